@@ -1,0 +1,146 @@
+import { startBackend } from './backend/index.ts'
+import type { Config } from './config.ts'
+import { createContextFactory, type LiveTopic } from './context.ts'
+import { GatewayError } from './errors.ts'
+import { createHub } from './events/hub.ts'
+import { createLogger, type Logger } from './log.ts'
+import { printSchemaFile, schema } from './schema/index.ts'
+import { createEngine } from './server/engine.ts'
+import { loadGraphiql } from './server/graphiql.ts'
+import { startHttpServer } from './server/http.ts'
+import { defaultLimits } from './server/limits.ts'
+import { serveWebSockets } from './server/websocket.ts'
+import { basicAuthorization } from './upstream/flowdock/credentials.ts'
+import type { FlowEvent } from './upstream/flowdock/model.ts'
+import { openStream } from './upstream/flowdock/stream.ts'
+import { createHttp, type UpstreamCall } from './upstream/http.ts'
+
+export interface App {
+  /** Where the gateway listens, without a trailing slash. */
+  readonly url: string
+  /** Where the upstream's REST API is. */
+  readonly restUrl: string
+  readonly streamUrl: string
+  /** The demo user's token, when the embedded backend has one. */
+  readonly demoToken: string | null
+  /** Upstream streams that are open at this moment. */
+  readonly openStreams: number
+  /** Stops: refuses new work, finishes what is in flight, closes sockets, then everything behind them. */
+  close(): Promise<void>
+}
+
+export interface AppHooks {
+  /** Hears of every call to the upstream. */
+  readonly onUpstreamCall?: (call: UpstreamCall) => void
+  readonly log?: Logger
+}
+
+/** How long requests in flight may go on after a stop was asked for. */
+const drainMs = 5000
+
+/** Starts the gateway and, unless another upstream is configured, the embedded backend. */
+export async function startApp(config: Config, hooks: AppHooks = {}): Promise<App> {
+  const log = hooks.log ?? createLogger(config.logLevel)
+  const closers: (() => Promise<void>)[] = []
+  const closeAll = async () => {
+    for (const close of closers.splice(0).reverse()) await close()
+  }
+  try {
+    return await start(config, hooks, log, closers, closeAll)
+  } catch (error) {
+    await closeAll()
+    throw error
+  }
+}
+
+async function start(
+  config: Config,
+  hooks: AppHooks,
+  log: Logger,
+  closers: (() => Promise<void>)[],
+  closeAll: () => Promise<void>,
+): Promise<App> {
+  const upstream = await startUpstream(config, log, closers)
+  const http = createHttp({
+    deadlineMs: 10_000,
+    maxBytes: 16 * 1024 * 1024,
+    connections: 128,
+    ...(hooks.onUpstreamCall === undefined ? {} : { onCall: hooks.onUpstreamCall }),
+  })
+  closers.push(() => http.close())
+
+  const hub = createHub<LiveTopic, FlowEvent>({
+    keyOf: ({ credential, flowIds }) => `${credential.principal} ${flowIds.join(' ')}`,
+    limits: { maxEvents: 10_000, maxBytes: 4 * 1024 * 1024 },
+    open: ({ credential, flowIds }, sink) =>
+      openStream({
+        http,
+        base: upstream.streamUrl,
+        credential,
+        flowIds,
+        onOpen: sink.open,
+        onEvent: sink.event,
+        onEnd: sink.end,
+        onRetry: (error, delayMs) => log.warn({ err: error, delayMs }, 'The upstream stream was lost'),
+      }),
+  })
+  closers.push(async () => hub.close(new GatewayError('UPSTREAM_UNAVAILABLE', 'The gateway is shutting down')))
+
+  const engine = createEngine({
+    schema,
+    createContext: createContextFactory({ http, restUrl: upstream.restUrl, hub }),
+    limits: defaultLimits,
+    log,
+  })
+  const demoAuthorization = upstream.demoToken === null ? undefined : basicAuthorization(upstream.demoToken)
+  const { server, url } = await startHttpServer({
+    host: config.host,
+    port: config.port,
+    engine,
+    graphiql: await loadGraphiql(),
+    schemaFile: printSchemaFile(),
+    demoAuthorization,
+    isReady: () => answers(new URL(`${upstream.restUrl}/user`), http),
+  })
+  const sockets = serveWebSockets(server, engine, log)
+  closers.push(async () => {
+    const closed = new Promise((resolve) => server.close(resolve))
+    await sockets.close()
+    server.closeIdleConnections()
+    const deadline = setTimeout(() => server.closeAllConnections(), drainMs)
+    await closed
+    clearTimeout(deadline)
+  })
+
+  return {
+    url,
+    ...upstream,
+    get openStreams() {
+      return hub.size
+    },
+    close: closeAll,
+  }
+}
+
+async function startUpstream(
+  { upstream }: Config,
+  log: Logger,
+  closers: (() => Promise<void>)[],
+): Promise<Pick<App, 'restUrl' | 'streamUrl' | 'demoToken'>> {
+  if (upstream.kind === 'remote')
+    return { restUrl: upstream.restUrl, streamUrl: upstream.streamUrl, demoToken: null }
+  const { host, port, dataDir, demoToken } = upstream
+  const backend = await startBackend({ host, port, dataDir, demoToken }, (message) => log.error(message))
+  closers.push(() => backend.close())
+  return { restUrl: backend.url, streamUrl: `${backend.url}/stream`, demoToken: backend.demoToken }
+}
+
+/** Any answer will do: without a credential it is 401. */
+async function answers(url: URL, http: ReturnType<typeof createHttp>): Promise<boolean> {
+  try {
+    await http.request({ method: 'GET', url, headers: {}, signal: undefined })
+    return true
+  } catch {
+    return false
+  }
+}

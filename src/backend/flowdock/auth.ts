@@ -1,0 +1,70 @@
+import { createHash, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import { promisify } from 'node:util'
+import type { Database } from '../store/db.ts'
+import { findUserByEmail, findUserByTokenHash, type UserRow } from '../store/users.ts'
+
+type Credential = { readonly token: string } | { readonly email: string; readonly password: string }
+
+const derive = promisify<string, Buffer, number, Buffer>(scrypt)
+
+/**
+ * Who sent a request; undefined when the credential is missing or wrong.
+ *
+ * Accepts a token as Basic user name (with any password, none, or no colon at all), as Bearer, or as
+ * `access_token`; e-mail and password as Basic. [flowdock] authentication.md
+ */
+export async function authenticate(
+  db: Database,
+  request: IncomingMessage,
+  query: URLSearchParams,
+): Promise<UserRow | undefined> {
+  const credential = readCredential(request.headers.authorization, query.get('access_token'))
+  if (credential === undefined) return undefined
+  const user =
+    'token' in credential
+      ? await findUserByTokenHash(db, hashToken(credential.token))
+      : await findUserByPassword(db, credential.email, credential.password)
+  return user?.disabled === 0 ? user : undefined
+}
+
+/** Tokens are long and random, so one fast hash hides them well enough. */
+export function hashToken(token: string): string {
+  return createHash('sha256').update(token).digest('base64url')
+}
+
+/** A salted scrypt hash to keep in place of a password. */
+export async function hashPassword(password: string): Promise<string> {
+  const salt = randomBytes(16)
+  const key = await derive(password, salt, 32)
+  return `scrypt:${salt.toString('base64url')}:${key.toString('base64url')}`
+}
+
+/** A new token: 32 hexadecimal digits. */
+export function makeToken(): string {
+  return randomBytes(16).toString('hex')
+}
+
+function readCredential(header: string | undefined, accessToken: string | null): Credential | undefined {
+  const [, scheme, value] = /^(basic|bearer) +(\S+)$/i.exec(header ?? '') ?? []
+  if (scheme === undefined || value === undefined)
+    return accessToken === null || accessToken === '' ? undefined : { token: accessToken }
+  if (scheme.toLowerCase() === 'bearer') return { token: value }
+  const text = Buffer.from(value, 'base64').toString('utf8')
+  const colon = text.indexOf(':')
+  const name = colon === -1 ? text : text.slice(0, colon)
+  return name.includes('@') ? { email: name, password: text.slice(colon + 1) } : { token: name }
+}
+
+async function findUserByPassword(
+  db: Database,
+  email: string,
+  password: string,
+): Promise<UserRow | undefined> {
+  const user = await findUserByEmail(db, email)
+  const [, salt = 'none', key = ''] = user?.password_hash?.split(':') ?? []
+  // An unknown address costs the same time as a wrong password.
+  const given = await derive(password, Buffer.from(salt, 'base64url'), 32)
+  const kept = Buffer.from(key, 'base64url')
+  return kept.length === given.length && timingSafeEqual(kept, given) ? user : undefined
+}

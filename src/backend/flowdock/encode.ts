@@ -1,0 +1,186 @@
+import type {
+  WireAccessMode,
+  WireApplication,
+  WireFlow,
+  WireFlowUser,
+  WireMessage,
+  WireOrganization,
+  WireOrganizationUser,
+  WireSource,
+  WireThread,
+  WireUser,
+} from '../../wire/flowdock.ts'
+import { type FlowRow, type FlowUserRow, isJoined } from '../store/flows.ts'
+import type { MessageRow } from '../store/messages.ts'
+import type { OrganizationRow } from '../store/organizations.ts'
+import type { SourceRow } from '../store/sources.ts'
+import type { ThreadRow } from '../store/threads.ts'
+import type { UserRow } from '../store/users.ts'
+
+/*
+ * Rows as the API sends them. `base` is the address the API is reached at, without a trailing slash.
+ */
+
+/** Stands for `base` in stored events, which readers reach at different addresses; streams put theirs in. */
+export const storedBase = 'http://base.flowdock-gateway.invalid'
+
+export function encodeUser(user: UserRow): WireUser {
+  const { id, nick, email, avatar, name, website } = user
+  return { id, nick, email, avatar, name, website }
+}
+
+export function encodeOrganizationUser(user: UserRow & { admin: number }): WireOrganizationUser {
+  return { ...encodeUser(user), admin: user.admin === 1 }
+}
+
+export function encodeFlowUser(user: FlowUserRow): WireFlowUser {
+  return {
+    ...encodeUser(user),
+    disabled: user.flow_disabled === 1,
+    last_activity: user.last_activity,
+    last_ping: user.last_activity,
+    in_flow: user.flow_disabled === 0,
+    status: user.flow_status,
+  }
+}
+
+export function encodeOrganization(organization: OrganizationRow, base: string): WireOrganization {
+  return {
+    id: organization.id,
+    parameterized_name: organization.slug,
+    name: organization.name,
+    user_limit: organization.user_limit,
+    user_count: organization.user_count,
+    active: organization.active === 1,
+    url: `${base}/organizations/${organization.slug}`,
+  }
+}
+
+export function encodeFlow(
+  flow: FlowRow,
+  organization: OrganizationRow,
+  base: string,
+  users?: readonly FlowUserRow[],
+): WireFlow {
+  const path = `${organization.slug}/${flow.slug}`
+  return {
+    id: flow.id,
+    name: flow.name,
+    parameterized_name: flow.slug,
+    email: `${flow.slug}@${organization.slug}.flowdock.com`,
+    description: flow.description,
+    url: `${base}/flows/${path}`,
+    web_url: `${base}/app/${path}`,
+    access_mode: flow.access_mode as WireAccessMode,
+    flow_admin: flow.organization_admin === 1,
+    open: flow.open === 1,
+    joined: isJoined(flow),
+    ...(flow.access_mode === 'invitation'
+      ? {}
+      : { join_url: `${base}/invitations/${flow.join_code}-${flow.slug}` }),
+    last_message_at: flow.last_message_at === null ? null : toIso(flow.last_message_at),
+    last_message_id: flow.last_message_id,
+    team_notifications: true,
+    organization: encodeOrganization(organization, base),
+    unread_mentions: flow.unread_mentions,
+    flow_groups: [],
+    ...(users === undefined ? {} : { users: users.map(encodeFlowUser) }),
+  }
+}
+
+/** @param flowToken only in the answer to creation */
+export function encodeSource(source: SourceRow, base: string, flowToken?: string): WireSource {
+  return {
+    id: source.id,
+    name: source.name,
+    url: `${base}/flows/${source.flow_path}/sources/${source.id}`,
+    ...(source.external_url === null ? {} : { external_url: source.external_url }),
+    created_at: toIso(source.created_at),
+    updated_at: toIso(source.updated_at),
+    ...(flowToken === undefined ? {} : { flow_token: flowToken }),
+    _links: source.configuration_url === null ? {} : { configure: { href: source.configuration_url } },
+    application: encodeApplication(source, base),
+    creator: encodeUser(source.creator),
+  }
+}
+
+function encodeApplication(source: SourceRow, base: string): WireApplication {
+  return {
+    id: source.application_id,
+    name: source.application_name,
+    icon_url: source.application_icon_url,
+    url: `${base}/oauth/applications/${source.application_id}`,
+  }
+}
+
+export function encodeThread(
+  thread: ThreadRow,
+  flowId: string,
+  source: SourceRow | undefined,
+  base: string,
+): WireThread {
+  return {
+    body: thread.body,
+    ...(source === undefined ? {} : { source: encodeThreadSource(source, base) }),
+    external_url: thread.external_url,
+    external_comments: thread.external_comments,
+    activities: thread.activities,
+    id: thread.id,
+    flow: flowId,
+    status: thread.status_json === null ? null : JSON.parse(thread.status_json),
+    fields: JSON.parse(thread.fields_json),
+    actions: JSON.parse(thread.actions_json),
+    created_at: toIso(thread.created_at),
+    title: thread.title,
+    updated_at: toIso(thread.updated_at),
+    initial_message: thread.initial_message,
+    internal_comments: thread.internal_comments,
+  }
+}
+
+function encodeThreadSource(source: SourceRow, base: string): WireSource {
+  const { creator: _, ...rest } = encodeSource(source, base)
+  return rest
+}
+
+/** Keys stand in the order the service sent them in. */
+export function encodeMessage(
+  message: MessageRow,
+  flowId: string,
+  thread: { row: ThreadRow; source: SourceRow | undefined } | undefined,
+  base: string,
+): WireMessage {
+  return {
+    ...(message.thread_id === null ? {} : { thread_id: message.thread_id }),
+    ...(message.author_json === null ? {} : { author: JSON.parse(message.author_json) }),
+    ...(message.app === 'influx' ? { body: message.body } : {}),
+    event: message.event,
+    tags: JSON.parse(message.tags_json),
+    uuid: message.uuid,
+    // [flowdock] a message embeds the creation time of its thread in milliseconds, the threads resource in ISO 8601
+    ...(thread === undefined
+      ? {}
+      : {
+          thread: {
+            ...encodeThread(thread.row, flowId, thread.source, base),
+            created_at: thread.row.created_at,
+          },
+        }),
+    id: message.id,
+    flow: flowId,
+    content: JSON.parse(message.content_json),
+    sent: message.sent,
+    app: message.app as WireMessage['app'],
+    ...(message.title === null ? {} : { title: message.title }),
+    created_at: toIso(message.sent),
+    edited: message.edited,
+    ...(message.external_user_name === null ? {} : { external_user_name: message.external_user_name }),
+    attachments: JSON.parse(message.attachments_json),
+    emojiReactions: {},
+    user: String(message.user_id),
+  }
+}
+
+function toIso(ms: number): string {
+  return new Date(ms).toISOString()
+}

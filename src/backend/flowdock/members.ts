@@ -1,0 +1,56 @@
+import type { Change } from '../event-log.ts'
+import { upsertFlowMember } from '../store/flows.ts'
+import type { UserRow } from '../store/users.ts'
+import { type Channel, recordEvent } from './record.ts'
+
+/** What people are told of a flow they came into. */
+export interface MemberFlow extends Channel {
+  readonly name: string
+  readonly organization_name: string
+}
+
+/** `user` comes into the flow, by themselves or added by `by`. */
+export async function joinFlow(change: Change, flow: MemberFlow, user: UserRow, by: UserRow): Promise<void> {
+  await upsertFlowMember(change.db, flow.id, user.id, { open: 1, disabled: 0 })
+  const content = by.id === user.id ? { type: 'join' } : { type: 'add_people', description: user.nick }
+  await recordEvent(change, flow, { event: 'action', userId: by.id, content, app: 'chat' })
+  await recordEvent(change, flow, {
+    event: 'backend.user.join',
+    userId: user.id,
+    content: {
+      user: { id: user.id, nick: user.nick, name: user.name, email: user.email, avatar: user.avatar },
+    },
+  })
+  await tellFlowAdded(change, flow, user.id)
+}
+
+/** `user` loses access to the flow; `by` did it. */
+export async function blockMember(
+  change: Change,
+  flow: MemberFlow,
+  user: UserRow,
+  by: UserRow,
+): Promise<void> {
+  await upsertFlowMember(change.db, flow.id, user.id, { disabled: 1, open: 0 })
+  await recordEvent(change, flow, {
+    event: 'action',
+    userId: by.id,
+    content: { type: 'block', description: { user: user.id } },
+    app: 'chat',
+  })
+  await recordEvent(change, flow, {
+    event: 'backend.user.block',
+    userId: by.id,
+    content: String(user.id),
+  })
+  await tellFlowRemoved(change, flow, user.id)
+}
+
+export async function tellFlowAdded(change: Change, flow: MemberFlow, userId: number): Promise<void> {
+  const content = { id: flow.id, name: flow.name, organization: flow.organization_name, open: true }
+  await change.tell({ userId, payload: { user: userId, event: 'flow-add', content } })
+}
+
+export async function tellFlowRemoved(change: Change, flow: Channel, userId: number): Promise<void> {
+  await change.tell({ userId, payload: { user: userId, event: 'flow-remove', content: { id: flow.id } } })
+}

@@ -1,0 +1,358 @@
+import { randomBytes } from 'node:crypto'
+import type { WireAttachment, WireAuthor, WireThreadField, WireThreadStatus } from '../../wire/flowdock.ts'
+import type { Change } from '../event-log.ts'
+import { accessDenied, invalid, notFound } from '../http-error.ts'
+import type { Database } from '../store/db.ts'
+import { listMentionable, touchFlow, upsertFlowMember } from '../store/flows.ts'
+import {
+  deleteMessage as deleteRow,
+  findFirstMessageId,
+  findMessage,
+  findMessageByUuid,
+  type MessageRow,
+  searchWords,
+  updateMessage,
+} from '../store/messages.ts'
+import { findSources, type SourceRow } from '../store/sources.ts'
+import {
+  findExternalThread,
+  findThread,
+  insertThread,
+  type ThreadRow,
+  updateThread,
+} from '../store/threads.ts'
+import {
+  type Channel,
+  emptyMessage,
+  recordEvent,
+  storeMessage,
+  type ThreadContext,
+  tellMessage,
+} from './record.ts'
+import { messageTags, resolveTag, textTags } from './tags.ts'
+
+/** [flowdock] messages.md: the most characters a chat message may have. */
+export const maxContentLength = 8096
+
+/** Who sends: a user, or nobody (0) on behalf of a source. */
+export interface Sender {
+  readonly userId: number
+  readonly source?: SourceRow
+}
+
+/** The state an integration gives its thread; what is left out stays as it was. */
+export interface ThreadState {
+  readonly title?: string
+  readonly body?: string | null
+  readonly externalUrl?: string | null
+  readonly status?: WireThreadStatus | null
+  readonly fields?: readonly WireThreadField[]
+  readonly actions?: readonly Record<string, unknown>[]
+}
+
+/** A message as its sender wants it, checked for form but not against what is stored. */
+export interface MessageDraft {
+  readonly event: string
+  readonly content: unknown
+  readonly tags: readonly string[]
+  readonly uuid?: string
+  readonly threadId?: string
+  readonly externalThreadId?: string
+  readonly thread?: ThreadState
+  /** The message a comment is on. */
+  readonly parentId?: number
+  readonly externalUserName?: string
+  readonly author?: WireAuthor
+  readonly title?: string
+  readonly body?: string
+  readonly attachments?: readonly WireAttachment[]
+}
+
+export interface SentMessage {
+  readonly message: MessageRow
+  readonly thread: ThreadContext | undefined
+}
+
+/**
+ * Stores a message in its thread (its own new one if it names none) and tells the flow. The same `uuid` from the
+ * same sender is one message: the stored one is answered, nothing changes.
+ *
+ * @throws 400 when the thread or the parent it names is not there
+ */
+export async function sendMessage(
+  change: Change,
+  flow: Channel,
+  sender: Sender,
+  draft: MessageDraft,
+): Promise<SentMessage> {
+  const { db } = change
+  if (draft.uuid !== undefined) {
+    const stored = await findMessageByUuid(db, flow.channel_id, sender.userId, draft.uuid)
+    if (stored !== undefined) return { message: stored, thread: await threadContext(db, stored) }
+  }
+  const sent = Date.now()
+  const parent = draft.parentId === undefined ? undefined : await findParent(db, flow, draft.parentId)
+  const target = await openThread(change, flow, sender, draft, parent, sent)
+  const content = parent === undefined ? draft.content : { title: parentTitle(parent), text: draft.content }
+  const members = await listMentionable(db, flow.id)
+  const given = draft.tags.map((tag) => resolveTag(tag, members)).filter((tag) => tag !== undefined)
+  if (draft.event === 'file') given.unshift(':file')
+  if (parent !== undefined) given.unshift(`influx:${parent.id}`)
+
+  const message = await storeMessage(
+    change,
+    {
+      ...emptyMessage,
+      channel_id: flow.channel_id,
+      event: draft.event,
+      user_id: sender.userId,
+      uuid: draft.uuid ?? randomBytes(16).toString('base64url'),
+      thread_id: target.id,
+      app: isInbox(draft.event) ? 'influx' : 'chat',
+      content_json: JSON.stringify(content ?? null),
+      tags_json: JSON.stringify(messageTags(given, messageText(draft.event, draft), members, sender.userId)),
+      external_user_name: draft.externalUserName ?? null,
+      author_json: draft.author === undefined ? null : JSON.stringify(draft.author),
+      title: draft.title ?? null,
+      body: draft.body ?? null,
+      attachments_json: JSON.stringify(draft.attachments ?? []),
+      sent,
+    },
+    searchWords(messageText(draft.event, draft)),
+  )
+  const counter = threadCounter(draft.event)
+  await updateThread(db, target.id, {
+    [counter]: target[counter] + 1,
+    initial_message: target.initial_message ?? message.id,
+    updated_at: sent,
+  })
+  await touchFlow(db, flow.id, { id: message.id, sent, userId: sender.userId })
+  if (draft.event === 'status')
+    await upsertFlowMember(db, flow.id, sender.userId, { status: String(draft.content) })
+  const thread = await threadContext(db, message)
+  await tellMessage(change, flow, message, thread)
+  return { message, thread }
+}
+
+/**
+ * Changes the content of one's own message or comment, the tags of any message, or both.
+ * [flowdock] messages.md, "Edit a Message"
+ *
+ * @throws 404 for no such message, 403 for the content of somebody else's, 400 when tags name nobody
+ */
+export async function editMessage(
+  change: Change,
+  flow: Channel,
+  userId: number,
+  messageId: number,
+  edit: { content?: string; tags?: readonly string[] },
+): Promise<void> {
+  const { db } = change
+  const message = await findMessage(db, flow.channel_id, messageId)
+  if (message === undefined || message.thread_id === null) throw notFound()
+  const members = await listMentionable(db, flow.id)
+  const before = JSON.parse(message.tags_json) as string[]
+  let after = before
+  let edited = message
+  if (edit.content !== undefined) {
+    if (message.user_id !== userId || !isEditable(message)) throw accessDenied()
+    const old = new Set(textTags(storedText(message), members))
+    after = [...before.filter((tag) => !old.has(tag)), ...textTags(edit.content, members)]
+    edited = { ...message, content_json: JSON.stringify(withText(message, edit.content)), edited: Date.now() }
+  }
+  if (edit.tags !== undefined) after = resolveTags(edit.tags, members)
+  after = [...new Set(after)]
+  edited = { ...edited, tags_json: JSON.stringify(after) }
+  await updateMessage(db, edited, searchWords(storedText(edited)))
+  if (edit.content !== undefined) await tellEdit(change, flow, userId, edited)
+
+  const add = after.filter((tag) => !before.includes(tag))
+  const remove = before.filter((tag) => !after.includes(tag))
+  if (add.length > 0 || remove.length > 0)
+    await recordEvent(change, flow, {
+      event: 'tag-change',
+      userId,
+      content: { message: messageId, add, remove },
+    })
+}
+
+/**
+ * Deletes a message. One's own chat message stays with empty content; one's own file and anybody's inbox message
+ * go. [flowdock] messages.md, "Delete a Message"
+ *
+ * @returns whether the message is still there, emptied
+ * @throws 404 for no such message, 403 for any other kind or somebody else's
+ */
+export async function deleteMessage(
+  change: Change,
+  flow: Channel,
+  userId: number,
+  messageId: number,
+): Promise<'emptied' | 'removed'> {
+  const { db } = change
+  const message = await findMessage(db, flow.channel_id, messageId)
+  if (message === undefined || message.thread_id === null) throw notFound()
+  if (message.user_id === userId && isEditable(message)) {
+    if (storedText(message) === '') return 'emptied'
+    const emptied = { ...message, content_json: JSON.stringify(withText(message, '')), edited: Date.now() }
+    await updateMessage(db, emptied, [])
+    await tellEdit(change, flow, userId, emptied)
+    return 'emptied'
+  }
+  const mayRemove = message.app === 'influx' || (message.event === 'file' && message.user_id === userId)
+  if (!mayRemove) throw accessDenied()
+  await deleteRow(db, message)
+  const thread = await findThread(db, message.thread_id)
+  if (thread !== undefined) {
+    const counter = threadCounter(message.event)
+    await updateThread(db, thread.id, {
+      [counter]: Math.max(0, thread[counter] - 1),
+      initial_message: await findFirstMessageId(db, thread.id),
+    })
+  }
+  await recordEvent(change, flow, { event: 'message-delete', userId, content: { message: messageId } })
+  return 'removed'
+}
+
+/** The thread a stored message belongs to, as it is now. */
+export async function threadContext(db: Database, message: MessageRow): Promise<ThreadContext | undefined> {
+  if (message.thread_id === null) return undefined
+  const row = await findThread(db, message.thread_id)
+  if (row === undefined) return undefined
+  const [source] = row.source_id === null ? [] : await findSources(db, [row.source_id])
+  return { row, source }
+}
+
+async function openThread(
+  change: Change,
+  flow: Channel,
+  sender: Sender,
+  draft: MessageDraft,
+  parent: MessageRow | undefined,
+  now: number,
+): Promise<ThreadRow> {
+  const { db } = change
+  const id = draft.threadId ?? parent?.thread_id ?? undefined
+  const { source } = sender
+  let thread: ThreadRow | undefined
+  if (id !== undefined) {
+    thread = await findThread(db, id)
+    if (thread === undefined || thread.channel_id !== flow.channel_id)
+      throw invalid({ thread_id: ['is not a thread of this flow'] })
+  } else if (draft.externalThreadId !== undefined && source !== undefined) {
+    thread = await findExternalThread(db, source.id, draft.externalThreadId)
+  }
+  if (thread !== undefined) {
+    const changes = threadColumns(draft.thread ?? {})
+    await updateThread(db, thread.id, changes)
+    return { ...thread, ...changes }
+  }
+  if (isInbox(draft.event) && draft.thread?.title === undefined)
+    throw invalid({ thread: ["title can't be blank for a new thread"] })
+  const created: ThreadRow = {
+    id: randomBytes(20).toString('base64url'),
+    channel_id: flow.channel_id,
+    source_id: source?.id ?? null,
+    external_thread_id: draft.externalThreadId ?? null,
+    title: messageText(draft.event, draft),
+    body: '',
+    external_url: null,
+    status_json: null,
+    fields_json: '[]',
+    actions_json: '[]',
+    activities: 0,
+    internal_comments: 0,
+    external_comments: 0,
+    initial_message: null,
+    created_at: now,
+    updated_at: now,
+    ...threadColumns(draft.thread ?? {}),
+  }
+  await insertThread(db, created)
+  return created
+}
+
+function threadColumns(state: ThreadState): Partial<ThreadRow> {
+  return {
+    ...(state.title === undefined ? {} : { title: state.title }),
+    ...(state.body === undefined ? {} : { body: state.body }),
+    ...(state.externalUrl === undefined ? {} : { external_url: state.externalUrl }),
+    ...(state.status === undefined ? {} : { status_json: state.status && JSON.stringify(state.status) }),
+    ...(state.fields === undefined ? {} : { fields_json: JSON.stringify(state.fields) }),
+    ...(state.actions === undefined ? {} : { actions_json: JSON.stringify(state.actions) }),
+  }
+}
+
+async function findParent(db: Database, flow: Channel, id: number): Promise<MessageRow> {
+  const parent = await findMessage(db, flow.channel_id, id)
+  if (parent === undefined || parent.thread_id === null)
+    throw invalid({ message: ['is not a message of this flow'] })
+  if (parent.event === 'comment') throw invalid({ message: ['must not be a comment itself'] })
+  return parent
+}
+
+async function tellEdit(change: Change, flow: Channel, userId: number, message: MessageRow): Promise<void> {
+  const thread = message.thread_id === null ? undefined : await findThread(change.db, message.thread_id)
+  if (thread?.initial_message === message.id && thread.source_id === null)
+    await updateThread(change.db, thread.id, { title: storedText(message) })
+  await recordEvent(change, flow, {
+    event: 'message-edit',
+    userId,
+    content: { message: message.id, updated_content: JSON.parse(message.content_json) },
+  })
+}
+
+function resolveTags(tags: readonly string[], members: readonly { id: number; nick: string }[]): string[] {
+  return tags.map((tag) => {
+    const resolved = resolveTag(tag, members)
+    if (resolved === undefined) throw invalid({ tags: [`"${tag}" is not a member of this flow`] })
+    return resolved
+  })
+}
+
+function isInbox(event: string): boolean {
+  return event === 'activity' || event === 'discussion' || event === 'mail'
+}
+
+function isEditable(message: MessageRow): boolean {
+  return message.event === 'message' || message.event === 'comment'
+}
+
+function threadCounter(event: string): 'activities' | 'external_comments' | 'internal_comments' {
+  if (event === 'activity') return 'activities'
+  return event === 'discussion' ? 'external_comments' : 'internal_comments'
+}
+
+/** What people read of a message: what tags are taken from and searches look in. */
+function messageText(
+  event: string,
+  { content, title, body }: { content: unknown; title?: string; body?: string },
+) {
+  if (isInbox(event)) return [title, body].filter((part) => part !== undefined).join('\n')
+  if (typeof content === 'string') return content
+  return isFileContent(content) ? content.file_name : ''
+}
+
+function storedText(message: MessageRow): string {
+  const content: unknown = JSON.parse(message.content_json)
+  const { title, body } = message
+  if (message.event === 'comment' && typeof content === 'object' && content !== null && 'text' in content)
+    return String(content.text)
+  return messageText(message.event, {
+    content,
+    ...(title === null ? {} : { title }),
+    ...(body === null ? {} : { body }),
+  })
+}
+
+function withText(message: MessageRow, text: string): unknown {
+  return message.event === 'comment' ? { ...JSON.parse(message.content_json), text } : text
+}
+
+function parentTitle(parent: MessageRow): string {
+  return parent.title ?? storedText(parent)
+}
+
+function isFileContent(content: unknown): content is { file_name: string } {
+  return typeof content === 'object' && content !== null && 'file_name' in content
+}

@@ -1,0 +1,56 @@
+import { accessDenied, notFound } from '../../http-error.ts'
+import type { Backend, Request, UserRequest } from '../../router.ts'
+import type { Database } from '../../store/db.ts'
+import { type FlowRow, findFlow, isJoined } from '../../store/flows.ts'
+
+/**
+ * The flow a path names, if the user may know of it.
+ *
+ * @throws 404 when there is none or it belongs to an organization the user is not in, 403 when it is by invitation
+ * and the user was not invited
+ */
+export async function visibleFlow(request: UserRequest, backend: Backend): Promise<FlowRow> {
+  const flow = await findFlow(backend.store.reader, request.user.id, {
+    organization: segment(request, 'organization'),
+    slug: segment(request, 'flow'),
+  })
+  return checkVisible(flow)
+}
+
+export function checkVisible(flow: FlowRow | undefined): FlowRow {
+  if (flow === undefined || (flow.organization_admin === null && flow.blocked === null)) throw notFound()
+  if (!isJoined(flow) && (flow.access_mode !== 'organization' || flow.blocked === 1)) throw accessDenied()
+  return flow
+}
+
+/** The flow a path names, if the user is a member. @throws 404 or 403 */
+export async function joinedFlow(request: UserRequest, backend: Backend): Promise<FlowRow> {
+  const flow = await visibleFlow(request, backend)
+  if (!isJoined(flow)) throw accessDenied()
+  return flow
+}
+
+/**
+ * Looks again inside the transaction that is about to write: membership may have ended since the request came.
+ *
+ * @throws 404 or 403; 403 for an archived flow
+ */
+export async function writableFlow(db: Database, userId: number, flowId: string): Promise<FlowRow> {
+  const flow = checkVisible(await findFlow(db, userId, { id: flowId }))
+  if (!isJoined(flow) || flow.disabled === 1) throw accessDenied()
+  return flow
+}
+
+/** A segment the route's pattern has. */
+export function segment(request: Request, name: string): string {
+  const value = request.path[name]
+  if (value === undefined) throw new Error(`Route has no segment "${name}"`)
+  return value
+}
+
+/** A segment that is a number. @throws 404 when it is not */
+export function idSegment(request: Request, name: string): number {
+  const value = segment(request, name)
+  if (!/^\d{1,15}$/.test(value)) throw notFound()
+  return Number(value)
+}

@@ -1,0 +1,262 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import type { WireAccessMode, WireFlow } from '../../../wire/flowdock.ts'
+import { accessDenied, invalid, notFound } from '../../http-error.ts'
+import type { Params } from '../../params.ts'
+import type { Backend, Route, UserRequest } from '../../router.ts'
+import type { Database } from '../../store/db.ts'
+import {
+  type FlowRow,
+  findFlow,
+  insertFlow,
+  isFlowSlugTaken,
+  isJoined,
+  listFlows,
+  listFlowUsers,
+  updateFlow,
+  upsertFlowMember,
+} from '../../store/flows.ts'
+import { findOrganization, findOrganizationMember, findOrganizations } from '../../store/organizations.ts'
+import { findUser } from '../../store/users.ts'
+import { encodeFlow, encodeFlowUser } from '../encode.ts'
+import { blockMember, joinFlow, tellFlowAdded, tellFlowRemoved } from '../members.ts'
+import { checkVisible, idSegment, joinedFlow, segment, visibleFlow } from './access.ts'
+
+const accessModes: readonly WireAccessMode[] = ['invitation', 'link', 'organization']
+
+/** [flowdock] flows.md, users.md */
+export const flowRoutes: readonly Route[] = [
+  {
+    method: 'GET',
+    pattern: '/flows',
+    auth: 'user',
+    handle: (request, backend) => listAnswer(request, backend, 'joined'),
+  },
+  {
+    method: 'GET',
+    pattern: '/flows/all',
+    auth: 'user',
+    handle: (request, backend) => listAnswer(request, backend, 'all'),
+  },
+  {
+    method: 'GET',
+    pattern: '/flows/find',
+    auth: 'user',
+    async handle(request, backend) {
+      const id = request.params.string('id')
+      if (id === undefined) throw invalid({ id: ["can't be blank"] })
+      const flow = checkVisible(await findFlow(backend.store.reader, request.user.id, { id }))
+      return { status: 200, body: await encodeOne(backend.store.reader, flow, request.base, true) }
+    },
+  },
+  {
+    method: 'GET',
+    pattern: '/flows/:organization',
+    auth: 'user',
+    async handle(request, backend) {
+      const organization = await findOrganization(backend.store.reader, {
+        slug: segment(request, 'organization'),
+      })
+      if (organization === undefined) throw notFound()
+      if (
+        (await findOrganizationMember(backend.store.reader, organization.id, request.user.id)) === undefined
+      )
+        throw notFound()
+      return listAnswer(request, backend, 'all', organization.id)
+    },
+  },
+  {
+    method: 'POST',
+    pattern: '/flows/:organization',
+    auth: 'user',
+    async handle(request, backend) {
+      const name = flowName(request.params)
+      if (name === undefined) throw invalid({ name: ["can't be blank"] })
+      const flow = await backend.log.write(async (change) => {
+        const { db } = change
+        const organization = await findOrganization(db, { slug: segment(request, 'organization') })
+        if (organization === undefined) throw notFound()
+        if ((await findOrganizationMember(db, organization.id, request.user.id)) === undefined)
+          throw notFound()
+        const id = randomUUID()
+        await insertFlow(db, {
+          id,
+          organization_id: organization.id,
+          slug: await freeSlug(db, organization.id, name),
+          name,
+          description: '',
+          access_mode: 'invitation',
+          join_code: randomBytes(20).toString('hex'),
+        })
+        await upsertFlowMember(db, id, request.user.id, {})
+        const created = (await findFlow(db, request.user.id, { id })) as FlowRow
+        await tellFlowAdded(change, { ...created, organization_name: organization.name }, request.user.id)
+        return created
+      })
+      return { status: 201, body: await encodeOne(backend.store.reader, flow, request.base, true) }
+    },
+  },
+  {
+    method: 'GET',
+    pattern: '/flows/:organization/:flow',
+    auth: 'user',
+    async handle(request, backend) {
+      const flow = await visibleFlow(request, backend)
+      return { status: 200, body: await encodeOne(backend.store.reader, flow, request.base, true) }
+    },
+  },
+  {
+    method: 'PUT',
+    pattern: '/flows/:organization/:flow',
+    auth: 'user',
+    handle: updateAnswer,
+  },
+  {
+    method: 'GET',
+    pattern: '/flows/:organization/:flow/users',
+    auth: 'user',
+    async handle(request, backend) {
+      const flow = await visibleFlow(request, backend)
+      const users = await listFlowUsers(backend.store.reader, [flow.id])
+      return { status: 200, body: users.map(encodeFlowUser) }
+    },
+  },
+  {
+    method: 'POST',
+    pattern: '/flows/:organization/:flow/users',
+    auth: 'user',
+    async handle(request, backend) {
+      const id = request.params.integer('id')
+      if (id === undefined) throw invalid({ id: ["can't be blank"] })
+      const flow = await joinedFlow(request, backend)
+      await backend.log.write(async (change) => {
+        const user = await findUser(change.db, id)
+        const seat = await findOrganizationMember(change.db, flow.organization_id, id)
+        if (user === undefined || seat === undefined)
+          throw invalid({ id: ['is not a member of the organization'] })
+        const theirs = await findFlow(change.db, id, { id: flow.id })
+        if (theirs !== undefined && isJoined(theirs)) return
+        await joinFlow(change, await memberFlow(change.db, flow), user, request.user)
+      })
+      return { status: 200, body: {} }
+    },
+  },
+  {
+    method: 'PUT',
+    pattern: '/flows/:organization/:flow/users/:id',
+    auth: 'user',
+    async handle(request, backend) {
+      const id = idSegment(request, 'id')
+      const disabled = request.params.boolean('disabled')
+      if (disabled === undefined) throw invalid({ disabled: ["can't be blank"] })
+      const flow = await joinedFlow(request, backend)
+      await backend.log.write(async (change) => {
+        const user = await findUser(change.db, id)
+        const theirs = await findFlow(change.db, id, { id: flow.id })
+        if (user === undefined || theirs === undefined || theirs.blocked === null) throw notFound()
+        // [flowdock] users.md: admins may block anyone, others only people who are not admins
+        if (flow.organization_admin !== 1 && theirs.organization_admin === 1 && id !== request.user.id)
+          throw accessDenied()
+        if (isJoined(theirs) !== disabled) return
+        const about = await memberFlow(change.db, flow)
+        await (disabled ? blockMember : joinFlow)(change, about, user, request.user)
+      })
+      return { status: 200, body: {} }
+    },
+  },
+]
+
+async function updateAnswer(request: UserRequest, backend: Backend) {
+  const { params, user, base } = request
+  const name = flowName(params)
+  const open = params.boolean('open')
+  const disabled = params.boolean('disabled')
+  const description = params.string('description')
+  const accessMode = params.string('access_mode')
+  if (accessMode !== undefined && !accessModes.includes(accessMode as WireAccessMode))
+    throw invalid({ access_mode: [`must be one of ${accessModes.join(', ')}`] })
+  const changes = {
+    ...(name === undefined ? {} : { name }),
+    ...(accessMode === undefined ? {} : { access_mode: accessMode }),
+    ...(description === undefined ? {} : { description }),
+    ...(disabled === undefined ? {} : { disabled: Number(disabled) }),
+  }
+  const flow = await visibleFlow(request, backend)
+  if (Object.keys(changes).length > 0 && flow.organization_admin !== 1) throw accessDenied()
+
+  const updated = await backend.log.write(async (change) => {
+    const { db } = change
+    const before = checkVisible(await findFlow(db, user.id, { id: flow.id }))
+    await updateFlow(db, flow.id, changes)
+    if (disabled !== undefined && disabled !== (before.disabled === 1)) {
+      const tell = disabled ? tellFlowRemoved : tellFlowAdded
+      const about = await memberFlow(db, before)
+      for (const member of await listFlowUsers(db, [flow.id])) await tell(change, about, member.id)
+    }
+    if (open === true && !isJoined(before)) {
+      if (before.disabled === 1) throw accessDenied()
+      await joinFlow(change, await memberFlow(db, before), user, user)
+    } else if (open !== undefined && isJoined(before)) {
+      await upsertFlowMember(db, flow.id, user.id, { open: Number(open) })
+    }
+    return (await findFlow(db, user.id, { id: flow.id })) as FlowRow
+  })
+  return { status: 200, body: await encodeOne(backend.store.reader, updated, base, false) }
+}
+
+async function listAnswer(
+  { user, params, base }: UserRequest,
+  { store }: Backend,
+  scope: 'joined' | 'all',
+  organizationId?: number,
+) {
+  const flows = await listFlows(store.reader, user.id, scope, organizationId)
+  const organizations = await findOrganizations(store.reader, [
+    ...new Set(flows.map(({ organization_id }) => organization_id)),
+  ])
+  const byId = new Map(organizations.map((organization) => [organization.id, organization]))
+  const withUsers = params.boolean('users') === true
+  const users = withUsers
+    ? await listFlowUsers(
+        store.reader,
+        flows.map(({ id }) => id),
+      )
+    : []
+  const byFlow = Map.groupBy(users, ({ flow_id }) => flow_id)
+  const body = flows.flatMap((flow): WireFlow[] => {
+    const organization = byId.get(flow.organization_id)
+    if (organization === undefined) return []
+    return [encodeFlow(flow, organization, base, withUsers ? (byFlow.get(flow.id) ?? []) : undefined)]
+  })
+  return { status: 200, body }
+}
+
+async function encodeOne(db: Database, flow: FlowRow, base: string, withUsers: boolean): Promise<WireFlow> {
+  const organization = await findOrganization(db, { id: flow.organization_id })
+  if (organization === undefined) throw notFound()
+  return encodeFlow(flow, organization, base, withUsers ? await listFlowUsers(db, [flow.id]) : undefined)
+}
+
+async function memberFlow(db: Database, flow: FlowRow) {
+  const organization = await findOrganization(db, { id: flow.organization_id })
+  return { ...flow, organization_name: organization?.name ?? '' }
+}
+
+function flowName(params: Params): string | undefined {
+  const name = params.string('name')?.trim()
+  if (name === '') throw invalid({ name: ["can't be blank"] })
+  if (name !== undefined && name.length > 100)
+    throw invalid({ name: ['is too long (maximum is 100 characters)'] })
+  return name
+}
+
+/** The name in lower case with dashes; with a number behind it while another flow has it. */
+async function freeSlug(db: Database, organizationId: number, name: string): Promise<string> {
+  const words = name.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase()
+  const slug = words.replace(/[^a-z0-9]+/g, '-').replace(/^-|-$/g, '') || 'flow'
+  // The names of sub-resources would hide such a flow.
+  const taken = async (candidate: string) =>
+    ['all', 'find'].includes(candidate) || (await isFlowSlugTaken(db, organizationId, candidate))
+  let candidate = slug
+  for (let number = 2; await taken(candidate); number += 1) candidate = `${slug}-${number}`
+  return candidate
+}

@@ -1,0 +1,21 @@
+import type { Route } from '../../router.ts'
+import { fileRoutes } from './files.ts'
+import { flowRoutes } from './flows.ts'
+import { messageRoutes } from './messages.ts'
+import { organizationRoutes } from './organizations.ts'
+import { sourceRoutes } from './sources.ts'
+import { streamRoutes } from './stream.ts'
+import { threadRoutes } from './threads.ts'
+import { userRoutes } from './users.ts'
+
+/** The Flowdock API. */
+export const flowdockRoutes: readonly Route[] = [
+  ...userRoutes,
+  ...organizationRoutes,
+  ...flowRoutes,
+  ...messageRoutes,
+  ...threadRoutes,
+  ...sourceRoutes,
+  ...fileRoutes,
+  ...streamRoutes,
+]

@@ -1,0 +1,84 @@
+import { accessDenied, invalid, notFound } from '../../http-error.ts'
+import type { Backend, Route, UserRequest } from '../../router.ts'
+import {
+  findOrganization,
+  findOrganizationMember,
+  listOrganizations,
+  listOrganizationUsers,
+  type OrganizationRow,
+  renameOrganization,
+} from '../../store/organizations.ts'
+import { encodeOrganization, encodeOrganizationUser } from '../encode.ts'
+import { segment } from './access.ts'
+
+/** [flowdock] organizations.md */
+export const organizationRoutes: readonly Route[] = [
+  {
+    method: 'GET',
+    pattern: '/organizations',
+    auth: 'user',
+    handle: async ({ user, base }, { store }) => ({
+      status: 200,
+      body: (await listOrganizations(store.reader, user.id)).map((row) => encodeOrganization(row, base)),
+    }),
+  },
+  {
+    method: 'GET',
+    pattern: '/organizations/find',
+    auth: 'user',
+    async handle(request, backend) {
+      const id = request.params.integer('id')
+      if (id === undefined) throw invalid({ id: ["can't be blank"] })
+      const { organization } = await memberOrganization(request, backend, { id })
+      return { status: 200, body: encodeOrganization(organization, request.base) }
+    },
+  },
+  {
+    method: 'GET',
+    pattern: '/organizations/:organization',
+    auth: 'user',
+    async handle(request, backend) {
+      const slug = segment(request, 'organization')
+      const { organization } = await memberOrganization(request, backend, { slug })
+      return { status: 200, body: encodeOrganization(organization, request.base) }
+    },
+  },
+  {
+    method: 'PUT',
+    pattern: '/organizations/:organization',
+    auth: 'user',
+    async handle(request, backend) {
+      const slug = segment(request, 'organization')
+      const { organization, admin } = await memberOrganization(request, backend, { slug })
+      if (!admin) throw accessDenied()
+      const name = request.params.string('name')?.trim()
+      if (name === undefined || name === '') throw invalid({ name: ["can't be blank"] })
+      await backend.log.write(({ db }) => renameOrganization(db, organization.id, name))
+      return { status: 200, body: encodeOrganization({ ...organization, name }, request.base) }
+    },
+  },
+  {
+    method: 'GET',
+    pattern: '/organizations/:organization/users',
+    auth: 'user',
+    async handle(request, backend) {
+      const slug = segment(request, 'organization')
+      const { organization } = await memberOrganization(request, backend, { slug })
+      const users = await listOrganizationUsers(backend.store.reader, organization.id)
+      return { status: 200, body: users.map(encodeOrganizationUser) }
+    },
+  },
+]
+
+/** @throws 404 when there is none or the user is not in it */
+async function memberOrganization(
+  request: UserRequest,
+  { store }: Backend,
+  by: { id: number } | { slug: string },
+): Promise<{ organization: OrganizationRow; admin: boolean }> {
+  const organization = await findOrganization(store.reader, by)
+  if (organization === undefined) throw notFound()
+  const member = await findOrganizationMember(store.reader, organization.id, request.user.id)
+  if (member === undefined) throw notFound()
+  return { organization, admin: member.admin }
+}

@@ -1,0 +1,58 @@
+import { accessDenied, invalid, notFound } from '../../http-error.ts'
+import type { Route } from '../../router.ts'
+import { findUser, listVisibleUsers, shareOrganization, updateUser } from '../../store/users.ts'
+import { encodeUser } from '../encode.ts'
+import { idSegment } from './access.ts'
+
+/** [flowdock] users.md */
+export const userRoutes: readonly Route[] = [
+  {
+    method: 'GET',
+    pattern: '/user',
+    auth: 'user',
+    handle: async ({ user }) => ({ status: 200, body: encodeUser(user) }),
+  },
+  {
+    method: 'GET',
+    pattern: '/users',
+    auth: 'user',
+    handle: async ({ user }, { store }) => ({
+      status: 200,
+      body: (await listVisibleUsers(store.reader, user.id)).map(encodeUser),
+    }),
+  },
+  ...['/users/:id', '/user/:id'].map(
+    (pattern): Route => ({
+      method: 'GET',
+      pattern,
+      auth: 'user',
+      async handle(request, { store }) {
+        const id = idSegment(request, 'id')
+        const user = await findUser(store.reader, id)
+        if (user === undefined || !(await shareOrganization(store.reader, request.user.id, id)))
+          throw notFound()
+        return { status: 200, body: encodeUser(user) }
+      },
+    }),
+  ),
+  {
+    method: 'PUT',
+    pattern: '/users/:id',
+    auth: 'user',
+    async handle(request, { log }) {
+      if (idSegment(request, 'id') !== request.user.id) throw accessDenied()
+      const nick = request.params.string('nick')
+      const email = request.params.string('email')
+      if (nick !== undefined && !/^\S{1,50}$/.test(nick))
+        throw invalid({ nick: ['must be 1 to 50 characters without whitespace'] })
+      if (email !== undefined && !/^[^\s@]+@[^\s@]+$/.test(email)) throw invalid({ email: ['is invalid'] })
+      await log.write(({ db }) =>
+        updateUser(db, request.user.id, {
+          nick: nick ?? request.user.nick,
+          email: email ?? request.user.email,
+        }),
+      )
+      return { status: 200, body: {} }
+    },
+  },
+]

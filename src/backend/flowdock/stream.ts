@@ -1,0 +1,91 @@
+import type { ServerResponse } from 'node:http'
+import type { EventLog } from '../event-log.ts'
+import type { EventRow, EventScope } from '../store/events.ts'
+import { storedBase } from './encode.ts'
+
+export interface StreamOptions {
+  readonly log: EventLog
+  readonly scope: EventScope
+  /** The user who listens; losing a flow ends its events. */
+  readonly userId: number
+  readonly format: 'json' | 'sse'
+  /** Send what happened after this event first; undefined begins with the next one. */
+  readonly after: number | undefined
+  readonly base: string
+  readonly keepAliveMs: number
+  readonly signal: AbortSignal
+}
+
+/** A reader who is this far behind is cut off; it resumes with its last id. */
+const maxUnsentBytes = 4 * 1024 * 1024
+const replayPage = 500
+
+/**
+ * Writes events to `response` until either side ends it: first what was missed, then what happens. Listening begins
+ * before the first replayed page is read, so nothing falls between the two, and ids tell what was sent already.
+ *
+ * Framing: [flowdock] streaming.md. JSON objects end in CR LF, one per write, and a lone LF keeps the connection
+ * alive; SSE comments do the same, and `retry:` is never sent because clients refuse it.
+ */
+export async function streamEvents(response: ServerResponse, options: StreamOptions): Promise<void> {
+  const { log, format, userId } = options
+  const flowIds = new Set(options.scope.flowIds)
+  const keepAlive = format === 'sse' ? ':\n' : '\n'
+  let sent = options.after ?? 0
+  /** Live events wait here while the replay runs. */
+  let waiting: EventRow[] | undefined = options.after === undefined ? undefined : []
+
+  response.writeHead(200, {
+    'Content-Type': format === 'sse' ? 'text/event-stream; charset=utf-8' : 'application/json; charset=utf-8',
+    'Cache-Control': 'no-store',
+    'X-Accel-Buffering': 'no',
+    'Flowdock-User': String(userId),
+  })
+  response.write(keepAlive)
+
+  const send = (event: EventRow) => {
+    if (event.seq <= sent) return
+    const mine = event.user_id === userId && options.scope.userId === userId
+    const inFlow = event.flow_id !== null && flowIds.has(event.flow_id)
+    if (event.flow_id !== null && endsAccess(event, userId)) flowIds.delete(event.flow_id)
+    if (!mine && !inFlow) return
+    sent = event.seq
+    const json = event.payload.replaceAll(storedBase, options.base)
+    response.write(format === 'sse' ? `id: ${event.seq}\ndata: ${json}\n\n` : `${json}\r\n`)
+    if (response.writableLength > maxUnsentBytes) response.destroy()
+  }
+  const stopListening = log.listen((event) => {
+    if (waiting === undefined) send(event)
+    else waiting.push(event)
+  })
+  const timer = setInterval(() => response.write(keepAlive), options.keepAliveMs)
+  const end = () => response.end()
+  options.signal.addEventListener('abort', end)
+  response.on('close', () => {
+    stopListening()
+    clearInterval(timer)
+    options.signal.removeEventListener('abort', end)
+  })
+
+  while (waiting !== undefined && !response.closed) {
+    const page = await log.replay({ flowIds: [...flowIds], userId: options.scope.userId }, sent, replayPage)
+    for (const event of page) send(event)
+    if (page.length < replayPage) {
+      const rest = waiting
+      waiting = undefined
+      for (const event of rest) send(event)
+    } else if (response.writableNeedDrain) {
+      await new Promise<void>((resolve) => {
+        response.once('drain', resolve)
+        response.once('close', resolve)
+      })
+    }
+  }
+}
+
+/** Whether an event says that the listener lost the flow it tells of. */
+function endsAccess(event: EventRow, userId: number): boolean {
+  if (!event.payload.includes('"backend.user.block"')) return false
+  const { event: name, content } = JSON.parse(event.payload) as { event: string; content: unknown }
+  return name === 'backend.user.block' && content === String(userId)
+}

@@ -1,0 +1,154 @@
+import type { IncomingMessage } from 'node:http'
+import { HttpError, invalid } from './http-error.ts'
+
+/** The parameters of a request, wherever they stood: path, query string, form or JSON body, GET included. */
+export class Params {
+  readonly #values: Readonly<Record<string, unknown>>
+
+  constructor(values: Readonly<Record<string, unknown>>) {
+    this.#values = values
+  }
+
+  /** Whether the parameter was given with something other than null. */
+  has(name: string): boolean {
+    return this.#values[name] !== undefined && this.#values[name] !== null
+  }
+
+  /** The parameter as it was sent; undefined when it is missing or null. */
+  raw(name: string): unknown {
+    return this.#values[name] ?? undefined
+  }
+
+  /** @throws 400 when it is neither text nor a number */
+  string(name: string): string | undefined {
+    const value = this.raw(name)
+    if (value === undefined || typeof value === 'string') return value
+    if (typeof value === 'number' || typeof value === 'boolean') return String(value)
+    throw invalid({ [name]: ['must be a string'] })
+  }
+
+  /** @throws 400 when it is not a whole number */
+  integer(name: string): number | undefined {
+    const value = this.string(name)
+    if (value === undefined || value === '') return undefined
+    if (!/^-?\d{1,15}$/.test(value)) throw invalid({ [name]: ['must be a whole number'] })
+    return Number(value)
+  }
+
+  /** `1`, `true`, `True` are true; `0` and `false` are false. @throws 400 for anything else */
+  boolean(name: string): boolean | undefined {
+    const value = this.string(name)?.toLowerCase()
+    if (value === undefined || value === '') return undefined
+    if (value === '1' || value === 'true') return true
+    if (value === '0' || value === 'false') return false
+    throw invalid({ [name]: ['must be true or false'] })
+  }
+
+  /** An array, or text with commas, as an array without blanks. @throws 400 for anything else */
+  list(name: string): string[] | undefined {
+    const value = this.raw(name)
+    if (value === undefined) return undefined
+    const items: unknown[] = Array.isArray(value)
+      ? value
+      : typeof value === 'string'
+        ? value.split(',')
+        : [value]
+    return items
+      .map((item) => {
+        if (typeof item === 'string') return item.trim()
+        if (typeof item === 'number') return String(item)
+        throw invalid({ [name]: ['must be a list of strings'] })
+      })
+      .filter((item) => item !== '')
+  }
+
+  /** A nested object. @throws 400 for anything else */
+  object(name: string): Params | undefined {
+    const value = this.raw(name)
+    if (value === undefined) return undefined
+    if (!isRecord(value)) throw invalid({ [name]: ['must be an object'] })
+    return new Params(value)
+  }
+
+  /** A list of objects. @throws 400 for anything else */
+  objects(name: string): Params[] | undefined {
+    const value = this.raw(name)
+    if (value === undefined) return undefined
+    if (!Array.isArray(value) || !value.every(isRecord))
+      throw invalid({ [name]: ['must be a list of objects'] })
+    return value.map((item) => new Params(item))
+  }
+}
+
+/**
+ * Reads the parameters of a request: those of the body go before those of the query string.
+ *
+ * @throws 413 when the body is longer than `maxBytes`, 400 when it cannot be read
+ */
+export async function readParams(request: IncomingMessage, url: URL, maxBytes: number): Promise<Params> {
+  const values: Record<string, unknown> = Object.create(null)
+  for (const [key, value] of url.searchParams) assignForm(values, key, value)
+  const body = await readBody(request, maxBytes)
+  if (body.trim() === '') return new Params(values)
+  const type = request.headers['content-type'] ?? ''
+  if (type.startsWith('application/x-www-form-urlencoded') && !body.startsWith('{')) {
+    const form: Record<string, unknown> = Object.create(null)
+    for (const [key, value] of new URLSearchParams(body)) assignForm(form, key, value)
+    return new Params(Object.assign(values, form))
+  }
+  if (type.startsWith('multipart/'))
+    throw new HttpError(415, {
+      message: 'Multipart bodies are not accepted; send the file as Base64 in JSON',
+    })
+  return new Params(Object.assign(values, parseJsonObject(body)))
+}
+
+async function readBody(request: IncomingMessage, maxBytes: number): Promise<string> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > maxBytes) throw new HttpError(413, { message: `Body is longer than ${maxBytes} bytes` })
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+function parseJsonObject(text: string): Record<string, unknown> {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    throw new HttpError(400, { message: 'Body is not valid JSON' })
+  }
+  if (!isRecord(value)) throw new HttpError(400, { message: 'Body must be a JSON object' })
+  return value
+}
+
+/** Rails-style names: `author[name]`, `tags[]`, `thread[fields][][label]`. */
+function assignForm(target: Record<string, unknown>, name: string, value: string): void {
+  const path = [...name.matchAll(/^[^[]+|\[([^\]]*)\]/g)].map((match) => match[1] ?? match[0]).slice(0, 8)
+  let node: Record<string, unknown> | unknown[] = target
+  for (const [index, key] of path.entries()) {
+    const last = index === path.length - 1
+    const next: unknown = last ? value : path[index + 1] === '' ? [] : Object.create(null)
+    if (Array.isArray(node)) {
+      const tail: unknown = node.at(-1)
+      // A key seen again begins the next object of the list.
+      const repeated = isRecord(tail) && (path[index + 1] ?? '') in tail
+      if (last || !isRecord(tail) || repeated) node.push(next)
+      if (last) return
+      node = node.at(-1) as Record<string, unknown>
+    } else {
+      if (last) node[key] = value
+      else node[key] ??= next
+      const child: unknown = node[key]
+      if (typeof child !== 'object' || child === null) return
+      node = child as Record<string, unknown> | unknown[]
+    }
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

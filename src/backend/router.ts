@@ -1,0 +1,109 @@
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
+import type { EventLog } from './event-log.ts'
+import type { FileStore } from './files.ts'
+import type { Params } from './params.ts'
+import type { Store } from './store/db.ts'
+import type { UserRow } from './store/users.ts'
+
+/** What every handler works with. */
+export interface Backend {
+  readonly store: Store
+  readonly log: EventLog
+  readonly files: FileStore
+  /** How often silent streams are sent a keep-alive. */
+  readonly keepAliveMs: number
+  /** Ends when the server stops; open streams end with it. */
+  readonly signal: AbortSignal
+}
+
+export interface Request {
+  /** Path segments by the name they have in the route. */
+  readonly path: Readonly<Record<string, string>>
+  readonly params: Params
+  readonly query: URLSearchParams
+  readonly headers: IncomingHttpHeaders
+  /** The address this request reached the API at, without a trailing slash. */
+  readonly base: string
+}
+
+export interface UserRequest extends Request {
+  readonly user: UserRow
+}
+
+/** A JSON answer, one without a body, or one that is written by hand. */
+export type Answer =
+  | { readonly status: number; readonly body?: unknown; readonly headers?: Record<string, string> }
+  | { readonly write: (response: ServerResponse) => void | Promise<void> }
+
+type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
+
+/** `auth: 'user'` answers 401 to everybody else; with `'any'` the handler looks at `user` itself. */
+export type Route =
+  | {
+      readonly method: Method
+      readonly pattern: string
+      readonly auth: 'user'
+      readonly handle: (request: UserRequest, backend: Backend) => Promise<Answer>
+    }
+  | {
+      readonly method: Method
+      readonly pattern: string
+      readonly auth: 'any'
+      readonly handle: (
+        request: Request & { readonly user: UserRow | undefined },
+        backend: Backend,
+      ) => Promise<Answer>
+    }
+
+export interface Match {
+  readonly route: Route
+  readonly path: Readonly<Record<string, string>>
+}
+
+/** Finds routes; of several that fit, the first one listed answers. */
+export function createRouter(
+  routes: readonly Route[],
+): (method: string, pathname: string) => Match | undefined {
+  const compiled = routes.map((route) => ({ route, segments: route.pattern.split('/').slice(1) }))
+
+  return (method, pathname) => {
+    const segments = normalizePath(pathname)
+    if (segments === undefined) return undefined
+    const wanted = method === 'PATCH' ? 'PUT' : method
+    for (const { route, segments: pattern } of compiled) {
+      if (route.method !== wanted || pattern.length !== segments.length) continue
+      const path = matchSegments(pattern, segments)
+      if (path !== undefined) return { route, path }
+    }
+    return undefined
+  }
+}
+
+/**
+ * A path as clients write it, in segments: without version prefix, doubled and trailing slashes and `.json`.
+ * Undefined when it is not decodable.
+ */
+function normalizePath(pathname: string): string[] | undefined {
+  const raw = pathname.split('/').filter((segment) => segment !== '')
+  if (raw[0] === 'v1' || raw[0] === 'v2') raw.shift()
+  const last = raw.at(-1)
+  if (last?.endsWith('.json') && raw[0] !== 'files') raw[raw.length - 1] = last.slice(0, -'.json'.length)
+  try {
+    return raw.map(decodeURIComponent)
+  } catch {
+    return undefined
+  }
+}
+
+function matchSegments(
+  pattern: readonly string[],
+  segments: readonly string[],
+): Record<string, string> | undefined {
+  const path: Record<string, string> = {}
+  for (const [index, name] of pattern.entries()) {
+    const segment = segments[index] as string
+    if (name.startsWith(':')) path[name.slice(1)] = segment
+    else if (name !== segment) return undefined
+  }
+  return path
+}

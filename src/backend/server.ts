@@ -1,0 +1,196 @@
+import { mkdir } from 'node:fs/promises'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { createEventLog, type EventLog } from './event-log.ts'
+import { openFileStore } from './files.ts'
+import { authenticate } from './flowdock/auth.ts'
+import { flowdockRoutes } from './flowdock/routes/index.ts'
+import { HttpError, notFound, unauthorized } from './http-error.ts'
+import { readParams } from './params.ts'
+import { type Answer, type Backend, createRouter } from './router.ts'
+import { type Demo, seedDemo } from './seed.ts'
+import { openStore, type Store } from './store/db.ts'
+
+export interface BackendOptions {
+  readonly host: string
+  /** 0 picks a free port. */
+  readonly port: number
+  /** Where the database and the files live; made when missing. */
+  readonly dataDir: string
+  /** The demo user's token; made and kept on first start when undefined. */
+  readonly demoToken?: string | undefined
+  /** How often silent streams are sent a keep-alive; 20 s unless given. */
+  readonly keepAliveMs?: number
+  /** Hears of every request once it was answered or its stream began, and of failures nobody expected. */
+  readonly onRequest?: (request: { method: string; path: string; status: number }) => void
+  readonly onError?: (error: unknown) => void
+}
+
+export interface RunningBackend {
+  readonly url: string
+  readonly demo: Demo
+  readonly store: Store
+  readonly log: EventLog
+  close(): Promise<void>
+}
+
+/** Longest body of a request: a Base64 file of 10 MiB and what stands around it. */
+const maxBodyBytes = 15 * 1024 * 1024
+const hostPattern = /^([a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(:\d{1,5})?$/i
+
+/**
+ * Starts the Flowdock-compatible server: opens (or makes) its data, seeds the demo organization on first start,
+ * and listens.
+ *
+ * @throws the system's error when the folder cannot be written or the port is taken
+ */
+export async function createBackend(options: BackendOptions): Promise<RunningBackend> {
+  await mkdir(options.dataDir, { recursive: true })
+  const store = await openStore(join(options.dataDir, 'flowdock.db'))
+  const stopping = new AbortController()
+  const log = createEventLog(store)
+  let server: Server
+  let demo: Demo
+  try {
+    const files = await openFileStore(join(options.dataDir, 'files'))
+    demo = await seedDemo({ store, log, files, dataDir: options.dataDir, token: options.demoToken })
+    const backend: Backend = {
+      store,
+      log,
+      files,
+      keepAliveMs: options.keepAliveMs ?? 20_000,
+      signal: stopping.signal,
+    }
+    const answer = createHandler(backend, options)
+    server = createServer(
+      { headersTimeout: 10_000, requestTimeout: 120_000, keepAliveTimeout: 75_000 },
+      (request, response) => {
+        void answer(request, response)
+      },
+    )
+    await listen(server, options.host, options.port)
+  } catch (error) {
+    await store.close()
+    throw error
+  }
+  const { port } = server.address() as AddressInfo
+
+  return {
+    url: `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`,
+    demo,
+    store,
+    log,
+    async close() {
+      stopping.abort()
+      const closed = new Promise((resolve) => server.close(resolve))
+      server.closeIdleConnections()
+      const deadline = setTimeout(() => server.closeAllConnections(), 3000)
+      await closed
+      clearTimeout(deadline)
+      await store.close()
+    },
+  }
+}
+
+function createHandler(backend: Backend, { onRequest, onError }: BackendOptions) {
+  const findRoute = createRouter(flowdockRoutes)
+
+  async function route(request: IncomingMessage, response: ServerResponse): Promise<Answer> {
+    const host = request.headers.host ?? ''
+    if (!hostPattern.test(host)) throw new HttpError(400, { message: 'Host header is not valid' })
+    const base = `http://${host}`
+    const target = request.url ?? '/'
+    const url = URL.canParse(target, base) ? new URL(target, base) : undefined
+    if (url === undefined || !target.startsWith('/')) throw notFound()
+    if (request.method === 'OPTIONS') return { status: 204 }
+    const user = await authenticate(backend.store.reader, request, url.searchParams)
+    if (user !== undefined) response.setHeader('Flowdock-User', String(user.id))
+    // "//files/…" is a path here, not another host.
+    const pathname = target.split('?', 1)[0] as string
+    const match = findRoute(
+      request.method ?? 'GET',
+      host.startsWith('stream.') ? `/stream${pathname}` : pathname,
+    )
+    if (match === undefined) throw user === undefined ? unauthorized() : notFound()
+    if (match.route.auth === 'user' && user === undefined) throw unauthorized()
+    const params = await readParams(request, url, maxBodyBytes)
+    const common = { path: match.path, params, query: url.searchParams, headers: request.headers, base }
+    if (match.route.auth === 'any') return match.route.handle({ ...common, user }, backend)
+    if (user === undefined) throw unauthorized()
+    return match.route.handle({ ...common, user }, backend)
+  }
+
+  return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    // A client that goes away is noticed where its answer is written.
+    response.on('error', () => undefined)
+    setCorsHeaders(request, response)
+    try {
+      const answer = await route(request, response)
+      if ('write' in answer) await answer.write(response)
+      else sendAnswer(response, answer.status, answer.body, answer.headers)
+    } catch (error) {
+      sendError(response, error, onError)
+    }
+    onRequest?.({
+      method: request.method ?? '',
+      path: (request.url ?? '').split('?', 1)[0] as string,
+      status: response.statusCode,
+    })
+  }
+}
+
+function sendAnswer(
+  response: ServerResponse,
+  status: number,
+  body: unknown,
+  headers: Record<string, string> = {},
+): void {
+  response.writeHead(status, {
+    'Content-Type': 'application/json; charset=utf-8',
+    Status: String(status),
+    'Cache-Control': 'private, no-store',
+    ...headers,
+  })
+  response.end(body === undefined ? undefined : JSON.stringify(body))
+}
+
+function sendError(response: ServerResponse, error: unknown, onError?: (error: unknown) => void): void {
+  if (response.headersSent) {
+    response.destroy()
+    return
+  }
+  if (error instanceof HttpError && typeof error.body === 'string') {
+    response.writeHead(error.status, { 'Content-Type': 'text/plain; charset=utf-8' })
+    response.end(error.body)
+  } else if (error instanceof HttpError) {
+    sendAnswer(response, error.status, error.body)
+  } else {
+    onError?.(error)
+    sendAnswer(response, 500, { message: 'Internal Server Error' })
+  }
+}
+
+/** [flowdock] general-information.md, "CORS". No cookies exist, so an echoed origin gives nothing away. */
+function setCorsHeaders(request: IncomingMessage, response: ServerResponse): void {
+  const { origin } = request.headers
+  if (origin === undefined) return
+  response.setHeader('Access-Control-Allow-Origin', origin)
+  response.setHeader('Vary', 'Origin')
+  response.setHeader('Access-Control-Allow-Methods', 'POST, PUT, PATCH, DELETE, GET, OPTIONS')
+  response.setHeader(
+    'Access-Control-Allow-Headers',
+    'Origin, Accept, Content-type, Authorization, X-CSRF-Token, X-Requested-With, X-Prototype-Version',
+  )
+  response.setHeader('Access-Control-Expose-Headers', 'Flowdock-User, Link')
+}
+
+function listen(server: Server, host: string, port: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+}

@@ -1,0 +1,229 @@
+import { type Generated, Kysely, sql } from 'kysely'
+import { Migrator } from 'kysely/migration'
+import { migrations } from './migrations/index.ts'
+import { sqliteDialect } from './sqlite.ts'
+
+/** The tables. Times are milliseconds, flags are 0 or 1, columns ending in `_json` hold JSON text. */
+export interface Tables {
+  organizations: {
+    id: Generated<number>
+    slug: string
+    name: string
+    active: number
+    user_limit: number
+    created_at: number
+  }
+  users: {
+    id: Generated<number>
+    nick: string
+    name: string
+    email: string
+    avatar: string | null
+    website: string | null
+    password_hash: string | null
+    disabled: number
+    created_at: number
+  }
+  organization_members: { organization_id: number; user_id: number; admin: number }
+  tokens: { hash: string; user_id: number; created_at: number }
+  /** Where messages are numbered: one row for a flow. `last_id` is the newest message id given out. */
+  channels: { id: Generated<number>; last_id: number }
+  flows: {
+    id: string
+    channel_id: number
+    organization_id: number
+    slug: string
+    name: string
+    description: string
+    access_mode: string
+    join_code: string
+    disabled: number
+    last_message_id: number | null
+    last_message_at: number | null
+    created_at: number
+  }
+  flow_members: {
+    flow_id: string
+    user_id: number
+    open: number
+    disabled: number
+    status: string | null
+    last_activity: number | null
+  }
+  messages: {
+    seq: Generated<number>
+    channel_id: number
+    id: number
+    event: string
+    user_id: number
+    uuid: string | null
+    thread_id: string | null
+    app: string | null
+    content_json: string
+    tags_json: string
+    external_user_name: string | null
+    author_json: string | null
+    title: string | null
+    body: string | null
+    attachments_json: string
+    sent: number
+    edited: number | null
+  }
+  message_tags: { channel_id: number; tag: string; seq: number }
+  message_words: { rowid: number; words: string }
+  threads: {
+    id: string
+    channel_id: number
+    source_id: number | null
+    external_thread_id: string | null
+    title: string
+    body: string | null
+    external_url: string | null
+    status_json: string | null
+    fields_json: string
+    actions_json: string
+    activities: number
+    internal_comments: number
+    external_comments: number
+    initial_message: number | null
+    created_at: number
+    updated_at: number
+  }
+  applications: { id: Generated<number>; name: string; icon_url: string | null }
+  sources: {
+    id: Generated<number>
+    flow_id: string
+    application_id: number
+    creator_id: number
+    name: string
+    external_url: string | null
+    configuration_url: string | null
+    error_message: string | null
+    token_hash: string
+    deleted_at: number | null
+    created_at: number
+    updated_at: number
+  }
+  files: {
+    token: string
+    channel_id: number
+    file_name: string
+    content_type: string
+    file_size: number
+    created_at: number
+  }
+  /** What streams replay: one row per event, told to a flow or to one user. */
+  events: {
+    seq: Generated<number>
+    flow_id: string | null
+    user_id: number | null
+    payload: string
+    created_at: number
+  }
+}
+
+/** Reads and, inside `Store.write`, writes. */
+export type Database = Kysely<Tables>
+
+export interface Store {
+  /** Reads committed data; never waits for a writer. */
+  readonly reader: Database
+  /**
+   * Runs `change` in a transaction and resolves once it is on the disk. Changes that arrive together share one
+   * commit; one that throws is undone alone. `onCommit` runs right after the commit, in the order of the changes,
+   * before anybody hears the result.
+   */
+  write<T>(change: (tx: Database) => Promise<T>, onCommit?: (value: T) => void): Promise<T>
+  close(): Promise<void>
+}
+
+/** The right side of `column in …`: one SQL text however many values there are. */
+export function anyOf<T extends string | number>(values: readonly T[]) {
+  return sql<T>`(select value from json_each(${JSON.stringify(values)}))`
+}
+
+interface Job {
+  readonly run: (tx: Database) => Promise<() => void>
+  readonly reject: (error: unknown) => void
+}
+
+/** How many changes share a commit at most; bounds how long the first of them waits. */
+const maxGroup = 256
+
+/**
+ * Opens (and brings up to date) the SQLite database at `path`.
+ *
+ * @throws when the file cannot be opened or written, or was made by a newer version.
+ */
+export async function openStore(path: string): Promise<Store> {
+  const writer = new Kysely<Tables>({ dialect: sqliteDialect(path) })
+  await migrate(writer)
+  const reader = new Kysely<Tables>({ dialect: sqliteDialect(path, { readOnly: true }) })
+  const queue: Job[] = []
+  let draining: Promise<void> | undefined
+
+  async function drain(): Promise<void> {
+    while (queue.length > 0) {
+      // Requests that reached us in the same turn of the event loop join this group.
+      await new Promise(setImmediate)
+      const group = queue.splice(0, maxGroup)
+      await writer
+        .connection()
+        .execute((connection) => commitGroup(connection, group))
+        .catch((error: unknown) => {
+          for (const job of group) job.reject(error)
+        })
+    }
+    draining = undefined
+  }
+
+  return {
+    reader,
+    write(change, onCommit) {
+      return new Promise((resolve, reject) => {
+        const run = async (tx: Database) => {
+          const value = await change(tx)
+          return () => {
+            onCommit?.(value)
+            resolve(value)
+          }
+        }
+        queue.push({ run, reject })
+        draining ??= drain()
+      })
+    },
+    async close() {
+      await draining
+      await reader.destroy()
+      await writer.destroy()
+    },
+  }
+}
+
+async function commitGroup(connection: Database, group: readonly Job[]): Promise<void> {
+  const outcomes: (() => void)[] = []
+  await sql`begin immediate`.execute(connection)
+  try {
+    for (const job of group) {
+      await sql`savepoint job`.execute(connection)
+      try {
+        outcomes.push(await job.run(connection))
+      } catch (error) {
+        await sql`rollback to job`.execute(connection)
+        outcomes.push(() => job.reject(error))
+      }
+      await sql`release job`.execute(connection)
+    }
+    await sql`commit`.execute(connection)
+  } catch (error) {
+    await sql`rollback`.execute(connection).catch(() => undefined)
+    throw error
+  }
+  for (const settle of outcomes) settle()
+}
+
+async function migrate(database: Database): Promise<void> {
+  const migrator = new Migrator({ db: database, provider: { getMigrations: async () => migrations } })
+  const { error } = await migrator.migrateToLatest()
+  if (error !== undefined) throw error
+}

@@ -1,0 +1,216 @@
+import type { Selectable } from 'kysely'
+import { anyOf, type Database, type Tables } from './db.ts'
+import type { UserRow } from './users.ts'
+
+/** A flow as one user sees it. */
+export interface FlowRow extends Selectable<Tables['flows']> {
+  organization_slug: string
+  /** Whether the viewer is a member; null in `blocked` and `open` says they never were. */
+  open: number | null
+  blocked: number | null
+  organization_admin: number | null
+  unread_mentions: number
+}
+
+export type FlowUserRow = UserRow & {
+  flow_id: string
+  flow_status: string | null
+  flow_disabled: number
+  last_activity: number | null
+}
+
+/** Whether the viewer of this row is a member who may read and write. */
+export function isJoined(flow: FlowRow): boolean {
+  return flow.blocked === 0
+}
+
+function flows(db: Database, viewerId: number) {
+  return db
+    .selectFrom('flows')
+    .innerJoin('organizations', 'organizations.id', 'flows.organization_id')
+    .leftJoin('flow_members as mine', (join) =>
+      join.onRef('mine.flow_id', '=', 'flows.id').on('mine.user_id', '=', viewerId),
+    )
+    .leftJoin('organization_members as seat', (join) =>
+      join.onRef('seat.organization_id', '=', 'flows.organization_id').on('seat.user_id', '=', viewerId),
+    )
+    .selectAll('flows')
+    .select([
+      'organizations.slug as organization_slug',
+      'mine.open as open',
+      'mine.disabled as blocked',
+      'seat.admin as organization_admin',
+    ])
+    .select((select) =>
+      select
+        .selectFrom('message_tags')
+        .select((tag) => tag.fn.countAll<number>().as('count'))
+        .whereRef('message_tags.channel_id', '=', 'flows.channel_id')
+        .where('message_tags.tag', '=', `:unread:${viewerId}`)
+        .$asScalar()
+        .$notNull()
+        .as('unread_mentions'),
+    )
+}
+
+/**
+ * The flows `viewerId` has joined or, with `scope: 'all'`, could join too. Archived flows are left out.
+ *
+ * @param organizationId only the flows of this organization
+ */
+export async function listFlows(
+  db: Database,
+  viewerId: number,
+  scope: 'joined' | 'all',
+  organizationId?: number,
+): Promise<FlowRow[]> {
+  let query = flows(db, viewerId).where('flows.disabled', '=', 0)
+  if (organizationId !== undefined) query = query.where('flows.organization_id', '=', organizationId)
+  query =
+    scope === 'joined'
+      ? query.where('mine.disabled', '=', 0)
+      : query.where((where) =>
+          where.or([
+            where('mine.disabled', '=', 0),
+            where.and([
+              where('seat.user_id', 'is not', null),
+              where('flows.access_mode', '=', 'organization'),
+              where('mine.disabled', 'is', null),
+            ]),
+          ]),
+        )
+  return query.orderBy('flows.created_at').orderBy('flows.id').execute()
+}
+
+export async function findFlow(
+  db: Database,
+  viewerId: number,
+  by: { id: string } | { organization: string; slug: string },
+): Promise<FlowRow | undefined> {
+  const query = flows(db, viewerId)
+  return (
+    'id' in by
+      ? query.where('flows.id', '=', by.id)
+      : query.where('organizations.slug', '=', by.organization).where('flows.slug', '=', by.slug)
+  ).executeTakeFirst()
+}
+
+export async function isFlowSlugTaken(db: Database, organizationId: number, slug: string): Promise<boolean> {
+  const row = await db
+    .selectFrom('flows')
+    .select('id')
+    .where('organization_id', '=', organizationId)
+    .where('slug', '=', slug)
+    .executeTakeFirst()
+  return row !== undefined
+}
+
+/** The members of the given flows, blocked ones included, ordered by user id. */
+export async function listFlowUsers(db: Database, flowIds: readonly string[]): Promise<FlowUserRow[]> {
+  if (flowIds.length === 0) return []
+  return db
+    .selectFrom('flow_members as member')
+    .innerJoin('users', 'users.id', 'member.user_id')
+    .selectAll('users')
+    .select([
+      'member.flow_id as flow_id',
+      'member.status as flow_status',
+      'member.disabled as flow_disabled',
+      'member.last_activity as last_activity',
+    ])
+    .where('member.flow_id', 'in', anyOf<string>(flowIds))
+    .orderBy('users.id')
+    .execute()
+}
+
+/** The users who can be mentioned in a flow. */
+export async function listMentionable(db: Database, flowId: string): Promise<{ id: number; nick: string }[]> {
+  return db
+    .selectFrom('flow_members as member')
+    .innerJoin('users', 'users.id', 'member.user_id')
+    .select(['users.id', 'users.nick'])
+    .where('member.flow_id', '=', flowId)
+    .where('member.disabled', '=', 0)
+    .where('users.disabled', '=', 0)
+    .orderBy('users.id')
+    .execute()
+}
+
+export async function insertFlow(
+  db: Database,
+  flow: Pick<
+    Selectable<Tables['flows']>,
+    'id' | 'organization_id' | 'slug' | 'name' | 'description' | 'access_mode' | 'join_code'
+  >,
+): Promise<void> {
+  const { id: channelId } = await db
+    .insertInto('channels')
+    .values({ last_id: 0 })
+    .returning('id')
+    .executeTakeFirstOrThrow()
+  await db
+    .insertInto('flows')
+    .values({
+      ...flow,
+      channel_id: channelId,
+      disabled: 0,
+      last_message_id: null,
+      last_message_at: null,
+      created_at: Date.now(),
+    })
+    .execute()
+}
+
+export async function updateFlow(
+  db: Database,
+  id: string,
+  changes: Partial<Pick<Selectable<Tables['flows']>, 'name' | 'access_mode' | 'disabled' | 'description'>>,
+): Promise<void> {
+  if (Object.keys(changes).length > 0)
+    await db.updateTable('flows').set(changes).where('id', '=', id).execute()
+}
+
+/** Adds or changes a member; what is not given stays, or begins open, unblocked and without status. */
+export async function upsertFlowMember(
+  db: Database,
+  flowId: string,
+  userId: number,
+  changes: { open?: number; disabled?: number; status?: string | null },
+): Promise<void> {
+  await db
+    .insertInto('flow_members')
+    .values({
+      flow_id: flowId,
+      user_id: userId,
+      open: 1,
+      disabled: 0,
+      status: null,
+      last_activity: null,
+      ...changes,
+    })
+    .onConflict((conflict) =>
+      conflict.columns(['flow_id', 'user_id']).doUpdateSet({ user_id: userId, ...changes }),
+    )
+    .execute()
+}
+
+/** Notes that a message arrived and, for a member's own message, that they were active. */
+export async function touchFlow(
+  db: Database,
+  flowId: string,
+  message: { id: number; sent: number; userId: number },
+): Promise<void> {
+  await db
+    .updateTable('flows')
+    .set({ last_message_id: message.id, last_message_at: message.sent })
+    .where('id', '=', flowId)
+    .execute()
+  if (message.userId !== 0) {
+    await db
+      .updateTable('flow_members')
+      .set({ last_activity: message.sent })
+      .where('flow_id', '=', flowId)
+      .where('user_id', '=', message.userId)
+      .execute()
+  }
+}

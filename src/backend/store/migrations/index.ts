@@ -1,0 +1,7 @@
+import type { Migration } from 'kysely/migration'
+import { first } from './first.ts'
+
+/** In the order they run; a released one is never changed. */
+export const migrations: Record<string, Migration> = {
+  '0001-first': first,
+}

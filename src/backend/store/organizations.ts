@@ -1,0 +1,97 @@
+import type { Selectable } from 'kysely'
+import { anyOf, type Database, type Tables } from './db.ts'
+import type { UserRow } from './users.ts'
+
+export type OrganizationRow = Selectable<Tables['organizations']> & { user_count: number }
+
+function organizations(db: Database) {
+  return db
+    .selectFrom('organizations')
+    .selectAll('organizations')
+    .select((select) =>
+      select
+        .selectFrom('organization_members')
+        .select((member) => member.fn.countAll<number>().as('count'))
+        .whereRef('organization_members.organization_id', '=', 'organizations.id')
+        .$asScalar()
+        .$notNull()
+        .as('user_count'),
+    )
+}
+
+export async function listOrganizations(db: Database, userId: number): Promise<OrganizationRow[]> {
+  return organizations(db)
+    .innerJoin('organization_members as mine', 'mine.organization_id', 'organizations.id')
+    .where('mine.user_id', '=', userId)
+    .orderBy('organizations.id')
+    .execute()
+}
+
+export async function findOrganization(
+  db: Database,
+  by: { id: number } | { slug: string },
+): Promise<OrganizationRow | undefined> {
+  const query = organizations(db)
+  return ('id' in by ? query.where('id', '=', by.id) : query.where('slug', '=', by.slug)).executeTakeFirst()
+}
+
+export async function findOrganizations(db: Database, ids: readonly number[]): Promise<OrganizationRow[]> {
+  return organizations(db).where('id', 'in', anyOf(ids)).execute()
+}
+
+/** Undefined for somebody who is no member. */
+export async function findOrganizationMember(
+  db: Database,
+  organizationId: number,
+  userId: number,
+): Promise<{ admin: boolean } | undefined> {
+  const row = await db
+    .selectFrom('organization_members')
+    .select('admin')
+    .where('organization_id', '=', organizationId)
+    .where('user_id', '=', userId)
+    .executeTakeFirst()
+  return row && { admin: row.admin === 1 }
+}
+
+export async function listOrganizationUsers(
+  db: Database,
+  organizationId: number,
+): Promise<(UserRow & { admin: number })[]> {
+  return db
+    .selectFrom('organization_members as member')
+    .innerJoin('users', 'users.id', 'member.user_id')
+    .selectAll('users')
+    .select('member.admin')
+    .where('member.organization_id', '=', organizationId)
+    .orderBy('users.id')
+    .execute()
+}
+
+export async function insertOrganization(
+  db: Database,
+  organization: { slug: string; name: string },
+): Promise<number> {
+  const { id } = await db
+    .insertInto('organizations')
+    .values({ ...organization, active: 1, user_limit: 0, created_at: Date.now() })
+    .returning('id')
+    .executeTakeFirstOrThrow()
+  return id
+}
+
+export async function insertOrganizationMember(
+  db: Database,
+  organizationId: number,
+  userId: number,
+  admin: boolean,
+): Promise<void> {
+  await db
+    .insertInto('organization_members')
+    .values({ organization_id: organizationId, user_id: userId, admin: Number(admin) })
+    .execute()
+}
+
+export async function renameOrganization(db: Database, id: number, name: string): Promise<void> {
+  await db.updateTable('organizations').set({ name }).where('id', '=', id).execute()
+}

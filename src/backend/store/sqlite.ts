@@ -1,0 +1,48 @@
+import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import { SqliteDialect, type SqliteDialectConfig } from 'kysely'
+
+type SqliteDatabase = Exclude<SqliteDialectConfig['database'], () => unknown>
+
+/**
+ * One connection to the file at `path` (or `:memory:`), as a Kysely dialect over `node:sqlite`. Statements are
+ * prepared once per SQL text. `synchronous=FULL` with WAL: a commit that returned is on the disk.
+ */
+export function sqliteDialect(path: string, options: { readOnly?: boolean } = {}): SqliteDialect {
+  return new SqliteDialect({ database: openSqlite(path, options.readOnly ?? false) })
+}
+
+function openSqlite(path: string, readOnly: boolean): SqliteDatabase {
+  const database = new DatabaseSync(path, { readOnly, timeout: 2000 })
+  if (!readOnly)
+    database.exec('pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on')
+  database.exec('pragma cache_size = -16384; pragma temp_store = memory')
+  const statements = new Map<string, ReturnType<typeof adapt>>()
+
+  return {
+    prepare(sql) {
+      let statement = statements.get(sql)
+      if (statement === undefined) {
+        // A list condition makes one text per length; the bound keeps odd lengths from piling up.
+        if (statements.size >= 500) statements.clear()
+        statement = adapt(database.prepare(sql))
+        statements.set(sql, statement)
+      }
+      return statement
+    },
+    close: () => database.close(),
+  }
+}
+
+function adapt(statement: StatementSync) {
+  return {
+    reader: statement.columns().length > 0,
+    all: (parameters: readonly unknown[]): unknown[] => statement.all(...parameters.map(toSqlite)),
+    run: (parameters: readonly unknown[]) => statement.run(...parameters.map(toSqlite)),
+    iterate: (parameters: readonly unknown[]): IterableIterator<unknown> =>
+      statement.iterate(...parameters.map(toSqlite)),
+  }
+}
+
+function toSqlite(value: unknown): SQLInputValue {
+  return typeof value === 'boolean' ? Number(value) : (value as SQLInputValue)
+}

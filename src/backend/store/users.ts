@@ -1,0 +1,88 @@
+import type { Insertable, Selectable } from 'kysely'
+import type { Database, Tables } from './db.ts'
+
+export type UserRow = Selectable<Tables['users']>
+
+export async function findUser(db: Database, id: number): Promise<UserRow | undefined> {
+  return db.selectFrom('users').selectAll().where('id', '=', id).executeTakeFirst()
+}
+
+/** E-mail addresses are compared without regard to case. */
+export async function findUserByEmail(db: Database, email: string): Promise<UserRow | undefined> {
+  return db.selectFrom('users').selectAll().where('email', '=', email).executeTakeFirst()
+}
+
+export async function findUserByTokenHash(db: Database, hash: string): Promise<UserRow | undefined> {
+  return db
+    .selectFrom('tokens')
+    .innerJoin('users', 'users.id', 'tokens.user_id')
+    .selectAll('users')
+    .where('tokens.hash', '=', hash)
+    .executeTakeFirst()
+}
+
+/**
+ * Whom `viewerId` may see: everybody in organizations they administer, elsewhere the people they share a flow with,
+ * and themselves. [flowdock] users.md, "List Users"
+ */
+export async function listVisibleUsers(db: Database, viewerId: number): Promise<UserRow[]> {
+  const administered = db
+    .selectFrom('organization_members as mine')
+    .innerJoin('organization_members as theirs', 'theirs.organization_id', 'mine.organization_id')
+    .select('theirs.user_id')
+    .where('mine.user_id', '=', viewerId)
+    .where('mine.admin', '=', 1)
+  const together = db
+    .selectFrom('flow_members as mine')
+    .innerJoin('flow_members as theirs', 'theirs.flow_id', 'mine.flow_id')
+    .select('theirs.user_id')
+    .where('mine.user_id', '=', viewerId)
+    .where('mine.disabled', '=', 0)
+  return db
+    .selectFrom('users')
+    .selectAll()
+    .where((where) =>
+      where.or([where('id', 'in', administered), where('id', 'in', together), where('id', '=', viewerId)]),
+    )
+    .orderBy('id')
+    .execute()
+}
+
+export async function shareOrganization(db: Database, one: number, other: number): Promise<boolean> {
+  if (one === other) return true
+  const row = await db
+    .selectFrom('organization_members as a')
+    .innerJoin('organization_members as b', 'b.organization_id', 'a.organization_id')
+    .select('a.organization_id')
+    .where('a.user_id', '=', one)
+    .where('b.user_id', '=', other)
+    .executeTakeFirst()
+  return row !== undefined
+}
+
+export async function insertUser(
+  db: Database,
+  user: Omit<Insertable<Tables['users']>, 'disabled' | 'created_at'>,
+): Promise<UserRow> {
+  return db
+    .insertInto('users')
+    .values({ disabled: 0, created_at: Date.now(), ...user })
+    .returningAll()
+    .executeTakeFirstOrThrow()
+}
+
+export async function updateUser(
+  db: Database,
+  id: number,
+  changes: { nick?: string; email?: string },
+): Promise<void> {
+  await db.updateTable('users').set(changes).where('id', '=', id).execute()
+}
+
+export async function insertToken(db: Database, hash: string, userId: number): Promise<void> {
+  await db
+    .insertInto('tokens')
+    .values({ hash, user_id: userId, created_at: Date.now() })
+    .onConflict((conflict) => conflict.column('hash').doNothing())
+    .execute()
+}

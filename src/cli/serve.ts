@@ -1,0 +1,69 @@
+import { type App, startApp } from '../app.ts'
+import { readConfig } from '../config.ts'
+import { CommandError } from './command-error.ts'
+
+/** Runs the gateway until it is told to stop. Resolves with the exit code. */
+export async function serve(environment: NodeJS.ProcessEnv, print: (text: string) => void): Promise<number> {
+  const config = readConfig(environment)
+  const app = await startApp(config).catch((error: unknown) => {
+    throw explain(error, config.upstream.kind === 'embedded' ? config.upstream.dataDir : undefined)
+  })
+  print(describe(app))
+  return waitForStop(app)
+}
+
+function describe(app: App): string {
+  const lines = [
+    '',
+    `  GraphQL      ${app.url}/graphql   (open it in a browser to explore)`,
+    `  Flowdock API ${app.restUrl}`,
+    `  Streaming    ${app.streamUrl}/flows`,
+  ]
+  if (app.demoToken !== null)
+    lines.push(
+      '',
+      `  The organization "example" is there to try things with. Ada's token: ${app.demoToken}`,
+      '',
+      `  curl -s -u ${app.demoToken}: ${app.url}/graphql -H 'content-type: application/json' \\`,
+      `    -d '{"query":"{ flows { path messages(last: 1) { nodes { ... on ChatMessage { content } } } } }"}'`,
+    )
+  return `${lines.join('\n')}\n`
+}
+
+/** The first signal stops in order, a second one at once. */
+function waitForStop(app: App): Promise<number> {
+  return new Promise((resolve) => {
+    let stopping = false
+    const stop = () => {
+      if (stopping) return resolve(1)
+      stopping = true
+      app.close().then(
+        () => resolve(0),
+        () => resolve(1),
+      )
+    }
+    process.on('SIGTERM', stop)
+    process.on('SIGINT', stop)
+  })
+}
+
+/** What stands in the way of starting, in words. */
+export function explain(error: unknown, dataDir: string | undefined): unknown {
+  const { code, message } = error as NodeJS.ErrnoException
+  if (code === 'EADDRINUSE') {
+    const [address] = /[^ ]+$/.exec(message) ?? []
+    return new CommandError(`Cannot listen on ${address}: the port is in use. Stop what uses it, or set PORT or BACKEND_PORT`)
+  }
+  if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
+    return new CommandError(`Cannot listen: HOST is no address of this machine (${message})`)
+  if (dataDir !== undefined && isStorageError(code, message))
+    return new CommandError(`Cannot use DATA_DIR "${dataDir}": ${message}`)
+  return error
+}
+
+function isStorageError(code: string | undefined, message: string): boolean {
+  return (
+    ['EACCES', 'EROFS', 'ENOTDIR', 'EEXIST', 'ENOSPC', 'EPERM', 'ENOENT', 'ERR_SQLITE_ERROR'].includes(code ?? '') ||
+    message.includes('database')
+  )
+}

@@ -1,0 +1,123 @@
+import { z } from 'zod'
+
+export interface Config {
+  readonly host: string
+  readonly port: number
+  readonly logLevel: LogLevel
+  readonly upstream:
+    | {
+        readonly kind: 'embedded'
+        readonly host: string
+        readonly port: number
+        readonly dataDir: string
+        /** Undefined: one is made and kept on first start. */
+        readonly demoToken: string | undefined
+      }
+    | { readonly kind: 'remote'; readonly restUrl: string; readonly streamUrl: string }
+}
+
+export type LogLevel = (typeof logLevels)[number]
+
+/** A setting as `docs/configuration.md` lists it. */
+export interface Setting {
+  readonly name: string
+  /** As it reads in the environment; undefined when there is none. */
+  readonly default: string | undefined
+}
+
+/** Everything wrong with the settings, in one message that names each. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError'
+
+  constructor(problems: readonly string[]) {
+    super(`The configuration cannot be used:\n${problems.map((problem) => `  ${problem}`).join('\n')}`)
+  }
+}
+
+const logLevels = ['silent', 'error', 'warn', 'info', 'debug', 'trace'] as const
+
+const port = z
+  .string()
+  .refine((text) => /^\d{1,5}$/.test(text) && Number(text) <= 65_535, 'expected a port from 0 to 65535')
+  .transform(Number)
+
+const address = z
+  .string()
+  .refine((text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol), 'expected an http or https address')
+  .transform((text) => text.replace(/\/+$/, ''))
+
+const settings = {
+  HOST: z.string().min(1, 'expected a host name or address').default('127.0.0.1'),
+  PORT: port.default(4000),
+  BACKEND_PORT: port.default(4001),
+  DATA_DIR: z.string().min(1, 'expected a folder').default('./data'),
+  FLOWDOCK_API_URL: address.optional(),
+  FLOWDOCK_STREAM_URL: address.optional(),
+  FLOWDOCK_DEMO_TOKEN: z.string().regex(/^[0-9a-f]{32}$/, 'expected 32 hexadecimal digits in lower case').optional(),
+  LOG_LEVEL: z.enum(logLevels, `expected one of ${logLevels.join(', ')}`).default('info'),
+}
+
+/** The settings there are, in the order they are documented. */
+export const settingList: readonly Setting[] = Object.entries(settings).map(([name, schema]) => {
+  const fallback: unknown = schema.safeParse(undefined).data
+  return { name, default: fallback === undefined ? undefined : String(fallback) }
+})
+
+/** Settings that only make sense with the embedded backend. */
+const embeddedOnly = ['BACKEND_PORT', 'DATA_DIR', 'FLOWDOCK_DEMO_TOKEN'] as const
+/** Settings of features this version does not have: going on without them would surprise. */
+const unsupported = ['DATABASE_URL', 'REDIS_URL'] as const
+
+/**
+ * Reads the settings from an environment. Blank ones count as not given.
+ *
+ * @throws ConfigError naming everything that is wrong
+ */
+export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
+  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''))
+  const problems: string[] = []
+  const parsed = z.object(settings).safeParse(given)
+  for (const issue of parsed.error?.issues ?? [])
+    problems.push(`${issue.path.join('.')}=${JSON.stringify(given[String(issue.path[0])])}: ${issue.message}`)
+  for (const name of Object.keys(given))
+    if (/^(FLOWDOCK|BACKEND)_/.test(name) && !(name in settings)) problems.push(`${name}: there is no such setting`)
+  for (const name of unsupported)
+    if (name in given) problems.push(`${name}: not supported by this version; unset it`)
+  if ('FLOWDOCK_API_URL' in given) {
+    for (const name of embeddedOnly)
+      if (name in given) problems.push(`${name}: has no effect with FLOWDOCK_API_URL; unset one of the two`)
+  } else if ('FLOWDOCK_STREAM_URL' in given) {
+    problems.push('FLOWDOCK_STREAM_URL: needs FLOWDOCK_API_URL')
+  } else if (parsed.data !== undefined && parsed.data.PORT === parsed.data.BACKEND_PORT && parsed.data.PORT !== 0) {
+    problems.push(`BACKEND_PORT=${parsed.data.BACKEND_PORT}: is the same as PORT`)
+  }
+  if (parsed.data === undefined || problems.length > 0) throw new ConfigError(problems)
+  const { HOST, PORT, LOG_LEVEL } = parsed.data
+  return Object.freeze({ host: HOST, port: PORT, logLevel: LOG_LEVEL, upstream: readUpstream(parsed.data) })
+}
+
+function readUpstream(values: z.infer<z.ZodObject<typeof settings>>): Config['upstream'] {
+  const { FLOWDOCK_API_URL: restUrl } = values
+  if (restUrl === undefined)
+    return {
+      kind: 'embedded',
+      host: values.HOST,
+      port: values.BACKEND_PORT,
+      dataDir: values.DATA_DIR,
+      demoToken: values.FLOWDOCK_DEMO_TOKEN,
+    }
+  return {
+    kind: 'remote',
+    restUrl,
+    // Clients write the address with and without the path of the one resource it has.
+    streamUrl: (values.FLOWDOCK_STREAM_URL ?? streamUrlOf(restUrl)).replace(/\/flows$/, ''),
+  }
+}
+
+/** `api.` and `stream.` are neighbours on the service; everything else serves both from one host. */
+function streamUrlOf(restUrl: string): string {
+  const url = new URL(restUrl)
+  if (!url.hostname.startsWith('api.')) return `${restUrl}/stream`
+  url.hostname = url.hostname.replace(/^api\./, 'stream.')
+  return url.href.replace(/\/+$/, '')
+}

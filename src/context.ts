@@ -1,0 +1,59 @@
+import type { IncomingMessage } from 'node:http'
+import { GatewayError } from './errors.ts'
+import type { Hub } from './events/hub.ts'
+import type { Subscriber } from './events/subscriber.ts'
+import { type Credential, parseAuthorization } from './upstream/flowdock/credentials.ts'
+import { createFlowdock, type Flowdock } from './upstream/flowdock/index.ts'
+import type { FlowEvent } from './upstream/flowdock/model.ts'
+import type { Http } from './upstream/http.ts'
+
+/** The flows one principal listens to. */
+export interface LiveTopic {
+  readonly credential: Credential
+  readonly flowIds: readonly string[]
+}
+
+/** What a resolver is given. */
+export interface Context {
+  /** Flowdock as the caller sees it; remembers what this operation has read. */
+  readonly flowdock: Flowdock
+  /** Listens to flows with the caller's credential. */
+  listen(flowIds: readonly string[]): Promise<Subscriber<FlowEvent>>
+  /** The same caller with nothing remembered: for each event of a subscription. */
+  refresh(): Context
+}
+
+/** What a request or a socket says about its caller. */
+export interface Caller {
+  readonly request: IncomingMessage
+  /** The payload of `connection_init`, for sockets. */
+  readonly connectionParams?: Readonly<Record<string, unknown>>
+  /** Ends when nobody waits for the answer any more. */
+  readonly signal: AbortSignal
+}
+
+export interface ContextOptions {
+  readonly http: Http
+  readonly restUrl: string
+  readonly hub: Hub<LiveTopic, FlowEvent>
+}
+
+/** @throws GatewayError `UNAUTHENTICATED` for a credential that cannot be one, when the returned function is called */
+export function createContextFactory({ http, restUrl, hub }: ContextOptions): (caller: Caller) => Context {
+  return ({ request, connectionParams, signal }) => {
+    const params = connectionParams ?? {}
+    const credential = parseAuthorization(
+      params['authorization'] ?? params['Authorization'] ?? request.headers.authorization,
+    )
+    const make = (): Context => ({
+      flowdock: createFlowdock(http, restUrl, credential, signal),
+      async listen(flowIds) {
+        if (credential === null)
+          throw new GatewayError('UNAUTHENTICATED', 'Cannot listen to flows: no credential was sent')
+        return hub.subscribe({ credential, flowIds: [...new Set(flowIds)].sort() })
+      },
+      refresh: make,
+    })
+    return make()
+  }
+}

@@ -1,0 +1,105 @@
+/** Every code a user of the API can meet; `docs/errors.md` explains each. */
+export type ErrorCode =
+  | 'BAD_USER_INPUT'
+  | 'CONFLICT'
+  | 'FORBIDDEN'
+  | 'GRAPHQL_PARSE_FAILED'
+  | 'GRAPHQL_VALIDATION_FAILED'
+  | 'INTERNAL_SERVER_ERROR'
+  | 'LIMIT_EXCEEDED'
+  | 'NOT_FOUND'
+  | 'RATE_LIMITED'
+  | 'SLOW_CONSUMER'
+  | 'UNAUTHENTICATED'
+  | 'UPSTREAM_INVALID'
+  | 'UPSTREAM_TIMEOUT'
+  | 'UPSTREAM_UNAVAILABLE'
+
+export interface GatewayErrorOptions extends ErrorOptions {
+  readonly retryable?: boolean
+  readonly retryAfterMs?: number | undefined
+  readonly inputPath?: readonly string[] | undefined
+}
+
+/** A failure whose code and message the API user may see. Anything else is masked. */
+export class GatewayError extends Error {
+  override readonly name: string = 'GatewayError'
+  readonly code: ErrorCode
+  /** Whether the same request may succeed later. */
+  readonly retryable: boolean
+  /** When to try again, if the upstream said so. */
+  readonly retryAfterMs: number | undefined
+  /** The input that caused it, such as `['input', 'flow']`. Not `path`, by which GraphQL knows its own errors. */
+  readonly inputPath: readonly string[] | undefined
+
+  constructor(code: ErrorCode, message: string, options: GatewayErrorOptions = {}) {
+    super(message, options)
+    this.code = code
+    this.retryable = options.retryable ?? false
+    this.retryAfterMs = options.retryAfterMs
+    this.inputPath = options.inputPath
+  }
+}
+
+/** What one input field has wrong. */
+export interface FieldProblem {
+  readonly field: string
+  readonly message: string
+}
+
+/** Input that is well-formed but not acceptable; nothing was changed. */
+export class ValidationError extends GatewayError {
+  override readonly name = 'ValidationError'
+  readonly fields: readonly FieldProblem[]
+
+  constructor(message: string, fields: readonly FieldProblem[] = [], options?: GatewayErrorOptions) {
+    super('BAD_USER_INPUT', message, options)
+    this.fields = fields
+  }
+}
+
+export class NotFoundError extends GatewayError {
+  override readonly name = 'NotFoundError'
+
+  constructor(message: string, options?: GatewayErrorOptions) {
+    super('NOT_FOUND', message, options)
+  }
+}
+
+export class ForbiddenError extends GatewayError {
+  override readonly name = 'ForbiddenError'
+
+  constructor(message: string, options?: GatewayErrorOptions) {
+    super('FORBIDDEN', message, options)
+  }
+}
+
+/** The request contradicts what is stored. */
+export class ConflictError extends GatewayError {
+  override readonly name = 'ConflictError'
+
+  constructor(message: string, options?: GatewayErrorOptions) {
+    super('CONFLICT', message, options)
+  }
+}
+
+export class RateLimitedError extends GatewayError {
+  override readonly name = 'RateLimitedError'
+
+  constructor(message: string, retryAfterMs: number | undefined) {
+    super('RATE_LIMITED', message, { retryable: true, retryAfterMs })
+  }
+}
+
+/** The upstream could not be reached, did not answer in time, or failed. */
+export class UpstreamError extends GatewayError {
+  override readonly name = 'UpstreamError'
+
+  constructor(
+    code: 'UPSTREAM_UNAVAILABLE' | 'UPSTREAM_TIMEOUT' | 'UPSTREAM_INVALID',
+    message: string,
+    options?: ErrorOptions,
+  ) {
+    super(code, message, { ...options, retryable: code !== 'UPSTREAM_INVALID' })
+  }
+}

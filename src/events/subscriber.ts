@@ -1,0 +1,87 @@
+import { GatewayError } from '../errors.ts'
+
+export interface SubscriberLimits {
+  readonly maxEvents: number
+  readonly maxBytes: number
+}
+
+/**
+ * One reader's queue of events. It is bounded: a reader who falls behind the limits loses the queue and gets
+ * `SLOW_CONSUMER`, so one reader never costs more than that. `return()` takes effect at once, also while the reader
+ * waits for an event that never comes.
+ */
+export class Subscriber<T> implements AsyncIterableIterator<T> {
+  readonly #limits: SubscriberLimits
+  readonly #onClose: () => void
+  #queue: { readonly event: T; readonly bytes: number }[] = []
+  #queuedBytes = 0
+  #waiting: { resolve(result: IteratorResult<T>): void; reject(error: unknown): void }[] = []
+  #closed = false
+  #failure: { readonly error: unknown } | undefined
+
+  /** @param onClose runs once, when the reader leaves or is dropped */
+  constructor(limits: SubscriberLimits, onClose: () => void) {
+    this.#limits = limits
+    this.#onClose = onClose
+  }
+
+  /** @param bytes what keeping the event costs */
+  push(event: T, bytes: number): void {
+    if (this.#closed) return
+    const reader = this.#waiting.shift()
+    if (reader !== undefined) {
+      reader.resolve({ done: false, value: event })
+      return
+    }
+    this.#queue.push({ event, bytes })
+    this.#queuedBytes += bytes
+    if (this.#queue.length > this.#limits.maxEvents || this.#queuedBytes > this.#limits.maxBytes)
+      this.fail(new GatewayError('SLOW_CONSUMER', 'The subscription was ended: its reader is too far behind'))
+  }
+
+  /** Ends the subscription with an error; what is queued is dropped. */
+  fail(error: unknown): void {
+    if (this.#closed) return
+    this.#failure = { error }
+    this.#close()
+  }
+
+  next(): Promise<IteratorResult<T>> {
+    const item = this.#queue.shift()
+    if (item !== undefined) {
+      this.#queuedBytes -= item.bytes
+      return Promise.resolve({ done: false, value: item.event })
+    }
+    if (this.#failure !== undefined) {
+      const { error } = this.#failure
+      this.#failure = undefined
+      return Promise.reject(error)
+    }
+    if (this.#closed) return Promise.resolve({ done: true, value: undefined })
+    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }))
+  }
+
+  return(): Promise<IteratorResult<T>> {
+    if (!this.#closed) this.#close()
+    this.#failure = undefined
+    return Promise.resolve({ done: true, value: undefined })
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  #close(): void {
+    this.#closed = true
+    this.#queue = []
+    this.#queuedBytes = 0
+    for (const reader of this.#waiting.splice(0)) {
+      if (this.#failure === undefined) reader.resolve({ done: true, value: undefined })
+      else {
+        reader.reject(this.#failure.error)
+        this.#failure = undefined
+      }
+    }
+    this.#onClose()
+  }
+}

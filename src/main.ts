@@ -1,0 +1,53 @@
+#!/usr/bin/env node
+const [major = 0] = process.versions.node.split('.').map(Number)
+if (major < 24) {
+  process.stderr.write(`flowdock-gateway needs Node.js 24 or newer; this is ${process.versions.node}\n`)
+  process.exit(1)
+}
+
+const usage = `Usage: flowdock-gateway [command]
+
+  serve                      the gateway with its embedded backend (the default)
+  backend                    the Flowdock-compatible backend alone
+  print-schema [--out FILE]  the GraphQL schema
+  help                       this text
+
+Settings come from the environment; docs/configuration.md lists them.
+`
+
+/** The process: which command, its exit code, and what went wrong in words. Commands are loaded when they run. */
+async function main([command = 'serve', ...args]: readonly string[]): Promise<number> {
+  const print = (text: string) => process.stdout.write(`${text}\n`)
+  switch (command) {
+    case 'serve': {
+      const { serve } = await import('./cli/serve.ts')
+      return serve(process.env, print)
+    }
+    case 'backend': {
+      const { backend } = await import('./cli/backend.ts')
+      return backend(process.env, print)
+    }
+    case 'print-schema': {
+      const { printSchema } = await import('./cli/print-schema.ts')
+      return printSchema(args, print)
+    }
+    case 'help':
+    case '--help':
+    case '-h':
+      print(usage)
+      return 0
+    default:
+      process.stderr.write(`There is no command "${command}"\n\n${usage}`)
+      return 2
+  }
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2))
+  process.exit()
+} catch (error) {
+  const { name, message, stack } = error as Error
+  const expected = name === 'ConfigError' || name === 'CommandError'
+  process.stderr.write(`${expected ? message : stack}\n`)
+  process.exit(1)
+}

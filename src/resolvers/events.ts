@@ -1,0 +1,89 @@
+import type { Context } from '../context.ts'
+import { NotFoundError, ValidationError } from '../errors.ts'
+import type { Flow, FlowEvent, Message, User } from '../upstream/flowdock/model.ts'
+import { type FlowBy, findFlow } from './flows.ts'
+import { encodeInFlow } from './global-id.ts'
+
+type MessageEvent = Extract<FlowEvent, { type: 'message' }>
+
+/** More would make an address longer than servers take. */
+const maxFlows = 150
+
+/** Which type of the schema an event has. */
+export function eventType(event: FlowEvent): string {
+  if (event.type === 'other') return 'OtherEvent'
+  switch (event.message.kind) {
+    case 'TagChange':
+      return 'TagsChanged'
+    case 'MessageDelete':
+      return 'MessageDeleted'
+    case 'MessageEdit':
+      // Content cannot be edited to nothing; this is how a deleted chat message is told.
+      return event.message.content === '' ? 'MessageDeleted' : 'MessageEdited'
+    default:
+      return 'MessageAdded'
+  }
+}
+
+export function occurredAt(event: FlowEvent): number | null {
+  return event.type === 'message' ? event.message.sentAt : event.sentAt
+}
+
+export async function flow(event: FlowEvent, _: unknown, { flowdock }: Context): Promise<Flow | null> {
+  return event.flowId === null ? null : flowdock.load.flow(event.flowId)
+}
+
+export function messageId(event: MessageEvent): string {
+  return encodeInFlow('Message', event.flowId, targetId(event.message))
+}
+
+export async function message(event: MessageEvent, _: unknown, { flowdock }: Context): Promise<Message | null> {
+  return flowdock.load.message(event.flowId, targetId(event.message))
+}
+
+export async function user({ message }: MessageEvent, _: unknown, { flowdock }: Context): Promise<User | null> {
+  return message.userId === null ? null : flowdock.load.user(message.userId)
+}
+
+export function content({ message }: MessageEvent): string {
+  return 'content' in message ? message.content : ''
+}
+
+export function addedTags({ message }: MessageEvent): readonly string[] {
+  return message.kind === 'TagChange' ? message.added : []
+}
+
+export function removedTags({ message }: MessageEvent): readonly string[] {
+  return message.kind === 'TagChange' ? message.removed : []
+}
+
+/** Events of the given flows, or of all the caller has joined. */
+export async function subscribeFlowEvents(
+  _: unknown,
+  { input }: { input: { flows?: readonly FlowBy[] | null | undefined } },
+  context: Context,
+): Promise<AsyncIterable<FlowEvent>> {
+  const flows =
+    input.flows == null
+      ? await context.flowdock.load.flows('joined')
+      : await Promise.all(input.flows.map((by, index) => requireFlow(by, context, index)))
+  if (flows.length === 0) throw new ValidationError('There is no flow to listen to', [], { inputPath: ['input', 'flows'] })
+  if (flows.length > maxFlows)
+    throw new ValidationError(`Expected input.flows to name at most ${maxFlows} flows, got ${flows.length}`, [], {
+      inputPath: ['input', 'flows'],
+    })
+  return context.listen(flows.map(({ id }) => id))
+}
+
+async function requireFlow(by: FlowBy, context: Context, index: number): Promise<Flow> {
+  const path = ['input', 'flows', String(index)]
+  const flow = await findFlow(by, context, path)
+  if (flow === null)
+    throw new NotFoundError(`${path.join('.')} names no flow, or one that is not for you to see`, { inputPath: path })
+  return flow
+}
+
+/** The number of the message an event is about. */
+function targetId(message: Message): number {
+  return 'messageId' in message ? message.messageId : message.id
+}

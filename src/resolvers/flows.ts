@@ -1,0 +1,75 @@
+import type { Context } from '../context.ts'
+import { ValidationError } from '../errors.ts'
+import type { Flow, FlowUser } from '../upstream/flowdock/model.ts'
+import { encodeGlobalId, expectId } from './global-id.ts'
+import { type Connection, listConnection, type PageArgs } from './pagination.ts'
+
+/** Names a flow in exactly one way. */
+export interface FlowBy {
+  id?: string | null | undefined
+  databaseId?: string | null | undefined
+  path?: string | null | undefined
+  url?: string | null | undefined
+}
+
+export function id(flow: Flow): string {
+  return encodeGlobalId('Flow', flow.id)
+}
+
+export async function flows(
+  _: unknown,
+  { scope }: { scope: 'joined' | 'all' },
+  { flowdock }: Context,
+): Promise<Flow[]> {
+  return flowdock.load.flows(scope)
+}
+
+export async function flow(_: unknown, { by }: { by: FlowBy }, context: Context): Promise<Flow | null> {
+  return findFlow(by, context, ['by'])
+}
+
+/**
+ * @param path the input `by` stood in
+ * @throws ValidationError when it cannot name a flow
+ */
+export async function findFlow(
+  by: FlowBy,
+  { flowdock }: Context,
+  path: readonly string[],
+): Promise<Flow | null> {
+  if (by.databaseId != null) return flowdock.load.flow(by.databaseId)
+  if (by.id != null) return flowdock.load.flow(expectId('Flow', by.id, [...path, 'id']))
+  if (by.url != null) return flowdock.load.flowByPath(pathOfUrl(by.url))
+  return flowdock.load.flowByPath(checkFlowPath(by.path ?? '', path))
+}
+
+/** @throws ValidationError for what is not "organization/flow" */
+export function checkFlowPath(flowPath: string, path: readonly string[]): string {
+  if (/^[^/]+\/[^/]+$/.test(flowPath)) return flowPath
+  throw new ValidationError(
+    `Expected ${path.join('.')}.path to be "organization/flow", got "${flowPath.slice(0, 80)}"`,
+    [],
+    { inputPath: [...path, 'path'] },
+  )
+}
+
+export async function users(
+  flow: Flow,
+  args: PageArgs,
+  { flowdock }: Context,
+): Promise<Connection<FlowUser>> {
+  return listConnection('user', await flowdock.load.flowUsers(flow), ({ user }) => user.id, args)
+}
+
+/** [flowdock] flows.md: `…/flows/:organization/:flow` in the API, `…/app/:organization/:flow` on the web. */
+function pathOfUrl(url: string): string {
+  const pathname = URL.canParse(url) ? new URL(url).pathname : ''
+  const [, path] = /^\/(?:flows|app)\/([^/]+\/[^/]+)(?:\/|$)/.exec(pathname) ?? []
+  if (path === undefined)
+    throw new ValidationError(
+      `Expected by.url to be the address of a flow, such as "https://api.flowdock.com/flows/example/main"; got "${url.slice(0, 80)}"`,
+      [],
+      { inputPath: ['by', 'url'] },
+    )
+  return path
+}

@@ -1,0 +1,56 @@
+import { ValidationError } from '../errors.ts'
+
+/** What a global id names: a type, and its key in the upstream. */
+export interface GlobalId {
+  readonly typename: string
+  readonly id: string
+}
+
+/** Global ids are opaque to the API's users and stable across restarts. */
+export function encodeGlobalId(typename: string, id: string): string {
+  return Buffer.from(`${typename}:${id}`).toString('base64url')
+}
+
+/** @throws ValidationError when `text` is no global id */
+export function decodeGlobalId(text: string): GlobalId {
+  const [, typename, id] = /^([A-Za-z]+):(.+)$/s.exec(Buffer.from(text, 'base64url').toString('utf8')) ?? []
+  if (typename === undefined || id === undefined || encodeGlobalId(typename, id) !== text)
+    throw new ValidationError(`Expected a global id, the "id" of an object of this API; got "${text.slice(0, 80)}"`)
+  return { typename, id }
+}
+
+/**
+ * The key inside a global id of the given type.
+ *
+ * @param path the input it stood in
+ * @throws ValidationError when it is none, or names another type
+ */
+export function expectId(typename: string, text: string, path: readonly string[]): string {
+  const decoded = decodeGlobalId(text)
+  if (decoded.typename !== typename)
+    throw new ValidationError(
+      `Expected ${path.join('.')} to be the id of a ${typename}, got that of a ${decoded.typename}`,
+      [],
+      { inputPath: path },
+    )
+  return decoded.id
+}
+
+/** The id of something inside a flow: both keys, of which the last has no colon. */
+export function encodeInFlow(typename: string, flowId: string, id: string | number): string {
+  return encodeGlobalId(typename, `${flowId}:${id}`)
+}
+
+/** Splits the key of something inside a flow. @throws ValidationError when it is none */
+export function splitInFlow(key: string): { readonly flowId: string; readonly id: string } {
+  const colon = key.lastIndexOf(':')
+  if (colon <= 0 || colon === key.length - 1) throw new ValidationError('Expected a global id of this API')
+  return { flowId: key.slice(0, colon), id: key.slice(colon + 1) }
+}
+
+/** Splits the key of a message. @throws ValidationError when it is none */
+export function splitMessageKey(key: string): { readonly flowId: string; readonly id: number } {
+  const { flowId, id } = splitInFlow(key)
+  if (!/^\d{1,15}$/.test(id)) throw new ValidationError('Expected the global id of a message')
+  return { flowId, id: Number(id) }
+}

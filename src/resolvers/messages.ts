@@ -1,0 +1,255 @@
+import { randomBytes } from 'node:crypto'
+import type { Context } from '../context.ts'
+import { NotFoundError, ValidationError } from '../errors.ts'
+import type { ExternalAuthor, Flow, Message, Thread, User } from '../upstream/flowdock/model.ts'
+import { checkFlowPath, type FlowBy, findFlow } from './flows.ts'
+import { encodeInFlow, expectId, splitInFlow, splitMessageKey } from './global-id.ts'
+import {
+  type Connection,
+  encodeCursor,
+  maxPageSize,
+  numberCursor,
+  type PageArgs,
+  pageSize,
+  toConnection,
+} from './pagination.ts'
+
+interface SendMessageInput {
+  readonly flow?: FlowBy | null | undefined
+  readonly threadId?: string | null | undefined
+  readonly content: string
+  readonly tags?: readonly string[] | null | undefined
+  readonly uuid?: string | null | undefined
+  readonly externalUserName?: string | null | undefined
+}
+
+/** [flowdock] messages.md: the most characters a message may have. */
+const maxContentLength = 8096
+
+export function id(message: Message): string {
+  return encodeInFlow('Message', message.flowId, message.id)
+}
+
+export async function author(
+  { userId, externalAuthor }: Message,
+  _: unknown,
+  { flowdock }: Context,
+): Promise<User | ExternalAuthor | null> {
+  if (externalAuthor !== null) return externalAuthor
+  return userId === null ? null : flowdock.load.user(userId)
+}
+
+export async function thread(message: Message, _: unknown, { flowdock }: Context): Promise<Thread | null> {
+  if (message.thread !== null) return message.thread
+  return message.threadId === null ? null : flowdock.load.thread(message.flowId, message.threadId)
+}
+
+export async function flow(message: Message, _: unknown, { flowdock }: Context): Promise<Flow | null> {
+  return flowdock.load.flow(message.flowId)
+}
+
+export async function parent(
+  { flowId, parentId }: Extract<Message, { kind: 'Comment' }>,
+  _: unknown,
+  { flowdock }: Context,
+): Promise<Message | null> {
+  return parentId === null ? null : flowdock.load.message(flowId, parentId)
+}
+
+export async function flowMessage(
+  flow: Flow,
+  { databaseId }: { databaseId: number },
+  { flowdock }: Context,
+): Promise<Message | null> {
+  return flowdock.load.message(flow.id, databaseId)
+}
+
+export async function flowMessages(
+  flow: Flow,
+  args: PageArgs,
+  context: Context,
+): Promise<Connection<Message>> {
+  return messages(flow.path, undefined, args, context)
+}
+
+export async function threadMessages(
+  thread: Thread,
+  args: PageArgs,
+  context: Context,
+): Promise<Connection<Message>> {
+  const flow = await context.flowdock.load.flow(thread.flowId)
+  if (flow === null) throw new NotFoundError('Cannot list the messages of a thread: its flow is not there')
+  return messages(flow.path, thread.id, args, context)
+}
+
+export async function sendMessage(
+  _: unknown,
+  { input }: { input: SendMessageInput },
+  context: Context,
+): Promise<{ message: Message }> {
+  checkContent(input.content)
+  const { flowPath, threadId } = await sendTarget(input, context)
+  const message = await context.flowdock.messages.send(flowPath, {
+    event: 'message',
+    content: input.content,
+    tags: input.tags ?? [],
+    // With an id of its own, a message whose answer was lost can be sent again without becoming two.
+    uuid: input.uuid ?? randomBytes(16).toString('base64url'),
+    threadId,
+    externalUserName: input.externalUserName ?? undefined,
+  })
+  return { message }
+}
+
+export async function editMessage(
+  _: unknown,
+  { input }: { input: { messageId: string; content: string; tags?: readonly string[] | null | undefined } },
+  { flowdock }: Context,
+): Promise<{ message: Message }> {
+  checkContent(input.content)
+  return changeMessage(flowdock, input.messageId, async (path, messageId) => {
+    const tags = input.tags == null ? {} : { tags: input.tags }
+    await flowdock.messages.edit(path, messageId, { content: input.content, ...tags })
+  })
+}
+
+export async function deleteMessage(
+  _: unknown,
+  { input }: { input: { messageId: string } },
+  { flowdock }: Context,
+): Promise<{ messageId: string; message: Message | null }> {
+  const key = splitMessageKey(expectId('Message', input.messageId, ['input', 'messageId']))
+  const flow = await requireFlow(flowdock, key.flowId, ['input', 'messageId'])
+  await flowdock.messages.delete(flow.path, key.id)
+  return { messageId: input.messageId, message: await flowdock.messages.find(flow.path, key.id) }
+}
+
+export async function setTags(
+  _: unknown,
+  { input }: { input: { messageId: string; tags: readonly string[] } },
+  { flowdock }: Context,
+): Promise<{ message: Message }> {
+  return changeMessage(flowdock, input.messageId, (path, messageId) =>
+    flowdock.messages.edit(path, messageId, { tags: input.tags }),
+  )
+}
+
+export async function addTags(
+  _: unknown,
+  { input }: { input: { messageId: string; tags: readonly string[] } },
+  { flowdock }: Context,
+): Promise<{ message: Message }> {
+  return changeMessage(flowdock, input.messageId, async (path, messageId) => {
+    const message = await requireMessage(flowdock, path, messageId)
+    await flowdock.messages.edit(path, messageId, { tags: [...message.tags, ...input.tags] })
+  })
+}
+
+export async function removeTags(
+  _: unknown,
+  { input }: { input: { messageId: string; tags: readonly string[] } },
+  { flowdock }: Context,
+): Promise<{ message: Message }> {
+  return changeMessage(flowdock, input.messageId, async (path, messageId) => {
+    const message = await requireMessage(flowdock, path, messageId)
+    const unwanted = new Set(input.tags.map((tag) => tag.replace(/^#/, '').toLowerCase()))
+    const tags = message.tags.filter((tag) => !unwanted.has(tag.toLowerCase()))
+    if (tags.length < message.tags.length) await flowdock.messages.edit(path, messageId, { tags })
+  })
+}
+
+async function messages(
+  flowPath: string,
+  threadId: string | undefined,
+  args: PageArgs,
+  { flowdock }: Context,
+): Promise<Connection<Message>> {
+  const { from, size } = pageSize(args, { from: 'back', size: 30 })
+  const after = args.after == null ? undefined : numberCursor('message', args.after, 'after')
+  const before = args.before == null ? undefined : numberCursor('message', args.before, 'before')
+  const front = from === 'front'
+  // One more than asked for tells whether the list goes on, where the upstream's limit has room for it.
+  const limit = Math.min(size + 1, maxPageSize)
+  const page = { after, before, from: front ? ('oldest' as const) : ('newest' as const) }
+  const found = await flowdock.messages.list(flowPath, threadId, { ...page, limit })
+  const items = front ? found.slice(0, size) : found.slice(-size)
+
+  const goesOn = async () => {
+    if (found.length > size || found.length < limit) return found.length > size
+    const edge = front ? items.at(-1) : items[0]
+    const rest = front ? { ...page, after: edge?.id } : { ...page, before: edge?.id }
+    return (await flowdock.messages.list(flowPath, threadId, { ...rest, limit: 1 })).length > 0
+  }
+  return toConnection(items, (message) => encodeCursor('message', String(message.id)), {
+    next: front ? goesOn : before !== undefined,
+    previous: front ? after !== undefined : goesOn,
+  })
+}
+
+/** Where a message goes: a path is taken as it is, so that sending to it is one call. */
+async function sendTarget(
+  { flow, threadId }: SendMessageInput,
+  context: Context,
+): Promise<{ flowPath: string; threadId: string | undefined }> {
+  if ((flow == null) === (threadId == null))
+    throw new ValidationError('Expected either input.flow or input.threadId', [], { inputPath: ['input'] })
+  if (flow?.path != null) return { flowPath: checkFlowPath(flow.path, ['input', 'flow']), threadId: undefined }
+  if (flow != null) {
+    const found = await findFlow(flow, context, ['input', 'flow'])
+    if (found === null) throw noSuchFlow(['input', 'flow'])
+    return { flowPath: found.path, threadId: undefined }
+  }
+  const key = splitInFlow(expectId('Thread', threadId ?? '', ['input', 'threadId']))
+  const found = await requireFlow(context.flowdock, key.flowId, ['input', 'threadId'])
+  return { flowPath: found.path, threadId: key.id }
+}
+
+function checkContent(content: string): void {
+  const problem =
+    content.trim() === ''
+      ? "can't be blank"
+      : content.length > maxContentLength
+        ? `is too long: ${content.length} characters, at most ${maxContentLength} are stored`
+        : undefined
+  if (problem !== undefined)
+    throw new ValidationError(`The content ${problem}`, [{ field: 'content', message: problem }], {
+      inputPath: ['input', 'content'],
+    })
+}
+
+/** Changes a message and reads it again: the upstream answers changes with nothing. */
+async function changeMessage(
+  flowdock: Context['flowdock'],
+  globalId: string,
+  change: (flowPath: string, messageId: number) => Promise<void>,
+): Promise<{ message: Message }> {
+  const key = splitMessageKey(expectId('Message', globalId, ['input', 'messageId']))
+  const flow = await requireFlow(flowdock, key.flowId, ['input', 'messageId'])
+  await change(flow.path, key.id)
+  return { message: await requireMessage(flowdock, flow.path, key.id) }
+}
+
+async function requireFlow(
+  flowdock: Context['flowdock'],
+  flowId: string,
+  path: readonly string[],
+): Promise<Flow> {
+  const flow = await flowdock.load.flow(flowId)
+  if (flow === null) throw noSuchFlow(path)
+  return flow
+}
+
+function noSuchFlow(path: readonly string[]): NotFoundError {
+  return new NotFoundError('There is no such flow, or it is not for you to see', { inputPath: path })
+}
+
+async function requireMessage(
+  flowdock: Context['flowdock'],
+  flowPath: string,
+  messageId: number,
+): Promise<Message> {
+  const message = await flowdock.messages.find(flowPath, messageId)
+  if (message === null)
+    throw new NotFoundError(`There is no message ${messageId} in "${flowPath}"`, { inputPath: ['input', 'messageId'] })
+  return message
+}

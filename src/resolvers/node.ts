@@ -1,0 +1,45 @@
+import type { Context } from '../context.ts'
+import { ValidationError } from '../errors.ts'
+import { type GlobalId, splitInFlow, splitMessageKey } from './global-id.ts'
+
+/** What a global id names, marked with its type; null when it is gone or not for the caller to see. */
+export async function node({ typename, id }: GlobalId, { flowdock }: Context): Promise<object | null> {
+  const found = await read(typename, id, flowdock.load)
+  if (found === null) return null
+  return { ...found, __typename: 'kind' in found ? found.kind : typename }
+}
+
+export function nodes(ids: readonly GlobalId[], context: Context): Promise<object | null>[] {
+  if (ids.length > 100) throw new ValidationError(`Expected ids to have at most 100, got ${ids.length}`)
+  return ids.map((id) => node(id, context))
+}
+
+function read(typename: string, key: string, load: Context['flowdock']['load']) {
+  switch (typename) {
+    case 'User':
+      return load.user(databaseId(key))
+    case 'Organization':
+      return load.organization(databaseId(key))
+    case 'Flow':
+      return load.flow(key)
+    case 'Thread': {
+      const { flowId, id } = splitInFlow(key)
+      return load.thread(flowId, id)
+    }
+    case 'Message': {
+      const { flowId, id } = splitMessageKey(key)
+      return load.message(flowId, id)
+    }
+    case 'Source': {
+      const { flowId, id } = splitInFlow(key)
+      return load.source(flowId, databaseId(id))
+    }
+    default:
+      throw new ValidationError(`Expected the id of an object of this API, got that of a "${typename}"`)
+  }
+}
+
+function databaseId(key: string): number {
+  if (!/^\d{1,15}$/.test(key)) throw new ValidationError('Expected a global id of this API')
+  return Number(key)
+}

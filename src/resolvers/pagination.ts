@@ -1,0 +1,120 @@
+import { ValidationError } from '../errors.ts'
+
+/** The arguments of a connection. */
+export interface PageArgs {
+  readonly first?: number | null | undefined
+  readonly last?: number | null | undefined
+  readonly after?: string | null | undefined
+  readonly before?: string | null | undefined
+}
+
+export interface Connection<T> {
+  readonly edges: { readonly cursor: string; readonly node: T }[]
+  readonly pageInfo: {
+    readonly hasNextPage: boolean
+    readonly hasPreviousPage: boolean
+    readonly startCursor: string | null
+    readonly endCursor: string | null
+  }
+}
+
+export const maxPageSize = 100
+
+/**
+ * Which end of a list to read, and how much of it.
+ *
+ * @param usual what is read when neither `first` nor `last` is given
+ * @throws ValidationError for both at once, or a size out of range
+ */
+export function pageSize(
+  { first, last }: PageArgs,
+  usual: { from: 'front' | 'back'; size: number },
+): { readonly from: 'front' | 'back'; readonly size: number } {
+  if (first != null && last != null) throw new ValidationError('Expected either first or last, got both')
+  if (first != null) return { from: 'front', size: checkSize('first', first) }
+  if (last != null) return { from: 'back', size: checkSize('last', last) }
+  return usual
+}
+
+function checkSize(name: string, size: number): number {
+  if (!Number.isInteger(size) || size < 1 || size > maxPageSize)
+    throw new ValidationError(`Expected ${name} to be 1 to ${maxPageSize}, got ${size}`)
+  return size
+}
+
+/** A place in one kind of list, such as `message` 17; opaque to the API's users. */
+export function encodeCursor(list: string, place: string): string {
+  return Buffer.from(`${list}:${place}`).toString('base64url')
+}
+
+/** @throws ValidationError when `cursor` is no cursor, or one of another kind of list */
+export function decodeCursor(list: string, cursor: string, name: 'after' | 'before'): string {
+  const text = Buffer.from(cursor, 'base64url').toString('utf8')
+  const place = text.startsWith(`${list}:`) ? text.slice(list.length + 1) : ''
+  if (place === '' || encodeCursor(list, place) !== cursor)
+    throw new ValidationError(
+      `Expected ${name} to be a cursor of a list of ${list}s, as in "pageInfo.endCursor"; got "${cursor.slice(0, 80)}"`,
+    )
+  return place
+}
+
+/**
+ * @param more whether something follows or precedes; a function is asked only when a request wants to know, and only
+ * once
+ */
+export function toConnection<T>(
+  items: readonly T[],
+  cursorOf: (item: T) => string,
+  more: { next: boolean | (() => Promise<boolean>); previous: boolean | (() => Promise<boolean>) },
+): Connection<T> {
+  const edges = items.map((node) => ({ cursor: cursorOf(node), node }))
+  const answer = (each: boolean | (() => Promise<boolean>)) =>
+    // GraphQL waits for promises wherever a value may stand, though its types do not say so.
+    (typeof each === 'function' ? each() : each) as boolean
+  return {
+    edges,
+    pageInfo: {
+      get hasNextPage() {
+        return answer(more.next)
+      },
+      get hasPreviousPage() {
+        return answer(more.previous)
+      },
+      startCursor: edges[0]?.cursor ?? null,
+      endCursor: edges.at(-1)?.cursor ?? null,
+    },
+  }
+}
+
+/**
+ * A page of a list that is here in full.
+ *
+ * @param keyOf tells items apart; lists are ordered by it, so a cursor holds when items come and go
+ */
+export function listConnection<T>(
+  list: string,
+  items: readonly T[],
+  keyOf: (item: T) => number,
+  args: PageArgs,
+): Connection<T> {
+  const { from, size } = pageSize(args, { from: 'front', size: maxPageSize })
+  const after = args.after == null ? undefined : numberCursor(list, args.after, 'after')
+  const before = args.before == null ? undefined : numberCursor(list, args.before, 'before')
+  const range = items
+    .toSorted((a, b) => keyOf(a) - keyOf(b))
+    .filter((item) => (after === undefined || keyOf(item) > after) && (before === undefined || keyOf(item) < before))
+  const page = from === 'front' ? range.slice(0, size) : range.slice(-size)
+  const first = page[0]
+  const last = page.at(-1)
+  return toConnection(page, (item) => encodeCursor(list, String(keyOf(item))), {
+    next: last !== undefined && items.some((item) => keyOf(item) > keyOf(last)),
+    previous: first !== undefined && items.some((item) => keyOf(item) < keyOf(first)),
+  })
+}
+
+/** A cursor whose place is a number. @throws ValidationError when it is none */
+export function numberCursor(list: string, cursor: string, name: 'after' | 'before'): number {
+  const place = decodeCursor(list, cursor, name)
+  if (!/^\d{1,15}$/.test(place)) throw new ValidationError(`Expected ${name} to be a cursor of a list of ${list}s`)
+  return Number(place)
+}

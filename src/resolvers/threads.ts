@@ -1,0 +1,124 @@
+import type { Context } from '../context.ts'
+import { ValidationError } from '../errors.ts'
+import type { Flow, Message, Thread } from '../upstream/flowdock/model.ts'
+import { encodeInFlow } from './global-id.ts'
+import {
+  type Connection,
+  decodeCursor,
+  encodeCursor,
+  maxPageSize,
+  type PageArgs,
+  pageSize,
+  toConnection,
+} from './pagination.ts'
+
+interface ThreadArgs extends PageArgs {
+  readonly since?: number | null | undefined
+  readonly until?: number | null | undefined
+  readonly origin?: 'chat' | 'inbox' | null | undefined
+  readonly includeEmpty: boolean
+}
+
+/** How many pages are read to find what stands right before a cursor. */
+const maxBackwardPages = 10
+
+export function id(thread: Thread): string {
+  return encodeInFlow('Thread', thread.flowId, thread.id)
+}
+
+export async function flow(thread: Thread, _: unknown, { flowdock }: Context): Promise<Flow | null> {
+  return flowdock.load.flow(thread.flowId)
+}
+
+export async function initialMessage(
+  thread: Thread,
+  _: unknown,
+  { flowdock }: Context,
+): Promise<Message | null> {
+  return thread.initialMessageId === null
+    ? null
+    : flowdock.load.message(thread.flowId, thread.initialMessageId)
+}
+
+export async function flowThread(
+  flow: Flow,
+  { databaseId }: { databaseId: string },
+  { flowdock }: Context,
+): Promise<Thread | null> {
+  return flowdock.load.thread(flow.id, databaseId)
+}
+
+/** The threads of a flow, newest update first. The upstream pages by that time alone, from the newest on. */
+export async function flowThreads(
+  flow: Flow,
+  args: ThreadArgs,
+  { flowdock }: Context,
+): Promise<Connection<Thread>> {
+  const { from, size } = pageSize(args, { from: 'front', size: 30 })
+  const after = args.after == null ? undefined : decodeThreadCursor(args.after, 'after')
+  const before = args.before == null ? undefined : decodeThreadCursor(args.before, 'before')
+  const filter = { application: args.origin ?? undefined, includeEmpty: args.includeEmpty }
+  // The bounds of the upstream are exclusive and several threads may share a time: ask for one millisecond more
+  // and leave out what stands on the other side of the cursor.
+  const since = Math.max(args.since ?? 0, before === undefined ? 0 : before.updatedAt - 1) || undefined
+  const read = async (until: number | undefined, limit: number) =>
+    flowdock.threads.list(flow.path, { ...filter, since, until, limit })
+  const inRange = (thread: Thread) =>
+    (after === undefined || compare(thread, after) > 0) && (before === undefined || compare(thread, before) < 0)
+  const start = after === undefined ? (args.until ?? undefined) : Math.min(after.updatedAt + 1, args.until ?? Infinity)
+
+  if (from === 'back') {
+    if (before === undefined) throw new ValidationError('Expected before together with last')
+    const range = (await readAll(read, start)).filter(inRange)
+    return toConnection(range.slice(-size), threadCursor, { next: true, previous: range.length > size })
+  }
+  const page = await read(start, Math.min(size + (after === undefined ? 1 : 2), maxPageSize))
+  const range = page.filter(inRange)
+  const items = range.slice(0, size)
+  const next = async () => {
+    if (range.length > size || page.length < maxPageSize) return range.length > size
+    const last = items.at(-1)
+    return last !== undefined && (await read(last.updatedAt, 1)).length > 0
+  }
+  return toConnection(items, threadCursor, { next, previous: after !== undefined })
+}
+
+/** Every thread between the bounds, in as many reads as that takes. */
+async function readAll(
+  read: (until: number | undefined, limit: number) => Promise<Thread[]>,
+  start: number | undefined,
+): Promise<Thread[]> {
+  const threads: Thread[] = []
+  const seen = new Set<string>()
+  let until = start
+  for (let pages = 0; pages < maxBackwardPages; pages += 1) {
+    const page = await read(until, maxPageSize)
+    for (const thread of page) if (!seen.has(thread.id)) threads.push(thread)
+    for (const thread of page) seen.add(thread.id)
+    if (page.length < maxPageSize) return threads
+    until = (page.at(-1) as Thread).updatedAt + 1
+  }
+  throw new ValidationError(`Expected before to be among the ${maxBackwardPages * maxPageSize} newest threads`)
+}
+
+interface ThreadPlace {
+  readonly updatedAt: number
+  readonly id: string
+}
+
+/** Newest update first; threads with the same time in descending order of their ids. */
+function compare(a: ThreadPlace, b: ThreadPlace): number {
+  if (a.updatedAt !== b.updatedAt) return b.updatedAt - a.updatedAt
+  return a.id === b.id ? 0 : a.id < b.id ? 1 : -1
+}
+
+function threadCursor({ updatedAt, id }: Thread): string {
+  return encodeCursor('thread', `${updatedAt}:${id}`)
+}
+
+function decodeThreadCursor(cursor: string, name: 'after' | 'before'): ThreadPlace {
+  const [, updatedAt, id] = /^(\d{1,15}):(.+)$/.exec(decodeCursor('thread', cursor, name)) ?? []
+  if (updatedAt === undefined || id === undefined)
+    throw new ValidationError(`Expected ${name} to be a cursor of a list of threads`)
+  return { updatedAt: Number(updatedAt), id }
+}

@@ -1,0 +1,104 @@
+import SchemaBuilder from '@pothos/core'
+import ErrorsPlugin from '@pothos/plugin-errors'
+import RelayPlugin from '@pothos/plugin-relay'
+import type { Context } from '../context.ts'
+import type { GatewayError } from '../errors.ts'
+import type { FlowBy } from '../resolvers/flows.ts'
+import { decodeGlobalId, encodeGlobalId } from '../resolvers/global-id.ts'
+import { node, nodes } from '../resolvers/node.ts'
+import type {
+  ExternalAuthor,
+  File,
+  Flow,
+  FlowEvent,
+  FlowUser,
+  Message,
+  MessageKind,
+  Organization,
+  OrganizationUser,
+  Source,
+  Thread,
+  User,
+} from '../upstream/flowdock/model.ts'
+
+type MessageOf<Kind extends MessageKind> = Extract<Message, { kind: Kind }>
+type MessageEvent = Extract<FlowEvent, { type: 'message' }>
+
+/** What stands behind each type of the schema. */
+interface Types {
+  Context: Context
+  Scalars: {
+    ID: { Input: string; Output: string | number }
+    /** Milliseconds since the epoch inside, ISO 8601 outside. */
+    DateTime: { Input: number; Output: number }
+    JSON: { Input: unknown; Output: unknown }
+  }
+  Interfaces: {
+    Author: User | ExternalAuthor
+    Message: Message
+    FlowEvent: FlowEvent
+    UserError: GatewayError
+  }
+  Objects: { [Kind in MessageKind]: MessageOf<Kind> } & {
+    ExternalAuthor: ExternalAuthor
+    File: File
+    Flow: Flow
+    FlowUser: FlowUser
+    MessageAdded: MessageEvent
+    MessageDeleted: MessageEvent
+    MessageEdited: MessageEvent
+    Organization: Organization
+    OrganizationUser: OrganizationUser
+    OtherEvent: Extract<FlowEvent, { type: 'other' }>
+    Source: Source
+    SourceApplication: Source['application']
+    TagsChanged: MessageEvent
+    Thread: Thread
+    ThreadField: Thread['fields'][number]
+    ThreadStatus: NonNullable<Thread['status']>
+    User: User
+  }
+  Inputs: { FlowBy: FlowBy }
+  DefaultFieldNullability: false
+  Connection: object
+}
+
+/** Every schema file adds its noun to this one builder; they name each other's types by string. */
+export const builder = new SchemaBuilder<Types>({
+  plugins: [ErrorsPlugin, RelayPlugin],
+  defaultFieldNullability: false,
+  errors: { directResult: true },
+  relay: {
+    cursorType: 'String',
+    encodeGlobalID: (typename, id) => encodeGlobalId(typename, String(id)),
+    decodeGlobalID: decodeGlobalId,
+    nodesOnConnection: { description: 'The items of this page, without their cursors.' },
+    nodeTypeOptions: { description: 'Something that can be read again by its global id.' },
+    idFieldOptions: { description: 'Identifies this object among all others; opaque.' },
+    nodeQueryOptions: {
+      description: 'Reads one object by its global id; null when it is gone or not for you to see.',
+      args: { id: { description: 'The `id` of any object of this API.' } },
+      resolve: (_, args, context) => node(args.id, context),
+    },
+    nodesQueryOptions: {
+      description: 'Reads several objects by their global ids, in the order asked for.',
+      args: { ids: { description: 'The `id`s of any objects of this API, at most 100.' } },
+      resolve: (_, args, context) => nodes(args.ids, context),
+    },
+    pageInfoTypeOptions: { description: 'Where a page stands in its list.' },
+    hasNextPageFieldOptions: { description: 'Whether something follows this page.' },
+    hasPreviousPageFieldOptions: { description: 'Whether something precedes this page.' },
+    startCursorFieldOptions: { description: 'Give it as `before` to read the page before this one.' },
+    endCursorFieldOptions: { description: 'Give it as `after` to read the page after this one.' },
+    cursorFieldOptions: { description: 'Where this item stands in the list; opaque.' },
+    nodeFieldOptions: { description: 'The item itself.' },
+    edgesFieldOptions: { description: 'The items of this page with their cursors.' },
+    pageInfoFieldOptions: { description: 'Whether and where the list goes on.' },
+    firstArgOptions: { description: 'How many to read from the front, 1 to 100.' },
+    lastArgOptions: { description: 'How many to read from the back, 1 to 100.' },
+    afterArgOptions: { description: 'Only what follows this cursor.' },
+    beforeArgOptions: { description: 'Only what precedes this cursor.' },
+    defaultConnectionTypeOptions: { description: 'One page of a list.' },
+    defaultEdgeTypeOptions: { description: 'An item and its place in the list.' },
+  },
+})

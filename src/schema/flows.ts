@@ -1,0 +1,119 @@
+import * as flows from '../resolvers/flows.ts'
+import { builder } from './builder.ts'
+
+const FlowAccess = builder.enumType('FlowAccess', {
+  description: 'How people come into a flow.',
+  values: {
+    INVITATION: { value: 'invitation', description: 'Only when invited or added.' },
+    LINK: { value: 'link', description: 'Whoever has the join address.' },
+    ORGANIZATION: { value: 'organization', description: 'Everybody in the organization.' },
+  } as const,
+})
+
+const FlowScope = builder.enumType('FlowScope', {
+  description: 'Which flows to list.',
+  values: {
+    JOINED: { value: 'joined', description: 'Those you are a member of.' },
+    ALL: { value: 'all', description: 'Those you are a member of and those you could join.' },
+  } as const,
+})
+
+builder.objectType('Flow', {
+  description: 'A place where a team talks: messages in threads, and what integrations post.',
+  interfaces: [builder.nodeInterfaceRef()],
+  fields: (t) => ({
+    id: t.id({ description: 'The global id.', resolve: flows.id }),
+    databaseId: t.exposeID('id', { description: 'The id the upstream knows it by.' }),
+    name: t.exposeString('name', { description: 'The name people see.' }),
+    slug: t.exposeString('slug', { description: 'The name in addresses.' }),
+    path: t.exposeString('path', { description: 'Organization and slug, as in addresses: `example/main`.' }),
+    description: t.exposeString('description', { nullable: true, description: 'What it is for.' }),
+    email: t.exposeString('email', { nullable: true, description: 'Mail to this address appears in the flow.' }),
+    access: t.field({
+      type: FlowAccess,
+      description: 'How people come into it.',
+      resolve: (flow) => flow.accessMode,
+    }),
+    isOpen: t.exposeBoolean('isOpen', { description: 'Whether you keep a tab open for it.' }),
+    viewerIsMember: t.exposeBoolean('isJoined', { description: 'Whether you are a member.' }),
+    viewerIsAdmin: t.exposeBoolean('isAdmin', {
+      nullable: true,
+      description: 'Whether you administer it; null where the upstream does not say.',
+    }),
+    unreadMentions: t.exposeInt('unreadMentions', {
+      nullable: true,
+      description: 'How many messages mention you that you have not read.',
+    }),
+    lastMessageAt: t.field({
+      type: 'DateTime',
+      nullable: true,
+      description: 'When the newest message was sent.',
+      resolve: (flow) => flow.lastMessageAt,
+    }),
+    joinUrl: t.exposeString('joinUrl', {
+      nullable: true,
+      description: 'Where others can join, if the access allows it.',
+    }),
+    url: t.exposeString('url', { description: 'Its address in the REST API.' }),
+    webUrl: t.exposeString('webUrl', { description: 'Its address on the web.' }),
+    organization: t.field({
+      type: 'Organization',
+      description: 'Whose it is.',
+      resolve: (flow) => flow.organization,
+    }),
+    users: t.connection(
+      { type: 'FlowUser', nullable: true, description: 'Its members, by id.', resolve: flows.users },
+      { name: 'FlowUserConnection' },
+      { name: 'FlowUserEdge' },
+    ),
+  }),
+})
+
+builder.objectType('FlowUser', {
+  description: 'A user as a member of a flow.',
+  fields: (t) => ({
+    user: t.field({ type: 'User', description: 'Who it is.', resolve: (member) => member.user }),
+    status: t.exposeString('status', { nullable: true, description: 'What they say they are doing.' }),
+    isBlocked: t.exposeBoolean('isBlocked', { description: 'Whether they were shut out of the flow.' }),
+    lastActivityAt: t.field({
+      type: 'DateTime',
+      nullable: true,
+      description: 'When they last did something there.',
+      resolve: (member) => member.lastActivityAt,
+    }),
+  }),
+})
+
+builder.inputType('FlowBy', {
+  description: 'Names a flow in exactly one way.',
+  isOneOf: true,
+  fields: (t) => ({
+    id: t.id({ description: 'Its global id.' }),
+    databaseId: t.id({ description: 'The id the upstream knows it by.' }),
+    path: t.string({ description: 'Organization and slug: `example/main`.' }),
+    url: t.string({ description: 'Its address in the REST API or on the web.' }),
+  }),
+})
+
+builder.queryFields((t) => ({
+  flows: t.field({
+    type: ['Flow'],
+    description: 'Your flows.',
+    args: {
+      scope: t.arg({
+        type: FlowScope,
+        required: true,
+        defaultValue: 'joined',
+        description: 'Which of them.',
+      }),
+    },
+    resolve: flows.flows,
+  }),
+  flow: t.field({
+    type: 'Flow',
+    nullable: true,
+    description: 'One flow; null when there is none or it is not for you to see.',
+    args: { by: t.arg({ type: 'FlowBy', required: true, description: 'Which one.' }) },
+    resolve: flows.flow,
+  }),
+}))

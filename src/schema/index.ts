@@ -1,0 +1,23 @@
+import { type GraphQLSchema, lexicographicSortSchema, printSchema } from 'graphql'
+import { builder } from './builder.ts'
+import './scalars.ts'
+import './errors.ts'
+import './users.ts'
+import './organizations.ts'
+import './flows.ts'
+import './sources.ts'
+import './threads.ts'
+import './messages.ts'
+import './events.ts'
+
+builder.queryType({ description: 'Where reading begins.' })
+builder.mutationType({ description: 'What can be changed.' })
+builder.subscriptionType({ description: 'What can be listened to.' })
+
+/** Everything that may be asked. */
+export const schema: GraphQLSchema = builder.toSchema()
+
+/** The schema as `schema.graphql` holds it. */
+export function printSchemaFile(): string {
+  return `${printSchema(lexicographicSortSchema(schema))}\n`
+}

@@ -1,0 +1,370 @@
+import {
+  ConflictError,
+  ForbiddenError,
+  NotFoundError,
+  RateLimitedError,
+  UpstreamError,
+  ValidationError,
+} from '../errors.ts'
+import * as messages from '../resolvers/messages.ts'
+import type { Message } from '../upstream/flowdock/model.ts'
+import { builder } from './builder.ts'
+
+builder.interfaceType('Message', {
+  description: 'Something said or done in a flow.',
+  interfaces: [builder.nodeInterfaceRef()],
+  resolveType: (message) => message.kind,
+  fields: (t) => ({
+    id: t.id({ description: 'The global id.', resolve: messages.id }),
+    databaseId: t.exposeInt('id', { description: 'Its number in the flow; grows with time.' }),
+    event: t.exposeString('event', { description: "The upstream's name for this kind of message." }),
+    tags: t.exposeStringList('tags', {
+      description: 'Hashtags without "#", and what the upstream marks: `:user:7` mentions user 7, `:url` has a link.',
+    }),
+    uuid: t.exposeString('uuid', {
+      nullable: true,
+      description: 'The id its sender gave it; repeating a send with it makes no second message.',
+    }),
+    author: t.field({
+      type: 'Author',
+      nullable: true,
+      description: 'Who wrote it; null when nobody is named or they are not for you to see any more.',
+      resolve: messages.author,
+    }),
+    sentAt: t.field({
+      type: 'DateTime',
+      description: 'When it was sent.',
+      resolve: (message) => message.sentAt,
+    }),
+    editedAt: t.field({
+      type: 'DateTime',
+      nullable: true,
+      description: 'When its content was last changed.',
+      resolve: (message) => message.editedAt,
+    }),
+    thread: t.field({
+      type: 'Thread',
+      nullable: true,
+      description: 'The thread it belongs to; null for what happens rather than is said.',
+      resolve: messages.thread,
+    }),
+    flow: t.field({ type: 'Flow', nullable: true, description: 'The flow it is in.', resolve: messages.flow }),
+  }),
+})
+
+const kind = { interfaces: [builder.nodeInterfaceRef(), 'Message' as const] }
+
+builder.objectType('ChatMessage', {
+  ...kind,
+  description: 'What somebody wrote.',
+  fields: (t) => ({
+    content: t.exposeString('content', { description: 'The text; blank once it was deleted.' }),
+  }),
+})
+
+builder.objectType('Comment', {
+  ...kind,
+  description: 'A reply in the older style: to one message rather than in its thread.',
+  fields: (t) => ({
+    content: t.exposeString('content', { description: 'The text; blank once it was deleted.' }),
+    title: t.exposeString('title', { description: 'The title of what it is on.' }),
+    parent: t.field({
+      type: 'Message',
+      nullable: true,
+      description: 'What it is on.',
+      resolve: messages.parent,
+    }),
+  }),
+})
+
+builder.objectType('StatusMessage', {
+  ...kind,
+  description: 'Somebody says what they are doing.',
+  fields: (t) => ({ content: t.exposeString('content', { description: 'The status.' }) }),
+})
+
+builder.objectType('LineMessage', {
+  ...kind,
+  description: 'Somebody tells of themselves in the third person ("/me").',
+  fields: (t) => ({ content: t.exposeString('content', { description: 'The text.' }) }),
+})
+
+builder.objectType('FileMessage', {
+  ...kind,
+  description: 'Somebody uploaded a file.',
+  fields: (t) => ({
+    file: t.field({ type: 'File', description: 'The file.', resolve: (message) => message.file }),
+  }),
+})
+
+builder.objectType('ActionMessage', {
+  ...kind,
+  description: 'Somebody joined, was added, was blocked, was invited.',
+  fields: (t) => ({
+    action: t.exposeString('action', { description: 'What they did: `join`, `add_people`, `block`, `invite` …' }),
+    details: t.field({
+      type: 'JSON',
+      description: 'All that the upstream tells of it.',
+      resolve: (message) => message.details,
+    }),
+  }),
+})
+
+builder.objectType('TagChange', {
+  ...kind,
+  description: 'Somebody changed the tags of a message.',
+  fields: (t) => ({
+    messageDatabaseId: t.exposeInt('messageId', { description: 'The number of that message.' }),
+    added: t.exposeStringList('added', { description: 'The new tags.' }),
+    removed: t.exposeStringList('removed', { description: 'The tags that went.' }),
+  }),
+})
+
+builder.objectType('MessageEdit', {
+  ...kind,
+  description: 'Somebody changed what they wrote.',
+  fields: (t) => ({
+    messageDatabaseId: t.exposeInt('messageId', { description: 'The number of that message.' }),
+    content: t.exposeString('content', { description: 'The new text; blank when it was deleted.' }),
+  }),
+})
+
+builder.objectType('MessageDelete', {
+  ...kind,
+  description: 'Somebody removed a message.',
+  fields: (t) => ({
+    messageDatabaseId: t.exposeInt('messageId', { description: 'The number of that message.' }),
+  }),
+})
+
+builder.objectType('Activity', {
+  ...kind,
+  description: 'An integration tells what was done to an item.',
+  fields: (t) => ({
+    title: t.exposeString('title', { description: 'What was done; may have HTML links.' }),
+    body: t.exposeString('body', { nullable: true, description: 'More about it, as HTML.' }),
+  }),
+})
+
+builder.objectType('Discussion', {
+  ...kind,
+  description: 'An integration tells what was said about an item elsewhere.',
+  fields: (t) => ({
+    title: t.exposeString('title', { description: 'A headline; may have HTML links.' }),
+    body: t.exposeString('body', { nullable: true, description: 'What was said, as HTML.' }),
+  }),
+})
+
+builder.objectType('MailMessage', {
+  ...kind,
+  description: 'Mail to the address of the flow, or what old integrations posted.',
+  fields: (t) => ({
+    subject: t.exposeString('subject', { description: 'The subject.' }),
+    body: t.exposeString('body', { nullable: true, description: 'The text, as HTML.' }),
+    from: t.exposeStringList('from', { description: 'The addresses it came from.' }),
+  }),
+})
+
+builder.objectType('UnknownMessage', {
+  ...kind,
+  description: 'A kind of message this API has no type for yet.',
+  fields: (t) => ({
+    raw: t.field({ type: 'JSON', description: 'All of it, as it came.', resolve: (message) => message.raw }),
+  }),
+})
+
+builder.objectType('File', {
+  description: 'An uploaded file.',
+  fields: (t) => ({
+    name: t.exposeString('name', { description: 'Its name.' }),
+    contentType: t.exposeString('contentType', { description: 'Its media type.' }),
+    byteSize: t.exposeInt('byteSize', { description: 'Its length in bytes.' }),
+    width: t.exposeInt('width', { nullable: true, description: 'For images, in pixels.' }),
+    height: t.exposeInt('height', { nullable: true, description: 'For images, in pixels.' }),
+    path: t.exposeString('path', {
+      description: 'Its path in the REST API, to be read with the same credential.',
+    }),
+  }),
+})
+
+const MessageConnection = builder.connectionObject(
+  { type: 'Message', name: 'MessageConnection' },
+  { name: 'MessageEdge' },
+)
+
+builder.objectFields('Flow', (t) => ({
+  messages: t.connection(
+    {
+      type: 'Message',
+      nullable: true,
+      description: 'Its messages, oldest first; `last: 30` unless said otherwise.',
+      resolve: messages.flowMessages,
+    },
+    MessageConnection,
+  ),
+  message: t.field({
+    type: 'Message',
+    nullable: true,
+    description: 'One of its messages; null when there is none.',
+    args: { databaseId: t.arg.int({ required: true, description: 'Its number in the flow.' }) },
+    resolve: messages.flowMessage,
+  }),
+}))
+
+builder.objectField('Thread', 'messages', (t) =>
+  t.connection(
+    {
+      type: 'Message',
+      nullable: true,
+      description: 'Its messages, oldest first; `last: 30` unless said otherwise.',
+      resolve: messages.threadMessages,
+    },
+    MessageConnection,
+  ),
+)
+
+const failures = [
+  ValidationError,
+  NotFoundError,
+  ForbiddenError,
+  ConflictError,
+  RateLimitedError,
+  UpstreamError,
+]
+
+function result(name: string, description: string) {
+  return { types: failures, union: { name, description }, directResult: true }
+}
+
+const SendMessagePayload = builder.objectRef<{ message: Message }>('SendMessagePayload').implement({
+  description: 'A message was stored.',
+  fields: (t) => ({
+    sentMessage: t.field({ type: 'Message', description: 'The message.', resolve: (payload) => payload.message }),
+  }),
+})
+
+const EditMessagePayload = builder.objectRef<{ message: Message }>('EditMessagePayload').implement({
+  description: 'A message was changed.',
+  fields: (t) => ({
+    editedMessage: t.field({
+      type: 'Message',
+      description: 'The message as it is now.',
+      resolve: (payload) => payload.message,
+    }),
+  }),
+})
+
+const DeleteMessagePayload = builder
+  .objectRef<{ messageId: string; message: Message | null }>('DeleteMessagePayload')
+  .implement({
+    description: 'A message was deleted.',
+    fields: (t) => ({
+      deletedMessageId: t.id({ description: 'Its global id.', resolve: (payload) => payload.messageId }),
+      remainingMessage: t.field({
+        type: 'Message',
+        nullable: true,
+        description: 'What is left of it: chat messages stay with blank content; null for what is gone.',
+        resolve: (payload) => payload.message,
+      }),
+    }),
+  })
+
+const SetTagsPayload = builder.objectRef<{ message: Message }>('SetTagsPayload').implement({
+  description: 'The tags of a message are as wanted.',
+  fields: (t) => ({
+    taggedMessage: t.field({
+      type: 'Message',
+      description: 'The message as it is now.',
+      resolve: (payload) => payload.message,
+    }),
+  }),
+})
+
+const SendMessageInput = builder.inputType('SendMessageInput', {
+  description: 'A message to send: to a flow, or to a thread.',
+  fields: (t) => ({
+    flow: t.field({ type: 'FlowBy', description: 'The flow; a new thread begins. Give this or `threadId`.' }),
+    threadId: t.id({ description: 'The global id of the thread to answer in.' }),
+    content: t.string({ required: true, description: 'The text, at most 8,096 characters.' }),
+    tags: t.stringList({
+      required: false,
+      description: 'Tags beside those in the text: `release`, `#release`, `@Ada`.',
+    }),
+    uuid: t.string({
+      description: 'An id of your own making. Sending again with the same one makes no second message.',
+    }),
+    externalUserName: t.string({
+      description: 'Send under this name instead of your own; without whitespace.',
+    }),
+  }),
+})
+
+const EditMessageInput = builder.inputType('EditMessageInput', {
+  description: 'New content for a message of yours.',
+  fields: (t) => ({
+    messageId: t.id({ required: true, description: 'The global id of the message.' }),
+    content: t.string({ required: true, description: 'The new text, at most 8,096 characters.' }),
+    tags: t.stringList({
+      description: 'All its tags from now on; unless given, those of the new text replace those of the old.',
+    }),
+  }),
+})
+
+const DeleteMessageInput = builder.inputType('DeleteMessageInput', {
+  description: 'A message to delete.',
+  fields: (t) => ({ messageId: t.id({ required: true, description: 'The global id of the message.' }) }),
+})
+
+const TagsInput = builder.inputType('TagsInput', {
+  description: 'Tags of a message.',
+  fields: (t) => ({
+    messageId: t.id({ required: true, description: 'The global id of the message.' }),
+    tags: t.stringList({ required: true, description: 'The tags: `release`, `#release`, `@Ada`.' }),
+  }),
+})
+
+builder.mutationFields((t) => ({
+  sendMessage: t.field({
+    type: SendMessagePayload,
+    description: 'Sends a message and answers once it is stored.',
+    args: { input: t.arg({ type: SendMessageInput, required: true, description: 'The message.' }) },
+    errors: result('SendMessageResult', 'The stored message, or why there is none.'),
+    resolve: messages.sendMessage,
+  }),
+  editMessage: t.field({
+    type: EditMessagePayload,
+    description: 'Changes the content of a message or comment of yours.',
+    args: { input: t.arg({ type: EditMessageInput, required: true, description: 'The change.' }) },
+    errors: result('EditMessageResult', 'The changed message, or why it is as it was.'),
+    resolve: messages.editMessage,
+  }),
+  deleteMessage: t.field({
+    type: DeleteMessagePayload,
+    description:
+      'Deletes a message: one of yours, or what an integration posted. Chat messages stay with blank content.',
+    args: { input: t.arg({ type: DeleteMessageInput, required: true, description: 'Which one.' }) },
+    errors: result('DeleteMessageResult', 'What is left of the message, or why it is as it was.'),
+    resolve: messages.deleteMessage,
+  }),
+  setTags: t.field({
+    type: SetTagsPayload,
+    description: 'Replaces all tags of a message, anybody’s. The ones beginning with ":" go too, unless given.',
+    args: { input: t.arg({ type: TagsInput, required: true, description: 'The message and its tags.' }) },
+    errors: result('SetTagsResult', 'The message, or why it is as it was.'),
+    resolve: messages.setTags,
+  }),
+  addTags: t.field({
+    type: SetTagsPayload,
+    description: 'Adds tags to a message, anybody’s.',
+    args: { input: t.arg({ type: TagsInput, required: true, description: 'The message and the tags.' }) },
+    errors: result('AddTagsResult', 'The message, or why it is as it was.'),
+    resolve: messages.addTags,
+  }),
+  removeTags: t.field({
+    type: SetTagsPayload,
+    description: 'Takes tags off a message, anybody’s.',
+    args: { input: t.arg({ type: TagsInput, required: true, description: 'The message and the tags.' }) },
+    errors: result('RemoveTagsResult', 'The message, or why it is as it was.'),
+    resolve: messages.removeTags,
+  }),
+}))

@@ -1,0 +1,35 @@
+import { createHmac, randomBytes } from 'node:crypto'
+import { inspect } from 'node:util'
+
+const fingerprintKey = randomBytes(32)
+
+/** A value that must not be shown: printing, logging and serialising it give `[secret]`. */
+export class Secret {
+  readonly #value: string
+
+  constructor(value: string) {
+    this.#value = value
+  }
+
+  /** The value itself, for the one place that sends it. */
+  reveal(): string {
+    return this.#value
+  }
+
+  /** The same for equal secrets, different after a restart; tells nothing about the value. */
+  fingerprint(): string {
+    return createHmac('sha256', fingerprintKey).update(this.#value).digest('base64url').slice(0, 22)
+  }
+
+  toString(): string {
+    return '[secret]'
+  }
+
+  toJSON(): string {
+    return '[secret]'
+  }
+
+  [inspect.custom](): string {
+    return '[secret]'
+  }
+}

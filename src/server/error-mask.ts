@@ -1,0 +1,46 @@
+import { GraphQLError, type GraphQLErrorOptions } from 'graphql'
+import { type ErrorCode, GatewayError } from '../errors.ts'
+
+/**
+ * An error as the API's user may see it: failures of ours with their code, mistakes in the document with theirs, and
+ * nothing of anything else.
+ *
+ * @param onUnexpected hears of errors that are hidden
+ */
+export function maskError(error: unknown, onUnexpected: (error: unknown) => void): GraphQLError {
+  const cause = rootCause(error)
+  const place: GraphQLErrorOptions =
+    error instanceof GraphQLError ? { nodes: error.nodes ?? null, path: error.path ?? null } : {}
+  if (cause instanceof GatewayError) {
+    return new GraphQLError(cause.message, {
+      ...place,
+      extensions: {
+        code: cause.code,
+        ...(cause.retryable ? { retryable: true } : {}),
+        ...(cause.retryAfterMs === undefined ? {} : { retryAfterMs: cause.retryAfterMs }),
+      },
+    })
+  }
+  if (cause instanceof GraphQLError) return withCode(cause, 'BAD_USER_INPUT')
+  onUnexpected(cause)
+  return new GraphQLError('Something went wrong here; it was logged', {
+    ...place,
+    extensions: { code: 'INTERNAL_SERVER_ERROR' satisfies ErrorCode },
+  })
+}
+
+/** The same error with a code, unless it has one. */
+export function withCode(error: GraphQLError, code: ErrorCode): GraphQLError {
+  const { message, nodes, source, positions, path, extensions } = error
+  return new GraphQLError(message, {
+    nodes: nodes ?? null,
+    source: source ?? null,
+    positions: positions ?? null,
+    path: path ?? null,
+    extensions: { code, ...extensions },
+  })
+}
+
+function rootCause(error: unknown): unknown {
+  return error instanceof GraphQLError && error.originalError !== undefined ? rootCause(error.originalError) : error
+}

@@ -1,0 +1,129 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { type ErrorCode, GatewayError } from '../errors.ts'
+import type { Engine } from './engine.ts'
+import type { Graphiql } from './graphiql.ts'
+import { isLocal, isSameOrigin, isValidHost } from './host.ts'
+
+export interface HttpServerOptions {
+  readonly host: string
+  readonly port: number
+  readonly engine: Engine
+  readonly graphiql: Graphiql
+  /** The schema in its own language. */
+  readonly schemaFile: string
+  /** What GraphiQL sends for readers on this machine; undefined when there is no demo user. */
+  readonly demoAuthorization: string | undefined
+  /** Whether the upstream answers. */
+  readonly isReady: () => Promise<boolean>
+}
+
+/** Longest body of a request. */
+const maxBodyBytes = 1024 * 1024
+
+/** Starts listening; answers everything but WebSockets. @throws the system's error when the port cannot be had */
+export async function startHttpServer(options: HttpServerOptions): Promise<{ server: Server; url: string }> {
+  const server = createServer(
+    { headersTimeout: 10_000, requestTimeout: 60_000, keepAliveTimeout: 75_000 },
+    (request, response) => {
+      response.on('error', () => undefined)
+      handle(request, response, options)
+    },
+  )
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(options.port, options.host, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+  const { port } = server.address() as AddressInfo
+  const host = options.host.includes(':') ? `[${options.host}]` : options.host
+  return { server, url: `http://${host}:${port}` }
+}
+
+function handle(request: IncomingMessage, response: ServerResponse, options: HttpServerOptions): void {
+  // Frameworks answer a broken Host or target with a stack trace; they never see one.
+  if (!isValidHost(request.headers.host)) return sendError(response, 400, 'BAD_USER_INPUT', 'The Host header is not valid')
+  const target = request.url ?? '/'
+  if (!target.startsWith('/') || target.startsWith('//'))
+    return sendError(response, 400, 'BAD_USER_INPUT', 'The request target is not a path')
+  const [path] = target.split('?', 1) as [string]
+
+  switch (path) {
+    case '/':
+      response.writeHead(302, { Location: '/graphql' })
+      response.end()
+      return
+    case '/graphql':
+      return serveGraphql(request, response, options)
+    case '/schema.graphql':
+      return sendText(response, options.schemaFile, 'text/plain; charset=utf-8')
+    case '/health/live':
+      return sendText(response, '{"status":"live"}', 'application/json')
+    case '/health/ready':
+      void options.isReady().then((ready) => {
+        response.writeHead(ready ? 200 : 503, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' })
+        response.end(JSON.stringify({ status: ready ? 'ready' : 'the upstream does not answer' }))
+      })
+      return
+    default:
+      if (path.startsWith('/graphiql/') && options.graphiql.serveAsset(path.slice('/graphiql/'.length), request, response))
+        return
+      sendError(response, 404, 'NOT_FOUND', 'There is nothing here; GraphQL is at /graphql')
+  }
+}
+
+function serveGraphql(request: IncomingMessage, response: ServerResponse, options: HttpServerOptions): void {
+  const wantsPage = request.method === 'GET' && (request.headers.accept ?? '').includes('text/html')
+  if (wantsPage && !/[?&]query=/.test(request.url ?? '')) {
+    options.graphiql.servePage(response, isLocal(request) ? options.demoAuthorization : undefined)
+    return
+  }
+  if (!isSameOrigin(request)) return sendError(response, 403, 'FORBIDDEN', 'Requests of other origins are not accepted')
+  // Forms of other pages can send any body but JSON without asking first.
+  if (request.method === 'POST' && !/^application\/(graphql\+)?json\s*(;|$)/i.test(request.headers['content-type'] ?? ''))
+    return sendError(response, 415, 'BAD_USER_INPUT', 'Expected Content-Type to be application/json')
+  const gone = new AbortController()
+  response.on('close', () => gone.abort())
+  const context = { req: request, res: response, signal: gone.signal }
+  if (request.method !== 'POST') return void options.engine(request, response, context)
+  readJson(request).then(
+    (body) => options.engine(Object.assign(request, { body }), response, context),
+    (error: unknown) => {
+      if (!(error instanceof GatewayError)) return response.destroy()
+      sendError(response, error.code === 'LIMIT_EXCEEDED' ? 413 : 400, error.code, error.message)
+    },
+  )
+}
+
+/** Reads the body here, because the framework would answer a broken one with an excerpt of it. */
+async function readJson(request: IncomingMessage): Promise<object> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > maxBodyBytes) throw new GatewayError('LIMIT_EXCEEDED', `The body is longer than ${maxBodyBytes} bytes`)
+    chunks.push(chunk)
+  }
+  let body: unknown
+  try {
+    body = JSON.parse(Buffer.concat(chunks).toString('utf8'))
+  } catch {
+    throw new GatewayError('BAD_USER_INPUT', 'Expected the body to be JSON')
+  }
+  if (typeof body !== 'object' || body === null || Array.isArray(body) || !('query' in body))
+    throw new GatewayError('BAD_USER_INPUT', 'Expected the body to be a JSON object with "query"')
+  return body
+}
+
+function sendText(response: ServerResponse, text: string, type: string): void {
+  response.writeHead(200, { 'Content-Type': type, 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' })
+  response.end(text)
+}
+
+/** An error as GraphQL clients read it, for requests that never become operations. */
+function sendError(response: ServerResponse, status: number, code: ErrorCode, message: string): void {
+  response.writeHead(status, { 'Content-Type': 'application/json', Connection: 'close' })
+  response.end(JSON.stringify({ errors: [{ message, extensions: { code } }] }))
+}

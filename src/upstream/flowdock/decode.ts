@@ -1,0 +1,316 @@
+import { UpstreamError } from '../../errors.ts'
+import type {
+  ExternalAuthor,
+  File,
+  Flow,
+  FlowEvent,
+  FlowUser,
+  Message,
+  MessageContent,
+  Organization,
+  OrganizationUser,
+  Source,
+  Thread,
+  User,
+} from './model.ts'
+
+/**
+ * Wire JSON to the model. What the gateway cannot work without must be there and of its type; the rest may be
+ * missing, as it was on the service over the years.
+ */
+type Json = Readonly<Record<string, unknown>>
+
+/** @throws UpstreamError `UPSTREAM_INVALID` when `value` is no list or an item cannot be read */
+export function decodeList<T>(value: unknown, decode: (item: unknown) => T): T[] {
+  if (!Array.isArray(value)) throw broken('a list')
+  return value.map(decode)
+}
+
+export function decodeUser(value: unknown): User {
+  const user = record(value, 'a user')
+  return {
+    id: number(user, 'id'),
+    nick: text(user, 'nick'),
+    name: optionalText(user, 'name') ?? text(user, 'nick'),
+    email: optionalText(user, 'email'),
+    avatarUrl: optionalText(user, 'avatar'),
+    websiteUrl: optionalText(user, 'website'),
+  }
+}
+
+export function decodeFlowUser(value: unknown): FlowUser {
+  const user = record(value, 'a user')
+  return {
+    user: decodeUser(user),
+    isBlocked: user['disabled'] === true,
+    status: optionalText(user, 'status'),
+    lastActivityAt: optionalNumber(user, 'last_activity'),
+  }
+}
+
+export function decodeOrganizationUser(value: unknown): OrganizationUser {
+  return { user: decodeUser(value), isAdmin: record(value, 'a user')['admin'] === true }
+}
+
+export function decodeOrganization(value: unknown): Organization {
+  const organization = record(value, 'an organization')
+  return {
+    id: number(organization, 'id'),
+    slug: text(organization, 'parameterized_name'),
+    name: text(organization, 'name'),
+    userCount: optionalNumber(organization, 'user_count'),
+    userLimit: optionalNumber(organization, 'user_limit'),
+    isActive: organization['active'] !== false,
+    url: optionalText(organization, 'url') ?? '',
+  }
+}
+
+export function decodeFlow(value: unknown): Flow {
+  const flow = record(value, 'a flow')
+  const organization = decodeOrganization(flow['organization'])
+  const slug = text(flow, 'parameterized_name')
+  const accessMode = optionalText(flow, 'access_mode')
+  const users = flow['users']
+  return {
+    id: text(flow, 'id'),
+    slug,
+    path: `${organization.slug}/${slug}`,
+    name: text(flow, 'name'),
+    description: optionalText(flow, 'description'),
+    email: optionalText(flow, 'email'),
+    accessMode: accessMode === 'link' || accessMode === 'organization' ? accessMode : 'invitation',
+    isOpen: flow['open'] === true,
+    // Missing where the service documents a single flow; only members could read those.
+    isJoined: flow['joined'] !== false,
+    isAdmin: typeof flow['flow_admin'] === 'boolean' ? flow['flow_admin'] : null,
+    unreadMentions: optionalNumber(flow, 'unread_mentions'),
+    lastMessageAt: optionalTime(flow, 'last_message_at'),
+    joinUrl: optionalText(flow, 'join_url'),
+    url: optionalText(flow, 'url') ?? '',
+    webUrl: optionalText(flow, 'web_url') ?? '',
+    organization,
+    users: users === undefined || users === null ? null : decodeList(users, decodeFlowUser),
+  }
+}
+
+export function decodeSource(value: unknown): Source {
+  const source = record(value, 'a source')
+  const application = record(source['application'], 'an application')
+  const url = text(source, 'url')
+  const creator = source['creator']
+  return {
+    // The address is the only place that names the flow: …/flows/:organization/:flow/sources/:id
+    flowPath: /\/flows\/([^/]+\/[^/]+)\/sources\//.exec(url)?.[1] ?? '',
+    id: number(source, 'id'),
+    name: text(source, 'name'),
+    url,
+    externalUrl: optionalText(source, 'external_url'),
+    application: {
+      id: Number(application['id']),
+      name: text(application, 'name'),
+      iconUrl: optionalText(application, 'icon_url'),
+      url: optionalText(application, 'url') ?? '',
+    },
+    creator: creator === undefined || creator === null ? null : decodeUser(creator),
+    createdAt: optionalTime(source, 'created_at') ?? 0,
+    updatedAt: optionalTime(source, 'updated_at') ?? 0,
+  }
+}
+
+export function decodeThread(value: unknown): Thread {
+  const thread = record(value, 'a thread')
+  const status = thread['status']
+  const source = thread['source']
+  return {
+    flowId: optionalText(thread, 'flow') ?? '',
+    id: text(thread, 'id'),
+    title: optionalText(thread, 'title') ?? '',
+    body: optionalText(thread, 'body'),
+    externalUrl: optionalText(thread, 'external_url'),
+    status: isRecord(status) ? { color: text(status, 'color'), value: optionalText(status, 'value') ?? '' } : null,
+    fields: optionalRecords(thread['fields']).map((field) => ({
+      label: optionalText(field, 'label') ?? '',
+      value: optionalText(field, 'value') ?? '',
+    })),
+    // Older answers name only the application: not a source that can be shown.
+    source: isRecord(source) && isRecord(source['application']) ? decodeSource(source) : null,
+    activityCount: optionalNumber(thread, 'activities') ?? 0,
+    internalCommentCount: optionalNumber(thread, 'internal_comments') ?? 0,
+    externalCommentCount: optionalNumber(thread, 'external_comments') ?? 0,
+    initialMessageId: optionalNumber(thread, 'initial_message'),
+    createdAt: optionalTime(thread, 'created_at') ?? 0,
+    updatedAt: optionalTime(thread, 'updated_at') ?? 0,
+  }
+}
+
+export function decodeMessage(value: unknown): Message {
+  const message = record(value, 'a message')
+  const event = text(message, 'event')
+  const thread = message['thread']
+  const userId = Number(message['user'] ?? 0)
+  const base = {
+    flowId: optionalText(message, 'flow') ?? '',
+    id: number(message, 'id'),
+    event,
+    tags: strings(message['tags']),
+    uuid: optionalText(message, 'uuid'),
+    userId: Number.isSafeInteger(userId) && userId > 0 ? userId : null,
+    externalAuthor: decodeExternalAuthor(message),
+    sentAt: number(message, 'sent'),
+    editedAt: optionalTime(message, 'edited'),
+    threadId: optionalText(message, 'thread_id'),
+    thread: isRecord(thread) ? decodeThread(thread) : null,
+  }
+  return { ...base, ...decodeContent(event, message) }
+}
+
+function decodeExternalAuthor(message: Json): ExternalAuthor | null {
+  const name = optionalText(message, 'external_user_name')
+  if (name !== null) return { name, avatarUrl: null, email: null }
+  const author = message['author']
+  if (!isRecord(author)) return null
+  return {
+    name: optionalText(author, 'name') ?? '',
+    avatarUrl: optionalText(author, 'avatar'),
+    email: optionalText(author, 'email'),
+  }
+}
+
+/** An event as a stream sends it. @param cursor its SSE id */
+export function decodeEvent(value: unknown, cursor: string): FlowEvent {
+  const event = record(value, 'an event')
+  const flowId = optionalText(event, 'flow')
+  if (flowId !== null && typeof event['id'] === 'number' && typeof event['sent'] === 'number') {
+    const message = decodeMessage(event)
+    if (message.kind !== 'UnknownMessage') return { type: 'message', cursor, flowId, message }
+  }
+  const name = text(event, 'event')
+  return { type: 'other', cursor, flowId, event: name, sentAt: optionalNumber(event, 'sent'), raw: event }
+}
+
+function decodeContent(event: string, message: Json): MessageContent {
+  const content = message['content']
+  const body = optionalText(message, 'body')
+  if (event === 'activity' || event === 'discussion') {
+    const kind = event === 'activity' ? 'Activity' : 'Discussion'
+    return { kind, title: optionalText(message, 'title') ?? '', body }
+  }
+  if (typeof content === 'string') {
+    if (event === 'message') return { kind: 'ChatMessage', content }
+    if (event === 'status') return { kind: 'StatusMessage', content }
+    if (event === 'line') return { kind: 'LineMessage', content }
+    return { kind: 'UnknownMessage', raw: message }
+  }
+  if (!isRecord(content)) return { kind: 'UnknownMessage', raw: message }
+  return decodeObjectContent(event, content, message) ?? { kind: 'UnknownMessage', raw: message }
+}
+
+function decodeObjectContent(event: string, content: Json, message: Json): MessageContent | undefined {
+  const messageId = optionalNumber(content, 'message')
+  switch (event) {
+    case 'comment':
+      return {
+        kind: 'Comment',
+        content: optionalText(content, 'text') ?? '',
+        title: optionalText(content, 'title') ?? '',
+        parentId: parentId(strings(message['tags'])),
+      }
+    case 'file':
+      return { kind: 'FileMessage', file: decodeFile(content) }
+    case 'action':
+      return { kind: 'ActionMessage', action: optionalText(content, 'type') ?? '', details: content }
+    case 'mail':
+      return {
+        kind: 'MailMessage',
+        subject: optionalText(content, 'subject') ?? '',
+        body: optionalText(content, 'content'),
+        from: optionalRecords(content['from']).map((from) => optionalText(from, 'address') ?? ''),
+      }
+    case 'tag-change':
+      if (messageId === null) return undefined
+      return { kind: 'TagChange', messageId, added: strings(content['add']), removed: strings(content['remove']) }
+    case 'message-edit':
+      if (messageId === null) return undefined
+      return { kind: 'MessageEdit', messageId, content: editedText(content['updated_content']) }
+    case 'message-delete':
+      return messageId === null ? undefined : { kind: 'MessageDelete', messageId }
+    default:
+      return undefined
+  }
+}
+
+function decodeFile(content: Json): File {
+  const image = isRecord(content['image']) ? content['image'] : {}
+  return {
+    name: optionalText(content, 'file_name') ?? '',
+    contentType: optionalText(content, 'content_type') ?? 'application/octet-stream',
+    byteSize: optionalNumber(content, 'file_size') ?? 0,
+    path: optionalText(content, 'path') ?? '',
+    width: optionalNumber(image, 'width'),
+    height: optionalNumber(image, 'height'),
+  }
+}
+
+/** [flowdock] messages.md, "Comment": the tag `influx:ID` names what a comment is on. */
+function parentId(tags: readonly string[]): number | null {
+  const tag = tags.find((candidate) => candidate.startsWith('influx:'))
+  const id = Number(tag?.slice('influx:'.length))
+  return Number.isSafeInteger(id) ? id : null
+}
+
+/** The new text: a string, or `{ title, text }` for a comment. */
+function editedText(updated: unknown): string {
+  if (typeof updated === 'string') return updated
+  return isRecord(updated) ? (optionalText(updated, 'text') ?? '') : ''
+}
+
+function record(value: unknown, what: string): Json {
+  if (!isRecord(value)) throw broken(what)
+  return value
+}
+
+function isRecord(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function text(json: Json, key: string): string {
+  const value = json[key]
+  if (typeof value !== 'string') throw broken(`text in "${key}"`)
+  return value
+}
+
+function optionalText(json: Json, key: string): string | null {
+  const value = json[key]
+  return typeof value === 'string' ? value : null
+}
+
+function number(json: Json, key: string): number {
+  const value = json[key]
+  if (typeof value !== 'number') throw broken(`a number in "${key}"`)
+  return value
+}
+
+function optionalNumber(json: Json, key: string): number | null {
+  const value = json[key]
+  return typeof value === 'number' ? value : null
+}
+
+/** Milliseconds, or an ISO 8601 text. */
+function optionalTime(json: Json, key: string): number | null {
+  const value = json[key]
+  if (typeof value === 'number') return value
+  const ms = typeof value === 'string' ? Date.parse(value) : Number.NaN
+  return Number.isNaN(ms) ? null : ms
+}
+
+function strings(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []
+}
+
+function optionalRecords(value: unknown): Json[] {
+  return Array.isArray(value) ? value.filter(isRecord) : []
+}
+
+function broken(expected: string): UpstreamError {
+  return new UpstreamError('UPSTREAM_INVALID', `The upstream answered without ${expected}`)
+}

@@ -1,0 +1,39 @@
+import type { Http } from '../http.ts'
+import type { Credential } from './credentials.ts'
+import { createFlows } from './flows.ts'
+import { createLoaders, type Loaders, type Resources } from './loaders.ts'
+import { createMessages } from './messages.ts'
+import { createOrganizations } from './organizations.ts'
+import { createCalls } from './request.ts'
+import { createSources } from './sources.ts'
+import { createThreads } from './threads.ts'
+import { createUsers } from './users.ts'
+
+/** Flowdock as one caller sees it, for the length of one operation. */
+export interface Flowdock extends Resources {
+  /** Reads that remember; the resources above always ask. */
+  readonly load: Loaders
+}
+
+/**
+ * @param base the REST address, without a trailing slash
+ * @param credential null for a caller who sent none: every call throws `UNAUTHENTICATED`
+ * @param signal ends calls whose answers nobody waits for any more
+ */
+export function createFlowdock(
+  http: Http,
+  base: string,
+  credential: Credential | null,
+  signal: AbortSignal | undefined,
+): Flowdock {
+  const calls = createCalls(http, base, credential, signal)
+  const resources: Resources = {
+    users: createUsers(calls),
+    organizations: createOrganizations(calls),
+    flows: createFlows(calls),
+    messages: createMessages(calls),
+    threads: createThreads(calls),
+    sources: createSources(calls),
+  }
+  return { ...resources, load: createLoaders(resources) }
+}

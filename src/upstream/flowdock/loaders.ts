@@ -1,0 +1,128 @@
+import DataLoader from 'dataloader'
+import type { Flows } from './flows.ts'
+import type { Messages } from './messages.ts'
+import type { Flow, FlowUser, Message, Organization, Source, Thread, User } from './model.ts'
+import type { Organizations } from './organizations.ts'
+import type { Sources } from './sources.ts'
+import type { Threads } from './threads.ts'
+import type { Users } from './users.ts'
+
+export interface Resources {
+  readonly users: Users
+  readonly organizations: Organizations
+  readonly flows: Flows
+  readonly messages: Messages
+  readonly threads: Threads
+  readonly sources: Sources
+}
+
+/**
+ * What one operation has read. Each thing is read once, what a list gives is never read singly, and what one answer
+ * embeds is there for the others. Null is "not there, or not for the caller to see".
+ */
+export interface Loaders {
+  user(id: number): Promise<User | null>
+  organization(id: number): Promise<Organization | null>
+  flow(id: string): Promise<Flow | null>
+  flowByPath(path: string): Promise<Flow | null>
+  flows(scope: 'joined' | 'all'): Promise<Flow[]>
+  flowUsers(flow: Flow): Promise<readonly FlowUser[]>
+  thread(flowId: string, id: string): Promise<Thread | null>
+  message(flowId: string, id: number): Promise<Message | null>
+  source(flowPath: string, id: number): Promise<Source | null>
+  sources(): Promise<Source[]>
+  flowSources(flowPath: string): Promise<readonly Source[]>
+  viewer(): Promise<User>
+}
+
+export function createLoaders(resources: Resources): Loaders {
+  const users = new DataLoader<number, User | null>(async (ids) => {
+    // There is no batch read, but one list has everybody; those it lacks left and are not shown any more.
+    const visible = new Map((await resources.users.list()).map((user) => [user.id, user]))
+    return ids.map((id) => visible.get(id) ?? null)
+  })
+  const organizations = new DataLoader<number, Organization | null>(async (ids) => {
+    const mine = new Map((await resources.organizations.list()).map((each) => [each.id, each]))
+    return ids.map((id) => mine.get(id) ?? null)
+  })
+  const flowsById = new DataLoader<string, Flow | null>(async (ids) => {
+    if (ids.length === 1) return [remember(await resources.flows.find({ id: ids[0] as string }))]
+    const listed = new Map((await lists('all')).map((flow) => [flow.id, flow]))
+    return Promise.all(ids.map((id) => listed.get(id) ?? resources.flows.find({ id }).then(remember)))
+  })
+  const flowsByPath = new DataLoader<string, Flow | null>(async (paths) => {
+    if (paths.length === 1) return [remember(await resources.flows.find({ path: paths[0] as string }))]
+    const listed = new Map((await lists('all')).map((flow) => [flow.path, flow]))
+    return Promise.all(paths.map((path) => listed.get(path) ?? resources.flows.find({ path }).then(remember)))
+  })
+  const flowUsers = new DataLoader<string, readonly FlowUser[]>(async (paths) => {
+    if (paths.length === 1) return [await resources.flows.users(paths[0] as string)]
+    const listed = new Map((await resources.flows.list('all', true)).map((flow) => [flow.path, flow.users]))
+    return Promise.all(paths.map((path) => listed.get(path) ?? resources.flows.users(path)))
+  })
+  const sourcesByFlow = new DataLoader<string, readonly Source[]>(async (paths) => {
+    if (paths.length === 1) return [await resources.sources.listOf(paths[0] as string)]
+    const byFlow = Map.groupBy(await sources(), ({ flowPath }) => flowPath)
+    return paths.map((path) => byFlow.get(path) ?? [])
+  })
+  const flowLists = new Map<'joined' | 'all', Promise<Flow[]>>()
+  const singles = new Map<string, Promise<unknown>>()
+
+  /** What an answer tells about a flow and its members is not asked for again. */
+  function remember(flow: Flow | null): Flow | null {
+    if (flow === null) return null
+    flowsById.prime(flow.id, flow)
+    flowsByPath.prime(flow.path, flow)
+    for (const { user } of flow.users ?? []) users.prime(user.id, user)
+    return flow
+  }
+
+  function lists(scope: 'joined' | 'all'): Promise<Flow[]> {
+    let list = flowLists.get(scope)
+    if (list === undefined) {
+      list = resources.flows.list(scope, false)
+      flowLists.set(scope, list)
+    }
+    return list
+  }
+
+  function once<T>(key: string, read: () => Promise<T>): Promise<T> {
+    let reading = singles.get(key) as Promise<T> | undefined
+    if (reading === undefined) {
+      reading = read()
+      singles.set(key, reading)
+    }
+    return reading
+  }
+
+  function sources(): Promise<Source[]> {
+    return once('sources', () => resources.sources.list())
+  }
+
+  /** Reads something inside a flow; null when the flow itself is not to be seen. */
+  async function inFlow<T>(flowId: string, read: (path: string) => Promise<T | null>): Promise<T | null> {
+    const flow = await flowsById.load(flowId)
+    return flow === null ? null : read(flow.path)
+  }
+
+  return {
+    user: (id) => users.load(id),
+    organization: (id) => organizations.load(id),
+    flow: (id) => flowsById.load(id),
+    flowByPath: (path) => flowsByPath.load(path),
+    async flows(scope) {
+      const flows = await lists(scope)
+      for (const flow of flows) remember(flow)
+      return flows
+    },
+    flowUsers: async (flow) => flow.users ?? flowUsers.load(flow.path),
+    thread: (flowId, id) =>
+      once(`thread ${flowId} ${id}`, () => inFlow(flowId, (path) => resources.threads.find(path, id))),
+    message: (flowId, id) =>
+      once(`message ${flowId} ${id}`, () => inFlow(flowId, (path) => resources.messages.find(path, id))),
+    source: (flowPath, id) => once(`source ${flowPath} ${id}`, () => resources.sources.find(flowPath, id)),
+    sources,
+    flowSources: (flowPath) => sourcesByFlow.load(flowPath),
+    viewer: () => once('viewer', () => resources.users.viewer()),
+  }
+}

@@ -1,0 +1,167 @@
+/**
+ * Flowdock as the gateway works with it. Times are milliseconds since the epoch; null is "known to be absent".
+ */
+
+export interface User {
+  readonly id: number
+  readonly nick: string
+  readonly name: string
+  readonly email: string | null
+  readonly avatarUrl: string | null
+  readonly websiteUrl: string | null
+}
+
+/** Somebody who wrote without an account: through an integration, or under another name. */
+export interface ExternalAuthor {
+  readonly name: string
+  readonly avatarUrl: string | null
+  readonly email: string | null
+}
+
+/** A user as a member of one flow. */
+export interface FlowUser {
+  readonly user: User
+  readonly isBlocked: boolean
+  readonly status: string | null
+  readonly lastActivityAt: number | null
+}
+
+/** A user as a member of one organization. */
+export interface OrganizationUser {
+  readonly user: User
+  readonly isAdmin: boolean
+}
+
+export interface Organization {
+  readonly id: number
+  readonly slug: string
+  readonly name: string
+  readonly userCount: number | null
+  readonly userLimit: number | null
+  readonly isActive: boolean
+  readonly url: string
+}
+
+export type AccessMode = 'invitation' | 'link' | 'organization'
+
+export interface Flow {
+  readonly id: string
+  readonly slug: string
+  /** Organization and flow slug, as in addresses: `example/main`. */
+  readonly path: string
+  readonly name: string
+  readonly description: string | null
+  readonly email: string | null
+  readonly accessMode: AccessMode
+  readonly isOpen: boolean
+  readonly isJoined: boolean
+  readonly isAdmin: boolean | null
+  readonly unreadMentions: number | null
+  readonly lastMessageAt: number | null
+  readonly joinUrl: string | null
+  readonly url: string
+  readonly webUrl: string
+  readonly organization: Organization
+  /** Null when the answer this came from does not list them. */
+  readonly users: readonly FlowUser[] | null
+}
+
+export interface Source {
+  readonly flowPath: string
+  readonly id: number
+  readonly name: string
+  readonly url: string
+  readonly externalUrl: string | null
+  readonly application: { readonly id: number; readonly name: string; readonly iconUrl: string | null; readonly url: string }
+  readonly creator: User | null
+  readonly createdAt: number
+  readonly updatedAt: number
+}
+
+export interface Thread {
+  readonly flowId: string
+  readonly id: string
+  readonly title: string
+  readonly body: string | null
+  readonly externalUrl: string | null
+  readonly status: { readonly color: string; readonly value: string } | null
+  readonly fields: readonly { readonly label: string; readonly value: string }[]
+  readonly source: Source | null
+  readonly activityCount: number
+  readonly internalCommentCount: number
+  readonly externalCommentCount: number
+  readonly initialMessageId: number | null
+  readonly createdAt: number
+  readonly updatedAt: number
+}
+
+export interface File {
+  readonly name: string
+  readonly contentType: string
+  readonly byteSize: number
+  /** Below the REST address; a download needs the caller's credential. */
+  readonly path: string
+  readonly width: number | null
+  readonly height: number | null
+}
+
+interface MessageBase {
+  readonly flowId: string
+  readonly id: number
+  readonly event: string
+  readonly tags: readonly string[]
+  readonly uuid: string | null
+  /** Null for messages of integrations and under external names. */
+  readonly userId: number | null
+  readonly externalAuthor: ExternalAuthor | null
+  readonly sentAt: number
+  readonly editedAt: number | null
+  readonly threadId: string | null
+  /** As it was when the message was read; null when the answer does not embed it. */
+  readonly thread: Thread | null
+}
+
+/** What the kinds differ in. */
+export type MessageContent =
+
+    | { readonly kind: 'ChatMessage'; readonly content: string }
+    | { readonly kind: 'Comment'; readonly content: string; readonly title: string; readonly parentId: number | null }
+    | { readonly kind: 'StatusMessage'; readonly content: string }
+    | { readonly kind: 'LineMessage'; readonly content: string }
+    | { readonly kind: 'FileMessage'; readonly file: File }
+    | { readonly kind: 'ActionMessage'; readonly action: string; readonly details: unknown }
+    | {
+        readonly kind: 'TagChange'
+        readonly messageId: number
+        readonly added: readonly string[]
+        readonly removed: readonly string[]
+      }
+    | { readonly kind: 'MessageEdit'; readonly messageId: number; readonly content: string }
+    | { readonly kind: 'MessageDelete'; readonly messageId: number }
+    | { readonly kind: 'Activity'; readonly title: string; readonly body: string | null }
+    | { readonly kind: 'Discussion'; readonly title: string; readonly body: string | null }
+    | {
+        readonly kind: 'MailMessage'
+        readonly subject: string
+        readonly body: string | null
+        readonly from: readonly string[]
+      }
+    | { readonly kind: 'UnknownMessage'; readonly raw: unknown }
+
+export type Message = MessageBase & MessageContent
+
+export type MessageKind = Message['kind']
+
+/** Something told on a stream. `cursor` is its place in the stream. */
+export type FlowEvent =
+  | { readonly type: 'message'; readonly cursor: string; readonly flowId: string; readonly message: Message }
+  /** What is no message, or of a kind without a type here. */
+  | {
+      readonly type: 'other'
+      readonly cursor: string
+      /** Null for what is told to the user rather than to a flow. */
+      readonly flowId: string | null
+      readonly event: string
+      readonly sentAt: number | null
+      readonly raw: unknown
+    }

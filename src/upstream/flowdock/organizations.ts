@@ -1,0 +1,30 @@
+import { decodeList, decodeOrganization, decodeOrganizationUser } from './decode.ts'
+import type { Organization, OrganizationUser } from './model.ts'
+import type { FlowdockCalls } from './request.ts'
+
+export interface Organizations {
+  /** Those the caller belongs to. */
+  list(): Promise<Organization[]>
+  find(by: { id: number } | { slug: string }): Promise<Organization | null>
+  /** The members, with who administers it. */
+  users(slug: string): Promise<OrganizationUser[]>
+}
+
+/** [flowdock] organizations.md */
+export function createOrganizations(calls: FlowdockCalls): Organizations {
+  return {
+    list: async () =>
+      decodeList(await calls.get(['organizations'], { doing: 'list organizations' }), decodeOrganization),
+    async find(by) {
+      const json =
+        'id' in by
+          ? await calls.find(['organizations', 'find'], { query: by, doing: `read organization ${by.id}` })
+          : await calls.find(['organizations', by.slug], { doing: `read organization "${by.slug}"` })
+      return json === null ? null : decodeOrganization(json)
+    },
+    async users(slug) {
+      const json = await calls.get(['organizations', slug, 'users'], { doing: `list the users of "${slug}"` })
+      return decodeList(json, decodeOrganizationUser)
+    },
+  }
+}

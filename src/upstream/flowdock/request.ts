@@ -1,0 +1,118 @@
+import {
+  ConflictError,
+  type FieldProblem,
+  ForbiddenError,
+  GatewayError,
+  NotFoundError,
+  UpstreamError,
+  ValidationError,
+} from '../../errors.ts'
+import type { Http } from '../http.ts'
+import type { Credential } from './credentials.ts'
+
+type Query = Readonly<Record<string, string | number | boolean | undefined>>
+
+export interface FlowdockRequest {
+  readonly query?: Query
+  readonly body?: Readonly<Record<string, unknown>>
+  /** What is attempted, for error messages: `post to flow "acme/main"`. */
+  readonly doing: string
+}
+
+/** Makes calls with one caller's credential; what comes back is still to be decoded. */
+export interface FlowdockCalls {
+  get(path: readonly string[], request: FlowdockRequest): Promise<unknown>
+  /** Like `get`, but null for what is not there or not to be seen. */
+  find(path: readonly string[], request: FlowdockRequest): Promise<unknown>
+  post(path: readonly string[], request: FlowdockRequest): Promise<unknown>
+  put(path: readonly string[], request: FlowdockRequest): Promise<unknown>
+  delete(path: readonly string[], request: FlowdockRequest): Promise<unknown>
+}
+
+/** @param base the REST address, without a trailing slash */
+export function createCalls(
+  http: Http,
+  base: string,
+  credential: Credential | null,
+  signal: AbortSignal | undefined,
+): FlowdockCalls {
+  async function call(
+    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+    path: readonly string[],
+    { query, body, doing }: FlowdockRequest,
+  ): Promise<unknown> {
+    if (credential === null)
+      throw new GatewayError('UNAUTHENTICATED', `Cannot ${doing}: no credential was sent with the request`)
+    const url = buildUrl(base, path, query ?? {})
+    const headers = { authorization: credential.authorization.reveal(), accept: 'application/json' }
+    const answer = await http.request({ method, url, headers, body, signal })
+    if (answer.status >= 300) throw toError(answer.status, answer.body, doing)
+    return answer.body
+  }
+
+  return {
+    get: (path, request) => call('GET', path, request),
+    async find(path, request) {
+      try {
+        return await call('GET', path, request)
+      } catch (error) {
+        if (error instanceof NotFoundError || error instanceof ForbiddenError) return null
+        throw error
+      }
+    },
+    post: (path, request) => call('POST', path, request),
+    put: (path, request) => call('PUT', path, request),
+    delete: (path, request) => call('DELETE', path, request),
+  }
+}
+
+/**
+ * Each part becomes exactly one encoded segment.
+ *
+ * @throws NotFoundError for `.`, `..` and blank parts, which would name something else
+ */
+export function buildUrl(base: string, path: readonly string[], query: Query): URL {
+  const segments = path.map((part) => {
+    if (part === '' || part === '.' || part === '..') throw new NotFoundError(`There is nothing called "${part}"`)
+    return encodeURIComponent(part)
+  })
+  const url = new URL(`${base}/${segments.join('/')}`)
+  for (const [name, value] of Object.entries(query))
+    if (value !== undefined) url.searchParams.set(name, String(value))
+  return url
+}
+
+/** [flowdock] general-information.md, "Errors". Only validation messages of the upstream are passed on. */
+export function toError(status: number, body: unknown, doing: string): GatewayError {
+  switch (status) {
+    case 400:
+    case 413:
+    case 422: {
+      const fields = fieldProblems(body)
+      const detail = fields.map(({ field, message }) => `${field} ${message}`).join(', ')
+      return new ValidationError(`Cannot ${doing}: ${detail || 'the upstream refused the input'}`, fields)
+    }
+    case 401:
+      return new GatewayError('UNAUTHENTICATED', `Cannot ${doing}: the credential is not valid`)
+    case 403:
+      return new ForbiddenError(`Cannot ${doing}: access denied`)
+    case 404:
+    case 410:
+      return new NotFoundError(`Cannot ${doing}: not found`)
+    case 409:
+      return new ConflictError(`Cannot ${doing}: it contradicts what is stored`)
+    default:
+      return new UpstreamError('UPSTREAM_INVALID', `Cannot ${doing}: the upstream answered ${status}`)
+  }
+}
+
+function fieldProblems(body: unknown): FieldProblem[] {
+  if (typeof body !== 'object' || body === null || !('errors' in body)) return []
+  const { errors } = body
+  if (typeof errors !== 'object' || errors === null) return []
+  return Object.entries(errors).flatMap(([field, messages]) =>
+    (Array.isArray(messages) ? messages : [messages])
+      .filter((message) => typeof message === 'string')
+      .map((message) => ({ field, message })),
+  )
+}

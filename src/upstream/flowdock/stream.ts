@@ -1,0 +1,160 @@
+import { EventSource, type EventSourceFetchInit, type FetchLikeResponse } from 'eventsource'
+import { GatewayError, UpstreamError } from '../../errors.ts'
+import type { Http, HttpStream } from '../http.ts'
+import type { Credential } from './credentials.ts'
+import { decodeEvent } from './decode.ts'
+import type { FlowEvent } from './model.ts'
+import { buildUrl, toError } from './request.ts'
+
+export interface StreamOptions {
+  readonly http: Http
+  /** The streaming address, without a trailing slash and without `/flows`. */
+  readonly base: string
+  readonly credential: Credential
+  /** The flows to hear, by id. */
+  readonly flowIds: readonly string[]
+  /** Connected, again or for the first time. */
+  readonly onOpen: () => void
+  /** @param bytes what the event took on the wire */
+  readonly onEvent: (event: FlowEvent, bytes: number) => void
+  /** The upstream will not serve this stream again: the credential or the access is gone. */
+  readonly onEnd: (error: GatewayError) => void
+  /** Each connection that was lost or refused, with what is tried next. */
+  readonly onRetry?: (error: Error, delayMs: number) => void
+}
+
+export interface FlowdockStream {
+  close(): void
+}
+
+/** Longest event that is read; a longer one cuts the connection. */
+const maxEventBytes = 4 * 1024 * 1024
+/** A connection without a byte for so long is taken for dead. The service sends something every 30 s. */
+const idleLimitMs = 60_000
+const firstDelayMs = 250
+const longestDelayMs = 15_000
+
+/**
+ * Listens to flows until closed. A lost connection is opened again after a random part of a growing delay, and
+ * resumes with the last event's id, so that nothing in between is missed. [flowdock] streaming.md, [spec] SSE
+ *
+ * The package does one connection; waiting, resuming and giving up are decided here, because on its own it stops for
+ * ever after one failed answer and never notices a silent line.
+ */
+export function openStream(options: StreamOptions): FlowdockStream {
+  const url = buildUrl(options.base, ['flows'], { filter: options.flowIds.join(',') })
+  let lastEventId: string | undefined
+  let failures = 0
+  let connection: EventSource | undefined
+  let timer: NodeJS.Timeout | undefined
+  let closed = false
+
+  function connect(): void {
+    let status: number | undefined
+    const source = new EventSource(url, {
+      maxBufferSize: maxEventBytes,
+      fetch: async (_, init) => {
+        const answer = await openResponse(options, url, lastEventId, init)
+        status = answer.status
+        return answer
+      },
+    })
+    connection = source
+    source.addEventListener('open', () => {
+      failures = 0
+      options.onOpen()
+    })
+    source.addEventListener('message', (message) => {
+      lastEventId = message.lastEventId
+      receive(String(message.data), message.lastEventId)
+    })
+    source.addEventListener('error', (error) => {
+      source.close()
+      if (closed || connection !== source) return
+      const refused = status === 401 || status === 403 || status === 404
+      if (refused) end(toError(status as number, undefined, 'listen to the flows'))
+      else retry(new Error(error.message ?? 'The stream ended'))
+    })
+  }
+
+  function receive(data: string, cursor: string): void {
+    let event: FlowEvent
+    try {
+      event = decodeEvent(JSON.parse(data), cursor)
+    } catch {
+      // An event nobody can read is no reason to lose those after it.
+      return
+    }
+    options.onEvent(event, data.length)
+  }
+
+  function retry(error: Error): void {
+    const ceiling = Math.min(firstDelayMs * 2 ** failures, longestDelayMs)
+    const delayMs = Math.round(ceiling * (0.5 + Math.random() / 2))
+    failures += 1
+    options.onRetry?.(error, delayMs)
+    timer = setTimeout(connect, delayMs)
+  }
+
+  function end(error: GatewayError): void {
+    close()
+    options.onEnd(error)
+  }
+
+  function close(): void {
+    closed = true
+    clearTimeout(timer)
+    connection?.close()
+  }
+
+  connect()
+  return { close }
+}
+
+/** A connection as `EventSource` reads it. */
+async function openResponse(
+  { http, credential }: StreamOptions,
+  url: URL,
+  lastEventId: string | undefined,
+  init: EventSourceFetchInit,
+): Promise<FetchLikeResponse> {
+  const idle = new AbortController()
+  const answer = await http.openStream(
+    url,
+    {
+      accept: 'text/event-stream',
+      authorization: credential.authorization.reveal(),
+      ...(lastEventId === undefined ? {} : { 'last-event-id': lastEventId }),
+    },
+    AbortSignal.any([init.signal, idle.signal]),
+  )
+  return {
+    status: answer.status,
+    url: url.href,
+    redirected: false,
+    headers: { get: (name) => String(answer.headers[name] ?? '') },
+    body: { getReader: () => watchedReader(answer, idle) },
+  }
+}
+
+/** Reads chunks, and ends the connection when none comes for too long. */
+function watchedReader(stream: HttpStream, idle: AbortController) {
+  const chunks = stream.chunks[Symbol.asyncIterator]()
+  return {
+    async read(): Promise<{ done: false; value: Uint8Array<ArrayBuffer> } | { done: true }> {
+      const watchdog = setTimeout(
+        () => idle.abort(new UpstreamError('UPSTREAM_TIMEOUT', 'The stream fell silent')),
+        idleLimitMs,
+      )
+      try {
+        const { done, value } = await chunks.next()
+        return done === true ? { done } : { done: false, value }
+      } finally {
+        clearTimeout(watchdog)
+      }
+    },
+    async cancel(): Promise<void> {
+      idle.abort()
+    },
+  }
+}

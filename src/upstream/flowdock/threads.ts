@@ -1,0 +1,46 @@
+import { decodeList, decodeThread } from './decode.ts'
+import type { Thread } from './model.ts'
+import type { FlowdockCalls } from './request.ts'
+
+/** Threads by the time of their last update, in milliseconds, both ends exclusive. */
+export interface ThreadPage {
+  readonly since?: number | undefined
+  readonly until?: number | undefined
+  readonly application?: string | undefined
+  readonly includeEmpty?: boolean | undefined
+  /** 1 to 100. */
+  readonly limit: number
+}
+
+export interface Threads {
+  /** The most recently updated first. */
+  list(flowPath: string, page: ThreadPage): Promise<Thread[]>
+  find(flowPath: string, id: string): Promise<Thread | null>
+}
+
+/** [flowdock] threads.md */
+export function createThreads(calls: FlowdockCalls): Threads {
+  return {
+    async list(flowPath, page) {
+      const json = await calls.get(['flows', ...flowPath.split('/'), 'threads'], {
+        query: {
+          since: toIso(page.since),
+          until: toIso(page.until),
+          application: page.application,
+          empty: page.includeEmpty ? 1 : undefined,
+          limit: page.limit,
+        },
+        doing: `list the threads of "${flowPath}"`,
+      })
+      return decodeList(json, decodeThread)
+    },
+    async find(flowPath, id) {
+      const json = await calls.find(['flows', ...flowPath.split('/'), 'threads', id], { doing: `read thread ${id}` })
+      return json === null ? null : decodeThread(json)
+    },
+  }
+}
+
+function toIso(ms: number | undefined): string | undefined {
+  return ms === undefined ? undefined : new Date(ms).toISOString()
+}

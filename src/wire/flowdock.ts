@@ -1,0 +1,162 @@
+/**
+ * The Flowdock protocol exactly as it is sent: what the client reads and the embedded backend writes.
+ * Types only. Users are numbers in user objects and strings inside messages; times are milliseconds
+ * unless a field is named `*_at`, which is ISO 8601.
+ */
+
+export interface WireUser {
+  id: number
+  nick: string
+  email: string
+  avatar: string | null
+  name: string
+  website: string | null
+}
+
+/** A user as listed by an organization. */
+export interface WireOrganizationUser extends WireUser {
+  admin: boolean
+}
+
+/** A user as listed by a flow. */
+export interface WireFlowUser extends WireUser {
+  disabled: boolean
+  last_activity: number | null
+  last_ping: number | null
+  in_flow: boolean
+  status: string | null
+}
+
+export interface WireOrganization {
+  id: number
+  parameterized_name: string
+  name: string
+  user_limit: number
+  user_count: number
+  active: boolean
+  url: string
+}
+
+export type WireAccessMode = 'invitation' | 'link' | 'organization'
+
+export interface WireFlow {
+  id: string
+  name: string
+  parameterized_name: string
+  email?: string
+  description?: string
+  url: string
+  web_url: string
+  access_mode: WireAccessMode
+  flow_admin?: boolean
+  open: boolean
+  joined?: boolean
+  join_url?: string
+  last_message_at?: string | null
+  last_message_id?: number | null
+  team_notifications?: boolean
+  organization: WireOrganization
+  unread_mentions?: number
+  flow_groups?: unknown[]
+  users?: WireFlowUser[]
+}
+
+export interface WireSource {
+  id: number
+  name: string
+  url: string
+  external_url?: string
+  created_at: string
+  updated_at: string
+  flow_token?: string
+  _links: Record<string, { href: string }>
+  application: WireApplication
+  creator?: WireUser
+}
+
+export interface WireApplication {
+  id: number
+  name: string
+  icon_url: string | null
+  url: string
+}
+
+export interface WireThreadField {
+  label: string
+  value: string
+}
+
+export interface WireThreadStatus {
+  color: string
+  value: string
+}
+
+export interface WireThread {
+  id: string
+  flow: string
+  title: string
+  body: string | null
+  external_url: string | null
+  status: WireThreadStatus | null
+  fields: WireThreadField[]
+  actions: Record<string, unknown>[]
+  source?: WireSource
+  activities?: number
+  internal_comments?: number
+  external_comments?: number
+  initial_message?: number | null
+  /** ISO 8601 in the threads resource, milliseconds where a message embeds the thread. */
+  created_at: string | number
+  updated_at: string
+}
+
+export interface WireAuthor {
+  name: string
+  avatar?: string | null
+  email?: string | null
+}
+
+export interface WireAttachment {
+  content_type: string
+  file_name: string
+  file_size: number
+  path: string
+  image?: { width: number; height: number }
+  thumbnail?: { path: string; width: number; height: number }
+}
+
+/** Every message and stored event; `event` says how to read `content`. */
+export interface WireMessage {
+  thread_id?: string
+  author?: WireAuthor
+  body?: string | null
+  event: string
+  tags: string[]
+  uuid?: string | null
+  thread?: WireThread
+  to?: string
+  id: number
+  flow?: string
+  content: unknown
+  sent: number
+  app: 'chat' | 'influx' | null
+  title?: string
+  created_at: string
+  edited?: number | null
+  external_user_name?: string
+  attachments: WireAttachment[]
+  emojiReactions?: Record<string, string[]>
+  user: string
+}
+
+/** Events that are told to one user rather than to a flow carry no more than this. */
+export interface WireUserEvent {
+  user: number
+  event: string
+  content: unknown
+}
+
+export interface WireError {
+  message: string
+  errors?: Record<string, string[]>
+}
