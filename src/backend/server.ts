@@ -130,6 +130,8 @@ function createHandler(backend: Backend, { onRequest, onError }: BackendOptions)
       if ('write' in answer) await answer.write(response)
       else sendAnswer(response, answer.status, answer.body, answer.headers)
     } catch (error) {
+      // What is left of the body stays unread, so the connection is of no further use.
+      if (!request.complete && !response.headersSent) response.setHeader('Connection', 'close')
       sendError(response, error, onError)
     }
     onRequest?.({

@@ -18,12 +18,13 @@ const groupTags = new Map([
 const word = '\\p{L}\\p{M}\\p{N}_'
 /** Not preceded by a word character, "/" or "&"; not followed by another "#" or by "://". */
 const hashtagPattern = new RegExp(`(?<![${word}/&])[#＃]([${word}-]+)(?![#＃${word}-]|://)`, 'gu')
-const mentionPattern = new RegExp(`(?<![${word}/&])@([${word}-]+(?:\\.[${word}-]+)*)(?![#＃@]|://)`, 'gu')
+const mentionPattern = new RegExp(`(?<![${word}/&])@([${word}-]+(?:\\.[${word}-]+)*)(?![#＃@${word}-]|://)`, 'gu')
 const wordPattern = new RegExp(`[${word}][${word}.-]*`, 'gu')
-const linkPattern = /(?<![\p{L}\p{N}_@/#$.])https?:\/\/[\p{L}\p{N}[]/iu
+const linkPattern = /(?<![\p{L}\p{N}_@/#$.])https?:\/\/([^\s/?#:,;!'"()<>]{1,255})/giu
+const hostLabelPattern = /^[^\p{P}](?:[^\s]{0,61}[^\p{P}])?$/u
 const emailPattern = /[a-z0-9_+-]@[a-z0-9-]{1,63}\.[a-z]{2}/i
 const domainPattern =
-  /(?<![\p{L}\p{N}_@/#$.-])(?:[\p{L}\p{N}](?:[\p{L}\p{N}_-]{0,62})\.){1,8}([a-z]{2,6})(?![\p{L}\p{N}@])/giu
+  /(?<![\p{L}\p{N}_@/#$.-])(?:[\p{L}\p{N}](?:[\p{L}\p{N}_-]{0,61}[\p{L}\p{N}])?\.){1,8}([a-z]{2,6})(?![\p{L}\p{N}@])/giu
 const genericDomains = new Set(
   'com net org edu gov mil int info biz name pro aero asia cat coop jobs mobi museum tel travel xxx'.split(
     ' ',
@@ -53,7 +54,8 @@ export function extractMentions(text: string): string[] {
 
 /** Whether a text has a link or an e-mail address. */
 export function hasLink(text: string): boolean {
-  if (linkPattern.test(text) || emailPattern.test(withoutQuotes(text))) return true
+  if (emailPattern.test(withoutQuotes(text))) return true
+  for (const match of text.matchAll(linkPattern)) if (isHost(match[1] as string)) return true
   for (const match of text.matchAll(domainPattern)) {
     const top = (match[1] as string).toLowerCase()
     if (genericDomains.has(top) || countryDomains.has(top)) return true
@@ -100,6 +102,18 @@ export function resolveTag(written: string, members: readonly Mentionable[]): st
   const tag = written.trim()
   if (tag.startsWith('@')) return mentionTag(tag.slice(1), members)
   return tag.startsWith('#') ? tag.slice(1) : tag
+}
+
+/** Behind a protocol any host will do: a name without dots, an address, a domain nobody has heard of. */
+function isHost(text: string): boolean {
+  const labels = text.replace(/[.…]+$/, '').split('.')
+  const [top = '', domain = ''] = labels.toReversed()
+  const isNumeric = /^\d+$/.test(top)
+  return (
+    labels.every((label) => hostLabelPattern.test(label)) &&
+    !`${domain}.${top}`.includes('_') &&
+    (labels.length === 1 || isNumeric || top.length > 1)
+  )
 }
 
 function mentionTag(name: string, members: readonly Mentionable[]): string | undefined {

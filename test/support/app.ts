@@ -1,0 +1,111 @@
+import type { ExecutionResult } from 'graphql'
+import { type Client, createClient } from 'graphql-ws'
+import { WebSocket } from 'ws'
+import { type App, startApp } from '../../src/app.ts'
+import { createLogger } from '../../src/log.ts'
+import type { UpstreamCall } from '../../src/upstream/http.ts'
+import { basic, type Nick, startTestBackend, type TestBackend } from './backend.ts'
+
+// biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
+export type Result = ExecutionResult<any, any>
+
+export interface TestApp extends App {
+  readonly backend: TestBackend
+  /** Every call the gateway made to its upstream, oldest first; tests empty it where they begin to count. */
+  readonly calls: UpstreamCall[]
+  /** Executes an operation over HTTP as that person. */
+  graphql(nick: Nick, query: string, variables?: Record<string, unknown>): Promise<Result>
+  /** Subscribes over a socket of its own as that person. */
+  subscribe(nick: Nick, query: string, variables?: Record<string, unknown>): Promise<Subscription>
+}
+
+export interface Subscription {
+  /** The next result, or undefined when there are no more. */
+  next(): Promise<Result | undefined>
+  /** Leaves and closes the socket. */
+  close(): Promise<void>
+}
+
+/** A gateway over a backend of its own, both on free ports. */
+export async function startTestApp(options: { upstreamUrl?: string } = {}): Promise<TestApp> {
+  const backend = await startTestBackend()
+  const upstreamUrl = options.upstreamUrl ?? backend.url
+  const calls: UpstreamCall[] = []
+  const app = await startApp(
+    {
+      host: '127.0.0.1',
+      port: 0,
+      logLevel: 'silent',
+      upstream: { kind: 'remote', restUrl: upstreamUrl, streamUrl: `${upstreamUrl}/stream` },
+    },
+    { onUpstreamCall: (call) => calls.push(call), log: createLogger('silent') },
+  )
+
+  return {
+    ...app,
+    get openStreams() {
+      return app.openStreams
+    },
+    backend,
+    calls,
+    graphql: async (nick, query, variables) =>
+      post(app.url, { query, ...(variables === undefined ? {} : { variables }) }, await backend.token(nick)),
+    async subscribe(nick, query, variables) {
+      const client = socketClient(app.url, await backend.token(nick))
+      return openSubscription(client, query, variables)
+    },
+    async close() {
+      await app.close()
+      await backend.close()
+    },
+  }
+}
+
+/** Posts an operation as clients do. */
+export async function post(url: string, body: unknown, token?: string): Promise<Result> {
+  const response = await fetch(`${url}/graphql`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      ...(token === undefined ? {} : { authorization: basic(token) }),
+    },
+    body: JSON.stringify(body),
+  })
+  return (await response.json()) as Result
+}
+
+export function socketClient(url: string, token: string | undefined): Client {
+  return createClient({
+    url: `${url.replace('http', 'ws')}/graphql`,
+    webSocketImpl: WebSocket,
+    retryAttempts: 0,
+    ...(token === undefined ? {} : { connectionParams: { Authorization: basic(token) } }),
+  })
+}
+
+export function openSubscription(
+  client: Client,
+  query: string,
+  variables?: Record<string, unknown>,
+): Subscription {
+  const results = client.iterate({ query, ...(variables === undefined ? {} : { variables }) })
+  return {
+    async next() {
+      const { done, value } = await results.next()
+      return done === true ? undefined : (value as Result)
+    },
+    async close() {
+      await results.return?.(undefined)
+      await client.dispose()
+    },
+  }
+}
+
+/** Resolves when `check` holds; looks again at every turn of the event loop, and fails after five seconds. */
+export async function eventually(check: () => boolean | Promise<boolean>): Promise<void> {
+  const deadline = Date.now() + 5000
+  while (!(await check())) {
+    if (Date.now() > deadline) throw new Error('It did not come true in five seconds')
+    await new Promise(setImmediate)
+  }
+}
