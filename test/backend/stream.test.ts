@@ -1,0 +1,169 @@
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { basic, makeFolder, startTestBackend, type TestBackend } from '../support/backend.ts'
+import { eventIds, openRawStream, type RawStream } from '../support/stream.ts'
+
+let backend: TestBackend
+let ada: ReturnType<TestBackend['as']>
+let ben: ReturnType<TestBackend['as']>
+
+beforeAll(async () => {
+  backend = await startTestBackend({ keepAliveMs: 50 })
+  ada = backend.as('Ada')
+  ben = backend.as('Ben')
+})
+afterAll(() => backend.close())
+
+async function listen(
+  query: string,
+  { nick = 'Ada' as 'Ada' | 'Ben' | 'Cleo', sse = true, lastEventId = '', host = '' } = {},
+): Promise<RawStream> {
+  const stream = await openRawStream(`${backend.url}${query}`, {
+    authorization: basic(await backend.token(nick)),
+    accept: sse ? 'text/event-stream' : 'application/json',
+    ...(lastEventId === '' ? {} : { 'last-event-id': lastEventId }),
+    ...(host === '' ? {} : { host }),
+  })
+  onTestFinished(stream.close)
+  return stream
+}
+
+const say = (content: string, flow = 'main') =>
+  ben('POST', `/flows/example/${flow}/messages`, { event: 'message', content })
+
+describe('a JSON stream', () => {
+  test('begins with a line feed, ends each object in CR LF, and stays alive by lone line feeds', async () => {
+    const stream = await listen('/stream/flows?filter=example/main', { sse: false })
+    expect(stream.headers['content-type']).toMatch(/^application\/json/)
+    await stream.until(/^\n\n/)
+    await say('one\r\ntwo')
+    const text = await stream.until(/\r\n\n/)
+    const [, json = ''] = /\n(\{.*\})\r\n/.exec(text) ?? []
+    expect(JSON.parse(json)).toMatchObject({ event: 'message', content: 'one\r\ntwo', user: '2', thread: { title: 'one\r\ntwo' } })
+    expect(text.replace(/\{.*\}\r\n/, '')).toMatch(/^\n+$/)
+  })
+})
+
+describe('an SSE stream', () => {
+  test('gives each event an id and one line of data, comments in between, never a retry', async () => {
+    const stream = await listen('/stream/flows/example/main')
+    expect(stream.headers['content-type']).toBe('text/event-stream; charset=utf-8')
+    expect(stream.headers['cache-control']).toBe('no-store')
+    await stream.until(/^:\n/)
+    await say('first')
+    await say('second')
+    const text = await stream.until(/second[^]*\n:\n/)
+    const ids = eventIds(text)
+    expect(ids).toEqual(ids.toSorted((a, b) => a - b))
+    expect(text).not.toMatch(/^(retry|event):/m)
+  })
+
+  test('resumes after Last-Event-ID: everything missed, once, in order, then what comes', async () => {
+    const before = await listen('/stream/flows?filter=example/main')
+    await say('seen')
+    const [last = 0] = eventIds(await before.until(/seen.*\n\n/)).slice(-1)
+    before.close()
+    await Promise.all(Array.from({ length: 50 }, (_, index) => say(`missed ${index};`)))
+    await say('elsewhere', 'engineering')
+    const after = await listen('/stream/flows?filter=example/main', { lastEventId: String(last) })
+    await say('live')
+    const text = await after.until(/live.*\n\n/)
+    expect(eventIds(text)).toHaveLength(51)
+    expect(new Set(text.match(/missed \d+;(?=",)/g)).size).toBe(50)
+    expect(text).not.toContain('elsewhere')
+    expect(text).not.toContain('"seen"')
+  })
+
+  test('is served at the root of a host called stream', async () => {
+    const stream = await listen('/flows/example/main', { host: 'stream.team.example' })
+    await say('by host')
+    expect(await stream.until(/by host.*\n\n/)).toContain('data: ')
+  })
+
+  test('tells integration items with the address the reader came by', async () => {
+    const stream = await listen('/stream/flows?filter=example/engineering', { lastEventId: '0' })
+    const text = await stream.until(/"event":"discussion"[^\n]*\n\n/)
+    expect(text).toContain(`${backend.url}/flows/example/engineering/sources/1`)
+    expect(text).not.toContain('.invalid')
+  })
+})
+
+describe('what is told', () => {
+  test('user=1 brings what happens to oneself, a filter only its flows', async () => {
+    const mine = await listen('/stream/flows?user=1', { nick: 'Cleo' })
+    const { json } = await ada('POST', '/flows/example', { name: 'For Cleo' })
+    await ada('POST', '/flows/example/for-cleo/users', { id: 3 })
+    await ada('PUT', '/flows/example/for-cleo/users/3', { disabled: true })
+    const text = await mine.until(/flow-remove.*\n\n/)
+    expect(text).toContain(
+      `data: {"user":3,"event":"flow-add","content":{"id":"${json.id}","name":"For Cleo","organization":"Example","open":true}}`,
+    )
+    expect(text).not.toContain('backend.user.join')
+  })
+
+  test('whoever is shut out of a flow hears nothing more of it', async () => {
+    await ada('POST', '/flows/example', { name: 'Closing' })
+    await ada('POST', '/flows/example/closing/users', { id: 2 })
+    const stream = await listen('/stream/flows?filter=example/closing,example/main', { nick: 'Ben' })
+    await ada('PUT', '/flows/example/closing/users/2', { disabled: true })
+    await ada('POST', '/flows/example/closing/messages', { event: 'message', content: 'secret' })
+    await say('still here')
+    const text = await stream.until(/still here.*\n\n/)
+    expect(text).toContain('backend.user.block')
+    expect(text).not.toContain('secret')
+  })
+
+  test('edits, tags and deletions are told as they were on the service', async () => {
+    const stream = await listen('/stream/flows?filter=example/main', { sse: false })
+    const { json } = await say('to edit')
+    await ben('PUT', `/flows/example/main/messages/${json.id}`, { content: 'edited' })
+    await ada('PUT', `/flows/example/main/messages/${json.id}`, { tags: ['t'] })
+    await ben('DELETE', `/flows/example/main/messages/${json.id}`)
+    const text = await stream.until(/"updated_content":""[^\n]*\r\n/)
+    const events = text.split('\r\n').flatMap((line) => (line.includes('{') ? [JSON.parse(line.trim())] : []))
+    expect(events.slice(1)).toMatchObject([
+      { event: 'message-edit', content: { message: json.id, updated_content: 'edited' }, user: '2' },
+      { event: 'tag-change', content: { message: json.id, add: ['t'], remove: [] }, user: '1' },
+      { event: 'message-edit', content: { message: json.id, updated_content: '' } },
+    ])
+  })
+})
+
+describe('refusals', () => {
+  test.each([
+    ['without filter or user', '/stream/flows', 400],
+    ['for a flow that is not there', '/stream/flows?filter=example/main,example/nothing', 404],
+    ['for a flow one has not joined', '/stream/flows?filter=example/main,example/support', 403],
+  ])('the whole request fails %s', async (_, path, status) => {
+    expect((await ben('GET', path)).status).toBe(status)
+  })
+
+  test('ids that are none of this stream', async () => {
+    expect((await listen('/stream/flows?filter=example/main', { lastEventId: 'x' })).status).toBe(400)
+  })
+
+  test('strangers', async () => {
+    const stream = await openRawStream(`${backend.url}/stream/flows?filter=example/main`)
+    expect(stream.status).toBe(401)
+  })
+})
+
+test('ids go on where they were after a restart', async () => {
+  const dataDir = await makeFolder()
+  const first = await startTestBackend({ dataDir })
+  const { json } = await first.as('Ada')('POST', '/flows/example/main/messages', { event: 'message', content: 'before' })
+  await first.close()
+  const second = await startTestBackend({ dataDir })
+  onTestFinished(second.close)
+  const again = await second.as('Ada')('POST', '/flows/example/main/messages', { event: 'message', content: 'after' })
+  expect(again.json.id).toBe(json.id + 1)
+  const stream = await openRawStream(`${second.url}/stream/flows?filter=example/main`, {
+    authorization: basic(await second.token('Ada')),
+    accept: 'text/event-stream',
+    'last-event-id': '0',
+  })
+  const text = await stream.until(/"after".*\n\n/)
+  const ids = eventIds(text)
+  expect(ids).toEqual([...new Set(ids)].sort((a, b) => a - b))
+  expect(text.match(/"content":"before"/g)).toHaveLength(1)
+  stream.close()
+})
