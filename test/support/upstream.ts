@@ -1,0 +1,35 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { onTestFinished } from 'vitest'
+
+/** An upstream that does what a test tells it to: asked this, answer that, cut the line. */
+export interface ScriptedUpstream {
+  readonly url: string
+  /** Every request that came, oldest first. */
+  readonly requests: { method: string; url: string; headers: IncomingMessage['headers'] }[]
+}
+
+/** @param answer is called with each request and its number, from 0 */
+export async function startScriptedUpstream(
+  answer: (request: IncomingMessage, response: ServerResponse, number: number) => void,
+): Promise<ScriptedUpstream> {
+  const requests: ScriptedUpstream['requests'] = []
+  const server = createServer((request, response) => {
+    requests.push({ method: request.method ?? '', url: request.url ?? '', headers: request.headers })
+    answer(request, response, requests.length - 1)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(
+    () =>
+      new Promise<void>((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+      }),
+  )
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, requests }
+}
+
+export function answerJson(response: ServerResponse, status: number, body: unknown): void {
+  response.writeHead(status, { 'content-type': 'application/json' })
+  response.end(JSON.stringify(body))
+}

@@ -1,0 +1,136 @@
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { createFlowdock } from '../../src/upstream/flowdock/index.ts'
+import { parseAuthorization } from '../../src/upstream/flowdock/credentials.ts'
+import { buildUrl } from '../../src/upstream/flowdock/request.ts'
+import { createHttp, type HttpOptions, type UpstreamCall } from '../../src/upstream/http.ts'
+import { answerJson, startScriptedUpstream } from '../support/upstream.ts'
+
+function connect(base: string, options: Partial<HttpOptions> = {}, signal?: AbortSignal) {
+  const calls: UpstreamCall[] = []
+  const http = createHttp({ deadlineMs: 500, maxBytes: 10_000, connections: 4, onCall: (call) => calls.push(call), ...options })
+  onTestFinished(() => http.close())
+  return { flowdock: createFlowdock(http, base, parseAuthorization('Bearer secret-token'), signal), calls, http }
+}
+
+describe('what the upstream does becomes an error with a stable code', () => {
+  test.each([
+    [400, { message: 'Validation error', errors: { content: ["can't be blank"] } }, { code: 'BAD_USER_INPUT', fields: [{ field: 'content', message: "can't be blank" }] }],
+    [401, 'HTTP Basic: Access denied.', { code: 'UNAUTHENTICATED' }],
+    [403, { message: 'Access denied' }, { code: 'FORBIDDEN' }],
+    [404, { message: 'not found' }, { code: 'NOT_FOUND' }],
+    [409, {}, { code: 'CONFLICT' }],
+    [500, '<html>stack trace with /var/secrets</html>', { code: 'UPSTREAM_UNAVAILABLE', retryable: true }],
+    [302, '', { code: 'UPSTREAM_INVALID' }],
+  ])('%i', async (status, body, error) => {
+    const upstream = await startScriptedUpstream((_, response) => answerJson(response, status, body))
+    const failure: Error = await connect(upstream.url).flowdock.users.viewer().then(
+      () => expect.unreachable(),
+      (reason: Error) => reason,
+    )
+    expect(failure).toMatchObject(error)
+    expect(failure.message).not.toMatch(/secret|html|Access denied\./)
+  })
+
+  test.each([
+    ['7', 7000],
+    [new Date(Date.now() + 60_000).toUTCString(), expect.closeTo(60_000, -4)],
+    ['1e9', undefined],
+    ['-5', 0],
+    ['99999999', 300_000],
+  ])('429 with Retry-After: %s', async (header, retryAfterMs) => {
+    const upstream = await startScriptedUpstream((_, response) => {
+      response.writeHead(429, { 'retry-after': header })
+      response.end()
+    })
+    await expect(connect(upstream.url).flowdock.users.viewer()).rejects.toMatchObject({ code: 'RATE_LIMITED', retryAfterMs })
+  })
+
+  test('no answer in time', async () => {
+    const upstream = await startScriptedUpstream(() => undefined)
+    await expect(connect(upstream.url).flowdock.users.viewer()).rejects.toMatchObject({ code: 'UPSTREAM_TIMEOUT' })
+  })
+
+  test('a body that drips for ever', async () => {
+    const upstream = await startScriptedUpstream((_, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' })
+      const drip = setInterval(() => response.write(' '), 50)
+      response.on('close', () => clearInterval(drip))
+    })
+    await expect(connect(upstream.url).flowdock.users.viewer()).rejects.toMatchObject({ code: 'UPSTREAM_TIMEOUT' })
+  })
+
+  test('nobody there', async () => {
+    await expect(connect('http://127.0.0.1:9').flowdock.users.viewer()).rejects.toMatchObject({ code: 'UPSTREAM_UNAVAILABLE' })
+  })
+
+  test.each([
+    ['more than is read', JSON.stringify({ nick: 'x'.repeat(20_000) })],
+    ['broken JSON', '{"id":'],
+    ['JSON of another shape', '[1,2]'],
+    ['a field of another type', '{"id":"1","nick":"a"}'],
+  ])('%s', async (_, body) => {
+    const upstream = await startScriptedUpstream((_request, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' })
+      response.end(body)
+    })
+    await expect(connect(upstream.url).flowdock.users.viewer()).rejects.toMatchObject({ code: 'UPSTREAM_INVALID' })
+  })
+})
+
+test('a caller who leaves ends the call', async () => {
+  const { promise: closed, resolve: close } = Promise.withResolvers<void>()
+  const leaving = new AbortController()
+  const upstream = await startScriptedUpstream((request) => {
+    request.on('close', close)
+    leaving.abort()
+  })
+  const { flowdock } = connect(upstream.url, { deadlineMs: 10_000 }, leaving.signal)
+  await expect(flowdock.users.viewer()).rejects.toMatchObject({ name: 'AbortError' })
+  await closed
+})
+
+test('streams take no connection away from calls', async () => {
+  const upstream = await startScriptedUpstream((request, response) => {
+    if (request.url === '/stream') {
+      response.writeHead(200)
+      response.write('\n')
+    } else answerJson(response, 200, { id: 1, nick: 'Ada' })
+  })
+  const { flowdock, http } = connect(upstream.url, { connections: 1 })
+  const ending = new AbortController()
+  const streams = await Promise.all(
+    Array.from({ length: 20 }, () => http.openStream(new URL('/stream', upstream.url), {}, ending.signal)),
+  )
+  expect(streams.every(({ status }) => status === 200)).toBe(true)
+  expect(await flowdock.users.viewer()).toMatchObject({ nick: 'Ada' })
+  for (const { chunks } of streams) (async () => { for await (const _ of chunks); })().catch(() => undefined)
+  ending.abort()
+})
+
+describe('whatever a name holds, it is one segment of the address', () => {
+  test.each(['a/b', 'a?x=1', 'a#x', 'a;b', 'a b', '%2e%2e', '..%2f', 'a\\b', 'a\u0000', '／', 'x'.repeat(10_000)])('%j', (name) => {
+    const url = buildUrl('http://api.example', ['flows', 'acme', name], {})
+    expect(url.pathname.split('/')).toEqual(['', 'flows', 'acme', encodeURIComponent(name)])
+    expect(url.search + url.hash).toBe('')
+  })
+
+  test.each(['..', '.', ''])('%j names nothing', (name) => {
+    expect(() => buildUrl('http://api.example', ['flows', name, 'users'], {})).toThrow(/There is nothing called/)
+  })
+})
+
+describe('credentials', () => {
+  test.each(['Bearer a\r\nX-Evil: 1', 'Bearer \u0000', 'Bearer é', `Bearer ${'x'.repeat(5000)}`, 'Digest x', 'Basic', 42, {}])(
+    'that cannot be sent are refused: %j',
+    (header) => {
+      expect(() => parseAuthorization(header)).toThrow(/Expected Authorization/)
+    },
+  )
+
+  test('are never shown', () => {
+    const credential = parseAuthorization('Bearer secret-token')
+    expect(`${credential?.authorization} ${JSON.stringify(credential)}`).not.toContain('secret-token')
+    expect(parseAuthorization('Bearer secret-token')?.principal).toBe(credential?.principal)
+    expect(parseAuthorization('Bearer other')?.principal).not.toBe(credential?.principal)
+  })
+})

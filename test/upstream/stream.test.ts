@@ -1,0 +1,145 @@
+import type { ServerResponse } from 'node:http'
+import { expect, onTestFinished, test } from 'vitest'
+import { parseAuthorization } from '../../src/upstream/flowdock/credentials.ts'
+import type { FlowEvent } from '../../src/upstream/flowdock/model.ts'
+import { openStream, type StreamOptions } from '../../src/upstream/flowdock/stream.ts'
+import { createHttp } from '../../src/upstream/http.ts'
+import { eventually } from '../support/app.ts'
+import { startScriptedUpstream } from '../support/upstream.ts'
+
+/** Listens to a scripted upstream and gathers what it hears. */
+function listen(base: string, flowIds = ['flow-1']) {
+  const http = createHttp({ deadlineMs: 2000, maxBytes: 1_000_000, connections: 4 })
+  const events: FlowEvent[] = []
+  const heard = { events, opened: 0, retries: [] as number[], ended: undefined as Error | undefined }
+  const options: StreamOptions = {
+    http,
+    base,
+    credential: parseAuthorization('Bearer token') as NonNullable<ReturnType<typeof parseAuthorization>>,
+    flowIds,
+    onOpen: () => {
+      heard.opened += 1
+    },
+    onEvent: (event) => events.push(event),
+    onEnd: (error) => {
+      heard.ended = error
+    },
+    onRetry: (_, delayMs) => heard.retries.push(delayMs),
+  }
+  const stream = openStream(options)
+  onTestFinished(async () => {
+    stream.close()
+    await http.close()
+  })
+  return { heard, stream }
+}
+
+function begin(response: ServerResponse): void {
+  response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8' })
+  response.write(':\n')
+}
+
+function message(id: number): string {
+  const json = { event: 'message', flow: 'flow-1', id, sent: id, user: '1', tags: [], content: `message ${id}`, app: 'chat' }
+  return `id: ${id}\ndata: ${JSON.stringify(json)}\n\n`
+}
+
+test('a stream that is cut at any byte resumes after the last event it heard, without loss or repetition', async () => {
+  const all = Array.from({ length: 40 }, (_, index) => index + 1)
+  const upstream = await startScriptedUpstream((request, response, number) => {
+    begin(response)
+    const from = Number(request.headers['last-event-id'] ?? 0)
+    const rest = all.filter((id) => id > from).map(message).join('')
+    // Each connection ends somewhere else, most of them in the middle of an event.
+    const cut = Math.min(rest.length, 150 + ((number * 97) % 400))
+    response.write(rest.slice(0, cut), () => response.destroy())
+  })
+  const { heard } = listen(upstream.url)
+  await eventually(() => heard.events.length >= all.length)
+  expect(heard.events.map(({ cursor }) => Number(cursor))).toEqual(all)
+  expect(upstream.requests[0]).toMatchObject({ url: '/flows?filter=flow-1', headers: { authorization: 'Bearer token' } })
+})
+
+test.each([500, 503, 429])('an upstream that answers %i is asked again, with a growing random delay', async (status) => {
+  const upstream = await startScriptedUpstream((_, response, number) => {
+    if (number < 3) {
+      response.writeHead(status)
+      response.end('down')
+    } else {
+      begin(response)
+      response.write(message(1))
+    }
+  })
+  const { heard } = listen(upstream.url)
+  await eventually(() => heard.events.length === 1)
+  expect(heard.opened).toBe(1)
+  expect(heard.retries).toHaveLength(3)
+  heard.retries.forEach((delayMs, index) => {
+    expect(delayMs).toBeGreaterThanOrEqual(125 * 2 ** index)
+    expect(delayMs).toBeLessThanOrEqual(250 * 2 ** index)
+  })
+})
+
+test.each([
+  [401, 'UNAUTHENTICATED'],
+  [403, 'FORBIDDEN'],
+  [404, 'NOT_FOUND'],
+])('an upstream that answers %i is not asked again, and the reason is told', async (status, code) => {
+  const upstream = await startScriptedUpstream((_, response) => {
+    response.writeHead(status)
+    response.end()
+  })
+  const { heard } = listen(upstream.url)
+  await eventually(() => heard.ended !== undefined)
+  expect(heard.ended).toMatchObject({ code })
+  expect(heard.retries).toEqual([])
+  expect(upstream.requests).toHaveLength(1)
+})
+
+test('an event nobody can read is left out, the ones after it are not', async () => {
+  const upstream = await startScriptedUpstream((_, response) => {
+    begin(response)
+    response.write(`${message(1)}id: 2\ndata: {"broken\n\nid: 3\ndata: []\n\n${message(4)}`)
+  })
+  const { heard } = listen(upstream.url)
+  await eventually(() => heard.events.length === 2)
+  expect(heard.events.map(({ cursor }) => cursor)).toEqual(['1', '4'])
+})
+
+test('an endless line is cut off instead of filling the memory', async () => {
+  const upstream = await startScriptedUpstream((_, response, number) => {
+    begin(response)
+    if (number > 0) return void response.write(message(1))
+    const fill = () => {
+      while (!response.destroyed) if (!response.write('x'.repeat(65_536))) break
+    }
+    response.write('data: ')
+    response.on('drain', fill)
+    fill()
+  })
+  const { heard } = listen(upstream.url)
+  await eventually(() => heard.events.length === 1)
+  expect(heard.retries).toHaveLength(1)
+})
+
+test('closing ends the connection at once, also a silent one', async () => {
+  let gone = false
+  const upstream = await startScriptedUpstream((request, response) => {
+    begin(response)
+    request.on('close', () => {
+      gone = true
+    })
+  })
+  const { heard, stream } = listen(upstream.url)
+  await eventually(() => heard.opened === 1)
+  stream.close()
+  await eventually(() => gone)
+  expect(heard).toMatchObject({ retries: [], ended: undefined })
+})
+
+test('a name with a comma stays one name', async () => {
+  const upstream = await startScriptedUpstream((_, response) => begin(response))
+  const { heard } = listen(upstream.url, ['a&user=1', 'b'])
+  await eventually(() => heard.opened === 1)
+  expect(upstream.requests[0]?.url).toBe('/flows?filter=a%26user%3D1%2Cb')
+})
