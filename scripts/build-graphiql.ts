@@ -35,7 +35,8 @@ const workers = await build({
   },
 })
 const workerNames = workers.outputFiles.map(({ path }) => basename(path))
-const workerOf = (language: string) => `${address}/${workerNames.find((name) => name.startsWith(`${language}.worker`))}`
+const workerOf = (language: string) =>
+  `${address}/${workerNames.find((name) => name.startsWith(`${language}.worker`))}`
 const addresses = { editor: workerOf('editor'), graphql: workerOf('graphql'), json: workerOf('json') }
 
 const page = await build({

@@ -84,7 +84,9 @@ async function start(
         onRetry: (error, delayMs) => log.warn({ err: error, delayMs }, 'The upstream stream was lost'),
       }),
   })
-  closers.push(async () => hub.close(new GatewayError('UPSTREAM_UNAVAILABLE', 'The gateway is shutting down')))
+  closers.push(async () =>
+    hub.close(new GatewayError('UPSTREAM_UNAVAILABLE', 'The gateway is shutting down')),
+  )
 
   const engine = createEngine({
     schema,

@@ -43,7 +43,10 @@ const port = z
 
 const address = z
   .string()
-  .refine((text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol), 'expected an http or https address')
+  .refine(
+    (text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol),
+    'expected an http or https address',
+  )
   .transform((text) => text.replace(/\/+$/, ''))
 
 const settings = {
@@ -53,7 +56,10 @@ const settings = {
   DATA_DIR: z.string().min(1, 'expected a folder').default('./data'),
   FLOWDOCK_API_URL: address.optional(),
   FLOWDOCK_STREAM_URL: address.optional(),
-  FLOWDOCK_DEMO_TOKEN: z.string().regex(/^[0-9a-f]{32}$/, 'expected 32 hexadecimal digits in lower case').optional(),
+  FLOWDOCK_DEMO_TOKEN: z
+    .string()
+    .regex(/^[0-9a-f]{32}$/, 'expected 32 hexadecimal digits in lower case')
+    .optional(),
   LOG_LEVEL: z.enum(logLevels, `expected one of ${logLevels.join(', ')}`).default('info'),
 }
 
@@ -74,13 +80,16 @@ const unsupported = ['DATABASE_URL', 'REDIS_URL'] as const
  * @throws ConfigError naming everything that is wrong
  */
 export function readConfig(environment: Readonly<Record<string, string | undefined>>): Config {
-  const given = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''))
+  const given = Object.fromEntries(
+    Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''),
+  )
   const problems: string[] = []
   const parsed = z.object(settings).safeParse(given)
   for (const issue of parsed.error?.issues ?? [])
     problems.push(`${issue.path.join('.')}=${JSON.stringify(given[String(issue.path[0])])}: ${issue.message}`)
   for (const name of Object.keys(given))
-    if (/^(FLOWDOCK|BACKEND)_/.test(name) && !(name in settings)) problems.push(`${name}: there is no such setting`)
+    if (/^(FLOWDOCK|BACKEND)_/.test(name) && !(name in settings))
+      problems.push(`${name}: there is no such setting`)
   for (const name of unsupported)
     if (name in given) problems.push(`${name}: not supported by this version; unset it`)
   if ('FLOWDOCK_API_URL' in given) {
@@ -88,7 +97,11 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       if (name in given) problems.push(`${name}: has no effect with FLOWDOCK_API_URL; unset one of the two`)
   } else if ('FLOWDOCK_STREAM_URL' in given) {
     problems.push('FLOWDOCK_STREAM_URL: needs FLOWDOCK_API_URL')
-  } else if (parsed.data !== undefined && parsed.data.PORT === parsed.data.BACKEND_PORT && parsed.data.PORT !== 0) {
+  } else if (
+    parsed.data !== undefined &&
+    parsed.data.PORT === parsed.data.BACKEND_PORT &&
+    parsed.data.PORT !== 0
+  ) {
     problems.push(`BACKEND_PORT=${parsed.data.BACKEND_PORT}: is the same as PORT`)
   }
   if (parsed.data === undefined || problems.length > 0) throw new ConfigError(problems)

@@ -3,9 +3,13 @@ import { ConfigError, readConfig } from '../config.ts'
 import { explain } from './serve.ts'
 
 /** Runs the Flowdock-compatible backend alone, until it is told to stop. Resolves with the exit code. */
-export async function backend(environment: NodeJS.ProcessEnv, print: (text: string) => void): Promise<number> {
+export async function backend(
+  environment: NodeJS.ProcessEnv,
+  print: (text: string) => void,
+): Promise<number> {
   const { upstream } = readConfig(environment)
-  if (upstream.kind === 'remote') throw new ConfigError(['FLOWDOCK_API_URL: names another backend; unset it to run this one'])
+  if (upstream.kind === 'remote')
+    throw new ConfigError(['FLOWDOCK_API_URL: names another backend; unset it to run this one'])
   const { host, port, dataDir, demoToken } = upstream
   const running = await startBackend({ host, port, dataDir, demoToken }, (message) => print(message)).catch(
     (error: unknown) => {

@@ -52,7 +52,9 @@ export function explain(error: unknown, dataDir: string | undefined): unknown {
   const { code, message } = error as NodeJS.ErrnoException
   if (code === 'EADDRINUSE') {
     const [address] = /[^ ]+$/.exec(message) ?? []
-    return new CommandError(`Cannot listen on ${address}: the port is in use. Stop what uses it, or set PORT or BACKEND_PORT`)
+    return new CommandError(
+      `Cannot listen on ${address}: the port is in use. Stop what uses it, or set PORT or BACKEND_PORT`,
+    )
   }
   if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
     return new CommandError(`Cannot listen: HOST is no address of this machine (${message})`)
@@ -63,7 +65,8 @@ export function explain(error: unknown, dataDir: string | undefined): unknown {
 
 function isStorageError(code: string | undefined, message: string): boolean {
   return (
-    ['EACCES', 'EROFS', 'ENOTDIR', 'EEXIST', 'ENOSPC', 'EPERM', 'ENOENT', 'ERR_SQLITE_ERROR'].includes(code ?? '') ||
-    message.includes('database')
+    ['EACCES', 'EROFS', 'ENOTDIR', 'EEXIST', 'ENOSPC', 'EPERM', 'ENOENT', 'ERR_SQLITE_ERROR'].includes(
+      code ?? '',
+    ) || message.includes('database')
   )
 }

@@ -37,11 +37,19 @@ export function messageId(event: MessageEvent): string {
   return encodeInFlow('Message', event.flowId, targetId(event.message))
 }
 
-export async function message(event: MessageEvent, _: unknown, { flowdock }: Context): Promise<Message | null> {
+export async function message(
+  event: MessageEvent,
+  _: unknown,
+  { flowdock }: Context,
+): Promise<Message | null> {
   return flowdock.load.message(event.flowId, targetId(event.message))
 }
 
-export async function user({ message }: MessageEvent, _: unknown, { flowdock }: Context): Promise<User | null> {
+export async function user(
+  { message }: MessageEvent,
+  _: unknown,
+  { flowdock }: Context,
+): Promise<User | null> {
   return message.userId === null ? null : flowdock.load.user(message.userId)
 }
 
@@ -67,11 +75,16 @@ export async function subscribeFlowEvents(
     input.flows == null
       ? await context.flowdock.load.flows('joined')
       : await Promise.all(input.flows.map((by, index) => requireFlow(by, context, index)))
-  if (flows.length === 0) throw new ValidationError('There is no flow to listen to', [], { inputPath: ['input', 'flows'] })
+  if (flows.length === 0)
+    throw new ValidationError('There is no flow to listen to', [], { inputPath: ['input', 'flows'] })
   if (flows.length > maxFlows)
-    throw new ValidationError(`Expected input.flows to name at most ${maxFlows} flows, got ${flows.length}`, [], {
-      inputPath: ['input', 'flows'],
-    })
+    throw new ValidationError(
+      `Expected input.flows to name at most ${maxFlows} flows, got ${flows.length}`,
+      [],
+      {
+        inputPath: ['input', 'flows'],
+      },
+    )
   return context.listen(flows.map(({ id }) => id))
 }
 
@@ -79,7 +92,9 @@ async function requireFlow(by: FlowBy, context: Context, index: number): Promise
   const path = ['input', 'flows', String(index)]
   const flow = await findFlow(by, context, path)
   if (flow === null)
-    throw new NotFoundError(`${path.join('.')} names no flow, or one that is not for you to see`, { inputPath: path })
+    throw new NotFoundError(`${path.join('.')} names no flow, or one that is not for you to see`, {
+      inputPath: path,
+    })
   return flow
 }
 

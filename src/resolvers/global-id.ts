@@ -15,7 +15,9 @@ export function encodeGlobalId(typename: string, id: string): string {
 export function decodeGlobalId(text: string): GlobalId {
   const [, typename, id] = /^([A-Za-z]+):(.+)$/s.exec(Buffer.from(text, 'base64url').toString('utf8')) ?? []
   if (typename === undefined || id === undefined || encodeGlobalId(typename, id) !== text)
-    throw new ValidationError(`Expected a global id, the "id" of an object of this API; got "${text.slice(0, 80)}"`)
+    throw new ValidationError(
+      `Expected a global id, the "id" of an object of this API; got "${text.slice(0, 80)}"`,
+    )
   return { typename, id }
 }
 

@@ -193,7 +193,8 @@ async function sendTarget(
 ): Promise<{ flowPath: string; threadId: string | undefined }> {
   if ((flow == null) === (threadId == null))
     throw new ValidationError('Expected either input.flow or input.threadId', [], { inputPath: ['input'] })
-  if (flow?.path != null) return { flowPath: checkFlowPath(flow.path, ['input', 'flow']), threadId: undefined }
+  if (flow?.path != null)
+    return { flowPath: checkFlowPath(flow.path, ['input', 'flow']), threadId: undefined }
   if (flow != null) {
     const found = await findFlow(flow, context, ['input', 'flow'])
     if (found === null) throw noSuchFlow(['input', 'flow'])
@@ -250,6 +251,8 @@ async function requireMessage(
 ): Promise<Message> {
   const message = await flowdock.messages.find(flowPath, messageId)
   if (message === null)
-    throw new NotFoundError(`There is no message ${messageId} in "${flowPath}"`, { inputPath: ['input', 'messageId'] })
+    throw new NotFoundError(`There is no message ${messageId} in "${flowPath}"`, {
+      inputPath: ['input', 'messageId'],
+    })
   return message
 }

@@ -25,7 +25,8 @@ export async function organization(
 ): Promise<Organization | null> {
   if (by.slug != null) return flowdock.organizations.find({ slug: by.slug })
   const databaseId = by.databaseId ?? Number(expectId('Organization', by.id ?? '', ['by', 'id']))
-  if (!Number.isSafeInteger(databaseId)) throw new ValidationError('Expected by.id to be the id of an Organization')
+  if (!Number.isSafeInteger(databaseId))
+    throw new ValidationError('Expected by.id to be the id of an Organization')
   return flowdock.load.organization(databaseId)
 }
 

@@ -102,7 +102,10 @@ export function listConnection<T>(
   const before = args.before == null ? undefined : numberCursor(list, args.before, 'before')
   const range = items
     .toSorted((a, b) => keyOf(a) - keyOf(b))
-    .filter((item) => (after === undefined || keyOf(item) > after) && (before === undefined || keyOf(item) < before))
+    .filter(
+      (item) =>
+        (after === undefined || keyOf(item) > after) && (before === undefined || keyOf(item) < before),
+    )
   const page = from === 'front' ? range.slice(0, size) : range.slice(-size)
   const first = page[0]
   const last = page.at(-1)
@@ -115,6 +118,7 @@ export function listConnection<T>(
 /** A cursor whose place is a number. @throws ValidationError when it is none */
 export function numberCursor(list: string, cursor: string, name: 'after' | 'before'): number {
   const place = decodeCursor(list, cursor, name)
-  if (!/^\d{1,15}$/.test(place)) throw new ValidationError(`Expected ${name} to be a cursor of a list of ${list}s`)
+  if (!/^\d{1,15}$/.test(place))
+    throw new ValidationError(`Expected ${name} to be a cursor of a list of ${list}s`)
   return Number(place)
 }

@@ -64,8 +64,10 @@ export async function flowThreads(
   const read = async (until: number | undefined, limit: number) =>
     flowdock.threads.list(flow.path, { ...filter, since, until, limit })
   const inRange = (thread: Thread) =>
-    (after === undefined || compare(thread, after) > 0) && (before === undefined || compare(thread, before) < 0)
-  const start = after === undefined ? (args.until ?? undefined) : Math.min(after.updatedAt + 1, args.until ?? Infinity)
+    (after === undefined || compare(thread, after) > 0) &&
+    (before === undefined || compare(thread, before) < 0)
+  const start =
+    after === undefined ? (args.until ?? undefined) : Math.min(after.updatedAt + 1, args.until ?? Infinity)
 
   if (from === 'back') {
     if (before === undefined) throw new ValidationError('Expected before together with last')
@@ -98,7 +100,9 @@ async function readAll(
     if (page.length < maxPageSize) return threads
     until = (page.at(-1) as Thread).updatedAt + 1
   }
-  throw new ValidationError(`Expected before to be among the ${maxBackwardPages * maxPageSize} newest threads`)
+  throw new ValidationError(
+    `Expected before to be among the ${maxBackwardPages * maxPageSize} newest threads`,
+  )
 }
 
 interface ThreadPlace {

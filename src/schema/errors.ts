@@ -21,15 +21,13 @@ builder.interfaceType('UserError', {
   }),
 })
 
-const FieldProblem = builder
-  .objectRef<ValidationError['fields'][number]>('FieldProblem')
-  .implement({
-    description: 'What one input field has wrong.',
-    fields: (t) => ({
-      field: t.exposeString('field', { description: 'The name of the field.' }),
-      message: t.exposeString('message', { description: 'What is wrong with it.' }),
-    }),
-  })
+const FieldProblem = builder.objectRef<ValidationError['fields'][number]>('FieldProblem').implement({
+  description: 'What one input field has wrong.',
+  fields: (t) => ({
+    field: t.exposeString('field', { description: 'The name of the field.' }),
+    message: t.exposeString('message', { description: 'What is wrong with it.' }),
+  }),
+})
 
 builder.objectType(ValidationError, {
   name: 'ValidationFailed',

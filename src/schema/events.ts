@@ -35,7 +35,7 @@ builder.objectType('MessageEdited', {
   fields: (t) => ({
     messageId: t.id({ description: 'The global id of the message.', resolve: events.messageId }),
     content: t.string({ description: 'The new text.', resolve: events.content }),
-    message: t.field({
+    editedMessage: t.field({
       type: 'Message',
       nullable: true,
       description: 'The message as it is now, read from the upstream; null when it is gone.',
@@ -71,7 +71,7 @@ builder.objectType('TagsChanged', {
     messageId: t.id({ description: 'The global id of the message.', resolve: events.messageId }),
     added: t.stringList({ description: 'The new tags.', resolve: events.addedTags }),
     removed: t.stringList({ description: 'The tags that went.', resolve: events.removedTags }),
-    message: t.field({
+    taggedMessage: t.field({
       type: 'Message',
       nullable: true,
       description: 'The message as it is now, read from the upstream; null when it is gone.',

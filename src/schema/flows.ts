@@ -28,7 +28,10 @@ builder.objectType('Flow', {
     slug: t.exposeString('slug', { description: 'The name in addresses.' }),
     path: t.exposeString('path', { description: 'Organization and slug, as in addresses: `example/main`.' }),
     description: t.exposeString('description', { nullable: true, description: 'What it is for.' }),
-    email: t.exposeString('email', { nullable: true, description: 'Mail to this address appears in the flow.' }),
+    email: t.exposeString('email', {
+      nullable: true,
+      description: 'Mail to this address appears in the flow.',
+    }),
     access: t.field({
       type: FlowAccess,
       description: 'How people come into it.',

@@ -19,7 +19,8 @@ builder.interfaceType('Message', {
     databaseId: t.exposeInt('id', { description: 'Its number in the flow; grows with time.' }),
     event: t.exposeString('event', { description: "The upstream's name for this kind of message." }),
     tags: t.exposeStringList('tags', {
-      description: 'Hashtags without "#", and what the upstream marks: `:user:7` mentions user 7, `:url` has a link.',
+      description:
+        'Hashtags without "#", and what the upstream marks: `:user:7` mentions user 7, `:url` has a link.',
     }),
     uuid: t.exposeString('uuid', {
       nullable: true,
@@ -48,7 +49,12 @@ builder.interfaceType('Message', {
       description: 'The thread it belongs to; null for what happens rather than is said.',
       resolve: messages.thread,
     }),
-    flow: t.field({ type: 'Flow', nullable: true, description: 'The flow it is in.', resolve: messages.flow }),
+    flow: t.field({
+      type: 'Flow',
+      nullable: true,
+      description: 'The flow it is in.',
+      resolve: messages.flow,
+    }),
   }),
 })
 
@@ -101,7 +107,9 @@ builder.objectType('ActionMessage', {
   ...kind,
   description: 'Somebody joined, was added, was blocked, was invited.',
   fields: (t) => ({
-    action: t.exposeString('action', { description: 'What they did: `join`, `add_people`, `block`, `invite` …' }),
+    action: t.exposeString('action', {
+      description: 'What they did: `join`, `add_people`, `block`, `invite` …',
+    }),
     details: t.field({
       type: 'JSON',
       description: 'All that the upstream tells of it.',
@@ -239,7 +247,11 @@ function result(name: string, description: string) {
 const SendMessagePayload = builder.objectRef<{ message: Message }>('SendMessagePayload').implement({
   description: 'A message was stored.',
   fields: (t) => ({
-    sentMessage: t.field({ type: 'Message', description: 'The message.', resolve: (payload) => payload.message }),
+    sentMessage: t.field({
+      type: 'Message',
+      description: 'The message.',
+      resolve: (payload) => payload.message,
+    }),
   }),
 })
 
@@ -348,7 +360,8 @@ builder.mutationFields((t) => ({
   }),
   setTags: t.field({
     type: SetTagsPayload,
-    description: 'Replaces all tags of a message, anybody’s. The ones beginning with ":" go too, unless given.',
+    description:
+      'Replaces all tags of a message, anybody’s. The ones beginning with ":" go too, unless given.',
     args: { input: t.arg({ type: TagsInput, required: true, description: 'The message and its tags.' }) },
     errors: result('SetTagsResult', 'The message, or why it is as it was.'),
     resolve: messages.setTags,

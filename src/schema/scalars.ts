@@ -6,11 +6,13 @@ builder.scalarType('DateTime', {
   serialize: (ms) => new Date(ms).toISOString(),
   parseValue(value) {
     const ms = typeof value === 'string' && /^\d{4}-\d\d-\d\dT/.test(value) ? Date.parse(value) : Number.NaN
-    if (Number.isNaN(ms)) throw new GraphQLError('Expected an ISO 8601 time such as "2026-01-31T12:00:00.000Z"')
+    if (Number.isNaN(ms))
+      throw new GraphQLError('Expected an ISO 8601 time such as "2026-01-31T12:00:00.000Z"')
     return ms
   },
   parseLiteral(literal) {
-    if (literal.kind !== Kind.STRING) throw new GraphQLError('Expected an ISO 8601 time in quotes', { nodes: literal })
+    if (literal.kind !== Kind.STRING)
+      throw new GraphQLError('Expected an ISO 8601 time in quotes', { nodes: literal })
     const ms = Date.parse(literal.value)
     if (Number.isNaN(ms)) throw new GraphQLError('Expected an ISO 8601 time', { nodes: literal })
     return ms

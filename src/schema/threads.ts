@@ -2,7 +2,8 @@ import * as threads from '../resolvers/threads.ts'
 import { builder } from './builder.ts'
 
 builder.objectType('Thread', {
-  description: 'Messages that belong together: a conversation, or an item of an integration and what is said of it.',
+  description:
+    'Messages that belong together: a conversation, or an item of an integration and what is said of it.',
   interfaces: [builder.nodeInterfaceRef()],
   fields: (t) => ({
     id: t.id({ description: 'The global id.', resolve: threads.id }),
@@ -11,7 +12,10 @@ builder.objectType('Thread', {
       description: 'For conversations the text that began it, for items their name; may have HTML links.',
     }),
     body: t.exposeString('body', { nullable: true, description: 'What an item is about, as HTML.' }),
-    externalUrl: t.exposeString('externalUrl', { nullable: true, description: "The item's page at its service." }),
+    externalUrl: t.exposeString('externalUrl', {
+      nullable: true,
+      description: "The item's page at its service.",
+    }),
     status: t.field({
       type: 'ThreadStatus',
       nullable: true,

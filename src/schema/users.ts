@@ -18,7 +18,10 @@ builder.objectType('User', {
     databaseId: t.exposeInt('id', { description: 'The number the upstream knows this user by.' }),
     nick: t.exposeString('nick', { description: 'What to write after "@".' }),
     email: t.exposeString('email', { nullable: true, description: 'The e-mail address.' }),
-    websiteUrl: t.exposeString('websiteUrl', { nullable: true, description: 'Their web site, if they gave one.' }),
+    websiteUrl: t.exposeString('websiteUrl', {
+      nullable: true,
+      description: 'Their web site, if they gave one.',
+    }),
   }),
 })
 
@@ -26,10 +29,17 @@ builder.objectType('ExternalAuthor', {
   description: 'Somebody who wrote through an integration or under an external name, without an account.',
   interfaces: ['Author'],
   fields: (t) => ({
-    email: t.exposeString('email', { nullable: true, description: 'The e-mail address the integration gave.' }),
+    email: t.exposeString('email', {
+      nullable: true,
+      description: 'The e-mail address the integration gave.',
+    }),
   }),
 })
 
 builder.queryField('viewer', (t) =>
-  t.field({ type: 'User', description: 'The user whose credential this request carries.', resolve: users.viewer }),
+  t.field({
+    type: 'User',
+    description: 'The user whose credential this request carries.',
+    resolve: users.viewer,
+  }),
 )

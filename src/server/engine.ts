@@ -50,7 +50,7 @@ export function createEngine({ schema, createContext, limits, log }: EngineOptio
         ...(connectionParams === undefined ? {} : { connectionParams }),
       })
     },
-    plugins: [rules(limits), freshContextPerEvent(onUnexpected)],
+    plugins: [rules(limits, onUnexpected), freshContextPerEvent(onUnexpected)],
     maskedErrors: { maskError: (error) => maskError(error, onUnexpected) },
     graphqlEndpoint: '/graphql',
     graphiql: false,
@@ -63,7 +63,17 @@ export function createEngine({ schema, createContext, limits, log }: EngineOptio
 }
 
 /** The limits, and codes on what parsing and validation find. */
-function rules(limits: Limits): Plugin {
+function rules(limits: Limits, onUnexpected: (error: unknown) => void): Plugin {
+  /** What is wrong with the size of an operation, now that its variables are known. */
+  function refuse({ document, variableValues }: ExecutionArgs): GraphQLError | undefined {
+    try {
+      checkLimits(document, variableValues ?? {}, limits)
+      return undefined
+    } catch (error) {
+      return maskError(error, onUnexpected)
+    }
+  }
+
   return {
     onParse({ setParseFn }) {
       setParseFn((source, options) => {
@@ -92,23 +102,13 @@ function rules(limits: Limits): Plugin {
       }
     },
     onExecute({ args, setResultAndStopExecution }) {
-      const refusal = refuse(args, limits)
+      const refusal = refuse(args)
       if (refusal !== undefined) setResultAndStopExecution({ errors: [refusal] })
     },
     onSubscribe({ args, setResultAndStopExecution }) {
-      const refusal = refuse(args, limits)
+      const refusal = refuse(args)
       if (refusal !== undefined) setResultAndStopExecution({ errors: [refusal] })
     },
-  }
-}
-
-/** What is wrong with the size of an operation, now that its variables are known. */
-function refuse(args: ExecutionArgs, limits: Limits): GraphQLError | undefined {
-  try {
-    checkLimits(args.document, args.variableValues ?? {}, limits)
-    return undefined
-  } catch (error) {
-    return new GraphQLError((error as Error).message, { originalError: error as Error })
   }
 }
 

@@ -42,5 +42,7 @@ export function withCode(error: GraphQLError, code: ErrorCode): GraphQLError {
 }
 
 function rootCause(error: unknown): unknown {
-  return error instanceof GraphQLError && error.originalError !== undefined ? rootCause(error.originalError) : error
+  return error instanceof GraphQLError && error.originalError !== undefined
+    ? rootCause(error.originalError)
+    : error
 }

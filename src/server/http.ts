@@ -44,7 +44,8 @@ export async function startHttpServer(options: HttpServerOptions): Promise<{ ser
 
 function handle(request: IncomingMessage, response: ServerResponse, options: HttpServerOptions): void {
   // Frameworks answer a broken Host or target with a stack trace; they never see one.
-  if (!isValidHost(request.headers.host)) return sendError(response, 400, 'BAD_USER_INPUT', 'The Host header is not valid')
+  if (!isValidHost(request.headers.host))
+    return sendError(response, 400, 'BAD_USER_INPUT', 'The Host header is not valid')
   const target = request.url ?? '/'
   if (!target.startsWith('/') || target.startsWith('//'))
     return sendError(response, 400, 'BAD_USER_INPUT', 'The request target is not a path')
@@ -63,12 +64,18 @@ function handle(request: IncomingMessage, response: ServerResponse, options: Htt
       return sendText(response, '{"status":"live"}', 'application/json')
     case '/health/ready':
       void options.isReady().then((ready) => {
-        response.writeHead(ready ? 200 : 503, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' })
+        response.writeHead(ready ? 200 : 503, {
+          'Content-Type': 'application/json',
+          'Cache-Control': 'no-store',
+        })
         response.end(JSON.stringify({ status: ready ? 'ready' : 'the upstream does not answer' }))
       })
       return
     default:
-      if (path.startsWith('/graphiql/') && options.graphiql.serveAsset(path.slice('/graphiql/'.length), request, response))
+      if (
+        path.startsWith('/graphiql/') &&
+        options.graphiql.serveAsset(path.slice('/graphiql/'.length), request, response)
+      )
         return
       sendError(response, 404, 'NOT_FOUND', 'There is nothing here; GraphQL is at /graphql')
   }
@@ -80,9 +87,13 @@ function serveGraphql(request: IncomingMessage, response: ServerResponse, option
     options.graphiql.servePage(response, isLocal(request) ? options.demoAuthorization : undefined)
     return
   }
-  if (!isSameOrigin(request)) return sendError(response, 403, 'FORBIDDEN', 'Requests of other origins are not accepted')
+  if (!isSameOrigin(request))
+    return sendError(response, 403, 'FORBIDDEN', 'Requests of other origins are not accepted')
   // Forms of other pages can send any body but JSON without asking first.
-  if (request.method === 'POST' && !/^application\/(graphql\+)?json\s*(;|$)/i.test(request.headers['content-type'] ?? ''))
+  if (
+    request.method === 'POST' &&
+    !/^application\/(graphql\+)?json\s*(;|$)/i.test(request.headers['content-type'] ?? '')
+  )
     return sendError(response, 415, 'BAD_USER_INPUT', 'Expected Content-Type to be application/json')
   const gone = new AbortController()
   response.on('close', () => gone.abort())
@@ -103,7 +114,8 @@ async function readJson(request: IncomingMessage): Promise<object> {
   let size = 0
   for await (const chunk of request as AsyncIterable<Buffer>) {
     size += chunk.length
-    if (size > maxBodyBytes) throw new GatewayError('LIMIT_EXCEEDED', `The body is longer than ${maxBodyBytes} bytes`)
+    if (size > maxBodyBytes)
+      throw new GatewayError('LIMIT_EXCEEDED', `The body is longer than ${maxBodyBytes} bytes`)
     chunks.push(chunk)
   }
   let body: unknown
@@ -118,7 +130,11 @@ async function readJson(request: IncomingMessage): Promise<object> {
 }
 
 function sendText(response: ServerResponse, text: string, type: string): void {
-  response.writeHead(200, { 'Content-Type': type, 'Cache-Control': 'no-store', 'X-Content-Type-Options': 'nosniff' })
+  response.writeHead(200, {
+    'Content-Type': type,
+    'Cache-Control': 'no-store',
+    'X-Content-Type-Options': 'nosniff',
+  })
   response.end(text)
 }
 

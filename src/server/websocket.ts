@@ -28,7 +28,11 @@ type SocketState = Partial<Extra> & Record<PropertyKey, unknown> & { aborts?: Ma
  */
 export function serveWebSockets(server: Server, engine: Engine, log: Logger): WebSocketTransport {
   // Compression would cost memory for each socket and open the door to bombs.
-  const sockets = new WebSocketServer({ noServer: true, maxPayload: maxMessageBytes, perMessageDeflate: false })
+  const sockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: maxMessageBytes,
+    perMessageDeflate: false,
+  })
   const mask = (error: unknown) =>
     maskError(error, (unexpected) => log.error({ err: unexpected }, 'Operation failed unexpectedly'))
 
@@ -41,7 +45,9 @@ export function serveWebSockets(server: Server, engine: Engine, log: Logger): We
         const abort = new AbortController()
         socket.extra.aborts ??= new Map()
         socket.extra.aborts.set(id, abort)
-        const connectionParams = (socket.connectionParams ?? {}) as NonNullable<ConnectionInitMessage['payload']>
+        const connectionParams = (socket.connectionParams ?? {}) as NonNullable<
+          ConnectionInitMessage['payload']
+        >
         const enveloped = engine.getEnveloped({
           req: socket.extra.request,
           connectionParams,
@@ -62,7 +68,9 @@ export function serveWebSockets(server: Server, engine: Engine, log: Logger): We
           }
         } catch (error) {
           // Answered to this operation alone: thrown, it would end the socket and all else on it.
-          return [error instanceof GraphQLError && error.extensions['code'] !== undefined ? error : mask(error)]
+          return [
+            error instanceof GraphQLError && error.extensions['code'] !== undefined ? error : mask(error),
+          ]
         }
       },
       onComplete(socket, id) {
@@ -82,7 +90,10 @@ export function serveWebSockets(server: Server, engine: Engine, log: Logger): We
     if (!isValidHost(request.headers.host)) refuse(socket, 400, 'Bad Request')
     else if (pathname !== '/graphql') refuse(socket, 404, 'Not Found')
     else if (!isSameOrigin(request)) refuse(socket, 403, 'Forbidden')
-    else sockets.handleUpgrade(request, socket, head, (webSocket) => sockets.emit('connection', webSocket, request))
+    else
+      sockets.handleUpgrade(request, socket, head, (webSocket) =>
+        sockets.emit('connection', webSocket, request),
+      )
   })
 
   return {

@@ -87,7 +87,8 @@ export function createHttp(options: HttpOptions): Http {
         })
         status = answer.statusCode
         const text = await answer.body.text()
-        if (status === 429) throw new RateLimitedError('The upstream asks to slow down', retryAfterMs(answer.headers))
+        if (status === 429)
+          throw new RateLimitedError('The upstream asks to slow down', retryAfterMs(answer.headers))
         if (status >= 500) throw new UpstreamError('UPSTREAM_UNAVAILABLE', `The upstream answered ${status}`)
         return { status, headers: answer.headers, body: parseBody(text, answer.headers) }
       } catch (error) {

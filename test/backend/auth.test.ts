@@ -15,7 +15,8 @@ beforeAll(async () => {
 })
 afterAll(() => backend.close())
 
-const user = (headers: Record<string, string>, query = '') => call(`${backend.url}/user${query}`, 'GET', headers)
+const user = (headers: Record<string, string>, query = '') =>
+  call(`${backend.url}/user${query}`, 'GET', headers)
 const base64 = (text: string) => Buffer.from(text).toString('base64')
 
 describe('a caller is known by', () => {
@@ -24,10 +25,16 @@ describe('a caller is known by', () => {
     ['any password beside it', () => ({ authorization: `Basic ${base64(`${token}:undefined`)}` })],
     ['no colon at all', () => ({ authorization: `Basic ${base64(token)}` })],
     ['a Bearer token', () => ({ authorization: `Bearer ${token}` })],
-    ['e-mail and password, colons included', () => ({ authorization: `Basic ${base64('Ben@example.com:open:sesame')}` })],
+    [
+      'e-mail and password, colons included',
+      () => ({ authorization: `Basic ${base64('Ben@example.com:open:sesame')}` }),
+    ],
   ])('%s', async (_, headers) => {
     const answer = await user(headers())
-    expect(answer).toMatchObject({ status: 200, json: { id: 2, nick: 'Ben', name: 'Ben Okri', website: null } })
+    expect(answer).toMatchObject({
+      status: 200,
+      json: { id: 2, nick: 'Ben', name: 'Ben Okri', website: null },
+    })
     expect(answer.headers.get('flowdock-user')).toBe('2')
   })
 
@@ -39,7 +46,10 @@ describe('a caller is known by', () => {
 describe('nobody is let in', () => {
   test.each<[string, () => Record<string, string>]>([
     ['without a credential', () => ({})],
-    ['with a token that is not one', () => ({ authorization: `Basic ${base64('0123456789abcdef0123456789abcdef:')}` })],
+    [
+      'with a token that is not one',
+      () => ({ authorization: `Basic ${base64('0123456789abcdef0123456789abcdef:')}` }),
+    ],
     ['with a wrong password', () => ({ authorization: `Basic ${base64('ben@example.com:sesame')}` })],
     ['with an unknown address', () => ({ authorization: `Basic ${base64('nobody@example.com:sesame')}` })],
     ['with a password where none is set', () => ({ authorization: `Basic ${base64('ada@example.com:')}` })],
@@ -74,7 +84,9 @@ describe('paths are taken as clients write them', () => {
   })
 
   test('a GET may carry the body {}', async () => {
-    expect((await call(`${backend.url}/user`, 'DELETE', { authorization: `Bearer ${token}` }, {})).status).toBe(404)
+    expect(
+      (await call(`${backend.url}/user`, 'DELETE', { authorization: `Bearer ${token}` }, {})).status,
+    ).toBe(404)
   })
 
   test('bad input is answered plainly', async () => {
@@ -83,7 +95,9 @@ describe('paths are taken as clients write them', () => {
     expect(await send('{')).toMatchObject({ status: 400, text: '{"message":"Body is not valid JSON"}' })
     expect(await send('[]')).toMatchObject({ status: 400 })
     expect(await send(`{"content":"${'x'.repeat(16 * 1024 * 1024)}"}`)).toMatchObject({ status: 413 })
-    expect(await call(`${backend.url}/flows/%E0%A4%A/x`, 'GET', { authorization })).toMatchObject({ status: 404 })
+    expect(await call(`${backend.url}/flows/%E0%A4%A/x`, 'GET', { authorization })).toMatchObject({
+      status: 404,
+    })
   })
 
   test('pages of other sites may call it with a token', async () => {

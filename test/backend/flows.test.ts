@@ -21,7 +21,9 @@ describe('listing flows', () => {
     expect(names((await ben('GET', '/flows')).json)).toEqual(['engineering', 'main'])
     const all = (await ben('GET', '/flows/all')).json
     expect(names(all)).toEqual(['engineering', 'main', 'support'])
-    expect(all.find((flow: { parameterized_name: string }) => flow.parameterized_name === 'support').joined).toBe(false)
+    expect(
+      all.find((flow: { parameterized_name: string }) => flow.parameterized_name === 'support').joined,
+    ).toBe(false)
     expect(names((await ben('GET', '/flows/example')).json)).toEqual(['engineering', 'main', 'support'])
   })
 
@@ -45,7 +47,10 @@ describe('listing flows', () => {
     const byId = await ada('GET', `/flows/find?id=${byPath.json.id}&users=1`)
     expect(byId.json).toEqual(byPath.json)
     expect(byPath.json.users).toHaveLength(3)
-    expect(await ada('GET', '/flows/find?id=nothing')).toMatchObject({ status: 404, text: '{"message":"not found"}' })
+    expect(await ada('GET', '/flows/find?id=nothing')).toMatchObject({
+      status: 404,
+      text: '{"message":"not found"}',
+    })
     expect((await ada('GET', '/flows/nowhere/main')).status).toBe(404)
   })
 })
@@ -54,9 +59,16 @@ describe('a flow’s life', () => {
   test('it is created with a slug of its name, by invitation, with its creator inside', async () => {
     const { status, json } = await ben('POST', '/flows/example', { name: 'Büro & Küche' })
     expect(status).toBe(201)
-    expect(json).toMatchObject({ parameterized_name: 'buro-kuche', access_mode: 'invitation', joined: true, users: [{ id: 2 }] })
+    expect(json).toMatchObject({
+      parameterized_name: 'buro-kuche',
+      access_mode: 'invitation',
+      joined: true,
+      users: [{ id: 2 }],
+    })
     expect(json.join_url).toBeUndefined()
-    expect((await ben('POST', '/flows/example', { name: 'Buro Kuche' })).json.parameterized_name).toBe('buro-kuche-2')
+    expect((await ben('POST', '/flows/example', { name: 'Buro Kuche' })).json.parameterized_name).toBe(
+      'buro-kuche-2',
+    )
     expect((await cleo('GET', '/flows/example/buro-kuche')).status).toBe(403)
     expect((await ben('POST', '/flows/example', { name: 'x'.repeat(101) })).json.errors.name).toEqual([
       'is too long (maximum is 100 characters)',
@@ -67,14 +79,21 @@ describe('a flow’s life', () => {
     const { json } = await ada('POST', '/flows/example', { name: 'Joining' })
     await ada('PUT', '/flows/example/joining', { access_mode: 'organization' })
     expect((await ben('GET', '/flows/example/joining/messages')).status).toBe(403)
-    expect((await ben('PUT', '/flows/example/joining', { open: true })).json).toMatchObject({ id: json.id, joined: true, open: true })
+    expect((await ben('PUT', '/flows/example/joining', { open: true })).json).toMatchObject({
+      id: json.id,
+      joined: true,
+      open: true,
+    })
     const told = await ada('GET', '/flows/example/joining/messages?event=action,backend.user.join')
     expect(told.json).toMatchObject([
       { event: 'action', content: { type: 'join' }, user: '2', app: 'chat' },
       { event: 'backend.user.join', content: { user: { id: 2, nick: 'Ben' } }, user: '2', app: null },
     ])
     expect((await ben('PUT', '/flows/example/joining/users/1', { disabled: true })).status).toBe(403)
-    expect(await ada('PUT', '/flows/example/joining/users/2', { disabled: true })).toMatchObject({ status: 200, text: '{}' })
+    expect(await ada('PUT', '/flows/example/joining/users/2', { disabled: true })).toMatchObject({
+      status: 200,
+      text: '{}',
+    })
     expect((await ben('GET', '/flows/example/joining/messages')).status).toBe(403)
     expect(names((await ben('GET', '/flows/all')).json)).not.toContain('joining')
   })
@@ -83,17 +102,27 @@ describe('a flow’s life', () => {
     await ada('POST', '/flows/example', { name: 'Old' })
     await ada('POST', '/flows/example/old/users', { id: 2 })
     expect((await ben('PUT', '/flows/example/old', { name: 'New' })).status).toBe(403)
-    expect((await ada('PUT', '/flows/example/old', { name: 'New' })).json).toMatchObject({ name: 'New', parameterized_name: 'old' })
+    expect((await ada('PUT', '/flows/example/old', { name: 'New' })).json).toMatchObject({
+      name: 'New',
+      parameterized_name: 'old',
+    })
     expect((await ada('PATCH', '/flows/example/old', { disabled: true })).status).toBe(200)
     expect(names((await ben('GET', '/flows')).json)).not.toContain('old')
-    expect((await ben('POST', '/flows/example/old/messages', { event: 'message', content: 'x' })).status).toBe(403)
-    expect((await ada('PUT', '/flows/example/old', { access_mode: 'open' })).json.errors.access_mode[0]).toContain('link')
+    expect(
+      (await ben('POST', '/flows/example/old/messages', { event: 'message', content: 'x' })).status,
+    ).toBe(403)
+    expect(
+      (await ada('PUT', '/flows/example/old', { access_mode: 'open' })).json.errors.access_mode[0],
+    ).toContain('link')
   })
 
   test('mentions are counted until they are read', async () => {
     await ada('POST', '/flows/example', { name: 'Mentions' })
     await ada('POST', '/flows/example/mentions/users', { id: 3 })
-    const { json } = await ada('POST', '/flows/example/mentions/messages', { event: 'message', content: 'hi @Cleo' })
+    const { json } = await ada('POST', '/flows/example/mentions/messages', {
+      event: 'message',
+      content: 'hi @Cleo',
+    })
     expect((await cleo('GET', '/flows/example/mentions')).json.unread_mentions).toBe(1)
     await cleo('PUT', `/flows/example/mentions/messages/${json.id}`, { tags: [':user:3'] })
     expect((await cleo('GET', '/flows/example/mentions')).json.unread_mentions).toBe(0)
@@ -119,10 +148,16 @@ describe('people and organizations', () => {
 
   test('an organization is read by slug or id, its members with their rights, and renamed by administrators', async () => {
     expect((await ben('GET', '/organizations')).json).toHaveLength(1)
-    expect((await ben('GET', '/organizations/find?id=1')).json).toEqual((await ben('GET', '/organizations/example')).json)
-    expect((await ben('GET', '/organizations/example/users')).json.map((user: { admin: boolean }) => user.admin)).toEqual([true, false, false])
+    expect((await ben('GET', '/organizations/find?id=1')).json).toEqual(
+      (await ben('GET', '/organizations/example')).json,
+    )
+    expect(
+      (await ben('GET', '/organizations/example/users')).json.map((user: { admin: boolean }) => user.admin),
+    ).toEqual([true, false, false])
     expect((await ben('PUT', '/organizations/example', { name: 'x' })).status).toBe(403)
-    expect((await ada('PUT', '/organizations/example', { name: 'Example Inc' })).json.name).toBe('Example Inc')
+    expect((await ada('PUT', '/organizations/example', { name: 'Example Inc' })).json.name).toBe(
+      'Example Inc',
+    )
     expect((await ben('GET', '/organizations/other')).status).toBe(404)
   })
 })
@@ -137,18 +172,30 @@ describe('threads and sources', () => {
     expect(first.headers.get('link')).toBe(
       `<${backend.url}${flow}/threads?until=${encodeURIComponent(first.json[0].updated_at)}>; rel="next"`,
     )
-    expect((await ada('GET', `${flow}/threads?application=inbox`)).json.every((thread: { source?: object }) => thread.source)).toBe(true)
-    expect((await ada('GET', `${flow}/threads?application=chat`)).json.some((thread: { source?: object }) => thread.source)).toBe(false)
+    expect(
+      (await ada('GET', `${flow}/threads?application=inbox`)).json.every(
+        (thread: { source?: object }) => thread.source,
+      ),
+    ).toBe(true)
+    expect(
+      (await ada('GET', `${flow}/threads?application=chat`)).json.some(
+        (thread: { source?: object }) => thread.source,
+      ),
+    ).toBe(false)
     const one = await ada('GET', `${flow}/threads/${first.json[0].id}`)
     expect(one.json).toEqual(first.json[0])
     expect(Date.parse(one.json.created_at)).not.toBeNaN()
     expect((await ada('GET', `${flow}/threads/nothing`)).status).toBe(404)
-    expect((await ada('GET', `${flow}/threads?since=yesterday`)).json.errors.since).toEqual(['must be an ISO 8601 time'])
+    expect((await ada('GET', `${flow}/threads?since=yesterday`)).json.errors.since).toEqual([
+      'must be an ISO 8601 time',
+    ])
   })
 
   test('sources are listed without their tokens', async () => {
     const { json } = await ben('GET', '/sources')
-    expect(json).toMatchObject([{ name: 'Tickets', application: { name: 'Tracker' }, creator: { id: 1 }, _links: {} }])
+    expect(json).toMatchObject([
+      { name: 'Tickets', application: { name: 'Tracker' }, creator: { id: 1 }, _links: {} },
+    ])
     expect(json[0].flow_token).toBeUndefined()
     expect((await cleo('GET', '/sources')).json).toEqual([])
     expect((await ben('GET', '/flows/example/engineering/sources/1')).json).toEqual(json[0])

@@ -24,7 +24,11 @@ async function newFlow(name: string): Promise<string> {
 describe('sending', () => {
   test('answers 201 with the whole message, which opens a thread of its own', async () => {
     const flow = await newFlow('sending')
-    const { status, json } = await ada('POST', `${flow}/messages`, { event: 'message', content: 'Howdy', uuid: 'my-1' })
+    const { status, json } = await ada('POST', `${flow}/messages`, {
+      event: 'message',
+      content: 'Howdy',
+      uuid: 'my-1',
+    })
     expect(status).toBe(201)
     expect(json).toMatchObject({
       event: 'message',
@@ -34,7 +38,13 @@ describe('sending', () => {
       app: 'chat',
       attachments: [],
       tags: [],
-      thread: { title: 'Howdy', internal_comments: 1, initial_message: json.id, activities: 0, external_comments: 0 },
+      thread: {
+        title: 'Howdy',
+        internal_comments: 1,
+        initial_message: json.id,
+        activities: 0,
+        external_comments: 0,
+      },
     })
     expect(json.thread_id).toMatch(/^[\w-]{27}$/)
     expect(json.thread.created_at).toBe(json.sent)
@@ -45,16 +55,30 @@ describe('sending', () => {
     const flow = await newFlow('paths')
     const { json: info } = await ada('GET', flow)
     const first = await ada('POST', '/messages', { flow: info.id, event: 'message', content: 'by id' })
-    const reply = await ben('POST', `${flow}/threads/${first.json.thread_id}/messages`, { event: 'message', content: 'reply' })
-    const byPath = await cleo('POST', '/messages', { flow: 'example/paths', event: 'message', content: 'by path', thread_id: first.json.thread_id })
+    const reply = await ben('POST', `${flow}/threads/${first.json.thread_id}/messages`, {
+      event: 'message',
+      content: 'reply',
+    })
+    const byPath = await cleo('POST', '/messages', {
+      flow: 'example/paths',
+      event: 'message',
+      content: 'by path',
+      thread_id: first.json.thread_id,
+    })
     expect([first.status, reply.status, byPath.status]).toEqual([201, 201, 201])
-    expect(byPath.json.thread).toMatchObject({ id: first.json.thread_id, internal_comments: 3, initial_message: first.json.id })
+    expect(byPath.json.thread).toMatchObject({
+      id: first.json.thread_id,
+      internal_comments: 3,
+      initial_message: first.json.id,
+    })
   })
 
   test('the same uuid from the same sender is one message, also at the same time', async () => {
     const flow = await newFlow('once')
     const message = { event: 'message', content: 'once', uuid: 'same' }
-    const answers = await Promise.all(Array.from({ length: 20 }, () => ada('POST', `${flow}/messages`, message)))
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () => ada('POST', `${flow}/messages`, message)),
+    )
     expect(new Set(answers.map(({ json }) => json.id)).size).toBe(1)
     const { json } = await ada('GET', `${flow}/messages?event=message`)
     expect(json).toHaveLength(1)
@@ -70,8 +94,15 @@ describe('sending', () => {
       tags: [`influx:${parent.json.id}`],
       thread_id: parent.json.thread_id,
     })
-    const nested = await ada('POST', '/comments', { flow: comment.json.flow, message: comment.json.id, content: 'no' })
-    expect(nested).toMatchObject({ status: 400, json: { errors: { message: ['must not be a comment itself'] } } })
+    const nested = await ada('POST', '/comments', {
+      flow: comment.json.flow,
+      message: comment.json.id,
+      content: 'no',
+    })
+    expect(nested).toMatchObject({
+      status: 400,
+      json: { errors: { message: ['must not be a comment itself'] } },
+    })
   })
 
   test('a status becomes the status of its sender in that flow', async () => {
@@ -84,23 +115,50 @@ describe('sending', () => {
   test('explicit tags come first, then those of the text, each once', async () => {
     const flow = await newFlow('tags')
     const content = '@team, ref here: http://docs.python.org'
-    const { json } = await ada('POST', `${flow}/messages`, { event: 'message', content, tags: ['ref', 'ref'] })
+    const { json } = await ada('POST', `${flow}/messages`, {
+      event: 'message',
+      content,
+      tags: ['ref', 'ref'],
+    })
     expect(json.tags).toEqual(['ref', ':user:team', ':url'])
   })
 
   test('null for a field that may be left out is the same as leaving it out', async () => {
     const flow = await newFlow('nulls')
-    const body = { event: 'message', content: 'x', tags: null, thread_id: null, uuid: null, external_user_name: null }
+    const body = {
+      event: 'message',
+      content: 'x',
+      tags: null,
+      thread_id: null,
+      uuid: null,
+      external_user_name: null,
+    }
     expect((await ada('POST', `${flow}/messages`, body)).status).toBe(201)
   })
 
   test.each([
     ['no event', { content: 'x' }, { event: ["can't be blank"] }],
-    ['an event nobody may send', { event: 'tag-change', content: 'x' }, { event: ['must be one of message, comment, status, line, file'] }],
+    [
+      'an event nobody may send',
+      { event: 'tag-change', content: 'x' },
+      { event: ['must be one of message, comment, status, line, file'] },
+    ],
     ['blank content', { event: 'message', content: ' \n' }, { content: ["can't be blank"] }],
-    ['8,097 characters', { event: 'message', content: 'x'.repeat(8097) }, { content: ['is too long (maximum is 8096 characters)'] }],
-    ['an external name with a space', { event: 'message', content: 'x', external_user_name: 'a b' }, { external_user_name: ['should not contain whitespace'] }],
-    ['a thread of another flow', { event: 'message', content: 'x', thread_id: 'elsewhere' }, { thread_id: ['is not a thread of this flow'] }],
+    [
+      '8,097 characters',
+      { event: 'message', content: 'x'.repeat(8097) },
+      { content: ['is too long (maximum is 8096 characters)'] },
+    ],
+    [
+      'an external name with a space',
+      { event: 'message', content: 'x', external_user_name: 'a b' },
+      { external_user_name: ['should not contain whitespace'] },
+    ],
+    [
+      'a thread of another flow',
+      { event: 'message', content: 'x', thread_id: 'elsewhere' },
+      { thread_id: ['is not a thread of this flow'] },
+    ],
   ])('refuses %s and stores nothing', async (_, body, errors) => {
     const flow = '/flows/example/main'
     const before = await ada('GET', `${flow}/messages?limit=100`)
@@ -111,7 +169,9 @@ describe('sending', () => {
 
   test('accepts 8,096 characters', async () => {
     const flow = await newFlow('long')
-    expect((await ada('POST', `${flow}/messages`, { event: 'message', content: 'x'.repeat(8096) })).status).toBe(201)
+    expect(
+      (await ada('POST', `${flow}/messages`, { event: 'message', content: 'x'.repeat(8096) })).status,
+    ).toBe(201)
   })
 
   test('takes parameters from the query, a form, and JSON without a content type', async () => {
@@ -125,10 +185,16 @@ describe('sending', () => {
         ...(body === undefined ? {} : { body: new Blob([body]) }),
       })
     expect((await send(`${url}?event=message&content=query`)).status).toBe(201)
-    expect((await send(url, 'event=message&content=a+form&tags=a,b', 'application/x-www-form-urlencoded')).status).toBe(201)
+    expect(
+      (await send(url, 'event=message&content=a+form&tags=a,b', 'application/x-www-form-urlencoded')).status,
+    ).toBe(201)
     expect((await send(url, '{"event":"message","content":"bare json"}')).status).toBe(201)
     const { json } = await ada('GET', `${flow}/messages?event=message`)
-    expect(json.map((message: { content: string }) => message.content)).toEqual(['query', 'a form', 'bare json'])
+    expect(json.map((message: { content: string }) => message.content)).toEqual([
+      'query',
+      'a form',
+      'bare json',
+    ])
     expect(json[1].tags).toEqual(['a', 'b'])
   })
 })
@@ -136,7 +202,10 @@ describe('sending', () => {
 describe('listing', () => {
   test('browses by id and kind, exactly as observed on the service', async () => {
     const flow = await newFlow('browse')
-    const file = { event: 'file', content: { data: btoa('hello'), content_type: 'text/plain', file_name: 'README.rst' } }
+    const file = {
+      event: 'file',
+      content: { data: btoa('hello'), content_type: 'text/plain', file_name: 'README.rst' },
+    }
     const ids: number[] = []
     for (const body of [file, file, file, { event: 'message', content: 'file_path' }, file])
       ids.push((await ada('POST', `${flow}/messages`, body)).json.id)
@@ -158,7 +227,11 @@ describe('listing', () => {
     await ada('POST', `${flow}/messages`, { event: 'message', content: '3. more keywords', tags: ['A', 'B'] })
     const list = async (conditions: object) => {
       // The Python wrapper sends conditions as a JSON body on GET, which `fetch` refuses to do.
-      const { json } = await getWithBody(`${backend.url}${flow}/messages`, await backend.token('Ada'), conditions)
+      const { json } = await getWithBody(
+        `${backend.url}${flow}/messages`,
+        await backend.token('Ada'),
+        conditions,
+      )
       return json.map(({ content }: { content: string }) => Number(content[0]))
     }
     expect(await list({ search: 'keyword' })).toEqual([1])
@@ -189,9 +262,12 @@ describe('listing', () => {
   test('takes a limit of 1 to 100, 30 unless told', async () => {
     const flow = await newFlow('limits')
     await Promise.all(
-      Array.from({ length: 105 }, (_, index) => ada('POST', `${flow}/messages`, { event: 'message', content: `${index}` })),
+      Array.from({ length: 105 }, (_, index) =>
+        ada('POST', `${flow}/messages`, { event: 'message', content: `${index}` }),
+      ),
     )
-    const count = async (query: string) => (await ada('GET', `${flow}/messages?event=message&${query}`)).json.length
+    const count = async (query: string) =>
+      (await ada('GET', `${flow}/messages?event=message&${query}`)).json.length
     expect([await count(''), await count('limit=1000'), await count('limit=0')]).toEqual([30, 100, 1])
     expect((await ada('GET', `${flow}/messages?limit=many`)).status).toBe(400)
   })
@@ -214,7 +290,11 @@ describe('editing', () => {
     const edit = await ada('PUT', `${flow}/messages/${json.id}`, { content: 'an edit message #new' })
     expect(edit).toMatchObject({ status: 200, text: '{}' })
     const after = await ada('GET', `${flow}/messages/${json.id}`)
-    expect(after.json).toMatchObject({ content: 'an edit message #new', tags: ['new'], edited: expect.any(Number) })
+    expect(after.json).toMatchObject({
+      content: 'an edit message #new',
+      tags: ['new'],
+      edited: expect.any(Number),
+    })
     expect((await ada('GET', `${flow}/messages?search=edit`)).json).toHaveLength(1)
     expect((await ada('GET', `${flow}/messages?tags=old`)).json).toHaveLength(0)
   })
@@ -232,7 +312,10 @@ describe('editing', () => {
     const { json } = await ada('POST', `${flow}/messages`, { event: 'message', content: 'mine' })
     const refused = await ben('PUT', `${flow}/messages/${json.id}`, { content: 'yours', tags: ['t'] })
     expect(refused).toMatchObject({ status: 403, text: '{"message":"Access denied"}' })
-    expect((await ada('GET', `${flow}/messages/${json.id}`)).json).toMatchObject({ content: 'mine', tags: [] })
+    expect((await ada('GET', `${flow}/messages/${json.id}`)).json).toMatchObject({
+      content: 'mine',
+      tags: [],
+    })
   })
 
   test('answers 404 for a message that is not there, 400 for blank content', async () => {
@@ -261,7 +344,10 @@ describe('deleting', () => {
     const { json } = await ada('POST', `${flow}/messages`, { event: 'file', content })
     expect(await ben('DELETE', `${flow}/messages/${json.id}`)).toMatchObject({ status: 403 })
     expect(await ada('DELETE', `${flow}/messages/${json.id}`)).toMatchObject({ status: 204, text: '' })
-    expect(await ada('GET', `${flow}/messages/${json.id}`)).toMatchObject({ status: 404, text: '{"message":"not found"}' })
+    expect(await ada('GET', `${flow}/messages/${json.id}`)).toMatchObject({
+      status: 404,
+      text: '{"message":"not found"}',
+    })
   })
 
   test('an inbox message goes whoever asks, and the thread stays to be read', async () => {
@@ -294,19 +380,39 @@ describe('integrations', () => {
       author: { name: 'Marty' },
       title: 'updated ticket',
       external_thread_id: '1234567',
-      thread: { title: 'Polish', fields: [{ label: 'Dust', value: '5' }], status: { color: 'green', value: 'open' } },
+      thread: {
+        title: 'Polish',
+        fields: [{ label: 'Dust', value: '5' }],
+        status: { color: 'green', value: 'open' },
+      },
     }
     expect(await send(item)).toMatchObject({ status: 202, text: '{}' })
     const waited = await send(
-      { flow_token: flowToken, event: 'discussion', author: { name: 'Marty' }, title: 'commented', body: 'The comment', external_thread_id: '1234567' },
+      {
+        flow_token: flowToken,
+        event: 'discussion',
+        author: { name: 'Marty' },
+        title: 'commented',
+        body: 'The comment',
+        external_thread_id: '1234567',
+      },
       { 'x-flowdock-wait-for-message': 'true' },
     )
     expect(waited).toMatchObject({
       status: 201,
-      json: { event: 'discussion', user: '0', app: 'influx', content: null, body: 'The comment', thread: { title: 'Polish', activities: 1, external_comments: 1 } },
+      json: {
+        event: 'discussion',
+        user: '0',
+        app: 'influx',
+        content: null,
+        body: 'The comment',
+        thread: { title: 'Polish', activities: 1, external_comments: 1 },
+      },
     })
     const bad = await send({ ...item, thread: { title: 'x', status: { color: 'pink', value: '' } } })
-    expect(bad.json.errors.thread[0]).toContain('red, green, yellow, cyan, orange, grey, black, lime, purple, blue')
+    expect(bad.json.errors.thread[0]).toContain(
+      'red, green, yellow, cyan, orange, grey, black, lime, purple, blue',
+    )
     expect((await send({ ...item, flow_token: '0'.repeat(32) })).text).toBe('{"message":"not found"}')
   })
 
@@ -325,7 +431,14 @@ describe('integrations', () => {
     const { insertSource } = await import('../../src/backend/store/sources.ts')
     const token = makeToken()
     await backend.store.write((db) =>
-      insertSource(db, { flow_id: flowId, application_id: 1, creator_id: 1, name: 'CI', external_url: null, token_hash: hashToken(token) }),
+      insertSource(db, {
+        flow_id: flowId,
+        application_id: 1,
+        creator_id: 1,
+        name: 'CI',
+        external_url: null,
+        token_hash: hashToken(token),
+      }),
     )
     return token
   }
@@ -334,9 +447,17 @@ describe('integrations', () => {
 describe('files', () => {
   test('download by exactly one redirect, to an address that needs no credential', async () => {
     const flow = await newFlow('files')
-    const content = { data: btoa('<script>alert(1)</script>'), content_type: 'text/html', file_name: 'a "b".html' }
+    const content = {
+      data: btoa('<script>alert(1)</script>'),
+      content_type: 'text/html',
+      file_name: 'a "b".html',
+    }
     const { json } = await ada('POST', `${flow}/messages`, { event: 'file', content })
-    expect(json).toMatchObject({ tags: [':file'], content: { file_size: 25, content_type: 'text/html' }, attachments: [{ path: json.content.path }] })
+    expect(json).toMatchObject({
+      tags: [':file'],
+      content: { file_size: 25, content_type: 'text/html' },
+      attachments: [{ path: json.content.path }],
+    })
     const redirect = await ada('GET', `/${json.content.path}`)
     expect(redirect.status).toBe(302)
     const file = await fetch(redirect.headers.get('location') ?? '')
@@ -346,13 +467,20 @@ describe('files', () => {
     const forged = (redirect.headers.get('location') ?? '').replace(/signature=./, 'signature=_')
     expect((await fetch(forged)).status).toBe(403)
     const { json: secret } = await ada('POST', '/flows/example', { name: 'Secret' })
-    const hidden = await ada('POST', `/flows/example/${secret.parameterized_name}/messages`, { event: 'file', content })
+    const hidden = await ada('POST', `/flows/example/${secret.parameterized_name}/messages`, {
+      event: 'file',
+      content,
+    })
     expect((await ben('GET', hidden.json.content.path)).status).toBe(404)
   })
 })
 
 /** GET with a JSON body, as some clients send it. */
-async function getWithBody(url: string, token: string, body: object): Promise<{ json: { content: string }[] }> {
+async function getWithBody(
+  url: string,
+  token: string,
+  body: object,
+): Promise<{ json: { content: string }[] }> {
   const { request } = await import('node:http')
   return new Promise((resolve, reject) => {
     const text = JSON.stringify(body)

@@ -13,7 +13,10 @@ test('changes that arrive together share a commit, and one that fails is undone 
   const store = await newStore()
   const insert = (slug: string) =>
     store.write(async (db) => {
-      await db.insertInto('organizations').values({ slug, name: slug, active: 1, user_limit: 0, created_at: 0 }).execute()
+      await db
+        .insertInto('organizations')
+        .values({ slug, name: slug, active: 1, user_limit: 0, created_at: 0 })
+        .execute()
       if (slug === 'bad') throw new Error('refused')
       return slug
     })

@@ -38,7 +38,12 @@ describe('a JSON stream', () => {
     await say('one\r\ntwo')
     const text = await stream.until(/\r\n\n/)
     const [, json = ''] = /\n(\{.*\})\r\n/.exec(text) ?? []
-    expect(JSON.parse(json)).toMatchObject({ event: 'message', content: 'one\r\ntwo', user: '2', thread: { title: 'one\r\ntwo' } })
+    expect(JSON.parse(json)).toMatchObject({
+      event: 'message',
+      content: 'one\r\ntwo',
+      user: '2',
+      thread: { title: 'one\r\ntwo' },
+    })
     expect(text.replace(/\{.*\}\r\n/, '')).toMatch(/^\n+$/)
   })
 })
@@ -150,11 +155,17 @@ describe('refusals', () => {
 test('ids go on where they were after a restart', async () => {
   const dataDir = await makeFolder()
   const first = await startTestBackend({ dataDir })
-  const { json } = await first.as('Ada')('POST', '/flows/example/main/messages', { event: 'message', content: 'before' })
+  const { json } = await first.as('Ada')('POST', '/flows/example/main/messages', {
+    event: 'message',
+    content: 'before',
+  })
   await first.close()
   const second = await startTestBackend({ dataDir })
   onTestFinished(second.close)
-  const again = await second.as('Ada')('POST', '/flows/example/main/messages', { event: 'message', content: 'after' })
+  const again = await second.as('Ada')('POST', '/flows/example/main/messages', {
+    event: 'message',
+    content: 'after',
+  })
   expect(again.json.id).toBe(json.id + 1)
   const stream = await openRawStream(`${second.url}/stream/flows?filter=example/main`, {
     authorization: basic(await second.token('Ada')),

@@ -11,7 +11,10 @@ interface Case {
 
 /** The conformance suite of Flowdock's own parser. */
 const suite = load(
-  await readFile(new URL('../../node_modules/flowdock-text/test/conformance_tests/extract.yml', import.meta.url), 'utf8'),
+  await readFile(
+    new URL('../../node_modules/flowdock-text/test/conformance_tests/extract.yml', import.meta.url),
+    'utf8',
+  ),
 ) as { tests: Record<'mentions' | 'hashtags' | 'urls' | 'emails', Case[]> }
 const { mentions, hashtags, urls, emails } = suite.tests
 
@@ -45,7 +48,11 @@ describe('the tags of a message', () => {
   test.each([
     ['a mention marks the message unread for whom it names', 'hi @ben', [':user:2', ':unread:2']],
     ['one’s own mention does not', 'note to @Ada', [':user:1']],
-    ['everybody is mentioned by any of five words', '@all look', [':user:everyone', ':unread:2', ':unread:3']],
+    [
+      'everybody is mentioned by any of five words',
+      '@all look',
+      [':user:everyone', ':unread:2', ':unread:3'],
+    ],
     ['the team is mentioned without marking anything unread', '@team look', [':user:team']],
     ['a nick without "@" is a highlight', 'ask cleo.', [':highlight:3']],
     ['a longer word is no nick', 'cleopatra', []],

@@ -117,7 +117,11 @@ describe('a subscriber', () => {
     for (const event of [1, 2, 3]) subscriber.push(event, 30)
     expect((await subscriber.next()).value).toBe(1)
     subscriber.push(4, 30)
-    expect([(await subscriber.next()).value, (await subscriber.next()).value, (await subscriber.next()).value]).toEqual([2, 3, 4])
+    expect([
+      (await subscriber.next()).value,
+      (await subscriber.next()).value,
+      (await subscriber.next()).value,
+    ]).toEqual([2, 3, 4])
   })
 
   test('leaves at once, also while it waits for an event that never comes', async () => {

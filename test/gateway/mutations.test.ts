@@ -13,7 +13,8 @@ beforeEach(() => {
 })
 afterAll(() => app.close())
 
-const failure = '__typename ... on UserError { code message path } ... on ValidationFailed { fields { field message } }'
+const failure =
+  '__typename ... on UserError { code message path } ... on ValidationFailed { fields { field message } }'
 const sendMutation = `mutation ($input: SendMessageInput!) { sendMessage(input: $input) {
   ... on SendMessagePayload { sentMessage { id databaseId uuid tags author { name } thread { id title } ... on ChatMessage { content } } } ${failure} } }`
 
@@ -24,7 +25,11 @@ async function send(input: object, nick: 'Ada' | 'Ben' | 'Cleo' = 'Ada') {
 }
 
 async function contentOf(id: string): Promise<string | undefined> {
-  const { data } = await app.graphql('Ada', 'query ($id: ID!) { node(id: $id) { ... on ChatMessage { content } } }', { id })
+  const { data } = await app.graphql(
+    'Ada',
+    'query ($id: ID!) { node(id: $id) { ... on ChatMessage { content } } }',
+    { id },
+  )
   return data.node?.content
 }
 
@@ -34,7 +39,11 @@ async function storedMessages(): Promise<number> {
 
 describe('sendMessage', () => {
   test('to a flow answers the stored message, in one call when the flow is named by its path', async () => {
-    const { sentMessage } = await send({ flow: { path: 'example/main' }, content: 'Hi @Ben #hello', tags: ['extra'] })
+    const { sentMessage } = await send({
+      flow: { path: 'example/main' },
+      content: 'Hi @Ben #hello',
+      tags: ['extra'],
+    })
     expect(sentMessage).toMatchObject({
       content: 'Hi @Ben #hello',
       tags: ['extra', 'hello', ':user:2', ':unread:2'],
@@ -48,7 +57,10 @@ describe('sendMessage', () => {
   test('to a thread answers in it', async () => {
     const { sentMessage } = await send({ flow: { id: flowId }, content: 'question' })
     const reply = await send({ threadId: sentMessage.thread.id, content: 'answer' }, 'Ben')
-    expect(reply.sentMessage).toMatchObject({ thread: { id: sentMessage.thread.id, title: 'question' }, author: { name: 'Ben Okri' } })
+    expect(reply.sentMessage).toMatchObject({
+      thread: { id: sentMessage.thread.id, title: 'question' },
+      author: { name: 'Ben Okri' },
+    })
   })
 
   test('with the same uuid is one message, however often it is sent', async () => {
@@ -65,12 +77,51 @@ describe('sendMessage', () => {
   })
 
   test.each([
-    ['blank content', { content: '  ' }, { __typename: 'ValidationFailed', code: 'BAD_USER_INPUT', path: ['input', 'content'], fields: [{ field: 'content', message: "can't be blank" }] }],
-    ['8,097 characters', { content: 'x'.repeat(8097) }, { __typename: 'ValidationFailed', fields: [{ field: 'content', message: 'is too long: 8097 characters, at most 8096 are stored' }] }],
-    ['what only the upstream knows to be wrong', { content: 'x', externalUserName: 'a b' }, { __typename: 'ValidationFailed', fields: [{ field: 'external_user_name', message: 'should not contain whitespace' }] }],
-    ['a flow that is not there', { content: 'x', flow: { path: 'example/nothing' } }, { __typename: 'NotFound', code: 'NOT_FOUND' }],
-    ['no target', { content: 'x', flow: null }, { __typename: 'ValidationFailed', message: 'Expected either input.flow or input.threadId', path: ['input'] }],
-    ['the id of something else', { content: 'x', flow: { id: Buffer.from('User:1').toString('base64url') } }, { __typename: 'ValidationFailed', path: ['input', 'flow', 'id'] }],
+    [
+      'blank content',
+      { content: '  ' },
+      {
+        __typename: 'ValidationFailed',
+        code: 'BAD_USER_INPUT',
+        path: ['input', 'content'],
+        fields: [{ field: 'content', message: "can't be blank" }],
+      },
+    ],
+    [
+      '8,097 characters',
+      { content: 'x'.repeat(8097) },
+      {
+        __typename: 'ValidationFailed',
+        fields: [{ field: 'content', message: 'is too long: 8097 characters, at most 8096 are stored' }],
+      },
+    ],
+    [
+      'what only the upstream knows to be wrong',
+      { content: 'x', externalUserName: 'a b' },
+      {
+        __typename: 'ValidationFailed',
+        fields: [{ field: 'external_user_name', message: 'should not contain whitespace' }],
+      },
+    ],
+    [
+      'a flow that is not there',
+      { content: 'x', flow: { path: 'example/nothing' } },
+      { __typename: 'NotFound', code: 'NOT_FOUND' },
+    ],
+    [
+      'no target',
+      { content: 'x', flow: null },
+      {
+        __typename: 'ValidationFailed',
+        message: 'Expected either input.flow or input.threadId',
+        path: ['input'],
+      },
+    ],
+    [
+      'the id of something else',
+      { content: 'x', flow: { id: Buffer.from('User:1').toString('base64url') } },
+      { __typename: 'ValidationFailed', path: ['input', 'flow', 'id'] },
+    ],
   ])('%s is a typed failure and stores nothing', async (_, input, expected) => {
     const before = await storedMessages()
     expect(await send({ flow: { path: 'example/main' }, ...input })).toMatchObject(expected)
@@ -92,8 +143,15 @@ describe('editMessage', () => {
 
   test('answers the message as it is now', async () => {
     const { sentMessage } = await send({ flow: { id: flowId }, content: 'old #a' })
-    const { data } = await app.graphql('Ada', edit, { input: { messageId: sentMessage.id, content: 'new #b' } })
-    expect(data.editMessage.editedMessage).toMatchObject({ id: sentMessage.id, content: 'new #b', tags: ['b'], editedAt: expect.any(String) })
+    const { data } = await app.graphql('Ada', edit, {
+      input: { messageId: sentMessage.id, content: 'new #b' },
+    })
+    expect(data.editMessage.editedMessage).toMatchObject({
+      id: sentMessage.id,
+      content: 'new #b',
+      tags: ['b'],
+      editedAt: expect.any(String),
+    })
   })
 
   test('somebody else’s is forbidden, what is not there is not found, and nothing changes', async () => {
@@ -102,7 +160,9 @@ describe('editMessage', () => {
     expect(foreign.data.editMessage).toMatchObject({ __typename: 'Forbidden' })
     expect(await contentOf(sentMessage.id)).toBe('mine')
     const key = Buffer.from(sentMessage.id, 'base64url').toString().replace(/\d+$/, '999999')
-    const missing = await app.graphql('Ada', edit, { input: { messageId: Buffer.from(key).toString('base64url'), content: 'x' } })
+    const missing = await app.graphql('Ada', edit, {
+      input: { messageId: Buffer.from(key).toString('base64url'), content: 'x' },
+    })
     expect(missing.data.editMessage).toMatchObject({ __typename: 'NotFound' })
     const blank = await app.graphql('Ada', edit, { input: { messageId: sentMessage.id, content: '' } })
     expect(blank.data.editMessage).toMatchObject({ __typename: 'ValidationFailed' })
@@ -116,15 +176,24 @@ describe('deleteMessage', () => {
   test('leaves a chat message blank, and removes what an integration posted', async () => {
     const { sentMessage } = await send({ flow: { id: flowId }, content: 'x' })
     const { data } = await app.graphql('Ada', remove, { id: sentMessage.id })
-    expect(data.deleteMessage).toEqual({ __typename: 'DeleteMessagePayload', deletedMessageId: sentMessage.id, remainingMessage: { content: '' } })
-    const inbox = await app.graphql('Ben', '{ flow(by: { path: "example/engineering" }) { messages(last: 1) { nodes { id } } } }')
+    expect(data.deleteMessage).toEqual({
+      __typename: 'DeleteMessagePayload',
+      deletedMessageId: sentMessage.id,
+      remainingMessage: { content: '' },
+    })
+    const inbox = await app.graphql(
+      'Ben',
+      '{ flow(by: { path: "example/engineering" }) { messages(last: 1) { nodes { id } } } }',
+    )
     const gone = await app.graphql('Ben', remove, { id: inbox.data.flow.messages.nodes[0].id })
     expect(gone.data.deleteMessage.remainingMessage).toBeNull()
   })
 
   test('somebody else’s is forbidden', async () => {
     const { sentMessage } = await send({ flow: { id: flowId }, content: 'mine' })
-    expect((await app.graphql('Ben', remove, { id: sentMessage.id })).data.deleteMessage).toMatchObject({ __typename: 'Forbidden' })
+    expect((await app.graphql('Ben', remove, { id: sentMessage.id })).data.deleteMessage).toMatchObject({
+      __typename: 'Forbidden',
+    })
     expect(await contentOf(sentMessage.id)).toBe('mine')
   })
 })
@@ -143,14 +212,23 @@ describe('tags', () => {
     expect(await change('setTags', ['b', 'a'])).toEqual(['b', 'a'])
     expect(await change('addTags', ['#c', 'a', '@Cleo'])).toEqual(['b', 'a', 'c', ':user:3'])
     expect(await change('removeTags', ['#A', 'nothing'])).toEqual(['b', 'c', ':user:3'])
-    expect(await change('setTags', ['@nobody'])).toMatchObject({ __typename: 'ValidationFailed', fields: [{ field: 'tags' }] })
+    expect(await change('setTags', ['@nobody'])).toMatchObject({
+      __typename: 'ValidationFailed',
+      fields: [{ field: 'tags' }],
+    })
   })
 })
 
 test('changes in one document happen in order', async () => {
   const contents = Array.from({ length: 10 }, (_, index) => `step ${index}`)
-  const mutation = contents.map((content, index) => `m${index}: sendMessage(input: { flow: { path: "example/main" }, content: "${content}" }) { __typename }`)
+  const mutation = contents.map(
+    (content, index) =>
+      `m${index}: sendMessage(input: { flow: { path: "example/main" }, content: "${content}" }) { __typename }`,
+  )
   await app.graphql('Ada', `mutation { ${mutation.join(' ')} }`)
-  const { data } = await app.graphql('Ada', '{ flow(by: { path: "example/main" }) { messages(last: 10) { nodes { ... on ChatMessage { content } } } } }')
+  const { data } = await app.graphql(
+    'Ada',
+    '{ flow(by: { path: "example/main" }) { messages(last: 10) { nodes { ... on ChatMessage { content } } } } }',
+  )
   expect(data.flow.messages.nodes.map((node: { content: string }) => node.content)).toEqual(contents)
 })

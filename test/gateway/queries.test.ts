@@ -10,7 +10,10 @@ beforeAll(async () => {
   for (const id of [2, 3]) await ada('POST', '/flows/example/busy/users', { id })
   for (let index = 0; index < 120; index += 1) {
     const nick = (['Ada', 'Ben', 'Cleo'] as const)[index % 3] ?? 'Ada'
-    await app.backend.as(nick)('POST', '/flows/example/busy/messages', { event: 'message', content: `message ${index}` })
+    await app.backend.as(nick)('POST', '/flows/example/busy/messages', {
+      event: 'message',
+      content: `message ${index}`,
+    })
   }
 })
 beforeEach(() => {
@@ -29,9 +32,16 @@ describe('few calls reach the upstream', () => {
     expect(result.errors).toBeUndefined()
     const { nodes } = result.data.flow.messages
     expect(nodes).toHaveLength(100)
-    expect(nodes[99]).toMatchObject({ content: 'message 119', author: { name: 'Cleo Marsh' }, thread: { title: 'message 119' } })
+    expect(nodes[99]).toMatchObject({
+      content: 'message 119',
+      author: { name: 'Cleo Marsh' },
+      thread: { title: 'message 119' },
+    })
     expect(new Set(nodes.map((node: { author: { name: string } }) => node.author.name)).size).toBe(3)
-    expect(app.calls.map(({ url }) => new URL(url).pathname)).toEqual(['/flows/example/busy', '/flows/example/busy/messages'])
+    expect(app.calls.map(({ url }) => new URL(url).pathname)).toEqual([
+      '/flows/example/busy',
+      '/flows/example/busy/messages',
+    ])
   })
 
   test('asking whether there are more than those 100 costs one more, and only when asked', async () => {
@@ -71,14 +81,25 @@ describe('what can be asked', () => {
   })
 
   test('my flows, and those I could join', async () => {
-    const { data } = await app.graphql('Ben', '{ mine: flows { slug } all: flows(scope: ALL) { slug viewerIsMember access } }')
+    const { data } = await app.graphql(
+      'Ben',
+      '{ mine: flows { slug } all: flows(scope: ALL) { slug viewerIsMember access } }',
+    )
     expect(data.mine.map((flow: { slug: string }) => flow.slug)).not.toContain('support')
     expect(data.all).toContainEqual({ slug: 'support', viewerIsMember: false, access: 'ORGANIZATION' })
   })
 
   test('a flow by each of its names', async () => {
-    const { data } = await app.graphql('Ada', '{ flow(by: { path: "example/main" }) { id databaseId url webUrl } }')
-    for (const by of [{ id: data.flow.id }, { databaseId: data.flow.databaseId }, { url: data.flow.url }, { url: data.flow.webUrl }]) {
+    const { data } = await app.graphql(
+      'Ada',
+      '{ flow(by: { path: "example/main" }) { id databaseId url webUrl } }',
+    )
+    for (const by of [
+      { id: data.flow.id },
+      { databaseId: data.flow.databaseId },
+      { url: data.flow.url },
+      { url: data.flow.webUrl },
+    ]) {
       const again = await app.graphql('Ada', 'query ($by: FlowBy!) { flow(by: $by) { id } }', { by })
       expect(again.data.flow.id).toBe(data.flow.id)
     }
@@ -99,7 +120,13 @@ describe('what can be asked', () => {
     )
     expect(data.organization).toMatchObject({
       userCount: 3,
-      users: { nodes: [{ user: { nick: 'Ada' }, isAdmin: true }, { user: { nick: 'Ben' }, isAdmin: false }], pageInfo: { hasNextPage: true } },
+      users: {
+        nodes: [
+          { user: { nick: 'Ada' }, isAdmin: true },
+          { user: { nick: 'Ben' }, isAdmin: false },
+        ],
+        pageInfo: { hasNextPage: true },
+      },
     })
     const rest = await app.graphql(
       'Ada',
@@ -128,9 +155,16 @@ describe('what can be asked', () => {
     expect(data.flow.messages.nodes[4]).toMatchObject({
       author: { __typename: 'ExternalAuthor', name: 'Ben Okri' },
       title: 'closed ticket',
-      thread: { title: 'Polish the flux capacitor', status: { color: 'green', value: 'done' }, source: { name: 'Tickets', flow: { path: 'example/engineering' } } },
+      thread: {
+        title: 'Polish the flux capacitor',
+        status: { color: 'green', value: 'done' },
+        source: { name: 'Tickets', flow: { path: 'example/engineering' } },
+      },
     })
-    expect(data.flow.messages.nodes[2].file).toMatchObject({ name: 'architecture.svg', contentType: 'image/svg+xml' })
+    expect(data.flow.messages.nodes[2].file).toMatchObject({
+      name: 'architecture.svg',
+      contentType: 'image/svg+xml',
+    })
   })
 
   test('anything again by its global id', async () => {
@@ -138,13 +172,29 @@ describe('what can be asked', () => {
       'Ada',
       '{ viewer { id } flow(by: { path: "example/engineering" }) { id organization { id } sources { id } threads(first: 1) { nodes { id } } messages(last: 1) { nodes { id } } } }',
     )
-    const ids = [data.viewer, data.flow, data.flow.organization, data.flow.sources[0], data.flow.threads.nodes[0], data.flow.messages.nodes[0]].map(({ id }) => id)
-    const again = await app.graphql('Ada', 'query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }', { ids })
+    const ids = [
+      data.viewer,
+      data.flow,
+      data.flow.organization,
+      data.flow.sources[0],
+      data.flow.threads.nodes[0],
+      data.flow.messages.nodes[0],
+    ].map(({ id }) => id)
+    const again = await app.graphql('Ada', 'query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }', {
+      ids,
+    })
     expect(again.data.nodes.map((node: { __typename: string }) => node.__typename)).toEqual([
-      'User', 'Flow', 'Organization', 'Source', 'Thread', 'Discussion',
+      'User',
+      'Flow',
+      'Organization',
+      'Source',
+      'Thread',
+      'Discussion',
     ])
     expect(again.data.nodes.map((node: { id: string }) => node.id)).toEqual(ids)
-    const hidden = await app.graphql('Cleo', 'query ($ids: [ID!]!) { nodes(ids: $ids) { id } }', { ids: ids.slice(3) })
+    const hidden = await app.graphql('Cleo', 'query ($ids: [ID!]!) { nodes(ids: $ids) { id } }', {
+      ids: ids.slice(3),
+    })
     expect(hidden.data.nodes).toEqual([null, null, null])
   })
 })
@@ -152,11 +202,18 @@ describe('what can be asked', () => {
 describe('paging', () => {
   const page = '{ nodes { databaseId } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } }'
 
-  async function walk(args: (cursor: string | null) => string, next: 'end' | 'start', container = 'messages'): Promise<number[][]> {
+  async function walk(
+    args: (cursor: string | null) => string,
+    next: 'end' | 'start',
+    container = 'messages',
+  ): Promise<number[][]> {
     const pages: number[][] = []
     let cursor: string | null = null
     for (let more = true; more; ) {
-      const { data, errors } = await app.graphql('Ada', `{ flow(by: { path: "example/busy" }) { ${container}(${args(cursor)}) ${page} } }`)
+      const { data, errors } = await app.graphql(
+        'Ada',
+        `{ flow(by: { path: "example/busy" }) { ${container}(${args(cursor)}) ${page} } }`,
+      )
       expect(errors).toBeUndefined()
       const { nodes, pageInfo } = data.flow[container]
       pages.push(nodes.map((node: { databaseId: number }) => node.databaseId))
@@ -168,16 +225,27 @@ describe('paging', () => {
 
   test('forward and backward walk the same messages, each once', async () => {
     const forward = await walk((cursor) => `first: 50${cursor === null ? '' : `, after: "${cursor}"`}`, 'end')
-    const backward = await walk((cursor) => `last: 50${cursor === null ? '' : `, before: "${cursor}"`}`, 'start')
+    const backward = await walk(
+      (cursor) => `last: 50${cursor === null ? '' : `, before: "${cursor}"`}`,
+      'start',
+    )
     const all = forward.flat()
-    expect(forward.map((ids) => ids.length).slice(0, -1).every((length) => length === 50)).toBe(true)
+    expect(
+      forward
+        .map((ids) => ids.length)
+        .slice(0, -1)
+        .every((length) => length === 50),
+    ).toBe(true)
     expect(all).toEqual([...new Set(all)].sort((a, b) => a - b))
     expect(backward.toReversed().flat()).toEqual(all)
     expect(all.length).toBeGreaterThanOrEqual(120)
   })
 
   test('between two cursors is what stands between them', async () => {
-    const { data } = await app.graphql('Ada', '{ flow(by: { path: "example/busy" }) { messages(last: 5) { edges { cursor node { databaseId } } } } }')
+    const { data } = await app.graphql(
+      'Ada',
+      '{ flow(by: { path: "example/busy" }) { messages(last: 5) { edges { cursor node { databaseId } } } } }',
+    )
     const [first, , , , last] = data.flow.messages.edges
     const between = await app.graphql(
       'Ada',
@@ -187,23 +255,40 @@ describe('paging', () => {
   })
 
   test('threads walk forward, the newest first, also when many share a time', async () => {
-    const pages = await walk((cursor) => `first: 40${cursor === null ? '' : `, after: "${cursor}"`}`, 'end', 'threads')
+    const pages = await walk(
+      (cursor) => `first: 40${cursor === null ? '' : `, after: "${cursor}"`}`,
+      'end',
+      'threads',
+    )
     const all = pages.flat()
     expect(new Set(all).size).toBe(all.length)
     expect(all).toHaveLength(120)
-    const { data } = await app.graphql('Ada', `{ flow(by: { path: "example/busy" }) { threads(first: 5) { edges { cursor node { databaseId } } } } }`)
+    const { data } = await app.graphql(
+      'Ada',
+      `{ flow(by: { path: "example/busy" }) { threads(first: 5) { edges { cursor node { databaseId } } } } }`,
+    )
     const [, second, , , fifth] = data.flow.threads.edges
-    const before = await app.graphql('Ada', `{ flow(by: { path: "example/busy" }) { threads(last: 2, before: "${fifth.cursor}") { nodes { databaseId } pageInfo { hasPreviousPage } } } }`)
+    const before = await app.graphql(
+      'Ada',
+      `{ flow(by: { path: "example/busy" }) { threads(last: 2, before: "${fifth.cursor}") { nodes { databaseId } pageInfo { hasPreviousPage } } } }`,
+    )
     expect(before.data.flow.threads.nodes.map((node: { databaseId: string }) => node.databaseId)).toEqual(
-      data.flow.threads.edges.slice(2, 4).map((edge: { node: { databaseId: string } }) => edge.node.databaseId),
+      data.flow.threads.edges
+        .slice(2, 4)
+        .map((edge: { node: { databaseId: string } }) => edge.node.databaseId),
     )
     expect(before.data.flow.threads.pageInfo.hasPreviousPage).toBe(true)
     expect(second.cursor).not.toBe(fifth.cursor)
   })
 
   test('a thread’s messages page like a flow’s', async () => {
-    const { data } = await app.graphql('Ada', '{ flow(by: { path: "example/main" }) { threads(first: 10) { nodes { title messages(first: 2) { nodes { ... on ChatMessage { content } } pageInfo { hasNextPage } } } } } }')
-    const welcome = data.flow.threads.nodes.find((thread: { title: string }) => thread.title.startsWith('Welcome'))
+    const { data } = await app.graphql(
+      'Ada',
+      '{ flow(by: { path: "example/main" }) { threads(first: 10) { nodes { title messages(first: 2) { nodes { ... on ChatMessage { content } } pageInfo { hasNextPage } } } } } }',
+    )
+    const welcome = data.flow.threads.nodes.find((thread: { title: string }) =>
+      thread.title.startsWith('Welcome'),
+    )
     expect(welcome.messages.pageInfo.hasNextPage).toBe(true)
     expect(welcome.messages.nodes).toHaveLength(2)
   })
@@ -212,23 +297,49 @@ describe('paging', () => {
     ['first: 0', 'Expected first to be 1 to 100, got 0'],
     ['last: 101', 'Expected last to be 1 to 100, got 101'],
     ['first: 1, last: 1', 'Expected either first or last, got both'],
-    ['after: "nonsense"', 'Expected after to be a cursor of a list of messages, as in "pageInfo.endCursor"; got "nonsense"'],
-    [`before: "${Buffer.from('thread:5:x').toString('base64url')}"`, expect.stringContaining('Expected before to be a cursor of a list of messages')],
+    [
+      'after: "nonsense"',
+      'Expected after to be a cursor of a list of messages, as in "pageInfo.endCursor"; got "nonsense"',
+    ],
+    [
+      `before: "${Buffer.from('thread:5:x').toString('base64url')}"`,
+      expect.stringContaining('Expected before to be a cursor of a list of messages'),
+    ],
   ])('%s is refused with what was expected', async (args, message) => {
-    const { data, errors } = await app.graphql('Ada', `{ flow(by: { path: "example/busy" }) { name messages(${args}) { nodes { id } } } }`)
+    const { data, errors } = await app.graphql(
+      'Ada',
+      `{ flow(by: { path: "example/busy" }) { name messages(${args}) { nodes { id } } } }`,
+    )
     expect(data.flow).toEqual({ name: 'Busy', messages: null })
-    expect(errors).toMatchObject([{ message, path: ['flow', 'messages'], extensions: { code: 'BAD_USER_INPUT' } }])
+    expect(errors).toMatchObject([
+      { message, path: ['flow', 'messages'], extensions: { code: 'BAD_USER_INPUT' } },
+    ])
   })
 })
 
 describe('bad input', () => {
   test.each([
-    ['{ node(id: "nonsense") { id } }', 'Expected a global id, the "id" of an object of this API; got "nonsense"'],
-    [`{ node(id: "${Buffer.from('Message:x').toString('base64url')}") { id } }`, 'Expected a global id of this API'],
-    [`{ node(id: "${Buffer.from('Password:1').toString('base64url')}") { id } }`, 'Expected the id of an object of this API, got that of a "Password"'],
+    [
+      '{ node(id: "nonsense") { id } }',
+      'Expected a global id, the "id" of an object of this API; got "nonsense"',
+    ],
+    [
+      `{ node(id: "${Buffer.from('Message:x').toString('base64url')}") { id } }`,
+      'Expected a global id of this API',
+    ],
+    [
+      `{ node(id: "${Buffer.from('Password:1').toString('base64url')}") { id } }`,
+      'Expected the id of an object of this API, got that of a "Password"',
+    ],
     ['{ flow(by: { path: "main" }) { id } }', 'Expected by.path to be "organization/flow", got "main"'],
-    ['{ flow(by: { url: "http://x/y" }) { id } }', expect.stringContaining('Expected by.url to be the address of a flow')],
-    [`{ flow(by: { id: "${Buffer.from('User:1').toString('base64url')}" }) { id } }`, 'Expected by.id to be the id of a Flow, got that of a User'],
+    [
+      '{ flow(by: { url: "http://x/y" }) { id } }',
+      expect.stringContaining('Expected by.url to be the address of a flow'),
+    ],
+    [
+      `{ flow(by: { id: "${Buffer.from('User:1').toString('base64url')}" }) { id } }`,
+      'Expected by.id to be the id of a Flow, got that of a User',
+    ],
   ])('%s', async (query, message) => {
     const { errors } = await app.graphql('Ada', query)
     expect(errors).toMatchObject([{ message, extensions: { code: 'BAD_USER_INPUT' } }])

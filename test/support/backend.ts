@@ -87,5 +87,10 @@ export async function call(
   })
   const text = await response.text()
   const isJson = text !== '' && (response.headers.get('content-type') ?? '').includes('json')
-  return { status: response.status, headers: response.headers, text, json: isJson ? JSON.parse(text) : undefined }
+  return {
+    status: response.status,
+    headers: response.headers,
+    text,
+    json: isJson ? JSON.parse(text) : undefined,
+  }
 }

@@ -1,20 +1,34 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { createFlowdock } from '../../src/upstream/flowdock/index.ts'
 import { parseAuthorization } from '../../src/upstream/flowdock/credentials.ts'
+import { createFlowdock } from '../../src/upstream/flowdock/index.ts'
 import { buildUrl } from '../../src/upstream/flowdock/request.ts'
 import { createHttp, type HttpOptions, type UpstreamCall } from '../../src/upstream/http.ts'
 import { answerJson, startScriptedUpstream } from '../support/upstream.ts'
 
 function connect(base: string, options: Partial<HttpOptions> = {}, signal?: AbortSignal) {
   const calls: UpstreamCall[] = []
-  const http = createHttp({ deadlineMs: 500, maxBytes: 10_000, connections: 4, onCall: (call) => calls.push(call), ...options })
+  const http = createHttp({
+    deadlineMs: 500,
+    maxBytes: 10_000,
+    connections: 4,
+    onCall: (call) => calls.push(call),
+    ...options,
+  })
   onTestFinished(() => http.close())
-  return { flowdock: createFlowdock(http, base, parseAuthorization('Bearer secret-token'), signal), calls, http }
+  return {
+    flowdock: createFlowdock(http, base, parseAuthorization('Bearer secret-token'), signal),
+    calls,
+    http,
+  }
 }
 
 describe('what the upstream does becomes an error with a stable code', () => {
   test.each([
-    [400, { message: 'Validation error', errors: { content: ["can't be blank"] } }, { code: 'BAD_USER_INPUT', fields: [{ field: 'content', message: "can't be blank" }] }],
+    [
+      400,
+      { message: 'Validation error', errors: { content: ["can't be blank"] } },
+      { code: 'BAD_USER_INPUT', fields: [{ field: 'content', message: "can't be blank" }] },
+    ],
     [401, 'HTTP Basic: Access denied.', { code: 'UNAUTHENTICATED' }],
     [403, { message: 'Access denied' }, { code: 'FORBIDDEN' }],
     [404, { message: 'not found' }, { code: 'NOT_FOUND' }],
@@ -23,10 +37,12 @@ describe('what the upstream does becomes an error with a stable code', () => {
     [302, '', { code: 'UPSTREAM_INVALID' }],
   ])('%i', async (status, body, error) => {
     const upstream = await startScriptedUpstream((_, response) => answerJson(response, status, body))
-    const failure: Error = await connect(upstream.url).flowdock.users.viewer().then(
-      () => expect.unreachable(),
-      (reason: Error) => reason,
-    )
+    const failure: Error = await connect(upstream.url)
+      .flowdock.users.viewer()
+      .then(
+        () => expect.unreachable(),
+        (reason: Error) => reason,
+      )
     expect(failure).toMatchObject(error)
     expect(failure.message).not.toMatch(/secret|html|Access denied\./)
   })
@@ -42,12 +58,17 @@ describe('what the upstream does becomes an error with a stable code', () => {
       response.writeHead(429, { 'retry-after': header })
       response.end()
     })
-    await expect(connect(upstream.url).flowdock.users.viewer()).rejects.toMatchObject({ code: 'RATE_LIMITED', retryAfterMs })
+    await expect(connect(upstream.url).flowdock.users.viewer()).rejects.toMatchObject({
+      code: 'RATE_LIMITED',
+      retryAfterMs,
+    })
   })
 
   test('no answer in time', async () => {
     const upstream = await startScriptedUpstream(() => undefined)
-    await expect(connect(upstream.url).flowdock.users.viewer()).rejects.toMatchObject({ code: 'UPSTREAM_TIMEOUT' })
+    await expect(connect(upstream.url).flowdock.users.viewer()).rejects.toMatchObject({
+      code: 'UPSTREAM_TIMEOUT',
+    })
   })
 
   test('a body that drips for ever', async () => {
@@ -56,11 +77,15 @@ describe('what the upstream does becomes an error with a stable code', () => {
       const drip = setInterval(() => response.write(' '), 50)
       response.on('close', () => clearInterval(drip))
     })
-    await expect(connect(upstream.url).flowdock.users.viewer()).rejects.toMatchObject({ code: 'UPSTREAM_TIMEOUT' })
+    await expect(connect(upstream.url).flowdock.users.viewer()).rejects.toMatchObject({
+      code: 'UPSTREAM_TIMEOUT',
+    })
   })
 
   test('nobody there', async () => {
-    await expect(connect('http://127.0.0.1:9').flowdock.users.viewer()).rejects.toMatchObject({ code: 'UPSTREAM_UNAVAILABLE' })
+    await expect(connect('http://127.0.0.1:9').flowdock.users.viewer()).rejects.toMatchObject({
+      code: 'UPSTREAM_UNAVAILABLE',
+    })
   })
 
   test.each([
@@ -73,7 +98,9 @@ describe('what the upstream does becomes an error with a stable code', () => {
       response.writeHead(200, { 'content-type': 'application/json' })
       response.end(body)
     })
-    await expect(connect(upstream.url).flowdock.users.viewer()).rejects.toMatchObject({ code: 'UPSTREAM_INVALID' })
+    await expect(connect(upstream.url).flowdock.users.viewer()).rejects.toMatchObject({
+      code: 'UPSTREAM_INVALID',
+    })
   })
 })
 
@@ -103,29 +130,52 @@ test('streams take no connection away from calls', async () => {
   )
   expect(streams.every(({ status }) => status === 200)).toBe(true)
   expect(await flowdock.users.viewer()).toMatchObject({ nick: 'Ada' })
-  for (const { chunks } of streams) (async () => { for await (const _ of chunks); })().catch(() => undefined)
+  for (const { chunks } of streams)
+    (async () => {
+      for await (const _ of chunks);
+    })().catch(() => undefined)
   ending.abort()
 })
 
 describe('whatever a name holds, it is one segment of the address', () => {
-  test.each(['a/b', 'a?x=1', 'a#x', 'a;b', 'a b', '%2e%2e', '..%2f', 'a\\b', 'a\u0000', '／', 'x'.repeat(10_000)])('%j', (name) => {
+  test.each([
+    'a/b',
+    'a?x=1',
+    'a#x',
+    'a;b',
+    'a b',
+    '%2e%2e',
+    '..%2f',
+    'a\\b',
+    'a\u0000',
+    '／',
+    'x'.repeat(10_000),
+  ])('%j', (name) => {
     const url = buildUrl('http://api.example', ['flows', 'acme', name], {})
     expect(url.pathname.split('/')).toEqual(['', 'flows', 'acme', encodeURIComponent(name)])
     expect(url.search + url.hash).toBe('')
   })
 
   test.each(['..', '.', ''])('%j names nothing', (name) => {
-    expect(() => buildUrl('http://api.example', ['flows', name, 'users'], {})).toThrow(/There is nothing called/)
+    expect(() => buildUrl('http://api.example', ['flows', name, 'users'], {})).toThrow(
+      /There is nothing called/,
+    )
   })
 })
 
 describe('credentials', () => {
-  test.each(['Bearer a\r\nX-Evil: 1', 'Bearer \u0000', 'Bearer é', `Bearer ${'x'.repeat(5000)}`, 'Digest x', 'Basic', 42, {}])(
-    'that cannot be sent are refused: %j',
-    (header) => {
-      expect(() => parseAuthorization(header)).toThrow(/Expected Authorization/)
-    },
-  )
+  test.each([
+    'Bearer a\r\nX-Evil: 1',
+    'Bearer \u0000',
+    'Bearer é',
+    `Bearer ${'x'.repeat(5000)}`,
+    'Digest x',
+    'Basic',
+    42,
+    {},
+  ])('that cannot be sent are refused: %j', (header) => {
+    expect(() => parseAuthorization(header)).toThrow(/Expected Authorization/)
+  })
 
   test('are never shown', () => {
     const credential = parseAuthorization('Bearer secret-token')

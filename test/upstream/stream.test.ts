@@ -40,7 +40,16 @@ function begin(response: ServerResponse): void {
 }
 
 function message(id: number): string {
-  const json = { event: 'message', flow: 'flow-1', id, sent: id, user: '1', tags: [], content: `message ${id}`, app: 'chat' }
+  const json = {
+    event: 'message',
+    flow: 'flow-1',
+    id,
+    sent: id,
+    user: '1',
+    tags: [],
+    content: `message ${id}`,
+    app: 'chat',
+  }
   return `id: ${id}\ndata: ${JSON.stringify(json)}\n\n`
 }
 
@@ -49,7 +58,10 @@ test('a stream that is cut at any byte resumes after the last event it heard, wi
   const upstream = await startScriptedUpstream((request, response, number) => {
     begin(response)
     const from = Number(request.headers['last-event-id'] ?? 0)
-    const rest = all.filter((id) => id > from).map(message).join('')
+    const rest = all
+      .filter((id) => id > from)
+      .map(message)
+      .join('')
     // Each connection ends somewhere else, most of them in the middle of an event.
     const cut = Math.min(rest.length, 150 + ((number * 97) % 400))
     response.write(rest.slice(0, cut), () => response.destroy())
@@ -57,28 +69,34 @@ test('a stream that is cut at any byte resumes after the last event it heard, wi
   const { heard } = listen(upstream.url)
   await eventually(() => heard.events.length >= all.length)
   expect(heard.events.map(({ cursor }) => Number(cursor))).toEqual(all)
-  expect(upstream.requests[0]).toMatchObject({ url: '/flows?filter=flow-1', headers: { authorization: 'Bearer token' } })
+  expect(upstream.requests[0]).toMatchObject({
+    url: '/flows?filter=flow-1',
+    headers: { authorization: 'Bearer token' },
+  })
 })
 
-test.each([500, 503, 429])('an upstream that answers %i is asked again, with a growing random delay', async (status) => {
-  const upstream = await startScriptedUpstream((_, response, number) => {
-    if (number < 3) {
-      response.writeHead(status)
-      response.end('down')
-    } else {
-      begin(response)
-      response.write(message(1))
-    }
-  })
-  const { heard } = listen(upstream.url)
-  await eventually(() => heard.events.length === 1)
-  expect(heard.opened).toBe(1)
-  expect(heard.retries).toHaveLength(3)
-  heard.retries.forEach((delayMs, index) => {
-    expect(delayMs).toBeGreaterThanOrEqual(125 * 2 ** index)
-    expect(delayMs).toBeLessThanOrEqual(250 * 2 ** index)
-  })
-})
+test.each([500, 503, 429])(
+  'an upstream that answers %i is asked again, with a growing random delay',
+  async (status) => {
+    const upstream = await startScriptedUpstream((_, response, number) => {
+      if (number < 3) {
+        response.writeHead(status)
+        response.end('down')
+      } else {
+        begin(response)
+        response.write(message(1))
+      }
+    })
+    const { heard } = listen(upstream.url)
+    await eventually(() => heard.events.length === 1)
+    expect(heard.opened).toBe(1)
+    expect(heard.retries).toHaveLength(3)
+    heard.retries.forEach((delayMs, index) => {
+      expect(delayMs).toBeGreaterThanOrEqual(125 * 2 ** index)
+      expect(delayMs).toBeLessThanOrEqual(250 * 2 ** index)
+    })
+  },
+)
 
 test.each([
   [401, 'UNAUTHENTICATED'],

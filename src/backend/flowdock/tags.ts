@@ -18,7 +18,10 @@ const groupTags = new Map([
 const word = '\\p{L}\\p{M}\\p{N}_'
 /** Not preceded by a word character, "/" or "&"; not followed by another "#" or by "://". */
 const hashtagPattern = new RegExp(`(?<![${word}/&])[#＃]([${word}-]+)(?![#＃${word}-]|://)`, 'gu')
-const mentionPattern = new RegExp(`(?<![${word}/&])@([${word}-]+(?:\\.[${word}-]+)*)(?![#＃@${word}-]|://)`, 'gu')
+const mentionPattern = new RegExp(
+  `(?<![${word}/&])@([${word}-]+(?:\\.[${word}-]+)*)(?![#＃@${word}-]|://)`,
+  'gu',
+)
 const wordPattern = new RegExp(`[${word}][${word}.-]*`, 'gu')
 const linkPattern = /(?<![\p{L}\p{N}_@/#$.])https?:\/\/([^\s/?#:,;!'"()<>]{1,255})/giu
 const hostLabelPattern = /^[^\p{P}](?:[^\s]{0,61}[^\p{P}])?$/u

@@ -19,7 +19,11 @@ const maxLength = 4096
  */
 export function parseAuthorization(header: unknown): Credential | null {
   if (header === undefined || header === null || header === '') return null
-  if (typeof header !== 'string' || header.length > maxLength || !/^(basic|bearer) +[\x21-\x7e]+$/i.test(header))
+  if (
+    typeof header !== 'string' ||
+    header.length > maxLength ||
+    !/^(basic|bearer) +[\x21-\x7e]+$/i.test(header)
+  )
     throw new GatewayError(
       'UNAUTHENTICATED',
       'Expected Authorization to be "Basic <base64 of token:>" or "Bearer <token>"',

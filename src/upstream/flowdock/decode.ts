@@ -127,7 +127,9 @@ export function decodeThread(value: unknown): Thread {
     title: optionalText(thread, 'title') ?? '',
     body: optionalText(thread, 'body'),
     externalUrl: optionalText(thread, 'external_url'),
-    status: isRecord(status) ? { color: text(status, 'color'), value: optionalText(status, 'value') ?? '' } : null,
+    status: isRecord(status)
+      ? { color: text(status, 'color'), value: optionalText(status, 'value') ?? '' }
+      : null,
     fields: optionalRecords(thread['fields']).map((field) => ({
       label: optionalText(field, 'label') ?? '',
       value: optionalText(field, 'value') ?? '',
@@ -228,7 +230,12 @@ function decodeObjectContent(event: string, content: Json, message: Json): Messa
       }
     case 'tag-change':
       if (messageId === null) return undefined
-      return { kind: 'TagChange', messageId, added: strings(content['add']), removed: strings(content['remove']) }
+      return {
+        kind: 'TagChange',
+        messageId,
+        added: strings(content['add']),
+        removed: strings(content['remove']),
+      }
     case 'message-edit':
       if (messageId === null) return undefined
       return { kind: 'MessageEdit', messageId, content: editedText(content['updated_content']) }

@@ -26,7 +26,9 @@ export function createFlows(calls: FlowdockCalls): Flows {
       return json === null ? null : decodeFlow(json)
     },
     async users(path) {
-      const json = await calls.get(['flows', ...path.split('/'), 'users'], { doing: `list the users of "${path}"` })
+      const json = await calls.get(['flows', ...path.split('/'), 'users'], {
+        doing: `list the users of "${path}"`,
+      })
       return decodeList(json, decodeFlowUser)
     },
   }

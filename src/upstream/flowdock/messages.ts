@@ -51,7 +51,9 @@ export function createMessages(calls: FlowdockCalls): Messages {
       return decodeList(json, decodeMessage)
     },
     async find(flowPath, id) {
-      const json = await calls.find([...flow(flowPath), 'messages', String(id)], { doing: `read message ${id}` })
+      const json = await calls.find([...flow(flowPath), 'messages', String(id)], {
+        doing: `read message ${id}`,
+      })
       return json === null ? null : decodeMessage(json)
     },
     async send(flowPath, { threadId, externalUserName, ...message }) {
@@ -66,7 +68,10 @@ export function createMessages(calls: FlowdockCalls): Messages {
       return decodeMessage(json)
     },
     async edit(flowPath, id, edit) {
-      await calls.put([...flow(flowPath), 'messages', String(id)], { body: edit, doing: `edit message ${id}` })
+      await calls.put([...flow(flowPath), 'messages', String(id)], {
+        body: edit,
+        doing: `edit message ${id}`,
+      })
     },
     async delete(flowPath, id) {
       await calls.delete([...flow(flowPath), 'messages', String(id)], { doing: `delete message ${id}` })

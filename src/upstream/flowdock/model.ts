@@ -72,7 +72,12 @@ export interface Source {
   readonly name: string
   readonly url: string
   readonly externalUrl: string | null
-  readonly application: { readonly id: number; readonly name: string; readonly iconUrl: string | null; readonly url: string }
+  readonly application: {
+    readonly id: number
+    readonly name: string
+    readonly iconUrl: string | null
+    readonly url: string
+  }
   readonly creator: User | null
   readonly createdAt: number
   readonly updatedAt: number
@@ -123,30 +128,34 @@ interface MessageBase {
 
 /** What the kinds differ in. */
 export type MessageContent =
-
-    | { readonly kind: 'ChatMessage'; readonly content: string }
-    | { readonly kind: 'Comment'; readonly content: string; readonly title: string; readonly parentId: number | null }
-    | { readonly kind: 'StatusMessage'; readonly content: string }
-    | { readonly kind: 'LineMessage'; readonly content: string }
-    | { readonly kind: 'FileMessage'; readonly file: File }
-    | { readonly kind: 'ActionMessage'; readonly action: string; readonly details: unknown }
-    | {
-        readonly kind: 'TagChange'
-        readonly messageId: number
-        readonly added: readonly string[]
-        readonly removed: readonly string[]
-      }
-    | { readonly kind: 'MessageEdit'; readonly messageId: number; readonly content: string }
-    | { readonly kind: 'MessageDelete'; readonly messageId: number }
-    | { readonly kind: 'Activity'; readonly title: string; readonly body: string | null }
-    | { readonly kind: 'Discussion'; readonly title: string; readonly body: string | null }
-    | {
-        readonly kind: 'MailMessage'
-        readonly subject: string
-        readonly body: string | null
-        readonly from: readonly string[]
-      }
-    | { readonly kind: 'UnknownMessage'; readonly raw: unknown }
+  | { readonly kind: 'ChatMessage'; readonly content: string }
+  | {
+      readonly kind: 'Comment'
+      readonly content: string
+      readonly title: string
+      readonly parentId: number | null
+    }
+  | { readonly kind: 'StatusMessage'; readonly content: string }
+  | { readonly kind: 'LineMessage'; readonly content: string }
+  | { readonly kind: 'FileMessage'; readonly file: File }
+  | { readonly kind: 'ActionMessage'; readonly action: string; readonly details: unknown }
+  | {
+      readonly kind: 'TagChange'
+      readonly messageId: number
+      readonly added: readonly string[]
+      readonly removed: readonly string[]
+    }
+  | { readonly kind: 'MessageEdit'; readonly messageId: number; readonly content: string }
+  | { readonly kind: 'MessageDelete'; readonly messageId: number }
+  | { readonly kind: 'Activity'; readonly title: string; readonly body: string | null }
+  | { readonly kind: 'Discussion'; readonly title: string; readonly body: string | null }
+  | {
+      readonly kind: 'MailMessage'
+      readonly subject: string
+      readonly body: string | null
+      readonly from: readonly string[]
+    }
+  | { readonly kind: 'UnknownMessage'; readonly raw: unknown }
 
 export type Message = MessageBase & MessageContent
 

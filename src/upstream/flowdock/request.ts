@@ -73,7 +73,8 @@ export function createCalls(
  */
 export function buildUrl(base: string, path: readonly string[], query: Query): URL {
   const segments = path.map((part) => {
-    if (part === '' || part === '.' || part === '..') throw new NotFoundError(`There is nothing called "${part}"`)
+    if (part === '' || part === '.' || part === '..')
+      throw new NotFoundError(`There is nothing called "${part}"`)
     return encodeURIComponent(part)
   })
   const url = new URL(`${base}/${segments.join('/')}`)

@@ -1,5 +1,5 @@
 import { EventSource, type EventSourceFetchInit, type FetchLikeResponse } from 'eventsource'
-import { GatewayError, UpstreamError } from '../../errors.ts'
+import { type GatewayError, UpstreamError } from '../../errors.ts'
 import type { Http, HttpStream } from '../http.ts'
 import type { Credential } from './credentials.ts'
 import { decodeEvent } from './decode.ts'

@@ -35,7 +35,9 @@ export function createThreads(calls: FlowdockCalls): Threads {
       return decodeList(json, decodeThread)
     },
     async find(flowPath, id) {
-      const json = await calls.find(['flows', ...flowPath.split('/'), 'threads', id], { doing: `read thread ${id}` })
+      const json = await calls.find(['flows', ...flowPath.split('/'), 'threads', id], {
+        doing: `read thread ${id}`,
+      })
       return json === null ? null : decodeThread(json)
     },
   }

@@ -1,0 +1,197 @@
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
+import {
+  eventually,
+  openSubscription,
+  type Result,
+  socketClient,
+  startTestApp,
+  type TestApp,
+} from '../support/app.ts'
+import { basic } from '../support/backend.ts'
+import { openRawStream } from '../support/stream.ts'
+
+let app: TestApp
+
+beforeAll(async () => {
+  app = await startTestApp()
+})
+beforeEach(() => eventually(() => app.openStreams === 0))
+afterAll(() => app.close())
+
+const flowEvents = `subscription ($flows: [FlowBy!]) { flowEvents(input: { flows: $flows }) {
+  __typename cursor occurredAt flow { path }
+  ... on MessageAdded { message { databaseId author { name } ... on ChatMessage { content } ... on ActionMessage { action } } }
+  ... on MessageEdited { messageId content editor { nick } editedMessage { ... on ChatMessage { content } } }
+  ... on MessageDeleted { messageId remover { nick } }
+  ... on TagsChanged { messageId added removed tagger { nick } taggedMessage { tags } }
+  ... on OtherEvent { event raw }
+} }`
+const main = { flows: [{ path: 'example/main' }] }
+
+async function listen(nick: 'Ada' | 'Ben' | 'Cleo' = 'Ada', variables: object = main) {
+  const before = liveStreams()
+  const subscription = await app.subscribe(nick, flowEvents, { ...variables })
+  // The first `next` is what sends the subscribe message.
+  const first = subscription.next()
+  await eventually(() => liveStreams() > before)
+  let pending: Promise<Result | undefined> | undefined = first
+  const heard = {
+    next() {
+      const result = pending ?? subscription.next()
+      pending = undefined
+      return result
+    },
+    async event() {
+      const result = await heard.next()
+      expect(result?.errors).toBeUndefined()
+      return result?.data.flowEvents
+    },
+    close: () => subscription.close(),
+  }
+  onTestFinished(heard.close)
+  return heard
+}
+
+/** How many streams the upstream has begun to answer so far. */
+function liveStreams(): number {
+  return app.calls.filter(({ kind, status }) => kind === 'stream' && status === 200).length
+}
+
+const say = (content: string, flow = 'main', nick: 'Ada' | 'Ben' | 'Cleo' = 'Ben') =>
+  app.backend.as(nick)('POST', `/flows/example/${flow}/messages`, { event: 'message', content })
+
+test('what is said, edited, tagged and deleted is told in order, each with a cursor', async () => {
+  const heard = await listen()
+  const { json } = await say('hello')
+  const path = `/flows/example/main/messages/${json.id}`
+  await app.backend.as('Ben')('PUT', path, { content: 'hello again #new' })
+  await app.backend.as('Ben')('DELETE', path)
+  const events = []
+  for (let count = 0; count < 4; count += 1) events.push(await heard.event())
+  expect(events).toMatchObject([
+    {
+      __typename: 'MessageAdded',
+      flow: { path: 'example/main' },
+      message: { content: 'hello', databaseId: json.id, author: { name: 'Ben Okri' } },
+    },
+    { __typename: 'MessageEdited', content: 'hello again #new', editor: { nick: 'Ben' } },
+    { __typename: 'TagsChanged', added: ['new'], removed: [], tagger: { nick: 'Ben' } },
+    { __typename: 'MessageDeleted', remover: { nick: 'Ben' } },
+  ])
+  const cursors = events.map(({ cursor }) => Number(cursor))
+  expect(cursors).toEqual([...new Set(cursors)].sort((a, b) => a - b))
+  expect(new Set(events.slice(1).map(({ messageId }) => messageId)).size).toBe(1)
+})
+
+test('a mutation is heard by whoever listens', async () => {
+  const heard = await listen('Cleo')
+  await app.graphql(
+    'Ada',
+    'mutation { sendMessage(input: { flow: { path: "example/main" }, content: "to all" }) { __typename } }',
+  )
+  expect(await heard.event()).toMatchObject({ message: { content: 'to all', author: { name: 'Ada Byron' } } })
+})
+
+test('each event is read afresh: nothing is remembered from the one before', async () => {
+  const heard = await listen()
+  const { json } = await say('fresh')
+  const path = `/flows/example/main/messages/${json.id}`
+  await heard.event()
+  await app.backend.as('Ben')('PUT', path, { tags: ['one'] })
+  expect((await heard.event()).taggedMessage.tags).toEqual(['one'])
+  await app.backend.as('Ben')('PUT', path, { tags: ['two'] })
+  expect((await heard.event()).taggedMessage.tags).toEqual(['two'])
+})
+
+test('without flows it is all the caller has joined, and never what they have not', async () => {
+  const heard = await listen('Ben', {})
+  await say('for support only', 'support', 'Cleo')
+  await say('for engineering', 'engineering', 'Ada')
+  expect(await heard.event()).toMatchObject({
+    flow: { path: 'example/engineering' },
+    message: { content: 'for engineering' },
+  })
+})
+
+test('subscribers of one principal share one upstream stream, closed when the last leaves', async () => {
+  app.calls.length = 0
+  const token = await app.backend.token('Ada')
+  const clients = Array.from({ length: 5 }, () => socketClient(app.url, token))
+  const subscriptions = clients.map((client) => openSubscription(client, flowEvents, main))
+  const first = subscriptions.map((subscription) => subscription.next())
+  await eventually(() => liveStreams() === 1)
+  // All five have asked for their flow by now, so all five are subscribed.
+  await eventually(() => app.calls.filter(({ url }) => url.endsWith('/flows/example/main')).length === 5)
+  await say('shared')
+  for (const result of await Promise.all(first))
+    expect(result?.data.flowEvents.message.content).toBe('shared')
+  expect(app.calls.filter(({ kind }) => kind === 'stream')).toHaveLength(1)
+  expect(app.openStreams).toBe(1)
+  for (const subscription of subscriptions.slice(1)) await subscription.close()
+  expect(app.openStreams).toBe(1)
+  await subscriptions[0]?.close()
+  await eventually(() => app.openStreams === 0)
+})
+
+test('two principals never share one', async () => {
+  const ada = await listen('Ada')
+  const ben = await listen('Ben')
+  expect(app.openStreams).toBe(2)
+  await say('both')
+  expect((await ada.event()).message.content).toBe('both')
+  expect((await ben.event()).message.content).toBe('both')
+})
+
+test('SSE serves the same subscription', async () => {
+  const before = liveStreams()
+  const query =
+    'subscription { flowEvents(input: { flows: [{ path: "example/main" }] }) { ... on MessageAdded { message { ... on ChatMessage { content } } } } }'
+  const stream = await openRawStream(`${app.url}/graphql?query=${encodeURIComponent(query)}`, {
+    accept: 'text/event-stream',
+    authorization: basic(await app.backend.token('Ada')),
+  })
+  onTestFinished(stream.close)
+  await eventually(() => liveStreams() > before)
+  await say('over SSE')
+  expect(await stream.until(/over SSE/)).toContain('event: next')
+})
+
+test.each<[string, object, string, string]>([
+  [
+    'a flow that is not there',
+    { flows: [{ path: 'example/nothing' }] },
+    'NOT_FOUND',
+    'input.flows.0 names no flow, or one that is not for you to see',
+  ],
+  [
+    'a flow one has not joined',
+    { flows: [{ path: 'example/support' }] },
+    'FORBIDDEN',
+    'Cannot listen to the flows: access denied',
+  ],
+  ['no flow at all', { flows: [] }, 'BAD_USER_INPUT', 'There is no flow to listen to'],
+  [
+    'too many flows',
+    { flows: Array.from({ length: 151 }, () => ({ path: 'example/main' })) },
+    'BAD_USER_INPUT',
+    'Expected input.flows to name at most 150 flows, got 151',
+  ],
+])('%s is refused', async (_, variables, code, message) => {
+  const subscription = await app.subscribe('Ben', flowEvents, { ...variables })
+  onTestFinished(subscription.close)
+  expect((await subscription.next())?.errors).toMatchObject([{ message, extensions: { code } }])
+  expect(await subscription.next()).toBeUndefined()
+})
+
+test('whoever is shut out is told nothing more, and others go on', async () => {
+  const ada = app.backend.as('Ada')
+  await ada('POST', '/flows/example', { name: 'Private' })
+  await ada('POST', '/flows/example/private/users', { id: 2 })
+  const ben = await listen('Ben', { flows: [{ path: 'example/private' }, { path: 'example/main' }] })
+  await ada('PUT', '/flows/example/private/users/2', { disabled: true })
+  await say('secret', 'private', 'Ada')
+  await say('public')
+  const events = [await ben.event(), await ben.event(), await ben.event()]
+  expect(JSON.stringify(events)).not.toContain('secret')
+  expect(events.at(-1)).toMatchObject({ message: { content: 'public' } })
+})
