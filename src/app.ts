@@ -35,9 +35,6 @@ export interface AppHooks {
   readonly log?: Logger
 }
 
-/** How long requests in flight may go on after a stop was asked for. */
-const drainMs = 5000
-
 /** Starts the gateway and, unless another upstream is configured, the embedded backend. */
 export async function startApp(config: Config, hooks: AppHooks = {}): Promise<App> {
   const log = hooks.log ?? createLogger(config.logLevel)
@@ -95,7 +92,7 @@ async function start(
     log,
   })
   const demoAuthorization = upstream.demoToken === null ? undefined : basicAuthorization(upstream.demoToken)
-  const { server, url } = await startHttpServer({
+  const httpServer = await startHttpServer({
     host: config.host,
     port: config.port,
     engine,
@@ -104,18 +101,13 @@ async function start(
     demoAuthorization,
     isReady: () => answers(new URL(`${upstream.restUrl}/user`), http),
   })
-  const sockets = serveWebSockets(server, engine, log)
+  const sockets = serveWebSockets(httpServer.server, engine, log)
   closers.push(async () => {
-    const closed = new Promise((resolve) => server.close(resolve))
-    await sockets.close()
-    server.closeIdleConnections()
-    const deadline = setTimeout(() => server.closeAllConnections(), drainMs)
-    await closed
-    clearTimeout(deadline)
+    await Promise.all([httpServer.close(), sockets.close()])
   })
 
   return {
-    url,
+    url: httpServer.url,
     ...upstream,
     get openStreams() {
       return hub.size

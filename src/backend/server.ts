@@ -1,7 +1,7 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, stat } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { createEventLog, type EventLog } from './event-log.ts'
 import { openFileStore } from './files.ts'
 import { authenticate } from './flowdock/auth.ts'
@@ -46,7 +46,7 @@ const hostPattern = /^([a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(:\d{1,5})?$/i
  * @throws the system's error when the folder cannot be written or the port is taken
  */
 export async function createBackend(options: BackendOptions): Promise<RunningBackend> {
-  await mkdir(options.dataDir, { recursive: true })
+  await makeFolder(resolve(options.dataDir))
   const store = await openStore(join(options.dataDir, 'flowdock.db'))
   const stopping = new AbortController()
   const log = createEventLog(store)
@@ -185,6 +185,19 @@ function setCorsHeaders(request: IncomingMessage, response: ServerResponse): voi
     'Origin, Accept, Content-type, Authorization, X-CSRF-Token, X-Requested-With, X-Prototype-Version',
   )
   response.setHeader('Access-Control-Expose-Headers', 'Flowdock-User, Link')
+}
+
+/** Makes a folder and those above it. Node's own way of doing that never ends where the system refuses, as in /proc. */
+async function makeFolder(path: string): Promise<void> {
+  try {
+    await mkdir(path)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST' && (await stat(path)).isDirectory()) return
+    if (code !== 'ENOENT' || dirname(path) === path) throw error
+    await makeFolder(dirname(path))
+    await mkdir(path)
+  }
 }
 
 function listen(server: Server, host: string, port: number): Promise<void> {

@@ -1,15 +1,18 @@
 import { type App, startApp } from '../app.ts'
 import { readConfig } from '../config.ts'
 import { CommandError } from './command-error.ts'
+import { runUntilStopped } from './run-until-stopped.ts'
 
 /** Runs the gateway until it is told to stop. Resolves with the exit code. */
 export async function serve(environment: NodeJS.ProcessEnv, print: (text: string) => void): Promise<number> {
   const config = readConfig(environment)
-  const app = await startApp(config).catch((error: unknown) => {
-    throw explain(error, config.upstream.kind === 'embedded' ? config.upstream.dataDir : undefined)
+  return runUntilStopped(async () => {
+    const app = await startApp(config).catch((error: unknown) => {
+      throw explain(error, config.upstream.kind === 'embedded' ? config.upstream.dataDir : undefined)
+    })
+    print(describe(app))
+    return app
   })
-  print(describe(app))
-  return waitForStop(app)
 }
 
 function describe(app: App): string {
@@ -28,23 +31,6 @@ function describe(app: App): string {
       `    -d '{"query":"{ flows { path messages(last: 1) { nodes { ... on ChatMessage { content } } } } }"}'`,
     )
   return `${lines.join('\n')}\n`
-}
-
-/** The first signal stops in order, a second one at once. */
-function waitForStop(app: App): Promise<number> {
-  return new Promise((resolve) => {
-    let stopping = false
-    const stop = () => {
-      if (stopping) return resolve(1)
-      stopping = true
-      app.close().then(
-        () => resolve(0),
-        () => resolve(1),
-      )
-    }
-    process.on('SIGTERM', stop)
-    process.on('SIGINT', stop)
-  })
 }
 
 /** What stands in the way of starting, in words. */

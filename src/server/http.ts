@@ -18,16 +18,32 @@ export interface HttpServerOptions {
   readonly isReady: () => Promise<boolean>
 }
 
+export interface HttpServer {
+  readonly server: Server
+  /** Where it listens, without a trailing slash. */
+  readonly url: string
+  /** Answers what came, refuses what comes, and resolves when the last connection is closed. */
+  close(): Promise<void>
+}
+
 /** Longest body of a request. */
 const maxBodyBytes = 1024 * 1024
 
+/** How long requests in flight may go on after a stop was asked for. */
+const drainMs = 5000
+/** How long the port stays open after that: requests on their way still arrive, and load balancers look elsewhere. */
+const farewellMs = 250
+
 /** Starts listening; answers everything but WebSockets. @throws the system's error when the port cannot be had */
-export async function startHttpServer(options: HttpServerOptions): Promise<{ server: Server; url: string }> {
+export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
+  let stopping = false
   const server = createServer(
     { headersTimeout: 10_000, requestTimeout: 60_000, keepAliveTimeout: 75_000 },
     (request, response) => {
       response.on('error', () => undefined)
-      handle(request, response, options)
+      if (stopping) response.setHeader('Connection', 'close')
+      const isReady = async () => !stopping && options.isReady()
+      handle(request, response, { ...options, isReady })
     },
   )
   await new Promise<void>((resolve, reject) => {
@@ -39,7 +55,18 @@ export async function startHttpServer(options: HttpServerOptions): Promise<{ ser
   })
   const { port } = server.address() as AddressInfo
   const host = options.host.includes(':') ? `[${options.host}]` : options.host
-  return { server, url: `http://${host}:${port}` }
+  return {
+    server,
+    url: `http://${host}:${port}`,
+    async close() {
+      stopping = true
+      await new Promise((resolve) => setTimeout(resolve, farewellMs))
+      const closed = new Promise((resolve) => server.close(resolve))
+      const deadline = setTimeout(() => server.closeAllConnections(), drainMs)
+      await closed
+      clearTimeout(deadline)
+    },
+  }
 }
 
 function handle(request: IncomingMessage, response: ServerResponse, options: HttpServerOptions): void {
@@ -68,7 +95,7 @@ function handle(request: IncomingMessage, response: ServerResponse, options: Htt
           'Content-Type': 'application/json',
           'Cache-Control': 'no-store',
         })
-        response.end(JSON.stringify({ status: ready ? 'ready' : 'the upstream does not answer' }))
+        response.end(JSON.stringify({ status: ready ? 'ready' : 'not ready' }))
       })
       return
     default:

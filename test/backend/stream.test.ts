@@ -56,7 +56,7 @@ describe('an SSE stream', () => {
     await stream.until(/^:\n/)
     await say('first')
     await say('second')
-    const text = await stream.until(/second[^]*\n:\n/)
+    const text = await stream.until(/second[\s\S]*\n:\n/)
     const ids = eventIds(text)
     expect(ids).toEqual(ids.toSorted((a, b) => a - b))
     expect(text).not.toMatch(/^(retry|event):/m)

@@ -1,0 +1,129 @@
+import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { openSubscription, post, socketClient } from '../support/app.ts'
+import { makeFolder } from '../support/backend.ts'
+import { run, runGateway } from '../support/process.ts'
+
+test('the gateway starts on nothing, and what it prints works as printed', async () => {
+  const dataDir = join(await makeFolder(), 'made/on/first/start')
+  const gateway = await runGateway(dataDir)
+  expect(await post(gateway.url, { query: '{ viewer { nick } }' }, gateway.token)).toEqual({
+    data: { viewer: { nick: 'Ada' } },
+  })
+  const [, body = ''] = await gateway.until(/-d '(\{.*\})'/)
+  const printed = await post(gateway.url, JSON.parse(body), gateway.token)
+  expect(printed.errors).toBeUndefined()
+  expect(printed.data.flows.length).toBeGreaterThan(2)
+  expect(gateway.output.stderr).toBe('')
+})
+
+test('the demo token stays the same over restarts, unless another is set', async () => {
+  const dataDir = await makeFolder()
+  const first = await runGateway(dataDir)
+  first.child.kill('SIGTERM')
+  expect(await first.exited).toBe(0)
+  expect((await runGateway(dataDir)).token).toBe(first.token)
+})
+
+test('SIGTERM answers what is in flight, closes sockets for going away, and exits 0', async () => {
+  const gateway = await runGateway(await makeFolder())
+  const client = socketClient(gateway.url, gateway.token)
+  const closed = new Promise<{ code: number }>((resolve) =>
+    client.on('closed', (event) => resolve(event as { code: number })),
+  )
+  const live = openSubscription(client, 'subscription { flowEvents(input: {}) { cursor } }')
+  const next = live.next().catch((error: { code?: number }) => error)
+  const connected = new Promise<void>((resolve) => client.on('connected', () => resolve()))
+  await connected
+  const answers = Array.from({ length: 20 }, () =>
+    post(
+      gateway.url,
+      { query: '{ flows { messages(last: 30) { nodes { id author { name } } } } }' },
+      gateway.token,
+    ),
+  )
+  await Promise.race(answers)
+  gateway.child.kill('SIGTERM')
+  for (const answer of await Promise.all(answers)) expect(answer.errors).toBeUndefined()
+  expect((await closed).code).toBe(1001)
+  expect(await gateway.exited).toBe(0)
+  await next
+})
+
+test('another Flowdock-compatible server can stand behind it', async () => {
+  const backend = run(['src/main.ts', 'backend'], {
+    BACKEND_PORT: '0',
+    PORT: '1',
+    DATA_DIR: await makeFolder(),
+    FLOWDOCK_DEMO_TOKEN: 'ab'.repeat(16),
+  })
+  const [, restUrl = ''] = await backend.until(/Flowdock API (http:\S+)/)
+  const gateway = run(['src/main.ts'], { PORT: '0', FLOWDOCK_API_URL: restUrl })
+  const [, url = ''] = await gateway.until(/GraphQL +(http:\S+)\/graphql/)
+  expect(await post(url, { query: '{ viewer { nick } }' }, 'ab'.repeat(16))).toEqual({
+    data: { viewer: { nick: 'Ada' } },
+  })
+  expect(gateway.output.stdout).not.toContain('token')
+})
+
+test('a wrong configuration stops the start with one message that names everything', async () => {
+  const wrong = run(['src/main.ts'], {
+    PORT: 'http',
+    FLOWDOCK_DEMO_TOKEN: 'secret',
+    FLOWDOCK_STREAM_URL: 'http://x',
+    FLOWDOK_API: 'x',
+    FLOWDOCK_TYPO: '1',
+    LOG_LEVEL: 'loud',
+  })
+  expect(await wrong.exited).toBe(1)
+  expect(wrong.output.stdout).toBe('')
+  for (const name of ['PORT=', 'FLOWDOCK_DEMO_TOKEN', 'FLOWDOCK_STREAM_URL', 'FLOWDOCK_TYPO', 'LOG_LEVEL'])
+    expect(wrong.output.stderr).toContain(name)
+  expect(wrong.output.stderr).not.toMatch(/\n {4}at /)
+})
+
+test('a port in use is told by address', async () => {
+  const taken = createServer()
+  await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void taken.close())
+  const { port } = taken.address() as AddressInfo
+  for (const [name, other] of [
+    ['PORT', 'BACKEND_PORT'],
+    ['BACKEND_PORT', 'PORT'],
+  ] as const) {
+    const blocked = run(['src/main.ts'], { [name]: String(port), [other]: '0', DATA_DIR: await makeFolder() })
+    expect(await blocked.exited).toBe(1)
+    expect(blocked.output.stderr).toBe(
+      `Cannot listen on 127.0.0.1:${port}: the port is in use. Stop what uses it, or set PORT or BACKEND_PORT\n`,
+    )
+  }
+})
+
+test('a DATA_DIR that cannot be used is told by name', async () => {
+  const folder = await makeFolder()
+  await writeFile(join(folder, 'file'), '')
+  await mkdir(join(folder, 'broken'))
+  await writeFile(
+    join(folder, 'broken/flowdock.db'),
+    'this is no database, but longer than a header of one would be'.repeat(40),
+  )
+  for (const dataDir of [join(folder, 'file'), join(folder, 'broken'), '/proc/nothing']) {
+    const blocked = run(['src/main.ts'], { PORT: '0', BACKEND_PORT: '0', DATA_DIR: dataDir })
+    expect(await blocked.exited).toBe(1)
+    expect(blocked.output.stderr).toMatch(new RegExp(`^Cannot use DATA_DIR "${dataDir}": .+\n$`))
+  }
+  expect(await readFile(join(folder, 'broken/flowdock.db'), 'utf8')).toContain('this is no database')
+  await chmod(folder, 0o700)
+})
+
+test('an unknown command is told what there is', async () => {
+  const wrong = run(['src/main.ts', 'sevre'])
+  expect(await wrong.exited).toBe(2)
+  expect(wrong.output.stderr).toContain('There is no command "sevre"')
+  const help = run(['src/main.ts', 'help'])
+  expect(await help.exited).toBe(0)
+  expect(help.output.stdout).toContain('print-schema')
+})

@@ -1,0 +1,70 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+
+export const root = join(import.meta.dirname, '../..')
+
+export interface RunningProcess {
+  readonly child: ChildProcess
+  /** All it printed so far. */
+  readonly output: { stdout: string; stderr: string }
+  /** Resolves with what standard output holds once it matches; rejects when the process ends first. */
+  until(pattern: RegExp): Promise<RegExpExecArray>
+  /** Resolves with the exit code, or the signal's name. */
+  readonly exited: Promise<number | string>
+}
+
+/** Runs a program of the project in a process of its own, which ends with the test. */
+export function run(args: readonly string[], environment: Record<string, string> = {}): RunningProcess {
+  const child = spawn(process.execPath, [...args], {
+    cwd: root,
+    env: { PATH: process.env['PATH'] ?? '', ...environment },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const output = { stdout: '', stderr: '' }
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    output.stdout += text
+  })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    output.stderr += text
+  })
+  const exited = once(child, 'close').then(([code, signal]) => code ?? signal)
+  onTestFinished(async () => {
+    child.kill('SIGKILL')
+    await exited
+  })
+  return {
+    child,
+    output,
+    exited,
+    async until(pattern) {
+      for (;;) {
+        const match = pattern.exec(output.stdout)
+        if (match !== null) return match
+        const ended = await Promise.race([
+          once(child.stdout, 'data').then(() => false),
+          exited.then(() => true),
+        ])
+        if (ended) throw new Error(`It ended before it printed ${pattern}: ${output.stdout}${output.stderr}`)
+      }
+    },
+  }
+}
+
+export interface RunningGateway extends RunningProcess {
+  readonly url: string
+  readonly restUrl: string
+  readonly streamUrl: string
+  readonly token: string
+}
+
+/** Runs the gateway as `npm start` does, on free ports. */
+export async function runGateway(dataDir: string): Promise<RunningGateway> {
+  const running = run(['src/main.ts', 'serve'], { PORT: '0', BACKEND_PORT: '0', DATA_DIR: dataDir })
+  const [, url = ''] = await running.until(/GraphQL +(http:\S+)\/graphql/)
+  const [, restUrl = ''] = await running.until(/Flowdock API (http:\S+)/)
+  const [, streamUrl = ''] = await running.until(/Streaming +(http:\S+)/)
+  const [, token = ''] = await running.until(/token: ([0-9a-f]{32})/)
+  return { ...running, url, restUrl, streamUrl, token }
+}
