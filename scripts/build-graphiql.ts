@@ -2,7 +2,7 @@
  * Bundles GraphiQL into `assets/graphiql`, so that the gateway serves all of it itself: file names carry the hash of
  * their content, files are kept compressed, and `manifest.json` names the ones the page begins with.
  */
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { type BuildOptions, type BuildResult, build } from 'esbuild'
@@ -46,15 +46,25 @@ const page = await build({
   define: { ...shared.define, WORKERS: JSON.stringify(addresses) },
 })
 
-await rm(directory, { recursive: true, force: true })
-await mkdir(directory, { recursive: true })
-for (const { path, contents } of [...workers.outputFiles, ...page.outputFiles])
-  await writeFile(join(directory, `${basename(path)}.gz`), gzipSync(contents))
 const manifest = { script: entry(page, '.js'), style: entry(page, '.css') }
-await writeFile(join(directory, 'manifest.json'), JSON.stringify(manifest))
-// The licences of what is inside travel with it.
-const licence = await readFile(join(import.meta.dirname, '../node_modules/graphiql/LICENSE'))
-await writeFile(join(directory, 'LICENSE'), licence)
+const files = new Map<string, Uint8Array | string>([
+  ...[...workers.outputFiles, ...page.outputFiles].map(
+    ({ path, contents }) => [`${basename(path)}.gz`, gzipSync(contents)] as const,
+  ),
+  // The licence of what is inside travels with it.
+  ['LICENSE', await readFile(join(import.meta.dirname, '../node_modules/graphiql/LICENSE'))],
+  ['manifest.json', JSON.stringify(manifest)],
+])
+
+// A gateway that runs from this folder finds each file whole, the old one or the new one.
+await mkdir(directory, { recursive: true })
+for (const [name, contents] of files) {
+  const path = join(directory, name)
+  await writeFile(`${path}.new`, contents)
+  await rename(`${path}.new`, path)
+}
+for (const name of await readdir(directory))
+  if (!files.has(name)) await rm(join(directory, name), { force: true })
 
 function entry({ metafile }: BuildResult<{ metafile: true }>, extension: string): string {
   const found = Object.keys(metafile.outputs).find(

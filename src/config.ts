@@ -85,8 +85,10 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   )
   const problems: string[] = []
   const parsed = z.object(settings).safeParse(given)
-  for (const issue of parsed.error?.issues ?? [])
-    problems.push(`${issue.path.join('.')}=${JSON.stringify(given[String(issue.path[0])])}: ${issue.message}`)
+  for (const { path, message } of parsed.error?.issues ?? []) {
+    const name = String(path[0])
+    problems.push(`${name}${name.endsWith('TOKEN') ? '' : `=${JSON.stringify(given[name])}`}: ${message}`)
+  }
   for (const name of Object.keys(given))
     if (/^(FLOWDOCK|BACKEND)_/.test(name) && !(name in settings))
       problems.push(`${name}: there is no such setting`)

@@ -1,0 +1,104 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { Agent, request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+export interface Contender {
+  readonly name: string
+  /** Does the work once. @param turn grows with every call */
+  readonly work: (turn: number) => Promise<void>
+  /** How many are under way at the same time. */
+  readonly concurrency: number
+  /** How many units one call of `work` is, 1 unless given. */
+  readonly units?: number
+}
+
+const rounds = 3
+const roundMs = 2000
+
+/** Runs the contenders in turns and prints how often a second each was done, and its ratio to the first. */
+export async function compare(title: string, contenders: readonly Contender[]): Promise<void> {
+  console.log(`\n${title}`)
+  const rates = new Map(contenders.map(({ name }) => [name, [] as number[]]))
+  let turn = 0
+  for (const { work } of contenders) await work(turn++)
+  for (let round = 0; round < rounds; round += 1) {
+    for (const { name, work, concurrency, units = 1 } of contenders) {
+      let done = 0
+      const start = performance.now()
+      const loop = async () => {
+        while (performance.now() - start < roundMs) {
+          await work(turn++)
+          done += units
+        }
+      }
+      await Promise.all(Array.from({ length: concurrency }, loop))
+      rates.get(name)?.push((done * 1000) / (performance.now() - start))
+    }
+  }
+  const medians = [...rates].map(([name, list]) => ({
+    name,
+    rate: list.sort((a, b) => a - b)[rounds >> 1] ?? 0,
+  }))
+  const [first] = medians
+  for (const { name, rate } of medians) {
+    const ratio = first === undefined ? '' : (rate / first.rate).toFixed(2)
+    console.log(`  ${rate.toFixed(0).padStart(8)}/s  ${ratio.padStart(6)} ×  ${name}`)
+  }
+}
+
+export interface Gateway {
+  readonly url: string
+  readonly restUrl: string
+  readonly token: string
+  close(): Promise<void>
+}
+
+/** Starts the gateway on a folder of its own, which goes with it. */
+export async function startGateway(): Promise<Gateway> {
+  const dataDir = mkdtempSync(join(tmpdir(), 'flowdock-gateway-bench-'))
+  const child: ChildProcess = spawn(process.execPath, [join(import.meta.dirname, '../src/main.ts')], {
+    env: { PATH: process.env['PATH'] ?? '', PORT: '0', BACKEND_PORT: '0', DATA_DIR: dataDir },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  let output = ''
+  child.stdout?.setEncoding('utf8').on('data', (text: string) => {
+    output += text
+  })
+  while (!/token: [0-9a-f]{32}/.test(output)) if (child.stdout) await once(child.stdout, 'data')
+  const find = (pattern: RegExp) => pattern.exec(output)?.[1] ?? ''
+  return {
+    url: find(/GraphQL +(http:\S+)\/graphql/),
+    restUrl: find(/Flowdock API (http:\S+)/),
+    token: find(/token: ([0-9a-f]{32})/),
+    async close() {
+      child.kill('SIGTERM')
+      await once(child, 'close')
+      rmSync(dataDir, { recursive: true, force: true })
+    },
+  }
+}
+
+/** A client that keeps its connections. @throws for any status of 300 or more */
+export function createClient(token: string) {
+  const agent = new Agent({ keepAlive: true, maxSockets: 64 })
+  return {
+    call: (method: string, url: string, body?: object): Promise<string> =>
+      new Promise((resolve, reject) => {
+        const text = body === undefined ? '' : JSON.stringify(body)
+        const headers = { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }
+        request(url, { method, agent, auth: `${token}:`, headers }, async (response) => {
+          const chunks: Buffer[] = []
+          for await (const chunk of response) chunks.push(chunk as Buffer)
+          const answer = Buffer.concat(chunks).toString()
+          if ((response.statusCode ?? 500) < 300) resolve(answer)
+          else reject(new Error(`${method} ${url}: ${response.statusCode} ${answer}`))
+        })
+          .on('error', reject)
+          .end(text)
+      }),
+    close: () => agent.destroy(),
+  }
+}

@@ -1,0 +1,196 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
+import { parseSync } from 'oxc-parser'
+import { expect, test } from 'vitest'
+
+const root = join(import.meta.dirname, '..')
+
+/** What a file imports, types included, as paths from the root or package names. */
+interface Module {
+  readonly path: string
+  readonly imports: readonly { readonly to: string; readonly typeOnly: boolean }[]
+  readonly hasDefaultExport: boolean
+}
+
+const modules = await readModules('src')
+
+async function readModules(folder: string): Promise<Module[]> {
+  const entries = await readdir(join(root, folder), { recursive: true, withFileTypes: true })
+  const files = entries.filter((entry) => entry.isFile() && entry.name.endsWith('.ts'))
+  return Promise.all(
+    files.map(async (file) => {
+      const path = relative(root, join(file.parentPath, file.name))
+      return readModule(path, await readFile(join(root, path), 'utf8'))
+    }),
+  )
+}
+
+function readModule(path: string, source: string): Module {
+  const { module, errors } = parseSync(path, source)
+  expect(errors, path).toEqual([])
+  const resolve = (specifier: string) =>
+    specifier.startsWith('.') ? join(dirname(path), specifier) : specifier
+  const statics = module.staticImports.map(({ moduleRequest, entries }) => ({
+    to: resolve(moduleRequest.value),
+    typeOnly: entries.length > 0 && entries.every((entry) => entry.isType),
+  }))
+  const reexports = module.staticExports.flatMap(({ entries }) =>
+    entries.flatMap((entry) =>
+      entry.moduleRequest === null
+        ? []
+        : [{ to: resolve(entry.moduleRequest.value), typeOnly: entry.isType }],
+    ),
+  )
+  const dynamic = module.dynamicImports.flatMap(({ moduleRequest }) => {
+    const text = source.slice(moduleRequest.start, moduleRequest.end)
+    return /^['"]/.test(text) ? [{ to: resolve(text.slice(1, -1)), typeOnly: false }] : []
+  })
+  const hasDefaultExport = module.staticExports.some(({ entries }) =>
+    entries.some((entry) => entry.exportName.kind === 'Default' || entry.exportName.name === 'default'),
+  )
+  return { path, imports: [...statics, ...reexports, ...dynamic], hasDefaultExport }
+}
+
+/** Who may import whom: each part, and the parts (or files) it may know. Its own part goes without saying. */
+const floors: [part: RegExp, may: RegExp][] = [
+  [/^src\/(errors|log|secret)\.ts$/, /^$/],
+  [/^src\/config\.ts$/, /^$/],
+  [/^src\/main\.ts$/, /^src\/cli\//],
+  [/^src\/cli\//, /^src\/(app|config|errors|log)\.ts$|^src\/(backend\/index|schema\/index)\.ts$/],
+  [/^src\/app\.ts$/, /^src\//],
+  [/^src\/context\.ts$/, /^src\/(errors|secret)\.ts$|^src\/(events|upstream)\//],
+  [/^src\/server\//, /^src\/(errors|log|context)\.ts$/],
+  [/^src\/schema\//, /^src\/(errors|context)\.ts$|^src\/(resolvers|upstream)\//],
+  [/^src\/resolvers\//, /^src\/(errors|context)\.ts$|^src\/upstream\//],
+  [/^src\/upstream\/http\.ts$/, /^src\/(errors|secret)\.ts$/],
+  [/^src\/upstream\/flowdock\//, /^src\/(errors|secret)\.ts$|^src\/upstream\/http\.ts$|^src\/wire\//],
+  [/^src\/wire\//, /^$/],
+  [/^src\/events\//, /^src\/errors\.ts$/],
+  [/^src\/backend\//, /^src\/wire\//],
+]
+
+/** Edges that carry types only. */
+const typesOnly: [from: RegExp, to: RegExp][] = [
+  [/^src\/(resolvers|schema)\//, /^src\/(upstream\/|context\.ts)/],
+  [/^src\/server\//, /^src\/(context|log)\.ts$/],
+  [/^src\/(upstream|backend)\//, /^src\/wire\//],
+]
+
+/** Third-party packages with one door, and the door. */
+const doors: [name: RegExp, door: RegExp][] = [
+  [/^undici$/, /^src\/upstream\/http\.ts$/],
+  [/^eventsource$/, /^src\/upstream\/flowdock\/stream\.ts$/],
+  [/^(graphql-ws|ws)(\/|$)/, /^src\/server\/websocket\.ts$/],
+  [/^graphql-yoga$/, /^src\/server\/engine\.ts$/],
+  [/^node:sqlite$/, /^src\/backend\/store\/sqlite\.ts$/],
+  [/^kysely(\/|$)/, /^src\/backend\/store\//],
+  [/^@pothos\//, /^src\/schema\/builder\.ts$/],
+  [/^dataloader$/, /^src\/upstream\/flowdock\/loaders\.ts$/],
+  [/^pino$/, /^src\/log\.ts$/],
+  [/^zod$/, /^src\/config\.ts$/],
+  [/^graphql$/, /^src\/(schema|server)\//],
+]
+
+test('imports point one way', () => {
+  const wrong = modules.flatMap(({ path, imports }) => {
+    const floor = floors.find(([part]) => part.test(path))
+    if (floor === undefined) return [`${path} belongs to no part`]
+    const [part, may] = floor
+    return imports
+      .filter(({ to }) => to.startsWith('src/') && !part.test(to) && !may.test(to))
+      .map(({ to }) => `${path} must not import ${to}`)
+  })
+  expect(wrong).toEqual([])
+})
+
+test('where only types may be imported, only types are', () => {
+  const wrong = modules.flatMap(({ path, imports }) =>
+    imports
+      .filter(
+        ({ to, typeOnly }) =>
+          !typeOnly && typesOnly.some(([from, target]) => from.test(path) && target.test(to)),
+      )
+      .map(({ to }) => `${path} imports more than types from ${to}`),
+  )
+  expect(wrong).toEqual([])
+})
+
+test('schema files do not import each other', () => {
+  const wrong = modules.flatMap(({ path, imports }) =>
+    path.startsWith('src/schema/') && path !== 'src/schema/index.ts'
+      ? imports
+          .filter(({ to }) => to.startsWith('src/schema/') && to !== 'src/schema/builder.ts')
+          .map(({ to }) => `${path} -> ${to}`)
+      : [],
+  )
+  expect(wrong).toEqual([])
+})
+
+test('there are no cycles, not even of types', () => {
+  const edges = new Map(modules.map(({ path, imports }) => [path, imports.map(({ to }) => to)]))
+  const state = new Map<string, 'open' | 'done'>()
+  const cycles: string[] = []
+  const visit = (path: string, trail: string[]) => {
+    if (state.get(path) === 'done') return
+    if (state.get(path) === 'open') {
+      cycles.push([...trail.slice(trail.indexOf(path)), path].join(' -> '))
+      return
+    }
+    state.set(path, 'open')
+    for (const next of edges.get(path) ?? []) if (edges.has(next)) visit(next, [...trail, path])
+    state.set(path, 'done')
+  }
+  for (const path of edges.keys()) visit(path, [])
+  expect(cycles).toEqual([])
+})
+
+test('each package has one door', () => {
+  const wrong = modules.flatMap(({ path, imports }) =>
+    imports
+      .filter(({ to }) => doors.some(([name, door]) => name.test(to) && !door.test(path)))
+      .map(({ to }) => `${path} must not import ${to}`),
+  )
+  expect(wrong).toEqual([])
+})
+
+test('files are named in kebab-case after what they hold, and export by name', () => {
+  const vague = /^(utils?|helpers?|manager|common|misc|shared)\b/
+  const wrong = modules.flatMap(({ path, hasDefaultExport }) => {
+    const name = path.slice(path.lastIndexOf('/') + 1, -'.ts'.length)
+    return [
+      ...(/^[a-z0-9]+(-[a-z0-9]+)*$/.test(name) ? [] : [`${path} is not in kebab-case`]),
+      ...(vague.test(name) ? [`${path} names no noun`] : []),
+      ...(hasDefaultExport ? [`${path} has a default export`] : []),
+    ]
+  })
+  expect(wrong).toEqual([])
+})
+
+test('only config.ts and the commands it is handed to read the environment', async () => {
+  const readers = await Promise.all(
+    modules.map(async ({ path }) =>
+      (await readFile(join(root, path), 'utf8')).includes('process.env') ? [path] : [],
+    ),
+  )
+  expect(readers.flat()).toEqual(['src/main.ts'])
+})
+
+test('these checks can fail', () => {
+  const bad = readModule(
+    'src/resolvers/bad.ts',
+    "import { request } from 'undici'\nimport { openStore } from '../backend/store/db.ts'\nimport type { Http } from '../upstream/http.ts'\nexport default request",
+  )
+  expect(bad.hasDefaultExport).toBe(true)
+  expect(bad.imports).toEqual([
+    { to: 'undici', typeOnly: false },
+    { to: 'src/backend/store/db.ts', typeOnly: false },
+    { to: 'src/upstream/http.ts', typeOnly: true },
+  ])
+  const [part, may] = floors.find(([pattern]) => pattern.test(bad.path)) as [RegExp, RegExp]
+  expect(
+    bad.imports.filter(({ to }) => to.startsWith('src/') && !part.test(to) && !may.test(to)),
+  ).toHaveLength(1)
+  expect(
+    bad.imports.filter(({ to }) => doors.some(([name, door]) => name.test(to) && !door.test(bad.path))),
+  ).toHaveLength(1)
+})

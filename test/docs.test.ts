@@ -1,0 +1,76 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { buildSchema, parse, validate } from 'graphql'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { settingList } from '../src/config.ts'
+import { defaultLimits } from '../src/server/limits.ts'
+import { startTestApp, type TestApp } from './support/app.ts'
+
+const root = join(import.meta.dirname, '..')
+const read = (path: string) => readFile(join(root, path), 'utf8')
+const pages = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'bench/README.md',
+  ...(await readdir(join(root, 'docs'))).filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`),
+]
+
+/** The rows of every table whose first cell is code: what is in it, and the cells after it. */
+async function rows(page: string): Promise<Map<string, string[]>> {
+  const matches = (await read(page)).matchAll(/^\| `([^`]+)` \|(.*)\|$/gm)
+  return new Map(
+    [...matches].map((match) => [match[1] ?? '', (match[2] ?? '').split(' | ').map((cell) => cell.trim())]),
+  )
+}
+
+test('docs/configuration.md lists the settings there are, with their defaults', async () => {
+  const documented = [...(await rows('docs/configuration.md'))].filter(([name]) => /^[A-Z_]+$/.test(name))
+  expect(documented.map(([name, [fallback = '']]) => [name, fallback.replaceAll('`', '')])).toEqual(
+    settingList.map((setting) => [setting.name, setting.default ?? '']),
+  )
+})
+
+test('docs/errors.md lists the codes there are', async () => {
+  const [, union = ''] = /export type ErrorCode =([\s\S]+?)\n\n/.exec(await read('src/errors.ts')) ?? []
+  const codes = [...union.matchAll(/'([A-Z_]+)'/g)].map((match) => match[1])
+  expect(codes.length).toBeGreaterThan(10)
+  expect([...(await rows('docs/errors.md')).keys()]).toEqual(codes)
+})
+
+test('docs/limits.md lists the limits there are', async () => {
+  const documented = [...(await rows('docs/limits.md'))].filter(([name]) => name.startsWith('max'))
+  expect(Object.fromEntries(documented.map(([name, [value]]) => [name, Number(value)]))).toEqual(
+    defaultLimits,
+  )
+})
+
+describe('every GraphQL snippet fits the schema', () => {
+  test.each(pages)('%s', async (page) => {
+    const schema = buildSchema(await read('schema.graphql'))
+    for (const [, snippet = ''] of (await read(page)).matchAll(/```graphql\n([\s\S]+?)```/g))
+      expect(validate(schema, parse(snippet)), snippet).toEqual([])
+  })
+})
+
+describe('every link leads somewhere', () => {
+  test.each(pages)('%s', async (page) => {
+    const links = [...(await read(page)).matchAll(/\]\((?!https?:)([^)#]+)/g)].map((match) => match[1] ?? '')
+    for (const link of links)
+      await expect(readFile(join(root, page, '..', link)), link).resolves.toBeDefined()
+  })
+})
+
+describe('the README', () => {
+  let app: TestApp
+  beforeAll(async () => {
+    app = await startTestApp()
+  })
+  afterAll(() => app.close())
+
+  test('shows a first query, and the answer it has', async () => {
+    const readme = await read('README.md')
+    const [, query = ''] = /```graphql\n([\s\S]+?)```/.exec(readme) ?? []
+    const [, answer = ''] = /```json\n([\s\S]+?)```/.exec(readme) ?? []
+    expect(await app.graphql('Ada', query)).toEqual(JSON.parse(answer))
+  })
+})

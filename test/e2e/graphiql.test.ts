@@ -1,0 +1,85 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Page } from 'playwright-core'
+import { expect, onTestFinished, test } from 'vitest'
+import { makeFolder } from '../support/backend.ts'
+import { chromiumPath, openBrowser } from '../support/browser.ts'
+import { root, runGateway } from '../support/process.ts'
+
+/** Pictures for the README are taken where this names a folder. */
+const pictures = process.env['PICTURES']
+
+// Without a browser there is nothing to try; continuous integration has to have one.
+const testInBrowser = test.skipIf(chromiumPath === undefined && process.env['CI'] !== 'true')
+
+testInBrowser(
+  'GraphiQL explores, listens and changes, all from files of its own',
+  async () => {
+    const gateway = await runGateway(await makeFolder())
+    const browser = await openBrowser()
+    onTestFinished(() => browser.close())
+    const context = await browser.newContext({ viewport: { width: 1280, height: 760 } })
+    const foreign: string[] = []
+    const problems: string[] = []
+    await context.route('**/*', (route) => {
+      const { host, protocol } = new URL(route.request().url())
+      if (host === new URL(gateway.url).host || protocol === 'data:' || protocol === 'blob:')
+        return route.continue()
+      foreign.push(route.request().url())
+      return route.abort()
+    })
+    const listening = await context.newPage()
+    const changing = await context.newPage()
+    for (const page of [listening, changing]) {
+      page.on('pageerror', (error) => problems.push(String(error)))
+      page.on('console', (message) => {
+        if (message.type() === 'error') problems.push(message.text())
+      })
+      await page.goto(`${gateway.url}/graphql`)
+      await page.getByRole('tab', { name: 'FirstQuery' }).waitFor()
+    }
+
+    await execute(listening)
+    await expect.poll(() => response(listening), { timeout: 10_000 }).toContain('"nick": "Ada"')
+    await picture(listening, 'first-query')
+
+    await listening.getByRole('tab', { name: 'LiveQuery' }).click()
+    await execute(listening)
+    // The stop button says that the subscription was sent; the stream behind it is open once something is heard.
+    await listening.getByRole('button', { name: 'Stop query' }).waitFor()
+
+    await changing.getByRole('tab', { name: 'SendMessage' }).click()
+    await expect
+      .poll(
+        async () => {
+          await execute(changing)
+          await expect.poll(() => response(changing), { timeout: 5000 }).toContain('"sentMessage"')
+          return response(listening)
+        },
+        { timeout: 15_000, interval: 500 },
+      )
+      .toContain('Hello from GraphiQL #hello')
+    await picture(listening, 'live-query')
+
+    expect(foreign).toEqual([])
+    expect(problems).toEqual([])
+  },
+  60_000,
+)
+
+async function execute(page: Page): Promise<void> {
+  await page.getByRole('button', { name: 'Execute query' }).click()
+}
+
+function response(page: Page): Promise<string> {
+  return page
+    .locator('.graphiql-response')
+    .innerText()
+    .then((text) => text.replaceAll('\u00a0', ' '))
+}
+
+async function picture(page: Page, name: string): Promise<void> {
+  if (pictures === undefined) return
+  await mkdir(join(root, pictures), { recursive: true })
+  await page.screenshot({ path: join(root, pictures, `${name}.png`) })
+}

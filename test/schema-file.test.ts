@@ -1,0 +1,40 @@
+import { readFile } from 'node:fs/promises'
+import {
+  isEnumType,
+  isInputObjectType,
+  isInterfaceType,
+  isIntrospectionType,
+  isObjectType,
+  isSpecifiedScalarType,
+  validateSchema,
+} from 'graphql'
+import { expect, test } from 'vitest'
+import { printSchemaFile, schema } from '../src/schema/index.ts'
+
+test('schema.graphql is the schema; "npm run schema" prints it anew', async () => {
+  expect(await readFile(new URL('../schema.graphql', import.meta.url), 'utf8')).toBe(printSchemaFile())
+})
+
+test('the schema is valid', () => {
+  expect(validateSchema(schema)).toEqual([])
+})
+
+test('everything has a description', () => {
+  const missing: string[] = []
+  const check = (name: string, { description }: { description?: string | null | undefined }) => {
+    if (!description) missing.push(name)
+  }
+  for (const type of Object.values(schema.getTypeMap())) {
+    if (isIntrospectionType(type) || isSpecifiedScalarType(type)) continue
+    check(type.name, type)
+    if (isEnumType(type)) for (const value of type.getValues()) check(`${type.name}.${value.name}`, value)
+    if (isInputObjectType(type))
+      for (const field of Object.values(type.getFields())) check(`${type.name}.${field.name}`, field)
+    if (isObjectType(type) || isInterfaceType(type))
+      for (const field of Object.values(type.getFields())) {
+        check(`${type.name}.${field.name}`, field)
+        for (const argument of field.args) check(`${type.name}.${field.name}(${argument.name})`, argument)
+      }
+  }
+  expect(missing).toEqual([])
+})
