@@ -50,7 +50,7 @@ export function createContextFactory({ http, restUrl, hub }: ContextOptions): (c
       async listen(flowIds) {
         if (credential === null)
           throw new GatewayError('UNAUTHENTICATED', 'Cannot listen to flows: no credential was sent')
-        return hub.subscribe({ credential, flowIds: [...new Set(flowIds)].sort() })
+        return hub.subscribe({ credential, flowIds: [...new Set(flowIds)].sort() }, signal)
       },
       refresh: make,
     })

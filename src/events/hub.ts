@@ -23,9 +23,10 @@ export interface Hub<Topic, T> {
    * Listens to a topic; resolves once its source is open, so what happens afterwards is heard. The first subscriber
    * opens the source, the last one to leave closes it.
    *
+   * @param signal leaves, also while the source is still opening
    * @throws what the source ended with, if it never opened
    */
-  subscribe(topic: Topic): Promise<Subscriber<T>>
+  subscribe(topic: Topic, signal: AbortSignal): Promise<Subscriber<T>>
   /** How many sources are open. */
   readonly size: number
   /** Ends every subscription with `error`. */
@@ -65,18 +66,27 @@ export function createHub<Topic, T>(options: HubOptions<Topic, T>): Hub<Topic, T
   }
 
   return {
-    async subscribe(topic) {
+    async subscribe(topic, signal) {
+      signal.throwIfAborted()
       const key = options.keyOf(topic)
       const channel = channels.get(key) ?? openChannel(key, topic)
+      const left = Promise.withResolvers<never>()
+      left.promise.catch(() => undefined)
+      const leave = () => {
+        left.reject(signal.reason)
+        void subscriber.return()
+      }
       const subscriber = new Subscriber<T>(options.limits, () => {
+        signal.removeEventListener('abort', leave)
         channel.subscribers.delete(subscriber)
         if (channel.subscribers.size > 0) return
         if (channels.get(key) === channel) channels.delete(key)
         channel.source.close()
       })
       channel.subscribers.add(subscriber)
+      signal.addEventListener('abort', leave)
       try {
-        await channel.ready
+        await Promise.race([channel.ready, left.promise])
       } catch (error) {
         await subscriber.return()
         throw error

@@ -109,8 +109,7 @@ function handle(request: IncomingMessage, response: ServerResponse, options: Htt
 }
 
 function serveGraphql(request: IncomingMessage, response: ServerResponse, options: HttpServerOptions): void {
-  const wantsPage = request.method === 'GET' && (request.headers.accept ?? '').includes('text/html')
-  if (wantsPage && !/[?&]query=/.test(request.url ?? '')) {
+  if (request.method === 'GET' && (request.headers.accept ?? '').includes('text/html')) {
     options.graphiql.servePage(response, isLocal(request) ? options.demoAuthorization : undefined)
     return
   }

@@ -20,18 +20,19 @@ function startHub() {
       }
     },
   })
+  const subscribe = (topic: string, signal = new AbortController().signal) => hub.subscribe(topic, signal)
   const source = (index: number) => {
     const found = sources[index]
     if (found === undefined) throw new Error(`No source ${index} was opened`)
     return found
   }
-  return { hub, sources, source }
+  return { hub, subscribe, sources, source }
 }
 
 describe('a hub', () => {
   test('opens one source for all who listen to the same topic, and closes it with the last of them', async () => {
-    const { hub, sources, source } = startHub()
-    const both = [hub.subscribe('a'), hub.subscribe('a')]
+    const { hub, subscribe, sources, source } = startHub()
+    const both = [subscribe('a'), subscribe('a')]
     source(0).sink.open()
     const [first, second] = await Promise.all(both)
     source(0).sink.event('hello', 5)
@@ -45,13 +46,13 @@ describe('a hub', () => {
   })
 
   test('opens another source for another topic, and a new one for who comes after the last left', async () => {
-    const { hub, sources, source } = startHub()
-    const a = hub.subscribe('a')
-    const b = hub.subscribe('b')
+    const { subscribe, sources, source } = startHub()
+    const a = subscribe('a')
+    const b = subscribe('b')
     source(0).sink.open()
     source(1).sink.open()
     await (await a).return()
-    const again = hub.subscribe('a')
+    const again = subscribe('a')
     source(2).sink.open()
     await again
     source(0).sink.event('from the closed one', 1)
@@ -62,11 +63,11 @@ describe('a hub', () => {
   })
 
   test('tells everybody why a source ended, also those who still wait for it to open', async () => {
-    const { hub, source } = startHub()
-    const early = hub.subscribe('a')
+    const { hub, subscribe, source } = startHub()
+    const early = subscribe('a')
     source(0).sink.end(new Error('denied'))
     await expect(early).rejects.toThrow('denied')
-    const late = hub.subscribe('a')
+    const late = subscribe('a')
     source(1).sink.open()
     const subscriber = await late
     const next = subscriber.next()
@@ -76,9 +77,20 @@ describe('a hub', () => {
     expect(hub.size).toBe(0)
   })
 
+  test('lets go of a source that never opens when whoever waits for it leaves', async () => {
+    const { hub, subscribe, source } = startHub()
+    const leaving = new AbortController()
+    const waiting = subscribe('a', leaving.signal)
+    leaving.abort()
+    await expect(waiting).rejects.toMatchObject({ name: 'AbortError' })
+    expect([source(0).closed, hub.size]).toEqual([true, 0])
+    await expect(subscribe('a', leaving.signal)).rejects.toMatchObject({ name: 'AbortError' })
+    expect(hub.size).toBe(0)
+  })
+
   test('keeps going when a subscriber leaves while an event is delivered', async () => {
-    const { hub, source } = startHub()
-    const both = [hub.subscribe('a'), hub.subscribe('a')]
+    const { subscribe, source } = startHub()
+    const both = [subscribe('a'), subscribe('a')]
     source(0).sink.open()
     const [first, second] = await Promise.all(both)
     await first?.return()
