@@ -12,8 +12,10 @@ const usage = `Usage: flowdock-gateway [command]
   print-schema [--out FILE]  the GraphQL schema
   help                       this text
 
-Settings come from the environment; docs/configuration.md lists them.
+Administration of the embedded backend, also while it runs; --json prints JSON:
+
 `
+const settings = '\nSettings come from the environment; docs/configuration.md lists them.'
 
 /** The process: which command, its exit code, and what went wrong in words. Commands are loaded when they run. */
 async function main([command = 'serve', ...args]: readonly string[]): Promise<number> {
@@ -31,14 +33,17 @@ async function main([command = 'serve', ...args]: readonly string[]): Promise<nu
       const { printSchema } = await import('./cli/print-schema.ts')
       return printSchema(args, print)
     }
-    case 'help':
-    case '--help':
-    case '-h':
-      print(usage)
-      return 0
-    default:
-      process.stderr.write(`There is no command "${command}"\n\n${usage}`)
+    default: {
+      const { administer, administrationUsage, nouns } = await import('./cli/administer.ts')
+      if (command in nouns) return administer(command, args, process.env, print)
+      const help = `${usage}${administrationUsage()}\n${settings}`
+      if (['help', '--help', '-h'].includes(command)) {
+        print(help)
+        return 0
+      }
+      process.stderr.write(`There is no command "${command}"\n\n${help}\n`)
       return 2
+    }
   }
 }
 

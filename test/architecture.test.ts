@@ -56,7 +56,10 @@ const floors: [part: RegExp, may: RegExp][] = [
   [/^src\/(errors|log|secret)\.ts$/, /^$/],
   [/^src\/config\.ts$/, /^$/],
   [/^src\/main\.ts$/, /^src\/cli\//],
-  [/^src\/cli\//, /^src\/(app|config|errors|log)\.ts$|^src\/(backend\/index|schema\/index)\.ts$/],
+  [
+    /^src\/cli\//,
+    /^src\/(app|config|errors|log)\.ts$|^src\/(backend\/(index|administration)|schema\/index)\.ts$/,
+  ],
   [/^src\/app\.ts$/, /^src\//],
   [/^src\/context\.ts$/, /^src\/(errors|secret)\.ts$|^src\/(events|upstream)\//],
   [/^src\/server\//, /^src\/(errors|log|context)\.ts$/],

@@ -1,5 +1,12 @@
 import type { Database, Store } from './store/db.ts'
-import { type EventRow, type EventScope, insertEvent, listEvents } from './store/events.ts'
+import {
+  type EventRow,
+  type EventScope,
+  insertEvent,
+  lastEventSeq,
+  listEvents,
+  listEventsBetween,
+} from './store/events.ts'
 
 /** An event to tell: to everybody in a flow, or to one user. */
 export interface NewEvent {
@@ -21,35 +28,66 @@ export interface EventLog {
   listen(listener: (event: EventRow) => void): () => void
   /** Stored events of a scope after `seq`, ascending, at most `limit`. */
   replay(scope: EventScope, seq: number, limit: number): Promise<EventRow[]>
+  /** Tells what other processes wrote to the store since. */
+  catchUp(): Promise<void>
 }
 
-/** The log lives in the store; this is its only writer and tells listeners in this process. */
-export function createEventLog(store: Store): EventLog {
+/**
+ * The log lives in the store. Events are numbered in the order of their commits, without gaps; so a number that was
+ * skipped was written by another process, such as a command beside the running server, and is told first.
+ */
+export async function createEventLog(store: Store): Promise<EventLog> {
   const listeners = new Set<(event: EventRow) => void>()
+  /** The newest event that was told or is about to be. */
+  let last = await lastEventSeq(store.reader)
+
+  function announce(events: readonly EventRow[]): void {
+    for (const event of events) for (const listener of listeners) listener(event)
+  }
 
   return {
-    async write(change) {
+    write(change) {
       const told: EventRow[] = []
-      return store.write(
-        (db) =>
-          change({
+      const run = async (db: Database) => {
+        const before = last
+        try {
+          return await change({
             db,
             async tell({ flowId, userId, payload }) {
               const text = JSON.stringify(payload)
-              told.push(
-                await insertEvent(db, { flow_id: flowId ?? null, user_id: userId ?? null, payload: text }),
-              )
+              const row = await insertEvent(db, {
+                flow_id: flowId ?? null,
+                user_id: userId ?? null,
+                payload: text,
+              })
+              if (row.seq > last + 1) told.push(...(await listEventsBetween(db, last, row.seq)))
+              told.push(row)
+              last = row.seq
             },
-          }),
-        () => {
-          for (const event of told) for (const listener of listeners) listener(event)
-        },
-      )
+          })
+        } catch (error) {
+          last = before
+          throw error
+        }
+      }
+      return store.write(run, () => announce(told))
     },
     listen(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
     replay: (scope, seq, limit) => listEvents(store.reader, scope, seq, limit),
+    async catchUp() {
+      if ((await lastEventSeq(store.reader)) <= last) return
+      // In a turn of the writer, so that nothing is told twice or out of order.
+      let missed: EventRow[] = []
+      await store.write(
+        async (db) => {
+          missed = await listEventsBetween(db, last, Number.MAX_SAFE_INTEGER)
+          last = missed.at(-1)?.seq ?? last
+        },
+        () => announce(missed),
+      )
+    },
   }
 }

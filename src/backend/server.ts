@@ -37,6 +37,8 @@ export interface RunningBackend {
 
 /** Longest body of a request: a Base64 file of 10 MiB and what stands around it. */
 const maxBodyBytes = 15 * 1024 * 1024
+/** How soon streams hear of what commands beside the server changed. */
+const catchUpMs = 1000
 const hostPattern = /^([a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(:\d{1,5})?$/i
 
 /**
@@ -49,7 +51,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
   await makeFolder(resolve(options.dataDir))
   const store = await openStore(join(options.dataDir, 'flowdock.db'))
   const stopping = new AbortController()
-  const log = createEventLog(store)
+  const log = await createEventLog(store)
   let server: Server
   let demo: Demo
   try {
@@ -75,6 +77,10 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     throw error
   }
   const { port } = server.address() as AddressInfo
+  const catchingUp = setInterval(
+    () => void log.catchUp().catch((error) => options.onError?.(error)),
+    catchUpMs,
+  )
 
   return {
     url: `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`,
@@ -83,6 +89,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     log,
     async close() {
       stopping.abort()
+      clearInterval(catchingUp)
       const closed = new Promise((resolve) => server.close(resolve))
       server.closeIdleConnections()
       const deadline = setTimeout(() => server.closeAllConnections(), 3000)

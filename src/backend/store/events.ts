@@ -41,3 +41,23 @@ export async function listEvents(
     .limit(limit)
     .execute()
 }
+
+/** The events numbered between the two, both exclusive, ascending. */
+export async function listEventsBetween(db: Database, after: number, before: number): Promise<EventRow[]> {
+  return db
+    .selectFrom('events')
+    .selectAll()
+    .where('seq', '>', after)
+    .where('seq', '<', before)
+    .orderBy('seq')
+    .execute()
+}
+
+/** The number of the newest event; 0 when there is none. */
+export async function lastEventSeq(db: Database): Promise<number> {
+  const row = await db
+    .selectFrom('events')
+    .select((select) => select.fn.max('seq').as('seq'))
+    .executeTakeFirst()
+  return row?.seq ?? 0
+}

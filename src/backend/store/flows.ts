@@ -214,3 +214,20 @@ export async function touchFlow(
       .execute()
   }
 }
+
+/** Every flow, archived ones included, as nobody in particular sees it. */
+export async function listAllFlows(db: Database): Promise<FlowRow[]> {
+  return flows(db, 0).orderBy('flows.created_at').orderBy('flows.id').execute()
+}
+
+/** The flows of an organization that somebody is a member of. */
+export async function listMemberFlows(
+  db: Database,
+  organizationId: number,
+  userId: number,
+): Promise<FlowRow[]> {
+  return flows(db, userId)
+    .where('flows.organization_id', '=', organizationId)
+    .where('mine.disabled', '=', 0)
+    .execute()
+}

@@ -95,3 +95,22 @@ export async function insertOrganizationMember(
 export async function renameOrganization(db: Database, id: number, name: string): Promise<void> {
   await db.updateTable('organizations').set({ name }).where('id', '=', id).execute()
 }
+
+export async function listAllOrganizations(db: Database): Promise<OrganizationRow[]> {
+  return organizations(db).orderBy('organizations.id').execute()
+}
+
+/** Removes somebody from an organization and its flows. */
+export async function deleteOrganizationMember(
+  db: Database,
+  organizationId: number,
+  userId: number,
+): Promise<void> {
+  const flows = db.selectFrom('flows').select('id').where('organization_id', '=', organizationId)
+  await db.deleteFrom('flow_members').where('user_id', '=', userId).where('flow_id', 'in', flows).execute()
+  await db
+    .deleteFrom('organization_members')
+    .where('organization_id', '=', organizationId)
+    .where('user_id', '=', userId)
+    .execute()
+}

@@ -86,3 +86,27 @@ export async function insertSource(
     .executeTakeFirstOrThrow()
   return id
 }
+
+/** Removes a source; its threads stay and still name it. */
+export async function deleteSource(db: Database, id: number): Promise<void> {
+  const now = Date.now()
+  await db.updateTable('sources').set({ deleted_at: now, updated_at: now }).where('id', '=', id).execute()
+}
+
+export async function updateSource(
+  db: Database,
+  id: number,
+  changes: { error_message?: string | null; configuration_url?: string | null },
+): Promise<void> {
+  await db
+    .updateTable('sources')
+    .set({ ...changes, updated_at: Date.now() })
+    .where('id', '=', id)
+    .execute()
+}
+
+/** The application sources belong to that were made without one of their own. */
+export async function ensureApplication(db: Database, name: string): Promise<number> {
+  const known = await db.selectFrom('applications').select('id').where('name', '=', name).executeTakeFirst()
+  return known?.id ?? insertApplication(db, { name, icon_url: null })
+}

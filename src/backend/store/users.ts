@@ -86,3 +86,46 @@ export async function insertToken(db: Database, hash: string, userId: number): P
     .onConflict((conflict) => conflict.column('hash').doNothing())
     .execute()
 }
+
+export async function setUserDisabled(db: Database, id: number, disabled: boolean): Promise<void> {
+  await db
+    .updateTable('users')
+    .set({ disabled: Number(disabled) })
+    .where('id', '=', id)
+    .execute()
+}
+
+export async function setPasswordHash(db: Database, id: number, hash: string): Promise<void> {
+  await db.updateTable('users').set({ password_hash: hash }).where('id', '=', id).execute()
+}
+
+/** Everybody, by id, with the organizations they belong to. */
+export async function listUsers(db: Database): Promise<(UserRow & { organizations: string[] })[]> {
+  const users = await db.selectFrom('users').selectAll().orderBy('id').execute()
+  const seats = await db
+    .selectFrom('organization_members as member')
+    .innerJoin('organizations', 'organizations.id', 'member.organization_id')
+    .select(['member.user_id', 'organizations.slug'])
+    .execute()
+  const byUser = Map.groupBy(seats, ({ user_id }) => user_id)
+  return users.map((user) => ({
+    ...user,
+    organizations: (byUser.get(user.id) ?? []).map(({ slug }) => slug),
+  }))
+}
+
+export async function listTokens(
+  db: Database,
+  userId: number,
+): Promise<{ hash: string; created_at: number }[]> {
+  return db
+    .selectFrom('tokens')
+    .select(['hash', 'created_at'])
+    .where('user_id', '=', userId)
+    .orderBy('created_at')
+    .execute()
+}
+
+export async function deleteToken(db: Database, userId: number, hash: string): Promise<void> {
+  await db.deleteFrom('tokens').where('user_id', '=', userId).where('hash', '=', hash).execute()
+}

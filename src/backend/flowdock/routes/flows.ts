@@ -8,7 +8,6 @@ import {
   type FlowRow,
   findFlow,
   insertFlow,
-  isFlowSlugTaken,
   isJoined,
   listFlows,
   listFlowUsers,
@@ -19,6 +18,7 @@ import { findOrganization, findOrganizationMember, findOrganizations } from '../
 import { findUser } from '../../store/users.ts'
 import { encodeFlow, encodeFlowUser } from '../encode.ts'
 import { blockMember, joinFlow, tellFlowAdded, tellFlowRemoved } from '../members.ts'
+import { freeSlug } from '../slug.ts'
 import { checkVisible, idSegment, joinedFlow, segment, visibleFlow } from './access.ts'
 
 const accessModes: readonly WireAccessMode[] = ['invitation', 'link', 'organization']
@@ -247,16 +247,4 @@ function flowName(params: Params): string | undefined {
   if (name !== undefined && name.length > 100)
     throw invalid({ name: ['is too long (maximum is 100 characters)'] })
   return name
-}
-
-/** The name in lower case with dashes; with a number behind it while another flow has it. */
-async function freeSlug(db: Database, organizationId: number, name: string): Promise<string> {
-  const words = name.normalize('NFKD').replace(/\p{M}/gu, '').toLowerCase()
-  const slug = words.replace(/[^a-z0-9]+/g, '-').replace(/^-|-$/g, '') || 'flow'
-  // The names of sub-resources would hide such a flow.
-  const taken = async (candidate: string) =>
-    ['all', 'find'].includes(candidate) || (await isFlowSlugTaken(db, organizationId, candidate))
-  let candidate = slug
-  for (let number = 2; await taken(candidate); number += 1) candidate = `${slug}-${number}`
-  return candidate
 }

@@ -1,0 +1,310 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createEventLog } from './event-log.ts'
+import { hashPassword, hashToken, makeToken } from './flowdock/auth.ts'
+import { type MemberFlow, tellFlowAdded, tellFlowRemoved } from './flowdock/members.ts'
+import { freeSlug, toSlug } from './flowdock/slug.ts'
+import { type Database, openStore } from './store/db.ts'
+import {
+  type FlowRow,
+  findFlow,
+  insertFlow,
+  isFlowSlugTaken,
+  listAllFlows,
+  listFlowUsers,
+  listMemberFlows,
+  updateFlow,
+  upsertFlowMember,
+} from './store/flows.ts'
+import {
+  deleteOrganizationMember,
+  findOrganization,
+  insertOrganization,
+  insertOrganizationMember,
+  listAllOrganizations,
+  listOrganizationUsers,
+  type OrganizationRow,
+} from './store/organizations.ts'
+import { deleteSource, ensureApplication, findSources, insertSource, listSources } from './store/sources.ts'
+import {
+  deleteToken,
+  findUser,
+  findUserByEmail,
+  insertToken,
+  insertUser,
+  listTokens,
+  listUsers,
+  setUserDisabled,
+  type UserRow,
+} from './store/users.ts'
+
+/** Why something cannot be administered that way, in words for whoever asked. */
+export class AdministrationError extends Error {
+  override readonly name = 'AdministrationError'
+}
+
+/** A row of a list, as it is printed. */
+export type Entry = Readonly<Record<string, string | number | boolean | null>>
+
+/** Changes to people, flows and what belongs to them, made beside the running server. */
+export interface Administration {
+  addOrganization(name: string, slug: string | undefined): Promise<Entry>
+  listOrganizations(): Promise<Entry[]>
+  addUser(user: {
+    nick: string
+    name: string
+    email: string
+    password: string | undefined
+    id: number | undefined
+    organization: string
+    admin: boolean
+  }): Promise<Entry>
+  listUsers(): Promise<Entry[]>
+  /** Nobody is deleted: what they wrote stays. They cannot sign in any more and leave every flow. */
+  removeUser(email: string): Promise<Entry>
+  /** The answer has the token; it is not to be had again. */
+  addToken(email: string): Promise<Entry>
+  listTokens(email: string): Promise<Entry[]>
+  /** @param id as `listTokens` gives it */
+  removeToken(email: string, id: string): Promise<Entry>
+  addFlow(organization: string, name: string, slug: string | undefined): Promise<Entry>
+  listFlows(): Promise<Entry[]>
+  /** Archives a flow: its messages stay, nobody sees it or writes to it. */
+  removeFlow(path: string): Promise<Entry>
+  addFlowUser(path: string, email: string): Promise<Entry>
+  /** The answer has the flow token; it is not to be had again. */
+  addSource(path: string, name: string): Promise<Entry>
+  listSources(path: string): Promise<Entry[]>
+  removeSource(id: number): Promise<Entry>
+  close(): Promise<void>
+}
+
+/** Opens the data of a backend, which may be running. @throws the system's error when the folder cannot be used */
+export async function openAdministration(dataDir: string): Promise<Administration> {
+  await mkdir(dataDir, { recursive: true })
+  const store = await openStore(join(dataDir, 'flowdock.db'))
+  const log = await createEventLog(store)
+  const { reader } = store
+
+  return {
+    async addOrganization(name, slug = toSlug(name)) {
+      checkSlug(slug)
+      await log.write(async ({ db }) => {
+        if ((await findOrganization(db, { slug })) !== undefined)
+          throw new AdministrationError(`There is an organization "${slug}" already`)
+        await insertOrganization(db, { slug, name })
+      })
+      return { slug, name }
+    },
+    listOrganizations: async () =>
+      (await listAllOrganizations(reader)).map(({ id, slug, name, user_count }) => ({
+        id,
+        slug,
+        name,
+        users: user_count,
+      })),
+
+    async addUser({ nick, name, email, password, id, organization, admin }) {
+      if (!/^\S{1,50}$/.test(nick))
+        throw new AdministrationError('A nick has 1 to 50 characters and no whitespace')
+      if (!/^[^\s@]+@[^\s@]+$/.test(email)) throw new AdministrationError(`"${email}" is no e-mail address`)
+      const hash = password === undefined ? null : await hashPassword(password)
+      const user = await log.write(async ({ db }) => {
+        const { id: organizationId } = await requireOrganization(db, organization)
+        if ((await findUserByEmail(db, email)) !== undefined)
+          throw new AdministrationError(`There is a user with the address ${email} already`)
+        if (id !== undefined && (await findUser(db, id)) !== undefined)
+          throw new AdministrationError(`There is a user with the id ${id} already`)
+        const row = { nick, name, email, avatar: null, website: null, password_hash: hash }
+        const added = await insertUser(db, id === undefined ? row : { ...row, id })
+        await insertOrganizationMember(db, organizationId, added.id, admin)
+        return added
+      })
+      return { id: user.id, nick, name, email, organization, admin }
+    },
+    listUsers: async () =>
+      (await listUsers(reader)).map(({ id, nick, name, email, disabled, organizations }) => ({
+        id,
+        nick,
+        name,
+        email,
+        organizations: organizations.join(' '),
+        disabled: disabled === 1,
+      })),
+    async removeUser(email) {
+      const user = await log.write(async (change) => {
+        const found = await requireUser(change.db, email)
+        for (const organization of await listAllOrganizations(change.db)) {
+          for (const flow of await listMemberFlows(change.db, organization.id, found.id))
+            await tellFlowRemoved(change, flow, found.id)
+          await deleteOrganizationMember(change.db, organization.id, found.id)
+        }
+        await setUserDisabled(change.db, found.id, true)
+        return found
+      })
+      return { id: user.id, email: user.email, disabled: true }
+    },
+
+    async addToken(email) {
+      const token = makeToken()
+      await log.write(async ({ db }) => insertToken(db, hashToken(token), (await requireUser(db, email)).id))
+      return { user: email, token }
+    },
+    async listTokens(email) {
+      const { id } = await requireUser(reader, email)
+      return (await listTokens(reader, id)).map(({ hash, created_at }) => ({
+        id: tokenId(hash),
+        user: email,
+        created: new Date(created_at).toISOString(),
+      }))
+    },
+    async removeToken(email, id) {
+      await log.write(async ({ db }) => {
+        const user = await requireUser(db, email)
+        const token = (await listTokens(db, user.id)).find(({ hash }) => tokenId(hash) === id)
+        if (token === undefined) throw new AdministrationError(`${email} has no token ${id}`)
+        await deleteToken(db, user.id, token.hash)
+      })
+      return { id, user: email, removed: true }
+    },
+
+    async addFlow(organization, name, slug) {
+      if (slug !== undefined) checkSlug(slug)
+      const path = await log.write(async (change) => {
+        const { db } = change
+        const owner = await requireOrganization(db, organization)
+        if (slug !== undefined && (await isFlowSlugTaken(db, owner.id, slug)))
+          throw new AdministrationError(`There is a flow "${organization}/${slug}" already`)
+        const id = randomUUID()
+        const row = {
+          id,
+          organization_id: owner.id,
+          slug: slug ?? (await freeSlug(db, owner.id, name)),
+          name,
+          description: '',
+          access_mode: 'organization',
+          join_code: randomBytes(20).toString('hex'),
+        }
+        await insertFlow(db, row)
+        // Somebody has to be in it to invite the others.
+        const flow = (await findFlow(db, 0, { id })) as FlowRow
+        for (const user of await listOrganizationUsers(db, owner.id)) {
+          if (user.admin !== 1) continue
+          await upsertFlowMember(db, id, user.id, {})
+          await tellFlowAdded(change, memberFlow(flow, owner), user.id)
+        }
+        return `${organization}/${row.slug}`
+      })
+      return { path, name }
+    },
+    listFlows: async () =>
+      (await listAllFlows(reader)).map((flow) => ({
+        path: `${flow.organization_slug}/${flow.slug}`,
+        name: flow.name,
+        id: flow.id,
+        access: flow.access_mode,
+        archived: flow.disabled === 1,
+      })),
+    async removeFlow(path) {
+      await log.write(async (change) => {
+        const flow = await requireFlow(change.db, path)
+        await updateFlow(change.db, flow.id, { disabled: 1 })
+        for (const member of await listFlowUsers(change.db, [flow.id]))
+          await tellFlowRemoved(change, flow, member.id)
+      })
+      return { path, archived: true }
+    },
+    async addFlowUser(path, email) {
+      await log.write(async (change) => {
+        const { db } = change
+        const flow = await requireFlow(db, path)
+        const user = await requireUser(db, email)
+        const owner = (await findOrganization(db, { id: flow.organization_id })) as OrganizationRow
+        if (!(await listOrganizationUsers(db, owner.id)).some(({ id }) => id === user.id))
+          throw new AdministrationError(`${email} is not in the organization "${owner.slug}"`)
+        await upsertFlowMember(db, flow.id, user.id, { open: 1, disabled: 0 })
+        await tellFlowAdded(change, memberFlow(flow, owner), user.id)
+      })
+      return { path, user: email }
+    },
+
+    async addSource(path, name) {
+      const token = makeToken()
+      const id = await log.write(async ({ db }) => {
+        const flow = await requireFlow(db, path)
+        const [creator] = (await listOrganizationUsers(db, flow.organization_id)).filter(
+          ({ admin }) => admin === 1,
+        )
+        if (creator === undefined)
+          throw new AdministrationError(
+            `Nobody administers "${flow.organization_slug}"; add an administrator first`,
+          )
+        return insertSource(db, {
+          flow_id: flow.id,
+          application_id: await ensureApplication(db, name),
+          creator_id: creator.id,
+          name,
+          external_url: null,
+          token_hash: hashToken(token),
+        })
+      })
+      return { id, path, name, flowToken: token }
+    },
+    async listSources(path) {
+      const flow = await requireFlow(reader, path)
+      return (await listSources(reader, [flow.id])).map(({ id, name, created_at }) => ({
+        id,
+        path,
+        name,
+        created: new Date(created_at).toISOString(),
+      }))
+    },
+    async removeSource(id) {
+      await log.write(async ({ db }) => {
+        const [source] = await findSources(db, [id])
+        if (source === undefined || source.deleted_at !== null)
+          throw new AdministrationError(`There is no source ${id}`)
+        await deleteSource(db, id)
+      })
+      return { id, removed: true }
+    },
+    close: () => store.close(),
+  }
+}
+
+/** Enough of a hash to tell tokens apart. */
+function tokenId(hash: string): string {
+  return hash.slice(0, 8)
+}
+
+function checkSlug(slug: string): void {
+  if (!/^[a-z0-9]+(-[a-z0-9]+)*$/.test(slug))
+    throw new AdministrationError(
+      `"${slug}" is no slug: expected lower-case letters, digits and dashes between them`,
+    )
+}
+
+function memberFlow(flow: FlowRow, organization: OrganizationRow): MemberFlow {
+  return { ...flow, organization_name: organization.name }
+}
+
+async function requireOrganization(db: Database, slug: string): Promise<OrganizationRow> {
+  const organization = await findOrganization(db, { slug })
+  if (organization === undefined) throw new AdministrationError(`There is no organization "${slug}"`)
+  return organization
+}
+
+async function requireUser(db: Database, email: string): Promise<UserRow> {
+  const user = await findUserByEmail(db, email)
+  if (user === undefined) throw new AdministrationError(`There is no user with the address ${email}`)
+  return user
+}
+
+async function requireFlow(db: Database, path: string): Promise<FlowRow> {
+  const [organization = '', slug = ''] = path.split('/')
+  const flow = await findFlow(db, 0, { organization, slug })
+  if (flow === undefined)
+    throw new AdministrationError(`There is no flow "${path}"; expected ORGANIZATION/FLOW`)
+  return flow
+}

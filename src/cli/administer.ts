@@ -1,0 +1,194 @@
+import { type ParseArgsConfig, parseArgs } from 'node:util'
+import { type Administration, type Entry, openAdministration } from '../backend/administration.ts'
+import { readConfig } from '../config.ts'
+import { CommandError } from './command-error.ts'
+
+type Options = Readonly<Record<string, string | boolean | undefined>>
+
+interface Action {
+  /** What follows the command on the line, as the help shows it. */
+  readonly usage: string
+  readonly run: (administration: Administration, options: Options) => Promise<Entry | Entry[]>
+}
+
+/** The commands that administer a backend, by noun and verb. They work while the server runs. */
+export const nouns: Readonly<Record<string, Readonly<Record<string, Action>>>> = {
+  org: {
+    add: {
+      usage: '--name NAME [--slug SLUG]',
+      run: (administration, options) =>
+        administration.addOrganization(need(options, 'name'), text(options, 'slug')),
+    },
+    list: { usage: '', run: (administration) => administration.listOrganizations() },
+  },
+  user: {
+    add: {
+      usage: '--nick NICK --name NAME --email EMAIL --org SLUG [--password PASSWORD] [--id N] [--admin]',
+      run: (administration, options) =>
+        administration.addUser({
+          nick: need(options, 'nick'),
+          name: need(options, 'name'),
+          email: need(options, 'email'),
+          organization: need(options, 'org'),
+          // As it was typed: blanks belong to it.
+          password: typeof options['password'] === 'string' ? options['password'] : undefined,
+          id: number(options, 'id'),
+          admin: options['admin'] === true,
+        }),
+    },
+    list: { usage: '', run: (administration) => administration.listUsers() },
+    remove: {
+      usage: '--email EMAIL',
+      run: (administration, options) => administration.removeUser(need(options, 'email')),
+    },
+  },
+  token: {
+    add: {
+      usage: '--user EMAIL',
+      run: (administration, options) => administration.addToken(need(options, 'user')),
+    },
+    list: {
+      usage: '--user EMAIL',
+      run: (administration, options) => administration.listTokens(need(options, 'user')),
+    },
+    remove: {
+      usage: '--user EMAIL --id ID',
+      run: (administration, options) =>
+        administration.removeToken(need(options, 'user'), need(options, 'id')),
+    },
+  },
+  flow: {
+    add: {
+      usage: '--org SLUG --name NAME [--slug SLUG]',
+      run: (administration, options) =>
+        administration.addFlow(need(options, 'org'), need(options, 'name'), text(options, 'slug')),
+    },
+    list: { usage: '', run: (administration) => administration.listFlows() },
+    remove: {
+      usage: '--flow ORG/FLOW',
+      run: (administration, options) => administration.removeFlow(need(options, 'flow')),
+    },
+    join: {
+      usage: '--flow ORG/FLOW --user EMAIL',
+      run: (administration, options) =>
+        administration.addFlowUser(need(options, 'flow'), need(options, 'user')),
+    },
+  },
+  source: {
+    add: {
+      usage: '--flow ORG/FLOW --name NAME',
+      run: (administration, options) =>
+        administration.addSource(need(options, 'flow'), need(options, 'name')),
+    },
+    list: {
+      usage: '--flow ORG/FLOW',
+      run: (administration, options) => administration.listSources(need(options, 'flow')),
+    },
+    remove: {
+      usage: '--id N',
+      run: (administration, options) => administration.removeSource(number(options, 'id') ?? missing('id')),
+    },
+  },
+}
+
+const flags = {
+  json: { type: 'boolean' },
+  admin: { type: 'boolean' },
+  ...Object.fromEntries(
+    ['name', 'slug', 'nick', 'email', 'password', 'id', 'org', 'user', 'flow'].map((name) => [
+      name,
+      { type: 'string' },
+    ]),
+  ),
+} satisfies ParseArgsConfig['options']
+
+/** The lines of the help for these commands. */
+export function administrationUsage(): string {
+  return Object.entries(nouns)
+    .flatMap(([noun, verbs]) =>
+      Object.entries(verbs).map(([verb, { usage }]) => `  ${noun} ${verb} ${usage}`.trimEnd()),
+    )
+    .join('\n')
+}
+
+/**
+ * Runs `NOUN VERB --option …` on the data of the embedded backend.
+ *
+ * @throws CommandError for what cannot be done
+ */
+export async function administer(
+  noun: string,
+  [verb = '', ...args]: readonly string[],
+  environment: NodeJS.ProcessEnv,
+  print: (text: string) => void,
+): Promise<number> {
+  const action = nouns[noun]?.[verb]
+  if (action === undefined)
+    throw new CommandError(
+      `Expected "${noun}" to be followed by ${Object.keys(nouns[noun] ?? {}).join(', ')}; got "${verb}"`,
+    )
+  const options = readOptions(`${noun} ${verb} ${action.usage}`, args)
+  const { upstream } = readConfig(environment)
+  if (upstream.kind === 'remote')
+    throw new CommandError('FLOWDOCK_API_URL names another backend; unset it to administer the embedded one')
+  const administration = await openAdministration(upstream.dataDir)
+  try {
+    const result = await action.run(administration, options)
+    print(options['json'] === true ? JSON.stringify(result) : describe(result))
+    return 0
+  } catch (error) {
+    throw (error as Error).name === 'AdministrationError' ? new CommandError((error as Error).message) : error
+  } finally {
+    await administration.close()
+  }
+}
+
+function readOptions(usage: string, args: readonly string[]): Options {
+  try {
+    return parseArgs({ args: [...args], options: flags }).values as Options
+  } catch (error) {
+    throw new CommandError(`${(error as Error).message}\nUsage: flowdock-gateway ${usage}`)
+  }
+}
+
+/** A line for each entry, `name: value` for one. */
+function describe(result: Entry | Entry[]): string {
+  if (!Array.isArray(result))
+    return Object.entries(result)
+      .map(([name, value]) => `${name}: ${value}`)
+      .join('\n')
+  const [first] = result
+  if (first === undefined) return '(none)'
+  const names = Object.keys(first)
+  const rows = [names, ...result.map((entry) => names.map((name) => String(entry[name])))]
+  const widths = names.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
+  return rows
+    .map((row) =>
+      row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}
+
+function text(options: Options, name: string): string | undefined {
+  const value = options[name]
+  return typeof value === 'string' && value.trim() !== '' ? value.trim() : undefined
+}
+
+function need(options: Options, name: string): string {
+  return text(options, name) ?? missing(name)
+}
+
+function missing(name: string): never {
+  throw new CommandError(`--${name} is missing`)
+}
+
+function number(options: Options, name: string): number | undefined {
+  const value = text(options, name)
+  if (value === undefined) return undefined
+  if (!/^[1-9]\d{0,14}$/.test(value))
+    throw new CommandError(`Expected --${name} to be a number, got "${value}"`)
+  return Number(value)
+}

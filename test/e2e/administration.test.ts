@@ -1,0 +1,131 @@
+import { expect, onTestFinished, test } from 'vitest'
+import { post } from '../support/app.ts'
+import { basic, call, makeFolder } from '../support/backend.ts'
+import { run, runGateway } from '../support/process.ts'
+import { openRawStream } from '../support/stream.ts'
+
+test('a team moves in while the server runs: people, tokens, flows and sources', async () => {
+  const dataDir = await makeFolder()
+  const gateway = await runGateway(dataDir)
+  const command = async (...args: string[]) => {
+    const running = run(['src/main.ts', ...args, '--json'], { DATA_DIR: dataDir })
+    expect(await running.exited, running.output.stderr).toBe(0)
+    return JSON.parse(running.output.stdout)
+  }
+
+  await command('org', 'add', '--name', 'Acme Inc')
+  await command(
+    'user',
+    'add',
+    '--nick',
+    'Zoe',
+    '--name',
+    'Zoe Kay',
+    '--email',
+    'zoe@acme.example',
+    '--org',
+    'acme-inc',
+    '--id',
+    '4711',
+    '--admin',
+  )
+  await command(
+    'user',
+    'add',
+    '--nick',
+    'Max',
+    '--name',
+    'Max Ow',
+    '--email',
+    'max@acme.example',
+    '--org',
+    'acme-inc',
+    '--password',
+    ' open sesame ',
+  )
+  const { token } = await command('token', 'add', '--user', 'zoe@acme.example')
+  expect(
+    await post(gateway.url, { query: '{ viewer { databaseId nick } organizations { slug } }' }, token),
+  ).toEqual({
+    data: { viewer: { databaseId: 4711, nick: 'Zoe' }, organizations: [{ slug: 'acme-inc' }] },
+  })
+
+  const max = { authorization: `Basic ${Buffer.from('max@acme.example: open sesame ').toString('base64')}` }
+  const stream = await openRawStream(`${gateway.streamUrl}?user=1`, max)
+  onTestFinished(stream.close)
+  expect(stream.status).toBe(200)
+  await command('flow', 'add', '--org', 'acme-inc', '--name', 'General')
+  await command('flow', 'join', '--flow', 'acme-inc/general', '--user', 'max@acme.example')
+  expect(await stream.until(/flow-add.*\r\n/)).toContain('"organization":"Acme Inc"')
+  expect((await call(`${gateway.restUrl}/flows`, 'GET', max)).json).toMatchObject([
+    { name: 'General', joined: true },
+  ])
+
+  const source = await command('source', 'add', '--flow', 'acme-inc/general', '--name', 'CI')
+  const present = () =>
+    call(
+      `${gateway.restUrl}/messages`,
+      'POST',
+      {},
+      {
+        flow_token: source.flowToken,
+        event: 'activity',
+        title: 'built',
+        author: { name: 'CI' },
+        external_thread_id: '1',
+        thread: { title: 'Build 1' },
+      },
+    )
+  expect((await present()).status).toBe(202)
+  expect(await command('source', 'list', '--flow', 'acme-inc/general')).toMatchObject([
+    { id: source.id, name: 'CI' },
+  ])
+  await command('source', 'remove', '--id', String(source.id))
+  expect((await present()).status).toBe(410)
+
+  const [kept] = await command('token', 'list', '--user', 'zoe@acme.example')
+  await command('token', 'remove', '--user', 'zoe@acme.example', '--id', kept.id)
+  expect((await call(`${gateway.restUrl}/user`, 'GET', { authorization: basic(token) })).status).toBe(401)
+  await command('user', 'remove', '--email', 'max@acme.example')
+  expect((await call(`${gateway.restUrl}/user`, 'GET', max)).status).toBe(401)
+  expect(await stream.until(/flow-remove.*\r\n/)).toContain('"event":"flow-remove"')
+  expect(await command('user', 'list')).toContainEqual(
+    expect.objectContaining({ email: 'max@acme.example', disabled: true, organizations: '' }),
+  )
+  await command('flow', 'remove', '--flow', 'acme-inc/general')
+  expect(await command('flow', 'list')).toContainEqual(
+    expect.objectContaining({ path: 'acme-inc/general', archived: true }),
+  )
+}, 60_000)
+
+test('an organization of one’s own, made first, takes the place of the demo', async () => {
+  const dataDir = await makeFolder()
+  const added = run(['src/main.ts', 'org', 'add', '--name', 'Acme'], { DATA_DIR: dataDir })
+  expect(await added.exited).toBe(0)
+  const gateway = run(['src/main.ts'], { PORT: '0', BACKEND_PORT: '0', DATA_DIR: dataDir })
+  await gateway.until(/Streaming/)
+  expect(gateway.output.stdout).not.toContain('token')
+})
+
+test.each([
+  [['org', 'add'], '--name is missing'],
+  [
+    ['org', 'add', '--name', 'x', '--slug', 'No Slug'],
+    '"No Slug" is no slug: expected lower-case letters, digits and dashes between them',
+  ],
+  [['user', 'add', '--nick', 'x', '--name', 'x', '--email', 'x', '--org', 'x'], '"x" is no e-mail address'],
+  [
+    ['user', 'add', '--nick', 'x', '--name', 'x', '--email', 'x@x', '--org', 'x', '--id', '-1'],
+    "Option '--id' argument is ambiguous",
+  ],
+  [['user', 'frob'], 'Expected "user" to be followed by add, list, remove; got "frob"'],
+  [['token', 'add', '--user', 'nobody@x'], 'There is no user with the address nobody@x'],
+  [['flow', 'add', '--org', 'nothing', '--name', 'x'], 'There is no organization "nothing"'],
+  [['source', 'add', '--flow', 'a/b', '--name', 'x'], 'There is no flow "a/b"; expected ORGANIZATION/FLOW'],
+  [['source', 'remove', '--id', '7', '--frob'], "Unknown option '--frob'"],
+])('%j is refused in words', async (args, message) => {
+  const refused = run(['src/main.ts', ...args], { DATA_DIR: await makeFolder() })
+  expect(await refused.exited).toBe(1)
+  expect(refused.output.stdout).toBe('')
+  expect(refused.output.stderr.split('\n')[0]).toContain(message)
+})
