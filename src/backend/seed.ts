@@ -6,7 +6,7 @@ import type { Change, EventLog } from './event-log.ts'
 import type { FileStore } from './files.ts'
 import { hashToken, makeToken } from './flowdock/auth.ts'
 import { type MessageDraft, type Sender, type SentMessage, sendMessage } from './flowdock/messages.ts'
-import type { Channel } from './flowdock/record.ts'
+import type { FlowChannel } from './flowdock/record.ts'
 import type { Store } from './store/db.ts'
 import { insertFile } from './store/files.ts'
 import { findFlow, insertFlow, upsertFlowMember } from './store/flows.ts'
@@ -76,7 +76,7 @@ async function seed(change: Change, picture: string): Promise<void> {
   const ben = await person('Ben', 'Ben Okri', false)
   const cleo = await person('Cleo', 'Cleo Marsh', false)
 
-  const flow = async (name: string, description: string, members: UserRow[]): Promise<Channel> => {
+  const flow = async (name: string, description: string, members: UserRow[]): Promise<FlowChannel> => {
     const id = randomUUID()
     await insertFlow(db, {
       id,
@@ -88,16 +88,16 @@ async function seed(change: Change, picture: string): Promise<void> {
       join_code: randomBytes(20).toString('hex'),
     })
     for (const member of members) await upsertFlowMember(db, id, member.id, {})
-    return (await findFlow(db, ada.id, { id })) as Channel
+    return (await findFlow(db, ada.id, { id })) as FlowChannel
   }
   const main = await flow('Main', 'Where everybody is', [ada, ben, cleo])
   const engineering = await flow('Engineering', 'Building things', [ada, ben])
   const support = await flow('Support', 'Helping people', [ada, cleo])
 
-  const send = (channel: Channel, sender: Sender, draft: Partial<MessageDraft>): Promise<SentMessage> =>
+  const send = (channel: FlowChannel, sender: Sender, draft: Partial<MessageDraft>): Promise<SentMessage> =>
     sendMessage(change, channel, sender, { event: 'message', content: null, tags: [], ...draft })
   const say = (
-    channel: Channel,
+    channel: FlowChannel,
     user: UserRow,
     content: string,
     thread?: SentMessage,
@@ -167,7 +167,7 @@ async function seed(change: Change, picture: string): Promise<void> {
   await say(support, ada, 'Settings, then Security. I will write it down @Cleo', question)
 }
 
-async function demoSource(change: Change, flow: Channel, creator: UserRow): Promise<SourceRow> {
+async function demoSource(change: Change, flow: FlowChannel, creator: UserRow): Promise<SourceRow> {
   const applicationId = await insertApplication(change.db, { name: 'Tracker', icon_url: null })
   const tokenHash = hashToken(makeToken())
   await insertSource(change.db, {

@@ -149,6 +149,16 @@ export interface WireMessage {
   user: string
 }
 
+export interface WireConversation {
+  /** The other user's id. */
+  id: number
+  url: string
+  name: string
+  open: boolean
+  activity: { inbox: boolean; mentions: number; chat: boolean }
+  users: Omit<WireUser, 'website'>[]
+}
+
 /** Events that are told to one user rather than to a flow carry no more than this. */
 export interface WireUserEvent {
   user: number

@@ -1,6 +1,7 @@
 import type {
   WireAccessMode,
   WireApplication,
+  WireConversation,
   WireFlow,
   WireFlowUser,
   WireMessage,
@@ -10,6 +11,7 @@ import type {
   WireThread,
   WireUser,
 } from '../../wire/flowdock.ts'
+import type { ConversationRow } from '../store/conversations.ts'
 import { type FlowRow, type FlowUserRow, isJoined } from '../store/flows.ts'
 import type { MessageRow } from '../store/messages.ts'
 import type { OrganizationRow } from '../store/organizations.ts'
@@ -143,10 +145,13 @@ function encodeThreadSource(source: SourceRow, base: string): WireSource {
   return rest
 }
 
+/** Where a message stands: in a flow, or in a private conversation, which is named by who it is for. */
+export type Place = { readonly flow: string } | { readonly to: string }
+
 /** Keys stand in the order the service sent them in. */
 export function encodeMessage(
   message: MessageRow,
-  flowId: string,
+  place: Place,
   thread: { row: ThreadRow; source: SourceRow | undefined } | undefined,
   base: string,
 ): WireMessage {
@@ -158,16 +163,16 @@ export function encodeMessage(
     tags: JSON.parse(message.tags_json),
     uuid: message.uuid,
     // [flowdock] a message embeds the creation time of its thread in milliseconds, the threads resource in ISO 8601
-    ...(thread === undefined
+    ...(thread === undefined || 'to' in place
       ? {}
       : {
           thread: {
-            ...encodeThread(thread.row, flowId, thread.source, base),
+            ...encodeThread(thread.row, place.flow, thread.source, base),
             created_at: thread.row.created_at,
           },
         }),
     id: message.id,
-    flow: flowId,
+    ...place,
     content: JSON.parse(message.content_json),
     sent: message.sent,
     app: message.app as WireMessage['app'],
@@ -178,6 +183,24 @@ export function encodeMessage(
     attachments: JSON.parse(message.attachments_json),
     emojiReactions: {},
     user: String(message.user_id),
+  }
+}
+
+/** @param viewer whose view it is: the conversation has the id and the nick of the other one */
+export function encodeConversation(
+  conversation: ConversationRow,
+  viewer: UserRow,
+  other: UserRow,
+  base: string,
+): WireConversation {
+  const open = conversation.low_user_id === viewer.id ? conversation.low_open : conversation.high_open
+  return {
+    id: other.id,
+    url: `${base}/private/${other.id}`,
+    name: `@${other.nick}`,
+    open: open === 1,
+    activity: { inbox: false, mentions: 0, chat: false },
+    users: [viewer, other].map(({ id, nick, email, avatar, name }) => ({ id, nick, email, avatar, name })),
   }
 }
 

@@ -1,10 +1,10 @@
 import type { Change } from '../event-log.ts'
 import { upsertFlowMember } from '../store/flows.ts'
 import type { UserRow } from '../store/users.ts'
-import { type Channel, recordEvent } from './record.ts'
+import { type FlowChannel, recordEvent } from './record.ts'
 
 /** What people are told of a flow they came into. */
-export interface MemberFlow extends Channel {
+export interface MemberFlow extends FlowChannel {
   readonly name: string
   readonly organization_name: string
 }
@@ -51,6 +51,6 @@ export async function tellFlowAdded(change: Change, flow: MemberFlow, userId: nu
   await change.tell({ userId, payload: { user: userId, event: 'flow-add', content } })
 }
 
-export async function tellFlowRemoved(change: Change, flow: Channel, userId: number): Promise<void> {
+export async function tellFlowRemoved(change: Change, flow: FlowChannel, userId: number): Promise<void> {
   await change.tell({ userId, payload: { user: userId, event: 'flow-remove', content: { id: flow.id } } })
 }

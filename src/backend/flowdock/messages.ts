@@ -9,6 +9,7 @@ import {
   findFirstMessageId,
   findMessage,
   findMessageByUuid,
+  isContent,
   type MessageRow,
   searchWords,
   updateMessage,
@@ -21,9 +22,12 @@ import {
   type ThreadRow,
   updateThread,
 } from '../store/threads.ts'
+import { findUser } from '../store/users.ts'
 import {
   type Channel,
   emptyMessage,
+  type FlowChannel,
+  otherUser,
   recordEvent,
   storeMessage,
   type ThreadContext,
@@ -74,40 +78,42 @@ export interface SentMessage {
 }
 
 /**
- * Stores a message in its thread (its own new one if it names none) and tells the flow. The same `uuid` from the
+ * Stores a message and tells the channel; in a flow in its thread, its own new one if it names none. The same `uuid` from the
  * same sender is one message: the stored one is answered, nothing changes.
  *
  * @throws 400 when the thread or the parent it names is not there
  */
 export async function sendMessage(
   change: Change,
-  flow: Channel,
+  channel: Channel,
   sender: Sender,
   draft: MessageDraft,
 ): Promise<SentMessage> {
   const { db } = change
   if (draft.uuid !== undefined) {
-    const stored = await findMessageByUuid(db, flow.channel_id, sender.userId, draft.uuid)
+    const stored = await findMessageByUuid(db, channel.channel_id, sender.userId, draft.uuid)
     if (stored !== undefined) return { message: stored, thread: await threadContext(db, stored) }
   }
   const sent = Date.now()
-  const parent = draft.parentId === undefined ? undefined : await findParent(db, flow, draft.parentId)
-  const target = await openThread(change, flow, sender, draft, parent, sent)
+  const parent = draft.parentId === undefined ? undefined : await findParent(db, channel, draft.parentId)
+  const target = 'id' in channel ? await openThread(change, channel, sender, draft, parent, sent) : undefined
   const content = parent === undefined ? draft.content : { title: parentTitle(parent), text: draft.content }
-  const members = await listMentionable(db, flow.id)
+  const members = await listMembers(db, channel)
   const given = draft.tags.map((tag) => resolveTag(tag, members)).filter((tag) => tag !== undefined)
   if (draft.event === 'file') given.unshift(':file')
   if (parent !== undefined) given.unshift(`influx:${parent.id}`)
+  // [flowdock] a private message is unread for whom it is for without a mention, and says so first
+  if (!('id' in channel)) given.unshift(`:unread:${otherUser(channel, sender.userId)}`)
 
   const message = await storeMessage(
     change,
     {
       ...emptyMessage,
-      channel_id: flow.channel_id,
+      channel_id: channel.channel_id,
       event: draft.event,
       user_id: sender.userId,
       uuid: draft.uuid ?? randomBytes(16).toString('base64url'),
-      thread_id: target.id,
+      thread_id: target?.id ?? null,
       app: isInbox(draft.event) ? 'influx' : 'chat',
       content_json: JSON.stringify(content ?? null),
       tags_json: JSON.stringify(messageTags(given, messageText(draft.event, draft), members, sender.userId)),
@@ -120,17 +126,19 @@ export async function sendMessage(
     },
     searchWords(messageText(draft.event, draft)),
   )
-  const counter = threadCounter(draft.event)
-  await updateThread(db, target.id, {
-    [counter]: target[counter] + 1,
-    initial_message: target.initial_message ?? message.id,
-    updated_at: sent,
-  })
-  await touchFlow(db, flow.id, { id: message.id, sent, userId: sender.userId })
-  if (draft.event === 'status')
-    await upsertFlowMember(db, flow.id, sender.userId, { status: String(draft.content) })
+  if ('id' in channel && target !== undefined) {
+    const counter = threadCounter(draft.event)
+    await updateThread(db, target.id, {
+      [counter]: target[counter] + 1,
+      initial_message: target.initial_message ?? message.id,
+      updated_at: sent,
+    })
+    await touchFlow(db, channel.id, { id: message.id, sent, userId: sender.userId })
+    if (draft.event === 'status')
+      await upsertFlowMember(db, channel.id, sender.userId, { status: String(draft.content) })
+  }
   const thread = await threadContext(db, message)
-  await tellMessage(change, flow, message, thread)
+  await tellMessage(change, channel, message, thread)
   return { message, thread }
 }
 
@@ -142,15 +150,15 @@ export async function sendMessage(
  */
 export async function editMessage(
   change: Change,
-  flow: Channel,
+  channel: Channel,
   userId: number,
   messageId: number,
   edit: { content?: string; tags?: readonly string[] },
 ): Promise<void> {
   const { db } = change
-  const message = await findMessage(db, flow.channel_id, messageId)
-  if (message === undefined || message.thread_id === null) throw notFound()
-  const members = await listMentionable(db, flow.id)
+  const message = await findMessage(db, channel.channel_id, messageId)
+  if (message === undefined || !isContent(message)) throw notFound()
+  const members = await listMembers(db, channel)
   const before = JSON.parse(message.tags_json) as string[]
   let after = before
   let edited = message
@@ -164,12 +172,12 @@ export async function editMessage(
   after = [...new Set(after)]
   edited = { ...edited, tags_json: JSON.stringify(after) }
   await updateMessage(db, edited, searchWords(storedText(edited)))
-  if (edit.content !== undefined) await tellEdit(change, flow, userId, edited)
+  if (edit.content !== undefined) await tellEdit(change, channel, userId, edited)
 
   const add = after.filter((tag) => !before.includes(tag))
   const remove = before.filter((tag) => !after.includes(tag))
   if (add.length > 0 || remove.length > 0)
-    await recordEvent(change, flow, {
+    await recordEvent(change, channel, {
       event: 'tag-change',
       userId,
       content: { message: messageId, add, remove },
@@ -185,24 +193,24 @@ export async function editMessage(
  */
 export async function deleteMessage(
   change: Change,
-  flow: Channel,
+  channel: Channel,
   userId: number,
   messageId: number,
 ): Promise<'emptied' | 'removed'> {
   const { db } = change
-  const message = await findMessage(db, flow.channel_id, messageId)
-  if (message === undefined || message.thread_id === null) throw notFound()
+  const message = await findMessage(db, channel.channel_id, messageId)
+  if (message === undefined || !isContent(message)) throw notFound()
   if (message.user_id === userId && isEditable(message)) {
     if (storedText(message) === '') return 'emptied'
     const emptied = { ...message, content_json: JSON.stringify(withText(message, '')), edited: Date.now() }
     await updateMessage(db, emptied, [])
-    await tellEdit(change, flow, userId, emptied)
+    await tellEdit(change, channel, userId, emptied)
     return 'emptied'
   }
   const mayRemove = message.app === 'influx' || (message.event === 'file' && message.user_id === userId)
   if (!mayRemove) throw accessDenied()
   await deleteRow(db, message)
-  const thread = await findThread(db, message.thread_id)
+  const thread = message.thread_id === null ? undefined : await findThread(db, message.thread_id)
   if (thread !== undefined) {
     const counter = threadCounter(message.event)
     await updateThread(db, thread.id, {
@@ -210,7 +218,7 @@ export async function deleteMessage(
       initial_message: await findFirstMessageId(db, thread.id),
     })
   }
-  await recordEvent(change, flow, { event: 'message-delete', userId, content: { message: messageId } })
+  await recordEvent(change, channel, { event: 'message-delete', userId, content: { message: messageId } })
   return 'removed'
 }
 
@@ -225,7 +233,7 @@ export async function threadContext(db: Database, message: MessageRow): Promise<
 
 async function openThread(
   change: Change,
-  flow: Channel,
+  flow: FlowChannel,
   sender: Sender,
   draft: MessageDraft,
   parent: MessageRow | undefined,
@@ -283,23 +291,35 @@ function threadColumns(state: ThreadState): Partial<ThreadRow> {
   }
 }
 
-async function findParent(db: Database, flow: Channel, id: number): Promise<MessageRow> {
-  const parent = await findMessage(db, flow.channel_id, id)
-  if (parent === undefined || parent.thread_id === null)
+async function findParent(db: Database, channel: Channel, id: number): Promise<MessageRow> {
+  const parent = await findMessage(db, channel.channel_id, id)
+  if (parent === undefined || !isContent(parent))
     throw invalid({ message: ['is not a message of this flow'] })
   if (parent.event === 'comment') throw invalid({ message: ['must not be a comment itself'] })
   return parent
 }
 
-async function tellEdit(change: Change, flow: Channel, userId: number, message: MessageRow): Promise<void> {
+async function tellEdit(
+  change: Change,
+  channel: Channel,
+  userId: number,
+  message: MessageRow,
+): Promise<void> {
   const thread = message.thread_id === null ? undefined : await findThread(change.db, message.thread_id)
   if (thread?.initial_message === message.id && thread.source_id === null)
     await updateThread(change.db, thread.id, { title: storedText(message) })
-  await recordEvent(change, flow, {
+  await recordEvent(change, channel, {
     event: 'message-edit',
     userId,
     content: { message: message.id, updated_content: JSON.parse(message.content_json) },
   })
+}
+
+/** Who can be mentioned in a channel. */
+export async function listMembers(db: Database, channel: Channel): Promise<{ id: number; nick: string }[]> {
+  if ('id' in channel) return listMentionable(db, channel.id)
+  const users = await Promise.all([findUser(db, channel.low_user_id), findUser(db, channel.high_user_id)])
+  return users.filter((user) => user !== undefined)
 }
 
 function resolveTags(tags: readonly string[], members: readonly { id: number; nick: string }[]): string[] {

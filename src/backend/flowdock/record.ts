@@ -2,12 +2,30 @@ import type { Change } from '../event-log.ts'
 import { insertMessage, type MessageRow, type NewMessage, nextMessageId } from '../store/messages.ts'
 import type { SourceRow } from '../store/sources.ts'
 import type { ThreadRow } from '../store/threads.ts'
-import { encodeMessage, storedBase } from './encode.ts'
+import { encodeMessage, type Place, storedBase } from './encode.ts'
 
 /** What a change in a flow needs to know of it. */
-export interface Channel {
+export interface FlowChannel {
   readonly id: string
   readonly channel_id: number
+}
+
+/** A private conversation and the two it is between. */
+export interface PrivateChannel {
+  readonly channel_id: number
+  readonly low_user_id: number
+  readonly high_user_id: number
+}
+
+export type Channel = FlowChannel | PrivateChannel
+
+/** Where a message of a channel stands. */
+export function placeOf(channel: Channel, message: { readonly user_id: number }): Place {
+  return 'id' in channel ? { flow: channel.id } : { to: String(otherUser(channel, message.user_id)) }
+}
+
+export function otherUser({ low_user_id, high_user_id }: PrivateChannel, userId: number): number {
+  return userId === low_user_id ? high_user_id : low_user_id
 }
 
 /** A message's thread and, for threads of integrations, the source it came from. */
@@ -40,30 +58,34 @@ export async function storeMessage(
   return insertMessage(change.db, { ...message, id }, words)
 }
 
+/** A flow is told once, a private conversation to each of the two. */
 export async function tellMessage(
   change: Change,
-  flow: Channel,
+  channel: Channel,
   message: MessageRow,
   thread?: ThreadContext,
 ): Promise<void> {
-  await change.tell({ flowId: flow.id, payload: encodeMessage(message, flow.id, thread, storedBase) })
+  const payload = encodeMessage(message, placeOf(channel, message), thread, storedBase)
+  if ('id' in channel) await change.tell({ flowId: channel.id, payload })
+  else
+    for (const userId of [channel.low_user_id, channel.high_user_id]) await change.tell({ userId, payload })
 }
 
 /**
- * Stores and tells something that happened in a flow: a `tag-change`, a `message-edit`, somebody joining.
+ * Stores and tells something that happened in a channel: a `tag-change`, a `message-edit`, somebody joining.
  *
  * @param event.app `chat` for what people see among the messages
  */
 export async function recordEvent(
   change: Change,
-  flow: Channel,
+  channel: Channel,
   event: { event: string; userId: number; content: unknown; app?: 'chat' },
 ): Promise<void> {
   const row = await storeMessage(
     change,
     {
       ...emptyMessage,
-      channel_id: flow.channel_id,
+      channel_id: channel.channel_id,
       event: event.event,
       app: event.app ?? null,
       user_id: event.userId,
@@ -72,5 +94,5 @@ export async function recordEvent(
     },
     [],
   )
-  await tellMessage(change, flow, row)
+  await tellMessage(change, channel, row)
 }

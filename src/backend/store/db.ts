@@ -26,7 +26,7 @@ export interface Tables {
   }
   organization_members: { organization_id: number; user_id: number; admin: number }
   tokens: { hash: string; user_id: number; created_at: number }
-  /** Where messages are numbered: one row for a flow. `last_id` is the newest message id given out. */
+  /** Where messages are numbered: one row for a flow or a private conversation. `last_id` is the newest message id given out. */
   channels: { id: Generated<number>; last_id: number }
   flows: {
     id: string
@@ -49,6 +49,14 @@ export interface Tables {
     disabled: number
     status: string | null
     last_activity: number | null
+  }
+  /** A private conversation of two people, the one with the smaller id first. */
+  conversations: {
+    channel_id: number
+    low_user_id: number
+    high_user_id: number
+    low_open: number
+    high_open: number
   }
   messages: {
     seq: Generated<number>

@@ -42,6 +42,11 @@ const serviceEvents = [
   'backend.user.block',
 ]
 
+/** Whether somebody said this, rather than did it: it can be tagged, edited and deleted. */
+export function isContent(message: MessageRow): boolean {
+  return message.event !== 'action' && !serviceEvents.includes(message.event)
+}
+
 /** Gives out the next message id of a channel. */
 export async function nextMessageId(db: Database, channelId: number): Promise<number> {
   const { last_id: id } = await db

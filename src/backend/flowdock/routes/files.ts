@@ -1,6 +1,8 @@
 import { pipeline } from 'node:stream/promises'
+import type { FileStore } from '../../files.ts'
 import { accessDenied, notFound } from '../../http-error.ts'
-import type { Route } from '../../router.ts'
+import type { Answer, Request, Route } from '../../router.ts'
+import { findConversation } from '../../store/conversations.ts'
 import { findFile } from '../../store/files.ts'
 import { listFlows } from '../../store/flows.ts'
 import { idSegment, segment } from './access.ts'
@@ -19,8 +21,20 @@ export const fileRoutes: readonly Route[] = [
       if (file === undefined || file.channel_id !== idSegment(request, 'channel')) throw notFound()
       const flows = await listFlows(store.reader, request.user.id, 'joined')
       if (!flows.some(({ channel_id }) => channel_id === file.channel_id)) throw notFound()
-      const location = `${request.base}/storage/${file.token}?${files.sign(file.token)}`
-      return { status: 302, headers: { Location: location, 'Content-Length': '0' } }
+      return redirect(request, files, file.token)
+    },
+  },
+  {
+    method: 'GET',
+    pattern: '/private/:one/:other/files/:token/:name',
+    auth: 'user',
+    async handle(request, { store, files }) {
+      const file = await findFile(store.reader, segment(request, 'token'))
+      const both = [idSegment(request, 'one'), idSegment(request, 'other')] as const
+      const conversation = await findConversation(store.reader, ...both)
+      if (file === undefined || file.channel_id !== conversation?.channel_id) throw notFound()
+      if (!both.includes(request.user.id)) throw notFound()
+      return redirect(request, files, file.token)
     },
   },
   {
@@ -49,3 +63,8 @@ export const fileRoutes: readonly Route[] = [
     },
   },
 ]
+
+function redirect({ base }: Request, files: FileStore, token: string): Answer {
+  const location = `${base}/storage/${token}?${files.sign(token)}`
+  return { status: 302, headers: { Location: location, 'Content-Length': '0' } }
+}

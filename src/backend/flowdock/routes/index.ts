@@ -3,6 +3,7 @@ import { fileRoutes } from './files.ts'
 import { flowRoutes } from './flows.ts'
 import { messageRoutes } from './messages.ts'
 import { organizationRoutes } from './organizations.ts'
+import { privateRoutes } from './private.ts'
 import { sourceRoutes } from './sources.ts'
 import { streamRoutes } from './stream.ts'
 import { threadRoutes } from './threads.ts'
@@ -14,6 +15,7 @@ export const flowdockRoutes: readonly Route[] = [
   ...organizationRoutes,
   ...flowRoutes,
   ...messageRoutes,
+  ...privateRoutes,
   ...threadRoutes,
   ...sourceRoutes,
   ...fileRoutes,

@@ -1,7 +1,9 @@
 import type { Migration } from 'kysely/migration'
 import { first } from './first.ts'
+import { privateConversations } from './private-conversations.ts'
 
 /** In the order they run; a released one is never changed. */
 export const migrations: Record<string, Migration> = {
   '0001-first': first,
+  '0002-private-conversations': privateConversations,
 }

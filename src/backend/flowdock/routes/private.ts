@@ -1,0 +1,145 @@
+import { invalid, notFound } from '../../http-error.ts'
+import type { Backend, Route, UserRequest } from '../../router.ts'
+import {
+  type ConversationRow,
+  findConversation,
+  insertConversation,
+  listConversations,
+  setConversationOpen,
+} from '../../store/conversations.ts'
+import { findUser, shareOrganization, type UserRow } from '../../store/users.ts'
+import { encodeConversation } from '../encode.ts'
+import { otherUser } from '../record.ts'
+import { idSegment } from './access.ts'
+import {
+  type ChannelAccess,
+  deleteAnswer,
+  editAnswer,
+  listAnswer,
+  sendAnswer,
+  showAnswer,
+} from './channel-messages.ts'
+
+const privateEvents = ['message', 'file', 'line']
+
+/** [flowdock] private-conversations.md, private-messages.md */
+export const privateRoutes: readonly Route[] = [
+  {
+    method: 'GET',
+    pattern: '/private',
+    auth: 'user',
+    async handle({ user, base }, { store }) {
+      const conversations = await listConversations(store.reader, user.id)
+      const body = await Promise.all(
+        conversations.map(async (conversation) => {
+          const other = (await findUser(store.reader, otherUser(conversation, user.id))) as UserRow
+          return encodeConversation(conversation, user, other, base)
+        }),
+      )
+      return { status: 200, body }
+    },
+  },
+  {
+    method: 'GET',
+    pattern: '/private/:user',
+    auth: 'user',
+    async handle(request, backend) {
+      const { conversation, other } = await conversationWith(request, backend)
+      return { status: 200, body: encodeConversation(conversation, request.user, other, request.base) }
+    },
+  },
+  {
+    method: 'PUT',
+    pattern: '/private/:user',
+    auth: 'user',
+    async handle(request, backend) {
+      const { user, base } = request
+      const open = request.params.boolean('open')
+      if (open === undefined) throw invalid({ open: ["can't be blank"] })
+      const { conversation, other } = await conversationWith(request, backend)
+      const updated = await backend.log.write(async ({ db }) => {
+        await setConversationOpen(db, conversation, user.id, open)
+        return (await findConversation(db, user.id, other.id)) as ConversationRow
+      })
+      return { status: 200, body: encodeConversation(updated, user, other, base) }
+    },
+  },
+  {
+    method: 'GET',
+    pattern: '/private/:user/messages',
+    auth: 'user',
+    handle: async (request, backend) =>
+      listAnswer(request, backend, (await conversationWith(request, backend)).conversation),
+  },
+  {
+    method: 'POST',
+    pattern: '/private/:user/messages',
+    auth: 'user',
+    handle: async (request, backend) =>
+      sendAnswer(request, backend, await sendAccess(request, backend), privateEvents),
+  },
+  {
+    method: 'GET',
+    pattern: '/private/:user/messages/:message',
+    auth: 'user',
+    async handle(request, backend) {
+      const { conversation } = await conversationWith(request, backend)
+      return showAnswer(request, backend, conversation, idSegment(request, 'message'))
+    },
+  },
+  {
+    method: 'PUT',
+    pattern: '/private/:user/messages/:message',
+    auth: 'user',
+    handle: async (request, backend) =>
+      editAnswer(request, backend, await access(request, backend), idSegment(request, 'message')),
+  },
+  {
+    method: 'DELETE',
+    pattern: '/private/:user/messages/:message',
+    auth: 'user',
+    handle: async (request, backend) =>
+      deleteAnswer(request, backend, await access(request, backend), idSegment(request, 'message')),
+  },
+]
+
+/** The conversation with the user a path names; it begins when it is first asked for. @throws 404 for a stranger */
+async function conversationWith(
+  request: UserRequest,
+  { store, log }: Backend,
+): Promise<{ conversation: ConversationRow; other: UserRow }> {
+  const id = idSegment(request, 'user')
+  const other = id === request.user.id ? undefined : await findUser(store.reader, id)
+  if (other === undefined || !(await shareOrganization(store.reader, request.user.id, id))) throw notFound()
+  const known = await findConversation(store.reader, request.user.id, id)
+  if (known !== undefined) return { conversation: known, other }
+  const conversation = await log.write(
+    async ({ db }) =>
+      (await findConversation(db, request.user.id, id)) ??
+      (await insertConversation(db, request.user.id, id)),
+  )
+  return { conversation, other }
+}
+
+async function access(request: UserRequest, backend: Backend): Promise<ChannelAccess> {
+  const { conversation, other } = await conversationWith(request, backend)
+  return {
+    channel: conversation,
+    async check(db) {
+      if (!(await shareOrganization(db, request.user.id, other.id))) throw notFound()
+    },
+  }
+}
+
+/** A message opens the conversation for whom it is for. */
+async function sendAccess(request: UserRequest, backend: Backend): Promise<ChannelAccess> {
+  const { conversation, other } = await conversationWith(request, backend)
+  const { channel, check } = await access(request, backend)
+  return {
+    channel,
+    async check(db) {
+      await check(db)
+      await setConversationOpen(db, conversation, other.id, true)
+    },
+  }
+}

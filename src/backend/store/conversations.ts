@@ -1,0 +1,62 @@
+import type { Selectable } from 'kysely'
+import type { Database, Tables } from './db.ts'
+
+export type ConversationRow = Selectable<Tables['conversations']>
+
+/** The conversation of two people, in whichever order. */
+export async function findConversation(
+  db: Database,
+  one: number,
+  other: number,
+): Promise<ConversationRow | undefined> {
+  return db
+    .selectFrom('conversations')
+    .selectAll()
+    .where('low_user_id', '=', Math.min(one, other))
+    .where('high_user_id', '=', Math.max(one, other))
+    .executeTakeFirst()
+}
+
+/** Those of one person, in the order they began. */
+export async function listConversations(db: Database, userId: number): Promise<ConversationRow[]> {
+  return db
+    .selectFrom('conversations')
+    .selectAll()
+    .where((where) => where.or([where('low_user_id', '=', userId), where('high_user_id', '=', userId)]))
+    .orderBy('channel_id')
+    .execute()
+}
+
+/** Begins a conversation that neither has open. */
+export async function insertConversation(db: Database, one: number, other: number): Promise<ConversationRow> {
+  const { id } = await db
+    .insertInto('channels')
+    .values({ last_id: 0 })
+    .returning('id')
+    .executeTakeFirstOrThrow()
+  return db
+    .insertInto('conversations')
+    .values({
+      channel_id: id,
+      low_user_id: Math.min(one, other),
+      high_user_id: Math.max(one, other),
+      low_open: 0,
+      high_open: 0,
+    })
+    .returningAll()
+    .executeTakeFirstOrThrow()
+}
+
+/** Opens or closes a conversation for one of the two. */
+export async function setConversationOpen(
+  db: Database,
+  conversation: ConversationRow,
+  userId: number,
+  open: boolean,
+): Promise<void> {
+  await db
+    .updateTable('conversations')
+    .set({ [conversation.low_user_id === userId ? 'low_open' : 'high_open']: Number(open) })
+    .where('channel_id', '=', conversation.channel_id)
+    .execute()
+}
