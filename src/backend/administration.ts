@@ -1,9 +1,9 @@
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createEventLog } from './event-log.ts'
 import { hashPassword, hashToken, makeToken } from './flowdock/auth.ts'
-import { type MemberFlow, tellFlowAdded, tellFlowRemoved } from './flowdock/members.ts'
+import { leaveOrganization, type MemberFlow, tellFlowAdded, tellFlowRemoved } from './flowdock/members.ts'
 import { freeSlug, toSlug } from './flowdock/slug.ts'
 import { type Database, openStore } from './store/db.ts'
 import {
@@ -13,12 +13,11 @@ import {
   isFlowSlugTaken,
   listAllFlows,
   listFlowUsers,
-  listMemberFlows,
   updateFlow,
   upsertFlowMember,
 } from './store/flows.ts'
+import { acceptInvitation, listInvitationsOf } from './store/invitations.ts'
 import {
-  deleteOrganizationMember,
   findOrganization,
   insertOrganization,
   insertOrganizationMember,
@@ -119,6 +118,12 @@ export async function openAdministration(dataDir: string): Promise<Administratio
         const row = { nick, name, email, avatar: null, website: null, password_hash: hash }
         const added = await insertUser(db, id === undefined ? row : { ...row, id })
         await insertOrganizationMember(db, organizationId, added.id, admin)
+        for (const invitation of await listInvitationsOf(db, email)) {
+          const flow = await findFlow(db, added.id, { id: invitation.flow_id })
+          if (flow?.organization_id !== organizationId) continue
+          await upsertFlowMember(db, flow.id, added.id, {})
+          await acceptInvitation(db, invitation.id)
+        }
         return added
       })
       return { id: user.id, nick, name, email, organization, admin }
@@ -135,11 +140,8 @@ export async function openAdministration(dataDir: string): Promise<Administratio
     async removeUser(email) {
       const user = await log.write(async (change) => {
         const found = await requireUser(change.db, email)
-        for (const organization of await listAllOrganizations(change.db)) {
-          for (const flow of await listMemberFlows(change.db, organization.id, found.id))
-            await tellFlowRemoved(change, flow, found.id)
-          await deleteOrganizationMember(change.db, organization.id, found.id)
-        }
+        for (const organization of await listAllOrganizations(change.db))
+          await leaveOrganization(change, organization.id, found.id, found.id)
         await setUserDisabled(change.db, found.id, true)
         return found
       })
@@ -184,7 +186,6 @@ export async function openAdministration(dataDir: string): Promise<Administratio
           name,
           description: '',
           access_mode: 'organization',
-          join_code: randomBytes(20).toString('hex'),
         }
         await insertFlow(db, row)
         // Somebody has to be in it to invite the others.

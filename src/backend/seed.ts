@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { WireAttachment } from '../wire/flowdock.ts'
@@ -85,7 +85,6 @@ async function seed(change: Change, picture: string): Promise<void> {
       name,
       description,
       access_mode: 'organization',
-      join_code: randomBytes(20).toString('hex'),
     })
     for (const member of members) await upsertFlowMember(db, id, member.id, {})
     return (await findFlow(db, ada.id, { id })) as FlowChannel

@@ -11,6 +11,7 @@ import { readParams } from './params.ts'
 import { type Answer, type Backend, createRouter } from './router.ts'
 import { type Demo, seedDemo } from './seed.ts'
 import { openStore, type Store } from './store/db.ts'
+import { touchUser, type UserRow } from './store/users.ts'
 
 export interface BackendOptions {
   readonly host: string
@@ -37,6 +38,8 @@ export interface RunningBackend {
 
 /** Longest body of a request: a Base64 file of 10 MiB and what stands around it. */
 const maxBodyBytes = 15 * 1024 * 1024
+/** How exactly it is known when somebody was last here. */
+const accessResolutionMs = 5 * 60_000
 /** How soon streams hear of what commands beside the server changed. */
 const catchUpMs = 1000
 const hostPattern = /^([a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(:\d{1,5})?$/i
@@ -102,6 +105,15 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
 
 function createHandler(backend: Backend, { onRequest, onError }: BackendOptions) {
   const findRoute = createRouter(flowdockRoutes)
+  const noted = new Map<number, number>()
+
+  /** When somebody was last here, to the nearest few minutes; a request does not wait for that. */
+  function noteAccess(user: UserRow): void {
+    const now = Date.now()
+    if (now - (noted.get(user.id) ?? user.last_access_at ?? 0) < accessResolutionMs) return
+    noted.set(user.id, now)
+    backend.log.write(({ db }) => touchUser(db, user.id, now)).catch((error: unknown) => onError?.(error))
+  }
 
   async function route(request: IncomingMessage, response: ServerResponse): Promise<Answer> {
     const host = request.headers.host ?? ''
@@ -112,7 +124,10 @@ function createHandler(backend: Backend, { onRequest, onError }: BackendOptions)
     if (url === undefined || !target.startsWith('/')) throw notFound()
     if (request.method === 'OPTIONS') return { status: 204 }
     const user = await authenticate(backend.store.reader, request, url.searchParams)
-    if (user !== undefined) response.setHeader('Flowdock-User', String(user.id))
+    if (user !== undefined) {
+      response.setHeader('Flowdock-User', String(user.id))
+      noteAccess(user)
+    }
     // "//files/…" is a path here, not another host.
     const pathname = target.split('?', 1)[0] as string
     const match = findRoute(

@@ -49,6 +49,7 @@ export interface WireFlow {
   web_url: string
   access_mode: WireAccessMode
   flow_admin?: boolean
+  api_token?: string
   open: boolean
   joined?: boolean
   join_url?: string
@@ -147,6 +148,15 @@ export interface WireMessage {
   attachments: WireAttachment[]
   emojiReactions?: Record<string, string[]>
   user: string
+}
+
+export interface WireInvitation {
+  id: number
+  state: 'pending' | 'accepted'
+  email: string
+  /** The flow's id. */
+  flow: string
+  url: string
 }
 
 export interface WireConversation {

@@ -4,6 +4,7 @@ import type {
   WireConversation,
   WireFlow,
   WireFlowUser,
+  WireInvitation,
   WireMessage,
   WireOrganization,
   WireOrganizationUser,
@@ -13,6 +14,7 @@ import type {
 } from '../../wire/flowdock.ts'
 import type { ConversationRow } from '../store/conversations.ts'
 import { type FlowRow, type FlowUserRow, isJoined } from '../store/flows.ts'
+import type { InvitationRow } from '../store/invitations.ts'
 import type { MessageRow } from '../store/messages.ts'
 import type { OrganizationRow } from '../store/organizations.ts'
 import type { SourceRow } from '../store/sources.ts'
@@ -75,6 +77,8 @@ export function encodeFlow(
     web_url: `${base}/app/${path}`,
     access_mode: flow.access_mode as WireAccessMode,
     flow_admin: flow.organization_admin === 1,
+    // [flowdock] undocumented, but there; only for members
+    ...(isJoined(flow) ? { api_token: flow.push_token } : {}),
     open: flow.open === 1,
     joined: isJoined(flow),
     ...(flow.access_mode === 'invitation'
@@ -181,7 +185,7 @@ export function encodeMessage(
     edited: message.edited,
     ...(message.external_user_name === null ? {} : { external_user_name: message.external_user_name }),
     attachments: JSON.parse(message.attachments_json),
-    emojiReactions: {},
+    emojiReactions: JSON.parse(message.reactions_json),
     user: String(message.user_id),
   }
 }
@@ -201,6 +205,18 @@ export function encodeConversation(
     open: open === 1,
     activity: { inbox: false, mentions: 0, chat: false },
     users: [viewer, other].map(({ id, nick, email, avatar, name }) => ({ id, nick, email, avatar, name })),
+  }
+}
+
+/** [flowdock] invitations.md */
+export function encodeInvitation(invitation: InvitationRow, flowPath: string, base: string): WireInvitation {
+  const { id, email, flow_id: flow, state } = invitation
+  return {
+    id,
+    state: state as WireInvitation['state'],
+    email,
+    flow,
+    url: `${base}/flows/${flowPath}/invitations/${id}`,
   }
 }
 

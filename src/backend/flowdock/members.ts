@@ -1,5 +1,6 @@
 import type { Change } from '../event-log.ts'
-import { upsertFlowMember } from '../store/flows.ts'
+import { listFlows, listMemberFlows, upsertFlowMember } from '../store/flows.ts'
+import { deleteOrganizationMember } from '../store/organizations.ts'
 import type { UserRow } from '../store/users.ts'
 import { type FlowChannel, recordEvent } from './record.ts'
 
@@ -44,6 +45,31 @@ export async function blockMember(
     content: String(user.id),
   })
   await tellFlowRemoved(change, flow, user.id)
+}
+
+/** Takes somebody out of an organization and its flows. What they wrote stays. */
+export async function leaveOrganization(
+  change: Change,
+  organizationId: number,
+  userId: number,
+  by: number,
+): Promise<void> {
+  for (const flow of await listMemberFlows(change.db, organizationId, userId)) {
+    await recordEvent(change, flow, { event: 'backend.user.block', userId: by, content: String(userId) })
+    await tellFlowRemoved(change, flow, userId)
+  }
+  await deleteOrganizationMember(change.db, organizationId, userId)
+}
+
+/** Tells every flow of somebody that their profile changed. */
+export async function tellUserEdited(change: Change, user: UserRow): Promise<void> {
+  const { id, nick, name, email, avatar } = user
+  for (const flow of await listFlows(change.db, id, 'joined'))
+    await recordEvent(change, flow, {
+      event: 'user-edit',
+      userId: id,
+      content: { user: { id, nick, name, email, avatar } },
+    })
 }
 
 export async function tellFlowAdded(change: Change, flow: MemberFlow, userId: number): Promise<void> {

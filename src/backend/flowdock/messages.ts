@@ -6,12 +6,14 @@ import type { Database } from '../store/db.ts'
 import { listMentionable, touchFlow, upsertFlowMember } from '../store/flows.ts'
 import {
   deleteMessage as deleteRow,
-  findFirstMessageId,
   findMessage,
   findMessageByUuid,
   isContent,
   type MessageRow,
+  moveToThread,
+  searchMessages,
   searchWords,
+  setReactions,
   updateMessage,
 } from '../store/messages.ts'
 import { findSources, type SourceRow } from '../store/sources.ts'
@@ -19,6 +21,7 @@ import {
   findExternalThread,
   findThread,
   insertThread,
+  recountThread,
   type ThreadRow,
   updateThread,
 } from '../store/threads.ts'
@@ -210,16 +213,94 @@ export async function deleteMessage(
   const mayRemove = message.app === 'influx' || (message.event === 'file' && message.user_id === userId)
   if (!mayRemove) throw accessDenied()
   await deleteRow(db, message)
-  const thread = message.thread_id === null ? undefined : await findThread(db, message.thread_id)
-  if (thread !== undefined) {
-    const counter = threadCounter(message.event)
-    await updateThread(db, thread.id, {
-      [counter]: Math.max(0, thread[counter] - 1),
-      initial_message: await findFirstMessageId(db, thread.id),
-    })
-  }
+  if (message.thread_id !== null) await recountThread(db, message.thread_id)
   await recordEvent(change, channel, { event: 'message-delete', userId, content: { message: messageId } })
   return 'removed'
+}
+
+/**
+ * Adds somebody's reaction to a message, or takes it back; nothing happens when it is so already.
+ *
+ * @throws 404 for no such message
+ */
+export async function reactToMessage(
+  change: Change,
+  channel: Channel,
+  userId: number,
+  messageId: number,
+  reaction: { type: 'add' | 'remove'; emoji: string },
+): Promise<void> {
+  const message = await findMessage(change.db, channel.channel_id, messageId)
+  if (message === undefined || !isContent(message)) throw notFound()
+  const reactions = new Map(Object.entries(JSON.parse(message.reactions_json) as Record<string, string[]>))
+  const before = reactions.get(reaction.emoji) ?? []
+  const others = before.filter((id) => id !== String(userId))
+  const after = reaction.type === 'add' ? [...others, String(userId)] : others
+  if (after.length === before.length) return
+  if (after.length === 0) reactions.delete(reaction.emoji)
+  else reactions.set(reaction.emoji, after)
+  await setReactions(change.db, message.seq, JSON.stringify(Object.fromEntries(reactions)))
+  await recordEvent(change, channel, {
+    event: 'emoji-reaction',
+    userId,
+    content: { message: messageId, ...reaction },
+  })
+}
+
+/**
+ * Moves a message of a flow into another thread, or with `null` into a new one of its own.
+ *
+ * @throws 404 for no such message, 400 when the thread is not one of this flow
+ */
+export async function moveMessage(
+  change: Change,
+  flow: FlowChannel,
+  userId: number,
+  messageId: number,
+  threadId: string | null,
+): Promise<void> {
+  const { db } = change
+  const message = await findMessage(db, flow.channel_id, messageId)
+  if (message === undefined || !isContent(message) || message.thread_id === null) throw notFound()
+  const from = message.thread_id
+  if (from === threadId) return
+  const to =
+    threadId === null
+      ? await createThread(db, flow, { title: storedText(message) })
+      : await requireThread(db, flow, threadId)
+  await moveToThread(db, message.seq, to.id)
+  for (const id of [from, to.id]) await recountThread(db, id)
+  await recordEvent(change, flow, {
+    event: 'thread-change',
+    userId,
+    content: { message: messageId, thread_id: to.id, from_thread_id: from },
+  })
+}
+
+/**
+ * Takes the mark off what somebody had not read, up to a message; the newest 500 of it at a time.
+ *
+ * @returns how many messages that were
+ */
+export async function markRead(
+  change: Change,
+  channel: Channel,
+  userId: number,
+  untilId: number | undefined,
+): Promise<number> {
+  const unread = await searchMessages(change.db, channel.channel_id, {
+    words: [],
+    tags: [`:unread:${userId}`],
+    tagMode: 'and',
+    skip: 0,
+    limit: 500,
+  })
+  const read = unread.filter(({ id }) => untilId === undefined || id <= untilId)
+  for (const message of read) {
+    const tags = (JSON.parse(message.tags_json) as string[]).filter((tag) => tag !== `:unread:${userId}`)
+    await editMessage(change, channel, userId, message.id, { tags })
+  }
+  return read.length
 }
 
 /** The thread a stored message belongs to, as it is now. */
@@ -244,9 +325,7 @@ async function openThread(
   const { source } = sender
   let thread: ThreadRow | undefined
   if (id !== undefined) {
-    thread = await findThread(db, id)
-    if (thread === undefined || thread.channel_id !== flow.channel_id)
-      throw invalid({ thread_id: ['is not a thread of this flow'] })
+    thread = await requireThread(db, flow, id)
   } else if (draft.externalThreadId !== undefined && source !== undefined) {
     thread = await findExternalThread(db, source.id, draft.externalThreadId)
   }
@@ -255,14 +334,34 @@ async function openThread(
     await updateThread(db, thread.id, changes)
     return { ...thread, ...changes }
   }
-  if (isInbox(draft.event) && draft.thread?.title === undefined)
+  if (isInbox(draft.event) && draft.event !== 'mail' && draft.thread?.title === undefined)
     throw invalid({ thread: ["title can't be blank for a new thread"] })
+  return createThread(db, flow, {
+    title: draft.event === 'mail' ? mailPart(draft.content, 'subject') : messageText(draft.event, draft),
+    ...draft.thread,
+    now,
+    ...(source === undefined ? {} : { sourceId: source.id }),
+    ...(draft.externalThreadId === undefined ? {} : { externalThreadId: draft.externalThreadId }),
+  })
+}
+
+/** A thread without messages; it is listed once it has one. */
+export async function createThread(
+  db: Database,
+  flow: FlowChannel,
+  {
+    now = Date.now(),
+    sourceId,
+    externalThreadId,
+    ...state
+  }: ThreadState & { now?: number; sourceId?: number; externalThreadId?: string },
+): Promise<ThreadRow> {
   const created: ThreadRow = {
     id: randomBytes(20).toString('base64url'),
     channel_id: flow.channel_id,
-    source_id: source?.id ?? null,
-    external_thread_id: draft.externalThreadId ?? null,
-    title: messageText(draft.event, draft),
+    source_id: sourceId ?? null,
+    external_thread_id: externalThreadId ?? null,
+    title: '',
     body: '',
     external_url: null,
     status_json: null,
@@ -274,10 +373,18 @@ async function openThread(
     initial_message: null,
     created_at: now,
     updated_at: now,
-    ...threadColumns(draft.thread ?? {}),
+    ...threadColumns(state),
   }
   await insertThread(db, created)
   return created
+}
+
+/** @throws 400 when there is no such thread in the flow */
+async function requireThread(db: Database, flow: FlowChannel, id: string): Promise<ThreadRow> {
+  const thread = await findThread(db, id)
+  if (thread === undefined || thread.channel_id !== flow.channel_id)
+    throw invalid({ thread_id: ['is not a thread of this flow'] })
+  return thread
 }
 
 function threadColumns(state: ThreadState): Partial<ThreadRow> {
@@ -348,6 +455,7 @@ function messageText(
   event: string,
   { content, title, body }: { content: unknown; title?: string; body?: string },
 ) {
+  if (event === 'mail') return `${mailPart(content, 'subject')}\n${mailPart(content, 'content')}`
   if (isInbox(event)) return [title, body].filter((part) => part !== undefined).join('\n')
   if (typeof content === 'string') return content
   return isFileContent(content) ? content.file_name : ''
@@ -363,6 +471,12 @@ function storedText(message: MessageRow): string {
     ...(title === null ? {} : { title }),
     ...(body === null ? {} : { body }),
   })
+}
+
+function mailPart(content: unknown, part: 'subject' | 'content'): string {
+  return typeof content === 'object' && content !== null && part in content
+    ? String((content as Record<string, unknown>)[part])
+    : ''
 }
 
 function withText(message: MessageRow, text: string): unknown {

@@ -23,6 +23,7 @@ export interface Tables {
     password_hash: string | null
     disabled: number
     created_at: number
+    last_access_at: number | null
   }
   organization_members: { organization_id: number; user_id: number; admin: number }
   tokens: { hash: string; user_id: number; created_at: number }
@@ -37,6 +38,8 @@ export interface Tables {
     description: string
     access_mode: string
     join_code: string
+    /** The legacy push token. */
+    push_token: string
     disabled: number
     last_message_id: number | null
     last_message_at: number | null
@@ -76,6 +79,8 @@ export interface Tables {
     attachments_json: string
     sent: number
     edited: number | null
+    /** Emoji name to the ids of users, as text. */
+    reactions_json: Generated<string>
   }
   message_tags: { channel_id: number; tag: string; seq: number }
   message_words: { rowid: number; words: string }
@@ -118,6 +123,14 @@ export interface Tables {
     file_name: string
     content_type: string
     file_size: number
+    created_at: number
+  }
+  invitations: {
+    id: Generated<number>
+    flow_id: string
+    email: string
+    state: string
+    inviter_id: number
     created_at: number
   }
   /** What streams replay: one row per event, told to a flow or to one user. */

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import type { Selectable } from 'kysely'
 import { anyOf, type Database, type Tables } from './db.ts'
 import type { UserRow } from './users.ts'
@@ -85,9 +86,11 @@ export async function listFlows(
 export async function findFlow(
   db: Database,
   viewerId: number,
-  by: { id: string } | { organization: string; slug: string },
+  by: { id: string } | { organization: string; slug: string } | { pushToken: string } | { joinCode: string },
 ): Promise<FlowRow | undefined> {
   const query = flows(db, viewerId)
+  if ('pushToken' in by) return query.where('flows.push_token', '=', by.pushToken).executeTakeFirst()
+  if ('joinCode' in by) return query.where('flows.join_code', '=', by.joinCode).executeTakeFirst()
   return (
     'id' in by
       ? query.where('flows.id', '=', by.id)
@@ -140,7 +143,7 @@ export async function insertFlow(
   db: Database,
   flow: Pick<
     Selectable<Tables['flows']>,
-    'id' | 'organization_id' | 'slug' | 'name' | 'description' | 'access_mode' | 'join_code'
+    'id' | 'organization_id' | 'slug' | 'name' | 'description' | 'access_mode'
   >,
 ): Promise<void> {
   const { id: channelId } = await db
@@ -153,6 +156,8 @@ export async function insertFlow(
     .values({
       ...flow,
       channel_id: channelId,
+      join_code: randomBytes(20).toString('hex'),
+      push_token: randomBytes(16).toString('hex'),
       disabled: 0,
       last_message_id: null,
       last_message_at: null,
@@ -164,7 +169,9 @@ export async function insertFlow(
 export async function updateFlow(
   db: Database,
   id: string,
-  changes: Partial<Pick<Selectable<Tables['flows']>, 'name' | 'access_mode' | 'disabled' | 'description'>>,
+  changes: Partial<
+    Pick<Selectable<Tables['flows']>, 'name' | 'access_mode' | 'disabled' | 'description' | 'join_code'>
+  >,
 ): Promise<void> {
   if (Object.keys(changes).length > 0)
     await db.updateTable('flows').set(changes).where('id', '=', id).execute()

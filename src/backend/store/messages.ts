@@ -4,7 +4,7 @@ import { anyOf, type Database, type Tables } from './db.ts'
 export type MessageRow = Selectable<Tables['messages']>
 
 /** Everything of a message but the numbers the store gives it. */
-export type NewMessage = Omit<MessageRow, 'seq' | 'id'>
+export type NewMessage = Omit<MessageRow, 'seq' | 'id' | 'reactions_json'>
 
 export interface MessageBrowse {
   readonly events?: readonly string[]
@@ -37,6 +37,8 @@ const serviceEvents = [
   'tag-change',
   'message-edit',
   'message-delete',
+  'thread-change',
+  'emoji-reaction',
   'user-edit',
   'backend.user.join',
   'backend.user.block',
@@ -118,14 +120,12 @@ export async function findMessageByUuid(
     .executeTakeFirst()
 }
 
-/** The oldest message a thread still has. */
-export async function findFirstMessageId(db: Database, threadId: string): Promise<number | null> {
-  const row = await db
-    .selectFrom('messages')
-    .select((select) => select.fn.min('id').as('id'))
-    .where('thread_id', '=', threadId)
-    .executeTakeFirst()
-  return row?.id ?? null
+export async function setReactions(db: Database, seq: number, reactions: string): Promise<void> {
+  await db.updateTable('messages').set({ reactions_json: reactions }).where('seq', '=', seq).execute()
+}
+
+export async function moveToThread(db: Database, seq: number, threadId: string): Promise<void> {
+  await db.updateTable('messages').set({ thread_id: threadId }).where('seq', '=', seq).execute()
 }
 
 /** The matches between the two ids, ascending. */

@@ -67,3 +67,25 @@ export async function updateThread(
   if (Object.keys(changes).length > 0)
     await db.updateTable('threads').set(changes).where('id', '=', id).execute()
 }
+
+/** Counts a thread's messages anew, after some came or went otherwise than by being sent. */
+export async function recountThread(db: Database, id: string): Promise<void> {
+  const rows = await db
+    .selectFrom('messages')
+    .select((select) => [
+      'event' as const,
+      select.fn.countAll<number>().as('count'),
+      select.fn.min('id').as('first'),
+    ])
+    .where('thread_id', '=', id)
+    .groupBy('event')
+    .execute()
+  const count = (matches: (event: string) => boolean) =>
+    rows.filter(({ event }) => matches(event)).reduce((sum, row) => sum + row.count, 0)
+  await updateThread(db, id, {
+    activities: count((event) => event === 'activity'),
+    external_comments: count((event) => event === 'discussion'),
+    internal_comments: count((event) => event !== 'activity' && event !== 'discussion'),
+    initial_message: rows.length === 0 ? null : Math.min(...rows.map(({ first }) => first)),
+  })
+}

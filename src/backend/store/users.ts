@@ -62,11 +62,11 @@ export async function shareOrganization(db: Database, one: number, other: number
 
 export async function insertUser(
   db: Database,
-  user: Omit<Insertable<Tables['users']>, 'disabled' | 'created_at'>,
+  user: Omit<Insertable<Tables['users']>, 'disabled' | 'created_at' | 'last_access_at'>,
 ): Promise<UserRow> {
   return db
     .insertInto('users')
-    .values({ disabled: 0, created_at: Date.now(), ...user })
+    .values({ disabled: 0, created_at: Date.now(), last_access_at: null, ...user })
     .returningAll()
     .executeTakeFirstOrThrow()
 }
@@ -128,4 +128,9 @@ export async function listTokens(
 
 export async function deleteToken(db: Database, userId: number, hash: string): Promise<void> {
   await db.deleteFrom('tokens').where('user_id', '=', userId).where('hash', '=', hash).execute()
+}
+
+/** Notes that somebody used the API. */
+export async function touchUser(db: Database, id: number, at: number): Promise<void> {
+  await db.updateTable('users').set({ last_access_at: at }).where('id', '=', id).execute()
 }

@@ -19,7 +19,10 @@ import {
   editMessage,
   listMembers,
   type MessageDraft,
+  markRead,
   maxContentLength,
+  moveMessage,
+  reactToMessage,
   sendMessage,
   type ThreadState,
 } from '../messages.ts'
@@ -120,11 +123,17 @@ export async function editAnswer(
 ): Promise<Answer> {
   const content = request.params.has('content') ? chatContent(request.params) : undefined
   const tags = request.params.list('tags')
-  if (content === undefined && tags === undefined) throw invalid({ content: ["can't be blank"] })
+  const threadId = request.params.string('thread_id')
+  if (content === undefined && tags === undefined && threadId === undefined)
+    throw invalid({ content: ["can't be blank"] })
   const edit = { ...(content === undefined ? {} : { content }), ...(tags === undefined ? {} : { tags }) }
   await backend.log.write(async (change) => {
     await check(change.db)
-    await editMessage(change, channel, request.user.id, messageId, edit)
+    if (content !== undefined || tags !== undefined)
+      await editMessage(change, channel, request.user.id, messageId, edit)
+    // An extension: the service's own apps could do this, its API could not.
+    if (threadId !== undefined && 'id' in channel)
+      await moveMessage(change, channel, request.user.id, messageId, threadId === '' ? null : threadId)
   })
   return { status: 200, body: {} }
 }
@@ -142,8 +151,41 @@ export async function deleteAnswer(
   return outcome === 'emptied' ? { status: 200, body: {} } : { status: 204 }
 }
 
+/** Undocumented at the service; clients post `{"type": "add", "emoji": "thumbsup"}`. */
+export async function reactAnswer(
+  request: UserRequest,
+  backend: Backend,
+  { channel, check }: ChannelAccess,
+  messageId: number,
+): Promise<Answer> {
+  const type = request.params.string('type') ?? 'add'
+  if (type !== 'add' && type !== 'remove') throw invalid({ type: ['must be add or remove'] })
+  const emoji = request.params.string('emoji')?.replace(/^:|:$/g, '')
+  if (emoji === undefined || !/^[^\s:]{1,64}$/u.test(emoji))
+    throw invalid({ emoji: ['must be the name of an emoji, such as thumbsup'] })
+  await backend.log.write(async (change) => {
+    await check(change.db)
+    await reactToMessage(change, channel, request.user.id, messageId, { type, emoji })
+  })
+  return { status: 200, body: {} }
+}
+
+/** An extension: takes the mark off what the caller had not read, up to `message` if it is given. */
+export async function readAnswer(
+  request: UserRequest,
+  backend: Backend,
+  { channel, check }: ChannelAccess,
+): Promise<Answer> {
+  const untilId = request.params.integer('message')
+  const read = await backend.log.write(async (change) => {
+    await check(change.db)
+    return markRead(change, channel, request.user.id, untilId)
+  })
+  return { status: 200, body: { read } }
+}
+
 /** Messages with the threads they belong to, in two reads however many there are. */
-async function encodeMessages(
+export async function encodeMessages(
   db: Database,
   channel: Channel,
   messages: readonly MessageRow[],
@@ -235,7 +277,8 @@ function decodeAuthor(params: Params): WireAuthor {
   return { name, ...(avatar === undefined ? {} : { avatar }), ...(email === undefined ? {} : { email }) }
 }
 
-function decodeThreadState(thread: Params | undefined): ThreadState | undefined {
+/** @throws 400 for a status color that is none, or parts of another shape */
+export function decodeThreadState(thread: Params | undefined): ThreadState | undefined {
   if (thread === undefined) return undefined
   const title = thread.string('title')
   const status = thread.object('status')

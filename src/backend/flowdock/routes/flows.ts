@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import type { WireAccessMode, WireFlow } from '../../../wire/flowdock.ts'
 import { accessDenied, invalid, notFound } from '../../http-error.ts'
 import type { Params } from '../../params.ts'
@@ -85,7 +85,6 @@ export const flowRoutes: readonly Route[] = [
           name,
           description: '',
           access_mode: 'invitation',
-          join_code: randomBytes(20).toString('hex'),
         })
         await upsertFlowMember(db, id, request.user.id, {})
         const created = (await findFlow(db, request.user.id, { id })) as FlowRow

@@ -14,6 +14,8 @@ import {
   deleteAnswer,
   editAnswer,
   listAnswer,
+  reactAnswer,
+  readAnswer,
   sendAnswer,
   showAnswer,
 } from './channel-messages.ts'
@@ -105,6 +107,25 @@ export const messageRoutes: readonly Route[] = [
       ),
   },
   {
+    method: 'POST',
+    pattern: '/flows/:organization/:flow/messages/:message/emoji_reaction',
+    auth: 'user',
+    handle: async (request, backend) =>
+      reactAnswer(
+        request,
+        backend,
+        writable(request, await joinedFlow(request, backend)),
+        idSegment(request, 'message'),
+      ),
+  },
+  {
+    method: 'POST',
+    pattern: '/flows/:organization/:flow/read',
+    auth: 'user',
+    handle: async (request, backend) =>
+      readAnswer(request, backend, writable(request, await joinedFlow(request, backend))),
+  },
+  {
     method: 'GET',
     pattern: '/flows/:organization/:flow/threads/:thread/messages',
     auth: 'user',
@@ -144,12 +165,15 @@ async function sendFromSource(request: Request, backend: Backend, flowToken: str
   if (draft.threadId === undefined && draft.externalThreadId === undefined)
     throw invalid({ external_thread_id: ["can't be blank"] })
   const sent = await backend.log.write((change) => sendMessage(change, flow, { userId: 0, source }, draft))
-  if (request.headers['x-flowdock-wait-for-message'] === undefined) return { status: 202, body: {} }
+  // The parameter is an extension for whoever cannot set headers.
+  const waits =
+    request.headers['x-flowdock-wait-for-message'] !== undefined || request.params.boolean('wait') === true
+  if (!waits) return { status: 202, body: {} }
   return { status: 201, body: encodeMessage(sent.message, { flow: flow.id }, sent.thread, request.base) }
 }
 
 /** @throws 404 for a token that never was, 410 for that of a removed source */
-async function activeSource(db: Database, flowToken: string): Promise<SourceRow> {
+export async function activeSource(db: Database, flowToken: string): Promise<SourceRow> {
   const source = await findSourceByTokenHash(db, hashToken(flowToken))
   if (source === undefined) throw notFound()
   if (source.deleted_at !== null) throw new HttpError(410, { message: 'The source was removed' })

@@ -9,7 +9,8 @@ import {
   renameOrganization,
 } from '../../store/organizations.ts'
 import { encodeOrganization, encodeOrganizationUser } from '../encode.ts'
-import { segment } from './access.ts'
+import { leaveOrganization } from '../members.ts'
+import { idSegment, segment } from './access.ts'
 
 /** [flowdock] organizations.md */
 export const organizationRoutes: readonly Route[] = [
@@ -66,6 +67,41 @@ export const organizationRoutes: readonly Route[] = [
       const { organization } = await memberOrganization(request, backend, { slug })
       const users = await listOrganizationUsers(backend.store.reader, organization.id)
       return { status: 200, body: users.map(encodeOrganizationUser) }
+    },
+  },
+  {
+    method: 'DELETE',
+    pattern: '/organizations/:organization/users/:user',
+    auth: 'user',
+    async handle(request, backend) {
+      const slug = segment(request, 'organization')
+      const { organization, admin } = await memberOrganization(request, backend, { slug })
+      if (!admin) throw accessDenied()
+      const userId = idSegment(request, 'user')
+      await backend.log.write(async (change) => {
+        if ((await findOrganizationMember(change.db, organization.id, userId)) === undefined) throw notFound()
+        await leaveOrganization(change, organization.id, userId, request.user.id)
+      })
+      return { status: 204 }
+    },
+  },
+  {
+    // Undocumented; clients read `email` and `accessed_at`, null for never.
+    method: 'GET',
+    pattern: '/organizations/:organization/audits/users',
+    auth: 'user',
+    async handle(request, backend) {
+      const slug = segment(request, 'organization')
+      const { organization, admin } = await memberOrganization(request, backend, { slug })
+      if (!admin) throw accessDenied()
+      const users = await listOrganizationUsers(backend.store.reader, organization.id)
+      const body = users.map(({ id, email, nick, last_access_at: at }) => ({
+        id,
+        nick,
+        email,
+        accessed_at: at === null ? null : new Date(at).toISOString(),
+      }))
+      return { status: 200, body }
     },
   },
 ]

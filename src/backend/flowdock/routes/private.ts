@@ -16,6 +16,8 @@ import {
   deleteAnswer,
   editAnswer,
   listAnswer,
+  reactAnswer,
+  readAnswer,
   sendAnswer,
   showAnswer,
 } from './channel-messages.ts'
@@ -100,6 +102,19 @@ export const privateRoutes: readonly Route[] = [
     auth: 'user',
     handle: async (request, backend) =>
       deleteAnswer(request, backend, await access(request, backend), idSegment(request, 'message')),
+  },
+  {
+    method: 'POST',
+    pattern: '/private/:user/messages/:message/emoji_reaction',
+    auth: 'user',
+    handle: async (request, backend) =>
+      reactAnswer(request, backend, await access(request, backend), idSegment(request, 'message')),
+  },
+  {
+    method: 'POST',
+    pattern: '/private/:user/read',
+    auth: 'user',
+    handle: async (request, backend) => readAnswer(request, backend, await access(request, backend)),
   },
 ]
 

@@ -4,7 +4,9 @@ import type { Route } from '../../router.ts'
 import { findSources } from '../../store/sources.ts'
 import { findThread, listThreads } from '../../store/threads.ts'
 import { encodeThread } from '../encode.ts'
-import { joinedFlow, segment } from './access.ts'
+import { createThread } from '../messages.ts'
+import { joinedFlow, segment, writableFlow } from './access.ts'
+import { decodeThreadState } from './channel-messages.ts'
 
 /** [flowdock] threads.md */
 export const threadRoutes: readonly Route[] = [
@@ -37,6 +39,23 @@ export const threadRoutes: readonly Route[] = [
       if (rows.length <= limit || last === undefined) return { status: 200, body }
       const next = `${base}/flows/${flow.organization_slug}/${flow.slug}/threads?until=${encodeURIComponent(last.updated_at)}`
       return { status: 200, body, headers: { Link: `<${next}>; rel="next"` } }
+    },
+  },
+  {
+    // An extension: at the service a thread came with its first message only.
+    method: 'POST',
+    pattern: '/flows/:organization/:flow/threads',
+    auth: 'user',
+    async handle(request, backend) {
+      const flow = await joinedFlow(request, backend)
+      const state = decodeThreadState(request.params)
+      if (state?.title === undefined || state.title.trim() === '')
+        throw invalid({ title: ["can't be blank"] })
+      const thread = await backend.log.write(async ({ db }) => {
+        await writableFlow(db, request.user.id, flow.id)
+        return createThread(db, flow, state)
+      })
+      return { status: 201, body: encodeThread(thread, flow.id, undefined, request.base) }
     },
   },
   {

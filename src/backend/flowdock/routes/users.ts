@@ -1,7 +1,14 @@
 import { accessDenied, invalid, notFound } from '../../http-error.ts'
 import type { Route } from '../../router.ts'
-import { findUser, listVisibleUsers, shareOrganization, updateUser } from '../../store/users.ts'
+import {
+  findUser,
+  findUserByEmail,
+  listVisibleUsers,
+  shareOrganization,
+  updateUser,
+} from '../../store/users.ts'
 import { encodeUser } from '../encode.ts'
+import { tellUserEdited } from '../members.ts'
 import { idSegment } from './access.ts'
 
 /** [flowdock] users.md */
@@ -46,12 +53,14 @@ export const userRoutes: readonly Route[] = [
       if (nick !== undefined && !/^\S{1,50}$/.test(nick))
         throw invalid({ nick: ['must be 1 to 50 characters without whitespace'] })
       if (email !== undefined && !/^[^\s@]+@[^\s@]+$/.test(email)) throw invalid({ email: ['is invalid'] })
-      await log.write(({ db }) =>
-        updateUser(db, request.user.id, {
-          nick: nick ?? request.user.nick,
-          email: email ?? request.user.email,
-        }),
-      )
+      const changes = { nick: nick ?? request.user.nick, email: email ?? request.user.email }
+      await log.write(async (change) => {
+        const other = await findUserByEmail(change.db, changes.email)
+        if (other !== undefined && other.id !== request.user.id)
+          throw invalid({ email: ['has already been taken'] })
+        await updateUser(change.db, request.user.id, changes)
+        await tellUserEdited(change, { ...request.user, ...changes })
+      })
       return { status: 200, body: {} }
     },
   },

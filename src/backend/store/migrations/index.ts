@@ -1,9 +1,11 @@
 import type { Migration } from 'kysely/migration'
 import { first } from './first.ts'
+import { legacyAndInvitations } from './legacy-and-invitations.ts'
 import { privateConversations } from './private-conversations.ts'
 
 /** In the order they run; a released one is never changed. */
 export const migrations: Record<string, Migration> = {
   '0001-first': first,
   '0002-private-conversations': privateConversations,
+  '0003-legacy-and-invitations': legacyAndInvitations,
 }

@@ -1,0 +1,234 @@
+import { randomBytes } from 'node:crypto'
+import type { Change } from '../../event-log.ts'
+import { invalid, notFound } from '../../http-error.ts'
+import type { Route } from '../../router.ts'
+import { type FlowRow, findFlow, isJoined, listFlowUsers, updateFlow } from '../../store/flows.ts'
+import {
+  acceptInvitation,
+  deleteInvitation,
+  findInvitation,
+  type InvitationRow,
+  listPendingInvitations,
+  upsertInvitation,
+} from '../../store/invitations.ts'
+import {
+  findOrganization,
+  findOrganizationMember,
+  insertOrganizationMember,
+} from '../../store/organizations.ts'
+import { findUserByEmail, type UserRow } from '../../store/users.ts'
+import { encodeFlowUser, encodeInvitation } from '../encode.ts'
+import { joinFlow } from '../members.ts'
+import { recordEvent } from '../record.ts'
+import { idSegment, joinedFlow, segment, writableFlow } from './access.ts'
+
+const emailPattern = /^[^\s@,<>"]+@[^\s@,<>"]+$/
+const maxImport = 1000
+
+/** [flowdock] invitations.md, and the join addresses of flows */
+export const invitationRoutes: readonly Route[] = [
+  {
+    method: 'GET',
+    pattern: '/flows/:organization/:flow/invitations',
+    auth: 'user',
+    async handle(request, backend) {
+      const flow = await joinedFlow(request, backend)
+      const invitations = await listPendingInvitations(backend.store.reader, flow.id)
+      return {
+        status: 200,
+        body: invitations.map((each) => encodeInvitation(each, pathOf(flow), request.base)),
+      }
+    },
+  },
+  {
+    method: 'POST',
+    pattern: '/flows/:organization/:flow/invitations',
+    auth: 'user',
+    async handle(request, backend) {
+      const flow = await joinedFlow(request, backend)
+      const email = request.params.string('email')?.trim() ?? ''
+      if (!emailPattern.test(email))
+        throw invalid({ email: [email === '' ? "can't be blank" : 'is invalid'] })
+      const { invitation } = await backend.log.write(async (change) => {
+        await writableFlow(change.db, request.user.id, flow.id)
+        return invite(change, flow, email, request.user)
+      })
+      return { status: 201, body: encodeInvitation(invitation, pathOf(flow), request.base) }
+    },
+  },
+  {
+    method: 'POST',
+    pattern: '/flows/:organization/:flow/invitations/import',
+    auth: 'user',
+    async handle(request, backend) {
+      const flow = await joinedFlow(request, backend)
+      const list = request.params.string('list')
+      if (list === undefined || list.trim() === '') throw invalid({ list: ["can't be blank"] })
+      const entries = list
+        .split(/[,\n]/)
+        .map((entry) => entry.trim())
+        .filter((entry) => entry !== '')
+      if (entries.length > maxImport)
+        throw invalid({ list: [`is too long (maximum is ${maxImport} addresses)`] })
+      const addresses = entries.map((entry) => (/<([^<>]*)>$/.exec(entry)?.[1] ?? entry).trim())
+      const erroneous = addresses.filter((address) => !emailPattern.test(address))
+      const invited = await backend.log.write(async (change) => {
+        await writableFlow(change.db, request.user.id, flow.id)
+        const outcomes: { invitation: InvitationRow; added: UserRow | undefined }[] = []
+        for (const address of new Set(addresses.filter((each) => emailPattern.test(each))))
+          outcomes.push(await invite(change, flow, address, request.user))
+        return outcomes
+      })
+      const added = new Set(invited.flatMap(({ added }) => (added === undefined ? [] : [added.id])))
+      const users = await listFlowUsers(backend.store.reader, [flow.id])
+      return {
+        status: 200,
+        body: {
+          invitations: invited
+            .filter((each) => each.added === undefined)
+            .map(({ invitation }) => encodeInvitation(invitation, pathOf(flow), request.base)),
+          added_users: users.filter(({ id }) => added.has(id)).map(encodeFlowUser),
+          erroneous_emails: erroneous.map((address) => ({ [address]: 'Invalid email' })),
+        },
+      }
+    },
+  },
+  {
+    method: 'GET',
+    pattern: '/flows/:organization/:flow/invitations/:invitation',
+    auth: 'user',
+    async handle(request, backend) {
+      const flow = await joinedFlow(request, backend)
+      const invitation = await findInvitation(backend.store.reader, idSegment(request, 'invitation'))
+      if (invitation === undefined || invitation.flow_id !== flow.id) throw notFound()
+      return { status: 200, body: encodeInvitation(invitation, pathOf(flow), request.base) }
+    },
+  },
+  {
+    method: 'DELETE',
+    pattern: '/flows/:organization/:flow/invitations/:invitation',
+    auth: 'user',
+    async handle(request, backend) {
+      const flow = await joinedFlow(request, backend)
+      await backend.log.write(async (change) => {
+        const invitation = await findInvitation(change.db, idSegment(request, 'invitation'))
+        if (invitation?.flow_id !== flow.id || invitation.state !== 'pending') throw notFound()
+        await deleteInvitation(change.db, invitation.id)
+        await tellAction(change, flow, request.user, 'uninvite', invitation.email)
+      })
+      return { status: 204 }
+    },
+  },
+  {
+    // An extension: what the join address did on the web.
+    method: 'POST',
+    pattern: '/invitations/:code',
+    auth: 'user',
+    async handle(request, backend) {
+      const [joinCode = ''] = /^[0-9a-f]{40}/.exec(segment(request, 'code')) ?? []
+      const path = await backend.log.write(async (change) => {
+        const { db } = change
+        const flow = await findFlow(db, request.user.id, { joinCode })
+        if (
+          flow === undefined ||
+          flow.access_mode === 'invitation' ||
+          flow.disabled === 1 ||
+          flow.blocked === 1
+        )
+          throw notFound()
+        if (flow.organization_admin === null)
+          await insertOrganizationMember(db, flow.organization_id, request.user.id, false)
+        if (!isJoined(flow)) await joinFlow(change, await named(change, flow), request.user, request.user)
+        return pathOf(flow)
+      })
+      return { status: 200, body: { url: `${request.base}/flows/${path}` } }
+    },
+  },
+  {
+    method: 'GET',
+    pattern: '/flows/:organization/:flow/join_url',
+    auth: 'user',
+    async handle(request, backend) {
+      const flow = await joinedFlow(request, backend)
+      return { status: 200, body: { join_url: joinUrl(flow, request.base) } }
+    },
+  },
+  {
+    method: 'POST',
+    pattern: '/flows/:organization/:flow/join_url',
+    auth: 'user',
+    async handle(request, backend) {
+      const flow = await joinedFlow(request, backend)
+      const changes = {
+        join_code: randomBytes(20).toString('hex'),
+        access_mode: flow.access_mode === 'invitation' ? 'link' : flow.access_mode,
+      }
+      await backend.log.write(async ({ db }) => {
+        await writableFlow(db, request.user.id, flow.id)
+        await updateFlow(db, flow.id, changes)
+      })
+      return { status: 201, body: { join_url: joinUrl({ ...flow, ...changes }, request.base) } }
+    },
+  },
+  {
+    method: 'DELETE',
+    pattern: '/flows/:organization/:flow/join_url',
+    auth: 'user',
+    async handle(request, backend) {
+      const flow = await joinedFlow(request, backend)
+      await backend.log.write(async ({ db }) => {
+        await writableFlow(db, request.user.id, flow.id)
+        await updateFlow(db, flow.id, {
+          access_mode: 'invitation',
+          join_code: randomBytes(20).toString('hex'),
+        })
+      })
+      return { status: 200, body: {} }
+    },
+  },
+]
+
+/** Invites an address. Somebody who is in the organization already comes in at once. */
+async function invite(
+  change: Change,
+  flow: FlowRow,
+  email: string,
+  by: UserRow,
+): Promise<{ invitation: InvitationRow; added: UserRow | undefined }> {
+  const { db } = change
+  const invitation = await upsertInvitation(db, { flow_id: flow.id, email, inviter_id: by.id })
+  const user = await findUserByEmail(db, email)
+  const seat = user && (await findOrganizationMember(db, flow.organization_id, user.id))
+  if (user === undefined || seat === undefined) {
+    await tellAction(change, flow, by, 'invite', email)
+    return { invitation, added: undefined }
+  }
+  const theirs = await findFlow(db, user.id, { id: flow.id })
+  if (theirs !== undefined && !isJoined(theirs)) await joinFlow(change, await named(change, flow), user, by)
+  await acceptInvitation(db, invitation.id)
+  return { invitation: { ...invitation, state: 'accepted' }, added: user }
+}
+
+async function tellAction(
+  change: Change,
+  flow: FlowRow,
+  by: UserRow,
+  type: string,
+  email: string,
+): Promise<void> {
+  const content = { type, description: { email } }
+  await recordEvent(change, flow, { event: 'action', userId: by.id, content, app: 'chat' })
+}
+
+async function named({ db }: Change, flow: FlowRow) {
+  const organization = await findOrganization(db, { id: flow.organization_id })
+  return { ...flow, organization_name: organization?.name ?? '' }
+}
+
+function pathOf(flow: FlowRow): string {
+  return `${flow.organization_slug}/${flow.slug}`
+}
+
+function joinUrl(flow: Pick<FlowRow, 'access_mode' | 'join_code' | 'slug'>, base: string): string | null {
+  return flow.access_mode === 'invitation' ? null : `${base}/invitations/${flow.join_code}-${flow.slug}`
+}

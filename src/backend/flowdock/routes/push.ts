@@ -1,0 +1,114 @@
+import { invalid, notFound } from '../../http-error.ts'
+import type { Params } from '../../params.ts'
+import type { Backend, Route } from '../../router.ts'
+import { type FlowRow, findFlow } from '../../store/flows.ts'
+import { type MessageDraft, maxContentLength, sendMessage } from '../messages.ts'
+import { segment } from './access.ts'
+
+/** [flowdock] push.md, team-inbox.md: what a name of a source or project may be made of. */
+const namePattern = /^[\w -]{1,100}$/
+
+/**
+ * The deprecated push API, which many integrations still speak: the token in the path is that of a flow, several may
+ * be joined by commas. The router takes the `/v1` off.
+ */
+export const pushRoutes: readonly Route[] = [
+  {
+    method: 'POST',
+    pattern: '/messages/chat/:token',
+    auth: 'any',
+    handle: async (request, backend) => push(segment(request, 'token'), decodeChat(request.params), backend),
+  },
+  ...['/messages/team_inbox/:token', '/messages/influx/:token'].map(
+    (pattern): Route => ({
+      method: 'POST',
+      pattern,
+      auth: 'any',
+      handle: async (request, backend) =>
+        push(segment(request, 'token'), decodeMail(request.params), backend),
+    }),
+  ),
+]
+
+async function push(tokens: string, draft: MessageDraft, { store, log }: Backend) {
+  const flows: FlowRow[] = []
+  for (const pushToken of new Set(tokens.split(',').slice(0, 20))) {
+    const flow = await findFlow(store.reader, 0, { pushToken })
+    if (flow === undefined || flow.disabled === 1) throw notFound()
+    flows.push(flow)
+  }
+  await log.write(async (change) => {
+    for (const flow of flows) await sendMessage(change, flow, { userId: 0 }, draft)
+  })
+  return { status: 200, body: {} }
+}
+
+function decodeChat(params: Params): MessageDraft {
+  const content = params.string('content')
+  const name = params.string('external_user_name')
+  const errors = {
+    ...problem('content', content === undefined || content.trim() === '', "can't be blank"),
+    ...problem(
+      'content',
+      (content?.length ?? 0) > maxContentLength,
+      `is too long (maximum is ${maxContentLength} characters)`,
+    ),
+    ...problem('external_user_name', name === undefined || name === '', "can't be blank"),
+    ...problem('external_user_name', /\s/.test(name ?? ''), 'should not contain whitespace'),
+  }
+  if (content === undefined || name === undefined || Object.keys(errors).length > 0) throw invalid(errors)
+  const parentId = params.integer('message_id')
+  const threadId = params.string('thread_id')
+  return {
+    event: parentId === undefined ? 'message' : 'comment',
+    content,
+    externalUserName: name,
+    tags: params.list('tags') ?? [],
+    ...(parentId === undefined ? {} : { parentId }),
+    ...(threadId === undefined ? {} : { threadId }),
+  }
+}
+
+function decodeMail(params: Params): MessageDraft {
+  const required = ['source', 'from_address', 'subject', 'content'].map((name) => [
+    name,
+    params.string(name)?.trim() ?? '',
+  ])
+  const { source = '', from_address: address = '', subject = '', content = '' } = Object.fromEntries(required)
+  const project = params.string('project')
+  const nameProblem = 'can only contain letters, digits, underscores, dashes and spaces'
+  const errors = {
+    ...Object.fromEntries(
+      required.filter(([, value]) => value === '').map(([name]) => [name, ["can't be blank"]]),
+    ),
+    ...problem('source', source !== '' && !namePattern.test(source), nameProblem),
+    ...problem('project', project !== undefined && !namePattern.test(project), nameProblem),
+  }
+  if (Object.keys(errors).length > 0) throw invalid(errors)
+  const replyTo = params.string('reply_to')
+  const link = params.string('link')
+  const name = params.string('from_name')
+  return {
+    event: 'mail',
+    content: {
+      subject,
+      replyTo: replyTo === undefined ? [] : [replyTo],
+      to: [],
+      contentType: 'text/html',
+      from: [{ name: name ?? '', address }],
+      cc: [],
+      bcc: [],
+      content,
+      sender: address,
+      source,
+      ...(project === undefined ? {} : { project }),
+      ...(link === undefined ? {} : { link }),
+    },
+    tags: [`:source:${source}`, ...(params.list('tags') ?? [])],
+    ...(link === undefined ? {} : { thread: { externalUrl: link } }),
+  }
+}
+
+function problem(name: string, wrong: boolean, message: string): Record<string, string[]> {
+  return wrong ? { [name]: [message] } : {}
+}

@@ -1,0 +1,128 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { startTestBackend, type TestBackend } from '../support/backend.ts'
+
+let backend: TestBackend
+let ada: ReturnType<TestBackend['as']>
+let ben: ReturnType<TestBackend['as']>
+
+beforeAll(async () => {
+  backend = await startTestBackend()
+  ada = backend.as('Ada')
+  ben = backend.as('Ben')
+})
+afterAll(() => backend.close())
+
+const main = '/flows/example/main'
+const say = async (as: typeof ada, content: string, more: object = {}) =>
+  (await as('POST', `${main}/messages`, { event: 'message', content, ...more })).json
+
+test('reactions are added and taken back, each person once, and told', async () => {
+  const { id } = await say(ada, 'nice')
+  const react = (as: typeof ada, body: object) => as('POST', `${main}/messages/${id}/emoji_reaction`, body)
+  expect(await react(ada, { type: 'add', emoji: 'thumbsup' })).toMatchObject({ status: 200, text: '{}' })
+  await react(ben, { type: 'add', emoji: ':thumbsup:' })
+  await react(ben, { type: 'add', emoji: 'thumbsup' })
+  expect((await ada('GET', `${main}/messages/${id}`)).json.emojiReactions).toEqual({ thumbsup: ['1', '2'] })
+  await react(ada, { type: 'remove', emoji: 'thumbsup' })
+  await react(ben, { type: 'add', emoji: '__proto__' })
+  expect((await ada('GET', `${main}/messages/${id}`)).text).toContain(
+    '"emojiReactions":{"thumbsup":["2"],"__proto__":["2"]}',
+  )
+  const told = (await ada('GET', `${main}/messages?event=emoji-reaction`)).json
+  expect(told.map((message: { content: object }) => message.content)).toEqual([
+    { message: id, type: 'add', emoji: 'thumbsup' },
+    { message: id, type: 'add', emoji: 'thumbsup' },
+    { message: id, type: 'remove', emoji: 'thumbsup' },
+    { message: id, type: 'add', emoji: '__proto__' },
+  ])
+  expect((await react(ada, { type: 'shrug', emoji: 'x' })).status).toBe(400)
+  expect((await react(ada, { emoji: 'two words' })).status).toBe(400)
+  expect(({} as { polluted?: unknown }).polluted).toBeUndefined()
+})
+
+test('a message moves to another thread or into one of its own, and both are counted anew', async () => {
+  const first = await say(ada, 'thread one')
+  const second = await say(ada, 'thread two')
+  const stray = await say(ben, 'stray', { thread_id: first.thread_id })
+  const thread = async (id: string) => (await ada('GET', `${main}/threads/${id}`)).json
+  expect((await ada('PUT', `${main}/messages/${stray.id}`, { thread_id: second.thread_id })).text).toBe('{}')
+  expect((await ada('GET', `${main}/messages/${stray.id}`)).json).toMatchObject({
+    thread_id: second.thread_id,
+    content: 'stray',
+  })
+  expect(await thread(first.thread_id)).toMatchObject({ internal_comments: 1, initial_message: first.id })
+  expect(await thread(second.thread_id)).toMatchObject({ internal_comments: 2, initial_message: second.id })
+  await ada('PUT', `${main}/messages/${second.id}`, { thread_id: '' })
+  const own = (await ada('GET', `${main}/messages/${second.id}`)).json
+  expect(own.thread).toMatchObject({ title: 'thread two', internal_comments: 1, initial_message: second.id })
+  expect(await thread(second.thread_id)).toMatchObject({ internal_comments: 1, initial_message: stray.id })
+  expect((await ada('GET', `${main}/messages?event=thread-change`)).json[0].content).toEqual({
+    message: stray.id,
+    thread_id: second.thread_id,
+    from_thread_id: first.thread_id,
+  })
+  const elsewhere = (await ada('GET', '/flows/example/engineering/threads')).json[0].id
+  expect((await ada('PUT', `${main}/messages/${first.id}`, { thread_id: elsewhere })).json.errors).toEqual({
+    thread_id: ['is not a thread of this flow'],
+  })
+})
+
+test('a thread can be made before its first message', async () => {
+  const { status, json } = await ada('POST', `${main}/threads`, {
+    title: 'Plans',
+    status: { color: 'blue', value: 'new' },
+  })
+  expect(status).toBe(201)
+  expect(json).toMatchObject({
+    title: 'Plans',
+    status: { color: 'blue', value: 'new' },
+    internal_comments: 0,
+    initial_message: null,
+  })
+  const listed = async (query = '') =>
+    (await ada('GET', `${main}/threads?limit=100${query}`)).json.map((each: { id: string }) => each.id)
+  expect(await listed()).not.toContain(json.id)
+  expect(await listed('&empty=1')).toContain(json.id)
+  const message = await say(ben, 'first', { thread_id: json.id })
+  expect(message.thread).toMatchObject({ title: 'Plans', initial_message: message.id })
+  expect(await listed()).toContain(json.id)
+  expect((await ada('POST', `${main}/threads`, { title: ' ' })).json.errors).toEqual({
+    title: ["can't be blank"],
+  })
+  expect(
+    (await ada('POST', `${main}/threads`, { title: 'x', status: { color: 'pink', value: '' } })).status,
+  ).toBe(400)
+})
+
+test('mentions are marked read up to a message', async () => {
+  await ben('POST', `${main}/read`)
+  const first = await say(ada, '@Ben one')
+  await say(ada, '@Ben two')
+  const unread = async () => (await ben('GET', main)).json.unread_mentions
+  expect(await unread()).toBe(2)
+  expect((await ben('POST', `${main}/read`, { message: first.id })).json).toEqual({ read: 1 })
+  expect(await unread()).toBe(1)
+  expect((await ben('POST', `${main}/read`)).json).toEqual({ read: 1 })
+  expect([await unread(), (await ben('POST', `${main}/read`)).json]).toEqual([0, { read: 0 }])
+})
+
+test('one search looks into all flows one has joined, and no others', async () => {
+  await say(ada, 'okapi in main')
+  await ada('POST', '/flows/example/engineering/messages', {
+    event: 'message',
+    content: 'okapi in engineering',
+    tags: ['zoo'],
+  })
+  await ada('POST', '/flows/example/support/messages', { event: 'message', content: 'okapi in support' })
+  const search = async (as: typeof ada, query: string) =>
+    (await as('GET', `/search?${query}`)).json.map((message: { content: string }) => message.content)
+  expect(await search(ada, 'search=okapi')).toEqual([
+    'okapi in main',
+    'okapi in engineering',
+    'okapi in support',
+  ])
+  expect(await search(ben, 'search=okapi')).toEqual(['okapi in main', 'okapi in engineering'])
+  expect(await search(ada, 'search=okapi&limit=1')).toEqual(['okapi in support'])
+  expect(await search(ada, 'tags=zoo')).toEqual(['okapi in engineering'])
+  expect((await ada('GET', '/search')).status).toBe(400)
+})
