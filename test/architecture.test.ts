@@ -90,6 +90,8 @@ const doors: [name: RegExp, door: RegExp][] = [
   [/^@pothos\//, /^src\/schema\/builder\.ts$/],
   [/^dataloader$/, /^src\/upstream\/flowdock\/loaders\.ts$/],
   [/^pino$/, /^src\/log\.ts$/],
+  [/^@fastify\/busboy$/, /^src\/backend\/params\.ts$/],
+  [/^image-size$/, /^src\/backend\/flowdock\/image\.ts$/],
   [/^zod$/, /^src\/config\.ts$/],
   [/^graphql$/, /^src\/(schema|server)\//],
 ]

@@ -1,6 +1,6 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, open, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 
@@ -8,6 +8,16 @@ import type { Readable } from 'node:stream'
 export interface FileStore {
   /** Keeps the bytes and resolves with their token once they are on the disk. */
   put(bytes: Uint8Array): Promise<string>
+  /**
+   * Writes what comes to the disk as it comes. It is not there for anybody before `keep`.
+   *
+   * @throws FileTooLongError past `maxBytes`; nothing is left of it then
+   */
+  receive(bytes: AsyncIterable<Uint8Array>, maxBytes: number): Promise<ReceivedFile>
+  /** Makes a received file one that lasts; resolves once that is on the disk. */
+  keep(token: string): Promise<void>
+  /** Removes a received file that was not kept. */
+  discard(token: string): Promise<void>
   /** @throws `ENOENT` when reading begins and there is no such file */
   read(token: string): Readable
   /** A query string that lets whoever has it download the file for a minute. */
@@ -16,12 +26,27 @@ export interface FileStore {
   verify(token: string, query: URLSearchParams): boolean
 }
 
+/** A file that came with a request. */
+export interface ReceivedFile {
+  readonly token: string
+  readonly byteSize: number
+  /** Its first bytes: what an image's size is read from. */
+  readonly head: Uint8Array
+}
+
+export class FileTooLongError extends Error {
+  override readonly name = 'FileTooLongError'
+}
+
+const headBytes = 128 * 1024
 /** How long a signed address works. [flowdock] files.md calls it short-lived. */
 const signatureLifetimeMs = 60_000
 
 /** Keeps files under `directory`, spread over 256 folders. */
 export async function openFileStore(directory: string): Promise<FileStore> {
-  await mkdir(directory, { recursive: true })
+  const incoming = join(directory, 'incoming')
+  await rm(incoming, { recursive: true, force: true })
+  await mkdir(incoming, { recursive: true })
   const key = await loadKey(join(directory, 'signing-key'))
   const pathOf = (token: string) => join(directory, token.slice(0, 2), token)
   const signature = (token: string, expires: string) =>
@@ -43,6 +68,36 @@ export async function openFileStore(directory: string): Promise<FileStore> {
       await syncFolder(directory)
       return token
     },
+    async receive(bytes, maxBytes) {
+      const token = randomBytes(16).toString('hex')
+      const path = join(incoming, token)
+      const head: Uint8Array[] = []
+      let byteSize = 0
+      const file = await open(path, 'wx')
+      try {
+        for await (const chunk of bytes) {
+          if (byteSize < headBytes) head.push(chunk)
+          byteSize += chunk.length
+          if (byteSize > maxBytes) throw new FileTooLongError(`The file is longer than ${maxBytes} bytes`)
+          await file.write(chunk)
+        }
+        await file.sync()
+      } catch (error) {
+        await rm(path, { force: true })
+        throw error
+      } finally {
+        await file.close()
+      }
+      return { token, byteSize, head: Buffer.concat(head).subarray(0, headBytes) }
+    },
+    async keep(token) {
+      const folder = join(directory, token.slice(0, 2))
+      await mkdir(folder, { recursive: true })
+      await rename(join(incoming, token), pathOf(token))
+      await syncFolder(folder)
+      await syncFolder(directory)
+    },
+    discard: (token) => rm(join(incoming, token), { force: true }),
     read: (token) => createReadStream(pathOf(token)),
     sign(token) {
       const expires = String(Date.now() + signatureLifetimeMs)

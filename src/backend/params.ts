@@ -1,5 +1,21 @@
 import type { IncomingMessage } from 'node:http'
+import type { Readable } from 'node:stream'
+import { Busboy } from '@fastify/busboy'
+import { FileTooLongError, type ReceivedFile } from './files.ts'
 import { HttpError, invalid } from './http-error.ts'
+
+/** A file part of a multipart body, on the disk but not kept yet. */
+export class UploadedFile {
+  readonly file: ReceivedFile
+  readonly fileName: string
+  readonly contentType: string
+
+  constructor(file: ReceivedFile, fileName: string, contentType: string) {
+    this.file = file
+    this.fileName = fileName
+    this.contentType = contentType
+  }
+}
 
 /** The parameters of a request, wherever they stood: path, query string, form or JSON body, GET included. */
 export class Params {
@@ -62,6 +78,12 @@ export class Params {
       .filter((item) => item !== '')
   }
 
+  /** A file of a multipart body. */
+  file(name: string): UploadedFile | undefined {
+    const value = this.raw(name)
+    return value instanceof UploadedFile ? value : undefined
+  }
+
   /** A nested object. @throws 400 for anything else */
   object(name: string): Params | undefined {
     const value = this.raw(name)
@@ -83,11 +105,19 @@ export class Params {
 /**
  * Reads the parameters of a request: those of the body go before those of the query string.
  *
+ * @param receive takes the files of a multipart body, as they come
  * @throws 413 when the body is longer than `maxBytes`, 400 when it cannot be read
  */
-export async function readParams(request: IncomingMessage, url: URL, maxBytes: number): Promise<Params> {
+export async function readParams(
+  request: IncomingMessage,
+  url: URL,
+  maxBytes: number,
+  receive: (bytes: Readable) => Promise<ReceivedFile>,
+): Promise<Params> {
   const values: Record<string, unknown> = Object.create(null)
   for (const [key, value] of url.searchParams) assignForm(values, key, value)
+  if (request.headers['content-type']?.startsWith('multipart/form-data'))
+    return new Params(Object.assign(values, await readMultipart(request, maxBytes, receive)))
   const body = await readBody(request, maxBytes)
   if (body.trim() === '') return new Params(values)
   const type = request.headers['content-type'] ?? ''
@@ -96,11 +126,66 @@ export async function readParams(request: IncomingMessage, url: URL, maxBytes: n
     for (const [key, value] of new URLSearchParams(body)) assignForm(form, key, value)
     return new Params(Object.assign(values, form))
   }
-  if (type.startsWith('multipart/'))
-    throw new HttpError(415, {
-      message: 'Multipart bodies are not accepted; send the file as Base64 in JSON',
-    })
   return new Params(Object.assign(values, parseJsonObject(body)))
+}
+
+/** Most parts of each sort that a multipart body may have. */
+const maxFields = 100
+const maxFiles = 5
+
+async function readMultipart(
+  request: IncomingMessage,
+  maxBytes: number,
+  receive: (bytes: Readable) => Promise<ReceivedFile>,
+): Promise<Record<string, unknown>> {
+  const values: Record<string, unknown> = Object.create(null)
+  const { promise: parsed, resolve, reject } = Promise.withResolvers<void>()
+  const broken = new HttpError(400, { message: 'Body is not valid multipart/form-data' })
+  const streams = new Set<Readable>()
+  const files: Promise<void>[] = []
+  let parser: InstanceType<typeof Busboy>
+  try {
+    parser = new Busboy({
+      headers: { ...request.headers, 'content-type': request.headers['content-type'] ?? '' },
+      limits: { fields: maxFields, files: maxFiles, fieldSize: maxBytes, parts: maxFields + maxFiles },
+    })
+  } catch {
+    throw broken
+  }
+  parser.on('field', (name, value) => assignForm(values, name, value))
+  parser.on('file', (name, stream, fileName, _encoding, contentType) => {
+    // One that is destroyed below has no reader any more to hear of it.
+    stream.on('error', () => undefined)
+    streams.add(stream)
+    const received = receive(stream).then((file) => {
+      // Browsers write a quote in a file's name as %22.
+      const plainName = (fileName ?? 'file').replaceAll('%22', '"')
+      assignForm(values, name, new UploadedFile(file, plainName, contentType))
+    })
+    files.push(received)
+    received.catch((error: unknown) =>
+      reject(error instanceof FileTooLongError ? new HttpError(413, { message: error.message }) : error),
+    )
+  })
+  parser.on('filesLimit', () =>
+    reject(new HttpError(413, { message: `More than ${maxFiles} files at once` })),
+  )
+  parser.on('finish', () => resolve())
+  parser.on('error', () => reject(broken))
+  request.on('close', () => {
+    if (!request.complete) reject(broken)
+  })
+  request.pipe(parser)
+  try {
+    await parsed
+    await Promise.all(files)
+    return values
+  } catch (error) {
+    request.unpipe()
+    for (const stream of streams) stream.destroy(broken)
+    await Promise.allSettled(files)
+    throw error
+  }
 }
 
 async function readBody(request: IncomingMessage, maxBytes: number): Promise<string> {
@@ -126,7 +211,7 @@ function parseJsonObject(text: string): Record<string, unknown> {
 }
 
 /** Rails-style names: `author[name]`, `tags[]`, `thread[fields][][label]`. */
-function assignForm(target: Record<string, unknown>, name: string, value: string): void {
+function assignForm(target: Record<string, unknown>, name: string, value: unknown): void {
   const path = [...name.matchAll(/^[^[]+|\[([^\]]*)\]/g)].map((match) => match[1] ?? match[0]).slice(0, 8)
   let node: Record<string, unknown> | unknown[] = target
   for (const [index, key] of path.entries()) {

@@ -38,6 +38,8 @@ export interface RunningBackend {
 
 /** Longest body of a request: a Base64 file of 10 MiB and what stands around it. */
 const maxBodyBytes = 15 * 1024 * 1024
+/** Longest file of a multipart body. */
+const maxFileBytes = 256 * 1024 * 1024
 /** How exactly it is known when somebody was last here. */
 const accessResolutionMs = 5 * 60_000
 /** How soon streams hear of what commands beside the server changed. */
@@ -69,7 +71,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     }
     const answer = createHandler(backend, options)
     server = createServer(
-      { headersTimeout: 10_000, requestTimeout: 120_000, keepAliveTimeout: 75_000 },
+      { headersTimeout: 10_000, requestTimeout: 600_000, keepAliveTimeout: 75_000 },
       (request, response) => {
         void answer(request, response)
       },
@@ -136,11 +138,22 @@ function createHandler(backend: Backend, { onRequest, onError }: BackendOptions)
     )
     if (match === undefined) throw user === undefined ? unauthorized() : notFound()
     if (match.route.auth === 'user' && user === undefined) throw unauthorized()
-    const params = await readParams(request, url, maxBodyBytes)
-    const common = { path: match.path, params, query: url.searchParams, headers: request.headers, base }
-    if (match.route.auth === 'any') return match.route.handle({ ...common, user }, backend)
-    if (user === undefined) throw unauthorized()
-    return match.route.handle({ ...common, user }, backend)
+    const received: string[] = []
+    const receive = async (bytes: AsyncIterable<Uint8Array>) => {
+      const file = await backend.files.receive(bytes, maxFileBytes)
+      received.push(file.token)
+      return file
+    }
+    try {
+      const params = await readParams(request, url, maxBodyBytes, receive)
+      const common = { path: match.path, params, query: url.searchParams, headers: request.headers, base }
+      if (match.route.auth === 'any') return await match.route.handle({ ...common, user }, backend)
+      if (user === undefined) throw unauthorized()
+      return await match.route.handle({ ...common, user }, backend)
+    } finally {
+      // What a handler did not keep goes with the request.
+      for (const token of received) await backend.files.discard(token)
+    }
   }
 
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
@@ -152,8 +165,11 @@ function createHandler(backend: Backend, { onRequest, onError }: BackendOptions)
       if ('write' in answer) await answer.write(response)
       else sendAnswer(response, answer.status, answer.body, answer.headers)
     } catch (error) {
-      // What is left of the body stays unread, so the connection is of no further use.
-      if (!request.complete && !response.headersSent) response.setHeader('Connection', 'close')
+      if (!request.complete && !response.headersSent) {
+        await drain(request)
+        // What is left of the body stays unread, so the connection is of no further use.
+        if (!request.complete) response.setHeader('Connection', 'close')
+      }
       sendError(response, error, onError)
     }
     onRequest?.({
@@ -207,6 +223,29 @@ function setCorsHeaders(request: IncomingMessage, response: ServerResponse): voi
     'Origin, Accept, Content-type, Authorization, X-CSRF-Token, X-Requested-With, X-Prototype-Version',
   )
   response.setHeader('Access-Control-Expose-Headers', 'Flowdock-User, Link')
+}
+
+/**
+ * Reads on for a while after a body was refused: closed while it still writes, a client would see a broken connection
+ * instead of the answer.
+ */
+async function drain(request: IncomingMessage): Promise<void> {
+  let left = 1024 * 1024
+  await new Promise<void>((resolve) => {
+    const deadline = setTimeout(resolve, 1000)
+    const end = () => {
+      clearTimeout(deadline)
+      resolve()
+    }
+    request.on('data', (chunk: Buffer) => {
+      left -= chunk.length
+      if (left < 0) end()
+    })
+    request.on('end', end)
+    request.on('close', end)
+    request.resume()
+  })
+  request.pause()
 }
 
 /** Makes a folder and those above it. Node's own way of doing that never ends where the system refuses, as in /proc. */

@@ -14,6 +14,7 @@ import {
 import { findSources } from '../../store/sources.ts'
 import { findThreads } from '../../store/threads.ts'
 import { encodeMessage } from '../encode.ts'
+import { imageDimensions } from '../image.ts'
 import {
   deleteMessage,
   editMessage,
@@ -303,37 +304,59 @@ export function decodeThreadState(thread: Params | undefined): ThreadState | und
   }
 }
 
-/** Keeps the Base64 file of a message. [flowdock] messages.md, "Uploading files" */
+/** Keeps the file of a message: a part of a multipart body, or Base64. [flowdock] messages.md, "Uploading files" */
 async function storeFile(params: Params, backend: Backend, channel: Channel): Promise<WireAttachment> {
+  const uploaded = params.file('content')
+  if (uploaded !== undefined) {
+    const { token, byteSize, head } = uploaded.file
+    await backend.files.keep(token)
+    return describeFile(backend, channel, token, uploaded.fileName, uploaded.contentType, byteSize, head)
+  }
   const content = params.object('content')
   const data = content?.string('data')
-  const name = content
-    ?.string('file_name')
-    ?.replace(/[\p{Cc}/\\]/gu, '_')
-    .trim()
+  const name = content?.string('file_name')
   if (data === undefined || data === '') throw invalid({ content: ["data can't be blank"] })
-  if (name === undefined || name === '') throw invalid({ content: ["file_name can't be blank"] })
+  if (name === undefined || name.trim() === '') throw invalid({ content: ["file_name can't be blank"] })
   const bytes = Buffer.from(data, 'base64')
   if (bytes.length > maxFileBytes)
     throw new HttpError(413, { message: `File is longer than ${maxFileBytes} bytes` })
-  const type = content?.string('content_type') ?? 'application/octet-stream'
-  if (!/^[\w.+-]+\/[\w.+-]+$/.test(type)) throw invalid({ content: ['content_type is not a media type'] })
   const token = await backend.files.put(bytes)
+  return describeFile(backend, channel, token, name, content?.string('content_type'), bytes.length, bytes)
+}
+
+async function describeFile(
+  backend: Backend,
+  channel: Channel,
+  token: string,
+  name: string,
+  type: string | undefined,
+  byteSize: number,
+  head: Uint8Array,
+): Promise<WireAttachment> {
+  // A name is shown and saved under, so it holds neither folders nor control characters.
+  const plain = name
+    .replace(/[\p{Cc}/\\]/gu, '_')
+    .trim()
+    .slice(0, 255)
+  const fileName = /^\.*$/.test(plain) ? 'file' : plain
+  const contentType = /^[\w.+-]+\/[\w.+-]+$/.test(type ?? '') ? (type as string) : 'application/octet-stream'
   await backend.log.write(({ db }) =>
     insertFile(db, {
       token,
       channel_id: channel.channel_id,
-      file_name: name,
-      content_type: type,
-      file_size: bytes.length,
+      file_name: fileName,
+      content_type: contentType,
+      file_size: byteSize,
       created_at: Date.now(),
     }),
   )
+  const image = contentType.startsWith('image/') ? imageDimensions(head) : undefined
   return {
-    content_type: type,
-    file_name: name,
-    file_size: bytes.length,
-    path: `${filesOf(channel)}/${token}/${encodeURIComponent(name)}`,
+    content_type: contentType,
+    file_name: fileName,
+    file_size: byteSize,
+    path: `${filesOf(channel)}/${token}/${encodeURIComponent(fileName)}`,
+    ...(image === undefined ? {} : { image }),
   }
 }
 

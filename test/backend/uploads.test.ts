@@ -1,0 +1,143 @@
+import { readdir } from 'node:fs/promises'
+import { request } from 'node:http'
+import { join } from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { eventually } from '../support/app.ts'
+import { basic, startTestBackend, type TestBackend } from '../support/backend.ts'
+
+let backend: TestBackend
+
+beforeAll(async () => {
+  backend = await startTestBackend()
+})
+afterAll(() => backend.close())
+
+const main = '/flows/example/main/messages'
+
+async function upload(
+  parts: [name: string, value: string | Blob, fileName?: string][],
+  path = main,
+  nick: 'Ada' | 'Cleo' = 'Ada',
+) {
+  const form = new FormData()
+  for (const [name, value, fileName] of parts) {
+    if (typeof value === 'string') form.append(name, value)
+    else form.append(name, value, fileName)
+  }
+  const response = await fetch(backend.url + path, {
+    method: 'POST',
+    headers: { authorization: basic(await backend.token(nick)) },
+    body: form,
+  })
+  const text = await response.text()
+  return { status: response.status, json: text === '' ? undefined : JSON.parse(text) }
+}
+
+async function download(path: string): Promise<Response> {
+  return fetch(backend.url + path, { headers: { authorization: basic(await backend.token('Ada')) } })
+}
+
+/** Files that came and were not kept. */
+const incoming = () => readdir(join(backend.dataDir, 'files/incoming'))
+
+test('a multipart upload is stored as it came, with its name and type', async () => {
+  const bytes = crypto.getRandomValues(new Uint8Array(60_000))
+  const { status, json } = await upload([
+    ['event', 'file'],
+    ['tags', 'a,b'],
+    ['content', new Blob([bytes], { type: 'application/zip' }), 'päck "1".zip'],
+  ])
+  expect(status).toBe(201)
+  expect(json).toMatchObject({
+    event: 'file',
+    tags: [':file', 'a', 'b'],
+    content: { file_name: 'päck "1".zip', content_type: 'application/zip', file_size: 60_000 },
+  })
+  const answer = await download(json.content.path)
+  expect(new Uint8Array(await answer.arrayBuffer())).toEqual(bytes)
+  expect(answer.headers.get('content-disposition')).toBe(
+    "attachment; filename*=UTF-8''p%C3%A4ck%20%221%22.zip",
+  )
+  expect(await incoming()).toEqual([])
+})
+
+test('an image says how large it is; what only pretends to be one does not', async () => {
+  const png = Buffer.from(
+    'iVBORw0KGgoAAAANSUhEUgAAAAMAAAACCAIAAAASFvFNAAAAEElEQVR4nGP4z8AARAwQCgAf7gP9i18U1AAAAABJRU5ErkJggg==',
+    'base64',
+  )
+  const real = await upload([
+    ['event', 'file'],
+    ['content', new Blob([png], { type: 'image/png' }), 'dot.png'],
+  ])
+  expect(real.json.content.image).toEqual({ width: 3, height: 2 })
+  const fake = await upload([
+    ['event', 'file'],
+    ['content', new Blob(['no image'], { type: 'image/png' }), 'fake.png'],
+  ])
+  expect(fake.json.content.image).toBeUndefined()
+})
+
+test.each([
+  ['../../etc/passwd', '.._.._etc_passwd'],
+  ['a\u0000b\nc', 'a_b_c'],
+  ['..', 'file'],
+])('a file named %j is kept under a name that is no path', async (given, kept) => {
+  const content = { data: btoa('x'), file_name: given, content_type: 'not a type' }
+  const response = await backend.as('Ada')('POST', main, { event: 'file', content })
+  expect(response.json.content).toMatchObject({ file_name: kept, content_type: 'application/octet-stream' })
+  expect(await (await download(response.json.content.path)).text()).toBe('x')
+})
+
+test('what is refused leaves nothing behind', async () => {
+  const file: [string, Blob, string] = ['content', new Blob(['x'.repeat(100_000)]), 'x.txt']
+  expect((await upload([['event', 'nonsense'], file])).status).toBe(400)
+  expect(
+    (await upload([['event', 'file'], file], '/flows/example/engineering/messages', 'Cleo')).status,
+  ).toBe(403)
+  expect(
+    (
+      await upload([
+        ['event', 'message'],
+        ['content', 'just text'],
+      ])
+    ).json.content,
+  ).toBe('just text')
+  expect((await upload([['event', 'file'], ...Array.from({ length: 6 }, () => file)])).status).toBe(413)
+  await eventually(async () => (await incoming()).length === 0)
+})
+
+test('a client that leaves half-way leaves nothing behind, and the server goes on', async () => {
+  const authorization = basic(await backend.token('Ada'))
+  const before = (await backend.as('Ada')('GET', `${main}?event=file&limit=100`)).json.length
+  for (const sent of [10, 120, 5000]) {
+    const outgoing = request(`${backend.url}${main}`, {
+      method: 'POST',
+      headers: {
+        authorization,
+        'content-type': 'multipart/form-data; boundary=b',
+        'content-length': 1_000_000,
+      },
+    })
+    outgoing.on('error', () => undefined)
+    const head = '--b\r\ncontent-disposition: form-data; name="content"; filename="x"\r\n\r\n'
+    await new Promise<void>((resolve) =>
+      outgoing.write(`${head}${'x'.repeat(10_000)}`.slice(0, sent), () => resolve()),
+    )
+    outgoing.destroy()
+  }
+  await eventually(async () => (await incoming()).length === 0)
+  expect((await backend.as('Ada')('GET', `${main}?event=file&limit=100`)).json).toHaveLength(before)
+})
+
+test.each(['multipart/form-data', 'multipart/form-data; boundary='])(
+  'a body that is no %s is refused',
+  async (type) => {
+    const response = await fetch(backend.url + main, {
+      method: 'POST',
+      headers: { authorization: basic(await backend.token('Ada')), 'content-type': type },
+      body: 'nothing of the kind',
+    })
+    expect(response.status).toBe(400)
+  },
+)
