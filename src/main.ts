@@ -36,7 +36,9 @@ async function main([command = 'serve', ...args]: readonly string[]): Promise<nu
     default: {
       const { administer, administrationUsage, nouns } = await import('./cli/administer.ts')
       if (command in nouns) return administer(command, args, process.env, print)
-      const help = `${usage}${administrationUsage()}\n${settings}`
+      const { maintain, maintenanceCommands, maintenanceUsage } = await import('./cli/maintain.ts')
+      if (maintenanceCommands.includes(command)) return maintain(command, args, process.env, print)
+      const help = `${usage}${maintenanceUsage}\n${administrationUsage()}\n${settings}`
       if (['help', '--help', '-h'].includes(command)) {
         print(help)
         return 0

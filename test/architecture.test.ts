@@ -58,7 +58,7 @@ const floors: [part: RegExp, may: RegExp][] = [
   [/^src\/main\.ts$/, /^src\/cli\//],
   [
     /^src\/cli\//,
-    /^src\/(app|config|errors|log)\.ts$|^src\/(backend\/(index|administration)|schema\/index)\.ts$/,
+    /^src\/(app|config|errors|log)\.ts$|^src\/(backend\/(index|administration|maintenance)|schema\/index)\.ts$/,
   ],
   [/^src\/app\.ts$/, /^src\//],
   [/^src\/context\.ts$/, /^src\/(errors|secret)\.ts$|^src\/(events|upstream)\//],

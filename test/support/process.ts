@@ -59,6 +59,15 @@ export interface RunningGateway extends RunningProcess {
   readonly token: string
 }
 
+/** Runs the backend alone, on a free port. */
+export async function runBackend(dataDir: string): Promise<RunningProcess & { url: string; token: string }> {
+  const token = '0123456789abcdef'.repeat(2)
+  const environment = { BACKEND_PORT: '0', DATA_DIR: dataDir, FLOWDOCK_DEMO_TOKEN: token }
+  const running = run(['src/main.ts', 'backend'], environment)
+  const [, url = ''] = await running.until(/Flowdock API (http:\S+)/)
+  return { ...running, url, token }
+}
+
 /** Runs the gateway as `npm start` does, on free ports. */
 export async function runGateway(dataDir: string): Promise<RunningGateway> {
   const running = run(['src/main.ts', 'serve'], { PORT: '0', BACKEND_PORT: '0', DATA_DIR: dataDir })

@@ -1,4 +1,4 @@
-import { DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
+import { backup, DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { SqliteDialect, type SqliteDialectConfig } from 'kysely'
 
 type SqliteDatabase = Exclude<SqliteDialectConfig['database'], () => unknown>
@@ -45,4 +45,35 @@ function adapt(statement: StatementSync) {
 
 function toSqlite(value: unknown): SQLInputValue {
   return typeof value === 'boolean' ? Number(value) : (value as SQLInputValue)
+}
+
+/** Copies the database at `from` as it is at one moment, while others may write to it. */
+export async function backupSqlite(from: string, to: string): Promise<void> {
+  const source = new DatabaseSync(from, { readOnly: true, timeout: 2000 })
+  try {
+    // All pages in one step: between steps a busy writer would make it begin again and again.
+    await backup(source, to, { rate: 0x7fffffff })
+  } finally {
+    source.close()
+  }
+}
+
+/** What is wrong with the database at `path`; nothing, if all is well. @throws when it cannot be opened */
+export function checkSqlite(path: string): string[] {
+  const database = new DatabaseSync(path, { readOnly: true, timeout: 2000 })
+  try {
+    const integrity = database
+      .prepare('pragma integrity_check')
+      .all()
+      .map((row) => String(row['integrity_check']))
+    const references = database.prepare('pragma foreign_key_check').all()
+    return [
+      ...integrity.filter((text) => text !== 'ok'),
+      ...references.map(
+        (row) => `${row['table']} ${row['rowid']} names a ${row['parent']} that is not there`,
+      ),
+    ]
+  } finally {
+    database.close()
+  }
 }

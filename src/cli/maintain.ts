@@ -1,0 +1,56 @@
+import { parseArgs } from 'node:util'
+import { backupData, checkData, restoreData } from '../backend/maintenance.ts'
+import { readConfig } from '../config.ts'
+import { CommandError } from './command-error.ts'
+
+export const maintenanceCommands = ['backup', 'restore', 'check']
+
+/** The lines of the help for these commands. */
+export const maintenanceUsage = `  backup --to FOLDER         copies DATA_DIR, also while the server runs
+  restore --from FOLDER      puts a backup into an empty DATA_DIR
+  check                      looks for damage; the exit code is 1 if there is any`
+
+/** Runs `backup`, `restore` or `check` on the data of the embedded backend. @throws CommandError */
+export async function maintain(
+  command: string,
+  args: readonly string[],
+  environment: NodeJS.ProcessEnv,
+  print: (text: string) => void,
+): Promise<number> {
+  const { upstream } = readConfig(environment)
+  if (upstream.kind === 'remote')
+    throw new CommandError('FLOWDOCK_API_URL names another backend; unset it to maintain the embedded one')
+  const { dataDir } = upstream
+  try {
+    const { values } = parseArgs({
+      args: [...args],
+      options: { to: { type: 'string' }, from: { type: 'string' }, json: { type: 'boolean' } },
+    })
+    const say = (result: object, words: string) =>
+      print(values.json === true ? JSON.stringify(result) : words)
+    if (command === 'backup') {
+      const to = need('to', values.to)
+      await backupData(dataDir, to)
+      say({ from: dataDir, to }, `${dataDir} was copied to ${to}`)
+      return 0
+    }
+    if (command === 'restore') {
+      const from = need('from', values.from)
+      await restoreData(from, dataDir)
+      say({ from, to: dataDir }, `${from} was put into ${dataDir}`)
+      return 0
+    }
+    const problems = await checkData(dataDir)
+    say({ problems }, problems.length === 0 ? 'All is well' : problems.join('\n'))
+    return problems.length === 0 ? 0 : 1
+  } catch (error) {
+    const { name, message, code } = error as NodeJS.ErrnoException
+    const expected = name === 'AdministrationError' || code?.startsWith('ERR_PARSE_ARGS')
+    throw expected ? new CommandError(message) : error
+  }
+}
+
+function need(name: string, value: string | undefined): string {
+  if (value === undefined || value === '') throw new CommandError(`--${name} is missing`)
+  return value
+}

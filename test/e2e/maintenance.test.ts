@@ -1,0 +1,96 @@
+import { rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { basic, call, makeFolder } from '../support/backend.ts'
+import { run, runGateway } from '../support/process.ts'
+
+async function command(dataDir: string, ...args: string[]) {
+  const running = run(['src/main.ts', ...args], { DATA_DIR: dataDir })
+  return { code: await running.exited, ...running.output }
+}
+
+test('a backup made while the server is written to holds every message that was acknowledged before it, and its files', async () => {
+  const dataDir = await makeFolder()
+  const gateway = await runGateway(dataDir)
+  const headers = { authorization: basic(gateway.token) }
+  const send = (body: object) => call(`${gateway.restUrl}/flows/example/main/messages`, 'POST', headers, body)
+  const file = await send({
+    event: 'file',
+    content: { data: btoa('kept'), file_name: 'kept.txt', content_type: 'text/plain' },
+  })
+  const before = await send({ event: 'message', content: 'before the backup' })
+  let writing = true
+  const writers = Array.from({ length: 4 }, async () => {
+    while (writing) expect((await send({ event: 'message', content: 'during' })).status).toBe(201)
+  })
+  const copy = join(await makeFolder(), 'copy')
+  expect(await command(dataDir, 'backup', '--to', copy)).toMatchObject({
+    code: 0,
+    stdout: `${dataDir} was copied to ${copy}\n`,
+  })
+  writing = false
+  await Promise.all(writers)
+  expect(await command(dataDir, 'check')).toMatchObject({ code: 0, stdout: 'All is well\n' })
+
+  const restored = join(await makeFolder(), 'restored')
+  expect((await command(restored, 'restore', '--from', copy)).code).toBe(0)
+  expect((await command(restored, 'check', '--json')).stdout).toBe('{"problems":[]}\n')
+  const again = await runGateway(restored)
+  expect(again.token).toBe(gateway.token)
+  const read = (path: string) => fetch(again.restUrl + path, { headers })
+  expect(await (await read(`/flows/example/main/messages/${before.json.id}`)).json()).toMatchObject({
+    content: 'before the backup',
+  })
+  expect(await (await read(file.json.content.path)).text()).toBe('kept')
+}, 60_000)
+
+test('damage is found, and named', async () => {
+  const dataDir = await makeFolder()
+  const gateway = await runGateway(dataDir)
+  const headers = { authorization: basic(gateway.token) }
+  const content = { data: btoa('lost'), file_name: 'lost.txt', content_type: 'text/plain' }
+  const { json } = await call(`${gateway.restUrl}/flows/example/main/messages`, 'POST', headers, {
+    event: 'file',
+    content,
+  })
+  const [, token = ''] = /([0-9a-f]{32})/.exec(json.content.path) ?? []
+  await rm(join(dataDir, 'files', token.slice(0, 2), token))
+  expect(await command(dataDir, 'check')).toMatchObject({
+    code: 1,
+    stdout: `The file "lost.txt" (${token}) is missing\n`,
+  })
+  gateway.child.kill('SIGTERM')
+  await gateway.exited
+  await writeFile(
+    join(dataDir, 'flowdock.db'),
+    'no database at all, only text that is long enough to be one'.repeat(100),
+  )
+  expect(await command(dataDir, 'check')).toMatchObject({ code: 1, stdout: 'file is not a database\n' })
+})
+
+test.each([
+  [['backup'], '--to is missing'],
+  [['check'], 'There is no data in'],
+  [['backup', '--to', 'x'], 'There is no data in'],
+  [['restore', '--from', '/nowhere'], 'There is no data in "/nowhere"'],
+  [['check', '--frob'], "Unknown option '--frob'"],
+])('%j is refused in words', async (args, message) => {
+  const refused = await command(await makeFolder(), ...args)
+  expect(refused.code).toBe(1)
+  expect(refused.stderr.split('\n')[0]).toContain(message)
+})
+
+test('nothing is overwritten', async () => {
+  const dataDir = await makeFolder()
+  expect((await command(dataDir, 'org', 'add', '--name', 'Acme')).code).toBe(0)
+  const full = await makeFolder()
+  await writeFile(join(full, 'precious'), '')
+  expect((await command(dataDir, 'backup', '--to', full)).stderr).toContain(
+    'is not empty; nothing is overwritten',
+  )
+  const copy = join(await makeFolder(), 'copy')
+  await command(dataDir, 'backup', '--to', copy)
+  expect((await command(dataDir, 'restore', '--from', copy)).stderr).toContain(
+    'is not empty; nothing is overwritten',
+  )
+})
