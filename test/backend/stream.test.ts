@@ -133,6 +133,47 @@ describe('what is told', () => {
   })
 })
 
+describe('filters', () => {
+  test('may be repeated, posted, and hold thousands of flows', async () => {
+    const { json } = await ada('GET', '/flows')
+    const ids = json.map((flow: { id: string }) => flow.id)
+    const repeated = await listen(`/stream/flows?${ids.map((id: string) => `filter=${id}`).join('&')}`)
+    const body = JSON.stringify({
+      filter: Array.from({ length: 3000 }, (_, index) => ids[index % ids.length]),
+    })
+    const posted = await fetch(`${backend.url}/stream/flows`, {
+      method: 'POST',
+      headers: {
+        authorization: basic(await backend.token('Ada')),
+        accept: 'text/event-stream',
+        'content-type': 'application/json',
+      },
+      body,
+    })
+    expect(posted.status).toBe(200)
+    await say('in any of them', 'engineering')
+    await repeated.until(/in any of them/)
+    const reader = posted.body?.pipeThrough(new TextDecoderStream()).getReader()
+    let text = ''
+    while (!text.includes('in any of them')) text += (await reader?.read())?.value ?? ''
+    await reader?.cancel()
+  })
+
+  test('* is every flow one has joined, and follows joins and leaves', async () => {
+    const stream = await listen('/stream/flows?filter=*', { nick: 'Cleo' })
+    await ada('POST', '/flows/example', { name: 'Wild' })
+    await ada('POST', '/flows/example/wild/messages', { event: 'message', content: 'before she came' })
+    await ada('POST', '/flows/example/wild/users', { id: 3 })
+    await ada('POST', '/flows/example/wild/messages', { event: 'message', content: 'while she is there' })
+    await ada('PUT', '/flows/example/wild/users/3', { disabled: true })
+    await ada('POST', '/flows/example/wild/messages', { event: 'message', content: 'after she left' })
+    await say('everywhere else')
+    const text = await stream.until(/everywhere else/)
+    expect(text).toContain('while she is there')
+    expect(text).not.toMatch(/before she came|after she left|"flow-add"/)
+  })
+})
+
 describe('refusals', () => {
   test.each([
     ['without filter or user', '/stream/flows', 400],
@@ -144,6 +185,12 @@ describe('refusals', () => {
 
   test('ids that are none of this stream', async () => {
     expect((await listen('/stream/flows?filter=example/main', { lastEventId: 'x' })).status).toBe(400)
+  })
+
+  test('ids the log has not reached, as after a backup was restored', async () => {
+    const stream = await listen('/stream/flows?filter=example/main', { lastEventId: '999999' })
+    expect(stream.status).toBe(410)
+    expect(await stream.until(/}/)).toMatch(/Last-Event-ID 999999 is not in the log, which ends at \d+/)
   })
 
   test('strangers', async () => {

@@ -114,6 +114,27 @@ test.each([
   expect(upstream.requests).toHaveLength(1)
 })
 
+test('an upstream that does not know the last event any more is listened to from now on', async () => {
+  const upstream = await startScriptedUpstream((request, response, number) => {
+    if (request.headers['last-event-id'] !== undefined) {
+      response.writeHead(410)
+      response.end()
+      return
+    }
+    begin(response)
+    response.write(message(number === 0 ? 900 : 1))
+    if (number === 0) response.end()
+  })
+  const { heard } = listen(upstream.url)
+  await eventually(() => heard.events.length === 2)
+  expect(heard.events.map(({ cursor }) => cursor)).toEqual(['900', '1'])
+  expect(upstream.requests.map(({ headers }) => headers['last-event-id'])).toEqual([
+    undefined,
+    '900',
+    undefined,
+  ])
+})
+
 test('an event nobody can read is left out, the ones after it are not', async () => {
   const upstream = await startScriptedUpstream((_, response) => {
     begin(response)

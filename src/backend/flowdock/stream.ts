@@ -9,6 +9,8 @@ export interface StreamOptions {
   /** The user who listens; losing a flow ends its events. */
   readonly userId: number
   readonly format: 'json' | 'sse'
+  /** Whether flows the user joins later are told of too. */
+  readonly followsUser: boolean
   /** Send what happened after this event first; undefined begins with the next one. */
   readonly after: number | undefined
   readonly base: string
@@ -48,6 +50,7 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
     const mine = event.user_id === userId && options.scope.userId === userId
     const inFlow = event.flow_id !== null && flowIds.has(event.flow_id)
     if (event.flow_id !== null && endsAccess(event, userId)) flowIds.delete(event.flow_id)
+    if (options.followsUser && event.user_id === userId) follow(event, flowIds)
     if (!mine && !inFlow) return
     sent = event.seq
     const json = event.payload.replaceAll(storedBase, options.base)
@@ -81,6 +84,14 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
       })
     }
   }
+}
+
+/** Takes in a flow its user was added to, and leaves one they were taken out of. */
+function follow(event: EventRow, flowIds: Set<string>): void {
+  if (!/"event":"flow-(add|remove)"/.test(event.payload)) return
+  const { event: name, content } = JSON.parse(event.payload) as { event: string; content: { id: string } }
+  if (name === 'flow-add') flowIds.add(content.id)
+  else flowIds.delete(content.id)
 }
 
 /** Whether an event says that the listener lost the flow it tells of. */

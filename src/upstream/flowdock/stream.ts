@@ -71,6 +71,8 @@ export function openStream(options: StreamOptions): FlowdockStream {
     source.addEventListener('error', (error) => {
       source.close()
       if (closed || connection !== source) return
+      // The upstream does not know the id any more: what it has from now on is all that can be had.
+      if (status === 410) lastEventId = undefined
       const refused = status === 401 || status === 403 || status === 404
       if (refused) end(toError(status as number, undefined, 'listen to the flows'))
       else retry(new Error(error.message ?? 'The stream ended'))
