@@ -38,39 +38,57 @@ export interface EventLog {
  */
 export async function createEventLog(store: Store): Promise<EventLog> {
   const listeners = new Set<(event: EventRow) => void>()
-  /** The newest event that was told or is about to be. */
-  let last = await lastEventSeq(store.reader)
+  /** Committed events that wait to be told until the ones before them are read. */
+  const backlog: EventRow[] = []
+  let told = await lastEventSeq(store.reader)
+  let reading = false
 
-  function announce(events: readonly EventRow[]): void {
-    for (const event of events) for (const listener of listeners) listener(event)
+  function tell(event: EventRow): void {
+    if (event.seq <= told) return
+    told = event.seq
+    for (const listener of listeners) listener(event)
+  }
+
+  function tellInOrder(events: readonly EventRow[]): void {
+    backlog.push(...events)
+    while (!reading) {
+      const [next] = backlog
+      if (next === undefined) return
+      if (next.seq > told + 1) {
+        void tellMissing(next.seq)
+        return
+      }
+      backlog.shift()
+      tell(next)
+    }
+  }
+
+  /** Tells what others wrote before the event `seq`, and then goes on. */
+  async function tellMissing(seq: number): Promise<void> {
+    reading = true
+    try {
+      for (const event of await listEventsBetween(store.reader, told, seq)) tell(event)
+    } finally {
+      told = Math.max(told, seq - 1)
+      reading = false
+      tellInOrder([])
+    }
   }
 
   return {
     write(change) {
-      const told: EventRow[] = []
-      const run = async (db: Database) => {
-        const before = last
-        try {
-          return await change({
-            db,
-            async tell({ flowId, userId, payload }) {
-              const text = JSON.stringify(payload)
-              const row = await insertEvent(db, {
-                flow_id: flowId ?? null,
-                user_id: userId ?? null,
-                payload: text,
-              })
-              if (row.seq > last + 1) told.push(...(await listEventsBetween(db, last, row.seq)))
-              told.push(row)
-              last = row.seq
-            },
-          })
-        } catch (error) {
-          last = before
-          throw error
-        }
-      }
-      return store.write(run, () => announce(told))
+      const events: EventRow[] = []
+      const run = (db: Database) =>
+        change({
+          db,
+          async tell({ flowId, userId, payload }) {
+            const text = JSON.stringify(payload)
+            events.push(
+              await insertEvent(db, { flow_id: flowId ?? null, user_id: userId ?? null, payload: text }),
+            )
+          },
+        })
+      return store.write(run, () => tellInOrder(events))
     },
     listen(listener) {
       listeners.add(listener)
@@ -78,16 +96,8 @@ export async function createEventLog(store: Store): Promise<EventLog> {
     },
     replay: (scope, seq, limit) => listEvents(store.reader, scope, seq, limit),
     async catchUp() {
-      if ((await lastEventSeq(store.reader)) <= last) return
-      // In a turn of the writer, so that nothing is told twice or out of order.
-      let missed: EventRow[] = []
-      await store.write(
-        async (db) => {
-          missed = await listEventsBetween(db, last, Number.MAX_SAFE_INTEGER)
-          last = missed.at(-1)?.seq ?? last
-        },
-        () => announce(missed),
-      )
+      if ((await lastEventSeq(store.reader)) > told)
+        tellInOrder(await listEventsBetween(store.reader, told, Number.MAX_SAFE_INTEGER))
     },
   }
 }

@@ -61,6 +61,9 @@ export async function openFileStore(directory: string): Promise<FileStore> {
       try {
         await file.writeFile(bytes)
         await file.sync()
+      } catch (error) {
+        await rm(pathOf(token), { force: true })
+        throw error
       } finally {
         await file.close()
       }

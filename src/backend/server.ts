@@ -10,6 +10,7 @@ import { HttpError, notFound, unauthorized } from './http-error.ts'
 import { readParams } from './params.ts'
 import { type Answer, type Backend, createRouter } from './router.ts'
 import { type Demo, seedDemo } from './seed.ts'
+import { storageError } from './storage-error.ts'
 import { openStore, type Store } from './store/db.ts'
 import { touchUser, type UserRow } from './store/users.ts'
 
@@ -195,7 +196,10 @@ function sendAnswer(
   response.end(body === undefined ? undefined : JSON.stringify(body))
 }
 
-function sendError(response: ServerResponse, error: unknown, onError?: (error: unknown) => void): void {
+function sendError(response: ServerResponse, cause: unknown, onError?: (error: unknown) => void): void {
+  const refused = storageError(cause)
+  if (refused !== undefined) onError?.(cause)
+  const error = refused ?? cause
   if (response.headersSent) {
     response.destroy()
     return

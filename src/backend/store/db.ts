@@ -230,7 +230,8 @@ async function commitGroup(connection: Database, group: readonly Job[]): Promise
       try {
         outcomes.push(await job.run(connection))
       } catch (error) {
-        await sql`rollback to job`.execute(connection)
+        // A full disk undoes the whole transaction at once; then nobody's change was stored.
+        await sql`rollback to job`.execute(connection).catch(() => Promise.reject(error))
         outcomes.push(() => job.reject(error))
       }
       await sql`release job`.execute(connection)

@@ -1,0 +1,62 @@
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { createEventLog } from '../../src/backend/event-log.ts'
+import { openStore } from '../../src/backend/store/db.ts'
+import { eventually } from '../support/app.ts'
+import { makeFolder } from '../support/backend.ts'
+
+/** Two processes on one store, as a server and a command beside it are. */
+async function startTwo() {
+  const path = join(await makeFolder(), 'test.db')
+  const open = async () => {
+    const store = await openStore(path)
+    onTestFinished(store.close)
+    const log = await createEventLog(store)
+    const heard: string[] = []
+    log.listen((event) => heard.push((JSON.parse(event.payload) as { name: string }).name))
+    const say = (name: string) => log.write(async (change) => change.tell({ flowId: 'f', payload: { name } }))
+    return { log, heard, say }
+  }
+  return [await open(), await open()] as const
+}
+
+test('what another process wrote is heard in the order of the log, before what came after it', async () => {
+  const [server, command] = await startTwo()
+  await server.say('1')
+  await command.say('2')
+  await command.say('3')
+  await server.say('4')
+  await server.say('5')
+  await eventually(() => server.heard.length === 5)
+  expect(server.heard).toEqual(['1', '2', '3', '4', '5'])
+})
+
+test('what another process wrote last is heard when it is looked for, once', async () => {
+  const [server, command] = await startTwo()
+  await command.say('1')
+  await Promise.all([server.log.catchUp(), server.log.catchUp(), server.say('2')])
+  await server.log.catchUp()
+  await eventually(() => server.heard.length === 2)
+  expect(server.heard).toEqual(['1', '2'])
+})
+
+test('many writers in two processes: both hear everything once, in the same order', async () => {
+  const [one, other] = await startTwo()
+  const names = Array.from({ length: 200 }, (_, index) => `${index}`)
+  await Promise.all(names.map((name, index) => (index % 3 === 0 ? other : one).say(name)))
+  await Promise.all([one.log.catchUp(), other.log.catchUp()])
+  await eventually(() => one.heard.length === 200 && other.heard.length === 200)
+  expect(one.heard).toEqual(other.heard)
+  expect(new Set(one.heard).size).toBe(200)
+})
+
+test('a change that fails is not heard of, and does not stop the ones after it', async () => {
+  const [server] = await startTwo()
+  const failing = server.log.write(async (change) => {
+    await change.tell({ flowId: 'f', payload: { name: 'never' } })
+    throw new Error('refused')
+  })
+  await expect(failing).rejects.toThrow('refused')
+  await server.say('1')
+  expect(server.heard).toEqual(['1'])
+})

@@ -1,0 +1,48 @@
+import { sql } from 'kysely'
+import { expect, onTestFinished, test } from 'vitest'
+import { storageError } from '../../src/backend/storage-error.ts'
+import { startTestBackend } from '../support/backend.ts'
+
+test('on a full disk writes are refused and change nothing, reads go on, and with room again writes do too', async () => {
+  const failures: unknown[] = []
+  const backend = await startTestBackend({ onError: (error) => failures.push(error) })
+  onTestFinished(backend.close)
+  const ada = backend.as('Ada')
+  const send = (content: string) => ada('POST', '/flows/example/main/messages', { event: 'message', content })
+  const pages = async (limit: number) =>
+    backend.store.write((db) => sql.raw(`pragma max_page_count = ${limit}`).execute(db))
+  await send('before')
+  await pages(1)
+
+  const acknowledged: string[] = []
+  const refused: number[] = []
+  for (let index = 0; index < 60; index += 1) {
+    const content = `${index} ${'x'.repeat(8000)}`
+    const { status } = await send(content)
+    if (status === 201) acknowledged.push(content)
+    else refused.push(status)
+  }
+  expect(new Set(refused)).toEqual(new Set([507]))
+  expect(failures.length).toBe(refused.length)
+  const stored = async () =>
+    (await ada('GET', '/flows/example/main/messages?event=message&limit=100')).json.map(
+      (message: { content: string }) => message.content,
+    )
+  expect((await stored()).filter((content: string) => content.length > 1000)).toEqual(acknowledged)
+
+  await pages(1_000_000)
+  expect((await send('after')).status).toBe(201)
+  expect((await stored()).at(-1)).toBe('after')
+})
+
+test.each([
+  [{ code: 'ENOSPC' }, 507],
+  [{ code: 'EROFS' }, 503],
+  [{ code: 'ERR_SQLITE_ERROR', errcode: 13 }, 507],
+  [{ code: 'ERR_SQLITE_ERROR', errcode: 8 }, 503],
+  [{ code: 'ERR_SQLITE_ERROR', errcode: 10 + (3 << 8) }, 503],
+  [{ code: 'ERR_SQLITE_ERROR', errcode: 19 }, undefined],
+  [new TypeError('a mistake'), undefined],
+])('%j is answered %s', (error, status) => {
+  expect(storageError(error)?.status).toBe(status)
+})
