@@ -92,6 +92,43 @@ describe('an SSE stream', () => {
   })
 })
 
+describe('a replay', () => {
+  test('tells whoever came back what happened before, between and after they were shut out', async () => {
+    await ada('POST', '/flows/example', { name: 'Return' })
+    const flow = '/flows/example/return'
+    await ada('POST', `${flow}/users`, { id: 2 })
+    const before = await listen('/stream/flows?filter=example/return', { nick: 'Ben' })
+    await ada('POST', `${flow}/messages`, { event: 'message', content: 'first' })
+    const [last = 0] = eventIds(await before.until(/first.*\n\n/)).slice(-1)
+    before.close()
+    await ada('PUT', `${flow}/users/2`, { disabled: true })
+    await ada('POST', `${flow}/messages`, { event: 'message', content: 'second' })
+    await ada('PUT', `${flow}/users/2`, { disabled: false })
+    await ada('POST', `${flow}/messages`, { event: 'message', content: 'third' })
+    const after = await listen('/stream/flows?filter=example/return', {
+      nick: 'Ben',
+      lastEventId: String(last),
+    })
+    const text = await after.until(/third.*\n\n/)
+    expect(text).toContain('second')
+    await ada('PUT', `${flow}/users/2`, { disabled: true })
+    await ada('POST', `${flow}/messages`, { event: 'message', content: 'fourth' })
+    expect(await after.until(/backend.user.block[\s\S]*backend.user.block[\s\S]*:\n/)).not.toContain('fourth')
+  })
+
+  test('of more than a reader may be behind reaches whoever reads it', async () => {
+    const content = 'x'.repeat(8000)
+    const start = await listen('/stream/flows?filter=example/engineering')
+    await say('the start', 'engineering')
+    const [first = 0] = eventIds(await start.until(/the start.*\n\n/)).slice(-1)
+    for (let index = 0; index < 600; index += 1) await say(`${index} ${content}`, 'engineering')
+    const stream = await listen('/stream/flows?filter=example/engineering', { lastEventId: String(first) })
+    const text = await stream.until(/"content":"599 .*\n\n/)
+    expect(eventIds(text)).toHaveLength(600)
+    expect(text.length).toBeGreaterThan(8 * 1024 * 1024)
+  })
+})
+
 describe('what is told', () => {
   test('user=1 brings what happens to oneself, a filter only its flows', async () => {
     const mine = await listen('/stream/flows?user=1', { nick: 'Cleo' })

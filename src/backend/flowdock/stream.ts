@@ -11,8 +11,10 @@ export interface StreamOptions {
   readonly format: 'json' | 'sse'
   /** Whether flows the user joins later are told of too. */
   readonly followsUser: boolean
-  /** Send what happened after this event first; undefined begins with the next one. */
-  readonly after: number | undefined
+  /** Send what happened after this event first. */
+  readonly after: number
+  /** The newest event when access to the flows was checked: only what came later can have changed it. */
+  readonly checkedAt: number
   readonly base: string
   readonly keepAliveMs: number
   readonly signal: AbortSignal
@@ -20,7 +22,9 @@ export interface StreamOptions {
 
 /** A reader who is this far behind is cut off; it resumes with its last id. */
 const maxUnsentBytes = 4 * 1024 * 1024
-const replayPage = 500
+const replayPage = 100
+/** Live events that wait for a replay; more of them are read from the log again. */
+const maxWaiting = 1000
 
 /**
  * Writes events to `response` until either side ends it: first what was missed, then what happens. Listening begins
@@ -33,9 +37,11 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
   const { log, format, userId } = options
   const flowIds = new Set(options.scope.flowIds)
   const keepAlive = format === 'sse' ? ':\n' : '\n'
-  let sent = options.after ?? 0
-  /** Live events wait here while the replay runs. */
-  let waiting: EventRow[] | undefined = options.after === undefined ? undefined : []
+  let sent = options.after
+  /** Live events wait here while the replay runs; when they are too many to keep, they are read from the log again. */
+  const waiting: EventRow[] = []
+  let overflowed = false
+  let live = false
 
   response.writeHead(200, {
     'Content-Type': format === 'sse' ? 'text/event-stream; charset=utf-8' : 'application/json; charset=utf-8',
@@ -49,17 +55,21 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
     if (event.seq <= sent) return
     const mine = event.user_id === userId && options.scope.userId === userId
     const inFlow = event.flow_id !== null && flowIds.has(event.flow_id)
-    if (event.flow_id !== null && endsAccess(event, userId)) flowIds.delete(event.flow_id)
-    if (options.followsUser && event.user_id === userId) follow(event, flowIds)
+    if (event.seq > options.checkedAt) {
+      if (event.flow_id !== null && endsAccess(event, userId)) flowIds.delete(event.flow_id)
+      if (options.followsUser && event.user_id === userId) follow(event, flowIds)
+    }
     if (!mine && !inFlow) return
     sent = event.seq
     const json = event.payload.replaceAll(storedBase, options.base)
     response.write(format === 'sse' ? `id: ${event.seq}\ndata: ${json}\n\n` : `${json}\r\n`)
-    if (response.writableLength > maxUnsentBytes) response.destroy()
   }
   const stopListening = log.listen((event) => {
-    if (waiting === undefined) send(event)
-    else waiting.push(event)
+    if (live) {
+      send(event)
+      if (response.writableLength > maxUnsentBytes) response.destroy()
+    } else if (waiting.length < maxWaiting) waiting.push(event)
+    else overflowed = true
   })
   const timer = setInterval(() => response.write(keepAlive), options.keepAliveMs)
   const end = () => response.end()
@@ -70,20 +80,31 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
     options.signal.removeEventListener('abort', end)
   })
 
-  while (waiting !== undefined && !response.closed) {
-    const page = await log.replay({ flowIds: [...flowIds], userId: options.scope.userId }, sent, replayPage)
+  // Whose flows they are may change under way, and a user's own events show it: they are read whether told or not.
+  let read = options.after
+  while (!live && !response.closed) {
+    const page = await log.replay({ flowIds: [...flowIds], userId }, read, replayPage)
     for (const event of page) send(event)
-    if (page.length < replayPage) {
-      const rest = waiting
-      waiting = undefined
-      for (const event of rest) send(event)
-    } else if (response.writableNeedDrain) {
-      await new Promise<void>((resolve) => {
-        response.once('drain', resolve)
-        response.once('close', resolve)
-      })
-    }
+    read = page.at(-1)?.seq ?? read
+    // What the reader has not taken yet is not followed by more of the log.
+    if (response.writableNeedDrain) await drained(response)
+    if (page.length === replayPage) continue
+    live = !overflowed
+    overflowed = false
+    for (const event of waiting.splice(0)) send(event)
   }
+}
+
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      response.off('drain', done)
+      response.off('close', done)
+      resolve()
+    }
+    response.on('drain', done)
+    response.on('close', done)
+  })
 }
 
 /** Takes in a flow its user was added to, and leaves one they were taken out of. */

@@ -14,17 +14,18 @@ export const streamRoutes: readonly Route[] = [
       pattern: '/stream/flows',
       auth: 'user',
       async handle(request, backend) {
+        const checkedAt = await lastEventSeq(backend.store.reader)
         const names = filterOf(request)
         const withUser = request.params.boolean('user') ?? false
         if (names.length === 0 && !withUser) throw invalid({ filter: ["can't be blank without user=1"] })
         // An extension: every flow one has joined, now and later.
         if (names.includes('*')) {
           const flows = await listFlows(backend.store.reader, request.user.id, 'joined')
-          return stream(request, backend, flows, true)
+          return stream(request, backend, flows, checkedAt, true)
         }
         const flows: FlowRow[] = []
         for (const name of names) flows.push(await filteredFlow(request, backend, name))
-        return stream(request, backend, flows, false)
+        return stream(request, backend, flows, checkedAt, false)
       },
     }),
   ),
@@ -32,7 +33,10 @@ export const streamRoutes: readonly Route[] = [
     method: 'GET',
     pattern: '/stream/flows/:organization/:flow',
     auth: 'user',
-    handle: async (request, backend) => stream(request, backend, [await joinedFlow(request, backend)], false),
+    async handle(request, backend) {
+      const checkedAt = await lastEventSeq(backend.store.reader)
+      return stream(request, backend, [await joinedFlow(request, backend)], checkedAt, false)
+    },
   },
 ]
 
@@ -52,22 +56,23 @@ async function filteredFlow(request: UserRequest, { store }: Backend, name: stri
   return flow
 }
 
-async function stream(
+/** @param checkedAt the newest event before access to the flows was looked up */
+function stream(
   request: UserRequest,
   backend: Backend,
   flows: readonly FlowRow[],
+  checkedAt: number,
   followsUser: boolean,
-): Promise<Answer> {
+): Answer {
   const { params, headers, user, base } = request
   const accept = params.string('accept') ?? headers.accept ?? ''
   const lastEventId = headers['last-event-id']
   if (lastEventId !== undefined && !/^\d{1,15}$/.test(String(lastEventId)))
     throw new HttpError(400, { message: 'Last-Event-ID is not an id of this stream' })
-  const newest = await lastEventSeq(backend.store.reader)
   // An id from before a backup was restored: going on from it would leave out what comes until it is reached.
-  if (Number(lastEventId ?? 0) > newest)
+  if (Number(lastEventId ?? 0) > checkedAt)
     throw new HttpError(410, {
-      message: `Last-Event-ID ${lastEventId} is not in the log, which ends at ${newest}`,
+      message: `Last-Event-ID ${lastEventId} is not in the log, which ends at ${checkedAt}`,
     })
   const options = {
     log: backend.log,
@@ -78,7 +83,8 @@ async function stream(
     userId: user.id,
     format: accept.includes('text/event-stream') ? ('sse' as const) : ('json' as const),
     followsUser,
-    after: lastEventId === undefined ? undefined : Number(lastEventId),
+    checkedAt,
+    after: lastEventId === undefined ? checkedAt : Number(lastEventId),
     base,
     keepAliveMs: backend.keepAliveMs,
     signal: backend.signal,
