@@ -50,7 +50,9 @@ for (let index = 0; index < messages; index += 1) {
 }
 console.log(`${messages} messages, ${early} of them acknowledged before a sync`)
 
-process.kill(-(child.pid as number), 'SIGTERM')
+// strace leaves what it traces running when it is ended itself; it ends with it.
+const traced = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, 'utf8').trim()
+process.kill(Number(traced), 'SIGTERM')
 await once(child, 'close')
 rmSync(folder, { recursive: true, force: true })
 process.exit(early === 0 ? 0 : 1)
