@@ -169,13 +169,6 @@ export interface WireConversation {
   users: Omit<WireUser, 'website'>[]
 }
 
-/** Events that are told to one user rather than to a flow carry no more than this. */
-export interface WireUserEvent {
-  user: number
-  event: string
-  content: unknown
-}
-
 export interface WireError {
   message: string
   errors?: Record<string, string[]>

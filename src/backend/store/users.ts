@@ -95,10 +95,6 @@ export async function setUserDisabled(db: Database, id: number, disabled: boolea
     .execute()
 }
 
-export async function setPasswordHash(db: Database, id: number, hash: string): Promise<void> {
-  await db.updateTable('users').set({ password_hash: hash }).where('id', '=', id).execute()
-}
-
 /** Everybody, by id, with the organizations they belong to. */
 export async function listUsers(db: Database): Promise<(UserRow & { organizations: string[] })[]> {
   const users = await db.selectFrom('users').selectAll().orderBy('id').execute()
