@@ -1,19 +1,22 @@
 /** Every code a user of the API can meet; `docs/errors.md` explains each. */
-export type ErrorCode =
-  | 'BAD_USER_INPUT'
-  | 'CONFLICT'
-  | 'FORBIDDEN'
-  | 'GRAPHQL_PARSE_FAILED'
-  | 'GRAPHQL_VALIDATION_FAILED'
-  | 'INTERNAL_SERVER_ERROR'
-  | 'LIMIT_EXCEEDED'
-  | 'NOT_FOUND'
-  | 'RATE_LIMITED'
-  | 'SLOW_CONSUMER'
-  | 'UNAUTHENTICATED'
-  | 'UPSTREAM_INVALID'
-  | 'UPSTREAM_TIMEOUT'
-  | 'UPSTREAM_UNAVAILABLE'
+export const errorCodes = [
+  'BAD_USER_INPUT',
+  'CONFLICT',
+  'FORBIDDEN',
+  'GRAPHQL_PARSE_FAILED',
+  'GRAPHQL_VALIDATION_FAILED',
+  'INTERNAL_SERVER_ERROR',
+  'LIMIT_EXCEEDED',
+  'NOT_FOUND',
+  'RATE_LIMITED',
+  'SLOW_CONSUMER',
+  'UNAUTHENTICATED',
+  'UPSTREAM_INVALID',
+  'UPSTREAM_TIMEOUT',
+  'UPSTREAM_UNAVAILABLE',
+] as const
+
+export type ErrorCode = (typeof errorCodes)[number]
 
 export interface GatewayErrorOptions extends ErrorOptions {
   readonly retryable?: boolean

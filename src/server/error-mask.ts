@@ -1,5 +1,5 @@
 import { GraphQLError, type GraphQLErrorOptions } from 'graphql'
-import { type ErrorCode, GatewayError } from '../errors.ts'
+import { type ErrorCode, errorCodes, GatewayError } from '../errors.ts'
 
 /**
  * An error as the API's user may see it: failures of ours with their code, mistakes in the document with theirs, and
@@ -29,7 +29,7 @@ export function maskError(error: unknown, onUnexpected: (error: unknown) => void
   })
 }
 
-/** The same error with a code, unless it has one. */
+/** The same error with a code, unless it has one of ours: frameworks bring codes of their own. */
 export function withCode(error: GraphQLError, code: ErrorCode): GraphQLError {
   const { message, nodes, source, positions, path, extensions } = error
   return new GraphQLError(message, {
@@ -37,7 +37,7 @@ export function withCode(error: GraphQLError, code: ErrorCode): GraphQLError {
     source: source ?? null,
     positions: positions ?? null,
     path: path ?? null,
-    extensions: { code, ...extensions },
+    extensions: { ...extensions, code: errorCodes.find((known) => known === extensions['code']) ?? code },
   })
 }
 

@@ -1,9 +1,10 @@
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { GraphQLError } from 'graphql'
+import { GraphQLError, getOperationAST } from 'graphql'
 import type { ConnectionInitMessage } from 'graphql-ws'
 import { type Extra, useServer } from 'graphql-ws/use/ws'
 import { WebSocketServer } from 'ws'
+import { ValidationError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Engine } from './engine.ts'
 import { maskError } from './error-mask.ts'
@@ -58,6 +59,8 @@ export function serveWebSockets(server: Server, engine: Engine, log: Logger): We
           const document = enveloped.parse(payload.query)
           const problems = enveloped.validate(enveloped.schema, document)
           if (problems.length > 0) return [...problems]
+          if (getOperationAST(document, payload.operationName) == null)
+            return [mask(new ValidationError('Expected operationName to name an operation of the document'))]
           return {
             schema: enveloped.schema,
             document,

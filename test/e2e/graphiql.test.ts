@@ -43,12 +43,12 @@ testInBrowser(
     await expect.poll(() => response(listening), { timeout: 10_000 }).toContain('"nick": "Ada"')
     await picture(listening, 'first-query')
 
-    await listening.getByRole('tab', { name: 'LiveQuery' }).click()
+    await openTab(listening, 'LiveQuery')
     await execute(listening)
     // The stop button says that the subscription was sent; the stream behind it is open once something is heard.
     await listening.getByRole('button', { name: 'Stop query' }).waitFor()
 
-    await changing.getByRole('tab', { name: 'SendMessage' }).click()
+    await openTab(changing, 'SendMessage')
     await expect
       .poll(
         async () => {
@@ -66,6 +66,17 @@ testInBrowser(
   },
   60_000,
 )
+
+/** Opens a tab, and waits until GraphiQL has noticed which operation is in it: until then it would run the old one. */
+async function openTab(page: Page, name: string): Promise<void> {
+  await page.getByRole('tab', { name }).click()
+  const noticed = () =>
+    page.evaluate(() => {
+      const { tabs, activeTabIndex } = JSON.parse(localStorage.getItem('graphiql:tabState') ?? '{"tabs":[]}')
+      return tabs[activeTabIndex]?.operationName as string | undefined
+    })
+  await expect.poll(noticed, { timeout: 10_000 }).toBe(name)
+}
 
 async function execute(page: Page): Promise<void> {
   await page.getByRole('button', { name: 'Execute query' }).click()

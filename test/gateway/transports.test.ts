@@ -93,6 +93,11 @@ describe.each(transports)('over %s', (transport, execute) => {
     ])
   })
 
+  test('an operation that cannot be told apart is told by code', async () => {
+    const { errors } = await execute('query A { viewer { nick } } query B { viewer { nick } }')
+    expect(errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT' } }])
+  })
+
   test('at most five mistakes are listed', async () => {
     const fields = Array.from({ length: 20 }, (_unused, index) => `x${index}`).join(' ')
     expect((await execute(`{ viewer { ${fields} } }`)).errors).toHaveLength(5)
