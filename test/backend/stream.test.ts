@@ -196,6 +196,22 @@ describe('filters', () => {
     await reader?.cancel()
   })
 
+  test('* does not take in a flow again that one was shut out of, when it comes back from the archive', async () => {
+    await ada('POST', '/flows/example', { name: 'Archive' })
+    await ada('POST', '/flows/example/archive/users', { id: 3 })
+    const stream = await listen('/stream/flows?filter=*', { nick: 'Cleo' })
+    await ada('PUT', '/flows/example/archive/users/3', { disabled: true })
+    await ada('PUT', '/flows/example/archive', { disabled: true })
+    await ada('PUT', '/flows/example/archive', { disabled: false })
+    expect(
+      (await ada('POST', '/flows/example/archive/messages', { event: 'message', content: 'secret' })).status,
+    ).toBe(201)
+    await say('public')
+    const text = await stream.until(/"public"/)
+    expect(text).toContain('backend.user.block')
+    expect(text).not.toContain('secret')
+  })
+
   test('* is every flow one has joined, and follows joins and leaves', async () => {
     const stream = await listen('/stream/flows?filter=*', { nick: 'Cleo' })
     await ada('POST', '/flows/example', { name: 'Wild' })

@@ -127,6 +127,8 @@ export async function editAnswer(
   const threadId = request.params.string('thread_id')
   if (content === undefined && tags === undefined && threadId === undefined)
     throw invalid({ content: ["can't be blank"] })
+  if (threadId !== undefined && !('id' in channel))
+    throw invalid({ thread_id: ['is for messages of flows; private ones have no threads'] })
   const edit = { ...(content === undefined ? {} : { content }), ...(tags === undefined ? {} : { tags }) }
   await backend.log.write(async (change) => {
     await check(change.db)

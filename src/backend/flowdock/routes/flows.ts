@@ -189,7 +189,9 @@ async function updateAnswer(request: UserRequest, backend: Backend) {
     if (disabled !== undefined && disabled !== (before.disabled === 1)) {
       const tell = disabled ? tellFlowRemoved : tellFlowAdded
       const about = await memberFlow(db, before)
-      for (const member of await listFlowUsers(db, [flow.id])) await tell(change, about, member.id)
+      // Whoever was shut out is told nothing: their streams would take the flow in again.
+      const members = (await listFlowUsers(db, [flow.id])).filter(({ flow_disabled }) => flow_disabled === 0)
+      for (const member of members) await tell(change, about, member.id)
     }
     if (open === true && !isJoined(before)) {
       if (before.disabled === 1) throw accessDenied()
