@@ -123,8 +123,10 @@ async function startUpstream(
 ): Promise<Pick<App, 'restUrl' | 'streamUrl' | 'demoToken'>> {
   if (upstream.kind === 'remote')
     return { restUrl: upstream.restUrl, streamUrl: upstream.streamUrl, demoToken: null }
-  const { host, port, dataDir, demoToken } = upstream
-  const backend = await startBackend({ host, port, dataDir, demoToken }, (message) => log.error(message))
+  const backend = await startBackend(
+    { ...upstream, databaseUrl: upstream.databaseUrl?.reveal() },
+    (message) => log.error(message),
+  )
   closers.push(() => backend.close())
   return { restUrl: backend.url, streamUrl: `${backend.url}/stream`, demoToken: backend.demoToken }
 }

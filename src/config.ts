@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { Secret } from './secret.ts'
 
 export interface Config {
   readonly host: string
@@ -12,6 +13,12 @@ export interface Config {
         readonly dataDir: string
         /** Undefined: one is made and kept on first start. */
         readonly demoToken: string | undefined
+        /** Where the database is if not in `dataDir`; it has a password in it. */
+        readonly databaseUrl: Secret | undefined
+        /** How long streams can be resumed for. */
+        readonly eventRetentionDays: number
+        /** Whether actions of threads may be delivered to addresses of this machine and its network. */
+        readonly privateActionTargets: boolean
       }
     | { readonly kind: 'remote'; readonly restUrl: string; readonly streamUrl: string }
 }
@@ -60,6 +67,20 @@ const settings = {
     .string()
     .regex(/^[0-9a-f]{32}$/, 'expected 32 hexadecimal digits in lower case')
     .optional(),
+  DATABASE_URL: z
+    .string()
+    .refine(
+      (text) => /^postgres(ql)?:\/\//.test(text) && URL.canParse(text),
+      'expected an address such as postgres://user:password@host/database',
+    )
+    .transform((text) => new Secret(text))
+    .optional(),
+  EVENT_RETENTION_DAYS: z
+    .string()
+    .refine((text) => /^\d{1,5}$/.test(text) && Number(text) > 0, 'expected a number of days, 1 or more')
+    .transform(Number)
+    .default(30),
+  ACTION_TARGETS: z.enum(['public', 'any'], 'expected "public" or "any"').default('public'),
   LOG_LEVEL: z.enum(logLevels, `expected one of ${logLevels.join(', ')}`).default('info'),
 }
 
@@ -70,9 +91,18 @@ export const settingList: readonly Setting[] = Object.entries(settings).map(([na
 })
 
 /** Settings that only make sense with the embedded backend. */
-const embeddedOnly = ['BACKEND_PORT', 'DATA_DIR', 'FLOWDOCK_DEMO_TOKEN'] as const
+const embeddedOnly = [
+  'BACKEND_PORT',
+  'DATA_DIR',
+  'FLOWDOCK_DEMO_TOKEN',
+  'DATABASE_URL',
+  'EVENT_RETENTION_DAYS',
+  'ACTION_TARGETS',
+] as const
 /** Settings of features this version does not have: going on without them would surprise. */
-const unsupported = ['DATABASE_URL', 'REDIS_URL'] as const
+const unsupported = ['REDIS_URL'] as const
+/** Settings whose values are not shown. */
+const secret = /TOKEN$|^DATABASE_URL$/
 
 /**
  * Reads the settings from an environment. Blank ones count as not given.
@@ -87,7 +117,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   const parsed = z.object(settings).safeParse(given)
   for (const { path, message } of parsed.error?.issues ?? []) {
     const name = String(path[0])
-    problems.push(`${name}${name.endsWith('TOKEN') ? '' : `=${JSON.stringify(given[name])}`}: ${message}`)
+    problems.push(`${name}${secret.test(name) ? '' : `=${JSON.stringify(given[name])}`}: ${message}`)
   }
   for (const name of Object.keys(given))
     if (/^(FLOWDOCK|BACKEND)_/.test(name) && !(name in settings))
@@ -120,6 +150,9 @@ function readUpstream(values: z.infer<z.ZodObject<typeof settings>>): Config['up
       port: values.BACKEND_PORT,
       dataDir: values.DATA_DIR,
       demoToken: values.FLOWDOCK_DEMO_TOKEN,
+      databaseUrl: values.DATABASE_URL,
+      eventRetentionDays: values.EVENT_RETENTION_DAYS,
+      privateActionTargets: values.ACTION_TARGETS === 'any',
     }
   return {
     kind: 'remote',

@@ -54,7 +54,7 @@ function readModule(path: string, source: string): Module {
 /** Who may import whom: each part, and the parts (or files) it may know. Its own part goes without saying. */
 const floors: [part: RegExp, may: RegExp][] = [
   [/^src\/(errors|log|secret)\.ts$/, /^$/],
-  [/^src\/config\.ts$/, /^$/],
+  [/^src\/config\.ts$/, /^src\/secret\.ts$/],
   [/^src\/main\.ts$/, /^src\/cli\//],
   [
     /^src\/cli\//,
@@ -85,6 +85,7 @@ const doors: [name: RegExp, door: RegExp][] = [
   [/^eventsource$/, /^src\/upstream\/flowdock\/stream\.ts$/],
   [/^(graphql-ws|ws)(\/|$)/, /^src\/server\/websocket\.ts$/],
   [/^graphql-yoga$/, /^src\/server\/engine\.ts$/],
+  [/^pg$/, /^src\/backend\/store\/postgres\.ts$/],
   [/^node:sqlite$/, /^src\/backend\/store\/sqlite\.ts$/],
   [/^kysely(\/|$)/, /^src\/backend\/store\//],
   [/^@pothos\//, /^src\/schema\/builder\.ts$/],

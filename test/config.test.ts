@@ -7,7 +7,16 @@ describe('settings', () => {
       host: '127.0.0.1',
       port: 4000,
       logLevel: 'info',
-      upstream: { kind: 'embedded', host: '127.0.0.1', port: 4001, dataDir: './data', demoToken: undefined },
+      upstream: {
+        kind: 'embedded',
+        host: '127.0.0.1',
+        port: 4001,
+        dataDir: './data',
+        demoToken: undefined,
+        databaseUrl: undefined,
+        eventRetentionDays: 30,
+        privateActionTargets: false,
+      },
     })
   })
 
@@ -46,8 +55,8 @@ describe('settings', () => {
       ],
     ],
     [
-      { DATABASE_URL: 'postgres://x', REDIS_URL: 'redis://x' },
-      ['DATABASE_URL: not supported', 'REDIS_URL: not supported'],
+      { DATABASE_URL: 'mysql://u:hidden@x/y', REDIS_URL: 'redis://x' },
+      ['DATABASE_URL: expected an address', 'REDIS_URL: not supported'],
     ],
     [
       { LOG_LEVEL: 'loud', PORT: 'x' },

@@ -43,6 +43,13 @@ export class AdministrationError extends Error {
   override readonly name = 'AdministrationError'
 }
 
+/** Where the data of a backend are. */
+export interface DataLocation {
+  readonly dataDir: string
+  /** The database if it is not a file in `dataDir`: a `postgres://` address. */
+  readonly databaseUrl: string | undefined
+}
+
 /** A row of a list, as it is printed. */
 export type Entry = Readonly<Record<string, string | number | boolean | null>>
 
@@ -80,9 +87,9 @@ export interface Administration {
 }
 
 /** Opens the data of a backend, which may be running. @throws the system's error when the folder cannot be used */
-export async function openAdministration(dataDir: string): Promise<Administration> {
+export async function openAdministration({ dataDir, databaseUrl }: DataLocation): Promise<Administration> {
   await mkdir(dataDir, { recursive: true })
-  const store = await openStore(join(dataDir, 'flowdock.db'))
+  const store = await openStore(databaseUrl ?? join(dataDir, 'flowdock.db'))
   const log = await createEventLog(store)
   const { reader } = store
 

@@ -77,9 +77,10 @@ export async function createEventLog(store: Store): Promise<EventLog> {
 
   return {
     write(change) {
-      const events: EventRow[] = []
-      const run = (db: Database) =>
-        change({
+      let events: EventRow[] = []
+      const run = (db: Database) => {
+        events = []
+        return change({
           db,
           async tell({ flowId, userId, payload }) {
             const text = JSON.stringify(payload)
@@ -88,6 +89,7 @@ export async function createEventLog(store: Store): Promise<EventLog> {
             )
           },
         })
+      }
       return store.write(run, () => tellInOrder(events))
     },
     listen(listener) {

@@ -4,7 +4,14 @@ import type { WorkerReport } from './worker.ts'
 
 export type EmbeddedBackendOptions = Pick<
   BackendOptions,
-  'host' | 'port' | 'dataDir' | 'demoToken' | 'keepAliveMs'
+  | 'host'
+  | 'port'
+  | 'dataDir'
+  | 'databaseUrl'
+  | 'demoToken'
+  | 'keepAliveMs'
+  | 'eventRetentionDays'
+  | 'privateActionTargets'
 >
 
 export interface EmbeddedBackend {

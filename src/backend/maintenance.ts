@@ -1,6 +1,6 @@
 import { cp, mkdir, readdir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
-import { AdministrationError } from './administration.ts'
+import { AdministrationError, type DataLocation } from './administration.ts'
 import { openStore } from './store/db.ts'
 import { backupSqlite, checkSqlite } from './store/sqlite.ts'
 
@@ -12,7 +12,8 @@ const databaseName = 'flowdock.db'
  *
  * @throws AdministrationError when there is nothing to copy, or something where it should go
  */
-export async function backupData(dataDir: string, to: string): Promise<void> {
+export async function backupData({ dataDir, databaseUrl }: DataLocation, to: string): Promise<void> {
+  requireFile(databaseUrl)
   await requireData(dataDir)
   await requireEmpty(to)
   await mkdir(to, { recursive: true })
@@ -25,10 +26,11 @@ export async function backupData(dataDir: string, to: string): Promise<void> {
  *
  * @throws AdministrationError when there is data already, or the backup is none or damaged
  */
-export async function restoreData(from: string, dataDir: string): Promise<void> {
+export async function restoreData(from: string, { dataDir, databaseUrl }: DataLocation): Promise<void> {
+  requireFile(databaseUrl)
   await requireData(from)
   await requireEmpty(dataDir)
-  const problems = await checkData(from)
+  const problems = await checkData({ dataDir: from, databaseUrl: undefined })
   if (problems.length > 0) throw new AdministrationError(`The backup is damaged: ${problems.join('; ')}`)
   await mkdir(dataDir, { recursive: true })
   await backupSqlite(join(from, databaseName), join(dataDir, databaseName))
@@ -40,16 +42,19 @@ export async function restoreData(from: string, dataDir: string): Promise<void> 
  *
  * @throws AdministrationError when there is none
  */
-export async function checkData(dataDir: string): Promise<string[]> {
-  await requireData(dataDir)
-  let problems: string[]
-  try {
-    problems = checkSqlite(join(dataDir, databaseName))
-  } catch (error) {
-    return [(error as Error).message]
+export async function checkData({ dataDir, databaseUrl }: DataLocation): Promise<string[]> {
+  let problems: string[] = []
+  // PostgreSQL looks after itself; what it says of files is checked all the same.
+  if (databaseUrl === undefined) {
+    await requireData(dataDir)
+    try {
+      problems = checkSqlite(join(dataDir, databaseName))
+    } catch (error) {
+      return [(error as Error).message]
+    }
   }
   if (problems.length > 0) return problems
-  const store = await openStore(join(dataDir, databaseName))
+  const store = await openStore(databaseUrl ?? join(dataDir, databaseName))
   try {
     const files = await store.reader.selectFrom('files').select(['token', 'file_name', 'file_size']).execute()
     for (const { token, file_name: name, file_size: size } of files) {
@@ -75,6 +80,13 @@ async function copyRest(from: string, to: string): Promise<void> {
       filter: (path) => resolve(path) !== unfinished,
     })
   }
+}
+
+function requireFile(databaseUrl: string | undefined): void {
+  if (databaseUrl !== undefined)
+    throw new AdministrationError(
+      'The database is not in DATA_DIR: copy it with pg_dump and pg_restore, and DATA_DIR after it',
+    )
 }
 
 async function requireData(folder: string): Promise<void> {

@@ -129,6 +129,7 @@ async function seed(change: Change, picture: string): Promise<void> {
     content_type: file.content_type,
     file_size: file.file_size,
     created_at: Date.now(),
+    thumbnail: null,
   })
   await send(engineering, { userId: ben.id }, { event: 'file', content: file, attachments: [file] })
 

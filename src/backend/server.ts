@@ -20,6 +20,12 @@ export interface BackendOptions {
   readonly port: number
   /** Where the database and the files live; made when missing. */
   readonly dataDir: string
+  /** The database if it is not a file in `dataDir`: a `postgres://` address. */
+  readonly databaseUrl?: string | undefined
+  /** How long streams can be resumed for; 30 days unless given. */
+  readonly eventRetentionDays?: number
+  /** Whether actions may be delivered to addresses of this machine and its network; not unless given. */
+  readonly privateActionTargets?: boolean
   /** The demo user's token; made and kept on first start when undefined. */
   readonly demoToken?: string | undefined
   /** How often silent streams are sent a keep-alive; 20 s unless given. */
@@ -55,7 +61,7 @@ const hostPattern = /^([a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(:\d{1,5})?$/i
  */
 export async function createBackend(options: BackendOptions): Promise<RunningBackend> {
   await makeFolder(resolve(options.dataDir))
-  const store = await openStore(join(options.dataDir, 'flowdock.db'))
+  const store = await openStore(options.databaseUrl ?? join(options.dataDir, 'flowdock.db'))
   const stopping = new AbortController()
   const log = await createEventLog(store)
   let server: Server

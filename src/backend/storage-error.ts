@@ -1,5 +1,11 @@
 import { HttpError } from './http-error.ts'
 
+/** [postgresql] error codes: out of disk, of memory, of connections; read-only; shut down, starting up. */
+const postgresFull = '53100'
+const postgresUnavailable = /^(08...|25006|53...|57P0[123]|58...)$/
+/** What the system says of a database that cannot be reached. */
+const unreachable = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT'])
+
 /** [sqlite] result codes: full; busy, locked, read-only, I/O error, cannot open. */
 const sqliteFull = 13
 const sqliteUnavailable = new Set([5, 6, 8, 10, 14])
@@ -11,9 +17,15 @@ const sqliteUnavailable = new Set([5, 6, 8, 10, 14])
 export function storageError(error: unknown): HttpError | undefined {
   const { code, errcode } = error as { code?: string; errcode?: number }
   const result = code === 'ERR_SQLITE_ERROR' && errcode !== undefined ? errcode & 0xff : undefined
-  if (code === 'ENOSPC' || code === 'EDQUOT' || result === sqliteFull)
+  if (code === 'ENOSPC' || code === 'EDQUOT' || code === postgresFull || result === sqliteFull)
     return new HttpError(507, { message: 'The disk is full; nothing was stored' })
-  if (code === 'EROFS' || code === 'EIO' || (result !== undefined && sqliteUnavailable.has(result)))
+  if (
+    code === 'EROFS' ||
+    code === 'EIO' ||
+    unreachable.has(code ?? '') ||
+    postgresUnavailable.test(code ?? '') ||
+    (result !== undefined && sqliteUnavailable.has(result))
+  )
     return new HttpError(503, {
       message: 'The storage cannot be written to at the moment; nothing was stored',
     })

@@ -131,7 +131,10 @@ export async function administer(
   const { upstream } = readConfig(environment)
   if (upstream.kind === 'remote')
     throw new CommandError('FLOWDOCK_API_URL names another backend; unset it to administer the embedded one')
-  const administration = await openAdministration(upstream.dataDir)
+  const administration = await openAdministration({
+    dataDir: upstream.dataDir,
+    databaseUrl: upstream.databaseUrl?.reveal(),
+  })
   try {
     const result = await action.run(administration, options)
     print(options['json'] === true ? JSON.stringify(result) : describe(result))

@@ -14,7 +14,10 @@ export async function backend(
     throw new ConfigError(['FLOWDOCK_API_URL: names another backend; unset it to run this one'])
   const log = createLogger(logLevel)
   return runUntilStopped(async () => {
-    const running = await startBackend(upstream, (message) => log.error(message)).catch((error: unknown) => {
+    const running = await startBackend(
+      { ...upstream, databaseUrl: upstream.databaseUrl?.reveal() },
+      (message) => log.error(message),
+    ).catch((error: unknown) => {
       throw explain(error, upstream.dataDir)
     })
     print(`  Flowdock API ${running.url}\n  Streaming    ${running.url}/stream/flows`)

@@ -21,6 +21,7 @@ export async function maintain(
   if (upstream.kind === 'remote')
     throw new CommandError('FLOWDOCK_API_URL names another backend; unset it to maintain the embedded one')
   const { dataDir } = upstream
+  const location = { dataDir, databaseUrl: upstream.databaseUrl?.reveal() }
   try {
     const { values } = parseArgs({
       args: [...args],
@@ -30,17 +31,17 @@ export async function maintain(
       print(values.json === true ? JSON.stringify(result) : words)
     if (command === 'backup') {
       const to = need('to', values.to)
-      await backupData(dataDir, to)
+      await backupData(location, to)
       say({ from: dataDir, to }, `${dataDir} was copied to ${to}`)
       return 0
     }
     if (command === 'restore') {
       const from = need('from', values.from)
-      await restoreData(from, dataDir)
+      await restoreData(from, location)
       say({ from, to: dataDir }, `${from} was put into ${dataDir}`)
       return 0
     }
-    const problems = await checkData(dataDir)
+    const problems = await checkData(location)
     say({ problems }, problems.length === 0 ? 'All is well' : problems.join('\n'))
     return problems.length === 0 ? 0 : 1
   } catch (error) {

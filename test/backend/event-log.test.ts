@@ -1,15 +1,14 @@
-import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { createEventLog } from '../../src/backend/event-log.ts'
 import { openStore } from '../../src/backend/store/db.ts'
 import { eventually } from '../support/app.ts'
-import { makeFolder } from '../support/backend.ts'
+import { makeLocation } from '../support/backend.ts'
 
 /** Two processes on one store, as a server and a command beside it are. */
 async function startTwo() {
-  const path = join(await makeFolder(), 'test.db')
+  const location = await makeLocation()
   const open = async () => {
-    const store = await openStore(path)
+    const store = await openStore(location)
     onTestFinished(store.close)
     const log = await createEventLog(store)
     const heard: string[] = []

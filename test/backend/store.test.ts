@@ -1,10 +1,9 @@
-import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { openStore } from '../../src/backend/store/db.ts'
-import { makeFolder } from '../support/backend.ts'
+import { makeLocation } from '../support/backend.ts'
 
 async function newStore() {
-  const store = await openStore(join(await makeFolder(), 'test.db'))
+  const store = await openStore(await makeLocation())
   onTestFinished(store.close)
   return store
 }

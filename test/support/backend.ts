@@ -1,9 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
 import { hashToken, makeToken } from '../../src/backend/flowdock/auth.ts'
 import { type BackendOptions, createBackend, type RunningBackend } from '../../src/backend/server.ts'
 import { insertToken } from '../../src/backend/store/users.ts'
+import { makeDatabase } from './database.ts'
 
 export type Nick = 'Ada' | 'Ben' | 'Cleo'
 
@@ -29,11 +31,13 @@ export interface TestBackend extends RunningBackend {
 /** A backend on a free port with its data in a folder of its own, which goes with it. */
 export async function startTestBackend(options: Partial<BackendOptions> = {}): Promise<TestBackend> {
   const dataDir = options.dataDir ?? (await makeFolder())
+  const database = options.dataDir === undefined ? await makeDatabase() : undefined
   const errors: unknown[] = []
   const backend = await createBackend({
     host: '127.0.0.1',
     port: 0,
     dataDir,
+    databaseUrl: database?.url,
     onError: (error) => errors.push(error),
     ...options,
   })
@@ -59,6 +63,7 @@ export async function startTestBackend(options: Partial<BackendOptions> = {}): P
       call(backend.url + path, method, { authorization: basic(await token(nick)) }, body),
     async close() {
       await backend.close()
+      await database?.drop()
       if (options.dataDir === undefined) await rm(dataDir, { recursive: true, force: true })
       if (errors.length > 0) throw new AggregateError(errors, 'The backend failed unexpectedly')
     },
@@ -67,6 +72,14 @@ export async function startTestBackend(options: Partial<BackendOptions> = {}): P
 
 export async function makeFolder(): Promise<string> {
   return mkdtemp(join(tmpdir(), 'flowdock-gateway-'))
+}
+
+/** Where a store of its own can be opened; it goes with the test. */
+export async function makeLocation(): Promise<string> {
+  const database = await makeDatabase()
+  if (database === undefined) return join(await makeFolder(), 'test.db')
+  onTestFinished(database.drop)
+  return database.url
 }
 
 export function basic(token: string): string {

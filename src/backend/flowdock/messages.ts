@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import type { WireAttachment, WireAuthor, WireThreadField, WireThreadStatus } from '../../wire/flowdock.ts'
 import type { Change } from '../event-log.ts'
 import { accessDenied, invalid, notFound } from '../http-error.ts'
@@ -8,9 +7,11 @@ import {
   deleteMessage as deleteRow,
   findMessage,
   findMessageByUuid,
+  insertMessage,
   isContent,
   type MessageRow,
   moveToThread,
+  nextMessageId,
   searchMessages,
   searchWords,
   setReactions,
@@ -18,6 +19,7 @@ import {
 } from '../store/messages.ts'
 import { findSources, type SourceRow } from '../store/sources.ts'
 import {
+  countInThread,
   findExternalThread,
   findThread,
   insertThread,
@@ -26,13 +28,13 @@ import {
   updateThread,
 } from '../store/threads.ts'
 import { findUser } from '../store/users.ts'
+import { newThreadId, newUuid } from './ids.ts'
 import {
   type Channel,
   emptyMessage,
   type FlowChannel,
   otherUser,
   recordEvent,
-  storeMessage,
   type ThreadContext,
   tellMessage,
 } from './record.ts'
@@ -99,7 +101,9 @@ export async function sendMessage(
   }
   const sent = Date.now()
   const parent = draft.parentId === undefined ? undefined : await findParent(db, channel, draft.parentId)
-  const target = 'id' in channel ? await openThread(change, channel, sender, draft, parent, sent) : undefined
+  const id = await nextMessageId(db, channel.channel_id)
+  const thread =
+    'id' in channel ? await openThread(change, channel, sender, draft, parent, { id, sent }) : undefined
   const content = parent === undefined ? draft.content : { title: parentTitle(parent), text: draft.content }
   const members = await listMembers(db, channel)
   const given = draft.tags.map((tag) => resolveTag(tag, members)).filter((tag) => tag !== undefined)
@@ -108,15 +112,16 @@ export async function sendMessage(
   // [flowdock] a private message is unread for whom it is for without a mention, and says so first
   if (!('id' in channel)) given.unshift(`:unread:${otherUser(channel, sender.userId)}`)
 
-  const message = await storeMessage(
-    change,
+  const message = await insertMessage(
+    db,
     {
       ...emptyMessage,
+      id,
       channel_id: channel.channel_id,
       event: draft.event,
       user_id: sender.userId,
-      uuid: draft.uuid ?? randomBytes(16).toString('base64url'),
-      thread_id: target?.id ?? null,
+      uuid: draft.uuid ?? newUuid(),
+      thread_id: thread?.row.id ?? null,
       app: isInbox(draft.event) ? 'influx' : 'chat',
       content_json: JSON.stringify(content ?? null),
       tags_json: JSON.stringify(messageTags(given, messageText(draft.event, draft), members, sender.userId)),
@@ -129,18 +134,11 @@ export async function sendMessage(
     },
     searchWords(messageText(draft.event, draft)),
   )
-  if ('id' in channel && target !== undefined) {
-    const counter = threadCounter(draft.event)
-    await updateThread(db, target.id, {
-      [counter]: target[counter] + 1,
-      initial_message: target.initial_message ?? message.id,
-      updated_at: sent,
-    })
-    await touchFlow(db, channel.id, { id: message.id, sent, userId: sender.userId })
+  if ('id' in channel) {
+    await touchFlow(db, channel.id, { id, sent, userId: sender.userId })
     if (draft.event === 'status')
       await upsertFlowMember(db, channel.id, sender.userId, { status: String(draft.content) })
   }
-  const thread = await threadContext(db, message)
   await tellMessage(change, channel, message, thread)
   return { message, thread }
 }
@@ -312,55 +310,77 @@ export async function threadContext(db: Database, message: MessageRow): Promise<
   return { row, source }
 }
 
+/** The thread a message goes to, as it is with it: the one it names, or a new one. */
 async function openThread(
   change: Change,
   flow: FlowChannel,
   sender: Sender,
   draft: MessageDraft,
   parent: MessageRow | undefined,
-  now: number,
-): Promise<ThreadRow> {
+  message: { id: number; sent: number },
+): Promise<ThreadContext> {
   const { db } = change
-  const id = draft.threadId ?? parent?.thread_id ?? undefined
   const { source } = sender
-  let thread: ThreadRow | undefined
-  if (id !== undefined) {
-    thread = await requireThread(db, flow, id)
-  } else if (draft.externalThreadId !== undefined && source !== undefined) {
-    thread = await findExternalThread(db, source.id, draft.externalThreadId)
-  }
-  if (thread !== undefined) {
+  const known = await namedThread(db, flow, source, draft, parent)
+  const counter = threadCounter(draft.event)
+  if (known !== undefined) {
     const changes = threadColumns(draft.thread ?? {})
-    await updateThread(db, thread.id, changes)
-    return { ...thread, ...changes }
+    const row = {
+      ...known,
+      ...changes,
+      [counter]: known[counter] + 1,
+      initial_message: known.initial_message ?? message.id,
+      updated_at: message.sent,
+    }
+    await updateThread(db, known.id, changes)
+    await countInThread(db, row)
+    const [origin] =
+      row.source_id === null || row.source_id === source?.id
+        ? [source]
+        : await findSources(db, [row.source_id])
+    return { row, source: row.source_id === null ? undefined : origin }
   }
   if (isInbox(draft.event) && draft.event !== 'mail' && draft.thread?.title === undefined)
     throw invalid({ thread: ["title can't be blank for a new thread"] })
-  return createThread(db, flow, {
+  const row = {
+    ...newThread(flow, message.sent),
     title: draft.event === 'mail' ? mailPart(draft.content, 'subject') : messageText(draft.event, draft),
-    ...draft.thread,
-    now,
-    ...(source === undefined ? {} : { sourceId: source.id }),
-    ...(draft.externalThreadId === undefined ? {} : { externalThreadId: draft.externalThreadId }),
-  })
+    ...threadColumns(draft.thread ?? {}),
+    source_id: source?.id ?? null,
+    external_thread_id: (source && draft.externalThreadId) ?? null,
+    [counter]: 1,
+    initial_message: message.id,
+  }
+  await insertThread(db, row)
+  return { row, source }
+}
+
+async function namedThread(
+  db: Database,
+  flow: FlowChannel,
+  source: SourceRow | undefined,
+  draft: MessageDraft,
+  parent: MessageRow | undefined,
+): Promise<ThreadRow | undefined> {
+  const id = draft.threadId ?? parent?.thread_id ?? undefined
+  if (id !== undefined) return requireThread(db, flow, id)
+  if (draft.externalThreadId === undefined || source === undefined) return undefined
+  return findExternalThread(db, source.id, draft.externalThreadId)
 }
 
 /** A thread without messages; it is listed once it has one. */
-export async function createThread(
-  db: Database,
-  flow: FlowChannel,
-  {
-    now = Date.now(),
-    sourceId,
-    externalThreadId,
-    ...state
-  }: ThreadState & { now?: number; sourceId?: number; externalThreadId?: string },
-): Promise<ThreadRow> {
-  const created: ThreadRow = {
-    id: randomBytes(20).toString('base64url'),
+export async function createThread(db: Database, flow: FlowChannel, state: ThreadState): Promise<ThreadRow> {
+  const created = { ...newThread(flow, Date.now()), ...threadColumns(state) }
+  await insertThread(db, created)
+  return created
+}
+
+function newThread(flow: FlowChannel, now: number): ThreadRow {
+  return {
+    id: newThreadId(),
     channel_id: flow.channel_id,
-    source_id: sourceId ?? null,
-    external_thread_id: externalThreadId ?? null,
+    source_id: null,
+    external_thread_id: null,
     title: '',
     body: '',
     external_url: null,
@@ -373,10 +393,7 @@ export async function createThread(
     initial_message: null,
     created_at: now,
     updated_at: now,
-    ...threadColumns(state),
   }
-  await insertThread(db, created)
-  return created
 }
 
 /** @throws 400 when there is no such thread in the flow */

@@ -49,7 +49,7 @@ export const emptyMessage = {
 } as const
 
 /** Numbers and stores a message; `tellMessage` makes it heard. */
-export async function storeMessage(
+async function storeMessage(
   change: Change,
   message: NewMessage,
   words: readonly string[],

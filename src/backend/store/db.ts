@@ -1,6 +1,7 @@
-import { type Generated, Kysely, sql } from 'kysely'
+import { type Generated, Kysely, PostgresAdapter, sql } from 'kysely'
 import { Migrator } from 'kysely/migration'
 import { migrations } from './migrations/index.ts'
+import { beginPostgres, openPostgres } from './postgres.ts'
 import { sqliteDialect } from './sqlite.ts'
 
 /** The tables. Times are milliseconds, flags are 0 or 1, columns ending in `_json` hold JSON text. */
@@ -26,7 +27,16 @@ export interface Tables {
     last_access_at: number | null
   }
   organization_members: { organization_id: number; user_id: number; admin: number }
-  tokens: { hash: string; user_id: number; created_at: number }
+  tokens: {
+    hash: string
+    user_id: number
+    created_at: number
+    /** The application it was given to; null for a personal one, which may do everything. */
+    application_id: number | null
+    /** What it may do, separated by blanks. */
+    scope: string | null
+    expires_at: number | null
+  }
   /** Where messages are numbered: one row for a flow or a private conversation. `last_id` is the newest message id given out. */
   channels: { id: Generated<number>; last_id: number }
   flows: {
@@ -83,7 +93,8 @@ export interface Tables {
     reactions_json: Generated<string>
   }
   message_tags: { channel_id: number; tag: string; seq: number }
-  message_words: { rowid: number; words: string }
+  /** What searches look in: the words of a message, and its channel as a word of its own column. */
+  message_words: { rowid: number; channel: string; words: string }
   threads: {
     id: string
     channel_id: number
@@ -102,7 +113,28 @@ export interface Tables {
     created_at: number
     updated_at: number
   }
-  applications: { id: Generated<number>; name: string; icon_url: string | null }
+  applications: {
+    id: Generated<number>
+    name: string
+    icon_url: string | null
+    url: string | null
+    redirect_uri: string | null
+    /** Null for applications that sources were given without anybody registering one. */
+    client_id: string | null
+    client_secret: string | null
+    owner_id: number | null
+  }
+  /** What may be exchanged for a token: authorization codes and refresh tokens. */
+  oauth_grants: {
+    hash: string
+    kind: 'code' | 'refresh'
+    application_id: number
+    user_id: number
+    redirect_uri: string | null
+    scope: string
+    created_at: number
+    expires_at: number | null
+  }
   sources: {
     id: Generated<number>
     flow_id: string
@@ -124,6 +156,8 @@ export interface Tables {
     content_type: string
     file_size: number
     created_at: number
+    /** The token of the file that shows it smaller. */
+    thumbnail: string | null
   }
   invitations: {
     id: Generated<number>
@@ -151,16 +185,29 @@ export interface Store {
   readonly reader: Database
   /**
    * Runs `change` in a transaction and resolves once it is on the disk. Changes that arrive together share one
-   * commit; one that throws is undone alone. `onCommit` runs right after the commit, in the order of the changes,
+   * commit; one that throws is undone alone, and the others of its group run once more, so a change must do nothing
+   * but read and write. `onCommit` runs right after the commit, in the order of the changes,
    * before anybody hears the result.
    */
   write<T>(change: (tx: Database) => Promise<T>, onCommit?: (value: T) => void): Promise<T>
   close(): Promise<void>
 }
 
-/** The right side of `column in …`: one SQL text however many values there are. */
-export function anyOf<T extends string | number>(values: readonly T[]) {
-  return sql<T>`(select value from json_each(${JSON.stringify(values)}))`
+/** The right side of `column in …` for numbers: one SQL text however many there are. */
+export function anyNumber(values: readonly number[]) {
+  return sql<number>`(select cast(value as bigint) from json_each(${JSON.stringify(values)}))`
+}
+
+/** The right side of `column in …` for texts: one SQL text however many there are. */
+export function anyText(values: readonly string[]) {
+  // No stored text has a NUL, and one of the databases takes none.
+  const json = JSON.stringify(values.map((value) => value.replaceAll('\0', '')))
+  return sql<string>`(select cast(value as text) from json_each(${json}))`
+}
+
+/** Whether a database is PostgreSQL; else it is SQLite. */
+export function isPostgres(db: Database): boolean {
+  return db.getExecutor().adapter instanceof PostgresAdapter
 }
 
 interface Job {
@@ -172,14 +219,13 @@ interface Job {
 const maxGroup = 256
 
 /**
- * Opens (and brings up to date) the SQLite database at `path`.
+ * Opens (and brings up to date) a database.
  *
- * @throws when the file cannot be opened or written, or was made by a newer version.
+ * @param location the path of a SQLite file, or a `postgres://` address
+ * @throws when it cannot be opened or written, or was made by a newer version
  */
-export async function openStore(path: string): Promise<Store> {
-  const writer = new Kysely<Tables>({ dialect: sqliteDialect(path) })
-  await migrate(writer)
-  const reader = new Kysely<Tables>({ dialect: sqliteDialect(path, { readOnly: true }) })
+export async function openStore(location: string): Promise<Store> {
+  const { writer, reader } = await open(location)
   const queue: Job[] = []
   let draining: Promise<void> | undefined
 
@@ -221,31 +267,95 @@ export async function openStore(path: string): Promise<Store> {
   }
 }
 
+/**
+ * Commits the changes of a group together. A savepoint for each would cost more than the changes themselves, because
+ * the word index is flushed at every one; so there are some only if one of the changes failed, and all run again.
+ */
 async function commitGroup(connection: Database, group: readonly Job[]): Promise<void> {
-  const outcomes: (() => void)[] = []
-  await sql`begin immediate`.execute(connection)
   try {
-    for (const job of group) {
-      await sql`savepoint job`.execute(connection)
-      try {
-        outcomes.push(await job.run(connection))
-      } catch (error) {
-        // A full disk undoes the whole transaction at once; then nobody's change was stored.
-        await sql`rollback to job`.execute(connection).catch(() => Promise.reject(error))
-        outcomes.push(() => job.reject(error))
-      }
-      await sql`release job`.execute(connection)
-    }
+    const settle = await transact(connection, () => runAll(connection, group))
+    settle()
+  } catch (error) {
+    if (!(error instanceof ChangeError)) throw error
+    const settle = await transact(connection, () => runEach(connection, group))
+    settle()
+  }
+}
+
+/** Says that a change, not the database, failed. */
+class ChangeError extends Error {
+  override readonly name = 'ChangeError'
+}
+
+async function transact(connection: Database, run: () => Promise<() => void>): Promise<() => void> {
+  await (isPostgres(connection) ? beginPostgres(connection) : sql`begin immediate`.execute(connection))
+  try {
+    const settle = await run()
     await sql`commit`.execute(connection)
+    return settle
   } catch (error) {
     await sql`rollback`.execute(connection).catch(() => undefined)
     throw error
   }
-  for (const settle of outcomes) settle()
 }
 
-async function migrate(database: Database): Promise<void> {
-  const migrator = new Migrator({ db: database, provider: { getMigrations: async () => migrations } })
+async function runAll(connection: Database, group: readonly Job[]): Promise<() => void> {
+  const outcomes: (() => void)[] = []
+  for (const job of group) {
+    const outcome = await job.run(connection).catch((cause: unknown) => {
+      throw new ChangeError('A change of the group failed', { cause })
+    })
+    outcomes.push(outcome)
+  }
+  return () => {
+    for (const settle of outcomes) settle()
+  }
+}
+
+/** Undoes what fails, alone. */
+async function runEach(connection: Database, group: readonly Job[]): Promise<() => void> {
+  const outcomes: (() => void)[] = []
+  for (const job of group) {
+    await sql`savepoint job`.execute(connection)
+    try {
+      outcomes.push(await job.run(connection))
+    } catch (error) {
+      // A full disk undoes the whole transaction at once; then nobody's change was stored.
+      await sql`rollback to job`.execute(connection).catch(() => Promise.reject(error))
+      outcomes.push(() => job.reject(error))
+    }
+    await sql`release job`.execute(connection)
+  }
+  return () => {
+    for (const settle of outcomes) settle()
+  }
+}
+
+async function open(location: string): Promise<{ writer: Database; reader: Database }> {
+  if (/^postgres(ql)?:/.test(location)) {
+    const dialects = openPostgres(location)
+    const writer = new Kysely<Tables>({ dialect: dialects.writer })
+    const reader = new Kysely<Tables>({ dialect: dialects.reader })
+    try {
+      const { rows } = await sql<{ name: string }>`select current_schema() as name`.execute(writer)
+      await migrate(writer, rows[0]?.name)
+    } catch (error) {
+      await writer.destroy()
+      throw error
+    }
+    return { writer, reader }
+  }
+  const writer = new Kysely<Tables>({ dialect: sqliteDialect(location) })
+  await migrate(writer)
+  return { writer, reader: new Kysely<Tables>({ dialect: sqliteDialect(location, { readOnly: true }) }) }
+}
+
+async function migrate(database: Database, schema?: string): Promise<void> {
+  const migrator = new Migrator({
+    db: database,
+    provider: { getMigrations: async () => migrations },
+    ...(schema === undefined ? {} : { migrationTableSchema: schema }),
+  })
   const { error } = await migrator.migrateToLatest()
   if (error !== undefined) throw error
 }

@@ -1,5 +1,6 @@
-import type { Selectable } from 'kysely'
-import { anyOf, type Database, type Tables } from './db.ts'
+import { type Selectable, sql } from 'kysely'
+import { anyText, type Database, type Tables } from './db.ts'
+import { columns, prepared } from './prepared.ts'
 
 export type EventRow = Selectable<Tables['events']>
 
@@ -9,15 +10,24 @@ export interface EventScope {
   readonly userId: number | null
 }
 
+const insertRow = prepared<Omit<EventRow, 'seq'>, { seq: number }>((db, row) =>
+  db
+    .insertInto('events')
+    .values((values) => ({
+      ...columns(row, ['flow_id', 'user_id', 'payload', 'created_at']),
+      // Sequences of PostgreSQL leave gaps where a change was undone; writers take turns, so this does not.
+      seq: values.selectFrom('events').select(sql<number>`coalesce(max(seq), 0) + 1`.as('next')),
+    }))
+    .returning('seq'),
+)
+
 export async function insertEvent(
   db: Database,
   event: { flow_id: string | null; user_id: number | null; payload: string },
 ): Promise<EventRow> {
-  return db
-    .insertInto('events')
-    .values({ ...event, created_at: Date.now() })
-    .returningAll()
-    .executeTakeFirstOrThrow()
+  const row = { ...event, created_at: Date.now() }
+  const [{ seq }] = (await insertRow(db, row)) as [{ seq: number }]
+  return { seq, ...row }
 }
 
 /** The events of a scope with `after < seq`, ascending. */
@@ -33,7 +43,7 @@ export async function listEvents(
     .where('seq', '>', after)
     .where((where) =>
       where.or([
-        where('flow_id', 'in', anyOf(scope.flowIds)),
+        where('flow_id', 'in', anyText(scope.flowIds)),
         ...(scope.userId === null ? [] : [where('user_id', '=', scope.userId)]),
       ]),
     )

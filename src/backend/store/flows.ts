@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Selectable } from 'kysely'
-import { anyOf, type Database, type Tables } from './db.ts'
+import { anyText, type Database, type Tables } from './db.ts'
+import { prepared } from './prepared.ts'
 import type { UserRow } from './users.ts'
 
 /** A flow as one user sees it. */
@@ -25,7 +26,17 @@ export function isJoined(flow: FlowRow): boolean {
   return flow.blocked === 0
 }
 
-function flows(db: Database, viewerId: number) {
+/** Who looks, and the tag of what they have not read. */
+interface Viewer {
+  readonly viewer: number
+  readonly unread: string
+}
+
+function viewing(viewer: number): Viewer {
+  return { viewer, unread: `:unread:${viewer}` }
+}
+
+function flows(db: Database, { viewer: viewerId, unread }: Viewer) {
   return db
     .selectFrom('flows')
     .innerJoin('organizations', 'organizations.id', 'flows.organization_id')
@@ -47,7 +58,7 @@ function flows(db: Database, viewerId: number) {
         .selectFrom('message_tags')
         .select((tag) => tag.fn.countAll<number>().as('count'))
         .whereRef('message_tags.channel_id', '=', 'flows.channel_id')
-        .where('message_tags.tag', '=', `:unread:${viewerId}`)
+        .where('message_tags.tag', '=', unread)
         .$asScalar()
         .$notNull()
         .as('unread_mentions'),
@@ -65,7 +76,7 @@ export async function listFlows(
   scope: 'joined' | 'all',
   organizationId?: number,
 ): Promise<FlowRow[]> {
-  let query = flows(db, viewerId).where('flows.disabled', '=', 0)
+  let query = flows(db, viewing(viewerId)).where('flows.disabled', '=', 0)
   if (organizationId !== undefined) query = query.where('flows.organization_id', '=', organizationId)
   query =
     scope === 'joined'
@@ -83,19 +94,29 @@ export async function listFlows(
   return query.orderBy('flows.created_at').orderBy('flows.id').execute()
 }
 
+const flowById = prepared<Viewer & { id: string }, FlowRow>((db, by) =>
+  flows(db, by).where('flows.id', '=', by.id),
+)
+const flowByPath = prepared<Viewer & { organization: string; slug: string }, FlowRow>((db, by) =>
+  flows(db, by).where('organizations.slug', '=', by.organization).where('flows.slug', '=', by.slug),
+)
+const flowByPushToken = prepared<Viewer & { pushToken: string }, FlowRow>((db, by) =>
+  flows(db, by).where('flows.push_token', '=', by.pushToken),
+)
+const flowByJoinCode = prepared<Viewer & { joinCode: string }, FlowRow>((db, by) =>
+  flows(db, by).where('flows.join_code', '=', by.joinCode),
+)
+
 export async function findFlow(
   db: Database,
   viewerId: number,
   by: { id: string } | { organization: string; slug: string } | { pushToken: string } | { joinCode: string },
 ): Promise<FlowRow | undefined> {
-  const query = flows(db, viewerId)
-  if ('pushToken' in by) return query.where('flows.push_token', '=', by.pushToken).executeTakeFirst()
-  if ('joinCode' in by) return query.where('flows.join_code', '=', by.joinCode).executeTakeFirst()
-  return (
-    'id' in by
-      ? query.where('flows.id', '=', by.id)
-      : query.where('organizations.slug', '=', by.organization).where('flows.slug', '=', by.slug)
-  ).executeTakeFirst()
+  const viewer = viewing(viewerId)
+  if ('id' in by) return (await flowById(db, { ...viewer, ...by }))[0]
+  if ('slug' in by) return (await flowByPath(db, { ...viewer, ...by }))[0]
+  if ('pushToken' in by) return (await flowByPushToken(db, { ...viewer, ...by }))[0]
+  return (await flowByJoinCode(db, { ...viewer, ...by }))[0]
 }
 
 export async function isFlowSlugTaken(db: Database, organizationId: number, slug: string): Promise<boolean> {
@@ -121,22 +142,25 @@ export async function listFlowUsers(db: Database, flowIds: readonly string[]): P
       'member.disabled as flow_disabled',
       'member.last_activity as last_activity',
     ])
-    .where('member.flow_id', 'in', anyOf<string>(flowIds))
+    .where('member.flow_id', 'in', anyText(flowIds))
     .orderBy('users.id')
     .execute()
 }
 
-/** The users who can be mentioned in a flow. */
-export async function listMentionable(db: Database, flowId: string): Promise<{ id: number; nick: string }[]> {
-  return db
+const mentionable = prepared<{ flow: string }, { id: number; nick: string }>((db, { flow }) =>
+  db
     .selectFrom('flow_members as member')
     .innerJoin('users', 'users.id', 'member.user_id')
     .select(['users.id', 'users.nick'])
-    .where('member.flow_id', '=', flowId)
+    .where('member.flow_id', '=', flow)
     .where('member.disabled', '=', 0)
     .where('users.disabled', '=', 0)
-    .orderBy('users.id')
-    .execute()
+    .orderBy('users.id'),
+)
+
+/** The users who can be mentioned in a flow. */
+export async function listMentionable(db: Database, flowId: string): Promise<{ id: number; nick: string }[]> {
+  return mentionable(db, { flow: flowId })
 }
 
 export async function insertFlow(
@@ -201,30 +225,30 @@ export async function upsertFlowMember(
     .execute()
 }
 
+const noteMessage = prepared<{ flow: string; id: number; sent: number }, never>((db, { flow, id, sent }) =>
+  db.updateTable('flows').set({ last_message_id: id, last_message_at: sent }).where('id', '=', flow),
+)
+const noteActivity = prepared<{ flow: string; user: number; at: number }, never>((db, { flow, user, at }) =>
+  db
+    .updateTable('flow_members')
+    .set({ last_activity: at })
+    .where('flow_id', '=', flow)
+    .where('user_id', '=', user),
+)
+
 /** Notes that a message arrived and, for a member's own message, that they were active. */
 export async function touchFlow(
   db: Database,
   flowId: string,
   message: { id: number; sent: number; userId: number },
 ): Promise<void> {
-  await db
-    .updateTable('flows')
-    .set({ last_message_id: message.id, last_message_at: message.sent })
-    .where('id', '=', flowId)
-    .execute()
-  if (message.userId !== 0) {
-    await db
-      .updateTable('flow_members')
-      .set({ last_activity: message.sent })
-      .where('flow_id', '=', flowId)
-      .where('user_id', '=', message.userId)
-      .execute()
-  }
+  await noteMessage(db, { flow: flowId, ...message })
+  if (message.userId !== 0) await noteActivity(db, { flow: flowId, user: message.userId, at: message.sent })
 }
 
 /** Every flow, archived ones included, as nobody in particular sees it. */
 export async function listAllFlows(db: Database): Promise<FlowRow[]> {
-  return flows(db, 0).orderBy('flows.created_at').orderBy('flows.id').execute()
+  return flows(db, viewing(0)).orderBy('flows.created_at').orderBy('flows.id').execute()
 }
 
 /** The flows of an organization that somebody is a member of. */
@@ -233,7 +257,7 @@ export async function listMemberFlows(
   organizationId: number,
   userId: number,
 ): Promise<FlowRow[]> {
-  return flows(db, userId)
+  return flows(db, viewing(userId))
     .where('flows.organization_id', '=', organizationId)
     .where('mine.disabled', '=', 0)
     .execute()

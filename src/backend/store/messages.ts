@@ -1,5 +1,6 @@
 import { type Selectable, sql } from 'kysely'
-import { anyOf, type Database, type Tables } from './db.ts'
+import { anyNumber, anyText, type Database, isPostgres, type Tables } from './db.ts'
+import { columns, prepared } from './prepared.ts'
 
 export type MessageRow = Selectable<Tables['messages']>
 
@@ -44,21 +45,44 @@ const serviceEvents = [
   'backend.user.block',
 ]
 
+/** No list names more kinds of message than there are, or more tags than a message has. */
+const maxKinds = 50
+const maxTags = 50
+/** PostgreSQL takes no word of more than 2 KB. */
+const maxWordLength = 250
+
 /** Whether somebody said this, rather than did it: it can be tagged, edited and deleted. */
 export function isContent(message: MessageRow): boolean {
   return message.event !== 'action' && !serviceEvents.includes(message.event)
 }
 
-/** Gives out the next message id of a channel. */
-export async function nextMessageId(db: Database, channelId: number): Promise<number> {
-  const { last_id: id } = await db
+const nextId = prepared<{ channel: number }, { last_id: number }>((db, { channel }) =>
+  db
     .updateTable('channels')
     .set((set) => ({ last_id: set('last_id', '+', 1) }))
-    .where('id', '=', channelId)
-    .returning('last_id')
-    .executeTakeFirstOrThrow()
-  return id
+    .where('id', '=', channel)
+    .returning('last_id'),
+)
+
+/** Gives out the next message id of a channel. */
+export async function nextMessageId(db: Database, channelId: number): Promise<number> {
+  const [row] = await nextId(db, { channel: channelId })
+  if (row === undefined) throw new Error(`There is no channel ${channelId}`)
+  return row.last_id
 }
+
+const insertRow = prepared<Omit<MessageRow, 'seq'>, { seq: number }>((db, row) =>
+  db
+    .insertInto('messages')
+    .values(
+      columns(row, [
+        ...(['channel_id', 'id', 'event', 'user_id', 'uuid', 'thread_id', 'app', 'content_json'] as const),
+        ...(['tags_json', 'external_user_name', 'author_json', 'title', 'body'] as const),
+        ...(['attachments_json', 'sent', 'edited', 'reactions_json'] as const),
+      ]),
+    )
+    .returning('seq'),
+)
 
 /** @param words what a search finds it by, see `searchWords` */
 export async function insertMessage(
@@ -66,10 +90,12 @@ export async function insertMessage(
   message: NewMessage & { id: number },
   words: readonly string[],
 ): Promise<MessageRow> {
-  const row = await db.insertInto('messages').values(message).returningAll().executeTakeFirstOrThrow()
-  await insertTags(db, row)
-  if (words.length > 0) await insertWords(db, row.seq, words)
-  return row
+  const row = { ...message, reactions_json: '{}' }
+  const [stored] = (await insertRow(db, row)) as [{ seq: number }]
+  const inserted = { seq: stored.seq, ...row }
+  await insertTags(db, inserted)
+  await insertWords(db, inserted, words)
+  return inserted
 }
 
 /** Writes the changed columns; the tag and word indexes follow. */
@@ -83,7 +109,7 @@ export async function updateMessage(
   await db.deleteFrom('message_tags').where('seq', '=', seq).execute()
   await insertTags(db, message)
   await db.deleteFrom('message_words').where('rowid', '=', seq).execute()
-  if (words.length > 0) await insertWords(db, seq, words)
+  await insertWords(db, message, words)
 }
 
 export async function deleteMessage(db: Database, message: MessageRow): Promise<void> {
@@ -105,19 +131,23 @@ export async function findMessage(
     .executeTakeFirst()
 }
 
+const byUuid = prepared<{ channel: number; user: number; uuid: string }, MessageRow>(
+  (db, { channel, user, uuid }) =>
+    db
+      .selectFrom('messages')
+      .selectAll()
+      .where('channel_id', '=', channel)
+      .where('user_id', '=', user)
+      .where('uuid', '=', uuid),
+)
+
 export async function findMessageByUuid(
   db: Database,
   channelId: number,
   userId: number,
   uuid: string,
 ): Promise<MessageRow | undefined> {
-  return db
-    .selectFrom('messages')
-    .selectAll()
-    .where('channel_id', '=', channelId)
-    .where('user_id', '=', userId)
-    .where('uuid', '=', uuid)
-    .executeTakeFirst()
+  return (await byUuid(db, { channel: channelId, user: userId, uuid }))[0]
 }
 
 export async function setReactions(db: Database, seq: number, reactions: string): Promise<void> {
@@ -136,13 +166,17 @@ export async function browseMessages(
 ): Promise<MessageRow[]> {
   let query = db.selectFrom('messages').selectAll().where('channel_id', '=', channelId)
   if (browse.threadId !== undefined) query = query.where('thread_id', '=', browse.threadId)
-  query = browse.events
-    ? query.where('event', 'in', anyOf(browse.events))
-    : query.where('event', 'not in', anyOf(serviceEvents))
   if (browse.sinceId !== undefined) query = query.where('id', '>', browse.sinceId)
   if (browse.untilId !== undefined) query = query.where('id', '<', browse.untilId)
-  const rows = await query.orderBy('id', browse.sort).limit(browse.limit).execute()
-  return browse.sort === 'asc' ? rows : rows.reverse()
+  query = query.orderBy('id', browse.sort).limit(browse.limit)
+  if (browse.events === undefined)
+    return (await query.where('event', 'not in', anyText(serviceEvents)).execute()).toSorted(byId)
+  // The index finds the newest of one kind at once, but not of several.
+  const kinds = await Promise.all(
+    [...new Set(browse.events)].slice(0, maxKinds).map((event) => query.where('event', '=', event).execute()),
+  )
+  const rows = kinds.flat().toSorted(byId)
+  return browse.sort === 'asc' ? rows.slice(0, browse.limit) : rows.slice(-browse.limit)
 }
 
 /** Messages that have all the words, united with those that have the tags; the newest of them, ascending. */
@@ -151,31 +185,78 @@ export async function searchMessages(
   channelId: number,
   search: MessageSearch,
 ): Promise<MessageRow[]> {
-  const byWords = db
-    .selectFrom('message_words')
-    .select('rowid as seq')
-    .where(sql<boolean>`message_words match ${search.words.map((word) => `"${word}"`).join(' ')}`)
-  const byTags = db
-    .selectFrom('message_tags')
-    .select('seq')
-    .where('channel_id', '=', channelId)
-    .where('tag', 'in', anyOf(search.tags))
-    .groupBy('seq')
-    .having((having) => having.fn.countAll(), '>=', search.tagMode === 'and' ? search.tags.length : 1)
-  let query = db
-    .selectFrom('messages')
-    .selectAll()
-    .where('channel_id', '=', channelId)
-    .where((where) =>
-      where.or([
-        ...(search.words.length > 0 ? [where('seq', 'in', byWords)] : []),
-        ...(search.tags.length > 0 ? [where('seq', 'in', byTags)] : []),
-      ]),
-    )
-  if (search.events) query = query.where('event', 'in', anyOf(search.events))
-  if (search.threadId !== undefined) query = query.where('thread_id', '=', search.threadId)
-  const rows = await query.orderBy('id', 'desc').limit(search.limit).offset(search.skip).execute()
-  return rows.reverse()
+  const most = search.skip + search.limit
+  const found = await Promise.all(newestMatches(db, channelId, search, most))
+  const newest = [...new Set(found.flat().map(({ seq }) => seq))]
+    .sort((a, b) => b - a)
+    .slice(search.skip, most)
+  if (newest.length === 0) return []
+  const rows = await db.selectFrom('messages').selectAll().where('seq', 'in', anyNumber(newest)).execute()
+  return rows.toSorted(byId)
+}
+
+/** What together is searched for, each part the newest `most`, by an index that is in that order. */
+function newestMatches(
+  db: Database,
+  channelId: number,
+  search: MessageSearch,
+  most: number,
+): Promise<{ seq: number }[]>[] {
+  const { words, tags, tagMode } = search
+  const events = search.events && anyText(search.events)
+  const withWords = () => {
+    let query = db
+      .selectFrom('message_words')
+      .innerJoin('messages', 'messages.seq', 'message_words.rowid')
+      .select('messages.seq as seq')
+      .where(matchesWords(db, channelId, words))
+      .orderBy('message_words.rowid', 'desc')
+    if (events !== undefined) query = query.where('messages.event', 'in', events)
+    if (search.threadId !== undefined) query = query.where('messages.thread_id', '=', search.threadId)
+    return query.limit(most).execute()
+  }
+  const withTags = (tag: string, others: readonly string[]) => {
+    let query = db
+      .selectFrom('message_tags')
+      .innerJoin('messages', 'messages.seq', 'message_tags.seq')
+      .select('messages.seq as seq')
+      .where('message_tags.channel_id', '=', channelId)
+      .where('message_tags.tag', '=', tag)
+      .orderBy('message_tags.seq', 'desc')
+    for (const [index, other] of others.entries())
+      query = query.where(({ exists, selectFrom }) =>
+        exists(
+          selectFrom(`message_tags as other${index}`)
+            .select(`other${index}.seq`)
+            .where(`other${index}.channel_id`, '=', channelId)
+            .where(`other${index}.tag`, '=', other)
+            .whereRef(`other${index}.seq`, '=', 'message_tags.seq'),
+        ),
+      )
+    if (events !== undefined) query = query.where('messages.event', 'in', events)
+    if (search.threadId !== undefined) query = query.where('messages.thread_id', '=', search.threadId)
+    return query.limit(most).execute()
+  }
+  const [tag, ...others] = [...new Set(tags)].slice(0, maxTags)
+  const tagged =
+    tag === undefined
+      ? []
+      : tagMode === 'and'
+        ? [withTags(tag, others)]
+        : [tag, ...others].map((one) => withTags(one, []))
+  return [...(words.length > 0 ? [withWords()] : []), ...tagged]
+}
+
+function matchesWords(db: Database, channelId: number, words: readonly string[]) {
+  if (isPostgres(db))
+    return sql<boolean>`message_words.channel = ${String(channelId)}
+      and message_words.words @@ cast(${words.map((word) => `'${word}'`).join(' & ')} as tsquery)`
+  const terms = words.map((word) => `"${word}"`).join(' ')
+  return sql<boolean>`message_words match ${`channel:"${channelId}" AND words:(${terms})`}`
+}
+
+function byId(a: MessageRow, b: MessageRow): number {
+  return a.id - b.id
 }
 
 /**
@@ -189,19 +270,26 @@ export function searchWords(text: string): string[] {
       .matchAll(
         /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}]|(?:(?![\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}])[\p{L}\p{M}\p{N}_])+/gu,
       ),
-  ].map((match) => match[0])
+  ].map((match) => match[0].slice(0, maxWordLength))
 }
 
-async function insertTags(db: Database, message: MessageRow): Promise<void> {
-  const tags = new Set((JSON.parse(message.tags_json) as string[]).map((tag) => tag.toLowerCase()))
-  if (tags.size === 0) return
-  const rows = [...tags].map((tag) => ({ channel_id: message.channel_id, tag, seq: message.seq }))
-  await db.insertInto('message_tags').values(rows).execute()
+const insertTag = prepared<Tables['message_tags'], never>((db, row) =>
+  db.insertInto('message_tags').values(columns(row, ['channel_id', 'tag', 'seq'])),
+)
+
+async function insertTags(db: Database, { channel_id, seq, tags_json }: MessageRow): Promise<void> {
+  if (tags_json === '[]') return
+  const tags = new Set((JSON.parse(tags_json) as string[]).map((tag) => tag.toLowerCase()))
+  for (const tag of tags) await insertTag(db, { channel_id, tag, seq })
 }
 
-async function insertWords(db: Database, seq: number, words: readonly string[]): Promise<void> {
-  await db
-    .insertInto('message_words')
-    .values({ rowid: seq, words: words.join(' ') })
-    .execute()
+const insertWordRow = prepared<Tables['message_words'], never>((db, row) =>
+  db.insertInto('message_words').values(columns(row, ['rowid', 'channel', 'words'])),
+)
+
+async function insertWords(db: Database, message: MessageRow, words: readonly string[]): Promise<void> {
+  if (words.length === 0) return
+  // One of the two databases wants quotes around them, and to the other they are no part of a word.
+  const quoted = words.map((word) => `'${word}'`).join(' ')
+  await insertWordRow(db, { rowid: message.seq, channel: String(message.channel_id), words: quoted })
 }

@@ -1,5 +1,5 @@
 import type { Selectable } from 'kysely'
-import { anyOf, type Database, type Tables } from './db.ts'
+import { anyNumber, type Database, type Tables } from './db.ts'
 import type { UserRow } from './users.ts'
 
 export type OrganizationRow = Selectable<Tables['organizations']> & { user_count: number }
@@ -36,7 +36,7 @@ export async function findOrganization(
 }
 
 export async function findOrganizations(db: Database, ids: readonly number[]): Promise<OrganizationRow[]> {
-  return organizations(db).where('id', 'in', anyOf(ids)).execute()
+  return organizations(db).where('id', 'in', anyNumber(ids)).execute()
 }
 
 /** Undefined for somebody who is no member. */

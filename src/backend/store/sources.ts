@@ -1,5 +1,5 @@
 import { type Insertable, type Selectable, sql } from 'kysely'
-import { anyOf, type Database, type Tables } from './db.ts'
+import { anyNumber, anyText, type Database, type Tables } from './db.ts'
 import type { UserRow } from './users.ts'
 
 export interface SourceRow extends Selectable<Tables['sources']> {
@@ -12,7 +12,7 @@ export interface SourceRow extends Selectable<Tables['sources']> {
 async function withCreators(db: Database, sources: Omit<SourceRow, 'creator'>[]): Promise<SourceRow[]> {
   if (sources.length === 0) return []
   const ids = [...new Set(sources.map(({ creator_id }) => creator_id))]
-  const creators = await db.selectFrom('users').selectAll().where('id', 'in', anyOf<number>(ids)).execute()
+  const creators = await db.selectFrom('users').selectAll().where('id', 'in', anyNumber(ids)).execute()
   const byId = new Map(creators.map((creator) => [creator.id, creator]))
   return sources.map((source) => ({ ...source, creator: byId.get(source.creator_id) as UserRow }))
 }
@@ -34,7 +34,7 @@ function sources(db: Database) {
 /** Sources that were not removed, of the given flows. */
 export async function listSources(db: Database, flowIds: readonly string[]): Promise<SourceRow[]> {
   const rows = await sources(db)
-    .where('sources.flow_id', 'in', anyOf<string>(flowIds))
+    .where('sources.flow_id', 'in', anyText(flowIds))
     .where('sources.deleted_at', 'is', null)
     .orderBy('sources.id')
     .execute()
@@ -44,7 +44,7 @@ export async function listSources(db: Database, flowIds: readonly string[]): Pro
 /** Removed sources are found too: their threads still name them. */
 export async function findSources(db: Database, ids: readonly number[]): Promise<SourceRow[]> {
   if (ids.length === 0) return []
-  const rows = await sources(db).where('sources.id', 'in', anyOf<number>(ids)).execute()
+  const rows = await sources(db).where('sources.id', 'in', anyNumber(ids)).execute()
   return withCreators(db, rows)
 }
 

@@ -11,10 +11,16 @@ export function sqliteDialect(path: string, options: { readOnly?: boolean } = {}
   return new SqliteDialect({ database: openSqlite(path, options.readOnly ?? false) })
 }
 
+/** The log is written back at 32 MiB: pages that change often are written once for many commits. */
+const checkpointPages = 8192
+/** What a reader who was in the way of that makes of it at most stays on the disk afterwards. */
+const maxWalBytes = 64 * 1024 * 1024
+
 function openSqlite(path: string, readOnly: boolean): SqliteDatabase {
   const database = new DatabaseSync(path, { readOnly, timeout: 2000 })
   if (!readOnly)
-    database.exec('pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on')
+    database.exec(`pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on;
+      pragma wal_autocheckpoint = ${checkpointPages}; pragma journal_size_limit = ${maxWalBytes}`)
   database.exec('pragma cache_size = -16384; pragma temp_store = memory')
   const statements = new Map<string, ReturnType<typeof adapt>>()
 

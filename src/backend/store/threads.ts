@@ -1,5 +1,6 @@
 import type { Selectable } from 'kysely'
-import { anyOf, type Database, type Tables } from './db.ts'
+import { anyText, type Database, type Tables } from './db.ts'
+import { columns, prepared } from './prepared.ts'
 
 export type ThreadRow = Selectable<Tables['threads']>
 
@@ -15,8 +16,12 @@ export interface ThreadPage {
   readonly limit: number
 }
 
+const byId = prepared<{ id: string }, ThreadRow>((db, { id }) =>
+  db.selectFrom('threads').selectAll().where('id', '=', id),
+)
+
 export async function findThread(db: Database, id: string): Promise<ThreadRow | undefined> {
-  return db.selectFrom('threads').selectAll().where('id', '=', id).executeTakeFirst()
+  return (await byId(db, { id }))[0]
 }
 
 export async function findExternalThread(
@@ -34,7 +39,7 @@ export async function findExternalThread(
 
 export async function findThreads(db: Database, ids: readonly string[]): Promise<ThreadRow[]> {
   if (ids.length === 0) return []
-  return db.selectFrom('threads').selectAll().where('id', 'in', anyOf<string>(ids)).execute()
+  return db.selectFrom('threads').selectAll().where('id', 'in', anyText(ids)).execute()
 }
 
 /** The most recently updated threads of a channel, newest first. */
@@ -55,8 +60,54 @@ export async function listThreads(db: Database, channelId: number, page: ThreadP
   return query.orderBy('threads.updated_at', 'desc').orderBy('threads.id', 'desc').limit(page.limit).execute()
 }
 
+const insertRow = prepared<ThreadRow, never>((db, row) =>
+  db
+    .insertInto('threads')
+    .values(
+      columns(row, [
+        ...([
+          'id',
+          'channel_id',
+          'source_id',
+          'external_thread_id',
+          'title',
+          'body',
+          'external_url',
+        ] as const),
+        ...(['status_json', 'fields_json', 'actions_json', 'activities', 'internal_comments'] as const),
+        ...(['external_comments', 'initial_message', 'created_at', 'updated_at'] as const),
+      ]),
+    ),
+)
+
 export async function insertThread(db: Database, thread: ThreadRow): Promise<void> {
-  await db.insertInto('threads').values(thread).execute()
+  await insertRow(db, thread)
+}
+
+const count = prepared<
+  Pick<
+    ThreadRow,
+    'id' | 'activities' | 'internal_comments' | 'external_comments' | 'initial_message' | 'updated_at'
+  >,
+  never
+>((db, row) =>
+  db
+    .updateTable('threads')
+    .set(
+      columns(row, [
+        'activities',
+        'internal_comments',
+        'external_comments',
+        'initial_message',
+        'updated_at',
+      ] as const),
+    )
+    .where('id', '=', row.id),
+)
+
+/** Writes what changes with every message of a thread. */
+export async function countInThread(db: Database, thread: ThreadRow): Promise<void> {
+  await count(db, thread)
 }
 
 export async function updateThread(
@@ -80,12 +131,12 @@ export async function recountThread(db: Database, id: string): Promise<void> {
     .where('thread_id', '=', id)
     .groupBy('event')
     .execute()
-  const count = (matches: (event: string) => boolean) =>
+  const total = (matches: (event: string) => boolean) =>
     rows.filter(({ event }) => matches(event)).reduce((sum, row) => sum + row.count, 0)
   await updateThread(db, id, {
-    activities: count((event) => event === 'activity'),
-    external_comments: count((event) => event === 'discussion'),
-    internal_comments: count((event) => event !== 'activity' && event !== 'discussion'),
+    activities: total((event) => event === 'activity'),
+    external_comments: total((event) => event === 'discussion'),
+    internal_comments: total((event) => event !== 'activity' && event !== 'discussion'),
     initial_message: rows.length === 0 ? null : Math.min(...rows.map(({ first }) => first)),
   })
 }

@@ -1,5 +1,6 @@
-import type { Insertable, Selectable } from 'kysely'
-import type { Database, Tables } from './db.ts'
+import { type Insertable, type Selectable, sql } from 'kysely'
+import { type Database, isPostgres, type Tables } from './db.ts'
+import { prepared } from './prepared.ts'
 
 export type UserRow = Selectable<Tables['users']>
 
@@ -12,13 +13,23 @@ export async function findUserByEmail(db: Database, email: string): Promise<User
   return db.selectFrom('users').selectAll().where('email', '=', email).executeTakeFirst()
 }
 
-export async function findUserByTokenHash(db: Database, hash: string): Promise<UserRow | undefined> {
-  return db
+export type TokenUserRow = UserRow & { scope: string | null; application_id: number | null }
+
+const byTokenHash = prepared<{ hash: string; now: number }, TokenUserRow>((db, { hash, now }) =>
+  db
     .selectFrom('tokens')
     .innerJoin('users', 'users.id', 'tokens.user_id')
     .selectAll('users')
+    .select(['tokens.scope', 'tokens.application_id'])
     .where('tokens.hash', '=', hash)
-    .executeTakeFirst()
+    .where((where) =>
+      where.or([where('tokens.expires_at', 'is', null), where('tokens.expires_at', '>', now)]),
+    ),
+)
+
+/** Whose token it is and, for one an application was given, what it may do; undefined when it has expired. */
+export async function findUserByTokenHash(db: Database, hash: string): Promise<TokenUserRow | undefined> {
+  return (await byTokenHash(db, { hash, now: Date.now() }))[0]
 }
 
 /**
@@ -62,13 +73,19 @@ export async function shareOrganization(db: Database, one: number, other: number
 
 export async function insertUser(
   db: Database,
-  user: Omit<Insertable<Tables['users']>, 'disabled' | 'created_at' | 'last_access_at'>,
+  user: Omit<Insertable<Tables['users']>, 'disabled' | 'created_at' | 'last_access_at'> & {
+    disabled?: number
+  },
 ): Promise<UserRow> {
-  return db
+  const row = await db
     .insertInto('users')
     .values({ disabled: 0, created_at: Date.now(), last_access_at: null, ...user })
     .returningAll()
     .executeTakeFirstOrThrow()
+  // SQLite goes on from the largest id by itself.
+  if (user.id !== undefined && isPostgres(db))
+    await sql`select setval(pg_get_serial_sequence('users', 'id'), (select max(id) from users))`.execute(db)
+  return row
 }
 
 export async function updateUser(
@@ -79,10 +96,23 @@ export async function updateUser(
   await db.updateTable('users').set(changes).where('id', '=', id).execute()
 }
 
-export async function insertToken(db: Database, hash: string, userId: number): Promise<void> {
+/** @param grant for a token that an application is given; a personal one has none and may do everything */
+export async function insertToken(
+  db: Database,
+  hash: string,
+  userId: number,
+  grant: { applicationId: number; scope: string; expiresAt: number } | undefined = undefined,
+): Promise<void> {
   await db
     .insertInto('tokens')
-    .values({ hash, user_id: userId, created_at: Date.now() })
+    .values({
+      hash,
+      user_id: userId,
+      created_at: Date.now(),
+      application_id: grant?.applicationId ?? null,
+      scope: grant?.scope ?? null,
+      expires_at: grant?.expiresAt ?? null,
+    })
     .onConflict((conflict) => conflict.column('hash').doNothing())
     .execute()
 }

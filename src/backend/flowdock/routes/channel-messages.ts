@@ -350,6 +350,7 @@ async function describeFile(
       content_type: contentType,
       file_size: byteSize,
       created_at: Date.now(),
+      thumbnail: null,
     }),
   )
   const image = contentType.startsWith('image/') ? imageDimensions(head) : undefined

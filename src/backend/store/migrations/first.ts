@@ -1,7 +1,15 @@
-import { type Kysely, sql } from 'kysely'
-import type { Migration } from 'kysely/migration'
+import { statementMigration } from './statements.ts'
 
-const statements = [
+export const first = statementMigration([
+  {
+    // Letters are the same in either case; `nocase` is there already in SQLite, for ASCII.
+    postgres: "create collation nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
+  },
+  {
+    // SQLite's function of this name, for lists in conditions.
+    postgres: `create function json_each(list text) returns table (value text) language sql immutable rows 10
+      as 'select value from json_array_elements_text(list::json)'`,
+  },
   `create table organizations (
     id integer primary key autoincrement, slug text not null unique, name text not null,
     active integer not null, user_limit integer not null, created_at integer not null)`,
@@ -52,8 +60,10 @@ const statements = [
     channel_id integer not null, tag text not null, seq integer not null references messages,
     primary key (channel_id, tag, seq)) without rowid`,
   'create index message_tags_by_message on message_tags (seq)',
-  `create virtual table message_words using fts5 (
+  {
+    sqlite: `create virtual table message_words using fts5 (
     words, content='', contentless_delete=1, tokenize="unicode61 remove_diacritics 0 tokenchars '_'")`,
+  },
   `create table files (
     token text primary key, channel_id integer not null references channels, file_name text not null,
     content_type text not null, file_size integer not null, created_at integer not null) without rowid`,
@@ -62,10 +72,4 @@ const statements = [
     created_at integer not null)`,
   'create index events_by_flow on events (flow_id, seq)',
   'create index events_by_user on events (user_id, seq)',
-]
-
-export const first: Migration = {
-  async up(database: Kysely<unknown>) {
-    for (const statement of statements) await sql.raw(statement).execute(database)
-  },
-}
+])

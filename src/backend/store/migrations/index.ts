@@ -1,6 +1,7 @@
 import type { Migration } from 'kysely/migration'
 import { first } from './first.ts'
 import { legacyAndInvitations } from './legacy-and-invitations.ts'
+import { oauthAndSearch } from './oauth-and-search.ts'
 import { privateConversations } from './private-conversations.ts'
 
 /** In the order they run; a released one is never changed. */
@@ -8,4 +9,5 @@ export const migrations: Record<string, Migration> = {
   '0001-first': first,
   '0002-private-conversations': privateConversations,
   '0003-legacy-and-invitations': legacyAndInvitations,
+  '0004-oauth-and-search': oauthAndSearch,
 }

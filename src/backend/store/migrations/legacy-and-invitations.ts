@@ -1,7 +1,6 @@
-import { type Kysely, sql } from 'kysely'
-import type { Migration } from 'kysely/migration'
+import { statementMigration } from './statements.ts'
 
-const statements = [
+export const legacyAndInvitations = statementMigration([
   // Members see the push token in the flow, so it cannot be kept as a hash.
   'alter table flows add column push_token text',
   'update flows set push_token = lower(hex(randomblob(16)))',
@@ -13,10 +12,4 @@ const statements = [
     state text not null, inviter_id integer not null references users, created_at integer not null,
     unique (flow_id, email))`,
   'create index invitations_by_email on invitations (email, state)',
-]
-
-export const legacyAndInvitations: Migration = {
-  async up(database: Kysely<unknown>) {
-    for (const statement of statements) await sql.raw(statement).execute(database)
-  },
-}
+])

@@ -1,0 +1,57 @@
+import { type Kysely, PostgresDialect, sql } from 'kysely'
+import pg from 'pg'
+
+const int8 = 20
+/** Writers take their turns, in this process and in others, as they do in SQLite: one lock for all. */
+const writeLock = 0x666c6f77
+
+/**
+ * Connections to the PostgreSQL database at `url`, as Kysely dialects: one that writes, and some that read.
+ * Nothing is connected before the first query.
+ */
+export function openPostgres(url: string): { writer: PostgresDialect; reader: PostgresDialect } {
+  return { writer: dialect(url, 1), reader: dialect(url, 8) }
+}
+
+function dialect(url: string, connections: number): PostgresDialect {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: connections,
+    connectionTimeoutMillis: 10_000,
+    allowExitOnIdle: true,
+    types: {
+      // Ids and times in milliseconds are far below 2^53.
+      getTypeParser: (oid: number, format: 'text' | 'binary' = 'text') =>
+        oid === int8 && format === 'text' ? Number : pg.types.getTypeParser(oid, format as 'text'),
+    },
+  })
+  // A connection that breaks while nobody uses it is replaced by the pool.
+  pool.on('error', () => undefined)
+  return new PostgresDialect({ pool: cleaned(pool) })
+}
+
+/** PostgreSQL keeps no NUL in a text; SQLite does, and so does JSON. */
+function cleaned(pool: pg.Pool): pg.Pool {
+  const connect = pool.connect.bind(pool) as () => Promise<pg.PoolClient>
+  return Object.assign(pool, {
+    async connect() {
+      const client = await connect()
+      const query = client.query.bind(client) as (text: string, values?: readonly unknown[]) => unknown
+      return {
+        processID: (client as { processID?: number }).processID,
+        query: (text: string, values: readonly unknown[] = []) => query(text, values.map(withoutNul)),
+        release: (destroy?: boolean) => client.release(destroy),
+      }
+    },
+  })
+}
+
+function withoutNul(value: unknown): unknown {
+  return typeof value === 'string' && value.includes('\0') ? value.replaceAll('\0', '\uFFFD') : value
+}
+
+/** Begins a transaction that writes, once no other does: events are then numbered in the order of their commits. */
+export async function beginPostgres<T>(connection: Kysely<T>): Promise<void> {
+  await sql`begin`.execute(connection)
+  await sql`select pg_advisory_xact_lock(${writeLock}, hashtext(current_schema()))`.execute(connection)
+}
