@@ -92,6 +92,8 @@ const doors: [name: RegExp, door: RegExp][] = [
   [/^dataloader$/, /^src\/upstream\/flowdock\/loaders\.ts$/],
   [/^pino$/, /^src\/log\.ts$/],
   [/^@fastify\/busboy$/, /^src\/backend\/params\.ts$/],
+  [/^sharp$/, /^src\/backend\/flowdock\/image\.ts$/],
+  [/^jose$/, /^src\/backend\/flowdock\/routes\/actions\.ts$/],
   [/^image-size$/, /^src\/backend\/flowdock\/image\.ts$/],
   [/^zod$/, /^src\/config\.ts$/],
   [/^graphql$/, /^src\/(schema|server)\//],

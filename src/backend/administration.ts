@@ -5,6 +5,7 @@ import { createEventLog } from './event-log.ts'
 import { hashPassword, hashToken, makeToken } from './flowdock/auth.ts'
 import { leaveOrganization, type MemberFlow, tellFlowAdded, tellFlowRemoved } from './flowdock/members.ts'
 import { freeSlug, toSlug } from './flowdock/slug.ts'
+import { ensureApplication } from './store/applications.ts'
 import { type Database, openStore } from './store/db.ts'
 import {
   type FlowRow,
@@ -25,7 +26,7 @@ import {
   listOrganizationUsers,
   type OrganizationRow,
 } from './store/organizations.ts'
-import { deleteSource, ensureApplication, findSources, insertSource, listSources } from './store/sources.ts'
+import { deleteSource, findSources, insertSource, listSources } from './store/sources.ts'
 import {
   deleteToken,
   findUser,

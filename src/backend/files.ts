@@ -18,6 +18,8 @@ export interface FileStore {
   keep(token: string): Promise<void>
   /** Removes a received file that was not kept. */
   discard(token: string): Promise<void>
+  /** Where a kept file is. */
+  path(token: string): string
   /** @throws `ENOENT` when reading begins and there is no such file */
   read(token: string): Readable
   /** A query string that lets whoever has it download the file for a minute. */
@@ -101,6 +103,7 @@ export async function openFileStore(directory: string): Promise<FileStore> {
       await syncFolder(directory)
     },
     discard: (token) => rm(join(incoming, token), { force: true }),
+    path: pathOf,
     read: (token) => createReadStream(pathOf(token)),
     sign(token) {
       const expires = String(Date.now() + signatureLifetimeMs)

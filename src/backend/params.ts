@@ -84,6 +84,17 @@ export class Params {
     return value instanceof UploadedFile ? value : undefined
   }
 
+  /** Files of a multipart body under one name, each with its own: that of `name[own]`, blank for `name[]`. */
+  files(name: string): [own: string, file: UploadedFile][] {
+    const value = this.raw(name)
+    const entries: [string, unknown][] = Array.isArray(value)
+      ? value.map((file) => ['', file])
+      : isRecord(value)
+        ? Object.entries(value)
+        : []
+    return entries.flatMap(([own, file]) => (file instanceof UploadedFile ? [[own, file]] : []))
+  }
+
   /** A nested object. @throws 400 for anything else */
   object(name: string): Params | undefined {
     const value = this.raw(name)

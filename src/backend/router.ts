@@ -1,8 +1,10 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { EventLog } from './event-log.ts'
 import type { FileStore } from './files.ts'
+import type { Presence } from './flowdock/presence.ts'
 import type { Params } from './params.ts'
-import type { Store } from './store/db.ts'
+import type { SignInLimit } from './sign-in-limit.ts'
+import type { Database, Store } from './store/db.ts'
 import type { UserRow } from './store/users.ts'
 
 /** What every handler works with. */
@@ -12,6 +14,10 @@ export interface Backend {
   readonly files: FileStore
   /** How often silent streams are sent a keep-alive. */
   readonly keepAliveMs: number
+  readonly signInLimit: SignInLimit
+  readonly presence: Presence
+  /** Whether actions of threads may be delivered to addresses of this machine and its network. */
+  readonly privateActionTargets: boolean
   /** Ends when the server stops; open streams end with it. */
   readonly signal: AbortSignal
 }
@@ -28,7 +34,15 @@ export interface Request {
 
 export interface UserRequest extends Request {
   readonly user: UserRow
+  /** What the application may do whose token it is; undefined for a credential of the user's own, which may do all. */
+  readonly scopes: ReadonlySet<string> | undefined
+  readonly applicationId: number | undefined
+  /** Whether the credential still holds. */
+  readonly isValid: (db: Database) => Promise<boolean>
 }
+
+/** What an application may be allowed to. [flowdock] authentication.md, "Scopes" */
+export type Scope = 'flow' | 'private' | 'manage' | 'profile' | 'offline_access' | 'integration'
 
 /** A JSON answer, one without a body, or one that is written by hand. */
 export type Answer =
@@ -37,23 +51,26 @@ export type Answer =
 
 type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
 
+interface RouteBase {
+  readonly method: Method
+  readonly pattern: string
+  /** An application's token must have one of these; any will do when there are none. */
+  readonly scopes?: readonly Scope[]
+}
+
 /** `auth: 'user'` answers 401 to everybody else; with `'any'` the handler looks at `user` itself. */
 export type Route =
-  | {
-      readonly method: Method
-      readonly pattern: string
+  | (RouteBase & {
       readonly auth: 'user'
       readonly handle: (request: UserRequest, backend: Backend) => Promise<Answer>
-    }
-  | {
-      readonly method: Method
-      readonly pattern: string
+    })
+  | (RouteBase & {
       readonly auth: 'any'
       readonly handle: (
-        request: Request & { readonly user: UserRow | undefined },
+        request: Request & { readonly caller: UserRequest | undefined },
         backend: Backend,
       ) => Promise<Answer>
-    }
+    })
 
 export interface Match {
   readonly route: Route

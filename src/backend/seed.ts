@@ -7,11 +7,12 @@ import type { FileStore } from './files.ts'
 import { hashToken, makeToken } from './flowdock/auth.ts'
 import { type MessageDraft, type Sender, type SentMessage, sendMessage } from './flowdock/messages.ts'
 import type { FlowChannel } from './flowdock/record.ts'
+import { ensureApplication } from './store/applications.ts'
 import type { Store } from './store/db.ts'
 import { insertFile } from './store/files.ts'
 import { findFlow, insertFlow, upsertFlowMember } from './store/flows.ts'
 import { findOrganization, insertOrganization, insertOrganizationMember } from './store/organizations.ts'
-import { findSourceByTokenHash, insertApplication, insertSource, type SourceRow } from './store/sources.ts'
+import { findSourceByTokenHash, insertSource, type SourceRow } from './store/sources.ts'
 import { findUserByEmail, insertToken, insertUser, type UserRow } from './store/users.ts'
 
 /** How to use the demo organization; null in `token` when its user is gone. */
@@ -168,7 +169,7 @@ async function seed(change: Change, picture: string): Promise<void> {
 }
 
 async function demoSource(change: Change, flow: FlowChannel, creator: UserRow): Promise<SourceRow> {
-  const applicationId = await insertApplication(change.db, { name: 'Tracker', icon_url: null })
+  const applicationId = await ensureApplication(change.db, 'Tracker')
   const tokenHash = hashToken(makeToken())
   await insertSource(change.db, {
     flow_id: flow.id,

@@ -4,12 +4,15 @@ import type { AddressInfo } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { createEventLog, type EventLog } from './event-log.ts'
 import { openFileStore } from './files.ts'
-import { authenticate } from './flowdock/auth.ts'
+import { authenticate, type Identity } from './flowdock/auth.ts'
+import { createPresence } from './flowdock/presence.ts'
 import { flowdockRoutes } from './flowdock/routes/index.ts'
+import { startHousekeeping } from './housekeeping.ts'
 import { HttpError, notFound, unauthorized } from './http-error.ts'
 import { readParams } from './params.ts'
-import { type Answer, type Backend, createRouter } from './router.ts'
+import { type Answer, type Backend, createRouter, type Route } from './router.ts'
 import { type Demo, seedDemo } from './seed.ts'
+import { createSignInLimit } from './sign-in-limit.ts'
 import { storageError } from './storage-error.ts'
 import { openStore, type Store } from './store/db.ts'
 import { touchUser, type UserRow } from './store/users.ts'
@@ -30,6 +33,8 @@ export interface BackendOptions {
   readonly demoToken?: string | undefined
   /** How often silent streams are sent a keep-alive; 20 s unless given. */
   readonly keepAliveMs?: number
+  /** How often flows are told who is active; a minute unless given. */
+  readonly activityEveryMs?: number
   /** Hears of every request once it was answered or its stream began, and of failures nobody expected. */
   readonly onRequest?: (request: { method: string; path: string; status: number }) => void
   readonly onError?: (error: unknown) => void
@@ -63,6 +68,10 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
   await makeFolder(resolve(options.dataDir))
   const store = await openStore(options.databaseUrl ?? join(options.dataDir, 'flowdock.db'))
   const stopping = new AbortController()
+  const presence = createPresence(store, {
+    activityEveryMs: options.activityEveryMs ?? 60_000,
+    onError: (error) => options.onError?.(error),
+  })
   const log = await createEventLog(store)
   let server: Server
   let demo: Demo
@@ -74,6 +83,9 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
       log,
       files,
       keepAliveMs: options.keepAliveMs ?? 20_000,
+      signInLimit: createSignInLimit(),
+      presence,
+      privateActionTargets: options.privateActionTargets ?? false,
       signal: stopping.signal,
     }
     const answer = createHandler(backend, options)
@@ -85,6 +97,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     )
     await listen(server, options.host, options.port)
   } catch (error) {
+    presence.close()
     await store.close()
     throw error
   }
@@ -92,6 +105,10 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
   const catchingUp = setInterval(
     () => void log.catchUp().catch((error) => options.onError?.(error)),
     catchUpMs,
+  )
+
+  const stopHousekeeping = startHousekeeping(store, options.eventRetentionDays ?? 30, (error) =>
+    options.onError?.(error),
   )
 
   return {
@@ -102,6 +119,8 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     async close() {
       stopping.abort()
       clearInterval(catchingUp)
+      stopHousekeeping()
+      presence.close()
       const closed = new Promise((resolve) => server.close(resolve))
       server.closeIdleConnections()
       const deadline = setTimeout(() => server.closeAllConnections(), 3000)
@@ -132,7 +151,8 @@ function createHandler(backend: Backend, { onRequest, onError }: BackendOptions)
     const url = URL.canParse(target, base) ? new URL(target, base) : undefined
     if (url === undefined || !target.startsWith('/')) throw notFound()
     if (request.method === 'OPTIONS') return { status: 204 }
-    const user = await authenticate(backend.store.reader, request, url.searchParams)
+    const identity = await authenticate(backend.store.reader, request, url.searchParams)
+    const user = identity?.user
     if (user !== undefined) {
       response.setHeader('Flowdock-User', String(user.id))
       noteAccess(user)
@@ -145,6 +165,7 @@ function createHandler(backend: Backend, { onRequest, onError }: BackendOptions)
     )
     if (match === undefined) throw user === undefined ? unauthorized() : notFound()
     if (match.route.auth === 'user' && user === undefined) throw unauthorized()
+    checkScopes(match.route, identity)
     const received: string[] = []
     const receive = async (bytes: AsyncIterable<Uint8Array>) => {
       const file = await backend.files.receive(bytes, maxFileBytes)
@@ -154,9 +175,10 @@ function createHandler(backend: Backend, { onRequest, onError }: BackendOptions)
     try {
       const params = await readParams(request, url, maxBodyBytes, receive)
       const common = { path: match.path, params, query: url.searchParams, headers: request.headers, base }
-      if (match.route.auth === 'any') return await match.route.handle({ ...common, user }, backend)
-      if (user === undefined) throw unauthorized()
-      return await match.route.handle({ ...common, user }, backend)
+      const caller = identity === undefined ? undefined : { ...common, ...identity }
+      if (match.route.auth === 'any') return await match.route.handle({ ...common, caller }, backend)
+      if (caller === undefined) throw unauthorized()
+      return await match.route.handle(caller, backend)
     } finally {
       // What a handler did not keep goes with the request.
       for (const token of received) await backend.files.discard(token)
@@ -185,6 +207,13 @@ function createHandler(backend: Backend, { onRequest, onError }: BackendOptions)
       status: response.statusCode,
     })
   }
+}
+
+/** @throws 403 when an application's token is not for this */
+function checkScopes({ scopes: wanted }: Route, identity: Identity | undefined): void {
+  const given = identity?.scopes
+  if (wanted === undefined || given === undefined || wanted.some((scope) => given.has(scope))) return
+  throw new HttpError(403, { message: `Access denied: the token needs the scope ${wanted.join(' or ')}` })
 }
 
 function sendAnswer(

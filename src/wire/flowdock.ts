@@ -124,6 +124,8 @@ export interface WireAttachment {
   path: string
   image?: { width: number; height: number }
   thumbnail?: { path: string; width: number; height: number }
+  /** What the body of an integration's message calls it: `cid:…`. */
+  content_id?: string
 }
 
 /** Every message and stored event; `event` says how to read `content`. */

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { keepHouse } from '../../src/backend/housekeeping.ts'
+import { firstEventSeq, lastEventSeq } from '../../src/backend/store/events.ts'
 import { basic, makeFolder, startTestBackend, type TestBackend } from '../support/backend.ts'
 import { eventIds, openRawStream, type RawStream } from '../support/stream.ts'
 
@@ -277,4 +279,34 @@ test('ids go on where they were after a restart', async () => {
   expect(ids).toEqual([...new Set(ids)].sort((a, b) => a - b))
   expect(text.match(/"content":"before"/g)).toHaveLength(1)
   stream.close()
+})
+
+test('events are kept for the days that are stated; an older id is 410 with where the log begins', async () => {
+  const old = await startTestBackend()
+  onTestFinished(old.close)
+  const post = (content: string) =>
+    old.as('Ada')('POST', '/flows/example/main/messages', { event: 'message', content })
+  const open = async (lastEventId: string) => {
+    const stream = await openRawStream(`${old.url}/stream/flows/example/main`, {
+      authorization: basic(await old.token('Ada')),
+      accept: 'text/event-stream',
+      'last-event-id': lastEventId,
+    })
+    onTestFinished(stream.close)
+    return stream
+  }
+  const newest = await lastEventSeq(old.store.reader)
+  const day = 24 * 3600_000
+  await keepHouse(old.store, 30, Date.now() + 29 * day)
+  expect(await firstEventSeq(old.store.reader)).toBe(1)
+  await keepHouse(old.store, 30, Date.now() + 31 * day)
+  // The newest one stays: the next one's number goes on from it.
+  expect(await firstEventSeq(old.store.reader)).toBe(newest)
+
+  const gone = await open('1')
+  expect(gone.status).toBe(410)
+  expect(await gone.until(/\}$/)).toContain(`the log begins at ${newest}`)
+  await post('still numbered')
+  const stream = await open(String(newest))
+  expect(eventIds(await stream.until(/still numbered.*\n\n/))).toEqual([newest + 1])
 })

@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { request } from 'node:http'
 import { join } from 'node:path'
+import sharp from 'sharp'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { eventually } from '../support/app.ts'
 import { basic, startTestBackend, type TestBackend } from '../support/backend.ts'
@@ -141,3 +142,66 @@ test.each(['multipart/form-data', 'multipart/form-data; boundary='])(
     expect(response.status).toBe(400)
   },
 )
+
+test('an image has a thumbnail of at most 100 pixels, for members only, as large as it says', async () => {
+  const bytes = await sharp({ create: { width: 640, height: 360, channels: 3, background: 'teal' } })
+    .jpeg()
+    .toBuffer()
+  for (const [path, other] of [
+    [main, 'Cleo'],
+    ['/private/2/messages', 'Cleo'],
+    ['/flows/example/engineering/messages', 'Cleo'],
+  ] as const) {
+    const { json } = await upload(
+      [
+        ['event', 'file'],
+        ['content', new Blob([new Uint8Array(bytes)], { type: 'image/jpeg' }), 'wide one.jpg'],
+      ],
+      path,
+    )
+    const { thumbnail, image } = json.content
+    expect(image).toEqual({ width: 640, height: 360 })
+    expect(thumbnail).toMatchObject({ width: 100, height: 56 })
+    expect(thumbnail.path).toMatch(/\/thumb\/wide%20one\.jpg$/)
+    expect(json.attachments[0].thumbnail).toEqual(thumbnail)
+    const answer = await download(thumbnail.path)
+    expect(answer.headers.get('content-type')).toBe('image/jpeg')
+    expect(await sharp(await answer.arrayBuffer()).metadata()).toMatchObject({ width: 100, height: 56 })
+    if (path !== main) expect((await backend.as(other)('GET', thumbnail.path)).status).toBe(404)
+  }
+})
+
+test('files beside an activity carry the ids its body names them by', async () => {
+  const { json: source } = await backend.as('Ada')('POST', '/flows/example/main/sources', { name: 'mailer' })
+  const post = (...names: string[]) =>
+    upload(
+      [
+        ['flow_token', source.flow_token],
+        ['event', 'discussion'],
+        ['title', 'wrote'],
+        ['body', '<img src="cid:file1">'],
+        ['author[name]', 'Marty'],
+        ['external_thread_id', 'm1'],
+        ['thread[title]', 'A mail'],
+        ...names.map((name): [string, Blob, string] => [name, new Blob([name]), `${name}.txt`]),
+      ],
+      '/messages?wait=1',
+    )
+  const named = await post('attachments[file1]', 'attachments[file2]')
+  expect(named.status).toBe(201)
+  expect(named.json.tags).toContain(':file')
+  expect(
+    named.json.attachments.map(({ content_id, file_name }: { content_id: string; file_name: string }) => [
+      content_id,
+      file_name,
+    ]),
+  ).toEqual([
+    ['file1', 'attachments[file1].txt'],
+    ['file2', 'attachments[file2].txt'],
+  ])
+  expect(await (await download(named.json.attachments[1].path)).text()).toBe('attachments[file2]')
+  const plain = await post('attachments[]')
+  expect(plain.json.attachments).toHaveLength(1)
+  expect(plain.json.attachments[0]).not.toHaveProperty('content_id')
+  expect((await post('attachments[file1]', 'attachments[]')).status).toBe(400)
+})

@@ -2,11 +2,21 @@ import { createHash, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { promisify } from 'node:util'
 import type { Database } from '../store/db.ts'
-import { findUserByEmail, findUserByTokenHash, type UserRow } from '../store/users.ts'
+import { findUser, findUserByEmail, findUserByTokenHash, type UserRow } from '../store/users.ts'
 
 type Credential = { readonly token: string } | { readonly email: string; readonly password: string }
 
 const derive = promisify<string, Buffer, number, Buffer>(scrypt)
+
+/** Who sent a request, and what they may do. */
+export interface Identity {
+  readonly user: UserRow
+  /** What the application may do whose token it is; undefined for a credential of the user's own, which may do all. */
+  readonly scopes: ReadonlySet<string> | undefined
+  readonly applicationId: number | undefined
+  /** Whether the credential still holds: it may be taken away while a stream is open. */
+  readonly isValid: (db: Database) => Promise<boolean>
+}
 
 /**
  * Who sent a request; undefined when the credential is missing or wrong.
@@ -18,14 +28,31 @@ export async function authenticate(
   db: Database,
   request: IncomingMessage,
   query: URLSearchParams,
-): Promise<UserRow | undefined> {
+): Promise<Identity | undefined> {
   const credential = readCredential(request.headers.authorization, query.get('access_token'))
   if (credential === undefined) return undefined
-  const user =
-    'token' in credential
-      ? await findUserByTokenHash(db, hashToken(credential.token))
-      : await findUserByPassword(db, credential.email, credential.password)
-  return user?.disabled === 0 ? user : undefined
+  if ('token' in credential) {
+    const hash = hashToken(credential.token)
+    const user = await findUserByTokenHash(db, hash)
+    if (user?.disabled !== 0) return undefined
+    return {
+      user,
+      scopes: user.application_id === null ? undefined : new Set(user.scope?.split(' ')),
+      applicationId: user.application_id ?? undefined,
+      isValid: async (reader) => (await findUserByTokenHash(reader, hash))?.disabled === 0,
+    }
+  }
+  const user = await findUserByPassword(db, credential.email, credential.password)
+  if (user?.disabled !== 0) return undefined
+  return {
+    user,
+    scopes: undefined,
+    applicationId: undefined,
+    async isValid(reader) {
+      const now = await findUser(reader, user.id)
+      return now?.disabled === 0 && now.password_hash === user.password_hash
+    },
+  }
 }
 
 /** Tokens are long and random, so one fast hash hides them well enough. */
@@ -56,7 +83,8 @@ function readCredential(header: string | undefined, accessToken: string | null):
   return name.includes('@') ? { email: name, password: text.slice(colon + 1) } : { token: name }
 }
 
-async function findUserByPassword(
+/** Undefined for a wrong password, and for an address nobody has. */
+export async function findUserByPassword(
   db: Database,
   email: string,
   password: string,

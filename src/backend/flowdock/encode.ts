@@ -20,6 +20,7 @@ import type { OrganizationRow } from '../store/organizations.ts'
 import type { SourceRow } from '../store/sources.ts'
 import type { ThreadRow } from '../store/threads.ts'
 import type { UserRow } from '../store/users.ts'
+import { encodeActions } from './thread-actions.ts'
 
 /*
  * Rows as the API sends them. `base` is the address the API is reached at, without a trailing slash.
@@ -135,7 +136,7 @@ export function encodeThread(
     flow: flowId,
     status: thread.status_json === null ? null : JSON.parse(thread.status_json),
     fields: JSON.parse(thread.fields_json),
-    actions: JSON.parse(thread.actions_json),
+    actions: encodeActions(thread.id, thread.actions_json, base),
     created_at: toIso(thread.created_at),
     title: thread.title,
     updated_at: toIso(thread.updated_at),

@@ -107,7 +107,7 @@ export async function sendMessage(
   const content = parent === undefined ? draft.content : { title: parentTitle(parent), text: draft.content }
   const members = await listMembers(db, channel)
   const given = draft.tags.map((tag) => resolveTag(tag, members)).filter((tag) => tag !== undefined)
-  if (draft.event === 'file') given.unshift(':file')
+  if (draft.event === 'file' || (draft.attachments?.length ?? 0) > 0) given.unshift(':file')
   if (parent !== undefined) given.unshift(`influx:${parent.id}`)
   // [flowdock] a private message is unread for whom it is for without a mention, and says so first
   if (!('id' in channel)) given.unshift(`:unread:${otherUser(channel, sender.userId)}`)

@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http'
 import type { EventLog } from '../event-log.ts'
 import type { EventRow, EventScope } from '../store/events.ts'
 import { storedBase } from './encode.ts'
+import type { Activity, Presence, Signal } from './presence.ts'
 
 export interface StreamOptions {
   readonly log: EventLog
@@ -17,6 +18,15 @@ export interface StreamOptions {
   readonly checkedAt: number
   readonly base: string
   readonly keepAliveMs: number
+  /** Asked with every keep-alive: a credential may be taken away while the stream is open. */
+  readonly presence: Presence
+  /** The ids of everybody who is in one of the flows. */
+  readonly listMembers: (flowIds: readonly string[]) => Promise<number[]>
+  /** What the stream says of its user; they appear offline without. */
+  readonly activity: Activity | undefined
+  /** Whether the presence of others is told. */
+  readonly wantsPresence: boolean
+  readonly mayGoOn: () => Promise<boolean>
   readonly signal: AbortSignal
 }
 
@@ -71,14 +81,38 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
     } else if (waiting.length < maxWaiting) waiting.push(event)
     else overflowed = true
   })
-  const timer = setInterval(() => response.write(keepAlive), options.keepAliveMs)
   const end = () => response.end()
+  /** What is kept nowhere has no id: a stream resumes after the last event that has one. */
+  const sendSignal = ({ flowIds: about, userId: to, isPresence, payload }: Signal) => {
+    if (!live || (isPresence && !options.wantsPresence)) return
+    if (!about.some((id) => flowIds.has(id)) && (to === undefined || to !== options.scope.userId)) return
+    const json = JSON.stringify(payload)
+    response.write(format === 'sse' ? `data: ${json}\n\n` : `${json}\r\n`)
+  }
+  const stopSignals = options.presence.listen(sendSignal)
+  const leave = options.activity && options.presence.enter(userId, options.activity)
+  const timer = setInterval(() => {
+    response.write(keepAlive)
+    // What cannot be looked up at the moment is looked up the next time.
+    options.mayGoOn().then(
+      (may) => may || end(),
+      () => undefined,
+    )
+  }, options.keepAliveMs)
   options.signal.addEventListener('abort', end)
   response.on('close', () => {
     stopListening()
+    stopSignals()
+    leave?.()
     clearInterval(timer)
     options.signal.removeEventListener('abort', end)
   })
+
+  async function tellWhoIsHere(): Promise<void> {
+    const members = new Set(await options.listMembers([...flowIds]))
+    for (const { userId: other, payload } of options.presence.list())
+      if (members.has(other)) sendSignal({ flowIds: [...flowIds], isPresence: true, payload })
+  }
 
   // Whose flows they are may change under way, and a user's own events show it: they are read whether told or not.
   let read = options.after
@@ -92,6 +126,7 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
     live = !overflowed
     overflowed = false
     for (const event of waiting.splice(0)) send(event)
+    if (live && options.wantsPresence) await tellWhoIsHere()
   }
 }
 

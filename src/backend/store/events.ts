@@ -63,6 +63,33 @@ export async function listEventsBetween(db: Database, after: number, before: num
     .execute()
 }
 
+/** The number of the oldest event that is kept; 1 when there never was one. */
+export async function firstEventSeq(db: Database): Promise<number> {
+  const row = await db
+    .selectFrom('events')
+    .select((select) => select.fn.min('seq').as('seq'))
+    .executeTakeFirst()
+  return row?.seq ?? 1
+}
+
+/**
+ * Drops events from before a time, the oldest `most` of them. The newest event is kept: numbers go on from it.
+ *
+ * @returns how many were dropped
+ */
+export async function dropEvents(db: Database, before: number, most: number): Promise<number> {
+  const oldest = await db
+    .selectFrom('events')
+    .select(['seq', 'created_at'])
+    .orderBy('seq')
+    .limit(most + 1)
+    .execute()
+  const dropped = oldest.slice(0, -1).filter(({ created_at }) => created_at < before)
+  const last = dropped.at(-1)
+  if (last !== undefined) await db.deleteFrom('events').where('seq', '<=', last.seq).execute()
+  return dropped.length
+}
+
 /** The number of the newest event; 0 when there is none. */
 export async function lastEventSeq(db: Database): Promise<number> {
   const row = await db

@@ -103,6 +103,9 @@ const flowByPath = prepared<Viewer & { organization: string; slug: string }, Flo
 const flowByPushToken = prepared<Viewer & { pushToken: string }, FlowRow>((db, by) =>
   flows(db, by).where('flows.push_token', '=', by.pushToken),
 )
+const flowByChannel = prepared<Viewer & { channelId: number }, FlowRow>((db, by) =>
+  flows(db, by).where('flows.channel_id', '=', by.channelId),
+)
 const flowByJoinCode = prepared<Viewer & { joinCode: string }, FlowRow>((db, by) =>
   flows(db, by).where('flows.join_code', '=', by.joinCode),
 )
@@ -110,12 +113,18 @@ const flowByJoinCode = prepared<Viewer & { joinCode: string }, FlowRow>((db, by)
 export async function findFlow(
   db: Database,
   viewerId: number,
-  by: { id: string } | { organization: string; slug: string } | { pushToken: string } | { joinCode: string },
+  by:
+    | { id: string }
+    | { organization: string; slug: string }
+    | { pushToken: string }
+    | { joinCode: string }
+    | { channelId: number },
 ): Promise<FlowRow | undefined> {
   const viewer = viewing(viewerId)
   if ('id' in by) return (await flowById(db, { ...viewer, ...by }))[0]
   if ('slug' in by) return (await flowByPath(db, { ...viewer, ...by }))[0]
   if ('pushToken' in by) return (await flowByPushToken(db, { ...viewer, ...by }))[0]
+  if ('channelId' in by) return (await flowByChannel(db, { ...viewer, ...by }))[0]
   return (await flowByJoinCode(db, { ...viewer, ...by }))[0]
 }
 
@@ -244,6 +253,17 @@ export async function touchFlow(
 ): Promise<void> {
   await noteMessage(db, { flow: flowId, ...message })
   if (message.userId !== 0) await noteActivity(db, { flow: flowId, user: message.userId, at: message.sent })
+}
+
+/** Notes that somebody is at work, in every flow of theirs. */
+export async function noteActive(db: Database, userId: number, at: number): Promise<void> {
+  await db.updateTable('flow_members').set({ last_activity: at }).where('user_id', '=', userId).execute()
+}
+
+/** The newest message id given out in a channel. */
+export async function channelLastId(db: Database, channelId: number): Promise<number> {
+  const row = await db.selectFrom('channels').select('last_id').where('id', '=', channelId).executeTakeFirst()
+  return row?.last_id ?? 0
 }
 
 /** Every flow, archived ones included, as nobody in particular sees it. */

@@ -52,18 +52,6 @@ export async function findSourceByTokenHash(db: Database, hash: string): Promise
   return (await withCreators(db, await sources(db).where('sources.token_hash', '=', hash).execute()))[0]
 }
 
-export async function insertApplication(
-  db: Database,
-  application: { name: string; icon_url: string | null },
-): Promise<number> {
-  const { id } = await db
-    .insertInto('applications')
-    .values(application)
-    .returning('id')
-    .executeTakeFirstOrThrow()
-  return id
-}
-
 export async function insertSource(
   db: Database,
   source: Omit<
@@ -103,10 +91,4 @@ export async function updateSource(
     .set({ ...changes, updated_at: Date.now() })
     .where('id', '=', id)
     .execute()
-}
-
-/** The application sources belong to that were made without one of their own. */
-export async function ensureApplication(db: Database, name: string): Promise<number> {
-  const known = await db.selectFrom('applications').select('id').where('name', '=', name).executeTakeFirst()
-  return known?.id ?? insertApplication(db, { name, icon_url: null })
 }

@@ -1,6 +1,6 @@
 import type { WireAttachment, WireAuthor, WireMessage } from '../../../wire/flowdock.ts'
 import { HttpError, invalid, notFound } from '../../http-error.ts'
-import type { Params } from '../../params.ts'
+import type { Params, UploadedFile } from '../../params.ts'
 import type { Answer, Backend, UserRequest } from '../../router.ts'
 import type { Database } from '../../store/db.ts'
 import { insertFile } from '../../store/files.ts'
@@ -14,7 +14,7 @@ import {
 import { findSources } from '../../store/sources.ts'
 import { findThreads } from '../../store/threads.ts'
 import { encodeMessage } from '../encode.ts'
-import { imageDimensions } from '../image.ts'
+import { imageDimensions, makeThumbnail } from '../image.ts'
 import {
   deleteMessage,
   editMessage,
@@ -29,6 +29,7 @@ import {
 } from '../messages.ts'
 import { type Channel, placeOf } from '../record.ts'
 import { resolveTag } from '../tags.ts'
+import { actionProblem } from '../thread-actions.ts'
 
 /*
  * What can be done with messages is the same in flows, threads and private conversations; the routes of each find
@@ -260,7 +261,9 @@ async function decodeContent(
   const body = params.string('body')
   if (event === 'discussion' && (body === undefined || body.trim() === ''))
     throw invalid({ body: ["can't be blank"] })
-  return { content: null, title, author: decodeAuthor(params), ...(body === undefined ? {} : { body }) }
+  const author = decodeAuthor(params)
+  const attachments = await storeAttachments(params, backend, channel)
+  return { content: null, title, author, attachments, ...(body === undefined ? {} : { body }) }
 }
 
 function chatContent(params: Params): string {
@@ -293,7 +296,8 @@ export function decodeThreadState(thread: Params | undefined): ThreadState | und
     value: field.string('value') ?? '',
   }))
   const actions = thread.raw('actions')
-  if (actions !== undefined && !Array.isArray(actions)) throw invalid({ thread: ['actions must be a list'] })
+  const problem = actions === undefined ? undefined : actionProblem(actions)
+  if (problem !== undefined) throw invalid({ thread: [problem] })
   const body = thread.string('body')
   const externalUrl = thread.string('external_url')
   return {
@@ -302,18 +306,14 @@ export function decodeThreadState(thread: Params | undefined): ThreadState | und
     ...(externalUrl === undefined ? {} : { externalUrl }),
     ...(color === undefined ? {} : { status: { color, value: status?.string('value') ?? '' } }),
     ...(fields === undefined ? {} : { fields }),
-    ...(actions === undefined ? {} : { actions }),
+    ...(actions === undefined ? {} : { actions: actions as Record<string, unknown>[] }),
   }
 }
 
 /** Keeps the file of a message: a part of a multipart body, or Base64. [flowdock] messages.md, "Uploading files" */
 async function storeFile(params: Params, backend: Backend, channel: Channel): Promise<WireAttachment> {
   const uploaded = params.file('content')
-  if (uploaded !== undefined) {
-    const { token, byteSize, head } = uploaded.file
-    await backend.files.keep(token)
-    return describeFile(backend, channel, token, uploaded.fileName, uploaded.contentType, byteSize, head)
-  }
+  if (uploaded !== undefined) return keepUploaded(uploaded, backend, channel)
   const content = params.object('content')
   const data = content?.string('data')
   const name = content?.string('file_name')
@@ -326,8 +326,40 @@ async function storeFile(params: Params, backend: Backend, channel: Channel): Pr
   return describeFile(backend, channel, token, name, content?.string('content_type'), bytes.length, bytes)
 }
 
-async function describeFile(
+async function keepUploaded(
+  { file, fileName, contentType }: UploadedFile,
   backend: Backend,
+  channel: Channel,
+): Promise<WireAttachment> {
+  const { token, byteSize, head } = file
+  await backend.files.keep(token)
+  return describeFile(backend, channel, token, fileName, contentType, byteSize, head)
+}
+
+/**
+ * The files beside an activity or discussion, parts named `attachments[file1]`: their body may show one as
+ * `cid:file1`. [flowdock] files.md, "Attachments"
+ */
+async function storeAttachments(
+  params: Params,
+  backend: Backend,
+  channel: Channel,
+): Promise<WireAttachment[]> {
+  const files = params.files('attachments')
+  // [flowdock] files.md: all of them have ids, or none
+  if (files.some(([id]) => id === '') && files.some(([id]) => id !== ''))
+    throw invalid({ attachments: ['must all be named, as in attachments[file1], or none'] })
+  const attachments: WireAttachment[] = []
+  for (const [id, file] of files)
+    attachments.push({
+      ...(await keepUploaded(file, backend, channel)),
+      ...(id === '' ? {} : { content_id: id }),
+    })
+  return attachments
+}
+
+async function describeFile(
+  { files, log }: Backend,
   channel: Channel,
   token: string,
   name: string,
@@ -342,24 +374,39 @@ async function describeFile(
     .slice(0, 255)
   const fileName = /^\.*$/.test(plain) ? 'file' : plain
   const contentType = /^[\w.+-]+\/[\w.+-]+$/.test(type ?? '') ? (type as string) : 'application/octet-stream'
-  await backend.log.write(({ db }) =>
-    insertFile(db, {
+  const image = contentType.startsWith('image/') ? imageDimensions(head) : undefined
+  const thumbnail = image && (await makeThumbnail(files.path(token), contentType))
+  const thumbnailToken = thumbnail && (await files.put(thumbnail.bytes))
+  const row = { channel_id: channel.channel_id, file_name: fileName, created_at: Date.now(), thumbnail: null }
+  await log.write(async ({ db }) => {
+    if (thumbnail !== undefined && thumbnailToken !== undefined)
+      await insertFile(db, {
+        ...row,
+        token: thumbnailToken,
+        content_type: thumbnail.contentType,
+        file_size: thumbnail.bytes.length,
+      })
+    await insertFile(db, {
+      ...row,
       token,
-      channel_id: channel.channel_id,
-      file_name: fileName,
       content_type: contentType,
       file_size: byteSize,
-      created_at: Date.now(),
-      thumbnail: null,
-    }),
-  )
-  const image = contentType.startsWith('image/') ? imageDimensions(head) : undefined
+      thumbnail: thumbnailToken ?? null,
+    })
+  })
+  const folder = `${filesOf(channel)}/${token}`
+  const shown = encodeURIComponent(fileName)
   return {
     content_type: contentType,
     file_name: fileName,
     file_size: byteSize,
-    path: `${filesOf(channel)}/${token}/${encodeURIComponent(fileName)}`,
+    path: `${folder}/${shown}`,
     ...(image === undefined ? {} : { image }),
+    ...(thumbnail === undefined
+      ? {}
+      : {
+          thumbnail: { path: `${folder}/thumb/${shown}`, width: thumbnail.width, height: thumbnail.height },
+        }),
   }
 }
 

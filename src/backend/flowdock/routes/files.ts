@@ -3,7 +3,7 @@ import type { FileStore } from '../../files.ts'
 import { accessDenied, notFound } from '../../http-error.ts'
 import type { Answer, Request, Route } from '../../router.ts'
 import { findConversation } from '../../store/conversations.ts'
-import { findFile } from '../../store/files.ts'
+import { type FileRow, findFile } from '../../store/files.ts'
 import { listFlows } from '../../store/flows.ts'
 import { idSegment, segment } from './access.ts'
 
@@ -12,31 +12,37 @@ const inertTypes = /^(image\/(png|jpeg|gif|webp)|text\/plain|audio\/[\w.+-]+|vid
 
 /** [flowdock] files.md: one redirect to a short-lived address that needs no credential. */
 export const fileRoutes: readonly Route[] = [
-  {
-    method: 'GET',
-    pattern: '/files/:channel/:token/:name',
-    auth: 'user',
-    async handle(request, { store, files }) {
-      const file = await findFile(store.reader, segment(request, 'token'))
-      if (file === undefined || file.channel_id !== idSegment(request, 'channel')) throw notFound()
-      const flows = await listFlows(store.reader, request.user.id, 'joined')
-      if (!flows.some(({ channel_id }) => channel_id === file.channel_id)) throw notFound()
-      return redirect(request, files, file.token)
-    },
-  },
-  {
-    method: 'GET',
-    pattern: '/private/:one/:other/files/:token/:name',
-    auth: 'user',
-    async handle(request, { store, files }) {
-      const file = await findFile(store.reader, segment(request, 'token'))
-      const both = [idSegment(request, 'one'), idSegment(request, 'other')] as const
-      const conversation = await findConversation(store.reader, ...both)
-      if (file === undefined || file.channel_id !== conversation?.channel_id) throw notFound()
-      if (!both.includes(request.user.id)) throw notFound()
-      return redirect(request, files, file.token)
-    },
-  },
+  ...['', '/thumb'].map(
+    (size): Route => ({
+      method: 'GET',
+      pattern: `/files/:channel/:token${size}/:name`,
+      auth: 'user',
+      scopes: ['flow'],
+      async handle(request, { store, files }) {
+        const file = await findFile(store.reader, segment(request, 'token'))
+        if (file === undefined || file.channel_id !== idSegment(request, 'channel')) throw notFound()
+        const flows = await listFlows(store.reader, request.user.id, 'joined')
+        if (!flows.some(({ channel_id }) => channel_id === file.channel_id)) throw notFound()
+        return redirect(request, files, file, size)
+      },
+    }),
+  ),
+  ...['', '/thumb'].map(
+    (size): Route => ({
+      method: 'GET',
+      pattern: `/private/:one/:other/files/:token${size}/:name`,
+      auth: 'user',
+      scopes: ['private'],
+      async handle(request, { store, files }) {
+        const file = await findFile(store.reader, segment(request, 'token'))
+        const both = [idSegment(request, 'one'), idSegment(request, 'other')] as const
+        const conversation = await findConversation(store.reader, ...both)
+        if (file === undefined || file.channel_id !== conversation?.channel_id) throw notFound()
+        if (!both.includes(request.user.id)) throw notFound()
+        return redirect(request, files, file, size)
+      },
+    }),
+  ),
   {
     method: 'GET',
     pattern: '/storage/:token',
@@ -64,7 +70,9 @@ export const fileRoutes: readonly Route[] = [
   },
 ]
 
-function redirect({ base }: Request, files: FileStore, token: string): Answer {
+function redirect({ base }: Request, files: FileStore, file: FileRow, size: string): Answer {
+  const token = size === '' ? file.token : file.thumbnail
+  if (token === null) throw notFound()
   const location = `${base}/storage/${token}?${files.sign(token)}`
   return { status: 302, headers: { Location: location, 'Content-Length': '0' } }
 }

@@ -1,8 +1,10 @@
-import type { Route } from '../../router.ts'
+import type { Route, Scope } from '../../router.ts'
+import { actionRoutes } from './actions.ts'
 import { fileRoutes } from './files.ts'
 import { flowRoutes } from './flows.ts'
 import { invitationRoutes } from './invitations.ts'
 import { messageRoutes } from './messages.ts'
+import { oauthRoutes } from './oauth.ts'
 import { organizationRoutes } from './organizations.ts'
 import { privateRoutes } from './private.ts'
 import { pushRoutes } from './push.ts'
@@ -12,18 +14,31 @@ import { streamRoutes } from './stream.ts'
 import { threadRoutes } from './threads.ts'
 import { userRoutes } from './users.ts'
 
+/**
+ * What an application's token needs to read and to change; one of them is enough, and without any every token does.
+ * A route that says so itself is the exception.
+ */
+function scoped(routes: readonly Route[], read: readonly Scope[], change: readonly Scope[] = read): Route[] {
+  return routes.map((route) => {
+    const scopes = route.scopes ?? (route.method === 'GET' ? read : change)
+    return scopes.length === 0 ? route : { ...route, scopes }
+  })
+}
+
 /** The Flowdock API. */
 export const flowdockRoutes: readonly Route[] = [
-  ...userRoutes,
-  ...organizationRoutes,
-  ...flowRoutes,
-  ...messageRoutes,
-  ...privateRoutes,
-  ...threadRoutes,
-  ...sourceRoutes,
-  ...invitationRoutes,
+  ...scoped(userRoutes, [], ['profile']),
+  ...scoped(organizationRoutes, [], ['manage']),
+  ...scoped(flowRoutes, ['flow', 'manage', 'integration'], ['manage']),
+  ...scoped(messageRoutes, ['flow']),
+  ...scoped(privateRoutes, ['private']),
+  ...scoped(threadRoutes, ['flow']),
+  ...scoped(actionRoutes, ['flow']),
+  ...scoped(sourceRoutes, ['flow', 'manage', 'integration'], ['integration']),
+  ...scoped(invitationRoutes, ['manage']),
   ...pushRoutes,
-  ...searchRoutes,
+  ...scoped(searchRoutes, ['flow']),
   ...fileRoutes,
-  ...streamRoutes,
+  ...scoped(streamRoutes, ['flow', 'private']),
+  ...oauthRoutes,
 ]

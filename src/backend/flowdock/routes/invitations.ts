@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Change } from '../../event-log.ts'
-import { invalid, notFound } from '../../http-error.ts'
+import { accessDenied, invalid, notFound } from '../../http-error.ts'
 import type { Route } from '../../router.ts'
 import { type FlowRow, findFlow, isJoined, listFlowUsers, updateFlow } from '../../store/flows.ts'
 import {
@@ -20,7 +20,7 @@ import { findUserByEmail, type UserRow } from '../../store/users.ts'
 import { encodeFlowUser, encodeInvitation } from '../encode.ts'
 import { joinFlow } from '../members.ts'
 import { recordEvent } from '../record.ts'
-import { idSegment, joinedFlow, segment, writableFlow } from './access.ts'
+import { checkVisible, idSegment, joinedFlow, segment, writableFlow } from './access.ts'
 
 const emailPattern = /^[^\s@,<>"]+@[^\s@,<>"]+$/
 const maxImport = 1000
@@ -109,12 +109,20 @@ export const invitationRoutes: readonly Route[] = [
     pattern: '/flows/:organization/:flow/invitations/:invitation',
     auth: 'user',
     async handle(request, backend) {
-      const flow = await joinedFlow(request, backend)
+      const { user } = request
+      const flow = await findFlow(backend.store.reader, user.id, {
+        organization: segment(request, 'organization'),
+        slug: segment(request, 'flow'),
+      })
+      if (flow === undefined) throw notFound()
       await backend.log.write(async (change) => {
         const invitation = await findInvitation(change.db, idSegment(request, 'invitation'))
+        const mine = invitation?.email.toLowerCase() === user.email.toLowerCase()
+        // Whoever was invited may decline without being in the flow.
+        if (!mine && !isJoined(checkVisible(flow))) throw accessDenied()
         if (invitation?.flow_id !== flow.id || invitation.state !== 'pending') throw notFound()
         await deleteInvitation(change.db, invitation.id)
-        await tellAction(change, flow, request.user, 'uninvite', invitation.email)
+        await tellAction(change, flow, user, mine ? 'decline' : 'uninvite', invitation.email)
       })
       return { status: 204 }
     },

@@ -1,12 +1,13 @@
 import { HttpError, invalid, notFound, unauthorized } from '../../http-error.ts'
 import type { Answer, Backend, Request, Route, UserRequest } from '../../router.ts'
 import type { Database } from '../../store/db.ts'
-import { type FlowRow, findFlow } from '../../store/flows.ts'
+import { channelLastId, type FlowRow, findFlow } from '../../store/flows.ts'
 import { findSourceByTokenHash, type SourceRow } from '../../store/sources.ts'
 import { findThreads } from '../../store/threads.ts'
 import { hashToken } from '../auth.ts'
 import { encodeMessage } from '../encode.ts'
 import { sendMessage } from '../messages.ts'
+import { activityEvent } from '../presence.ts'
 import { checkVisible, idSegment, joinedFlow, segment, writableFlow } from './access.ts'
 import {
   type ChannelAccess,
@@ -33,14 +34,9 @@ export const messageRoutes: readonly Route[] = [
     async handle(request, backend) {
       const flowToken = request.params.string('flow_token')
       if (flowToken !== undefined) return sendFromSource(request, backend, flowToken)
-      if (request.user === undefined) throw unauthorized()
-      const userRequest = { ...request, user: request.user }
-      return sendAnswer(
-        userRequest,
-        backend,
-        writable(userRequest, await namedFlow(userRequest, backend)),
-        userEvents,
-      )
+      const { caller } = request
+      if (caller === undefined) throw unauthorized()
+      return sendAnswer(caller, backend, writable(caller, await namedFlow(caller, backend)), userEvents)
     },
   },
   {
@@ -124,6 +120,25 @@ export const messageRoutes: readonly Route[] = [
     auth: 'user',
     handle: async (request, backend) =>
       readAnswer(request, backend, writable(request, await joinedFlow(request, backend))),
+  },
+  {
+    // An extension: only the service's own apps could say this.
+    method: 'POST',
+    pattern: '/flows/:organization/:flow/typing',
+    auth: 'user',
+    async handle(request, backend) {
+      const flow = await joinedFlow(request, backend)
+      const threadId = request.params.string('thread_id')
+      const content = {
+        last_activity: Date.now(),
+        typing: true,
+        ...(threadId === undefined ? {} : { thread_id: threadId }),
+      }
+      const id = await channelLastId(backend.store.reader, flow.channel_id)
+      const payload = activityEvent({ flow: flow.id }, id, request.user.id, content)
+      backend.presence.tell({ flowIds: [flow.id], isPresence: false, payload })
+      return { status: 200, body: {} }
+    },
   },
   {
     method: 'GET',

@@ -90,6 +90,7 @@ export const organizationRoutes: readonly Route[] = [
     method: 'GET',
     pattern: '/organizations/:organization/audits/users',
     auth: 'user',
+    scopes: ['manage'],
     async handle(request, backend) {
       const slug = segment(request, 'organization')
       const { organization, admin } = await memberOrganization(request, backend, { slug })

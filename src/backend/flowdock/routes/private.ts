@@ -7,8 +7,10 @@ import {
   listConversations,
   setConversationOpen,
 } from '../../store/conversations.ts'
+import { channelLastId } from '../../store/flows.ts'
 import { findUser, shareOrganization, type UserRow } from '../../store/users.ts'
 import { encodeConversation } from '../encode.ts'
+import { activityEvent } from '../presence.ts'
 import { otherUser } from '../record.ts'
 import { idSegment } from './access.ts'
 import {
@@ -109,6 +111,19 @@ export const privateRoutes: readonly Route[] = [
     auth: 'user',
     handle: async (request, backend) =>
       reactAnswer(request, backend, await access(request, backend), idSegment(request, 'message')),
+  },
+  {
+    method: 'POST',
+    pattern: '/private/:user/typing',
+    auth: 'user',
+    async handle(request, backend) {
+      const { conversation, other } = await conversationWith(request, backend)
+      const id = await channelLastId(backend.store.reader, conversation.channel_id)
+      const content = { last_activity: Date.now(), typing: true }
+      const payload = activityEvent({ to: String(other.id) }, id, request.user.id, content)
+      backend.presence.tell({ flowIds: [], userId: other.id, isPresence: false, payload })
+      return { status: 200, body: {} }
+    },
   },
   {
     method: 'POST',

@@ -1,10 +1,10 @@
 import { accessDenied, invalid, notFound, unauthorized } from '../../http-error.ts'
 import type { Params } from '../../params.ts'
 import type { Backend, Route, UserRequest } from '../../router.ts'
+import { ensureApplication } from '../../store/applications.ts'
 import { listFlows } from '../../store/flows.ts'
 import {
   deleteSource,
-  ensureApplication,
   findSourceByTokenHash,
   findSources,
   insertSource,
@@ -24,15 +24,15 @@ export const sourceRoutes: readonly Route[] = [
     method: 'GET',
     pattern: '/sources',
     auth: 'any',
-    async handle({ params, user, base }, { store }) {
+    async handle({ params, caller, base }, { store }) {
       const flowToken = params.string('flow_token')
       if (flowToken !== undefined) {
         const source = await findSourceByTokenHash(store.reader, hashToken(flowToken))
         if (source === undefined || source.deleted_at !== null) throw notFound()
         return { status: 200, body: [encodeSource(source, base)] }
       }
-      if (user === undefined) throw unauthorized()
-      const flows = await listFlows(store.reader, user.id, 'joined')
+      if (caller === undefined) throw unauthorized()
+      const flows = await listFlows(store.reader, caller.user.id, 'joined')
       const sources = await listSources(
         store.reader,
         flows.map(({ id }) => id),
@@ -74,7 +74,8 @@ export const sourceRoutes: readonly Route[] = [
         await writableFlow(db, request.user.id, flow.id)
         const id = await insertSource(db, {
           flow_id: flow.id,
-          application_id: await ensureApplication(db, name),
+          // [flowdock] sources.md: that of the token; a personal token has none, and stands in for one here
+          application_id: request.applicationId ?? (await ensureApplication(db, name)),
           creator_id: request.user.id,
           name,
           external_url: externalUrl ?? null,

@@ -1,7 +1,8 @@
 import { accessDenied, HttpError, invalid } from '../../http-error.ts'
-import type { Answer, Backend, Route, UserRequest } from '../../router.ts'
-import { lastEventSeq } from '../../store/events.ts'
-import { type FlowRow, findFlow, isJoined, listFlows } from '../../store/flows.ts'
+import type { Answer, Backend, Route, Scope, UserRequest } from '../../router.ts'
+import { firstEventSeq, lastEventSeq } from '../../store/events.ts'
+import { type FlowRow, findFlow, isJoined, listFlows, listFlowUsers } from '../../store/flows.ts'
+import type { Activity } from '../presence.ts'
 import { streamEvents } from '../stream.ts'
 import { checkVisible, joinedFlow } from './access.ts'
 
@@ -17,6 +18,7 @@ export const streamRoutes: readonly Route[] = [
         const checkedAt = await lastEventSeq(backend.store.reader)
         const names = filterOf(request)
         const withUser = request.params.boolean('user') ?? false
+        if (names.length > 0) requireScope(request, 'flow')
         if (names.length === 0 && !withUser) throw invalid({ filter: ["can't be blank without user=1"] })
         // An extension: every flow one has joined, now and later.
         if (names.includes('*')) {
@@ -34,11 +36,24 @@ export const streamRoutes: readonly Route[] = [
     pattern: '/stream/flows/:organization/:flow',
     auth: 'user',
     async handle(request, backend) {
+      requireScope(request, 'flow')
       const checkedAt = await lastEventSeq(backend.store.reader)
       return stream(request, backend, [await joinedFlow(request, backend)], checkedAt, false)
     },
   },
 ]
+
+/** [flowdock] streaming.md: `true`, which a client writes `True`, or `idle`. */
+function activityOf(active: string | undefined): Activity | undefined {
+  if (active === 'idle') return 'idle'
+  return active !== undefined && /^(true|1)$/i.test(active) ? 'active' : undefined
+}
+
+/** @throws 403 when an application's token has not got it */
+function requireScope({ scopes }: UserRequest, scope: Scope): void {
+  if (scopes !== undefined && !scopes.has(scope))
+    throw new HttpError(403, { message: `Access denied: the token needs the scope ${scope}` })
+}
 
 /** The flows of a filter, which may be given several times. Old ids are written with a colon. */
 function filterOf({ query, params }: UserRequest): string[] {
@@ -57,14 +72,16 @@ async function filteredFlow(request: UserRequest, { store }: Backend, name: stri
 }
 
 /** @param checkedAt the newest event before access to the flows was looked up */
-function stream(
+async function stream(
   request: UserRequest,
   backend: Backend,
   flows: readonly FlowRow[],
   checkedAt: number,
   followsUser: boolean,
-): Answer {
+): Promise<Answer> {
   const { params, headers, user, base } = request
+  const withUser = params.boolean('user') ?? false
+  if (withUser) requireScope(request, 'private')
   const accept = params.string('accept') ?? headers.accept ?? ''
   const lastEventId = headers['last-event-id']
   if (lastEventId !== undefined && !/^\d{1,15}$/.test(String(lastEventId)))
@@ -74,11 +91,16 @@ function stream(
     throw new HttpError(410, {
       message: `Last-Event-ID ${lastEventId} is not in the log, which ends at ${checkedAt}`,
     })
+  const first = await firstEventSeq(backend.store.reader)
+  if (lastEventId !== undefined && Number(lastEventId) < first - 1)
+    throw new HttpError(410, {
+      message: `Last-Event-ID ${lastEventId} is too old: the log begins at ${first}; read what was missed with since_id`,
+    })
   const options = {
     log: backend.log,
     scope: {
       flowIds: flows.map(({ id }) => id),
-      userId: (params.boolean('user') ?? false) ? user.id : null,
+      userId: withUser ? user.id : null,
     },
     userId: user.id,
     format: accept.includes('text/event-stream') ? ('sse' as const) : ('json' as const),
@@ -87,6 +109,14 @@ function stream(
     after: lastEventId === undefined ? checkedAt : Number(lastEventId),
     base,
     keepAliveMs: backend.keepAliveMs,
+    presence: backend.presence,
+    activity: activityOf(params.string('active')),
+    wantsPresence: params.boolean('presence') ?? false,
+    listMembers: async (flowIds: readonly string[]) =>
+      (await listFlowUsers(backend.store.reader, flowIds))
+        .filter(({ flow_disabled }) => flow_disabled === 0)
+        .map(({ id }) => id),
+    mayGoOn: () => request.isValid(backend.store.reader),
     signal: backend.signal,
   }
   return { write: (response) => streamEvents(response, options) }

@@ -1,0 +1,135 @@
+import type { Store } from '../store/db.ts'
+import { channelLastId, listFlows, noteActive } from '../store/flows.ts'
+import type { Place } from './encode.ts'
+
+/** What a stream says of its user with `active`; without it they appear offline. [flowdock] streaming.md */
+export type Activity = 'active' | 'idle'
+
+/** Something that happens now and is kept nowhere. */
+export interface Signal {
+  /** Heard by streams of one of these flows, and by those of this user. */
+  readonly flowIds: readonly string[]
+  readonly userId?: number
+  /** Only for streams that asked for presence. */
+  readonly isPresence: boolean
+  readonly payload: object
+}
+
+/** Who is here. It belongs to one process and is forgotten with it. */
+export interface Presence {
+  /** Says that a stream of this user is open, until the returned function is called. */
+  enter(userId: number, activity: Activity): () => void
+  /** The presence of everybody who is here, as streams that asked for it are told at first. */
+  list(): readonly { readonly userId: number; readonly payload: object }[]
+  /** Tells something of somebody, such as that they type. */
+  tell(signal: Signal): void
+  listen(listener: (signal: Signal) => void): () => void
+  close(): void
+}
+
+/** [flowdock] oulu: the numbers of the `state` of a presence event. */
+const states = { offline: 0, idle: 1_000_000, active: 2_000_000 } as const
+
+export function createPresence(
+  store: Store,
+  options: { activityEveryMs: number; onError: (error: unknown) => void },
+): Presence {
+  const streams = new Map<number, Activity[]>()
+  const since = new Map<number, number>()
+  const listeners = new Set<(signal: Signal) => void>()
+
+  function stateOf(userId: number): keyof typeof states {
+    const open = streams.get(userId) ?? []
+    if (open.length === 0) return 'offline'
+    return open.includes('active') ? 'active' : 'idle'
+  }
+
+  function encode(userId: number): object {
+    const updatedAt = new Date(since.get(userId) ?? Date.now()).toISOString()
+    const content = { user_id: userId, state: states[stateOf(userId)], updated_at: updatedAt }
+    return { event: 'presence', content, user_id: userId }
+  }
+
+  function tell(signal: Signal): void {
+    for (const listener of listeners) listener(signal)
+  }
+
+  async function tellPresence(userId: number): Promise<void> {
+    const flows = await listFlows(store.reader, userId, 'joined')
+    tell({ flowIds: flows.map(({ id }) => id), isPresence: true, payload: encode(userId) })
+  }
+
+  /** [flowdock] streaming.md: `activity.user` in every flow, without the time for whoever is idle. */
+  async function tellActivity(userId: number): Promise<void> {
+    const state = stateOf(userId)
+    if (state === 'offline') return
+    const now = Date.now()
+    if (state === 'active') await store.write((db) => noteActive(db, userId, now))
+    const content = state === 'active' ? { last_activity: now } : {}
+    for (const flow of await listFlows(store.reader, userId, 'joined'))
+      tell({
+        flowIds: [flow.id],
+        isPresence: false,
+        payload: activityEvent(
+          { flow: flow.id },
+          await channelLastId(store.reader, flow.channel_id),
+          userId,
+          content,
+        ),
+      })
+  }
+
+  function change(userId: number, apply: () => void): void {
+    const before = stateOf(userId)
+    apply()
+    if (stateOf(userId) === before) return
+    since.set(userId, Date.now())
+    tellPresence(userId).catch(options.onError)
+  }
+
+  const timer = setInterval(() => {
+    for (const userId of streams.keys()) tellActivity(userId).catch(options.onError)
+  }, options.activityEveryMs)
+
+  return {
+    enter(userId, activity) {
+      change(userId, () => streams.set(userId, [...(streams.get(userId) ?? []), activity]))
+      tellActivity(userId).catch(options.onError)
+      let left = false
+      return () => {
+        if (left) return
+        left = true
+        change(userId, () => {
+          const open = streams.get(userId) ?? []
+          const rest = open.toSpliced(open.indexOf(activity), 1)
+          if (rest.length > 0) streams.set(userId, rest)
+          else streams.delete(userId)
+        })
+        if (!streams.has(userId)) since.delete(userId)
+      }
+    },
+    list: () => [...streams.keys()].map((userId) => ({ userId, payload: encode(userId) })),
+    tell,
+    listen(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+    close: () => clearInterval(timer),
+  }
+}
+
+/** An `activity.user` event. It has the number of the newest message and takes none of its own: nobody keeps it. */
+export function activityEvent(place: Place, id: number, userId: number, content: object): object {
+  return {
+    event: 'activity.user',
+    tags: [],
+    uuid: null,
+    id,
+    ...place,
+    content,
+    sent: Date.now(),
+    app: null,
+    attachments: [],
+    user: String(userId),
+  }
+}

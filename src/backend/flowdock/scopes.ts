@@ -1,0 +1,22 @@
+import type { Scope } from '../router.ts'
+
+/** [flowdock] authentication.md, "Scopes", with what each lets an application do, as people are asked. */
+export const scopes: Readonly<Record<Scope, string>> = {
+  flow: 'read and send messages in your flows',
+  private: 'read and send your private messages',
+  manage: 'manage flows, organizations and their members',
+  profile: 'read and change your profile',
+  offline_access: 'do so for as long as you do not revoke it',
+  integration: 'add itself as a source of your flows',
+}
+
+/** The scopes an application asks for, in the order it does; those it is given when it names none. */
+export function parseScopes(text: string | undefined): Scope[] | undefined {
+  const names = (text ?? '').split(/[\s,]+/).filter((name) => name !== '')
+  if (names.length === 0) return ['flow', 'private']
+  return names.every(isScope) ? [...new Set(names)] : undefined
+}
+
+function isScope(name: string): name is Scope {
+  return Object.hasOwn(scopes, name)
+}

@@ -1,0 +1,66 @@
+import { createHash } from 'node:crypto'
+
+/** A button of a thread that sends something to its integration. [flowdock] thread-actions.md, "UpdateAction" */
+export interface UpdateAction {
+  readonly '@type': 'UpdateAction'
+  readonly name: string
+  readonly target: {
+    readonly '@type': 'EntryPoint'
+    readonly urlTemplate: string
+    readonly httpMethod?: string
+  }
+}
+
+const methods = ['POST', 'PUT', 'PATCH', 'DELETE']
+
+/** What is wrong with the actions of a thread; undefined when nothing is. Kinds nobody knows are let through. */
+export function actionProblem(actions: unknown): string | undefined {
+  if (!Array.isArray(actions)) return 'actions must be a list'
+  for (const action of actions as unknown[]) {
+    if (!isRecord(action)) return 'actions must be objects'
+    const target = action['target']
+    if (action['@type'] === 'ViewAction' && !isWebAddress(action['url']))
+      return 'a ViewAction needs a url that begins with http:// or https://'
+    if (action['@type'] !== 'UpdateAction') continue
+    if (!isRecord(target) || !isWebAddress(target['urlTemplate']))
+      return 'an UpdateAction needs a target with a urlTemplate that begins with http:// or https://'
+    const method = target['httpMethod']
+    if (method !== undefined && !methods.includes(String(method)))
+      return `the httpMethod of a target must be one of ${methods.join(', ')}`
+  }
+  return undefined
+}
+
+export function isUpdateAction(action: unknown): action is UpdateAction & Record<string, unknown> {
+  return isRecord(action) && action['@type'] === 'UpdateAction'
+}
+
+/** Tells an action of a thread from another, and from what it was before it was changed. */
+export function actionDigest(threadId: string, action: UpdateAction): string {
+  return createHash('sha256')
+    .update(`${threadId} ${JSON.stringify(action)}`)
+    .digest('base64url')
+    .slice(0, 27)
+}
+
+/** Actions as they are shown: clicks on an UpdateAction come to this server, which signs them. */
+export function encodeActions(
+  threadId: string,
+  actionsJson: string,
+  base: string,
+): Record<string, unknown>[] {
+  if (actionsJson === '[]') return []
+  return (JSON.parse(actionsJson) as Record<string, unknown>[]).map((action) => {
+    if (!isUpdateAction(action)) return action
+    const urlTemplate = `${base}/threads/${threadId}/actions/${actionDigest(threadId, action)}`
+    return { ...action, target: { ...action.target, urlTemplate, httpMethod: 'POST' } }
+  })
+}
+
+function isWebAddress(value: unknown): boolean {
+  return typeof value === 'string' && URL.canParse(value) && /^https?:$/.test(new URL(value).protocol)
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,61 @@
+import type { Selectable } from 'kysely'
+import type { Database, Tables } from './db.ts'
+
+export type ApplicationRow = Selectable<Tables['applications']>
+
+export async function insertApplication(
+  db: Database,
+  application: Pick<ApplicationRow, 'name'> & Partial<Omit<ApplicationRow, 'id'>>,
+): Promise<ApplicationRow> {
+  return db
+    .insertInto('applications')
+    .values({
+      icon_url: null,
+      url: null,
+      redirect_uri: null,
+      client_id: null,
+      client_secret: null,
+      owner_id: null,
+      ...application,
+    })
+    .returningAll()
+    .executeTakeFirstOrThrow()
+}
+
+/** The application that sources belong to which were made without a registered one. */
+export async function ensureApplication(db: Database, name: string): Promise<number> {
+  const known = await db
+    .selectFrom('applications')
+    .select('id')
+    .where('name', '=', name)
+    .where('client_id', 'is', null)
+    .executeTakeFirst()
+  return known?.id ?? (await insertApplication(db, { name })).id
+}
+
+export async function findApplication(
+  db: Database,
+  by: { id: number } | { clientId: string },
+): Promise<ApplicationRow | undefined> {
+  const query = db.selectFrom('applications').selectAll()
+  return (
+    'id' in by ? query.where('id', '=', by.id) : query.where('client_id', '=', by.clientId)
+  ).executeTakeFirst()
+}
+
+/** The registered ones, of one user if they are given. */
+export async function listApplications(db: Database, ownerId?: number): Promise<ApplicationRow[]> {
+  const query = db.selectFrom('applications').selectAll().where('client_id', 'is not', null).orderBy('id')
+  return (ownerId === undefined ? query : query.where('owner_id', '=', ownerId)).execute()
+}
+
+/** Takes an application's tokens and its own credentials away. Its sources stay, and post with their flow tokens. */
+export async function unregisterApplication(db: Database, id: number): Promise<void> {
+  await db.deleteFrom('oauth_grants').where('application_id', '=', id).execute()
+  await db.deleteFrom('tokens').where('application_id', '=', id).execute()
+  await db
+    .updateTable('applications')
+    .set({ client_id: null, client_secret: null })
+    .where('id', '=', id)
+    .execute()
+}

@@ -1,0 +1,104 @@
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { basic, type Nick, startTestBackend, type TestBackend } from '../support/backend.ts'
+import { openRawStream } from '../support/stream.ts'
+
+let backend: TestBackend
+
+beforeAll(async () => {
+  backend = await startTestBackend({ activityEveryMs: 50 })
+})
+afterAll(() => backend.close())
+
+async function listen(nick: Nick, query: string, sse = false) {
+  const stream = await openRawStream(`${backend.url}/stream/flows?${query}`, {
+    authorization: basic(await backend.token(nick)),
+    accept: sse ? 'text/event-stream' : 'application/json',
+  })
+  onTestFinished(stream.close)
+  await stream.until(sse ? /^:/ : /^\n/)
+  return stream
+}
+
+describe('presence', () => {
+  test('is told to streams that ask for it: who is here already, who comes, who idles, who goes', async () => {
+    const cleo = await listen('Cleo', 'filter=example/main&active=idle')
+    const ada = await listen('Ada', 'filter=example/main&presence=1')
+    await ada.until(
+      /"event":"presence","content":\{"user_id":3,"state":1000000,"updated_at":"[^"]+Z"\},"user_id":3\}\r\n/,
+    )
+    const ben = await listen('Ben', 'filter=example/engineering&active=true')
+    await ada.until(/"user_id":2,"state":2000000/)
+    ben.close()
+    await ada.until(/"user_id":2,"state":0/)
+    cleo.close()
+    await ada.until(/"user_id":3,"state":0/)
+  })
+
+  test('is not told to others, nor of people one shares no flow with', async () => {
+    const plain = await listen('Ada', 'filter=example/main')
+    const support = await listen('Cleo', 'filter=example/support&presence=1')
+    const asking = await listen('Ada', 'filter=example/main&presence=1')
+    await listen('Ben', 'filter=example/main&active=true')
+    await asking.until(/"user_id":2,"state":2000000/)
+    expect(plain.text).not.toContain('presence')
+    expect(support.text).not.toContain('"user_id":2')
+  })
+
+  test('of somebody with two streams is the more active one', async () => {
+    const ada = await listen('Ada', 'filter=example/main&presence=1')
+    const first = await listen('Ben', 'filter=example/main&active=True')
+    await ada.until(/"user_id":2,"state":2000000/)
+    await listen('Ben', 'filter=example/main&active=idle')
+    first.close()
+    await ada.until(/"user_id":2,"state":2000000[\s\S]*"user_id":2,"state":1000000/)
+  })
+})
+
+describe('activity.user', () => {
+  test('comes again and again to the flows of somebody active, with the time, and is kept nowhere', async () => {
+    const ada = await listen('Ada', 'filter=example/main', true)
+    await listen('Ben', 'filter=example/main&active=true')
+    const text = await ada.until(/activity\.user[\s\S]*activity\.user/)
+    const event = JSON.parse(/^data: (.*activity\.user.*)$/m.exec(text)?.[1] ?? '')
+    expect(event).toMatchObject({ event: 'activity.user', user: '2', app: null, tags: [], attachments: [] })
+    expect(event.id).toEqual(expect.any(Number))
+    const { users } = (await backend.as('Ada')('GET', '/flows/example/main')).json
+    const ben = users.find((user: { id: number }) => user.id === 2)
+    expect(ben.last_activity).toBeGreaterThanOrEqual(event.content.last_activity)
+    // An event without an id leaves Last-Event-ID where it was.
+    expect(text).not.toMatch(/^id: /m)
+    const listed = await backend.as('Ada')('GET', '/flows/example/main/messages?event=activity.user')
+    expect(listed.json).toEqual([])
+  })
+
+  test('says no time of somebody idle', async () => {
+    const ada = await listen('Ada', 'filter=example/support')
+    await listen('Cleo', 'filter=example/support&active=idle')
+    const text = await ada.until(/activity\.user.*\r\n/)
+    expect(JSON.parse(/\{.*activity\.user.*\}/.exec(text)?.[0] ?? '').content).toEqual({})
+  })
+})
+
+describe('typing', () => {
+  test('is told to a flow, with the thread if there is one', async () => {
+    const ada = await listen('Ada', 'filter=example/main')
+    const typing = { thread_id: 't1' }
+    expect((await backend.as('Ben')('POST', '/flows/example/main/typing', typing)).status).toBe(200)
+    const text = await ada.until(/"typing".*\r\n/)
+    expect(JSON.parse(/\{.*typing.*\}/.exec(text)?.[0] ?? '')).toMatchObject({
+      event: 'activity.user',
+      user: '2',
+      content: { typing: true, thread_id: 't1', last_activity: expect.any(Number) },
+    })
+    expect((await backend.as('Cleo')('POST', '/flows/example/engineering/typing')).status).toBe(403)
+  })
+
+  test('in private is told to the other one alone', async () => {
+    const [ada, cleo] = [await listen('Ada', 'user=1'), await listen('Cleo', 'user=1')]
+    await backend.as('Ben')('POST', '/private/1/typing')
+    const text = await ada.until(/"typing".*\r\n/)
+    expect(text).toContain('"to":"1"')
+    await backend.as('Ben')('POST', '/private/3/messages', { event: 'message', content: 'after' })
+    expect(await cleo.until(/"after"/)).not.toContain('typing')
+  })
+})
