@@ -33,12 +33,17 @@ async function main([command = 'serve', ...args]: readonly string[]): Promise<nu
       const { printSchema } = await import('./cli/print-schema.ts')
       return printSchema(args, print)
     }
+    case 'import': {
+      const { importExport } = await import('./cli/import.ts')
+      return importExport(args, process.env, print)
+    }
     default: {
       const { administer, administrationUsage, nouns } = await import('./cli/administer.ts')
       if (command in nouns) return administer(command, args, process.env, print)
       const { maintain, maintenanceCommands, maintenanceUsage } = await import('./cli/maintain.ts')
       if (maintenanceCommands.includes(command)) return maintain(command, args, process.env, print)
-      const help = `${usage}${maintenanceUsage}\n${administrationUsage()}\n${settings}`
+      const { importUsage } = await import('./cli/import.ts')
+      const help = `${usage}${maintenanceUsage}\n${importUsage}\n${administrationUsage()}\n${settings}`
       if (['help', '--help', '-h'].includes(command)) {
         print(help)
         return 0

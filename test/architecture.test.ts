@@ -58,7 +58,7 @@ const floors: [part: RegExp, may: RegExp][] = [
   [/^src\/main\.ts$/, /^src\/cli\//],
   [
     /^src\/cli\//,
-    /^src\/(app|config|errors|log)\.ts$|^src\/(backend\/(index|administration|maintenance)|schema\/index)\.ts$/,
+    /^src\/(app|config|errors|log)\.ts$|^src\/(backend\/(index|administration|maintenance|flow-import)|schema\/index)\.ts$/,
   ],
   [/^src\/app\.ts$/, /^src\//],
   [/^src\/context\.ts$/, /^src\/(errors|secret)\.ts$|^src\/(events|upstream)\//],
@@ -93,6 +93,7 @@ const doors: [name: RegExp, door: RegExp][] = [
   [/^pino$/, /^src\/log\.ts$/],
   [/^@fastify\/busboy$/, /^src\/backend\/params\.ts$/],
   [/^sharp$/, /^src\/backend\/flowdock\/image\.ts$/],
+  [/^(yauzl|@streamparser\/json)$/, /^src\/backend\/flow-export\.ts$/],
   [/^jose$/, /^src\/backend\/flowdock\/routes\/actions\.ts$/],
   [/^image-size$/, /^src\/backend\/flowdock\/image\.ts$/],
   [/^zod$/, /^src\/config\.ts$/],

@@ -2,10 +2,17 @@ import { randomUUID } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createEventLog } from './event-log.ts'
+import { isRedirectUri, registerApplication } from './flowdock/applications.ts'
 import { hashPassword, hashToken, makeToken } from './flowdock/auth.ts'
+import { emailPattern, invite, withdrawInvitation } from './flowdock/invitations.ts'
 import { leaveOrganization, type MemberFlow, tellFlowAdded, tellFlowRemoved } from './flowdock/members.ts'
 import { freeSlug, toSlug } from './flowdock/slug.ts'
-import { ensureApplication } from './store/applications.ts'
+import {
+  ensureApplication,
+  findApplication,
+  listApplications,
+  unregisterApplication,
+} from './store/applications.ts'
 import { type Database, openStore } from './store/db.ts'
 import {
   type FlowRow,
@@ -17,8 +24,14 @@ import {
   updateFlow,
   upsertFlowMember,
 } from './store/flows.ts'
-import { acceptInvitation, listInvitationsOf } from './store/invitations.ts'
 import {
+  acceptInvitation,
+  findInvitation,
+  listInvitationsOf,
+  listPendingInvitations,
+} from './store/invitations.ts'
+import {
+  deactivateOrganization,
   findOrganization,
   insertOrganization,
   insertOrganizationMember,
@@ -58,6 +71,8 @@ export type Entry = Readonly<Record<string, string | number | boolean | null>>
 export interface Administration {
   addOrganization(name: string, slug: string | undefined): Promise<Entry>
   listOrganizations(): Promise<Entry[]>
+  /** Everybody leaves, its flows are archived; what was written stays, and nobody sees it. */
+  removeOrganization(slug: string): Promise<Entry>
   addUser(user: {
     nick: string
     name: string
@@ -84,6 +99,15 @@ export interface Administration {
   addSource(path: string, name: string): Promise<Entry>
   listSources(path: string): Promise<Entry[]>
   removeSource(id: number): Promise<Entry>
+  /** Whoever is in the organization already comes into the flow at once. */
+  addInvitation(path: string, email: string): Promise<Entry>
+  listInvitations(path: string): Promise<Entry[]>
+  removeInvitation(id: number): Promise<Entry>
+  /** The answer has the application's secret. */
+  addApplication(name: string, redirectUri: string, owner: string): Promise<Entry>
+  listApplications(): Promise<Entry[]>
+  /** Takes its tokens away; its sources stay. */
+  removeApplication(id: number): Promise<Entry>
   close(): Promise<void>
 }
 
@@ -111,6 +135,19 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
         name,
         users: user_count,
       })),
+
+    async removeOrganization(slug) {
+      await log.write(async (change) => {
+        const { db } = change
+        const { id } = await requireOrganization(db, slug)
+        for (const user of await listOrganizationUsers(db, id))
+          await leaveOrganization(change, id, user.id, user.id)
+        for (const flow of await listAllFlows(db))
+          if (flow.organization_id === id) await updateFlow(db, flow.id, { disabled: 1 })
+        await deactivateOrganization(db, id)
+      })
+      return { slug, removed: true }
+    },
 
     async addUser({ nick, name, email, password, id, organization, admin }) {
       if (!/^\S{1,50}$/.test(nick))
@@ -242,13 +279,7 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
       const token = makeToken()
       const id = await log.write(async ({ db }) => {
         const flow = await requireFlow(db, path)
-        const [creator] = (await listOrganizationUsers(db, flow.organization_id)).filter(
-          ({ admin }) => admin === 1,
-        )
-        if (creator === undefined)
-          throw new AdministrationError(
-            `Nobody administers "${flow.organization_slug}"; add an administrator first`,
-          )
+        const creator = await requireAdministrator(db, flow)
         return insertSource(db, {
           flow_id: flow.id,
           application_id: await ensureApplication(db, name),
@@ -275,6 +306,64 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
         if (source === undefined || source.deleted_at !== null)
           throw new AdministrationError(`There is no source ${id}`)
         await deleteSource(db, id)
+      })
+      return { id, removed: true }
+    },
+    async addInvitation(path, email) {
+      if (!emailPattern.test(email)) throw new AdministrationError(`"${email}" is no e-mail address`)
+      const { invitation } = await log.write(async (change) => {
+        const flow = await requireFlow(change.db, path)
+        return invite(change, flow, email, await requireAdministrator(change.db, flow))
+      })
+      return { id: invitation.id, path, email, state: invitation.state }
+    },
+    async listInvitations(path) {
+      const flow = await requireFlow(reader, path)
+      return (await listPendingInvitations(reader, flow.id)).map(({ id, email, created_at }) => ({
+        id,
+        path,
+        email,
+        created: new Date(created_at).toISOString(),
+      }))
+    },
+    async removeInvitation(id) {
+      await log.write(async (change) => {
+        const invitation = await findInvitation(change.db, id)
+        const flow = invitation && (await findFlow(change.db, 0, { id: invitation.flow_id }))
+        if (invitation?.state !== 'pending' || flow === undefined)
+          throw new AdministrationError(`There is no pending invitation ${id}`)
+        await withdrawInvitation(change, flow, invitation, await requireAdministrator(change.db, flow))
+      })
+      return { id, removed: true }
+    },
+
+    async addApplication(name, redirectUri, owner) {
+      if (!isRedirectUri(redirectUri))
+        throw new AdministrationError(`"${redirectUri}" is no address an authorization can be sent to`)
+      const added = await log.write(async ({ db }) => {
+        const { id } = await requireUser(db, owner)
+        return registerApplication(db, { name, redirectUri, ownerId: id })
+      })
+      return {
+        id: added.id,
+        name,
+        redirectUri,
+        clientId: added.client_id,
+        clientSecret: added.client_secret,
+      }
+    },
+    listApplications: async () =>
+      (await listApplications(reader)).map(({ id, name, redirect_uri, client_id }) => ({
+        id,
+        name,
+        redirectUri: redirect_uri,
+        clientId: client_id,
+      })),
+    async removeApplication(id) {
+      await log.write(async ({ db }) => {
+        if ((await findApplication(db, { id }))?.client_id == null)
+          throw new AdministrationError(`There is no application ${id}`)
+        await unregisterApplication(db, id)
       })
       return { id, removed: true }
     },
@@ -308,6 +397,17 @@ async function requireUser(db: Database, email: string): Promise<UserRow> {
   const user = await findUserByEmail(db, email)
   if (user === undefined) throw new AdministrationError(`There is no user with the address ${email}`)
   return user
+}
+
+/** Who stands for the organization where somebody has to. */
+async function requireAdministrator(db: Database, flow: FlowRow): Promise<UserRow> {
+  const users = await listOrganizationUsers(db, flow.organization_id)
+  const administrator = users.find(({ admin }) => admin === 1)
+  if (administrator === undefined)
+    throw new AdministrationError(
+      `Nobody administers "${flow.organization_slug}"; add an administrator first`,
+    )
+  return administrator
 }
 
 async function requireFlow(db: Database, path: string): Promise<FlowRow> {

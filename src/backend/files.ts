@@ -44,10 +44,17 @@ const headBytes = 128 * 1024
 /** How long a signed address works. [flowdock] files.md calls it short-lived. */
 const signatureLifetimeMs = 60_000
 
-/** Keeps files under `directory`, spread over 256 folders. */
-export async function openFileStore(directory: string): Promise<FileStore> {
+/**
+ * Keeps files under `directory`, spread over 256 folders.
+ *
+ * @param options.keepIncoming beside a running server, whose files may be under way; else what a crash left is removed
+ */
+export async function openFileStore(
+  directory: string,
+  options: { keepIncoming?: boolean } = {},
+): Promise<FileStore> {
   const incoming = join(directory, 'incoming')
-  await rm(incoming, { recursive: true, force: true })
+  if (options.keepIncoming !== true) await rm(incoming, { recursive: true, force: true })
   await mkdir(incoming, { recursive: true })
   const key = await loadKey(join(directory, 'signing-key'))
   const pathOf = (token: string) => join(directory, token.slice(0, 2), token)

@@ -20,6 +20,10 @@ export const nouns: Readonly<Record<string, Readonly<Record<string, Action>>>> =
         administration.addOrganization(need(options, 'name'), text(options, 'slug')),
     },
     list: { usage: '', run: (administration) => administration.listOrganizations() },
+    remove: {
+      usage: '--slug SLUG',
+      run: (administration, options) => administration.removeOrganization(need(options, 'slug')),
+    },
   },
   user: {
     add: {
@@ -89,13 +93,46 @@ export const nouns: Readonly<Record<string, Readonly<Record<string, Action>>>> =
       run: (administration, options) => administration.removeSource(number(options, 'id') ?? missing('id')),
     },
   },
+  invite: {
+    add: {
+      usage: '--flow ORG/FLOW --email EMAIL',
+      run: (administration, options) =>
+        administration.addInvitation(need(options, 'flow'), need(options, 'email')),
+    },
+    list: {
+      usage: '--flow ORG/FLOW',
+      run: (administration, options) => administration.listInvitations(need(options, 'flow')),
+    },
+    remove: {
+      usage: '--id N',
+      run: (administration, options) =>
+        administration.removeInvitation(number(options, 'id') ?? missing('id')),
+    },
+  },
+  app: {
+    add: {
+      usage: '--name NAME --redirect-uri URL --user EMAIL',
+      run: (administration, options) =>
+        administration.addApplication(
+          need(options, 'name'),
+          need(options, 'redirect-uri'),
+          need(options, 'user'),
+        ),
+    },
+    list: { usage: '', run: (administration) => administration.listApplications() },
+    remove: {
+      usage: '--id N',
+      run: (administration, options) =>
+        administration.removeApplication(number(options, 'id') ?? missing('id')),
+    },
+  },
 }
 
 const flags = {
   json: { type: 'boolean' },
   admin: { type: 'boolean' },
   ...Object.fromEntries(
-    ['name', 'slug', 'nick', 'email', 'password', 'id', 'org', 'user', 'flow'].map((name) => [
+    ['name', 'slug', 'nick', 'email', 'password', 'id', 'org', 'user', 'flow', 'redirect-uri'].map((name) => [
       name,
       { type: 'string' },
     ]),

@@ -129,3 +129,44 @@ test.each([
   expect(refused.output.stdout).toBe('')
   expect(refused.output.stderr.split('\n')[0]).toContain(message)
 })
+
+test('invitations, applications and whole organizations come and go', async () => {
+  const dataDir = await makeFolder()
+  const gateway = await runGateway(dataDir)
+  const command = async (...args: string[]) => {
+    const running = run(['src/main.ts', ...args, '--json'], { DATA_DIR: dataDir })
+    expect(await running.exited, running.output.stderr).toBe(0)
+    return JSON.parse(running.output.stdout)
+  }
+  const get = (path: string) => call(gateway.restUrl + path, 'GET', { authorization: basic(gateway.token) })
+
+  const flow = ['--flow', 'example/main']
+  const invited = await command('invite', 'add', ...flow, '--email', 'new@example.com')
+  expect(invited).toMatchObject({ path: 'example/main', email: 'new@example.com', state: 'pending' })
+  expect(await command('invite', 'list', ...flow)).toMatchObject([
+    { id: invited.id, email: 'new@example.com' },
+  ])
+  expect((await get('/flows/example/main/invitations')).json).toMatchObject([{ id: invited.id }])
+  await command('invite', 'remove', '--id', String(invited.id))
+  expect(await command('invite', 'list', ...flow)).toEqual([])
+
+  const app = await command(
+    ...['app', 'add', '--name', 'Polls', '--user', 'ada@example.com'],
+    ...['--redirect-uri', 'https://polls.example/callback'],
+  )
+  const page = await fetch(`${gateway.restUrl}/oauth/authorize?response_type=code&client_id=${app.clientId}`)
+  expect(await page.text()).toContain('Polls asks for access')
+  expect(await command('app', 'list')).toMatchObject([{ id: app.id, name: 'Polls' }])
+  await command('app', 'remove', '--id', String(app.id))
+  expect(await command('app', 'list')).toEqual([])
+
+  const stream = await openRawStream(`${gateway.restUrl}/stream/flows?filter=example/main&user=1`, {
+    authorization: basic(gateway.token),
+  })
+  onTestFinished(stream.close)
+  await command('org', 'remove', '--slug', 'example')
+  await stream.until(/"event":"flow-remove"/)
+  expect((await get('/flows')).json).toEqual([])
+  expect((await get('/organizations')).json).toEqual([])
+  expect((await get('/flows/example/main/messages')).status).toBe(404)
+}, 60_000)

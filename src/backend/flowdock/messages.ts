@@ -478,7 +478,8 @@ function messageText(
   return isFileContent(content) ? content.file_name : ''
 }
 
-function storedText(message: MessageRow): string {
+/** What people read of a stored message. */
+export function storedText(message: MessageRow): string {
   const content: unknown = JSON.parse(message.content_json)
   const { title, body } = message
   if (message.event === 'comment' && typeof content === 'object' && content !== null && 'text' in content)

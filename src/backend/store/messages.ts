@@ -90,12 +90,44 @@ export async function insertMessage(
   message: NewMessage & { id: number },
   words: readonly string[],
 ): Promise<MessageRow> {
-  const row = { ...message, reactions_json: '{}' }
-  const [stored] = (await insertRow(db, row)) as [{ seq: number }]
-  const inserted = { seq: stored.seq, ...row }
+  return importMessage(db, { ...message, reactions_json: '{}' }, words)
+}
+
+/** Puts a message with the number it has elsewhere into a channel; see `raiseMessageId`. */
+export async function importMessage(
+  db: Database,
+  message: Omit<MessageRow, 'seq'>,
+  words: readonly string[],
+): Promise<MessageRow> {
+  const [stored] = (await insertRow(db, message)) as [{ seq: number }]
+  const inserted = { seq: stored.seq, ...message }
   await insertTags(db, inserted)
   await insertWords(db, inserted, words)
   return inserted
+}
+
+/** Message ids of a channel go on behind `id`, if they are not further yet. */
+export async function raiseMessageId(db: Database, channelId: number, id: number): Promise<void> {
+  await db
+    .updateTable('channels')
+    .set({ last_id: id })
+    .where('id', '=', channelId)
+    .where('last_id', '<', id)
+    .execute()
+}
+
+/** Those of the messages that are there. */
+export async function listMessagesById(
+  db: Database,
+  channelId: number,
+  ids: readonly number[],
+): Promise<MessageRow[]> {
+  return db
+    .selectFrom('messages')
+    .selectAll()
+    .where('channel_id', '=', channelId)
+    .where('id', 'in', anyNumber(ids))
+    .execute()
 }
 
 /** Writes the changed columns; the tag and word indexes follow. */

@@ -114,3 +114,8 @@ export async function deleteOrganizationMember(
     .where('user_id', '=', userId)
     .execute()
 }
+
+/** Says that an organization is closed. */
+export async function deactivateOrganization(db: Database, id: number): Promise<void> {
+  await db.updateTable('organizations').set({ active: 0 }).where('id', '=', id).execute()
+}

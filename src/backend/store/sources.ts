@@ -75,6 +75,32 @@ export async function insertSource(
   return id
 }
 
+/** A source that was removed before it was here: threads that came from elsewhere name it. */
+export async function insertRemovedSource(
+  db: Database,
+  source: Parameters<typeof insertSource>[1],
+): Promise<number> {
+  const id = await insertSource(db, source)
+  await deleteSource(db, id)
+  return id
+}
+
+/** The first source of a flow with this name, removed ones included. */
+export async function findSourceByName(
+  db: Database,
+  flowId: string,
+  name: string,
+): Promise<number | undefined> {
+  const row = await db
+    .selectFrom('sources')
+    .select('id')
+    .where('flow_id', '=', flowId)
+    .where('name', '=', name)
+    .orderBy('id')
+    .executeTakeFirst()
+  return row?.id
+}
+
 /** Removes a source; its threads stay and still name it. */
 export async function deleteSource(db: Database, id: number): Promise<void> {
   const now = Date.now()

@@ -1,28 +1,15 @@
 import { randomBytes } from 'node:crypto'
-import type { Change } from '../../event-log.ts'
 import { accessDenied, invalid, notFound } from '../../http-error.ts'
 import type { Route } from '../../router.ts'
 import { type FlowRow, findFlow, isJoined, listFlowUsers, updateFlow } from '../../store/flows.ts'
-import {
-  acceptInvitation,
-  deleteInvitation,
-  findInvitation,
-  type InvitationRow,
-  listPendingInvitations,
-  upsertInvitation,
-} from '../../store/invitations.ts'
-import {
-  findOrganization,
-  findOrganizationMember,
-  insertOrganizationMember,
-} from '../../store/organizations.ts'
-import { findUserByEmail, type UserRow } from '../../store/users.ts'
+import { findInvitation, type InvitationRow, listPendingInvitations } from '../../store/invitations.ts'
+import { insertOrganizationMember } from '../../store/organizations.ts'
+import type { UserRow } from '../../store/users.ts'
 import { encodeFlowUser, encodeInvitation } from '../encode.ts'
+import { emailPattern, invite, memberFlow, withdrawInvitation } from '../invitations.ts'
 import { joinFlow } from '../members.ts'
-import { recordEvent } from '../record.ts'
 import { checkVisible, idSegment, joinedFlow, segment, writableFlow } from './access.ts'
 
-const emailPattern = /^[^\s@,<>"]+@[^\s@,<>"]+$/
 const maxImport = 1000
 
 /** [flowdock] invitations.md, and the join addresses of flows */
@@ -121,8 +108,7 @@ export const invitationRoutes: readonly Route[] = [
         // Whoever was invited may decline without being in the flow.
         if (!mine && !isJoined(checkVisible(flow))) throw accessDenied()
         if (invitation?.flow_id !== flow.id || invitation.state !== 'pending') throw notFound()
-        await deleteInvitation(change.db, invitation.id)
-        await tellAction(change, flow, user, mine ? 'decline' : 'uninvite', invitation.email)
+        await withdrawInvitation(change, flow, invitation, user)
       })
       return { status: 204 }
     },
@@ -146,7 +132,8 @@ export const invitationRoutes: readonly Route[] = [
           throw notFound()
         if (flow.organization_admin === null)
           await insertOrganizationMember(db, flow.organization_id, request.user.id, false)
-        if (!isJoined(flow)) await joinFlow(change, await named(change, flow), request.user, request.user)
+        if (!isJoined(flow))
+          await joinFlow(change, await memberFlow(change, flow), request.user, request.user)
         return pathOf(flow)
       })
       return { status: 200, body: { url: `${request.base}/flows/${path}` } }
@@ -195,43 +182,6 @@ export const invitationRoutes: readonly Route[] = [
     },
   },
 ]
-
-/** Invites an address. Somebody who is in the organization already comes in at once. */
-async function invite(
-  change: Change,
-  flow: FlowRow,
-  email: string,
-  by: UserRow,
-): Promise<{ invitation: InvitationRow; added: UserRow | undefined }> {
-  const { db } = change
-  const invitation = await upsertInvitation(db, { flow_id: flow.id, email, inviter_id: by.id })
-  const user = await findUserByEmail(db, email)
-  const seat = user && (await findOrganizationMember(db, flow.organization_id, user.id))
-  if (user === undefined || seat === undefined) {
-    await tellAction(change, flow, by, 'invite', email)
-    return { invitation, added: undefined }
-  }
-  const theirs = await findFlow(db, user.id, { id: flow.id })
-  if (theirs !== undefined && !isJoined(theirs)) await joinFlow(change, await named(change, flow), user, by)
-  await acceptInvitation(db, invitation.id)
-  return { invitation: { ...invitation, state: 'accepted' }, added: user }
-}
-
-async function tellAction(
-  change: Change,
-  flow: FlowRow,
-  by: UserRow,
-  type: string,
-  email: string,
-): Promise<void> {
-  const content = { type, description: { email } }
-  await recordEvent(change, flow, { event: 'action', userId: by.id, content, app: 'chat' })
-}
-
-async function named({ db }: Change, flow: FlowRow) {
-  const organization = await findOrganization(db, { id: flow.organization_id })
-  return { ...flow, organization_name: organization?.name ?? '' }
-}
 
 function pathOf(flow: FlowRow): string {
   return `${flow.organization_slug}/${flow.slug}`

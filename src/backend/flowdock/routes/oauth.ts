@@ -4,12 +4,12 @@ import type { Answer, Backend, Request, Route, Scope } from '../../router.ts'
 import {
   type ApplicationRow,
   findApplication,
-  insertApplication,
   listApplications,
   unregisterApplication,
 } from '../../store/applications.ts'
 import { deleteGrant, findGrant, insertGrant, revokeGranted } from '../../store/grants.ts'
 import { findUser, insertToken, type UserRow } from '../../store/users.ts'
+import { isRedirectUri, outOfBand, registerApplication } from '../applications.ts'
 import { findUserByPassword, hashToken, makeToken } from '../auth.ts'
 import { consentPage, messagePage } from '../consent-page.ts'
 import { parseScopes } from '../scopes.ts'
@@ -17,8 +17,6 @@ import { idSegment, segment } from './access.ts'
 
 const codeLifetimeMs = 10 * 60_000
 const tokenLifetimeSeconds = 24 * 3600
-/** [flowdock] authentication.md: where a code is shown to the person instead of being sent anywhere. */
-const outOfBand = 'urn:ietf:wg:oauth:2.0:oob'
 
 /** [flowdock] authentication.md, "OAuth 2.0"; [spec] RFC 6749, RFC 7009 */
 export const oauthRoutes: readonly Route[] = [
@@ -36,14 +34,12 @@ export const oauthRoutes: readonly Route[] = [
       const iconUrl = given.string('icon_url')
       const url = given.string('url')
       const application = await log.write(({ db }) =>
-        insertApplication(db, {
+        registerApplication(db, {
           name,
-          redirect_uri: redirectUri,
-          icon_url: iconUrl ?? null,
-          url: url ?? null,
-          client_id: makeToken() + makeToken(),
-          client_secret: makeToken() + makeToken(),
-          owner_id: user.id,
+          redirectUri,
+          ownerId: user.id,
+          ...(iconUrl === undefined ? {} : { iconUrl }),
+          ...(url === undefined ? {} : { url }),
         }),
       )
       return { status: 201, body: encodeOwn(application, base) }
@@ -343,11 +339,6 @@ async function signIn(
   }
   signInLimit.failed(key)
   return undefined
-}
-
-function isRedirectUri(text: string): boolean {
-  if (text === outOfBand) return true
-  return URL.canParse(text) && /^https?:$/.test(new URL(text).protocol) && new URL(text).hash === ''
 }
 
 function encode({ id, name, icon_url, url }: ApplicationRow, base: string) {

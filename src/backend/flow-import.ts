@@ -1,0 +1,411 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { AdministrationError, type DataLocation } from './administration.ts'
+import { type Change, createEventLog, type EventLog } from './event-log.ts'
+import { type FileStore, openFileStore } from './files.ts'
+import { ExportError, type FlowExport, openFlowExport } from './flow-export.ts'
+import { hashToken, makeToken } from './flowdock/auth.ts'
+import { type ExportedMessage, type ExportedPerson, readMessage, readPeople } from './flowdock/exported.ts'
+import { tellFlowAdded } from './flowdock/members.ts'
+import { storedText } from './flowdock/messages.ts'
+import { freeSlug } from './flowdock/slug.ts'
+import { ensureApplication } from './store/applications.ts'
+import { type Database, openStore, type Store } from './store/db.ts'
+import { insertFile } from './store/files.ts'
+import {
+  type FlowRow,
+  findFlow,
+  insertFlow,
+  listFlowUsers,
+  updateFlow,
+  upsertFlowMember,
+} from './store/flows.ts'
+import {
+  findMessage,
+  findMessageByUuid,
+  importMessage,
+  listMessagesById,
+  raiseMessageId,
+  searchWords,
+} from './store/messages.ts'
+import {
+  findOrganization,
+  findOrganizationMember,
+  insertOrganizationMember,
+  listOrganizationUsers,
+  type OrganizationRow,
+} from './store/organizations.ts'
+import { findSourceByName, insertRemovedSource } from './store/sources.ts'
+import { findThread, insertThread, recountThread } from './store/threads.ts'
+import { findUser, findUserByEmail, insertUser } from './store/users.ts'
+
+export interface FlowImport {
+  readonly location: DataLocation
+  /** Path of the zip file. */
+  readonly zip: string
+  /** Where the flow goes, as `organization/flow`; it is made when it is not there. */
+  readonly flow: string
+  /** What the flow is called when it is made; its slug unless given. */
+  readonly name: string | undefined
+  /** Path of a JSON list of people, as the API gives it, for whoever the export does not describe. */
+  readonly people: string | undefined
+  /** Hears how far it is, from 0 to 1. */
+  readonly onProgress: (part: number) => void
+}
+
+/** What was and was not taken. */
+export interface ImportSummary {
+  readonly flow: string
+  readonly messages: { taken: number; alreadyThere: number }
+  /** Reasons why messages were left out, and how often. */
+  readonly leftOut: Record<string, number>
+  readonly files: { taken: number; missing: number }
+  readonly people: { matched: number; created: number }
+}
+
+const batchSize = 200
+
+/**
+ * Puts a flow's messages, threads, files and people into a backend, which may be running. What is there already is
+ * left as it is, so an import that was interrupted goes on where it was when it is run again. Nobody is in a flow
+ * that is being made; its people come in at the end.
+ *
+ * @throws AdministrationError when the export cannot be read or has nowhere to go
+ */
+export async function importFlow(options: FlowImport): Promise<ImportSummary> {
+  const { dataDir, databaseUrl } = options.location
+  const flowExport = await openFlowExport(options.zip).catch(asAdministrationError)
+  const store = await openStore(databaseUrl ?? join(dataDir, 'flowdock.db'))
+  try {
+    const importing: Importing = {
+      ...options,
+      store,
+      log: await createEventLog(store),
+      files: await openFileStore(join(dataDir, 'files'), { keepIncoming: true }),
+      flowExport,
+      summary: {
+        flow: options.flow,
+        messages: { taken: 0, alreadyThere: 0 },
+        leftOut: {},
+        files: { taken: 0, missing: 0 },
+        people: { matched: 0, created: 0 },
+      },
+      users: new Map(),
+      threads: new Set(),
+    }
+    return await run(importing).catch(asAdministrationError)
+  } finally {
+    flowExport.close()
+    await store.close()
+  }
+}
+
+interface Importing extends FlowImport {
+  readonly store: Store
+  readonly log: EventLog
+  readonly files: FileStore
+  readonly flowExport: FlowExport
+  readonly summary: ImportSummary
+  /** Whom the numbers of the export mean here. */
+  readonly users: Map<string, number>
+  /** The threads that messages were put into. */
+  readonly threads: Set<string>
+}
+
+async function run(importing: Importing): Promise<ImportSummary> {
+  const { flowExport, onProgress, store, summary } = importing
+  const people = await describedPeople(importing)
+  const { organization, flow } = await makeFlow(importing)
+  for (const person of people) await userFor(importing, organization, person)
+  let batch: ExportedMessage[] = []
+  const take = async () => {
+    await takeMessages(importing, organization, flow, batch)
+    batch = []
+  }
+  for await (const { messages, readBytes } of flowExport.messages()) {
+    for (const raw of messages) {
+      const message = readMessage(raw)
+      if (typeof message === 'string') summary.leftOut[message] = (summary.leftOut[message] ?? 0) + 1
+      else batch.push(message)
+      if (batch.length >= batchSize) await take()
+    }
+    onProgress(flowExport.byteSize === 0 ? 1 : readBytes / flowExport.byteSize)
+  }
+  await take()
+  for (const id of importing.threads) await store.write((db) => recountThread(db, id))
+  await finish(importing, organization, flow)
+  return summary
+}
+
+async function makeFlow({ flow: path, name, store, log }: Importing) {
+  const [organizationSlug = '', slug = ''] = path.split('/')
+  const organization = await findOrganization(store.reader, { slug: organizationSlug })
+  if (organization === undefined)
+    throw new AdministrationError(
+      `There is no organization "${organizationSlug}"; expected ORGANIZATION/FLOW`,
+    )
+  const flow = await log.write(async ({ db }) => {
+    const known = await findFlow(db, 0, { organization: organizationSlug, slug })
+    if (known !== undefined) return known
+    if ((await freeSlug(db, organization.id, slug)) !== slug)
+      throw new AdministrationError(`"${slug}" cannot be the slug of a flow`)
+    const id = randomUUID()
+    await insertFlow(db, {
+      id,
+      organization_id: organization.id,
+      slug,
+      name: name ?? slug,
+      description: '',
+      access_mode: 'invitation',
+    })
+    return (await findFlow(db, 0, { id })) as FlowRow
+  })
+  return { organization, flow }
+}
+
+/** Everybody the export describes. Reads it to its end, so that a damaged one is found before anything is made. */
+async function describedPeople({ flowExport, people }: Importing): Promise<ExportedPerson[]> {
+  const known = new Map<string, ExportedPerson>()
+  for await (const { messages } of flowExport.messages())
+    for (const { content, event } of messages)
+      if (event === 'user-edit' || event === 'backend.user.join')
+        for (const person of readPeople([(content as { user?: unknown } | null)?.user]))
+          known.set(person.id, person)
+  const lists = [await flowExport.users(), people === undefined ? undefined : await readJson(people)]
+  for (const list of lists) for (const person of readPeople(list)) known.set(person.id, person)
+  return [...known.values()]
+}
+
+/** The user somebody of the export is here: the one with their address, or a new one who cannot sign in. */
+async function userFor(
+  { store, users, summary }: Importing,
+  organization: OrganizationRow,
+  person: ExportedPerson,
+): Promise<number> {
+  const known = users.get(person.id)
+  if (known !== undefined) return known
+  const id = await store.write(async (db) => {
+    const email = person.email ?? `user-${person.id}@${organization.slug}.invalid`
+    const matched = await findUserByEmail(db, email)
+    const keepsId = matched === undefined && (await findUser(db, Number(person.id))) === undefined
+    const user =
+      matched ??
+      (await insertUser(db, {
+        ...(keepsId ? { id: Number(person.id) } : {}),
+        nick: person.nick ?? `user-${person.id}`,
+        name: person.name ?? person.nick ?? `User ${person.id}`,
+        email,
+        avatar: null,
+        website: null,
+        password_hash: null,
+        disabled: 1,
+      }))
+    if ((await findOrganizationMember(db, organization.id, user.id)) === undefined)
+      await insertOrganizationMember(db, organization.id, user.id, false)
+    return { id: user.id, matched: matched !== undefined }
+  })
+  summary.people[id.matched ? 'matched' : 'created'] += 1
+  users.set(person.id, id.id)
+  return id.id
+}
+
+async function takeMessages(
+  importing: Importing,
+  organization: OrganizationRow,
+  flow: FlowRow,
+  batch: readonly ExportedMessage[],
+): Promise<void> {
+  const { store, summary, users } = importing
+  if (batch.length === 0) return
+  const sorted = batch.toSorted((a, b) => a.id - b.id)
+  const stored = new Map(
+    (
+      await listMessagesById(
+        store.reader,
+        flow.channel_id,
+        sorted.map(({ id }) => id),
+      )
+    ).map((row) => [row.id, row]),
+  )
+  const taken: ExportedMessage[] = []
+  for (const message of sorted) {
+    const there = stored.get(message.id)
+    if (there === undefined) {
+      for (const id of message.userIds) await userFor(importing, organization, { id })
+      taken.push(await takeFiles(importing, flow, message.withUsers(users)))
+    } else if (there.sent === message.sent && there.event === message.event)
+      summary.messages.alreadyThere += 1
+    else leaveOut(summary, 'another message has its number')
+  }
+  const newest = sorted.at(-1)?.id ?? 0
+  await importing.log.write(async (change) => {
+    for (const message of taken) await insert(change.db, flow, message, importing.threads)
+    await raiseMessageId(change.db, flow.channel_id, newest)
+  })
+  summary.messages.taken += taken.length
+}
+
+function leaveOut(summary: ImportSummary, reason: string): void {
+  summary.leftOut[reason] = (summary.leftOut[reason] ?? 0) + 1
+}
+
+/** Puts the files of a message on the disk, and their new addresses into it. */
+async function takeFiles(
+  { flowExport, files, summary, log }: Importing,
+  flow: FlowRow,
+  message: ExportedMessage,
+): Promise<ExportedMessage> {
+  const moved = new Map<string, string>()
+  for (const file of message.files) {
+    const bytes = moved.has(file.path) ? undefined : await flowExport.file(file.path)
+    if (bytes === undefined) {
+      if (!moved.has(file.path)) summary.files.missing += 1
+      continue
+    }
+    const { token, byteSize } = await files.receive(
+      bytes as AsyncIterable<Uint8Array>,
+      Number.MAX_SAFE_INTEGER,
+    )
+    await files.keep(token)
+    await log.write(({ db }) =>
+      insertFile(db, {
+        token,
+        channel_id: flow.channel_id,
+        file_name: file.file_name,
+        content_type: file.content_type,
+        file_size: byteSize,
+        created_at: message.sent,
+        thumbnail: null,
+      }),
+    )
+    moved.set(file.path, `/files/${flow.channel_id}/${token}/${encodeURIComponent(file.file_name)}`)
+    summary.files.taken += 1
+  }
+  return moved.size === 0 ? message : message.withPaths(moved)
+}
+
+async function insert(
+  db: Database,
+  flow: FlowRow,
+  message: ExportedMessage,
+  threads: Set<string>,
+): Promise<void> {
+  const threadId = await placeInThread(db, flow, message)
+  if (threadId !== undefined) threads.add(threadId)
+  const { uuid } = message.row
+  const again =
+    uuid !== null && (await findMessageByUuid(db, flow.channel_id, message.row.user_id, uuid)) !== undefined
+  const row = {
+    ...message.row,
+    id: message.id,
+    channel_id: flow.channel_id,
+    thread_id: threadId ?? null,
+    uuid: again ? null : uuid,
+  }
+  await importMessage(db, row, searchWords(storedText({ ...row, seq: 0 })))
+}
+
+/** The thread of a message, made if this is the first one of it. Things that happened stand in none. */
+async function placeInThread(
+  db: Database,
+  flow: FlowRow,
+  { id, thread, threadId, parentId, row }: ExportedMessage,
+): Promise<string | undefined> {
+  if (row.app === null || row.event === 'action') return undefined
+  const parent = parentId === undefined ? undefined : await findMessage(db, flow.channel_id, parentId)
+  const wanted = threadId ?? parent?.thread_id ?? derivedId(flow, `message ${id}`)
+  const known = await findThread(db, wanted)
+  if (known?.channel_id === flow.channel_id) return wanted
+  const own = known === undefined ? wanted : derivedId(flow, wanted)
+  if (known !== undefined && (await findThread(db, own)) !== undefined) return own
+  await insertThread(db, {
+    id: own,
+    channel_id: flow.channel_id,
+    source_id: thread?.source === undefined ? null : await sourceFor(db, flow, thread.source),
+    external_thread_id: null,
+    body: '',
+    external_url: null,
+    status_json: null,
+    fields_json: '[]',
+    actions_json: '[]',
+    activities: 0,
+    internal_comments: 0,
+    external_comments: 0,
+    initial_message: id,
+    created_at: row.sent,
+    updated_at: row.sent,
+    title: storedText({ ...row, id, channel_id: flow.channel_id, thread_id: null, seq: 0 }),
+    ...thread?.columns,
+  })
+  return own
+}
+
+/** An id in the form of a thread's, always the same for the same thing of a flow. */
+function derivedId(flow: FlowRow, name: string): string {
+  return createHash('sha1').update(`${flow.id} ${name}`).digest('base64url')
+}
+
+/** A source that threads name; nothing can be posted with it. */
+async function sourceFor(db: Database, flow: FlowRow, name: string): Promise<number | null> {
+  const known = await findSourceByName(db, flow.id, name)
+  if (known !== undefined) return known
+  const [creator] = await listOrganizationUsers(db, flow.organization_id)
+  if (creator === undefined) return null
+  return insertRemovedSource(db, {
+    flow_id: flow.id,
+    application_id: await ensureApplication(db, name),
+    creator_id: creator.id,
+    name,
+    external_url: null,
+    token_hash: hashToken(makeToken()),
+  })
+}
+
+/** Lets people into a flow that was made: its own who can sign in, and who administers the organization. */
+async function finish(
+  { log, users }: Importing,
+  organization: OrganizationRow,
+  flow: FlowRow,
+): Promise<void> {
+  await log.write(async (change: Change) => {
+    const { db } = change
+    const [newest] = await lastMessage(db, flow)
+    if (newest !== undefined)
+      await db
+        .updateTable('flows')
+        .set({ last_message_id: newest.id, last_message_at: newest.sent })
+        .where('id', '=', flow.id)
+        .execute()
+    if ((await listFlowUsers(db, [flow.id])).length > 0) return
+    const wanted = new Set(users.values())
+    await updateFlow(db, flow.id, { access_mode: 'organization' })
+    for (const user of await listOrganizationUsers(db, organization.id)) {
+      if (user.disabled === 1 || !(wanted.has(user.id) || user.admin === 1)) continue
+      await upsertFlowMember(db, flow.id, user.id, {})
+      await tellFlowAdded(change, { ...flow, organization_name: organization.name }, user.id)
+    }
+  })
+}
+
+function lastMessage(db: Database, flow: FlowRow) {
+  return db
+    .selectFrom('messages')
+    .select(['id', 'sent'])
+    .where('channel_id', '=', flow.channel_id)
+    .orderBy('id', 'desc')
+    .limit(1)
+    .execute()
+}
+
+async function readJson(path: string): Promise<unknown> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8'))
+  } catch (error) {
+    throw new AdministrationError(`"${path}" cannot be read as JSON: ${(error as Error).message}`)
+  }
+}
+
+function asAdministrationError(error: unknown): never {
+  throw error instanceof ExportError ? new AdministrationError(error.message) : error
+}

@@ -1,0 +1,227 @@
+import type { MessageRow } from '../store/messages.ts'
+import type { ThreadRow } from '../store/threads.ts'
+
+/** Somebody as an export or a list of users describes them. */
+export interface ExportedPerson {
+  /** Their number at the service. */
+  readonly id: string
+  readonly nick?: string
+  readonly name?: string
+  readonly email?: string
+}
+
+/** A file that a message of an export names. */
+export interface ExportedFile {
+  readonly path: string
+  readonly file_name: string
+  readonly content_type: string
+}
+
+/** A message of an export, checked. */
+export interface ExportedMessage {
+  readonly id: number
+  readonly event: string
+  readonly sent: number
+  readonly row: Omit<MessageRow, 'seq' | 'id' | 'channel_id' | 'thread_id'>
+  readonly threadId: string | undefined
+  /** The message a comment is on. */
+  readonly parentId: number | undefined
+  /** Its thread as it was, if the message says so. */
+  readonly thread: ExportedThread | undefined
+  readonly files: readonly ExportedFile[]
+  /** The numbers of everybody it names. */
+  readonly userIds: readonly string[]
+  /** The same with the numbers that its people have here. */
+  withUsers(users: ReadonlyMap<string, number>): ExportedMessage
+  /** The same with the files where they are here. */
+  withPaths(paths: ReadonlyMap<string, string>): ExportedMessage
+}
+
+export interface ExportedThread {
+  /** The name of the integration it came from. */
+  readonly source: string | undefined
+  readonly columns: Partial<ThreadRow>
+}
+
+type Json = Record<string, unknown>
+
+/** What happens on streams and is no message. */
+const transient = ['activity.user', 'presence', 'flow-add', 'flow-remove', 'backend.join.user']
+
+/** A message of an export, or why it cannot be one, in words. */
+export function readMessage(raw: Json): ExportedMessage | string {
+  const { id, event } = raw
+  if (typeof event !== 'string' || event === '') return 'it does not say what it is'
+  if (transient.includes(event)) return `${event} is no message`
+  if (typeof id !== 'number' || !Number.isSafeInteger(id) || id < 1) return 'it has no number'
+  if (raw['to'] !== undefined && raw['to'] !== null) return 'it is private'
+  const sent = toMs(raw['sent']) ?? toMs(raw['created_at'])
+  if (sent === undefined) return 'it has no time'
+  return toMessage(raw, id, event, sent)
+}
+
+/** People in a list of users, or in an object that has one as `users`. */
+export function readPeople(list: unknown): ExportedPerson[] {
+  const users: unknown = Array.isArray(list) ? list : isJson(list) ? list['users'] : undefined
+  if (!Array.isArray(users)) return []
+  return users.filter(isJson).flatMap((user) => {
+    const id = userNumber(user['id'])
+    if (id === undefined) return []
+    const [nick, name, email] = [text(user['nick']), text(user['name']), text(user['email'])]
+    return [
+      {
+        id,
+        ...(nick === undefined ? {} : { nick }),
+        ...(name === undefined ? {} : { name }),
+        ...(email === undefined ? {} : { email }),
+      },
+    ]
+  })
+}
+
+function toMessage(raw: Json, id: number, event: string, sent: number): ExportedMessage {
+  const tags = strings(raw['tags'])
+  const reactions = reactionsOf(raw['emojiReactions'])
+  const user = userNumber(raw['user']) ?? '0'
+  const attachments = Array.isArray(raw['attachments']) ? raw['attachments'].filter(isJson) : []
+  const content = raw['content'] ?? null
+  const parent = tags.map((tag) => /^influx:(\d{1,15})$/.exec(tag)?.[1]).find((found) => found !== undefined)
+  const threadId = text(raw['thread_id'])
+  const thread = isJson(raw['thread']) ? readThread(raw['thread']) : undefined
+  const named = [user, ...tags.map((tag) => userTag.exec(tag)?.[1]), ...Object.values(reactions).flat()]
+
+  return {
+    id,
+    event,
+    sent,
+    threadId,
+    thread,
+    parentId: event === 'comment' && parent !== undefined ? Number(parent) : undefined,
+    row: {
+      event,
+      sent,
+      user_id: Number(user),
+      uuid: text(raw['uuid']) ?? null,
+      app: raw['app'] === 'influx' || raw['app'] === 'chat' ? raw['app'] : null,
+      content_json: JSON.stringify(content),
+      // Whoever has not read it by now will not: everything in an export counts as read.
+      tags_json: JSON.stringify([...new Set(tags)].filter((tag) => !tag.startsWith(':unread:'))),
+      external_user_name: text(raw['external_user_name']) ?? null,
+      author_json: isJson(raw['author']) ? JSON.stringify(raw['author']) : null,
+      title: text(raw['title']) ?? null,
+      body: text(raw['body']) ?? null,
+      attachments_json: JSON.stringify(attachments),
+      edited: toMs(raw['edited']) ?? null,
+      reactions_json: JSON.stringify(reactions),
+    },
+    files: filesOf([content, ...attachments]),
+    userIds: [...new Set(named.filter((number) => number !== undefined && number !== '0'))] as string[],
+    withUsers: (users) => toMessage(renumber(raw, tags, reactions, user, users), id, event, sent),
+    withPaths: (paths) =>
+      toMessage(
+        { ...raw, content: move(content, paths), attachments: attachments.map((each) => move(each, paths)) },
+        id,
+        event,
+        sent,
+      ),
+  }
+}
+
+const userTag = /^:user:(\d{1,15})$/
+
+function renumber(
+  raw: Json,
+  tags: readonly string[],
+  reactions: Readonly<Record<string, string[]>>,
+  user: string,
+  users: ReadonlyMap<string, number>,
+): Json {
+  const numberOf = (old: string) => String(users.get(old) ?? old)
+  return {
+    ...raw,
+    user: numberOf(user),
+    tags: tags.map((tag) => tag.replace(userTag, (_, old: string) => `:user:${numberOf(old)}`)),
+    emojiReactions: Object.fromEntries(
+      Object.entries(reactions).map(([emoji, ids]) => [emoji, ids.map(numberOf)]),
+    ),
+  }
+}
+
+function readThread(thread: Json): ExportedThread {
+  const source = isJson(thread['source']) ? text(thread['source']['name']) : undefined
+  const title = text(thread['title'])
+  const status = isJson(thread['status']) ? thread['status'] : undefined
+  const created = toMs(thread['created_at'])
+  const updated = toMs(thread['updated_at'])
+  return {
+    source,
+    columns: {
+      ...(title === undefined ? {} : { title }),
+      body: text(thread['body']) ?? '',
+      external_url: text(thread['external_url']) ?? null,
+      status_json: status === undefined ? null : JSON.stringify(status),
+      fields_json: JSON.stringify(Array.isArray(thread['fields']) ? thread['fields'].filter(isJson) : []),
+      actions_json: JSON.stringify(Array.isArray(thread['actions']) ? thread['actions'].filter(isJson) : []),
+      ...(created === undefined ? {} : { created_at: created }),
+      ...(updated === undefined ? {} : { updated_at: updated }),
+    },
+  }
+}
+
+/** Files by their paths, each once: that of a file message stands in its attachments, too. */
+function filesOf(parts: readonly unknown[]): ExportedFile[] {
+  const files = new Map<string, ExportedFile>()
+  for (const part of parts) {
+    if (!isJson(part)) continue
+    const path = text(part['path'])
+    const name = text(part['file_name'])
+    if (path === undefined || name === undefined) continue
+    const type = text(part['content_type']) ?? 'application/octet-stream'
+    files.set(path, { path, file_name: name.replace(/[\p{Cc}/\\]/gu, '_').slice(0, 255), content_type: type })
+  }
+  return [...files.values()]
+}
+
+/** A part with its file's new path. Thumbnails are not in exports. */
+function move(part: unknown, paths: ReadonlyMap<string, string>): unknown {
+  if (!isJson(part)) return part
+  const path = paths.get(text(part['path']) ?? '')
+  if (path === undefined) return part
+  const { thumbnail: _, ...rest } = part
+  return { ...rest, path }
+}
+
+function reactionsOf(value: unknown): Record<string, string[]> {
+  if (!isJson(value)) return {}
+  return Object.fromEntries(
+    Object.entries(value).map(([emoji, ids]) => [
+      emoji,
+      (Array.isArray(ids) ? ids : []).map(userNumber).filter((id) => id !== undefined),
+    ]),
+  )
+}
+
+/** Users are numbers in some places and texts in others. */
+function userNumber(value: unknown): string | undefined {
+  const digits = typeof value === 'number' ? String(value) : value
+  return typeof digits === 'string' && /^\d{1,15}$/.test(digits) ? digits : undefined
+}
+
+function strings(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []
+}
+
+function text(value: unknown): string | undefined {
+  return typeof value === 'string' ? value : undefined
+}
+
+/** Milliseconds, or an ISO 8601 time. */
+function toMs(value: unknown): number | undefined {
+  if (typeof value === 'number' && Number.isFinite(value)) return Math.trunc(value)
+  const ms = typeof value === 'string' ? Date.parse(value) : Number.NaN
+  return Number.isNaN(ms) ? undefined : ms
+}
+
+function isJson(value: unknown): value is Json {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,73 @@
+import { parseArgs } from 'node:util'
+import { type ImportSummary, importFlow } from '../backend/flow-import.ts'
+import { readConfig } from '../config.ts'
+import { CommandError } from './command-error.ts'
+
+export const importUsage = `  import ZIP --flow ORG/FLOW [--name NAME] [--people FILE]
+                             takes in a flow that was exported from the service`
+
+/** Runs `import` on the data of the embedded backend, with a progress bar where somebody watches. */
+export async function importExport(
+  args: readonly string[],
+  environment: NodeJS.ProcessEnv,
+  print: (text: string) => void,
+): Promise<number> {
+  const { upstream } = readConfig(environment)
+  if (upstream.kind === 'remote')
+    throw new CommandError('FLOWDOCK_API_URL names another backend; unset it to import into the embedded one')
+  const { zip, flow, values } = readArguments(args)
+  try {
+    const summary = await importFlow({
+      location: { dataDir: upstream.dataDir, databaseUrl: upstream.databaseUrl?.reveal() },
+      zip,
+      flow,
+      name: values.name,
+      people: values.people,
+      onProgress: process.stderr.isTTY ? showProgress : () => undefined,
+    })
+    print(values.json === true ? JSON.stringify(summary) : describe(summary))
+    return 0
+  } catch (error) {
+    throw (error as Error).name === 'AdministrationError' ? new CommandError((error as Error).message) : error
+  }
+}
+
+function readArguments(args: readonly string[]) {
+  const usage = 'Usage: flowdock-gateway import ZIP --flow ORG/FLOW [--name NAME] [--people FILE] [--json]'
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        flow: { type: 'string' },
+        name: { type: 'string' },
+        people: { type: 'string' },
+        json: { type: 'boolean' },
+      },
+    })
+    const [zip, ...more] = positionals
+    if (zip === undefined || more.length > 0) throw new Error('Expected one zip file')
+    if (values.flow === undefined) throw new Error('--flow is missing')
+    return { zip, flow: values.flow, values }
+  } catch (error) {
+    throw new CommandError(`${(error as Error).message}\n${usage}`)
+  }
+}
+
+const barLength = 40
+
+function showProgress(part: number): void {
+  const done = Math.round(part * barLength)
+  const bar = `${'█'.repeat(done)}${'░'.repeat(barLength - done)}`
+  process.stderr.write(`\r${bar} ${Math.floor(part * 100)} %${part >= 1 ? '\n' : ''}`)
+}
+
+function describe({ flow, messages, leftOut, files, people }: ImportSummary): string {
+  const lines = [
+    `${flow}: ${messages.taken} messages taken, ${messages.alreadyThere} were there already`,
+    `files: ${files.taken} taken, ${files.missing} not in the export`,
+    `people: ${people.matched} known by their address, ${people.created} made, who cannot sign in`,
+  ]
+  const reasons = Object.entries(leftOut).map(([reason, count]) => `  ${count} × ${reason}`)
+  return [...lines, ...(reasons.length === 0 ? [] : ['left out:', ...reasons])].join('\n')
+}
