@@ -1,7 +1,7 @@
+import { backend } from './backend.ts'
 import { nested } from './nested.ts'
-import { send } from './send.ts'
 
-const benchmarks: Record<string, () => Promise<void>> = { nested, send }
+const benchmarks: Record<string, () => Promise<void>> = { nested, backend }
 
 const wanted = process.argv.slice(2)
 const unknown = wanted.filter((name) => !(name in benchmarks))

@@ -373,7 +373,8 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
 
 /** Enough of a hash to tell tokens apart. */
 function tokenId(hash: string): string {
-  return hash.slice(0, 8)
+  // In digits and letters only: one that began with a dash would read as an option.
+  return Buffer.from(hash, 'base64url').toString('hex').slice(0, 12)
 }
 
 function checkSlug(slug: string): void {

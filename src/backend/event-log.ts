@@ -18,7 +18,8 @@ export interface NewEvent {
 /** What a change may do: read and write through `db`, and say what others should hear of it. */
 export interface Change {
   readonly db: Database
-  tell(event: NewEvent): Promise<void>
+  /** Resolves with the payload as it is stored and sent. */
+  tell(event: NewEvent): Promise<string>
 }
 
 export interface EventLog {
@@ -87,6 +88,7 @@ export async function createEventLog(store: Store): Promise<EventLog> {
             events.push(
               await insertEvent(db, { flow_id: flowId ?? null, user_id: userId ?? null, payload: text }),
             )
+            return text
           },
         })
       }

@@ -153,7 +153,8 @@ async function readMultipart(
   const { promise: parsed, resolve, reject } = Promise.withResolvers<void>()
   const broken = new HttpError(400, { message: 'Body is not valid multipart/form-data' })
   const streams = new Set<Readable>()
-  const files: Promise<void>[] = []
+  /** In the order they stand in, whichever is on the disk first. */
+  const files: Promise<[name: string, file: UploadedFile]>[] = []
   let parser: InstanceType<typeof Busboy>
   try {
     parser = new Busboy({
@@ -168,11 +169,12 @@ async function readMultipart(
     // One that is destroyed below has no reader any more to hear of it.
     stream.on('error', () => undefined)
     streams.add(stream)
-    const received = receive(stream).then((file) => {
-      // Browsers write a quote in a file's name as %22.
-      const plainName = (fileName ?? 'file').replaceAll('%22', '"')
-      assignForm(values, name, new UploadedFile(file, plainName, contentType))
-    })
+    // Browsers write a quote in a file's name as %22.
+    const plainName = (fileName ?? 'file').replaceAll('%22', '"')
+    const received = receive(stream).then((file): [string, UploadedFile] => [
+      name,
+      new UploadedFile(file, plainName, contentType),
+    ])
     files.push(received)
     received.catch((error: unknown) =>
       reject(error instanceof FileTooLongError ? new HttpError(413, { message: error.message }) : error),
@@ -189,7 +191,7 @@ async function readMultipart(
   request.pipe(parser)
   try {
     await parsed
-    await Promise.all(files)
+    for (const [name, file] of await Promise.all(files)) assignForm(values, name, file)
     return values
   } catch (error) {
     request.unpipe()

@@ -46,7 +46,13 @@ export type Scope = 'flow' | 'private' | 'manage' | 'profile' | 'offline_access'
 
 /** A JSON answer, one without a body, or one that is written by hand. */
 export type Answer =
-  | { readonly status: number; readonly body?: unknown; readonly headers?: Record<string, string> }
+  | {
+      readonly status: number
+      readonly body?: unknown
+      /** The body if it is JSON already. */
+      readonly json?: string
+      readonly headers?: Record<string, string>
+    }
   | { readonly write: (response: ServerResponse) => void | Promise<void> }
 
 type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'

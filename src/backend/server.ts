@@ -192,7 +192,7 @@ function createHandler(backend: Backend, { onRequest, onError }: BackendOptions)
     try {
       const answer = await route(request, response)
       if ('write' in answer) await answer.write(response)
-      else sendAnswer(response, answer.status, answer.body, answer.headers)
+      else sendAnswer(response, answer)
     } catch (error) {
       if (!request.complete && !response.headersSent) {
         await drain(request)
@@ -218,17 +218,17 @@ function checkScopes({ scopes: wanted }: Route, identity: Identity | undefined):
 
 function sendAnswer(
   response: ServerResponse,
-  status: number,
-  body: unknown,
-  headers: Record<string, string> = {},
+  { status, body, json, headers = {} }: Exclude<Answer, { write: unknown }>,
 ): void {
+  const text = json ?? (body === undefined ? undefined : JSON.stringify(body))
   response.writeHead(status, {
     'Content-Type': 'application/json; charset=utf-8',
+    ...(text === undefined ? {} : { 'Content-Length': Buffer.byteLength(text) }),
     Status: String(status),
     'Cache-Control': 'private, no-store',
     ...headers,
   })
-  response.end(body === undefined ? undefined : JSON.stringify(body))
+  response.end(text)
 }
 
 function sendError(response: ServerResponse, cause: unknown, onError?: (error: unknown) => void): void {
@@ -243,10 +243,10 @@ function sendError(response: ServerResponse, cause: unknown, onError?: (error: u
     response.writeHead(error.status, { 'Content-Type': 'text/plain; charset=utf-8' })
     response.end(error.body)
   } else if (error instanceof HttpError) {
-    sendAnswer(response, error.status, error.body)
+    sendAnswer(response, { status: error.status, body: error.body })
   } else {
     onError?.(error)
-    sendAnswer(response, 500, { message: 'Internal Server Error' })
+    sendAnswer(response, { status: 500, body: { message: 'Internal Server Error' } })
   }
 }
 

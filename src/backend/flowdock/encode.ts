@@ -29,6 +29,11 @@ import { encodeActions } from './thread-actions.ts'
 /** Stands for `base` in stored events, which readers reach at different addresses; streams put theirs in. */
 export const storedBase = 'http://base.flowdock-gateway.invalid'
 
+/** A stored event for a reader who reaches the API at `base`. */
+export function withBase(json: string, base: string): string {
+  return json.replaceAll(storedBase, base)
+}
+
 export function encodeUser(user: UserRow): WireUser {
   const { id, nick, email, avatar, name, website } = user
   return { id, nick, email, avatar, name, website }

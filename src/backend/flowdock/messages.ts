@@ -28,12 +28,14 @@ import {
   updateThread,
 } from '../store/threads.ts'
 import { findUser } from '../store/users.ts'
+import { encodeMessage, storedBase } from './encode.ts'
 import { newThreadId, newUuid } from './ids.ts'
 import {
   type Channel,
   emptyMessage,
   type FlowChannel,
   otherUser,
+  placeOf,
   recordEvent,
   type ThreadContext,
   tellMessage,
@@ -80,6 +82,8 @@ export interface MessageDraft {
 export interface SentMessage {
   readonly message: MessageRow
   readonly thread: ThreadContext | undefined
+  /** The message as it is sent, in JSON, with `storedBase` for the address of the API. */
+  readonly json: string
 }
 
 /**
@@ -97,7 +101,11 @@ export async function sendMessage(
   const { db } = change
   if (draft.uuid !== undefined) {
     const stored = await findMessageByUuid(db, channel.channel_id, sender.userId, draft.uuid)
-    if (stored !== undefined) return { message: stored, thread: await threadContext(db, stored) }
+    if (stored !== undefined) {
+      const thread = await threadContext(db, stored)
+      const wire = encodeMessage(stored, placeOf(channel, stored), thread, storedBase)
+      return { message: stored, thread, json: JSON.stringify(wire) }
+    }
   }
   const sent = Date.now()
   const parent = draft.parentId === undefined ? undefined : await findParent(db, channel, draft.parentId)
@@ -139,8 +147,7 @@ export async function sendMessage(
     if (draft.event === 'status')
       await upsertFlowMember(db, channel.id, sender.userId, { status: String(draft.content) })
   }
-  await tellMessage(change, channel, message, thread)
-  return { message, thread }
+  return { message, thread, json: await tellMessage(change, channel, message, thread) }
 }
 
 /**

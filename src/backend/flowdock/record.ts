@@ -58,17 +58,17 @@ async function storeMessage(
   return insertMessage(change.db, { ...message, id }, words)
 }
 
-/** A flow is told once, a private conversation to each of the two. */
+/** A flow is told once, a private conversation to each of the two. Resolves with the message as it is sent. */
 export async function tellMessage(
   change: Change,
   channel: Channel,
   message: MessageRow,
   thread?: ThreadContext,
-): Promise<void> {
+): Promise<string> {
   const payload = encodeMessage(message, placeOf(channel, message), thread, storedBase)
-  if ('id' in channel) await change.tell({ flowId: channel.id, payload })
-  else
-    for (const userId of [channel.low_user_id, channel.high_user_id]) await change.tell({ userId, payload })
+  if ('id' in channel) return change.tell({ flowId: channel.id, payload })
+  await change.tell({ userId: channel.low_user_id, payload })
+  return change.tell({ userId: channel.high_user_id, payload })
 }
 
 /**

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import type { EventLog } from '../event-log.ts'
 import type { EventRow, EventScope } from '../store/events.ts'
-import { storedBase } from './encode.ts'
+import { withBase } from './encode.ts'
 import type { Activity, Presence, Signal } from './presence.ts'
 
 export interface StreamOptions {
@@ -71,7 +71,7 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
     }
     if (!mine && !inFlow) return
     sent = event.seq
-    const json = event.payload.replaceAll(storedBase, options.base)
+    const json = withBase(event.payload, options.base)
     response.write(format === 'sse' ? `id: ${event.seq}\ndata: ${json}\n\n` : `${json}\r\n`)
   }
   const stopListening = log.listen((event) => {

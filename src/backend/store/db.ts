@@ -231,7 +231,8 @@ export async function openStore(location: string): Promise<Store> {
 
   async function drain(): Promise<void> {
     while (queue.length > 0) {
-      // Requests that reached us in the same turn of the event loop join this group.
+      // Requests that reached us in this turn of the event loop and the next join this group.
+      await new Promise(setImmediate)
       await new Promise(setImmediate)
       const group = queue.splice(0, maxGroup)
       await writer

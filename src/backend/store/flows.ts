@@ -21,8 +21,11 @@ export type FlowUserRow = UserRow & {
   last_activity: number | null
 }
 
+/** What decides whether somebody may see a flow, and write to it. */
+export type FlowAccess = Pick<FlowRow, 'access_mode' | 'disabled' | 'blocked' | 'organization_admin'>
+
 /** Whether the viewer of this row is a member who may read and write. */
-export function isJoined(flow: FlowRow): boolean {
+export function isJoined(flow: Pick<FlowRow, 'blocked'>): boolean {
   return flow.blocked === 0
 }
 
@@ -126,6 +129,33 @@ export async function findFlow(
   if ('pushToken' in by) return (await flowByPushToken(db, { ...viewer, ...by }))[0]
   if ('channelId' in by) return (await flowByChannel(db, { ...viewer, ...by }))[0]
   return (await flowByJoinCode(db, { ...viewer, ...by }))[0]
+}
+
+const accessById = prepared<{ viewer: number; id: string }, FlowAccess>((db, { viewer, id }) =>
+  db
+    .selectFrom('flows')
+    .leftJoin('flow_members as mine', (join) =>
+      join.onRef('mine.flow_id', '=', 'flows.id').on('mine.user_id', '=', viewer),
+    )
+    .leftJoin('organization_members as seat', (join) =>
+      join.onRef('seat.organization_id', '=', 'flows.organization_id').on('seat.user_id', '=', viewer),
+    )
+    .select([
+      'flows.access_mode',
+      'flows.disabled',
+      'mine.disabled as blocked',
+      'seat.admin as organization_admin',
+    ])
+    .where('flows.id', '=', id),
+)
+
+/** What somebody may do in a flow; undefined when there is none. */
+export async function findFlowAccess(
+  db: Database,
+  viewer: number,
+  id: string,
+): Promise<FlowAccess | undefined> {
+  return (await accessById(db, { viewer, id }))[0]
 }
 
 export async function isFlowSlugTaken(db: Database, organizationId: number, slug: string): Promise<boolean> {

@@ -1,7 +1,7 @@
 import { accessDenied, notFound } from '../../http-error.ts'
 import type { Backend, Request, UserRequest } from '../../router.ts'
 import type { Database } from '../../store/db.ts'
-import { type FlowRow, findFlow, isJoined } from '../../store/flows.ts'
+import { type FlowAccess, type FlowRow, findFlow, findFlowAccess, isJoined } from '../../store/flows.ts'
 
 /**
  * The flow a path names, if the user may know of it.
@@ -17,7 +17,7 @@ export async function visibleFlow(request: UserRequest, backend: Backend): Promi
   return checkVisible(flow)
 }
 
-export function checkVisible(flow: FlowRow | undefined): FlowRow {
+export function checkVisible<T extends FlowAccess>(flow: T | undefined): T {
   if (flow === undefined || (flow.organization_admin === null && flow.blocked === null)) throw notFound()
   if (!isJoined(flow) && (flow.access_mode !== 'organization' || flow.blocked === 1)) throw accessDenied()
   return flow
@@ -35,10 +35,9 @@ export async function joinedFlow(request: UserRequest, backend: Backend): Promis
  *
  * @throws 404 or 403; 403 for an archived flow
  */
-export async function writableFlow(db: Database, userId: number, flowId: string): Promise<FlowRow> {
-  const flow = checkVisible(await findFlow(db, userId, { id: flowId }))
+export async function checkWritable(db: Database, userId: number, flowId: string): Promise<void> {
+  const flow = checkVisible(await findFlowAccess(db, userId, flowId))
   if (!isJoined(flow) || flow.disabled === 1) throw accessDenied()
-  return flow
 }
 
 /** A segment the route's pattern has. */

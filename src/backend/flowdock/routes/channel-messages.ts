@@ -13,7 +13,7 @@ import {
 } from '../../store/messages.ts'
 import { findSources } from '../../store/sources.ts'
 import { findThreads } from '../../store/threads.ts'
-import { encodeMessage } from '../encode.ts'
+import { encodeMessage, withBase } from '../encode.ts'
 import { imageDimensions, makeThumbnail } from '../image.ts'
 import {
   deleteMessage,
@@ -113,8 +113,7 @@ export async function sendAnswer(
     await check(change.db)
     return sendMessage(change, channel, { userId: request.user.id }, draft)
   })
-  const body = encodeMessage(sent.message, placeOf(channel, sent.message), sent.thread, request.base)
-  return { status: 201, body }
+  return { status: 201, json: withBase(sent.json, request.base) }
 }
 
 export async function editAnswer(

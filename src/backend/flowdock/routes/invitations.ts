@@ -8,7 +8,7 @@ import type { UserRow } from '../../store/users.ts'
 import { encodeFlowUser, encodeInvitation } from '../encode.ts'
 import { emailPattern, invite, memberFlow, withdrawInvitation } from '../invitations.ts'
 import { joinFlow } from '../members.ts'
-import { checkVisible, idSegment, joinedFlow, segment, writableFlow } from './access.ts'
+import { checkVisible, checkWritable, idSegment, joinedFlow, segment } from './access.ts'
 
 const maxImport = 1000
 
@@ -37,7 +37,7 @@ export const invitationRoutes: readonly Route[] = [
       if (!emailPattern.test(email))
         throw invalid({ email: [email === '' ? "can't be blank" : 'is invalid'] })
       const { invitation } = await backend.log.write(async (change) => {
-        await writableFlow(change.db, request.user.id, flow.id)
+        await checkWritable(change.db, request.user.id, flow.id)
         return invite(change, flow, email, request.user)
       })
       return { status: 201, body: encodeInvitation(invitation, pathOf(flow), request.base) }
@@ -60,7 +60,7 @@ export const invitationRoutes: readonly Route[] = [
       const addresses = entries.map((entry) => (/<([^<>]*)>$/.exec(entry)?.[1] ?? entry).trim())
       const erroneous = addresses.filter((address) => !emailPattern.test(address))
       const invited = await backend.log.write(async (change) => {
-        await writableFlow(change.db, request.user.id, flow.id)
+        await checkWritable(change.db, request.user.id, flow.id)
         const outcomes: { invitation: InvitationRow; added: UserRow | undefined }[] = []
         for (const address of new Set(addresses.filter((each) => emailPattern.test(each))))
           outcomes.push(await invite(change, flow, address, request.user))
@@ -159,7 +159,7 @@ export const invitationRoutes: readonly Route[] = [
         access_mode: flow.access_mode === 'invitation' ? 'link' : flow.access_mode,
       }
       await backend.log.write(async ({ db }) => {
-        await writableFlow(db, request.user.id, flow.id)
+        await checkWritable(db, request.user.id, flow.id)
         await updateFlow(db, flow.id, changes)
       })
       return { status: 201, body: { join_url: joinUrl({ ...flow, ...changes }, request.base) } }
@@ -172,7 +172,7 @@ export const invitationRoutes: readonly Route[] = [
     async handle(request, backend) {
       const flow = await joinedFlow(request, backend)
       await backend.log.write(async ({ db }) => {
-        await writableFlow(db, request.user.id, flow.id)
+        await checkWritable(db, request.user.id, flow.id)
         await updateFlow(db, flow.id, {
           access_mode: 'invitation',
           join_code: randomBytes(20).toString('hex'),

@@ -5,10 +5,10 @@ import { channelLastId, type FlowRow, findFlow } from '../../store/flows.ts'
 import { findSourceByTokenHash, type SourceRow } from '../../store/sources.ts'
 import { findThreads } from '../../store/threads.ts'
 import { hashToken } from '../auth.ts'
-import { encodeMessage } from '../encode.ts'
+import { withBase } from '../encode.ts'
 import { sendMessage } from '../messages.ts'
 import { activityEvent } from '../presence.ts'
-import { checkVisible, idSegment, joinedFlow, segment, writableFlow } from './access.ts'
+import { checkVisible, checkWritable, idSegment, joinedFlow, segment } from './access.ts'
 import {
   type ChannelAccess,
   decodeDraft,
@@ -168,7 +168,7 @@ export const messageRoutes: readonly Route[] = [
 
 /** A flow the caller may write to, as far as can be told before the transaction. */
 function writable({ user }: UserRequest, flow: FlowRow): ChannelAccess {
-  return { channel: flow, check: (db) => writableFlow(db, user.id, flow.id) }
+  return { channel: flow, check: (db) => checkWritable(db, user.id, flow.id) }
 }
 
 /** [flowdock] production-integrations.md: 202 without a body of use, unless the caller asks to wait. */
@@ -184,7 +184,7 @@ async function sendFromSource(request: Request, backend: Backend, flowToken: str
   const waits =
     request.headers['x-flowdock-wait-for-message'] !== undefined || request.params.boolean('wait') === true
   if (!waits) return { status: 202, body: {} }
-  return { status: 201, body: encodeMessage(sent.message, { flow: flow.id }, sent.thread, request.base) }
+  return { status: 201, json: withBase(sent.json, request.base) }
 }
 
 /** @throws 404 for a token that never was, 410 for that of a removed source */

@@ -15,7 +15,7 @@ import {
 import { hashToken, makeToken } from '../auth.ts'
 import { encodeSource } from '../encode.ts'
 import { sendMessage } from '../messages.ts'
-import { idSegment, joinedFlow, writableFlow } from './access.ts'
+import { checkWritable, idSegment, joinedFlow } from './access.ts'
 import { activeSource } from './messages.ts'
 
 /** [flowdock] sources.md */
@@ -71,7 +71,7 @@ export const sourceRoutes: readonly Route[] = [
       const token = makeToken()
       const source = await backend.log.write(async (change) => {
         const { db } = change
-        await writableFlow(db, request.user.id, flow.id)
+        await checkWritable(db, request.user.id, flow.id)
         const id = await insertSource(db, {
           flow_id: flow.id,
           // [flowdock] sources.md: that of the token; a personal token has none, and stands in for one here

@@ -5,7 +5,7 @@ import { findSources } from '../../store/sources.ts'
 import { findThread, listThreads } from '../../store/threads.ts'
 import { encodeThread } from '../encode.ts'
 import { createThread } from '../messages.ts'
-import { joinedFlow, segment, writableFlow } from './access.ts'
+import { checkWritable, joinedFlow, segment } from './access.ts'
 import { decodeThreadState } from './channel-messages.ts'
 
 /** [flowdock] threads.md */
@@ -52,7 +52,7 @@ export const threadRoutes: readonly Route[] = [
       if (state?.title === undefined || state.title.trim() === '')
         throw invalid({ title: ["can't be blank"] })
       const thread = await backend.log.write(async ({ db }) => {
-        await writableFlow(db, request.user.id, flow.id)
+        await checkWritable(db, request.user.id, flow.id)
         return createThread(db, flow, state)
       })
       return { status: 201, body: encodeThread(thread, flow.id, undefined, request.base) }
