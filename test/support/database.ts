@@ -8,14 +8,14 @@ export const postgresUrl = process.env['TEST_DATABASE_URL'] ?? 'postgres://postg
 /** Whether these tests run on PostgreSQL; else they run on SQLite. */
 export const onPostgres = process.env['TEST_DATABASE'] === 'postgres'
 
-/** An empty place of its own in PostgreSQL, when the tests run on it. */
+/** An empty database of its own in PostgreSQL, when the tests run on it. */
 export async function makeDatabase(): Promise<{ url: string; drop(): Promise<void> } | undefined> {
   if (!onPostgres) return undefined
-  const schema = `test_${randomBytes(8).toString('hex')}`
-  await execute(`create schema ${schema}`)
+  const name = `test_${randomBytes(8).toString('hex')}`
+  await execute(`create database ${name}`)
   const url = new URL(postgresUrl)
-  url.searchParams.set('options', `-c search_path=${schema}`)
-  return { url: url.href, drop: () => execute(`drop schema ${schema} cascade`) }
+  url.pathname = `/${name}`
+  return { url: url.href, drop: () => execute(`drop database ${name} with (force)`) }
 }
 
 async function execute(statement: string): Promise<void> {

@@ -289,8 +289,8 @@ class ChangeError extends Error {
 }
 
 async function transact(connection: Database, run: () => Promise<() => void>): Promise<() => void> {
-  await (isPostgres(connection) ? beginPostgres(connection) : sql`begin immediate`.execute(connection))
   try {
+    await (isPostgres(connection) ? beginPostgres(connection) : sql`begin immediate`.execute(connection))
     const settle = await run()
     await sql`commit`.execute(connection)
     return settle

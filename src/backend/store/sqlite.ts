@@ -40,8 +40,11 @@ function openSqlite(path: string, readOnly: boolean): SqliteDatabase {
 }
 
 function adapt(statement: StatementSync) {
+  const reader = statement.columns().length > 0
+  // The word index gives rows of its own numbers past 2^53, and `run` tells the last one: as a number it would throw.
+  if (!reader) statement.setReadBigInts(true)
   return {
-    reader: statement.columns().length > 0,
+    reader,
     all: (parameters: readonly unknown[]): unknown[] => statement.all(...parameters.map(toSqlite)),
     run: (parameters: readonly unknown[]) => statement.run(...parameters.map(toSqlite)),
     iterate: (parameters: readonly unknown[]): IterableIterator<unknown> =>
