@@ -12,8 +12,10 @@ const onPostgres = {
   test: {
     ...shared,
     name: 'postgres',
-    include: ['test/backend/**/*.test.ts', 'test/contract/flowdock/**/*.test.ts'],
-    exclude: ['test/backend/full-disk.test.ts'],
+    include: ['test/backend', 'test/contract/flowdock', 'test/postgres'].map(
+      (folder) => `${folder}/**/*.test.ts`,
+    ),
+    exclude: ['full-disk', 'migrations'].map((name) => `test/backend/${name}.test.ts`),
     env: { TEST_DATABASE: 'postgres' },
   },
 }
@@ -26,7 +28,10 @@ export default defineConfig(async () => ({
   test: {
     maxWorkers: 2,
     projects: [
-      { extends: true as const, test: { ...shared, name: 'main', include: ['test/**/*.test.ts'] } },
+      {
+        extends: true as const,
+        test: { ...shared, name: 'main', include: ['test/**/*.test.ts'], exclude: ['test/postgres/**'] },
+      },
       ...(process.env['CI'] === 'true' || (await isPostgresThere()) ? [onPostgres] : []),
     ],
   },

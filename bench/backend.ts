@@ -16,6 +16,7 @@ export async function backend(): Promise<void> {
   await measureSending()
   await measureReading()
   await measureStreams()
+  await measureUpload()
 }
 
 interface Running {
@@ -336,6 +337,46 @@ async function measureStreams(): Promise<void> {
   client.close()
   await running.close()
   rmSync(folder, { recursive: true, force: true })
+}
+
+const uploadMegabytes = 200
+
+/** What a long upload takes of memory while it passes. */
+async function measureUpload(): Promise<void> {
+  const folder = makeFolder()
+  const running = await start(folder)
+  await upload(running.url, 1)
+  const peak = () =>
+    Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${running.child.pid}/status`, 'utf8'))?.[1]) / 1024
+  const before = peak()
+  for (let turn = 0; turn < 3; turn += 1) await upload(running.url, uploadMegabytes)
+  console.log(`\nthree uploads of ${uploadMegabytes} MB`)
+  console.log(`  ${(peak() - before).toFixed(1)} MiB more memory at the highest`)
+  await running.close()
+  rmSync(folder, { recursive: true, force: true })
+}
+
+async function upload(url: string, megabytes: number): Promise<void> {
+  const { hostname, port } = new URL(url)
+  const socket = connect(Number(port), hostname)
+  await once(socket, 'connect')
+  const head =
+    '--b\r\nContent-Disposition: form-data; name="event"\r\n\r\nfile\r\n' +
+    '--b\r\nContent-Disposition: form-data; name="content"; filename="big.bin"\r\n\r\n'
+  const tail = '\r\n--b--\r\n'
+  const length = head.length + megabytes * 2 ** 20 + tail.length
+  socket.write(
+    `POST ${main}/messages HTTP/1.1\r\nHost: ${hostname}\r\nConnection: close\r\n` +
+      `Authorization: Basic ${Buffer.from(`${token}:`).toString('base64')}\r\n` +
+      `Content-Type: multipart/form-data; boundary=b\r\nContent-Length: ${length}\r\n\r\n${head}`,
+  )
+  const chunk = Buffer.alloc(65_536, 'x')
+  for (let index = 0; index < megabytes * 16; index += 1)
+    if (!socket.write(chunk)) await once(socket, 'drain')
+  socket.write(tail)
+  let answer = ''
+  for await (const bytes of socket) answer += String(bytes)
+  if (!answer.startsWith('HTTP/1.1 201')) throw new Error(answer)
 }
 
 function seconds(since: number): string {

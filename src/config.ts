@@ -13,6 +13,8 @@ export interface Config {
         readonly dataDir: string
         /** Undefined: one is made and kept on first start. */
         readonly demoToken: string | undefined
+        /** The address people reach the backend at; undefined: the one each request named. */
+        readonly publicUrl: string | undefined
         /** Where the database is if not in `dataDir`; it has a password in it. */
         readonly databaseUrl: Secret | undefined
         /** How long streams can be resumed for. */
@@ -60,6 +62,7 @@ const settings = {
   HOST: z.string().min(1, 'expected a host name or address').default('127.0.0.1'),
   PORT: port.default(4000),
   BACKEND_PORT: port.default(4001),
+  BACKEND_URL: address.optional(),
   DATA_DIR: z.string().min(1, 'expected a folder').default('./data'),
   FLOWDOCK_API_URL: address.optional(),
   FLOWDOCK_STREAM_URL: address.optional(),
@@ -93,6 +96,7 @@ export const settingList: readonly Setting[] = Object.entries(settings).map(([na
 /** Settings that only make sense with the embedded backend. */
 const embeddedOnly = [
   'BACKEND_PORT',
+  'BACKEND_URL',
   'DATA_DIR',
   'FLOWDOCK_DEMO_TOKEN',
   'DATABASE_URL',
@@ -148,6 +152,7 @@ function readUpstream(values: z.infer<z.ZodObject<typeof settings>>): Config['up
       kind: 'embedded',
       host: values.HOST,
       port: values.BACKEND_PORT,
+      publicUrl: values.BACKEND_URL,
       dataDir: values.DATA_DIR,
       demoToken: values.FLOWDOCK_DEMO_TOKEN,
       databaseUrl: values.DATABASE_URL,

@@ -11,6 +11,7 @@ describe('settings', () => {
         kind: 'embedded',
         host: '127.0.0.1',
         port: 4001,
+        publicUrl: undefined,
         dataDir: './data',
         demoToken: undefined,
         databaseUrl: undefined,

@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs'
 import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
+import { createTransferMemory } from './transfer-memory.ts'
 
 /** The contents of uploaded files, each under its token. */
 export interface FileStore {
@@ -56,6 +57,7 @@ export async function openFileStore(
   const incoming = join(directory, 'incoming')
   if (options.keepIncoming !== true) await rm(incoming, { recursive: true, force: true })
   await mkdir(incoming, { recursive: true })
+  const freeMemory = createTransferMemory()
   const key = await loadKey(join(directory, 'signing-key'))
   const pathOf = (token: string) => join(directory, token.slice(0, 2), token)
   const signature = (token: string, expires: string) =>
@@ -92,6 +94,7 @@ export async function openFileStore(
           byteSize += chunk.length
           if (byteSize > maxBytes) throw new FileTooLongError(`The file is longer than ${maxBytes} bytes`)
           await file.write(chunk)
+          freeMemory(chunk.length)
         }
         await file.sync()
       } catch (error) {

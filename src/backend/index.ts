@@ -6,6 +6,7 @@ export type EmbeddedBackendOptions = Pick<
   BackendOptions,
   | 'host'
   | 'port'
+  | 'publicUrl'
   | 'dataDir'
   | 'databaseUrl'
   | 'demoToken'

@@ -21,6 +21,8 @@ export interface BackendOptions {
   readonly host: string
   /** 0 picks a free port. */
   readonly port: number
+  /** The address people reach it at, without a trailing slash; that of each request unless given. */
+  readonly publicUrl?: string | undefined
   /** Where the database and the files live; made when missing. */
   readonly dataDir: string
   /** The database if it is not a file in `dataDir`: a `postgres://` address. */
@@ -131,7 +133,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
   }
 }
 
-function createHandler(backend: Backend, { onRequest, onError }: BackendOptions) {
+function createHandler(backend: Backend, { publicUrl, onRequest, onError }: BackendOptions) {
   const findRoute = createRouter(flowdockRoutes)
   const noted = new Map<number, number>()
 
@@ -146,9 +148,10 @@ function createHandler(backend: Backend, { onRequest, onError }: BackendOptions)
   async function route(request: IncomingMessage, response: ServerResponse): Promise<Answer> {
     const host = request.headers.host ?? ''
     if (!hostPattern.test(host)) throw new HttpError(400, { message: 'Host header is not valid' })
-    const base = `http://${host}`
+    const reached = `http://${host}`
+    const base = publicUrl ?? reached
     const target = request.url ?? '/'
-    const url = URL.canParse(target, base) ? new URL(target, base) : undefined
+    const url = URL.canParse(target, reached) ? new URL(target, reached) : undefined
     if (url === undefined || !target.startsWith('/')) throw notFound()
     if (request.method === 'OPTIONS') return { status: 204 }
     const identity = await authenticate(backend.store.reader, request, url.searchParams)

@@ -18,7 +18,7 @@ export async function backend(
       { ...upstream, databaseUrl: upstream.databaseUrl?.reveal() },
       (message) => log.error(message),
     ).catch((error: unknown) => {
-      throw explain(error, upstream.dataDir)
+      throw explain(error, upstream)
     })
     print(`  Flowdock API ${running.url}\n  Streaming    ${running.url}/stream/flows`)
     return running

@@ -8,7 +8,7 @@ export async function serve(environment: NodeJS.ProcessEnv, print: (text: string
   const config = readConfig(environment)
   return runUntilStopped(async () => {
     const app = await startApp(config).catch((error: unknown) => {
-      throw explain(error, config.upstream.kind === 'embedded' ? config.upstream.dataDir : undefined)
+      throw explain(error, config.upstream.kind === 'embedded' ? config.upstream : undefined)
     })
     print(describe(app))
     return app
@@ -34,7 +34,10 @@ function describe(app: App): string {
 }
 
 /** What stands in the way of starting, in words. */
-export function explain(error: unknown, dataDir: string | undefined): unknown {
+export function explain(
+  error: unknown,
+  embedded: { dataDir: string; databaseUrl: unknown } | undefined,
+): unknown {
   const { code, message } = error as NodeJS.ErrnoException
   if (code === 'EADDRINUSE') {
     const [address] = /[^ ]+$/.exec(message) ?? []
@@ -44,9 +47,18 @@ export function explain(error: unknown, dataDir: string | undefined): unknown {
   }
   if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
     return new CommandError(`Cannot listen: HOST is no address of this machine (${message})`)
-  if (dataDir !== undefined && isStorageError(code, message))
-    return new CommandError(`Cannot use DATA_DIR "${dataDir}": ${message}`)
+  if (embedded?.databaseUrl !== undefined && isDatabaseError(code))
+    return new CommandError(`Cannot reach the database of DATABASE_URL: ${message}`)
+  if (embedded !== undefined && isStorageError(code, message))
+    return new CommandError(`Cannot use DATA_DIR "${embedded.dataDir}": ${message}`)
   return error
+}
+
+/** Refused, unknown or timed out by the system; or one of PostgreSQL's codes of five characters. */
+function isDatabaseError(code: string | undefined): boolean {
+  return (
+    /^(ECONN|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH)/.test(code ?? '') || /^[0-9A-Z]{5}$/.test(code ?? '')
+  )
 }
 
 function isStorageError(code: string | undefined, message: string): boolean {

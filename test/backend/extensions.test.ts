@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { startTestBackend, type TestBackend } from '../support/backend.ts'
 
 let backend: TestBackend
@@ -125,4 +125,15 @@ test('one search looks into all flows one has joined, and no others', async () =
   expect(await search(ada, 'search=okapi&limit=1')).toEqual(['okapi in support'])
   expect(await search(ada, 'tags=zoo')).toEqual(['okapi in engineering'])
   expect((await ada('GET', '/search')).status).toBe(400)
+})
+
+test('answers begin with the address people reach it at, when one is configured', async () => {
+  const publicUrl = 'https://api.team.example'
+  const backend = await startTestBackend({ publicUrl })
+  onTestFinished(backend.close)
+  const ada = backend.as('Ada')
+  expect((await ada('GET', '/flows/example/main')).json.url).toBe(`${publicUrl}/flows/example/main`)
+  const { json } = await ada('GET', '/flows/example/engineering/messages?event=file')
+  const download = await ada('GET', json[0].content.path)
+  expect(download.headers.get('location')).toMatch(/^https:\/\/api\.team\.example\/storage\//)
 })

@@ -18,7 +18,8 @@ export async function makeDatabase(): Promise<{ url: string; drop(): Promise<voi
   return { url: url.href, drop: () => execute(`drop database ${name} with (force)`) }
 }
 
-async function execute(statement: string): Promise<void> {
+/** Runs a statement where the databases are made. */
+export async function execute(statement: string): Promise<void> {
   const client = new pg.Client(postgresUrl)
   await client.connect()
   await client.query(statement)

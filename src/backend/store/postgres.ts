@@ -25,8 +25,9 @@ function dialect(url: string, connections: number): PostgresDialect {
         oid === int8 && format === 'text' ? Number : pg.types.getTypeParser(oid, format as 'text'),
     },
   })
-  // A connection that breaks while nobody uses it is replaced by the pool.
+  // A connection that breaks is replaced by the pool; whoever was using it hears of it from its query.
   pool.on('error', () => undefined)
+  pool.on('connect', (client) => client.on('error', () => undefined))
   return new PostgresDialect({ pool: cleaned(pool) })
 }
 
@@ -35,15 +36,23 @@ function cleaned(pool: pg.Pool): pg.Pool {
   const connect = pool.connect.bind(pool) as () => Promise<pg.PoolClient>
   return Object.assign(pool, {
     async connect() {
-      const client = await connect()
+      const client = await connect().catch(withCode)
       const query = client.query.bind(client) as (text: string, values?: readonly unknown[]) => unknown
       return {
         processID: (client as { processID?: number }).processID,
-        query: (text: string, values: readonly unknown[] = []) => query(text, values.map(withoutNul)),
+        query: async (text: string, values: readonly unknown[] = []) =>
+          Promise.resolve(query(text, values.map(withoutNul))).catch(withCode),
         release: (destroy?: boolean) => client.release(destroy),
       }
     },
   })
+}
+
+/** A connection that is gone has no code; it gets the system's. */
+function withCode(error: Error & { code?: string }): never {
+  if (error.code === undefined && /connection|terminated|closed/i.test(error.message))
+    throw Object.assign(error, { code: 'ECONNRESET' })
+  throw error
 }
 
 function withoutNul(value: unknown): unknown {

@@ -1,0 +1,83 @@
+import { expect, onTestFinished, test } from 'vitest'
+import { post } from '../support/app.ts'
+import { basic, call, makeFolder } from '../support/backend.ts'
+import { execute, makeDatabase } from '../support/database.ts'
+import { run } from '../support/process.ts'
+
+async function makePlace() {
+  const database = await makeDatabase()
+  if (database === undefined) throw new Error('These tests need PostgreSQL')
+  onTestFinished(database.drop)
+  return { DATABASE_URL: database.url, DATA_DIR: await makeFolder(), PORT: '0', BACKEND_PORT: '0' }
+}
+
+async function serve(environment: Record<string, string>) {
+  const running = run(['src/main.ts', 'serve'], environment)
+  const [, url = ''] = await running.until(/GraphQL +(http:\S+)\/graphql/)
+  const [, restUrl = ''] = await running.until(/Flowdock API (http:\S+)/)
+  const [, token = ''] = await running.until(/token: ([0-9a-f]{32})/)
+  const ada = (method: string, path: string, body?: unknown) =>
+    call(restUrl + path, method, { authorization: basic(token) }, body)
+  return { ...running, url, token, ada }
+}
+
+test('DATABASE_URL is all it takes: messages are there after a restart, commands work beside the server', async () => {
+  const environment = await makePlace()
+  const first = await serve(environment)
+  const file = { event: 'file', content: { data: btoa('kept'), file_name: 'kept.txt' } }
+  await first.ada('POST', '/flows/example/main/messages', { event: 'message', content: 'kept in PostgreSQL' })
+  await first.ada('POST', '/flows/example/main/messages', file)
+  const added = run(['src/main.ts', 'user', 'list', '--json'], environment)
+  expect(await added.exited, added.output.stderr).toBe(0)
+  expect(JSON.parse(added.output.stdout)).toHaveLength(3)
+  first.child.kill('SIGTERM')
+  expect(await first.exited).toBe(0)
+
+  const second = await serve(environment)
+  const found = await second.ada('GET', '/flows/example/main/messages?search=postgresql')
+  expect(found.json).toMatchObject([{ content: 'kept in PostgreSQL' }])
+  const query = '{ flow(by: { path: "example/main" }) { messages(last: 1) { nodes { __typename } } } }'
+  expect(await post(second.url, { query }, second.token)).toEqual({
+    data: { flow: { messages: { nodes: [{ __typename: 'FileMessage' }] } } },
+  })
+  const check = run(['src/main.ts', 'check'], environment)
+  expect(await check.exited, check.output.stdout).toBe(0)
+  const backup = run(['src/main.ts', 'backup', '--to', `${environment.DATA_DIR}-copy`], environment)
+  expect(await backup.exited).toBe(1)
+  expect(backup.output.stderr).toContain('pg_dump')
+})
+
+test('connections that break are made anew; nothing acknowledged is lost', async () => {
+  const environment = await makePlace()
+  const server = await serve(environment)
+  const send = (content: string) =>
+    server.ada('POST', '/flows/example/main/messages', { event: 'message', content })
+  const acknowledged: string[] = []
+  const name = new URL(environment.DATABASE_URL).pathname.slice(1)
+  for (let round = 0; round < 3; round += 1) {
+    const sending = Promise.all(
+      Array.from({ length: 20 }, async (_, index) => {
+        const { status } = await send(`${round} ${index}`)
+        if (status === 201) acknowledged.push(`${round} ${index}`)
+        else expect(status).toBe(503)
+      }),
+    )
+    await execute(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${name}'`)
+    await sending
+  }
+  while ((await send('at last')).status !== 201);
+  const { json } = await server.ada('GET', '/flows/example/main/messages?event=message&limit=100')
+  const stored = json.map(({ content }: { content: string }) => content)
+  for (const content of acknowledged) expect(stored).toContain(content)
+})
+
+test('a database that cannot be reached stops the start, in words and without its password', async () => {
+  const running = run(['src/main.ts', 'serve'], {
+    ...{ PORT: '0', BACKEND_PORT: '0', DATA_DIR: await makeFolder() },
+    DATABASE_URL: 'postgres://somebody:hidden@127.0.0.1:1/nothing',
+  })
+  expect(await running.exited).toBe(1)
+  expect(running.output.stderr).toBe(
+    'Cannot reach the database of DATABASE_URL: connect ECONNREFUSED 127.0.0.1:1\n',
+  )
+})
