@@ -132,7 +132,7 @@ describe('authorization code', () => {
   test('a wrong password is asked for again, and after ten no more', async () => {
     const wrong = await allow({ email: 'cleo@example.com', password: 'guess' })
     expect(wrong.status).toBe(401)
-    expect(wrong.text).toContain('That is not right')
+    expect(wrong.text).toContain('The address or the password is not right')
     for (let index = 0; index < 9; index += 1) await allow({ email: 'cleo@example.com', password: 'guess' })
     expect((await allow({ email: 'cleo@example.com' })).status).toBe(429)
   })
