@@ -8,6 +8,7 @@ export const errorCodes = [
   'INTERNAL_SERVER_ERROR',
   'LIMIT_EXCEEDED',
   'NOT_FOUND',
+  'NOT_SUPPORTED',
   'RATE_LIMITED',
   'SLOW_CONSUMER',
   'UNAUTHENTICATED',
@@ -74,6 +75,15 @@ export class ForbiddenError extends GatewayError {
 
   constructor(message: string, options?: GatewayErrorOptions) {
     super('FORBIDDEN', message, options)
+  }
+}
+
+/** The upstream has no way to do this. */
+export class NotSupportedError extends GatewayError {
+  override readonly name = 'NotSupportedError'
+
+  constructor(message: string, options?: GatewayErrorOptions) {
+    super('NOT_SUPPORTED', message, options)
   }
 }
 

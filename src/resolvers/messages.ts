@@ -2,8 +2,9 @@ import { randomBytes } from 'node:crypto'
 import type { Context } from '../context.ts'
 import { NotFoundError, ValidationError } from '../errors.ts'
 import type { ExternalAuthor, Flow, Message, Thread, User } from '../upstream/flowdock/model.ts'
-import { checkFlowPath, type FlowBy, findFlow } from './flows.ts'
-import { encodeInFlow, expectId, splitInFlow, splitMessageKey } from './global-id.ts'
+import type { FlowBy } from './flows.ts'
+import { encodeInFlow } from './global-id.ts'
+import { namedFlowPath, namedMessage, namedThread, requireCapability } from './named.ts'
 import {
   type Connection,
   encodeCursor,
@@ -104,57 +105,57 @@ export async function sendMessage(
 export async function editMessage(
   _: unknown,
   { input }: { input: { messageId: string; content: string; tags?: readonly string[] | null | undefined } },
-  { flowdock }: Context,
+  context: Context,
 ): Promise<{ message: Message }> {
   checkContent(input.content)
-  return changeMessage(flowdock, input.messageId, async (path, messageId) => {
+  return changeMessage(context, input.messageId, async (path, messageId) => {
     const tags = input.tags == null ? {} : { tags: input.tags }
-    await flowdock.messages.edit(path, messageId, { content: input.content, ...tags })
+    await context.flowdock.messages.edit(path, messageId, { content: input.content, ...tags })
   })
 }
 
 export async function deleteMessage(
   _: unknown,
   { input }: { input: { messageId: string } },
-  { flowdock }: Context,
+  context: Context,
 ): Promise<{ messageId: string; message: Message | null }> {
-  const key = splitMessageKey(expectId('Message', input.messageId, ['input', 'messageId']))
-  const flow = await requireFlow(flowdock, key.flowId, ['input', 'messageId'])
-  await flowdock.messages.delete(flow.path, key.id)
-  return { messageId: input.messageId, message: await flowdock.messages.find(flow.path, key.id) }
+  const { flowPath, messageId } = await namedMessage(input.messageId, context, ['input', 'messageId'])
+  await context.flowdock.messages.delete(flowPath, messageId)
+  const message = await context.flowdock.messages.find(flowPath, messageId)
+  return { messageId: input.messageId, message }
 }
 
 export async function setTags(
   _: unknown,
   { input }: { input: { messageId: string; tags: readonly string[] } },
-  { flowdock }: Context,
+  context: Context,
 ): Promise<{ message: Message }> {
-  return changeMessage(flowdock, input.messageId, (path, messageId) =>
-    flowdock.messages.edit(path, messageId, { tags: input.tags }),
+  return changeMessage(context, input.messageId, (path, messageId) =>
+    context.flowdock.messages.edit(path, messageId, { tags: input.tags }),
   )
 }
 
 export async function addTags(
   _: unknown,
   { input }: { input: { messageId: string; tags: readonly string[] } },
-  { flowdock }: Context,
+  context: Context,
 ): Promise<{ message: Message }> {
-  return changeMessage(flowdock, input.messageId, async (path, messageId) => {
-    const message = await requireMessage(flowdock, path, messageId)
-    await flowdock.messages.edit(path, messageId, { tags: [...message.tags, ...input.tags] })
+  return changeMessage(context, input.messageId, async (path, messageId) => {
+    const message = await requireMessage(context.flowdock, path, messageId)
+    await context.flowdock.messages.edit(path, messageId, { tags: [...message.tags, ...input.tags] })
   })
 }
 
 export async function removeTags(
   _: unknown,
   { input }: { input: { messageId: string; tags: readonly string[] } },
-  { flowdock }: Context,
+  context: Context,
 ): Promise<{ message: Message }> {
-  return changeMessage(flowdock, input.messageId, async (path, messageId) => {
-    const message = await requireMessage(flowdock, path, messageId)
+  return changeMessage(context, input.messageId, async (path, messageId) => {
+    const message = await requireMessage(context.flowdock, path, messageId)
     const unwanted = new Set(input.tags.map((tag) => tag.replace(/^#/, '').toLowerCase()))
     const tags = message.tags.filter((tag) => !unwanted.has(tag.toLowerCase()))
-    if (tags.length < message.tags.length) await flowdock.messages.edit(path, messageId, { tags })
+    if (tags.length < message.tags.length) await context.flowdock.messages.edit(path, messageId, { tags })
   })
 }
 
@@ -186,23 +187,16 @@ async function messages(
   })
 }
 
-/** Where a message goes: a path is taken as it is, so that sending to it is one call. */
+/** Where a message goes. */
 async function sendTarget(
   { flow, threadId }: SendMessageInput,
   context: Context,
 ): Promise<{ flowPath: string; threadId: string | undefined }> {
   if ((flow == null) === (threadId == null))
     throw new ValidationError('Expected either input.flow or input.threadId', [], { inputPath: ['input'] })
-  if (flow?.path != null)
-    return { flowPath: checkFlowPath(flow.path, ['input', 'flow']), threadId: undefined }
-  if (flow != null) {
-    const found = await findFlow(flow, context, ['input', 'flow'])
-    if (found === null) throw noSuchFlow(['input', 'flow'])
-    return { flowPath: found.path, threadId: undefined }
-  }
-  const key = splitInFlow(expectId('Thread', threadId ?? '', ['input', 'threadId']))
-  const found = await requireFlow(context.flowdock, key.flowId, ['input', 'threadId'])
-  return { flowPath: found.path, threadId: key.id }
+  if (flow != null)
+    return { flowPath: await namedFlowPath(flow, context, ['input', 'flow']), threadId: undefined }
+  return namedThread(threadId ?? '', context, ['input', 'threadId'])
 }
 
 function checkContent(content: string): void {
@@ -218,30 +212,71 @@ function checkContent(content: string): void {
     })
 }
 
+export async function addReaction(
+  _: unknown,
+  { input }: { input: { messageId: string; emoji: string } },
+  context: Context,
+): Promise<{ message: Message }> {
+  return changeMessage(context, input.messageId, (path, messageId) =>
+    context.flowdock.messages.react(path, messageId, 'add', input.emoji),
+  )
+}
+
+export async function removeReaction(
+  _: unknown,
+  { input }: { input: { messageId: string; emoji: string } },
+  context: Context,
+): Promise<{ message: Message }> {
+  await requireCapability('removeReaction', context)
+  return changeMessage(context, input.messageId, (path, messageId) =>
+    context.flowdock.messages.react(path, messageId, 'remove', input.emoji),
+  )
+}
+
+export async function moveMessageToThread(
+  _: unknown,
+  { input }: { input: { messageId: string; threadId?: string | null | undefined } },
+  context: Context,
+): Promise<{ message: Message }> {
+  await requireCapability('moveMessage', context)
+  const thread =
+    input.threadId == null ? null : await namedThread(input.threadId, context, ['input', 'threadId'])
+  return changeMessage(context, input.messageId, (path, messageId) =>
+    context.flowdock.messages.move(path, messageId, thread?.threadId ?? null),
+  )
+}
+
+export async function reactionUsers(
+  { userIds }: Message['reactions'][number],
+  _: unknown,
+  { flowdock }: Context,
+): Promise<User[]> {
+  const users = await Promise.all(userIds.map((id) => flowdock.load.user(id)))
+  return users.filter((user) => user !== null)
+}
+
+/** Whether this is the caller's own, in words they may still change. */
+export async function viewerCanEdit(message: Message, _: unknown, { flowdock }: Context): Promise<boolean> {
+  if (message.kind !== 'ChatMessage' && message.kind !== 'Comment') return false
+  return message.userId !== null && message.userId === (await flowdock.load.viewer()).id
+}
+
+/** [flowdock] messages.md: anybody deletes what integrations posted; else one's own messages, comments and files. */
+export async function viewerCanDelete(message: Message, _: unknown, { flowdock }: Context): Promise<boolean> {
+  if (['Activity', 'Discussion', 'MailMessage'].includes(message.kind)) return true
+  if (!['ChatMessage', 'Comment', 'FileMessage'].includes(message.kind)) return false
+  return message.userId !== null && message.userId === (await flowdock.load.viewer()).id
+}
+
 /** Changes a message and reads it again: the upstream answers changes with nothing. */
 async function changeMessage(
-  flowdock: Context['flowdock'],
+  context: Context,
   globalId: string,
   change: (flowPath: string, messageId: number) => Promise<void>,
 ): Promise<{ message: Message }> {
-  const key = splitMessageKey(expectId('Message', globalId, ['input', 'messageId']))
-  const flow = await requireFlow(flowdock, key.flowId, ['input', 'messageId'])
-  await change(flow.path, key.id)
-  return { message: await requireMessage(flowdock, flow.path, key.id) }
-}
-
-async function requireFlow(
-  flowdock: Context['flowdock'],
-  flowId: string,
-  path: readonly string[],
-): Promise<Flow> {
-  const flow = await flowdock.load.flow(flowId)
-  if (flow === null) throw noSuchFlow(path)
-  return flow
-}
-
-function noSuchFlow(path: readonly string[]): NotFoundError {
-  return new NotFoundError('There is no such flow, or it is not for you to see', { inputPath: path })
+  const { flowPath, messageId } = await namedMessage(globalId, context, ['input', 'messageId'])
+  await change(flowPath, messageId)
+  return { message: await requireMessage(context.flowdock, flowPath, messageId) }
 }
 
 async function requireMessage(

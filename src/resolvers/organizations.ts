@@ -2,6 +2,7 @@ import type { Context } from '../context.ts'
 import { ValidationError } from '../errors.ts'
 import type { Organization, OrganizationUser } from '../upstream/flowdock/model.ts'
 import { encodeGlobalId, expectId } from './global-id.ts'
+import { checkFilled, namedOrganization, namedUser } from './named.ts'
 import { type Connection, listConnection, type PageArgs } from './pagination.ts'
 
 interface OrganizationBy {
@@ -36,4 +37,34 @@ export async function users(
   { flowdock }: Context,
 ): Promise<Connection<OrganizationUser>> {
   return listConnection('user', await flowdock.organizations.users(slug), ({ user }) => user.id, args)
+}
+
+export async function viewerIsAdmin(
+  { slug }: Organization,
+  _: unknown,
+  { flowdock }: Context,
+): Promise<boolean> {
+  const { id } = await flowdock.load.viewer()
+  return (await flowdock.organizations.users(slug)).some(({ user, isAdmin }) => user.id === id && isAdmin)
+}
+
+export async function updateOrganization(
+  _: unknown,
+  { input }: { input: { organizationId: string; name: string } },
+  context: Context,
+): Promise<{ organization: Organization }> {
+  const name = checkFilled(input.name, 'name')
+  const slug = await namedOrganization(input.organizationId, context, ['input', 'organizationId'])
+  return { organization: await context.flowdock.organizations.rename(slug, name) }
+}
+
+export async function removeOrganizationMember(
+  _: unknown,
+  { input }: { input: { organizationId: string; userId: string } },
+  context: Context,
+): Promise<{ userId: string }> {
+  const userId = namedUser(input.userId, ['input', 'userId'])
+  const slug = await namedOrganization(input.organizationId, context, ['input', 'organizationId'])
+  await context.flowdock.organizations.removeUser(slug, userId)
+  return { userId: input.userId }
 }

@@ -1,6 +1,8 @@
 import type { Context } from '../context.ts'
 import type { Flow, Source } from '../upstream/flowdock/model.ts'
+import type { FlowBy } from './flows.ts'
 import { encodeInFlow } from './global-id.ts'
+import { checkFilled, namedFlowPath, namedInFlow } from './named.ts'
 
 export function id(source: Source): string {
   return encodeInFlow('Source', source.flowPath, source.id)
@@ -16,4 +18,51 @@ export async function flowSources(flow: Flow, _: unknown, { flowdock }: Context)
 
 export async function flow(source: Source, _: unknown, { flowdock }: Context): Promise<Flow | null> {
   return flowdock.load.flowByPath(source.flowPath)
+}
+
+export async function createSource(
+  _: unknown,
+  { input }: { input: { flow: FlowBy; name: string; externalUrl?: string | null | undefined } },
+  context: Context,
+): Promise<{ source: Source; flowToken: string }> {
+  const name = checkFilled(input.name, 'name')
+  const path = await namedFlowPath(input.flow, context, ['input', 'flow'])
+  return context.flowdock.sources.create(path, { name, externalUrl: input.externalUrl ?? undefined })
+}
+
+interface SourceChanges {
+  readonly errorMessage?: string | null | undefined
+  readonly configurationUrl?: string | null | undefined
+}
+
+export async function updateSource(
+  _: unknown,
+  { input }: { input: SourceChanges & { sourceId: string } },
+  { flowdock }: Context,
+): Promise<{ source: Source }> {
+  const { flowPath, id } = namedInFlow('Source', input.sourceId, ['input', 'sourceId'])
+  return { source: await flowdock.sources.update(flowPath, id, changesOf(input)) }
+}
+
+export async function reportSourceProblem(
+  _: unknown,
+  { input }: { input: SourceChanges & { flowToken: string } },
+  { flowdock }: Context,
+): Promise<{ source: Source }> {
+  const flowToken = checkFilled(input.flowToken, 'flowToken')
+  return { source: await flowdock.sources.updateByToken(flowToken, changesOf(input)) }
+}
+
+export async function deleteSource(
+  _: unknown,
+  { input }: { input: { sourceId: string } },
+  { flowdock }: Context,
+): Promise<{ sourceId: string }> {
+  const { flowPath, id } = namedInFlow('Source', input.sourceId, ['input', 'sourceId'])
+  await flowdock.sources.delete(flowPath, id)
+  return { sourceId: input.sourceId }
+}
+
+function changesOf({ errorMessage, configurationUrl }: SourceChanges) {
+  return { errorMessage: errorMessage ?? undefined, configurationUrl: configurationUrl ?? undefined }
 }

@@ -1,7 +1,9 @@
 import type { Context } from '../context.ts'
-import { ValidationError } from '../errors.ts'
-import type { Flow, Message, Thread } from '../upstream/flowdock/model.ts'
+import { NotFoundError, ValidationError } from '../errors.ts'
+import type { Flow, Message, Thread, ThreadAction } from '../upstream/flowdock/model.ts'
+import type { FlowBy } from './flows.ts'
 import { encodeInFlow } from './global-id.ts'
+import { checkFilled, namedFlowPath, namedThread, requireCapability } from './named.ts'
 import {
   type Connection,
   decodeCursor,
@@ -17,6 +19,24 @@ interface ThreadArgs extends PageArgs {
   readonly until?: number | null | undefined
   readonly origin?: 'chat' | 'inbox' | null | undefined
   readonly includeEmpty: boolean
+}
+
+/** What a thread is to look like. */
+export interface ThreadInput {
+  readonly title?: string | null | undefined
+  readonly body?: string | null | undefined
+  readonly externalUrl?: string | null | undefined
+  readonly status?: { readonly color: string; readonly value: string } | null | undefined
+  readonly fields?: readonly { readonly label: string; readonly value: string }[] | null | undefined
+  readonly actions?: readonly ActionInput[] | null | undefined
+}
+
+interface ActionInput {
+  readonly view?: { readonly name: string; readonly url: string } | null | undefined
+  readonly update?:
+    | { readonly name: string; readonly url: string; readonly httpMethod: string }
+    | null
+    | undefined
 }
 
 /** How many pages are read to find what stands right before a cursor. */
@@ -125,4 +145,56 @@ function decodeThreadCursor(cursor: string, name: 'after' | 'before'): ThreadPla
   if (updatedAt === undefined || id === undefined)
     throw new ValidationError(`Expected ${name} to be a cursor of a list of threads`)
   return { updatedAt: Number(updatedAt), id }
+}
+
+export function threadState(input: ThreadInput) {
+  return {
+    title: input.title ?? undefined,
+    body: input.body ?? undefined,
+    externalUrl: input.externalUrl ?? undefined,
+    status: input.status ?? undefined,
+    fields: input.fields ?? undefined,
+    actions: input.actions?.map(toAction),
+  }
+}
+
+function toAction({ view, update }: ActionInput): ThreadAction {
+  if (view != null) return { kind: 'ViewAction', ...view }
+  if (update != null) return { kind: 'UpdateAction', ...update }
+  throw new ValidationError('Expected each of input.actions to be a view or an update')
+}
+
+export async function createThread(
+  _: unknown,
+  { input }: { input: ThreadInput & { flow: FlowBy; title: string } },
+  context: Context,
+): Promise<{ thread: Thread }> {
+  const title = checkFilled(input.title, 'title')
+  await requireCapability('createThread', context)
+  const path = await namedFlowPath(input.flow, context, ['input', 'flow'])
+  return { thread: await context.flowdock.threads.create(path, { ...threadState(input), title }) }
+}
+
+/** Clicks an action of a thread, as it is shown now. */
+export async function runThreadAction(
+  _: unknown,
+  { input }: { input: { threadId: string; name: string } },
+  context: Context,
+): Promise<{ thread: Thread }> {
+  const { flowPath, threadId } = await namedThread(input.threadId, context, ['input', 'threadId'])
+  const find = async () => {
+    const thread = await context.flowdock.threads.find(flowPath, threadId)
+    if (thread === null)
+      throw new NotFoundError('There is no such thread', { inputPath: ['input', 'threadId'] })
+    return thread
+  }
+  const action = (await find()).actions.find(
+    ({ kind, name }) => kind === 'UpdateAction' && name === input.name,
+  )
+  if (action === undefined)
+    throw new NotFoundError(`The thread has no action "${input.name}" that can be run`, {
+      inputPath: ['input', 'name'],
+    })
+  await context.flowdock.threads.runAction(action.url)
+  return { thread: await find() }
 }

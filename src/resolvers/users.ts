@@ -1,6 +1,7 @@
 import type { Context } from '../context.ts'
 import type { User } from '../upstream/flowdock/model.ts'
 import { encodeGlobalId } from './global-id.ts'
+import { checkFilled } from './named.ts'
 
 export function id(user: User): string {
   return encodeGlobalId('User', String(user.id))
@@ -8,4 +9,18 @@ export function id(user: User): string {
 
 export async function viewer(_: unknown, __: unknown, { flowdock }: Context): Promise<User> {
   return flowdock.load.viewer()
+}
+
+export async function updateViewer(
+  _: unknown,
+  { input }: { input: { nick?: string | null | undefined; email?: string | null | undefined } },
+  { flowdock }: Context,
+): Promise<{ user: User }> {
+  const { id } = await flowdock.load.viewer()
+  await flowdock.users.update(id, {
+    nick: input.nick == null ? undefined : checkFilled(input.nick, 'nick'),
+    email: input.email == null ? undefined : checkFilled(input.email, 'email'),
+  })
+  // The answer to the change is empty.
+  return { user: await flowdock.users.viewer() }
 }

@@ -2,22 +2,34 @@ import SchemaBuilder from '@pothos/core'
 import ErrorsPlugin from '@pothos/plugin-errors'
 import RelayPlugin from '@pothos/plugin-relay'
 import type { Context } from '../context.ts'
-import type { GatewayError } from '../errors.ts'
+import {
+  ConflictError,
+  ForbiddenError,
+  type GatewayError,
+  NotFoundError,
+  NotSupportedError,
+  RateLimitedError,
+  UpstreamError,
+  ValidationError,
+} from '../errors.ts'
 import type { FlowBy } from '../resolvers/flows.ts'
 import { decodeGlobalId, encodeGlobalId } from '../resolvers/global-id.ts'
 import { node, nodes } from '../resolvers/node.ts'
 import type {
+  AccessMode,
   ExternalAuthor,
   File,
   Flow,
   FlowEvent,
   FlowUser,
+  Invitation,
   Message,
   MessageKind,
   Organization,
   OrganizationUser,
   Source,
   Thread,
+  ThreadAction,
   User,
 } from '../upstream/flowdock/model.ts'
 
@@ -44,6 +56,7 @@ interface Types {
     File: File
     Flow: Flow
     FlowUser: FlowUser
+    Invitation: Invitation
     MessageAdded: MessageEvent
     MessageDeleted: MessageEvent
     MessageEdited: MessageEvent
@@ -55,12 +68,31 @@ interface Types {
     TagsChanged: MessageEvent
     Thread: Thread
     ThreadField: Thread['fields'][number]
+    ViewAction: Extract<ThreadAction, { kind: 'ViewAction' }>
+    UpdateAction: Extract<ThreadAction, { kind: 'UpdateAction' }>
+    Reaction: Message['reactions'][number]
     ThreadStatus: NonNullable<Thread['status']>
     User: User
   }
-  Inputs: { FlowBy: FlowBy }
+  Inputs: { FlowBy: FlowBy; FlowAccess: AccessMode }
   DefaultFieldNullability: false
   Connection: object
+}
+
+/** What any mutation can meet. */
+const failures = [
+  ValidationError,
+  NotFoundError,
+  ForbiddenError,
+  ConflictError,
+  NotSupportedError,
+  RateLimitedError,
+  UpstreamError,
+]
+
+/** The result of a mutation as a union of its payload and what can go wrong. */
+export function mutationResult(name: string, description: string) {
+  return { types: failures, union: { name, description }, directResult: true }
 }
 
 /** Every schema file adds its noun to this one builder; they name each other's types by string. */

@@ -2,6 +2,7 @@ import {
   ConflictError,
   ForbiddenError,
   NotFoundError,
+  NotSupportedError,
   RateLimitedError,
   UpstreamError,
   ValidationError,
@@ -51,6 +52,12 @@ builder.objectType(NotFoundError, {
 builder.objectType(ForbiddenError, {
   name: 'Forbidden',
   description: 'You may see it, but not do this to it.',
+  interfaces: ['UserError'],
+})
+
+builder.objectType(NotSupportedError, {
+  name: 'NotSupported',
+  description: 'The upstream has no way to do this. `capabilities` says what it can.',
   interfaces: ['UserError'],
 })
 

@@ -5,10 +5,13 @@ import './errors.ts'
 import './users.ts'
 import './organizations.ts'
 import './flows.ts'
+import './memberships.ts'
+import './invitations.ts'
 import './sources.ts'
 import './threads.ts'
 import './messages.ts'
 import './events.ts'
+import './capabilities.ts'
 
 builder.queryType({ description: 'Where reading begins.' })
 builder.mutationType({ description: 'What can be changed.' })

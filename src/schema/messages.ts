@@ -1,14 +1,6 @@
-import {
-  ConflictError,
-  ForbiddenError,
-  NotFoundError,
-  RateLimitedError,
-  UpstreamError,
-  ValidationError,
-} from '../errors.ts'
 import * as messages from '../resolvers/messages.ts'
 import type { Message } from '../upstream/flowdock/model.ts'
-import { builder } from './builder.ts'
+import { builder, mutationResult } from './builder.ts'
 
 builder.interfaceType('Message', {
   description: 'Something said or done in a flow.',
@@ -43,6 +35,19 @@ builder.interfaceType('Message', {
       description: 'When its content was last changed.',
       resolve: (message) => message.editedAt,
     }),
+    reactions: t.field({
+      type: ['Reaction'],
+      description: 'What others answered it with in one sign.',
+      resolve: (message) => [...message.reactions],
+    }),
+    viewerCanEdit: t.boolean({
+      description: 'Whether you may change its text.',
+      resolve: messages.viewerCanEdit,
+    }),
+    viewerCanDelete: t.boolean({
+      description: 'Whether you may delete it.',
+      resolve: messages.viewerCanDelete,
+    }),
     thread: t.field({
       type: 'Thread',
       nullable: true,
@@ -54,6 +59,20 @@ builder.interfaceType('Message', {
       nullable: true,
       description: 'The flow it is in.',
       resolve: messages.flow,
+    }),
+  }),
+})
+
+builder.objectType('Reaction', {
+  description: 'An emoji, and who answered with it.',
+  fields: (t) => ({
+    emoji: t.exposeString('emoji', { description: 'Its name, such as `thumbsup`.' }),
+    count: t.int({ description: 'How many did.', resolve: ({ userIds }) => userIds.length }),
+    users: t.field({
+      type: ['User'],
+      nullable: true,
+      description: 'Who did, as far as you may see them.',
+      resolve: messages.reactionUsers,
     }),
   }),
 })
@@ -231,19 +250,6 @@ builder.objectField('Thread', 'messages', (t) =>
   ),
 )
 
-const failures = [
-  ValidationError,
-  NotFoundError,
-  ForbiddenError,
-  ConflictError,
-  RateLimitedError,
-  UpstreamError,
-]
-
-function result(name: string, description: string) {
-  return { types: failures, union: { name, description }, directResult: true }
-}
-
 const SendMessagePayload = builder.objectRef<{ message: Message }>('SendMessagePayload').implement({
   description: 'A message was stored.',
   fields: (t) => ({
@@ -327,6 +333,44 @@ const DeleteMessageInput = builder.inputType('DeleteMessageInput', {
   fields: (t) => ({ messageId: t.id({ required: true, description: 'The global id of the message.' }) }),
 })
 
+const ReactionPayload = builder.objectRef<{ message: Message }>('ReactionPayload').implement({
+  description: 'The reactions to a message are as wanted.',
+  fields: (t) => ({
+    reactedMessage: t.field({
+      type: 'Message',
+      description: 'The message as it is now.',
+      resolve: (payload) => payload.message,
+    }),
+  }),
+})
+
+const ReactionInput = builder.inputType('ReactionInput', {
+  description: 'A reaction to a message.',
+  fields: (t) => ({
+    messageId: t.id({ required: true, description: 'The global id of the message.' }),
+    emoji: t.string({ required: true, description: 'The name of an emoji, such as `thumbsup`.' }),
+  }),
+})
+
+const MoveMessageInput = builder.inputType('MoveMessageInput', {
+  description: 'A message, and the thread it belongs to.',
+  fields: (t) => ({
+    messageId: t.id({ required: true, description: 'The global id of the message.' }),
+    threadId: t.id({ description: 'The global id of the thread; one of its own unless given.' }),
+  }),
+})
+
+const MoveMessagePayload = builder.objectRef<{ message: Message }>('MoveMessagePayload').implement({
+  description: 'A message is in another thread.',
+  fields: (t) => ({
+    movedMessage: t.field({
+      type: 'Message',
+      description: 'The message as it is now.',
+      resolve: (payload) => payload.message,
+    }),
+  }),
+})
+
 const TagsInput = builder.inputType('TagsInput', {
   description: 'Tags of a message.',
   fields: (t) => ({
@@ -340,14 +384,14 @@ builder.mutationFields((t) => ({
     type: SendMessagePayload,
     description: 'Sends a message and answers once it is stored.',
     args: { input: t.arg({ type: SendMessageInput, required: true, description: 'The message.' }) },
-    errors: result('SendMessageResult', 'The stored message, or why there is none.'),
+    errors: mutationResult('SendMessageResult', 'The stored message, or why there is none.'),
     resolve: messages.sendMessage,
   }),
   editMessage: t.field({
     type: EditMessagePayload,
     description: 'Changes the content of a message or comment of yours.',
     args: { input: t.arg({ type: EditMessageInput, required: true, description: 'The change.' }) },
-    errors: result('EditMessageResult', 'The changed message, or why it is as it was.'),
+    errors: mutationResult('EditMessageResult', 'The changed message, or why it is as it was.'),
     resolve: messages.editMessage,
   }),
   deleteMessage: t.field({
@@ -355,7 +399,7 @@ builder.mutationFields((t) => ({
     description:
       'Deletes a message: one of yours, or what an integration posted. Chat messages stay with blank content.',
     args: { input: t.arg({ type: DeleteMessageInput, required: true, description: 'Which one.' }) },
-    errors: result('DeleteMessageResult', 'What is left of the message, or why it is as it was.'),
+    errors: mutationResult('DeleteMessageResult', 'What is left of the message, or why it is as it was.'),
     resolve: messages.deleteMessage,
   }),
   setTags: t.field({
@@ -363,21 +407,46 @@ builder.mutationFields((t) => ({
     description:
       'Replaces all tags of a message, anybody’s. The ones beginning with ":" go too, unless given.',
     args: { input: t.arg({ type: TagsInput, required: true, description: 'The message and its tags.' }) },
-    errors: result('SetTagsResult', 'The message, or why it is as it was.'),
+    errors: mutationResult('SetTagsResult', 'The message, or why it is as it was.'),
     resolve: messages.setTags,
   }),
   addTags: t.field({
     type: SetTagsPayload,
     description: 'Adds tags to a message, anybody’s.',
     args: { input: t.arg({ type: TagsInput, required: true, description: 'The message and the tags.' }) },
-    errors: result('AddTagsResult', 'The message, or why it is as it was.'),
+    errors: mutationResult('AddTagsResult', 'The message, or why it is as it was.'),
     resolve: messages.addTags,
+  }),
+  addReaction: t.field({
+    type: ReactionPayload,
+    description: 'Answers a message with an emoji.',
+    args: {
+      input: t.arg({ type: ReactionInput, required: true, description: 'The message and the emoji.' }),
+    },
+    errors: mutationResult('AddReactionResult', 'The message, or why it is as it was.'),
+    resolve: messages.addReaction,
+  }),
+  removeReaction: t.field({
+    type: ReactionPayload,
+    description: 'Takes an emoji of yours back. Needs the capability `REMOVE_REACTION`.',
+    args: {
+      input: t.arg({ type: ReactionInput, required: true, description: 'The message and the emoji.' }),
+    },
+    errors: mutationResult('RemoveReactionResult', 'The message, or why it is as it was.'),
+    resolve: messages.removeReaction,
+  }),
+  moveMessageToThread: t.field({
+    type: MoveMessagePayload,
+    description: 'Moves a message to another thread of its flow. Needs the capability `MOVE_MESSAGE`.',
+    args: { input: t.arg({ type: MoveMessageInput, required: true, description: 'What goes where.' }) },
+    errors: mutationResult('MoveMessageResult', 'The message, or why it is where it was.'),
+    resolve: messages.moveMessageToThread,
   }),
   removeTags: t.field({
     type: SetTagsPayload,
     description: 'Takes tags off a message, anybody’s.',
     args: { input: t.arg({ type: TagsInput, required: true, description: 'The message and the tags.' }) },
-    errors: result('RemoveTagsResult', 'The message, or why it is as it was.'),
+    errors: mutationResult('RemoveTagsResult', 'The message, or why it is as it was.'),
     resolve: messages.removeTags,
   }),
 }))

@@ -1,5 +1,6 @@
 import * as sources from '../resolvers/sources.ts'
-import { builder } from './builder.ts'
+import type { Source } from '../upstream/flowdock/model.ts'
+import { builder, mutationResult } from './builder.ts'
 
 builder.objectType('Source', {
   description: 'An integration that posts to a flow: a tracker, a build server, a help desk.',
@@ -69,3 +70,98 @@ builder.queryField('sources', (t) =>
     resolve: sources.sources,
   }),
 )
+
+const CreateSourcePayload = builder
+  .objectRef<{ source: Source; flowToken: string }>('CreateSourcePayload')
+  .implement({
+    description: 'An integration was added.',
+    fields: (t) => ({
+      source: t.field({ type: 'Source', description: 'The source.', resolve: ({ source }) => source }),
+      flowToken: t.exposeString('flowToken', {
+        description: 'What the integration posts with. Keep it: it is not to be had again.',
+      }),
+    }),
+  })
+
+const SourcePayload = builder.objectRef<{ source: Source }>('SourcePayload').implement({
+  description: 'An integration was changed.',
+  fields: (t) => ({
+    source: t.field({
+      type: 'Source',
+      description: 'The source as it is now.',
+      resolve: ({ source }) => source,
+    }),
+  }),
+})
+
+const DeleteSourcePayload = builder.objectRef<{ sourceId: string }>('DeleteSourcePayload').implement({
+  description: 'An integration was removed.',
+  fields: (t) => ({
+    deletedSourceId: t.id({ description: 'Its global id.', resolve: ({ sourceId }) => sourceId }),
+  }),
+})
+
+const CreateSourceInput = builder.inputType('CreateSourceInput', {
+  description: 'An integration to add to a flow.',
+  fields: (t) => ({
+    flow: t.field({ type: 'FlowBy', required: true, description: 'The flow it is to post to.' }),
+    name: t.string({ required: true, description: 'The name people see.' }),
+    externalUrl: t.string({ description: 'The page of the service it brings in.' }),
+  }),
+})
+
+const UpdateSourceInput = builder.inputType('UpdateSourceInput', {
+  description: 'Changes to an integration; what is not given stays.',
+  fields: (t) => ({
+    sourceId: t.id({ required: true, description: 'The global id of the source.' }),
+    errorMessage: t.string({ description: 'What is wrong with it, for people; blank when all is well.' }),
+    configurationUrl: t.string({ description: 'Where it is set up.' }),
+  }),
+})
+
+const ReportSourceProblemInput = builder.inputType('ReportSourceProblemInput', {
+  description: 'What an integration says of itself.',
+  fields: (t) => ({
+    flowToken: t.string({ required: true, description: 'The token it posts with.' }),
+    errorMessage: t.string({ description: 'What is wrong with it, for people; blank when all is well.' }),
+    configurationUrl: t.string({ description: 'Where it is set up.' }),
+  }),
+})
+
+const DeleteSourceInput = builder.inputType('DeleteSourceInput', {
+  description: 'An integration to remove.',
+  fields: (t) => ({
+    sourceId: t.id({ required: true, description: 'The global id of the source.' }),
+  }),
+})
+
+builder.mutationFields((t) => ({
+  createSource: t.field({
+    type: CreateSourcePayload,
+    description: 'Adds an integration to a flow.',
+    args: { input: t.arg({ type: CreateSourceInput, required: true, description: 'The integration.' }) },
+    errors: mutationResult('CreateSourceResult', 'The source and its token, or why there is none.'),
+    resolve: sources.createSource,
+  }),
+  updateSource: t.field({
+    type: SourcePayload,
+    description: 'Changes an integration.',
+    args: { input: t.arg({ type: UpdateSourceInput, required: true, description: 'The changes.' }) },
+    errors: mutationResult('UpdateSourceResult', 'The source, or why it is as it was.'),
+    resolve: sources.updateSource,
+  }),
+  reportSourceProblem: t.field({
+    type: SourcePayload,
+    description: 'Lets an integration say that something is wrong with it, or that all is well again.',
+    args: { input: t.arg({ type: ReportSourceProblemInput, required: true, description: 'What it says.' }) },
+    errors: mutationResult('ReportSourceProblemResult', 'The source, or why it is as it was.'),
+    resolve: sources.reportSourceProblem,
+  }),
+  deleteSource: t.field({
+    type: DeleteSourcePayload,
+    description: 'Removes an integration. What it posted stays; its token is of no use any more.',
+    args: { input: t.arg({ type: DeleteSourceInput, required: true, description: 'Which one.' }) },
+    errors: mutationResult('DeleteSourceResult', 'What was removed, or why it was not.'),
+    resolve: sources.deleteSource,
+  }),
+}))

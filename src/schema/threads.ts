@@ -1,5 +1,52 @@
 import * as threads from '../resolvers/threads.ts'
-import { builder } from './builder.ts'
+import type { Thread } from '../upstream/flowdock/model.ts'
+import { builder, mutationResult } from './builder.ts'
+
+const threadColors = [
+  ...(['red', 'green', 'yellow', 'cyan', 'orange'] as const),
+  ...(['grey', 'black', 'lime', 'purple', 'blue'] as const),
+]
+
+const color = <Name extends string>(value: Name) => ({ value, description: `Shown in ${value}.` })
+
+const ThreadStatusColor = builder.enumType('ThreadStatusColor', {
+  description: 'The ten colors a status can have.',
+  values: {
+    RED: color('red'),
+    GREEN: color('green'),
+    YELLOW: color('yellow'),
+    CYAN: color('cyan'),
+    ORANGE: color('orange'),
+    GREY: color('grey'),
+    BLACK: color('black'),
+    LIME: color('lime'),
+    PURPLE: color('purple'),
+    BLUE: color('blue'),
+  } as const,
+})
+
+builder.objectType('ViewAction', {
+  description: 'A link.',
+  fields: (t) => ({
+    name: t.exposeString('name', { description: 'What it says.' }),
+    url: t.exposeString('url', { description: 'Where it leads.' }),
+  }),
+})
+
+builder.objectType('UpdateAction', {
+  description: 'A button that changes the item at its service. `runThreadAction` clicks it.',
+  fields: (t) => ({
+    name: t.exposeString('name', { description: 'What it says.' }),
+    url: t.exposeString('url', { description: 'Where a click goes.' }),
+    httpMethod: t.exposeString('httpMethod', { description: 'How it goes there.' }),
+  }),
+})
+
+const ThreadAction = builder.unionType('ThreadAction', {
+  description: 'What can be clicked in a thread.',
+  types: ['ViewAction', 'UpdateAction'],
+  resolveType: (action) => action.kind,
+})
 
 builder.objectType('Thread', {
   description:
@@ -26,6 +73,11 @@ builder.objectType('Thread', {
       type: ['ThreadField'],
       description: 'What else is known of an item.',
       resolve: (thread) => thread.fields,
+    }),
+    actions: t.field({
+      type: [ThreadAction],
+      description: 'What can be clicked.',
+      resolve: (thread) => [...thread.actions],
     }),
     source: t.field({
       type: 'Source',
@@ -63,8 +115,11 @@ builder.objectType('Thread', {
 builder.objectType('ThreadStatus', {
   description: 'How an item stands.',
   fields: (t) => ({
-    color: t.exposeString('color', {
-      description: 'red, green, yellow, cyan, orange, grey, black, lime, purple or blue.',
+    color: t.field({
+      type: ThreadStatusColor,
+      nullable: true,
+      description: 'The color; null for one that is none of these.',
+      resolve: ({ color }) => threadColors.find((known) => known === color) ?? null,
     }),
     value: t.exposeString('value', { description: 'In words.' }),
   }),
@@ -114,5 +169,69 @@ builder.objectFields('Flow', (t) => ({
     description: 'One of its threads; null when there is none.',
     args: { databaseId: t.arg.id({ required: true, description: 'The id the upstream knows it by.' }) },
     resolve: threads.flowThread,
+  }),
+}))
+
+const ThreadPayload = builder.objectRef<{ thread: Thread }>('ThreadPayload').implement({
+  description: 'A thread was made or changed.',
+  fields: (t) => ({
+    thread: t.field({
+      type: 'Thread',
+      description: 'The thread as it is now.',
+      resolve: ({ thread }) => thread,
+    }),
+  }),
+})
+
+const ThreadStatusInput = builder.inputType('ThreadStatusInput', {
+  description: 'How an item stands.',
+  fields: (t) => ({
+    color: t.field({ type: ThreadStatusColor, required: true, description: 'The color.' }),
+    value: t.string({ required: true, description: 'In words.' }),
+  }),
+})
+
+const ThreadFieldInput = builder.inputType('ThreadFieldInput', {
+  description: 'Something known of an item.',
+  fields: (t) => ({
+    label: t.string({ required: true, description: 'What it is.' }),
+    value: t.string({ required: true, description: 'Its value; may have HTML links.' }),
+  }),
+})
+
+const CreateThreadInput = builder.inputType('CreateThreadInput', {
+  description: 'A thread to begin without a message.',
+  fields: (t) => ({
+    flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }),
+    title: t.string({ required: true, description: 'What it is about.' }),
+    body: t.string({ description: 'More about it, as HTML.' }),
+    externalUrl: t.string({ description: 'A page about it.' }),
+    status: t.field({ type: ThreadStatusInput, description: 'How it stands.' }),
+    fields: t.field({ type: [ThreadFieldInput], description: 'What else is known of it.' }),
+  }),
+})
+
+const RunThreadActionInput = builder.inputType('RunThreadActionInput', {
+  description: 'A button of a thread to click.',
+  fields: (t) => ({
+    threadId: t.id({ required: true, description: 'The global id of the thread.' }),
+    name: t.string({ required: true, description: 'What the button says.' }),
+  }),
+})
+
+builder.mutationFields((t) => ({
+  createThread: t.field({
+    type: ThreadPayload,
+    description: 'Begins a thread without a message. Needs the capability `CREATE_THREAD`.',
+    args: { input: t.arg({ type: CreateThreadInput, required: true, description: 'The thread.' }) },
+    errors: mutationResult('CreateThreadResult', 'The thread, or why there is none.'),
+    resolve: threads.createThread,
+  }),
+  runThreadAction: t.field({
+    type: ThreadPayload,
+    description: 'Clicks an update action of a thread: the integration hears who did.',
+    args: { input: t.arg({ type: RunThreadActionInput, required: true, description: 'What to click.' }) },
+    errors: mutationResult('RunThreadActionResult', 'The thread, or why nothing happened.'),
+    resolve: threads.runThreadAction,
   }),
 }))

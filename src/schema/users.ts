@@ -1,5 +1,6 @@
 import * as users from '../resolvers/users.ts'
-import { builder } from './builder.ts'
+import type { User } from '../upstream/flowdock/model.ts'
+import { builder, mutationResult } from './builder.ts'
 
 builder.interfaceType('Author', {
   description: 'Who wrote a message.',
@@ -41,5 +42,30 @@ builder.queryField('viewer', (t) =>
     type: 'User',
     description: 'The user whose credential this request carries.',
     resolve: users.viewer,
+  }),
+)
+
+const UpdateViewerPayload = builder.objectRef<{ user: User }>('UpdateViewerPayload').implement({
+  description: 'Your profile was changed.',
+  fields: (t) => ({
+    viewer: t.field({ type: 'User', description: 'You, as you are now.', resolve: ({ user }) => user }),
+  }),
+})
+
+const UpdateViewerInput = builder.inputType('UpdateViewerInput', {
+  description: 'Changes to your profile; what is not given stays.',
+  fields: (t) => ({
+    nick: t.string({ description: 'What others write after "@"; without whitespace.' }),
+    email: t.string({ description: 'The address you sign in with.' }),
+  }),
+})
+
+builder.mutationField('updateViewer', (t) =>
+  t.field({
+    type: UpdateViewerPayload,
+    description: 'Changes your own profile.',
+    args: { input: t.arg({ type: UpdateViewerInput, required: true, description: 'The changes.' }) },
+    errors: mutationResult('UpdateViewerResult', 'You, or why you are as you were.'),
+    resolve: users.updateViewer,
   }),
 )

@@ -157,7 +157,7 @@ describe('what can be asked', () => {
       title: 'closed ticket',
       thread: {
         title: 'Polish the flux capacitor',
-        status: { color: 'green', value: 'done' },
+        status: { color: 'GREEN', value: 'done' },
         source: { name: 'Tickets', flow: { path: 'example/engineering' } },
       },
     })

@@ -5,12 +5,14 @@ import type {
   Flow,
   FlowEvent,
   FlowUser,
+  Invitation,
   Message,
   MessageContent,
   Organization,
   OrganizationUser,
   Source,
   Thread,
+  ThreadAction,
   User,
 } from './model.ts'
 
@@ -134,6 +136,7 @@ export function decodeThread(value: unknown): Thread {
       label: optionalText(field, 'label') ?? '',
       value: optionalText(field, 'value') ?? '',
     })),
+    actions: optionalRecords(thread['actions']).flatMap(decodeAction),
     // Older answers name only the application: not a source that can be shown.
     source: isRecord(source) && isRecord(source['application']) ? decodeSource(source) : null,
     activityCount: optionalNumber(thread, 'activities') ?? 0,
@@ -142,6 +145,65 @@ export function decodeThread(value: unknown): Thread {
     initialMessageId: optionalNumber(thread, 'initial_message'),
     createdAt: optionalTime(thread, 'created_at') ?? 0,
     updatedAt: optionalTime(thread, 'updated_at') ?? 0,
+  }
+}
+
+/** [flowdock] thread-actions.md. Kinds nobody knows are left out. */
+function decodeAction(action: Json): ThreadAction[] {
+  const name = optionalText(action, 'name') ?? ''
+  const { target } = action
+  if (action['@type'] === 'ViewAction')
+    return [{ kind: 'ViewAction', name, url: optionalText(action, 'url') ?? '' }]
+  if (action['@type'] !== 'UpdateAction' || !isRecord(target)) return []
+  const url = optionalText(target, 'urlTemplate') ?? ''
+  return [{ kind: 'UpdateAction', name, url, httpMethod: optionalText(target, 'httpMethod') ?? 'POST' }]
+}
+
+/** Emoji names to the ids of users, as text. */
+function decodeReactions(value: unknown): Message['reactions'] {
+  if (!isRecord(value)) return []
+  return Object.entries(value).map(([emoji, ids]) => ({
+    emoji,
+    userIds: (Array.isArray(ids) ? ids : []).map(Number).filter(Number.isSafeInteger),
+  }))
+}
+
+export function decodeInvitation(value: unknown): Invitation {
+  const invitation = record(value, 'an invitation')
+  return {
+    flowId: text(invitation, 'flow'),
+    id: number(invitation, 'id'),
+    email: text(invitation, 'email'),
+    state: invitation['state'] === 'accepted' ? 'accepted' : 'pending',
+    url: optionalText(invitation, 'url') ?? '',
+  }
+}
+
+/** The token an integration posts with, which only the answer to its creation has. */
+export function decodeFlowToken(value: unknown): string {
+  return text(record(value, 'a source'), 'flow_token')
+}
+
+/** How many messages were marked read. */
+export function decodeReadCount(value: unknown): number {
+  return number(record(value, 'a count'), 'read')
+}
+
+/** What an upstream says it can do beyond Flowdock's API. */
+export function decodeCapabilities(value: unknown): string[] {
+  return strings(record(value, 'capabilities')['extensions'])
+}
+
+export function decodeInvitationImport(value: unknown): {
+  invitations: Invitation[]
+  added: FlowUser[]
+  refused: string[]
+} {
+  const outcome = record(value, 'the outcome of an import')
+  return {
+    invitations: decodeList(outcome['invitations'] ?? [], decodeInvitation),
+    added: decodeList(outcome['added_users'] ?? [], decodeFlowUser),
+    refused: optionalRecords(outcome['erroneous_emails']).flatMap(Object.keys),
   }
 }
 
@@ -160,6 +222,7 @@ export function decodeMessage(value: unknown): Message {
     externalAuthor: decodeExternalAuthor(message),
     sentAt: number(message, 'sent'),
     editedAt: optionalTime(message, 'edited'),
+    reactions: decodeReactions(message['emojiReactions']),
     threadId: optionalText(message, 'thread_id'),
     thread: isRecord(thread) ? decodeThread(thread) : null,
   }

@@ -1,5 +1,5 @@
-import { decodeFlow, decodeFlowUser, decodeList } from './decode.ts'
-import type { Flow, FlowUser } from './model.ts'
+import { decodeFlow, decodeFlowUser, decodeList, decodeReadCount } from './decode.ts'
+import type { AccessMode, Flow, FlowUser } from './model.ts'
 import type { FlowdockCalls } from './request.ts'
 
 export interface Flows {
@@ -8,6 +8,22 @@ export interface Flows {
   /** A flow with its members; null for none, or one the caller may not see. */
   find(by: { id: string } | { path: string }): Promise<Flow | null>
   users(path: string): Promise<FlowUser[]>
+  create(organization: string, name: string): Promise<Flow>
+  update(path: string, changes: FlowChanges): Promise<Flow>
+  addUser(path: string, userId: number): Promise<void>
+  /** Shuts somebody out, or lets them in again. */
+  setBlocked(path: string, userId: number, blocked: boolean): Promise<void>
+  /** Takes the mark off what the caller had not read. Resolves with how many messages that were. */
+  markRead(path: string, untilMessageId: number | undefined): Promise<number>
+}
+
+export interface FlowChanges {
+  readonly name?: string | undefined
+  readonly description?: string | undefined
+  readonly accessMode?: AccessMode | undefined
+  /** Opening a flow one is not in joins it. */
+  readonly isOpen?: boolean | undefined
+  readonly isArchived?: boolean | undefined
 }
 
 /** [flowdock] flows.md, users.md */
@@ -30,6 +46,30 @@ export function createFlows(calls: FlowdockCalls): Flows {
         doing: `list the users of "${path}"`,
       })
       return decodeList(json, decodeFlowUser)
+    },
+    async create(organization, name) {
+      const doing = `create a flow in "${organization}"`
+      return decodeFlow(await calls.post(['flows', organization], { body: { name }, doing }))
+    },
+    async update(path, { name, description, accessMode, isOpen, isArchived }) {
+      const body = { name, description, access_mode: accessMode, open: isOpen, disabled: isArchived }
+      return decodeFlow(
+        await calls.put(['flows', ...path.split('/')], { body, doing: `change flow "${path}"` }),
+      )
+    },
+    async addUser(path, userId) {
+      const doing = `add user ${userId} to "${path}"`
+      await calls.post(['flows', ...path.split('/'), 'users'], { body: { id: userId }, doing })
+    },
+    async setBlocked(path, userId, blocked) {
+      const doing = `${blocked ? 'block' : 'unblock'} user ${userId} in "${path}"`
+      const body = { disabled: blocked }
+      await calls.put(['flows', ...path.split('/'), 'users', String(userId)], { body, doing })
+    },
+    async markRead(path, untilMessageId) {
+      const body = untilMessageId === undefined ? {} : { message: untilMessageId }
+      const doing = `mark "${path}" read`
+      return decodeReadCount(await calls.post(['flows', ...path.split('/'), 'read'], { body, doing }))
     },
   }
 }

@@ -1,8 +1,11 @@
 import type { Http } from '../http.ts'
+import { readCapabilities } from './capabilities.ts'
 import type { Credential } from './credentials.ts'
 import { createFlows } from './flows.ts'
+import { createInvitations } from './invitations.ts'
 import { createLoaders, type Loaders, type Resources } from './loaders.ts'
 import { createMessages } from './messages.ts'
+import type { Capability } from './model.ts'
 import { createOrganizations } from './organizations.ts'
 import { createCalls } from './request.ts'
 import { createSources } from './sources.ts'
@@ -13,6 +16,8 @@ import { createUsers } from './users.ts'
 export interface Flowdock extends Resources {
   /** Reads that remember; the resources above always ask. */
   readonly load: Loaders
+  /** What the upstream can do beyond Flowdock's API. */
+  capabilities(): Promise<ReadonlySet<Capability>>
 }
 
 /**
@@ -34,6 +39,15 @@ export function createFlowdock(
     messages: createMessages(calls),
     threads: createThreads(calls),
     sources: createSources(calls),
+    invitations: createInvitations(calls),
   }
-  return { ...resources, load: createLoaders(resources) }
+  let capabilities: Promise<ReadonlySet<Capability>> | undefined
+  return {
+    ...resources,
+    load: createLoaders(resources),
+    capabilities() {
+      capabilities ??= readCapabilities(calls)
+      return capabilities
+    },
+  }
 }

@@ -1,5 +1,6 @@
 import DataLoader from 'dataloader'
 import type { Flows } from './flows.ts'
+import type { Invitations } from './invitations.ts'
 import type { Messages } from './messages.ts'
 import type { Flow, FlowUser, Message, Organization, Source, Thread, User } from './model.ts'
 import type { Organizations } from './organizations.ts'
@@ -14,6 +15,7 @@ export interface Resources {
   readonly messages: Messages
   readonly threads: Threads
   readonly sources: Sources
+  readonly invitations: Invitations
 }
 
 /**

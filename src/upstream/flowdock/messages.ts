@@ -29,6 +29,10 @@ export interface Messages {
   send(flowPath: string, message: NewMessage): Promise<Message>
   edit(flowPath: string, id: number, edit: { content?: string; tags?: readonly string[] }): Promise<void>
   delete(flowPath: string, id: number): Promise<void>
+  /** Adds a reaction of the caller's; taking one back is for some upstreams only. */
+  react(flowPath: string, id: number, type: 'add' | 'remove', emoji: string): Promise<void>
+  /** Moves a message to another thread, or with null to one of its own. Only some upstreams can. */
+  move(flowPath: string, id: number, threadId: string | null): Promise<void>
 }
 
 /** [flowdock] messages.md */
@@ -75,6 +79,18 @@ export function createMessages(calls: FlowdockCalls): Messages {
     },
     async delete(flowPath, id) {
       await calls.delete([...flow(flowPath), 'messages', String(id)], { doing: `delete message ${id}` })
+    },
+    async react(flowPath, id, type, emoji) {
+      await calls.post([...flow(flowPath), 'messages', String(id), 'emoji_reaction'], {
+        body: { type, emoji },
+        doing: `react to message ${id}`,
+      })
+    },
+    async move(flowPath, id, threadId) {
+      await calls.put([...flow(flowPath), 'messages', String(id)], {
+        body: { thread_id: threadId ?? '' },
+        doing: `move message ${id}`,
+      })
     },
   }
 }

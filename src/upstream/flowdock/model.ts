@@ -11,6 +11,18 @@ export interface User {
   readonly websiteUrl: string | null
 }
 
+/** Somebody who was asked into a flow. */
+export interface Invitation {
+  readonly flowId: string
+  readonly id: number
+  readonly email: string
+  readonly state: 'pending' | 'accepted'
+  readonly url: string
+}
+
+/** What only some upstreams can do. */
+export type Capability = 'createThread' | 'markRead' | 'moveMessage' | 'removeReaction' | 'search' | 'typing'
+
 /** Somebody who wrote without an account: through an integration, or under another name. */
 export interface ExternalAuthor {
   readonly name: string
@@ -91,6 +103,7 @@ export interface Thread {
   readonly externalUrl: string | null
   readonly status: { readonly color: string; readonly value: string } | null
   readonly fields: readonly { readonly label: string; readonly value: string }[]
+  readonly actions: readonly ThreadAction[]
   readonly source: Source | null
   readonly activityCount: number
   readonly internalCommentCount: number
@@ -98,6 +111,27 @@ export interface Thread {
   readonly initialMessageId: number | null
   readonly createdAt: number
   readonly updatedAt: number
+}
+
+/** A button of a thread. */
+export type ThreadAction =
+  | { readonly kind: 'ViewAction'; readonly name: string; readonly url: string }
+  /** `url` is where a click goes. */
+  | {
+      readonly kind: 'UpdateAction'
+      readonly name: string
+      readonly url: string
+      readonly httpMethod: string
+    }
+
+/** What an integration or a user says of a thread. */
+export interface ThreadState {
+  readonly title?: string | undefined
+  readonly body?: string | undefined
+  readonly externalUrl?: string | undefined
+  readonly status?: { readonly color: string; readonly value: string } | undefined
+  readonly fields?: readonly { readonly label: string; readonly value: string }[] | undefined
+  readonly actions?: readonly ThreadAction[] | undefined
 }
 
 export interface File {
@@ -121,6 +155,7 @@ interface MessageBase {
   readonly externalAuthor: ExternalAuthor | null
   readonly sentAt: number
   readonly editedAt: number | null
+  readonly reactions: readonly { readonly emoji: string; readonly userIds: readonly number[] }[]
   readonly threadId: string | null
   /** As it was when the message was read; null when the answer does not embed it. */
   readonly thread: Thread | null

@@ -8,6 +8,8 @@ export interface Organizations {
   find(by: { id: number } | { slug: string }): Promise<Organization | null>
   /** The members, with who administers it. */
   users(slug: string): Promise<OrganizationUser[]>
+  rename(slug: string, name: string): Promise<Organization>
+  removeUser(slug: string, userId: number): Promise<void>
 }
 
 /** [flowdock] organizations.md */
@@ -25,6 +27,14 @@ export function createOrganizations(calls: FlowdockCalls): Organizations {
     async users(slug) {
       const json = await calls.get(['organizations', slug, 'users'], { doing: `list the users of "${slug}"` })
       return decodeList(json, decodeOrganizationUser)
+    },
+    async rename(slug, name) {
+      const json = await calls.put(['organizations', slug], { body: { name }, doing: `rename "${slug}"` })
+      return decodeOrganization(json)
+    },
+    async removeUser(slug, userId) {
+      const doing = `remove user ${userId} from "${slug}"`
+      await calls.delete(['organizations', slug, 'users', String(userId)], { doing })
     },
   }
 }

@@ -26,6 +26,8 @@ export interface FlowdockCalls {
   find(path: readonly string[], request: FlowdockRequest): Promise<unknown>
   post(path: readonly string[], request: FlowdockRequest): Promise<unknown>
   put(path: readonly string[], request: FlowdockRequest): Promise<unknown>
+  /** Posts to an address the upstream gave. @throws ForbiddenError for one that is not the upstream's */
+  postTo(url: string, request: FlowdockRequest): Promise<unknown>
   delete(path: readonly string[], request: FlowdockRequest): Promise<unknown>
 }
 
@@ -43,7 +45,16 @@ export function createCalls(
   ): Promise<unknown> {
     if (credential === null)
       throw new GatewayError('UNAUTHENTICATED', `Cannot ${doing}: no credential was sent with the request`)
-    const url = buildUrl(base, path, query ?? {})
+    return send(method, buildUrl(base, path, query ?? {}), credential, body, doing)
+  }
+
+  async function send(
+    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+    url: URL,
+    credential: Credential,
+    body: FlowdockRequest['body'],
+    doing: string,
+  ): Promise<unknown> {
     const headers = { authorization: credential.authorization.reveal(), accept: 'application/json' }
     const answer = await http.request({ method, url, headers, body, signal })
     if (answer.status >= 300) throw toError(answer.status, answer.body, doing)
@@ -62,6 +73,15 @@ export function createCalls(
     },
     post: (path, request) => call('POST', path, request),
     put: (path, request) => call('PUT', path, request),
+    async postTo(address, { body, doing }) {
+      const url = URL.canParse(address) ? new URL(address) : undefined
+      // The credential is for nobody else.
+      if (url?.origin !== new URL(base).origin)
+        throw new ForbiddenError(`Cannot ${doing}: its address is not one of the upstream`)
+      if (credential === null)
+        throw new GatewayError('UNAUTHENTICATED', `Cannot ${doing}: no credential was sent with the request`)
+      return send('POST', url, credential, body, doing)
+    },
     delete: (path, request) => call('DELETE', path, request),
   }
 }

@@ -1,4 +1,4 @@
-import { decodeList, decodeSource } from './decode.ts'
+import { decodeFlowToken, decodeList, decodeSource } from './decode.ts'
 import type { Source } from './model.ts'
 import type { FlowdockCalls } from './request.ts'
 
@@ -7,6 +7,21 @@ export interface Sources {
   list(): Promise<Source[]>
   listOf(flowPath: string): Promise<Source[]>
   find(flowPath: string, id: number): Promise<Source | null>
+  /** The answer has the token to post with; it is not to be had again. */
+  create(
+    flowPath: string,
+    source: { name: string; externalUrl: string | undefined },
+  ): Promise<{ source: Source; flowToken: string }>
+  update(flowPath: string, id: number, changes: SourceChanges): Promise<Source>
+  /** The same by the source's own token. */
+  updateByToken(flowToken: string, changes: SourceChanges): Promise<Source>
+  delete(flowPath: string, id: number): Promise<void>
+}
+
+export interface SourceChanges {
+  /** Blank when all is well again. */
+  readonly errorMessage?: string | undefined
+  readonly configurationUrl?: string | undefined
 }
 
 /** [flowdock] sources.md */
@@ -21,6 +36,32 @@ export function createSources(calls: FlowdockCalls): Sources {
       const path = ['flows', ...flowPath.split('/'), 'sources', String(id)]
       const json = await calls.find(path, { doing: `read source ${id}` })
       return json === null ? null : decodeSource(json)
+    },
+    async create(flowPath, { name, externalUrl }) {
+      const json = await calls.post(['flows', ...flowPath.split('/'), 'sources'], {
+        body: { name, external_url: externalUrl },
+        doing: `add a source to "${flowPath}"`,
+      })
+      return { source: decodeSource(json), flowToken: decodeFlowToken(json) }
+    },
+    async update(flowPath, id, { errorMessage, configurationUrl }) {
+      const json = await calls.put(['flows', ...flowPath.split('/'), 'sources', String(id)], {
+        body: { error_message: errorMessage, configuration_url: configurationUrl },
+        doing: `change source ${id}`,
+      })
+      return decodeSource(json)
+    },
+    async updateByToken(flowToken, { errorMessage, configurationUrl }) {
+      const json = await calls.put(['sources'], {
+        body: { flow_token: flowToken, error_message: errorMessage, configuration_url: configurationUrl },
+        doing: 'change a source by its flow token',
+      })
+      return decodeSource(json)
+    },
+    async delete(flowPath, id) {
+      await calls.delete(['flows', ...flowPath.split('/'), 'sources', String(id)], {
+        doing: `remove source ${id}`,
+      })
     },
   }
 }

@@ -1,5 +1,5 @@
 import { decodeList, decodeThread } from './decode.ts'
-import type { Thread } from './model.ts'
+import type { Thread, ThreadState } from './model.ts'
 import type { FlowdockCalls } from './request.ts'
 
 /** Threads by the time of their last update, in milliseconds, both ends exclusive. */
@@ -16,6 +16,10 @@ export interface Threads {
   /** The most recently updated first. */
   list(flowPath: string, page: ThreadPage): Promise<Thread[]>
   find(flowPath: string, id: string): Promise<Thread | null>
+  /** Begins one without a message. Only some upstreams can. */
+  create(flowPath: string, state: ThreadState): Promise<Thread>
+  /** Clicks an action, by the address the thread gives for it. */
+  runAction(url: string): Promise<void>
 }
 
 /** [flowdock] threads.md */
@@ -40,9 +44,39 @@ export function createThreads(calls: FlowdockCalls): Threads {
       })
       return json === null ? null : decodeThread(json)
     },
+    async create(flowPath, state) {
+      const json = await calls.post(['flows', ...flowPath.split('/'), 'threads'], {
+        body: encodeThreadState(state),
+        doing: `begin a thread in "${flowPath}"`,
+      })
+      return decodeThread(json)
+    },
+    async runAction(url) {
+      await calls.postTo(url, { body: {}, doing: 'run an action' })
+    },
   }
 }
 
 function toIso(ms: number | undefined): string | undefined {
   return ms === undefined ? undefined : new Date(ms).toISOString()
+}
+
+/** [flowdock] threads.md, thread-actions.md: a thread as it is posted. */
+export function encodeThreadState({ title, body, externalUrl, status, fields, actions }: ThreadState) {
+  return {
+    title,
+    body,
+    external_url: externalUrl,
+    status,
+    fields,
+    actions: actions?.map((action) =>
+      action.kind === 'ViewAction'
+        ? { '@type': 'ViewAction', name: action.name, url: action.url }
+        : {
+            '@type': 'UpdateAction',
+            name: action.name,
+            target: { '@type': 'EntryPoint', urlTemplate: action.url, httpMethod: action.httpMethod },
+          },
+    ),
+  }
 }

@@ -9,6 +9,8 @@ export interface Users {
   list(): Promise<User[]>
   /** Null for nobody, or somebody the caller shares no organization with. */
   find(id: number): Promise<User | null>
+  /** Changes the caller's own account. */
+  update(id: number, changes: { nick?: string | undefined; email?: string | undefined }): Promise<void>
 }
 
 /** [flowdock] users.md */
@@ -19,6 +21,9 @@ export function createUsers(calls: FlowdockCalls): Users {
     async find(id) {
       const json = await calls.find(['users', String(id)], { doing: `read user ${id}` })
       return json === null ? null : decodeUser(json)
+    },
+    async update(id, changes) {
+      await calls.put(['users', String(id)], { body: changes, doing: 'change your profile' })
     },
   }
 }

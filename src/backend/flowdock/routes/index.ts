@@ -1,5 +1,6 @@
 import type { Route, Scope } from '../../router.ts'
 import { actionRoutes } from './actions.ts'
+import { capabilityRoutes } from './capabilities.ts'
 import { fileRoutes } from './files.ts'
 import { flowRoutes } from './flows.ts'
 import { invitationRoutes } from './invitations.ts'
@@ -41,4 +42,5 @@ export const flowdockRoutes: readonly Route[] = [
   ...fileRoutes,
   ...scoped(streamRoutes, ['flow', 'private']),
   ...oauthRoutes,
+  ...capabilityRoutes,
 ]

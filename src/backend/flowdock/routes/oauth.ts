@@ -99,7 +99,11 @@ export const oauthRoutes: readonly Route[] = [
       const email = params.string('email') ?? ''
       const user = await signIn(backend, email, params.string('password') ?? '')
       if (user === undefined)
-        return consentPage({ ...asked, email, problem: 'The address or the password is not right. Try again.' })
+        return consentPage({
+          ...asked,
+          email,
+          problem: 'The address or the password is not right. Try again.',
+        })
       const code = makeToken()
       const now = Date.now()
       await backend.log.write(({ db }) =>

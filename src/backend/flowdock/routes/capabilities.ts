@@ -1,0 +1,13 @@
+import type { Route } from '../../router.ts'
+
+/** What this server can do that the service could not, by names that do not change. */
+const extensions = ['create-thread', 'mark-read', 'move-message', 'remove-reaction', 'search', 'typing']
+
+export const capabilityRoutes: readonly Route[] = [
+  {
+    method: 'GET',
+    pattern: '/capabilities',
+    auth: 'user',
+    handle: async () => ({ status: 200, body: { extensions } }),
+  },
+]

@@ -1,0 +1,136 @@
+import type { Context } from '../context.ts'
+import type { AccessMode, Flow } from '../upstream/flowdock/model.ts'
+import type { FlowBy } from './flows.ts'
+import {
+  checkFilled,
+  namedFlowPath,
+  namedMessage,
+  namedOrganization,
+  namedUser,
+  requireCapability,
+} from './named.ts'
+
+/*
+ * Making and changing flows, and who is in them.
+ */
+
+const flowInput = ['input', 'flow']
+
+interface FlowInput {
+  readonly flow: FlowBy
+}
+
+export async function createFlow(
+  _: unknown,
+  { input }: { input: { organizationId: string; name: string; description?: string | null | undefined } },
+  context: Context,
+): Promise<{ flow: Flow }> {
+  const name = checkFilled(input.name, 'name')
+  const organization = await namedOrganization(input.organizationId, context, ['input', 'organizationId'])
+  const flow = await context.flowdock.flows.create(organization, name)
+  if (input.description == null) return { flow }
+  return { flow: await context.flowdock.flows.update(flow.path, { description: input.description }) }
+}
+
+export async function updateFlow(
+  _: unknown,
+  {
+    input,
+  }: {
+    input: FlowInput & {
+      name?: string | null | undefined
+      description?: string | null | undefined
+      access?: AccessMode | null | undefined
+      isOpen?: boolean | null | undefined
+    }
+  },
+  context: Context,
+): Promise<{ flow: Flow }> {
+  return change(input, context, {
+    name: input.name == null ? undefined : checkFilled(input.name, 'name'),
+    description: input.description ?? undefined,
+    accessMode: input.access ?? undefined,
+    isOpen: input.isOpen ?? undefined,
+  })
+}
+
+export async function archiveFlow(
+  _: unknown,
+  { input }: { input: FlowInput & { archived: boolean } },
+  context: Context,
+): Promise<{ flow: Flow }> {
+  return change(input, context, { isArchived: input.archived })
+}
+
+export async function joinFlow(
+  _: unknown,
+  { input }: { input: FlowInput },
+  context: Context,
+): Promise<{ flow: Flow }> {
+  return change(input, context, { isOpen: true })
+}
+
+/** The upstream knows no other way out than to be shut out by oneself. */
+export async function leaveFlow(
+  _: unknown,
+  { input }: { input: FlowInput },
+  context: Context,
+): Promise<{ path: string }> {
+  const path = await namedFlowPath(input.flow, context, flowInput)
+  await context.flowdock.flows.setBlocked(path, (await context.flowdock.load.viewer()).id, true)
+  return { path }
+}
+
+export async function addFlowMember(
+  _: unknown,
+  { input }: { input: FlowInput & { userId: string } },
+  context: Context,
+): Promise<{ path: string }> {
+  const userId = namedUser(input.userId, ['input', 'userId'])
+  const path = await namedFlowPath(input.flow, context, flowInput)
+  await context.flowdock.flows.addUser(path, userId)
+  return { path }
+}
+
+export async function blockFlowMember(
+  _: unknown,
+  { input }: { input: FlowInput & { userId: string; blocked: boolean } },
+  context: Context,
+): Promise<{ path: string }> {
+  const userId = namedUser(input.userId, ['input', 'userId'])
+  const path = await namedFlowPath(input.flow, context, flowInput)
+  await context.flowdock.flows.setBlocked(path, userId, input.blocked)
+  return { path }
+}
+
+export async function markRead(
+  _: unknown,
+  { input }: { input: FlowInput & { untilMessageId?: string | null | undefined } },
+  context: Context,
+): Promise<{ path: string; readCount: number }> {
+  await requireCapability('markRead', context)
+  const path = await namedFlowPath(input.flow, context, flowInput)
+  const until =
+    input.untilMessageId == null
+      ? undefined
+      : await namedMessage(input.untilMessageId, context, ['input', 'untilMessageId'])
+  return { path, readCount: await context.flowdock.flows.markRead(path, until?.messageId) }
+}
+
+/** The flow of a payload as it is now; null for one the caller may not see any more. */
+export async function flowOf(
+  { path }: { path: string },
+  _: unknown,
+  { flowdock }: Context,
+): Promise<Flow | null> {
+  return flowdock.flows.find({ path })
+}
+
+async function change(
+  { flow }: FlowInput,
+  context: Context,
+  changes: Parameters<Context['flowdock']['flows']['update']>[1],
+): Promise<{ flow: Flow }> {
+  const path = await namedFlowPath(flow, context, flowInput)
+  return { flow: await context.flowdock.flows.update(path, changes) }
+}

@@ -1,0 +1,22 @@
+import * as capabilities from '../resolvers/capabilities.ts'
+import { builder } from './builder.ts'
+
+const Capability = builder.enumType('Capability', {
+  description: 'What only some upstreams can do. The embedded backend can do all of it.',
+  values: {
+    CREATE_THREAD: { value: 'createThread', description: 'Begin a thread without a message.' },
+    MARK_READ: { value: 'markRead', description: 'Mark mentions read.' },
+    MOVE_MESSAGE: { value: 'moveMessage', description: 'Move a message to another thread.' },
+    REMOVE_REACTION: { value: 'removeReaction', description: 'Take a reaction back.' },
+    SEARCH: { value: 'search', description: 'Search every flow at once.' },
+    TYPING: { value: 'typing', description: 'Say that one types.' },
+  } as const,
+})
+
+builder.queryField('capabilities', (t) =>
+  t.field({
+    type: [Capability],
+    description: 'What this upstream can do beyond Flowdock’s own API.',
+    resolve: capabilities.capabilities,
+  }),
+)

@@ -1,0 +1,45 @@
+import { decodeInvitation, decodeInvitationImport, decodeList } from './decode.ts'
+import type { FlowUser, Invitation } from './model.ts'
+import type { FlowdockCalls } from './request.ts'
+
+export interface Invitations {
+  /** The pending ones of a flow. */
+  list(flowPath: string): Promise<Invitation[]>
+  find(flowPath: string, id: number): Promise<Invitation | null>
+  /** The same address again is the same invitation. */
+  create(flowPath: string, email: string): Promise<Invitation>
+  /** Invites every address of a text; whoever is in the organization already comes in at once. */
+  import(
+    flowPath: string,
+    list: string,
+  ): Promise<{ invitations: Invitation[]; added: FlowUser[]; refused: string[] }>
+  delete(flowPath: string, id: number): Promise<void>
+}
+
+/** [flowdock] invitations.md */
+export function createInvitations(calls: FlowdockCalls): Invitations {
+  const path = (flowPath: string) => ['flows', ...flowPath.split('/'), 'invitations']
+  return {
+    async list(flowPath) {
+      const json = await calls.get(path(flowPath), { doing: `list the invitations to "${flowPath}"` })
+      return decodeList(json, decodeInvitation)
+    },
+    async find(flowPath, id) {
+      const json = await calls.find([...path(flowPath), String(id)], { doing: `read invitation ${id}` })
+      return json === null ? null : decodeInvitation(json)
+    },
+    async create(flowPath, email) {
+      const doing = `invite to "${flowPath}"`
+      return decodeInvitation(await calls.post(path(flowPath), { body: { email }, doing }))
+    },
+    async import(flowPath, list) {
+      const doing = `invite to "${flowPath}"`
+      return decodeInvitationImport(
+        await calls.post([...path(flowPath), 'import'], { body: { list }, doing }),
+      )
+    },
+    async delete(flowPath, id) {
+      await calls.delete([...path(flowPath), String(id)], { doing: `cancel invitation ${id}` })
+    },
+  }
+}
