@@ -74,7 +74,12 @@ interface Types {
     ThreadStatus: NonNullable<Thread['status']>
     User: User
   }
-  Inputs: { FlowBy: FlowBy; FlowAccess: AccessMode }
+  Inputs: {
+    FlowBy: FlowBy
+    FlowAccess: AccessMode
+    ThreadStatusInput: { color: string; value: string }
+    ThreadFieldInput: { label: string; value: string }
+  }
   DefaultFieldNullability: false
   Connection: object
 }

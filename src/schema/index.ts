@@ -10,6 +10,8 @@ import './invitations.ts'
 import './sources.ts'
 import './threads.ts'
 import './messages.ts'
+import './presentations.ts'
+import './search.ts'
 import './events.ts'
 import './capabilities.ts'
 

@@ -183,7 +183,7 @@ const ThreadPayload = builder.objectRef<{ thread: Thread }>('ThreadPayload').imp
   }),
 })
 
-const ThreadStatusInput = builder.inputType('ThreadStatusInput', {
+builder.inputType('ThreadStatusInput', {
   description: 'How an item stands.',
   fields: (t) => ({
     color: t.field({ type: ThreadStatusColor, required: true, description: 'The color.' }),
@@ -191,7 +191,7 @@ const ThreadStatusInput = builder.inputType('ThreadStatusInput', {
   }),
 })
 
-const ThreadFieldInput = builder.inputType('ThreadFieldInput', {
+builder.inputType('ThreadFieldInput', {
   description: 'Something known of an item.',
   fields: (t) => ({
     label: t.string({ required: true, description: 'What it is.' }),
@@ -206,8 +206,8 @@ const CreateThreadInput = builder.inputType('CreateThreadInput', {
     title: t.string({ required: true, description: 'What it is about.' }),
     body: t.string({ description: 'More about it, as HTML.' }),
     externalUrl: t.string({ description: 'A page about it.' }),
-    status: t.field({ type: ThreadStatusInput, description: 'How it stands.' }),
-    fields: t.field({ type: [ThreadFieldInput], description: 'What else is known of it.' }),
+    status: t.field({ type: 'ThreadStatusInput', description: 'How it stands.' }),
+    fields: t.field({ type: ['ThreadFieldInput'], description: 'What else is known of it.' }),
   }),
 })
 

@@ -2,6 +2,7 @@ import type { ExecutionResult } from 'graphql'
 import { type Client, createClient } from 'graphql-ws'
 import { WebSocket } from 'ws'
 import { type App, startApp } from '../../src/app.ts'
+import type { BackendOptions } from '../../src/backend/server.ts'
 import { createLogger } from '../../src/log.ts'
 import type { UpstreamCall } from '../../src/upstream/http.ts'
 import { basic, type Nick, startTestBackend, type TestBackend } from './backend.ts'
@@ -27,8 +28,10 @@ export interface Subscription {
 }
 
 /** A gateway over a backend of its own, both on free ports. */
-export async function startTestApp(options: { upstreamUrl?: string } = {}): Promise<TestApp> {
-  const backend = await startTestBackend()
+export async function startTestApp(
+  options: { upstreamUrl?: string; backend?: Partial<BackendOptions> } = {},
+): Promise<TestApp> {
+  const backend = await startTestBackend(options.backend)
   const upstreamUrl = options.upstreamUrl ?? backend.url
   const calls: UpstreamCall[] = []
   const app = await startApp(

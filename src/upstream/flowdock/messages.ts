@@ -1,6 +1,7 @@
 import { decodeList, decodeMessage } from './decode.ts'
-import type { Message } from './model.ts'
+import type { Message, ThreadState } from './model.ts'
 import type { FlowdockCalls } from './request.ts'
+import { encodeThreadState } from './threads.ts'
 
 /** A range of messages between two ids, both exclusive. */
 export interface MessagePage {
@@ -29,10 +30,39 @@ export interface Messages {
   send(flowPath: string, message: NewMessage): Promise<Message>
   edit(flowPath: string, id: number, edit: { content?: string; tags?: readonly string[] }): Promise<void>
   delete(flowPath: string, id: number): Promise<void>
+  /**
+   * Posts as an integration, by its flow token. Null when the upstream stores it without saying what it made.
+   */
+  present(flowToken: string, presentation: Presentation): Promise<Message | null>
+  /** The newest matches in every flow the caller has joined, oldest first. Only some upstreams can. */
+  search(query: MessageQuery): Promise<Message[]>
+  /** The newest matches in one flow, oldest first. */
+  searchFlow(flowPath: string, query: MessageQuery): Promise<Message[]>
   /** Adds a reaction of the caller's; taking one back is for some upstreams only. */
   react(flowPath: string, id: number, type: 'add' | 'remove', emoji: string): Promise<void>
   /** Moves a message to another thread, or with null to one of its own. Only some upstreams can. */
   move(flowPath: string, id: number, threadId: string | null): Promise<void>
+}
+
+/** Words that must all be there, united with tags. */
+export interface MessageQuery {
+  readonly text: string | undefined
+  readonly tags: readonly string[]
+  readonly anyTag: boolean
+  /** 1 to 100. */
+  readonly limit: number
+}
+
+/** What an integration tells of an item. With a body it is a discussion, without an activity. */
+export interface Presentation {
+  readonly title: string
+  readonly body: string | undefined
+  readonly author: { readonly name: string; readonly avatar?: string; readonly email?: string }
+  readonly tags: readonly string[]
+  readonly uuid: string
+  readonly threadId: string | undefined
+  readonly externalThreadId: string | undefined
+  readonly thread: ThreadState | undefined
 }
 
 /** [flowdock] messages.md */
@@ -80,6 +110,35 @@ export function createMessages(calls: FlowdockCalls): Messages {
     async delete(flowPath, id) {
       await calls.delete([...flow(flowPath), 'messages', String(id)], { doing: `delete message ${id}` })
     },
+    async present(flowToken, { body, threadId, externalThreadId, thread, ...presentation }) {
+      const json = await calls.post(['messages'], {
+        body: {
+          ...presentation,
+          flow_token: flowToken,
+          event: body === undefined ? 'activity' : 'discussion',
+          body,
+          thread_id: threadId,
+          external_thread_id: externalThreadId,
+          thread: thread && encodeThreadState(thread),
+        },
+        // [flowdock] messages.md: without it the answer is 202 and says nothing.
+        headers: { 'x-flowdock-wait-for-message': 'true' },
+        anonymous: true,
+        doing: 'present an item',
+      })
+      return isEmpty(json) ? null : decodeMessage(json)
+    },
+    async search(query) {
+      const json = await calls.get(['search'], { query: encodeQuery(query), doing: 'search every flow' })
+      return decodeList(json, decodeMessage)
+    },
+    async searchFlow(flowPath, query) {
+      const json = await calls.get([...flow(flowPath), 'messages'], {
+        query: encodeQuery(query),
+        doing: `search "${flowPath}"`,
+      })
+      return decodeList(json, decodeMessage)
+    },
     async react(flowPath, id, type, emoji) {
       await calls.post([...flow(flowPath), 'messages', String(id), 'emoji_reaction'], {
         body: { type, emoji },
@@ -93,4 +152,18 @@ export function createMessages(calls: FlowdockCalls): Messages {
       })
     },
   }
+}
+
+/** [flowdock] messages.md, "List Messages" */
+function encodeQuery({ text, tags, anyTag, limit }: MessageQuery) {
+  return {
+    search: text,
+    tags: tags.length === 0 ? undefined : tags.join(','),
+    tag_mode: anyTag ? 'or' : undefined,
+    limit,
+  }
+}
+
+function isEmpty(json: unknown): boolean {
+  return json === null || json === undefined || Object.keys(json).length === 0
 }

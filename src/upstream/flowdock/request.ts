@@ -15,6 +15,9 @@ type Query = Readonly<Record<string, string | number | boolean | undefined>>
 export interface FlowdockRequest {
   readonly query?: Query
   readonly body?: Readonly<Record<string, unknown>>
+  readonly headers?: Readonly<Record<string, string>>
+  /** Whether the body says who asks, so that the caller's credential stays at home. */
+  readonly anonymous?: boolean
   /** What is attempted, for error messages: `post to flow "acme/main"`. */
   readonly doing: string
 }
@@ -41,21 +44,21 @@ export function createCalls(
   async function call(
     method: 'GET' | 'POST' | 'PUT' | 'DELETE',
     path: readonly string[],
-    { query, body, doing }: FlowdockRequest,
+    { query, ...request }: FlowdockRequest,
   ): Promise<unknown> {
-    if (credential === null)
-      throw new GatewayError('UNAUTHENTICATED', `Cannot ${doing}: no credential was sent with the request`)
-    return send(method, buildUrl(base, path, query ?? {}), credential, body, doing)
+    return send(method, buildUrl(base, path, query ?? {}), request)
   }
 
   async function send(
     method: 'GET' | 'POST' | 'PUT' | 'DELETE',
     url: URL,
-    credential: Credential,
-    body: FlowdockRequest['body'],
-    doing: string,
+    { body, headers: more, anonymous, doing }: FlowdockRequest,
   ): Promise<unknown> {
-    const headers = { authorization: credential.authorization.reveal(), accept: 'application/json' }
+    if (credential === null && anonymous !== true)
+      throw new GatewayError('UNAUTHENTICATED', `Cannot ${doing}: no credential was sent with the request`)
+    const authorization =
+      anonymous === true || credential === null ? {} : { authorization: credential.authorization.reveal() }
+    const headers = { ...more, ...authorization, accept: 'application/json' }
     const answer = await http.request({ method, url, headers, body, signal })
     if (answer.status >= 300) throw toError(answer.status, answer.body, doing)
     return answer.body
@@ -73,14 +76,12 @@ export function createCalls(
     },
     post: (path, request) => call('POST', path, request),
     put: (path, request) => call('PUT', path, request),
-    async postTo(address, { body, doing }) {
+    async postTo(address, request) {
       const url = URL.canParse(address) ? new URL(address) : undefined
       // The credential is for nobody else.
       if (url?.origin !== new URL(base).origin)
-        throw new ForbiddenError(`Cannot ${doing}: its address is not one of the upstream`)
-      if (credential === null)
-        throw new GatewayError('UNAUTHENTICATED', `Cannot ${doing}: no credential was sent with the request`)
-      return send('POST', url, credential, body, doing)
+        throw new ForbiddenError(`Cannot ${request.doing}: its address is not one of the upstream`)
+      return send('POST', url, request)
     },
     delete: (path, request) => call('DELETE', path, request),
   }

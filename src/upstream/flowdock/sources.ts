@@ -54,6 +54,7 @@ export function createSources(calls: FlowdockCalls): Sources {
     async updateByToken(flowToken, { errorMessage, configurationUrl }) {
       const json = await calls.put(['sources'], {
         body: { flow_token: flowToken, error_message: errorMessage, configuration_url: configurationUrl },
+        anonymous: true,
         doing: 'change a source by its flow token',
       })
       return decodeSource(json)
