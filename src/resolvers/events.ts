@@ -42,7 +42,7 @@ export async function message(
   _: unknown,
   { flowdock }: Context,
 ): Promise<Message | null> {
-  return flowdock.load.message(event.flowId, targetId(event.message))
+  return flowdock.load.message(event.message.channel, targetId(event.message))
 }
 
 export async function user(

@@ -51,8 +51,9 @@ export function splitInFlow(key: string): { readonly flowId: string; readonly id
 }
 
 /** Splits the key of a message. @throws ValidationError when it is none */
-export function splitMessageKey(key: string): { readonly flowId: string; readonly id: number } {
-  const { flowId, id } = splitInFlow(key)
-  if (!/^\d{1,15}$/.test(id)) throw new ValidationError('Expected the global id of a message')
-  return { flowId, id: Number(id) }
+export function splitMessageKey(key: string): { readonly channel: string; readonly id: number } {
+  const { flowId: channel, id } = splitInFlow(key)
+  if (!/^\d{1,15}$/.test(id) || (channel.startsWith('@') && !/^@\d{1,15}$/.test(channel)))
+    throw new ValidationError('Expected the global id of a message')
+  return { channel, id: Number(id) }
 }

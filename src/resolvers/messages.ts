@@ -1,10 +1,17 @@
 import { randomBytes } from 'node:crypto'
 import type { Context } from '../context.ts'
 import { NotFoundError, ValidationError } from '../errors.ts'
-import type { ExternalAuthor, Flow, Message, Thread, User } from '../upstream/flowdock/model.ts'
+import type {
+  ExternalAuthor,
+  Flow,
+  Message,
+  PrivateConversation,
+  Thread,
+  User,
+} from '../upstream/flowdock/model.ts'
 import type { FlowBy } from './flows.ts'
 import { encodeInFlow } from './global-id.ts'
-import { namedFlowPath, namedMessage, namedThread, requireCapability } from './named.ts'
+import { namedFlowPath, namedMessage, namedThread, namedUser, requireCapability } from './named.ts'
 import {
   type Connection,
   encodeCursor,
@@ -18,6 +25,7 @@ import {
 interface SendMessageInput {
   readonly flow?: FlowBy | null | undefined
   readonly threadId?: string | null | undefined
+  readonly userId?: string | null | undefined
   readonly content: string
   readonly tags?: readonly string[] | null | undefined
   readonly uuid?: string | null | undefined
@@ -28,7 +36,7 @@ interface SendMessageInput {
 const maxContentLength = 8096
 
 export function id(message: Message): string {
-  return encodeInFlow('Message', message.flowId, message.id)
+  return encodeInFlow('Message', message.channel, message.id)
 }
 
 export async function author(
@@ -42,19 +50,19 @@ export async function author(
 
 export async function thread(message: Message, _: unknown, { flowdock }: Context): Promise<Thread | null> {
   if (message.thread !== null) return message.thread
-  return message.threadId === null ? null : flowdock.load.thread(message.flowId, message.threadId)
+  return message.threadId === null ? null : flowdock.load.thread(message.channel, message.threadId)
 }
 
 export async function flow(message: Message, _: unknown, { flowdock }: Context): Promise<Flow | null> {
-  return flowdock.load.flow(message.flowId)
+  return message.channel.startsWith('@') ? null : flowdock.load.flow(message.channel)
 }
 
 export async function parent(
-  { flowId, parentId }: Extract<Message, { kind: 'Comment' }>,
+  { channel, parentId }: Extract<Message, { kind: 'Comment' }>,
   _: unknown,
   { flowdock }: Context,
 ): Promise<Message | null> {
-  return parentId === null ? null : flowdock.load.message(flowId, parentId)
+  return parentId === null ? null : flowdock.load.message(channel, parentId)
 }
 
 export async function flowMessage(
@@ -73,6 +81,23 @@ export async function flowMessages(
   return messages(flow.path, undefined, args, context)
 }
 
+export async function conversationMessages(
+  { user }: PrivateConversation,
+  args: PageArgs,
+  context: Context,
+): Promise<Connection<Message>> {
+  return messages(`@${user.id}`, undefined, args, context)
+}
+
+/** The private conversation a message is in; null for one in a flow. */
+export async function conversation(
+  { channel }: Message,
+  _: unknown,
+  { flowdock }: Context,
+): Promise<PrivateConversation | null> {
+  return channel.startsWith('@') ? flowdock.load.conversation(Number(channel.slice(1))) : null
+}
+
 export async function threadMessages(
   thread: Thread,
   args: PageArgs,
@@ -89,8 +114,8 @@ export async function sendMessage(
   context: Context,
 ): Promise<{ message: Message }> {
   checkContent(input.content)
-  const { flowPath, threadId } = await sendTarget(input, context)
-  const message = await context.flowdock.messages.send(flowPath, {
+  const { channel, threadId } = await sendTarget(input, context)
+  const message = await context.flowdock.messages.send(channel, {
     event: 'message',
     content: input.content,
     tags: input.tags ?? [],
@@ -119,9 +144,9 @@ export async function deleteMessage(
   { input }: { input: { messageId: string } },
   context: Context,
 ): Promise<{ messageId: string; message: Message | null }> {
-  const { flowPath, messageId } = await namedMessage(input.messageId, context, ['input', 'messageId'])
-  await context.flowdock.messages.delete(flowPath, messageId)
-  const message = await context.flowdock.messages.find(flowPath, messageId)
+  const { channel, messageId } = await namedMessage(input.messageId, context, ['input', 'messageId'])
+  await context.flowdock.messages.delete(channel, messageId)
+  const message = await context.flowdock.messages.find(channel, messageId)
   return { messageId: input.messageId, message }
 }
 
@@ -160,7 +185,7 @@ export async function removeTags(
 }
 
 async function messages(
-  flowPath: string,
+  channel: string,
   threadId: string | undefined,
   args: PageArgs,
   { flowdock }: Context,
@@ -172,14 +197,14 @@ async function messages(
   // One more than asked for tells whether the list goes on, where the upstream's limit has room for it.
   const limit = Math.min(size + 1, maxPageSize)
   const page = { after, before, from: front ? ('oldest' as const) : ('newest' as const) }
-  const found = await flowdock.messages.list(flowPath, threadId, { ...page, limit })
+  const found = await flowdock.messages.list(channel, threadId, { ...page, limit })
   const items = front ? found.slice(0, size) : found.slice(-size)
 
   const goesOn = async () => {
     if (found.length > size || found.length < limit) return found.length > size
     const edge = front ? items.at(-1) : items[0]
     const rest = front ? { ...page, after: edge?.id } : { ...page, before: edge?.id }
-    return (await flowdock.messages.list(flowPath, threadId, { ...rest, limit: 1 })).length > 0
+    return (await flowdock.messages.list(channel, threadId, { ...rest, limit: 1 })).length > 0
   }
   return toConnection(items, (message) => encodeCursor('message', String(message.id)), {
     next: front ? goesOn : before !== undefined,
@@ -189,14 +214,18 @@ async function messages(
 
 /** Where a message goes. */
 async function sendTarget(
-  { flow, threadId }: SendMessageInput,
+  { flow, threadId, userId }: SendMessageInput,
   context: Context,
-): Promise<{ flowPath: string; threadId: string | undefined }> {
-  if ((flow == null) === (threadId == null))
-    throw new ValidationError('Expected either input.flow or input.threadId', [], { inputPath: ['input'] })
+): Promise<{ channel: string; threadId: string | undefined }> {
+  if ([flow, threadId, userId].filter((target) => target != null).length !== 1)
+    throw new ValidationError('Expected one of input.flow, input.threadId and input.userId', [], {
+      inputPath: ['input'],
+    })
   if (flow != null)
-    return { flowPath: await namedFlowPath(flow, context, ['input', 'flow']), threadId: undefined }
-  return namedThread(threadId ?? '', context, ['input', 'threadId'])
+    return { channel: await namedFlowPath(flow, context, ['input', 'flow']), threadId: undefined }
+  if (userId != null) return { channel: `@${namedUser(userId, ['input', 'userId'])}`, threadId: undefined }
+  const thread = await namedThread(threadId ?? '', context, ['input', 'threadId'])
+  return { channel: thread.flowPath, threadId: thread.threadId }
 }
 
 function checkContent(content: string): void {
@@ -272,21 +301,21 @@ export async function viewerCanDelete(message: Message, _: unknown, { flowdock }
 async function changeMessage(
   context: Context,
   globalId: string,
-  change: (flowPath: string, messageId: number) => Promise<void>,
+  change: (channel: string, messageId: number) => Promise<void>,
 ): Promise<{ message: Message }> {
-  const { flowPath, messageId } = await namedMessage(globalId, context, ['input', 'messageId'])
-  await change(flowPath, messageId)
-  return { message: await requireMessage(context.flowdock, flowPath, messageId) }
+  const { channel, messageId } = await namedMessage(globalId, context, ['input', 'messageId'])
+  await change(channel, messageId)
+  return { message: await requireMessage(context.flowdock, channel, messageId) }
 }
 
 async function requireMessage(
   flowdock: Context['flowdock'],
-  flowPath: string,
+  channel: string,
   messageId: number,
 ): Promise<Message> {
-  const message = await flowdock.messages.find(flowPath, messageId)
+  const message = await flowdock.messages.find(channel, messageId)
   if (message === null)
-    throw new NotFoundError(`There is no message ${messageId} in "${flowPath}"`, {
+    throw new NotFoundError(`There is no message ${messageId} in "${channel}"`, {
       inputPath: ['input', 'messageId'],
     })
   return message

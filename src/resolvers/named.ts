@@ -21,14 +21,15 @@ export async function namedFlowPath(by: FlowBy, context: Context, path: readonly
   return (await namedFlow(by, context, path)).path
 }
 
-/** The flow of a message, and the message's number in it. */
+/** Where a message is, as the upstream is asked for it, and its number there. */
 export async function namedMessage(
   globalId: string,
   { flowdock }: Context,
   path: readonly string[],
-): Promise<{ flowPath: string; messageId: number }> {
+): Promise<{ channel: string; messageId: number }> {
   const key = splitMessageKey(expectId('Message', globalId, path))
-  return { flowPath: await pathOf(key.flowId, flowdock, path), messageId: key.id }
+  const channel = key.channel.startsWith('@') ? key.channel : await pathOf(key.channel, flowdock, path)
+  return { channel, messageId: key.id }
 }
 
 export async function namedThread(

@@ -27,9 +27,11 @@ function read(typename: string, key: string, load: Context['flowdock']['load']) 
       return load.thread(flowId, id)
     }
     case 'Message': {
-      const { flowId, id } = splitMessageKey(key)
-      return load.message(flowId, id)
+      const { channel, id } = splitMessageKey(key)
+      return load.message(channel, id)
     }
+    case 'PrivateConversation':
+      return load.conversation(databaseId(key))
     case 'Source': {
       const { flowId, id } = splitInFlow(key)
       return load.source(flowId, databaseId(id))

@@ -27,6 +27,7 @@ import type {
   MessageKind,
   Organization,
   OrganizationUser,
+  PrivateConversation,
   Source,
   Thread,
   ThreadAction,
@@ -62,6 +63,7 @@ interface Types {
     MessageEdited: MessageEvent
     Organization: Organization
     OrganizationUser: OrganizationUser
+    PrivateConversation: PrivateConversation
     OtherEvent: Extract<FlowEvent, { type: 'other' }>
     Source: Source
     SourceApplication: Source['application']

@@ -3,7 +3,7 @@ import type { Message } from '../upstream/flowdock/model.ts'
 import { builder, mutationResult } from './builder.ts'
 
 builder.interfaceType('Message', {
-  description: 'Something said or done in a flow.',
+  description: 'Something said or done in a flow or a private conversation.',
   interfaces: [builder.nodeInterfaceRef()],
   resolveType: (message) => message.kind,
   fields: (t) => ({
@@ -57,8 +57,14 @@ builder.interfaceType('Message', {
     flow: t.field({
       type: 'Flow',
       nullable: true,
-      description: 'The flow it is in.',
+      description: 'The flow it is in; null for a private message.',
       resolve: messages.flow,
+    }),
+    conversation: t.field({
+      type: 'PrivateConversation',
+      nullable: true,
+      description: 'The private conversation it is in; null for a message of a flow.',
+      resolve: messages.conversation,
     }),
   }),
 })
@@ -238,6 +244,18 @@ builder.objectFields('Flow', (t) => ({
   }),
 }))
 
+builder.objectField('PrivateConversation', 'messages', (t) =>
+  t.connection(
+    {
+      type: 'Message',
+      nullable: true,
+      description: 'Its messages, oldest first; `last: 30` unless said otherwise.',
+      resolve: messages.conversationMessages,
+    },
+    MessageConnection,
+  ),
+)
+
 builder.objectField('Thread', 'messages', (t) =>
   t.connection(
     {
@@ -299,10 +317,11 @@ const SetTagsPayload = builder.objectRef<{ message: Message }>('SetTagsPayload')
 })
 
 const SendMessageInput = builder.inputType('SendMessageInput', {
-  description: 'A message to send: to a flow, or to a thread.',
+  description: 'A message to send: to a flow, to a thread, or to somebody.',
   fields: (t) => ({
-    flow: t.field({ type: 'FlowBy', description: 'The flow; a new thread begins. Give this or `threadId`.' }),
+    flow: t.field({ type: 'FlowBy', description: 'The flow; a new thread begins.' }),
     threadId: t.id({ description: 'The global id of the thread to answer in.' }),
+    userId: t.id({ description: 'The global id of whom to write to in private.' }),
     content: t.string({ required: true, description: 'The text, at most 8,096 characters.' }),
     tags: t.stringList({
       required: false,

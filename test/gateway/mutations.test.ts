@@ -113,7 +113,7 @@ describe('sendMessage', () => {
       { content: 'x', flow: null },
       {
         __typename: 'ValidationFailed',
-        message: 'Expected either input.flow or input.threadId',
+        message: 'Expected one of input.flow, input.threadId and input.userId',
         path: ['input'],
       },
     ],
@@ -132,7 +132,7 @@ describe('sendMessage', () => {
     expect(await send({ flow: { path: 'example/support' }, content: 'x' }, 'Ben')).toMatchObject({
       __typename: 'Forbidden',
       code: 'FORBIDDEN',
-      message: 'Cannot post to flow "example/support": access denied',
+      message: 'Cannot post to "example/support": access denied',
     })
   })
 })

@@ -10,6 +10,7 @@ import type {
   MessageContent,
   Organization,
   OrganizationUser,
+  PrivateConversation,
   Source,
   Thread,
   ThreadAction,
@@ -168,6 +169,18 @@ function decodeReactions(value: unknown): Message['reactions'] {
   }))
 }
 
+/** [flowdock] private-conversations.md: it has the number of the other one, who is one of its two users. */
+export function decodeConversation(value: unknown): PrivateConversation {
+  const conversation = record(value, 'a private conversation')
+  const other = decodeList(conversation['users'], decodeUser).find(({ id }) => id === conversation['id'])
+  if (other === undefined) throw broken('the other one of a private conversation')
+  return {
+    user: other,
+    isOpen: conversation['open'] === true,
+    url: optionalText(conversation, 'url') ?? '',
+  }
+}
+
 export function decodeInvitation(value: unknown): Invitation {
   const invitation = record(value, 'an invitation')
   return {
@@ -207,13 +220,14 @@ export function decodeInvitationImport(value: unknown): {
   }
 }
 
-export function decodeMessage(value: unknown): Message {
+/** @param channel where it was read from, if not from a flow */
+export function decodeMessage(value: unknown, channel?: string): Message {
   const message = record(value, 'a message')
   const event = text(message, 'event')
   const thread = message['thread']
   const userId = Number(message['user'] ?? 0)
   const base = {
-    flowId: optionalText(message, 'flow') ?? '',
+    channel: channel ?? optionalText(message, 'flow') ?? '',
     id: number(message, 'id'),
     event,
     tags: strings(message['tags']),

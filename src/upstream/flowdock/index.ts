@@ -1,5 +1,6 @@
 import type { Http } from '../http.ts'
 import { readCapabilities } from './capabilities.ts'
+import { createConversations } from './conversations.ts'
 import type { Credential } from './credentials.ts'
 import { createFlows } from './flows.ts'
 import { createInvitations } from './invitations.ts'
@@ -40,6 +41,7 @@ export function createFlowdock(
     threads: createThreads(calls),
     sources: createSources(calls),
     invitations: createInvitations(calls),
+    conversations: createConversations(calls),
   }
   let capabilities: Promise<ReadonlySet<Capability>> | undefined
   return {

@@ -1,8 +1,18 @@
 import DataLoader from 'dataloader'
+import type { Conversations } from './conversations.ts'
 import type { Flows } from './flows.ts'
 import type { Invitations } from './invitations.ts'
 import type { Messages } from './messages.ts'
-import type { Flow, FlowUser, Message, Organization, Source, Thread, User } from './model.ts'
+import type {
+  Flow,
+  FlowUser,
+  Message,
+  Organization,
+  PrivateConversation,
+  Source,
+  Thread,
+  User,
+} from './model.ts'
 import type { Organizations } from './organizations.ts'
 import type { Sources } from './sources.ts'
 import type { Threads } from './threads.ts'
@@ -16,6 +26,7 @@ export interface Resources {
   readonly threads: Threads
   readonly sources: Sources
   readonly invitations: Invitations
+  readonly conversations: Conversations
 }
 
 /**
@@ -30,10 +41,12 @@ export interface Loaders {
   flows(scope: 'joined' | 'all'): Promise<Flow[]>
   flowUsers(flow: Flow): Promise<readonly FlowUser[]>
   thread(flowId: string, id: string): Promise<Thread | null>
-  message(flowId: string, id: number): Promise<Message | null>
+  /** @param channel as in `Message.channel` */
+  message(channel: string, id: number): Promise<Message | null>
   source(flowPath: string, id: number): Promise<Source | null>
   sources(): Promise<Source[]>
   flowSources(flowPath: string): Promise<readonly Source[]>
+  conversation(userId: number): Promise<PrivateConversation | null>
   viewer(): Promise<User>
 }
 
@@ -120,8 +133,13 @@ export function createLoaders(resources: Resources): Loaders {
     flowUsers: async (flow) => flow.users ?? flowUsers.load(flow.path),
     thread: (flowId, id) =>
       once(`thread ${flowId} ${id}`, () => inFlow(flowId, (path) => resources.threads.find(path, id))),
-    message: (flowId, id) =>
-      once(`message ${flowId} ${id}`, () => inFlow(flowId, (path) => resources.messages.find(path, id))),
+    message: (channel, id) =>
+      once(`message ${channel} ${id}`, () =>
+        channel.startsWith('@')
+          ? resources.messages.find(channel, id)
+          : inFlow(channel, (path) => resources.messages.find(path, id)),
+      ),
+    conversation: (userId) => once(`conversation ${userId}`, () => resources.conversations.find(userId)),
     source: (flowPath, id) => once(`source ${flowPath} ${id}`, () => resources.sources.find(flowPath, id)),
     sources,
     flowSources: (flowPath) => sourcesByFlow.load(flowPath),

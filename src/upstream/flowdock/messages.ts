@@ -23,13 +23,14 @@ export interface NewMessage {
   readonly externalUserName?: string | undefined
 }
 
+/** A channel is the path of a flow, or `@` and a user's number for the private conversation with them. */
 export interface Messages {
   /** The messages of a flow, or of one of its threads, in ascending order. */
-  list(flowPath: string, threadId: string | undefined, page: MessagePage): Promise<Message[]>
-  find(flowPath: string, id: number): Promise<Message | null>
-  send(flowPath: string, message: NewMessage): Promise<Message>
-  edit(flowPath: string, id: number, edit: { content?: string; tags?: readonly string[] }): Promise<void>
-  delete(flowPath: string, id: number): Promise<void>
+  list(channel: string, threadId: string | undefined, page: MessagePage): Promise<Message[]>
+  find(channel: string, id: number): Promise<Message | null>
+  send(channel: string, message: NewMessage): Promise<Message>
+  edit(channel: string, id: number, edit: { content?: string; tags?: readonly string[] }): Promise<void>
+  delete(channel: string, id: number): Promise<void>
   /**
    * Posts as an integration, by its flow token. Null when the upstream stores it without saying what it made.
    */
@@ -37,11 +38,11 @@ export interface Messages {
   /** The newest matches in every flow the caller has joined, oldest first. Only some upstreams can. */
   search(query: MessageQuery): Promise<Message[]>
   /** The newest matches in one flow, oldest first. */
-  searchFlow(flowPath: string, query: MessageQuery): Promise<Message[]>
+  searchIn(channel: string, query: MessageQuery): Promise<Message[]>
   /** Adds a reaction of the caller's; taking one back is for some upstreams only. */
-  react(flowPath: string, id: number, type: 'add' | 'remove', emoji: string): Promise<void>
+  react(channel: string, id: number, type: 'add' | 'remove', emoji: string): Promise<void>
   /** Moves a message to another thread, or with null to one of its own. Only some upstreams can. */
-  move(flowPath: string, id: number, threadId: string | null): Promise<void>
+  move(channel: string, id: number, threadId: string | null): Promise<void>
 }
 
 /** Words that must all be there, united with tags. */
@@ -67,48 +68,47 @@ export interface Presentation {
 
 /** [flowdock] messages.md */
 export function createMessages(calls: FlowdockCalls): Messages {
-  const flow = (path: string) => ['flows', ...path.split('/')]
   return {
-    async list(flowPath, threadId, page) {
+    async list(channel, threadId, page) {
       const container = threadId === undefined ? [] : ['threads', threadId]
       // `sort` picks which end of the range to read; the answer is ascending either way.
       // [flowdock] messages.md, "List Messages"
-      const json = await calls.get([...flow(flowPath), ...container, 'messages'], {
+      const json = await calls.get([...segments(channel), ...container, 'messages'], {
         query: {
           since_id: page.after,
           until_id: page.before,
           sort: page.from === 'oldest' ? 'asc' : 'desc',
           limit: page.limit,
         },
-        doing: `list the messages of "${flowPath}"`,
+        doing: `list the messages of "${channel}"`,
       })
-      return decodeList(json, decodeMessage)
+      return decodeAll(json, channel)
     },
-    async find(flowPath, id) {
-      const json = await calls.find([...flow(flowPath), 'messages', String(id)], {
+    async find(channel, id) {
+      const json = await calls.find([...segments(channel), 'messages', String(id)], {
         doing: `read message ${id}`,
       })
-      return json === null ? null : decodeMessage(json)
+      return json === null ? null : decodeMessage(json, privateChannel(channel))
     },
-    async send(flowPath, { threadId, externalUserName, ...message }) {
-      const json = await calls.post([...flow(flowPath), 'messages'], {
+    async send(channel, { threadId, externalUserName, ...message }) {
+      const json = await calls.post([...segments(channel), 'messages'], {
         body: {
           ...message,
           ...(threadId === undefined ? {} : { thread_id: threadId }),
           ...(externalUserName === undefined ? {} : { external_user_name: externalUserName }),
         },
-        doing: `post to flow "${flowPath}"`,
+        doing: `post to "${channel}"`,
       })
-      return decodeMessage(json)
+      return decodeMessage(json, privateChannel(channel))
     },
-    async edit(flowPath, id, edit) {
-      await calls.put([...flow(flowPath), 'messages', String(id)], {
+    async edit(channel, id, edit) {
+      await calls.put([...segments(channel), 'messages', String(id)], {
         body: edit,
         doing: `edit message ${id}`,
       })
     },
-    async delete(flowPath, id) {
-      await calls.delete([...flow(flowPath), 'messages', String(id)], { doing: `delete message ${id}` })
+    async delete(channel, id) {
+      await calls.delete([...segments(channel), 'messages', String(id)], { doing: `delete message ${id}` })
     },
     async present(flowToken, { body, threadId, externalThreadId, thread, ...presentation }) {
       const json = await calls.post(['messages'], {
@@ -130,23 +130,23 @@ export function createMessages(calls: FlowdockCalls): Messages {
     },
     async search(query) {
       const json = await calls.get(['search'], { query: encodeQuery(query), doing: 'search every flow' })
-      return decodeList(json, decodeMessage)
+      return decodeList(json, (item) => decodeMessage(item))
     },
-    async searchFlow(flowPath, query) {
-      const json = await calls.get([...flow(flowPath), 'messages'], {
+    async searchIn(channel, query) {
+      const json = await calls.get([...segments(channel), 'messages'], {
         query: encodeQuery(query),
-        doing: `search "${flowPath}"`,
+        doing: `search "${channel}"`,
       })
-      return decodeList(json, decodeMessage)
+      return decodeAll(json, channel)
     },
-    async react(flowPath, id, type, emoji) {
-      await calls.post([...flow(flowPath), 'messages', String(id), 'emoji_reaction'], {
+    async react(channel, id, type, emoji) {
+      await calls.post([...segments(channel), 'messages', String(id), 'emoji_reaction'], {
         body: { type, emoji },
         doing: `react to message ${id}`,
       })
     },
-    async move(flowPath, id, threadId) {
-      await calls.put([...flow(flowPath), 'messages', String(id)], {
+    async move(channel, id, threadId) {
+      await calls.put([...segments(channel), 'messages', String(id)], {
         body: { thread_id: threadId ?? '' },
         doing: `move message ${id}`,
       })
@@ -166,4 +166,17 @@ function encodeQuery({ text, tags, anyTag, limit }: MessageQuery) {
 
 function isEmpty(json: unknown): boolean {
   return json === null || json === undefined || Object.keys(json).length === 0
+}
+
+/** The path of a flow, or `@` and a user's number for the private conversation with them. */
+function segments(channel: string): string[] {
+  return channel.startsWith('@') ? ['private', channel.slice(1)] : ['flows', ...channel.split('/')]
+}
+
+function privateChannel(channel: string): string | undefined {
+  return channel.startsWith('@') ? channel : undefined
+}
+
+function decodeAll(json: unknown, channel: string): Message[] {
+  return decodeList(json, (item) => decodeMessage(item, privateChannel(channel)))
 }

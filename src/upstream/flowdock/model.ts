@@ -144,8 +144,17 @@ export interface File {
   readonly height: number | null
 }
 
+/** A private conversation of the caller with somebody. */
+export interface PrivateConversation {
+  readonly user: User
+  /** Whether the caller keeps a tab open for it. */
+  readonly isOpen: boolean
+  readonly url: string
+}
+
 interface MessageBase {
-  readonly flowId: string
+  /** Where it is: the id of a flow, or `@` and the number of whom the caller has a private conversation with. */
+  readonly channel: string
   readonly id: number
   readonly event: string
   readonly tags: readonly string[]

@@ -1,0 +1,54 @@
+import type { Context } from '../context.ts'
+import { NotFoundError } from '../errors.ts'
+import type { PrivateConversation } from '../upstream/flowdock/model.ts'
+import { encodeGlobalId } from './global-id.ts'
+import { namedUser } from './named.ts'
+
+export function id({ user }: PrivateConversation): string {
+  return encodeGlobalId('PrivateConversation', String(user.id))
+}
+
+export async function privateConversations(
+  _: unknown,
+  __: unknown,
+  { flowdock }: Context,
+): Promise<PrivateConversation[]> {
+  return flowdock.conversations.list()
+}
+
+export async function privateConversation(
+  _: unknown,
+  { userId }: { userId: string },
+  { flowdock }: Context,
+): Promise<PrivateConversation | null> {
+  return flowdock.load.conversation(namedUser(userId, ['userId']))
+}
+
+export async function openPrivateConversation(
+  _: unknown,
+  { input }: { input: { userId: string } },
+  context: Context,
+): Promise<{ conversation: PrivateConversation }> {
+  return setOpen(input.userId, true, context)
+}
+
+export async function closePrivateConversation(
+  _: unknown,
+  { input }: { input: { userId: string } },
+  context: Context,
+): Promise<{ conversation: PrivateConversation }> {
+  return setOpen(input.userId, false, context)
+}
+
+async function setOpen(
+  globalId: string,
+  isOpen: boolean,
+  { flowdock }: Context,
+): Promise<{ conversation: PrivateConversation }> {
+  const path = ['input', 'userId']
+  const userId = namedUser(globalId, path)
+  // It begins when it is first asked for.
+  if ((await flowdock.load.conversation(userId)) === null)
+    throw new NotFoundError('There is nobody like that, or you share no organization', { inputPath: path })
+  return { conversation: await flowdock.conversations.setOpen(userId, isOpen) }
+}

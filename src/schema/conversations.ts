@@ -1,0 +1,64 @@
+import * as conversations from '../resolvers/conversations.ts'
+import type { PrivateConversation } from '../upstream/flowdock/model.ts'
+import { builder, mutationResult } from './builder.ts'
+
+builder.objectType('PrivateConversation', {
+  description: 'What you and somebody write to each other, and nobody else reads.',
+  interfaces: [builder.nodeInterfaceRef()],
+  fields: (t) => ({
+    id: t.id({ description: 'The global id.', resolve: conversations.id }),
+    user: t.field({ type: 'User', description: 'The other one.', resolve: ({ user }) => user }),
+    isOpen: t.exposeBoolean('isOpen', { description: 'Whether you keep a tab open for it.' }),
+    url: t.exposeString('url', { description: 'Its address in the REST API.' }),
+  }),
+})
+
+builder.queryFields((t) => ({
+  privateConversations: t.field({
+    type: ['PrivateConversation'],
+    description: 'Yours, in the order they began.',
+    resolve: conversations.privateConversations,
+  }),
+  privateConversation: t.field({
+    type: 'PrivateConversation',
+    nullable: true,
+    description: 'The one with somebody; null for nobody, or somebody you share no organization with.',
+    args: { userId: t.arg.id({ required: true, description: 'The global id of the other one.' }) },
+    resolve: conversations.privateConversation,
+  }),
+}))
+
+const PrivateConversationPayload = builder
+  .objectRef<{ conversation: PrivateConversation }>('PrivateConversationPayload')
+  .implement({
+    description: 'A private conversation was opened or closed.',
+    fields: (t) => ({
+      conversation: t.field({
+        type: 'PrivateConversation',
+        description: 'The conversation as it is now.',
+        resolve: ({ conversation }) => conversation,
+      }),
+    }),
+  })
+
+const PrivateConversationInput = builder.inputType('PrivateConversationInput', {
+  description: 'A private conversation.',
+  fields: (t) => ({ userId: t.id({ required: true, description: 'The global id of the other one.' }) }),
+})
+
+builder.mutationFields((t) => ({
+  openPrivateConversation: t.field({
+    type: PrivateConversationPayload,
+    description: 'Opens the tab of a private conversation, which begins if there was none.',
+    args: { input: t.arg({ type: PrivateConversationInput, required: true, description: 'With whom.' }) },
+    errors: mutationResult('OpenPrivateConversationResult', 'The conversation, or why there is none.'),
+    resolve: conversations.openPrivateConversation,
+  }),
+  closePrivateConversation: t.field({
+    type: PrivateConversationPayload,
+    description: 'Closes the tab of a private conversation. It opens again when something is written to you.',
+    args: { input: t.arg({ type: PrivateConversationInput, required: true, description: 'With whom.' }) },
+    errors: mutationResult('ClosePrivateConversationResult', 'The conversation, or why it is as it was.'),
+    resolve: conversations.closePrivateConversation,
+  }),
+}))
