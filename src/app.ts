@@ -11,6 +11,7 @@ import { startHttpServer } from './server/http.ts'
 import { defaultLimits } from './server/limits.ts'
 import { serveWebSockets } from './server/websocket.ts'
 import { basicAuthorization } from './upstream/flowdock/credentials.ts'
+import { createFileDownloads } from './upstream/flowdock/files.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
 import { openStream } from './upstream/flowdock/stream.ts'
 import { createHttp, type UpstreamCall } from './upstream/http.ts'
@@ -85,9 +86,10 @@ async function start(
     hub.close(new GatewayError('UPSTREAM_UNAVAILABLE', 'The gateway is shutting down')),
   )
 
+  const downloads = createFileDownloads(http, upstream.restUrl)
   const engine = createEngine({
     schema,
-    createContext: createContextFactory({ http, restUrl: upstream.restUrl, hub }),
+    createContext: createContextFactory({ http, restUrl: upstream.restUrl, hub, downloads }),
     limits: defaultLimits,
     log,
   })
@@ -99,6 +101,7 @@ async function start(
     graphiql: await loadGraphiql(),
     schemaFile: printSchemaFile(),
     demoAuthorization,
+    openDownload: (ticket, range, signal) => downloads.open(ticket, range, signal),
     isReady: () => answers(new URL(`${upstream.restUrl}/user`), http),
   })
   const sockets = serveWebSockets(httpServer.server, engine, log)

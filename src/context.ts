@@ -3,6 +3,7 @@ import { GatewayError } from './errors.ts'
 import type { Hub } from './events/hub.ts'
 import type { Subscriber } from './events/subscriber.ts'
 import { type Credential, parseAuthorization } from './upstream/flowdock/credentials.ts'
+import type { FileDownloads } from './upstream/flowdock/files.ts'
 import { createFlowdock, type Flowdock } from './upstream/flowdock/index.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
 import type { Http } from './upstream/http.ts'
@@ -19,6 +20,8 @@ export interface Context {
   readonly flowdock: Flowdock
   /** Listens to flows with the caller's credential. */
   listen(flowIds: readonly string[]): Promise<Subscriber<FlowEvent>>
+  /** The path of this gateway that a file of the upstream can be read at, for a while, without a credential. */
+  fileAddress(path: string): string
   /** The same caller with nothing remembered: for each event of a subscription. */
   refresh(): Context
 }
@@ -36,10 +39,16 @@ export interface ContextOptions {
   readonly http: Http
   readonly restUrl: string
   readonly hub: Hub<LiveTopic, FlowEvent>
+  readonly downloads: FileDownloads
 }
 
 /** @throws GatewayError `UNAUTHENTICATED` for a credential that cannot be one, when the returned function is called */
-export function createContextFactory({ http, restUrl, hub }: ContextOptions): (caller: Caller) => Context {
+export function createContextFactory({
+  http,
+  restUrl,
+  hub,
+  downloads,
+}: ContextOptions): (caller: Caller) => Context {
   return ({ request, connectionParams, signal }) => {
     const params = connectionParams ?? {}
     const credential = parseAuthorization(
@@ -51,6 +60,14 @@ export function createContextFactory({ http, restUrl, hub }: ContextOptions): (c
         if (credential === null)
           throw new GatewayError('UNAUTHENTICATED', 'Cannot listen to flows: no credential was sent')
         return hub.subscribe({ credential, flowIds: [...new Set(flowIds)].sort() }, signal)
+      },
+      fileAddress(path) {
+        if (credential === null)
+          throw new GatewayError(
+            'UNAUTHENTICATED',
+            'Cannot give the address of a file: no credential was sent',
+          )
+        return downloads.address(credential, path)
       },
       refresh: make,
     })

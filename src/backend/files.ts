@@ -21,8 +21,8 @@ export interface FileStore {
   discard(token: string): Promise<void>
   /** Where a kept file is. */
   path(token: string): string
-  /** @throws `ENOENT` when reading begins and there is no such file */
-  read(token: string): Readable
+  /** @param range both ends inclusive @throws `ENOENT` when reading begins and there is no such file */
+  read(token: string, range?: { readonly start: number; readonly end: number }): Readable
   /** A query string that lets whoever has it download the file for a minute. */
   sign(token: string): string
   /** Whether a query made by `sign` is genuine and not too old. */
@@ -114,7 +114,7 @@ export async function openFileStore(
     },
     discard: (token) => rm(join(incoming, token), { force: true }),
     path: pathOf,
-    read: (token) => createReadStream(pathOf(token)),
+    read: (token, range) => createReadStream(pathOf(token), range),
     sign(token) {
       const expires = String(Date.now() + signatureLifetimeMs)
       return new URLSearchParams({

@@ -284,6 +284,10 @@ export async function reactionUsers(
   return users.filter((user) => user !== null)
 }
 
+export function fileUrl({ path }: { path: string }, _: unknown, { fileAddress }: Context): string {
+  return fileAddress(path)
+}
+
 /** Whether this is the caller's own, in words they may still change. */
 export async function viewerCanEdit(message: Message, _: unknown, { flowdock }: Context): Promise<boolean> {
   if (message.kind !== 'ChatMessage' && message.kind !== 'Comment') return false

@@ -69,6 +69,7 @@ interface Types {
     SourceApplication: Source['application']
     TagsChanged: MessageEvent
     Thread: Thread
+    Thumbnail: NonNullable<File['thumbnail']>
     ThreadField: Thread['fields'][number]
     ViewAction: Extract<ThreadAction, { kind: 'ViewAction' }>
     UpdateAction: Extract<ThreadAction, { kind: 'UpdateAction' }>

@@ -35,6 +35,11 @@ builder.interfaceType('Message', {
       description: 'When its content was last changed.',
       resolve: (message) => message.editedAt,
     }),
+    attachments: t.field({
+      type: ['File'],
+      description: 'Files that came with it; that of a file message, too.',
+      resolve: (message) => [...message.attachments],
+    }),
     reactions: t.field({
       type: ['Reaction'],
       description: 'What others answered it with in one sign.',
@@ -216,6 +221,29 @@ builder.objectType('File', {
     height: t.exposeInt('height', { nullable: true, description: 'For images, in pixels.' }),
     path: t.exposeString('path', {
       description: 'Its path in the REST API, to be read with the same credential.',
+    }),
+    url: t.string({
+      description:
+        'Where to read it on this host, such as `/files/…/name.png`: for 15 minutes, without a credential, with your rights.',
+      resolve: messages.fileUrl,
+    }),
+    thumbnail: t.field({
+      type: 'Thumbnail',
+      nullable: true,
+      description: 'It in small, for images.',
+      resolve: (file) => file.thumbnail,
+    }),
+  }),
+})
+
+builder.objectType('Thumbnail', {
+  description: 'An image in small.',
+  fields: (t) => ({
+    width: t.exposeInt('width', { description: 'In pixels.' }),
+    height: t.exposeInt('height', { description: 'In pixels.' }),
+    url: t.string({
+      description: 'Where to read it on this host: for 15 minutes, without a credential, with your rights.',
+      resolve: messages.fileUrl,
     }),
   }),
 })

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { type ErrorCode, GatewayError } from '../errors.ts'
+import { type OpenDownload, serveDownload } from './downloads.ts'
 import type { Engine } from './engine.ts'
 import type { Graphiql } from './graphiql.ts'
 import { isLocal, isSameOrigin, isValidHost } from './host.ts'
@@ -14,6 +15,8 @@ export interface HttpServerOptions {
   readonly schemaFile: string
   /** What GraphiQL sends for readers on this machine; undefined when there is no demo user. */
   readonly demoAuthorization: string | undefined
+  /** Opens a file by the ticket in its address. */
+  readonly openDownload: OpenDownload
   /** Whether the upstream answers. */
   readonly isReady: () => Promise<boolean>
 }
@@ -104,8 +107,22 @@ function handle(request: IncomingMessage, response: ServerResponse, options: Htt
         options.graphiql.serveAsset(path.slice('/graphiql/'.length), request, response)
       )
         return
-      sendError(response, 404, 'NOT_FOUND', 'There is nothing here; GraphQL is at /graphql')
+      return serveFile(path, request, response, options)
   }
+}
+
+function serveFile(
+  path: string,
+  request: IncomingMessage,
+  response: ServerResponse,
+  { openDownload }: HttpServerOptions,
+): void {
+  const [, ticket] = /^\/files\/([\w-]{22})\/[^/]+$/.exec(path) ?? []
+  if (ticket === undefined)
+    return sendError(response, 404, 'NOT_FOUND', 'There is nothing here; GraphQL is at /graphql')
+  if (request.method !== 'GET' && request.method !== 'HEAD')
+    return sendError(response, 405, 'BAD_USER_INPUT', 'A file can only be read')
+  void serveDownload(ticket, request, response, openDownload)
 }
 
 function serveGraphql(request: IncomingMessage, response: ServerResponse, options: HttpServerOptions): void {

@@ -39,7 +39,7 @@ export interface HttpAnswer {
 export interface HttpStream {
   readonly status: number
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
-  /** Empty unless the status is 200. */
+  /** Empty unless the status is 200 or 206. */
   readonly chunks: AsyncIterable<Uint8Array<ArrayBuffer>>
 }
 
@@ -53,6 +53,8 @@ export interface Http {
   request(request: HttpRequest): Promise<HttpAnswer>
   /** Opens a stream; it ends with `signal`. @throws UpstreamError when nothing answers */
   openStream(url: URL, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HttpStream>
+  /** Opens a file; its bytes come as they are read. @throws UpstreamError when nothing answers */
+  openDownload(url: URL, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HttpStream>
   close(): Promise<void>
 }
 
@@ -71,6 +73,32 @@ export function createHttp(options: HttpOptions): Http {
     maxResponseSize: options.maxBytes,
   })
   const streams = new Agent({ connectTimeout: 3000, headersTimeout: 10_000, bodyTimeout: 0 })
+  const downloads = new Agent({ connectTimeout: 3000, headersTimeout: 10_000, bodyTimeout: 30_000 })
+
+  async function open(
+    agent: Agent,
+    url: URL,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<HttpStream> {
+    let status: number | undefined
+    try {
+      const answer = await agent.request({
+        origin: url.origin,
+        path: url.pathname + url.search,
+        method: 'GET',
+        headers,
+        signal,
+      })
+      status = answer.statusCode
+      if (status !== 200 && status !== 206) await answer.body.dump()
+      return { status, headers: answer.headers, chunks: answer.body }
+    } catch (error) {
+      throw translate(error, signal)
+    } finally {
+      options.onCall?.({ method: 'GET', url: url.href, status, kind: agent === streams ? 'stream' : 'rest' })
+    }
+  }
 
   return {
     async request({ method, url, headers, body, signal }) {
@@ -98,28 +126,10 @@ export function createHttp(options: HttpOptions): Http {
       }
     },
 
-    async openStream(url, headers, signal) {
-      let status: number | undefined
-      try {
-        const answer = await streams.request({
-          origin: url.origin,
-          path: url.pathname + url.search,
-          method: 'GET',
-          headers,
-          signal,
-        })
-        status = answer.statusCode
-        if (status !== 200) await answer.body.dump()
-        return { status, headers: answer.headers, chunks: answer.body }
-      } catch (error) {
-        throw translate(error, signal)
-      } finally {
-        options.onCall?.({ method: 'GET', url: url.href, status, kind: 'stream' })
-      }
-    },
-
+    openStream: (url, headers, signal) => open(streams, url, headers, signal),
+    openDownload: (url, headers, signal) => open(downloads, url, headers, signal),
     async close() {
-      await Promise.all([calls.destroy(), streams.destroy()])
+      await Promise.all([calls.destroy(), streams.destroy(), downloads.destroy()])
     },
   }
 }

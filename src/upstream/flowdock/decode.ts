@@ -231,6 +231,7 @@ export function decodeMessage(value: unknown, channel?: string): Message {
     id: number(message, 'id'),
     event,
     tags: strings(message['tags']),
+    attachments: optionalRecords(message['attachments']).map(decodeFile),
     uuid: optionalText(message, 'uuid'),
     userId: Number.isSafeInteger(userId) && userId > 0 ? userId : null,
     externalAuthor: decodeExternalAuthor(message),
@@ -325,6 +326,7 @@ function decodeObjectContent(event: string, content: Json, message: Json): Messa
 
 function decodeFile(content: Json): File {
   const image = isRecord(content['image']) ? content['image'] : {}
+  const { thumbnail } = content
   return {
     name: optionalText(content, 'file_name') ?? '',
     contentType: optionalText(content, 'content_type') ?? 'application/octet-stream',
@@ -332,6 +334,13 @@ function decodeFile(content: Json): File {
     path: optionalText(content, 'path') ?? '',
     width: optionalNumber(image, 'width'),
     height: optionalNumber(image, 'height'),
+    thumbnail: isRecord(thumbnail)
+      ? {
+          path: text(thumbnail, 'path'),
+          width: optionalNumber(thumbnail, 'width') ?? 0,
+          height: optionalNumber(thumbnail, 'height') ?? 0,
+        }
+      : null,
   }
 }
 

@@ -142,6 +142,7 @@ export interface File {
   readonly path: string
   readonly width: number | null
   readonly height: number | null
+  readonly thumbnail: { readonly path: string; readonly width: number; readonly height: number } | null
 }
 
 /** A private conversation of the caller with somebody. */
@@ -158,6 +159,8 @@ interface MessageBase {
   readonly id: number
   readonly event: string
   readonly tags: readonly string[]
+  /** Files that came with it; that of a file message, too. */
+  readonly attachments: readonly File[]
   readonly uuid: string | null
   /** Null for messages of integrations and under external names. */
   readonly userId: number | null

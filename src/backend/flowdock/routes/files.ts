@@ -55,15 +55,24 @@ export const fileRoutes: readonly Route[] = [
       return {
         async write(response) {
           const disposition = inertTypes.test(file.content_type) ? 'inline' : 'attachment'
-          response.writeHead(200, {
+          const range = parseRange(request.headers.range, file.file_size)
+          const [start, end] =
+            range === 'unsatisfiable' || range === undefined ? [0, file.file_size - 1] : range
+          response.writeHead(range === undefined ? 200 : range === 'unsatisfiable' ? 416 : 206, {
             'Content-Type': file.content_type,
-            'Content-Length': file.file_size,
+            'Content-Length': range === 'unsatisfiable' ? 0 : end - start + 1,
             'Content-Disposition': `${disposition}; filename*=UTF-8''${encodeURIComponent(file.file_name)}`,
+            'Accept-Ranges': 'bytes',
             'X-Content-Type-Options': 'nosniff',
             'Cache-Control': 'private, no-store',
+            ...(range === undefined ? {} : { 'Content-Range': contentRange(range, file.file_size) }),
           })
+          if (range === 'unsatisfiable' || file.file_size === 0) {
+            response.end()
+            return
+          }
           // A reader who leaves half-way is no failure of ours.
-          await pipeline(files.read(token), response).catch(() => response.destroy())
+          await pipeline(files.read(token, { start, end }), response).catch(() => response.destroy())
         },
       }
     },
@@ -75,4 +84,19 @@ function redirect({ base }: Request, files: FileStore, file: FileRow, size: stri
   if (token === null) throw notFound()
   const location = `${base}/storage/${token}?${files.sign(token)}`
   return { status: 302, headers: { Location: location, 'Content-Length': '0' } }
+}
+
+type Range = readonly [start: number, end: number] | 'unsatisfiable' | undefined
+
+/** One range of bytes, both ends inclusive; undefined for the whole file. [spec] RFC 9110, 14.2 */
+function parseRange(header: string | undefined, size: number): Range {
+  const [, first = '', last = ''] = /^bytes=(\d{0,15})-(\d{0,15})$/.exec(header ?? '') ?? []
+  if (first === '' && last === '') return undefined
+  const start = first === '' ? Math.max(size - Number(last), 0) : Number(first)
+  const end = first === '' || last === '' ? size - 1 : Math.min(Number(last), size - 1)
+  return start > end || start >= size ? 'unsatisfiable' : [start, end]
+}
+
+function contentRange(range: Exclude<Range, undefined>, size: number): string {
+  return range === 'unsatisfiable' ? `bytes */${size}` : `bytes ${range[0]}-${range[1]}/${size}`
 }
