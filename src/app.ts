@@ -4,6 +4,7 @@ import { createContextFactory, type LiveTopic } from './context.ts'
 import { GatewayError } from './errors.ts'
 import { createHub } from './events/hub.ts'
 import { createLogger, type Logger } from './log.ts'
+import { id as messageId } from './resolvers/messages.ts'
 import { printSchemaFile, schema } from './schema/index.ts'
 import { createEngine } from './server/engine.ts'
 import { loadGraphiql } from './server/graphiql.ts'
@@ -14,6 +15,7 @@ import { basicAuthorization } from './upstream/flowdock/credentials.ts'
 import { createFileDownloads } from './upstream/flowdock/files.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
 import { openStream } from './upstream/flowdock/stream.ts'
+import { createFileUploads } from './upstream/flowdock/uploads.ts'
 import { createHttp, type UpstreamCall } from './upstream/http.ts'
 
 export interface App {
@@ -87,9 +89,10 @@ async function start(
   )
 
   const downloads = createFileDownloads(http, upstream.restUrl)
+  const uploads = createFileUploads(http, upstream.restUrl)
   const engine = createEngine({
     schema,
-    createContext: createContextFactory({ http, restUrl: upstream.restUrl, hub, downloads }),
+    createContext: createContextFactory({ http, restUrl: upstream.restUrl, hub, downloads, uploads }),
     limits: defaultLimits,
     log,
   })
@@ -101,6 +104,7 @@ async function start(
     graphiql: await loadGraphiql(),
     schemaFile: printSchemaFile(),
     demoAuthorization,
+    sendUpload: async (ticket, bytes, signal) => messageId(await uploads.send(ticket, bytes, signal)),
     openDownload: (ticket, range, signal) => downloads.open(ticket, range, signal),
     isReady: () => answers(new URL(`${upstream.restUrl}/user`), http),
   })

@@ -6,6 +6,7 @@ import { type Credential, parseAuthorization } from './upstream/flowdock/credent
 import type { FileDownloads } from './upstream/flowdock/files.ts'
 import { createFlowdock, type Flowdock } from './upstream/flowdock/index.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
+import type { FileUploads, Upload } from './upstream/flowdock/uploads.ts'
 import type { Http } from './upstream/http.ts'
 
 /** The flows one principal listens to. */
@@ -22,6 +23,8 @@ export interface Context {
   listen(flowIds: readonly string[]): Promise<Subscriber<FlowEvent>>
   /** The path of this gateway that a file of the upstream can be read at, for a while, without a credential. */
   fileAddress(path: string): string
+  /** The path of this gateway that the bytes of one file can be put to, for a while, without a credential. */
+  uploadAddress(upload: Upload): { readonly path: string; readonly expiresAt: number }
   /** The same caller with nothing remembered: for each event of a subscription. */
   refresh(): Context
 }
@@ -40,6 +43,7 @@ export interface ContextOptions {
   readonly restUrl: string
   readonly hub: Hub<LiveTopic, FlowEvent>
   readonly downloads: FileDownloads
+  readonly uploads: FileUploads
 }
 
 /** @throws GatewayError `UNAUTHENTICATED` for a credential that cannot be one, when the returned function is called */
@@ -48,6 +52,7 @@ export function createContextFactory({
   restUrl,
   hub,
   downloads,
+  uploads,
 }: ContextOptions): (caller: Caller) => Context {
   return ({ request, connectionParams, signal }) => {
     const params = connectionParams ?? {}
@@ -68,6 +73,11 @@ export function createContextFactory({
             'Cannot give the address of a file: no credential was sent',
           )
         return downloads.address(credential, path)
+      },
+      uploadAddress(upload) {
+        if (credential === null)
+          throw new GatewayError('UNAUTHENTICATED', 'Cannot make an upload: no credential was sent')
+        return uploads.address(credential, upload)
       },
       refresh: make,
     })

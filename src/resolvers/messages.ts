@@ -213,8 +213,8 @@ async function messages(
 }
 
 /** Where a message goes. */
-async function sendTarget(
-  { flow, threadId, userId }: SendMessageInput,
+export async function sendTarget(
+  { flow, threadId, userId }: Pick<SendMessageInput, 'flow' | 'threadId' | 'userId'>,
   context: Context,
 ): Promise<{ channel: string; threadId: string | undefined }> {
   if ([flow, threadId, userId].filter((target) => target != null).length !== 1)

@@ -5,6 +5,7 @@ import { type OpenDownload, serveDownload } from './downloads.ts'
 import type { Engine } from './engine.ts'
 import type { Graphiql } from './graphiql.ts'
 import { isLocal, isSameOrigin, isValidHost } from './host.ts'
+import { type SendUpload, serveUpload } from './uploads.ts'
 
 export interface HttpServerOptions {
   readonly host: string
@@ -17,6 +18,8 @@ export interface HttpServerOptions {
   readonly demoAuthorization: string | undefined
   /** Opens a file by the ticket in its address. */
   readonly openDownload: OpenDownload
+  /** Sends a file on, by the ticket in its address. */
+  readonly sendUpload: SendUpload
   /** Whether the upstream answers. */
   readonly isReady: () => Promise<boolean>
 }
@@ -41,7 +44,7 @@ const farewellMs = 250
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   let stopping = false
   const server = createServer(
-    { headersTimeout: 10_000, requestTimeout: 60_000, keepAliveTimeout: 75_000 },
+    { headersTimeout: 10_000, requestTimeout: 600_000, keepAliveTimeout: 75_000 },
     (request, response) => {
       response.on('error', () => undefined)
       if (stopping) response.setHeader('Connection', 'close')
@@ -115,8 +118,11 @@ function serveFile(
   path: string,
   request: IncomingMessage,
   response: ServerResponse,
-  { openDownload }: HttpServerOptions,
+  { openDownload, sendUpload }: HttpServerOptions,
 ): void {
+  const [, upload] = /^\/uploads\/([\w-]{22})$/.exec(path) ?? []
+  if (upload !== undefined && request.method === 'PUT')
+    return void serveUpload(upload, request, response, sendUpload)
   const [, ticket] = /^\/files\/([\w-]{22})\/[^/]+$/.exec(path) ?? []
   if (ticket === undefined)
     return sendError(response, 404, 'NOT_FOUND', 'There is nothing here; GraphQL is at /graphql')

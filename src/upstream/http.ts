@@ -1,5 +1,6 @@
+import { Readable } from 'node:stream'
 import { Agent, type Dispatcher } from 'undici'
-import { RateLimitedError, UpstreamError } from '../errors.ts'
+import { GatewayError, RateLimitedError, UpstreamError } from '../errors.ts'
 
 export interface HttpOptions {
   /** How long a call may take in all, from asking to the last byte. */
@@ -55,6 +56,17 @@ export interface Http {
   openStream(url: URL, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HttpStream>
   /** Opens a file; its bytes come as they are read. @throws UpstreamError when nothing answers */
   openDownload(url: URL, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HttpStream>
+  /**
+   * Posts a body as it comes.
+   *
+   * @throws UpstreamError when no answer can be had or it is a 5xx; whatever `bytes` throws
+   */
+  upload(
+    url: URL,
+    headers: Readonly<Record<string, string>>,
+    bytes: AsyncIterable<Uint8Array>,
+    signal: AbortSignal,
+  ): Promise<HttpAnswer>
   close(): Promise<void>
 }
 
@@ -73,7 +85,7 @@ export function createHttp(options: HttpOptions): Http {
     maxResponseSize: options.maxBytes,
   })
   const streams = new Agent({ connectTimeout: 3000, headersTimeout: 10_000, bodyTimeout: 0 })
-  const downloads = new Agent({ connectTimeout: 3000, headersTimeout: 10_000, bodyTimeout: 30_000 })
+  const transfers = new Agent({ connectTimeout: 3000, headersTimeout: 10_000, bodyTimeout: 30_000 })
 
   async function open(
     agent: Agent,
@@ -127,9 +139,31 @@ export function createHttp(options: HttpOptions): Http {
     },
 
     openStream: (url, headers, signal) => open(streams, url, headers, signal),
-    openDownload: (url, headers, signal) => open(downloads, url, headers, signal),
+    openDownload: (url, headers, signal) => open(transfers, url, headers, signal),
+    async upload(url, headers, bytes, signal) {
+      let status: number | undefined
+      try {
+        const answer = await transfers.request({
+          origin: url.origin,
+          path: url.pathname + url.search,
+          method: 'POST',
+          headers,
+          body: Readable.from(bytes, { objectMode: false }),
+          signal,
+        })
+        status = answer.statusCode
+        const text = await answer.body.text()
+        if (status >= 500) throw new UpstreamError('UPSTREAM_UNAVAILABLE', `The upstream answered ${status}`)
+        return { status, headers: answer.headers, body: parseBody(text, answer.headers) }
+      } catch (error) {
+        throw error instanceof GatewayError ? error : translate(error, signal)
+      } finally {
+        options.onCall?.({ method: 'POST', url: url.href, status, kind: 'rest' })
+      }
+    },
+
     async close() {
-      await Promise.all([calls.destroy(), streams.destroy(), downloads.destroy()])
+      await Promise.all([calls.destroy(), streams.destroy(), transfers.destroy()])
     },
   }
 }

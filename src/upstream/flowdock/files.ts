@@ -1,8 +1,8 @@
-import { randomBytes } from 'node:crypto'
 import { NotFoundError, UpstreamError } from '../../errors.ts'
 import type { Http, HttpStream } from '../http.ts'
 import type { Credential } from './credentials.ts'
 import { toError } from './request.ts'
+import { createTickets } from './tickets.ts'
 
 /**
  * Downloads for readers who cannot send a credential, such as `<img>`. Each address has a ticket in it that is good
@@ -24,56 +24,35 @@ export interface FileDownloads {
 const lifetimeMs = 15 * 60_000
 const maxTickets = 50_000
 
-interface Ticket {
-  readonly id: string
-  readonly credential: Credential
-  readonly path: string
-  readonly expiresAt: number
-}
-
 /** @param restUrl the REST address, without a trailing slash */
 export function createFileDownloads(
   http: Http,
   restUrl: string,
   now: () => number = Date.now,
 ): FileDownloads {
-  const byId = new Map<string, Ticket>()
-  const byFile = new Map<string, Ticket>()
-
-  function forget(ticket: Ticket): void {
-    byId.delete(ticket.id)
-    const key = keyOf(ticket.credential, ticket.path)
-    if (byFile.get(key) === ticket) byFile.delete(key)
-  }
-
-  function issue(credential: Credential, path: string): Ticket {
-    // The oldest are the first in the map, and the first to expire.
-    for (const ticket of byId.values()) {
-      if (byId.size < maxTickets && ticket.expiresAt > now()) break
-      forget(ticket)
-    }
-    const ticket = {
-      id: randomBytes(16).toString('base64url'),
-      credential,
-      path,
-      expiresAt: now() + lifetimeMs,
-    }
-    byId.set(ticket.id, ticket)
-    byFile.set(keyOf(credential, path), ticket)
-    return ticket
-  }
+  const tickets = createTickets<{ credential: Credential; path: string }>({
+    lifetimeMs,
+    most: maxTickets,
+    now,
+  })
+  /** The same address again lets browsers keep the picture. Not longer than the tickets it names. */
+  const ids = new Map<string, string>()
 
   return {
     address(credential, path) {
-      const known = byFile.get(keyOf(credential, path))
-      // The same address again lets browsers keep the picture.
-      const fresh = known !== undefined && known.expiresAt - now() > lifetimeMs / 2
-      const { id } = fresh ? known : issue(credential, path)
+      const key = `${credential.principal} ${path}`
+      const known = ids.get(key) ?? ''
+      const fresh = (tickets.find(known)?.expiresAt ?? 0) - now() > lifetimeMs / 2
+      const id = fresh ? known : tickets.issue({ credential, path })
+      if (!fresh) {
+        if (ids.size >= maxTickets) ids.clear()
+        ids.set(key, id)
+      }
       return `/files/${id}/${path.slice(path.lastIndexOf('/') + 1)}`
     },
     async open(id, range, signal) {
-      const ticket = byId.get(id)
-      if (ticket === undefined || ticket.expiresAt <= now())
+      const ticket = tickets.find(id)?.value
+      if (ticket === undefined)
         throw new NotFoundError('There is no such file, or its address has expired; ask for a new one')
       const doing = 'read the file'
       const address = new URL(`${restUrl}/${ticket.path.replace(/^\/+/, '')}`)
@@ -92,8 +71,4 @@ export function createFileDownloads(
       return answer
     },
   }
-}
-
-function keyOf(credential: Credential, path: string): string {
-  return `${credential.principal} ${path}`
 }

@@ -169,7 +169,7 @@ function isEmpty(json: unknown): boolean {
 }
 
 /** The path of a flow, or `@` and a user's number for the private conversation with them. */
-function segments(channel: string): string[] {
+export function segments(channel: string): string[] {
   return channel.startsWith('@') ? ['private', channel.slice(1)] : ['flows', ...channel.split('/')]
 }
 
