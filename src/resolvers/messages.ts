@@ -11,9 +11,9 @@ import type {
 } from '../upstream/flowdock/model.ts'
 import type { FlowBy } from './flows.ts'
 import { encodeInFlow } from './global-id.ts'
+import { type FilteredMessages, filteredMessages, type MessageFilter } from './message-filter.ts'
 import { namedFlowPath, namedMessage, namedThread, namedUser, requireCapability } from './named.ts'
 import {
-  type Connection,
   encodeCursor,
   maxPageSize,
   numberCursor,
@@ -30,6 +30,10 @@ interface SendMessageInput {
   readonly tags?: readonly string[] | null | undefined
   readonly uuid?: string | null | undefined
   readonly externalUserName?: string | null | undefined
+}
+
+interface MessageArgs extends PageArgs {
+  readonly filter?: MessageFilter | null | undefined
 }
 
 /** [flowdock] messages.md: the most characters a message may have. */
@@ -75,17 +79,17 @@ export async function flowMessage(
 
 export async function flowMessages(
   flow: Flow,
-  args: PageArgs,
+  args: MessageArgs,
   context: Context,
-): Promise<Connection<Message>> {
+): Promise<FilteredMessages> {
   return messages(flow.path, undefined, args, context)
 }
 
 export async function conversationMessages(
   { user }: PrivateConversation,
-  args: PageArgs,
+  args: MessageArgs,
   context: Context,
-): Promise<Connection<Message>> {
+): Promise<FilteredMessages> {
   return messages(`@${user.id}`, undefined, args, context)
 }
 
@@ -100,9 +104,9 @@ export async function conversation(
 
 export async function threadMessages(
   thread: Thread,
-  args: PageArgs,
+  args: MessageArgs,
   context: Context,
-): Promise<Connection<Message>> {
+): Promise<FilteredMessages> {
   const flow = await context.flowdock.load.flow(thread.flowId)
   if (flow === null) throw new NotFoundError('Cannot list the messages of a thread: its flow is not there')
   return messages(flow.path, thread.id, args, context)
@@ -187,9 +191,11 @@ export async function removeTags(
 async function messages(
   channel: string,
   threadId: string | undefined,
-  args: PageArgs,
-  { flowdock }: Context,
-): Promise<Connection<Message>> {
+  { filter, ...args }: MessageArgs,
+  context: Context,
+): Promise<FilteredMessages> {
+  if (filter != null) return filteredMessages({ channel, threadId }, args, filter, context)
+  const { flowdock } = context
   const { from, size } = pageSize(args, { from: 'back', size: 30 })
   const after = args.after == null ? undefined : numberCursor('message', args.after, 'after')
   const before = args.before == null ? undefined : numberCursor('message', args.before, 'before')
@@ -206,10 +212,11 @@ async function messages(
     const rest = front ? { ...page, after: edge?.id } : { ...page, before: edge?.id }
     return (await flowdock.messages.list(channel, threadId, { ...rest, limit: 1 })).length > 0
   }
-  return toConnection(items, (message) => encodeCursor('message', String(message.id)), {
+  const connection = toConnection(items, (message) => encodeCursor('message', String(message.id)), {
     next: front ? goesOn : before !== undefined,
     previous: front ? after !== undefined : goesOn,
   })
+  return { ...connection, isExhaustive: true }
 }
 
 /** Where a message goes. */

@@ -39,7 +39,7 @@ export async function search(_: unknown, args: SearchArgs, { flowdock }: Context
     (a, b) => (b.lastMessageAt ?? 0) - (a.lastMessageAt ?? 0),
   )
   const found = await Promise.all(
-    flows.slice(0, maxFlows).map(({ path }) => flowdock.messages.searchIn(path, query)),
+    flows.slice(0, maxFlows).map(({ path }) => flowdock.messages.searchIn(path, undefined, query)),
   )
   const messages = found.flat().toSorted((a, b) => a.sentAt - b.sentAt || a.id - b.id)
   return { messages: messages.slice(-args.last), isExhaustive: flows.length <= maxFlows }

@@ -80,6 +80,7 @@ interface Types {
   Inputs: {
     FlowBy: FlowBy
     FlowAccess: AccessMode
+    TagMode: 'all' | 'any'
     ThreadStatusInput: { color: string; value: string }
     ThreadFieldInput: { label: string; value: string }
   }

@@ -1,5 +1,5 @@
 import * as messages from '../resolvers/messages.ts'
-import type { Message } from '../upstream/flowdock/model.ts'
+import type { Message, MessageKind } from '../upstream/flowdock/model.ts'
 import { builder, mutationResult } from './builder.ts'
 
 builder.interfaceType('Message', {
@@ -249,9 +249,61 @@ builder.objectType('Thumbnail', {
 })
 
 const MessageConnection = builder.connectionObject(
-  { type: 'Message', name: 'MessageConnection' },
+  {
+    type: 'Message',
+    name: 'MessageConnection',
+    fields: (t) => ({
+      isExhaustive: t.boolean({
+        description:
+          'Whether every message that can be on this page was looked at. Where the upstream cannot filter, 1,000 are; the cursor goes on from there.',
+        resolve: (connection) => (connection as { isExhaustive?: boolean }).isExhaustive !== false,
+      }),
+    }),
+  },
   { name: 'MessageEdge' },
 )
+
+const kindName = <Kind extends MessageKind>(value: Kind, description: string) => ({ value, description })
+
+const MessageKindName = builder.enumType('MessageKind', {
+  description: 'The kinds of message a filter can name.',
+  values: {
+    CHAT: kindName('ChatMessage', 'What somebody wrote.'),
+    COMMENT: kindName('Comment', 'A reply in the older style.'),
+    STATUS: kindName('StatusMessage', 'What somebody is doing.'),
+    LINE: kindName('LineMessage', 'Somebody of themselves in the third person.'),
+    FILE: kindName('FileMessage', 'An uploaded file.'),
+    ACTION: kindName('ActionMessage', 'Somebody joined, was added, was blocked, was invited.'),
+    TAG_CHANGE: kindName('TagChange', 'Tags were changed.'),
+    MESSAGE_EDIT: kindName('MessageEdit', 'A text was changed.'),
+    MESSAGE_DELETE: kindName('MessageDelete', 'A message was removed.'),
+    ACTIVITY: kindName('Activity', 'An integration tells what was done.'),
+    DISCUSSION: kindName('Discussion', 'An integration tells what was said.'),
+    MAIL: kindName('MailMessage', 'Mail to the flow.'),
+  } as const,
+})
+
+const MessageFilterInput = builder.inputType('MessageFilter', {
+  description:
+    'Which messages to list; all that is given must hold. With `text` or `tags` a list is read from the newest match, by `last` and `before`.',
+  fields: (t) => ({
+    kinds: t.field({ type: [MessageKindName], description: 'Only these.' }),
+    text: t.string({ description: 'Words that are all in it: whole ones, in either case.' }),
+    tags: t.stringList({ description: 'Tags: `release`, `@Ada`.' }),
+    tagMode: t.field({
+      type: 'TagMode',
+      required: true,
+      defaultValue: 'all',
+      description: 'Which of the tags have to be there.',
+    }),
+    authorIds: t.idList({ description: 'Written by one of these users, by global id.' }),
+    mentionIds: t.idList({ description: 'Naming one of these users, by global id.' }),
+    hasFile: t.boolean({ description: 'Whether a file came with it.' }),
+    hasLink: t.boolean({ description: 'Whether a link is in it.' }),
+    since: t.field({ type: 'DateTime', description: 'Sent at this moment or later.' }),
+    until: t.field({ type: 'DateTime', description: 'Sent before this moment.' }),
+  }),
+})
 
 builder.objectFields('Flow', (t) => ({
   messages: t.connection(
@@ -259,6 +311,7 @@ builder.objectFields('Flow', (t) => ({
       type: 'Message',
       nullable: true,
       description: 'Its messages, oldest first; `last: 30` unless said otherwise.',
+      args: { filter: t.arg({ type: MessageFilterInput, description: 'Which of them.' }) },
       resolve: messages.flowMessages,
     },
     MessageConnection,
@@ -278,6 +331,7 @@ builder.objectField('PrivateConversation', 'messages', (t) =>
       type: 'Message',
       nullable: true,
       description: 'Its messages, oldest first; `last: 30` unless said otherwise.',
+      args: { filter: t.arg({ type: MessageFilterInput, description: 'Which of them.' }) },
       resolve: messages.conversationMessages,
     },
     MessageConnection,
@@ -290,6 +344,7 @@ builder.objectField('Thread', 'messages', (t) =>
       type: 'Message',
       nullable: true,
       description: 'Its messages, oldest first; `last: 30` unless said otherwise.',
+      args: { filter: t.arg({ type: MessageFilterInput, description: 'Which of them.' }) },
       resolve: messages.threadMessages,
     },
     MessageConnection,

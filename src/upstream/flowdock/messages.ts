@@ -11,6 +11,8 @@ export interface MessagePage {
   readonly from: 'oldest' | 'newest'
   /** 1 to 100. */
   readonly limit: number
+  /** Only these kinds, as the upstream calls them. */
+  readonly events?: readonly string[]
 }
 
 export interface NewMessage {
@@ -37,8 +39,8 @@ export interface Messages {
   present(flowToken: string, presentation: Presentation): Promise<Message | null>
   /** The newest matches in every flow the caller has joined, oldest first. Only some upstreams can. */
   search(query: MessageQuery): Promise<Message[]>
-  /** The newest matches in one flow, oldest first. */
-  searchIn(channel: string, query: MessageQuery): Promise<Message[]>
+  /** The newest matches in one channel, or in one of its threads, oldest first. */
+  searchIn(channel: string, threadId: string | undefined, query: MessageQuery): Promise<Message[]>
   /** Adds a reaction of the caller's; taking one back is for some upstreams only. */
   react(channel: string, id: number, type: 'add' | 'remove', emoji: string): Promise<void>
   /** Moves a message to another thread, or with null to one of its own. Only some upstreams can. */
@@ -50,6 +52,8 @@ export interface MessageQuery {
   readonly text: string | undefined
   readonly tags: readonly string[]
   readonly anyTag: boolean
+  /** How many of the newest matches to leave out. */
+  readonly skip?: number
   /** 1 to 100. */
   readonly limit: number
 }
@@ -79,6 +83,7 @@ export function createMessages(calls: FlowdockCalls): Messages {
           until_id: page.before,
           sort: page.from === 'oldest' ? 'asc' : 'desc',
           limit: page.limit,
+          event: page.events?.join(','),
         },
         doing: `list the messages of "${channel}"`,
       })
@@ -132,8 +137,9 @@ export function createMessages(calls: FlowdockCalls): Messages {
       const json = await calls.get(['search'], { query: encodeQuery(query), doing: 'search every flow' })
       return decodeList(json, (item) => decodeMessage(item))
     },
-    async searchIn(channel, query) {
-      const json = await calls.get([...segments(channel), 'messages'], {
+    async searchIn(channel, threadId, query) {
+      const container = threadId === undefined ? [] : ['threads', threadId]
+      const json = await calls.get([...segments(channel), ...container, 'messages'], {
         query: encodeQuery(query),
         doing: `search "${channel}"`,
       })
@@ -155,11 +161,12 @@ export function createMessages(calls: FlowdockCalls): Messages {
 }
 
 /** [flowdock] messages.md, "List Messages" */
-function encodeQuery({ text, tags, anyTag, limit }: MessageQuery) {
+function encodeQuery({ text, tags, anyTag, skip, limit }: MessageQuery) {
   return {
     search: text,
     tags: tags.length === 0 ? undefined : tags.join(','),
     tag_mode: anyTag ? 'or' : undefined,
+    skip: skip === 0 ? undefined : skip,
     limit,
   }
 }

@@ -1,0 +1,212 @@
+import type { Context } from '../context.ts'
+import { ValidationError } from '../errors.ts'
+import type { Message, MessageKind } from '../upstream/flowdock/model.ts'
+import { namedUser } from './named.ts'
+import {
+  type Connection,
+  encodeCursor,
+  maxPageSize,
+  numberCursor,
+  type PageArgs,
+  pageSize,
+  toConnection,
+} from './pagination.ts'
+
+/** Which messages to list. All that is given must hold. */
+export interface MessageFilter {
+  readonly kinds?: readonly MessageKind[] | null | undefined
+  readonly text?: string | null | undefined
+  readonly tags?: readonly string[] | null | undefined
+  readonly tagMode: 'all' | 'any'
+  readonly authorIds?: readonly string[] | null | undefined
+  readonly mentionIds?: readonly string[] | null | undefined
+  readonly hasFile?: boolean | null | undefined
+  readonly hasLink?: boolean | null | undefined
+  readonly since?: number | null | undefined
+  readonly until?: number | null | undefined
+}
+
+/** Where to look: a channel as the upstream is asked for it, and a thread of it. */
+export interface MessagePlace {
+  readonly channel: string
+  readonly threadId: string | undefined
+}
+
+export type FilteredMessages = Connection<Message> & { readonly isExhaustive: boolean }
+
+/** What the upstream calls each kind. */
+const events: Readonly<Partial<Record<MessageKind, string>>> = {
+  ChatMessage: 'message',
+  Comment: 'comment',
+  StatusMessage: 'status',
+  LineMessage: 'line',
+  FileMessage: 'file',
+  ActionMessage: 'action',
+  TagChange: 'tag-change',
+  MessageEdit: 'message-edit',
+  MessageDelete: 'message-delete',
+  Activity: 'activity',
+  Discussion: 'discussion',
+  MailMessage: 'mail',
+}
+
+/** How many pages of 100 are looked through for one page of matches. */
+const maxPages = 10
+
+/**
+ * A page of the messages that match. What the upstream can decide it does: kinds, or words and tags. The rest is
+ * decided here, over at most 1,000 messages; `isExhaustive` says whether that was enough, and the page's cursor goes
+ * on where the search stopped.
+ */
+export async function filteredMessages(
+  place: MessagePlace,
+  args: PageArgs,
+  filter: MessageFilter,
+  context: Context,
+): Promise<FilteredMessages> {
+  const matches = matcher(filter)
+  const text = filter.text?.trim() ?? ''
+  const searched = text !== '' || (filter.tags?.length ?? 0) > 0
+  return searched
+    ? search(place, args, filter, text, matches, context)
+    : browse(place, args, filter, matches, context)
+}
+
+type Matcher = (message: Message) => boolean
+
+/** What the upstream is not asked to decide. */
+function matcher(filter: MessageFilter): Matcher {
+  const authors = filter.authorIds?.map((id) => namedUser(id, ['filter', 'authorIds']))
+  const mentions = filter.mentionIds?.map((id) => `:user:${namedUser(id, ['filter', 'mentionIds'])}`)
+  const { since, until, hasFile, hasLink, kinds } = filter
+  return (message) =>
+    (kinds == null || kinds.includes(message.kind)) &&
+    (authors === undefined || (message.userId !== null && authors.includes(message.userId))) &&
+    (mentions === undefined || mentions.some((tag) => message.tags.includes(tag))) &&
+    (hasFile == null || hasFile === message.attachments.length > 0) &&
+    (hasLink == null || hasLink === message.tags.includes(':url')) &&
+    (since == null || message.sentAt >= since) &&
+    (until == null || message.sentAt < until)
+}
+
+/** Page after page by number, until there are enough. */
+async function browse(
+  { channel, threadId }: MessagePlace,
+  args: PageArgs,
+  filter: MessageFilter,
+  matches: Matcher,
+  { flowdock }: Context,
+): Promise<FilteredMessages> {
+  const { from, size } = pageSize(args, { from: 'back', size: 30 })
+  const front = from === 'front'
+  let after = args.after == null ? undefined : numberCursor('message', args.after, 'after')
+  let before = args.before == null ? undefined : numberCursor('message', args.before, 'before')
+  const known = filter.kinds?.map((kind) => events[kind]).filter((event) => event !== undefined)
+  const found: Message[] = []
+  let ended = false
+  for (let page = 0; page < maxPages && found.length <= size && !ended; page += 1) {
+    const messages = await flowdock.messages.list(channel, threadId, {
+      after,
+      before,
+      from: front ? 'oldest' : 'newest',
+      limit: maxPageSize,
+      ...(known === undefined || known.length !== filter.kinds?.length ? {} : { events: known }),
+    })
+    const matching = messages.filter(matches)
+    if (front) found.push(...matching)
+    else found.unshift(...matching)
+    const edge = front ? messages.at(-1) : messages[0]
+    if (front) after = edge?.id ?? after
+    else before = edge?.id ?? before
+    // Numbers grow with time: past the end of the range nothing else can match.
+    ended = messages.length < maxPageSize || edge === undefined || isPast(edge, filter, front)
+  }
+  const items = front ? found.slice(0, size) : found.slice(-size)
+  const isExhaustive = ended || found.length > size
+  const goesOn = found.length > size || !ended
+  const connection = toConnection(items, (message) => encodeCursor('message', String(message.id)), {
+    next: front ? goesOn : args.before != null,
+    previous: front ? args.after != null : goesOn,
+  })
+  if (isExhaustive) return { ...connection, isExhaustive, pageInfo: connection.pageInfo }
+  // The next page begins where this one stopped looking, not at its last match.
+  const edge = encodeCursor('message', String(front ? after : before))
+  const { hasNextPage, hasPreviousPage, startCursor, endCursor } = connection.pageInfo
+  return {
+    edges: connection.edges,
+    isExhaustive,
+    pageInfo: {
+      hasNextPage,
+      hasPreviousPage,
+      startCursor: front ? startCursor : edge,
+      endCursor: front ? edge : endCursor,
+    },
+  }
+}
+
+function isPast({ sentAt }: Message, { since, until }: MessageFilter, front: boolean): boolean {
+  return front ? until != null && sentAt >= until : since != null && sentAt < since
+}
+
+/** Words or tags: the upstream counts its matches from the newest, and so do the cursors. */
+async function search(
+  { channel, threadId }: MessagePlace,
+  args: PageArgs,
+  filter: MessageFilter,
+  text: string,
+  matches: Matcher,
+  { flowdock }: Context,
+): Promise<FilteredMessages> {
+  if (args.first != null || args.after != null)
+    throw new ValidationError(
+      'Expected last and before with text or tags: a search begins at the newest match',
+    )
+  if (text !== '' && filter.tags?.some((tag) => tag.startsWith('@')))
+    throw new ValidationError(
+      'Expected people to be named in filter.mentionIds when there is a text, not in tags',
+    )
+  const { size } = pageSize(args, { from: 'back', size: 30 })
+  let skip = args.before == null ? 0 : numberCursor('search result', args.before, 'before') + 1
+  const found: { message: Message; place: number }[] = []
+  let ended = false
+  for (let page = 0; page < maxPages && found.length <= size && !ended; page += 1) {
+    const messages = await flowdock.messages.searchIn(channel, threadId, {
+      text: text === '' ? undefined : text,
+      // Words and tags are united by the upstream: with words, tags are looked at here.
+      tags: text === '' ? (filter.tags ?? []) : [],
+      anyTag: filter.tagMode === 'any',
+      skip,
+      limit: maxPageSize,
+    })
+    const newest = skip + messages.length - 1
+    const matching = messages
+      .map((message, index) => ({ message, place: newest - index }))
+      .filter(({ message }) => matches(message) && (text === '' || hasTags(message, filter)))
+    found.unshift(...matching)
+    skip += messages.length
+    ended = messages.length < maxPageSize
+  }
+  const items = found.slice(-size)
+  const places = new Map(items.map(({ message, place }) => [message, place]))
+  const connection = toConnection(
+    items.map(({ message }) => message),
+    (message) => encodeCursor('search result', String(places.get(message))),
+    { next: args.before != null, previous: found.length > size || !ended },
+  )
+  const isExhaustive = ended || found.length > size
+  if (isExhaustive) return { ...connection, isExhaustive }
+  const { hasNextPage, hasPreviousPage, endCursor } = connection.pageInfo
+  const startCursor = encodeCursor('search result', String(skip - 1))
+  return {
+    edges: connection.edges,
+    isExhaustive,
+    pageInfo: { hasNextPage, hasPreviousPage, startCursor, endCursor },
+  }
+}
+
+function hasTags({ tags }: Message, { tags: wanted, tagMode }: MessageFilter): boolean {
+  if (wanted == null || wanted.length === 0) return true
+  const present = new Set(tags.map((tag) => tag.toLowerCase()))
+  const has = (tag: string) => present.has(tag.replace(/^#/, '').toLowerCase())
+  return tagMode === 'any' ? wanted.some(has) : wanted.every(has)
+}
