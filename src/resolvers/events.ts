@@ -1,6 +1,6 @@
 import type { Context } from '../context.ts'
 import { NotFoundError, ValidationError } from '../errors.ts'
-import type { Flow, FlowEvent, Message, User } from '../upstream/flowdock/model.ts'
+import type { Flow, FlowEvent, Message, Thread, User } from '../upstream/flowdock/model.ts'
 import { type FlowBy, findFlow } from './flows.ts'
 import { encodeInFlow } from './global-id.ts'
 
@@ -12,6 +12,7 @@ const maxFlows = 150
 /** Which type of the schema an event has. */
 export function eventType(event: FlowEvent): string {
   if (event.type === 'other') return 'OtherEvent'
+  if (event.type === 'change') return event.change.kind
   switch (event.message.kind) {
     case 'TagChange':
       return 'TagsChanged'
@@ -51,6 +52,47 @@ export async function user(
   { flowdock }: Context,
 ): Promise<User | null> {
   return message.userId === null ? null : flowdock.load.user(message.userId)
+}
+
+type ChangeEvent = Extract<FlowEvent, { type: 'change' }>
+
+/** Who did it, or whom it is about. */
+export async function changeUser(
+  { userId }: ChangeEvent,
+  _: unknown,
+  { flowdock }: Context,
+): Promise<User | null> {
+  return flowdock.load.user(userId)
+}
+
+export async function blockedUser(
+  { change }: ChangeEvent & { change: { blockedUserId: number } },
+  _: unknown,
+  { flowdock }: Context,
+): Promise<User | null> {
+  return flowdock.load.user(change.blockedUserId)
+}
+
+type MessageChange = ChangeEvent & { change: { messageId: number } }
+
+export function changedMessageId({ flowId, change }: MessageChange): string {
+  return encodeInFlow('Message', flowId, change.messageId)
+}
+
+export async function changedMessage(
+  { flowId, change }: MessageChange,
+  _: unknown,
+  { flowdock }: Context,
+): Promise<Message | null> {
+  return flowdock.load.message(flowId, change.messageId)
+}
+
+export async function changeThread(
+  { flowId, change }: ChangeEvent & { change: { threadId: string | null } },
+  _: unknown,
+  { flowdock }: Context,
+): Promise<Thread | null> {
+  return change.threadId === null ? null : flowdock.load.thread(flowId, change.threadId)
 }
 
 export function content({ message }: MessageEvent): string {

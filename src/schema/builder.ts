@@ -20,6 +20,7 @@ import type {
   ExternalAuthor,
   File,
   Flow,
+  FlowChange,
   FlowEvent,
   FlowUser,
   Invitation,
@@ -36,6 +37,9 @@ import type {
 
 type MessageOf<Kind extends MessageKind> = Extract<Message, { kind: Kind }>
 type MessageEvent = Extract<FlowEvent, { type: 'message' }>
+type ChangeEvent<Kind extends FlowChange['kind']> = Extract<FlowEvent, { type: 'change' }> & {
+  readonly change: Extract<FlowChange, { kind: Kind }>
+}
 
 /** What stands behind each type of the schema. */
 interface Types {
@@ -53,6 +57,8 @@ interface Types {
     UserError: GatewayError
   }
   Objects: { [Kind in MessageKind]: MessageOf<Kind> } & {
+    [Kind in FlowChange['kind']]: ChangeEvent<Kind>
+  } & {
     ExternalAuthor: ExternalAuthor
     File: File
     Flow: Flow

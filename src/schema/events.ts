@@ -86,8 +86,122 @@ builder.objectType('TagsChanged', {
   }),
 })
 
+builder.objectType('ReactionChanged', {
+  description: 'Somebody answered a message with an emoji, or took one back.',
+  interfaces: ['FlowEvent'],
+  fields: (t) => ({
+    messageId: t.id({ description: 'The global id of the message.', resolve: events.changedMessageId }),
+    emoji: t.string({ description: 'The name of the emoji.', resolve: ({ change }) => change.emoji }),
+    isAdded: t.boolean({
+      description: 'False when it was taken back.',
+      resolve: ({ change }) => change.isAdded,
+    }),
+    reactedMessage: t.field({
+      type: 'Message',
+      nullable: true,
+      description: 'The message as it is now, read from the upstream; null when it is gone.',
+      resolve: events.changedMessage,
+    }),
+    reactor: t.field({ type: 'User', nullable: true, description: 'Who did.', resolve: events.changeUser }),
+  }),
+})
+
+builder.objectType('MessageMoved', {
+  description: 'A message went to another thread.',
+  interfaces: ['FlowEvent'],
+  fields: (t) => ({
+    messageId: t.id({ description: 'The global id of the message.', resolve: events.changedMessageId }),
+    movedMessage: t.field({
+      type: 'Message',
+      nullable: true,
+      description: 'The message as it is now, read from the upstream; null when it is gone.',
+      resolve: events.changedMessage,
+    }),
+    thread: t.field({
+      type: 'Thread',
+      nullable: true,
+      description: 'The thread it went to.',
+      resolve: events.changeThread,
+    }),
+    mover: t.field({
+      type: 'User',
+      nullable: true,
+      description: 'Who moved it.',
+      resolve: events.changeUser,
+    }),
+  }),
+})
+
+builder.objectType('MemberJoined', {
+  description: 'Somebody came into the flow.',
+  interfaces: ['FlowEvent'],
+  fields: (t) => ({
+    user: t.field({ type: 'User', nullable: true, description: 'Who came.', resolve: events.changeUser }),
+  }),
+})
+
+builder.objectType('MemberBlocked', {
+  description: 'Somebody was shut out of the flow, or left.',
+  interfaces: ['FlowEvent'],
+  fields: (t) => ({
+    user: t.field({
+      type: 'User',
+      nullable: true,
+      description: 'Who it was, if you may still see them.',
+      resolve: events.blockedUser,
+    }),
+    blockedBy: t.field({
+      type: 'User',
+      nullable: true,
+      description: 'Who did it.',
+      resolve: events.changeUser,
+    }),
+  }),
+})
+
+builder.objectType('UserEdited', {
+  description: 'Somebody changed their profile.',
+  interfaces: ['FlowEvent'],
+  fields: (t) => ({
+    user: t.field({
+      type: 'User',
+      nullable: true,
+      description: 'Who it is, as they are now.',
+      resolve: events.changeUser,
+    }),
+  }),
+})
+
+builder.objectType('UserTyping', {
+  description: 'Somebody is about to say something. Kept nowhere.',
+  interfaces: ['FlowEvent'],
+  fields: (t) => ({
+    user: t.field({ type: 'User', nullable: true, description: 'Who types.', resolve: events.changeUser }),
+    thread: t.field({
+      type: 'Thread',
+      nullable: true,
+      description: 'The thread it will be in, if they say so.',
+      resolve: events.changeThread,
+    }),
+  }),
+})
+
+builder.objectType('UserActive', {
+  description: 'Somebody is there. Told again and again while they are, and kept nowhere.',
+  interfaces: ['FlowEvent'],
+  fields: (t) => ({
+    user: t.field({ type: 'User', nullable: true, description: 'Who it is.', resolve: events.changeUser }),
+    lastActivityAt: t.field({
+      type: 'DateTime',
+      nullable: true,
+      description: 'When they last did something; null while they are idle.',
+      resolve: ({ change }) => change.lastActivityAt,
+    }),
+  }),
+})
+
 builder.objectType('OtherEvent', {
-  description: 'Something this API has no type for yet: presence, people coming and going.',
+  description: 'Something this API has no type for yet.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({
     event: t.exposeString('event', { description: "The upstream's name for it." }),

@@ -24,6 +24,13 @@ const flowEvents = `subscription ($flows: [FlowBy!]) { flowEvents(input: { flows
   ... on MessageEdited { messageId content editor { nick } editedMessage { ... on ChatMessage { content } } }
   ... on MessageDeleted { messageId remover { nick } }
   ... on TagsChanged { messageId added removed tagger { nick } taggedMessage { tags } }
+  ... on ReactionChanged { messageId emoji isAdded reactor { nick } reactedMessage { reactions { emoji count } } }
+  ... on MessageMoved { messageId thread { title } mover { nick } movedMessage { thread { title } } }
+  ... on MemberJoined { user { nick } }
+  ... on MemberBlocked { user { nick } blockedBy { nick } }
+  ... on UserEdited { user { nick } }
+  ... on UserTyping { user { nick } thread { title } }
+  ... on UserActive { user { nick } lastActivityAt }
   ... on OtherEvent { event raw }
 } }`
 const main = { flows: [{ path: 'example/main' }] }
@@ -194,4 +201,62 @@ test('whoever is shut out is told nothing more, and others go on', async () => {
   const events = [await ben.event(), await ben.event(), await ben.event()]
   expect(JSON.stringify(events)).not.toContain('secret')
   expect(events.at(-1)).toMatchObject({ message: { content: 'public' } })
+})
+
+test('what happens besides messages is told by its own type, with who did it', async () => {
+  const ada = app.backend.as('Ada')
+  const ben = app.backend.as('Ben')
+  const path = '/flows/example/main'
+  const { json: sent } = await ben('POST', `${path}/messages`, { event: 'message', content: 'to react to' })
+  const { json: thread } = await ben('POST', `${path}/threads`, { title: 'Elsewhere' })
+  const heard = await listen()
+  /** The next event of a type: others, such as what joining is told by among the messages, may come before. */
+  const told = async (type: string) => {
+    for (;;) {
+      const event = await heard.event()
+      if (event.__typename === type) return event
+    }
+  }
+  const messageId = Buffer.from(`Message:${sent.flow}:${sent.id}`).toString('base64url')
+
+  await ben('POST', `${path}/messages/${sent.id}/emoji_reaction`, { type: 'add', emoji: 'tada' })
+  expect(await told('ReactionChanged')).toMatchObject({
+    messageId,
+    emoji: 'tada',
+    isAdded: true,
+    reactor: { nick: 'Ben' },
+    reactedMessage: { reactions: [{ emoji: 'tada', count: 1 }] },
+    flow: { path: 'example/main' },
+  })
+  await ben('POST', `${path}/messages/${sent.id}/emoji_reaction`, { type: 'remove', emoji: 'tada' })
+  expect(await told('ReactionChanged')).toMatchObject({ isAdded: false, reactedMessage: { reactions: [] } })
+
+  await ben('PUT', `${path}/messages/${sent.id}`, { thread_id: thread.id })
+  expect(await told('MessageMoved')).toMatchObject({
+    messageId,
+    mover: { nick: 'Ben' },
+    thread: { title: 'Elsewhere' },
+    movedMessage: { thread: { title: 'Elsewhere' } },
+  })
+
+  await ben('POST', `${path}/typing`, { thread_id: thread.id })
+  expect(await told('UserTyping')).toMatchObject({ user: { nick: 'Ben' }, thread: { title: 'Elsewhere' } })
+
+  await ben('PUT', '/users/2', { nick: 'Benjamin' })
+  expect(await told('UserEdited')).toMatchObject({ user: { nick: 'Benjamin' } })
+  await ben('PUT', '/users/2', { nick: 'Ben' })
+
+  await ada('PUT', `${path}/users/3`, { disabled: true })
+  expect(await told('MemberBlocked')).toMatchObject({ user: { nick: 'Cleo' }, blockedBy: { nick: 'Ada' } })
+  await ada('PUT', `${path}/users/3`, { disabled: false })
+  expect(await told('MemberJoined')).toMatchObject({ user: { nick: 'Cleo' } })
+
+  const stream = await openRawStream(`${app.backend.url}/stream/flows/example/main?active=true`, {
+    authorization: basic(await app.backend.token('Cleo')),
+  })
+  onTestFinished(stream.close)
+  expect(await told('UserActive')).toMatchObject({
+    user: { nick: 'Cleo' },
+    lastActivityAt: expect.any(String),
+  })
 })

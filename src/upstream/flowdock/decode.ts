@@ -3,6 +3,7 @@ import type {
   ExternalAuthor,
   File,
   Flow,
+  FlowChange,
   FlowEvent,
   FlowUser,
   Invitation,
@@ -263,9 +264,45 @@ export function decodeEvent(value: unknown, cursor: string): FlowEvent {
   if (flowId !== null && typeof event['id'] === 'number' && typeof event['sent'] === 'number') {
     const message = decodeMessage(event)
     if (message.kind !== 'UnknownMessage') return { type: 'message', cursor, flowId, message }
+    const change = decodeChange(event)
+    const { userId, sentAt } = message
+    if (change !== undefined && userId !== null)
+      return { type: 'change', cursor, flowId, sentAt, userId, change }
   }
   const name = text(event, 'event')
   return { type: 'other', cursor, flowId, event: name, sentAt: optionalNumber(event, 'sent'), raw: event }
+}
+
+/** [flowdock] message-types.md, "Service events". Undefined for what is none of these. */
+function decodeChange(event: Json): FlowChange | undefined {
+  const content = isRecord(event['content']) ? event['content'] : {}
+  const messageId = optionalNumber(content, 'message')
+  const threadId = optionalText(content, 'thread_id')
+  switch (event['event']) {
+    case 'emoji-reaction': {
+      const emoji = optionalText(content, 'emoji')
+      if (messageId === null || emoji === null) return undefined
+      return { kind: 'ReactionChanged', messageId, emoji, isAdded: content['type'] === 'add' }
+    }
+    case 'thread-change':
+      return messageId === null || threadId === null
+        ? undefined
+        : { kind: 'MessageMoved', messageId, threadId }
+    case 'backend.user.join':
+      return { kind: 'MemberJoined' }
+    case 'backend.user.block': {
+      const blockedUserId = Number(event['content'])
+      return Number.isSafeInteger(blockedUserId) ? { kind: 'MemberBlocked', blockedUserId } : undefined
+    }
+    case 'user-edit':
+      return { kind: 'UserEdited' }
+    case 'activity.user':
+      return content['typing'] === true
+        ? { kind: 'UserTyping', threadId }
+        : { kind: 'UserActive', lastActivityAt: optionalNumber(content, 'last_activity') }
+    default:
+      return undefined
+  }
 }
 
 function decodeContent(event: string, message: Json): MessageContent {

@@ -208,8 +208,33 @@ export type Message = MessageBase & MessageContent
 
 export type MessageKind = Message['kind']
 
+/** What happened in a flow besides messages. */
+export type FlowChange =
+  | {
+      readonly kind: 'ReactionChanged'
+      readonly messageId: number
+      readonly emoji: string
+      readonly isAdded: boolean
+    }
+  | { readonly kind: 'MessageMoved'; readonly messageId: number; readonly threadId: string }
+  | { readonly kind: 'MemberJoined' }
+  | { readonly kind: 'MemberBlocked'; readonly blockedUserId: number }
+  | { readonly kind: 'UserEdited' }
+  | { readonly kind: 'UserTyping'; readonly threadId: string | null }
+  /** Without a time for somebody who is there but idle. */
+  | { readonly kind: 'UserActive'; readonly lastActivityAt: number | null }
+
 /** Something told on a stream. `cursor` is its place in the stream. */
 export type FlowEvent =
+  | {
+      readonly type: 'change'
+      readonly cursor: string
+      readonly flowId: string
+      readonly sentAt: number
+      /** Who did it, or whom it is about. */
+      readonly userId: number
+      readonly change: FlowChange
+    }
   | { readonly type: 'message'; readonly cursor: string; readonly flowId: string; readonly message: Message }
   /** What is no message, or of a kind without a type here. */
   | {
