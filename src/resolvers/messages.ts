@@ -282,6 +282,18 @@ export async function moveMessageToThread(
   )
 }
 
+/** Tells whoever is listening, and nobody later. */
+export async function setTyping(
+  _: unknown,
+  { input }: { input: Pick<SendMessageInput, 'flow' | 'threadId' | 'userId'> },
+  context: Context,
+): Promise<{ isTold: boolean }> {
+  await requireCapability('typing', context)
+  const { channel, threadId } = await sendTarget(input, context)
+  await context.flowdock.messages.setTyping(channel, threadId)
+  return { isTold: true }
+}
+
 export async function reactionUsers(
   { userIds }: Message['reactions'][number],
   _: unknown,

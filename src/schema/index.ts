@@ -16,6 +16,7 @@ import './uploads.ts'
 import './search.ts'
 import './events.ts'
 import './capabilities.ts'
+import './resource.ts'
 
 builder.queryType({ description: 'Where reading begins.' })
 builder.mutationType({ description: 'What can be changed.' })

@@ -454,6 +454,22 @@ const ReactionInput = builder.inputType('ReactionInput', {
   }),
 })
 
+const SetTypingPayload = builder.objectRef<{ isTold: boolean }>('SetTypingPayload').implement({
+  description: 'Others know that you type.',
+  fields: (t) => ({
+    isTold: t.exposeBoolean('isTold', { description: 'Always true: who listens was told.' }),
+  }),
+})
+
+const SetTypingInput = builder.inputType('SetTypingInput', {
+  description: 'Where you type: in a flow, in a thread, or to somebody.',
+  fields: (t) => ({
+    flow: t.field({ type: 'FlowBy', description: 'The flow.' }),
+    threadId: t.id({ description: 'The global id of the thread.' }),
+    userId: t.id({ description: 'The global id of whom you write to in private.' }),
+  }),
+})
+
 const MoveMessageInput = builder.inputType('MoveMessageInput', {
   description: 'A message, and the thread it belongs to.',
   fields: (t) => ({
@@ -536,6 +552,14 @@ builder.mutationFields((t) => ({
     },
     errors: mutationResult('RemoveReactionResult', 'The message, or why it is as it was.'),
     resolve: messages.removeReaction,
+  }),
+  setTyping: t.field({
+    type: SetTypingPayload,
+    description:
+      'Says that you type. It is kept nowhere; say it again while you do. Needs the capability `TYPING`.',
+    args: { input: t.arg({ type: SetTypingInput, required: true, description: 'Where.' }) },
+    errors: mutationResult('SetTypingResult', 'That others know, or why they do not.'),
+    resolve: messages.setTyping,
   }),
   moveMessageToThread: t.field({
     type: MoveMessagePayload,

@@ -279,6 +279,16 @@ describe('threads and reactions', () => {
   })
 })
 
+test('that you type is said in a flow, a thread and in private', async () => {
+  const asked = '... on SetTypingPayload { isTold }'
+  for (const input of [{ flow: main }, { userId: ids['Ben'] }])
+    expect(await change('setTyping', 'SetTypingInput', input, asked)).toMatchObject({ isTold: true })
+  const closed = { flow: { path: 'example/support' } }
+  expect(await change('setTyping', 'SetTypingInput', closed, asked, 'Ben')).toMatchObject({
+    code: 'FORBIDDEN',
+  })
+})
+
 test('what the embedded backend can do beyond Flowdock is asked for', async () => {
   const { data } = await app.graphql('Ada', '{ capabilities }')
   expect(data.capabilities).toEqual(

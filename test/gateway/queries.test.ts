@@ -346,3 +346,51 @@ describe('bad input', () => {
     expect(app.calls).toEqual([])
   })
 })
+
+describe('resource finds what an address names', () => {
+  const asked = `__typename ... on Flow { path } ... on User { nick } ... on Organization { slug } ... on Thread { title }
+    ... on ChatMessage { content } ... on Source { name } ... on PrivateConversation { user { nick } }`
+  const find = async (url: string) =>
+    app.graphql('Ada', `query ($url: String!) { resource(url: $url) { ${asked} } }`, { url })
+  let thread: string
+  let message: number
+
+  beforeAll(async () => {
+    const { json } = await app.backend.as('Ada')('POST', '/flows/example/main/messages', {
+      event: 'message',
+      content: 'linked to',
+    })
+    thread = json.thread_id
+    message = json.id
+  })
+
+  test.each<[() => string, object]>([
+    [() => 'https://api.flowdock.com/flows/example/main', { path: 'example/main' }],
+    [() => 'https://www.flowdock.com/app/example/main', { path: 'example/main' }],
+    [() => 'https://api.flowdock.com/v1/flows/example/main.json', { path: 'example/main' }],
+    [() => `https://www.flowdock.com/app/example/main/threads/${thread}`, { title: 'linked to' }],
+    [() => `https://api.flowdock.com/flows/example/main/threads/${thread}`, { title: 'linked to' }],
+    [() => `https://www.flowdock.com/app/example/main/messages/${message}`, { content: 'linked to' }],
+    [() => `https://api.flowdock.com/flows/example/main/messages/${message}`, { content: 'linked to' }],
+    [() => 'https://api.flowdock.com/users/2', { nick: 'Ben' }],
+    [() => 'https://api.flowdock.com/organizations/example', { slug: 'example' }],
+    [() => 'https://api.flowdock.com/organizations/find?id=1', { slug: 'example' }],
+    [() => 'https://www.flowdock.com/app/private/2', { user: { nick: 'Ben' } }],
+    [() => 'https://api.flowdock.com/private/2', { user: { nick: 'Ben' } }],
+    [() => 'https://api.flowdock.com/flows/example/engineering/sources/1', { name: 'Tickets' }],
+  ])('%#', async (url, found) => {
+    const { data, errors } = await find(url())
+    expect(errors).toBeUndefined()
+    expect(data.resource).toMatchObject(found)
+  })
+
+  test('null for what is not there, and an error for what is no such address', async () => {
+    for (const url of [
+      'https://api.flowdock.com/flows/example/nothing',
+      'https://api.flowdock.com/users/999',
+    ])
+      expect((await find(url)).data.resource).toBeNull()
+    for (const url of ['https://example.com/', 'nonsense', 'https://api.flowdock.com/flows/%ff/x'])
+      expect((await find(url)).errors?.[0]?.extensions?.['code']).toBe('BAD_USER_INPUT')
+  })
+})

@@ -41,6 +41,8 @@ export interface Messages {
   search(query: MessageQuery): Promise<Message[]>
   /** The newest matches in one channel, or in one of its threads, oldest first. */
   searchIn(channel: string, threadId: string | undefined, query: MessageQuery): Promise<Message[]>
+  /** Says that the caller types, which is kept nowhere. Only some upstreams can. */
+  setTyping(channel: string, threadId: string | undefined): Promise<void>
   /** Adds a reaction of the caller's; taking one back is for some upstreams only. */
   react(channel: string, id: number, type: 'add' | 'remove', emoji: string): Promise<void>
   /** Moves a message to another thread, or with null to one of its own. Only some upstreams can. */
@@ -144,6 +146,12 @@ export function createMessages(calls: FlowdockCalls): Messages {
         doing: `search "${channel}"`,
       })
       return decodeAll(json, channel)
+    },
+    async setTyping(channel, threadId) {
+      await calls.post([...segments(channel), 'typing'], {
+        body: threadId === undefined ? {} : { thread_id: threadId },
+        doing: `say that you type in "${channel}"`,
+      })
     },
     async react(channel, id, type, emoji) {
       await calls.post([...segments(channel), 'messages', String(id), 'emoji_reaction'], {
