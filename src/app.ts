@@ -3,6 +3,7 @@ import type { Config } from './config.ts'
 import { createContextFactory, type LiveTopic } from './context.ts'
 import { GatewayError } from './errors.ts'
 import { createHub } from './events/hub.ts'
+import { Subscriber } from './events/subscriber.ts'
 import { createLogger, type Logger } from './log.ts'
 import { id as messageId } from './resolvers/messages.ts'
 import { printSchemaFile, schema } from './schema/index.ts'
@@ -38,6 +39,9 @@ export interface AppHooks {
   readonly log?: Logger
 }
 
+/** How far the reader of a subscription may be behind. */
+const liveLimits = { maxEvents: 10_000, maxBytes: 4 * 1024 * 1024 }
+
 /** Starts the gateway and, unless another upstream is configured, the embedded backend. */
 export async function startApp(config: Config, hooks: AppHooks = {}): Promise<App> {
   const log = hooks.log ?? createLogger(config.logLevel)
@@ -71,7 +75,7 @@ async function start(
 
   const hub = createHub<LiveTopic, FlowEvent>({
     keyOf: ({ credential, flowIds }) => `${credential.principal} ${flowIds.join(' ')}`,
-    limits: { maxEvents: 10_000, maxBytes: 4 * 1024 * 1024 },
+    limits: liveLimits,
     open: ({ credential, flowIds }, sink) =>
       openStream({
         http,
@@ -88,11 +92,27 @@ async function start(
     hub.close(new GatewayError('UPSTREAM_UNAVAILABLE', 'The gateway is shutting down')),
   )
 
+  const replay = ({ credential, flowIds }: LiveTopic, after: string) => {
+    const subscriber = new Subscriber<FlowEvent>(liveLimits, () => stream.close())
+    const stream = openStream({
+      http,
+      base: upstream.streamUrl,
+      credential,
+      flowIds,
+      after,
+      onOpen: () => undefined,
+      onEvent: (event, bytes) => subscriber.push(event, bytes),
+      onEnd: (error) => subscriber.fail(error),
+      onRetry: (error, delayMs) => log.warn({ err: error, delayMs }, 'A replay was interrupted'),
+    })
+    return subscriber
+  }
+
   const downloads = createFileDownloads(http, upstream.restUrl)
   const uploads = createFileUploads(http, upstream.restUrl)
   const engine = createEngine({
     schema,
-    createContext: createContextFactory({ http, restUrl: upstream.restUrl, hub, downloads, uploads }),
+    createContext: createContextFactory({ http, restUrl: upstream.restUrl, hub, replay, downloads, uploads }),
     limits: defaultLimits,
     log,
   })

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { GatewayError } from './errors.ts'
 import type { Hub } from './events/hub.ts'
-import type { Subscriber } from './events/subscriber.ts'
+import { resume } from './events/resume.ts'
 import { type Credential, parseAuthorization } from './upstream/flowdock/credentials.ts'
 import type { FileDownloads } from './upstream/flowdock/files.ts'
 import { createFlowdock, type Flowdock } from './upstream/flowdock/index.ts'
@@ -19,8 +19,8 @@ export interface LiveTopic {
 export interface Context {
   /** Flowdock as the caller sees it; remembers what this operation has read. */
   readonly flowdock: Flowdock
-  /** Listens to flows with the caller's credential. */
-  listen(flowIds: readonly string[]): Promise<Subscriber<FlowEvent>>
+  /** Listens to flows with the caller's credential. @param after an event's cursor: what happened since comes first */
+  listen(flowIds: readonly string[], after?: string): Promise<AsyncIterableIterator<FlowEvent>>
   /** The path of this gateway that a file of the upstream can be read at, for a while, without a credential. */
   fileAddress(path: string): string
   /** The path of this gateway that the bytes of one file can be put to, for a while, without a credential. */
@@ -42,6 +42,8 @@ export interface ContextOptions {
   readonly http: Http
   readonly restUrl: string
   readonly hub: Hub<LiveTopic, FlowEvent>
+  /** Hears a topic from an event on, over a stream of its own. */
+  readonly replay: (topic: LiveTopic, after: string) => AsyncIterableIterator<FlowEvent>
   readonly downloads: FileDownloads
   readonly uploads: FileUploads
 }
@@ -51,6 +53,7 @@ export function createContextFactory({
   http,
   restUrl,
   hub,
+  replay,
   downloads,
   uploads,
 }: ContextOptions): (caller: Caller) => Context {
@@ -61,10 +64,13 @@ export function createContextFactory({
     )
     const make = (): Context => ({
       flowdock: createFlowdock(http, restUrl, credential, signal),
-      async listen(flowIds) {
+      async listen(flowIds, after) {
         if (credential === null)
           throw new GatewayError('UNAUTHENTICATED', 'Cannot listen to flows: no credential was sent')
-        return hub.subscribe({ credential, flowIds: [...new Set(flowIds)].sort() }, signal)
+        const topic = { credential, flowIds: [...new Set(flowIds)].sort() }
+        const live = await hub.subscribe(topic, signal)
+        if (after === undefined) return live
+        return resume({ live, replay: (from) => replay(topic, from), after, placeOf })
       },
       fileAddress(path) {
         if (credential === null)
@@ -83,4 +89,12 @@ export function createContextFactory({
     })
     return make()
   }
+}
+
+/** Where an event stands in the upstream's log; undefined for what is kept nowhere. */
+function placeOf(event: FlowEvent): string | undefined {
+  if (event.type === 'gap') return undefined
+  const isKept =
+    event.type !== 'change' || (event.change.kind !== 'UserTyping' && event.change.kind !== 'UserActive')
+  return isKept && event.cursor !== '' ? event.cursor : undefined
 }

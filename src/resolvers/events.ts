@@ -12,6 +12,7 @@ const maxFlows = 150
 /** Which type of the schema an event has. */
 export function eventType(event: FlowEvent): string {
   if (event.type === 'other') return 'OtherEvent'
+  if (event.type === 'gap') return 'Gap'
   if (event.type === 'change') return event.change.kind
   switch (event.message.kind) {
     case 'TagChange':
@@ -27,6 +28,7 @@ export function eventType(event: FlowEvent): string {
 }
 
 export function occurredAt(event: FlowEvent): number | null {
+  if (event.type === 'gap') return null
   return event.type === 'message' ? event.message.sentAt : event.sentAt
 }
 
@@ -110,7 +112,7 @@ export function removedTags({ message }: MessageEvent): readonly string[] {
 /** Events of the given flows, or of all the caller has joined. */
 export async function subscribeFlowEvents(
   _: unknown,
-  { input }: { input: { flows?: readonly FlowBy[] | null | undefined } },
+  { input }: { input: { flows?: readonly FlowBy[] | null | undefined; after?: string | null | undefined } },
   context: Context,
 ): Promise<AsyncIterable<FlowEvent>> {
   const flows =
@@ -127,7 +129,15 @@ export async function subscribeFlowEvents(
         inputPath: ['input', 'flows'],
       },
     )
-  return context.listen(flows.map(({ id }) => id))
+  const after = input.after ?? undefined
+  if (after !== undefined && !/^[\x21-\x7e]{1,100}$/.test(after))
+    throw new ValidationError('Expected input.after to be the cursor of an event', [], {
+      inputPath: ['input', 'after'],
+    })
+  return context.listen(
+    flows.map(({ id }) => id),
+    after,
+  )
 }
 
 async function requireFlow(by: FlowBy, context: Context, index: number): Promise<Flow> {

@@ -70,6 +70,7 @@ interface Types {
     Organization: Organization
     OrganizationUser: OrganizationUser
     PrivateConversation: PrivateConversation
+    Gap: Extract<FlowEvent, { type: 'gap' }>
     OtherEvent: Extract<FlowEvent, { type: 'other' }>
     Source: Source
     SourceApplication: Source['application']

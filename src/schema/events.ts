@@ -200,6 +200,15 @@ builder.objectType('UserActive', {
   }),
 })
 
+builder.objectType('Gap', {
+  description:
+    'Something was missed and cannot be had any more: the upstream has forgotten what came after `after`. What follows is complete again; messages in between are still to be listed.',
+  interfaces: ['FlowEvent'],
+  fields: (t) => ({
+    after: t.exposeString('after', { description: 'The last event before the gap, by its cursor.' }),
+  }),
+})
+
 builder.objectType('OtherEvent', {
   description: 'Something this API has no type for yet.',
   interfaces: ['FlowEvent'],
@@ -216,13 +225,18 @@ const FlowEventsInput = builder.inputType('FlowEventsInput', {
       type: ['FlowBy'],
       description: 'Which flows, at most 150; all you have joined unless given.',
     }),
+    after: t.string({
+      description:
+        'The `cursor` of the last event you had: what happened since comes first, each event once. For the same flows.',
+    }),
   }),
 })
 
 builder.subscriptionField('flowEvents', (t) =>
   t.field({
     type: 'FlowEvent',
-    description: 'Tells what happens in flows, from the moment the subscription stands, in order.',
+    description:
+      'Tells what happens in flows, in order: from the moment the subscription stands, or from the event that `after` names.',
     args: { input: t.arg({ type: FlowEventsInput, required: true, description: 'What to listen to.' }) },
     subscribe: events.subscribeFlowEvents,
     resolve: (event) => event,

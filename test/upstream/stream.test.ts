@@ -114,7 +114,7 @@ test.each([
   expect(upstream.requests).toHaveLength(1)
 })
 
-test('an upstream that does not know the last event any more is listened to from now on', async () => {
+test('an upstream that does not know the last event any more is listened to from now on, and the gap is told', async () => {
   const upstream = await startScriptedUpstream((request, response, number) => {
     if (request.headers['last-event-id'] !== undefined) {
       response.writeHead(410)
@@ -126,8 +126,12 @@ test('an upstream that does not know the last event any more is listened to from
     if (number === 0) response.end()
   })
   const { heard } = listen(upstream.url)
-  await eventually(() => heard.events.length === 2)
-  expect(heard.events.map(({ cursor }) => cursor)).toEqual(['900', '1'])
+  await eventually(() => heard.events.length === 3)
+  expect(heard.events.map(({ type, cursor }) => [type, cursor])).toEqual([
+    ['message', '900'],
+    ['gap', '900'],
+    ['message', '1'],
+  ])
   expect(upstream.requests.map(({ headers }) => headers['last-event-id'])).toEqual([
     undefined,
     '900',

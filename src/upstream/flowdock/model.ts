@@ -226,6 +226,8 @@ export type FlowChange =
 
 /** Something told on a stream. `cursor` is its place in the stream. */
 export type FlowEvent =
+  /** What happened after `after` until now cannot be had any more. */
+  | { readonly type: 'gap'; readonly cursor: string; readonly flowId: null; readonly after: string }
   | {
       readonly type: 'change'
       readonly cursor: string

@@ -13,6 +13,8 @@ export interface StreamOptions {
   readonly credential: Credential
   /** The flows to hear, by id. */
   readonly flowIds: readonly string[]
+  /** Send what happened after this event first. */
+  readonly after?: string
   /** Connected, again or for the first time. */
   readonly onOpen: () => void
   /** @param bytes what the event took on the wire */
@@ -43,7 +45,7 @@ const longestDelayMs = 15_000
  */
 export function openStream(options: StreamOptions): FlowdockStream {
   const url = buildUrl(options.base, ['flows'], { filter: options.flowIds.join(',') })
-  let lastEventId: string | undefined
+  let lastEventId: string | undefined = options.after
   let failures = 0
   let connection: EventSource | undefined
   let timer: NodeJS.Timeout | undefined
@@ -71,9 +73,12 @@ export function openStream(options: StreamOptions): FlowdockStream {
     source.addEventListener('error', (error) => {
       source.close()
       if (closed || connection !== source) return
-      // The upstream does not know the id any more: what it has from now on is all that can be had.
-      if (status === 410) lastEventId = undefined
-      const refused = status === 401 || status === 403 || status === 404
+      // The upstream does not know the id any more: what it has from now on is all that can be had, and that is told.
+      if (status === 410 && lastEventId !== undefined) {
+        options.onEvent({ type: 'gap', cursor: lastEventId, flowId: null, after: lastEventId }, 0)
+        lastEventId = undefined
+      }
+      const refused = status === 400 || status === 401 || status === 403 || status === 404
       if (refused) end(toError(status as number, undefined, 'listen to the flows'))
       else retry(new Error(error.message ?? 'The stream ended'))
     })

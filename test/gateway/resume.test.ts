@@ -1,0 +1,128 @@
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { keepHouse } from '../../src/backend/housekeeping.ts'
+import { eventually, type Subscription, startTestApp, type TestApp } from '../support/app.ts'
+
+let app: TestApp
+
+beforeAll(async () => {
+  app = await startTestApp()
+})
+afterAll(() => app.close())
+
+const query = `subscription ($after: String) { flowEvents(input: { flows: [{ path: "example/main" }], after: $after }) {
+  __typename cursor ... on MessageAdded { message { ... on ChatMessage { content } } } ... on Gap { after } } }`
+const say = (content: string) =>
+  app.backend.as('Ben')('POST', '/flows/example/main/messages', { event: 'message', content })
+
+interface Heard {
+  readonly __typename: string
+  readonly cursor: string
+  readonly after?: string
+  readonly message?: { readonly content: string }
+}
+
+async function next(subscription: Subscription): Promise<Heard> {
+  const result = await subscription.next()
+  expect(result?.errors).toBeUndefined()
+  return result?.data.flowEvents
+}
+
+/** The cursor of something that happened just now. */
+async function cursorNow(): Promise<string> {
+  const subscription = await app.subscribe('Ada', query)
+  const first = next(subscription)
+  await eventually(() => app.openStreams > 0)
+  const saying = setInterval(() => void say('where are we'), 20)
+  const { cursor } = await first
+  clearInterval(saying)
+  await subscription.close()
+  await eventually(() => app.openStreams === 0)
+  return cursor
+}
+
+test('what happened while nobody listened comes first, then what happens, each once', async () => {
+  const after = await cursorNow()
+  await eventually(async () => {
+    const { json } = await app.backend.as('Ada')('GET', '/flows/example/main/messages?limit=1')
+    return json[0].content === 'where are we'
+  })
+  for (const content of ['missed 1', 'missed 2', 'missed 3']) await say(content)
+  const subscription = await app.subscribe('Ada', query, { after })
+  onTestFinished(subscription.close)
+  const contents: string[] = []
+  const read = async () => {
+    const { message } = await next(subscription)
+    if (message !== undefined && message.content !== 'where are we') contents.push(message.content)
+  }
+  while (contents.length < 3) await read()
+  for (const content of ['live 1', 'live 2']) await say(content)
+  while (contents.length < 5) await read()
+  expect(contents).toEqual(['missed 1', 'missed 2', 'missed 3', 'live 1', 'live 2'])
+})
+
+test('however often one comes and goes while others write, the log is whole', async () => {
+  const start = await cursorNow()
+  const total = 200
+  const writing = (async () => {
+    for (let index = 0; index < total; index += 4)
+      await Promise.all([0, 1, 2, 3].map((writer) => say(`w ${index + writer}`)))
+  })()
+  const heard: Heard[] = []
+  let cursor = start
+  const messages = () => heard.filter(({ message }) => message?.content.startsWith('w '))
+  let visits = 0
+  while (messages().length < total) {
+    const subscription = await app.subscribe('Ada', query, { after: cursor })
+    visits += 1
+    for (let count = 0; count < 7 + (visits % 5) && messages().length < total; count += 1) {
+      const event = await next(subscription)
+      heard.push(event)
+      cursor = event.cursor
+    }
+    await subscription.close()
+  }
+  await writing
+  const cursors = heard.map((event) => Number(event.cursor))
+  expect(cursors).toEqual([...new Set(cursors)].sort((a, b) => a - b))
+  expect(new Set(messages().map(({ message }) => message?.content)).size).toBe(total)
+  expect(visits).toBeGreaterThan(15)
+  await eventually(() => app.openStreams === 0)
+}, 60_000)
+
+test('what the upstream has forgotten is told as a gap, and then what happens', async () => {
+  const after = await cursorNow()
+  await say('to be forgotten')
+  await keepHouse(app.backend.store, 30, Date.now() + 31 * 24 * 3600_000)
+  const subscription = await app.subscribe('Ada', query, { after: '1' })
+  onTestFinished(subscription.close)
+  expect(await next(subscription)).toMatchObject({ __typename: 'Gap', after: '1', cursor: '1' })
+  const saying = setInterval(() => void say('after the gap'), 20)
+  expect((await next(subscription)).message?.content).toBe('after the gap')
+  clearInterval(saying)
+  expect(Number(after)).toBeGreaterThan(1)
+})
+
+test.each(['', 'a b', 'x'.repeat(101), 'line\nbreak'])('%j is no cursor', async (after) => {
+  const subscription = await app.subscribe('Ada', query, { after })
+  const result = await subscription.next()
+  await subscription.close()
+  expect(result?.errors?.[0]?.extensions?.['code']).toBe('BAD_USER_INPUT')
+})
+
+test('a cursor the upstream cannot read ends the subscription with a failure', async () => {
+  const subscription = await app.subscribe('Ada', query, { after: 'not-a-number' })
+  const result = await subscription.next()
+  await subscription.close()
+  expect(result?.errors?.[0]?.extensions?.['code']).toBe('BAD_USER_INPUT')
+  await eventually(() => app.openStreams === 0)
+})
+
+test('leaving during a replay of a silent flow closes every stream', async () => {
+  const after = await cursorNow()
+  const subscription = await app.subscribe('Ada', query, { after })
+  const waiting = subscription.next()
+  await eventually(() => app.openStreams === 1)
+  await subscription.close()
+  await waiting.catch(() => undefined)
+  await eventually(() => app.openStreams === 0)
+})
