@@ -74,14 +74,16 @@ async function start(
   closers.push(() => http.close())
 
   const hub = createHub<LiveTopic, FlowEvent>({
-    keyOf: ({ credential, flowIds }) => `${credential.principal} ${flowIds.join(' ')}`,
+    keyOf: ({ credential, flowIds, isPrivate }) =>
+      `${credential.principal} ${isPrivate ? 'private' : ''} ${flowIds.join(' ')}`,
     limits: liveLimits,
-    open: ({ credential, flowIds }, sink) =>
+    open: ({ credential, flowIds, isPrivate }, sink) =>
       openStream({
         http,
         base: upstream.streamUrl,
         credential,
         flowIds,
+        isPrivate,
         onOpen: sink.open,
         onEvent: sink.event,
         onEnd: sink.end,
@@ -92,13 +94,14 @@ async function start(
     hub.close(new GatewayError('UPSTREAM_UNAVAILABLE', 'The gateway is shutting down')),
   )
 
-  const replay = ({ credential, flowIds }: LiveTopic, after: string) => {
+  const replay = ({ credential, flowIds, isPrivate }: LiveTopic, after: string) => {
     const subscriber = new Subscriber<FlowEvent>(liveLimits, () => stream.close())
     const stream = openStream({
       http,
       base: upstream.streamUrl,
       credential,
       flowIds,
+      isPrivate,
       after,
       onOpen: () => undefined,
       onEvent: (event, bytes) => subscriber.push(event, bytes),

@@ -9,10 +9,12 @@ import type { FlowEvent } from './upstream/flowdock/model.ts'
 import type { FileUploads, Upload } from './upstream/flowdock/uploads.ts'
 import type { Http } from './upstream/http.ts'
 
-/** The flows one principal listens to. */
+/** What one principal listens to. */
 export interface LiveTopic {
   readonly credential: Credential
   readonly flowIds: readonly string[]
+  /** Whether what is told to the principal alone is heard, too. */
+  readonly isPrivate: boolean
 }
 
 /** What a resolver is given. */
@@ -20,7 +22,10 @@ export interface Context {
   /** Flowdock as the caller sees it; remembers what this operation has read. */
   readonly flowdock: Flowdock
   /** Listens to flows with the caller's credential. @param after an event's cursor: what happened since comes first */
-  listen(flowIds: readonly string[], after?: string): Promise<AsyncIterableIterator<FlowEvent>>
+  listen(
+    flowIds: readonly string[],
+    options: { isPrivate: boolean; after: string | undefined },
+  ): Promise<AsyncIterableIterator<FlowEvent>>
   /** The path of this gateway that a file of the upstream can be read at, for a while, without a credential. */
   fileAddress(path: string): string
   /** The path of this gateway that the bytes of one file can be put to, for a while, without a credential. */
@@ -64,10 +69,10 @@ export function createContextFactory({
     )
     const make = (): Context => ({
       flowdock: createFlowdock(http, restUrl, credential, signal),
-      async listen(flowIds, after) {
+      async listen(flowIds, { isPrivate, after }) {
         if (credential === null)
           throw new GatewayError('UNAUTHENTICATED', 'Cannot listen to flows: no credential was sent')
-        const topic = { credential, flowIds: [...new Set(flowIds)].sort() }
+        const topic = { credential, flowIds: [...new Set(flowIds)].sort(), isPrivate }
         const live = await hub.subscribe(topic, signal)
         if (after === undefined) return live
         return resume({ live, replay: (from) => replay(topic, from), after, placeOf })

@@ -1,6 +1,13 @@
 import type { Context } from '../context.ts'
 import { NotFoundError, ValidationError } from '../errors.ts'
-import type { Flow, FlowEvent, Message, Thread, User } from '../upstream/flowdock/model.ts'
+import type {
+  Flow,
+  FlowEvent,
+  Message,
+  PrivateConversation,
+  Thread,
+  User,
+} from '../upstream/flowdock/model.ts'
 import { type FlowBy, findFlow } from './flows.ts'
 import { encodeInFlow } from './global-id.ts'
 
@@ -13,6 +20,7 @@ const maxFlows = 150
 export function eventType(event: FlowEvent): string {
   if (event.type === 'other') return 'OtherEvent'
   if (event.type === 'gap') return 'Gap'
+  if (event.type === 'membership') return event.isAdded ? 'FlowAdded' : 'FlowRemoved'
   if (event.type === 'change') return event.change.kind
   switch (event.message.kind) {
     case 'TagChange':
@@ -28,7 +36,7 @@ export function eventType(event: FlowEvent): string {
 }
 
 export function occurredAt(event: FlowEvent): number | null {
-  if (event.type === 'gap') return null
+  if (event.type === 'gap' || event.type === 'membership') return null
   return event.type === 'message' ? event.message.sentAt : event.sentAt
 }
 
@@ -37,7 +45,7 @@ export async function flow(event: FlowEvent, _: unknown, { flowdock }: Context):
 }
 
 export function messageId(event: MessageEvent): string {
-  return encodeInFlow('Message', event.flowId, targetId(event.message))
+  return encodeInFlow('Message', event.message.channel, targetId(event.message))
 }
 
 export async function message(
@@ -77,16 +85,16 @@ export async function blockedUser(
 
 type MessageChange = ChangeEvent & { change: { messageId: number } }
 
-export function changedMessageId({ flowId, change }: MessageChange): string {
-  return encodeInFlow('Message', flowId, change.messageId)
+export function changedMessageId({ channel, change }: MessageChange): string {
+  return encodeInFlow('Message', channel, change.messageId)
 }
 
 export async function changedMessage(
-  { flowId, change }: MessageChange,
+  { channel, change }: MessageChange,
   _: unknown,
   { flowdock }: Context,
 ): Promise<Message | null> {
-  return flowdock.load.message(flowId, change.messageId)
+  return flowdock.load.message(channel, change.messageId)
 }
 
 export async function changeThread(
@@ -94,7 +102,7 @@ export async function changeThread(
   _: unknown,
   { flowdock }: Context,
 ): Promise<Thread | null> {
-  return change.threadId === null ? null : flowdock.load.thread(flowId, change.threadId)
+  return change.threadId === null || flowId === null ? null : flowdock.load.thread(flowId, change.threadId)
 }
 
 export function content({ message }: MessageEvent): string {
@@ -112,14 +120,22 @@ export function removedTags({ message }: MessageEvent): readonly string[] {
 /** Events of the given flows, or of all the caller has joined. */
 export async function subscribeFlowEvents(
   _: unknown,
-  { input }: { input: { flows?: readonly FlowBy[] | null | undefined; after?: string | null | undefined } },
+  {
+    input,
+  }: {
+    input: {
+      flows?: readonly FlowBy[] | null | undefined
+      after?: string | null | undefined
+      includePrivate: boolean
+    }
+  },
   context: Context,
 ): Promise<AsyncIterable<FlowEvent>> {
   const flows =
     input.flows == null
       ? await context.flowdock.load.flows('joined')
       : await Promise.all(input.flows.map((by, index) => requireFlow(by, context, index)))
-  if (flows.length === 0)
+  if (flows.length === 0 && !input.includePrivate)
     throw new ValidationError('There is no flow to listen to', [], { inputPath: ['input', 'flows'] })
   if (flows.length > maxFlows)
     throw new ValidationError(
@@ -136,7 +152,7 @@ export async function subscribeFlowEvents(
     })
   return context.listen(
     flows.map(({ id }) => id),
-    after,
+    { isPrivate: input.includePrivate, after },
   )
 }
 
@@ -153,4 +169,14 @@ async function requireFlow(by: FlowBy, context: Context, index: number): Promise
 /** The number of the message an event is about. */
 function targetId(message: Message): number {
   return 'messageId' in message ? message.messageId : message.id
+}
+
+export async function conversation(
+  event: FlowEvent,
+  _: unknown,
+  { flowdock }: Context,
+): Promise<PrivateConversation | null> {
+  const channel =
+    event.type === 'message' ? event.message.channel : event.type === 'change' ? event.channel : ''
+  return channel.startsWith('@') ? flowdock.load.conversation(Number(channel.slice(1))) : null
 }

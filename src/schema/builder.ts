@@ -70,6 +70,8 @@ interface Types {
     Organization: Organization
     OrganizationUser: OrganizationUser
     PrivateConversation: PrivateConversation
+    FlowAdded: Extract<FlowEvent, { type: 'membership' }>
+    FlowRemoved: Extract<FlowEvent, { type: 'membership' }>
     Gap: Extract<FlowEvent, { type: 'gap' }>
     OtherEvent: Extract<FlowEvent, { type: 'other' }>
     Source: Source

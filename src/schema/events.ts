@@ -18,6 +18,12 @@ builder.interfaceType('FlowEvent', {
       description: 'Where it happened; null for what is told to you rather than to a flow.',
       resolve: events.flow,
     }),
+    conversation: t.field({
+      type: 'PrivateConversation',
+      nullable: true,
+      description: 'The private conversation it happened in; null for what happened in a flow.',
+      resolve: events.conversation,
+    }),
   }),
 })
 
@@ -200,6 +206,23 @@ builder.objectType('UserActive', {
   }),
 })
 
+builder.objectType('FlowAdded', {
+  description:
+    'You came into a flow. A subscription to the flows it named does not hear it: begin a new one.',
+  interfaces: ['FlowEvent'],
+})
+
+builder.objectType('FlowRemoved', {
+  description: 'You are out of a flow, or it was archived.',
+  interfaces: ['FlowEvent'],
+  fields: (t) => ({
+    flowDatabaseId: t.id({
+      description: 'The id the upstream knows it by.',
+      resolve: ({ flowId }) => flowId,
+    }),
+  }),
+})
+
 builder.objectType('Gap', {
   description:
     'Something was missed and cannot be had any more: the upstream has forgotten what came after `after`. What follows is complete again; messages in between are still to be listed.',
@@ -224,6 +247,12 @@ const FlowEventsInput = builder.inputType('FlowEventsInput', {
     flows: t.field({
       type: ['FlowBy'],
       description: 'Which flows, at most 150; all you have joined unless given.',
+    }),
+    includePrivate: t.boolean({
+      required: true,
+      defaultValue: false,
+      description:
+        'Whether to hear what is told to you alone, too: private messages, and coming into and out of flows.',
     }),
     after: t.string({
       description:

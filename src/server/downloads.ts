@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
-import { type ErrorCode, GatewayError } from '../errors.ts'
+import { answerTransferError } from './transfer-error.ts'
 
 /** A file as it comes from the upstream. */
 export interface Download {
@@ -24,13 +24,6 @@ const passedOn = [
   'accept-ranges',
   'etag',
 ]
-
-const statuses: Partial<Record<ErrorCode, number>> = {
-  FORBIDDEN: 403,
-  NOT_FOUND: 404,
-  UNAUTHENTICATED: 401,
-  UPSTREAM_TIMEOUT: 504,
-}
 
 /** Answers `/files/TICKET/NAME` with the file. */
 export async function serveDownload(
@@ -61,14 +54,6 @@ export async function serveDownload(
     }
     await pipeline(chunks, response)
   } catch (error) {
-    if (response.headersSent || response.destroyed) {
-      response.destroy()
-      return
-    }
-    const known = error instanceof GatewayError
-    const code = known ? error.code : 'INTERNAL_SERVER_ERROR'
-    response.writeHead(known ? (statuses[code] ?? 502) : 500, { 'Content-Type': 'application/json' })
-    const message = known ? error.message : 'The file cannot be read'
-    response.end(JSON.stringify({ errors: [{ message, extensions: { code } }] }))
+    answerTransferError(response, error, 'The file cannot be read')
   }
 }

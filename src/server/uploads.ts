@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type ErrorCode, GatewayError } from '../errors.ts'
+import { GatewayError } from '../errors.ts'
+import { answerTransferError } from './transfer-error.ts'
 
 /** Sends the bytes on. Resolves with the global id of the message that was made. */
 export type SendUpload = (
@@ -9,16 +10,7 @@ export type SendUpload = (
 ) => Promise<string>
 
 /** Longest file. */
-export const maxUploadBytes = 100 * 1024 * 1024
-
-const statuses: Partial<Record<ErrorCode, number>> = {
-  BAD_USER_INPUT: 400,
-  FORBIDDEN: 403,
-  LIMIT_EXCEEDED: 413,
-  NOT_FOUND: 404,
-  UNAUTHENTICATED: 401,
-  UPSTREAM_TIMEOUT: 504,
-}
+const maxUploadBytes = 100 * 1024 * 1024
 
 /** Answers `PUT /uploads/TICKET`: the body is the file, the answer names the message. */
 export async function serveUpload(
@@ -32,15 +24,10 @@ export async function serveUpload(
   try {
     if (Number(request.headers['content-length'] ?? 0) > maxUploadBytes) throw tooLong()
     const messageId = await send(ticket, bounded(request), gone.signal)
-    answer(response, 201, { data: { messageId } })
+    response.writeHead(201, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' })
+    response.end(JSON.stringify({ data: { messageId } }))
   } catch (error) {
-    if (response.destroyed) return
-    const known = error instanceof GatewayError
-    const code = known ? error.code : 'INTERNAL_SERVER_ERROR'
-    const message = known ? error.message : 'The file cannot be stored'
-    // What is left of the body stays unread.
-    response.setHeader('Connection', 'close')
-    answer(response, known ? (statuses[code] ?? 502) : 500, { errors: [{ message, extensions: { code } }] })
+    answerTransferError(response, error, 'The file cannot be stored')
   }
 }
 
@@ -55,9 +42,4 @@ async function* bounded(request: IncomingMessage): AsyncGenerator<Uint8Array> {
 
 function tooLong(): GatewayError {
   return new GatewayError('LIMIT_EXCEEDED', `The file is longer than ${maxUploadBytes} bytes`)
-}
-
-function answer(response: ServerResponse, status: number, body: object): void {
-  response.writeHead(status, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' })
-  response.end(JSON.stringify(body))
 }

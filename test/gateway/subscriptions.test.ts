@@ -260,3 +260,73 @@ test('what happens besides messages is told by its own type, with who did it', a
     lastActivityAt: expect.any(String),
   })
 })
+
+test('what is told to somebody alone is heard by them, when they ask for it, and by nobody else', async () => {
+  const query = `subscription ($private: Boolean!) { flowEvents(input: { flows: [{ path: "example/main" }], includePrivate: $private }) {
+    __typename flow { path } conversation { user { nick } }
+    ... on MessageAdded { message { id author { nick: name } conversation { user { nick } } ... on ChatMessage { content } } }
+    ... on MessageEdited { messageId content editedMessage { ... on ChatMessage { content } } }
+    ... on ReactionChanged { messageId emoji reactedMessage { reactions { emoji } } }
+    ... on UserTyping { user { nick } }
+    ... on FlowRemoved { flowDatabaseId }
+  } }`
+  const open = async (nick: 'Ada' | 'Ben' | 'Cleo', isPrivate: boolean) => {
+    const before = liveStreams()
+    const subscription = await app.subscribe(nick, query, { private: isPrivate })
+    let pending: Promise<Result | undefined> | undefined = subscription.next()
+    await eventually(() => liveStreams() > before)
+    onTestFinished(subscription.close)
+    return async () => {
+      const result = await (pending ?? subscription.next())
+      pending = undefined
+      expect(result?.errors).toBeUndefined()
+      return result?.data.flowEvents
+    }
+  }
+  const ada = await open('Ada', true)
+  const ben = await open('Ben', true)
+  const adaOfFlows = await open('Ada', false)
+  const cleo = await open('Cleo', true)
+  const asAda = app.backend.as('Ada')
+  const { json } = await asAda('POST', '/private/2/messages', { event: 'message', content: 'psst' })
+  const forAda = await ada()
+  const forBen = await ben()
+  expect(forAda).toMatchObject({
+    __typename: 'MessageAdded',
+    flow: null,
+    conversation: { user: { nick: 'Ben' } },
+    message: { content: 'psst', author: { nick: 'Ada Byron' } },
+  })
+  expect(forBen).toMatchObject({ message: { content: 'psst', conversation: { user: { nick: 'Ada' } } } })
+  // The ids differ, because each names the other one.
+  expect(forAda.message.id).not.toBe(forBen.message.id)
+  await asAda('PUT', `/private/2/messages/${json.id}`, { content: 'louder' })
+  expect(await ben()).toMatchObject({
+    __typename: 'MessageEdited',
+    messageId: forBen.message.id,
+    editedMessage: { content: 'louder' },
+  })
+  await asAda('POST', `/private/2/messages/${json.id}/emoji_reaction`, { type: 'add', emoji: 'ear' })
+  expect(await ben()).toMatchObject({
+    messageId: forBen.message.id,
+    reactedMessage: { reactions: [{ emoji: 'ear' }] },
+  })
+  await asAda('POST', '/private/2/typing')
+  expect(await ben()).toMatchObject({
+    __typename: 'UserTyping',
+    user: { nick: 'Ada' },
+    conversation: { user: { nick: 'Ada' } },
+  })
+
+  const { json: made } = await asAda('POST', '/flows/example', { name: 'Coming and going' })
+  await asAda('POST', '/flows/example/coming-and-going/users', { id: 3 })
+  expect(await cleo()).toMatchObject({ __typename: 'FlowAdded', flow: { path: 'example/coming-and-going' } })
+  await asAda('PUT', '/flows/example/coming-and-going/users/3', { disabled: true })
+  expect(await cleo()).toMatchObject({ __typename: 'FlowRemoved', flow: null, flowDatabaseId: made.id })
+  // Nothing of all this was for a subscription to flows alone.
+  await say('for everybody')
+  expect(await adaOfFlows()).toMatchObject({
+    flow: { path: 'example/main' },
+    message: { content: 'for everybody' },
+  })
+})

@@ -17,6 +17,7 @@ function listen(base: string, flowIds = ['flow-1']) {
     base,
     credential: parseAuthorization('Bearer token') as NonNullable<ReturnType<typeof parseAuthorization>>,
     flowIds,
+    isPrivate: false,
     onOpen: () => {
       heard.opened += 1
     },

@@ -257,20 +257,37 @@ function decodeExternalAuthor(message: Json): ExternalAuthor | null {
   }
 }
 
-/** An event as a stream sends it. @param cursor its SSE id */
-export function decodeEvent(value: unknown, cursor: string): FlowEvent {
+/**
+ * An event as a stream sends it.
+ *
+ * @param cursor its SSE id
+ * @param viewerId whose stream it is: private messages are told by who wrote and who they are for
+ */
+export function decodeEvent(value: unknown, cursor: string, viewerId: number | null): FlowEvent {
   const event = record(value, 'an event')
   const flowId = optionalText(event, 'flow')
-  if (flowId !== null && typeof event['id'] === 'number' && typeof event['sent'] === 'number') {
-    const message = decodeMessage(event)
+  const channel = flowId ?? privateChannel(event, viewerId)
+  if (channel !== null && typeof event['id'] === 'number' && typeof event['sent'] === 'number') {
+    const message = decodeMessage(event, channel)
     if (message.kind !== 'UnknownMessage') return { type: 'message', cursor, flowId, message }
     const change = decodeChange(event)
     const { userId, sentAt } = message
     if (change !== undefined && userId !== null)
-      return { type: 'change', cursor, flowId, sentAt, userId, change }
+      return { type: 'change', cursor, flowId, channel, sentAt, userId, change }
   }
   const name = text(event, 'event')
+  const { content } = event
+  if ((name === 'flow-add' || name === 'flow-remove') && isRecord(content))
+    return { type: 'membership', cursor, flowId: text(content, 'id'), isAdded: name === 'flow-add' }
   return { type: 'other', cursor, flowId, event: name, sentAt: optionalNumber(event, 'sent'), raw: event }
+}
+
+/** Whom the caller has the conversation with that an event is of; null for what is not private. */
+function privateChannel(event: Json, viewerId: number | null): string | null {
+  const to = Number(event['to'] ?? Number.NaN)
+  const from = Number(event['user'] ?? Number.NaN)
+  if (viewerId === null || !Number.isSafeInteger(to) || !Number.isSafeInteger(from)) return null
+  return `@${to === viewerId ? from : to}`
 }
 
 /** [flowdock] message-types.md, "Service events". Undefined for what is none of these. */

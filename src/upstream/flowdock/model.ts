@@ -231,13 +231,29 @@ export type FlowEvent =
   | {
       readonly type: 'change'
       readonly cursor: string
-      readonly flowId: string
+      /** Null for a private conversation. */
+      readonly flowId: string | null
+      /** As in `Message.channel`. */
+      readonly channel: string
       readonly sentAt: number
       /** Who did it, or whom it is about. */
       readonly userId: number
       readonly change: FlowChange
     }
-  | { readonly type: 'message'; readonly cursor: string; readonly flowId: string; readonly message: Message }
+  | {
+      readonly type: 'message'
+      readonly cursor: string
+      /** Null for a private message. */
+      readonly flowId: string | null
+      readonly message: Message
+    }
+  /** The caller came into a flow, or is out of it. */
+  | {
+      readonly type: 'membership'
+      readonly cursor: string
+      readonly flowId: string
+      readonly isAdded: boolean
+    }
   /** What is no message, or of a kind without a type here. */
   | {
       readonly type: 'other'

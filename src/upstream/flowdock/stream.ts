@@ -13,6 +13,8 @@ export interface StreamOptions {
   readonly credential: Credential
   /** The flows to hear, by id. */
   readonly flowIds: readonly string[]
+  /** Whether to hear what is told to the caller alone: private messages, coming into flows. */
+  readonly isPrivate: boolean
   /** Send what happened after this event first. */
   readonly after?: string
   /** Connected, again or for the first time. */
@@ -44,7 +46,11 @@ const longestDelayMs = 15_000
  * ever after one failed answer and never notices a silent line.
  */
 export function openStream(options: StreamOptions): FlowdockStream {
-  const url = buildUrl(options.base, ['flows'], { filter: options.flowIds.join(',') })
+  const url = buildUrl(options.base, ['flows'], {
+    filter: options.flowIds.length === 0 ? undefined : options.flowIds.join(','),
+    user: options.isPrivate ? 1 : undefined,
+  })
+  let viewerId: number | null = null
   let lastEventId: string | undefined = options.after
   let failures = 0
   let connection: EventSource | undefined
@@ -58,6 +64,7 @@ export function openStream(options: StreamOptions): FlowdockStream {
       fetch: async (_, init) => {
         const answer = await openResponse(options, url, lastEventId, init)
         status = answer.status
+        viewerId = Number(answer.headers.get('flowdock-user')) || viewerId
         return answer
       },
     })
@@ -87,7 +94,7 @@ export function openStream(options: StreamOptions): FlowdockStream {
   function receive(data: string, cursor: string): void {
     let event: FlowEvent
     try {
-      event = decodeEvent(JSON.parse(data), cursor)
+      event = decodeEvent(JSON.parse(data), cursor, viewerId)
     } catch {
       // An event nobody can read is no reason to lose those after it.
       return
