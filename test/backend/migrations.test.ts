@@ -61,6 +61,26 @@ describe.each(names)('a database of version %s', (version) => {
   })
 })
 
+test('an upgrade that fails half-way leaves everything as it was', async () => {
+  const dataDir = await makeFolder()
+  await makeOld(dataDir, '0003-legacy-and-invitations')
+  const path = join(dataDir, 'flowdock.db')
+  const execute = (statement: string) => {
+    const database = new DatabaseSync(path)
+    database.exec(statement)
+    database.close()
+  }
+  // In the way of the last migration, behind the point where it has replaced the word index.
+  execute('create table oauth_grants (something text)')
+  await expect(startTestBackend({ dataDir })).rejects.toThrow('oauth_grants')
+  execute('drop table oauth_grants')
+  const backend = await startTestBackend({ dataDir })
+  onTestFinished(backend.close)
+  const headers = { authorization: basic(token) }
+  const found = await call(`${backend.url}/flows/old/main/messages?search=kept`, 'GET', headers)
+  expect(found.json).toMatchObject([{ content: 'kept since then' }])
+})
+
 test('a database of a newer version is left alone', async () => {
   const dataDir = await makeFolder()
   await makeOld(dataDir, names.at(-1) ?? '')

@@ -347,7 +347,18 @@ async function open(location: string): Promise<{ writer: Database; reader: Datab
     return { writer, reader }
   }
   const writer = new Kysely<Tables>({ dialect: sqliteDialect(location) })
-  await migrate(writer)
+  try {
+    // The migrations of all versions in one transaction: Kysely leaves that to whoever uses SQLite.
+    await writer.connection().execute((connection) =>
+      transact(connection, async () => {
+        await migrate(connection)
+        return () => undefined
+      }),
+    )
+  } catch (error) {
+    await writer.destroy()
+    throw error
+  }
   return { writer, reader: new Kysely<Tables>({ dialect: sqliteDialect(location, { readOnly: true }) }) }
 }
 
