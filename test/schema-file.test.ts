@@ -9,10 +9,15 @@ import {
   validateSchema,
 } from 'graphql'
 import { expect, test } from 'vitest'
+import { schemaReference } from '../scripts/schema-reference.ts'
 import { printSchemaFile, schema } from '../src/schema/index.ts'
 
 test('schema.graphql is the schema; "npm run schema" prints it anew', async () => {
   expect(await readFile(new URL('../schema.graphql', import.meta.url), 'utf8')).toBe(printSchemaFile())
+})
+
+test('docs/schema.md describes it; "npm run schema" writes it anew', async () => {
+  expect(await readFile(new URL('../docs/schema.md', import.meta.url), 'utf8')).toBe(schemaReference())
 })
 
 test('the schema is valid', () => {
