@@ -111,7 +111,11 @@ async function start(
     return subscriber
   }
 
-  const downloads = createFileDownloads(http, upstream.restUrl)
+  const downloads = createFileDownloads({
+    http,
+    restUrl: upstream.restUrl,
+    publicUrl: config.upstream.kind === 'embedded' ? config.upstream.publicUrl : undefined,
+  })
   const uploads = createFileUploads(http, upstream.restUrl)
   const engine = createEngine({
     schema,

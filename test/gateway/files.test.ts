@@ -127,7 +127,7 @@ describe('a file is not read', () => {
 test('a ticket is the same for the same caller and file for a while, another for another, and ends', async () => {
   let now = 0
   const http = createHttp({ deadlineMs: 1000, maxBytes: 1000, connections: 1 })
-  const downloads = createFileDownloads(http, 'http://127.0.0.1:1', () => now)
+  const downloads = createFileDownloads({ http, restUrl: 'http://127.0.0.1:1', now: () => now })
   const credential = (token: string) => {
     const parsed = parseAuthorization(basicAuthorization(token))
     if (parsed === null) throw new Error('no credential')
@@ -153,7 +153,7 @@ test('the credential goes to the upstream alone, wherever it sends the reader', 
     response.writeHead(302, { location: `${storage.url}/bucket/x` }).end()
   })
   const http = createHttp({ deadlineMs: 1000, maxBytes: 1000, connections: 1 })
-  const downloads = createFileDownloads(http, upstream.url)
+  const downloads = createFileDownloads({ http, restUrl: upstream.url })
   const credential = parseAuthorization(basicAuthorization('secret'))
   if (credential === null) throw new Error('no credential')
   const open = async (path: string) => {
@@ -171,5 +171,22 @@ test('the credential goes to the upstream alone, wherever it sends the reader', 
   for (const path of ['//evil.example/x', 'https://evil.example/x', '/\\evil.example/x'])
     expect(await open(path), path).toBe('from storage')
   expect(upstream.requests).toHaveLength(4)
+  await http.close()
+})
+
+test('what the upstream calls itself to the outside is read where it is', async () => {
+  const publicUrl = 'https://api.team.example'
+  const upstream = await startScriptedUpstream((request, response) => {
+    if (request.url?.startsWith('/storage/')) response.writeHead(200).end('from inside')
+    else response.writeHead(302, { location: `${publicUrl}/storage/x?signature=s` }).end()
+  })
+  const http = createHttp({ deadlineMs: 1000, maxBytes: 1000, connections: 1 })
+  const downloads = createFileDownloads({ http, restUrl: upstream.url, publicUrl })
+  const credential = parseAuthorization(basicAuthorization('secret'))
+  if (credential === null) throw new Error('no credential')
+  const [, , ticket = ''] = downloads.address(credential, '/files/1/t/x.txt').split('/')
+  const { chunks } = await downloads.open(ticket, undefined, AbortSignal.timeout(1000))
+  for await (const chunk of chunks) expect(Buffer.from(chunk).toString()).toBe('from inside')
+  expect(upstream.requests.at(-1)?.url).toBe('/storage/x?signature=s')
   await http.close()
 })

@@ -24,12 +24,21 @@ export interface FileDownloads {
 const lifetimeMs = 15 * 60_000
 const maxTickets = 50_000
 
-/** @param restUrl the REST address, without a trailing slash */
-export function createFileDownloads(
-  http: Http,
-  restUrl: string,
-  now: () => number = Date.now,
-): FileDownloads {
+export interface FileDownloadOptions {
+  readonly http: Http
+  /** The REST address, without a trailing slash. */
+  readonly restUrl: string
+  /** What the upstream calls that address to the outside, which may not lead back from here. */
+  readonly publicUrl?: string | undefined
+  readonly now?: () => number
+}
+
+export function createFileDownloads({
+  http,
+  restUrl,
+  publicUrl,
+  now = Date.now,
+}: FileDownloadOptions): FileDownloads {
   const tickets = createTickets<{ credential: Credential; path: string }>({
     lifetimeMs,
     most: maxTickets,
@@ -66,6 +75,8 @@ export function createFileDownloads(
       const target = URL.canParse(location, address) ? new URL(location, address) : undefined
       if (target === undefined || !/^https?:$/.test(target.protocol))
         throw new UpstreamError('UPSTREAM_INVALID', `Cannot ${doing}: the upstream sent us nowhere`)
+      if (publicUrl !== undefined && target.origin === new URL(publicUrl).origin)
+        target.href = target.href.replace(target.origin, new URL(restUrl).origin)
       const answer = await http.openDownload(target, range === undefined ? {} : { range }, signal)
       if (![200, 206, 416].includes(answer.status)) throw toError(answer.status, undefined, doing)
       return answer
