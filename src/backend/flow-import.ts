@@ -92,7 +92,6 @@ export async function importFlow(options: FlowImport): Promise<ImportSummary> {
         people: { matched: 0, created: 0 },
       },
       users: new Map(),
-      threads: new Set(),
     }
     return await run(importing).catch(asAdministrationError)
   } finally {
@@ -109,12 +108,10 @@ interface Importing extends FlowImport {
   readonly summary: ImportSummary
   /** Whom the numbers of the export mean here. */
   readonly users: Map<string, number>
-  /** The threads that messages were put into. */
-  readonly threads: Set<string>
 }
 
 async function run(importing: Importing): Promise<ImportSummary> {
-  const { flowExport, onProgress, store, summary } = importing
+  const { flowExport, onProgress, summary } = importing
   const people = await describedPeople(importing)
   const { organization, flow } = await makeFlow(importing)
   for (const person of people) await userFor(importing, organization, person)
@@ -126,14 +123,13 @@ async function run(importing: Importing): Promise<ImportSummary> {
   for await (const { messages, readBytes } of flowExport.messages()) {
     for (const raw of messages) {
       const message = readMessage(raw)
-      if (typeof message === 'string') summary.leftOut[message] = (summary.leftOut[message] ?? 0) + 1
+      if (typeof message === 'string') leaveOut(summary, message)
       else batch.push(message)
       if (batch.length >= batchSize) await take()
     }
     onProgress(flowExport.byteSize === 0 ? 1 : readBytes / flowExport.byteSize)
   }
   await take()
-  for (const id of importing.threads) await store.write((db) => recountThread(db, id))
   await finish(importing, organization, flow)
   return summary
 }
@@ -230,7 +226,7 @@ async function takeMessages(
   )
   const taken: ExportedMessage[] = []
   for (const message of sorted) {
-    const there = stored.get(message.id)
+    const there = stored.get(message.id) ?? taken.find(({ id }) => id === message.id)
     if (there === undefined) {
       for (const id of message.userIds) await userFor(importing, organization, { id })
       taken.push(await takeFiles(importing, flow, message.withUsers(users)))
@@ -240,7 +236,10 @@ async function takeMessages(
   }
   const newest = sorted.at(-1)?.id ?? 0
   await importing.log.write(async (change) => {
-    for (const message of taken) await insert(change.db, flow, message, importing.threads)
+    const threads = new Set<string>()
+    for (const message of taken) await insert(change.db, flow, message, threads)
+    // With the messages, so that an import that is interrupted leaves no thread uncounted.
+    for (const id of threads) await recountThread(change.db, id)
     await raiseMessageId(change.db, flow.channel_id, newest)
   })
   summary.messages.taken += taken.length

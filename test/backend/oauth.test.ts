@@ -240,6 +240,23 @@ describe('a scope lets an application', () => {
   })
 })
 
+test('an application’s token does not reach applications and their secrets, whatever its scopes', async () => {
+  const all = 'flow private manage profile integration'
+  const adas = await token({
+    ...{ grant_type: 'password', username: 'ada@example.com', password: 'open sesame', scope: all },
+  })
+  const bearer = as(adas.json.access_token)
+  const path = `/oauth/applications/${app.id}`
+  expect((await bearer('GET', '/oauth/applications')).status).toBe(403)
+  expect(
+    (await bearer('POST', '/oauth/applications', { name: 'x', redirect_uri: 'https://x.example/' })).status,
+  ).toBe(403)
+  expect((await bearer('DELETE', path)).status).toBe(403)
+  const shown = await bearer('GET', path)
+  expect([shown.status, shown.json.name]).toEqual([200, 'Polls <b>'])
+  expect(shown.json).not.toHaveProperty('client_secret')
+})
+
 test('an application that is gone has no tokens any more, and its sources go on', async () => {
   const { json: other } = await backend.as('Ada')('POST', '/oauth/applications', {
     name: 'short-lived',

@@ -128,6 +128,10 @@ test('an import that is killed goes on when it is run again, and nobody writes i
     ids.push(...json.map(({ id }: { id: number }) => id))
   }
   expect(ids).toEqual(many.map(({ id }) => id))
+  // Also those that were taken before the kill.
+  const { json: first } = await server.get(`${archive}/messages?sort=asc&limit=100`)
+  for (const { id, thread } of first)
+    expect([thread.initial_message, thread.internal_comments]).toEqual([id, 1])
 }, 60_000)
 
 test('what is no export is refused in words, and makes nothing', async () => {

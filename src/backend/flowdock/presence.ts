@@ -1,5 +1,5 @@
 import type { Store } from '../store/db.ts'
-import { channelLastId, listFlows, noteActive } from '../store/flows.ts'
+import { listFlows, noteActive } from '../store/flows.ts'
 import type { Place } from './encode.ts'
 
 /** What a stream says of its user with `active`; without it they appear offline. [flowdock] streaming.md */
@@ -70,12 +70,7 @@ export function createPresence(
       tell({
         flowIds: [flow.id],
         isPresence: false,
-        payload: activityEvent(
-          { flow: flow.id },
-          await channelLastId(store.reader, flow.channel_id),
-          userId,
-          content,
-        ),
+        payload: activityEvent({ flow: flow.id }, flow.last_message_id ?? 0, userId, content),
       })
   }
 

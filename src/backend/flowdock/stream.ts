@@ -18,7 +18,6 @@ export interface StreamOptions {
   readonly checkedAt: number
   readonly base: string
   readonly keepAliveMs: number
-  /** Asked with every keep-alive: a credential may be taken away while the stream is open. */
   readonly presence: Presence
   /** The ids of everybody who is in one of the flows. */
   readonly listMembers: (flowIds: readonly string[]) => Promise<number[]>
@@ -26,6 +25,7 @@ export interface StreamOptions {
   readonly activity: Activity | undefined
   /** Whether the presence of others is told. */
   readonly wantsPresence: boolean
+  /** Asked with every keep-alive: a credential may be taken away while the stream is open. */
   readonly mayGoOn: () => Promise<boolean>
   readonly signal: AbortSignal
 }
@@ -74,10 +74,13 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
     const json = withBase(event.payload, options.base)
     response.write(format === 'sse' ? `id: ${event.seq}\ndata: ${json}\n\n` : `${json}\r\n`)
   }
+  const endIfTooSlow = () => {
+    if (response.writableLength > maxUnsentBytes) response.destroy()
+  }
   const stopListening = log.listen((event) => {
     if (live) {
       send(event)
-      if (response.writableLength > maxUnsentBytes) response.destroy()
+      endIfTooSlow()
     } else if (waiting.length < maxWaiting) waiting.push(event)
     else overflowed = true
   })
@@ -88,6 +91,7 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
     if (!about.some((id) => flowIds.has(id)) && (to === undefined || to !== options.scope.userId)) return
     const json = JSON.stringify(payload)
     response.write(format === 'sse' ? `data: ${json}\n\n` : `${json}\r\n`)
+    endIfTooSlow()
   }
   const stopSignals = options.presence.listen(sendSignal)
   const leave = options.activity && options.presence.enter(userId, options.activity)

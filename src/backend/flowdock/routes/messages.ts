@@ -1,7 +1,7 @@
 import { HttpError, invalid, notFound, unauthorized } from '../../http-error.ts'
 import type { Answer, Backend, Request, Route, UserRequest } from '../../router.ts'
 import type { Database } from '../../store/db.ts'
-import { channelLastId, type FlowRow, findFlow } from '../../store/flows.ts'
+import { type FlowRow, findFlow } from '../../store/flows.ts'
 import { findSourceByTokenHash, type SourceRow } from '../../store/sources.ts'
 import { findThreads } from '../../store/threads.ts'
 import { hashToken } from '../auth.ts'
@@ -134,8 +134,7 @@ export const messageRoutes: readonly Route[] = [
         typing: true,
         ...(threadId === undefined ? {} : { thread_id: threadId }),
       }
-      const id = await channelLastId(backend.store.reader, flow.channel_id)
-      const payload = activityEvent({ flow: flow.id }, id, request.user.id, content)
+      const payload = activityEvent({ flow: flow.id }, flow.last_message_id ?? 0, request.user.id, content)
       backend.presence.tell({ flowIds: [flow.id], isPresence: false, payload })
       return { status: 200, body: {} }
     },

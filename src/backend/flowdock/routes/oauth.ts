@@ -1,6 +1,6 @@
 import { timingSafeEqual } from 'node:crypto'
 import { accessDenied, HttpError, invalid, notFound } from '../../http-error.ts'
-import type { Answer, Backend, Request, Route, Scope } from '../../router.ts'
+import type { Answer, Backend, Request, Route, Scope, UserRequest } from '../../router.ts'
 import {
   type ApplicationRow,
   findApplication,
@@ -24,7 +24,9 @@ export const oauthRoutes: readonly Route[] = [
     method: 'POST',
     pattern: '/oauth/applications',
     auth: 'user',
-    async handle({ user, params, base }, { log }) {
+    async handle(request, { log }) {
+      requirePersonal(request)
+      const { user, params, base } = request
       const given = params.object('application') ?? params
       const name = given.string('name')?.trim() ?? ''
       const redirectUri = given.string('redirect_uri')?.trim() ?? ''
@@ -49,10 +51,14 @@ export const oauthRoutes: readonly Route[] = [
     method: 'GET',
     pattern: '/oauth/applications',
     auth: 'user',
-    handle: async ({ user, base }, { store }) => ({
-      status: 200,
-      body: (await listApplications(store.reader, user.id)).map((row) => encodeOwn(row, base)),
-    }),
+    async handle(request, { store }) {
+      requirePersonal(request)
+      const { user, base } = request
+      return {
+        status: 200,
+        body: (await listApplications(store.reader, user.id)).map((row) => encodeOwn(row, base)),
+      }
+    },
   },
   {
     method: 'GET',
@@ -61,8 +67,8 @@ export const oauthRoutes: readonly Route[] = [
     async handle(request, { store }) {
       const application = await findApplication(store.reader, { id: idSegment(request, 'id') })
       if (application === undefined) throw notFound()
-      const { user, base } = request
-      const mine = application.client_id !== null && application.owner_id === user.id
+      const { user, base, scopes } = request
+      const mine = scopes === undefined && application.client_id !== null && application.owner_id === user.id
       return { status: 200, body: mine ? encodeOwn(application, base) : encode(application, base) }
     },
   },
@@ -71,6 +77,7 @@ export const oauthRoutes: readonly Route[] = [
     pattern: '/oauth/applications/:id',
     auth: 'user',
     async handle(request, { store, log }) {
+      requirePersonal(request)
       const application = await findApplication(store.reader, { id: idSegment(request, 'id') })
       if (application === undefined || application.client_id === null) throw notFound()
       if (application.owner_id !== request.user.id) throw accessDenied()
@@ -152,6 +159,12 @@ export const oauthRoutes: readonly Route[] = [
     },
   },
 ]
+
+/** @throws 403 for an application's token: with the secrets of others it could act for whom it was never allowed to */
+function requirePersonal({ scopes }: UserRequest): void {
+  if (scopes !== undefined)
+    throw new HttpError(403, { message: 'Access denied: applications are for a credential of your own' })
+}
 
 /** What an application asks a person for. */
 export interface Authorization {
