@@ -75,7 +75,7 @@ export function createContextFactory({
         const topic = { credential, flowIds: [...new Set(flowIds)].sort(), isPrivate }
         const live = await hub.subscribe(topic, signal)
         if (after === undefined) return live
-        return resume({ live, replay: (from) => replay(topic, from), after, placeOf })
+        return resume({ live, replay: (from) => replay(topic, from), after, placeOf, isGap })
       },
       fileAddress(path) {
         if (credential === null)
@@ -94,6 +94,10 @@ export function createContextFactory({
     })
     return make()
   }
+}
+
+function isGap({ type }: FlowEvent): boolean {
+  return type === 'gap'
 }
 
 /** Where an event stands in the upstream's log; undefined for what is kept nowhere. */

@@ -8,6 +8,8 @@ export interface ResumeOptions<T> {
   readonly after: string
   /** Where an event stands in the log; undefined for what is kept nowhere. Equal in both. */
   readonly placeOf: (event: T) => string | undefined
+  /** Whether a replay says with it that it cannot have all that was missed. */
+  readonly isGap: (event: T) => boolean
 }
 
 /** How many places are remembered to know a live event by that the replay had already. */
@@ -16,8 +18,9 @@ const maxPlaces = 20_000
 /**
  * What was missed, then what happens: each event once, in order, with none between the two left out. Live events wait
  * in their own queue from the beginning. The replay goes on until it meets the first of them, whichever of the two is
- * ahead; from there on it is the live events' turn. A replay its reader cannot keep up with begins again where the
- * reader is. `return()` takes effect at once, also while the reader waits for an event that never comes.
+ * ahead; from there on it is the live events' turn. A replay with a gap may never meet them, so it is their turn at
+ * once. A replay its reader cannot keep up with begins again where the reader is. `return()` takes effect at once, also
+ * while the reader waits for an event that never comes.
  */
 export function resume<T>(options: ResumeOptions<T>): AsyncIterableIterator<T> {
   const { live } = options
@@ -41,10 +44,11 @@ export function resume<T>(options: ResumeOptions<T>): AsyncIterableIterator<T> {
 }
 
 async function* join<T>(
-  { live, placeOf, after }: ResumeOptions<T>,
+  { live, placeOf, isGap, after }: ResumeOptions<T>,
   openReplay: (after: string) => AsyncIterableIterator<T>,
 ): AsyncGenerator<T, undefined, undefined> {
   const told = new Set<string>()
+  const isTold = (event: T) => told.has(placeOf(event) ?? '')
   let last = after
   let replay = openReplay(last)
   /** The first live event that has a place. */
@@ -71,8 +75,7 @@ async function* join<T>(
   try {
     let replayNext = readReplay()
     for (;;) {
-      const place = head === undefined ? undefined : placeOf(head)
-      if (place !== undefined && told.has(place)) break
+      if (head !== undefined && isTold(head)) break
       if (head === undefined) liveNext ??= readLive()
       const result = await (liveNext === undefined ? replayNext : Promise.race([replayNext, liveNext]))
       if (result === 'live') continue
@@ -82,6 +85,14 @@ async function* join<T>(
         continue
       }
       if (result.done === true) return undefined
+      if (isGap(result.value)) {
+        yield result.value
+        await replay.return?.()
+        await liveNext
+        if (head !== undefined && !isTold(head)) yield head
+        for await (const event of live) if (!isTold(event)) yield event
+        return undefined
+      }
       const reached = placeOf(result.value)
       if (reached !== undefined) {
         last = reached

@@ -34,6 +34,7 @@ async function play(
       live,
       after: String(after),
       placeOf: ({ place }: Event) => place,
+      isGap: () => false,
       replay: (from: string) => {
         replays += 1
         const subscriber = new Subscriber<Event>(limits, () => undefined)
@@ -105,6 +106,7 @@ test('a replay its reader cannot keep up with begins again where the reader is',
     live,
     after: '-1',
     placeOf: ({ place }) => place,
+    isGap: () => false,
     replay(from) {
       replays += 1
       const subscriber = new Subscriber<Event>({ ...limits, maxEvents: 50 }, () => undefined)
@@ -129,7 +131,13 @@ test('what ends the live events ends both, and leaving closes both', async () =>
   const closed: string[] = []
   const live = new Subscriber<Event>(limits, () => closed.push('live'))
   const make = () => new Subscriber<Event>(limits, () => closed.push('replay'))
-  const failing = resume<Event>({ live, after: '0', placeOf: ({ place }) => place, replay: make })
+  const failing = resume<Event>({
+    live,
+    after: '0',
+    placeOf: ({ place }) => place,
+    isGap: () => false,
+    replay: make,
+  })
   const next = failing.next()
   live.fail(new Error('the credential is gone'))
   await expect(next).rejects.toThrow('the credential is gone')
@@ -141,6 +149,7 @@ test('what ends the live events ends both, and leaving closes both', async () =>
     live: other,
     after: '0',
     placeOf: ({ place }) => place,
+    isGap: () => false,
     replay: () => replaying,
   })
   replaying.push({ name: 'one', place: '1' }, 1)
@@ -154,7 +163,13 @@ test('whoever leaves while nothing happens is gone at once', async () => {
     const closed: string[] = []
     const live = new Subscriber<Event>(limits, () => closed.push('live'))
     const replaying = new Subscriber<Event>(limits, () => closed.push('replay'))
-    const events = resume<Event>({ live, after: '0', placeOf: ({ place }) => place, replay: () => replaying })
+    const events = resume<Event>({
+      live,
+      after: '0',
+      placeOf: ({ place }) => place,
+      isGap: () => false,
+      replay: () => replaying,
+    })
     if (isAhead) live.push({ name: 'later', place: '9' }, 1)
     const waiting = events.next()
     await new Promise(setImmediate)
@@ -162,4 +177,32 @@ test('whoever leaves while nothing happens is gone at once', async () => {
     expect((await waiting).done).toBe(true)
     expect(closed.sort()).toEqual(['live', 'replay'])
   }
+})
+
+test.each([
+  ['nothing has happened yet', 0],
+  ['the next has happened', 1],
+])('behind a gap come the live events, each once, also where %s', async (_, ahead) => {
+  const live = new Subscriber<Event>(limits, () => undefined)
+  const replaying = new Subscriber<Event>(limits, () => undefined)
+  const events = resume<Event>({
+    live,
+    after: '0',
+    placeOf: ({ place }) => place,
+    isGap: ({ name }) => name === 'gap',
+    replay: () => replaying,
+  })
+  const happen = (place: number) => live.push({ name: `e${place}`, place: String(place) }, 1)
+  if (ahead === 1) happen(7)
+  replaying.push({ name: 'e1', place: '1' }, 1)
+  const names = [(await events.next()).value?.name]
+  replaying.push({ name: 'gap', place: undefined }, 1)
+  names.push((await events.next()).value?.name)
+  // The live events are behind the replay: this one was told.
+  if (ahead === 0) for (const place of [1, 7]) happen(place)
+  happen(8)
+  live.push({ name: 'signal', place: undefined }, 1)
+  for (let turn = 0; turn < 3; turn += 1) names.push((await events.next()).value?.name)
+  expect(names).toEqual(['e1', 'gap', 'e7', 'e8', 'signal'])
+  await events.return?.()
 })

@@ -11,7 +11,15 @@ import { startScriptedUpstream } from '../support/upstream.ts'
 function listen(base: string, flowIds = ['flow-1']) {
   const http = createHttp({ deadlineMs: 2000, maxBytes: 1_000_000, connections: 4 })
   const events: FlowEvent[] = []
-  const heard = { events, opened: 0, retries: [] as number[], ended: undefined as Error | undefined }
+  /** Of each event, on which connection it was heard. */
+  const connections: number[] = []
+  const heard = {
+    events,
+    connections,
+    opened: 0,
+    retries: [] as number[],
+    ended: undefined as Error | undefined,
+  }
   const options: StreamOptions = {
     http,
     base,
@@ -21,7 +29,10 @@ function listen(base: string, flowIds = ['flow-1']) {
     onOpen: () => {
       heard.opened += 1
     },
-    onEvent: (event) => events.push(event),
+    onEvent: (event) => {
+      events.push(event)
+      connections.push(heard.opened)
+    },
     onEnd: (error) => {
       heard.ended = error
     },
@@ -133,6 +144,8 @@ test('an upstream that does not know the last event any more is listened to from
     ['gap', '900'],
     ['message', '1'],
   ])
+  // All until the next connection is lost: told before it stands, the gap would be too small.
+  expect(heard.connections).toEqual([1, 2, 2])
   expect(upstream.requests.map(({ headers }) => headers['last-event-id'])).toEqual([
     undefined,
     '900',

@@ -52,6 +52,8 @@ export function openStream(options: StreamOptions): FlowdockStream {
   })
   let viewerId: number | null = null
   let lastEventId: string | undefined = options.after
+  /** The id that the upstream does not know any more. What is lost ends with the next connection, so it is told then. */
+  let forgotten: string | undefined
   let failures = 0
   let connection: EventSource | undefined
   let timer: NodeJS.Timeout | undefined
@@ -72,6 +74,9 @@ export function openStream(options: StreamOptions): FlowdockStream {
     source.addEventListener('open', () => {
       failures = 0
       options.onOpen()
+      if (forgotten === undefined) return
+      options.onEvent({ type: 'gap', cursor: forgotten, flowId: null, after: forgotten }, 0)
+      forgotten = undefined
     })
     source.addEventListener('message', (message) => {
       lastEventId = message.lastEventId
@@ -80,9 +85,8 @@ export function openStream(options: StreamOptions): FlowdockStream {
     source.addEventListener('error', (error) => {
       source.close()
       if (closed || connection !== source) return
-      // The upstream does not know the id any more: what it has from now on is all that can be had, and that is told.
       if (status === 410 && lastEventId !== undefined) {
-        options.onEvent({ type: 'gap', cursor: lastEventId, flowId: null, after: lastEventId }, 0)
+        forgotten = lastEventId
         lastEventId = undefined
       }
       const refused = status === 400 || status === 401 || status === 403 || status === 404
