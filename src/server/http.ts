@@ -35,6 +35,9 @@ export interface HttpServer {
 /** Longest body of a request. */
 const maxBodyBytes = 1024 * 1024
 
+/** How long a file may take to arrive, and how long every other request. */
+const uploadMs = 600_000
+const arrivalMs = 60_000
 /** How long requests in flight may go on after a stop was asked for. */
 const drainMs = 5000
 /** How long the port stays open after that: requests on their way still arrive, and load balancers look elsewhere. */
@@ -44,8 +47,9 @@ const farewellMs = 250
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   let stopping = false
   const server = createServer(
-    { headersTimeout: 10_000, requestTimeout: 600_000, keepAliveTimeout: 75_000 },
+    { headersTimeout: 10_000, requestTimeout: uploadMs, keepAliveTimeout: 75_000 },
     (request, response) => {
+      if (!request.url?.startsWith('/uploads/')) boundArrival(request)
       response.on('error', () => undefined)
       if (stopping) response.setHeader('Connection', 'close')
       const isReady = async () => !stopping && options.isReady()
@@ -73,6 +77,16 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       clearTimeout(deadline)
     },
   }
+}
+
+/** Ends a request whose body does not arrive in time. */
+function boundArrival(request: IncomingMessage): void {
+  const limit = setTimeout(() => {
+    if (request.complete) return
+    request.socket.write('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n')
+    request.destroy()
+  }, arrivalMs)
+  request.once('close', () => clearTimeout(limit))
 }
 
 function handle(request: IncomingMessage, response: ServerResponse, options: HttpServerOptions): void {

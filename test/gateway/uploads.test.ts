@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { readdir } from 'node:fs/promises'
 import { request } from 'node:http'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { eventually, startTestApp, type TestApp } from '../support/app.ts'
 import type { Nick } from '../support/backend.ts'
 
@@ -149,4 +149,30 @@ describe('a file is not sent', () => {
     const { status, json } = await put(url, 'a')
     expect([status, json.errors[0].extensions.code]).toEqual([403, 'FORBIDDEN'])
   })
+})
+
+test('a file may take longer than a minute to arrive, an operation may not', async () => {
+  const { url } = await create({ flow: main, name: 'slow.txt', contentType: 'text/plain' })
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  onTestFinished(() => void vi.useRealTimers())
+  /** Sends half a body to a server that has begun to read it. */
+  const begin = async (path: string, method: string, type: string) => {
+    const sending = request(app.url + path, {
+      method,
+      headers: { 'content-type': type, 'content-length': 4, expect: '100-continue' },
+    })
+    const status = new Promise((resolve, reject) => {
+      sending.once('response', (response) => resolve(response.resume().statusCode))
+      sending.once('error', reject)
+    })
+    await new Promise((resolve) => sending.once('continue', resolve))
+    sending.write('{}')
+    return { sending, status }
+  }
+  const file = await begin(url, 'PUT', 'text/plain')
+  const operation = await begin('/graphql', 'POST', 'application/json')
+  vi.advanceTimersByTime(60_000)
+  expect(await operation.status).toBe(408)
+  file.sending.end('{}')
+  expect(await file.status).toBe(201)
 })
