@@ -104,10 +104,10 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     throw error
   }
   const { port } = server.address() as AddressInfo
-  const catchingUp = setInterval(
-    () => void log.catchUp().catch((error) => options.onError?.(error)),
-    catchUpMs,
-  )
+  let caughtUp: Promise<void> = Promise.resolve()
+  const catchingUp = setInterval(() => {
+    caughtUp = log.catchUp().catch((error) => options.onError?.(error))
+  }, catchUpMs)
 
   const stopHousekeeping = startHousekeeping(store, options.eventRetentionDays ?? 30, (error) =>
     options.onError?.(error),
@@ -128,6 +128,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
       const deadline = setTimeout(() => server.closeAllConnections(), 3000)
       await closed
       clearTimeout(deadline)
+      await caughtUp
       await store.close()
     },
   }
