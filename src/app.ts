@@ -111,15 +111,24 @@ async function start(
     return subscriber
   }
 
+  const publicUrl = config.upstream.kind === 'embedded' ? config.upstream.publicUrl : undefined
   const downloads = createFileDownloads({
     http,
     restUrl: upstream.restUrl,
-    publicUrl: config.upstream.kind === 'embedded' ? config.upstream.publicUrl : undefined,
+    publicUrl,
   })
   const uploads = createFileUploads(http, upstream.restUrl)
   const engine = createEngine({
     schema,
-    createContext: createContextFactory({ http, restUrl: upstream.restUrl, hub, replay, downloads, uploads }),
+    createContext: createContextFactory({
+      http,
+      restUrl: upstream.restUrl,
+      publicBase: publicUrl,
+      hub,
+      replay,
+      downloads,
+      uploads,
+    }),
     limits: defaultLimits,
     log,
   })

@@ -5,8 +5,9 @@ import { resume } from './events/resume.ts'
 import { type Credential, parseAuthorization } from './upstream/flowdock/credentials.ts'
 import type { FileDownloads } from './upstream/flowdock/files.ts'
 import { createFlowdock, type Flowdock } from './upstream/flowdock/index.ts'
+import type { Upload } from './upstream/flowdock/messages.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
-import type { FileUploads, Upload } from './upstream/flowdock/uploads.ts'
+import type { FileUploads } from './upstream/flowdock/uploads.ts'
 import type { Http } from './upstream/http.ts'
 
 /** What one principal listens to. */
@@ -21,6 +22,8 @@ export interface LiveTopic {
 export interface Context {
   /** Flowdock as the caller sees it; remembers what this operation has read. */
   readonly flowdock: Flowdock
+  /** Whether the caller sent a credential. */
+  readonly isSignedIn: boolean
   /** Listens to flows with the caller's credential. @param after an event's cursor: what happened since comes first */
   listen(
     flowIds: readonly string[],
@@ -46,6 +49,8 @@ export interface Caller {
 export interface ContextOptions {
   readonly http: Http
   readonly restUrl: string
+  /** The same as people reach it, if that is another. */
+  readonly publicBase?: string | undefined
   readonly hub: Hub<LiveTopic, FlowEvent>
   /** Hears a topic from an event on, over a stream of its own. */
   readonly replay: (topic: LiveTopic, after: string) => AsyncIterableIterator<FlowEvent>
@@ -57,6 +62,7 @@ export interface ContextOptions {
 export function createContextFactory({
   http,
   restUrl,
+  publicBase,
   hub,
   replay,
   downloads,
@@ -68,7 +74,8 @@ export function createContextFactory({
       params['authorization'] ?? params['Authorization'] ?? request.headers.authorization,
     )
     const make = (): Context => ({
-      flowdock: createFlowdock(http, restUrl, credential, signal),
+      isSignedIn: credential !== null,
+      flowdock: createFlowdock({ http, base: restUrl, publicBase, credential, signal }),
       async listen(flowIds, { isPrivate, after }) {
         if (credential === null)
           throw new GatewayError('UNAUTHENTICATED', 'Cannot listen to flows: no credential was sent')

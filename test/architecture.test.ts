@@ -91,7 +91,7 @@ const doors: [name: RegExp, door: RegExp][] = [
   [/^@pothos\//, /^src\/schema\/builder\.ts$/],
   [/^dataloader$/, /^src\/upstream\/flowdock\/loaders\.ts$/],
   [/^pino$/, /^src\/log\.ts$/],
-  [/^@fastify\/busboy$/, /^src\/backend\/params\.ts$/],
+  [/^@fastify\/busboy$/, /^src\/(backend\/params|server\/multipart)\.ts$/],
   [/^sharp$/, /^src\/backend\/flowdock\/image\.ts$/],
   [/^(yauzl|@streamparser\/json)$/, /^src\/backend\/flow-export\.ts$/],
   [/^jose$/, /^src\/backend\/flowdock\/routes\/actions\.ts$/],

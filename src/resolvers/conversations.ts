@@ -3,6 +3,7 @@ import { NotFoundError } from '../errors.ts'
 import type { PrivateConversation } from '../upstream/flowdock/model.ts'
 import { encodeGlobalId } from './global-id.ts'
 import { namedUser } from './named.ts'
+import { type Connection, listConnection, type PageArgs } from './pagination.ts'
 
 export function id({ user }: PrivateConversation): string {
   return encodeGlobalId('PrivateConversation', String(user.id))
@@ -10,10 +11,10 @@ export function id({ user }: PrivateConversation): string {
 
 export async function privateConversations(
   _: unknown,
-  __: unknown,
+  args: PageArgs,
   { flowdock }: Context,
-): Promise<PrivateConversation[]> {
-  return flowdock.conversations.list()
+): Promise<Connection<PrivateConversation>> {
+  return listConnection('conversation', await flowdock.conversations.list(), ({ user }) => user.id, args)
 }
 
 export async function privateConversation(

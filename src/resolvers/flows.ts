@@ -1,8 +1,12 @@
 import type { Context } from '../context.ts'
 import { ValidationError } from '../errors.ts'
 import type { Flow, FlowUser } from '../upstream/flowdock/model.ts'
-import { encodeGlobalId, expectId } from './global-id.ts'
+import { encodeGlobalId, encodeInFlow, expectId } from './global-id.ts'
 import { type Connection, listConnection, type PageArgs } from './pagination.ts'
+
+export function lastMessageId(flow: Flow): string | null {
+  return flow.lastMessageId === null ? null : encodeInFlow('Message', flow.id, flow.lastMessageId)
+}
 
 /** Names a flow in exactly one way. */
 export interface FlowBy {
@@ -18,10 +22,10 @@ export function id(flow: Flow): string {
 
 export async function flows(
   _: unknown,
-  { scope }: { scope: 'joined' | 'all' },
+  { scope, ...page }: PageArgs & { scope: 'joined' | 'all' },
   { flowdock }: Context,
-): Promise<Flow[]> {
-  return flowdock.load.flows(scope)
+): Promise<Connection<Flow>> {
+  return listConnection('flow', await flowdock.load.flows(scope), ({ path }) => path, page)
 }
 
 export async function flow(_: unknown, { by }: { by: FlowBy }, context: Context): Promise<Flow | null> {

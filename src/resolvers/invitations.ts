@@ -3,6 +3,7 @@ import type { Flow, FlowUser, Invitation } from '../upstream/flowdock/model.ts'
 import type { FlowBy } from './flows.ts'
 import { encodeInFlow, expectId, splitInFlow } from './global-id.ts'
 import { checkFilled, namedFlow, namedFlowPath } from './named.ts'
+import { type Connection, listConnection, type PageArgs } from './pagination.ts'
 
 export function id(invitation: Invitation): string {
   return encodeInFlow('Invitation', invitation.flowId, invitation.id)
@@ -12,8 +13,12 @@ export async function flow(invitation: Invitation, _: unknown, { flowdock }: Con
   return flowdock.load.flow(invitation.flowId)
 }
 
-export async function flowInvitations(flow: Flow, _: unknown, { flowdock }: Context): Promise<Invitation[]> {
-  return flowdock.invitations.list(flow.path)
+export async function flowInvitations(
+  flow: Flow,
+  args: PageArgs,
+  { flowdock }: Context,
+): Promise<Connection<Invitation>> {
+  return listConnection('invitation', await flowdock.invitations.list(flow.path), ({ id }) => id, args)
 }
 
 export async function invite(

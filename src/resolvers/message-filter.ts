@@ -1,7 +1,7 @@
 import type { Context } from '../context.ts'
 import { ValidationError } from '../errors.ts'
 import type { Message, MessageKind } from '../upstream/flowdock/model.ts'
-import { namedUser } from './named.ts'
+import { namedMessage, namedThread, namedUser } from './named.ts'
 import {
   type Connection,
   encodeCursor,
@@ -22,8 +22,11 @@ export interface MessageFilter {
   readonly mentionIds?: readonly string[] | null | undefined
   readonly hasFile?: boolean | null | undefined
   readonly hasLink?: boolean | null | undefined
+  readonly threadId?: string | null | undefined
   readonly since?: number | null | undefined
   readonly until?: number | null | undefined
+  readonly sinceMessageId?: string | null | undefined
+  readonly untilMessageId?: string | null | undefined
 }
 
 /** Where to look: a channel as the upstream is asked for it, and a thread of it. */
@@ -48,6 +51,15 @@ const events: Readonly<Partial<Record<MessageKind, string>>> = {
   Activity: 'activity',
   Discussion: 'discussion',
   MailMessage: 'mail',
+  RssMessage: 'rss',
+  TwitterMessage: 'twitter',
+  ZendeskMessage: 'zendesk',
+  JiraMessage: 'jira',
+  ConfluenceMessage: 'confluence',
+  VcsMessage: 'vcs',
+  SvnMessage: 'svn',
+  PivotalTrackerMessage: 'pivotaltracker',
+  UserVoiceMessage: 'uservoice',
 }
 
 /** How many pages of 100 are looked through for one page of matches. */
@@ -64,18 +76,57 @@ export async function filteredMessages(
   filter: MessageFilter,
   context: Context,
 ): Promise<FilteredMessages> {
-  const matches = matcher(filter)
+  const within = await narrow(place, filter, context)
+  const range = await idRange(place, filter, context)
+  const matches = matcher(filter, range)
   const text = filter.text?.trim() ?? ''
   const searched = text !== '' || (filter.tags?.length ?? 0) > 0
   return searched
-    ? search(place, args, filter, text, matches, context)
-    : browse(place, args, filter, matches, context)
+    ? search(within, args, filter, text, matches, context)
+    : browse(within, args, filter, range, matches, context)
+}
+
+/** The thread a filter names, of the flow it filters. */
+async function narrow(
+  place: MessagePlace,
+  { threadId }: MessageFilter,
+  context: Context,
+): Promise<MessagePlace> {
+  if (threadId == null) return place
+  const path = ['filter', 'threadId']
+  const named = await namedThread(threadId, context, path)
+  const isHere =
+    named.flowPath === place.channel && (place.threadId === undefined || place.threadId === named.threadId)
+  if (isHere) return { channel: place.channel, threadId: named.threadId }
+  throw new ValidationError('Expected filter.threadId to be a thread of the flow that is listed', [], {
+    inputPath: path,
+  })
+}
+
+/** Numbers of messages, both exclusive. */
+interface IdRange {
+  readonly after: number | undefined
+  readonly before: number | undefined
+}
+
+async function idRange(place: MessagePlace, filter: MessageFilter, context: Context): Promise<IdRange> {
+  const numberOf = async (name: 'sinceMessageId' | 'untilMessageId') => {
+    const globalId = filter[name]
+    if (globalId == null) return undefined
+    const path = ['filter', name]
+    const { channel, messageId } = await namedMessage(globalId, context, path)
+    if (channel === place.channel) return messageId
+    throw new ValidationError(`Expected filter.${name} to be a message of what is listed`, [], {
+      inputPath: path,
+    })
+  }
+  return { after: await numberOf('sinceMessageId'), before: await numberOf('untilMessageId') }
 }
 
 type Matcher = (message: Message) => boolean
 
 /** What the upstream is not asked to decide. */
-function matcher(filter: MessageFilter): Matcher {
+function matcher(filter: MessageFilter, range: IdRange): Matcher {
   const authors = filter.authorIds?.map((id) => namedUser(id, ['filter', 'authorIds']))
   const mentions = filter.mentionIds?.map((id) => `:user:${namedUser(id, ['filter', 'mentionIds'])}`)
   const { since, until, hasFile, hasLink, kinds } = filter
@@ -86,7 +137,9 @@ function matcher(filter: MessageFilter): Matcher {
     (hasFile == null || hasFile === message.attachments.length > 0) &&
     (hasLink == null || hasLink === message.tags.includes(':url')) &&
     (since == null || message.sentAt >= since) &&
-    (until == null || message.sentAt < until)
+    (until == null || message.sentAt < until) &&
+    (range.after === undefined || message.id > range.after) &&
+    (range.before === undefined || message.id < range.before)
 }
 
 /** Page after page by number, until there are enough. */
@@ -94,13 +147,20 @@ async function browse(
   { channel, threadId }: MessagePlace,
   args: PageArgs,
   filter: MessageFilter,
+  range: IdRange,
   matches: Matcher,
   { flowdock }: Context,
 ): Promise<FilteredMessages> {
   const { from, size } = pageSize(args, { from: 'back', size: 30 })
   const front = from === 'front'
-  let after = args.after == null ? undefined : numberCursor('message', args.after, 'after')
-  let before = args.before == null ? undefined : numberCursor('message', args.before, 'before')
+  let after = latest(
+    range.after,
+    args.after == null ? undefined : numberCursor('message', args.after, 'after'),
+  )
+  let before = earliest(
+    range.before,
+    args.before == null ? undefined : numberCursor('message', args.before, 'before'),
+  )
   const known = filter.kinds?.map((kind) => events[kind]).filter((event) => event !== undefined)
   const found: Message[] = []
   let ended = false
@@ -142,6 +202,14 @@ async function browse(
       endCursor: front ? edge : endCursor,
     },
   }
+}
+
+function latest(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined ? b : b === undefined ? a : Math.max(a, b)
+}
+
+function earliest(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined ? b : b === undefined ? a : Math.min(a, b)
 }
 
 function isPast({ sentAt }: Message, { since, until }: MessageFilter, front: boolean): boolean {

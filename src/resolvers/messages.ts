@@ -61,6 +61,37 @@ export async function flow(message: Message, _: unknown, { flowdock }: Context):
   return message.channel.startsWith('@') ? null : flowdock.load.flow(message.channel)
 }
 
+/** Its address in the REST API. */
+export async function url(
+  { channel, id }: Message,
+  _: unknown,
+  { flowdock }: Context,
+): Promise<string | null> {
+  if (channel.startsWith('@')) return flowdock.address('private', channel.slice(1), 'messages', String(id))
+  const flow = await flowdock.load.flow(channel)
+  return flow && `${flow.url}/messages/${id}`
+}
+
+/** [flowdock] flows.md: conversations are below `…/app`, messages below their flow or conversation. */
+export async function webUrl(
+  { channel, id }: Message,
+  _: unknown,
+  { flowdock }: Context,
+): Promise<string | null> {
+  if (channel.startsWith('@'))
+    return flowdock.address('app', 'private', channel.slice(1), 'messages', String(id))
+  const flow = await flowdock.load.flow(channel)
+  return flow && `${flow.webUrl}/messages/${id}`
+}
+
+export async function blockedUser(
+  { blockedUserId }: Extract<Message, { kind: 'ActionMessage' }>,
+  _: unknown,
+  { flowdock }: Context,
+): Promise<User | null> {
+  return blockedUserId === null ? null : flowdock.load.user(blockedUserId)
+}
+
 export async function parent(
   { channel, parentId }: Extract<Message, { kind: 'Comment' }>,
   _: unknown,

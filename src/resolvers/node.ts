@@ -32,6 +32,10 @@ function read(typename: string, key: string, load: Context['flowdock']['load']) 
     }
     case 'PrivateConversation':
       return load.conversation(databaseId(key))
+    case 'Invitation': {
+      const { flowId, id } = splitInFlow(key)
+      return load.invitation(flowId, databaseId(id))
+    }
     case 'Source': {
       const { flowId, id } = splitInFlow(key)
       return load.source(flowId, databaseId(id))

@@ -1,6 +1,6 @@
 import type { Context } from '../context.ts'
 import { ValidationError } from '../errors.ts'
-import type { Organization, OrganizationUser } from '../upstream/flowdock/model.ts'
+import type { Organization, OrganizationUser, Subscription } from '../upstream/flowdock/model.ts'
 import { encodeGlobalId, expectId } from './global-id.ts'
 import { checkFilled, namedOrganization, namedUser } from './named.ts'
 import { type Connection, listConnection, type PageArgs } from './pagination.ts'
@@ -15,8 +15,22 @@ export function id(organization: Organization): string {
   return encodeGlobalId('Organization', String(organization.id))
 }
 
-export async function organizations(_: unknown, __: unknown, { flowdock }: Context): Promise<Organization[]> {
-  return flowdock.organizations.list()
+export async function organizations(
+  _: unknown,
+  args: PageArgs,
+  { flowdock }: Context,
+): Promise<Connection<Organization>> {
+  return listConnection('organization', await flowdock.load.organizations(), ({ id }) => id, args)
+}
+
+/** Organizations inside flows come without it: then it is looked up. */
+export async function subscription(
+  organization: Organization,
+  _: unknown,
+  { flowdock }: Context,
+): Promise<Subscription | null> {
+  if (organization.subscription !== null) return organization.subscription
+  return (await flowdock.load.organization(organization.id))?.subscription ?? null
 }
 
 export async function organization(

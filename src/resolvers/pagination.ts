@@ -89,23 +89,27 @@ export function toConnection<T>(
 /**
  * A page of a list that is here in full.
  *
- * @param keyOf tells items apart; lists are ordered by it, so a cursor holds when items come and go
+ * @param keyOf tells items apart: a number, or a text. Lists are ordered by it, so a cursor holds when items come and go
  */
-export function listConnection<T>(
+export function listConnection<T, Key extends number | string>(
   list: string,
   items: readonly T[],
-  keyOf: (item: T) => number,
+  keyOf: (item: T) => Key,
   args: PageArgs,
 ): Connection<T> {
   const { from, size } = pageSize(args, { from: 'front', size: maxPageSize })
-  const after = args.after == null ? undefined : numberCursor(list, args.after, 'after')
-  const before = args.before == null ? undefined : numberCursor(list, args.before, 'before')
-  const range = items
-    .toSorted((a, b) => keyOf(a) - keyOf(b))
-    .filter(
-      (item) =>
-        (after === undefined || keyOf(item) > after) && (before === undefined || keyOf(item) < before),
-    )
+  const sorted = items.toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : keyOf(a) > keyOf(b) ? 1 : 0))
+  const keyed = (name: 'after' | 'before') => {
+    const cursor = args[name]
+    if (cursor == null) return undefined
+    const isNumbered = typeof (sorted[0] && keyOf(sorted[0])) === 'number'
+    return isNumbered ? numberCursor(list, cursor, name) : decodeCursor(list, cursor, name)
+  }
+  const after = keyed('after')
+  const before = keyed('before')
+  const range = sorted.filter(
+    (item) => (after === undefined || keyOf(item) > after) && (before === undefined || keyOf(item) < before),
+  )
   const page = from === 'front' ? range.slice(0, size) : range.slice(-size)
   const first = page[0]
   const last = page.at(-1)

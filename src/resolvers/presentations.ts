@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import type { Context } from '../context.ts'
-import { ValidationError } from '../errors.ts'
+import { GatewayError, ValidationError } from '../errors.ts'
 import type { Message } from '../upstream/flowdock/model.ts'
 import { expectId, splitInFlow } from './global-id.ts'
 import { checkFilled } from './named.ts'
 import { type ThreadInput, threadState } from './threads.ts'
+import { type Attached, mediaType } from './uploads.ts'
 
 interface PresentInput {
   readonly flowToken: string
@@ -18,6 +19,7 @@ interface PresentInput {
   readonly externalThreadId?: string | null | undefined
   readonly threadId?: string | null | undefined
   readonly thread?: ThreadInput | null | undefined
+  readonly attachments?: readonly Attached[] | null | undefined
   readonly tags?: readonly string[] | null | undefined
   readonly uuid?: string | null | undefined
 }
@@ -26,8 +28,9 @@ interface PresentInput {
 export async function present(
   _: unknown,
   { input }: { input: PresentInput },
-  { flowdock }: Context,
+  context: Context,
 ): Promise<{ message: Message | null }> {
+  const { flowdock } = context
   const { name, avatarUrl, email } = input.author
   if ((input.externalThreadId == null) === (input.threadId == null))
     throw new ValidationError('Expected either input.externalThreadId or input.threadId', [], {
@@ -37,7 +40,10 @@ export async function present(
     input.threadId == null
       ? undefined
       : splitInFlow(expectId('Thread', input.threadId, ['input', 'threadId'])).id
-  const message = await flowdock.messages.present(checkFilled(input.flowToken, 'flowToken'), {
+  const flowToken = checkFilled(input.flowToken, 'flowToken')
+  // With an id of its own, what was posted without an answer can be posted again without becoming two, and be found.
+  const uuid = input.uuid ?? randomBytes(16).toString('base64url')
+  const message = await flowdock.messages.present(flowToken, {
     title: checkFilled(input.title, 'title'),
     body: input.body ?? undefined,
     author: {
@@ -46,11 +52,37 @@ export async function present(
       ...(email == null ? {} : { email }),
     },
     tags: input.tags ?? [],
-    // With an id of its own, what was posted without an answer can be posted again without becoming two.
-    uuid: input.uuid ?? randomBytes(16).toString('base64url'),
+    uuid,
     threadId,
     externalThreadId: input.externalThreadId ?? undefined,
     thread: input.thread == null ? undefined : threadState(input.thread),
+    attachments: (input.attachments ?? []).map((file) => ({
+      name: file.name,
+      contentType: mediaType(file),
+      bytes: file.read(),
+    })),
   })
-  return { message }
+  return { message: message ?? (await findPresented(flowToken, uuid, context)) }
+}
+
+/**
+ * What was presented, by its id, for upstreams that store it without saying what they made. Integrations read nothing:
+ * it takes a member of the flow to look it up. Not found is not failed: it is stored.
+ */
+async function findPresented(
+  flowToken: string,
+  uuid: string,
+  { flowdock, isSignedIn }: Context,
+): Promise<Message | null> {
+  if (!isSignedIn) return null
+  try {
+    const source = await flowdock.sources.findByToken(flowToken)
+    if (source === null) return null
+    const page = { from: 'newest' as const, limit: 100, events: ['activity', 'discussion'] }
+    const newest = await flowdock.messages.list(source.flowPath, undefined, page)
+    return newest.find((message) => message.uuid === uuid) ?? null
+  } catch (error) {
+    if (error instanceof GatewayError) return null
+    throw error
+  }
 }

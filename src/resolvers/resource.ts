@@ -1,43 +1,82 @@
 import type { Context } from '../context.ts'
 import { ValidationError } from '../errors.ts'
+import type { Flow } from '../upstream/flowdock/model.ts'
 import type { GlobalId } from './global-id.ts'
 import { node } from './node.ts'
 
+/** How many flows are looked through for a file whose address does not name one: the ones somebody wrote to last. */
+const maxFlows = 20
+
 const flowPath = '(?:flows|app)/([^/]+/[^/]+)'
+/** Collections are found by what they are of. */
+const list = (names: string) => `(?:/(?:${names}))?`
+
+type Find = (parts: string[], context: Context) => Promise<GlobalId | null>
 
 /**
- * What an address of the REST API or the web names, read from its path alone: the host may be the service's, which is
- * gone. [flowdock] flows.md, messages.md, threads.md, users.md
+ * What an address of the REST API, of streams or of the web names, read from its path: the host may be the service's,
+ * which is gone. [flowdock] flows.md, messages.md, threads.md, users.md, files.md
  */
-const addresses: [pattern: RegExp, find: (parts: string[], context: Context) => Promise<GlobalId | null>][] =
+const addresses: [pattern: RegExp, find: Find][] = [
   [
-    [/^users?\/(\d+)$/, async ([id = '']) => ({ typename: 'User', id })],
-    [/^(?:app\/)?private\/(\d+)$/, async ([id = '']) => ({ typename: 'PrivateConversation', id })],
-    [
-      /^(?:app\/)?private\/(\d+)\/messages\/(\d+)$/,
-      async ([user, id]) => ({ typename: 'Message', id: `@${user}:${id}` }),
-    ],
-    [
-      /^organizations\/([^/]+)$/,
-      async ([slug = ''], { flowdock }) => {
-        const organization = await flowdock.organizations.find({ slug })
-        return organization && { typename: 'Organization', id: String(organization.id) }
-      },
-    ],
-    [new RegExp(`^${flowPath}$`), async ([path = ''], context) => inFlow('Flow', path, undefined, context)],
-    [
-      new RegExp(`^${flowPath}/(?:messages|inbox)/(\\d+)$`),
-      async ([path = '', id], context) => inFlow('Message', path, id, context),
-    ],
-    [
-      new RegExp(`^${flowPath}/threads/([\\w-]+)$`),
-      async ([path = '', id], context) => inFlow('Thread', path, id, context),
-    ],
-    [
-      /^flows\/([^/]+\/[^/]+)\/sources\/(\d+)$/,
-      async ([path, id]) => ({ typename: 'Source', id: `${path}:${id}` }),
-    ],
-  ]
+    /^user$/,
+    async (_, { flowdock }) => ({ typename: 'User', id: String((await flowdock.load.viewer()).id) }),
+  ],
+  [/^users\/(\d+)$/, async ([id = '']) => ({ typename: 'User', id })],
+  [/^flows\/[^/]+\/[^/]+\/users\/(\d+)$/, async ([id = '']) => ({ typename: 'User', id })],
+  [/^organizations\/[^/]+\/users\/(\d+)$/, async ([id = '']) => ({ typename: 'User', id })],
+  [
+    new RegExp(`^(?:app/)?private/(\\d+)${list('messages')}$`),
+    async ([id = '']) => ({ typename: 'PrivateConversation', id }),
+  ],
+  [
+    /^(?:app\/)?private\/(\d+)\/messages\/(\d+)$/,
+    async ([user, id]) => ({ typename: 'Message', id: `@${user}:${id}` }),
+  ],
+  [
+    new RegExp(`^organizations/([^/]+)${list('users|audits/users')}$`),
+    async ([slug = ''], { flowdock }) => {
+      const organization = await flowdock.organizations.find({ slug })
+      return organization && { typename: 'Organization', id: String(organization.id) }
+    },
+  ],
+  [
+    new RegExp(`^${flowPath}${list('messages|threads|users|sources|invitations|join_url|inbox|files')}$`),
+    async ([path = ''], context) => inFlow('Flow', path, undefined, context),
+  ],
+  [
+    new RegExp(`^${flowPath}/(?:messages|inbox)/(\\d+)${list('comments|emoji_reaction')}$`),
+    async ([path = '', id], context) => inFlow('Message', path, id, context),
+  ],
+  [
+    new RegExp(`^${flowPath}/threads/([\\w-]+)${list('messages')}$`),
+    async ([path = '', id], context) => inFlow('Thread', path, id, context),
+  ],
+  [
+    new RegExp(`^${flowPath}/invitations/(\\d+)$`),
+    async ([path = '', id], context) => inFlow('Invitation', path, id, context),
+  ],
+  [
+    /^flows\/([^/]+\/[^/]+)\/sources\/(\d+)$/,
+    async ([path, id]) => ({ typename: 'Source', id: `${path}:${id}` }),
+  ],
+  [/^(invitations\/[0-9a-f]+-[^/]+)$/, findByJoinUrl],
+  [
+    /^(flows\/([^/]+\/[^/]+)\/files\/.+)$/,
+    async ([file = '', path = ''], context) => {
+      const flow = await context.flowdock.load.flowByPath(path)
+      return flow && findByFile(file, [flow], context)
+    },
+  ],
+  [
+    /^(files\/.+)$/,
+    async ([file = ''], context) => {
+      const flows = await context.flowdock.load.flows('joined')
+      const latest = flows.toSorted((a, b) => (b.lastMessageAt ?? 0) - (a.lastMessageAt ?? 0))
+      return findByFile(file, latest.slice(0, maxFlows), context)
+    },
+  ],
+]
 
 /** @throws ValidationError for an address that names nothing of Flowdock's */
 export async function resource(
@@ -47,7 +86,7 @@ export async function resource(
 ): Promise<object | null> {
   const parsed = URL.canParse(url) ? new URL(url) : undefined
   const id = parsed?.searchParams.get('id')
-  const path = decodePath(parsed?.pathname ?? '').replace(/^\/+(v[12]\/)?|(\.json)?\/*$/g, '')
+  const path = pathOf(parsed)
   if (id != null && path === 'flows/find') return node({ typename: 'Flow', id }, context)
   if (id != null && path === 'organizations/find') return node({ typename: 'Organization', id }, context)
   for (const [pattern, find] of addresses) {
@@ -63,14 +102,42 @@ export async function resource(
   )
 }
 
+/** The path without what versions and clients put around it. Until 2012 the organization was the host's first name. */
+function pathOf(url: URL | undefined): string {
+  const path = decodePath(url?.pathname ?? '').replace(/^\/+((v[12]|rest|stream)\/)?|(\.json)?\/*$/g, '')
+  const [, organization] = /^(?!(?:www|api|stream)\.)([\w-]+)\.flowdock\.com$/.exec(url?.hostname ?? '') ?? []
+  return organization === undefined ? path : path.replace(/^flows\//, `flows/${organization}/`)
+}
+
 async function inFlow(
-  typename: 'Flow' | 'Message' | 'Thread',
+  typename: 'Flow' | 'Message' | 'Thread' | 'Invitation',
   path: string,
   id: string | undefined,
   { flowdock }: Context,
 ): Promise<GlobalId | null> {
   const flow = await flowdock.load.flowByPath(path)
   return flow && { typename, id: id === undefined ? flow.id : `${flow.id}:${id}` }
+}
+
+/** The flow that can be joined there, of those the caller knows. */
+async function findByJoinUrl([path = '']: string[], { flowdock }: Context): Promise<GlobalId | null> {
+  const flows = await flowdock.load.flows('all')
+  const flow = flows.find(({ joinUrl }) => joinUrl !== null && pathOf(new URL(joinUrl)) === path)
+  return flow === undefined ? null : { typename: 'Flow', id: flow.id }
+}
+
+/** The message that brought a file, among the newest 100 files of each flow. */
+async function findByFile(
+  path: string,
+  flows: readonly Flow[],
+  { flowdock }: Context,
+): Promise<GlobalId | null> {
+  const page = { from: 'newest' as const, limit: 100, events: ['file'] }
+  const lists = await Promise.all(flows.map((flow) => flowdock.messages.list(flow.path, undefined, page)))
+  const message = lists
+    .flat()
+    .find(({ attachments }) => attachments.some((file) => decodePath(file.path).replace(/^\/+/, '') === path))
+  return message === undefined ? null : { typename: 'Message', id: `${message.channel}:${message.id}` }
 }
 
 function decodePath(pathname: string): string {

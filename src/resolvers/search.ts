@@ -1,46 +1,71 @@
 import type { Context } from '../context.ts'
 import { ValidationError } from '../errors.ts'
 import type { Message } from '../upstream/flowdock/model.ts'
-import { maxPageSize } from './pagination.ts'
+import type { FilteredMessages } from './message-filter.ts'
+import {
+  encodeCursor,
+  maxPageSize,
+  numberCursor,
+  type PageArgs,
+  pageSize,
+  toConnection,
+} from './pagination.ts'
 
-interface SearchArgs {
+interface SearchArgs extends PageArgs {
   readonly text?: string | null | undefined
   readonly tags?: readonly string[] | null | undefined
   readonly tagMode: 'all' | 'any'
-  readonly last: number
 }
 
 /** Upstreams that search one flow at a time are asked for so many, the ones somebody wrote to last. */
 const maxFlows = 20
 
-/** What was found, oldest first. */
-export interface Found {
-  readonly messages: readonly Message[]
-  /** Whether every flow was searched. */
-  readonly isExhaustive: boolean
-}
-
-export async function search(_: unknown, args: SearchArgs, { flowdock }: Context): Promise<Found> {
+/**
+ * The newest matches in every flow, merged by time, oldest first. The newest 100 matches of each flow are looked at:
+ * `isExhaustive` tells whether that was all there is.
+ */
+export async function search(_: unknown, args: SearchArgs, { flowdock }: Context): Promise<FilteredMessages> {
   const text = args.text?.trim() ?? ''
   const tags = args.tags ?? []
   if (text === '' && tags.length === 0) throw new ValidationError('Expected text or tags to search for')
-  if (args.last < 1 || args.last > maxPageSize)
-    throw new ValidationError(`Expected last to be 1 to ${maxPageSize}, got ${args.last}`)
-  const query = {
-    text: text === '' ? undefined : text,
-    tags,
-    anyTag: args.tagMode === 'any',
-    limit: args.last,
-  }
-  if ((await flowdock.capabilities()).has('search'))
-    return { messages: await flowdock.messages.search(query), isExhaustive: true }
+  if (args.first != null || args.after != null)
+    throw new ValidationError('Expected last and before: a search begins at the newest match')
+  const { size } = pageSize(args, { from: 'back', size: 30 })
+  const skip = args.before == null ? 0 : numberCursor('search result', args.before, 'before') + 1
+  const query = { text: text === '' ? undefined : text, tags, anyTag: args.tagMode === 'any' }
+  const { found, isExhaustive } = await newest(query, flowdock)
+  const end = Math.max(found.length - skip, 0)
+  const items = found.slice(Math.max(end - size, 0), end)
+  const places = new Map(items.map((message, index) => [message, skip + items.length - 1 - index]))
+  const connection = toConnection(
+    items,
+    (message) => encodeCursor('search result', String(places.get(message))),
+    { next: skip > 0, previous: end > size },
+  )
+  return { ...connection, isExhaustive }
+}
 
+type SearchQuery = { text: string | undefined; tags: readonly string[]; anyTag: boolean }
+
+async function newest(
+  query: SearchQuery,
+  flowdock: Context['flowdock'],
+): Promise<{ found: Message[]; isExhaustive: boolean }> {
+  if ((await flowdock.capabilities()).has('search')) {
+    const found = await flowdock.messages.search({ ...query, limit: maxPageSize })
+    return { found, isExhaustive: found.length < maxPageSize }
+  }
   const flows = (await flowdock.load.flows('joined')).toSorted(
     (a, b) => (b.lastMessageAt ?? 0) - (a.lastMessageAt ?? 0),
   )
-  const found = await Promise.all(
-    flows.slice(0, maxFlows).map(({ path }) => flowdock.messages.searchIn(path, undefined, query)),
+  const lists = await Promise.all(
+    flows
+      .slice(0, maxFlows)
+      .map(({ path }) => flowdock.messages.searchIn(path, undefined, { ...query, limit: maxPageSize })),
   )
-  const messages = found.flat().toSorted((a, b) => a.sentAt - b.sentAt || a.id - b.id)
-  return { messages: messages.slice(-args.last), isExhaustive: flows.length <= maxFlows }
+  const found = lists.flat().toSorted((a, b) => a.sentAt - b.sentAt || a.id - b.id)
+  return {
+    found,
+    isExhaustive: flows.length <= maxFlows && lists.every((list) => list.length < maxPageSize),
+  }
 }

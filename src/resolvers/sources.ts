@@ -3,17 +3,26 @@ import type { Flow, Source } from '../upstream/flowdock/model.ts'
 import type { FlowBy } from './flows.ts'
 import { encodeInFlow } from './global-id.ts'
 import { checkFilled, namedFlowPath, namedInFlow } from './named.ts'
+import { type Connection, listConnection, type PageArgs } from './pagination.ts'
 
 export function id(source: Source): string {
   return encodeInFlow('Source', source.flowPath, source.id)
 }
 
-export async function sources(_: unknown, __: unknown, { flowdock }: Context): Promise<Source[]> {
-  return flowdock.load.sources()
+export async function sources(
+  _: unknown,
+  args: PageArgs,
+  { flowdock }: Context,
+): Promise<Connection<Source>> {
+  return listConnection('source', await flowdock.load.sources(), ({ id }) => id, args)
 }
 
-export async function flowSources(flow: Flow, _: unknown, { flowdock }: Context): Promise<readonly Source[]> {
-  return flowdock.load.flowSources(flow.path)
+export async function flowSources(
+  flow: Flow,
+  args: PageArgs,
+  { flowdock }: Context,
+): Promise<Connection<Source>> {
+  return listConnection('source', await flowdock.load.flowSources(flow.path), ({ id }) => id, args)
 }
 
 export async function flow(source: Source, _: unknown, { flowdock }: Context): Promise<Flow | null> {

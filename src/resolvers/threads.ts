@@ -32,9 +32,20 @@ export interface ThreadInput {
 }
 
 interface ActionInput {
-  readonly view?: { readonly name: string; readonly url: string } | null | undefined
+  readonly view?:
+    | {
+        readonly name: string
+        readonly url: string
+        readonly description?: string | null | undefined
+        readonly imageUrl?: string | null | undefined
+      }
+    | null
+    | undefined
   readonly update?:
-    | { readonly name: string; readonly url: string; readonly httpMethod: string }
+    | {
+        readonly name: string
+        readonly target: { readonly urlTemplate: string; readonly httpMethod: string }
+      }
     | null
     | undefined
 }
@@ -48,6 +59,17 @@ export function id(thread: Thread): string {
 
 export async function flow(thread: Thread, _: unknown, { flowdock }: Context): Promise<Flow | null> {
   return flowdock.load.flow(thread.flowId)
+}
+
+/** Its address in the REST API. */
+export async function url(thread: Thread, _: unknown, { flowdock }: Context): Promise<string | null> {
+  const flow = await flowdock.load.flow(thread.flowId)
+  return flow && `${flow.url}/threads/${thread.id}`
+}
+
+export async function webUrl(thread: Thread, _: unknown, { flowdock }: Context): Promise<string | null> {
+  const flow = await flowdock.load.flow(thread.flowId)
+  return flow && `${flow.webUrl}/threads/${thread.id}`
 }
 
 export async function initialMessage(
@@ -159,7 +181,14 @@ export function threadState(input: ThreadInput) {
 }
 
 function toAction({ view, update }: ActionInput): ThreadAction {
-  if (view != null) return { kind: 'ViewAction', ...view }
+  if (view != null)
+    return {
+      kind: 'ViewAction',
+      name: view.name,
+      url: view.url,
+      description: view.description ?? null,
+      imageUrl: view.imageUrl ?? null,
+    }
   if (update != null) return { kind: 'UpdateAction', ...update }
   throw new ValidationError('Expected each of input.actions to be a view or an update')
 }
@@ -189,12 +218,12 @@ export async function runThreadAction(
     return thread
   }
   const action = (await find()).actions.find(
-    ({ kind, name }) => kind === 'UpdateAction' && name === input.name,
+    (each) => each.kind === 'UpdateAction' && each.name === input.name,
   )
-  if (action === undefined)
+  if (action?.kind !== 'UpdateAction')
     throw new NotFoundError(`The thread has no action "${input.name}" that can be run`, {
       inputPath: ['input', 'name'],
     })
-  await context.flowdock.threads.runAction(action.url)
+  await context.flowdock.threads.runAction(action.target.urlTemplate)
   return { thread: await find() }
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Context } from '../context.ts'
 import { ValidationError } from '../errors.ts'
+import type { Message } from '../upstream/flowdock/model.ts'
 import type { FlowBy } from './flows.ts'
 import { sendTarget } from './messages.ts'
 import { checkFilled } from './named.ts'
@@ -15,10 +16,51 @@ interface CreateUploadInput {
   readonly uuid?: string | null | undefined
 }
 
+const mediaTypePattern = /^[\w.+-]+\/[\w.+-]+$/
+
 /** An address that takes one file. */
 export interface UploadAddress {
   readonly path: string
   readonly expiresAt: number
+}
+
+interface UploadFileInput extends Omit<CreateUploadInput, 'name' | 'contentType'> {
+  readonly file: Attached
+  readonly name?: string | null | undefined
+}
+
+/** A file that came with the request. */
+export interface Attached {
+  readonly name: string
+  readonly contentType: string
+  readonly byteSize: number
+  read(): AsyncIterable<Uint8Array>
+}
+
+export async function uploadFile(
+  _: unknown,
+  { input }: { input: UploadFileInput },
+  context: Context,
+): Promise<{ message: Message }> {
+  const name = checkFilled(input.name ?? input.file.name, 'name')
+  const { channel, threadId } = await sendTarget(input, context)
+  const message = await context.flowdock.messages.sendFile(
+    {
+      channel,
+      threadId,
+      name,
+      contentType: mediaType(input.file),
+      tags: input.tags ?? [],
+      uuid: input.uuid ?? randomBytes(16).toString('base64url'),
+    },
+    input.file.read(),
+  )
+  return { message }
+}
+
+/** What a client says of a file goes into a header: anything but a media type is left out. */
+export function mediaType({ contentType }: Attached): string {
+  return mediaTypePattern.test(contentType) ? contentType : 'application/octet-stream'
 }
 
 /** Says where the bytes of a file go. Nothing is asked of the upstream but where that is. */
@@ -28,7 +70,7 @@ export async function createUpload(
   context: Context,
 ): Promise<UploadAddress> {
   const name = checkFilled(input.name, 'name')
-  if (!/^[\w.+-]+\/[\w.+-]+$/.test(input.contentType))
+  if (!mediaTypePattern.test(input.contentType))
     throw new ValidationError(
       'Expected input.contentType to be a media type, such as image/png',
       [{ field: 'contentType', message: 'is no media type' }],

@@ -7,6 +7,10 @@ export function id(user: User): string {
   return encodeGlobalId('User', String(user.id))
 }
 
+export function url(user: User, _: unknown, { flowdock }: Context): string {
+  return flowdock.address('users', String(user.id))
+}
+
 export async function viewer(_: unknown, __: unknown, { flowdock }: Context): Promise<User> {
   return flowdock.load.viewer()
 }

@@ -1,6 +1,7 @@
-import SchemaBuilder from '@pothos/core'
+import SchemaBuilder, { type FieldMap, type InputFieldMap } from '@pothos/core'
 import ErrorsPlugin from '@pothos/plugin-errors'
 import RelayPlugin from '@pothos/plugin-relay'
+import type { GraphQLSchema } from 'graphql'
 import type { Context } from '../context.ts'
 import {
   ConflictError,
@@ -15,6 +16,7 @@ import {
 import type { FlowBy } from '../resolvers/flows.ts'
 import { decodeGlobalId, encodeGlobalId } from '../resolvers/global-id.ts'
 import { node, nodes } from '../resolvers/node.ts'
+import type { Attached } from '../resolvers/uploads.ts'
 import type {
   AccessMode,
   ExternalAuthor,
@@ -49,6 +51,7 @@ interface Types {
     /** Milliseconds since the epoch inside, ISO 8601 outside. */
     DateTime: { Input: number; Output: number }
     JSON: { Input: unknown; Output: unknown }
+    Upload: { Input: Attached; Output: never }
   }
   Interfaces: {
     Author: User | ExternalAuthor
@@ -152,3 +155,64 @@ export const builder = new SchemaBuilder<Types>({
     defaultEdgeTypeOptions: { description: 'An item and its place in the list.' },
   },
 })
+
+type SchemaTypes = PothosSchemaTypes.ExtendDefaultTypes<Types>
+
+/** The input of a mutation. */
+export function mutationInput<Fields extends InputFieldMap>(
+  name: string,
+  {
+    description,
+    fields,
+  }: {
+    description: string
+    fields: (t: PothosSchemaTypes.InputFieldBuilder<SchemaTypes, 'InputObject'>) => Fields
+  },
+) {
+  return builder.inputType(name, {
+    description,
+    fields: (t) => ({
+      ...fields(t),
+      clientMutationId: t.string({ description: 'Any text; the payload has it again.' }),
+    }),
+  })
+}
+
+/** What a mutation answers when it happened. */
+export function mutationPayload<Shape extends object>(
+  name: string,
+  {
+    description,
+    fields,
+  }: {
+    description: string
+    fields: (t: PothosSchemaTypes.ObjectFieldBuilder<SchemaTypes, Shape>) => FieldMap
+  },
+) {
+  return builder.objectRef<Shape>(name).implement({
+    description,
+    fields: (t) => ({
+      ...fields(t),
+      clientMutationId: t.string({
+        nullable: true,
+        description: 'What the input had in the field of this name.',
+        resolve: (payload) => (payload as { clientMutationId?: string | null }).clientMutationId,
+      }),
+    }),
+  })
+}
+
+/** Hands what a mutation's input had as `clientMutationId` to its payload. */
+export function answerClientMutationIds(schema: GraphQLSchema): GraphQLSchema {
+  for (const field of Object.values(schema.getMutationType()?.getFields() ?? {})) {
+    const { resolve } = field
+    field.resolve = async (source, args: { input: { clientMutationId?: string | null } }, context, info) => {
+      const result: unknown = await resolve?.(source, args, context, info)
+      const { clientMutationId } = args.input
+      return clientMutationId == null || result instanceof Error
+        ? result
+        : Object.assign(result as object, { clientMutationId })
+    }
+  }
+  return schema
+}

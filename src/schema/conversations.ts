@@ -1,6 +1,6 @@
 import * as conversations from '../resolvers/conversations.ts'
 import type { PrivateConversation } from '../upstream/flowdock/model.ts'
-import { builder, mutationResult } from './builder.ts'
+import { builder, mutationInput, mutationPayload, mutationResult } from './builder.ts'
 
 builder.objectType('PrivateConversation', {
   description: 'What you and somebody write to each other, and nobody else reads.',
@@ -9,16 +9,28 @@ builder.objectType('PrivateConversation', {
     id: t.id({ description: 'The global id.', resolve: conversations.id }),
     user: t.field({ type: 'User', description: 'The other one.', resolve: ({ user }) => user }),
     isOpen: t.exposeBoolean('isOpen', { description: 'Whether you keep a tab open for it.' }),
+    unreadMentions: t.exposeInt('unreadMentions', {
+      nullable: true,
+      description: 'How many messages mention you that you have not read; null where it is not said.',
+    }),
+    hasUnread: t.exposeBoolean('hasUnread', {
+      nullable: true,
+      description: 'Whether there is something you have not read; null where it is not said.',
+    }),
     url: t.exposeString('url', { description: 'Its address in the REST API.' }),
   }),
 })
 
 builder.queryFields((t) => ({
-  privateConversations: t.field({
-    type: ['PrivateConversation'],
-    description: 'Yours, in the order they began.',
-    resolve: conversations.privateConversations,
-  }),
+  privateConversations: t.connection(
+    {
+      type: 'PrivateConversation',
+      description: 'Yours, by the number of the other one.',
+      resolve: conversations.privateConversations,
+    },
+    { name: 'PrivateConversationConnection' },
+    { name: 'PrivateConversationEdge' },
+  ),
   privateConversation: t.field({
     type: 'PrivateConversation',
     nullable: true,
@@ -28,9 +40,9 @@ builder.queryFields((t) => ({
   }),
 }))
 
-const PrivateConversationPayload = builder
-  .objectRef<{ conversation: PrivateConversation }>('PrivateConversationPayload')
-  .implement({
+const PrivateConversationPayload = mutationPayload<{ conversation: PrivateConversation }>(
+  'PrivateConversationPayload',
+  {
     description: 'A private conversation was opened or closed.',
     fields: (t) => ({
       conversation: t.field({
@@ -39,9 +51,10 @@ const PrivateConversationPayload = builder
         resolve: ({ conversation }) => conversation,
       }),
     }),
-  })
+  },
+)
 
-const PrivateConversationInput = builder.inputType('PrivateConversationInput', {
+const PrivateConversationInput = mutationInput('PrivateConversationInput', {
   description: 'A private conversation.',
   fields: (t) => ({ userId: t.id({ required: true, description: 'The global id of the other one.' }) }),
 })

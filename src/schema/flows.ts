@@ -53,6 +53,19 @@ builder.objectType('Flow', {
       description: 'When the newest message was sent.',
       resolve: (flow) => flow.lastMessageAt,
     }),
+    lastMessageId: t.id({
+      nullable: true,
+      description: 'The global id of its newest message, for `node`.',
+      resolve: flows.lastMessageId,
+    }),
+    teamNotifications: t.exposeBoolean('teamNotifications', {
+      nullable: true,
+      description: 'Whether `@team` notifies you; null where the upstream does not say.',
+    }),
+    pushToken: t.exposeString('pushToken', {
+      nullable: true,
+      description: 'What old integrations push with; only members are shown it. Whoever has it can post.',
+    }),
     joinUrl: t.exposeString('joinUrl', {
       nullable: true,
       description: 'Where others can join, if the access allows it.',
@@ -84,6 +97,12 @@ builder.objectType('FlowUser', {
       description: 'When they last did something there.',
       resolve: (member) => member.lastActivityAt,
     }),
+    lastPingAt: t.field({
+      type: 'DateTime',
+      nullable: true,
+      description: 'When a client of theirs was last heard of.',
+      resolve: (member) => member.lastPingAt,
+    }),
   }),
 })
 
@@ -99,19 +118,23 @@ builder.inputType('FlowBy', {
 })
 
 builder.queryFields((t) => ({
-  flows: t.field({
-    type: ['Flow'],
-    description: 'Your flows.',
-    args: {
-      scope: t.arg({
-        type: FlowScope,
-        required: true,
-        defaultValue: 'joined',
-        description: 'Which of them.',
-      }),
+  flows: t.connection(
+    {
+      type: 'Flow',
+      description: 'Your flows, by path.',
+      args: {
+        scope: t.arg({
+          type: FlowScope,
+          required: true,
+          defaultValue: 'joined',
+          description: 'Which of them.',
+        }),
+      },
+      resolve: flows.flows,
     },
-    resolve: flows.flows,
-  }),
+    { name: 'FlowConnection' },
+    { name: 'FlowEdge' },
+  ),
   flow: t.field({
     type: 'Flow',
     nullable: true,

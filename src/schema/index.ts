@@ -1,5 +1,5 @@
 import { type GraphQLSchema, lexicographicSortSchema, printSchema } from 'graphql'
-import { builder } from './builder.ts'
+import { answerClientMutationIds, builder } from './builder.ts'
 import './scalars.ts'
 import './errors.ts'
 import './users.ts'
@@ -11,8 +11,10 @@ import './sources.ts'
 import './threads.ts'
 import './conversations.ts'
 import './messages.ts'
+import './legacy-messages.ts'
 import './presentations.ts'
 import './uploads.ts'
+import './shares.ts'
 import './search.ts'
 import './events.ts'
 import './capabilities.ts'
@@ -23,7 +25,7 @@ builder.mutationType({ description: 'What can be changed.' })
 builder.subscriptionType({ description: 'What can be listened to.' })
 
 /** Everything that may be asked. */
-export const schema: GraphQLSchema = builder.toSchema()
+export const schema: GraphQLSchema = answerClientMutationIds(builder.toSchema())
 
 /** The schema as `schema.graphql` holds it. */
 export function printSchemaFile(): string {

@@ -1,6 +1,6 @@
 import * as invitations from '../resolvers/invitations.ts'
 import type { FlowUser, Invitation } from '../upstream/flowdock/model.ts'
-import { builder, mutationResult } from './builder.ts'
+import { builder, mutationInput, mutationPayload, mutationResult } from './builder.ts'
 
 const InvitationState = builder.enumType('InvitationState', {
   description: 'What became of an invitation.',
@@ -12,6 +12,7 @@ const InvitationState = builder.enumType('InvitationState', {
 
 builder.objectType('Invitation', {
   description: 'An address that was asked into a flow.',
+  interfaces: [builder.nodeInterfaceRef()],
   fields: (t) => ({
     id: t.id({ description: 'The global id.', resolve: invitations.id }),
     databaseId: t.exposeInt('id', { description: 'The number the upstream knows it by.' }),
@@ -32,15 +33,19 @@ builder.objectType('Invitation', {
 })
 
 builder.objectField('Flow', 'invitations', (t) =>
-  t.field({
-    type: ['Invitation'],
-    nullable: true,
-    description: 'Who was asked in and has not come yet.',
-    resolve: invitations.flowInvitations,
-  }),
+  t.connection(
+    {
+      type: 'Invitation',
+      nullable: true,
+      description: 'Who was asked in and has not come yet.',
+      resolve: invitations.flowInvitations,
+    },
+    { name: 'InvitationConnection' },
+    { name: 'InvitationEdge' },
+  ),
 )
 
-const InvitePayload = builder.objectRef<{ invitation: Invitation }>('InvitePayload').implement({
+const InvitePayload = mutationPayload<{ invitation: Invitation }>('InvitePayload', {
   description: 'An address was invited.',
   fields: (t) => ({
     invitation: t.field({
@@ -51,38 +56,38 @@ const InvitePayload = builder.objectRef<{ invitation: Invitation }>('InvitePaylo
   }),
 })
 
-const ImportInvitationsPayload = builder
-  .objectRef<{ invitations: Invitation[]; added: FlowUser[]; refused: string[] }>('ImportInvitationsPayload')
-  .implement({
-    description: 'A list of addresses was invited.',
-    fields: (t) => ({
-      invitations: t.field({
-        type: ['Invitation'],
-        description: 'Those who were asked in.',
-        resolve: (payload) => payload.invitations,
-      }),
-      addedUsers: t.field({
-        type: ['FlowUser'],
-        description: 'Those of the organization, who are in now.',
-        resolve: (payload) => payload.added,
-      }),
-      refusedAddresses: t.exposeStringList('refused', { description: 'What is no address.' }),
+const ImportInvitationsPayload = mutationPayload<{
+  invitations: Invitation[]
+  added: FlowUser[]
+  refused: string[]
+}>('ImportInvitationsPayload', {
+  description: 'A list of addresses was invited.',
+  fields: (t) => ({
+    invitations: t.field({
+      type: ['Invitation'],
+      description: 'Those who were asked in.',
+      resolve: (payload) => payload.invitations,
     }),
-  })
-
-const CancelInvitationPayload = builder
-  .objectRef<{ invitationId: string }>('CancelInvitationPayload')
-  .implement({
-    description: 'An invitation was taken back.',
-    fields: (t) => ({
-      cancelledInvitationId: t.id({
-        description: 'Its global id.',
-        resolve: (payload) => payload.invitationId,
-      }),
+    addedUsers: t.field({
+      type: ['FlowUser'],
+      description: 'Those of the organization, who are in now.',
+      resolve: (payload) => payload.added,
     }),
-  })
+    refusedAddresses: t.exposeStringList('refused', { description: 'What is no address.' }),
+  }),
+})
 
-const InviteInput = builder.inputType('InviteInput', {
+const CancelInvitationPayload = mutationPayload<{ invitationId: string }>('CancelInvitationPayload', {
+  description: 'An invitation was taken back.',
+  fields: (t) => ({
+    cancelledInvitationId: t.id({
+      description: 'Its global id.',
+      resolve: (payload) => payload.invitationId,
+    }),
+  }),
+})
+
+const InviteInput = mutationInput('InviteInput', {
   description: 'An address to invite.',
   fields: (t) => ({
     flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }),
@@ -90,7 +95,7 @@ const InviteInput = builder.inputType('InviteInput', {
   }),
 })
 
-const ImportInvitationsInput = builder.inputType('ImportInvitationsInput', {
+const ImportInvitationsInput = mutationInput('ImportInvitationsInput', {
   description: 'Addresses to invite.',
   fields: (t) => ({
     flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }),
@@ -101,7 +106,7 @@ const ImportInvitationsInput = builder.inputType('ImportInvitationsInput', {
   }),
 })
 
-const CancelInvitationInput = builder.inputType('CancelInvitationInput', {
+const CancelInvitationInput = mutationInput('CancelInvitationInput', {
   description: 'An invitation to take back.',
   fields: (t) => ({
     invitationId: t.id({ required: true, description: 'The global id of a pending invitation.' }),

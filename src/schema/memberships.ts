@@ -1,15 +1,15 @@
 import * as memberships from '../resolvers/memberships.ts'
 import type { Flow } from '../upstream/flowdock/model.ts'
-import { builder, mutationResult } from './builder.ts'
+import { builder, mutationInput, mutationPayload, mutationResult } from './builder.ts'
 
-const FlowPayload = builder.objectRef<{ flow: Flow }>('FlowPayload').implement({
+const FlowPayload = mutationPayload<{ flow: Flow }>('FlowPayload', {
   description: 'A flow was made or changed.',
   fields: (t) => ({
     flow: t.field({ type: 'Flow', description: 'The flow as it is now.', resolve: ({ flow }) => flow }),
   }),
 })
 
-const FlowMembersPayload = builder.objectRef<{ path: string }>('FlowMembersPayload').implement({
+const FlowMembersPayload = mutationPayload<{ path: string }>('FlowMembersPayload', {
   description: 'Who is in a flow was changed.',
   fields: (t) => ({
     flow: t.field({
@@ -21,7 +21,7 @@ const FlowMembersPayload = builder.objectRef<{ path: string }>('FlowMembersPaylo
   }),
 })
 
-const MarkReadPayload = builder.objectRef<{ path: string; readCount: number }>('MarkReadPayload').implement({
+const MarkReadPayload = mutationPayload<{ path: string; readCount: number }>('MarkReadPayload', {
   description: 'Mentions were marked read.',
   fields: (t) => ({
     readCount: t.exposeInt('readCount', { description: 'How many messages that were.' }),
@@ -34,7 +34,7 @@ const MarkReadPayload = builder.objectRef<{ path: string; readCount: number }>('
   }),
 })
 
-const CreateFlowInput = builder.inputType('CreateFlowInput', {
+const CreateFlowInput = mutationInput('CreateFlowInput', {
   description: 'A flow to make. You are in it.',
   fields: (t) => ({
     organizationId: t.id({ required: true, description: 'The global id of whose it is to be.' }),
@@ -43,7 +43,7 @@ const CreateFlowInput = builder.inputType('CreateFlowInput', {
   }),
 })
 
-const UpdateFlowInput = builder.inputType('UpdateFlowInput', {
+const UpdateFlowInput = mutationInput('UpdateFlowInput', {
   description: 'Changes to a flow; what is not given stays. All but `isOpen` is for administrators.',
   fields: (t) => ({
     flow: t.field({ type: 'FlowBy', required: true, description: 'Which one.' }),
@@ -54,7 +54,7 @@ const UpdateFlowInput = builder.inputType('UpdateFlowInput', {
   }),
 })
 
-const ArchiveFlowInput = builder.inputType('ArchiveFlowInput', {
+const ArchiveFlowInput = mutationInput('ArchiveFlowInput', {
   description: 'A flow to put away, or to bring back. For administrators.',
   fields: (t) => ({
     flow: t.field({ type: 'FlowBy', required: true, description: 'Which one.' }),
@@ -66,12 +66,12 @@ const ArchiveFlowInput = builder.inputType('ArchiveFlowInput', {
   }),
 })
 
-const FlowInput = builder.inputType('FlowInput', {
+const FlowInput = mutationInput('FlowInput', {
   description: 'A flow.',
   fields: (t) => ({ flow: t.field({ type: 'FlowBy', required: true, description: 'Which one.' }) }),
 })
 
-const FlowMemberInput = builder.inputType('FlowMemberInput', {
+const FlowMemberInput = mutationInput('FlowMemberInput', {
   description: 'Somebody of the organization, and a flow.',
   fields: (t) => ({
     flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }),
@@ -79,7 +79,7 @@ const FlowMemberInput = builder.inputType('FlowMemberInput', {
   }),
 })
 
-const BlockFlowMemberInput = builder.inputType('BlockFlowMemberInput', {
+const BlockFlowMemberInput = mutationInput('BlockFlowMemberInput', {
   description: 'Somebody to shut out of a flow, or to let in again.',
   fields: (t) => ({
     flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }),
@@ -88,7 +88,7 @@ const BlockFlowMemberInput = builder.inputType('BlockFlowMemberInput', {
   }),
 })
 
-const MarkReadInput = builder.inputType('MarkReadInput', {
+const MarkReadInput = mutationInput('MarkReadInput', {
   description: 'What to mark read.',
   fields: (t) => ({
     flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }),

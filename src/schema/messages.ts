@@ -1,6 +1,6 @@
 import * as messages from '../resolvers/messages.ts'
-import type { Message, MessageKind } from '../upstream/flowdock/model.ts'
-import { builder, mutationResult } from './builder.ts'
+import type { MailAddress, Message, MessageKind } from '../upstream/flowdock/model.ts'
+import { builder, mutationInput, mutationPayload, mutationResult } from './builder.ts'
 
 builder.interfaceType('Message', {
   description: 'Something said or done in a flow or a private conversation.',
@@ -34,6 +34,20 @@ builder.interfaceType('Message', {
       nullable: true,
       description: 'When its content was last changed.',
       resolve: (message) => message.editedAt,
+    }),
+    url: t.string({
+      nullable: true,
+      description: 'Its address in the REST API; null when its flow is not to be seen.',
+      resolve: messages.url,
+    }),
+    webUrl: t.string({
+      nullable: true,
+      description: 'Its address on the web; null when its flow is not to be seen.',
+      resolve: messages.webUrl,
+    }),
+    externalUrl: t.exposeString('externalUrl', {
+      nullable: true,
+      description: 'A page about it at the service it came from.',
     }),
     attachments: t.field({
       type: ['File'],
@@ -138,11 +152,30 @@ builder.objectType('ActionMessage', {
   description: 'Somebody joined, was added, was blocked, was invited.',
   fields: (t) => ({
     action: t.exposeString('action', {
-      description: 'What they did: `join`, `add_people`, `block`, `invite` …',
+      description:
+        'What they did: `join`, `add_people`, `block`, `invite`, `decline`, `uninvite`, `add_rss_feed` …',
+    }),
+    addedNicks: t.exposeStringList('addedNicks', {
+      nullable: true,
+      description: 'Who was added, with `add_people`.',
+    }),
+    blockedUser: t.field({
+      type: 'User',
+      nullable: true,
+      description: 'Who was shut out, with `block`.',
+      resolve: messages.blockedUser,
+    }),
+    email: t.exposeString('email', {
+      nullable: true,
+      description: 'Who was invited, with `invite`, `decline` and `uninvite`.',
+    }),
+    term: t.exposeString('term', {
+      nullable: true,
+      description: 'The address of a feed, or what was followed or searched for.',
     }),
     details: t.field({
       type: 'JSON',
-      description: 'All that the upstream tells of it.',
+      description: 'All that the upstream tells of it, also of actions nobody knows yet.',
       resolve: (message) => message.details,
     }),
   }),
@@ -193,13 +226,37 @@ builder.objectType('Discussion', {
   }),
 })
 
+const MailAddressType = builder.objectRef<MailAddress>('MailAddress').implement({
+  description: 'Somebody mail is from or to.',
+  fields: (t) => ({
+    name: t.exposeString('name', { nullable: true, description: 'The name, if there is one.' }),
+    address: t.exposeString('address', { description: 'The address.' }),
+  }),
+})
+
 builder.objectType('MailMessage', {
   ...kind,
   description: 'Mail to the address of the flow, or what old integrations posted.',
   fields: (t) => ({
     subject: t.exposeString('subject', { description: 'The subject.' }),
     body: t.exposeString('body', { nullable: true, description: 'The text, as HTML.' }),
-    from: t.exposeStringList('from', { description: 'The addresses it came from.' }),
+    from: t.field({
+      type: [MailAddressType],
+      description: 'Whom it is from.',
+      resolve: ({ from }) => [...from],
+    }),
+    to: t.field({ type: [MailAddressType], description: 'Whom it is to.', resolve: ({ to }) => [...to] }),
+    cc: t.field({ type: [MailAddressType], description: 'Who has a copy.', resolve: ({ cc }) => [...cc] }),
+    replyTo: t.exposeStringList('replyTo', { description: 'The addresses answers go to.' }),
+    source: t.exposeString('source', {
+      nullable: true,
+      description: 'The name of the integration that pushed it.',
+    }),
+    project: t.exposeString('project', {
+      nullable: true,
+      description: 'What the integration says it is about.',
+    }),
+    link: t.exposeString('link', { nullable: true, description: 'A page about it.' }),
   }),
 })
 
@@ -219,6 +276,10 @@ builder.objectType('File', {
     byteSize: t.exposeInt('byteSize', { description: 'Its length in bytes.' }),
     width: t.exposeInt('width', { nullable: true, description: 'For images, in pixels.' }),
     height: t.exposeInt('height', { nullable: true, description: 'For images, in pixels.' }),
+    contentId: t.exposeString('contentId', {
+      nullable: true,
+      description: 'What the body of the message refers to it by, as `cid:…`; null when it does not.',
+    }),
     path: t.exposeString('path', {
       description: 'Its path in the REST API, to be read with the same credential.',
     }),
@@ -280,6 +341,15 @@ const MessageKindName = builder.enumType('MessageKind', {
     ACTIVITY: kindName('Activity', 'An integration tells what was done.'),
     DISCUSSION: kindName('Discussion', 'An integration tells what was said.'),
     MAIL: kindName('MailMessage', 'Mail to the flow.'),
+    RSS: kindName('RssMessage', 'An entry of a feed.'),
+    TWITTER: kindName('TwitterMessage', 'A tweet.'),
+    ZENDESK: kindName('ZendeskMessage', 'A ticket of Zendesk.'),
+    JIRA: kindName('JiraMessage', 'An issue of Jira.'),
+    CONFLUENCE: kindName('ConfluenceMessage', 'A page of Confluence.'),
+    VCS: kindName('VcsMessage', 'A push, a pull request or a comment on GitHub.'),
+    SVN: kindName('SvnMessage', 'A change in Subversion.'),
+    PIVOTAL_TRACKER: kindName('PivotalTrackerMessage', 'A story of Pivotal Tracker.'),
+    USER_VOICE: kindName('UserVoiceMessage', 'A suggestion, an article or a ticket of UserVoice.'),
   } as const,
 })
 
@@ -300,8 +370,11 @@ const MessageFilterInput = builder.inputType('MessageFilter', {
     mentionIds: t.idList({ description: 'Naming one of these users, by global id.' }),
     hasFile: t.boolean({ description: 'Whether a file came with it.' }),
     hasLink: t.boolean({ description: 'Whether a link is in it.' }),
+    threadId: t.id({ description: 'In this thread of the flow, by global id.' }),
     since: t.field({ type: 'DateTime', description: 'Sent at this moment or later.' }),
     until: t.field({ type: 'DateTime', description: 'Sent before this moment.' }),
+    sinceMessageId: t.id({ description: 'Sent after this message of the same place, by global id.' }),
+    untilMessageId: t.id({ description: 'Sent before this message of the same place, by global id.' }),
   }),
 })
 
@@ -351,7 +424,7 @@ builder.objectField('Thread', 'messages', (t) =>
   ),
 )
 
-const SendMessagePayload = builder.objectRef<{ message: Message }>('SendMessagePayload').implement({
+const SendMessagePayload = mutationPayload<{ message: Message }>('SendMessagePayload', {
   description: 'A message was stored.',
   fields: (t) => ({
     sentMessage: t.field({
@@ -362,7 +435,7 @@ const SendMessagePayload = builder.objectRef<{ message: Message }>('SendMessageP
   }),
 })
 
-const EditMessagePayload = builder.objectRef<{ message: Message }>('EditMessagePayload').implement({
+const EditMessagePayload = mutationPayload<{ message: Message }>('EditMessagePayload', {
   description: 'A message was changed.',
   fields: (t) => ({
     editedMessage: t.field({
@@ -373,9 +446,9 @@ const EditMessagePayload = builder.objectRef<{ message: Message }>('EditMessageP
   }),
 })
 
-const DeleteMessagePayload = builder
-  .objectRef<{ messageId: string; message: Message | null }>('DeleteMessagePayload')
-  .implement({
+const DeleteMessagePayload = mutationPayload<{ messageId: string; message: Message | null }>(
+  'DeleteMessagePayload',
+  {
     description: 'A message was deleted.',
     fields: (t) => ({
       deletedMessageId: t.id({ description: 'Its global id.', resolve: (payload) => payload.messageId }),
@@ -386,9 +459,10 @@ const DeleteMessagePayload = builder
         resolve: (payload) => payload.message,
       }),
     }),
-  })
+  },
+)
 
-const SetTagsPayload = builder.objectRef<{ message: Message }>('SetTagsPayload').implement({
+const SetTagsPayload = mutationPayload<{ message: Message }>('SetTagsPayload', {
   description: 'The tags of a message are as wanted.',
   fields: (t) => ({
     taggedMessage: t.field({
@@ -399,7 +473,7 @@ const SetTagsPayload = builder.objectRef<{ message: Message }>('SetTagsPayload')
   }),
 })
 
-const SendMessageInput = builder.inputType('SendMessageInput', {
+const SendMessageInput = mutationInput('SendMessageInput', {
   description: 'A message to send: to a flow, to a thread, or to somebody.',
   fields: (t) => ({
     flow: t.field({ type: 'FlowBy', description: 'The flow; a new thread begins.' }),
@@ -419,7 +493,7 @@ const SendMessageInput = builder.inputType('SendMessageInput', {
   }),
 })
 
-const EditMessageInput = builder.inputType('EditMessageInput', {
+const EditMessageInput = mutationInput('EditMessageInput', {
   description: 'New content for a message of yours.',
   fields: (t) => ({
     messageId: t.id({ required: true, description: 'The global id of the message.' }),
@@ -430,12 +504,12 @@ const EditMessageInput = builder.inputType('EditMessageInput', {
   }),
 })
 
-const DeleteMessageInput = builder.inputType('DeleteMessageInput', {
+const DeleteMessageInput = mutationInput('DeleteMessageInput', {
   description: 'A message to delete.',
   fields: (t) => ({ messageId: t.id({ required: true, description: 'The global id of the message.' }) }),
 })
 
-const ReactionPayload = builder.objectRef<{ message: Message }>('ReactionPayload').implement({
+const ReactionPayload = mutationPayload<{ message: Message }>('ReactionPayload', {
   description: 'The reactions to a message are as wanted.',
   fields: (t) => ({
     reactedMessage: t.field({
@@ -446,7 +520,7 @@ const ReactionPayload = builder.objectRef<{ message: Message }>('ReactionPayload
   }),
 })
 
-const ReactionInput = builder.inputType('ReactionInput', {
+const ReactionInput = mutationInput('ReactionInput', {
   description: 'A reaction to a message.',
   fields: (t) => ({
     messageId: t.id({ required: true, description: 'The global id of the message.' }),
@@ -454,14 +528,14 @@ const ReactionInput = builder.inputType('ReactionInput', {
   }),
 })
 
-const SetTypingPayload = builder.objectRef<{ isTold: boolean }>('SetTypingPayload').implement({
+const SetTypingPayload = mutationPayload<{ isTold: boolean }>('SetTypingPayload', {
   description: 'Others know that you type.',
   fields: (t) => ({
     isTold: t.exposeBoolean('isTold', { description: 'Always true: who listens was told.' }),
   }),
 })
 
-const SetTypingInput = builder.inputType('SetTypingInput', {
+const SetTypingInput = mutationInput('SetTypingInput', {
   description: 'Where you type: in a flow, in a thread, or to somebody.',
   fields: (t) => ({
     flow: t.field({ type: 'FlowBy', description: 'The flow.' }),
@@ -470,7 +544,7 @@ const SetTypingInput = builder.inputType('SetTypingInput', {
   }),
 })
 
-const MoveMessageInput = builder.inputType('MoveMessageInput', {
+const MoveMessageInput = mutationInput('MoveMessageInput', {
   description: 'A message, and the thread it belongs to.',
   fields: (t) => ({
     messageId: t.id({ required: true, description: 'The global id of the message.' }),
@@ -478,7 +552,7 @@ const MoveMessageInput = builder.inputType('MoveMessageInput', {
   }),
 })
 
-const MoveMessagePayload = builder.objectRef<{ message: Message }>('MoveMessagePayload').implement({
+const MoveMessagePayload = mutationPayload<{ message: Message }>('MoveMessagePayload', {
   description: 'A message is in another thread.',
   fields: (t) => ({
     movedMessage: t.field({
@@ -489,7 +563,7 @@ const MoveMessagePayload = builder.objectRef<{ message: Message }>('MoveMessageP
   }),
 })
 
-const TagsInput = builder.inputType('TagsInput', {
+const TagsInput = mutationInput('TagsInput', {
   description: 'Tags of a message.',
   fields: (t) => ({
     messageId: t.id({ required: true, description: 'The global id of the message.' }),

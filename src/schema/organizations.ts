@@ -1,6 +1,15 @@
 import * as organizations from '../resolvers/organizations.ts'
-import type { Organization } from '../upstream/flowdock/model.ts'
-import { builder, mutationResult } from './builder.ts'
+import type { Organization, Subscription } from '../upstream/flowdock/model.ts'
+import { builder, mutationInput, mutationPayload, mutationResult } from './builder.ts'
+
+const SubscriptionType = builder.objectRef<Subscription>('OrganizationSubscription').implement({
+  description: 'What is paid for an organization. Dates are those of the upstream: `2026-10-26`.',
+  fields: (t) => ({
+    isTrial: t.exposeBoolean('isTrial', { description: 'Whether it is on trial.' }),
+    trialEndsOn: t.exposeString('trialEndsOn', { nullable: true, description: 'When the trial ends.' }),
+    billingOn: t.exposeString('billingOn', { nullable: true, description: 'When it is paid for next.' }),
+  }),
+})
 
 builder.objectType('Organization', {
   description: 'A company or team; flows belong to one.',
@@ -17,6 +26,12 @@ builder.objectType('Organization', {
     }),
     isActive: t.exposeBoolean('isActive', { description: 'Whether its subscription is active.' }),
     url: t.exposeString('url', { description: 'Its address in the REST API.' }),
+    subscription: t.field({
+      type: SubscriptionType,
+      nullable: true,
+      description: 'What is paid for it; null where the upstream does not say.',
+      resolve: organizations.subscription,
+    }),
     viewerIsAdmin: t.boolean({
       nullable: true,
       description: 'Whether you administer it.',
@@ -54,11 +69,15 @@ const OrganizationBy = builder.inputType('OrganizationBy', {
 })
 
 builder.queryFields((t) => ({
-  organizations: t.field({
-    type: ['Organization'],
-    description: 'The organizations you belong to.',
-    resolve: organizations.organizations,
-  }),
+  organizations: t.connection(
+    {
+      type: 'Organization',
+      description: 'The organizations you belong to.',
+      resolve: organizations.organizations,
+    },
+    { name: 'OrganizationConnection' },
+    { name: 'OrganizationEdge' },
+  ),
   organization: t.field({
     type: 'Organization',
     nullable: true,
@@ -68,9 +87,9 @@ builder.queryFields((t) => ({
   }),
 }))
 
-const UpdateOrganizationPayload = builder
-  .objectRef<{ organization: Organization }>('UpdateOrganizationPayload')
-  .implement({
+const UpdateOrganizationPayload = mutationPayload<{ organization: Organization }>(
+  'UpdateOrganizationPayload',
+  {
     description: 'An organization was changed.',
     fields: (t) => ({
       organization: t.field({
@@ -79,18 +98,20 @@ const UpdateOrganizationPayload = builder
         resolve: ({ organization }) => organization,
       }),
     }),
-  })
+  },
+)
 
-const RemoveOrganizationMemberPayload = builder
-  .objectRef<{ userId: string }>('RemoveOrganizationMemberPayload')
-  .implement({
+const RemoveOrganizationMemberPayload = mutationPayload<{ userId: string }>(
+  'RemoveOrganizationMemberPayload',
+  {
     description: 'Somebody left an organization.',
     fields: (t) => ({
       removedUserId: t.id({ description: 'Their global id.', resolve: ({ userId }) => userId }),
     }),
-  })
+  },
+)
 
-const UpdateOrganizationInput = builder.inputType('UpdateOrganizationInput', {
+const UpdateOrganizationInput = mutationInput('UpdateOrganizationInput', {
   description: 'Changes to an organization. For administrators.',
   fields: (t) => ({
     organizationId: t.id({ required: true, description: 'The global id of the organization.' }),
@@ -98,7 +119,7 @@ const UpdateOrganizationInput = builder.inputType('UpdateOrganizationInput', {
   }),
 })
 
-const RemoveOrganizationMemberInput = builder.inputType('RemoveOrganizationMemberInput', {
+const RemoveOrganizationMemberInput = mutationInput('RemoveOrganizationMemberInput', {
   description: 'Somebody to take out of an organization. For administrators.',
   fields: (t) => ({
     organizationId: t.id({ required: true, description: 'The global id of the organization.' }),

@@ -1,15 +1,15 @@
 import * as presentations from '../resolvers/presentations.ts'
 import type { Message } from '../upstream/flowdock/model.ts'
-import { builder, mutationResult } from './builder.ts'
+import { builder, mutationInput, mutationPayload, mutationResult } from './builder.ts'
 
-const PresentPayload = builder.objectRef<{ message: Message | null }>('PresentPayload').implement({
+const PresentPayload = mutationPayload<{ message: Message | null }>('PresentPayload', {
   description: 'An item was presented.',
   fields: (t) => ({
     presentedMessage: t.field({
       type: 'Message',
       nullable: true,
       description:
-        'The activity or discussion, with its thread; null where the upstream stores it without saying what it made.',
+        'The activity or discussion, with its thread. Null where the upstream does not say what it made; with the credential of a member it is looked up.',
       resolve: ({ message }) => message,
     }),
   }),
@@ -29,6 +29,20 @@ const ViewActionInput = builder.inputType('ViewActionInput', {
   fields: (t) => ({
     name: t.string({ required: true, description: 'What it says.' }),
     url: t.string({ required: true, description: 'Where it leads.' }),
+    description: t.string({ description: 'More about it.' }),
+    imageUrl: t.string({ description: 'A picture for it.' }),
+  }),
+})
+
+const EntryPointInput = builder.inputType('EntryPointInput', {
+  description: 'Where a click goes, and how.',
+  fields: (t) => ({
+    urlTemplate: t.string({ required: true, description: 'The address a click is sent to, signed.' }),
+    httpMethod: t.string({
+      required: true,
+      defaultValue: 'POST',
+      description: 'The method: `POST`, `PUT`, `PATCH` or `DELETE`.',
+    }),
   }),
 })
 
@@ -36,12 +50,7 @@ const UpdateActionInput = builder.inputType('UpdateActionInput', {
   description: 'A button that changes the item.',
   fields: (t) => ({
     name: t.string({ required: true, description: 'What it says.' }),
-    url: t.string({ required: true, description: 'Where a click is sent, signed.' }),
-    httpMethod: t.string({
-      required: true,
-      defaultValue: 'POST',
-      description: 'How: POST, PUT, PATCH or DELETE.',
-    }),
+    target: t.field({ type: EntryPointInput, required: true, description: 'What a click does.' }),
   }),
 })
 
@@ -66,7 +75,7 @@ const ThreadInput = builder.inputType('ThreadInput', {
   }),
 })
 
-const PresentInput = builder.inputType('PresentInput', {
+const PresentInput = mutationInput('PresentInput', {
   description: 'What an integration tells of an item. With a body it is a discussion, without an activity.',
   fields: (t) => ({
     flowToken: t.string({ required: true, description: 'The token of the source, see `createSource`.' }),
@@ -82,6 +91,10 @@ const PresentInput = builder.inputType('PresentInput', {
     }),
     threadId: t.id({ description: 'The global id of the thread it goes to.' }),
     thread: t.field({ type: ThreadInput, description: 'How the item stands now.' }),
+    attachments: t.field({
+      type: ['Upload'],
+      description: 'Files that come with the request. The body refers to them as `cid:file1`, `cid:file2` …',
+    }),
     tags: t.stringList({ description: 'Tags: `release`, `#release`, `@Ada`.' }),
     uuid: t.string({ description: 'An id of your own making. The same again makes no second message.' }),
   }),

@@ -1,4 +1,5 @@
 import { GraphQLError, Kind } from 'graphql'
+import type { Attached } from '../resolvers/uploads.ts'
 import { builder } from './builder.ts'
 
 builder.scalarType('DateTime', {
@@ -16,6 +17,23 @@ builder.scalarType('DateTime', {
     const ms = Date.parse(literal.value)
     if (Number.isNaN(ms)) throw new GraphQLError('Expected an ISO 8601 time', { nodes: literal })
     return ms
+  },
+})
+
+builder.scalarType('Upload', {
+  description:
+    'A file that comes with the request, as the GraphQL multipart request specification says: null in the variables, and named by `map`. At most 5 files of 50 MB.',
+  serialize() {
+    throw new GraphQLError('A file is not part of an answer')
+  },
+  parseValue(value) {
+    // JSON has no functions: what has one was put here by the server.
+    const isFile = typeof (value as Partial<Attached> | null)?.read === 'function'
+    if (!isFile) throw new GraphQLError('Expected a file of a multipart request')
+    return value as Attached
+  },
+  parseLiteral() {
+    throw new GraphQLError('Expected a file of a multipart request, by a variable')
   },
 })
 

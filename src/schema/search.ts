@@ -1,21 +1,6 @@
 import * as search from '../resolvers/search.ts'
 import { builder } from './builder.ts'
 
-const SearchResult = builder.objectRef<search.Found>('SearchResult').implement({
-  description: 'What was found in your flows.',
-  fields: (t) => ({
-    messages: t.field({
-      type: ['Message'],
-      description: 'The newest matches, oldest first.',
-      resolve: (found) => [...found.messages],
-    }),
-    isExhaustive: t.exposeBoolean('isExhaustive', {
-      description:
-        'Whether every flow was searched. Without the capability `SEARCH` only the 20 are that somebody wrote to last.',
-    }),
-  }),
-})
-
 const TagMode = builder.enumType('TagMode', {
   description: 'Which tags have to be there.',
   values: {
@@ -25,21 +10,34 @@ const TagMode = builder.enumType('TagMode', {
 })
 
 builder.queryField('search', (t) =>
-  t.field({
-    type: SearchResult,
-    nullable: true,
-    description: 'Searches every flow you have joined: whole words, in either case, or tags, or both united.',
-    args: {
-      text: t.arg.string({ description: 'Words that are all in the message.' }),
-      tags: t.arg.stringList({ description: 'Tags: `release`, `@Ada`, `:url`, `:file`.' }),
-      tagMode: t.arg({
-        type: TagMode,
-        required: true,
-        defaultValue: 'all',
-        description: 'Which of the tags have to be there.',
-      }),
-      last: t.arg.int({ required: true, defaultValue: 30, description: 'How many of the newest, 1 to 100.' }),
+  t.connection(
+    {
+      type: 'Message',
+      nullable: true,
+      description:
+        'Searches every flow you have joined: whole words, in either case, or tags, or both united. The matches are merged by time, oldest first: `last: 30` unless said otherwise, and `before` to go back.',
+      args: {
+        text: t.arg.string({ description: 'Words that are all in the message.' }),
+        tags: t.arg.stringList({ description: 'Tags: `release`, `@Ada`, `:url`, `:file`.' }),
+        tagMode: t.arg({
+          type: TagMode,
+          required: true,
+          defaultValue: 'all',
+          description: 'Which of the tags have to be there.',
+        }),
+      },
+      resolve: search.search,
     },
-    resolve: search.search,
-  }),
+    {
+      name: 'SearchConnection',
+      fields: (f) => ({
+        isExhaustive: f.boolean({
+          description:
+            'Whether every match can be reached. The newest 100 can; without the capability `SEARCH` it is those of each of the 20 flows that somebody wrote to last.',
+          resolve: (connection) => (connection as { isExhaustive?: boolean }).isExhaustive === true,
+        }),
+      }),
+    },
+    { name: 'SearchEdge' },
+  ),
 )

@@ -1,6 +1,6 @@
 import * as sources from '../resolvers/sources.ts'
 import type { Source } from '../upstream/flowdock/model.ts'
-import { builder, mutationResult } from './builder.ts'
+import { builder, mutationInput, mutationPayload, mutationResult } from './builder.ts'
 
 builder.objectType('Source', {
   description: 'An integration that posts to a flow: a tracker, a build server, a help desk.',
@@ -13,6 +13,10 @@ builder.objectType('Source', {
     externalUrl: t.exposeString('externalUrl', {
       nullable: true,
       description: 'The page of the service it brings in.',
+    }),
+    configurationUrl: t.exposeString('configurationUrl', {
+      nullable: true,
+      description: 'Where it is set up.',
     }),
     application: t.field({
       type: 'SourceApplication',
@@ -54,36 +58,45 @@ builder.objectType('SourceApplication', {
   }),
 })
 
+const SourceConnection = builder.connectionObject(
+  { type: 'Source', name: 'SourceConnection' },
+  { name: 'SourceEdge' },
+)
+
 builder.objectField('Flow', 'sources', (t) =>
-  t.field({
-    type: ['Source'],
-    nullable: true,
-    description: 'The integrations that post here.',
-    resolve: sources.flowSources,
-  }),
+  t.connection(
+    {
+      type: 'Source',
+      nullable: true,
+      description: 'The integrations that post here.',
+      resolve: sources.flowSources,
+    },
+    SourceConnection,
+  ),
 )
 
 builder.queryField('sources', (t) =>
-  t.field({
-    type: ['Source'],
-    description: 'The integrations of every flow you have joined.',
-    resolve: sources.sources,
-  }),
+  t.connection(
+    {
+      type: 'Source',
+      description: 'The integrations of every flow you have joined.',
+      resolve: sources.sources,
+    },
+    SourceConnection,
+  ),
 )
 
-const CreateSourcePayload = builder
-  .objectRef<{ source: Source; flowToken: string }>('CreateSourcePayload')
-  .implement({
-    description: 'An integration was added.',
-    fields: (t) => ({
-      source: t.field({ type: 'Source', description: 'The source.', resolve: ({ source }) => source }),
-      flowToken: t.exposeString('flowToken', {
-        description: 'What the integration posts with. Keep it: it is not to be had again.',
-      }),
+const CreateSourcePayload = mutationPayload<{ source: Source; flowToken: string }>('CreateSourcePayload', {
+  description: 'An integration was added.',
+  fields: (t) => ({
+    source: t.field({ type: 'Source', description: 'The source.', resolve: ({ source }) => source }),
+    flowToken: t.exposeString('flowToken', {
+      description: 'What the integration posts with. Keep it: it is not to be had again.',
     }),
-  })
+  }),
+})
 
-const SourcePayload = builder.objectRef<{ source: Source }>('SourcePayload').implement({
+const SourcePayload = mutationPayload<{ source: Source }>('SourcePayload', {
   description: 'An integration was changed.',
   fields: (t) => ({
     source: t.field({
@@ -94,14 +107,14 @@ const SourcePayload = builder.objectRef<{ source: Source }>('SourcePayload').imp
   }),
 })
 
-const DeleteSourcePayload = builder.objectRef<{ sourceId: string }>('DeleteSourcePayload').implement({
+const DeleteSourcePayload = mutationPayload<{ sourceId: string }>('DeleteSourcePayload', {
   description: 'An integration was removed.',
   fields: (t) => ({
     deletedSourceId: t.id({ description: 'Its global id.', resolve: ({ sourceId }) => sourceId }),
   }),
 })
 
-const CreateSourceInput = builder.inputType('CreateSourceInput', {
+const CreateSourceInput = mutationInput('CreateSourceInput', {
   description: 'An integration to add to a flow.',
   fields: (t) => ({
     flow: t.field({ type: 'FlowBy', required: true, description: 'The flow it is to post to.' }),
@@ -110,7 +123,7 @@ const CreateSourceInput = builder.inputType('CreateSourceInput', {
   }),
 })
 
-const UpdateSourceInput = builder.inputType('UpdateSourceInput', {
+const UpdateSourceInput = mutationInput('UpdateSourceInput', {
   description: 'Changes to an integration; what is not given stays.',
   fields: (t) => ({
     sourceId: t.id({ required: true, description: 'The global id of the source.' }),
@@ -119,7 +132,7 @@ const UpdateSourceInput = builder.inputType('UpdateSourceInput', {
   }),
 })
 
-const ReportSourceProblemInput = builder.inputType('ReportSourceProblemInput', {
+const ReportSourceProblemInput = mutationInput('ReportSourceProblemInput', {
   description: 'What an integration says of itself.',
   fields: (t) => ({
     flowToken: t.string({ required: true, description: 'The token it posts with.' }),
@@ -128,7 +141,7 @@ const ReportSourceProblemInput = builder.inputType('ReportSourceProblemInput', {
   }),
 })
 
-const DeleteSourceInput = builder.inputType('DeleteSourceInput', {
+const DeleteSourceInput = mutationInput('DeleteSourceInput', {
   description: 'An integration to remove.',
   fields: (t) => ({
     sourceId: t.id({ required: true, description: 'The global id of the source.' }),

@@ -1,6 +1,6 @@
 import * as threads from '../resolvers/threads.ts'
 import type { Thread } from '../upstream/flowdock/model.ts'
-import { builder, mutationResult } from './builder.ts'
+import { builder, mutationInput, mutationPayload, mutationResult } from './builder.ts'
 
 const threadColors = [
   ...(['red', 'green', 'yellow', 'cyan', 'orange'] as const),
@@ -30,6 +30,18 @@ builder.objectType('ViewAction', {
   fields: (t) => ({
     name: t.exposeString('name', { description: 'What it says.' }),
     url: t.exposeString('url', { description: 'Where it leads.' }),
+    description: t.exposeString('description', { nullable: true, description: 'More about it.' }),
+    imageUrl: t.exposeString('imageUrl', { nullable: true, description: 'A picture for it.' }),
+  }),
+})
+
+const EntryPoint = builder.objectRef<{ urlTemplate: string; httpMethod: string }>('EntryPoint').implement({
+  description: 'Where a click goes, and how.',
+  fields: (t) => ({
+    urlTemplate: t.exposeString('urlTemplate', {
+      description: 'The address; the upstream puts one of its own here, which passes a click on, signed.',
+    }),
+    httpMethod: t.exposeString('httpMethod', { description: 'The method: `POST`, `PUT` …' }),
   }),
 })
 
@@ -37,8 +49,7 @@ builder.objectType('UpdateAction', {
   description: 'A button that changes the item at its service. `runThreadAction` clicks it.',
   fields: (t) => ({
     name: t.exposeString('name', { description: 'What it says.' }),
-    url: t.exposeString('url', { description: 'Where a click goes.' }),
-    httpMethod: t.exposeString('httpMethod', { description: 'How it goes there.' }),
+    target: t.field({ type: EntryPoint, description: 'What a click does.', resolve: ({ target }) => target }),
   }),
 })
 
@@ -99,6 +110,16 @@ builder.objectType('Thread', {
       resolve: threads.initialMessage,
     }),
     flow: t.field({ type: 'Flow', nullable: true, description: 'The flow it is in.', resolve: threads.flow }),
+    url: t.string({
+      nullable: true,
+      description: 'Its address in the REST API; null when its flow is not to be seen.',
+      resolve: threads.url,
+    }),
+    webUrl: t.string({
+      nullable: true,
+      description: 'Its address on the web; null when its flow is not to be seen.',
+      resolve: threads.webUrl,
+    }),
     createdAt: t.field({
       type: 'DateTime',
       description: 'When it began.',
@@ -172,7 +193,7 @@ builder.objectFields('Flow', (t) => ({
   }),
 }))
 
-const ThreadPayload = builder.objectRef<{ thread: Thread }>('ThreadPayload').implement({
+const ThreadPayload = mutationPayload<{ thread: Thread }>('ThreadPayload', {
   description: 'A thread was made or changed.',
   fields: (t) => ({
     thread: t.field({
@@ -199,7 +220,7 @@ builder.inputType('ThreadFieldInput', {
   }),
 })
 
-const CreateThreadInput = builder.inputType('CreateThreadInput', {
+const CreateThreadInput = mutationInput('CreateThreadInput', {
   description: 'A thread to begin without a message.',
   fields: (t) => ({
     flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }),
@@ -211,7 +232,7 @@ const CreateThreadInput = builder.inputType('CreateThreadInput', {
   }),
 })
 
-const RunThreadActionInput = builder.inputType('RunThreadActionInput', {
+const RunThreadActionInput = mutationInput('RunThreadActionInput', {
   description: 'A button of a thread to click.',
   fields: (t) => ({
     threadId: t.id({ required: true, description: 'The global id of the thread.' }),

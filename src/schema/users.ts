@@ -1,6 +1,6 @@
 import * as users from '../resolvers/users.ts'
 import type { User } from '../upstream/flowdock/model.ts'
-import { builder, mutationResult } from './builder.ts'
+import { builder, mutationInput, mutationPayload, mutationResult } from './builder.ts'
 
 builder.interfaceType('Author', {
   description: 'Who wrote a message.',
@@ -19,6 +19,7 @@ builder.objectType('User', {
     databaseId: t.exposeInt('id', { description: 'The number the upstream knows this user by.' }),
     nick: t.exposeString('nick', { description: 'What to write after "@".' }),
     email: t.exposeString('email', { nullable: true, description: 'The e-mail address.' }),
+    url: t.string({ description: 'Their address in the REST API.', resolve: users.url }),
     websiteUrl: t.exposeString('websiteUrl', {
       nullable: true,
       description: 'Their web site, if they gave one.',
@@ -45,14 +46,14 @@ builder.queryField('viewer', (t) =>
   }),
 )
 
-const UpdateViewerPayload = builder.objectRef<{ user: User }>('UpdateViewerPayload').implement({
+const UpdateViewerPayload = mutationPayload<{ user: User }>('UpdateViewerPayload', {
   description: 'Your profile was changed.',
   fields: (t) => ({
     viewer: t.field({ type: 'User', description: 'You, as you are now.', resolve: ({ user }) => user }),
   }),
 })
 
-const UpdateViewerInput = builder.inputType('UpdateViewerInput', {
+const UpdateViewerInput = mutationInput('UpdateViewerInput', {
   description: 'Changes to your profile; what is not given stays.',
   fields: (t) => ({
     nick: t.string({ description: 'What others write after "@"; without whitespace.' }),

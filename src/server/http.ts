@@ -5,6 +5,7 @@ import { type OpenDownload, serveDownload } from './downloads.ts'
 import type { Engine } from './engine.ts'
 import type { Graphiql } from './graphiql.ts'
 import { isLocal, isSameOrigin, isValidHost } from './host.ts'
+import { readMultipart } from './multipart.ts'
 import { type SendUpload, serveUpload } from './uploads.ts'
 
 export interface HttpServerOptions {
@@ -32,7 +33,9 @@ export interface HttpServer {
   close(): Promise<void>
 }
 
-/** Longest body of a request. */
+/** Browsers send these to another origin only after it agreed; one of them has to come with files. */
+const preflightHeaders = ['graphql-require-preflight', 'apollo-require-preflight', 'x-requested-with']
+/** Longest body of a request without files. */
 const maxBodyBytes = 1024 * 1024
 
 /** How long a file may take to arrive, and how long every other request. */
@@ -49,7 +52,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   const server = createServer(
     { headersTimeout: 10_000, requestTimeout: uploadMs, keepAliveTimeout: 75_000 },
     (request, response) => {
-      if (!request.url?.startsWith('/uploads/')) boundArrival(request)
+      if (!request.url?.startsWith('/uploads/') && !hasFiles(request)) boundArrival(request)
       response.on('error', () => undefined)
       if (stopping) response.setHeader('Connection', 'close')
       const isReady = async () => !stopping && options.isReady()
@@ -77,6 +80,10 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       clearTimeout(deadline)
     },
   }
+}
+
+function hasFiles({ headers }: IncomingMessage): boolean {
+  return /^multipart\/form-data/i.test(headers['content-type'] ?? '')
 }
 
 /** Ends a request whose body does not arrive in time. */
@@ -152,9 +159,18 @@ function serveGraphql(request: IncomingMessage, response: ServerResponse, option
   }
   if (!isSameOrigin(request))
     return sendError(response, 403, 'FORBIDDEN', 'Requests of other origins are not accepted')
+  const isMultipart = hasFiles(request)
   // Forms of other pages can send any body but JSON without asking first.
+  if (request.method === 'POST' && isMultipart && !preflightHeaders.some((name) => request.headers[name]))
+    return sendError(
+      response,
+      415,
+      'BAD_USER_INPUT',
+      `Expected a multipart request to have one of the headers ${preflightHeaders.join(', ')}`,
+    )
   if (
     request.method === 'POST' &&
+    !isMultipart &&
     !/^application\/(graphql\+)?json\s*(;|$)/i.test(request.headers['content-type'] ?? '')
   )
     return sendError(response, 415, 'BAD_USER_INPUT', 'Expected Content-Type to be application/json')
@@ -162,13 +178,24 @@ function serveGraphql(request: IncomingMessage, response: ServerResponse, option
   response.on('close', () => gone.abort())
   const context = { req: request, res: response, signal: gone.signal }
   if (request.method !== 'POST') return void options.engine(request, response, context)
-  readJson(request).then(
+  const reading = isMultipart ? readOperation(request, response) : readJson(request)
+  reading.then(
     (body) => options.engine(Object.assign(request, { body }), response, context),
     (error: unknown) => {
       if (!(error instanceof GatewayError)) return response.destroy()
       sendError(response, error.code === 'LIMIT_EXCEEDED' ? 413 : 400, error.code, error.message)
     },
   )
+}
+
+/** An operation that comes with files, which are kept until it is answered. */
+async function readOperation(request: IncomingMessage, response: ServerResponse): Promise<object> {
+  const { body, close } = await readMultipart(request)
+  response.once('close', () => void close())
+  if (response.destroyed) await close()
+  // What is left is an operation like any other.
+  request.headers['content-type'] = 'application/json'
+  return expectQuery(body)
 }
 
 /** Reads the body here, because the framework would answer a broken one with an excerpt of it. */
@@ -187,6 +214,10 @@ async function readJson(request: IncomingMessage): Promise<object> {
   } catch {
     throw new GatewayError('BAD_USER_INPUT', 'Expected the body to be JSON')
   }
+  return expectQuery(body)
+}
+
+function expectQuery(body: unknown): object {
   if (typeof body !== 'object' || body === null || Array.isArray(body) || !('query' in body))
     throw new GatewayError('BAD_USER_INPUT', 'Expected the body to be a JSON object with "query"')
   return body

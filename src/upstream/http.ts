@@ -65,7 +65,7 @@ export interface Http {
     url: URL,
     headers: Readonly<Record<string, string>>,
     bytes: AsyncIterable<Uint8Array>,
-    signal: AbortSignal,
+    signal: AbortSignal | undefined,
   ): Promise<HttpAnswer>
   close(): Promise<void>
 }
@@ -126,11 +126,7 @@ export function createHttp(options: HttpOptions): Http {
           signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]),
         })
         status = answer.statusCode
-        const text = await answer.body.text()
-        if (status === 429)
-          throw new RateLimitedError('The upstream asks to slow down', retryAfterMs(answer.headers))
-        if (status >= 500) throw new UpstreamError('UPSTREAM_UNAVAILABLE', `The upstream answered ${status}`)
-        return { status, headers: answer.headers, body: parseBody(text, answer.headers) }
+        return await readAnswer(answer)
       } catch (error) {
         throw translate(error, signal)
       } finally {
@@ -149,12 +145,10 @@ export function createHttp(options: HttpOptions): Http {
           method: 'POST',
           headers,
           body: Readable.from(bytes, { objectMode: false }),
-          signal,
+          ...(signal === undefined ? {} : { signal }),
         })
         status = answer.statusCode
-        const text = await answer.body.text()
-        if (status >= 500) throw new UpstreamError('UPSTREAM_UNAVAILABLE', `The upstream answered ${status}`)
-        return { status, headers: answer.headers, body: parseBody(text, answer.headers) }
+        return await readAnswer(answer)
       } catch (error) {
         throw error instanceof GatewayError ? error : translate(error, signal)
       } finally {
@@ -166,6 +160,18 @@ export function createHttp(options: HttpOptions): Http {
       await Promise.all([calls.destroy(), streams.destroy(), transfers.destroy()])
     },
   }
+}
+
+/** @throws UpstreamError for a 5xx, RateLimitedError for a 429 */
+async function readAnswer({
+  statusCode: status,
+  headers,
+  body,
+}: Dispatcher.ResponseData): Promise<HttpAnswer> {
+  const text = await body.text()
+  if (status === 429) throw new RateLimitedError('The upstream asks to slow down', retryAfterMs(headers))
+  if (status >= 500) throw new UpstreamError('UPSTREAM_UNAVAILABLE', `The upstream answered ${status}`)
+  return { status, headers, body: parseBody(text, headers) }
 }
 
 /** Failures of the network become the upstream's; anything else is a mistake of ours and stays what it is. */

@@ -45,9 +45,13 @@ test('a team moves in while the server runs: people, tokens, flows and sources',
   )
   const { token } = await command('token', 'add', '--user', 'zoe@acme.example')
   expect(
-    await post(gateway.url, { query: '{ viewer { databaseId nick } organizations { slug } }' }, token),
+    await post(
+      gateway.url,
+      { query: '{ viewer { databaseId nick } organizations { nodes { slug } } }' },
+      token,
+    ),
   ).toEqual({
-    data: { viewer: { databaseId: 4711, nick: 'Zoe' }, organizations: [{ slug: 'acme-inc' }] },
+    data: { viewer: { databaseId: 4711, nick: 'Zoe' }, organizations: { nodes: [{ slug: 'acme-inc' }] } },
   })
 
   const max = { authorization: `Basic ${Buffer.from('max@acme.example: open sesame ').toString('base64')}` }

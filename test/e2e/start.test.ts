@@ -41,7 +41,7 @@ test('SIGTERM answers what is in flight, closes sockets for going away, and exit
   const answers = Array.from({ length: 20 }, () =>
     post(
       gateway.url,
-      { query: '{ flows { messages(last: 30) { nodes { id author { name } } } } }' },
+      { query: '{ flows { nodes { messages(last: 30) { nodes { id author { name } } } } } }' },
       gateway.token,
     ),
   )

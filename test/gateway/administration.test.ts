@@ -12,11 +12,11 @@ beforeAll(async () => {
   app = await startTestApp()
   const { data } = await app.graphql(
     'Ada',
-    `{ viewer { id } organizations { id users { nodes { user { id nick } } } } flow(by: { path: "example/main" }) {
+    `{ viewer { id } organizations { nodes { id users { nodes { user { id nick } } } } } flow(by: { path: "example/main" }) {
       id messages(last: 1) { nodes { id } } } }`,
   )
-  ids['organization'] = data.organizations[0].id
-  for (const { user } of data.organizations[0].users.nodes) ids[user.nick] = user.id
+  ids['organization'] = data.organizations.nodes[0].id
+  for (const { user } of data.organizations.nodes[0].users.nodes) ids[user.nick] = user.id
   ids['message'] = data.flow.messages.nodes[0].id
 })
 afterAll(() => app.close())
@@ -103,7 +103,9 @@ describe('flows', () => {
       description: 'to try',
     })
     const paths = async () =>
-      (await app.graphql('Ada', '{ flows { path } }')).data.flows.map(({ path }: { path: string }) => path)
+      (await app.graphql('Ada', '{ flows { nodes { path } } }')).data.flows.nodes.map(
+        ({ path }: { path: string }) => path,
+      )
     await change('archiveFlow', 'ArchiveFlowInput', { flow: by }, flow)
     expect(await paths()).not.toContain(by.path)
     await change('archiveFlow', 'ArchiveFlowInput', { flow: by, archived: false }, flow)
@@ -170,8 +172,8 @@ describe('invitations', () => {
       refusedAddresses: ['nonsense'],
     })
     const pending = async () =>
-      (await app.graphql('Ada', '{ flow(by: { path: "example/main" }) { invitations { email } } }')).data.flow
-        .invitations
+      (await app.graphql('Ada', '{ flow(by: { path: "example/main" }) { invitations { nodes { email } } } }'))
+        .data.flow.invitations.nodes
     expect(await pending()).toHaveLength(2)
     const cancelled = '... on CancelInvitationPayload { cancelledInvitationId }'
     const cancel = { invitationId: invitation.id }

@@ -24,7 +24,7 @@ const presented = `__typename ... on PresentPayload { presentedMessage {
   __typename id databaseId tags uuid author { name avatarUrl }
   ... on Activity { title body } ... on Discussion { title body }
   thread { id title body externalUrl status { color value } fields { label value } activityCount externalCommentCount
-    actions { __typename ... on ViewAction { name url } ... on UpdateAction { name httpMethod } } source { name } }
+    actions { __typename ... on ViewAction { name url } ... on UpdateAction { name target { httpMethod } } } source { name } }
 } } ... on UserError { code message path } ... on ValidationFailed { fields { field message } }`
 
 async function present(input: object) {
@@ -47,7 +47,7 @@ const item = {
   status: { color: 'GREEN', value: 'TODO' },
   actions: [
     { view: { name: 'Diff', url: 'https://github.com/flowdock/component/pull/42/files' } },
-    { update: { name: 'Assign to me', url: `${uri}?assign=me` } },
+    { update: { name: 'Assign to me', target: { urlTemplate: `${uri}?assign=me` } } },
   ],
 }
 
@@ -71,7 +71,7 @@ describe('an integration presents', () => {
         fields: item.fields,
         actions: [
           { __typename: 'ViewAction', name: 'Diff' },
-          { __typename: 'UpdateAction', name: 'Assign to me', httpMethod: 'POST' },
+          { __typename: 'UpdateAction', name: 'Assign to me', target: { httpMethod: 'POST' } },
         ],
         source: { name: 'ExternalService' },
       },
@@ -159,13 +159,13 @@ test('a click on an action reaches the integration, signed for who clicked', asy
   // Only a registered application has a secret to sign with.
   const { data } = await app.graphql(
     'Ada',
-    '{ flow(by: { path: "example/main" }) { sources { databaseId application { databaseId } } } }',
+    '{ flow(by: { path: "example/main" }) { sources { nodes { databaseId application { databaseId } } } } }',
   )
-  const applicationId = data.flow.sources.at(-1).application.databaseId
+  const applicationId = data.flow.sources.nodes.at(-1).application.databaseId
   await app.backend.store.write((db) =>
     db.updateTable('applications').set({ client_secret: 'secret' }).where('id', '=', applicationId).execute(),
   )
-  const actions = [{ update: { name: 'Assign', url } }]
+  const actions = [{ update: { name: 'Assign', target: { urlTemplate: url } } }]
   const { presentedMessage } = await present({
     ...{ author, title: 'to click', externalThreadId: 'CLICK' },
     thread: { title: 'Clickable', actions },
@@ -193,10 +193,10 @@ describe('search', () => {
     const search = async (nick: 'Ada' | 'Ben', args: string) =>
       await app.graphql(
         nick,
-        `{ search(${args}) { isExhaustive messages { flow { slug } ... on ChatMessage { content } } } }`,
+        `{ search(${args}) { isExhaustive nodes { flow { slug } ... on ChatMessage { content } } } }`,
       )
     const flows = ({ data }: Awaited<ReturnType<typeof search>>) =>
-      data.search.messages.map(({ flow }: { flow: { slug: string } }) => flow.slug)
+      data.search.nodes.map(({ flow }: { flow: { slug: string } }) => flow.slug)
     expect(flows(await search('Ada', 'text: "NEEDLE"'))).toEqual(['main', 'engineering', 'support'])
     expect(flows(await search('Ben', 'tags: ["found"]'))).toEqual(['main', 'engineering'])
     expect(flows(await search('Ada', 'text: "needle", last: 1'))).toEqual(['support'])
@@ -232,11 +232,11 @@ describe('search', () => {
     onTestFinished(other.close)
     const { data } = await other.graphql(
       'Ada',
-      '{ search(text: "x", last: 3) { isExhaustive messages { ... on ChatMessage { content } } } }',
+      '{ search(text: "x", last: 3) { isExhaustive nodes { ... on ChatMessage { content } } } }',
     )
     expect(data.search).toEqual({
       isExhaustive: false,
-      messages: [{ content: 'flow-22' }, { content: 'flow-23' }, { content: 'flow-24' }],
+      nodes: [{ content: 'flow-22' }, { content: 'flow-23' }, { content: 'flow-24' }],
     })
     expect(upstream.requests.filter(({ url }) => url.includes('/messages'))).toHaveLength(20)
   })

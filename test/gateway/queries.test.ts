@@ -56,10 +56,10 @@ describe('few calls reach the upstream', () => {
   test('authors and members of several flows cost one list each, not one read each', async () => {
     const result = await app.graphql(
       'Ada',
-      '{ flows { path messages(last: 10) { nodes { author { name } } } users { nodes { user { nick } } } } }',
+      '{ flows { nodes { path messages(last: 10) { nodes { author { name } } } users { nodes { user { nick } } } } } }',
     )
     expect(result.errors).toBeUndefined()
-    const flows = result.data.flows.length
+    const flows = result.data.flows.nodes.length
     expect(app.calls).toHaveLength(1 + flows + 1 + 1)
     expect(app.calls.filter(({ url }) => new URL(url).pathname === '/users')).toHaveLength(1)
   })
@@ -83,10 +83,10 @@ describe('what can be asked', () => {
   test('my flows, and those I could join', async () => {
     const { data } = await app.graphql(
       'Ben',
-      '{ mine: flows { slug } all: flows(scope: ALL) { slug viewerIsMember access } }',
+      '{ mine: flows { nodes { slug } } all: flows(scope: ALL) { nodes { slug viewerIsMember access } } }',
     )
-    expect(data.mine.map((flow: { slug: string }) => flow.slug)).not.toContain('support')
-    expect(data.all).toContainEqual({ slug: 'support', viewerIsMember: false, access: 'ORGANIZATION' })
+    expect(data.mine.nodes.map((flow: { slug: string }) => flow.slug)).not.toContain('support')
+    expect(data.all.nodes).toContainEqual({ slug: 'support', viewerIsMember: false, access: 'ORGANIZATION' })
   })
 
   test('a flow by each of its names', async () => {
@@ -170,13 +170,13 @@ describe('what can be asked', () => {
   test('anything again by its global id', async () => {
     const { data } = await app.graphql(
       'Ada',
-      '{ viewer { id } flow(by: { path: "example/engineering" }) { id organization { id } sources { id } threads(first: 1) { nodes { id } } messages(last: 1) { nodes { id } } } }',
+      '{ viewer { id } flow(by: { path: "example/engineering" }) { id organization { id } sources { nodes { id } } threads(first: 1) { nodes { id } } messages(last: 1) { nodes { id } } } }',
     )
     const ids = [
       data.viewer,
       data.flow,
       data.flow.organization,
-      data.flow.sources[0],
+      data.flow.sources.nodes[0],
       data.flow.threads.nodes[0],
       data.flow.messages.nodes[0],
     ].map(({ id }) => id)
@@ -349,11 +349,15 @@ describe('bad input', () => {
 
 describe('resource finds what an address names', () => {
   const asked = `__typename ... on Flow { path } ... on User { nick } ... on Organization { slug } ... on Thread { title }
-    ... on ChatMessage { content } ... on Source { name } ... on PrivateConversation { user { nick } }`
+    ... on ChatMessage { content } ... on Source { name } ... on PrivateConversation { user { nick } }
+    ... on Invitation { email } ... on FileMessage { file { name } }`
   const find = async (url: string) =>
     app.graphql('Ada', `query ($url: String!) { resource(url: $url) { ${asked} } }`, { url })
   let thread: string
   let message: number
+  let invitation: number
+  let joinCode: string
+  let file: string
 
   beforeAll(async () => {
     const { json } = await app.backend.as('Ada')('POST', '/flows/example/main/messages', {
@@ -362,6 +366,15 @@ describe('resource finds what an address names', () => {
     })
     thread = json.thread_id
     message = json.id
+    const ada = app.backend.as('Ada')
+    invitation = (await ada('POST', '/flows/example/main/invitations', { email: 'zoe@x.example' })).json.id
+    const { json: support } = await ada('GET', '/flows/example/support')
+    joinCode = support.join_url.slice(support.join_url.lastIndexOf('/') + 1)
+    const sent = await ada('POST', '/flows/example/main/messages', {
+      event: 'file',
+      content: { data: btoa('x'), content_type: 'text/plain', file_name: 'linked.txt' },
+    })
+    file = sent.json.content.path
   })
 
   test.each<[() => string, object]>([
@@ -377,6 +390,23 @@ describe('resource finds what an address names', () => {
     [() => 'https://api.flowdock.com/organizations/find?id=1', { slug: 'example' }],
     [() => 'https://www.flowdock.com/app/private/2', { user: { nick: 'Ben' } }],
     [() => 'https://api.flowdock.com/private/2', { user: { nick: 'Ben' } }],
+    [() => 'https://api.flowdock.com/private/2/messages', { user: { nick: 'Ben' } }],
+    [() => 'https://api.flowdock.com/user', { nick: 'Ada' }],
+    [() => 'https://api.flowdock.com/flows/example/main/users/2', { nick: 'Ben' }],
+    [() => 'https://example.flowdock.com/flows/main', { path: 'example/main' }],
+    [() => 'https://stream.flowdock.com/flows/example/main', { path: 'example/main' }],
+    [() => 'https://api.flowdock.com/flows/example/main/messages', { path: 'example/main' }],
+    [() => `https://api.flowdock.com/flows/example/main/threads/${thread}/messages`, { title: 'linked to' }],
+    [
+      () => `https://api.flowdock.com/flows/example/main/messages/${message}/comments`,
+      { content: 'linked to' },
+    ],
+    [
+      () => `https://api.flowdock.com/flows/example/main/invitations/${invitation}`,
+      { email: 'zoe@x.example' },
+    ],
+    [() => `https://www.flowdock.com/invitations/${joinCode}`, { path: 'example/support' }],
+    [() => `https://www.flowdock.com/rest${file}`, { file: { name: 'linked.txt' } }],
     [() => 'https://api.flowdock.com/flows/example/engineering/sources/1', { name: 'Tickets' }],
   ])('%#', async (url, found) => {
     const { data, errors } = await find(url())

@@ -16,7 +16,7 @@ function connect(base: string, options: Partial<HttpOptions> = {}, signal?: Abor
   })
   onTestFinished(() => http.close())
   return {
-    flowdock: createFlowdock(http, base, parseAuthorization('Bearer secret-token'), signal),
+    flowdock: createFlowdock({ http, base, credential: parseAuthorization('Bearer secret-token'), signal }),
     calls,
     http,
   }

@@ -1,4 +1,5 @@
 import { UpstreamError } from '../../errors.ts'
+import { decodeLegacy } from './decode-legacy.ts'
 import type {
   ExternalAuthor,
   File,
@@ -7,6 +8,7 @@ import type {
   FlowEvent,
   FlowUser,
   Invitation,
+  MailAddress,
   Message,
   MessageContent,
   Organization,
@@ -49,6 +51,7 @@ export function decodeFlowUser(value: unknown): FlowUser {
     isBlocked: user['disabled'] === true,
     status: optionalText(user, 'status'),
     lastActivityAt: optionalNumber(user, 'last_activity'),
+    lastPingAt: optionalNumber(user, 'last_ping'),
   }
 }
 
@@ -58,6 +61,7 @@ export function decodeOrganizationUser(value: unknown): OrganizationUser {
 
 export function decodeOrganization(value: unknown): Organization {
   const organization = record(value, 'an organization')
+  const { subscription } = organization
   return {
     id: number(organization, 'id'),
     slug: text(organization, 'parameterized_name'),
@@ -66,6 +70,13 @@ export function decodeOrganization(value: unknown): Organization {
     userLimit: optionalNumber(organization, 'user_limit'),
     isActive: organization['active'] !== false,
     url: optionalText(organization, 'url') ?? '',
+    subscription: isRecord(subscription)
+      ? {
+          isTrial: subscription['trial'] === true,
+          trialEndsOn: optionalText(subscription, 'trial_ends'),
+          billingOn: optionalText(subscription, 'billing_date'),
+        }
+      : null,
   }
 }
 
@@ -89,6 +100,9 @@ export function decodeFlow(value: unknown): Flow {
     isAdmin: typeof flow['flow_admin'] === 'boolean' ? flow['flow_admin'] : null,
     unreadMentions: optionalNumber(flow, 'unread_mentions'),
     lastMessageAt: optionalTime(flow, 'last_message_at'),
+    lastMessageId: optionalNumber(flow, 'last_message_id'),
+    pushToken: optionalText(flow, 'api_token'),
+    teamNotifications: typeof flow['team_notifications'] === 'boolean' ? flow['team_notifications'] : null,
     joinUrl: optionalText(flow, 'join_url'),
     url: optionalText(flow, 'url') ?? '',
     webUrl: optionalText(flow, 'web_url') ?? '',
@@ -116,9 +130,16 @@ export function decodeSource(value: unknown): Source {
       url: optionalText(application, 'url') ?? '',
     },
     creator: creator === undefined || creator === null ? null : decodeUser(creator),
+    configurationUrl: linkTo(source['_links'], 'configure'),
     createdAt: optionalTime(source, 'created_at') ?? 0,
     updatedAt: optionalTime(source, 'updated_at') ?? 0,
   }
+}
+
+/** Where a link of a resource leads. */
+function linkTo(links: unknown, name: string): string | null {
+  const link = isRecord(links) ? links[name] : undefined
+  return isRecord(link) ? optionalText(link, 'href') : null
 }
 
 export function decodeThread(value: unknown): Thread {
@@ -138,7 +159,7 @@ export function decodeThread(value: unknown): Thread {
       label: optionalText(field, 'label') ?? '',
       value: optionalText(field, 'value') ?? '',
     })),
-    actions: optionalRecords(thread['actions']).flatMap(decodeAction),
+    actions: optionalRecords(thread['actions']).flatMap(decodeThreadAction),
     // Older answers name only the application: not a source that can be shown.
     source: isRecord(source) && isRecord(source['application']) ? decodeSource(source) : null,
     activityCount: optionalNumber(thread, 'activities') ?? 0,
@@ -151,14 +172,23 @@ export function decodeThread(value: unknown): Thread {
 }
 
 /** [flowdock] thread-actions.md. Kinds nobody knows are left out. */
-function decodeAction(action: Json): ThreadAction[] {
+function decodeThreadAction(action: Json): ThreadAction[] {
   const name = optionalText(action, 'name') ?? ''
   const { target } = action
   if (action['@type'] === 'ViewAction')
-    return [{ kind: 'ViewAction', name, url: optionalText(action, 'url') ?? '' }]
+    return [
+      {
+        kind: 'ViewAction',
+        name,
+        url: optionalText(action, 'url') ?? '',
+        description: optionalText(action, 'description'),
+        imageUrl: optionalText(action, 'image'),
+      },
+    ]
   if (action['@type'] !== 'UpdateAction' || !isRecord(target)) return []
-  const url = optionalText(target, 'urlTemplate') ?? ''
-  return [{ kind: 'UpdateAction', name, url, httpMethod: optionalText(target, 'httpMethod') ?? 'POST' }]
+  const urlTemplate = optionalText(target, 'urlTemplate') ?? ''
+  const httpMethod = optionalText(target, 'httpMethod') ?? 'POST'
+  return [{ kind: 'UpdateAction', name, target: { urlTemplate, httpMethod } }]
 }
 
 /** Emoji names to the ids of users, as text. */
@@ -175,9 +205,12 @@ export function decodeConversation(value: unknown): PrivateConversation {
   const conversation = record(value, 'a private conversation')
   const other = decodeList(conversation['users'], decodeUser).find(({ id }) => id === conversation['id'])
   if (other === undefined) throw broken('the other one of a private conversation')
+  const { activity } = conversation
   return {
     user: other,
     isOpen: conversation['open'] === true,
+    unreadMentions: isRecord(activity) ? optionalNumber(activity, 'mentions') : null,
+    hasUnread: isRecord(activity) && typeof activity['chat'] === 'boolean' ? activity['chat'] : null,
     url: optionalText(conversation, 'url') ?? '',
   }
 }
@@ -240,6 +273,7 @@ export function decodeMessage(value: unknown, channel?: string): Message {
     editedAt: optionalTime(message, 'edited'),
     reactions: decodeReactions(message['emojiReactions']),
     threadId: optionalText(message, 'thread_id'),
+    externalUrl: optionalText(message, 'external_url'),
     thread: isRecord(thread) ? decodeThread(thread) : null,
   }
   return { ...base, ...decodeContent(event, message) }
@@ -352,13 +386,19 @@ function decodeObjectContent(event: string, content: Json, message: Json): Messa
     case 'file':
       return { kind: 'FileMessage', file: decodeFile(content) }
     case 'action':
-      return { kind: 'ActionMessage', action: optionalText(content, 'type') ?? '', details: content }
+      return decodeAction(content)
     case 'mail':
       return {
         kind: 'MailMessage',
         subject: optionalText(content, 'subject') ?? '',
         body: optionalText(content, 'content'),
-        from: optionalRecords(content['from']).map((from) => optionalText(from, 'address') ?? ''),
+        from: mailAddresses(content['from']),
+        to: mailAddresses(content['to']),
+        cc: mailAddresses(content['cc']),
+        replyTo: mailAddresses(content['replyTo']).map(({ address }) => address),
+        source: optionalText(content, 'source'),
+        project: optionalText(content, 'project'),
+        link: optionalText(content, 'link'),
       }
     case 'tag-change':
       if (messageId === null) return undefined
@@ -374,8 +414,37 @@ function decodeObjectContent(event: string, content: Json, message: Json): Messa
     case 'message-delete':
       return messageId === null ? undefined : { kind: 'MessageDelete', messageId }
     default:
-      return undefined
+      return decodeLegacy(event, content)
   }
+}
+
+/** [flowdock] message-types.md, "action". What is described differs from one type to the other. */
+function decodeAction(content: Json): MessageContent {
+  const action = optionalText(content, 'type') ?? ''
+  const { description, message } = content
+  const data = isRecord(description) ? description : {}
+  const words = typeof description === 'string' ? description : null
+  const blockedUserId = Number(data['user'] ?? Number.NaN)
+  const nicks = words === null ? strings(message) : words.split(',').map((nick) => nick.trim())
+  return {
+    kind: 'ActionMessage',
+    action,
+    addedNicks: action === 'add_people' ? nicks : null,
+    blockedUserId: Number.isSafeInteger(blockedUserId) ? blockedUserId : null,
+    email: optionalText(data, 'email'),
+    term: /^(add|remove)_(rss|twitter)_/.test(action) ? words : null,
+    details: content,
+  }
+}
+
+/** Objects with a name and an address, or bare addresses. */
+function mailAddresses(value: unknown): MailAddress[] {
+  if (!Array.isArray(value)) return []
+  return value.flatMap((item) => {
+    if (typeof item === 'string') return [{ name: null, address: item }]
+    const address = isRecord(item) ? optionalText(item, 'address') : null
+    return address === null ? [] : [{ name: optionalText(item, 'name'), address }]
+  })
 }
 
 function decodeFile(content: Json): File {
@@ -385,6 +454,7 @@ function decodeFile(content: Json): File {
     name: optionalText(content, 'file_name') ?? '',
     contentType: optionalText(content, 'content_type') ?? 'application/octet-stream',
     byteSize: optionalNumber(content, 'file_size') ?? 0,
+    contentId: optionalText(content, 'content_id'),
     path: optionalText(content, 'path') ?? '',
     width: optionalNumber(image, 'width'),
     height: optionalNumber(image, 'height'),

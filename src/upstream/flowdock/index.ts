@@ -8,7 +8,7 @@ import { createLoaders, type Loaders, type Resources } from './loaders.ts'
 import { createMessages } from './messages.ts'
 import type { Capability } from './model.ts'
 import { createOrganizations } from './organizations.ts'
-import { createCalls } from './request.ts'
+import { buildUrl, createCalls } from './request.ts'
 import { createSources } from './sources.ts'
 import { createThreads } from './threads.ts'
 import { createUsers } from './users.ts'
@@ -19,19 +19,29 @@ export interface Flowdock extends Resources {
   readonly load: Loaders
   /** What the upstream can do beyond Flowdock's API. */
   capabilities(): Promise<ReadonlySet<Capability>>
+  /** The address people reach something of the REST API at. Each part becomes one segment. */
+  address(...path: string[]): string
 }
 
-/**
- * @param base the REST address, without a trailing slash
- * @param credential null for a caller who sent none: every call throws `UNAUTHENTICATED`
- * @param signal ends calls whose answers nobody waits for any more
- */
-export function createFlowdock(
-  http: Http,
-  base: string,
-  credential: Credential | null,
-  signal: AbortSignal | undefined,
-): Flowdock {
+export interface FlowdockOptions {
+  readonly http: Http
+  /** The REST address, without a trailing slash. */
+  readonly base: string
+  /** The same as people reach it; unless given, what it is here. */
+  readonly publicBase?: string | undefined
+  /** Null for a caller who sent none: every call throws `UNAUTHENTICATED`. */
+  readonly credential: Credential | null
+  /** Ends calls whose answers nobody waits for any more. */
+  readonly signal: AbortSignal | undefined
+}
+
+export function createFlowdock({
+  http,
+  base,
+  publicBase = base,
+  credential,
+  signal,
+}: FlowdockOptions): Flowdock {
   const calls = createCalls(http, base, credential, signal)
   const resources: Resources = {
     users: createUsers(calls),
@@ -46,6 +56,7 @@ export function createFlowdock(
   let capabilities: Promise<ReadonlySet<Capability>> | undefined
   return {
     ...resources,
+    address: (...path) => buildUrl(publicBase, path, {}).href,
     load: createLoaders(resources),
     capabilities() {
       capabilities ??= readCapabilities(calls)

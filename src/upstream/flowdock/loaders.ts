@@ -6,6 +6,7 @@ import type { Messages } from './messages.ts'
 import type {
   Flow,
   FlowUser,
+  Invitation,
   Message,
   Organization,
   PrivateConversation,
@@ -44,6 +45,8 @@ export interface Loaders {
   /** @param channel as in `Message.channel` */
   message(channel: string, id: number): Promise<Message | null>
   source(flowPath: string, id: number): Promise<Source | null>
+  invitation(flowId: string, id: number): Promise<Invitation | null>
+  organizations(): Promise<Organization[]>
   sources(): Promise<Source[]>
   flowSources(flowPath: string): Promise<readonly Source[]>
   conversation(userId: number): Promise<PrivateConversation | null>
@@ -57,7 +60,7 @@ export function createLoaders(resources: Resources): Loaders {
     return ids.map((id) => visible.get(id) ?? null)
   })
   const organizations = new DataLoader<number, Organization | null>(async (ids) => {
-    const mine = new Map((await resources.organizations.list()).map((each) => [each.id, each]))
+    const mine = new Map((await organizationList()).map((each) => [each.id, each]))
     return ids.map((id) => mine.get(id) ?? null)
   })
   const flowsById = new DataLoader<string, Flow | null>(async (ids) => {
@@ -110,6 +113,10 @@ export function createLoaders(resources: Resources): Loaders {
     return reading
   }
 
+  function organizationList(): Promise<Organization[]> {
+    return once('organizations', () => resources.organizations.list())
+  }
+
   function sources(): Promise<Source[]> {
     return once('sources', () => resources.sources.list())
   }
@@ -141,6 +148,11 @@ export function createLoaders(resources: Resources): Loaders {
       ),
     conversation: (userId) => once(`conversation ${userId}`, () => resources.conversations.find(userId)),
     source: (flowPath, id) => once(`source ${flowPath} ${id}`, () => resources.sources.find(flowPath, id)),
+    invitation: (flowId, id) =>
+      once(`invitation ${flowId} ${id}`, () =>
+        inFlow(flowId, (path) => resources.invitations.find(path, id)),
+      ),
+    organizations: organizationList,
     sources,
     flowSources: (flowPath) => sourcesByFlow.load(flowPath),
     viewer: () => once('viewer', () => resources.users.viewer()),

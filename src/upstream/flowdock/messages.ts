@@ -25,6 +25,17 @@ export interface NewMessage {
   readonly externalUserName?: string | undefined
 }
 
+/** A file that is about to be sent. */
+export interface Upload {
+  /** Where it goes, as `Messages` names channels. */
+  readonly channel: string
+  readonly threadId: string | undefined
+  readonly name: string
+  readonly contentType: string
+  readonly tags: readonly string[]
+  readonly uuid: string
+}
+
 /** A channel is the path of a flow, or `@` and a user's number for the private conversation with them. */
 export interface Messages {
   /** The messages of a flow, or of one of its threads, in ascending order. */
@@ -37,6 +48,8 @@ export interface Messages {
    * Posts as an integration, by its flow token. Null when the upstream stores it without saying what it made.
    */
   present(flowToken: string, presentation: Presentation): Promise<Message | null>
+  /** Sends a file, read as it is sent. */
+  sendFile(upload: Upload, bytes: AsyncIterable<Uint8Array>): Promise<Message>
   /** The newest matches in every flow the caller has joined, oldest first. Only some upstreams can. */
   search(query: MessageQuery): Promise<Message[]>
   /** The newest matches in one channel, or in one of its threads, oldest first. */
@@ -70,6 +83,14 @@ export interface Presentation {
   readonly threadId: string | undefined
   readonly externalThreadId: string | undefined
   readonly thread: ThreadState | undefined
+  /** Files that go with it. */
+  readonly attachments: readonly Attachment[]
+}
+
+export interface Attachment {
+  readonly name: string
+  readonly contentType: string
+  readonly bytes: AsyncIterable<Uint8Array>
 }
 
 /** [flowdock] messages.md */
@@ -117,8 +138,10 @@ export function createMessages(calls: FlowdockCalls): Messages {
     async delete(channel, id) {
       await calls.delete([...segments(channel), 'messages', String(id)], { doing: `delete message ${id}` })
     },
-    async present(flowToken, { body, threadId, externalThreadId, thread, ...presentation }) {
-      const json = await calls.post(['messages'], {
+    async present(flowToken, { body, threadId, externalThreadId, thread, attachments, ...presentation }) {
+      // A body refers to attachments by their number: `cid:file1`. [flowdock] files.md
+      const files = attachments.map((file, index) => ({ field: `attachments[file${index + 1}]`, ...file }))
+      const request = {
         body: {
           ...presentation,
           flow_token: flowToken,
@@ -132,8 +155,19 @@ export function createMessages(calls: FlowdockCalls): Messages {
         headers: { 'x-flowdock-wait-for-message': 'true' },
         anonymous: true,
         doing: 'present an item',
-      })
+      }
+      const json = await (files.length === 0
+        ? calls.post(['messages'], request)
+        : calls.upload(['messages'], files, request))
       return isEmpty(json) ? null : decodeMessage(json)
+    },
+    async sendFile({ channel, threadId, name, contentType, tags, uuid }, bytes) {
+      const json = await calls.upload(
+        [...segments(channel), 'messages'],
+        [{ field: 'content', name, contentType, bytes }],
+        { body: { event: 'file', uuid, tags, thread_id: threadId }, doing: 'upload the file' },
+      )
+      return decodeMessage(json, privateChannel(channel))
     },
     async search(query) {
       const json = await calls.get(['search'], { query: encodeQuery(query), doing: 'search every flow' })
@@ -184,7 +218,7 @@ function isEmpty(json: unknown): boolean {
 }
 
 /** The path of a flow, or `@` and a user's number for the private conversation with them. */
-export function segments(channel: string): string[] {
+function segments(channel: string): string[] {
   return channel.startsWith('@') ? ['private', channel.slice(1)] : ['flows', ...channel.split('/')]
 }
 

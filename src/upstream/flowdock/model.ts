@@ -36,6 +36,8 @@ export interface FlowUser {
   readonly isBlocked: boolean
   readonly status: string | null
   readonly lastActivityAt: number | null
+  /** When a client of theirs was last heard of. */
+  readonly lastPingAt: number | null
 }
 
 /** A user as a member of one organization. */
@@ -52,6 +54,15 @@ export interface Organization {
   readonly userLimit: number | null
   readonly isActive: boolean
   readonly url: string
+  /** Null where the answer this came from does not have it. */
+  readonly subscription: Subscription | null
+}
+
+/** What an organization pays for. Dates as the upstream writes them: `2026-10-26`. */
+export interface Subscription {
+  readonly isTrial: boolean
+  readonly trialEndsOn: string | null
+  readonly billingOn: string | null
 }
 
 export type AccessMode = 'invitation' | 'link' | 'organization'
@@ -70,6 +81,10 @@ export interface Flow {
   readonly isAdmin: boolean | null
   readonly unreadMentions: number | null
   readonly lastMessageAt: number | null
+  readonly lastMessageId: number | null
+  /** What old integrations push with; null for those who are not in the flow. */
+  readonly pushToken: string | null
+  readonly teamNotifications: boolean | null
   readonly joinUrl: string | null
   readonly url: string
   readonly webUrl: string
@@ -91,6 +106,7 @@ export interface Source {
     readonly url: string
   }
   readonly creator: User | null
+  readonly configurationUrl: string | null
   readonly createdAt: number
   readonly updatedAt: number
 }
@@ -115,13 +131,17 @@ export interface Thread {
 
 /** A button of a thread. */
 export type ThreadAction =
-  | { readonly kind: 'ViewAction'; readonly name: string; readonly url: string }
-  /** `url` is where a click goes. */
+  | {
+      readonly kind: 'ViewAction'
+      readonly name: string
+      readonly url: string
+      readonly description: string | null
+      readonly imageUrl: string | null
+    }
   | {
       readonly kind: 'UpdateAction'
       readonly name: string
-      readonly url: string
-      readonly httpMethod: string
+      readonly target: { readonly urlTemplate: string; readonly httpMethod: string }
     }
 
 /** What an integration or a user says of a thread. */
@@ -138,6 +158,8 @@ export interface File {
   readonly name: string
   readonly contentType: string
   readonly byteSize: number
+  /** What the text of the message it came with refers to it by, as `cid:…`. */
+  readonly contentId: string | null
   /** Below the REST address; a download needs the caller's credential. */
   readonly path: string
   readonly width: number | null
@@ -150,6 +172,8 @@ export interface PrivateConversation {
   readonly user: User
   /** Whether the caller keeps a tab open for it. */
   readonly isOpen: boolean
+  readonly unreadMentions: number | null
+  readonly hasUnread: boolean | null
   readonly url: string
 }
 
@@ -169,6 +193,8 @@ interface MessageBase {
   readonly editedAt: number | null
   readonly reactions: readonly { readonly emoji: string; readonly userIds: readonly number[] }[]
   readonly threadId: string | null
+  /** A page about it, at the service it came from. */
+  readonly externalUrl: string | null
   /** As it was when the message was read; null when the answer does not embed it. */
   readonly thread: Thread | null
 }
@@ -185,7 +211,16 @@ export type MessageContent =
   | { readonly kind: 'StatusMessage'; readonly content: string }
   | { readonly kind: 'LineMessage'; readonly content: string }
   | { readonly kind: 'FileMessage'; readonly file: File }
-  | { readonly kind: 'ActionMessage'; readonly action: string; readonly details: unknown }
+  | {
+      readonly kind: 'ActionMessage'
+      readonly action: string
+      readonly addedNicks: readonly string[] | null
+      readonly blockedUserId: number | null
+      readonly email: string | null
+      /** A feed's address, or what was searched for. */
+      readonly term: string | null
+      readonly details: unknown
+    }
   | {
       readonly kind: 'TagChange'
       readonly messageId: number
@@ -200,9 +235,113 @@ export type MessageContent =
       readonly kind: 'MailMessage'
       readonly subject: string
       readonly body: string | null
-      readonly from: readonly string[]
+      readonly from: readonly MailAddress[]
+      readonly to: readonly MailAddress[]
+      readonly cc: readonly MailAddress[]
+      readonly replyTo: readonly string[]
+      /** For what old integrations pushed. */
+      readonly source: string | null
+      readonly project: string | null
+      readonly link: string | null
     }
+  | LegacyMessage
   | { readonly kind: 'UnknownMessage'; readonly raw: unknown }
+
+/** What integrations of before 2014 told, each in words of its own. */
+export type LegacyMessage =
+  | {
+      readonly kind: 'RssMessage'
+      readonly title: string | null
+      readonly body: string | null
+      readonly link: string | null
+      readonly authorName: string | null
+      readonly feedTitle: string | null
+      readonly feedUrl: string | null
+      readonly categories: readonly string[]
+    }
+  | { readonly kind: 'TwitterMessage'; readonly text: string | null; readonly screenName: string | null }
+  | {
+      readonly kind: 'ZendeskMessage'
+      readonly title: string | null
+      readonly body: string | null
+      readonly latestComment: string | null
+      readonly status: string | null
+      readonly priority: string | null
+      readonly ticketUrl: string | null
+      readonly requesterName: string | null
+      readonly assigneeName: string | null
+    }
+  | {
+      readonly kind: 'JiraMessage'
+      readonly action: string | null
+      readonly issueKey: string | null
+      readonly summary: string | null
+      readonly body: string | null
+      readonly comment: string | null
+      readonly status: string | null
+      readonly priority: string | null
+      readonly issueType: string | null
+      readonly issueUrl: string | null
+      readonly projectName: string | null
+      readonly actorName: string | null
+    }
+  | {
+      readonly kind: 'ConfluenceMessage'
+      readonly action: string | null
+      readonly pageTitle: string | null
+      readonly pageUrl: string | null
+      readonly spaceName: string | null
+      readonly summary: string | null
+      readonly comment: string | null
+      readonly actorName: string | null
+    }
+  | {
+      readonly kind: 'VcsMessage'
+      readonly action: string | null
+      readonly repositoryName: string | null
+      readonly repositoryUrl: string | null
+      readonly ref: string | null
+      readonly title: string | null
+      readonly itemUrl: string | null
+      readonly comment: string | null
+      readonly actorName: string | null
+      readonly commits: readonly Commit[]
+    }
+  | {
+      readonly kind: 'SvnMessage'
+      readonly action: string | null
+      readonly repositoryName: string | null
+      readonly branch: string | null
+      readonly revision: string | null
+      readonly revisionUrl: string | null
+      readonly text: string | null
+      readonly actorName: string | null
+    }
+  | {
+      readonly kind: 'PivotalTrackerMessage'
+      readonly action: string | null
+      readonly text: string | null
+      readonly actorName: string | null
+      readonly storyNames: readonly string[]
+    }
+  | {
+      readonly kind: 'UserVoiceMessage'
+      readonly action: string | null
+      /** Of what the action names; each kind of thing has other fields. */
+      readonly details: unknown
+    }
+
+export interface Commit {
+  readonly id: string
+  readonly message: string
+  readonly authorName: string | null
+  readonly url: string | null
+}
+
+export interface MailAddress {
+  readonly name: string | null
+  readonly address: string
+}
 
 export type Message = MessageBase & MessageContent
 

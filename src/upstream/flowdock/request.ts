@@ -9,6 +9,7 @@ import {
 } from '../../errors.ts'
 import type { Http } from '../http.ts'
 import type { Credential } from './credentials.ts'
+import { encodeMultipart, type FilePart } from './multipart.ts'
 
 type Query = Readonly<Record<string, string | number | boolean | undefined>>
 
@@ -32,6 +33,8 @@ export interface FlowdockCalls {
   /** Posts to an address the upstream gave. @throws ForbiddenError for one that is not the upstream's */
   postTo(url: string, request: FlowdockRequest): Promise<unknown>
   delete(path: readonly string[], request: FlowdockRequest): Promise<unknown>
+  /** Posts the fields of a body with files, which are sent as they are read. */
+  upload(path: readonly string[], files: readonly FilePart[], request: FlowdockRequest): Promise<unknown>
 }
 
 /** @param base the REST address, without a trailing slash */
@@ -54,14 +57,16 @@ export function createCalls(
     url: URL,
     { body, headers: more, anonymous, doing }: FlowdockRequest,
   ): Promise<unknown> {
-    if (credential === null && anonymous !== true)
-      throw new GatewayError('UNAUTHENTICATED', `Cannot ${doing}: no credential was sent with the request`)
-    const authorization =
-      anonymous === true || credential === null ? {} : { authorization: credential.authorization.reveal() }
-    const headers = { ...more, ...authorization, accept: 'application/json' }
+    const headers = { ...more, ...authorize(anonymous, doing), accept: 'application/json' }
     const answer = await http.request({ method, url, headers, body, signal })
     if (answer.status >= 300) throw toError(answer.status, answer.body, doing)
     return answer.body
+  }
+
+  function authorize(anonymous: boolean | undefined, doing: string): Readonly<Record<string, string>> {
+    if (anonymous === true) return {}
+    if (credential !== null) return { authorization: credential.authorization.reveal() }
+    throw new GatewayError('UNAUTHENTICATED', `Cannot ${doing}: no credential was sent with the request`)
   }
 
   return {
@@ -84,6 +89,22 @@ export function createCalls(
       return send('POST', url, request)
     },
     delete: (path, request) => call('DELETE', path, request),
+    async upload(path, files, { body = {}, headers, anonymous, doing }) {
+      const { contentType, bytes } = encodeMultipart(body, files)
+      const answer = await http.upload(
+        buildUrl(base, path, {}),
+        {
+          ...headers,
+          ...authorize(anonymous, doing),
+          accept: 'application/json',
+          'content-type': contentType,
+        },
+        bytes,
+        signal,
+      )
+      if (answer.status >= 300) throw toError(answer.status, answer.body, doing)
+      return answer.body
+    },
   }
 }
 

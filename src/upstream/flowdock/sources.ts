@@ -7,6 +7,8 @@ export interface Sources {
   list(): Promise<Source[]>
   listOf(flowPath: string): Promise<Source[]>
   find(flowPath: string, id: number): Promise<Source | null>
+  /** The source that posts with a token; null for none. */
+  findByToken(flowToken: string): Promise<Source | null>
   /** The answer has the token to post with; it is not to be had again. */
   create(
     flowPath: string,
@@ -36,6 +38,13 @@ export function createSources(calls: FlowdockCalls): Sources {
       const path = ['flows', ...flowPath.split('/'), 'sources', String(id)]
       const json = await calls.find(path, { doing: `read source ${id}` })
       return json === null ? null : decodeSource(json)
+    },
+    async findByToken(flowToken) {
+      const query = { flow_token: flowToken }
+      const json = await calls.find(['sources'], { query, anonymous: true, doing: 'read a source' })
+      // [flowdock] sources.md: a list of one, or the source itself.
+      const source: unknown = Array.isArray(json) ? json[0] : json
+      return source == null ? null : decodeSource(source)
     },
     async create(flowPath, { name, externalUrl }) {
       const json = await calls.post(['flows', ...flowPath.split('/'), 'sources'], {

@@ -71,11 +71,17 @@ export function encodeThreadState({ title, body, externalUrl, status, fields, ac
     fields,
     actions: actions?.map((action) =>
       action.kind === 'ViewAction'
-        ? { '@type': 'ViewAction', name: action.name, url: action.url }
+        ? {
+            '@type': 'ViewAction',
+            name: action.name,
+            url: action.url,
+            description: action.description ?? undefined,
+            image: action.imageUrl ?? undefined,
+          }
         : {
             '@type': 'UpdateAction',
             name: action.name,
-            target: { '@type': 'EntryPoint', urlTemplate: action.url, httpMethod: action.httpMethod },
+            target: { '@type': 'EntryPoint', ...action.target },
           },
     ),
   }
