@@ -4,6 +4,7 @@ import { builder } from './builder.ts'
 const Capability = builder.enumType('Capability', {
   description: 'What only some upstreams can do. The embedded backend can do all of it.',
   values: {
+    ACTIVITY: { value: 'activity', description: 'Count what was written, however much.' },
     CREATE_THREAD: { value: 'createThread', description: 'Begin a thread without a message.' },
     MARK_READ: { value: 'markRead', description: 'Mark mentions read.' },
     MOVE_MESSAGE: { value: 'moveMessage', description: 'Move a message to another thread.' },

@@ -155,7 +155,10 @@ function listSize(field: FieldNode, variables: Readonly<Record<string, unknown>>
 }
 
 /** Fields that are lists without saying so by their arguments. */
-const pagedFields = new Set(['messages', 'threads', 'users', 'flows', 'sources', 'organizations'])
+const pagedFields = new Set([
+  ...['messages', 'threads', 'users', 'flows', 'sources', 'organizations', 'invitations'],
+  ...['privateConversations', 'files', 'links', 'search', 'buckets', 'groups'],
+])
 
 function argumentValue(
   field: FieldNode,

@@ -171,6 +171,24 @@ export interface WireConversation {
   users: Omit<WireUser, 'website'>[]
 }
 
+/** How much was written in a flow; an extension. */
+export interface WireActivity {
+  since: string
+  until: string
+  /** Those in which something was written, in order. */
+  buckets: { start: string; count: number; groups: WireActivityGroup[] }[]
+}
+
+/** What was asked to be told apart is there: an author, a kind, a tag, or a source, which is null for conversations. */
+export interface WireActivityGroup {
+  count: number
+  user?: string
+  name?: string
+  event?: string
+  tag?: string
+  source?: number | null
+}
+
 export interface WireError {
   message: string
   errors?: Record<string, string[]>

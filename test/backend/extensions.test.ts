@@ -137,3 +137,32 @@ test('answers begin with the address people reach it at, when one is configured'
   const download = await ada('GET', json[0].content.path)
   expect(download.headers.get('location')).toMatch(/^https:\/\/api\.team\.example\/storage\//)
 })
+
+test('what was written is counted in stretches of time, told apart as asked', async () => {
+  await ada('POST', '/flows/example', { name: 'Counted' })
+  const path = '/flows/example/counted'
+  for (const content of ['one #a', 'two #a #b', 'three'])
+    await ada('POST', `${path}/messages`, { event: 'message', content })
+  await ada('POST', `${path}/messages`, { event: 'message', content: 'four', external_user_name: 'Bot' })
+  const count = async (query: string) => (await ada('GET', `${path}/activity?${query}`)).json
+  const total = (buckets: { count: number }[]) => buckets.reduce((sum, bucket) => sum + bucket.count, 0)
+  for (const bucket of ['hour', 'day', 'week'])
+    expect(total((await count(`bucket=${bucket}`)).buckets)).toBe(4)
+  const groups = async (by: string) => {
+    const { buckets } = await count(`bucket=week&group_by=${by}`)
+    const all = buckets.flatMap(({ groups }: { groups: object[] }) => groups)
+    return all.map((group: object) => JSON.stringify(group)).sort()
+  }
+  expect(await groups('author')).toEqual(['{"user":"0","name":"Bot","count":1}', '{"user":"1","count":3}'])
+  expect(await groups('kind')).toEqual(['{"event":"message","count":4}'])
+  expect(await groups('tag')).toEqual(['{"tag":"a","count":2}', '{"tag":"b","count":1}'])
+  expect(await groups('source')).toEqual(['{"source":null,"count":4}'])
+  expect((await count('since=2020-01-01T00:00:00Z&until=2020-02-01T00:00:00Z')).buckets).toEqual([])
+  for (const wrong of [
+    'bucket=year',
+    'group_by=mood',
+    'since=then',
+    'since=2020-01-01T00:00:00Z&bucket=hour',
+  ])
+    expect((await ada('GET', `${path}/activity?${wrong}`)).status).toBe(400)
+})

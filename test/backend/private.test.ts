@@ -128,3 +128,16 @@ test('what is said in private cannot be listed, searched or downloaded through a
   for (const flow of ['main', 'engineering'])
     expect((await ada('GET', `/flows/example/${flow}/messages?search=zebra`)).json).toEqual([])
 })
+
+test('a conversation says how much of it one has not read', async () => {
+  await ada('POST', '/private/3/messages', { event: 'message', content: 'first' })
+  const { json: second } = await ada('POST', '/private/3/messages', { event: 'message', content: 'second' })
+  const activity = async () => (await cleo('GET', '/private/1')).json.activity
+  expect(await activity()).toEqual({ inbox: false, mentions: 2, chat: true })
+  expect((await cleo('GET', '/private')).json).toContainEqual(
+    expect.objectContaining({ id: 1, activity: { inbox: false, mentions: 2, chat: true } }),
+  )
+  expect((await ada('GET', '/private/3')).json.activity).toEqual({ inbox: false, mentions: 0, chat: false })
+  await cleo('POST', '/private/1/read', { message: second.id })
+  expect(await activity()).toEqual({ inbox: false, mentions: 0, chat: false })
+})

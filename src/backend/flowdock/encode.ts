@@ -197,11 +197,15 @@ export function encodeMessage(
   }
 }
 
-/** @param viewer whose view it is: the conversation has the id and the nick of the other one */
+/**
+ * @param viewer whose view it is: the conversation has the id and the nick of the other one
+ * @param unread how many of its messages the viewer has not read: each mentions them, being for them alone
+ */
 export function encodeConversation(
   conversation: ConversationRow,
   viewer: UserRow,
   other: UserRow,
+  unread: number,
   base: string,
 ): WireConversation {
   const open = conversation.low_user_id === viewer.id ? conversation.low_open : conversation.high_open
@@ -210,7 +214,7 @@ export function encodeConversation(
     url: `${base}/private/${other.id}`,
     name: `@${other.nick}`,
     open: open === 1,
-    activity: { inbox: false, mentions: 0, chat: false },
+    activity: { inbox: false, mentions: unread, chat: unread > 0 },
     users: [viewer, other].map(({ id, nick, email, avatar, name }) => ({ id, nick, email, avatar, name })),
   }
 }

@@ -1,5 +1,5 @@
 import type { Selectable } from 'kysely'
-import type { Database, Tables } from './db.ts'
+import { anyNumber, type Database, type Tables } from './db.ts'
 
 export type ConversationRow = Selectable<Tables['conversations']>
 
@@ -25,6 +25,22 @@ export async function listConversations(db: Database, userId: number): Promise<C
     .where((where) => where.or([where('low_user_id', '=', userId), where('high_user_id', '=', userId)]))
     .orderBy('channel_id')
     .execute()
+}
+
+/** How many messages of each of these channels a user has not read; channels without one are left out. */
+export async function countUnread(
+  db: Database,
+  userId: number,
+  channelIds: readonly number[],
+): Promise<Map<number, number>> {
+  const rows = await db
+    .selectFrom('message_tags')
+    .select((select) => ['channel_id', select.fn.countAll<number>().as('count')])
+    .where('channel_id', 'in', anyNumber(channelIds))
+    .where('tag', '=', `:unread:${userId}`)
+    .groupBy('channel_id')
+    .execute()
+  return new Map(rows.map(({ channel_id, count }) => [channel_id, count]))
 }
 
 /** Begins a conversation that neither has open. */

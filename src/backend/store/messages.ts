@@ -34,7 +34,7 @@ export interface MessageSearch {
  * What happened to messages and people rather than what was said: told on streams, listed only when asked for by
  * name.
  */
-const serviceEvents = [
+export const serviceEvents = [
   'tag-change',
   'message-edit',
   'message-delete',

@@ -4,6 +4,7 @@ import type { FlowdockCalls } from './request.ts'
 
 /** By the names the upstream gives them. */
 const names: Readonly<Record<string, Capability>> = {
+  activity: 'activity',
   'create-thread': 'createThread',
   'mark-read': 'markRead',
   'move-message': 'moveMessage',

@@ -1,6 +1,7 @@
 import { UpstreamError } from '../../errors.ts'
 import { decodeLegacy } from './decode-legacy.ts'
 import type {
+  ActivityCount,
   ExternalAuthor,
   File,
   Flow,
@@ -234,6 +235,27 @@ export function decodeFlowToken(value: unknown): string {
 /** How many messages were marked read. */
 export function decodeReadCount(value: unknown): number {
   return number(record(value, 'a count'), 'read')
+}
+
+export function decodeActivity(value: unknown): ActivityCount[] {
+  return decodeList(record(value, 'an activity')['buckets'], (item) => {
+    const bucket = record(item, 'a bucket')
+    return {
+      start: optionalTime(bucket, 'start') ?? 0,
+      count: number(bucket, 'count'),
+      groups: optionalRecords(bucket['groups']).map((group) => {
+        const userId = Number(group['user'] ?? 0)
+        return {
+          count: number(group, 'count'),
+          userId: userId > 0 ? userId : null,
+          authorName: optionalText(group, 'name'),
+          event: optionalText(group, 'event'),
+          tag: optionalText(group, 'tag'),
+          sourceId: optionalNumber(group, 'source'),
+        }
+      }),
+    }
+  })
 }
 
 /** What an upstream says it can do beyond Flowdock's API. */

@@ -1,5 +1,5 @@
-import { decodeFlow, decodeFlowUser, decodeList, decodeReadCount } from './decode.ts'
-import type { AccessMode, Flow, FlowUser } from './model.ts'
+import { decodeActivity, decodeFlow, decodeFlowUser, decodeList, decodeReadCount } from './decode.ts'
+import type { AccessMode, ActivityCount, ActivityGroupBy, Flow, FlowUser } from './model.ts'
 import type { FlowdockCalls } from './request.ts'
 
 export interface Flows {
@@ -13,6 +13,11 @@ export interface Flows {
   addUser(path: string, userId: number): Promise<void>
   /** Shuts somebody out, or lets them in again. */
   setBlocked(path: string, userId: number, blocked: boolean): Promise<void>
+  /** How much was written there; only some upstreams count. Times in milliseconds. */
+  activity(
+    path: string,
+    query: { since: number; until: number; bucket: string; groupBy: ActivityGroupBy | undefined },
+  ): Promise<ActivityCount[]>
   /** Takes the mark off what the caller had not read. Resolves with how many messages that were. */
   markRead(path: string, untilMessageId: number | undefined): Promise<number>
 }
@@ -65,6 +70,18 @@ export function createFlows(calls: FlowdockCalls): Flows {
       const doing = `${blocked ? 'block' : 'unblock'} user ${userId} in "${path}"`
       const body = { disabled: blocked }
       await calls.put(['flows', ...path.split('/'), 'users', String(userId)], { body, doing })
+    },
+    async activity(path, { since, until, bucket, groupBy }) {
+      const json = await calls.get(['flows', ...path.split('/'), 'activity'], {
+        query: {
+          since: new Date(since).toISOString(),
+          until: new Date(until).toISOString(),
+          bucket,
+          group_by: groupBy,
+        },
+        doing: `count the messages of "${path}"`,
+      })
+      return decodeActivity(json)
     },
     async markRead(path, untilMessageId) {
       const body = untilMessageId === undefined ? {} : { message: untilMessageId }

@@ -21,7 +21,14 @@ export interface Invitation {
 }
 
 /** What only some upstreams can do. */
-export type Capability = 'createThread' | 'markRead' | 'moveMessage' | 'removeReaction' | 'search' | 'typing'
+export type Capability =
+  | 'activity'
+  | 'createThread'
+  | 'markRead'
+  | 'moveMessage'
+  | 'removeReaction'
+  | 'search'
+  | 'typing'
 
 /** Somebody who wrote without an account: through an integration, or under another name. */
 export interface ExternalAuthor {
@@ -362,6 +369,27 @@ export type FlowChange =
   | { readonly kind: 'UserTyping'; readonly threadId: string | null }
   /** Without a time for somebody who is there but idle. */
   | { readonly kind: 'UserActive'; readonly lastActivityAt: number | null }
+
+/** What messages are counted by. */
+export type ActivityGroupBy = 'author' | 'kind' | 'tag' | 'source'
+
+/** How much was written in a stretch of time that begins at `start`. */
+export interface ActivityCount {
+  readonly start: number
+  readonly count: number
+  readonly groups: readonly ActivityGroup[]
+}
+
+/** What was asked to be told apart; the rest is null. */
+export interface ActivityGroup {
+  readonly count: number
+  readonly userId: number | null
+  /** Of somebody without an account. */
+  readonly authorName: string | null
+  readonly event: string | null
+  readonly tag: string | null
+  readonly sourceId: number | null
+}
 
 /** Something told on a stream. `cursor` is its place in the stream. */
 export type FlowEvent =

@@ -1,4 +1,5 @@
-import { accessDenied, notFound } from '../../http-error.ts'
+import { accessDenied, invalid, notFound } from '../../http-error.ts'
+import type { Params } from '../../params.ts'
 import type { Backend, Request, UserRequest } from '../../router.ts'
 import type { Database } from '../../store/db.ts'
 import { type FlowAccess, type FlowRow, findFlow, findFlowAccess, isJoined } from '../../store/flows.ts'
@@ -52,4 +53,13 @@ export function idSegment(request: Request, name: string): number {
   const value = segment(request, name)
   if (!/^\d{1,15}$/.test(value)) throw notFound()
   return Number(value)
+}
+
+/** A parameter that is a time, in milliseconds; undefined when it is not given. @throws 400 for anything else */
+export function isoTime(params: Params, name: string): number | undefined {
+  const text = params.string(name)
+  if (text === undefined || text === '') return undefined
+  const ms = Date.parse(text)
+  if (Number.isNaN(ms)) throw invalid({ [name]: ['must be an ISO 8601 time'] })
+  return ms
 }

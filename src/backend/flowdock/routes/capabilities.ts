@@ -1,7 +1,15 @@
 import type { Route } from '../../router.ts'
 
 /** What this server can do that the service could not, by names that do not change. */
-const extensions = ['create-thread', 'mark-read', 'move-message', 'remove-reaction', 'search', 'typing']
+const extensions = [
+  'activity',
+  'create-thread',
+  'mark-read',
+  'move-message',
+  'remove-reaction',
+  'search',
+  'typing',
+]
 
 export const capabilityRoutes: readonly Route[] = [
   {

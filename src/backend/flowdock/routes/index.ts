@@ -1,5 +1,6 @@
 import type { Route, Scope } from '../../router.ts'
 import { actionRoutes } from './actions.ts'
+import { activityRoutes } from './activity.ts'
 import { capabilityRoutes } from './capabilities.ts'
 import { fileRoutes } from './files.ts'
 import { flowRoutes } from './flows.ts'
@@ -32,6 +33,7 @@ export const flowdockRoutes: readonly Route[] = [
   ...scoped(organizationRoutes, [], ['manage']),
   ...scoped(flowRoutes, ['flow', 'manage', 'integration'], ['manage']),
   ...scoped(messageRoutes, ['flow']),
+  ...scoped(activityRoutes, ['flow']),
   ...scoped(privateRoutes, ['private']),
   ...scoped(threadRoutes, ['flow']),
   ...scoped(actionRoutes, ['flow']),

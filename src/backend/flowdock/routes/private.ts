@@ -1,7 +1,9 @@
+import type { WireConversation } from '../../../wire/flowdock.ts'
 import { invalid, notFound } from '../../http-error.ts'
 import type { Backend, Route, UserRequest } from '../../router.ts'
 import {
   type ConversationRow,
+  countUnread,
   findConversation,
   insertConversation,
   listConversations,
@@ -34,10 +36,12 @@ export const privateRoutes: readonly Route[] = [
     auth: 'user',
     async handle({ user, base }, { store }) {
       const conversations = await listConversations(store.reader, user.id)
+      const channelIds = conversations.map(({ channel_id }) => channel_id)
+      const unread = await countUnread(store.reader, user.id, channelIds)
       const body = await Promise.all(
         conversations.map(async (conversation) => {
           const other = (await findUser(store.reader, otherUser(conversation, user.id))) as UserRow
-          return encodeConversation(conversation, user, other, base)
+          return encodeConversation(conversation, user, other, unread.get(conversation.channel_id) ?? 0, base)
         }),
       )
       return { status: 200, body }
@@ -49,7 +53,7 @@ export const privateRoutes: readonly Route[] = [
     auth: 'user',
     async handle(request, backend) {
       const { conversation, other } = await conversationWith(request, backend)
-      return { status: 200, body: encodeConversation(conversation, request.user, other, request.base) }
+      return { status: 200, body: await encode(request, backend, conversation, other) }
     },
   },
   {
@@ -57,7 +61,7 @@ export const privateRoutes: readonly Route[] = [
     pattern: '/private/:user',
     auth: 'user',
     async handle(request, backend) {
-      const { user, base } = request
+      const { user } = request
       const open = request.params.boolean('open')
       if (open === undefined) throw invalid({ open: ["can't be blank"] })
       const { conversation, other } = await conversationWith(request, backend)
@@ -65,7 +69,7 @@ export const privateRoutes: readonly Route[] = [
         await setConversationOpen(db, conversation, user.id, open)
         return (await findConversation(db, user.id, other.id)) as ConversationRow
       })
-      return { status: 200, body: encodeConversation(updated, user, other, base) }
+      return { status: 200, body: await encode(request, backend, updated, other) }
     },
   },
   {
@@ -132,6 +136,16 @@ export const privateRoutes: readonly Route[] = [
     handle: async (request, backend) => readAnswer(request, backend, await access(request, backend)),
   },
 ]
+
+async function encode(
+  { user, base }: UserRequest,
+  { store }: Backend,
+  conversation: ConversationRow,
+  other: UserRow,
+): Promise<WireConversation> {
+  const unread = await countUnread(store.reader, user.id, [conversation.channel_id])
+  return encodeConversation(conversation, user, other, unread.get(conversation.channel_id) ?? 0, base)
+}
 
 /** The conversation with the user a path names; it begins when it is first asked for. @throws 404 for a stranger */
 async function conversationWith(

@@ -1,11 +1,10 @@
 import { invalid, notFound } from '../../http-error.ts'
-import type { Params } from '../../params.ts'
 import type { Route } from '../../router.ts'
 import { findSources } from '../../store/sources.ts'
 import { findThread, listThreads } from '../../store/threads.ts'
 import { encodeThread } from '../encode.ts'
 import { createThread } from '../messages.ts'
-import { checkWritable, joinedFlow, segment } from './access.ts'
+import { checkWritable, isoTime, joinedFlow, segment } from './access.ts'
 import { decodeThreadState } from './channel-messages.ts'
 
 /** [flowdock] threads.md */
@@ -19,8 +18,8 @@ export const threadRoutes: readonly Route[] = [
       const { store } = backend
       const flow = await joinedFlow(request, backend)
       const limit = Math.min(Math.max(params.integer('limit') ?? 30, 1), 100)
-      const since = time(params, 'since')
-      const until = time(params, 'until')
+      const since = isoTime(params, 'since')
+      const until = isoTime(params, 'until')
       const application = params.string('application')
       const rows = await listThreads(store.reader, flow.channel_id, {
         limit: limit + 1,
@@ -72,11 +71,3 @@ export const threadRoutes: readonly Route[] = [
     },
   },
 ]
-
-function time(params: Params, name: string): number | undefined {
-  const text = params.string(name)
-  if (text === undefined || text === '') return undefined
-  const ms = Date.parse(text)
-  if (Number.isNaN(ms)) throw invalid({ [name]: ['must be an ISO 8601 time'] })
-  return ms
-}

@@ -1,0 +1,134 @@
+import { sql } from 'kysely'
+import type { Database } from './db.ts'
+import { serviceEvents } from './messages.ts'
+
+/** What to count messages by. */
+export type ActivityGroup = 'author' | 'kind' | 'tag' | 'source'
+
+export interface ActivityQuery {
+  /** Milliseconds, inclusive. */
+  readonly since: number
+  /** Milliseconds, exclusive. */
+  readonly until: number
+  /** How long a bucket is, and how far from the epoch the first one would begin, in milliseconds. */
+  readonly bucketMs: number
+  readonly offsetMs: number
+}
+
+/** How many messages there are in a bucket; the number of a bucket is how many lie before it. */
+export interface BucketCount {
+  readonly bucket: number
+  readonly count: number
+}
+
+/** One group in a bucket: what `ActivityGroup` asked for, the rest null. */
+export interface GroupCount extends BucketCount {
+  readonly user_id: number | null
+  readonly external_user_name: string | null
+  readonly author_json: string | null
+  readonly event: string | null
+  readonly tag: string | null
+  readonly source_id: number | null
+}
+
+/** Messages that somebody or an integration wrote, counted. */
+export async function countMessages(
+  db: Database,
+  channelId: number,
+  query: ActivityQuery,
+): Promise<BucketCount[]> {
+  return (await written(db, channelId, query))
+    .select((select) => [bucketOf(query).as('bucket'), select.fn.countAll<number>().as('count')])
+    .groupBy('bucket')
+    .execute()
+}
+
+/** The same for each group of a bucket. A message with several tags counts once for each. */
+export async function countGroups(
+  db: Database,
+  channelId: number,
+  group: ActivityGroup,
+  query: ActivityQuery,
+): Promise<GroupCount[]> {
+  const counted = (await written(db, channelId, query))
+    .select((select) => [bucketOf(query).as('bucket'), select.fn.countAll<number>().as('count')])
+    .groupBy('bucket')
+  const blank = {
+    user_id: null,
+    external_user_name: null,
+    author_json: null,
+    event: null,
+    tag: null,
+    source_id: null,
+  }
+  switch (group) {
+    case 'author': {
+      const columns = ['messages.user_id', 'messages.external_user_name', 'messages.author_json'] as const
+      const rows = await counted.select(columns).groupBy(columns).execute()
+      return rows.map((row) => ({ ...blank, ...row }))
+    }
+    case 'kind': {
+      const rows = await counted.select('messages.event').groupBy('messages.event').execute()
+      return rows.map((row) => ({ ...blank, ...row }))
+    }
+    case 'tag': {
+      const rows = await counted
+        .innerJoin('message_tags', 'message_tags.seq', 'messages.seq')
+        // Those with a colon are the server's own: who was mentioned, whether there is a link.
+        .where('message_tags.tag', 'not like', ':%')
+        .where('message_tags.tag', 'not like', 'influx:%')
+        .select('message_tags.tag')
+        .groupBy('message_tags.tag')
+        .execute()
+      return rows.map((row) => ({ ...blank, ...row }))
+    }
+    case 'source': {
+      const rows = await counted
+        .leftJoin('threads', 'threads.id', 'messages.thread_id')
+        .select('threads.source_id')
+        .groupBy('threads.source_id')
+        .execute()
+      return rows.map((row) => ({ ...blank, ...row }))
+    }
+  }
+}
+
+async function written(db: Database, channelId: number, { since, until }: ActivityQuery) {
+  const [first, end] = await Promise.all([since, until].map((time) => firstIdAt(db, channelId, time)))
+  return db
+    .selectFrom('messages')
+    .where('messages.channel_id', '=', channelId)
+    .where('messages.id', '>=', first as number)
+    .where('messages.id', '<', end as number)
+    .where('messages.event', 'not in', ['action', ...serviceEvents])
+}
+
+/** Integers divide to integers; as parameters they would not be. */
+function bucketOf({ bucketMs, offsetMs }: ActivityQuery) {
+  return sql<number>`(messages.sent - ${sql.lit(offsetMs)}) / ${sql.lit(bucketMs)}`
+}
+
+/** The number of the first message sent at a time or later. Numbers grow with time, so halving finds it. */
+async function firstIdAt(db: Database, channelId: number, time: number): Promise<number> {
+  const { last_id: last } = await db
+    .selectFrom('channels')
+    .select('last_id')
+    .where('id', '=', channelId)
+    .executeTakeFirstOrThrow()
+  let low = 0
+  let high = last + 1
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2)
+    const message = await db
+      .selectFrom('messages')
+      .select(['id', 'sent'])
+      .where('channel_id', '=', channelId)
+      .where('id', '>=', middle)
+      .orderBy('id')
+      .limit(1)
+      .executeTakeFirst()
+    if (message === undefined || message.sent >= time) high = middle
+    else low = message.id + 1
+  }
+  return low
+}

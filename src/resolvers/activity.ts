@@ -1,0 +1,186 @@
+import type { Context } from '../context.ts'
+import { ValidationError } from '../errors.ts'
+import type {
+  ActivityCount,
+  ActivityGroup,
+  ActivityGroupBy,
+  ExternalAuthor,
+  Flow,
+  Message,
+  Source,
+  User,
+} from '../upstream/flowdock/model.ts'
+import { maxPageSize } from './pagination.ts'
+
+interface ActivityArgs {
+  readonly since?: number | null | undefined
+  readonly until?: number | null | undefined
+  readonly bucket: 'hour' | 'day' | 'week'
+  readonly groupBy?: ActivityGroupBy | null | undefined
+}
+
+export interface FlowActivity {
+  readonly since: number
+  readonly until: number
+  /** From when on everything was counted. */
+  readonly coveredSince: number
+  readonly buckets: readonly ActivityBucket[]
+}
+
+export interface ActivityBucket {
+  readonly start: number
+  readonly end: number
+  readonly count: number
+  readonly groups: readonly GroupInFlow[]
+}
+
+/** A group, and the flow it was counted in. */
+export type GroupInFlow = ActivityGroup & { readonly flowPath: string }
+
+const hourMs = 3_600_000
+const dayMs = 24 * hourMs
+/** Weeks begin on Mondays, and the epoch was a Thursday. */
+const buckets = {
+  hour: { lengthMs: hourMs, offsetMs: 0 },
+  day: { lengthMs: dayMs, offsetMs: 0 },
+  week: { lengthMs: 7 * dayMs, offsetMs: 4 * dayMs },
+}
+const maxBuckets = 1000
+/** How many pages of 100 messages are counted where the upstream does not count. */
+const maxPages = 10
+
+/** What is done rather than said is not counted. */
+const notWritten: readonly Message['kind'][] = ['ActionMessage', 'TagChange', 'MessageEdit', 'MessageDelete']
+
+/** How much was written in a flow: counted by the upstream where it can, else over its newest 1,000 messages. */
+export async function activity(flow: Flow, args: ActivityArgs, { flowdock }: Context): Promise<FlowActivity> {
+  const { lengthMs, offsetMs } = buckets[args.bucket]
+  const until = args.until ?? Date.now()
+  const since = args.since ?? until - 7 * dayMs
+  if (since >= until) throw new ValidationError('Expected since to be before until')
+  if ((until - since) / lengthMs > maxBuckets)
+    throw new ValidationError(
+      `Expected since to be at most ${maxBuckets} ${args.bucket}s before until; take longer buckets`,
+    )
+  const groupBy = args.groupBy ?? undefined
+  const startOf = (time: number) => Math.floor((time - offsetMs) / lengthMs) * lengthMs + offsetMs
+  const counted = (await flowdock.capabilities()).has('activity')
+    ? {
+        coveredSince: since,
+        counts: await flowdock.flows.activity(flow.path, { since, until, bucket: args.bucket, groupBy }),
+      }
+    : await count(flow, { since, until, startOf, groupBy }, flowdock)
+  const byStart = new Map(counted.counts.map((each) => [each.start, each]))
+  const filled: ActivityBucket[] = []
+  for (let start = startOf(since); start < until; start += lengthMs) {
+    const found = byStart.get(start)
+    const groups = (found?.groups ?? []).toSorted(
+      (a, b) => b.count - a.count || (keyOf(a) < keyOf(b) ? -1 : 1),
+    )
+    filled.push({
+      start,
+      end: start + lengthMs,
+      count: found?.count ?? 0,
+      groups: groups.map((group) => ({ ...group, flowPath: flow.path })),
+    })
+  }
+  return { since, until, coveredSince: counted.coveredSince, buckets: filled }
+}
+
+/** Counts the newest messages, page after page, until they are older than what is asked for. */
+async function count(
+  flow: Flow,
+  query: {
+    since: number
+    until: number
+    startOf: (time: number) => number
+    groupBy: ActivityGroupBy | undefined
+  },
+  flowdock: Context['flowdock'],
+): Promise<{ coveredSince: number; counts: ActivityCount[] }> {
+  const counts = new Map<number, { count: number; groups: Map<string, ActivityGroup> }>()
+  let before: number | undefined
+  let oldest = query.until
+  for (let page = 0; page < maxPages && oldest >= query.since; page += 1) {
+    const messages = await flowdock.messages.list(flow.path, undefined, {
+      before,
+      from: 'newest',
+      limit: maxPageSize,
+    })
+    for (const message of messages) {
+      if (message.sentAt < query.since || message.sentAt >= query.until) continue
+      if (notWritten.includes(message.kind)) continue
+      const start = query.startOf(message.sentAt)
+      const bucket = counts.get(start) ?? { count: 0, groups: new Map<string, ActivityGroup>() }
+      bucket.count += 1
+      for (const group of groupsOf(message, query.groupBy)) {
+        const key = keyOf(group)
+        bucket.groups.set(key, { ...group, count: (bucket.groups.get(key)?.count ?? 0) + 1 })
+      }
+      counts.set(start, bucket)
+    }
+    const first = messages[0]
+    before = first?.id
+    oldest = first?.sentAt ?? Number.NEGATIVE_INFINITY
+    if (messages.length < maxPageSize) oldest = Number.NEGATIVE_INFINITY
+  }
+  return {
+    coveredSince: Math.max(oldest, query.since),
+    counts: [...counts].map(([start, bucket]) => ({
+      start,
+      count: bucket.count,
+      groups: [...bucket.groups.values()],
+    })),
+  }
+}
+
+const noGroup: ActivityGroup = {
+  count: 0,
+  userId: null,
+  authorName: null,
+  event: null,
+  tag: null,
+  sourceId: null,
+}
+
+function groupsOf(message: Message, groupBy: ActivityGroupBy | undefined): ActivityGroup[] {
+  switch (groupBy) {
+    case undefined:
+      return []
+    case 'author': {
+      const authorName = message.externalAuthor?.name ?? null
+      return [{ ...noGroup, userId: authorName === null ? message.userId : null, authorName }]
+    }
+    case 'kind':
+      return [{ ...noGroup, event: message.event }]
+    case 'tag':
+      return [...new Set(message.tags.map((tag) => tag.toLowerCase()))]
+        .filter((tag) => !/^(:|influx:)/.test(tag))
+        .map((tag) => ({ ...noGroup, tag }))
+    case 'source':
+      return [{ ...noGroup, sourceId: message.thread?.source?.id ?? null }]
+  }
+}
+
+function keyOf({ userId, authorName, event, tag, sourceId }: ActivityGroup): string {
+  return JSON.stringify([userId, authorName, event, tag, sourceId])
+}
+
+/** Who wrote what was counted. */
+export async function author(
+  { userId, authorName }: GroupInFlow,
+  _: unknown,
+  { flowdock }: Context,
+): Promise<User | ExternalAuthor | null> {
+  if (userId !== null) return flowdock.load.user(userId)
+  return authorName === null ? null : { name: authorName, avatarUrl: null, email: null }
+}
+
+export async function source(
+  { flowPath, sourceId }: GroupInFlow,
+  _: unknown,
+  { flowdock }: Context,
+): Promise<Source | null> {
+  if (sourceId === null) return null
+  return (await flowdock.load.flowSources(flowPath)).find(({ id }) => id === sourceId) ?? null
+}
