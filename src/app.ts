@@ -12,6 +12,7 @@ import { loadGraphiql } from './server/graphiql.ts'
 import { startHttpServer } from './server/http.ts'
 import { defaultLimits } from './server/limits.ts'
 import { serveWebSockets } from './server/websocket.ts'
+import { createAllowances } from './upstream/flowdock/allowance.ts'
 import { basicAuthorization } from './upstream/flowdock/credentials.ts'
 import { createFileDownloads } from './upstream/flowdock/files.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
@@ -126,6 +127,7 @@ async function start(
       publicBase: publicUrl,
       hub,
       replay,
+      allowances: createAllowances(config.callsPerMinute),
       downloads,
       uploads,
     }),

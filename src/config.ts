@@ -5,6 +5,8 @@ export interface Config {
   readonly host: string
   readonly port: number
   readonly logLevel: LogLevel
+  /** Calls to the upstream that one principal may cause in a minute; 0 for any number. */
+  readonly callsPerMinute: number
   readonly upstream:
     | {
         readonly kind: 'embedded'
@@ -84,6 +86,11 @@ const settings = {
     .transform(Number)
     .default(30),
   ACTION_TARGETS: z.enum(['public', 'any'], 'expected "public" or "any"').default('public'),
+  CALLS_PER_MINUTE: z
+    .string()
+    .refine((text) => /^\d{1,7}$/.test(text), 'expected a number of calls, 0 for no limit')
+    .transform(Number)
+    .default(6000),
   LOG_LEVEL: z.enum(logLevels, `expected one of ${logLevels.join(', ')}`).default('info'),
 }
 
@@ -141,8 +148,14 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     problems.push(`BACKEND_PORT=${parsed.data.BACKEND_PORT}: is the same as PORT`)
   }
   if (parsed.data === undefined || problems.length > 0) throw new ConfigError(problems)
-  const { HOST, PORT, LOG_LEVEL } = parsed.data
-  return Object.freeze({ host: HOST, port: PORT, logLevel: LOG_LEVEL, upstream: readUpstream(parsed.data) })
+  const { HOST, PORT, LOG_LEVEL, CALLS_PER_MINUTE } = parsed.data
+  return Object.freeze({
+    host: HOST,
+    port: PORT,
+    logLevel: LOG_LEVEL,
+    callsPerMinute: CALLS_PER_MINUTE,
+    upstream: readUpstream(parsed.data),
+  })
 }
 
 function readUpstream(values: z.infer<z.ZodObject<typeof settings>>): Config['upstream'] {

@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { GatewayError } from './errors.ts'
 import type { Hub } from './events/hub.ts'
 import { resume } from './events/resume.ts'
+import type { Allowances, RateLimit } from './upstream/flowdock/allowance.ts'
 import { type Credential, parseAuthorization } from './upstream/flowdock/credentials.ts'
 import type { FileDownloads } from './upstream/flowdock/files.ts'
 import { createFlowdock, type Flowdock } from './upstream/flowdock/index.ts'
@@ -22,6 +23,12 @@ export interface LiveTopic {
 export interface Context {
   /** Flowdock as the caller sees it; remembers what this operation has read. */
   readonly flowdock: Flowdock
+  /** How many calls to the upstream the operation has made so far. */
+  callCount(): number
+  /** Whether the caller wants to know what the operation cost. */
+  readonly wantsCost: boolean
+  /** What the caller may still ask of the upstream; null for one without a credential, or without a limit. */
+  rateLimit(): RateLimit | null
   /** Whether the caller sent a credential. */
   readonly isSignedIn: boolean
   /** Listens to flows with the caller's credential. @param after an event's cursor: what happened since comes first */
@@ -42,6 +49,8 @@ export interface Caller {
   readonly request: IncomingMessage
   /** The payload of `connection_init`, for sockets. */
   readonly connectionParams?: Readonly<Record<string, unknown>>
+  /** Whether it wants to know what the operation costs. */
+  readonly wantsCost?: boolean
   /** Ends when nobody waits for the answer any more. */
   readonly signal: AbortSignal
 }
@@ -54,6 +63,7 @@ export interface ContextOptions {
   readonly hub: Hub<LiveTopic, FlowEvent>
   /** Hears a topic from an event on, over a stream of its own. */
   readonly replay: (topic: LiveTopic, after: string) => AsyncIterableIterator<FlowEvent>
+  readonly allowances: Allowances
   readonly downloads: FileDownloads
   readonly uploads: FileUploads
 }
@@ -65,17 +75,34 @@ export function createContextFactory({
   publicBase,
   hub,
   replay,
+  allowances,
   downloads,
   uploads,
 }: ContextOptions): (caller: Caller) => Context {
-  return ({ request, connectionParams, signal }) => {
+  return ({ request, connectionParams, signal, wantsCost = false }) => {
     const params = connectionParams ?? {}
     const credential = parseAuthorization(
       params['authorization'] ?? params['Authorization'] ?? request.headers.authorization,
     )
-    const make = (): Context => ({
+    const principal = credential?.principal ?? 'nobody'
+    const makeCounted = () => {
+      let calls = 0
+      const onCall = () => {
+        allowances.take(principal)
+        calls += 1
+      }
+      const flowdock = createFlowdock({ http, base: restUrl, publicBase, credential, signal, onCall })
+      return { flowdock, count: () => calls }
+    }
+    const make = ({ flowdock, count } = makeCounted()): Context => ({
       isSignedIn: credential !== null,
-      flowdock: createFlowdock({ http, base: restUrl, publicBase, credential, signal }),
+      flowdock,
+      wantsCost,
+      callCount: count,
+      rateLimit() {
+        const limit = credential === null ? null : allowances.of(credential.principal)
+        return limit?.limit === 0 ? null : limit
+      },
       async listen(flowIds, { isPrivate, after }) {
         if (credential === null)
           throw new GatewayError('UNAUTHENTICATED', 'Cannot listen to flows: no credential was sent')
@@ -97,7 +124,7 @@ export function createContextFactory({
           throw new GatewayError('UNAUTHENTICATED', 'Cannot make an upload: no credential was sent')
         return uploads.address(credential, upload)
       },
-      refresh: make,
+      refresh: () => make(),
     })
     return make()
   }

@@ -7,6 +7,7 @@ describe('settings', () => {
       host: '127.0.0.1',
       port: 4000,
       logLevel: 'info',
+      callsPerMinute: 6000,
       upstream: {
         kind: 'embedded',
         host: '127.0.0.1',

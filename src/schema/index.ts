@@ -20,6 +20,7 @@ import './activity.ts'
 import './events.ts'
 import './capabilities.ts'
 import './resource.ts'
+import './rate-limit.ts'
 
 builder.queryType({ description: 'Where reading begins.' })
 builder.mutationType({ description: 'What can be changed.' })

@@ -43,10 +43,11 @@ export function createEngine({ schema, createContext, limits, log }: EngineOptio
   return createYoga<ServerContext, Context>({
     schema,
     context: (initial) => {
-      const { req, connectionParams, signal } = initial
+      const { req, connectionParams, signal, params } = initial
       return createContext({
         request: req,
         signal,
+        wantsCost: params.extensions?.['cost'] === true,
         ...(connectionParams === undefined ? {} : { connectionParams }),
       })
     },
@@ -103,7 +104,20 @@ function rules(limits: Limits, onUnexpected: (error: unknown) => void): Plugin {
     },
     onExecute({ args, setResultAndStopExecution }) {
       const refusal = refuse(args)
-      if (refusal !== undefined) setResultAndStopExecution({ errors: [refusal] })
+      if (refusal !== undefined) {
+        setResultAndStopExecution({ errors: [refusal] })
+        return
+      }
+      const context = (args as ExecutionArgs).contextValue as Context
+      if (!context.wantsCost) return
+      const fields = checkLimits(args.document, args.variableValues ?? {}, limits)
+      return {
+        onExecuteDone({ result, setResult }) {
+          if (Symbol.asyncIterator in result) return
+          const cost = { fields, upstreamCalls: context.callCount() }
+          setResult({ ...result, extensions: { ...result.extensions, cost } })
+        },
+      }
     },
     onSubscribe({ args, setResultAndStopExecution }) {
       const refusal = refuse(args)

@@ -51,13 +51,14 @@ const usualListSize = 30
  * wherever it is spread, so the work is linear in the length of the document however the fragments nest.
  *
  * @param variables the values sizes may be given by; a size that is not known counts as the largest
+ * @returns how many fields may be resolved, lists counted with the size they are asked for
  * @throws GatewayError `LIMIT_EXCEEDED` naming the first limit that is exceeded
  */
 export function checkLimits(
   document: DocumentNode,
   variables: Readonly<Record<string, unknown>>,
   limits: Limits,
-): void {
+): number {
   const fragments = new Map<string, FragmentDefinitionNode>()
   for (const definition of document.definitions)
     if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition)
@@ -104,6 +105,7 @@ export function checkLimits(
     return total
   }
 
+  let costliest = 0
   for (const definition of document.definitions) {
     if (definition.kind !== Kind.OPERATION_DEFINITION) continue
     const { depth, introspectionDepth, aliases, directives, fields, cost } = measureSelections(
@@ -115,7 +117,9 @@ export function checkLimits(
     expectAtMost(limits.maxDirectives, directives, 'directives')
     expectAtMost(limits.maxRootFields, fields, 'root fields')
     expectAtMost(limits.maxCost, cost, 'fields to resolve')
+    costliest = Math.max(costliest, cost)
   }
+  return costliest
 }
 
 /** @throws GatewayError `LIMIT_EXCEEDED` for a document that is too long to be parsed */

@@ -29,7 +29,7 @@ export interface Subscription {
 
 /** A gateway over a backend of its own, both on free ports. */
 export async function startTestApp(
-  options: { upstreamUrl?: string; backend?: Partial<BackendOptions> } = {},
+  options: { upstreamUrl?: string; backend?: Partial<BackendOptions>; callsPerMinute?: number } = {},
 ): Promise<TestApp> {
   const backend = await startTestBackend(options.backend)
   const upstreamUrl = options.upstreamUrl ?? backend.url
@@ -39,6 +39,7 @@ export async function startTestApp(
       host: '127.0.0.1',
       port: 0,
       logLevel: 'silent',
+      callsPerMinute: options.callsPerMinute ?? 0,
       upstream: { kind: 'remote', restUrl: upstreamUrl, streamUrl: `${upstreamUrl}/stream` },
     },
     { onUpstreamCall: (call) => calls.push(call), log: createLogger('silent') },
@@ -90,8 +91,13 @@ export function openSubscription(
   client: Client,
   query: string,
   variables?: Record<string, unknown>,
+  extensions?: Record<string, unknown>,
 ): Subscription {
-  const results = client.iterate({ query, ...(variables === undefined ? {} : { variables }) })
+  const results = client.iterate({
+    query,
+    ...(variables === undefined ? {} : { variables }),
+    ...(extensions === undefined ? {} : { extensions }),
+  })
   return {
     async next() {
       const { done, value } = await results.next()

@@ -1,14 +1,12 @@
-import type { Http } from '../http.ts'
 import { readCapabilities } from './capabilities.ts'
 import { createConversations } from './conversations.ts'
-import type { Credential } from './credentials.ts'
 import { createFlows } from './flows.ts'
 import { createInvitations } from './invitations.ts'
 import { createLoaders, type Loaders, type Resources } from './loaders.ts'
 import { createMessages } from './messages.ts'
 import type { Capability } from './model.ts'
 import { createOrganizations } from './organizations.ts'
-import { buildUrl, createCalls } from './request.ts'
+import { buildUrl, type CallOptions, createCalls } from './request.ts'
 import { createSources } from './sources.ts'
 import { createThreads } from './threads.ts'
 import { createUsers } from './users.ts'
@@ -23,26 +21,14 @@ export interface Flowdock extends Resources {
   address(...path: string[]): string
 }
 
-export interface FlowdockOptions {
-  readonly http: Http
-  /** The REST address, without a trailing slash. */
-  readonly base: string
-  /** The same as people reach it; unless given, what it is here. */
+export interface FlowdockOptions extends CallOptions {
+  /** The REST address as people reach it; unless given, what it is here. */
   readonly publicBase?: string | undefined
-  /** Null for a caller who sent none: every call throws `UNAUTHENTICATED`. */
-  readonly credential: Credential | null
-  /** Ends calls whose answers nobody waits for any more. */
-  readonly signal: AbortSignal | undefined
 }
 
-export function createFlowdock({
-  http,
-  base,
-  publicBase = base,
-  credential,
-  signal,
-}: FlowdockOptions): Flowdock {
-  const calls = createCalls(http, base, credential, signal)
+export function createFlowdock(options: FlowdockOptions): Flowdock {
+  const publicBase = options.publicBase ?? options.base
+  const calls = createCalls(options)
   const resources: Resources = {
     users: createUsers(calls),
     organizations: createOrganizations(calls),

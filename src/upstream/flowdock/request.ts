@@ -37,13 +37,19 @@ export interface FlowdockCalls {
   upload(path: readonly string[], files: readonly FilePart[], request: FlowdockRequest): Promise<unknown>
 }
 
-/** @param base the REST address, without a trailing slash */
-export function createCalls(
-  http: Http,
-  base: string,
-  credential: Credential | null,
-  signal: AbortSignal | undefined,
-): FlowdockCalls {
+export interface CallOptions {
+  readonly http: Http
+  /** The REST address, without a trailing slash. */
+  readonly base: string
+  /** Null for a caller who sent none: every call throws `UNAUTHENTICATED`. */
+  readonly credential: Credential | null
+  /** Ends calls whose answers nobody waits for any more. */
+  readonly signal: AbortSignal | undefined
+  /** Runs before each call. What it throws keeps it from being made. */
+  readonly onCall?: (() => void) | undefined
+}
+
+export function createCalls({ http, base, credential, signal, onCall }: CallOptions): FlowdockCalls {
   async function call(
     method: 'GET' | 'POST' | 'PUT' | 'DELETE',
     path: readonly string[],
@@ -58,6 +64,7 @@ export function createCalls(
     { body, headers: more, anonymous, doing }: FlowdockRequest,
   ): Promise<unknown> {
     const headers = { ...more, ...authorize(anonymous, doing), accept: 'application/json' }
+    onCall?.()
     const answer = await http.request({ method, url, headers, body, signal })
     if (answer.status >= 300) throw toError(answer.status, answer.body, doing)
     return answer.body
@@ -91,14 +98,11 @@ export function createCalls(
     delete: (path, request) => call('DELETE', path, request),
     async upload(path, files, { body = {}, headers, anonymous, doing }) {
       const { contentType, bytes } = encodeMultipart(body, files)
+      const authorization = authorize(anonymous, doing)
+      onCall?.()
       const answer = await http.upload(
         buildUrl(base, path, {}),
-        {
-          ...headers,
-          ...authorize(anonymous, doing),
-          accept: 'application/json',
-          'content-type': contentType,
-        },
+        { ...headers, ...authorization, accept: 'application/json', 'content-type': contentType },
         bytes,
         signal,
       )

@@ -40,7 +40,7 @@ export function createFileUploads(http: Http, restUrl: string, now: () => number
       // A second request with the same ticket would be a second message.
       tickets.forget(id)
       const { credential, upload } = ticket
-      return createMessages(createCalls(http, restUrl, credential, signal)).sendFile(upload, bytes)
+      return createMessages(createCalls({ http, base: restUrl, credential, signal })).sendFile(upload, bytes)
     },
   }
 }

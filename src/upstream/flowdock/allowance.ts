@@ -1,0 +1,63 @@
+import { RateLimitedError } from '../../errors.ts'
+
+/** How many calls to the upstream one principal may still make. */
+export interface RateLimit {
+  readonly limit: number
+  readonly remaining: number
+  /** When all of them are there again, in milliseconds since the epoch. */
+  readonly resetsAt: number
+}
+
+/** Calls each principal may make: so many a minute, which come back evenly. Kept in memory, bounded. */
+export interface Allowances {
+  /** @throws RateLimitedError when none is left, saying when the next one is */
+  take(principal: string): void
+  of(principal: string): RateLimit
+}
+
+interface Bucket {
+  tokens: number
+  at: number
+}
+
+/** The principals asked for longest ago are forgotten first; theirs is full by then, or nearly. */
+const maxPrincipals = 10_000
+
+/** @param perMinute 0 for as many as they like */
+export function createAllowances(perMinute: number, now: () => number = Date.now): Allowances {
+  const buckets = new Map<string, Bucket>()
+  const perMs = perMinute / 60_000
+
+  function refill(principal: string): Bucket {
+    const time = now()
+    const bucket = buckets.get(principal) ?? { tokens: perMinute, at: time }
+    bucket.tokens = Math.min(perMinute, bucket.tokens + Math.max(time - bucket.at, 0) * perMs)
+    bucket.at = time
+    buckets.delete(principal)
+    buckets.set(principal, bucket)
+    if (buckets.size > maxPrincipals) buckets.delete(buckets.keys().next().value ?? '')
+    return bucket
+  }
+
+  return {
+    take(principal) {
+      if (perMinute === 0) return
+      const bucket = refill(principal)
+      if (bucket.tokens < 1)
+        throw new RateLimitedError(
+          `You have made ${perMinute} calls to the upstream in a minute, which is all you may`,
+          Math.ceil((1 - bucket.tokens) / perMs),
+        )
+      bucket.tokens -= 1
+    },
+    of(principal) {
+      const { tokens, at } = refill(principal)
+      const missing = perMinute - tokens
+      return {
+        limit: perMinute,
+        remaining: Math.floor(tokens),
+        resetsAt: perMinute === 0 ? at : at + Math.ceil(missing / perMs),
+      }
+    },
+  }
+}

@@ -1,0 +1,61 @@
+import { expect, onTestFinished, test } from 'vitest'
+import { createAllowances } from '../../src/upstream/flowdock/allowance.ts'
+import { openSubscription, post, socketClient, startTestApp } from '../support/app.ts'
+
+test('what is left can be asked for, and what an operation has used', async () => {
+  const app = await startTestApp({ callsPerMinute: 600 })
+  onTestFinished(app.close)
+  const query = '{ viewer { nick } flows { nodes { path } } rateLimit { limit remaining resetsAt used } }'
+  const { data } = await app.graphql('Ada', query)
+  expect(data.rateLimit).toMatchObject({ limit: 600, used: 2 })
+  expect(data.rateLimit.remaining).toBeGreaterThanOrEqual(598)
+  expect(data.rateLimit.remaining).toBeLessThan(600)
+  expect((await post(app.url, { query: '{ rateLimit { limit } }' })).data).toEqual({ rateLimit: null })
+})
+
+test('past it operations fail with a code and a time to wait, each caller by itself', async () => {
+  const app = await startTestApp({ callsPerMinute: 3 })
+  onTestFinished(app.close)
+  const ask = () => app.graphql('Ada', '{ viewer { nick } }')
+  for (let index = 0; index < 3; index += 1) expect((await ask()).errors).toBeUndefined()
+  app.calls.length = 0
+  const { errors } = await ask()
+  expect(errors).toMatchObject([{ extensions: { code: 'RATE_LIMITED', retryable: true } }])
+  expect(errors?.[0]?.extensions?.['retryAfterMs']).toBeGreaterThan(0)
+  expect(app.calls).toEqual([])
+  const sent = await app.graphql(
+    'Ada',
+    'mutation { sendMessage(input: { flow: { path: "example/main" }, content: "x" }) { ... on RateLimited { code retryAfterMs } } }',
+  )
+  expect(sent.data.sendMessage.code).toBe('RATE_LIMITED')
+  expect((await app.graphql('Ben', '{ viewer { nick } }')).data.viewer.nick).toBe('Ben')
+})
+
+test('calls come back evenly, never more than there were', () => {
+  let now = 0
+  const allowances = createAllowances(60, () => now)
+  for (let index = 0; index < 60; index += 1) allowances.take('ada')
+  expect(() => allowances.take('ada')).toThrow(expect.objectContaining({ retryAfterMs: 1000 }))
+  now += 2500
+  expect(allowances.of('ada')).toEqual({ limit: 60, remaining: 2, resetsAt: 60_000 })
+  now += 3_600_000
+  expect(allowances.of('ada').remaining).toBe(60)
+  // A clock that is set back takes nothing away.
+  now -= 7_200_000
+  expect(allowances.of('ada').remaining).toBe(60)
+})
+
+test('what an operation cost is told to those who ask, over every transport', async () => {
+  const app = await startTestApp()
+  onTestFinished(app.close)
+  const token = await app.backend.token('Ada')
+  const query =
+    '{ flow(by: { path: "example/main" }) { messages(last: 10) { nodes { author { name } thread { title } } } } }'
+  const asked = { query, extensions: { cost: true } }
+  const overHttp = await post(app.url, asked, token)
+  expect(overHttp.extensions).toEqual({ cost: { fields: 52, upstreamCalls: 2 } })
+  const subscription = openSubscription(socketClient(app.url, token), query, undefined, { cost: true })
+  expect((await subscription.next())?.extensions).toEqual(overHttp.extensions)
+  await subscription.close()
+  expect(await post(app.url, { query }, token)).not.toHaveProperty('extensions')
+})
