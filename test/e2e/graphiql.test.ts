@@ -59,7 +59,23 @@ testInBrowser(
         { timeout: 15_000, interval: 500 },
       )
       .toContain('Hello from GraphiQL #hello')
+    // Whoever listens sees whether they do.
+    expect(await listening.getByRole('status').innerText()).toBe('Live: connected')
+    expect(await changing.locator('#live-state').innerText()).toBe('Live: not connected')
     await picture(listening, 'live-query')
+    await listening.getByRole('button', { name: 'Stop query' }).click()
+    await expect.poll(() => listening.locator('#live-state').innerText()).toBe('Live: not connected')
+
+    // Fields can be picked instead of typed.
+    await changing.getByRole('button', { name: 'Show GraphiQL Explorer' }).click()
+    await changing.locator('.graphiql-plugin').getByText('runThreadAction').waitFor()
+    await picture(changing, 'explorer')
+    await changing.emulateMedia({ colorScheme: 'dark' })
+    const isDark = () => changing.evaluate(() => document.body.classList.contains('graphiql-dark'))
+    const background = await changing.evaluate(
+      () => getComputedStyle(document.querySelector('.graphiql-container') as Element).backgroundColor,
+    )
+    expect((await isDark()) || background === 'rgb(33, 42, 59)', background).toBe(true)
 
     expect(foreign).toEqual([])
     expect(problems).toEqual([])
