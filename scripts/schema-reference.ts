@@ -49,6 +49,8 @@ export function schemaReference(): string {
 
 Everything there is, as [schema.graphql](../schema.graphql) has it. Made from the schema by \`npm run schema\`.
 
+![The things there are, and which fields lead from one to another](pictures/types.svg)
+
 ${sections.join('\n')}`
 }
 

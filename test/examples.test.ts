@@ -1,6 +1,9 @@
 import { readdir, readFile } from 'node:fs/promises'
+import type { ResultOf, VariablesOf } from 'gql.tada'
 import { getOperationAST, parse } from 'graphql'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from 'vitest'
+import { createClient, graphql } from '../examples/typed-client/client.ts'
+import { describeFlows, send } from '../examples/typed-client/unread.ts'
 import { eventually, startTestApp, type TestApp } from './support/app.ts'
 
 const folder = new URL('../examples/', import.meta.url)
@@ -12,6 +15,21 @@ beforeAll(async () => {
   app = await startTestApp()
 })
 afterAll(() => app.close())
+
+/** How many calls to the upstream each takes: more is news. */
+const calls: Readonly<Record<string, number>> = {
+  '01-first-query.graphql': 6,
+  '03-send-message.graphql': 1,
+  '04-threads.graphql': 6,
+  '05-search.graphql': 4,
+  '06-private-message.graphql': 2,
+  '07-integration.graphql': 1,
+  '08-upload.graphql': 0,
+  '09-people.graphql': 4,
+  '10-dashboard.graphql': 6,
+  '11-address.graphql': 1,
+  '12-new-thread.graphql': 4,
+}
 
 test.each(names)('%s runs as it stands on the demo organization', async (name) => {
   const document = await readFile(new URL(name, folder), 'utf8')
@@ -27,9 +45,35 @@ test.each(names)('%s runs as it stands on the demo organization', async (name) =
     await subscription.close()
     return
   }
+  app.calls.length = 0
   const { data, errors } = await app.graphql('Ada', document)
   expect(errors).toBeUndefined()
   // An example that finds nothing shows nothing.
   expect(JSON.stringify(data)).not.toContain('"nodes":[]')
   expect(JSON.stringify(data).length).toBeGreaterThan(50)
+  const made = app.calls.map(({ method, url }) => `${method} ${url.slice(app.backend.url.length)}`)
+  expect(made.length, made.join('\n')).toBe(calls[name])
+})
+
+describe('the typed client', () => {
+  test('says what is new and answers', async () => {
+    const client = createClient(app.url, await app.backend.token('Ada'))
+    expect(await describeFlows(client)).toContainEqual(
+      expect.stringMatching(/^example\/support \(\d+\): Ada Byron: /),
+    )
+    expect(await send(client, 'example/main', 'typed #typed')).toEqual(['typed'])
+    await expect(send(client, 'example/main', ' ')).rejects.toThrow(
+      "BAD_USER_INPUT: The content can't be blank",
+    )
+  })
+
+  test('knows the type of every field, and which there are', () => {
+    const viewer = graphql('query { viewer { nick email } }')
+    expectTypeOf<ResultOf<typeof viewer>>().toEqualTypeOf<{
+      viewer: { nick: string; email: string | null }
+    }>()
+    const named = graphql('query ($path: String!) { flow(by: { path: $path }) { name } }')
+    expectTypeOf<VariablesOf<typeof named>>().toEqualTypeOf<{ path: string }>()
+    expectTypeOf<ResultOf<typeof named>>().toEqualTypeOf<{ flow: { name: string } | null }>()
+  })
 })

@@ -9,7 +9,9 @@ import {
   validateSchema,
 } from 'graphql'
 import { expect, test } from 'vitest'
+import { schemaPicture } from '../scripts/schema-picture.ts'
 import { schemaReference } from '../scripts/schema-reference.ts'
+import { schemaTypes } from '../scripts/schema-types.ts'
 import { printSchemaFile, schema } from '../src/schema/index.ts'
 
 test('schema.graphql is the schema; "npm run schema" prints it anew', async () => {
@@ -18,6 +20,27 @@ test('schema.graphql is the schema; "npm run schema" prints it anew', async () =
 
 test('docs/schema.md describes it; "npm run schema" writes it anew', async () => {
   expect(await readFile(new URL('../docs/schema.md', import.meta.url), 'utf8')).toBe(schemaReference())
+})
+
+test('the picture of the types shows it; "npm run schema" draws it anew', async () => {
+  const picture = await readFile(new URL('../docs/pictures/types.svg', import.meta.url), 'utf8')
+  expect(picture).toBe(await schemaPicture())
+})
+
+test('the typed client has its types; "npm run schema" writes them anew', async () => {
+  const types = new URL('../examples/typed-client/graphql-env.d.ts', import.meta.url)
+  expect(await readFile(types, 'utf8')).toBe(schemaTypes())
+})
+
+test('what is deprecated says since when, and what to take instead', () => {
+  const reasons = Object.values(schema.getTypeMap()).flatMap((type) =>
+    isObjectType(type) || isInterfaceType(type) || isInputObjectType(type)
+      ? Object.values(type.getFields()).flatMap(({ deprecationReason }) => deprecationReason ?? [])
+      : isEnumType(type)
+        ? type.getValues().flatMap(({ deprecationReason }) => deprecationReason ?? [])
+        : [],
+  )
+  for (const reason of reasons) expect(reason).toMatch(/^\d{4}-\d\d-\d\d: .{10}/)
 })
 
 test('the schema is valid', () => {

@@ -50,7 +50,7 @@ export async function users(
   args: PageArgs,
   { flowdock }: Context,
 ): Promise<Connection<OrganizationUser>> {
-  return listConnection('user', await flowdock.organizations.users(slug), ({ user }) => user.id, args)
+  return listConnection('user', await flowdock.load.organizationUsers(slug), ({ user }) => user.id, args)
 }
 
 export async function viewerIsAdmin(
@@ -59,7 +59,7 @@ export async function viewerIsAdmin(
   { flowdock }: Context,
 ): Promise<boolean> {
   const { id } = await flowdock.load.viewer()
-  return (await flowdock.organizations.users(slug)).some(({ user, isAdmin }) => user.id === id && isAdmin)
+  return (await flowdock.load.organizationUsers(slug)).some(({ user, isAdmin }) => user.id === id && isAdmin)
 }
 
 export async function updateOrganization(

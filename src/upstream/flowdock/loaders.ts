@@ -9,6 +9,7 @@ import type {
   Invitation,
   Message,
   Organization,
+  OrganizationUser,
   PrivateConversation,
   Source,
   Thread,
@@ -47,6 +48,7 @@ export interface Loaders {
   source(flowPath: string, id: number): Promise<Source | null>
   invitation(flowId: string, id: number): Promise<Invitation | null>
   organizations(): Promise<Organization[]>
+  organizationUsers(slug: string): Promise<readonly OrganizationUser[]>
   sources(): Promise<Source[]>
   flowSources(flowPath: string): Promise<readonly Source[]>
   conversation(userId: number): Promise<PrivateConversation | null>
@@ -153,6 +155,8 @@ export function createLoaders(resources: Resources): Loaders {
         inFlow(flowId, (path) => resources.invitations.find(path, id)),
       ),
     organizations: organizationList,
+    organizationUsers: (slug) =>
+      once(`organization users ${slug}`, () => resources.organizations.users(slug)),
     sources,
     flowSources: (flowPath) => sourcesByFlow.load(flowPath),
     viewer: () => once('viewer', () => resources.users.viewer()),
