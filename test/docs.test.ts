@@ -72,18 +72,3 @@ describe('the README', () => {
     expect(await app.graphql('Ada', query)).toEqual(JSON.parse(answer))
   })
 })
-
-test('every operation of docs/migration.md fits the schema', async () => {
-  const schema = buildSchema(await read('schema.graphql'))
-  const page = await read('docs/migration.md')
-  // What stands alone in a cell; the short form of a flow is explained in the text.
-  const operations = [...page.matchAll(/\| `((?:\{|mutation|subscription) [^`]*)`[^|]*\|$/gm)].map(
-    (match) => match[1] ?? '',
-  )
-  expect(operations.length).toBe([...page.matchAll(/^\| .*\|$/gm)].length - 3)
-  for (const operation of operations)
-    expect(
-      validate(schema, parse(operation.replace(/\bF\b/g, '{ path: "example/main" }'))),
-      operation,
-    ).toEqual([])
-})

@@ -1,0 +1,129 @@
+/**
+ * Compares three screens of a chat application: what a client asks of REST, and the one query it asks of the gateway.
+ * Writes the table of `docs/screens.md` anew: `node scripts/screens.ts`.
+ */
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { startApp } from '../src/app.ts'
+
+const page = new URL('../docs/screens.md', import.meta.url)
+const dataDir = await mkdtemp(join(tmpdir(), 'flowdock-gateway-screens-'))
+let upstreamCalls = 0
+const app = await startApp(
+  {
+    host: '127.0.0.1',
+    port: 0,
+    logLevel: 'silent',
+    callsPerMinute: 0,
+    upstream: {
+      kind: 'embedded',
+      host: '127.0.0.1',
+      port: 0,
+      dataDir,
+      demoToken: undefined,
+      publicUrl: undefined,
+      databaseUrl: undefined,
+      eventRetentionDays: 30,
+      privateActionTargets: false,
+    },
+  },
+  {
+    onUpstreamCall: () => {
+      upstreamCalls += 1
+    },
+  },
+)
+const headers = {
+  authorization: `Basic ${btoa(`${app.demoToken}:`)}`,
+  'content-type': 'application/json',
+}
+
+async function rest(method: string, path: string, body?: object): Promise<string> {
+  const response = await fetch(app.restUrl + path, {
+    method,
+    headers,
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  })
+  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`)
+  return response.text()
+}
+
+// A flow as teams have them: fifty messages, some of them long.
+for (let index = 0; index < 50; index += 1)
+  await rest('POST', '/flows/example/main/messages', {
+    event: 'message',
+    content: `message ${index}: ${'something somebody had to say '.repeat(1 + (index % 7))}`,
+  })
+await rest('POST', '/private/2/messages', { event: 'message', content: 'Are you there?' })
+const threads = JSON.parse(await rest('GET', '/flows/example/engineering/threads')) as {
+  id: string
+  title: string
+}[]
+const thread = threads.find(({ title }) => title.startsWith('Polish'))?.id ?? ''
+
+interface Screen {
+  readonly name: string
+  readonly rest: readonly string[]
+  readonly query: string
+}
+
+const flows = ['main', 'engineering', 'support'].map((flow) => `/flows/example/${flow}`)
+const screens: readonly Screen[] = [
+  {
+    name: 'Sidebar: flows and people, what is unread, what was said last',
+    rest: ['/user', '/flows', '/private', ...flows.map((flow) => `${flow}/messages?limit=1`), '/users'],
+    query: `{ viewer { nick } flows { nodes { path name unreadMentions messages(last: 1) { nodes { author { name }
+      ... on ChatMessage { content } } } } } privateConversations { nodes { user { nick } unreadMentions } } }`,
+  },
+  {
+    name: 'Flow: its name and people, the last 30 messages with authors and threads',
+    rest: ['/flows/example/main', '/flows/example/main/messages?limit=30'],
+    query: `{ flow(by: { path: "example/main" }) { name users { nodes { user { nick } status } }
+      messages(last: 30) { nodes { id sentAt tags author { name avatarUrl } thread { id title } ... on ChatMessage { content } } } } }`,
+  },
+  {
+    name: 'Inbox thread: an item, how it stands, what was said of it and by whom',
+    rest: [
+      `/flows/example/engineering/threads/${thread}`,
+      `/flows/example/engineering/threads/${thread}/messages?limit=30`,
+      '/flows/example/engineering',
+    ],
+    query: `{ flow(by: { path: "example/engineering" }) { thread(databaseId: "${thread}") { title externalUrl
+      status { color value } fields { label value } source { name } messages(last: 30) { nodes { sentAt author { name }
+      ... on Activity { title } ... on Discussion { title body } ... on ChatMessage { content } } } } } }`,
+  },
+]
+
+const rows: string[] = []
+for (const screen of screens) {
+  let restBytes = 0
+  for (const path of screen.rest) restBytes += Buffer.byteLength(await rest('GET', path))
+  upstreamCalls = 0
+  const response = await fetch(`${app.url}/graphql`, {
+    method: 'POST',
+    headers,
+    body: JSON.stringify({ query: screen.query }),
+  })
+  const answer = await response.text()
+  if (answer.includes('"errors"')) throw new Error(answer)
+  const bytes = Buffer.byteLength(answer)
+  rows.push(
+    `| ${screen.name} | ${screen.rest.length} requests, ${kilobytes(restBytes)} | 1 request, ${kilobytes(bytes)} | ${upstreamCalls} | ${Math.round((100 * bytes) / restBytes)} % |`,
+  )
+}
+await app.close()
+await rm(dataDir, { recursive: true, force: true })
+
+const table = [
+  '| screen | REST | GraphQL | calls the gateway made | bytes to the client |',
+  '|---|---|---|---|---|',
+  ...rows,
+].join('\n')
+const text = await readFile(page, 'utf8')
+await writeFile(page, text.replace(/\| screen [\s\S]*?(?=\n\n|$)/, table))
+console.log(table)
+
+function kilobytes(bytes: number): string {
+  return `${(bytes / 1000).toFixed(1)} kB`
+}

@@ -1,0 +1,106 @@
+import {
+  type GraphQLArgument,
+  type GraphQLInputType,
+  type GraphQLNamedType,
+  type GraphQLSchema,
+  getNamedType,
+  getNullableType,
+  isEnumType,
+  isInputObjectType,
+  isInterfaceType,
+  isLeafType,
+  isListType,
+  isNonNullType,
+  isObjectType,
+  isUnionType,
+} from 'graphql'
+
+/** Numbers from 0 to 1, the same for the same seed. */
+export type Random = () => number
+
+/** [spec] mulberry32 */
+export function createRandom(seed: number): Random {
+  let state = seed | 0
+  return () => {
+    state = (state + 0x6d2b79f5) | 0
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state)
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296
+  }
+}
+
+export interface GeneratorOptions {
+  readonly schema: GraphQLSchema
+  /** Values to put in, by the name of a type: as GraphQL writes them. */
+  readonly values: Readonly<Record<string, readonly string[]>>
+  /** How deep selections nest. */
+  readonly depth: number
+}
+
+/** A query that the schema allows, whatever it may answer. */
+export function generateQuery({ schema, values, depth }: GeneratorOptions, random: Random): string {
+  /** Fields of different types under one name would not go together. */
+  let names = 0
+
+  const pick = <T>(items: readonly T[]): T => items[Math.floor(random() * items.length)] as T
+  const some = <T>(items: readonly T[], most: number): T[] => {
+    const left = [...items]
+    const count = 1 + Math.floor(random() * Math.min(most, left.length))
+    return Array.from({ length: count }, () => left.splice(Math.floor(random() * left.length), 1)[0] as T)
+  }
+
+  function value(type: GraphQLInputType, level: number): string {
+    const inner = getNullableType(type)
+    if (isListType(inner)) {
+      const items = Array.from({ length: Math.floor(random() * 3) }, () => value(inner.ofType, level + 1))
+      return `[${items.join(', ')}]`
+    }
+    const named = getNamedType(inner)
+    const known = values[named.name]
+    if (known !== undefined) return pick(known)
+    if (isEnumType(named)) return pick(named.getValues()).name
+    if (isInputObjectType(named)) {
+      const fields = Object.values(named.getFields())
+      const given = named.isOneOf
+        ? [pick(fields)]
+        : fields.filter((field) => isNonNullType(field.type) || (level < 2 && random() < 0.3))
+      const parts = given.map((field) => `${field.name}: ${value(field.type, level + 1)}`)
+      return `{ ${parts.join(', ')} }`
+    }
+    throw new Error(`Nothing is known to put in for ${named.name}`)
+  }
+
+  function args(list: readonly GraphQLArgument[]): string {
+    const given = list.filter(
+      (arg) => (isNonNullType(arg.type) && arg.defaultValue === undefined) || random() < 0.25,
+    )
+    if (given.length === 0) return ''
+    return `(${given.map((arg) => `${arg.name}: ${value(arg.type, 0)}`).join(', ')})`
+  }
+
+  function selection(type: GraphQLNamedType, level: number): string {
+    if (isUnionType(type) || (isInterfaceType(type) && random() < 0.4)) {
+      const kinds = isUnionType(type) ? type.getTypes() : schema.getPossibleTypes(type)
+      const parts = some(kinds, 2).map((kind) => `... on ${kind.name} ${selection(kind, level)}`)
+      return `{ __typename ${parts.join(' ')} }`
+    }
+    if (!isObjectType(type) && !isInterfaceType(type))
+      throw new Error(`Nothing can be selected of ${type.name}`)
+    const fields = Object.values(type.getFields()).filter(
+      (field) => level < depth || isLeafType(getNamedType(field.type)),
+    )
+    if (fields.length === 0) return '{ __typename }'
+    const parts = some(fields, level === 0 ? 2 : 4).map((field) => {
+      const inner = getNamedType(field.type)
+      names += 1
+      const alias = names > 25 ? '' : `f${names}: `
+      const of = isLeafType(inner) ? '' : ` ${selection(inner, level + 1)}`
+      return `${alias}${field.name}${args(field.args)}${of}`
+    })
+    return `{ ${parts.join(' ')} }`
+  }
+
+  const query = schema.getQueryType()
+  if (query == null) throw new Error('The schema has no queries')
+  return selection(query, 0)
+}
