@@ -15,7 +15,7 @@ const things = [
 export async function schemaPicture(): Promise<string> {
   const viz = await instance()
   const graph = [
-    'digraph {',
+    'digraph "Types" {',
     'graph [rankdir=LR, bgcolor="transparent", nodesep=0.25, ranksep=0.9, fontname="Helvetica"]',
     'node [shape=box, style="rounded,filled", fillcolor="#eef3fb", color="#4a6fa5", fontname="Helvetica", fontsize=12]',
     'edge [color="#6b7a90", fontname="Helvetica", fontsize=9, fontcolor="#445", arrowsize=0.6]',
