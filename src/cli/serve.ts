@@ -28,7 +28,7 @@ function describe(app: App): string {
       `  The organization "example" is there to try things with. Ada's token: ${app.demoToken}`,
       '',
       `  curl -s -u ${app.demoToken}: ${app.url}/graphql -H 'content-type: application/json' \\`,
-      `    -d '{"query":"{ flows { path messages(first: 1) { nodes { author { name } ... on ChatMessage { content } } } } }"}'`,
+      `    -d '{"query":"{ flows { nodes { path messages(first: 1) { nodes { author { name } ... on ChatMessage { content } } } } } }"}'`,
     )
   return `${lines.join('\n')}\n`
 }
