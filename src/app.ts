@@ -1,22 +1,28 @@
 import { startBackend } from './backend/index.ts'
 import type { Config } from './config.ts'
-import { createContextFactory, type LiveTopic } from './context.ts'
-import { GatewayError } from './errors.ts'
-import { createHub } from './events/hub.ts'
+import { createContextFactory, type Listener } from './context.ts'
+import { ForbiddenError, GatewayError } from './errors.ts'
+import type { Replay } from './events/feed.ts'
+import { createHub, type HubState, type Topic } from './events/hub.ts'
 import { Subscriber } from './events/subscriber.ts'
 import { createLogger, type Logger } from './log.ts'
 import { id as messageId } from './resolvers/messages.ts'
 import { printSchemaFile, schema } from './schema/index.ts'
 import { createEngine } from './server/engine.ts'
+import { maskError } from './server/error-mask.ts'
 import { loadGraphiql } from './server/graphiql.ts'
 import { startHttpServer } from './server/http.ts'
 import { defaultLimits } from './server/limits.ts'
+import { createLive, type LiveState } from './server/live.ts'
+import { createLiveResponses } from './server/live-http.ts'
 import { serveWebSockets } from './server/websocket.ts'
 import { createAllowances } from './upstream/flowdock/allowance.ts'
 import { basicAuthorization } from './upstream/flowdock/credentials.ts'
 import { createFileDownloads } from './upstream/flowdock/files.ts'
+import { createFlowdock } from './upstream/flowdock/index.ts'
+import { mayShutOut, placeOf } from './upstream/flowdock/live-events.ts'
+import { type LiveSource, openLiveSource, openReplay } from './upstream/flowdock/live-source.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
-import { openStream } from './upstream/flowdock/stream.ts'
 import { createFileUploads } from './upstream/flowdock/uploads.ts'
 import { createHttp, type UpstreamCall } from './upstream/http.ts'
 
@@ -30,8 +36,22 @@ export interface App {
   readonly demoToken: string | null
   /** Upstream streams that are open at this moment. */
   readonly openStreams: number
+  /** What is live at this moment. */
+  readonly state: () => AppState
   /** Stops: refuses new work, finishes what is in flight, closes sockets, then everything behind them. */
   close(): Promise<void>
+}
+
+export interface AppState {
+  /** Streams to the upstream, and who sits at them. */
+  readonly sources: HubState['sources']
+  /** Subscriptions, and which of them are executed together. */
+  readonly live: LiveState
+  readonly sockets: number
+  /** Answers over SSE and multipart. */
+  readonly liveResponses: number
+  /** What waits for slow readers. */
+  readonly waitingBytes: number
 }
 
 export interface AppHooks {
@@ -40,8 +60,10 @@ export interface AppHooks {
   readonly log?: Logger
 }
 
-/** How far the reader of a subscription may be behind. */
-const liveLimits = { maxEvents: 10_000, maxBytes: 4 * 1024 * 1024 }
+/** How much of what happened is kept for those who missed a little of it, for each source. */
+const keptEvents = { maxEvents: 20_000, maxBytes: 16 * 1024 * 1024 }
+/** How far the reader of a replay may be behind, before it is begun again where the reader is. */
+const replayLimits = { maxEvents: 1000, maxBytes: 4 * 1024 * 1024 }
 
 /** Starts the gateway and, unless another upstream is configured, the embedded backend. */
 export async function startApp(config: Config, hooks: AppHooks = {}): Promise<App> {
@@ -74,42 +96,51 @@ async function start(
   })
   closers.push(() => http.close())
 
-  const hub = createHub<LiveTopic, FlowEvent>({
-    keyOf: ({ credential, flowIds, isPrivate }) =>
-      `${credential.principal} ${isPrivate ? 'private' : ''} ${flowIds.join(' ')}`,
-    limits: liveLimits,
-    open: ({ credential, flowIds, isPrivate }, sink) =>
-      openStream({
-        http,
-        base: upstream.streamUrl,
-        credential,
-        flowIds,
-        isPrivate,
-        onOpen: sink.open,
-        onEvent: sink.event,
-        onEnd: sink.end,
-        onRetry: (error, delayMs) => log.warn({ err: error, delayMs }, 'The upstream stream was lost'),
-      }),
+  const onRetry = (error: Error, delayMs: number) =>
+    log.warn({ err: error, delayMs }, 'The upstream stream was lost')
+  const sources = new Map<string, LiveSource>()
+  const hub = createHub<Listener, FlowEvent>({
+    keyOf: ({ credential }) => credential.principal,
+    open({ credential }, sink) {
+      const { principal } = credential
+      const source = openLiveSource({
+        ...{ http, restUrl: upstream.restUrl, streamUrl: upstream.streamUrl, credential, onRetry },
+        ...{ onOpen: sink.open, onEvent: sink.event, onEnd: sink.end },
+      })
+      sources.set(principal, source)
+      return {
+        close() {
+          if (sources.get(principal) === source) sources.delete(principal)
+          source.close()
+        },
+      }
+    },
+    placeOf,
+    endsAccess: (event, { userId }) => mayShutOut(event, userId),
+    async check({ credential }) {
+      const flowdock = createFlowdock({ http, base: upstream.restUrl, credential, signal: undefined })
+      return new Set((await flowdock.flows.list('joined', false)).map(({ id }) => id))
+    },
+    isRefusal: (error) =>
+      error instanceof GatewayError && (error.code === 'UNAUTHENTICATED' || error.code === 'FORBIDDEN'),
+    lost: () => new ForbiddenError('You were shut out of one of the flows, or left it'),
+    limits: keptEvents,
+    lingerMs: 1000,
+    checkEveryMs: 30_000,
   })
-  closers.push(async () =>
-    hub.close(new GatewayError('UPSTREAM_UNAVAILABLE', 'The gateway is shutting down')),
-  )
 
-  const replay = ({ credential, flowIds, isPrivate }: LiveTopic, after: string) => {
-    const subscriber = new Subscriber<FlowEvent>(liveLimits, () => stream.close())
-    const stream = openStream({
-      http,
-      base: upstream.streamUrl,
-      credential,
-      flowIds,
-      isPrivate,
-      after,
-      onOpen: () => undefined,
+  const replay = (topic: Topic<Listener>, after: string, until: string | undefined): Replay<FlowEvent> => {
+    const subscriber = new Subscriber<FlowEvent>(replayLimits, () => stream.close())
+    const ends = until !== undefined && /^\d+$/.test(until)
+    const stream = openReplay({
+      ...{ http, streamUrl: upstream.streamUrl, credential: topic.owner.credential, onRetry },
+      ...{ flowIds: topic.channels, isPrivate: topic.isPrivate, after },
+      until: ends ? until : undefined,
       onEvent: (event, bytes) => subscriber.push(event, bytes),
       onEnd: (error) => subscriber.fail(error),
-      onRetry: (error, delayMs) => log.warn({ err: error, delayMs }, 'A replay was interrupted'),
+      onFinish: () => subscriber.finish(),
     })
-    return subscriber
+    return Object.assign(subscriber, { isFinite: ends })
   }
 
   const publicUrl = config.upstream.kind === 'embedded' ? config.upstream.publicUrl : undefined
@@ -119,13 +150,16 @@ async function start(
     publicUrl,
   })
   const uploads = createFileUploads(http, upstream.restUrl)
+  const live = createLive(schema, (error) => log.error({ err: error }, 'A subscription failed unexpectedly'))
   const engine = createEngine({
     schema,
+    live,
     createContext: createContextFactory({
       http,
       restUrl: upstream.restUrl,
       publicBase: publicUrl,
       hub,
+      directoryOf: ({ key }) => sources.get(key)?.directory,
       replay,
       allowances: createAllowances(config.callsPerMinute),
       downloads,
@@ -135,10 +169,14 @@ async function start(
     log,
   })
   const demoAuthorization = upstream.demoToken === null ? undefined : basicAuthorization(upstream.demoToken)
+  const liveResponses = createLiveResponses()
   const httpServer = await startHttpServer({
     host: config.host,
     port: config.port,
     engine,
+    liveResponses,
+    mask: (error) =>
+      maskError(error, (unexpected) => log.error({ err: unexpected }, 'Operation failed unexpectedly')),
     graphiql: await loadGraphiql(),
     schemaFile: printSchemaFile(),
     demoAuthorization,
@@ -157,6 +195,13 @@ async function start(
     get openStreams() {
       return hub.size
     },
+    state: () => ({
+      ...hub.state(),
+      live: live.state(),
+      sockets: sockets.size,
+      liveResponses: liveResponses.size,
+      waitingBytes: sockets.waitingBytes,
+    }),
     close: closeAll,
   }
 }

@@ -1,22 +1,59 @@
 import type { IncomingMessage } from 'node:http'
 import { GatewayError } from './errors.ts'
-import type { Hub } from './events/hub.ts'
-import { resume } from './events/resume.ts'
+import { type FeedReader, iterateFeed, type Replay, runFeed } from './events/feed.ts'
+import type { Hub, Channel as HubChannel, Topic } from './events/hub.ts'
+import type { Entry as LogEntry } from './events/recent-log.ts'
 import type { Allowances, RateLimit } from './upstream/flowdock/allowance.ts'
 import { type Credential, parseAuthorization } from './upstream/flowdock/credentials.ts'
+import type { Directory } from './upstream/flowdock/directory.ts'
 import type { FileDownloads } from './upstream/flowdock/files.ts'
 import { createFlowdock, type Flowdock } from './upstream/flowdock/index.ts'
+import { isBehind, isForEverybody, isGap, makeGap, placeOf } from './upstream/flowdock/live-events.ts'
 import type { Upload } from './upstream/flowdock/messages.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
 import type { FileUploads } from './upstream/flowdock/uploads.ts'
 import type { Http } from './upstream/http.ts'
 
-/** What one principal listens to. */
-export interface LiveTopic {
+export type Channel = HubChannel<FlowEvent>
+export type Entry = LogEntry<FlowEvent>
+
+/** With whose rights somebody listens. */
+export interface Listener {
   readonly credential: Credential
-  readonly flowIds: readonly string[]
-  /** Whether what is told to the principal alone is heard, too. */
+  /** The caller's number, once the upstream has told it. */
+  readonly userId: number | undefined
+}
+
+/** What is to be listened to. */
+export interface ListenOptions {
+  /** The flows by id, each checked to be one of the caller's, or all of them, now and later. */
+  readonly flowIds: readonly string[] | 'all'
+  /** Whether what is told to the caller alone is heard, too. */
   readonly isPrivate: boolean
+  /** An event's place: what happened since comes first. */
+  readonly after: string | undefined
+  /** Which of those events; `key` is the same for the same choice. */
+  readonly wants: (event: FlowEvent) => boolean
+  readonly key: string
+}
+
+/** Events as a subscription is made of: its fields are resolved for each. */
+export interface LiveEvents extends AsyncIterable<FlowEvent> {
+  /** Whose they are. */
+  readonly principal: string
+  /** The same for the same events, wherever they begin. */
+  readonly key: string
+  /** Which entries of a channel they are. */
+  wants(event: FlowEvent): boolean
+  /** Brings a reader to what happens now, and lets it go on there. Resolves when it is over. */
+  read(reader: FeedReader<FlowEvent>, signal: AbortSignal): Promise<void>
+  /**
+   * What the fields of one event are resolved with; nothing is remembered of the event before.
+   *
+   * @param channel where it came from
+   * @param isShared whether the answer goes to others, too: then nothing may depend on whose it is
+   */
+  context(channel: Channel | undefined, isShared: boolean): Context
 }
 
 /** What a resolver is given. */
@@ -31,17 +68,12 @@ export interface Context {
   rateLimit(): RateLimit | null
   /** Whether the caller sent a credential. */
   readonly isSignedIn: boolean
-  /** Listens to flows with the caller's credential. @param after an event's cursor: what happened since comes first */
-  listen(
-    flowIds: readonly string[],
-    options: { isPrivate: boolean; after: string | undefined },
-  ): Promise<AsyncIterableIterator<FlowEvent>>
+  /** Events as they happen. @throws GatewayError `UNAUTHENTICATED` without a credential */
+  listen(options: ListenOptions): LiveEvents
   /** The path of this gateway that a file of the upstream can be read at, for a while, without a credential. */
   fileAddress(path: string): string
   /** The path of this gateway that the bytes of one file can be put to, for a while, without a credential. */
   uploadAddress(upload: Upload): { readonly path: string; readonly expiresAt: number }
-  /** The same caller with nothing remembered: for each event of a subscription. */
-  refresh(): Context
 }
 
 /** What a request or a socket says about its caller. */
@@ -49,6 +81,8 @@ export interface Caller {
   readonly request: IncomingMessage
   /** The payload of `connection_init`, for sockets. */
   readonly connectionParams?: Readonly<Record<string, unknown>>
+  /** The last event a client had that comes back. */
+  readonly lastEventId?: string
   /** Whether it wants to know what the operation costs. */
   readonly wantsCost?: boolean
   /** Ends when nobody waits for the answer any more. */
@@ -60,9 +94,11 @@ export interface ContextOptions {
   readonly restUrl: string
   /** The same as people reach it, if that is another. */
   readonly publicBase?: string | undefined
-  readonly hub: Hub<LiveTopic, FlowEvent>
-  /** Hears a topic from an event on, over a stream of its own. */
-  readonly replay: (topic: LiveTopic, after: string) => AsyncIterableIterator<FlowEvent>
+  readonly hub: Hub<Listener, FlowEvent>
+  /** What is known of the flows and people of a channel. */
+  readonly directoryOf: (channel: Channel) => Directory | undefined
+  /** Reads what happened behind an event once more. */
+  readonly replay: (topic: Topic<Listener>, after: string, until: string | undefined) => Replay<FlowEvent>
   readonly allowances: Allowances
   readonly downloads: FileDownloads
   readonly uploads: FileUploads
@@ -74,27 +110,34 @@ export function createContextFactory({
   restUrl,
   publicBase,
   hub,
+  directoryOf,
   replay,
   allowances,
   downloads,
   uploads,
 }: ContextOptions): (caller: Caller) => Context {
-  return ({ request, connectionParams, signal, wantsCost = false }) => {
+  return ({ request, connectionParams, signal, lastEventId, wantsCost = false }) => {
     const params = connectionParams ?? {}
     const credential = parseAuthorization(
       params['authorization'] ?? params['Authorization'] ?? request.headers.authorization,
     )
     const principal = credential?.principal ?? 'nobody'
-    const makeCounted = () => {
+    let userId: number | undefined
+    const makeCounted = (until: AbortSignal | undefined, directory?: Directory) => {
       let calls = 0
       const onCall = () => {
         allowances.take(principal)
         calls += 1
       }
-      const flowdock = createFlowdock({ http, base: restUrl, publicBase, credential, signal, onCall })
+      const onUser = (id: number) => {
+        userId = id
+      }
+      const flowdock = createFlowdock({
+        ...{ http, base: restUrl, publicBase, credential, signal: until, onCall, onUser, directory },
+      })
       return { flowdock, count: () => calls }
     }
-    const make = ({ flowdock, count } = makeCounted()): Context => ({
+    const make = ({ flowdock, count } = makeCounted(signal)): Context => ({
       isSignedIn: credential !== null,
       flowdock,
       wantsCost,
@@ -103,13 +146,37 @@ export function createContextFactory({
         const limit = credential === null ? null : allowances.of(credential.principal)
         return limit?.limit === 0 ? null : limit
       },
-      async listen(flowIds, { isPrivate, after }) {
+      listen({ flowIds, isPrivate, after, wants, key }) {
         if (credential === null)
           throw new GatewayError('UNAUTHENTICATED', 'Cannot listen to flows: no credential was sent')
-        const topic = { credential, flowIds: [...new Set(flowIds)].sort(), isPrivate }
-        const live = await hub.subscribe(topic, signal)
-        if (after === undefined) return live
-        return resume({ live, replay: (from) => replay(topic, from), after, placeOf, isGap })
+        const channels = flowIds === 'all' ? flowIds : [...new Set(flowIds)].sort()
+        const topic = { owner: { credential, userId }, channels, isPrivate }
+        const heard = channels === 'all' ? undefined : new Set(channels)
+        const isHeard = (event: FlowEvent) =>
+          isForEverybody(event)
+            ? true
+            : event.flowId === null || event.type === 'membership'
+              ? isPrivate
+              : heard === undefined || heard.has(event.flowId)
+        const options = {
+          ...{ hub, topic, after: lastEventId ?? after, isBehind, placeOf, isGap, makeGap },
+          wants: (event: FlowEvent) => isHeard(event) && (isGap(event) || wants(event)),
+          replay: (from: string, until: string | undefined) => replay(topic, from, until),
+        }
+        const events: LiveEvents = {
+          principal: credential.principal,
+          key: JSON.stringify([channels === 'all' ? credential.principal : channels, isPrivate, key]),
+          wants: options.wants,
+          read: (reader, leave) => runFeed({ ...options, signal: leave }, reader),
+          context(channel, isShared) {
+            const known = channel && directoryOf(channel)
+            // What a flow is to its reader changes without an event.
+            const directory = known && (isShared ? known : { ...known, flow: () => undefined })
+            return make(makeCounted(undefined, directory))
+          },
+          [Symbol.asyncIterator]: () => iterateFeed(events),
+        }
+        return events
       },
       fileAddress(path) {
         if (credential === null)
@@ -124,20 +191,7 @@ export function createContextFactory({
           throw new GatewayError('UNAUTHENTICATED', 'Cannot make an upload: no credential was sent')
         return uploads.address(credential, upload)
       },
-      refresh: () => make(),
     })
     return make()
   }
-}
-
-function isGap({ type }: FlowEvent): boolean {
-  return type === 'gap'
-}
-
-/** Where an event stands in the upstream's log; undefined for what is kept nowhere. */
-function placeOf(event: FlowEvent): string | undefined {
-  if (event.type === 'gap') return undefined
-  const isKept =
-    event.type !== 'change' || (event.change.kind !== 'UserTyping' && event.change.kind !== 'UserActive')
-  return isKept && event.cursor !== '' ? event.cursor : undefined
 }

@@ -4,7 +4,7 @@ import { getOperationAST, parse } from 'graphql'
 import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from 'vitest'
 import { createClient, graphql } from '../examples/typed-client/client.ts'
 import { describeFlows, send } from '../examples/typed-client/unread.ts'
-import { eventually, startTestApp, type TestApp } from './support/app.ts'
+import { eventually, liveMembers, startTestApp, type TestApp } from './support/app.ts'
 
 const folder = new URL('../examples/', import.meta.url)
 const names = (await readdir(folder)).filter((name) => name.endsWith('.graphql')).sort()
@@ -36,7 +36,7 @@ test.each(names)('%s runs as it stands on the demo organization', async (name) =
   if (getOperationAST(parse(document))?.operation === 'subscription') {
     const subscription = await app.subscribe('Ada', document)
     const next = subscription.next()
-    await eventually(() => app.calls.some(({ kind, status }) => kind === 'stream' && status === 200))
+    await eventually(() => liveMembers(app) === 1)
     await app.backend.as('Ben')('POST', '/flows/example/main/messages', {
       event: 'message',
       content: 'for the example',

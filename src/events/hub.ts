@@ -1,103 +1,296 @@
-import { Subscriber, type SubscriberLimits } from './subscriber.ts'
+import { type Entry, RecentLog, type RecentLogLimits } from './recent-log.ts'
 
 /** Where a source delivers what it has. */
 export interface Sink<T> {
-  /** From now on nothing is missed. */
-  open(): void
+  /**
+   * From now on nothing is missed.
+   *
+   * @param channels what it covers, kept up to date by the source
+   * @param at where the upstream's log stands, if it says so
+   */
+  open(channels: ReadonlySet<string>, at: string | undefined): void
   event(event: T, bytes: number): void
   /** Nothing more will come. */
   end(error: unknown): void
 }
 
-export interface HubOptions<Topic, T> {
-  /** Topics with equal keys share one source. */
-  readonly keyOf: (topic: Topic) => string
-  /** Starts the source of a topic. */
-  readonly open: (topic: Topic, sink: Sink<T>) => { close(): void }
-  readonly limits: SubscriberLimits
+/** What somebody listens to. */
+export interface Topic<Owner> {
+  /** With whose rights. */
+  readonly owner: Owner
+  /** The channels to hear, or all that are the owner's, now and later. */
+  readonly channels: readonly string[] | 'all'
+  /** Whether what is told to the owner alone is heard, too. */
+  readonly isPrivate: boolean
 }
 
-/** Shares one source among all who listen to the same topic. */
-export interface Hub<Topic, T> {
+export interface HubOptions<Owner, T> {
+  /** Owners with equal keys share one source. */
+  readonly keyOf: (owner: Owner) => string
+  /** Opens all there is for an owner. */
+  readonly open: (owner: Owner, sink: Sink<T>) => { close(): void }
+  /** Where an event stands in the upstream's log; undefined for what is kept nowhere. */
+  readonly placeOf: (event: T) => string | undefined
+  /** Whether an event may have taken a channel from an owner. */
+  readonly endsAccess: (event: T, owner: Owner) => boolean
+  /** The channels an owner may hear at this moment. @throws when it cannot be told; why they may hear none any more */
+  readonly check: (owner: Owner) => Promise<ReadonlySet<string>>
+  /** Whether what `check` threw is about the owner, and not a failure of the moment. */
+  readonly isRefusal: (error: unknown) => boolean
+  /** What somebody is told who has lost a channel. */
+  readonly lost: () => unknown
+  readonly limits: RecentLogLimits
+  /** How long a source stays open that nobody listens to, and how often guests are checked. */
+  readonly lingerMs: number
+  readonly checkEveryMs: number
+}
+
+/** Why a seat is gone. */
+export type Ending =
+  /** The source or the access came to an end. */
+  | { readonly kind: 'failed'; readonly error: unknown }
+  /** The source was somebody else's, who left or lost it: another one goes on. */
+  | { readonly kind: 'displaced' }
+
+/** One source, and those who listen to it. */
+export interface Channel<T> {
+  readonly key: string
+  readonly log: RecentLog<T>
+  /** Hears each entry from now on, until the returned function is called. */
+  listen(listener: (entry: Entry<T>) => void): () => void
+}
+
+/** A place at a channel. */
+export interface Seat<T> {
+  readonly channel: Channel<T>
+  /** Resolves when it is taken away. */
+  readonly ended: Promise<Ending>
+  leave(): void
+}
+
+/** What can be seen of a hub from outside. */
+export interface HubState {
+  readonly sources: readonly {
+    /** Tells sources apart; says nothing of the owner. */
+    readonly key: string
+    readonly seats: number
+    readonly guests: number
+    readonly channels: number
+    readonly isOpen: boolean
+    readonly keptEvents: number
+    readonly place: string | undefined
+  }[]
+}
+
+/**
+ * Shares sources. Whoever listens sits at the source of their own, or as a guest at somebody else's that covers what
+ * they may hear; so there are never more sources than owners, and one is enough for all who listen to the same. Guests
+ * are checked: when something says that they may have lost a channel, and once in a while.
+ */
+export interface Hub<Owner, T> {
   /**
-   * Listens to a topic; resolves once its source is open, so what happens afterwards is heard. The first subscriber
-   * opens the source, the last one to leave closes it.
+   * Takes a seat; resolves once the source is open, so what happens afterwards is heard.
    *
    * @param signal leaves, also while the source is still opening
    * @throws what the source ended with, if it never opened
    */
-  subscribe(topic: Topic, signal: AbortSignal): Promise<Subscriber<T>>
+  subscribe(topic: Topic<Owner>, signal: AbortSignal): Promise<Seat<T>>
   /** How many sources are open. */
   readonly size: number
-  /** Ends every subscription with `error`. */
+  state(): HubState
+  /** Tells everybody who listens something that no source did. */
+  announce(event: T): void
+  /** Ends every seat with `error`. */
   close(error: unknown): void
 }
 
-interface Channel<T> {
-  readonly subscribers: Set<Subscriber<T>>
-  readonly ready: Promise<void>
-  readonly source: { close(): void }
-  end(error: unknown): void
+interface SeatState<Owner> {
+  readonly topic: Topic<Owner>
+  readonly isGuest: boolean
+  end(ending: Ending): void
 }
 
-export function createHub<Topic, T>(options: HubOptions<Topic, T>): Hub<Topic, T> {
-  const channels = new Map<string, Channel<T>>()
+interface Source<Owner, T> extends Channel<T> {
+  readonly owner: Owner
+  readonly seats: Set<SeatState<Owner>>
+  readonly ready: Promise<void>
+  /** Undefined until it is open. */
+  channels: ReadonlySet<string> | undefined
+  push(event: T, bytes: number): void
+  end(error: unknown): void
+  /** Closes what nobody needs, and moves guests whose host has left. */
+  settle(): void
+}
 
-  function openChannel(key: string, topic: Topic): Channel<T> {
-    const subscribers = new Set<Subscriber<T>>()
+export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T> {
+  const sources = new Map<string, Source<Owner, T>>()
+  let closed: { error: unknown } | undefined
+
+  function openSource(key: string, owner: Owner): Source<Owner, T> {
+    const seats = new Set<SeatState<Owner>>()
+    const listeners = new Set<(entry: Entry<T>) => void>()
+    const log = new RecentLog<T>(options.limits)
     const { promise: ready, resolve, reject } = Promise.withResolvers<void>()
     // Whoever waits for it hears of it; an end that nobody waits for is no failure.
     ready.catch(() => undefined)
-    const end = (error: unknown) => {
-      if (channels.get(key) === channel) channels.delete(key)
-      reject(error)
-      for (const subscriber of [...subscribers]) subscriber.fail(error)
+    let linger: NodeJS.Timeout | undefined
+    let isGone = false
+
+    function forget(): void {
+      isGone = true
+      clearTimeout(linger)
+      if (sources.get(key) === source) sources.delete(key)
+      upstream.close()
     }
-    const source = options.open(topic, {
-      open: resolve,
-      event(event, bytes) {
-        for (const subscriber of subscribers) subscriber.push(event, bytes)
+
+    const source: Source<Owner, T> = {
+      key,
+      owner,
+      log,
+      seats,
+      ready,
+      channels: undefined,
+      listen(listener) {
+        listeners.add(listener)
+        return () => listeners.delete(listener)
       },
-      end,
+      push(event, bytes) {
+        if (isGone) return
+        const entry = log.push(event, options.placeOf(event), bytes)
+        for (const listener of listeners) listener(entry)
+        for (const seat of [...seats])
+          if (options.endsAccess(event, seat.topic.owner)) void checkSeats(source, seat.topic.owner)
+        if (seats.size > 0 && ![...seats].some(({ isGuest }) => !isGuest)) source.settle()
+      },
+      end(error) {
+        if (isGone) return
+        forget()
+        reject(error)
+        // Guests lost nothing but their host.
+        for (const seat of [...seats])
+          seat.end(seat.isGuest && closed === undefined ? { kind: 'displaced' } : { kind: 'failed', error })
+      },
+      settle() {
+        if (isGone) return
+        clearTimeout(linger)
+        if ([...seats].some(({ isGuest }) => !isGuest)) return
+        if (seats.size === 0) {
+          linger = setTimeout(() => {
+            if (seats.size === 0) forget()
+          }, options.lingerMs)
+          linger.unref()
+          return
+        }
+        // Guests go on from where the log stands: until that is known, they stay.
+        if (log.place === undefined) return
+        forget()
+        for (const seat of [...seats]) seat.end({ kind: 'displaced' })
+      },
+    }
+    sources.set(key, source)
+    const upstream = options.open(owner, {
+      open(channels, at) {
+        source.channels = channels
+        if (at !== undefined) log.beginAt(at)
+        resolve()
+      },
+      event: source.push,
+      end: source.end,
     })
-    const channel: Channel<T> = { subscribers, ready, source, end }
-    channels.set(key, channel)
-    return channel
+    return source
   }
+
+  /** Whether somebody may sit at a source that is not theirs. */
+  function isHost(source: Source<Owner, T>, { channels, isPrivate }: Topic<Owner>): boolean {
+    if (isPrivate || channels === 'all' || source.channels === undefined) return false
+    const covered = source.channels
+    return [...source.seats].some(({ isGuest }) => !isGuest) && channels.every((name) => covered.has(name))
+  }
+
+  async function checkSeats(source: Source<Owner, T>, owner: Owner): Promise<void> {
+    const key = options.keyOf(owner)
+    const theirs = () => [...source.seats].filter(({ topic }) => options.keyOf(topic.owner) === key)
+    let allowed: ReadonlySet<string>
+    try {
+      allowed = await options.check(owner)
+    } catch (error) {
+      if (options.isRefusal(error)) for (const seat of theirs()) seat.end({ kind: 'failed', error })
+      return
+    }
+    for (const seat of theirs())
+      if (seat.topic.channels !== 'all' && !seat.topic.channels.every((name) => allowed.has(name)))
+        seat.end({ kind: 'failed', error: options.lost() })
+  }
+
+  const checking = setInterval(() => {
+    for (const source of sources.values()) {
+      const guests = new Map<string, Owner>()
+      for (const { topic, isGuest } of source.seats)
+        if (isGuest) guests.set(options.keyOf(topic.owner), topic.owner)
+      for (const owner of guests.values()) void checkSeats(source, owner)
+    }
+  }, options.checkEveryMs)
+  checking.unref()
 
   return {
     async subscribe(topic, signal) {
       signal.throwIfAborted()
-      const key = options.keyOf(topic)
-      const channel = channels.get(key) ?? openChannel(key, topic)
+      if (closed !== undefined) throw closed.error
+      const key = options.keyOf(topic.owner)
+      const own = sources.get(key)
+      const host = own ?? [...sources.values()].find((source) => isHost(source, topic))
+      const source = host ?? openSource(key, topic.owner)
+      const ended = Promise.withResolvers<Ending>()
       const left = Promise.withResolvers<never>()
       left.promise.catch(() => undefined)
+      const seat: SeatState<Owner> = {
+        topic,
+        isGuest: source.key !== key,
+        end(ending) {
+          remove()
+          ended.resolve(ending)
+        },
+      }
+      const remove = () => {
+        signal.removeEventListener('abort', leave)
+        if (source.seats.delete(seat)) source.settle()
+      }
       const leave = () => {
         left.reject(signal.reason)
-        void subscriber.return()
+        remove()
       }
-      const subscriber = new Subscriber<T>(options.limits, () => {
-        signal.removeEventListener('abort', leave)
-        channel.subscribers.delete(subscriber)
-        if (channel.subscribers.size > 0) return
-        if (channels.get(key) === channel) channels.delete(key)
-        channel.source.close()
-      })
-      channel.subscribers.add(subscriber)
+      source.seats.add(seat)
+      source.settle()
       signal.addEventListener('abort', leave)
       try {
-        await Promise.race([channel.ready, left.promise])
+        await Promise.race([source.ready, left.promise])
       } catch (error) {
-        await subscriber.return()
+        remove()
         throw error
       }
-      return subscriber
+      return { channel: source, ended: ended.promise, leave: remove }
     },
     get size() {
-      return channels.size
+      return sources.size
+    },
+    state: () => ({
+      sources: [...sources.values()].map(({ key, seats, channels, log }) => ({
+        key,
+        seats: seats.size,
+        guests: [...seats].filter(({ isGuest }) => isGuest).length,
+        channels: channels?.size ?? 0,
+        isOpen: channels !== undefined,
+        keptEvents: log.seq - log.beginSeq,
+        place: log.place,
+      })),
+    }),
+    announce(event) {
+      for (const source of sources.values()) if (source.channels !== undefined) source.push(event, 0)
     },
     close(error) {
-      for (const channel of [...channels.values()]) channel.end(error)
+      closed = { error }
+      clearInterval(checking)
+      for (const source of [...sources.values()]) source.end(error)
     },
   }
 }

@@ -17,6 +17,7 @@ export class Subscriber<T> implements AsyncIterableIterator<T> {
   #queuedBytes = 0
   #waiting: { resolve(result: IteratorResult<T>): void; reject(error: unknown): void }[] = []
   #closed = false
+  #finished = false
   #failure: { readonly error: unknown } | undefined
 
   /** @param onClose runs once, when the reader leaves or is dropped */
@@ -39,6 +40,12 @@ export class Subscriber<T> implements AsyncIterableIterator<T> {
       this.fail(new GatewayError('SLOW_CONSUMER', 'The subscription was ended: its reader is too far behind'))
   }
 
+  /** Ends the subscription once what is queued was taken. */
+  finish(): void {
+    this.#finished = true
+    if (this.#queue.length === 0 && !this.#closed) this.#close()
+  }
+
   /** Ends the subscription with an error; what is queued is dropped. */
   fail(error: unknown): void {
     if (this.#closed) return
@@ -50,6 +57,7 @@ export class Subscriber<T> implements AsyncIterableIterator<T> {
     const item = this.#queue.shift()
     if (item !== undefined) {
       this.#queuedBytes -= item.bytes
+      if (this.#finished && this.#queue.length === 0 && !this.#closed) this.#close()
       return Promise.resolve({ done: false, value: item.event })
     }
     if (this.#failure !== undefined) {

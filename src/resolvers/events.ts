@@ -1,5 +1,5 @@
-import type { Context } from '../context.ts'
-import { NotFoundError, ValidationError } from '../errors.ts'
+import type { Context, ListenOptions, LiveEvents } from '../context.ts'
+import { ForbiddenError, NotFoundError, ValidationError } from '../errors.ts'
 import type {
   Flow,
   FlowEvent,
@@ -18,6 +18,7 @@ const maxFlows = 150
 
 /** Which type of the schema an event has. */
 export function eventType(event: FlowEvent): string {
+  if (event.type === 'status') return 'StreamStatus'
   if (event.type === 'other') return 'OtherEvent'
   if (event.type === 'gap') return 'Gap'
   if (event.type === 'membership') return event.isAdded ? 'FlowAdded' : 'FlowRemoved'
@@ -36,7 +37,7 @@ export function eventType(event: FlowEvent): string {
 }
 
 export function occurredAt(event: FlowEvent): number | null {
-  if (event.type === 'gap' || event.type === 'membership') return null
+  if (event.type === 'gap' || event.type === 'status' || event.type === 'membership') return null
   return event.type === 'message' ? event.message.sentAt : event.sentAt
 }
 
@@ -117,43 +118,93 @@ export function removedTags({ message }: MessageEvent): readonly string[] {
   return message.kind === 'TagChange' ? message.removed : []
 }
 
+/** Which kinds of events there are, by the type each has. */
+export type EventKind = ReturnType<typeof eventType>
+
+interface FlowEventsInput {
+  readonly flows?: readonly FlowBy[] | null | undefined
+  readonly kinds?: readonly EventKind[] | null | undefined
+  readonly after?: string | null | undefined
+  readonly includePrivate: boolean
+  readonly includeStatus: boolean
+}
+
 /** Events of the given flows, or of all the caller has joined. */
 export async function subscribeFlowEvents(
   _: unknown,
-  {
-    input,
-  }: {
-    input: {
-      flows?: readonly FlowBy[] | null | undefined
-      after?: string | null | undefined
-      includePrivate: boolean
-    }
-  },
+  { input }: { input: FlowEventsInput },
   context: Context,
-): Promise<AsyncIterable<FlowEvent>> {
-  const flows =
-    input.flows == null
-      ? await context.flowdock.load.flows('joined')
-      : await Promise.all(input.flows.map((by, index) => requireFlow(by, context, index)))
-  if (flows.length === 0 && !input.includePrivate)
+): Promise<LiveEvents> {
+  const kinds = input.kinds == null ? undefined : new Set(input.kinds)
+  return listen(input, context, {
+    isPrivate: input.includePrivate,
+    wants: (event) => {
+      const kind = eventType(event)
+      if (kind === 'StreamStatus') return input.includeStatus
+      return kinds === undefined || kinds.has(kind)
+    },
+    key: JSON.stringify([input.kinds ?? null, input.includeStatus]),
+  })
+}
+
+/** What a narrow subscription listens to. */
+interface NarrowInput {
+  readonly flows?: readonly FlowBy[] | null | undefined
+  readonly after?: string | null | undefined
+}
+
+/** Makes a subscription to some kinds of events, each of which is its answer. */
+export function subscribeTo(kinds: readonly EventKind[], options: { isPrivate?: boolean } = {}) {
+  const wanted = new Set(kinds)
+  return async (_: unknown, { input }: { input: NarrowInput }, context: Context): Promise<LiveEvents> =>
+    listen(input, context, {
+      isPrivate: options.isPrivate ?? false,
+      wants: (event) => wanted.has(eventType(event)),
+      key: kinds.join(' '),
+    })
+}
+
+/** What is told to the caller alone: nothing of flows. */
+export function subscribePrivately(kinds: readonly EventKind[]) {
+  const wanted = new Set(kinds)
+  return async (
+    _: unknown,
+    { input }: { input: { after?: string | null | undefined } },
+    context: Context,
+  ): Promise<LiveEvents> => {
+    const after = checkAfter(input.after)
+    const wants = (event: FlowEvent) =>
+      wanted.has(eventType(event)) && (event.flowId === null || event.type === 'membership')
+    return context.listen({ flowIds: [], isPrivate: true, after, wants, key: kinds.join(' ') })
+  }
+}
+
+async function listen(
+  input: NarrowInput,
+  context: Context,
+  { isPrivate, wants, key }: Pick<ListenOptions, 'isPrivate' | 'wants' | 'key'>,
+): Promise<LiveEvents> {
+  const after = checkAfter(input.after)
+  if (input.flows == null) return context.listen({ flowIds: 'all', isPrivate, after, wants, key })
+  if (input.flows.length === 0 && !isPrivate)
     throw new ValidationError('There is no flow to listen to', [], { inputPath: ['input', 'flows'] })
-  if (flows.length > maxFlows)
+  if (input.flows.length > maxFlows)
     throw new ValidationError(
-      `Expected input.flows to name at most ${maxFlows} flows, got ${flows.length}`,
+      `Expected input.flows to name at most ${maxFlows} flows, got ${input.flows.length}`,
       [],
-      {
-        inputPath: ['input', 'flows'],
-      },
+      { inputPath: ['input', 'flows'] },
     )
-  const after = input.after ?? undefined
+  const flows = await Promise.all(input.flows.map((by, index) => requireFlow(by, context, index)))
+  return context.listen({ flowIds: flows.map(({ id }) => id), isPrivate, after, wants, key })
+}
+
+function checkAfter(cursor: string | null | undefined): string | undefined {
+  const after = cursor ?? undefined
   if (after !== undefined && !/^[\x21-\x7e]{1,100}$/.test(after))
     throw new ValidationError('Expected input.after to be the cursor of an event', [], {
       inputPath: ['input', 'after'],
     })
-  return context.listen(
-    flows.map(({ id }) => id),
-    { isPrivate: input.includePrivate, after },
-  )
+  return after
 }
 
 async function requireFlow(by: FlowBy, context: Context, index: number): Promise<Flow> {
@@ -161,6 +212,10 @@ async function requireFlow(by: FlowBy, context: Context, index: number): Promise
   const flow = await findFlow(by, context, path)
   if (flow === null)
     throw new NotFoundError(`${path.join('.')} names no flow, or one that is not for you to see`, {
+      inputPath: path,
+    })
+  if (!flow.isJoined)
+    throw new ForbiddenError(`Cannot listen to ${path.join('.')}: you have not joined it`, {
       inputPath: path,
     })
   return flow

@@ -76,6 +76,7 @@ interface Types {
     FlowAdded: Extract<FlowEvent, { type: 'membership' }>
     FlowRemoved: Extract<FlowEvent, { type: 'membership' }>
     Gap: Extract<FlowEvent, { type: 'gap' }>
+    StreamStatus: Extract<FlowEvent, { type: 'status' }>
     OtherEvent: Extract<FlowEvent, { type: 'other' }>
     Source: Source
     SourceApplication: Source['application']

@@ -6,6 +6,10 @@ const Capability = builder.enumType('Capability', {
   values: {
     ACTIVITY: { value: 'activity', description: 'Count what was written, however much.' },
     CREATE_THREAD: { value: 'createThread', description: 'Begin a thread without a message.' },
+    FOLLOW_FLOWS: {
+      value: 'followFlows',
+      description: 'Tell of flows one comes into later on a stream that is open, and end a replay.',
+    },
     MARK_READ: { value: 'markRead', description: 'Mark mentions read.' },
     MOVE_MESSAGE: { value: 'moveMessage', description: 'Move a message to another thread.' },
     REMOVE_REACTION: { value: 'removeReaction', description: 'Take a reaction back.' },

@@ -223,12 +223,54 @@ builder.objectType('FlowRemoved', {
   }),
 })
 
+const GapReason = builder.enumType('GapReason', {
+  description: 'Why something that happened cannot be told.',
+  values: {
+    FORGOTTEN: { value: 'forgotten', description: 'The upstream keeps events for a while only.' },
+    FELL_BEHIND: {
+      value: 'fellBehind',
+      description: 'The subscription was interrupted, and nothing said where.',
+    },
+  } as const,
+})
+
 builder.objectType('Gap', {
   description:
-    'Something was missed and cannot be had any more: the upstream has forgotten what came after `after`. What follows is complete again; messages in between are still to be listed.',
+    'Something that happened cannot be told any more; what comes now is behind it. The messages in between are still to be listed by `Flow.messages`.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({
-    after: t.exposeString('after', { description: 'The last event before the gap, by its cursor.' }),
+    after: t.exposeString('after', {
+      nullable: true,
+      description: 'The last event before the gap, by its cursor; null when there was none.',
+    }),
+    reason: t.field({ type: GapReason, description: 'Why.', resolve: ({ reason }) => reason }),
+  }),
+})
+
+const StreamState = builder.enumType('StreamState', {
+  description: 'How a live stream is.',
+  values: {
+    LIVE: { value: 'live', description: 'What happens is told at once.' },
+    CATCHING_UP: {
+      value: 'catchingUp',
+      description: 'The upstream cannot be heard; what happens is told once it can.',
+    },
+    CLOSING: {
+      value: 'closing',
+      description: 'The gateway is about to stop: subscribe again with `after`, and miss nothing.',
+    },
+  } as const,
+})
+
+builder.objectType('StreamStatus', {
+  description: 'How the stream itself is; with `includeStatus`.',
+  interfaces: ['FlowEvent'],
+  fields: (t) => ({
+    state: t.field({ type: StreamState, description: 'How it is now.', resolve: ({ state }) => state }),
+    retryWithinMs: t.exposeInt('retryWithinMs', {
+      nullable: true,
+      description: 'When it closes: come back at a random moment within this time.',
+    }),
   }),
 })
 
@@ -241,33 +283,132 @@ builder.objectType('OtherEvent', {
   }),
 })
 
+const eventKind = <Kind extends string>(value: Kind, description: string) => ({ value, description })
+
+const EventKind = builder.enumType('EventKind', {
+  description: 'The kinds of events there are, by the type each has.',
+  values: {
+    MESSAGE_ADDED: eventKind('MessageAdded', 'A message came.'),
+    MESSAGE_EDITED: eventKind('MessageEdited', 'A text was changed.'),
+    MESSAGE_DELETED: eventKind('MessageDeleted', 'A message was deleted.'),
+    TAGS_CHANGED: eventKind('TagsChanged', 'Tags of a message were changed.'),
+    REACTION_CHANGED: eventKind('ReactionChanged', 'An emoji was added or taken back.'),
+    MESSAGE_MOVED: eventKind('MessageMoved', 'A message went to another thread.'),
+    MEMBER_JOINED: eventKind('MemberJoined', 'Somebody came into a flow.'),
+    MEMBER_BLOCKED: eventKind('MemberBlocked', 'Somebody was shut out of a flow, or left.'),
+    USER_EDITED: eventKind('UserEdited', 'Somebody changed their profile.'),
+    USER_TYPING: eventKind('UserTyping', 'Somebody types.'),
+    USER_ACTIVE: eventKind('UserActive', 'Somebody is there.'),
+    FLOW_ADDED: eventKind('FlowAdded', 'You came into a flow.'),
+    FLOW_REMOVED: eventKind('FlowRemoved', 'You are out of a flow.'),
+    OTHER_EVENT: eventKind('OtherEvent', 'Anything else.'),
+  } as const,
+})
+
+const after =
+  'The `cursor` of the last event you had: what happened since comes first, each event once. For the same flows.'
+const flows = 'Which flows, at most 150; all you have joined, now and later, unless given.'
+
 const FlowEventsInput = builder.inputType('FlowEventsInput', {
   description: 'What to listen to.',
   fields: (t) => ({
-    flows: t.field({
-      type: ['FlowBy'],
-      description: 'Which flows, at most 150; all you have joined unless given.',
-    }),
+    flows: t.field({ type: ['FlowBy'], description: flows }),
+    kinds: t.field({ type: [EventKind], description: 'Only these kinds of events; gaps are told always.' }),
     includePrivate: t.boolean({
       required: true,
       defaultValue: false,
       description:
         'Whether to hear what is told to you alone, too: private messages, and coming into and out of flows.',
     }),
-    after: t.string({
-      description:
-        'The `cursor` of the last event you had: what happened since comes first, each event once. For the same flows.',
+    includeStatus: t.boolean({
+      required: true,
+      defaultValue: false,
+      description: 'Whether to hear how the stream itself is, as `StreamStatus`.',
     }),
+    after: t.string({ description: after }),
   }),
 })
 
-builder.subscriptionField('flowEvents', (t) =>
-  t.field({
-    type: 'FlowEvent',
-    description:
-      'Tells what happens in flows, in order: from the moment the subscription stands, or from the event that `after` names.',
-    args: { input: t.arg({ type: FlowEventsInput, required: true, description: 'What to listen to.' }) },
-    subscribe: events.subscribeFlowEvents,
-    resolve: (event) => event,
+const ListenInput = builder.inputType('ListenInput', {
+  description: 'Which flows to listen to.',
+  fields: (t) => ({
+    flows: t.field({ type: ['FlowBy'], description: flows }),
+    after: t.string({ description: after }),
   }),
-)
+})
+
+const ListenPrivatelyInput = builder.inputType('ListenPrivatelyInput', {
+  description: 'Where to begin to listen.',
+  fields: (t) => ({ after: t.string({ description: after }) }),
+})
+
+builder.subscriptionFields((t) => {
+  const input = t.arg({
+    type: ListenInput,
+    required: true,
+    defaultValue: {},
+    description: 'Which flows, and from where on.',
+  })
+  const privately = t.arg({
+    type: ListenPrivatelyInput,
+    required: true,
+    defaultValue: {},
+    description: 'From where on.',
+  })
+  return {
+    flowEvents: t.field({
+      type: 'FlowEvent',
+      description:
+        'Tells what happens in flows, in order: from the moment the subscription stands, or from the event that `after` names.',
+      args: { input: t.arg({ type: FlowEventsInput, required: true, description: 'What to listen to.' }) },
+      subscribe: events.subscribeFlowEvents,
+      resolve: (event) => event,
+    }),
+    messageAdded: t.field({
+      type: 'FlowEvent',
+      description: 'Tells of each message that comes: `MessageAdded`, or a `Gap`.',
+      args: { input },
+      subscribe: events.subscribeTo(['MessageAdded']),
+      resolve: (event) => event,
+    }),
+    messageChanged: t.field({
+      type: 'FlowEvent',
+      description:
+        'Tells what becomes of messages: `MessageEdited`, `MessageDeleted`, `TagsChanged`, `ReactionChanged`, `MessageMoved`, or a `Gap`.',
+      args: { input },
+      subscribe: events.subscribeTo([
+        ...(['MessageEdited', 'MessageDeleted', 'TagsChanged', 'ReactionChanged', 'MessageMoved'] as const),
+      ]),
+      resolve: (event) => event,
+    }),
+    privateMessageAdded: t.field({
+      type: 'FlowEvent',
+      description: 'Tells of each private message to you or from you: `MessageAdded`, or a `Gap`.',
+      args: { input: privately },
+      subscribe: events.subscribePrivately(['MessageAdded']),
+      resolve: (event) => event,
+    }),
+    userTyping: t.field({
+      type: 'FlowEvent',
+      description: 'Tells who is about to say something in a flow: `UserTyping`. Kept nowhere.',
+      args: { input },
+      subscribe: events.subscribeTo(['UserTyping']),
+      resolve: (event) => event,
+    }),
+    presenceChanged: t.field({
+      type: 'FlowEvent',
+      description: 'Tells who is there: `UserActive`, again and again while they are. Kept nowhere.',
+      args: { input },
+      subscribe: events.subscribeTo(['UserActive']),
+      resolve: (event) => event,
+    }),
+    flowsChanged: t.field({
+      type: 'FlowEvent',
+      description:
+        'Tells into which flows you come, and out of which: `FlowAdded`, `FlowRemoved`, or a `Gap`.',
+      args: { input: privately },
+      subscribe: events.subscribePrivately(['FlowAdded', 'FlowRemoved']),
+      resolve: (event) => event,
+    }),
+  }
+})

@@ -1,5 +1,6 @@
 import { type GraphQLSchema, lexicographicSortSchema, printSchema } from 'graphql'
 import { answerClientMutationIds, builder } from './builder.ts'
+import { markSharedFields } from './shared-fields.ts'
 import './scalars.ts'
 import './errors.ts'
 import './users.ts'
@@ -27,7 +28,7 @@ builder.mutationType({ description: 'What can be changed.' })
 builder.subscriptionType({ description: 'What can be listened to.' })
 
 /** Everything that may be asked. */
-export const schema: GraphQLSchema = answerClientMutationIds(builder.toSchema())
+export const schema: GraphQLSchema = markSharedFields(answerClientMutationIds(builder.toSchema()))
 
 /** The schema as `schema.graphql` holds it. */
 export function printSchemaFile(): string {

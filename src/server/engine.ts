@@ -1,19 +1,12 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import {
-  createSourceEventStream,
-  type ExecutionArgs,
-  type ExecutionResult,
-  execute,
-  GraphQLError,
-  type GraphQLSchema,
-  parse,
-} from 'graphql'
+import { type ExecutionArgs, GraphQLError, type GraphQLSchema, parse } from 'graphql'
 import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga'
 import type { Caller, Context } from '../context.ts'
-import { GatewayError } from '../errors.ts'
+import { type ErrorCode, GatewayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import { maskError, withCode } from './error-mask.ts'
 import { checkDocumentSize, checkLimits, isTokenLimitError, type Limits } from './limits.ts'
+import type { Live, LiveOperation } from './live.ts'
 
 /** What transports hand to the engine with an operation. */
 export interface ServerContext {
@@ -23,6 +16,10 @@ export interface ServerContext {
   readonly connectionParams?: Readonly<Record<string, unknown>>
   /** Ends when nobody waits for the answer any more. */
   readonly signal: AbortSignal
+  /** The last event a client had that comes back. */
+  readonly lastEventId?: string
+  /** Takes a subscription over; transports without it have none. */
+  readonly onLive?: (operation: LiveOperation) => void
 }
 
 export type Engine = YogaServerInstance<ServerContext, Context>
@@ -30,6 +27,7 @@ export type Engine = YogaServerInstance<ServerContext, Context>
 export interface EngineOptions {
   readonly schema: GraphQLSchema
   readonly createContext: (caller: Caller) => Context
+  readonly live: Live
   readonly limits: Limits
   readonly log: Logger
 }
@@ -38,20 +36,21 @@ export interface EngineOptions {
  * Parses, checks and executes operations, the same way whichever transport brought them: all rules are hooks of
  * these phases, because hooks of the HTTP request would not run for sockets.
  */
-export function createEngine({ schema, createContext, limits, log }: EngineOptions): Engine {
+export function createEngine({ schema, createContext, live, limits, log }: EngineOptions): Engine {
   const onUnexpected = (error: unknown) => log.error({ err: error }, 'Operation failed unexpectedly')
   return createYoga<ServerContext, Context>({
     schema,
     context: (initial) => {
-      const { req, connectionParams, signal, params } = initial
+      const { req, connectionParams, signal, params, lastEventId } = initial
       return createContext({
         request: req,
         signal,
         wantsCost: params.extensions?.['cost'] === true,
+        ...(lastEventId === undefined ? {} : { lastEventId }),
         ...(connectionParams === undefined ? {} : { connectionParams }),
       })
     },
-    plugins: [rules(limits, onUnexpected), freshContextPerEvent(onUnexpected)],
+    plugins: [rules(limits, onUnexpected), liveSubscriptions(live)],
     maskedErrors: { maskError: (error) => maskError(error, onUnexpected) },
     graphqlEndpoint: '/graphql',
     graphiql: false,
@@ -126,50 +125,25 @@ function rules(limits: Limits, onUnexpected: (error: unknown) => void): Plugin {
   }
 }
 
-/**
- * Executes each event of a subscription with a context that remembers nothing of the last one, and ends a
- * subscription whose source fails with an error result instead of an exception, which would close a whole socket.
- */
-function freshContextPerEvent(onUnexpected: (error: unknown) => void): Plugin {
+/** Subscriptions are run by `Live`; the transport that brought one takes it over. */
+function liveSubscriptions(live: Live): Plugin {
   return {
     onSubscribe({ setSubscribeFn }) {
       setSubscribeFn(async (args: ExecutionArgs) => {
-        const source = await createSourceEventStream(args)
-        if (!(Symbol.asyncIterator in source)) return source
-        return executeEach(source, args, onUnexpected)
+        const { onLive } = args.contextValue as ServerContext
+        if (onLive === undefined) return { errors: [needsTransport()] }
+        const begun = await live.subscribe(args)
+        if ('errors' in begun) return begun
+        if ('start' in begun) onLive(begun)
+        return {}
       })
     },
   }
 }
 
-function executeEach(
-  source: AsyncIterable<unknown>,
-  args: ExecutionArgs,
-  onUnexpected: (error: unknown) => void,
-): AsyncIterableIterator<ExecutionResult> {
-  const events = source[Symbol.asyncIterator]()
-  let ended = false
-  return {
-    async next() {
-      if (ended) return { done: true, value: undefined }
-      try {
-        const { done, value } = await events.next()
-        if (done === true) return { done, value: undefined }
-        const contextValue = (args.contextValue as Context).refresh()
-        return { done: false, value: await execute({ ...args, rootValue: value, contextValue }) }
-      } catch (error) {
-        ended = true
-        return { done: false, value: { errors: [maskError(error, onUnexpected)] } }
-      }
-    },
-    // Not a generator: leaving takes effect at once, also while an event is awaited.
-    async return() {
-      ended = true
-      await events.return?.()
-      return { done: true, value: undefined }
-    },
-    [Symbol.asyncIterator]() {
-      return this
-    },
-  }
+function needsTransport(): GraphQLError {
+  return new GraphQLError(
+    'A subscription needs a WebSocket, or Accept to be text/event-stream or multipart/mixed;subscriptionSpec="1.0"',
+    { extensions: { code: 'BAD_USER_INPUT' satisfies ErrorCode } },
+  )
 }

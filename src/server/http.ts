@@ -1,17 +1,23 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import type { GraphQLError } from 'graphql'
 import { type ErrorCode, GatewayError } from '../errors.ts'
 import { type OpenDownload, serveDownload } from './downloads.ts'
 import type { Engine } from './engine.ts'
 import type { Graphiql } from './graphiql.ts'
 import { isLocal, isSameOrigin, isValidHost } from './host.ts'
+import { type LiveFormat, type LiveResponses, liveFormat } from './live-http.ts'
 import { readMultipart } from './multipart.ts'
+import type { OperationParams } from './operation.ts'
 import { type SendUpload, serveUpload } from './uploads.ts'
 
 export interface HttpServerOptions {
   readonly host: string
   readonly port: number
   readonly engine: Engine
+  readonly liveResponses: LiveResponses
+  /** An error as a client may see it. */
+  readonly mask: (error: unknown) => GraphQLError
   readonly graphiql: Graphiql
   /** The schema in its own language. */
   readonly schemaFile: string
@@ -74,6 +80,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     async close() {
       stopping = true
       await new Promise((resolve) => setTimeout(resolve, farewellMs))
+      options.liveResponses.close()
       const closed = new Promise((resolve) => server.close(resolve))
       const deadline = setTimeout(() => server.closeAllConnections(), drainMs)
       await closed
@@ -174,6 +181,9 @@ function serveGraphql(request: IncomingMessage, response: ServerResponse, option
     !/^application\/(graphql\+)?json\s*(;|$)/i.test(request.headers['content-type'] ?? '')
   )
     return sendError(response, 415, 'BAD_USER_INPUT', 'Expected Content-Type to be application/json')
+  const format = liveFormat(request)
+  if (format !== undefined && (request.method === 'GET' || request.method === 'POST'))
+    return void serveLive(request, response, format, options)
   const gone = new AbortController()
   response.on('close', () => gone.abort())
   const context = { req: request, res: response, signal: gone.signal }
@@ -186,6 +196,49 @@ function serveGraphql(request: IncomingMessage, response: ServerResponse, option
       sendError(response, error.code === 'LIMIT_EXCEEDED' ? 413 : 400, error.code, error.message)
     },
   )
+}
+
+/** Answers with as many results as there are. */
+async function serveLive(
+  request: IncomingMessage,
+  response: ServerResponse,
+  format: LiveFormat,
+  { engine, liveResponses, mask }: HttpServerOptions,
+): Promise<void> {
+  try {
+    const body = request.method === 'GET' ? readQuery(request) : await readJson(request)
+    liveResponses.serve(request, response, { engine, format, mask, params: toParams(body) })
+  } catch (error) {
+    if (!(error instanceof GatewayError)) return void response.destroy()
+    sendError(response, error.code === 'LIMIT_EXCEEDED' ? 413 : 400, error.code, error.message)
+  }
+}
+
+/** An operation in an address. [spec] GraphQL over HTTP, "GET" */
+function readQuery(request: IncomingMessage): object {
+  const { searchParams } = new URL(request.url ?? '/', 'http://localhost')
+  const json = (name: string) => {
+    const text = searchParams.get(name)
+    return text === null ? undefined : parseJson(text, name)
+  }
+  return expectQuery({
+    ...(searchParams.has('query') ? { query: searchParams.get('query') } : {}),
+    operationName: searchParams.get('operationName') ?? undefined,
+    variables: json('variables'),
+    extensions: json('extensions'),
+  })
+}
+
+/** @throws GatewayError for what a client got wrong */
+function toParams(body: object): OperationParams {
+  const { query, operationName, variables, extensions } = body as Record<string, unknown>
+  const isObject = (value: unknown) => value == null || (typeof value === 'object' && !Array.isArray(value))
+  if (typeof query !== 'string') throw new GatewayError('BAD_USER_INPUT', 'Expected "query" to be text')
+  if (operationName != null && typeof operationName !== 'string')
+    throw new GatewayError('BAD_USER_INPUT', 'Expected "operationName" to be text')
+  if (!isObject(variables) || !isObject(extensions))
+    throw new GatewayError('BAD_USER_INPUT', 'Expected "variables" and "extensions" to be JSON objects')
+  return { query, operationName, variables, extensions } as OperationParams
 }
 
 /** An operation that comes with files, which are kept until it is answered. */
@@ -208,13 +261,15 @@ async function readJson(request: IncomingMessage): Promise<object> {
       throw new GatewayError('LIMIT_EXCEEDED', `The body is longer than ${maxBodyBytes} bytes`)
     chunks.push(chunk)
   }
-  let body: unknown
+  return expectQuery(parseJson(Buffer.concat(chunks).toString('utf8'), 'the body'))
+}
+
+function parseJson(text: string, what: string): unknown {
   try {
-    body = JSON.parse(Buffer.concat(chunks).toString('utf8'))
+    return JSON.parse(text)
   } catch {
-    throw new GatewayError('BAD_USER_INPUT', 'Expected the body to be JSON')
+    throw new GatewayError('BAD_USER_INPUT', `Expected ${what} to be JSON`)
   }
-  return expectQuery(body)
 }
 
 function expectQuery(body: unknown): object {

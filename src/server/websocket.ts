@@ -1,30 +1,60 @@
 import type { IncomingMessage, Server } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { GraphQLError, getOperationAST } from 'graphql'
-import type { ConnectionInitMessage } from 'graphql-ws'
-import { type Extra, useServer } from 'graphql-ws/use/ws'
-import { WebSocketServer } from 'ws'
-import { ValidationError } from '../errors.ts'
+import type { GraphQLError } from 'graphql'
+import { WebSocket, WebSocketServer } from 'ws'
+import { GatewayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Engine } from './engine.ts'
 import { maskError } from './error-mask.ts'
 import { isSameOrigin, isValidHost } from './host.ts'
+import type { Payload } from './live.ts'
+import { type OperationParams, runOperation } from './operation.ts'
+import { type Message, PacedWriter } from './paced-writer.ts'
 
 /** Longest message a client may send. */
 const maxMessageBytes = 256 * 1024
+/** How many operations may run on one socket. */
+const maxOperations = 100
+/** How long a client may take to introduce itself. */
+const initMs = 3000
+/** How often a silent client is asked whether it is still there; the second time in vain it is not. */
+const keepAliveMs = 12_000
+/** How long a socket may take to close. */
+const closingMs = 2000
+/** Over how long sockets are closed on a stop, so that not all come back at once. */
+const maxFarewellMs = 3000
+const protocol = 'graphql-transport-ws'
 
 export interface WebSocketTransport {
+  /** How many sockets are open. */
+  readonly size: number
+  /** What waits for readers, in bytes; what several wait for counts for each. */
+  readonly waitingBytes: number
   /** Ends every socket with 1001; clients connect again. */
   close(): Promise<void>
 }
 
-type Init = Readonly<Record<string, unknown>>
+interface Client {
+  readonly socket: WebSocket
+  readonly request: IncomingMessage
+  readonly writer: PacedWriter
+  readonly operations: Map<string, AbortController>
+  params: Readonly<Record<string, unknown>> | undefined
+  isAlive: boolean
+}
 
-/** What is kept for a socket: how to end the calls of each operation on it. */
-type SocketState = Partial<Extra> & Record<PropertyKey, unknown> & { aborts?: Map<string, AbortController> }
+interface ClientMessage {
+  readonly type: string
+  readonly id: string
+  readonly payload: Readonly<Record<string, unknown>> | undefined
+}
+
+const empty = Buffer.alloc(0)
+const closingBrace = Buffer.from('}')
 
 /**
- * Serves graphql-transport-ws on `/graphql` of an HTTP server, with the engine's rules.
+ * Serves graphql-transport-ws on `/graphql` of an HTTP server, with the engine's rules. Results are written to the socket
+ * as frames that are made here: the same bytes to everybody, all of a turn of the event loop in one write.
  * [graphql-ws] PROTOCOL.md
  */
 export function serveWebSockets(server: Server, engine: Engine, log: Logger): WebSocketTransport {
@@ -33,83 +63,250 @@ export function serveWebSockets(server: Server, engine: Engine, log: Logger): We
     noServer: true,
     maxPayload: maxMessageBytes,
     perMessageDeflate: false,
+    handleProtocols: (offered) => (offered.has(protocol) ? protocol : false),
   })
+  const clients = new Set<Client>()
   const mask = (error: unknown) =>
     maskError(error, (unexpected) => log.error({ err: unexpected }, 'Operation failed unexpectedly'))
+  let isClosing = false
 
-  const transport = useServer<Init, SocketState>(
-    {
-      isProd: true,
-      execute: (args) => (args as unknown as Prepared).engine.execute(args),
-      subscribe: (args) => (args as unknown as Prepared).engine.subscribe(args),
-      async onSubscribe(socket, id, payload) {
-        const abort = new AbortController()
-        socket.extra.aborts ??= new Map()
-        socket.extra.aborts.set(id, abort)
-        const connectionParams = (socket.connectionParams ?? {}) as NonNullable<
-          ConnectionInitMessage['payload']
-        >
-        const enveloped = engine.getEnveloped({
-          req: socket.extra.request,
-          connectionParams,
-          signal: abort.signal,
-          params: payload,
-        })
-        try {
-          const document = enveloped.parse(payload.query)
-          const problems = enveloped.validate(enveloped.schema, document)
-          if (problems.length > 0) return [...problems]
-          if (getOperationAST(document, payload.operationName) == null)
-            return [mask(new ValidationError('Expected operationName to name an operation of the document'))]
-          return {
-            schema: enveloped.schema,
-            document,
-            operationName: payload.operationName,
-            variableValues: payload.variables,
-            contextValue: await enveloped.contextFactory(),
-            engine: enveloped,
-          }
-        } catch (error) {
-          // Answered to this operation alone: thrown, it would end the socket and all else on it.
-          return [
-            error instanceof GraphQLError && error.extensions['code'] !== undefined ? error : mask(error),
-          ]
-        }
+  function accept(socket: WebSocket, request: IncomingMessage, line: Duplex): void {
+    // A broken frame must not end the process; the socket closes by itself.
+    socket.on('error', () => undefined)
+    if (socket.protocol !== protocol) {
+      socket.close(4406, 'Subprotocol not acceptable')
+      return
+    }
+    const writer = new PacedWriter({
+      stream: line,
+      encode: encodeFrames,
+      onSlow() {
+        log.info({ reason: 'SLOW_CONSUMER' }, 'A socket was closed: its reader is too far behind')
+        end(client, 1013, 'SLOW_CONSUMER: too far behind; resume after the last cursor')
       },
-      onComplete(socket, id) {
-        socket.extra.aborts?.get(id)?.abort()
-        socket.extra.aborts?.delete(id)
+    })
+    const client: Client = {
+      ...{ socket, request, writer, operations: new Map<string, AbortController>() },
+      ...{ params: undefined, isAlive: true },
+    }
+    clients.add(client)
+    const introduction = setTimeout(() => end(client, 4408, 'Connection initialisation timeout'), initMs)
+    socket.on('pong', () => {
+      client.isAlive = true
+    })
+    socket.on('message', (data, isBinary) => {
+      client.isAlive = true
+      const message = isBinary ? undefined : parseMessage(String(data))
+      if (message === undefined) end(client, 4400, 'Invalid message received')
+      else receive(client, message, () => clearTimeout(introduction))
+    })
+    socket.on('close', () => {
+      clearTimeout(introduction)
+      clients.delete(client)
+      writer.close()
+      for (const abort of client.operations.values()) abort.abort()
+      client.operations.clear()
+    })
+  }
+
+  function receive(client: Client, { type, id, payload }: ClientMessage, onInit: () => void): void {
+    switch (type) {
+      case 'connection_init':
+        if (client.params !== undefined) return end(client, 4429, 'Too many initialisation requests')
+        onInit()
+        client.params = payload ?? {}
+        return send(client, { type: 'connection_ack' })
+      case 'ping':
+        // A new credential holds for what is begun from now on.
+        if (client.params !== undefined && isCredential(payload))
+          client.params = { ...client.params, ...payload }
+        return send(client, { type: 'pong', ...(payload === undefined ? {} : { payload }) })
+      case 'pong':
+        return
+      case 'subscribe':
+        return subscribe(client, id, payload)
+      case 'complete':
+        client.operations.get(id)?.abort()
+        client.operations.delete(id)
+        return
+      default:
+        return end(client, 4400, 'Invalid message received')
+    }
+  }
+
+  function subscribe(client: Client, id: string, payload: ClientMessage['payload']): void {
+    if (client.params === undefined) return end(client, 4401, 'Unauthorized')
+    if (client.operations.has(id))
+      return end(client, 4409, `Subscriber for ${quoteReason(id)} already exists`)
+    if (typeof payload?.['query'] !== 'string') return end(client, 4400, 'Invalid message received')
+    if (client.operations.size >= maxOperations)
+      return refuse(client, id, [
+        mask(new GatewayError('LIMIT_EXCEEDED', `At most ${maxOperations} operations may run on one socket`)),
+      ])
+    const abort = new AbortController()
+    client.operations.set(id, abort)
+    const head = Buffer.from(`{"id":${JSON.stringify(id)},"type":"next","payload":`)
+    const over = () => {
+      if (client.operations.get(id) === abort) client.operations.delete(id)
+      abort.abort()
+    }
+    void runOperation(
+      {
+        ...{ engine, req: client.request, connectionParams: client.params, mask },
+        ...{ params: payload as unknown as OperationParams, signal: abort.signal },
       },
-      onClose(socket) {
-        for (const abort of socket.extra.aborts?.values() ?? []) abort.abort()
+      {
+        next: (result) => client.writer.send(nextMessage(head, result)),
+        ready: () => client.writer.ready(),
+        complete() {
+          if (abort.signal.aborted) return
+          over()
+          send(client, { id, type: 'complete' })
+        },
+        refuse(errors) {
+          over()
+          refuse(client, id, errors)
+        },
       },
-    },
-    sockets,
-  )
+    )
+  }
+
+  function refuse(client: Client, id: string, errors: readonly GraphQLError[]): void {
+    send(client, { id, type: 'error', payload: errors })
+  }
+
+  function send({ writer }: Client, message: object): void {
+    const body = Buffer.from(JSON.stringify(message))
+    writer.send({ head: empty, body, tail: empty, byteSize: body.length })
+  }
+
+  /** Closes a socket; one that does not answer is cut off. */
+  function end({ socket, writer }: Client, code: number, reason: string): void {
+    writer.flushNow()
+    writer.close()
+    socket.close(code, reason)
+    setTimeout(() => socket.terminate(), closingMs).unref()
+  }
+
+  const keepAlive = setInterval(() => {
+    for (const client of clients) {
+      if (!client.isAlive) client.socket.terminate()
+      client.isAlive = false
+      if (client.socket.readyState === WebSocket.OPEN) client.socket.ping()
+    }
+  }, keepAliveMs)
+  keepAlive.unref()
+  const pacing = setInterval(() => {
+    const now = Date.now()
+    for (const { writer } of clients) writer.check(now)
+  }, 1000)
+  pacing.unref()
 
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => socket.destroy())
     const { pathname } = URL.parse(request.url ?? '', 'http://localhost') ?? {}
-    if (!isValidHost(request.headers.host)) refuse(socket, 400, 'Bad Request')
-    else if (pathname !== '/graphql') refuse(socket, 404, 'Not Found')
-    else if (!isSameOrigin(request)) refuse(socket, 403, 'Forbidden')
-    else
-      sockets.handleUpgrade(request, socket, head, (webSocket) =>
-        sockets.emit('connection', webSocket, request),
-      )
+    if (isClosing) refuseUpgrade(socket, 503, 'Service Unavailable')
+    else if (!isValidHost(request.headers.host)) refuseUpgrade(socket, 400, 'Bad Request')
+    else if (pathname !== '/graphql') refuseUpgrade(socket, 404, 'Not Found')
+    else if (!isSameOrigin(request)) refuseUpgrade(socket, 403, 'Forbidden')
+    else sockets.handleUpgrade(request, socket, head, (webSocket) => accept(webSocket, request, socket))
   })
 
   return {
+    get size() {
+      return clients.size
+    },
+    get waitingBytes() {
+      return [...clients].reduce((sum, { writer }) => sum + writer.waitingBytes, 0)
+    },
     async close() {
-      await transport.dispose()
+      isClosing = true
+      clearInterval(keepAlive)
+      clearInterval(pacing)
+      const all = [...clients]
+      // One by one, so that they do not come back all at once.
+      const pauseMs = Math.min(maxFarewellMs / Math.max(all.length, 1), 2)
+      await Promise.all(
+        all.map(
+          (client, index) =>
+            new Promise<void>((resolve) => {
+              client.socket.once('close', () => resolve())
+              setTimeout(() => end(client, 1001, 'Going away: connect again and resume'), index * pauseMs)
+            }),
+        ),
+      )
+      sockets.close()
     },
   }
 }
 
-interface Prepared {
-  readonly engine: ReturnType<Engine['getEnveloped']>
+function nextMessage(head: Buffer, { bytes }: Payload): Message {
+  return { head, body: bytes, tail: closingBrace, byteSize: head.length + bytes.length + 1 }
 }
 
-function refuse(socket: Duplex, status: number, reason: string): void {
+/** Text frames, one for each message, unmasked as servers send them. [spec] RFC 6455, 5.2 */
+function encodeFrames(messages: readonly Message[]): Buffer {
+  let total = 0
+  for (const { byteSize } of messages) total += byteSize + headerSize(byteSize)
+  const frames = Buffer.allocUnsafe(total)
+  let at = 0
+  for (const { head, body, tail, byteSize } of messages) {
+    frames[at] = 0x81
+    if (byteSize < 126) {
+      frames[at + 1] = byteSize
+      at += 2
+    } else if (byteSize < 65_536) {
+      frames[at + 1] = 126
+      frames.writeUInt16BE(byteSize, at + 2)
+      at += 4
+    } else {
+      frames[at + 1] = 127
+      frames.writeBigUInt64BE(BigInt(byteSize), at + 2)
+      at += 10
+    }
+    frames.set(head, at)
+    at += head.length
+    frames.set(body, at)
+    at += body.length
+    frames.set(tail, at)
+    at += tail.length
+  }
+  return frames
+}
+
+function headerSize(byteSize: number): number {
+  return byteSize < 126 ? 2 : byteSize < 65_536 ? 4 : 10
+}
+
+/** Undefined for what is no message of a client. */
+function parseMessage(text: string): ClientMessage | undefined {
+  let message: unknown
+  try {
+    message = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  if (!isRecord(message) || typeof message['type'] !== 'string') return undefined
+  const { type, id, payload } = message
+  if (payload !== undefined && payload !== null && !isRecord(payload)) return undefined
+  const needsId = type === 'subscribe' || type === 'complete'
+  if (needsId && (typeof id !== 'string' || id === '' || id.length > 100)) return undefined
+  return { type, id: typeof id === 'string' ? id : '', payload: payload ?? undefined }
+}
+
+function isCredential(payload: ClientMessage['payload']): boolean {
+  return typeof (payload?.['authorization'] ?? payload?.['Authorization']) === 'string'
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** A reason has at most 123 bytes and nothing but text in it. [spec] RFC 6455, 5.5.1 */
+function quoteReason(id: string): string {
+  return JSON.stringify(id.slice(0, 40).replace(/[^\x20-\x7e]/g, '?'))
+}
+
+function refuseUpgrade(socket: Duplex, status: number, reason: string): void {
   socket.end(`HTTP/1.1 ${status} ${reason}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
 }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { eventually, startTestApp, type TestApp } from '../support/app.ts'
+import { eventually, liveMembers, startTestApp, type TestApp } from '../support/app.ts'
 import { basic } from '../support/backend.ts'
 
 /*
@@ -358,14 +358,14 @@ test.each<[string, string, string]>([
   ['a flow', 'flows: [{ path: "example/apua-flow" }]', 'a flow'],
   ['private channels', 'flows: [{ path: "example/apua-flow" }], includePrivate: true', 'private'],
 ])('Event Monitor: %s', async (_, input, where) => {
-  app.calls.length = 0
+  await eventually(() => liveMembers(app) === 0)
   const live = await app.subscribe(
     'Ada',
     `subscription { flowEvents(input: { ${input} }) { __typename ... on MessageAdded { message { ... on ChatMessage { content } } } } }`,
   )
   onTestFinished(live.close)
   const next = live.next()
-  await eventually(() => app.calls.some(({ kind, status }) => kind === 'stream' && status === 200))
+  await eventually(() => liveMembers(app) === 1)
   await send(where === 'private' ? { userId: ids['Ben'] } : flow, '1 second later')
   expect((await next)?.data.flowEvents).toMatchObject({
     __typename: 'MessageAdded',

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { getOperationAST, parse } from 'graphql'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { eventually, startTestApp, type TestApp } from '../support/app.ts'
+import { eventually, liveMembers, startTestApp, type TestApp } from '../support/app.ts'
 import { basic } from '../support/backend.ts'
 
 /*
@@ -89,7 +89,7 @@ test.each(operations.map((operation, index) => [index, operation] as const))(
       app.calls.length = 0
       const live = await app.subscribe('Ada', document)
       const next = live.next()
-      await eventually(() => app.calls.some((call) => call.kind === 'stream' && call.status === 200))
+      await eventually(() => liveMembers(app) === 1)
       await app.backend.as('Ben')('POST', `/flows/${made.path}/messages`, {
         event: 'message',
         content: 'heard',

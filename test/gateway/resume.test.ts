@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { keepHouse } from '../../src/backend/housekeeping.ts'
-import { eventually, type Subscription, startTestApp, type TestApp } from '../support/app.ts'
+import { eventually, liveMembers, type Subscription, startTestApp, type TestApp } from '../support/app.ts'
 
 let app: TestApp
 
@@ -31,7 +31,7 @@ async function next(subscription: Subscription): Promise<Heard> {
 async function cursorNow(): Promise<string> {
   const subscription = await app.subscribe('Ada', query)
   const first = next(subscription)
-  await eventually(() => app.openStreams > 0)
+  await eventually(() => liveMembers(app) > 0)
   const saying = setInterval(() => void say('where are we'), 20)
   const { cursor } = await first
   clearInterval(saying)

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import {
   eventually,
+  liveMembers,
   openSubscription,
   type Result,
   socketClient,
@@ -36,11 +37,11 @@ const flowEvents = `subscription ($flows: [FlowBy!]) { flowEvents(input: { flows
 const main = { flows: [{ path: 'example/main' }] }
 
 async function listen(nick: 'Ada' | 'Ben' | 'Cleo' = 'Ada', variables: object = main) {
-  const before = liveStreams()
+  const before = liveMembers(app)
   const subscription = await app.subscribe(nick, flowEvents, { ...variables })
   // The first `next` is what sends the subscribe message.
   const first = subscription.next()
-  await eventually(() => liveStreams() > before)
+  await eventually(() => liveMembers(app) > before)
   let pending: Promise<Result | undefined> | undefined = first
   const heard = {
     next() {
@@ -57,11 +58,6 @@ async function listen(nick: 'Ada' | 'Ben' | 'Cleo' = 'Ada', variables: object = 
   }
   onTestFinished(heard.close)
   return heard
-}
-
-/** How many streams the upstream has begun to answer so far. */
-function liveStreams(): number {
-  return app.calls.filter(({ kind, status }) => kind === 'stream' && status === 200).length
 }
 
 const say = (content: string, flow = 'main', nick: 'Ada' | 'Ben' | 'Cleo' = 'Ben') =>
@@ -126,9 +122,7 @@ test('subscribers of one principal share one upstream stream, closed when the la
   const clients = Array.from({ length: 5 }, () => socketClient(app.url, token))
   const subscriptions = clients.map((client) => openSubscription(client, flowEvents, main))
   const first = subscriptions.map((subscription) => subscription.next())
-  await eventually(() => liveStreams() === 1)
-  // All five have asked for their flow by now, so all five are subscribed.
-  await eventually(() => app.calls.filter(({ url }) => url.endsWith('/flows/example/main')).length === 5)
+  await eventually(() => liveMembers(app) === 5)
   await say('shared')
   for (const result of await Promise.all(first))
     expect(result?.data.flowEvents.message.content).toBe('shared')
@@ -140,17 +134,23 @@ test('subscribers of one principal share one upstream stream, closed when the la
   await eventually(() => app.openStreams === 0)
 })
 
-test('two principals never share one', async () => {
+test('people who listen to the same share one stream; what is told to one alone has one of its own', async () => {
   const ada = await listen('Ada')
   const ben = await listen('Ben')
-  expect(app.openStreams).toBe(2)
+  expect(app.openStreams).toBe(1)
   await say('both')
   expect((await ada.event()).message.content).toBe('both')
   expect((await ben.event()).message.content).toBe('both')
+  const privately = await app.subscribe('Ben', 'subscription { privateMessageAdded { __typename } }')
+  onTestFinished(privately.close)
+  const next = privately.next()
+  await eventually(() => liveMembers(app) === 3)
+  expect(app.openStreams).toBe(2)
+  await app.backend.as('Ada')('POST', '/private/2/messages', { event: 'message', content: 'for Ben' })
+  expect((await next)?.data.privateMessageAdded.__typename).toBe('MessageAdded')
 })
 
 test('SSE serves the same subscription', async () => {
-  const before = liveStreams()
   const query =
     'subscription { flowEvents(input: { flows: [{ path: "example/main" }] }) { ... on MessageAdded { message { ... on ChatMessage { content } } } } }'
   const stream = await openRawStream(`${app.url}/graphql?query=${encodeURIComponent(query)}`, {
@@ -158,7 +158,7 @@ test('SSE serves the same subscription', async () => {
     authorization: basic(await app.backend.token('Ada')),
   })
   onTestFinished(stream.close)
-  await eventually(() => liveStreams() > before)
+  await eventually(() => liveMembers(app) === 1)
   await say('over SSE')
   expect(await stream.until(/over SSE/)).toContain('event: next')
 })
@@ -174,7 +174,7 @@ test.each<[string, object, string, string]>([
     'a flow one has not joined',
     { flows: [{ path: 'example/support' }] },
     'FORBIDDEN',
-    'Cannot listen to the flows: access denied',
+    'Cannot listen to input.flows.0: you have not joined it',
   ],
   ['no flow at all', { flows: [] }, 'BAD_USER_INPUT', 'There is no flow to listen to'],
   [
@@ -190,17 +190,28 @@ test.each<[string, object, string, string]>([
   expect(await subscription.next()).toBeUndefined()
 })
 
-test('whoever is shut out is told nothing more, and others go on', async () => {
+test('whoever is shut out is told so at once, and others go on', async () => {
   const ada = app.backend.as('Ada')
   await ada('POST', '/flows/example', { name: 'Private' })
   await ada('POST', '/flows/example/private/users', { id: 2 })
-  const ben = await listen('Ben', { flows: [{ path: 'example/private' }, { path: 'example/main' }] })
+  const both = { flows: [{ path: 'example/private' }, { path: 'example/main' }] }
+  const host = await listen('Ada', both)
+  const ben = await listen('Ben', both)
+  const benElsewhere = await listen('Ben')
   await ada('PUT', '/flows/example/private/users/2', { disabled: true })
   await say('secret', 'private', 'Ada')
   await say('public')
-  const events = [await ben.event(), await ben.event(), await ben.event()]
-  expect(JSON.stringify(events)).not.toContain('secret')
-  expect(events.at(-1)).toMatchObject({ message: { content: 'public' } })
+  const heard: (Result | undefined)[] = []
+  for (let result = await ben.next(); ; result = await ben.next()) {
+    heard.push(result)
+    if (result === undefined || result.errors !== undefined) break
+  }
+  expect(heard.at(-1)?.errors).toMatchObject([
+    { message: 'You were shut out of one of the flows, or left it', extensions: { code: 'FORBIDDEN' } },
+  ])
+  expect(JSON.stringify(heard)).not.toContain('secret')
+  expect(await benElsewhere.event()).toMatchObject({ message: { content: 'public' } })
+  for (let event = await host.event(); event.message?.content !== 'public'; ) event = await host.event()
 })
 
 test('what happens besides messages is told by its own type, with who did it', async () => {
@@ -271,10 +282,10 @@ test('what is told to somebody alone is heard by them, when they ask for it, and
     ... on FlowRemoved { flowDatabaseId }
   } }`
   const open = async (nick: 'Ada' | 'Ben' | 'Cleo', isPrivate: boolean) => {
-    const before = liveStreams()
+    const before = liveMembers(app)
     const subscription = await app.subscribe(nick, query, { private: isPrivate })
     let pending: Promise<Result | undefined> | undefined = subscription.next()
-    await eventually(() => liveStreams() > before)
+    await eventually(() => liveMembers(app) > before)
     onTestFinished(subscription.close)
     return async () => {
       const result = await (pending ?? subscription.next())

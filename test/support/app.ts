@@ -65,6 +65,11 @@ export async function startTestApp(
   }
 }
 
+/** How many subscriptions have caught up with what happens now. */
+export function liveMembers({ state }: Pick<App, 'state'>): number {
+  return state().live.groups.reduce((sum, { members }) => sum + members, 0)
+}
+
 /** Posts an operation as clients do. */
 export async function post(url: string, body: unknown, token?: string): Promise<Result> {
   const response = await fetch(`${url}/graphql`, {

@@ -17,6 +17,8 @@ export interface StreamOptions {
   /** The newest event when access to the flows was checked: only what came later can have changed it. */
   readonly checkedAt: number
   readonly base: string
+  /** An extension: end with this event, instead of going on with what happens. */
+  readonly until: number | undefined
   readonly keepAliveMs: number
   readonly presence: Presence
   /** The ids of everybody who is in one of the flows. */
@@ -58,6 +60,8 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
     'Cache-Control': 'no-store',
     'X-Accel-Buffering': 'no',
     'Flowdock-User': String(userId),
+    // An extension: what is told live has higher numbers.
+    'Flowdock-Event-Id': String(options.checkedAt),
   })
   response.write(keepAlive)
 
@@ -122,8 +126,13 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
   let read = options.after
   while (!live && !response.closed) {
     const page = await log.replay({ flowIds: [...flowIds], userId }, read, replayPage)
-    for (const event of page) send(event)
+    for (const event of page) if (event.seq <= (options.until ?? event.seq)) send(event)
     read = page.at(-1)?.seq ?? read
+    if (options.until !== undefined && (page.length < replayPage || read >= options.until)) {
+      // The name tells it from a connection that was cut.
+      response.end(format === 'sse' ? 'event: finished\ndata: {}\n\n' : '')
+      return
+    }
     // What the reader has not taken yet is not followed by more of the log.
     if (response.writableNeedDrain) await drained(response)
     if (page.length === replayPage) continue

@@ -6,6 +6,7 @@ import type { FlowdockCalls } from './request.ts'
 const names: Readonly<Record<string, Capability>> = {
   activity: 'activity',
   'create-thread': 'createThread',
+  'follow-flows': 'followFlows',
   'mark-read': 'markRead',
   'move-message': 'moveMessage',
   'remove-reaction': 'removeReaction',

@@ -1,5 +1,6 @@
 import { readCapabilities } from './capabilities.ts'
 import { createConversations } from './conversations.ts'
+import type { Directory } from './directory.ts'
 import { createFlows } from './flows.ts'
 import { createInvitations } from './invitations.ts'
 import { createLoaders, type Loaders, type Resources } from './loaders.ts'
@@ -24,6 +25,8 @@ export interface Flowdock extends Resources {
 export interface FlowdockOptions extends CallOptions {
   /** The REST address as people reach it; unless given, what it is here. */
   readonly publicBase?: string | undefined
+  /** What need not be asked for. */
+  readonly directory?: Directory | undefined
 }
 
 export function createFlowdock(options: FlowdockOptions): Flowdock {
@@ -43,7 +46,7 @@ export function createFlowdock(options: FlowdockOptions): Flowdock {
   return {
     ...resources,
     address: (...path) => buildUrl(publicBase, path, {}).href,
-    load: createLoaders(resources),
+    load: createLoaders(resources, options.directory),
     capabilities() {
       capabilities ??= readCapabilities(calls)
       return capabilities

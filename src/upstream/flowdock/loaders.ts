@@ -1,5 +1,6 @@
 import DataLoader from 'dataloader'
 import type { Conversations } from './conversations.ts'
+import type { Directory } from './directory.ts'
 import type { Flows } from './flows.ts'
 import type { Invitations } from './invitations.ts'
 import type { Messages } from './messages.ts'
@@ -55,7 +56,8 @@ export interface Loaders {
   viewer(): Promise<User>
 }
 
-export function createLoaders(resources: Resources): Loaders {
+/** @param directory what need not be asked for, because events keep it true */
+export function createLoaders(resources: Resources, directory?: Directory): Loaders {
   const users = new DataLoader<number, User | null>(async (ids) => {
     // There is no batch read, but one list has everybody; those it lacks left and are not shown any more.
     const visible = new Map((await resources.users.list()).map((user) => [user.id, user]))
@@ -130,9 +132,9 @@ export function createLoaders(resources: Resources): Loaders {
   }
 
   return {
-    user: (id) => users.load(id),
+    user: async (id) => directory?.user(id) ?? users.load(id),
     organization: (id) => organizations.load(id),
-    flow: (id) => flowsById.load(id),
+    flow: async (id) => directory?.flow(id) ?? flowsById.load(id),
     flowByPath: (path) => flowsByPath.load(path),
     async flows(scope) {
       const flows = await lists(scope)

@@ -24,6 +24,7 @@ export interface Invitation {
 export type Capability =
   | 'activity'
   | 'createThread'
+  | 'followFlows'
   | 'markRead'
   | 'moveMessage'
   | 'removeReaction'
@@ -391,10 +392,33 @@ export interface ActivityGroup {
   readonly sourceId: number | null
 }
 
+/** Why something that happened cannot be told. */
+export type GapReason =
+  /** The upstream keeps events for a while only. */
+  | 'forgotten'
+  /** The reader was too far behind, and nothing says where. */
+  | 'fellBehind'
+
 /** Something told on a stream. `cursor` is its place in the stream. */
 export type FlowEvent =
   /** What happened after `after` until now cannot be had any more. */
-  | { readonly type: 'gap'; readonly cursor: string; readonly flowId: null; readonly after: string }
+  | {
+      readonly type: 'gap'
+      readonly cursor: string
+      readonly flowId: null
+      /** Null when it is not known, or there was none. */
+      readonly after: string | null
+      readonly reason: GapReason
+    }
+  /** How the stream itself is. */
+  | {
+      readonly type: 'status'
+      readonly cursor: string
+      readonly flowId: null
+      readonly state: 'live' | 'catchingUp' | 'closing'
+      /** When to come back at the latest, for one that closes. */
+      readonly retryWithinMs: number | null
+    }
   | {
       readonly type: 'change'
       readonly cursor: string

@@ -47,9 +47,11 @@ export interface CallOptions {
   readonly signal: AbortSignal | undefined
   /** Runs before each call. What it throws keeps it from being made. */
   readonly onCall?: (() => void) | undefined
+  /** Hears whose credential it is, by each answer that says so. */
+  readonly onUser?: ((id: number) => void) | undefined
 }
 
-export function createCalls({ http, base, credential, signal, onCall }: CallOptions): FlowdockCalls {
+export function createCalls({ http, base, credential, signal, onCall, onUser }: CallOptions): FlowdockCalls {
   async function call(
     method: 'GET' | 'POST' | 'PUT' | 'DELETE',
     path: readonly string[],
@@ -66,6 +68,8 @@ export function createCalls({ http, base, credential, signal, onCall }: CallOpti
     const headers = { ...more, ...authorize(anonymous, doing), accept: 'application/json' }
     onCall?.()
     const answer = await http.request({ method, url, headers, body, signal })
+    const userId = Number(answer.headers['flowdock-user'] ?? 0)
+    if (userId > 0) onUser?.(userId)
     if (answer.status >= 300) throw toError(answer.status, answer.body, doing)
     return answer.body
   }

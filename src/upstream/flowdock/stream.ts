@@ -17,8 +17,12 @@ export interface StreamOptions {
   readonly isPrivate: boolean
   /** Send what happened after this event first. */
   readonly after?: string
-  /** Connected, again or for the first time. */
-  readonly onOpen: () => void
+  /** End behind this event, if the upstream can: then `onFinish` hears of it. */
+  readonly until?: string
+  /** Connected, again or for the first time. @param at where the upstream's log stood then, if it says so */
+  readonly onOpen: (at: string | undefined) => void
+  /** Everything up to `until` was told. */
+  readonly onFinish?: () => void
   /** @param bytes what the event took on the wire */
   readonly onEvent: (event: FlowEvent, bytes: number) => void
   /** The upstream will not serve this stream again: the credential or the access is gone. */
@@ -49,6 +53,7 @@ export function openStream(options: StreamOptions): FlowdockStream {
   const url = buildUrl(options.base, ['flows'], {
     filter: options.flowIds.length === 0 ? undefined : options.flowIds.join(','),
     user: options.isPrivate ? 1 : undefined,
+    until: options.until,
   })
   let viewerId: number | null = null
   let lastEventId: string | undefined = options.after
@@ -58,25 +63,35 @@ export function openStream(options: StreamOptions): FlowdockStream {
   let connection: EventSource | undefined
   let timer: NodeJS.Timeout | undefined
   let closed = false
+  /** The upstream said that `until` was reached. */
+  let isFinished = false
 
   function connect(): void {
     let status: number | undefined
+    let at: string | undefined
     const source = new EventSource(url, {
       maxBufferSize: maxEventBytes,
       fetch: async (_, init) => {
         const answer = await openResponse(options, url, lastEventId, init)
         status = answer.status
         viewerId = Number(answer.headers.get('flowdock-user')) || viewerId
+        at = answer.headers.get('flowdock-event-id') || undefined
         return answer
       },
     })
     connection = source
     source.addEventListener('open', () => {
       failures = 0
-      options.onOpen()
+      options.onOpen(at)
       if (forgotten === undefined) return
-      options.onEvent({ type: 'gap', cursor: forgotten, flowId: null, after: forgotten }, 0)
+      options.onEvent(
+        { type: 'gap', cursor: forgotten, flowId: null, after: forgotten, reason: 'forgotten' },
+        0,
+      )
       forgotten = undefined
+    })
+    source.addEventListener('finished', () => {
+      isFinished = true
     })
     source.addEventListener('message', (message) => {
       lastEventId = message.lastEventId
@@ -85,6 +100,11 @@ export function openStream(options: StreamOptions): FlowdockStream {
     source.addEventListener('error', (error) => {
       source.close()
       if (closed || connection !== source) return
+      if (options.until !== undefined && status === 200 && isFinished) {
+        close()
+        options.onFinish?.()
+        return
+      }
       if (status === 410 && lastEventId !== undefined) {
         forgotten = lastEventId
         lastEventId = undefined

@@ -4,6 +4,7 @@ import type { Route } from '../../router.ts'
 const extensions = [
   'activity',
   'create-thread',
+  'follow-flows',
   'mark-read',
   'move-message',
   'remove-reaction',

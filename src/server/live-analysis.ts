@@ -1,0 +1,53 @@
+import {
+  type DocumentNode,
+  type GraphQLSchema,
+  type OperationDefinitionNode,
+  TypeInfo,
+  visit,
+  visitWithTypeInfo,
+} from 'graphql'
+
+/** What is known of a subscription's document before anything happens. */
+export interface Analysis {
+  /** Whether nothing that is selected depends on who asks. */
+  readonly isShared: boolean
+  /** The values of the variables that the selection uses: what is only used to say what to listen to does not matter. */
+  variables(values: Readonly<Record<string, unknown>>): string
+  /** The document as text. */
+  readonly source: string
+}
+
+export function analyze(
+  schema: GraphQLSchema,
+  document: DocumentNode,
+  operation: OperationDefinitionNode,
+): Analysis {
+  const names = new Set<string>()
+  let isShared = true
+  let isRoot = false
+  const types = new TypeInfo(schema)
+  visit(
+    document,
+    visitWithTypeInfo(types, {
+      OperationDefinition: (node) => (node === operation ? undefined : false),
+      VariableDefinition: () => false,
+      Field: {
+        enter(node) {
+          const parent = types.getParentType()
+          isRoot = parent === schema.getSubscriptionType()
+          if (isRoot || node.name.value.startsWith('__')) return
+          const field = types.getFieldDef()
+          if (field?.extensions['isShared'] !== true) isShared = false
+        },
+      },
+      Argument: () => (isRoot ? false : undefined),
+      Variable: (node) => void names.add(node.name.value),
+    }),
+  )
+  const sorted = [...names].sort()
+  return {
+    isShared,
+    variables: (values) => JSON.stringify(sorted.map((name) => values[name])),
+    source: document.loc?.source.body ?? String(document.definitions.length),
+  }
+}

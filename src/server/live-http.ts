@@ -1,0 +1,156 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { GraphQLError } from 'graphql'
+import type { Engine } from './engine.ts'
+import type { Payload } from './live.ts'
+import { type OperationParams, runOperation } from './operation.ts'
+import { type Message, PacedWriter } from './paced-writer.ts'
+
+/** Answers with more than one result. */
+export type LiveFormat = 'sse' | 'multipart'
+
+export interface LiveRequest {
+  readonly engine: Engine
+  readonly format: LiveFormat
+  readonly params: OperationParams
+  readonly mask: (error: unknown) => GraphQLError
+}
+
+/** Every answer that is open. */
+export interface LiveResponses {
+  readonly size: number
+  serve(request: IncomingMessage, response: ServerResponse, options: LiveRequest): void
+  /** Ends every answer; clients come back and resume. */
+  close(): void
+}
+
+/** How often a line is kept alive. Proxies cut after a minute. */
+const keepAliveMs = 12_000
+
+interface Framing {
+  readonly contentType: string
+  readonly keepAlive: string
+  next(payload: Payload): Message
+  readonly complete: string
+}
+
+/** The format a client asks for by `Accept`; undefined for one that takes a single result. */
+export function liveFormat({ headers }: IncomingMessage): LiveFormat | undefined {
+  const accept = headers.accept ?? ''
+  if (accept.includes('text/event-stream')) return 'sse'
+  return /multipart\/mixed[^,]*subscriptionSpec/i.test(accept) ? 'multipart' : undefined
+}
+
+const framings: Readonly<Record<LiveFormat, Framing>> = {
+  /** [graphql-sse] PROTOCOL.md, "Distinct connections mode"; [spec] SSE */
+  sse: {
+    contentType: 'text/event-stream; charset=utf-8',
+    keepAlive: ':\n\n',
+    next({ bytes, cursor }) {
+      const head = Buffer.from(`event: next\n${cursor === undefined ? '' : `id: ${cursor}\n`}data: `)
+      return framed(head, bytes, Buffer.from('\n\n'))
+    },
+    complete: 'event: complete\ndata: \n\n',
+  },
+  /** [apollo-router] multipart-subscriptions-protocol */
+  multipart: {
+    contentType: 'multipart/mixed; boundary="graphql"; subscriptionSpec="1.0"',
+    keepAlive: '\r\n--graphql\r\nContent-Type: application/json\r\n\r\n{}',
+    next: ({ bytes }) =>
+      framed(
+        Buffer.from('\r\n--graphql\r\nContent-Type: application/json\r\n\r\n{"payload":'),
+        bytes,
+        Buffer.from('}'),
+      ),
+    complete: '\r\n--graphql--\r\n',
+  },
+}
+
+export function createLiveResponses(): LiveResponses {
+  const open = new Map<ServerResponse, PacedWriter>()
+  const timer = setInterval(() => {
+    const now = Date.now()
+    for (const writer of open.values()) writer.check(now)
+  }, 1000)
+  timer.unref()
+
+  return {
+    get size() {
+      return open.size
+    },
+    serve(request, response, { engine, format, params, mask }) {
+      const framing = framings[format]
+      const gone = new AbortController()
+      const writer = new PacedWriter({
+        stream: response,
+        encode: concat,
+        // The line is cut: whoever comes back says how far it got.
+        onSlow: () => response.destroy(),
+      })
+      let keepAlive: NodeJS.Timeout | undefined
+      response.on('close', () => {
+        gone.abort()
+        clearInterval(keepAlive)
+        open.delete(response)
+      })
+      const begin = () => {
+        if (response.headersSent || response.destroyed) return
+        response.writeHead(200, {
+          'Content-Type': framing.contentType,
+          'Cache-Control': 'no-store',
+          'X-Accel-Buffering': 'no',
+          'X-Content-Type-Options': 'nosniff',
+        })
+        response.write(framing.keepAlive)
+        open.set(response, writer)
+        keepAlive = setInterval(() => {
+          if (writer.waitingBytes === 0) response.write(framing.keepAlive)
+        }, keepAliveMs)
+        keepAlive.unref()
+      }
+      const lastEventId = request.headers['last-event-id']
+      void runOperation(
+        {
+          ...{ engine, req: request, params, mask, signal: gone.signal },
+          isReadOnly: request.method === 'GET',
+          lastEventId: typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : undefined,
+        },
+        {
+          begin,
+          next(payload) {
+            begin()
+            writer.send(framing.next(payload))
+          },
+          ready: () => writer.ready(),
+          complete() {
+            begin()
+            writer.flushNow()
+            response.end(framing.complete)
+          },
+          refuse(errors) {
+            const code = errors[0]?.extensions['code']
+            const isMethod = errors[0]?.message === 'A mutation cannot be sent by GET'
+            response.writeHead(isMethod ? 405 : code === 'LIMIT_EXCEEDED' ? 413 : 400, {
+              'Content-Type': 'application/json; charset=utf-8',
+            })
+            response.end(JSON.stringify({ errors }))
+          },
+        },
+      )
+    },
+    close() {
+      clearInterval(timer)
+      for (const [response, writer] of open) {
+        writer.flushNow()
+        response.end()
+      }
+    },
+  }
+}
+
+function framed(head: Buffer, body: Buffer, tail: Buffer): Message {
+  return { head, body, tail, byteSize: head.length + body.length + tail.length }
+}
+
+function concat(messages: readonly Message[]): Buffer {
+  return Buffer.concat(messages.flatMap(({ head, body, tail }) => [head, body, tail]))
+}

@@ -1,0 +1,253 @@
+import {
+  createSourceEventStream,
+  type ExecutionArgs,
+  type ExecutionResult,
+  execute,
+  type GraphQLSchema,
+  getOperationAST,
+} from 'graphql'
+import type { Channel, Entry, LiveEvents } from '../context.ts'
+import { maskError } from './error-mask.ts'
+import { type Analysis, analyze } from './live-analysis.ts'
+
+/** A result as it is sent, made once for all who get it. */
+export interface Payload {
+  readonly bytes: Buffer
+  /** Where the event stands, for those who come back. */
+  readonly cursor: string | undefined
+}
+
+/** Who is sent the results of a subscription. */
+export interface LiveReader {
+  /** Never throws, and keeps what cannot be sent yet. */
+  next(payload: Payload): void
+  /** Resolves when what was given has left, so that more may be made. */
+  ready(): Promise<void>
+  complete(): void
+}
+
+/** A subscription that is running. */
+export interface LiveOperation {
+  start(reader: LiveReader): void
+  /** Leaves; nothing is sent any more. */
+  close(): void
+}
+
+/** What can be seen of the groups from outside. */
+export interface LiveState {
+  readonly operations: number
+  readonly groups: readonly {
+    readonly source: string
+    readonly members: number
+    readonly isShared: boolean
+  }[]
+}
+
+export interface Live {
+  /**
+   * Begins a subscription.
+   *
+   * @returns why it cannot run, as a result with errors
+   */
+  subscribe(args: ExecutionArgs): Promise<LiveOperation | ExecutionResult>
+  state(): LiveState
+}
+
+interface Member {
+  readonly events: LiveEvents
+  readonly reader: LiveReader
+  /** Entries up to this one it has. */
+  seq: number
+}
+
+/** How many events of one group are executed at the same time; their results are sent in order. */
+const maxInFlight = 16
+
+/**
+ * Executes each event once for all who asked the same: subscriptions with the same document and variables to the same
+ * events are one group, with one execution and one serialised result for each event. Where nothing in the selection
+ * depends on who asks, groups reach across callers, all of whom were checked to be let hear those events.
+ */
+export function createLive(schema: GraphQLSchema, onUnexpected: (error: unknown) => void): Live {
+  const groups = new Map<string, Group>()
+  let operations = 0
+
+  async function executeEvent(
+    args: ExecutionArgs,
+    events: LiveEvents,
+    event: unknown,
+    channel: Channel | undefined,
+    isShared: boolean,
+  ): Promise<Payload> {
+    const contextValue = events.context(channel, isShared)
+    let result: ExecutionResult
+    try {
+      result = await execute({ ...args, rootValue: event, contextValue })
+    } catch (error) {
+      result = { errors: [maskError(error, onUnexpected)] }
+    }
+    return toPayload(mask(result), (event as { cursor?: string }).cursor)
+  }
+
+  function mask(result: ExecutionResult): ExecutionResult {
+    if (result.errors === undefined) return result
+    return { ...result, errors: result.errors.map((error) => maskError(error, onUnexpected)) }
+  }
+
+  /** One group at one channel. */
+  class Group {
+    readonly members = new Set<Member>()
+    readonly channel: Channel
+    readonly isShared: boolean
+    readonly #key: string
+    readonly #args: ExecutionArgs
+    readonly #waiting: Entry[] = []
+    readonly #inFlight: { readonly seq: number; payload: Payload | undefined }[] = []
+    #next = 0
+    readonly #stop: () => void
+
+    constructor(key: string, channel: Channel, args: ExecutionArgs, isShared: boolean, events: LiveEvents) {
+      this.#key = key
+      this.channel = channel
+      this.#args = args
+      this.isShared = isShared
+      this.#stop = channel.listen((entry) => {
+        if (!events.wants(entry.event)) return
+        this.#waiting.push(entry)
+        this.#pump()
+      })
+    }
+
+    join(member: Member): void {
+      this.members.add(member)
+    }
+
+    leave(member: Member): void {
+      this.members.delete(member)
+      if (this.members.size > 0) return
+      this.#stop()
+      if (groups.get(this.#key) === this) groups.delete(this.#key)
+    }
+
+    #pump(): void {
+      while (this.#inFlight.length < maxInFlight && this.#next < this.#waiting.length) {
+        const entry = this.#waiting[this.#next] as Entry
+        this.#next += 1
+        if (this.#next > 1024) {
+          this.#waiting.splice(0, this.#next)
+          this.#next = 0
+        }
+        const [member] = this.members
+        if (member === undefined) return
+        const slot: { readonly seq: number; payload: Payload | undefined } = {
+          seq: entry.seq,
+          payload: undefined,
+        }
+        this.#inFlight.push(slot)
+        void executeEvent(this.#args, member.events, entry.event, this.channel, this.isShared).then(
+          (payload) => {
+            slot.payload = payload
+            this.#flush()
+          },
+        )
+      }
+      if (this.#next === this.#waiting.length) {
+        this.#waiting.length = 0
+        this.#next = 0
+      }
+    }
+
+    #flush(): void {
+      for (;;) {
+        const [slot] = this.#inFlight
+        if (slot?.payload === undefined) break
+        this.#inFlight.shift()
+        for (const member of this.members) {
+          if (slot.seq <= member.seq) continue
+          member.seq = slot.seq
+          member.reader.next(slot.payload)
+        }
+      }
+      this.#pump()
+    }
+  }
+
+  function start(
+    args: ExecutionArgs,
+    events: LiveEvents,
+    analysis: Analysis,
+    reader: LiveReader,
+    signal: AbortSignal,
+  ): void {
+    operations += 1
+    const { isShared } = analysis
+    const scope = [
+      isShared ? '' : events.principal,
+      events.key,
+      args.operationName ?? '',
+      analysis.variables(args.variableValues ?? {}),
+      analysis.source,
+    ].join('\0')
+    void events
+      .read(
+        {
+          async event(event) {
+            reader.next(await executeEvent(args, events, event, undefined, false))
+            await reader.ready()
+          },
+          live(channel, seq) {
+            const key = `${channel.key}\0${scope}`
+            let group = groups.get(key)
+            if (group === undefined || group.channel !== channel) {
+              group = new Group(key, channel, args, isShared, events)
+              groups.set(key, group)
+            }
+            const joined = group
+            const member = { events, reader, seq }
+            joined.join(member)
+            return () => {
+              joined.leave(member)
+              return member.seq
+            }
+          },
+          end(error) {
+            if (signal.aborted) return
+            reader.next(toPayload({ errors: [maskError(error, onUnexpected)] }, undefined))
+            reader.complete()
+          },
+        },
+        signal,
+      )
+      .finally(() => {
+        operations -= 1
+      })
+  }
+
+  return {
+    async subscribe(args) {
+      const source = await createSourceEventStream(args)
+      if (!(Symbol.asyncIterator in source)) return mask(source)
+      const events = source as unknown as LiveEvents
+      const operation = getOperationAST(args.document, args.operationName)
+      if (operation == null) throw new Error('A subscription without an operation cannot have begun')
+      const analysis = analyze(schema, args.document, operation)
+      const left = new AbortController()
+      return {
+        start: (reader) => start(args, events, analysis, reader, left.signal),
+        close: () => left.abort(),
+      }
+    },
+    state: () => ({
+      operations,
+      groups: [...groups.values()].map(({ channel, members, isShared }) => ({
+        source: channel.key,
+        members: members.size,
+        isShared,
+      })),
+    }),
+  }
+}
+
+export function toPayload(result: ExecutionResult, cursor: string | undefined): Payload {
+  return { bytes: Buffer.from(JSON.stringify(result)), cursor: cursor === '' ? undefined : cursor }
+}

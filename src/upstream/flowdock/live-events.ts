@@ -1,0 +1,38 @@
+import type { FlowEvent } from './model.ts'
+
+/*
+ * What is known of events as such, whatever happened.
+ */
+
+/** Where an event stands in the upstream's log; undefined for what is kept nowhere. */
+export function placeOf(event: FlowEvent): string | undefined {
+  if (event.type === 'gap' || event.type === 'status') return undefined
+  const isKept =
+    event.type !== 'change' || (event.change.kind !== 'UserTyping' && event.change.kind !== 'UserActive')
+  return isKept && event.cursor !== '' ? event.cursor : undefined
+}
+
+/** Places that are numbers grow with time; of others nothing is known. */
+export function isBehind(a: string, b: string): boolean | undefined {
+  return /^\d{1,15}$/.test(a) && /^\d{1,15}$/.test(b) ? Number(a) > Number(b) : undefined
+}
+
+export function isGap({ type }: FlowEvent): boolean {
+  return type === 'gap'
+}
+
+/** Says that what happened behind a place is lost, because the reader was too far behind. */
+export function makeGap(after: string | undefined): FlowEvent {
+  return { type: 'gap', cursor: after ?? '', flowId: null, after: after ?? null, reason: 'fellBehind' }
+}
+
+/** What the gateway says of the stream itself, to everybody. */
+export function isForEverybody({ type }: FlowEvent): boolean {
+  return type === 'gap' || type === 'status'
+}
+
+/** Whether an event may have shut somebody out of its flow. @param userId undefined when it is not known who they are */
+export function mayShutOut(event: FlowEvent, userId: number | undefined): boolean {
+  if (event.type !== 'change' || event.change.kind !== 'MemberBlocked') return false
+  return userId === undefined || event.change.blockedUserId === userId
+}

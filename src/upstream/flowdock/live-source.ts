@@ -1,0 +1,152 @@
+import type { GatewayError } from '../../errors.ts'
+import { createDirectory, type Directory, type LiveDirectory } from './directory.ts'
+import { createFlowdock, type FlowdockOptions } from './index.ts'
+import type { FlowEvent } from './model.ts'
+import { type FlowdockStream, openStream, type StreamOptions } from './stream.ts'
+
+export interface LiveSourceOptions
+  extends Omit<FlowdockOptions, 'credential' | 'signal' | 'base'>,
+    Pick<StreamOptions, 'credential' | 'onRetry'> {
+  readonly restUrl: string
+  readonly streamUrl: string
+  /** Connected for the first time. @param at where the upstream's log stands, if it says so */
+  readonly onOpen: (flowIds: ReadonlySet<string>, at: string | undefined) => void
+  readonly onEvent: (event: FlowEvent, bytes: number) => void
+  readonly onEnd: (error: unknown) => void
+}
+
+export interface LiveSource {
+  /** Nobody and nothing until it is open. */
+  readonly directory: Directory
+  close(): void
+}
+
+/** More flows in one address than servers take. */
+const maxFlowsPerStream = 150
+
+/**
+ * Everything one caller may hear: all the flows they have joined, now and later, and what is told to them alone. Where
+ * the upstream follows its user's flows by itself that is one stream for good; elsewhere the stream is opened anew, behind
+ * the last event, whenever they come into a flow or out of one.
+ */
+export function openLiveSource(options: LiveSourceOptions): LiveSource {
+  const aborter = new AbortController()
+  const flowdock = createFlowdock({ ...options, base: options.restUrl, signal: aborter.signal })
+  const flowIds = new Set<string>()
+  let directory: LiveDirectory | undefined
+  let streams: FlowdockStream[] = []
+  let isOpen = false
+  let isPrivate = true
+  let follows = false
+  let lastCursor: string | undefined
+
+  async function start(): Promise<void> {
+    const read = () => flowdock.flows.list('joined', true)
+    const [flows, capabilities] = await Promise.all([read(), flowdock.capabilities()])
+    if (aborter.signal.aborted) return
+    directory = createDirectory(read, flows)
+    for (const { id } of flows) flowIds.add(id)
+    follows = capabilities.has('followFlows')
+    connect()
+  }
+
+  function connect(): void {
+    const before = streams
+    const shards = follows ? [['*']] : split([...flowIds])
+    let waiting = shards.length
+    streams = shards.map((ids, index) =>
+      openStream({
+        http: options.http,
+        base: options.streamUrl,
+        credential: options.credential,
+        flowIds: ids,
+        isPrivate: isPrivate && index === 0,
+        ...(lastCursor === undefined ? {} : { after: lastCursor }),
+        onOpen(at) {
+          waiting -= 1
+          if (waiting !== 0 || isOpen) return
+          isOpen = true
+          options.onOpen(flowIds, shards.length === 1 ? at : undefined)
+        },
+        onEvent: receive,
+        onEnd,
+        ...(options.onRetry === undefined ? {} : { onRetry: options.onRetry }),
+      }),
+    )
+    for (const stream of before) stream.close()
+  }
+
+  function receive(event: FlowEvent, bytes: number): void {
+    if (event.cursor !== '') lastCursor = event.cursor
+    if (event.type === 'membership') {
+      if (event.isAdded) flowIds.add(event.flowId)
+      else flowIds.delete(event.flowId)
+    }
+    if (changesPeople(event)) directory?.invalidate()
+    options.onEvent(event, bytes)
+    if (event.type === 'membership' && !follows) connect()
+  }
+
+  function onEnd(error: GatewayError): void {
+    // An application may be let hear flows, but not what is private.
+    if (error.code === 'FORBIDDEN' && isPrivate && !isOpen && (follows || flowIds.size > 0)) {
+      isPrivate = false
+      connect()
+      return
+    }
+    close()
+    options.onEnd(error)
+  }
+
+  function close(): void {
+    aborter.abort()
+    directory?.close()
+    for (const stream of streams) stream.close()
+  }
+
+  start().catch((error: unknown) => {
+    if (aborter.signal.aborted) return
+    close()
+    options.onEnd(error)
+  })
+  return {
+    directory: { user: (id) => directory?.user(id), flow: (id) => directory?.flow(id) },
+    close,
+  }
+}
+
+/** Reads what happened behind an event once more; with `until` the upstream ends it there. */
+export function openReplay(
+  options: Pick<
+    StreamOptions,
+    'http' | 'credential' | 'isPrivate' | 'onEvent' | 'onEnd' | 'onRetry' | 'onFinish'
+  > & {
+    readonly streamUrl: string
+    readonly flowIds: readonly string[] | 'all'
+    readonly after: string
+    readonly until: string | undefined
+  },
+): FlowdockStream {
+  const { streamUrl, flowIds, until, ...rest } = options
+  return openStream({
+    ...rest,
+    base: streamUrl,
+    flowIds: flowIds === 'all' ? ['*'] : flowIds,
+    ...(until === undefined ? {} : { until }),
+    onOpen: () => undefined,
+  })
+}
+
+function split(ids: readonly string[]): string[][] {
+  if (ids.length === 0) return [[]]
+  return Array.from({ length: Math.ceil(ids.length / maxFlowsPerStream) }, (_, index) =>
+    ids.slice(index * maxFlowsPerStream, (index + 1) * maxFlowsPerStream),
+  )
+}
+
+function changesPeople(event: FlowEvent): boolean {
+  return (
+    event.type === 'membership' ||
+    (event.type === 'change' && ['UserEdited', 'MemberJoined', 'MemberBlocked'].includes(event.change.kind))
+  )
+}

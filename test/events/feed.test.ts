@@ -1,0 +1,272 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { type FeedReader, type Replay, runFeed } from '../../src/events/feed.ts'
+import { createHub, type Sink } from '../../src/events/hub.ts'
+import { Subscriber } from '../../src/events/subscriber.ts'
+import { createRandom } from '../support/query-generator.ts'
+
+/** An event of the upstream's log: its number, and the channel it is of. `gap` is what a replay says of what is lost. */
+interface Event {
+  readonly place: number
+  readonly channel: string
+}
+
+interface World {
+  readonly log: Event[]
+  /** Events up to this one are forgotten. */
+  forgotten: number
+  happen(channel: string): void
+  /** Cuts every source, as an upstream that goes away for good for their owner. */
+  endSources(): void
+  readonly openSources: () => number
+}
+
+/**
+ * An upstream and a hub over it. Sources and replays hear late and one after the other, as over a network.
+ *
+ * @param kind whether places can be compared, and replays end
+ */
+function createWorld(kind: { isNumbered: boolean; maxEvents: number }, random: () => number) {
+  const log: Event[] = []
+  const sinks = new Set<{ sink: Sink<Event>; told: number; open: boolean }>()
+  const replays = new Set<() => void>()
+  const world: World = {
+    log,
+    forgotten: 0,
+    happen(channel) {
+      log.push({ place: log.length + 1, channel })
+    },
+    endSources() {
+      for (const source of [...sinks]) {
+        sinks.delete(source)
+        source.sink.end(new Error('ended'))
+      }
+    },
+    openSources: () => sinks.size,
+  }
+  const hub = createHub<string, Event>({
+    keyOf: (owner) => owner,
+    limits: { maxEvents: kind.maxEvents, maxBytes: 1e9 },
+    open(_, sink) {
+      const source = { sink, told: log.length, open: false }
+      sinks.add(source)
+      return { close: () => sinks.delete(source) }
+    },
+    placeOf: ({ place }) => String(place),
+    endsAccess: () => false,
+    check: async () => new Set(['a', 'b']),
+    isRefusal: () => false,
+    lost: () => new Error('lost'),
+    lingerMs: 0,
+    checkEveryMs: 3_600_000,
+  })
+  /** Something of what is on its way arrives. */
+  function deliver(): void {
+    for (const source of [...sinks]) {
+      if (random() < 0.4) continue
+      if (!source.open) {
+        source.open = true
+        source.told = log.length
+        source.sink.open(new Set(['a', 'b']), kind.isNumbered ? String(log.length) : undefined)
+        continue
+      }
+      const event = log[source.told]
+      if (event === undefined) continue
+      source.told += 1
+      source.sink.event(event, 1)
+    }
+    for (const tell of [...replays]) if (random() > 0.4) tell()
+  }
+  function replay(after: string, until: string | undefined): Replay<Event> {
+    const queue = new Subscriber<Event>({ maxEvents: 5, maxBytes: 1e9 }, () => replays.delete(tell))
+    const ends = kind.isNumbered && until !== undefined
+    let told = Number(after)
+    let begun = false
+    const tell = () => {
+      if (!begun && told < world.forgotten) {
+        begun = true
+        told = log.length
+        queue.push({ place: -1, channel: 'gap' }, 0)
+        return
+      }
+      begun = true
+      if (ends && told >= Number(until)) return queue.finish()
+      const event = log[told]
+      if (event === undefined) return
+      told += 1
+      queue.push(event, 1)
+    }
+    replays.add(tell)
+    return Object.assign(queue, { isFinite: ends })
+  }
+  return { world, hub, deliver, replay }
+}
+
+interface Heard {
+  readonly events: Event[]
+  ended: unknown
+  leave(): void
+}
+
+function listen(
+  { hub, replay }: ReturnType<typeof createWorld>,
+  isNumbered: boolean,
+  options: { owner: string; channels: string[]; after: string | undefined; slow: () => Promise<void> },
+): Heard {
+  const left = new AbortController()
+  const heard: Heard = { events: [], ended: undefined, leave: () => left.abort(new Error('left')) }
+  const wants = ({ channel }: Event) => channel === 'gap' || options.channels.includes(channel)
+  const reader: FeedReader<Event> = {
+    async event(event) {
+      await options.slow()
+      if (!left.signal.aborted) heard.events.push(event)
+    },
+    live(channel, seq) {
+      let last = seq
+      const stop = channel.listen((entry) => {
+        last = entry.seq
+        if (wants(entry.event)) heard.events.push(entry.event)
+      })
+      return () => {
+        stop()
+        return last
+      }
+    },
+    end(error) {
+      heard.ended = error
+    },
+  }
+  void runFeed(
+    {
+      hub,
+      topic: { owner: options.owner, channels: options.channels, isPrivate: false },
+      after: options.after,
+      wants,
+      replay,
+      isBehind: (a, b) => (isNumbered ? Number(a) > Number(b) : undefined),
+      placeOf: ({ place }) => (place < 0 ? undefined : String(place)),
+      isGap: ({ channel }) => channel === 'gap',
+      makeGap: () => ({ place: -1, channel: 'gap' }),
+      signal: left.signal,
+    },
+    reader,
+  )
+  return heard
+}
+
+const step = fc.oneof(
+  { weight: 8, arbitrary: fc.constantFrom('a', 'b') },
+  { weight: 10, arbitrary: fc.constant('deliver') },
+  { weight: 2, arbitrary: fc.constant('break') },
+)
+
+test.each([
+  ['that can be compared', true, 1000],
+  ['of which nothing is known', false, 1000],
+  ['that can be compared, with little kept', true, 3],
+  ['of which nothing is known, with little kept', false, 8],
+])(
+  'joined over breaks, what is heard is the log: places %s',
+  async (_, isNumbered, maxEvents) => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(step, { minLength: 5, maxLength: 120 }),
+        fc.subarray(['a', 'b'], { minLength: 1 }),
+        fc.integer(),
+        async (steps, channels, seed) => {
+          const random = createRandom(seed)
+          const all = createWorld({ isNumbered, maxEvents }, random)
+          const { world, deliver } = all
+          const settle = async () => {
+            for (let turn = 0; turn < 6; turn += 1) {
+              deliver()
+              await new Promise(setImmediate)
+            }
+          }
+          for (let index = 0; index < 5; index += 1) world.happen(index % 2 === 0 ? 'a' : 'b')
+          // Somebody else is there all the time, so that guests and hosts are tried, too.
+          const other = listen(all, isNumbered, {
+            ...{ owner: 'ada', channels: ['a', 'b'], after: undefined },
+            slow: async () => undefined,
+          })
+          const slow = async () => {
+            for (let turns = Math.floor(random() * 3); turns > 0; turns -= 1) await new Promise(setImmediate)
+          }
+          const from = 2
+          const heard: Event[] = []
+          let reader = listen(all, isNumbered, { owner: 'ben', channels, after: String(from), slow })
+          const stop = () => {
+            reader.leave()
+            heard.push(...reader.events)
+          }
+          for (const action of steps) {
+            if (action === 'deliver') await settle()
+            else if (action !== 'break') world.happen(action)
+            else {
+              stop()
+              const after = String(heard.at(-1)?.place ?? from)
+              reader = listen(all, isNumbered, { owner: 'ben', channels, after, slow })
+            }
+          }
+          const expected = world.log.filter(
+            ({ place, channel }) => place > from && channels.includes(channel),
+          )
+          // Where nothing can be compared, a replay meets the others at the next event.
+          for (let turn = 0; turn < 400 && heard.length + reader.events.length < expected.length; turn += 1)
+            await settle()
+          stop()
+          other.leave()
+          expect(heard).toEqual(expected)
+        },
+      ),
+      { numRuns: 120 },
+    )
+  },
+  60_000,
+)
+
+test('what the upstream has forgotten is told as a gap, and then what happens', async () => {
+  const all = createWorld({ isNumbered: true, maxEvents: 100 }, () => 1)
+  for (let index = 0; index < 10; index += 1) all.world.happen('a')
+  all.world.forgotten = 5
+  const heard = listen(all, true, { owner: 'ada', channels: ['a'], after: '2', slow: async () => undefined })
+  const turns = async () => {
+    for (let turn = 0; turn < 30; turn += 1) {
+      all.deliver()
+      await new Promise(setImmediate)
+    }
+  }
+  await turns()
+  all.world.happen('a')
+  await turns()
+  expect(heard.events.map(({ channel, place }) => (channel === 'gap' ? 'gap' : place))).toEqual(['gap', 11])
+  heard.leave()
+})
+
+test('guests go on where their host left, without a gap or a repeat', async () => {
+  const all = createWorld({ isNumbered: true, maxEvents: 100 }, () => 1)
+  const turns = async () => {
+    for (let turn = 0; turn < 20; turn += 1) {
+      all.deliver()
+      await new Promise((resolve) => setTimeout(resolve, 0))
+    }
+  }
+  const nothing = async () => undefined
+  const host = listen(all, true, { owner: 'ada', channels: ['a'], after: undefined, slow: nothing })
+  await turns()
+  const guest = listen(all, true, { owner: 'ben', channels: ['a'], after: undefined, slow: nothing })
+  await turns()
+  expect(all.world.openSources()).toBe(1)
+  all.world.happen('a')
+  await turns()
+  host.leave()
+  all.world.happen('a')
+  await turns()
+  all.world.happen('a')
+  await turns()
+  expect(guest.events.map(({ place }) => place)).toEqual([1, 2, 3])
+  expect(all.world.openSources()).toBe(1)
+  all.world.endSources()
+  await turns()
+  expect(guest.ended).toEqual(new Error('ended'))
+})
