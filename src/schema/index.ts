@@ -1,6 +1,6 @@
 import { type GraphQLSchema, lexicographicSortSchema, printSchema } from 'graphql'
 import { answerClientMutationIds, builder } from './builder.ts'
-import { markSharedFields } from './shared-fields.ts'
+import { markSharedFields } from './impersonal-fields.ts'
 import './scalars.ts'
 import './errors.ts'
 import './users.ts'

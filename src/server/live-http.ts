@@ -28,6 +28,7 @@ const keepAliveMs = 12_000
 
 interface Framing {
   readonly contentType: string
+  readonly begin: string
   readonly keepAlive: string
   next(payload: Payload): Message
   readonly complete: string
@@ -44,6 +45,7 @@ const framings: Readonly<Record<LiveFormat, Framing>> = {
   /** [graphql-sse] PROTOCOL.md, "Distinct connections mode"; [spec] SSE */
   sse: {
     contentType: 'text/event-stream; charset=utf-8',
+    begin: '',
     keepAlive: ':\n\n',
     next({ bytes, cursor }) {
       const head = Buffer.from(`event: next\n${cursor === undefined ? '' : `id: ${cursor}\n`}data: `)
@@ -51,17 +53,21 @@ const framings: Readonly<Record<LiveFormat, Framing>> = {
     },
     complete: 'event: complete\ndata: \n\n',
   },
-  /** [apollo-router] multipart-subscriptions-protocol */
+  /**
+   * [apollo-router] multipart-subscriptions-protocol. Each part brings the boundary behind it along, because readers wait
+   * for it.
+   */
   multipart: {
     contentType: 'multipart/mixed; boundary="graphql"; subscriptionSpec="1.0"',
-    keepAlive: '\r\n--graphql\r\nContent-Type: application/json\r\n\r\n{}',
+    begin: '\r\n--graphql',
+    keepAlive: '\r\nContent-Type: application/json\r\n\r\n{}\r\n--graphql',
     next: ({ bytes }) =>
       framed(
-        Buffer.from('\r\n--graphql\r\nContent-Type: application/json\r\n\r\n{"payload":'),
+        Buffer.from('\r\nContent-Type: application/json\r\n\r\n{"payload":'),
         bytes,
-        Buffer.from('}'),
+        Buffer.from('}\r\n--graphql'),
       ),
-    complete: '\r\n--graphql--\r\n',
+    complete: '--\r\n',
   },
 }
 
@@ -100,7 +106,7 @@ export function createLiveResponses(): LiveResponses {
           'X-Accel-Buffering': 'no',
           'X-Content-Type-Options': 'nosniff',
         })
-        response.write(framing.keepAlive)
+        response.write(framing.begin + framing.keepAlive)
         open.set(response, writer)
         keepAlive = setInterval(() => {
           if (writer.waitingBytes === 0) response.write(framing.keepAlive)
