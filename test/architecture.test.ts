@@ -67,7 +67,7 @@ const floors: [part: RegExp, may: RegExp][] = [
   [/^src\/resolvers\//, /^src\/(errors|context)\.ts$|^src\/upstream\//],
   [/^src\/upstream\/http\.ts$/, /^src\/(errors|secret)\.ts$/],
   [/^src\/upstream\/flowdock\//, /^src\/(errors|secret)\.ts$|^src\/upstream\/http\.ts$|^src\/wire\//],
-  [/^src\/wire\//, /^$/],
+  [/^src\/(wire|client)\//, /^$/],
   [/^src\/events\//, /^src\/errors\.ts$/],
   [/^src\/backend\//, /^src\/wire\//],
 ]
@@ -83,7 +83,8 @@ const typesOnly: [from: RegExp, to: RegExp][] = [
 const doors: [name: RegExp, door: RegExp][] = [
   [/^undici$/, /^src\/upstream\/http\.ts$/],
   [/^eventsource$/, /^src\/upstream\/flowdock\/stream\.ts$/],
-  [/^(graphql-ws|ws)(\/|$)/, /^src\/server\/websocket\.ts$/],
+  [/^ws$/, /^src\/server\/websocket\.ts$/],
+  [/^graphql-ws$/, /^src\/client\/index\.ts$/],
   [/^graphql-yoga$/, /^src\/server\/engine\.ts$/],
   [/^pg$/, /^src\/backend\/store\/postgres\.ts$/],
   [/^node:sqlite$/, /^src\/backend\/store\/sqlite\.ts$/],

@@ -1,0 +1,196 @@
+/**
+ * Live queries that go on: over cut lines, restarts of the gateway and new tokens, with every event once. For browsers and
+ * Node; it needs nothing but graphql-ws.
+ */
+import { type Client, createClient } from 'graphql-ws'
+
+export interface LiveClientOptions {
+  /** The gateway's, such as `https://chat.example.com/graphql`; http and ws are the same. */
+  readonly url: string
+  /** A personal token, or how to get one: it is asked for at each connection. */
+  readonly token: string | (() => string | Promise<string>)
+  /** What to connect with where there is no global `WebSocket`. */
+  readonly webSocketImpl?: unknown
+  /** Hears of each connection that was lost, and when the next one is tried. */
+  readonly onRetry?: (reason: string, delayMs: number) => void
+}
+
+export interface ListenOptions {
+  /** A subscription with a variable `$after: String` that is handed to the `after` of its input, and `cursor` selected. */
+  readonly query: string
+  readonly variables?: Readonly<Record<string, unknown>>
+  /** Where to begin: the cursor of the last event one has; with what happens unless given. */
+  readonly after?: string
+  /** Hears of what cannot be told any more, for subscriptions that select `__typename`. The gap is among the events, too. */
+  readonly onGap?: (gap: LiveEvent) => void
+  /** Ends it. */
+  readonly signal?: AbortSignal
+}
+
+/** An event as the subscription selects it. */
+export interface LiveEvent {
+  readonly __typename?: string
+  readonly cursor: string
+}
+
+export interface LiveClient {
+  /**
+   * Events, each once and in order, until `signal` ends it.
+   *
+   * @throws LiveError when the gateway says that it will never be: no such flow, no access, a mistake in the query
+   */
+  listen<Event extends LiveEvent>(options: ListenOptions): AsyncGenerator<Event, void, undefined>
+  /** Goes on with another token, behind the last event of each subscription. */
+  setToken(token: LiveClientOptions['token']): void
+  close(): void
+}
+
+/** Why a subscription ended for good. */
+export class LiveError extends Error {
+  override readonly name = 'LiveError'
+  /** The gateway's code, such as `FORBIDDEN`; undefined when it gave none. */
+  readonly code: string | undefined
+
+  constructor(message: string, code: string | undefined) {
+    super(message)
+    this.code = code
+  }
+}
+
+const firstDelayMs = 250
+const longestDelayMs = 15_000
+/** How many cursors are remembered to drop what comes twice. */
+const rememberedCursors = 1000
+/** Failures of the moment. Everything else stays as it is. */
+const retryableCodes = [
+  'SLOW_CONSUMER',
+  'UPSTREAM_UNAVAILABLE',
+  'UPSTREAM_TIMEOUT',
+  'RATE_LIMITED',
+  'INTERNAL_SERVER_ERROR',
+]
+
+interface GraphqlError {
+  readonly message: string
+  readonly extensions?: { readonly code?: string; readonly retryAfterMs?: number }
+}
+
+export function createLiveClient(options: LiveClientOptions): LiveClient {
+  let { token } = options
+  const closed = new AbortController()
+  const client: Client = createClient({
+    url: options.url.replace(/^http/, 'ws'),
+    // Whether and when to try again is decided here: only we know where to go on.
+    retryAttempts: 0,
+    connectionParams: async () => ({
+      Authorization: `Bearer ${typeof token === 'string' ? token : await token()}`,
+    }),
+    ...(options.webSocketImpl === undefined ? {} : { webSocketImpl: options.webSocketImpl }),
+  })
+
+  async function* listen<Event extends LiveEvent>({
+    query,
+    variables = {},
+    after,
+    onGap,
+    signal,
+  }: ListenOptions): AsyncGenerator<Event, void, undefined> {
+    const ended = AbortSignal.any([closed.signal, ...(signal === undefined ? [] : [signal])])
+    const seen = new Set<string>()
+    let cursor = after
+    let failures = 0
+    while (!ended.aborted) {
+      let reason = 'the gateway ended the subscription'
+      let leastDelayMs = 0
+      const results = client.iterate<Record<string, Event>>({
+        query,
+        variables: { ...variables, ...(cursor === undefined ? {} : { after: cursor }) },
+      })
+      const leave = () => void results.return?.(undefined)
+      ended.addEventListener('abort', leave)
+      try {
+        for await (const { data, errors } of results) {
+          const [error] = (errors ?? []) as readonly GraphqlError[]
+          const event = data == null ? undefined : Object.values(data)[0]
+          if (event == null) {
+            if (error !== undefined) {
+              failIfFinal(error)
+              reason = error.message
+              leastDelayMs = error.extensions?.retryAfterMs ?? 0
+            }
+            continue
+          }
+          failures = 0
+          if (isRepeated(event, seen)) continue
+          if (event.cursor !== '') cursor = event.cursor
+          if (event.__typename === 'Gap') onGap?.(event)
+          yield event
+          if (ended.aborted) return
+        }
+      } catch (error) {
+        if (ended.aborted) return
+        // Refused before it began: a list of errors. Anything else is about the line.
+        if (error instanceof LiveError) throw error
+        if (Array.isArray(error)) failIfFinal((error as readonly GraphqlError[])[0])
+        reason = describe(error)
+      } finally {
+        ended.removeEventListener('abort', leave)
+        leave()
+      }
+      if (ended.aborted) return
+      const ceiling = Math.min(firstDelayMs * 2 ** failures, longestDelayMs)
+      const delayMs = Math.max(leastDelayMs, Math.round(ceiling * (0.5 + Math.random() / 2)))
+      failures += 1
+      options.onRetry?.(reason, delayMs)
+      await pause(delayMs, ended)
+    }
+  }
+
+  return {
+    listen,
+    setToken(next) {
+      token = next
+      client.terminate()
+    },
+    close() {
+      closed.abort()
+      void client.dispose()
+    },
+  }
+}
+
+/** Whether an event was there already. What is kept nowhere, such as typing, has no place of its own, and always counts. */
+function isRepeated({ cursor, __typename }: LiveEvent, seen: Set<string>): boolean {
+  if (cursor === '' || __typename === 'Gap' || __typename === 'StreamStatus') return false
+  if (__typename === 'UserTyping' || __typename === 'UserActive') return false
+  if (seen.has(cursor)) return true
+  seen.add(cursor)
+  if (seen.size > rememberedCursors) seen.delete(seen.values().next().value ?? '')
+  return false
+}
+
+function failIfFinal(error: GraphqlError | undefined): void {
+  const code = error?.extensions?.code
+  if (code !== undefined && retryableCodes.includes(code)) return
+  throw new LiveError(error?.message ?? 'The subscription was refused', code)
+}
+
+function describe(error: unknown): string {
+  const { code, reason, message } = (error ?? {}) as { code?: number; reason?: string; message?: string }
+  if (code === 4401 || code === 4403)
+    throw new LiveError(reason ?? 'The token is not valid', 'UNAUTHENTICATED')
+  if (code !== undefined) return `closed ${code}${reason === undefined || reason === '' ? '' : `: ${reason}`}`
+  return message ?? 'the line was lost'
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, ms)
+    function done() {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    signal.addEventListener('abort', done)
+  })
+}

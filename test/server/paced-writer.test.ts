@@ -1,0 +1,128 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import { expect, onTestFinished, test } from 'vitest'
+import { type Message, PacedWriter, type SlowReaderLimits } from '../../src/server/paced-writer.ts'
+
+const limits: SlowReaderLimits = {
+  maxWaitingBytes: 8 * 1024 * 1024,
+  maxWaitingMessages: 100_000,
+  maxWaitingMs: 1000,
+}
+
+/** A writer on a real line, and the reader at its other end. */
+async function open(more: Partial<SlowReaderLimits> = {}) {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const accepted = once(server, 'connection')
+  const reader = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  const [line] = (await accepted) as [Socket]
+  onTestFinished(() => {
+    reader.destroy()
+    line.destroy()
+    server.close()
+  })
+  for (const socket of [reader, line]) socket.on('error', () => undefined)
+  let writes = 0
+  let isSlow = false
+  const writer = new PacedWriter(
+    {
+      stream: line,
+      encode(messages) {
+        writes += 1
+        return Buffer.concat(messages.flatMap(({ head, body, tail }) => [head, body, tail]))
+      },
+      onSlow() {
+        isSlow = true
+        line.destroy()
+      },
+    },
+    { ...limits, ...more },
+  )
+  return { reader, line, writer, writes: () => writes, isSlow: () => isSlow }
+}
+
+function message(text: string): Message {
+  const body = Buffer.from(text)
+  return { head: Buffer.from('<'), body, tail: Buffer.from('>'), byteSize: body.length + 2 }
+}
+
+test('what is sent in one turn goes out in one write, whole and in order', async () => {
+  const { reader, writer, writes } = await open()
+  let text = ''
+  reader.setEncoding('utf8').on('data', (chunk: string) => {
+    text += chunk
+  })
+  for (const each of ['a', 'ö', 'c']) writer.send(message(each))
+  await expect.poll(() => text).toBe('<a><ö><c>')
+  expect(writes()).toBe(1)
+})
+
+test('a burst of ten thousand in one turn harms no reader who reads', async () => {
+  const { reader, writer, isSlow } = await open({ maxWaitingBytes: 32 * 1024 * 1024 })
+  let size = 0
+  reader.on('data', (chunk) => {
+    size += chunk.length
+  })
+  const each = message('x'.repeat(1000))
+  for (let index = 0; index < 10_000; index += 1) writer.send(each)
+  await expect.poll(() => size, { timeout: 10_000 }).toBe(10_000 * each.byteSize)
+  expect([isSlow(), writer.waitingBytes]).toEqual([false, 0])
+})
+
+test('a reader who takes nothing is dropped at a bound of bytes, with little of its own', async () => {
+  const { reader, line, writer, isSlow } = await open()
+  reader.pause()
+  const each = message('x'.repeat(100_000))
+  let most = 0
+  for (let index = 0; index < 500 && !isSlow(); index += 1) {
+    writer.send(each)
+    most = Math.max(most, line.writableLength)
+    await new Promise(setImmediate)
+  }
+  expect(isSlow()).toBe(true)
+  // All but this is kept once for everybody.
+  expect(most).toBeLessThan(300_000)
+  expect(writer.waitingBytes).toBe(0)
+})
+
+test('and by time, if little is sent: also one who reads a byte now and then', async () => {
+  const { reader, writer, isSlow } = await open()
+  reader.pause()
+  const each = message('x'.repeat(50_000))
+  // Until the system takes no more.
+  for (let index = 0; index < 140 && writer.waitingBytes === 0; index += 1) {
+    writer.send(each)
+    await new Promise(setImmediate)
+  }
+  expect(writer.waitingBytes).toBeGreaterThan(0)
+  writer.check(Date.now() + 900)
+  expect(isSlow()).toBe(false)
+  reader.read(1)
+  writer.check(Date.now() + 2000)
+  expect(isSlow()).toBe(true)
+})
+
+test('whoever catches up again in time is not dropped later', async () => {
+  const { reader, writer, isSlow } = await open()
+  reader.pause()
+  const each = message('x'.repeat(50_000))
+  for (let index = 0; index < 140 && writer.waitingBytes === 0; index += 1) {
+    writer.send(each)
+    await new Promise(setImmediate)
+  }
+  reader.resume()
+  await expect.poll(() => writer.waitingBytes).toBe(0)
+  writer.check(Date.now() + 3_600_000)
+  expect(isSlow()).toBe(false)
+  writer.send(message('after'))
+  await writer.ready()
+})
+
+test('waiting for room ends when the reader leaves', async () => {
+  const { reader, writer } = await open()
+  reader.pause()
+  for (let index = 0; index < 100; index += 1) writer.send(message('x'.repeat(50_000)))
+  const ready = writer.ready()
+  reader.destroy()
+  await ready
+})
