@@ -15,6 +15,7 @@ import { startHttpServer } from './server/http.ts'
 import { defaultLimits } from './server/limits.ts'
 import { createLive, type LiveState } from './server/live.ts'
 import { createLiveResponses } from './server/live-http.ts'
+import { formatMetrics } from './server/metrics.ts'
 import { serveWebSockets } from './server/websocket.ts'
 import { createAllowances } from './upstream/flowdock/allowance.ts'
 import { basicAuthorization } from './upstream/flowdock/credentials.ts'
@@ -44,7 +45,10 @@ export interface App {
 
 export interface AppState {
   /** Streams to the upstream, and who sits at them. */
-  readonly sources: HubState['sources']
+  readonly sources: readonly (HubState['sources'][number] & {
+    /** When its line was lost last, and why. */
+    readonly lastDisconnect: { readonly at: string; readonly reason: string } | null
+  })[]
   /** Subscriptions, and which of them are executed together. */
   readonly live: LiveState
   readonly sockets: number
@@ -98,15 +102,22 @@ async function start(
 
   const onRetry = (error: Error, delayMs: number) =>
     log.warn({ err: error, delayMs }, 'The upstream stream was lost')
-  const sources = new Map<string, LiveSource>()
+  const sources = new Map<string, LiveSource & { lastDisconnect: { at: string; reason: string } | null }>()
   const hub = createHub<Listener, FlowEvent>({
     keyOf: ({ credential }) => credential.principal,
     open({ credential }, sink) {
       const { principal } = credential
-      const source = openLiveSource({
-        ...{ http, restUrl: upstream.restUrl, streamUrl: upstream.streamUrl, credential, onRetry },
-        ...{ onOpen: sink.open, onEvent: sink.event, onEnd: sink.end },
-      })
+      const source = {
+        lastDisconnect: null as { at: string; reason: string } | null,
+        ...openLiveSource({
+          ...{ http, restUrl: upstream.restUrl, streamUrl: upstream.streamUrl, credential },
+          ...{ onOpen: sink.open, onEvent: sink.event, onEnd: sink.end },
+          onRetry(error, delayMs) {
+            source.lastDisconnect = { at: new Date().toISOString(), reason: error.message }
+            onRetry(error, delayMs)
+          },
+        }),
+      }
       sources.set(principal, source)
       return {
         close() {
@@ -150,7 +161,11 @@ async function start(
     publicUrl,
   })
   const uploads = createFileUploads(http, upstream.restUrl)
-  const live = createLive(schema, (error) => log.error({ err: error }, 'A subscription failed unexpectedly'))
+  const live = createLive({
+    schema,
+    onUnexpected: (error) => log.error({ err: error }, 'A subscription failed unexpectedly'),
+    onEnd: (reason) => log[reason === 'LEFT' ? 'debug' : 'info']({ reason }, 'A subscription ended'),
+  })
   const engine = createEngine({
     schema,
     live,
@@ -170,6 +185,15 @@ async function start(
   })
   const demoAuthorization = upstream.demoToken === null ? undefined : basicAuthorization(upstream.demoToken)
   const liveResponses = createLiveResponses()
+  const state = (): AppState => ({
+    sources: hub
+      .state()
+      .sources.map((each) => ({ ...each, lastDisconnect: sources.get(each.key)?.lastDisconnect ?? null })),
+    live: live.state(),
+    sockets: sockets.size,
+    liveResponses: liveResponses.size,
+    waitingBytes: sockets.waitingBytes,
+  })
   const httpServer = await startHttpServer({
     host: config.host,
     port: config.port,
@@ -182,6 +206,8 @@ async function start(
     demoAuthorization,
     sendUpload: async (ticket, bytes, signal) => messageId(await uploads.send(ticket, bytes, signal)),
     openDownload: (ticket, range, signal) => downloads.open(ticket, range, signal),
+    metrics: () => formatMetrics(state()),
+    streams: () => state(),
     isReady: () => answers(new URL(`${upstream.restUrl}/user`), http),
   })
   const sockets = serveWebSockets(httpServer.server, engine, log)
@@ -195,13 +221,7 @@ async function start(
     get openStreams() {
       return hub.size
     },
-    state: () => ({
-      ...hub.state(),
-      live: live.state(),
-      sockets: sockets.size,
-      liveResponses: liveResponses.size,
-      waitingBytes: sockets.waitingBytes,
-    }),
+    state,
     close: closeAll,
   }
 }

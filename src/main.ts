@@ -10,6 +10,7 @@ const usage = `Usage: flowdock-gateway [command]
   serve                      the gateway with its embedded backend (the default)
   backend                    the Flowdock-compatible backend alone
   print-schema [--out FILE]  the GraphQL schema
+  streams [URL] [--json]     what is live in a gateway that runs here
   help                       this text
 
 Administration of the embedded backend, also while it runs; --json prints JSON:
@@ -32,6 +33,10 @@ async function main([command = 'serve', ...args]: readonly string[]): Promise<nu
     case 'print-schema': {
       const { printSchema } = await import('./cli/print-schema.ts')
       return printSchema(args, print)
+    }
+    case 'streams': {
+      const { streams } = await import('./cli/streams.ts')
+      return streams(args, print)
     }
     case 'import': {
       const { importExport } = await import('./cli/import.ts')

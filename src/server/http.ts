@@ -27,6 +27,10 @@ export interface HttpServerOptions {
   readonly openDownload: OpenDownload
   /** Sends a file on, by the ticket in its address. */
   readonly sendUpload: SendUpload
+  /** Figures in the text format of Prometheus. */
+  readonly metrics: () => string
+  /** What is live at this moment, for readers on this machine. */
+  readonly streams: () => object
   /** Whether the upstream answers. */
   readonly isReady: () => Promise<boolean>
 }
@@ -121,6 +125,12 @@ function handle(request: IncomingMessage, response: ServerResponse, options: Htt
       return serveGraphql(request, response, options)
     case '/schema.graphql':
       return sendText(response, options.schemaFile, 'text/plain; charset=utf-8')
+    case '/metrics':
+      return sendText(response, options.metrics(), 'text/plain; version=0.0.4; charset=utf-8')
+    case '/streams':
+      if (!isLocal(request))
+        return sendError(response, 403, 'FORBIDDEN', 'Only for readers on the machine of the gateway')
+      return sendText(response, JSON.stringify(options.streams()), 'application/json')
     case '/health/live':
       return sendText(response, '{"status":"live"}', 'application/json')
     case '/health/ready':

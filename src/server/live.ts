@@ -53,6 +53,13 @@ export interface Live {
   state(): LiveState
 }
 
+export interface LiveOptions {
+  readonly schema: GraphQLSchema
+  readonly onUnexpected: (error: unknown) => void
+  /** Hears why each subscription ended: `LEFT` by its reader, or the code it was told. */
+  readonly onEnd: (reason: string) => void
+}
+
 interface Member {
   readonly events: LiveEvents
   readonly reader: LiveReader
@@ -68,7 +75,7 @@ const maxInFlight = 16
  * events are one group, with one execution and one serialised result for each event. Where nothing in the selection
  * depends on who asks, groups reach across callers, all of whom were checked to be let hear those events.
  */
-export function createLive(schema: GraphQLSchema, onUnexpected: (error: unknown) => void): Live {
+export function createLive({ schema, onUnexpected, onEnd }: LiveOptions): Live {
   const groups = new Map<string, Group>()
   let operations = 0
 
@@ -180,6 +187,7 @@ export function createLive(schema: GraphQLSchema, onUnexpected: (error: unknown)
     signal: AbortSignal,
   ): void {
     operations += 1
+    let reason = 'LEFT'
     const { isShared } = analysis
     const scope = [
       isShared ? '' : events.principal,
@@ -212,7 +220,9 @@ export function createLive(schema: GraphQLSchema, onUnexpected: (error: unknown)
           },
           end(error) {
             if (signal.aborted) return
-            reader.next(toPayload({ errors: [maskError(error, onUnexpected)] }, undefined))
+            const told = maskError(error, onUnexpected)
+            reason = String(told.extensions['code'])
+            reader.next(toPayload({ errors: [told] }, undefined))
             reader.complete()
           },
         },
@@ -220,6 +230,7 @@ export function createLive(schema: GraphQLSchema, onUnexpected: (error: unknown)
       )
       .finally(() => {
         operations -= 1
+        onEnd(reason)
       })
   }
 

@@ -1,0 +1,64 @@
+import { CommandError } from './command-error.ts'
+
+interface Streams {
+  readonly sources: readonly {
+    readonly key: string
+    readonly seats: number
+    readonly guests: number
+    readonly channels: number
+    readonly isOpen: boolean
+    readonly keptEvents: number
+    readonly place?: string
+    readonly lastDisconnect: { readonly at: string; readonly reason: string } | null
+  }[]
+  readonly live: {
+    readonly operations: number
+    readonly groups: readonly {
+      readonly source: string
+      readonly members: number
+      readonly isShared: boolean
+    }[]
+  }
+  readonly sockets: number
+  readonly liveResponses: number
+  readonly waitingBytes: number
+}
+
+/** Prints what is live in a gateway that runs on this machine. */
+export async function streams(args: readonly string[], print: (text: string) => void): Promise<number> {
+  const asJson = args.includes('--json')
+  const [url = 'http://127.0.0.1:4000'] = args.filter((arg) => !arg.startsWith('--'))
+  let state: Streams
+  try {
+    const response = await fetch(new URL('/streams', url))
+    if (!response.ok) throw new Error(`it answered ${response.status}`)
+    state = (await response.json()) as Streams
+  } catch (error) {
+    const { message, cause } = error as Error
+    throw new CommandError(
+      `Cannot ask the gateway at ${url}: ${cause instanceof Error ? cause.message : message}`,
+    )
+  }
+  print(asJson ? JSON.stringify(state) : describe(state))
+  return 0
+}
+
+function describe({ sources, live, sockets, liveResponses, waitingBytes }: Streams): string {
+  const seats = sources.reduce((sum, source) => sum + source.seats, 0)
+  const sharing = sources.length === 0 ? 0 : seats / sources.length
+  const lines = [
+    `${sources.length} streams to the upstream feed ${seats} subscriptions (${sharing.toFixed(1)} each)`,
+    `${live.operations} subscriptions in ${live.groups.length} groups, over ${sockets} sockets and ${liveResponses} answers; ${waitingBytes} bytes wait for slow readers`,
+  ]
+  for (const source of sources) {
+    const groups = live.groups.filter((group) => group.source === source.key)
+    lines.push(
+      '',
+      `stream ${source.key.slice(0, 8)}  ${source.isOpen ? 'open' : 'opening'}  ${source.channels} flows, at ${source.place ?? '?'}, ${source.keptEvents} events kept`,
+      `  ${source.seats} subscriptions, ${source.guests} of them guests; groups of ${groups.map(({ members }) => members).join(', ') || 'none'}`,
+    )
+    if (source.lastDisconnect !== null)
+      lines.push(`  lost at ${source.lastDisconnect.at}: ${source.lastDisconnect.reason}`)
+  }
+  return lines.join('\n')
+}
