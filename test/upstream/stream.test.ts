@@ -175,8 +175,23 @@ test('an endless line is cut off instead of filling the memory', async () => {
     fill()
   })
   const { heard } = listen(upstream.url)
-  await eventually(() => heard.events.length === 1)
+  await eventually(() => heard.events.length === 2)
   expect(heard.retries).toHaveLength(1)
+  // Nothing was read, so nothing says where to go on.
+  expect(heard.events.map(({ type }) => type)).toEqual(['gap', 'message'])
+})
+
+test('a stream that was cut before it told anything goes on from where it was opened, if the upstream said where', async () => {
+  const upstream = await startScriptedUpstream((_, response, number) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream', 'flowdock-event-id': '41' })
+    response.write(':\n\n')
+    if (number === 0) setImmediate(() => response.destroy())
+    else response.write(message(42))
+  })
+  const { heard } = listen(upstream.url)
+  await eventually(() => heard.events.length === 1)
+  expect(upstream.requests[1]?.headers['last-event-id']).toBe('41')
+  expect(heard.events.map(({ type }) => type)).toEqual(['message'])
 })
 
 test('closing ends the connection at once, also a silent one', async () => {

@@ -63,12 +63,14 @@ export function openStream(options: StreamOptions): FlowdockStream {
   let connection: EventSource | undefined
   let timer: NodeJS.Timeout | undefined
   let closed = false
+  let isOpen = false
   /** The upstream said that `until` was reached. */
   let isFinished = false
 
   function connect(): void {
     let status: number | undefined
     let at: string | undefined
+    const resumedAfter = lastEventId
     const source = new EventSource(url, {
       maxBufferSize: maxEventBytes,
       fetch: async (_, init) => {
@@ -82,7 +84,13 @@ export function openStream(options: StreamOptions): FlowdockStream {
     connection = source
     source.addEventListener('open', () => {
       failures = 0
+      const wasOpen = isOpen
+      isOpen = true
       options.onOpen(at)
+      if (wasOpen && resumedAfter === undefined && forgotten === undefined)
+        // It was cut before it told anything: nothing says what came in between.
+        options.onEvent({ type: 'gap', cursor: '', flowId: null, after: null, reason: 'fellBehind' }, 0)
+      lastEventId ??= at
       if (forgotten === undefined) return
       options.onEvent(
         { type: 'gap', cursor: forgotten, flowId: null, after: forgotten, reason: 'forgotten' },
