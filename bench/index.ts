@@ -1,7 +1,8 @@
 import { backend } from './backend.ts'
+import { fanOut } from './fan-out.ts'
 import { nested } from './nested.ts'
 
-const benchmarks: Record<string, () => Promise<void>> = { nested, backend }
+const benchmarks: Record<string, () => Promise<void>> = { nested, backend, 'fan-out': fanOut }
 
 const wanted = process.argv.slice(2)
 const unknown = wanted.filter((name) => !(name in benchmarks))
