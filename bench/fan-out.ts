@@ -6,8 +6,8 @@ import { type AddressInfo, connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 
 const subscribers = Number(process.env['SUBSCRIBERS'] ?? 1000)
-const burst = 300
-const rounds = 5
+const burst = 100
+const rounds = 3
 const content = 'something somebody had to say to everybody else in this flow. '.repeat(4)
 const document =
   'subscription { messageAdded(input: { flows: [{ path: "acme/f" }] }) { cursor ... on MessageAdded { message { author { name } ... on ChatMessage { content } } } } }'
@@ -254,12 +254,17 @@ export async function fanOut(): Promise<void> {
     const clients = await openClients(server.port, subscribers, contender.hello())
     await contender.settled(server.port)
     const idle = (memoryKiB(server.pid) - before) / subscribers
-    // Until all of them hear.
-    let sent = 0
     const tell = async (count: number) => {
-      sent += count
+      const upTo = clients.frames + count * subscribers
       upstream.tell(count)
-      await clients.until(sent * subscribers)
+      await clients.until(upTo)
+    }
+    // Until all of them hear.
+    for (let heard = 0; heard !== subscribers; ) {
+      const before = clients.frames
+      upstream.tell(1)
+      await pause(1000)
+      heard = clients.frames - before
     }
     await tell(20)
     const rates: number[] = []
