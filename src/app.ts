@@ -64,6 +64,9 @@ export interface AppHooks {
   readonly log?: Logger
 }
 
+/** Within what time clients are asked to come back after a stop, and how long the asking takes. */
+const retryWithinMs = 5000
+const farewellMs = 100
 /** How much of what happened is kept for those who missed a little of it, for each source. */
 const keptEvents = { maxEvents: 20_000, maxBytes: 16 * 1024 * 1024 }
 /** How far the reader of a replay may be behind, before it is begun again where the reader is. */
@@ -212,6 +215,13 @@ async function start(
   })
   const sockets = serveWebSockets(httpServer.server, engine, log)
   closers.push(async () => {
+    const isHeard = live.state().operations > 0
+    hub.announce((place) => ({
+      ...{ type: 'status', cursor: place ?? '', flowId: null, state: 'closing' },
+      retryWithinMs,
+    }))
+    // What was just said is executed and written before the lines are closed.
+    if (isHeard) await new Promise((resolve) => setTimeout(resolve, farewellMs))
     await Promise.all([httpServer.close(), sockets.close()])
   })
 

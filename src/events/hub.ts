@@ -98,8 +98,8 @@ export interface Hub<Owner, T> {
   /** How many sources are open. */
   readonly size: number
   state(): HubState
-  /** Tells everybody who listens something that no source did. */
-  announce(event: T): void
+  /** Tells everybody who listens something that no source did. @param make is given the place of each source's newest event */
+  announce(make: (place: string | undefined) => T): void
   /** Ends every seat with `error`. */
   close(error: unknown): void
 }
@@ -284,8 +284,9 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
         place: log.place,
       })),
     }),
-    announce(event) {
-      for (const source of sources.values()) if (source.channels !== undefined) source.push(event, 0)
+    announce(make) {
+      for (const source of sources.values())
+        if (source.channels !== undefined) source.push(make(source.log.place), 0)
     },
     close(error) {
       closed = { error }

@@ -248,13 +248,8 @@ builder.objectType('Gap', {
 })
 
 const StreamState = builder.enumType('StreamState', {
-  description: 'How a live stream is.',
+  description: 'How a live stream is, when it is not as usual.',
   values: {
-    LIVE: { value: 'live', description: 'What happens is told at once.' },
-    CATCHING_UP: {
-      value: 'catchingUp',
-      description: 'The upstream cannot be heard; what happens is told once it can.',
-    },
     CLOSING: {
       value: 'closing',
       description: 'The gateway is about to stop: subscribe again with `after`, and miss nothing.',

@@ -126,3 +126,39 @@ test('leaving during a replay of a silent flow closes every stream', async () =>
   await waiting.catch(() => undefined)
   await eventually(() => app.openStreams === 0)
 })
+
+test('a gateway that stops says so first, to whoever wants to hear it, and all go on elsewhere', async () => {
+  const other = await startTestApp({ upstreamUrl: app.backend.url })
+  other.backend.token = app.backend.token
+  const listen = (status: boolean) =>
+    other.subscribe(
+      'Ada',
+      `subscription { flowEvents(input: { flows: [{ path: "example/main" }], includeStatus: ${status} }) {
+        __typename cursor ... on StreamStatus { state retryWithinMs } } }`,
+    )
+  const [told, untold] = [await listen(true), await listen(false)]
+  const results = [told.next(), untold.next()]
+  await eventually(() => liveMembers(other) === 2)
+  await say('before the stop')
+  const [before] = await Promise.all(results)
+  const status = told.next()
+  const nothing = untold.next().then(
+    () => 'something',
+    () => 'closed',
+  )
+  const closing = other.close()
+  const cursor = before?.data.flowEvents.cursor
+  expect((await status)?.data.flowEvents).toEqual({
+    __typename: 'StreamStatus',
+    cursor,
+    state: 'CLOSING',
+    retryWithinMs: 5000,
+  })
+  expect(await nothing).toBe('closed')
+  await told.next().catch(() => undefined)
+  await closing
+  await say('while it was away')
+  const again = await app.subscribe('Ada', query, { after: cursor })
+  onTestFinished(again.close)
+  expect((await next(again)).message?.content).toBe('while it was away')
+})

@@ -415,7 +415,7 @@ export type FlowEvent =
       readonly type: 'status'
       readonly cursor: string
       readonly flowId: null
-      readonly state: 'live' | 'catchingUp' | 'closing'
+      readonly state: 'closing'
       /** When to come back at the latest, for one that closes. */
       readonly retryWithinMs: number | null
     }
