@@ -160,6 +160,9 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
         for (const listener of listeners) listener(entry)
         for (const seat of [...seats])
           if (options.endsAccess(event, seat.topic.owner)) void checkSeats(source, seat.topic.owner)
+        // What its owner may not hear any more it does not tell: guests of that go elsewhere.
+        for (const seat of [...seats])
+          if (seat.isGuest && !isCovered(source, seat.topic)) seat.end({ kind: 'displaced' })
         if (seats.size > 0 && ![...seats].some(({ isGuest }) => !isGuest)) source.settle()
       },
       end(error) {
@@ -200,11 +203,16 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     return source
   }
 
-  /** Whether somebody may sit at a source that is not theirs. */
-  function isHost(source: Source<Owner, T>, { channels, isPrivate }: Topic<Owner>): boolean {
+  /** Whether a source tells somebody else all they want to hear. */
+  function isCovered(source: Source<Owner, T>, { channels, isPrivate }: Topic<Owner>): boolean {
     if (isPrivate || channels === 'all' || source.channels === undefined) return false
     const covered = source.channels
-    return [...source.seats].some(({ isGuest }) => !isGuest) && channels.every((name) => covered.has(name))
+    return channels.every((name) => covered.has(name))
+  }
+
+  /** Whether somebody may sit at a source that is not theirs: its owner is there, too. */
+  function isHost(source: Source<Owner, T>, topic: Topic<Owner>): boolean {
+    return [...source.seats].some(({ isGuest }) => !isGuest) && isCovered(source, topic)
   }
 
   async function checkSeats(source: Source<Owner, T>, owner: Owner): Promise<void> {

@@ -99,6 +99,26 @@ describe('a hub', () => {
     expect(await guest.ended).toEqual({ kind: 'displaced' })
   })
 
+  test('moves guests of a channel that the owner of the source may not hear any more', async () => {
+    const { subscribe, source } = startHub()
+    const channels = new Set('ab')
+    const hosting = subscribe('ada')
+    source(0).sink.open(channels, '0')
+    const host = await hosting
+    const moved = await subscribe('ben', { channels: ['b'] })
+    const staying = await subscribe('cleo', { channels: ['a'] })
+    channels.delete('b')
+    source(0).sink.event('1', 1)
+    expect(await moved.ended).toEqual({ kind: 'displaced' })
+    let isGone = false
+    for (const { ended } of [host, staying])
+      void ended.then(() => {
+        isGone = true
+      })
+    await turn()
+    expect(isGone).toBe(false)
+  })
+
   test('fails whoever waits for a source that never opens', async () => {
     const { hub, subscribe, source } = startHub()
     const waiting = subscribe('ada')

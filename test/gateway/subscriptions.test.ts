@@ -214,6 +214,27 @@ test('whoever is shut out is told so at once, and others go on', async () => {
   for (let event = await host.event(); event.message?.content !== 'public'; ) event = await host.event()
 })
 
+test('guests hear on when the one whose stream it was leaves the flow', async () => {
+  const ada = app.backend.as('Ada')
+  await ada('POST', '/flows/example', { name: 'Handed over' })
+  for (const id of [2, 3]) await ada('POST', '/flows/example/handed-over/users', { id })
+  const flow = { flows: [{ path: 'example/handed-over' }] }
+  // Ada listens elsewhere, too, so that her stream stays.
+  await listen('Ada')
+  await listen('Ada', flow)
+  const ben = await listen('Ben', flow)
+  expect(app.openStreams).toBe(1)
+  await ada('PUT', '/flows/example/handed-over/users/1', { disabled: true })
+  const said = []
+  for (const content of ['one', 'two', 'three']) await say(content, 'handed-over', 'Cleo')
+  while (said.length < 3) {
+    const event = await ben.event()
+    if (event.__typename === 'MessageAdded' && event.message.content !== undefined)
+      said.push(event.message.content)
+  }
+  expect(said).toEqual(['one', 'two', 'three'])
+})
+
 test('what happens besides messages is told by its own type, with who did it', async () => {
   const ada = app.backend.as('Ada')
   const ben = app.backend.as('Ben')

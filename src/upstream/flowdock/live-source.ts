@@ -1,6 +1,7 @@
 import type { GatewayError } from '../../errors.ts'
 import { createDirectory, type Directory, type LiveDirectory } from './directory.ts'
 import { createFlowdock, type FlowdockOptions } from './index.ts'
+import { mayShutOut } from './live-events.ts'
 import type { FlowEvent } from './model.ts'
 import { type FlowdockStream, openStream, type StreamOptions } from './stream.ts'
 
@@ -31,7 +32,13 @@ const maxFlowsPerStream = 150
  */
 export function openLiveSource(options: LiveSourceOptions): LiveSource {
   const aborter = new AbortController()
-  const flowdock = createFlowdock({ ...options, base: options.restUrl, signal: aborter.signal })
+  let viewerId: number | undefined
+  const flowdock = createFlowdock({
+    ...{ ...options, base: options.restUrl, signal: aborter.signal },
+    onUser(id) {
+      viewerId = id
+    },
+  })
   const flowIds = new Set<string>()
   let directory: LiveDirectory | undefined
   let streams: FlowdockStream[] = []
@@ -82,6 +89,9 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
       if (event.isAdded) flowIds.add(event.flowId)
       else flowIds.delete(event.flowId)
     }
+    // Told to the flow; without the right to hear what is private it is all that says so.
+    if (viewerId !== undefined && event.flowId !== null && mayShutOut(event, viewerId))
+      flowIds.delete(event.flowId)
     if (changesPeople(event)) directory?.invalidate()
     options.onEvent(event, bytes)
     if (event.type === 'membership' && !follows) connect()
