@@ -188,6 +188,8 @@ async function start(
   })
   const demoAuthorization = upstream.demoToken === null ? undefined : basicAuthorization(upstream.demoToken)
   const liveResponses = createLiveResponses()
+  const mask = (error: unknown) =>
+    maskError(error, (unexpected) => log.error({ err: unexpected }, 'Operation failed unexpectedly'))
   const state = (): AppState => ({
     sources: hub
       .state()
@@ -202,8 +204,7 @@ async function start(
     port: config.port,
     engine,
     liveResponses,
-    mask: (error) =>
-      maskError(error, (unexpected) => log.error({ err: unexpected }, 'Operation failed unexpectedly')),
+    mask,
     graphiql: await loadGraphiql(),
     schemaFile: printSchemaFile(),
     demoAuthorization,
@@ -213,7 +214,7 @@ async function start(
     streams: () => state(),
     isReady: () => answers(new URL(`${upstream.restUrl}/user`), http),
   })
-  const sockets = serveWebSockets(httpServer.server, engine, log)
+  const sockets = serveWebSockets({ server: httpServer.server, engine, mask, log })
   closers.push(async () => {
     const isHeard = live.state().operations > 0
     hub.announce((place) => ({

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { GatewayError } from './errors.ts'
-import { type FeedReader, iterateFeed, type Replay, runFeed } from './events/feed.ts'
+import { type FeedReader, type Replay, runFeed } from './events/feed.ts'
 import type { Hub, Channel as HubChannel, Topic } from './events/hub.ts'
 import type { Entry as LogEntry } from './events/recent-log.ts'
 import type { Allowances, RateLimit } from './upstream/flowdock/allowance.ts'
@@ -174,7 +174,10 @@ export function createContextFactory({
             const directory = known && (isShared ? known : { ...known, flow: () => undefined })
             return make(makeCounted(undefined, directory))
           },
-          [Symbol.asyncIterator]: () => iterateFeed(events),
+          // GraphQL takes nothing else for the source of a subscription; `Live` reads it.
+          [Symbol.asyncIterator]() {
+            throw new Error('Events are read, not iterated')
+          },
         }
         return events
       },

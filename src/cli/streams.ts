@@ -1,38 +1,15 @@
+import type { AppState } from '../app.ts'
 import { CommandError } from './command-error.ts'
-
-interface Streams {
-  readonly sources: readonly {
-    readonly key: string
-    readonly seats: number
-    readonly guests: number
-    readonly channels: number
-    readonly isOpen: boolean
-    readonly keptEvents: number
-    readonly place?: string
-    readonly lastDisconnect: { readonly at: string; readonly reason: string } | null
-  }[]
-  readonly live: {
-    readonly operations: number
-    readonly groups: readonly {
-      readonly source: string
-      readonly members: number
-      readonly isShared: boolean
-    }[]
-  }
-  readonly sockets: number
-  readonly liveResponses: number
-  readonly waitingBytes: number
-}
 
 /** Prints what is live in a gateway that runs on this machine. */
 export async function streams(args: readonly string[], print: (text: string) => void): Promise<number> {
   const asJson = args.includes('--json')
   const [url = 'http://127.0.0.1:4000'] = args.filter((arg) => !arg.startsWith('--'))
-  let state: Streams
+  let state: AppState
   try {
     const response = await fetch(new URL('/streams', url))
     if (!response.ok) throw new Error(`it answered ${response.status}`)
-    state = (await response.json()) as Streams
+    state = (await response.json()) as AppState
   } catch (error) {
     const { message, cause } = error as Error
     throw new CommandError(
@@ -43,7 +20,7 @@ export async function streams(args: readonly string[], print: (text: string) => 
   return 0
 }
 
-function describe({ sources, live, sockets, liveResponses, waitingBytes }: Streams): string {
+function describe({ sources, live, sockets, liveResponses, waitingBytes }: AppState): string {
   const seats = sources.reduce((sum, source) => sum + source.seats, 0)
   const sharing = sources.length === 0 ? 0 : seats / sources.length
   const lines = [

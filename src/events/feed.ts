@@ -1,7 +1,6 @@
 import { GatewayError } from '../errors.ts'
 import type { Channel, Ending, Hub, Topic } from './hub.ts'
 import type { Entry } from './recent-log.ts'
-import { Subscriber } from './subscriber.ts'
 
 /** Who reads a feed. */
 export interface FeedReader<T> {
@@ -207,32 +206,4 @@ function aborted(signal: AbortSignal): Promise<void> {
     if (signal.aborted) resolve()
     else signal.addEventListener('abort', () => resolve(), { once: true })
   })
-}
-
-/** A feed for one who takes event after event. */
-export function iterateFeed<T>(feed: {
-  wants(event: T): boolean
-  read(reader: FeedReader<T>, signal: AbortSignal): Promise<void>
-}): AsyncIterableIterator<T> {
-  const left = new AbortController()
-  const queue = new Subscriber<T>({ maxEvents: 10_000, maxBytes: 16 * 1024 * 1024 }, () => left.abort())
-  const reader: FeedReader<T> = {
-    async event(event) {
-      queue.push(event, 0)
-    },
-    live(channel, seq) {
-      let last = seq
-      const stop = channel.listen((entry) => {
-        last = entry.seq
-        if (feed.wants(entry.event)) queue.push(entry.event, entry.bytes)
-      })
-      return () => {
-        stop()
-        return last
-      }
-    },
-    end: (error) => queue.fail(error),
-  }
-  void feed.read(reader, left.signal)
-  return queue
 }

@@ -14,6 +14,23 @@ export interface PacedWriterOptions {
   readonly encode: (messages: readonly Message[]) => Buffer
   /** The reader is too far behind, and gets no more. */
   readonly onSlow: () => void
+  /** Writers that flush together; one of its own unless given. */
+  readonly turn?: Turn
+}
+
+/** Runs what is to be done at the end of this turn of the event loop: once for all, however many ask. */
+export class Turn {
+  #tasks: (() => void)[] = []
+
+  add(task: () => void): void {
+    this.#tasks.push(task)
+    if (this.#tasks.length > 1) return
+    setImmediate(() => {
+      const tasks = this.#tasks
+      this.#tasks = []
+      for (const run of tasks) run()
+    })
+  }
 }
 
 export interface SlowReaderLimits {
@@ -40,6 +57,11 @@ const maxUnsentBytes = 64 * 1024
 export class PacedWriter {
   readonly #options: PacedWriterOptions
   readonly #limits: SlowReaderLimits
+  readonly #turn: Turn
+  readonly #flushAtEnd = () => {
+    this.#isScheduled = false
+    this.#flush()
+  }
   #waiting: Message[] = []
   #next = 0
   #waitingBytes = 0
@@ -51,6 +73,7 @@ export class PacedWriter {
 
   constructor(options: PacedWriterOptions, limits: SlowReaderLimits = slowReaderLimits) {
     this.#options = options
+    this.#turn = options.turn ?? new Turn()
     this.#limits = limits
     options.stream.on('drain', () => this.#unblock())
     options.stream.on('close', () => this.close())
@@ -76,10 +99,7 @@ export class PacedWriter {
     }
     if (this.#isScheduled) return
     this.#isScheduled = true
-    setImmediate(() => {
-      this.#isScheduled = false
-      this.#flush()
-    })
+    this.#turn.add(this.#flushAtEnd)
   }
 
   /** Resolves when what was sent has left. */

@@ -5,11 +5,10 @@ import { WebSocket, WebSocketServer } from 'ws'
 import { GatewayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Engine } from './engine.ts'
-import { maskError } from './error-mask.ts'
 import { isSameOrigin, isValidHost } from './host.ts'
 import type { Payload } from './live.ts'
 import { type OperationParams, runOperation } from './operation.ts'
-import { type Message, PacedWriter } from './paced-writer.ts'
+import { type Message, PacedWriter, Turn } from './paced-writer.ts'
 
 /** Longest message a client may send. */
 const maxMessageBytes = 256 * 1024
@@ -32,6 +31,14 @@ export interface WebSocketTransport {
   readonly waitingBytes: number
   /** Ends every socket with 1001; clients connect again. */
   close(): Promise<void>
+}
+
+export interface WebSocketOptions {
+  readonly server: Server
+  readonly engine: Engine
+  /** An error as a client may see it. */
+  readonly mask: (error: unknown) => GraphQLError
+  readonly log: Logger
 }
 
 interface Client {
@@ -57,7 +64,7 @@ const closingBrace = Buffer.from('}')
  * as frames that are made here: the same bytes to everybody, all of a turn of the event loop in one write.
  * [graphql-ws] PROTOCOL.md
  */
-export function serveWebSockets(server: Server, engine: Engine, log: Logger): WebSocketTransport {
+export function serveWebSockets({ server, engine, mask, log }: WebSocketOptions): WebSocketTransport {
   // Compression would cost memory for each socket and open the door to bombs.
   const sockets = new WebSocketServer({
     noServer: true,
@@ -66,8 +73,7 @@ export function serveWebSockets(server: Server, engine: Engine, log: Logger): We
     handleProtocols: (offered) => (offered.has(protocol) ? protocol : false),
   })
   const clients = new Set<Client>()
-  const mask = (error: unknown) =>
-    maskError(error, (unexpected) => log.error({ err: unexpected }, 'Operation failed unexpectedly'))
+  const turn = new Turn()
   let isClosing = false
 
   function accept(socket: WebSocket, request: IncomingMessage, line: Duplex): void {
@@ -79,6 +85,7 @@ export function serveWebSockets(server: Server, engine: Engine, log: Logger): We
     }
     const writer = new PacedWriter({
       stream: line,
+      turn,
       encode: encodeFrames,
       onSlow() {
         log.info({ reason: 'SLOW_CONSUMER' }, 'A socket was closed: its reader is too far behind')
