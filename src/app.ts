@@ -143,6 +143,10 @@ async function start(
     checkEveryMs: 30_000,
   })
 
+  closers.push(async () =>
+    hub.close(new GatewayError('UPSTREAM_UNAVAILABLE', 'The gateway is shutting down', { retryable: true })),
+  )
+
   const replay = (topic: Topic<Listener>, after: string, until: string | undefined): Replay<FlowEvent> => {
     const subscriber = new Subscriber<FlowEvent>(replayLimits, () => stream.close())
     const ends = until !== undefined && /^\d+$/.test(until)

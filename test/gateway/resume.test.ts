@@ -157,6 +157,8 @@ test('a gateway that stops says so first, to whoever wants to hear it, and all g
   expect(await nothing).toBe('closed')
   await told.next().catch(() => undefined)
   await closing
+  // Nothing of it goes on.
+  expect(other.openStreams).toBe(0)
   await say('while it was away')
   const again = await app.subscribe('Ada', query, { after: cursor })
   onTestFinished(again.close)
