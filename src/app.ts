@@ -182,6 +182,7 @@ async function start(
       publicBase: publicUrl,
       hub,
       directoryOf: ({ key }) => sources.get(key)?.directory,
+      standing: ({ key }) => sources.get(key)?.presences() ?? [],
       replay,
       allowances: createAllowances(config.callsPerMinute),
       downloads,

@@ -98,6 +98,8 @@ export interface ContextOptions {
   /** What is known of the flows and people of a channel. */
   readonly directoryOf: (channel: Channel) => Directory | undefined
   /** Reads what happened behind an event once more. */
+  /** What holds at this moment of those that the owner of a channel can see. */
+  readonly standing: (channel: Channel) => readonly FlowEvent[]
   readonly replay: (topic: Topic<Listener>, after: string, until: string | undefined) => Replay<FlowEvent>
   readonly allowances: Allowances
   readonly downloads: FileDownloads
@@ -111,6 +113,7 @@ export function createContextFactory({
   publicBase,
   hub,
   directoryOf,
+  standing,
   replay,
   allowances,
   downloads,
@@ -161,6 +164,8 @@ export function createContextFactory({
         const options = {
           ...{ hub, topic, after: lastEventId ?? after, isBehind, placeOf, isGap, makeGap },
           wants: (event: FlowEvent) => isHeard(event) && (isGap(event) || wants(event)),
+          // Who is there is told to the owner of a channel alone.
+          standing: isPrivate ? standing : undefined,
           replay: (from: string, until: string | undefined) => replay(topic, from, until),
         }
         const events: LiveEvents = {

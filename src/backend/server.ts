@@ -37,6 +37,8 @@ export interface BackendOptions {
   readonly keepAliveMs?: number
   /** How often flows are told who is active; a minute unless given. */
   readonly activityEveryMs?: number
+  /** How long somebody is there who said so without a stream. */
+  readonly presenceLastsMs?: number
   /** Hears of every request once it was answered or its stream began, and of failures nobody expected. */
   readonly onRequest?: (request: { method: string; path: string; status: number }) => void
   readonly onError?: (error: unknown) => void
@@ -72,6 +74,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
   const stopping = new AbortController()
   const presence = createPresence(store, {
     activityEveryMs: options.activityEveryMs ?? 60_000,
+    presenceLastsMs: options.presenceLastsMs ?? 90_000,
     onError: (error) => options.onError?.(error),
   })
   const log = await createEventLog(store)

@@ -13,14 +13,33 @@ import { encodeInFlow } from './global-id.ts'
 
 type MessageEvent = Extract<FlowEvent, { type: 'message' }>
 
+/** What a thread is told of: each message that comes into it. */
+export interface ThreadEvent {
+  readonly type: 'thread'
+  readonly cursor: string
+  readonly flowId: string
+  readonly threadId: string
+  readonly occurredAt: number
+  /** As it came, when it came with a message. */
+  readonly thread: Thread | null
+  /** What came into it. */
+  readonly messageId: number
+  readonly message: Message | null
+}
+
+/** Anything a subscription tells. */
+export type LiveEvent = FlowEvent | ThreadEvent
+
 /** More would make an address longer than servers take. */
 const maxFlows = 150
 
 /** Which type of the schema an event has. */
-export function eventType(event: FlowEvent): string {
+export function eventType(event: LiveEvent): string {
+  if (event.type === 'thread') return 'ThreadChanged'
   if (event.type === 'status') return 'StreamStatus'
-  if (event.type === 'other') return 'OtherEvent'
+  if (event.type === 'other') return 'UnknownEvent'
   if (event.type === 'gap') return 'Gap'
+  if (event.type === 'presence') return 'PresenceChanged'
   if (event.type === 'membership') return event.isAdded ? 'FlowAdded' : 'FlowRemoved'
   if (event.type === 'change') return event.change.kind
   switch (event.message.kind) {
@@ -36,12 +55,14 @@ export function eventType(event: FlowEvent): string {
   }
 }
 
-export function occurredAt(event: FlowEvent): number | null {
+export function occurredAt(event: LiveEvent): number | null {
+  if (event.type === 'thread') return event.occurredAt
   if (event.type === 'gap' || event.type === 'status' || event.type === 'membership') return null
+  if (event.type === 'presence') return event.changedAt
   return event.type === 'message' ? event.message.sentAt : event.sentAt
 }
 
-export async function flow(event: FlowEvent, _: unknown, { flowdock }: Context): Promise<Flow | null> {
+export async function flow(event: LiveEvent, _: unknown, { flowdock }: Context): Promise<Flow | null> {
   return event.flowId === null ? null : flowdock.load.flow(event.flowId)
 }
 
@@ -179,6 +200,53 @@ export function subscribePrivately(kinds: readonly EventKind[]) {
   }
 }
 
+/** Each message that comes into a thread changes it, and so does one that is moved there. */
+export async function subscribeThreadChanged(
+  _: unknown,
+  { input }: { input: NarrowInput },
+  context: Context,
+): Promise<LiveEvents> {
+  const wants = (event: FlowEvent) => threadEvent(event) !== null
+  return listen(input, context, { isPrivate: false, wants, key: 'ThreadChanged' })
+}
+
+export function threadEventOrGap(event: FlowEvent): LiveEvent {
+  return threadEvent(event) ?? event
+}
+
+/** The event as one of the thread; null for one of none. */
+function threadEvent(event: FlowEvent): ThreadEvent | null {
+  if (event.type === 'message' && event.flowId !== null && event.message.threadId !== null) {
+    const { cursor, flowId, message } = event
+    return {
+      ...{ type: 'thread', cursor, flowId, message, messageId: message.id },
+      ...{ threadId: message.threadId as string, thread: message.thread, occurredAt: message.sentAt },
+    }
+  }
+  if (event.type !== 'change' || event.change.kind !== 'MessageMoved' || event.flowId === null) return null
+  const { cursor, flowId, change, sentAt } = event
+  return {
+    ...{ type: 'thread', cursor, flowId, messageId: change.messageId, threadId: change.threadId },
+    ...{ message: null, thread: null, occurredAt: sentAt },
+  }
+}
+
+export async function changedThread(
+  { flowId, threadId, thread }: ThreadEvent,
+  _: unknown,
+  { flowdock }: Context,
+): Promise<Thread | null> {
+  return thread ?? flowdock.load.thread(flowId, threadId)
+}
+
+export async function threadMessage(
+  { flowId, messageId, message }: ThreadEvent,
+  _: unknown,
+  { flowdock }: Context,
+): Promise<Message | null> {
+  return message ?? flowdock.load.message(flowId, messageId)
+}
+
 async function listen(
   input: NarrowInput,
   context: Context,
@@ -227,7 +295,7 @@ function targetId(message: Message): number {
 }
 
 export async function conversation(
-  event: FlowEvent,
+  event: LiveEvent,
   _: unknown,
   { flowdock }: Context,
 ): Promise<PrivateConversation | null> {

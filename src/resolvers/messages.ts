@@ -14,7 +14,9 @@ import { encodeInFlow } from './global-id.ts'
 import { type FilteredMessages, filteredMessages, type MessageFilter } from './message-filter.ts'
 import { namedFlowPath, namedMessage, namedThread, namedUser, requireCapability } from './named.ts'
 import {
+  type Connection,
   encodeCursor,
+  listConnection,
   maxPageSize,
   numberCursor,
   type PageArgs,
@@ -327,11 +329,18 @@ export async function setTyping(
 
 export async function reactionUsers(
   { userIds }: Message['reactions'][number],
-  _: unknown,
+  args: PageArgs,
   { flowdock }: Context,
-): Promise<User[]> {
-  const users = await Promise.all(userIds.map((id) => flowdock.load.user(id)))
-  return users.filter((user) => user !== null)
+): Promise<Connection<User>> {
+  const { edges, pageInfo } = listConnection('user', userIds, (userId) => userId, args)
+  const users = await Promise.all(edges.map(({ node }) => flowdock.load.user(node)))
+  return {
+    pageInfo,
+    edges: edges.flatMap(({ cursor }, index) => {
+      const node = users[index] ?? null
+      return node === null ? [] : [{ cursor, node }]
+    }),
+  }
 }
 
 export function fileUrl({ path }: { path: string }, _: unknown, { fileAddress }: Context): string {

@@ -13,6 +13,7 @@ import {
   UpstreamError,
   ValidationError,
 } from '../errors.ts'
+import type { LiveEvent, ThreadEvent } from '../resolvers/events.ts'
 import type { FlowBy } from '../resolvers/flows.ts'
 import { decodeGlobalId, encodeGlobalId } from '../resolvers/global-id.ts'
 import { node, nodes } from '../resolvers/node.ts'
@@ -56,7 +57,7 @@ interface Types {
   Interfaces: {
     Author: User | ExternalAuthor
     Message: Message
-    FlowEvent: FlowEvent
+    FlowEvent: LiveEvent
     UserError: GatewayError
   }
   Objects: { [Kind in MessageKind]: MessageOf<Kind> } & {
@@ -73,11 +74,13 @@ interface Types {
     Organization: Organization
     OrganizationUser: OrganizationUser
     PrivateConversation: PrivateConversation
+    PresenceChanged: Extract<FlowEvent, { type: 'presence' }>
+    ThreadChanged: ThreadEvent
     FlowAdded: Extract<FlowEvent, { type: 'membership' }>
     FlowRemoved: Extract<FlowEvent, { type: 'membership' }>
     Gap: Extract<FlowEvent, { type: 'gap' }>
     StreamStatus: Extract<FlowEvent, { type: 'status' }>
-    OtherEvent: Extract<FlowEvent, { type: 'other' }>
+    UnknownEvent: Extract<FlowEvent, { type: 'other' }>
     Source: Source
     SourceApplication: Source['application']
     TagsChanged: MessageEvent

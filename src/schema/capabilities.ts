@@ -12,6 +12,7 @@ const Capability = builder.enumType('Capability', {
     },
     MARK_READ: { value: 'markRead', description: 'Mark mentions read.' },
     MOVE_MESSAGE: { value: 'moveMessage', description: 'Move a message to another thread.' },
+    PRESENCE: { value: 'presence', description: 'Say whether one is there.' },
     REMOVE_REACTION: { value: 'removeReaction', description: 'Take a reaction back.' },
     SEARCH: { value: 'search', description: 'Search every flow at once.' },
     TYPING: { value: 'typing', description: 'Say that one types.' },

@@ -138,6 +138,26 @@ builder.objectType('MessageMoved', {
   }),
 })
 
+builder.objectType('ThreadChanged', {
+  description:
+    'A thread is not as it was: a message came into it, from somebody or from an integration that changed its state.',
+  interfaces: ['FlowEvent'],
+  fields: (t) => ({
+    thread: t.field({
+      type: 'Thread',
+      nullable: true,
+      description: 'The thread as it is behind this event.',
+      resolve: events.changedThread,
+    }),
+    threadMessage: t.field({
+      type: 'Message',
+      nullable: true,
+      description: 'What came into it; null when it is gone.',
+      resolve: events.threadMessage,
+    }),
+  }),
+})
+
 builder.objectType('MemberJoined', {
   description: 'Somebody came into the flow.',
   interfaces: ['FlowEvent'],
@@ -269,7 +289,7 @@ builder.objectType('StreamStatus', {
   }),
 })
 
-builder.objectType('OtherEvent', {
+builder.objectType('UnknownEvent', {
   description: 'Something this API has no type for yet.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({
@@ -294,9 +314,13 @@ const EventKind = builder.enumType('EventKind', {
     USER_EDITED: eventKind('UserEdited', 'Somebody changed their profile.'),
     USER_TYPING: eventKind('UserTyping', 'Somebody types.'),
     USER_ACTIVE: eventKind('UserActive', 'Somebody is there.'),
+    PRESENCE_CHANGED: eventKind(
+      'PresenceChanged',
+      'Somebody came, went or fell idle; with `includePrivate`.',
+    ),
     FLOW_ADDED: eventKind('FlowAdded', 'You came into a flow.'),
     FLOW_REMOVED: eventKind('FlowRemoved', 'You are out of a flow.'),
-    OTHER_EVENT: eventKind('OtherEvent', 'Anything else.'),
+    UNKNOWN_EVENT: eventKind('UnknownEvent', 'Anything else.'),
   } as const,
 })
 
@@ -376,6 +400,14 @@ builder.subscriptionFields((t) => {
       ]),
       resolve: (event) => event,
     }),
+    threadChanged: t.field({
+      type: 'FlowEvent',
+      description:
+        'Tells of each thread that something comes into: `ThreadChanged`, with the thread as it is now, or a `Gap`.',
+      args: { input },
+      subscribe: events.subscribeThreadChanged,
+      resolve: events.threadEventOrGap,
+    }),
     privateMessageAdded: t.field({
       type: 'FlowEvent',
       description: 'Tells of each private message to you or from you: `MessageAdded`, or a `Gap`.',
@@ -388,13 +420,6 @@ builder.subscriptionFields((t) => {
       description: 'Tells who is about to say something in a flow: `UserTyping`. Kept nowhere.',
       args: { input },
       subscribe: events.subscribeTo(['UserTyping']),
-      resolve: (event) => event,
-    }),
-    presenceChanged: t.field({
-      type: 'FlowEvent',
-      description: 'Tells who is there: `UserActive`, again and again while they are. Kept nowhere.',
-      args: { input },
-      subscribe: events.subscribeTo(['UserActive']),
       resolve: (event) => event,
     }),
     flowsChanged: t.field({

@@ -93,12 +93,16 @@ builder.objectType('Reaction', {
   fields: (t) => ({
     emoji: t.exposeString('emoji', { description: 'Its name, such as `thumbsup`.' }),
     count: t.int({ description: 'How many did.', resolve: ({ userIds }) => userIds.length }),
-    users: t.field({
-      type: ['User'],
-      nullable: true,
-      description: 'Who did, as far as you may see them.',
-      resolve: messages.reactionUsers,
-    }),
+    users: t.connection(
+      {
+        type: 'User',
+        nullable: true,
+        description: 'Who did, as far as you may see them, by number; `first: 100` unless said otherwise.',
+        resolve: messages.reactionUsers,
+      },
+      { name: 'ReactionUserConnection' },
+      { name: 'ReactionUserEdge' },
+    ),
   }),
 })
 

@@ -54,6 +54,32 @@ describe('presence', () => {
   })
 })
 
+describe('presence without a stream', () => {
+  test('is said by PUT /user/presence, holds until said otherwise, and is refused when it is none', async () => {
+    const ada = await listen('Ada', 'filter=example/main&presence=1')
+    const put = (state: string) => backend.as('Ben')('PUT', '/user/presence', { state })
+    expect((await put('active')).json).toEqual({ state: 'active', expires_in: 90 })
+    await ada.until(/"user_id":2,"state":2000000/)
+    await put('idle')
+    await ada.until(/"user_id":2,"state":1000000/)
+    expect((await put('asleep')).status).toBe(400)
+    expect((await put('offline')).json).toEqual({ state: 'offline', expires_in: 0 })
+    await ada.until(/"user_id":2,"state":0/)
+  })
+
+  test('ends by itself', async () => {
+    const quick = await startTestBackend({ presenceLastsMs: 50 })
+    onTestFinished(quick.close)
+    const stream = await openRawStream(`${quick.url}/stream/flows?filter=example/main&presence=1`, {
+      authorization: basic(await quick.token('Ada')),
+    })
+    onTestFinished(stream.close)
+    await stream.until(/^\n/)
+    await quick.as('Ben')('PUT', '/user/presence', { state: 'active' })
+    await stream.until(/"user_id":2,"state":2000000[\s\S]*"user_id":2,"state":0/)
+  })
+})
+
 describe('activity.user', () => {
   test('comes again and again to the flows of somebody active, with the time, and is kept nowhere', async () => {
     const ada = await listen('Ada', 'filter=example/main', true)

@@ -248,14 +248,15 @@ describe('threads and reactions', () => {
   })
 
   test('reactions are added, shown with who did, and taken back', async () => {
-    const asked = '... on ReactionPayload { reactedMessage { reactions { emoji count users { nick } } } }'
+    const asked =
+      '... on ReactionPayload { reactedMessage { reactions { emoji count users { nodes { nick } } } } }'
     const input = { messageId: ids['message'], emoji: 'tada' }
     await change('addReaction', 'ReactionInput', input, asked)
     expect(
       (await change('addReaction', 'ReactionInput', input, asked, 'Ben')).reactedMessage.reactions,
-    ).toEqual([{ emoji: 'tada', count: 2, users: [{ nick: 'Ada' }, { nick: 'Ben' }] }])
+    ).toEqual([{ emoji: 'tada', count: 2, users: { nodes: [{ nick: 'Ada' }, { nick: 'Ben' }] } }])
     expect((await change('removeReaction', 'ReactionInput', input, asked)).reactedMessage.reactions).toEqual([
-      { emoji: 'tada', count: 1, users: [{ nick: 'Ben' }] },
+      { emoji: 'tada', count: 1, users: { nodes: [{ nick: 'Ben' }] } },
     ])
     const bad = { ...input, emoji: 'no emoji' }
     expect(await change('addReaction', 'ReactionInput', bad, asked)).toMatchObject({ code: 'BAD_USER_INPUT' })
@@ -288,6 +289,18 @@ test('that you type is said in a flow, a thread and in private', async () => {
   const closed = { flow: { path: 'example/support' } }
   expect(await change('setTyping', 'SetTypingInput', closed, asked, 'Ben')).toMatchObject({
     code: 'FORBIDDEN',
+  })
+})
+
+test('whether you are there is said, and holds for a while', async () => {
+  const asked = '... on SetPresencePayload { state lastsMs }'
+  expect(await change('setPresence', 'SetPresenceInput', { state: 'IDLE' }, asked)).toEqual({
+    __typename: 'SetPresencePayload',
+    state: 'IDLE',
+    lastsMs: 90_000,
+  })
+  expect(await change('setPresence', 'SetPresenceInput', { state: 'OFFLINE' }, asked)).toMatchObject({
+    lastsMs: 0,
   })
 })
 

@@ -376,11 +376,11 @@ test.each<[string, string, string]>([
 test('what the wrapper could not: emoji and re-threading', async () => {
   const { id } = await send(flow, 'nice')
   const reacted = await run(
-    'mutation ($input: ReactionInput!) { addReaction(input: $input) { ... on ReactionPayload { reactedMessage { reactions { emoji count users { nick } } } } } }',
+    'mutation ($input: ReactionInput!) { addReaction(input: $input) { ... on ReactionPayload { reactedMessage { reactions { emoji count users { nodes { nick } } } } } } }',
     { input: { messageId: id, emoji: 'tada' } },
   )
   expect(reacted.addReaction.reactedMessage.reactions).toEqual([
-    { emoji: 'tada', count: 1, users: [{ nick: 'Ada' }] },
+    { emoji: 'tada', count: 1, users: { nodes: [{ nick: 'Ada' }] } },
   ])
   const { thread } = await send(flow, 'where it belongs')
   const moved = await run(

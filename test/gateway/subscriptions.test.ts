@@ -32,7 +32,7 @@ const flowEvents = `subscription ($flows: [FlowBy!]) { flowEvents(input: { flows
   ... on UserEdited { user { nick } }
   ... on UserTyping { user { nick } thread { title } }
   ... on UserActive { user { nick } lastActivityAt }
-  ... on OtherEvent { event raw }
+  ... on UnknownEvent { event raw }
 } }`
 const main = { flows: [{ path: 'example/main' }] }
 
@@ -290,6 +290,64 @@ test('what happens besides messages is told by its own type, with who did it', a
   expect(await told('UserActive')).toMatchObject({
     user: { nick: 'Cleo' },
     lastActivityAt: expect.any(String),
+  })
+})
+
+test('who is there is told at first, then who comes, falls idle and goes', async () => {
+  const query = `subscription { presenceChanged {
+    __typename ... on PresenceChanged { user { nick } state } } }`
+  const say = (nick: 'Ada' | 'Ben' | 'Cleo', state: string) =>
+    app.graphql(nick, `mutation { setPresence(input: { state: ${state} }) { __typename } }`)
+  await say('Ben', 'ACTIVE')
+  const ada = await app.subscribe('Ada', query)
+  onTestFinished(ada.close)
+  const told = async () => (await ada.next())?.data.presenceChanged
+  const change = async () => {
+    for (;;) {
+      const event = await told()
+      if (event.__typename === 'PresenceChanged') return event
+    }
+  }
+  expect(await change()).toMatchObject({ user: { nick: 'Ben' }, state: 'ACTIVE' })
+  await say('Ben', 'IDLE')
+  expect(await change()).toMatchObject({ user: { nick: 'Ben' }, state: 'IDLE' })
+  const late = await app.subscribe('Ada', query)
+  onTestFinished(late.close)
+  expect((await late.next())?.data.presenceChanged).toMatchObject({ user: { nick: 'Ben' }, state: 'IDLE' })
+  await say('Ben', 'OFFLINE')
+  expect(await change()).toMatchObject({ user: { nick: 'Ben' }, state: 'OFFLINE' })
+})
+
+test('a thread is told with each message that comes into it, as it is then', async () => {
+  const query = `subscription { threadChanged(input: { flows: [{ path: "example/main" }] }) {
+    __typename ... on ThreadChanged { thread { id title internalCommentCount } threadMessage { ... on ChatMessage { content } } } } }`
+  const heard = await app.subscribe('Ada', query)
+  onTestFinished(heard.close)
+  const next = heard.next()
+  await eventually(() => liveMembers(app) === 1)
+  const { json } = await say('a new thread')
+  const first = (await next)?.data.threadChanged
+  expect(first).toMatchObject({
+    __typename: 'ThreadChanged',
+    thread: { title: 'a new thread', internalCommentCount: 1 },
+    threadMessage: { content: 'a new thread' },
+  })
+  await app.backend.as('Ben')('POST', `/flows/example/main/threads/${json.thread_id}/messages`, {
+    event: 'message',
+    content: 'an answer',
+  })
+  expect((await heard.next())?.data.threadChanged).toMatchObject({
+    thread: { id: first.thread.id, internalCommentCount: 2 },
+    threadMessage: { content: 'an answer' },
+  })
+  const moved = (await say('elsewhere')).json
+  await heard.next()
+  await app.backend.as('Ben')('PUT', `/flows/example/main/messages/${moved.id}`, {
+    thread_id: json.thread_id,
+  })
+  expect((await heard.next())?.data.threadChanged).toMatchObject({
+    thread: { id: first.thread.id },
+    threadMessage: { content: 'elsewhere' },
   })
 })
 

@@ -19,6 +19,9 @@ export interface Signal {
 export interface Presence {
   /** Says that a stream of this user is open, until the returned function is called. */
   enter(userId: number, activity: Activity): () => void
+  /** Says the same without a stream, for `lastsMs` unless said again; undefined takes it back. */
+  set(userId: number, activity: Activity | undefined): void
+  readonly lastsMs: number
   /** The presence of everybody who is here, as streams that asked for it are told at first. */
   list(): readonly { readonly userId: number; readonly payload: object }[]
   /** Tells something of somebody, such as that they type. */
@@ -32,11 +35,17 @@ const states = { offline: 0, idle: 1_000_000, active: 2_000_000 } as const
 
 export function createPresence(
   store: Store,
-  options: { activityEveryMs: number; onError: (error: unknown) => void },
+  options: {
+    readonly activityEveryMs: number
+    readonly presenceLastsMs: number
+    readonly onError: (error: unknown) => void
+  },
 ): Presence {
   const streams = new Map<number, Activity[]>()
   const since = new Map<number, number>()
   const listeners = new Set<(signal: Signal) => void>()
+  /** Who said so by themselves, until when. */
+  const said = new Map<number, { leave: () => void; timer: NodeJS.Timeout }>()
 
   function stateOf(userId: number): keyof typeof states {
     const open = streams.get(userId) ?? []
@@ -86,22 +95,39 @@ export function createPresence(
     for (const userId of streams.keys()) tellActivity(userId).catch(options.onError)
   }, options.activityEveryMs)
 
+  function enter(userId: number, activity: Activity): () => void {
+    change(userId, () => streams.set(userId, [...(streams.get(userId) ?? []), activity]))
+    tellActivity(userId).catch(options.onError)
+    let left = false
+    return () => {
+      if (left) return
+      left = true
+      change(userId, () => {
+        const open = streams.get(userId) ?? []
+        const rest = open.toSpliced(open.indexOf(activity), 1)
+        if (rest.length > 0) streams.set(userId, rest)
+        else streams.delete(userId)
+      })
+      if (!streams.has(userId)) since.delete(userId)
+    }
+  }
+
   return {
-    enter(userId, activity) {
-      change(userId, () => streams.set(userId, [...(streams.get(userId) ?? []), activity]))
-      tellActivity(userId).catch(options.onError)
-      let left = false
-      return () => {
-        if (left) return
-        left = true
-        change(userId, () => {
-          const open = streams.get(userId) ?? []
-          const rest = open.toSpliced(open.indexOf(activity), 1)
-          if (rest.length > 0) streams.set(userId, rest)
-          else streams.delete(userId)
-        })
-        if (!streams.has(userId)) since.delete(userId)
+    lastsMs: options.presenceLastsMs,
+    enter,
+    set(userId, activity) {
+      const before = said.get(userId)
+      clearTimeout(before?.timer)
+      said.delete(userId)
+      if (activity !== undefined) {
+        const leave = enter(userId, activity)
+        const timer = setTimeout(() => {
+          said.delete(userId)
+          leave()
+        }, options.presenceLastsMs)
+        said.set(userId, { leave, timer })
       }
+      before?.leave()
     },
     list: () => [...streams.keys()].map((userId) => ({ userId, payload: encode(userId) })),
     tell,
@@ -109,7 +135,10 @@ export function createPresence(
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
-    close: () => clearInterval(timer),
+    close() {
+      clearInterval(timer)
+      for (const each of said.values()) clearTimeout(each.timer)
+    },
   }
 }
 

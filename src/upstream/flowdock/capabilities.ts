@@ -9,6 +9,7 @@ const names: Readonly<Record<string, Capability>> = {
   'follow-flows': 'followFlows',
   'mark-read': 'markRead',
   'move-message': 'moveMessage',
+  presence: 'presence',
   'remove-reaction': 'removeReaction',
   search: 'search',
   typing: 'typing',

@@ -14,6 +14,7 @@ import type {
   MessageContent,
   Organization,
   OrganizationUser,
+  PresenceState,
   PrivateConversation,
   Source,
   Thread,
@@ -263,6 +264,11 @@ export function decodeCapabilities(value: unknown): string[] {
   return strings(record(value, 'capabilities')['extensions'])
 }
 
+/** How many seconds something lasts. */
+export function decodeExpiry(value: unknown): number {
+  return optionalNumber(record(value, 'how long it lasts'), 'expires_in') ?? 0
+}
+
 export function decodeInvitationImport(value: unknown): {
   invitations: Invitation[]
   added: FlowUser[]
@@ -333,9 +339,22 @@ export function decodeEvent(value: unknown, cursor: string, viewerId: number | n
   }
   const name = text(event, 'event')
   const { content } = event
+  if (name === 'presence' && isRecord(content)) {
+    const userId = number(content, 'user_id')
+    const changedAt = Date.parse(optionalText(content, 'updated_at') ?? '')
+    return {
+      ...{ type: 'presence', cursor, flowId: null, userId, state: presenceState(number(content, 'state')) },
+      changedAt: Number.isNaN(changedAt) ? null : changedAt,
+    }
+  }
   if ((name === 'flow-add' || name === 'flow-remove') && isRecord(content))
     return { type: 'membership', cursor, flowId: text(content, 'id'), isAdded: name === 'flow-add' }
   return { type: 'other', cursor, flowId, event: name, sentAt: optionalNumber(event, 'sent'), raw: event }
+}
+
+/** [flowdock] oulu: 0 is away, from 1000000 on idle, from 2000000 on active */
+function presenceState(state: number): PresenceState {
+  return state >= 2_000_000 ? 'active' : state >= 1_000_000 ? 'idle' : 'offline'
 }
 
 /** Whom the caller has the conversation with that an event is of; null for what is not private. */

@@ -6,7 +6,7 @@ import type { FlowEvent } from './model.ts'
 
 /** Where an event stands in the upstream's log; undefined for what is kept nowhere. */
 export function placeOf(event: FlowEvent): string | undefined {
-  if (event.type === 'gap' || event.type === 'status') return undefined
+  if (event.type === 'gap' || event.type === 'status' || event.type === 'presence') return undefined
   const isKept =
     event.type !== 'change' || (event.change.kind !== 'UserTyping' && event.change.kind !== 'UserActive')
   return isKept && event.cursor !== '' ? event.cursor : undefined

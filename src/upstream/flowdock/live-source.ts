@@ -3,6 +3,7 @@ import { createDirectory, type Directory, type LiveDirectory } from './directory
 import { createFlowdock, type FlowdockOptions } from './index.ts'
 import { mayShutOut } from './live-events.ts'
 import type { FlowEvent } from './model.ts'
+import { createPresenceTable, type PresenceEvent } from './presence-table.ts'
 import { type FlowdockStream, openStream, type StreamOptions } from './stream.ts'
 
 export interface LiveSourceOptions
@@ -19,6 +20,8 @@ export interface LiveSourceOptions
 export interface LiveSource {
   /** Nobody and nothing until it is open. */
   readonly directory: Directory
+  /** Everybody who is there at this moment, among those the caller shares a flow with. */
+  presences(): readonly PresenceEvent[]
   close(): void
 }
 
@@ -40,6 +43,7 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
     },
   })
   const flowIds = new Set<string>()
+  const presences = createPresenceTable((event) => options.onEvent({ ...event, cursor: lastCursor ?? '' }, 0))
   let directory: LiveDirectory | undefined
   let streams: FlowdockStream[] = []
   let isOpen = false
@@ -68,9 +72,11 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
         credential: options.credential,
         flowIds: ids,
         isPrivate: isPrivate && index === 0,
+        wantsPresence: true,
         ...(lastCursor === undefined ? {} : { after: lastCursor }),
         onOpen(at) {
           waiting -= 1
+          if (isOpen) presences.reconnected()
           if (waiting !== 0 || isOpen) return
           isOpen = true
           options.onOpen(flowIds, shards.length === 1 ? at : undefined)
@@ -85,6 +91,7 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
 
   function receive(event: FlowEvent, bytes: number): void {
     if (event.cursor !== '') lastCursor = event.cursor
+    if (event.type === 'presence' && !presences.learn(event)) return
     if (event.type === 'membership') {
       if (event.isAdded) flowIds.add(event.flowId)
       else flowIds.delete(event.flowId)
@@ -111,6 +118,7 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
   function close(): void {
     aborter.abort()
     directory?.close()
+    presences.close()
     for (const stream of streams) stream.close()
   }
 
@@ -121,6 +129,7 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
   })
   return {
     directory: { user: (id) => directory?.user(id), flow: (id) => directory?.flow(id) },
+    presences: presences.list,
     close,
   }
 }

@@ -25,6 +25,7 @@ export type Capability =
   | 'activity'
   | 'createThread'
   | 'followFlows'
+  | 'presence'
   | 'markRead'
   | 'moveMessage'
   | 'removeReaction'
@@ -399,6 +400,9 @@ export type GapReason =
   /** The reader was too far behind, and nothing says where. */
   | 'fellBehind'
 
+/** Whether somebody is there; idle is there, and doing something else. */
+export type PresenceState = 'active' | 'idle' | 'offline'
+
 /** Something told on a stream. `cursor` is its place in the stream. */
 export type FlowEvent =
   /** What happened after `after` until now cannot be had any more. */
@@ -437,6 +441,15 @@ export type FlowEvent =
       /** Null for a private message. */
       readonly flowId: string | null
       readonly message: Message
+    }
+  /** Somebody came, went or fell idle; told to everybody who shares a flow with them. */
+  | {
+      readonly type: 'presence'
+      readonly cursor: string
+      readonly flowId: null
+      readonly userId: number
+      readonly state: PresenceState
+      readonly changedAt: number | null
     }
   /** The caller came into a flow, or is out of it. */
   | {

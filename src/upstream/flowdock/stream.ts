@@ -15,6 +15,8 @@ export interface StreamOptions {
   readonly flowIds: readonly string[]
   /** Whether to hear what is told to the caller alone: private messages, coming into flows. */
   readonly isPrivate: boolean
+  /** Whether to hear who comes and goes. */
+  readonly wantsPresence?: boolean
   /** Send what happened after this event first. */
   readonly after?: string
   /** End behind this event, if the upstream can: then `onFinish` hears of it. */
@@ -53,6 +55,7 @@ export function openStream(options: StreamOptions): FlowdockStream {
   const url = buildUrl(options.base, ['flows'], {
     filter: options.flowIds.length === 0 ? undefined : options.flowIds.join(','),
     user: options.isPrivate ? 1 : undefined,
+    presence: options.wantsPresence === true ? 1 : undefined,
     until: options.until,
   })
   let viewerId: number | null = null

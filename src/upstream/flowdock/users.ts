@@ -1,5 +1,5 @@
-import { decodeList, decodeUser } from './decode.ts'
-import type { User } from './model.ts'
+import { decodeExpiry, decodeList, decodeUser } from './decode.ts'
+import type { PresenceState, User } from './model.ts'
 import type { FlowdockCalls } from './request.ts'
 
 export interface Users {
@@ -9,6 +9,8 @@ export interface Users {
   list(): Promise<User[]>
   /** Null for nobody, or somebody the caller shares no organization with. */
   find(id: number): Promise<User | null>
+  /** Says whether the caller is there: for as many milliseconds as it answers. */
+  setPresence(state: PresenceState): Promise<number>
   /** Changes the caller's own account. */
   update(id: number, changes: { nick?: string | undefined; email?: string | undefined }): Promise<void>
 }
@@ -21,6 +23,11 @@ export function createUsers(calls: FlowdockCalls): Users {
     async find(id) {
       const json = await calls.find(['users', String(id)], { doing: `read user ${id}` })
       return json === null ? null : decodeUser(json)
+    },
+    async setPresence(state) {
+      const doing = 'say whether you are there'
+      const json = await calls.put(['user', 'presence'], { body: { state }, doing })
+      return decodeExpiry(json) * 1000
     },
     async update(id, changes) {
       await calls.put(['users', String(id)], { body: changes, doing: 'change your profile' })

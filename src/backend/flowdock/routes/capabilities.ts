@@ -7,6 +7,7 @@ const extensions = [
   'follow-flows',
   'mark-read',
   'move-message',
+  'presence',
   'remove-reaction',
   'search',
   'typing',

@@ -43,6 +43,19 @@ export const userRoutes: readonly Route[] = [
     }),
   ),
   {
+    // An extension: the service knew only from streams who was there.
+    method: 'PUT',
+    pattern: '/user/presence',
+    auth: 'user',
+    async handle({ user, params }, { presence }) {
+      const state = params.string('state')
+      if (state !== 'active' && state !== 'idle' && state !== 'offline')
+        throw invalid({ state: ['must be active, idle or offline'] })
+      presence.set(user.id, state === 'offline' ? undefined : state)
+      return { status: 200, body: { state, expires_in: state === 'offline' ? 0 : presence.lastsMs / 1000 } }
+    },
+  },
+  {
     method: 'PUT',
     pattern: '/users/:id',
     auth: 'user',
