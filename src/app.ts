@@ -24,6 +24,7 @@ import { createFlowdock } from './upstream/flowdock/index.ts'
 import { mayShutOut, placeOf } from './upstream/flowdock/live-events.ts'
 import { type LiveSource, openLiveSource, openReplay } from './upstream/flowdock/live-source.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
+import { createSingleFlight } from './upstream/flowdock/single-flight.ts'
 import { createFileUploads } from './upstream/flowdock/uploads.ts'
 import { createHttp, type UpstreamCall } from './upstream/http.ts'
 
@@ -185,6 +186,7 @@ async function start(
       standing: ({ key }) => sources.get(key)?.presences() ?? [],
       replay,
       allowances: createAllowances(config.callsPerMinute),
+      reads: createSingleFlight(),
       downloads,
       uploads,
     }),

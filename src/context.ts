@@ -11,6 +11,7 @@ import { createFlowdock, type Flowdock } from './upstream/flowdock/index.ts'
 import { isBehind, isForEverybody, isGap, makeGap, placeOf } from './upstream/flowdock/live-events.ts'
 import type { Upload } from './upstream/flowdock/messages.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
+import type { SingleFlight } from './upstream/flowdock/single-flight.ts'
 import type { FileUploads } from './upstream/flowdock/uploads.ts'
 import type { Http } from './upstream/http.ts'
 
@@ -102,6 +103,7 @@ export interface ContextOptions {
   readonly standing: (channel: Channel) => readonly FlowEvent[]
   readonly replay: (topic: Topic<Listener>, after: string, until: string | undefined) => Replay<FlowEvent>
   readonly allowances: Allowances
+  readonly reads: SingleFlight
   readonly downloads: FileDownloads
   readonly uploads: FileUploads
 }
@@ -116,6 +118,7 @@ export function createContextFactory({
   standing,
   replay,
   allowances,
+  reads,
   downloads,
   uploads,
 }: ContextOptions): (caller: Caller) => Context {
@@ -126,7 +129,7 @@ export function createContextFactory({
     )
     const principal = credential?.principal ?? 'nobody'
     let userId: number | undefined
-    const makeCounted = (until: AbortSignal | undefined, directory?: Directory) => {
+    const makeCounted = (until: AbortSignal | undefined, shared?: SingleFlight, directory?: Directory) => {
       let calls = 0
       const onCall = () => {
         allowances.take(principal)
@@ -137,10 +140,11 @@ export function createContextFactory({
       }
       const flowdock = createFlowdock({
         ...{ http, base: restUrl, publicBase, credential, signal: until, onCall, onUser, directory },
+        reads: shared,
       })
       return { flowdock, count: () => calls }
     }
-    const make = ({ flowdock, count } = makeCounted(signal)): Context => ({
+    const make = ({ flowdock, count } = makeCounted(signal, reads)): Context => ({
       isSignedIn: credential !== null,
       flowdock,
       wantsCost,
@@ -177,7 +181,8 @@ export function createContextFactory({
             const known = channel && directoryOf(channel)
             // What a flow is to its reader changes without an event.
             const directory = known && (isShared ? known : { ...known, flow: () => undefined })
-            return make(makeCounted(undefined, directory))
+            // What is under way may have been asked for before the event.
+            return make(makeCounted(undefined, undefined, directory))
           },
           // GraphQL takes nothing else for the source of a subscription; `Live` reads it.
           [Symbol.asyncIterator]() {

@@ -10,6 +10,7 @@ import {
 import type { Http } from '../http.ts'
 import type { Credential } from './credentials.ts'
 import { encodeMultipart, type FilePart } from './multipart.ts'
+import type { SingleFlight } from './single-flight.ts'
 
 type Query = Readonly<Record<string, string | number | boolean | undefined>>
 
@@ -47,11 +48,21 @@ export interface CallOptions {
   readonly signal: AbortSignal | undefined
   /** Runs before each call. What it throws keeps it from being made. */
   readonly onCall?: (() => void) | undefined
+  /** Shares reads with others of the same credential; each is a call of its own without. */
+  readonly reads?: SingleFlight | undefined
   /** Hears whose credential it is, by each answer that says so. */
   readonly onUser?: ((id: number) => void) | undefined
 }
 
-export function createCalls({ http, base, credential, signal, onCall, onUser }: CallOptions): FlowdockCalls {
+export function createCalls({
+  http,
+  base,
+  credential,
+  signal,
+  onCall,
+  reads,
+  onUser,
+}: CallOptions): FlowdockCalls {
   async function call(
     method: 'GET' | 'POST' | 'PUT' | 'DELETE',
     path: readonly string[],
@@ -66,12 +77,26 @@ export function createCalls({ http, base, credential, signal, onCall, onUser }: 
     { body, headers: more, anonymous, doing }: FlowdockRequest,
   ): Promise<unknown> {
     const headers = { ...more, ...authorize(anonymous, doing), accept: 'application/json' }
-    onCall?.()
-    const answer = await http.request({ method, url, headers, body, signal })
+    const make = (until: AbortSignal | undefined) => {
+      onCall?.()
+      return http.request({ method, url, headers, body, signal: until })
+    }
+    const answer =
+      method === 'GET' && reads !== undefined && credential !== null
+        ? await reads.read(credential.principal, url.href, signal, make)
+        : await changing(() => make(signal))
     const userId = Number(answer.headers['flowdock-user'] ?? 0)
     if (userId > 0) onUser?.(userId)
     if (answer.status >= 300) throw toError(answer.status, answer.body, doing)
     return answer.body
+  }
+
+  async function changing<T>(call: () => Promise<T>): Promise<T> {
+    try {
+      return await call()
+    } finally {
+      if (credential !== null) reads?.changed(credential.principal)
+    }
   }
 
   function authorize(anonymous: boolean | undefined, doing: string): Readonly<Record<string, string>> {
@@ -104,11 +129,13 @@ export function createCalls({ http, base, credential, signal, onCall, onUser }: 
       const { contentType, bytes } = encodeMultipart(body, files)
       const authorization = authorize(anonymous, doing)
       onCall?.()
-      const answer = await http.upload(
-        buildUrl(base, path, {}),
-        { ...headers, ...authorization, accept: 'application/json', 'content-type': contentType },
-        bytes,
-        signal,
+      const answer = await changing(() =>
+        http.upload(
+          buildUrl(base, path, {}),
+          { ...headers, ...authorization, accept: 'application/json', 'content-type': contentType },
+          bytes,
+          signal,
+        ),
       )
       if (answer.status >= 300) throw toError(answer.status, answer.body, doing)
       return answer.body

@@ -1,0 +1,56 @@
+import { expect, test } from 'vitest'
+import { createSingleFlight } from '../../src/upstream/flowdock/single-flight.ts'
+import type { HttpAnswer } from '../../src/upstream/http.ts'
+
+function scripted() {
+  const calls: { signal: AbortSignal; answer: (body: string) => void }[] = []
+  const make = (signal: AbortSignal) =>
+    new Promise<HttpAnswer>((resolve, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason))
+      calls.push({ signal, answer: (body) => resolve({ status: 200, headers: {}, body }) })
+    })
+  return { calls, make }
+}
+
+test('who asks the same at the same time gets the same answer, by one call; later it is another', async () => {
+  const { calls, make } = scripted()
+  const reads = createSingleFlight()
+  const ask = () => reads.read('ada', '/flows', undefined, make)
+  const both = [ask(), ask()]
+  calls[0]?.answer('flows')
+  expect((await Promise.all(both)).map(({ body }) => body)).toEqual(['flows', 'flows'])
+  const later = ask()
+  calls[1]?.answer('later')
+  expect((await later).body).toBe('later')
+  expect(calls).toHaveLength(2)
+})
+
+test('nobody shares with another principal, nor asks for what was asked before a change', async () => {
+  const { calls, make } = scripted()
+  const reads = createSingleFlight()
+  const ada = reads.read('ada', '/flows', undefined, make)
+  const ben = reads.read('ben', '/flows', undefined, make)
+  reads.changed('ada')
+  const again = reads.read('ada', '/flows', undefined, make)
+  const joined = reads.read('ben', '/flows', undefined, make)
+  expect(calls).toHaveLength(3)
+  for (const [index, { answer }] of calls.entries()) answer(String(index))
+  expect((await Promise.all([ada, ben, again, joined])).map(({ body }) => body)).toEqual(['0', '1', '2', '1'])
+})
+
+test('who leaves takes nothing from those who wait; the call ends with the last of them', async () => {
+  const { calls, make } = scripted()
+  const reads = createSingleFlight()
+  const [first, second] = [new AbortController(), new AbortController()]
+  const left = reads.read('ada', '/flows', first.signal, make)
+  const waiting = reads.read('ada', '/flows', second.signal, make)
+  first.abort(new Error('gone'))
+  await expect(left).rejects.toThrow('gone')
+  expect(calls[0]?.signal.aborted).toBe(false)
+  second.abort(new Error('gone, too'))
+  await expect(waiting).rejects.toThrow('gone, too')
+  expect(calls[0]?.signal.aborted).toBe(true)
+  const anew = reads.read('ada', '/flows', undefined, make)
+  calls[1]?.answer('anew')
+  expect((await anew).body).toBe('anew')
+})
