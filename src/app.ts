@@ -6,6 +6,8 @@ import type { Replay } from './events/feed.ts'
 import { createHub, type HubState, type Topic } from './events/hub.ts'
 import { Subscriber } from './events/subscriber.ts'
 import { createLogger, type Logger } from './log.ts'
+import { eventCursor } from './resolvers/cursor.ts'
+import type { LiveEvent } from './resolvers/events.ts'
 import { id as messageId } from './resolvers/messages.ts'
 import { printSchemaFile, schema } from './schema/index.ts'
 import { createEngine } from './server/engine.ts'
@@ -171,6 +173,7 @@ async function start(
   const uploads = createFileUploads(http, upstream.restUrl)
   const live = createLive({
     schema,
+    cursorOf: (event) => eventCursor(event as LiveEvent),
     onUnexpected: (error) => log.error({ err: error }, 'A subscription failed unexpectedly'),
     onEnd: (reason) => log[reason === 'LEFT' ? 'debug' : 'info']({ reason }, 'A subscription ended'),
   })

@@ -8,7 +8,7 @@ import { type Credential, parseAuthorization } from './upstream/flowdock/credent
 import type { Directory } from './upstream/flowdock/directory.ts'
 import type { FileDownloads } from './upstream/flowdock/files.ts'
 import { createFlowdock, type Flowdock } from './upstream/flowdock/index.ts'
-import { isBehind, isForEverybody, isGap, makeGap, placeOf } from './upstream/flowdock/live-events.ts'
+import { isBehind, isForEverybody, isGap, makeGap, placeOf, timeOf } from './upstream/flowdock/live-events.ts'
 import type { Upload } from './upstream/flowdock/messages.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
 import type { SingleFlight } from './upstream/flowdock/single-flight.ts'
@@ -31,8 +31,12 @@ export interface ListenOptions {
   readonly flowIds: readonly string[] | 'all'
   /** Whether what is told to the caller alone is heard, too. */
   readonly isPrivate: boolean
-  /** An event's place: what happened since comes first. */
+  /** A place in the upstream's log: what happened since comes first. */
   readonly after: string | undefined
+  /** When that was. */
+  readonly since?: number | undefined
+  /** What comes before all others, instead of `after`; returns the place in the log to go on from. */
+  readonly history?: (() => AsyncGenerator<FlowEvent, string, undefined>) | undefined
   /** Which of those events; `key` is the same for the same choice. */
   readonly wants: (event: FlowEvent) => boolean
   readonly key: string
@@ -67,6 +71,8 @@ export interface Context {
   readonly wantsCost: boolean
   /** What the caller may still ask of the upstream; null for one without a credential, or without a limit. */
   rateLimit(): RateLimit | null
+  /** The last event the caller had who comes back; it counts more than what the operation says. */
+  readonly lastEventId: string | undefined
   /** Whether the caller sent a credential. */
   readonly isSignedIn: boolean
   /** Events as they happen. @throws GatewayError `UNAUTHENTICATED` without a credential */
@@ -148,12 +154,13 @@ export function createContextFactory({
       isSignedIn: credential !== null,
       flowdock,
       wantsCost,
+      lastEventId,
       callCount: count,
       rateLimit() {
         const limit = credential === null ? null : allowances.of(credential.principal)
         return limit?.limit === 0 ? null : limit
       },
-      listen({ flowIds, isPrivate, after, wants, key }) {
+      listen({ flowIds, isPrivate, after, since, history, wants, key }) {
         if (credential === null)
           throw new GatewayError('UNAUTHENTICATED', 'Cannot listen to flows: no credential was sent')
         const channels = flowIds === 'all' ? flowIds : [...new Set(flowIds)].sort()
@@ -166,7 +173,7 @@ export function createContextFactory({
               ? isPrivate
               : heard === undefined || heard.has(event.flowId)
         const options = {
-          ...{ hub, topic, after: lastEventId ?? after, isBehind, placeOf, isGap, makeGap },
+          ...{ hub, topic, isBehind, placeOf, isGap, makeGap },
           wants: (event: FlowEvent) => isHeard(event) && (isGap(event) || wants(event)),
           // Who is there is told to the owner of a channel alone.
           standing: isPrivate ? standing : undefined,
@@ -176,7 +183,15 @@ export function createContextFactory({
           principal: credential.principal,
           key: JSON.stringify([channels === 'all' ? credential.principal : channels, isPrivate, key]),
           wants: options.wants,
-          read: (reader, leave) => runFeed({ ...options, signal: leave }, reader),
+          async read(reader, leave) {
+            const dated = withTimes(reader, since)
+            try {
+              const from = history === undefined ? after : await tell(history(), dated, options.wants, leave)
+              if (!leave.aborted) await runFeed({ ...options, after: from, signal: leave }, dated)
+            } catch (error) {
+              if (!leave.aborted) reader.end(error)
+            }
+          },
           context(channel, isShared) {
             const known = channel && directoryOf(channel)
             // What a flow is to its reader changes without an event.
@@ -206,5 +221,33 @@ export function createContextFactory({
       },
     })
     return make()
+  }
+}
+
+/** Tells what comes first. Resolves with the place to go on from. */
+async function tell(
+  history: AsyncGenerator<FlowEvent, string, undefined>,
+  reader: FeedReader<FlowEvent>,
+  wants: (event: FlowEvent) => boolean,
+  signal: AbortSignal,
+): Promise<string | undefined> {
+  for (;;) {
+    const { done, value } = await history.next()
+    if (done === true) return value
+    if (signal.aborted) return undefined
+    if (wants(value)) await reader.event(value)
+  }
+}
+
+/** Gaps say when the last event was that their reader had. */
+function withTimes(reader: FeedReader<FlowEvent>, since: number | undefined): FeedReader<FlowEvent> {
+  let last = since
+  return {
+    event(event) {
+      last = timeOf(event) ?? last
+      return reader.event(event.type === 'gap' ? { ...event, from: event.from ?? last ?? null } : event)
+    },
+    live: (channel, seq) => reader.live(channel, seq),
+    end: (error) => reader.end(error),
   }
 }

@@ -1,5 +1,5 @@
 import type { Context, ListenOptions, LiveEvents } from '../context.ts'
-import { ForbiddenError, NotFoundError, ValidationError } from '../errors.ts'
+import { ForbiddenError, NotFoundError, NotSupportedError, ValidationError } from '../errors.ts'
 import type {
   Flow,
   FlowEvent,
@@ -8,15 +8,17 @@ import type {
   Thread,
   User,
 } from '../upstream/flowdock/model.ts'
+import { decodePlace, messageCursor } from './cursor.ts'
 import { type FlowBy, findFlow } from './flows.ts'
 import { encodeInFlow } from './global-id.ts'
+import { maxPageSize } from './pagination.ts'
 
 type MessageEvent = Extract<FlowEvent, { type: 'message' }>
 
 /** What a thread is told of: each message that comes into it. */
 export interface ThreadEvent {
   readonly type: 'thread'
-  readonly cursor: string
+  readonly origin: FlowEvent
   readonly flowId: string
   readonly threadId: string
   readonly occurredAt: number
@@ -193,10 +195,10 @@ export function subscribePrivately(kinds: readonly EventKind[]) {
     { input }: { input: { after?: string | null | undefined } },
     context: Context,
   ): Promise<LiveEvents> => {
-    const after = checkAfter(input.after)
+    const from = begin(input.after, context, undefined)
     const wants = (event: FlowEvent) =>
       wanted.has(eventType(event)) && (event.flowId === null || event.type === 'membership')
-    return context.listen({ flowIds: [], isPrivate: true, after, wants, key: kinds.join(' ') })
+    return context.listen({ ...from, flowIds: [], isPrivate: true, wants, key: kinds.join(' ') })
   }
 }
 
@@ -217,16 +219,16 @@ export function threadEventOrGap(event: FlowEvent): LiveEvent {
 /** The event as one of the thread; null for one of none. */
 function threadEvent(event: FlowEvent): ThreadEvent | null {
   if (event.type === 'message' && event.flowId !== null && event.message.threadId !== null) {
-    const { cursor, flowId, message } = event
+    const { flowId, message } = event
     return {
-      ...{ type: 'thread', cursor, flowId, message, messageId: message.id },
+      ...{ type: 'thread', origin: event, flowId, message, messageId: message.id },
       ...{ threadId: message.threadId as string, thread: message.thread, occurredAt: message.sentAt },
     }
   }
   if (event.type !== 'change' || event.change.kind !== 'MessageMoved' || event.flowId === null) return null
-  const { cursor, flowId, change, sentAt } = event
+  const { flowId, change, sentAt } = event
   return {
-    ...{ type: 'thread', cursor, flowId, messageId: change.messageId, threadId: change.threadId },
+    ...{ type: 'thread', origin: event, flowId, messageId: change.messageId, threadId: change.threadId },
     ...{ message: null, thread: null, occurredAt: sentAt },
   }
 }
@@ -252,8 +254,9 @@ async function listen(
   context: Context,
   { isPrivate, wants, key }: Pick<ListenOptions, 'isPrivate' | 'wants' | 'key'>,
 ): Promise<LiveEvents> {
-  const after = checkAfter(input.after)
-  if (input.flows == null) return context.listen({ flowIds: 'all', isPrivate, after, wants, key })
+  const options = { isPrivate, wants, key }
+  if (input.flows == null)
+    return context.listen({ ...options, ...begin(input.after, context, undefined), flowIds: 'all' })
   if (input.flows.length === 0 && !isPrivate)
     throw new ValidationError('There is no flow to listen to', [], { inputPath: ['input', 'flows'] })
   if (input.flows.length > maxFlows)
@@ -263,16 +266,50 @@ async function listen(
       { inputPath: ['input', 'flows'] },
     )
   const flows = await Promise.all(input.flows.map((by, index) => requireFlow(by, context, index)))
-  return context.listen({ flowIds: flows.map(({ id }) => id), isPrivate, after, wants, key })
+  const from = begin(input.after, context, flows.length === 1 && !isPrivate ? flows[0] : undefined)
+  return context.listen({ ...options, ...from, flowIds: flows.map(({ id }) => id) })
 }
 
-function checkAfter(cursor: string | null | undefined): string | undefined {
-  const after = cursor ?? undefined
-  if (after !== undefined && !/^[\x21-\x7e]{1,100}$/.test(after))
-    throw new ValidationError('Expected input.after to be the cursor of an event', [], {
-      inputPath: ['input', 'after'],
-    })
-  return after
+/** Where to begin. @throws ValidationError for what is no cursor, or one of a message where several channels are heard */
+function begin(
+  cursor: string | null | undefined,
+  { lastEventId, flowdock }: Context,
+  flow: Flow | undefined,
+): Pick<ListenOptions, 'after' | 'since' | 'history'> {
+  const text = lastEventId ?? cursor
+  if (text == null) return { after: undefined }
+  const { event, messageId, at } = decodePlace(text)
+  if (event !== undefined) return { after: event, since: at }
+  if (flow === undefined)
+    throw new ValidationError(
+      'Expected input.after to be the cursor of an event, or of the newest message of a list: that of an older message goes with one flow alone',
+      [],
+      { inputPath: ['input', 'after'] },
+    )
+  return { after: undefined, history: () => listedSince(flow, messageId ?? 0, flowdock) }
+}
+
+/** The messages behind one, from lists, up to the newest. Returns where the log of events stood then. */
+async function* listedSince(
+  { id, path }: Flow,
+  messageId: number,
+  { messages }: Context['flowdock'],
+): AsyncGenerator<FlowEvent, string, undefined> {
+  let after = messageId
+  for (;;) {
+    const page = { after, from: 'oldest', limit: maxPageSize } as const
+    const { messages: listed, at } = await messages.listAt(path, undefined, page)
+    if (at === undefined)
+      throw new NotSupportedError(
+        'Cannot go on behind a message: the upstream does not say where its lists stand',
+      )
+    for (const message of listed) {
+      const cursor = messageCursor(message, undefined)
+      yield { type: 'message', cursor, flowId: id, message, isListed: true }
+      after = message.id
+    }
+    if (listed.length < maxPageSize) return at
+  }
 }
 
 async function requireFlow(by: FlowBy, context: Context, index: number): Promise<Flow> {

@@ -1,6 +1,7 @@
 import type { Context } from '../context.ts'
 import { ValidationError } from '../errors.ts'
 import type { Message, MessageKind } from '../upstream/flowdock/model.ts'
+import { decodeMessageCursor } from './cursor.ts'
 import { namedMessage, namedThread, namedUser } from './named.ts'
 import {
   type Connection,
@@ -31,6 +32,8 @@ export interface MessageFilter {
 
 /** Where to look: a channel as the upstream is asked for it, and a thread of it. */
 export interface MessagePlace {
+  /** The channel as in `Message.channel`. */
+  readonly key: string
   readonly channel: string
   readonly threadId: string | undefined
 }
@@ -97,7 +100,7 @@ async function narrow(
   const named = await namedThread(threadId, context, path)
   const isHere =
     named.flowPath === place.channel && (place.threadId === undefined || place.threadId === named.threadId)
-  if (isHere) return { channel: place.channel, threadId: named.threadId }
+  if (isHere) return { ...place, threadId: named.threadId }
   throw new ValidationError('Expected filter.threadId to be a thread of the flow that is listed', [], {
     inputPath: path,
   })
@@ -144,7 +147,7 @@ function matcher(filter: MessageFilter, range: IdRange): Matcher {
 
 /** Page after page by number, until there are enough. */
 async function browse(
-  { channel, threadId }: MessagePlace,
+  { key, channel, threadId }: MessagePlace,
   args: PageArgs,
   filter: MessageFilter,
   range: IdRange,
@@ -155,11 +158,11 @@ async function browse(
   const front = from === 'front'
   let after = latest(
     range.after,
-    args.after == null ? undefined : numberCursor('message', args.after, 'after'),
+    args.after == null ? undefined : decodeMessageCursor(key, args.after, 'after'),
   )
   let before = earliest(
     range.before,
-    args.before == null ? undefined : numberCursor('message', args.before, 'before'),
+    args.before == null ? undefined : decodeMessageCursor(key, args.before, 'before'),
   )
   const known = filter.kinds?.map((kind) => events[kind]).filter((event) => event !== undefined)
   const found: Message[] = []

@@ -9,6 +9,7 @@ import type {
   Thread,
   User,
 } from '../upstream/flowdock/model.ts'
+import { decodeMessageCursor, messageCursor } from './cursor.ts'
 import type { FlowBy } from './flows.ts'
 import { encodeInFlow } from './global-id.ts'
 import { type FilteredMessages, filteredMessages, type MessageFilter } from './message-filter.ts'
@@ -115,7 +116,7 @@ export async function flowMessages(
   args: MessageArgs,
   context: Context,
 ): Promise<FilteredMessages> {
-  return messages(flow.path, undefined, args, context)
+  return messages(flow.id, flow.path, undefined, args, context)
 }
 
 export async function conversationMessages(
@@ -123,7 +124,7 @@ export async function conversationMessages(
   args: MessageArgs,
   context: Context,
 ): Promise<FilteredMessages> {
-  return messages(`@${user.id}`, undefined, args, context)
+  return messages(`@${user.id}`, `@${user.id}`, undefined, args, context)
 }
 
 /** The private conversation a message is in; null for one in a flow. */
@@ -142,7 +143,7 @@ export async function threadMessages(
 ): Promise<FilteredMessages> {
   const flow = await context.flowdock.load.flow(thread.flowId)
   if (flow === null) throw new NotFoundError('Cannot list the messages of a thread: its flow is not there')
-  return messages(flow.path, thread.id, args, context)
+  return messages(flow.id, flow.path, thread.id, args, context)
 }
 
 export async function sendMessage(
@@ -221,22 +222,27 @@ export async function removeTags(
   })
 }
 
+/**
+ * @param key the channel as in `Message.channel`
+ * @param channel the same as the upstream is asked for it
+ */
 async function messages(
+  key: string,
   channel: string,
   threadId: string | undefined,
   { filter, ...args }: MessageArgs,
   context: Context,
 ): Promise<FilteredMessages> {
-  if (filter != null) return filteredMessages({ channel, threadId }, args, filter, context)
+  if (filter != null) return filteredMessages({ key, channel, threadId }, args, filter, context)
   const { flowdock } = context
   const { from, size } = pageSize(args, { from: 'back', size: 30 })
-  const after = args.after == null ? undefined : numberCursor('message', args.after, 'after')
-  const before = args.before == null ? undefined : numberCursor('message', args.before, 'before')
+  const after = args.after == null ? undefined : decodeMessageCursor(key, args.after, 'after')
+  const before = args.before == null ? undefined : decodeMessageCursor(key, args.before, 'before')
   const front = from === 'front'
   // One more than asked for tells whether the list goes on, where the upstream's limit has room for it.
   const limit = Math.min(size + 1, maxPageSize)
   const page = { after, before, from: front ? ('oldest' as const) : ('newest' as const) }
-  const found = await flowdock.messages.list(channel, threadId, { ...page, limit })
+  const { messages: found, at } = await flowdock.messages.listAt(channel, threadId, { ...page, limit })
   const items = front ? found.slice(0, size) : found.slice(-size)
 
   const goesOn = async () => {
@@ -245,7 +251,10 @@ async function messages(
     const rest = front ? { ...page, after: edge?.id } : { ...page, before: edge?.id }
     return (await flowdock.messages.list(channel, threadId, { ...rest, limit: 1 })).length > 0
   }
-  const connection = toConnection(items, (message) => encodeCursor('message', String(message.id)), {
+  const isNewest = front ? found.length < limit : before === undefined
+  const last = items.at(-1)
+  const cursorOf = (message: Message) => messageCursor(message, isNewest && message === last ? at : undefined)
+  const connection = toConnection(items, cursorOf, {
     next: front ? goesOn : before !== undefined,
     previous: front ? after !== undefined : goesOn,
   })

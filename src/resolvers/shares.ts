@@ -28,14 +28,14 @@ export async function flowLinks(flow: Flow, args: PageArgs, context: Context): P
 }
 
 async function shares<T>(
-  { path }: Flow,
+  { id, path }: Flow,
   args: PageArgs,
   filter: Pick<MessageFilter, 'kinds' | 'hasLink'>,
   context: Context,
   toShare: (message: Message) => T | undefined,
 ): Promise<Shares<T>> {
   const page = await filteredMessages(
-    { channel: path, threadId: undefined },
+    { key: id, channel: path, threadId: undefined },
     args,
     { ...filter, tagMode: 'all' },
     context,

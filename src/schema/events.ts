@@ -1,3 +1,4 @@
+import { eventCursor } from '../resolvers/cursor.ts'
 import * as events from '../resolvers/events.ts'
 import { builder } from './builder.ts'
 
@@ -5,7 +6,11 @@ builder.interfaceType('FlowEvent', {
   description: 'Something that happened just now.',
   resolveType: events.eventType,
   fields: (t) => ({
-    cursor: t.exposeString('cursor', { description: 'Its place in the stream of events; opaque.' }),
+    cursor: t.string({
+      description:
+        'Its place in the stream of events; opaque. Lists of messages take it, too, as `after` and `before`.',
+      resolve: eventCursor,
+    }),
     occurredAt: t.field({
       type: 'DateTime',
       nullable: true,
@@ -243,6 +248,21 @@ builder.objectType('FlowRemoved', {
   }),
 })
 
+const GapFidelity = builder.enumType('GapFidelity', {
+  description: 'What can still be had of a gap.',
+  values: {
+    MESSAGES: {
+      value: 'messages',
+      description:
+        'The messages of that time, as they are now, by `Flow.messages(filter: { since: …, until: … })` with `from` and `to`. What became of older ones, and who came and went, is not told any more.',
+    },
+    NOTHING: {
+      value: 'nothing',
+      description: 'Nobody knows where it begins: read again what you show.',
+    },
+  } as const,
+})
+
 const GapReason = builder.enumType('GapReason', {
   description: 'Why something that happened cannot be told.',
   values: {
@@ -264,6 +284,22 @@ builder.objectType('Gap', {
       description: 'The last event before the gap, by its cursor; null when there was none.',
     }),
     reason: t.field({ type: GapReason, description: 'Why.', resolve: ({ reason }) => reason }),
+    from: t.field({
+      type: 'DateTime',
+      nullable: true,
+      description: 'When the last event before the gap was; null when that is not known.',
+      resolve: ({ from }) => from,
+    }),
+    to: t.field({
+      type: 'DateTime',
+      description: 'When it ended: from then on everything is told.',
+      resolve: ({ to }) => to,
+    }),
+    fidelity: t.field({
+      type: GapFidelity,
+      description: 'What can still be had of it.',
+      resolve: ({ from }) => (from === null ? 'nothing' : 'messages'),
+    }),
   }),
 })
 
@@ -325,7 +361,7 @@ const EventKind = builder.enumType('EventKind', {
 })
 
 const after =
-  'The `cursor` of the last event you had: what happened since comes first, each event once. For the same flows.'
+  'The `cursor` of the last event you had, or `pageInfo.endCursor` of a list of messages: what happened since comes first, each event once. For the same flows.'
 const flows = 'Which flows, at most 150; all you have joined, now and later, unless given.'
 
 const FlowEventsInput = builder.inputType('FlowEventsInput', {

@@ -20,7 +20,7 @@ const sharedFields: Readonly<Record<string, readonly string[]>> = {
   UserTyping: ['user', 'thread'],
   UserActive: ['user', 'lastActivityAt'],
   UnknownEvent: ['event', 'raw'],
-  Gap: ['after', 'reason'],
+  Gap: ['after', 'reason', 'from', 'to', 'fidelity'],
   StreamStatus: ['state', 'retryWithinMs'],
   Reaction: ['emoji', 'count'],
   File: ['name', 'contentType', 'byteSize', 'width', 'height', 'contentId', 'path'],

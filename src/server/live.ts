@@ -56,6 +56,8 @@ export interface Live {
 export interface LiveOptions {
   readonly schema: GraphQLSchema
   readonly onUnexpected: (error: unknown) => void
+  /** Where an event stands, as clients are told. */
+  readonly cursorOf: (event: unknown) => string
   /** Hears why each subscription ended: `LEFT` by its reader, or the code it was told. */
   readonly onEnd: (reason: string) => void
 }
@@ -75,7 +77,7 @@ const maxInFlight = 16
  * events are one group, with one execution and one serialised result for each event. Where nothing in the selection
  * depends on who asks, groups reach across callers, all of whom were checked to be let hear those events.
  */
-export function createLive({ schema, onUnexpected, onEnd }: LiveOptions): Live {
+export function createLive({ schema, onUnexpected, cursorOf, onEnd }: LiveOptions): Live {
   const groups = new Map<string, Group>()
   let operations = 0
 
@@ -93,7 +95,7 @@ export function createLive({ schema, onUnexpected, onEnd }: LiveOptions): Live {
     } catch (error) {
       result = { errors: [maskError(error, onUnexpected)] }
     }
-    return toPayload(mask(result), (event as { cursor?: string }).cursor)
+    return toPayload(mask(result), cursorOf(event))
   }
 
   function mask(result: ExecutionResult): ExecutionResult {

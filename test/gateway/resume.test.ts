@@ -1,6 +1,13 @@
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { keepHouse } from '../../src/backend/housekeeping.ts'
-import { eventually, liveMembers, type Subscription, startTestApp, type TestApp } from '../support/app.ts'
+import {
+  eventually,
+  liveMembers,
+  placeIn,
+  type Subscription,
+  startTestApp,
+  type TestApp,
+} from '../support/app.ts'
 
 let app: TestApp
 
@@ -82,7 +89,7 @@ test('however often one comes and goes while others write, the log is whole', as
     await subscription.close()
   }
   await writing
-  const cursors = heard.map((event) => Number(event.cursor))
+  const cursors = heard.map((event) => placeIn(event.cursor))
   expect(cursors).toEqual([...new Set(cursors)].sort((a, b) => a - b))
   expect(new Set(messages().map(({ message }) => message?.content)).size).toBe(total)
   expect(visits).toBeGreaterThan(15)
@@ -99,10 +106,100 @@ test('what the upstream has forgotten is told as a gap, and then what happens', 
   const saying = setInterval(() => void say('after the gap'), 20)
   expect((await next(subscription)).message?.content).toBe('after the gap')
   clearInterval(saying)
-  expect(Number(after)).toBeGreaterThan(1)
+  expect(placeIn(after)).toBeGreaterThan(1)
 })
 
-test.each(['', 'a b', 'x'.repeat(101), 'line\nbreak'])('%j is no cursor', async (after) => {
+test('a gap says since when, as far as the cursor does, and what can still be had', async () => {
+  const gapQuery = `subscription ($after: String) { flowEvents(input: { flows: [{ path: "example/main" }], after: $after }) {
+    ... on Gap { reason from to fidelity } } }`
+  const gap = async (after: string) => {
+    const subscription = await app.subscribe('Ada', gapQuery, { after })
+    const result = await subscription.next()
+    await subscription.close()
+    return result?.data.flowEvents
+  }
+  expect(await gap('1')).toMatchObject({ reason: 'FORGOTTEN', from: null, fidelity: 'NOTHING' })
+  const at = Date.parse('2026-01-02T03:04:05.678Z')
+  const dated = await gap(`1~${at.toString(36)}`)
+  expect(dated).toMatchObject({ from: '2026-01-02T03:04:05.678Z', fidelity: 'MESSAGES' })
+  expect(Date.parse(dated.to)).toBeGreaterThan(at)
+})
+
+describe('one cursor for lists and live queries', () => {
+  const list = async (args: string) =>
+    (
+      await app.graphql(
+        'Ada',
+        `{ flow(by: { path: "example/main" }) { messages(${args}) {
+          pageInfo { endCursor hasNextPage } edges { cursor node { ... on ChatMessage { content } } } } } }`,
+      )
+    ).data.flow.messages
+  const tell = async (after: string, count: number) => {
+    const subscription = await app.subscribe('Ada', query, { after })
+    const told = []
+    for (let index = 0; index < count; index += 1) told.push(await next(subscription))
+    await subscription.close()
+    return told
+  }
+
+  test('behind the newest page of a list a live query tells what happened since, and nothing that was in it', async () => {
+    const { json } = await say('in the list')
+    const { pageInfo } = await list('last: 5')
+    await app.backend.as('Ben')('PUT', `/flows/example/main/messages/${json.id}`, { tags: ['later'] })
+    await say('after the list')
+    expect(
+      (await tell(pageInfo.endCursor, 2)).map(({ __typename, message }) => [__typename, message?.content]),
+    ).toEqual([
+      ['TagsChanged', undefined],
+      ['MessageAdded', 'after the list'],
+    ])
+    const forward = await list(`first: 50, after: "${pageInfo.endCursor}"`)
+    expect(forward.edges.at(-1).node.content).toBe('after the list')
+    expect(forward.pageInfo.hasNextPage).toBe(false)
+    await say('after the second list')
+    expect((await tell(forward.pageInfo.endCursor, 1))[0]?.message?.content).toBe('after the second list')
+  })
+
+  test('behind an older message come those after it, each once, and then what happens', async () => {
+    for (let count = 0; count < 150; count += 1) await say(`older ${count}`)
+    const { edges } = await list('last: 100')
+    const earlier = await list(`last: 100, before: "${edges[0].cursor}"`)
+    const older = [...earlier.edges, ...edges].slice(-150)
+    const told = tell(older[0].cursor, 150)
+    await eventually(() => app.openStreams > 0)
+    await say('and on')
+    expect((await told).map(({ message }) => message?.content)).toEqual([
+      ...older.slice(1).map(({ node }: { node: { content: string } }) => node.content),
+      'and on',
+    ])
+  })
+
+  test('a list goes on behind an event of its flow, and refuses one of another', async () => {
+    const after = await cursorNow()
+    await say('behind the event')
+    const { edges } = await list(`first: 1, after: "${after}"`)
+    expect(edges[0].node.content).toBe('behind the event')
+    const other = await app.graphql(
+      'Ada',
+      `{ flow(by: { path: "example/engineering" }) { messages(first: 1, after: "${after}") { nodes { id } } } }`,
+    )
+    expect(other.errors?.[0]?.extensions?.['code']).toBe('BAD_USER_INPUT')
+  })
+
+  test('an older message is no place among several flows', async () => {
+    const { edges } = await list('last: 2')
+    const subscription = await app.subscribe(
+      'Ada',
+      'subscription ($after: String) { flowEvents(input: { after: $after }) { cursor } }',
+      { after: edges[0].cursor },
+    )
+    const result = await subscription.next()
+    await subscription.close()
+    expect(result?.errors?.[0]?.extensions?.['code']).toBe('BAD_USER_INPUT')
+  })
+})
+
+test.each(['', 'a b', 'x'.repeat(201), 'line\nbreak'])('%j is no cursor', async (after) => {
   const subscription = await app.subscribe('Ada', query, { after })
   const result = await subscription.next()
   await subscription.close()
@@ -148,12 +245,9 @@ test('a gateway that stops says so first, to whoever wants to hear it, and all g
   )
   const closing = other.close()
   const cursor = before?.data.flowEvents.cursor
-  expect((await status)?.data.flowEvents).toEqual({
-    __typename: 'StreamStatus',
-    cursor,
-    state: 'CLOSING',
-    retryWithinMs: 5000,
-  })
+  const { cursor: place, ...said } = (await status)?.data.flowEvents ?? {}
+  expect(said).toEqual({ __typename: 'StreamStatus', state: 'CLOSING', retryWithinMs: 5000 })
+  expect(placeIn(place)).toBe(placeIn(cursor))
   expect(await nothing).toBe('closed')
   await told.next().catch(() => undefined)
   await closing

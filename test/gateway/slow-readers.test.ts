@@ -1,6 +1,6 @@
 import type { ServerResponse } from 'node:http'
 import { expect, onTestFinished, test } from 'vitest'
-import { eventually, liveMembers, startTestApp } from '../support/app.ts'
+import { eventually, liveMembers, placeIn, startTestApp } from '../support/app.ts'
 import { liveTransports } from '../support/live-client.ts'
 import { answerJson, startScriptedUpstream } from '../support/upstream.ts'
 
@@ -61,7 +61,7 @@ test.each(liveTransports)(
       cursors[index] = heard
       return connect({
         ...{ url: app.url, token, query },
-        onResult: ({ data }) => heard.push(Number(data.messageAdded.cursor)),
+        onResult: ({ data }) => heard.push(placeIn(data.messageAdded.cursor)),
       })
     })
     const stalled = Array.from({ length: 3 }, () => connect({ url: app.url, token, query }))

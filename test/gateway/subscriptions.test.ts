@@ -3,6 +3,7 @@ import {
   eventually,
   liveMembers,
   openSubscription,
+  placeIn,
   type Result,
   socketClient,
   startTestApp,
@@ -81,7 +82,7 @@ test('what is said, edited, tagged and deleted is told in order, each with a cur
     { __typename: 'TagsChanged', added: ['new'], removed: [], tagger: { nick: 'Ben' } },
     { __typename: 'MessageDeleted', remover: { nick: 'Ben' } },
   ])
-  const cursors = events.map(({ cursor }) => Number(cursor))
+  const cursors = events.map(({ cursor }) => placeIn(cursor))
   expect(cursors).toEqual([...new Set(cursors)].sort((a, b) => a - b))
   expect(new Set(events.slice(1).map(({ messageId }) => messageId)).size).toBe(1)
 })

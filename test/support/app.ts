@@ -123,3 +123,8 @@ export async function eventually(check: () => boolean | Promise<boolean>): Promi
     await new Promise(setImmediate)
   }
 }
+
+/** The place in the log of events that the cursor of an event names. */
+export function placeIn(cursor: string): number {
+  return Number(cursor.split('~')[0])
+}

@@ -183,6 +183,8 @@ export type Database = Kysely<Tables>
 export interface Store {
   /** Reads committed data; never waits for a writer. */
   readonly reader: Database
+  /** Reads several things as they are at one moment. */
+  readTogether<T>(read: (db: Database) => Promise<T>): Promise<T>
   /**
    * Runs `change` in a transaction and resolves once it is on the disk. Changes that arrive together share one
    * commit; one that throws is undone alone, and the others of its group run once more, so a change must do nothing
@@ -247,6 +249,7 @@ export async function openStore(location: string): Promise<Store> {
 
   return {
     reader,
+    readTogether: (read) => reader.transaction().setIsolationLevel('repeatable read').execute(read),
     write(change, onCommit) {
       return new Promise((resolve, reject) => {
         const run = async (tx: Database) => {

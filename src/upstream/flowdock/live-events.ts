@@ -1,4 +1,4 @@
-import type { FlowEvent } from './model.ts'
+import type { FlowEvent, GapReason } from './model.ts'
 
 /*
  * What is known of events as such, whatever happened.
@@ -7,6 +7,7 @@ import type { FlowEvent } from './model.ts'
 /** Where an event stands in the upstream's log; undefined for what is kept nowhere. */
 export function placeOf(event: FlowEvent): string | undefined {
   if (event.type === 'gap' || event.type === 'status' || event.type === 'presence') return undefined
+  if (event.type === 'message' && event.isListed === true) return undefined
   const isKept =
     event.type !== 'change' || (event.change.kind !== 'UserTyping' && event.change.kind !== 'UserActive')
   return isKept && event.cursor !== '' ? event.cursor : undefined
@@ -21,9 +22,21 @@ export function isGap({ type }: FlowEvent): boolean {
   return type === 'gap'
 }
 
-/** Says that what happened behind a place is lost, because the reader was too far behind. */
-export function makeGap(after: string | undefined): FlowEvent {
-  return { type: 'gap', cursor: after ?? '', flowId: null, after: after ?? null, reason: 'fellBehind' }
+/** Says that what happened behind a place is lost. */
+export function makeGap(
+  after: string | undefined,
+  reason: GapReason = 'fellBehind',
+): Extract<FlowEvent, { type: 'gap' }> {
+  return {
+    ...{ type: 'gap', cursor: after ?? '', flowId: null, after: after ?? null, reason },
+    ...{ from: null, to: Date.now() },
+  }
+}
+
+/** When an event was; undefined when it does not say. */
+export function timeOf(event: FlowEvent): number | undefined {
+  if (event.type === 'message') return event.message.sentAt
+  return event.type === 'change' ? event.sentAt : undefined
 }
 
 /** What the gateway says of the stream itself, to everybody. */

@@ -1,7 +1,7 @@
 import type { GatewayError } from '../../errors.ts'
 import { createDirectory, type Directory, type LiveDirectory } from './directory.ts'
 import { createFlowdock, type FlowdockOptions } from './index.ts'
-import { mayShutOut } from './live-events.ts'
+import { mayShutOut, timeOf } from './live-events.ts'
 import type { FlowEvent } from './model.ts'
 import { createPresenceTable, type PresenceEvent } from './presence-table.ts'
 import { type FlowdockStream, openStream, type StreamOptions } from './stream.ts'
@@ -50,6 +50,7 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
   let isPrivate = true
   let follows = false
   let lastCursor: string | undefined
+  let lastSentAt: number | undefined
 
   async function start(): Promise<void> {
     const read = () => flowdock.flows.list('joined', true)
@@ -91,6 +92,7 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
 
   function receive(event: FlowEvent, bytes: number): void {
     if (event.cursor !== '') lastCursor = event.cursor
+    lastSentAt = timeOf(event) ?? lastSentAt
     if (event.type === 'presence' && !presences.learn(event)) return
     if (event.type === 'membership') {
       if (event.isAdded) flowIds.add(event.flowId)
@@ -100,7 +102,7 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
     if (viewerId !== undefined && event.flowId !== null && mayShutOut(event, viewerId))
       flowIds.delete(event.flowId)
     if (changesPeople(event)) directory?.invalidate()
-    options.onEvent(event, bytes)
+    options.onEvent(event.type === 'gap' ? { ...event, from: lastSentAt ?? null } : event, bytes)
     if (event.type === 'membership' && !follows) connect()
   }
 

@@ -40,6 +40,12 @@ export interface Upload {
 export interface Messages {
   /** The messages of a flow, or of one of its threads, in ascending order. */
   list(channel: string, threadId: string | undefined, page: MessagePage): Promise<Message[]>
+  /** The same, and where the upstream's log of events stood then, if it says so. */
+  listAt(
+    channel: string,
+    threadId: string | undefined,
+    page: MessagePage,
+  ): Promise<{ messages: Message[]; at: string | undefined }>
   find(channel: string, id: number): Promise<Message | null>
   send(channel: string, message: NewMessage): Promise<Message>
   edit(channel: string, id: number, edit: { content?: string; tags?: readonly string[] }): Promise<void>
@@ -95,23 +101,26 @@ export interface Attachment {
 
 /** [flowdock] messages.md */
 export function createMessages(calls: FlowdockCalls): Messages {
+  async function listAt(channel: string, threadId: string | undefined, page: MessagePage) {
+    const container = threadId === undefined ? [] : ['threads', threadId]
+    // `sort` picks which end of the range to read; the answer is ascending either way.
+    // [flowdock] messages.md, "List Messages"
+    const { body, at } = await calls.getAt([...segments(channel), ...container, 'messages'], {
+      query: {
+        since_id: page.after,
+        until_id: page.before,
+        sort: page.from === 'oldest' ? 'asc' : 'desc',
+        limit: page.limit,
+        event: page.events?.join(','),
+      },
+      doing: `list the messages of "${channel}"`,
+    })
+    return { messages: decodeAll(body, channel), at }
+  }
+
   return {
-    async list(channel, threadId, page) {
-      const container = threadId === undefined ? [] : ['threads', threadId]
-      // `sort` picks which end of the range to read; the answer is ascending either way.
-      // [flowdock] messages.md, "List Messages"
-      const json = await calls.get([...segments(channel), ...container, 'messages'], {
-        query: {
-          since_id: page.after,
-          until_id: page.before,
-          sort: page.from === 'oldest' ? 'asc' : 'desc',
-          limit: page.limit,
-          event: page.events?.join(','),
-        },
-        doing: `list the messages of "${channel}"`,
-      })
-      return decodeAll(json, channel)
-    },
+    list: async (channel, threadId, page) => (await listAt(channel, threadId, page)).messages,
+    listAt,
     async find(channel, id) {
       const json = await calls.find([...segments(channel), 'messages', String(id)], {
         doing: `read message ${id}`,

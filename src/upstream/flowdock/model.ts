@@ -413,6 +413,10 @@ export type FlowEvent =
       /** Null when it is not known, or there was none. */
       readonly after: string | null
       readonly reason: GapReason
+      /** When the last event before it was; null when it is not known. */
+      readonly from: number | null
+      /** When what is told next began. */
+      readonly to: number
     }
   /** How the stream itself is. */
   | {
@@ -441,6 +445,8 @@ export type FlowEvent =
       /** Null for a private message. */
       readonly flowId: string | null
       readonly message: Message
+      /** It was read from a list: it has no place in the log, and its cursor is that of the list. */
+      readonly isListed?: true
     }
   /** Somebody came, went or fell idle; told to everybody who shares a flow with them. */
   | {

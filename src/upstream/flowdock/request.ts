@@ -27,6 +27,8 @@ export interface FlowdockRequest {
 /** Makes calls with one caller's credential; what comes back is still to be decoded. */
 export interface FlowdockCalls {
   get(path: readonly string[], request: FlowdockRequest): Promise<unknown>
+  /** Like `get`, and where the upstream's log of events stood then, if it says so. */
+  getAt(path: readonly string[], request: FlowdockRequest): Promise<{ body: unknown; at: string | undefined }>
   /** Like `get`, but null for what is not there or not to be seen. */
   find(path: readonly string[], request: FlowdockRequest): Promise<unknown>
   post(path: readonly string[], request: FlowdockRequest): Promise<unknown>
@@ -68,6 +70,14 @@ export function createCalls({
     path: readonly string[],
     { query, ...request }: FlowdockRequest,
   ): Promise<unknown> {
+    return (await callAt(method, path, { query: query ?? {}, ...request })).body
+  }
+
+  async function callAt(
+    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+    path: readonly string[],
+    { query, ...request }: FlowdockRequest,
+  ): Promise<{ body: unknown; at: string | undefined }> {
     return send(method, buildUrl(base, path, query ?? {}), request)
   }
 
@@ -75,7 +85,7 @@ export function createCalls({
     method: 'GET' | 'POST' | 'PUT' | 'DELETE',
     url: URL,
     { body, headers: more, anonymous, doing }: FlowdockRequest,
-  ): Promise<unknown> {
+  ): Promise<{ body: unknown; at: string | undefined }> {
     const headers = { ...more, ...authorize(anonymous, doing), accept: 'application/json' }
     const make = (until: AbortSignal | undefined) => {
       onCall?.()
@@ -88,7 +98,8 @@ export function createCalls({
     const userId = Number(answer.headers['flowdock-user'] ?? 0)
     if (userId > 0) onUser?.(userId)
     if (answer.status >= 300) throw toError(answer.status, answer.body, doing)
-    return answer.body
+    const at = answer.headers['flowdock-event-id']
+    return { body: answer.body, at: typeof at === 'string' && at !== '' ? at : undefined }
   }
 
   async function changing<T>(call: () => Promise<T>): Promise<T> {
@@ -107,6 +118,7 @@ export function createCalls({
 
   return {
     get: (path, request) => call('GET', path, request),
+    getAt: (path, request) => callAt('GET', path, request),
     async find(path, request) {
       try {
         return await call('GET', path, request)
@@ -122,7 +134,7 @@ export function createCalls({
       // The credential is for nobody else.
       if (url?.origin !== new URL(base).origin)
         throw new ForbiddenError(`Cannot ${request.doing}: its address is not one of the upstream`)
-      return send('POST', url, request)
+      return (await send('POST', url, request)).body
     },
     delete: (path, request) => call('DELETE', path, request),
     async upload(path, files, { body = {}, headers, anonymous, doing }) {

@@ -3,6 +3,7 @@ import { type GatewayError, UpstreamError } from '../../errors.ts'
 import type { Http, HttpStream } from '../http.ts'
 import type { Credential } from './credentials.ts'
 import { decodeEvent } from './decode.ts'
+import { makeGap } from './live-events.ts'
 import type { FlowEvent } from './model.ts'
 import { buildUrl, toError } from './request.ts'
 
@@ -92,13 +93,10 @@ export function openStream(options: StreamOptions): FlowdockStream {
       options.onOpen(at)
       if (wasOpen && resumedAfter === undefined && forgotten === undefined)
         // It was cut before it told anything: nothing says what came in between.
-        options.onEvent({ type: 'gap', cursor: '', flowId: null, after: null, reason: 'fellBehind' }, 0)
+        options.onEvent(makeGap(undefined), 0)
       lastEventId ??= at
       if (forgotten === undefined) return
-      options.onEvent(
-        { type: 'gap', cursor: forgotten, flowId: null, after: forgotten, reason: 'forgotten' },
-        0,
-      )
+      options.onEvent(makeGap(forgotten, 'forgotten'), 0)
       forgotten = undefined
     })
     source.addEventListener('finished', () => {

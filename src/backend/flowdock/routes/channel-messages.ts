@@ -3,6 +3,7 @@ import { HttpError, invalid, notFound } from '../../http-error.ts'
 import type { Params, UploadedFile } from '../../params.ts'
 import type { Answer, Backend, UserRequest } from '../../router.ts'
 import type { Database } from '../../store/db.ts'
+import { lastEventSeq } from '../../store/events.ts'
 import { insertFile } from '../../store/files.ts'
 import {
   browseMessages,
@@ -64,6 +65,7 @@ export async function listAnswer(
   const search = params.string('search')
   const tags = params.list('tags')
   let rows: MessageRow[]
+  let at: number | undefined
   if ((search !== undefined && search !== '') || (tags !== undefined && tags.length > 0)) {
     const members = await listMembers(reader, channel)
     rows = await searchMessages(reader, channel.channel_id, {
@@ -77,14 +79,23 @@ export async function listAnswer(
   } else {
     const sinceId = params.integer('since_id')
     const untilId = params.integer('until_id')
-    rows = await browseMessages(reader, channel.channel_id, {
-      ...shared,
-      sort: params.string('sort') === 'asc' ? 'asc' : 'desc',
-      ...(sinceId === undefined ? {} : { sinceId }),
-      ...(untilId === undefined ? {} : { untilId }),
-    })
+    const browse = (db: Database) =>
+      browseMessages(db, channel.channel_id, {
+        ...shared,
+        sort: params.string('sort') === 'asc' ? 'asc' : 'desc',
+        ...(sinceId === undefined ? {} : { sinceId }),
+        ...(untilId === undefined ? {} : { untilId }),
+      })
+    if (untilId !== undefined) rows = await browse(reader)
+    else
+      [rows, at] = await store.readTogether(async (db) => [await browse(db), await lastEventSeq(db)] as const)
   }
-  return { status: 200, body: await encodeMessages(reader, channel, rows, base) }
+  return {
+    status: 200,
+    body: await encodeMessages(reader, channel, rows, base),
+    // An extension: what is told behind this event is not in the list, and all before it is.
+    ...(at === undefined ? {} : { headers: { 'Flowdock-Event-Id': String(at) } }),
+  }
 }
 
 export async function showAnswer(
