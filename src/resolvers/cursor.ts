@@ -1,7 +1,6 @@
 import { ValidationError } from '../errors.ts'
-import { placeOf, timeOf } from '../upstream/flowdock/live-events.ts'
 import type { Message } from '../upstream/flowdock/model.ts'
-import type { LiveEvent } from './events.ts'
+import type { LiveEvent } from './live-event.ts'
 import { encodeCursor, numberCursor } from './pagination.ts'
 
 /*
@@ -25,14 +24,15 @@ export function messageCursor({ id }: Pick<Message, 'id'>, event: string | undef
   return encodeCursor('message', event === undefined ? String(id) : `${id}@${event}`)
 }
 
-/** The cursor of an event; blank for what is kept nowhere and came before anything that is. */
+/** The cursor of an event; blank when nothing that is kept came before it. */
 export function eventCursor(event: LiveEvent): string {
   if (event.type === 'thread') return eventCursor(event.origin)
-  const place = placeOf(event)
-  if (place === undefined) return event.cursor
-  const time = (timeOf(event) ?? 0).toString(36)
-  if (event.type !== 'message') return `${place}~${time}`
-  return `${place}~${time}~${event.message.id}~${digest(event.message.channel)}`
+  const { cursor } = event
+  if (cursor === '') return cursor
+  if (event.type === 'change') return `${cursor}~${event.sentAt.toString(36)}`
+  if (event.type !== 'message' || event.isListed === true) return cursor
+  const { id, channel, sentAt } = event.message
+  return `${cursor}~${sentAt.toString(36)}~${id}~${digest(channel)}`
 }
 
 /** Tells channels apart, and fits into a cursor. [spec] FNV-1a */

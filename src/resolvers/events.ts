@@ -11,26 +11,10 @@ import type {
 import { decodePlace, messageCursor } from './cursor.ts'
 import { type FlowBy, findFlow } from './flows.ts'
 import { encodeInFlow } from './global-id.ts'
+import type { LiveEvent, ThreadEvent } from './live-event.ts'
 import { maxPageSize } from './pagination.ts'
 
 type MessageEvent = Extract<FlowEvent, { type: 'message' }>
-
-/** What a thread is told of: each message that comes into it. */
-export interface ThreadEvent {
-  readonly type: 'thread'
-  readonly origin: FlowEvent
-  readonly flowId: string
-  readonly threadId: string
-  readonly occurredAt: number
-  /** As it came, when it came with a message. */
-  readonly thread: Thread | null
-  /** What came into it. */
-  readonly messageId: number
-  readonly message: Message | null
-}
-
-/** Anything a subscription tells. */
-export type LiveEvent = FlowEvent | ThreadEvent
 
 /** More would make an address longer than servers take. */
 const maxFlows = 150

@@ -16,10 +16,8 @@ import { type FilteredMessages, filteredMessages, type MessageFilter } from './m
 import { namedFlowPath, namedMessage, namedThread, namedUser, requireCapability } from './named.ts'
 import {
   type Connection,
-  encodeCursor,
   listConnection,
   maxPageSize,
-  numberCursor,
   type PageArgs,
   pageSize,
   toConnection,

@@ -13,9 +13,9 @@ import {
   UpstreamError,
   ValidationError,
 } from '../errors.ts'
-import type { LiveEvent, ThreadEvent } from '../resolvers/events.ts'
 import type { FlowBy } from '../resolvers/flows.ts'
 import { decodeGlobalId, encodeGlobalId } from '../resolvers/global-id.ts'
+import type { LiveEvent, ThreadEvent } from '../resolvers/live-event.ts'
 import { node, nodes } from '../resolvers/node.ts'
 import type { Attached } from '../resolvers/uploads.ts'
 import type {
