@@ -186,7 +186,10 @@ async function start(
       publicBase: publicUrl,
       hub,
       directoryOf: ({ key }) => sources.get(key)?.directory,
-      standing: ({ key }) => sources.get(key)?.presences() ?? [],
+      standing({ key }) {
+        const source = sources.get(key)
+        return source === undefined ? [] : [source.status(), ...source.presences()]
+      },
       replay,
       allowances: createAllowances(config.callsPerMinute),
       reads: createSingleFlight(),

@@ -175,8 +175,7 @@ export function createContextFactory({
         const options = {
           ...{ hub, topic, isBehind, placeOf, isGap, makeGap },
           wants: (event: FlowEvent) => isHeard(event) && (isGap(event) || wants(event)),
-          // Who is there is told to the owner of a channel alone.
-          standing: isPrivate ? standing : undefined,
+          standing,
           replay: (from: string, until: string | undefined) => replay(topic, from, until),
         }
         const events: LiveEvents = {

@@ -304,8 +304,18 @@ builder.objectType('Gap', {
 })
 
 const StreamState = builder.enumType('StreamState', {
-  description: 'How a live stream is, when it is not as usual.',
+  description: 'How a live stream is.',
   values: {
+    LIVE: { value: 'live', description: 'As it should be: everything is told when it happens.' },
+    CATCHING_UP: {
+      value: 'catchingUp',
+      description: 'The line to the upstream is cut. What happens meanwhile is told once it stands again.',
+    },
+    POLLING: {
+      value: 'polling',
+      description:
+        'No stream gets through from the upstream: it is asked every few seconds. All is told, a little later; but not who types.',
+    },
     CLOSING: {
       value: 'closing',
       description: 'The gateway is about to stop: subscribe again with `after`, and miss nothing.',

@@ -237,7 +237,9 @@ test('a gateway that stops says so first, to whoever wants to hear it, and all g
   const results = [told.next(), untold.next()]
   await eventually(() => liveMembers(other) === 2)
   await say('before the stop')
-  const [before] = await Promise.all(results)
+  expect((await results[0])?.data.flowEvents).toMatchObject({ __typename: 'StreamStatus', state: 'LIVE' })
+  const before = await told.next()
+  await results[1]
   const status = told.next()
   const nothing = untold.next().then(
     () => 'something',

@@ -2,7 +2,7 @@ import type { GatewayError } from '../../errors.ts'
 import { createDirectory, type Directory, type LiveDirectory } from './directory.ts'
 import { createFlowdock, type FlowdockOptions } from './index.ts'
 import { mayShutOut, timeOf } from './live-events.ts'
-import type { FlowEvent } from './model.ts'
+import type { FlowEvent, StreamState } from './model.ts'
 import { createPresenceTable, type PresenceEvent } from './presence-table.ts'
 import { type FlowdockStream, openStream, type StreamOptions } from './stream.ts'
 
@@ -15,15 +15,28 @@ export interface LiveSourceOptions
   readonly onOpen: (flowIds: ReadonlySet<string>, at: string | undefined) => void
   readonly onEvent: (event: FlowEvent, bytes: number) => void
   readonly onEnd: (error: unknown) => void
+  /** How often the upstream is asked when no stream gets through, and after how many attempts in vain. */
+  readonly pollEveryMs?: number
+  readonly pollAfter?: number
 }
 
 export interface LiveSource {
   /** Nobody and nothing until it is open. */
   readonly directory: Directory
+  /** How it is at this moment. */
+  status(): FlowEvent
   /** Everybody who is there at this moment, among those the caller shares a flow with. */
   presences(): readonly PresenceEvent[]
   close(): void
 }
+
+/** So many attempts in a row that came to nothing, and no stream gets through. */
+const defaultPollAfter = 5
+/** A stream that told nothing for so long but was not cut does get through. */
+const provenMs = 70_000
+const defaultPollEveryMs = 5000
+/** How often a stream is tried again meanwhile: each time after so many questions. */
+const pollsPerAttempt = 12
 
 /** More flows in one address than servers take. */
 const maxFlowsPerStream = 150
@@ -49,6 +62,10 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
   let isOpen = false
   let isPrivate = true
   let follows = false
+  let state: StreamState = 'catchingUp'
+  let failures = 0
+  let openedAt = 0
+  let timer: NodeJS.Timeout | undefined
   let lastCursor: string | undefined
   let lastSentAt: number | undefined
 
@@ -77,22 +94,73 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
         ...(lastCursor === undefined ? {} : { after: lastCursor }),
         onOpen(at) {
           waiting -= 1
+          openedAt = Date.now()
           if (isOpen) presences.reconnected()
+          // Later it is ahead of what was told.
+          if (shards.length === 1) lastCursor ??= at
+          if (waiting <= 0) change('live')
           if (waiting !== 0 || isOpen) return
           isOpen = true
           options.onOpen(flowIds, shards.length === 1 ? at : undefined)
         },
         onEvent: receive,
         onEnd,
-        ...(options.onRetry === undefined ? {} : { onRetry: options.onRetry }),
+        onRetry(error, delayMs) {
+          options.onRetry?.(error, delayMs)
+          change('catchingUp')
+          failures = openedAt > 0 && Date.now() - openedAt > provenMs ? 1 : failures + 1
+          openedAt = 0
+          if (
+            follows &&
+            isOpen &&
+            failures >= (options.pollAfter ?? defaultPollAfter) &&
+            lastCursor !== undefined
+          )
+            poll(lastCursor, 1)
+        },
       }),
     )
     for (const stream of before) stream.close()
   }
 
+  /** Asks what happened, in place of the stream. The answers end, so they get through where a stream does not. */
+  function poll(after: string, count: number): void {
+    for (const stream of streams) stream.close()
+    const again = () => {
+      timer = setTimeout(() => {
+        if (count % pollsPerAttempt === 0) connect()
+        else poll(lastCursor ?? after, count + 1)
+      }, options.pollEveryMs ?? defaultPollEveryMs)
+      timer.unref()
+    }
+    const question = openStream({
+      ...{ http: options.http, base: options.streamUrl, credential: options.credential, flowIds: ['*'] },
+      ...{ isPrivate, after, until: 'now', onEvent: receive, onEnd },
+      onOpen: () => change('polling'),
+      onFinish: again,
+      onRetry() {
+        question.close()
+        change('catchingUp')
+        again()
+      },
+    })
+    streams = [question]
+  }
+
+  function change(next: StreamState): void {
+    if (state === next) return
+    state = next
+    if (isOpen) options.onEvent(status(), 0)
+  }
+
+  function status(): FlowEvent {
+    return { type: 'status', cursor: lastCursor ?? '', flowId: null, state, retryWithinMs: null }
+  }
+
   function receive(event: FlowEvent, bytes: number): void {
     if (event.cursor !== '') lastCursor = event.cursor
     lastSentAt = timeOf(event) ?? lastSentAt
+    failures = 0
     if (event.type === 'presence' && !presences.learn(event)) return
     if (event.type === 'membership') {
       if (event.isAdded) flowIds.add(event.flowId)
@@ -119,6 +187,7 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
 
   function close(): void {
     aborter.abort()
+    clearTimeout(timer)
     directory?.close()
     presences.close()
     for (const stream of streams) stream.close()
@@ -131,6 +200,7 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
   })
   return {
     directory: { user: (id) => directory?.user(id), flow: (id) => directory?.flow(id) },
+    status,
     presences: presences.list,
     close,
   }

@@ -403,6 +403,9 @@ export type GapReason =
 /** Whether somebody is there; idle is there, and doing something else. */
 export type PresenceState = 'active' | 'idle' | 'offline'
 
+/** How a stream is: as usual, cut and about to catch up, asked for now and then instead, or about to end. */
+export type StreamState = 'live' | 'catchingUp' | 'polling' | 'closing'
+
 /** Something told on a stream. `cursor` is its place in the stream. */
 export type FlowEvent =
   /** What happened after `after` until now cannot be had any more. */
@@ -423,7 +426,7 @@ export type FlowEvent =
       readonly type: 'status'
       readonly cursor: string
       readonly flowId: null
-      readonly state: 'closing'
+      readonly state: StreamState
       /** When to come back at the latest, for one that closes. */
       readonly retryWithinMs: number | null
     }

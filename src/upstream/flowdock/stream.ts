@@ -20,7 +20,7 @@ export interface StreamOptions {
   readonly wantsPresence?: boolean
   /** Send what happened after this event first. */
   readonly after?: string
-  /** End behind this event, if the upstream can: then `onFinish` hears of it. */
+  /** End behind this event, or with `now` behind the newest, if the upstream can: then `onFinish` hears of it. */
   readonly until?: string
   /** Connected, again or for the first time. @param at where the upstream's log stood then, if it says so */
   readonly onOpen: (at: string | undefined) => void
@@ -139,8 +139,9 @@ export function openStream(options: StreamOptions): FlowdockStream {
     const ceiling = Math.min(firstDelayMs * 2 ** failures, longestDelayMs)
     const delayMs = Math.round(ceiling * (0.5 + Math.random() / 2))
     failures += 1
-    options.onRetry?.(error, delayMs)
     timer = setTimeout(connect, delayMs)
+    // Who hears of it may close this.
+    options.onRetry?.(error, delayMs)
   }
 
   function end(error: GatewayError): void {

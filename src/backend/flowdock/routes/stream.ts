@@ -112,7 +112,8 @@ async function stream(
     presence: backend.presence,
     activity: activityOf(params.string('active')),
     wantsPresence: params.boolean('presence') ?? false,
-    until: params.integer('until'),
+    // `now` is what has happened by now.
+    until: params.string('until') === 'now' ? checkedAt : params.integer('until'),
     listMembers: async (flowIds: readonly string[]) =>
       (await listFlowUsers(backend.store.reader, flowIds))
         .filter(({ flow_disabled }) => flow_disabled === 0)
