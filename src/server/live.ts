@@ -29,8 +29,8 @@ export interface LiveReader {
 /** A subscription that is running. */
 export interface LiveOperation {
   start(reader: LiveReader): void
-  /** Leaves; nothing is sent any more. */
-  close(): void
+  /** Leaves; nothing is sent any more. Answers the place behind what was sent, if it is known. */
+  close(): string | undefined
 }
 
 /** What can be seen of the groups from outside. */
@@ -187,8 +187,10 @@ export function createLive({ schema, onUnexpected, cursorOf, onEnd }: LiveOption
     analysis: Analysis,
     reader: LiveReader,
     signal: AbortSignal,
-  ): void {
+  ): () => string | undefined {
     operations += 1
+    let told: string | undefined
+    let standing: (() => string | undefined) | undefined
     let reason = 'LEFT'
     const { isShared } = analysis
     const scope = [
@@ -202,7 +204,10 @@ export function createLive({ schema, onUnexpected, cursorOf, onEnd }: LiveOption
       .read(
         {
           async event(event) {
-            reader.next(await executeEvent(args, events, event, undefined, false))
+            const payload = await executeEvent(args, events, event, undefined, false)
+            if (signal.aborted) return
+            reader.next(payload)
+            told = payload.cursor ?? told
             await reader.ready()
           },
           live(channel, seq) {
@@ -215,8 +220,11 @@ export function createLive({ schema, onUnexpected, cursorOf, onEnd }: LiveOption
             const joined = group
             const member = { events, reader, seq }
             joined.join(member)
+            standing = () => channel.log.placeAt(member.seq)
             return () => {
               joined.leave(member)
+              standing = undefined
+              told = channel.log.placeAt(member.seq) ?? told
               return member.seq
             }
           },
@@ -234,6 +242,7 @@ export function createLive({ schema, onUnexpected, cursorOf, onEnd }: LiveOption
         operations -= 1
         onEnd(reason)
       })
+    return () => standing?.() ?? told
   }
 
   return {
@@ -245,9 +254,16 @@ export function createLive({ schema, onUnexpected, cursorOf, onEnd }: LiveOption
       if (operation == null) throw new Error('A subscription without an operation cannot have begun')
       const analysis = analyze(schema, args.document, operation)
       const left = new AbortController()
+      let placeOf: (() => string | undefined) | undefined
       return {
-        start: (reader) => start(args, events, analysis, reader, left.signal),
-        close: () => left.abort(),
+        start(reader) {
+          placeOf = start(args, events, analysis, reader, left.signal)
+        },
+        close() {
+          const place = placeOf?.()
+          left.abort()
+          return place
+        },
       }
     },
     state: () => ({

@@ -28,7 +28,7 @@ export interface OperationRequest {
 /** Who hears of an operation. */
 export interface OperationReader extends LiveReader {
   /** It is a subscription, and stands. */
-  begin?(): void
+  begin?(operation: LiveOperation): void
   /** It was not run at all. */
   refuse(errors: readonly GraphQLError[]): void
 }
@@ -74,9 +74,9 @@ export async function runOperation(request: OperationRequest, reader: OperationR
       : enveloped.execute(args))) as ExecutionResult
     if (live !== undefined) {
       const running = live
-      if (signal.aborted) return running.close()
-      signal.addEventListener('abort', () => running.close(), { once: true })
-      reader.begin?.()
+      if (signal.aborted) return void running.close()
+      signal.addEventListener('abort', () => void running.close(), { once: true })
+      reader.begin?.(running)
       return running.start(reader)
     }
     if (signal.aborted) return

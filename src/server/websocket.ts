@@ -6,7 +6,7 @@ import { GatewayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Engine } from './engine.ts'
 import { isSameOrigin, isValidHost } from './host.ts'
-import type { Payload } from './live.ts'
+import type { LiveOperation, Payload } from './live.ts'
 import { type OperationParams, runOperation } from './operation.ts'
 import { type Message, PacedWriter, Turn } from './paced-writer.ts'
 
@@ -45,9 +45,17 @@ interface Client {
   readonly socket: WebSocket
   readonly request: IncomingMessage
   readonly writer: PacedWriter
-  readonly operations: Map<string, AbortController>
+  readonly operations: Map<string, Operation>
   params: Readonly<Record<string, unknown>> | undefined
   isAlive: boolean
+}
+
+/** What runs on a socket. */
+interface Operation {
+  readonly payload: Readonly<Record<string, unknown>>
+  readonly abort: AbortController
+  /** Set once it is a subscription that stands. */
+  live: LiveOperation | undefined
 }
 
 interface ClientMessage {
@@ -93,7 +101,7 @@ export function serveWebSockets({ server, engine, mask, log }: WebSocketOptions)
       },
     })
     const client: Client = {
-      ...{ socket, request, writer, operations: new Map<string, AbortController>() },
+      ...{ socket, request, writer, operations: new Map<string, Operation>() },
       ...{ params: undefined, isAlive: true },
     }
     clients.add(client)
@@ -111,7 +119,7 @@ export function serveWebSockets({ server, engine, mask, log }: WebSocketOptions)
       clearTimeout(introduction)
       clients.delete(client)
       writer.close()
-      for (const abort of client.operations.values()) abort.abort()
+      for (const { abort } of client.operations.values()) abort.abort()
       client.operations.clear()
     })
   }
@@ -124,16 +132,14 @@ export function serveWebSockets({ server, engine, mask, log }: WebSocketOptions)
         client.params = payload ?? {}
         return send(client, { type: 'connection_ack' })
       case 'ping':
-        // A new credential holds for what is begun from now on.
-        if (client.params !== undefined && isCredential(payload))
-          client.params = { ...client.params, ...payload }
+        if (client.params !== undefined && isCredential(payload)) renew(client, payload)
         return send(client, { type: 'pong', ...(payload === undefined ? {} : { payload }) })
       case 'pong':
         return
       case 'subscribe':
         return subscribe(client, id, payload)
       case 'complete':
-        client.operations.get(id)?.abort()
+        client.operations.get(id)?.abort.abort()
         client.operations.delete(id)
         return
       default:
@@ -150,20 +156,46 @@ export function serveWebSockets({ server, engine, mask, log }: WebSocketOptions)
       return refuse(client, id, [
         mask(new GatewayError('LIMIT_EXCEEDED', `At most ${maxOperations} operations may run on one socket`)),
       ])
+    run(client, id, payload, undefined)
+  }
+
+  /** A new credential holds for what begins from now on, and for subscriptions that run: they go on where they are. */
+  function renew(client: Client, credential: ClientMessage['payload']): void {
+    client.params = {
+      ...client.params,
+      authorization: credential?.['authorization'] ?? credential?.['Authorization'],
+    }
+    for (const [id, { live, abort, payload }] of [...client.operations]) {
+      if (live === undefined || hasCredential(payload)) continue
+      const place = live.close()
+      abort.abort()
+      run(client, id, payload, place)
+    }
+  }
+
+  /** @param place begin behind it, whatever the operation says */
+  function run(client: Client, id: string, payload: Operation['payload'], place: string | undefined): void {
     const abort = new AbortController()
-    client.operations.set(id, abort)
+    const operation: Operation = { payload, abort, live: undefined }
+    client.operations.set(id, operation)
     const head = Buffer.from(`{"id":${JSON.stringify(id)},"type":"next","payload":`)
     const over = () => {
-      if (client.operations.get(id) === abort) client.operations.delete(id)
+      if (client.operations.get(id) === operation) client.operations.delete(id)
       abort.abort()
     }
     void runOperation(
       {
-        ...{ engine, req: client.request, connectionParams: client.params, mask },
-        ...{ params: payload as unknown as OperationParams, signal: abort.signal },
+        ...{ engine, req: client.request, mask, lastEventId: place, signal: abort.signal },
+        params: payload as unknown as OperationParams,
+        connectionParams: { ...client.params, ...credentialOf(payload) },
       },
       {
-        next: (result) => client.writer.send(nextMessage(head, result)),
+        begin(live) {
+          operation.live = live
+        },
+        next(result) {
+          if (!abort.signal.aborted) client.writer.send(nextMessage(head, result))
+        },
         ready: () => client.writer.ready(),
         complete() {
           if (abort.signal.aborted) return
@@ -171,6 +203,7 @@ export function serveWebSockets({ server, engine, mask, log }: WebSocketOptions)
           send(client, { id, type: 'complete' })
         },
         refuse(errors) {
+          if (abort.signal.aborted) return
           over()
           refuse(client, id, errors)
         },
@@ -303,6 +336,18 @@ function parseMessage(text: string): ClientMessage | undefined {
 
 function isCredential(payload: ClientMessage['payload']): boolean {
   return typeof (payload?.['authorization'] ?? payload?.['Authorization']) === 'string'
+}
+
+/** An operation may bring a credential of its own. */
+function credentialOf(payload: Operation['payload']): Readonly<Record<string, unknown>> {
+  const extensions = payload['extensions']
+  return isRecord(extensions) && isCredential(extensions)
+    ? { authorization: extensions['authorization'] ?? extensions['Authorization'] }
+    : {}
+}
+
+function hasCredential(payload: Operation['payload']): boolean {
+  return Object.keys(credentialOf(payload)).length > 0
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

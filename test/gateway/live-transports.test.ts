@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
-import { eventually, liveMembers, startTestApp, type TestApp } from '../support/app.ts'
+import { eventually, liveMembers, type Result, startTestApp, type TestApp } from '../support/app.ts'
 import { basic } from '../support/backend.ts'
 import { type LiveClientOptions, liveTransports, overSse } from '../support/live-client.ts'
 
@@ -18,6 +18,8 @@ afterAll(() => app.close())
 const query = `subscription ($after: String) { flowEvents(input: { flows: [{ path: "example/main" }], after: $after }) {
   __typename cursor ... on MessageAdded { message { tags author { name } ... on ChatMessage { content } } }
   ... on MessageEdited { content } ... on TagsChanged { added } } }`
+const resultsOf = (messages: readonly { type: string; payload?: unknown }[]) =>
+  messages.filter(({ type }) => type === 'next').map(({ payload }) => payload as Result)
 const say = async (content: string) =>
   (await app.backend.as('Ben')('POST', '/flows/example/main/messages', { event: 'message', content })).json
 
@@ -225,6 +227,39 @@ describe('graphql-transport-ws', () => {
       { data: { viewer: { nick: 'Ada' } } },
       { data: { viewer: { nick: 'Ben' } } },
     ])
+  })
+
+  test('a new token in a ping moves what runs: nothing is lost or told twice on the way', async () => {
+    const { send, messages, init: introduce } = await open()
+    await introduce()
+    send(subscribe('live'))
+    await eventually(() => liveMembers(app) === 1)
+    const contents = () => resultsOf(messages).map(({ data }) => data?.flowEvents.message.content)
+    const token = { Ada: await app.backend.token('Ada'), Ben: await app.backend.token('Ben') }
+    const said: string[] = []
+    for (let count = 0; count < 60; count += 1) {
+      said.push(`moved ${count}`)
+      const saying = say(`moved ${count}`)
+      if (count % 5 === 0)
+        send({ type: 'ping', payload: { Authorization: basic(token[count % 2 === 0 ? 'Ben' : 'Ada']) } })
+      await saying
+    }
+    await eventually(() => contents().length >= said.length)
+    expect(contents()).toEqual(said)
+    send({ type: 'ping', payload: { Authorization: basic('0'.repeat(32)) } })
+    await eventually(() => messages.some(({ id, type }) => id === 'live' && type === 'complete'))
+    expect(resultsOf(messages).at(-1)?.errors?.[0]?.extensions?.['code']).toBe('UNAUTHENTICATED')
+  })
+
+  test('an operation may bring a token of its own', async () => {
+    const { send, messages, init: introduce } = await open()
+    await introduce()
+    const extensions = { authorization: basic(await app.backend.token('Ben')) }
+    send({ id: 'who', type: 'subscribe', payload: { query: '{ viewer { nick } }', extensions } })
+    await eventually(() => messages.some(({ type }) => type === 'complete'))
+    expect(messages.find(({ type }) => type === 'next')?.payload).toEqual({
+      data: { viewer: { nick: 'Ben' } },
+    })
   })
 
   test('a mistake in one document leaves the others alone', async () => {
