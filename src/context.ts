@@ -37,9 +37,21 @@ export interface ListenOptions {
   readonly since?: number | undefined
   /** What comes before all others, instead of `after`; returns the place in the log to go on from. */
   readonly history?: (() => AsyncGenerator<FlowEvent, string, undefined>) | undefined
+  /** How often something is told at most; as it happens unless given. */
+  readonly pace?: Pace | undefined
   /** Which of those events; `key` is the same for the same choice. */
   readonly wants: (event: FlowEvent) => boolean
   readonly key: string
+}
+
+/** Tells less often. */
+export interface Pace {
+  /** How much time lies between two times that something is told. */
+  readonly everyMs: number
+  /** Whether all that came meanwhile is told then, or the latest alone. */
+  readonly tells: 'all' | 'latest'
+  /** Tells the latest once more when nothing came for so long. */
+  readonly repeatMs?: number
 }
 
 /** Events as a subscription is made of: its fields are resolved for each. */
@@ -48,6 +60,7 @@ export interface LiveEvents extends AsyncIterable<FlowEvent> {
   readonly principal: string
   /** The same for the same events, wherever they begin. */
   readonly key: string
+  readonly pace: Pace | undefined
   /** Which entries of a channel they are. */
   wants(event: FlowEvent): boolean
   /** Brings a reader to what happens now, and lets it go on there. Resolves when it is over. */
@@ -160,7 +173,7 @@ export function createContextFactory({
         const limit = credential === null ? null : allowances.of(credential.principal)
         return limit?.limit === 0 ? null : limit
       },
-      listen({ flowIds, isPrivate, after, since, history, wants, key }) {
+      listen({ flowIds, isPrivate, after, since, history, pace, wants, key }) {
         if (credential === null)
           throw new GatewayError('UNAUTHENTICATED', 'Cannot listen to flows: no credential was sent')
         const channels = flowIds === 'all' ? flowIds : [...new Set(flowIds)].sort()
@@ -180,7 +193,8 @@ export function createContextFactory({
         }
         const events: LiveEvents = {
           principal: credential.principal,
-          key: JSON.stringify([channels === 'all' ? credential.principal : channels, isPrivate, key]),
+          key: JSON.stringify([channels === 'all' ? credential.principal : channels, isPrivate, key, pace]),
+          pace,
           wants: options.wants,
           async read(reader, leave) {
             const dated = withTimes(reader, since)

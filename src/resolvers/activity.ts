@@ -1,5 +1,5 @@
-import type { Context } from '../context.ts'
-import { ValidationError } from '../errors.ts'
+import type { Context, LiveEvents } from '../context.ts'
+import { NotFoundError, ValidationError } from '../errors.ts'
 import type {
   ActivityCount,
   ActivityGroup,
@@ -10,6 +10,8 @@ import type {
   Source,
   User,
 } from '../upstream/flowdock/model.ts'
+import { checkRange, requireFlow } from './events.ts'
+import { type FlowBy, findFlow } from './flows.ts'
 import { maxPageSize } from './pagination.ts'
 
 interface ActivityArgs {
@@ -164,6 +166,63 @@ function groupsOf(message: Message, groupBy: ActivityGroupBy | undefined): Activ
 
 function keyOf({ userId, authorName, event, tag, sourceId }: ActivityGroup): string {
   return JSON.stringify([userId, authorName, event, tag, sourceId])
+}
+
+/** The groups of all the time together, the largest first. */
+export function groups({ buckets: each }: FlowActivity): GroupInFlow[] {
+  const merged = new Map<string, GroupInFlow>()
+  for (const group of each.flatMap(({ groups: found }) => found)) {
+    const key = keyOf(group)
+    merged.set(key, { ...group, count: group.count + (merged.get(key)?.count ?? 0) })
+  }
+  return [...merged.values()].sort((a, b) => b.count - a.count || (keyOf(a) < keyOf(b) ? -1 : 1))
+}
+
+/** What a live count is made of. */
+interface LiveActivityInput {
+  readonly flow: FlowBy
+  readonly windowMinutes: number
+  readonly bucket: ActivityArgs['bucket']
+  readonly groupBy?: ActivityGroupBy | null | undefined
+  readonly throttleMs: number
+}
+
+/** Something was written, or the window has moved on. */
+export async function subscribeFlowActivity(
+  _: unknown,
+  { input }: { input: LiveActivityInput },
+  context: Context,
+): Promise<LiveEvents> {
+  const flow = await requireFlow(input.flow, context, ['input', 'flow'])
+  const windowMinutes = checkRange(input.windowMinutes, 1, 7 * 24 * 60, 'windowMinutes')
+  const everyMs = checkRange(input.throttleMs, 250, 60_000, 'throttleMs')
+  return context.listen({
+    ...{
+      flowIds: [flow.id],
+      isPrivate: false,
+      after: undefined,
+      key: JSON.stringify([windowMinutes, input.bucket, input.groupBy ?? null]),
+    },
+    // The window moves on by itself: as often as there are minutes, and not more than sixty times.
+    pace: { everyMs, tells: 'latest', repeatMs: Math.max(everyMs, (windowMinutes * 60_000) / 60) },
+    // How the stream is comes first, and again once it stands again.
+    wants: (event) =>
+      event.type === 'status'
+        ? event.state === 'live'
+        : event.type === 'message' && !notWritten.includes(event.message.kind),
+  })
+}
+
+export async function liveActivity(
+  _: unknown,
+  { input }: { input: LiveActivityInput },
+  context: Context,
+): Promise<FlowActivity> {
+  const flow = await findFlow(input.flow, context, ['input', 'flow'])
+  if (flow === null) throw new NotFoundError('The flow is not there any more')
+  const until = Date.now()
+  const { bucket, groupBy } = input
+  return activity(flow, { since: until - input.windowMinutes * 60_000, until, bucket, groupBy }, context)
 }
 
 /** Who wrote what was counted. */

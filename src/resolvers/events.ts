@@ -12,6 +12,7 @@ import { decodePlace, messageCursor } from './cursor.ts'
 import { type FlowBy, findFlow } from './flows.ts'
 import { encodeInFlow } from './global-id.ts'
 import type { LiveEvent, ThreadEvent } from './live-event.ts'
+import { type LiveMessageFilter, messageMatcher } from './message-filter.ts'
 import { maxPageSize } from './pagination.ts'
 
 type MessageEvent = Extract<FlowEvent, { type: 'message' }>
@@ -132,6 +133,8 @@ interface FlowEventsInput {
   readonly flows?: readonly FlowBy[] | null | undefined
   readonly kinds?: readonly EventKind[] | null | undefined
   readonly after?: string | null | undefined
+  readonly filter?: LiveMessageFilter | null | undefined
+  readonly throttleMs?: number | null | undefined
   readonly includePrivate: boolean
   readonly includeStatus: boolean
 }
@@ -143,14 +146,21 @@ export async function subscribeFlowEvents(
   context: Context,
 ): Promise<LiveEvents> {
   const kinds = input.kinds == null ? undefined : new Set(input.kinds)
+  const matches = input.filter == null ? undefined : messageMatcher(input.filter)
+  const everyMs =
+    input.throttleMs == null ? undefined : checkRange(input.throttleMs, 250, 60_000, 'throttleMs')
   return listen(input, context, {
     isPrivate: input.includePrivate,
+    pace: everyMs === undefined ? undefined : { everyMs, tells: 'all' },
     wants: (event) => {
       const kind = eventType(event)
       if (kind === 'StreamStatus') return input.includeStatus
-      return kinds === undefined || kinds.has(kind)
+      if (kinds !== undefined && !kinds.has(kind)) return false
+      return (
+        matches === undefined || kind !== 'MessageAdded' || event.type !== 'message' || matches(event.message)
+      )
     },
-    key: JSON.stringify([input.kinds ?? null, input.includeStatus]),
+    key: JSON.stringify([input.kinds ?? null, input.includeStatus, input.filter ?? null]),
   })
 }
 
@@ -236,9 +246,9 @@ export async function threadMessage(
 async function listen(
   input: NarrowInput,
   context: Context,
-  { isPrivate, wants, key }: Pick<ListenOptions, 'isPrivate' | 'wants' | 'key'>,
+  options: Pick<ListenOptions, 'isPrivate' | 'wants' | 'key' | 'pace'>,
 ): Promise<LiveEvents> {
-  const options = { isPrivate, wants, key }
+  const { isPrivate } = options
   if (input.flows == null)
     return context.listen({ ...options, ...begin(input.after, context, undefined), flowIds: 'all' })
   if (input.flows.length === 0 && !isPrivate)
@@ -249,7 +259,9 @@ async function listen(
       [],
       { inputPath: ['input', 'flows'] },
     )
-  const flows = await Promise.all(input.flows.map((by, index) => requireFlow(by, context, index)))
+  const flows = await Promise.all(
+    input.flows.map((by, index) => requireFlow(by, context, ['input', 'flows', String(index)])),
+  )
   const from = begin(input.after, context, flows.length === 1 && !isPrivate ? flows[0] : undefined)
   return context.listen({ ...options, ...from, flowIds: flows.map(({ id }) => id) })
 }
@@ -296,8 +308,16 @@ async function* listedSince(
   }
 }
 
-async function requireFlow(by: FlowBy, context: Context, index: number): Promise<Flow> {
-  const path = ['input', 'flows', String(index)]
+/** @throws ValidationError for a number out of range */
+export function checkRange(value: number, least: number, most: number, name: string): number {
+  if (value >= least && value <= most) return value
+  throw new ValidationError(`Expected input.${name} to be ${least} to ${most}, got ${value}`, [], {
+    inputPath: ['input', name],
+  })
+}
+
+/** A flow somebody wants to hear. @throws NotFoundError, ForbiddenError unless it is one they have joined */
+export async function requireFlow(by: FlowBy, context: Context, path: string[]): Promise<Flow> {
   const flow = await findFlow(by, context, path)
   if (flow === null)
     throw new NotFoundError(`${path.join('.')} names no flow, or one that is not for you to see`, {

@@ -2,6 +2,7 @@ import type { Context } from '../context.ts'
 import { ValidationError } from '../errors.ts'
 import type { Message, MessageKind } from '../upstream/flowdock/model.ts'
 import { decodeMessageCursor } from './cursor.ts'
+import { expectId, splitInFlow } from './global-id.ts'
 import { namedMessage, namedThread, namedUser } from './named.ts'
 import {
   type Connection,
@@ -29,6 +30,9 @@ export interface MessageFilter {
   readonly sinceMessageId?: string | null | undefined
   readonly untilMessageId?: string | null | undefined
 }
+
+/** Which of the messages that come. */
+export type LiveMessageFilter = Omit<MessageFilter, 'since' | 'until' | 'sinceMessageId' | 'untilMessageId'>
 
 /** Where to look: a channel as the upstream is asked for it, and a thread of it. */
 export interface MessagePlace {
@@ -143,6 +147,31 @@ function matcher(filter: MessageFilter, range: IdRange): Matcher {
     (until == null || message.sentAt < until) &&
     (range.after === undefined || message.id > range.after) &&
     (range.before === undefined || message.id < range.before)
+}
+
+/** What a message that comes must be like; the same as in lists. */
+export function messageMatcher(filter: LiveMessageFilter): (message: Message) => boolean {
+  const matches = matcher(filter, { after: undefined, before: undefined })
+  const words = (filter.text?.toLowerCase() ?? '').split(/[^\p{L}\p{N}]+/u).filter((word) => word !== '')
+  const thread =
+    filter.threadId == null
+      ? undefined
+      : splitInFlow(expectId('Thread', filter.threadId, ['input', 'filter', 'threadId']))
+  return (message) =>
+    matches(message) &&
+    hasTags(message, filter) &&
+    (thread === undefined || (message.threadId === thread.id && message.channel === thread.flowId)) &&
+    (words.length === 0 || hasWords(message, words))
+}
+
+/** Whole words, in either case. */
+function hasWords(message: Message, words: readonly string[]): boolean {
+  const text = ['content', 'title', 'body', 'subject']
+    .map((name) => (message as unknown as Record<string, unknown>)[name])
+    .filter((each) => typeof each === 'string')
+    .join(' ')
+  const present = new Set(text.toLowerCase().split(/[^\p{L}\p{N}]+/u))
+  return words.every((word) => present.has(word))
 }
 
 /** Page after page by number, until there are enough. */

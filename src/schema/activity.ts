@@ -88,6 +88,11 @@ const Activity = builder.objectRef<activity.FlowActivity>('FlowActivity').implem
       description: 'From when on every message was counted; later than `since` when not all were.',
       resolve: ({ coveredSince }) => coveredSince,
     }),
+    groups: t.field({
+      type: [Group],
+      description: 'What is told apart, over all the time, the largest first; empty without `groupBy`.',
+      resolve: activity.groups,
+    }),
     buckets: t.field({
       type: [Bucket],
       description: 'One after the other, without a gap; the first and the last may reach beyond the times.',
@@ -116,5 +121,40 @@ builder.objectField('Flow', 'activity', (t) =>
       groupBy: t.arg({ type: ActivityGroupBy, description: 'What to tell apart in each.' }),
     },
     resolve: activity.activity,
+  }),
+)
+
+const FlowActivityInput = builder.inputType('FlowActivityInput', {
+  description: 'What to count, and how often to tell.',
+  fields: (t) => ({
+    flow: t.field({ type: 'FlowBy', required: true, description: 'The flow; one you have joined.' }),
+    windowMinutes: t.int({
+      required: true,
+      defaultValue: 60,
+      description: 'How far back it is counted, 1 minute to 7 days.',
+    }),
+    bucket: t.field({
+      type: ActivityBucketLength,
+      required: true,
+      defaultValue: 'hour',
+      description: 'How long each stretch of time is.',
+    }),
+    groupBy: t.field({ type: ActivityGroupBy, description: 'What to tell apart.' }),
+    throttleMs: t.int({
+      required: true,
+      defaultValue: 1000,
+      description: 'How much time lies between two counts at least, 250 to 60,000 ms.',
+    }),
+  }),
+})
+
+builder.subscriptionField('flowActivity', (t) =>
+  t.field({
+    type: Activity,
+    description:
+      'Counts what was written in the last minutes, for dashboards: at once, then whenever something is written or the time has moved on. The latest count alone is told.',
+    args: { input: t.arg({ type: FlowActivityInput, required: true, description: 'What to count.' }) },
+    subscribe: activity.subscribeFlowActivity,
+    resolve: activity.liveActivity,
   }),
 )

@@ -16,6 +16,7 @@ import {
 import type { FlowBy } from '../resolvers/flows.ts'
 import { decodeGlobalId, encodeGlobalId } from '../resolvers/global-id.ts'
 import type { LiveEvent, ThreadEvent } from '../resolvers/live-event.ts'
+import type { LiveMessageFilter } from '../resolvers/message-filter.ts'
 import { node, nodes } from '../resolvers/node.ts'
 import type { Attached } from '../resolvers/uploads.ts'
 import type {
@@ -97,6 +98,7 @@ interface Types {
     FlowBy: FlowBy
     FlowAccess: AccessMode
     TagMode: 'all' | 'any'
+    LiveMessageFilter: LiveMessageFilter
     ThreadStatusInput: { color: string; value: string }
     ThreadFieldInput: { label: string; value: string }
   }

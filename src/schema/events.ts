@@ -379,6 +379,14 @@ const FlowEventsInput = builder.inputType('FlowEventsInput', {
   fields: (t) => ({
     flows: t.field({ type: ['FlowBy'], description: flows }),
     kinds: t.field({ type: [EventKind], description: 'Only these kinds of events; gaps are told always.' }),
+    filter: t.field({
+      type: 'LiveMessageFilter',
+      description: 'Of the messages that come, only these. Other kinds of events are told as ever.',
+    }),
+    throttleMs: t.int({
+      description:
+        'Tell what happened no more often than this, 250 to 60,000 ms, all of it then; each event as it happens unless given.',
+    }),
     includePrivate: t.boolean({
       required: true,
       defaultValue: false,

@@ -382,6 +382,26 @@ const MessageFilterInput = builder.inputType('MessageFilter', {
   }),
 })
 
+builder.inputType('LiveMessageFilter', {
+  description: 'Which of the messages that come; all that is given must hold.',
+  fields: (t) => ({
+    kinds: t.field({ type: [MessageKindName], description: 'Only these.' }),
+    text: t.string({ description: 'Words that are all in it: whole ones, in either case.' }),
+    tags: t.stringList({ description: 'Tags: `release`.' }),
+    tagMode: t.field({
+      type: 'TagMode',
+      required: true,
+      defaultValue: 'all',
+      description: 'Which of the tags have to be there.',
+    }),
+    authorIds: t.idList({ description: 'Written by one of these users, by global id.' }),
+    mentionIds: t.idList({ description: 'Naming one of these users, by global id.' }),
+    hasFile: t.boolean({ description: 'Whether a file came with it.' }),
+    hasLink: t.boolean({ description: 'Whether a link is in it.' }),
+    threadId: t.id({ description: 'In this thread, by global id.' }),
+  }),
+})
+
 builder.objectFields('Flow', (t) => ({
   messages: t.connection(
     {

@@ -6,7 +6,7 @@ import {
   type GraphQLSchema,
   getOperationAST,
 } from 'graphql'
-import type { Channel, Entry, LiveEvents } from '../context.ts'
+import type { Channel, Entry, LiveEvents, Pace } from '../context.ts'
 import { maskError } from './error-mask.ts'
 import { type Analysis, analyze } from './live-analysis.ts'
 
@@ -62,6 +62,12 @@ export interface LiveOptions {
   readonly onEnd: (reason: string) => void
 }
 
+/** An event that is executed. */
+interface Slot {
+  readonly entry: Entry
+  payload: Payload | undefined
+}
+
 interface Member {
   readonly events: LiveEvents
   readonly reader: LiveReader
@@ -111,8 +117,12 @@ export function createLive({ schema, onUnexpected, cursorOf, onEnd }: LiveOption
     readonly #key: string
     readonly #args: ExecutionArgs
     readonly #waiting: Entry[] = []
-    readonly #inFlight: { readonly seq: number; payload: Payload | undefined }[] = []
+    readonly #inFlight: Slot[] = []
     #next = 0
+    readonly #pace: Pace | undefined
+    #timer: NodeJS.Timeout | undefined
+    #pumpedAt = 0
+    #latest: { readonly entry: Entry; payload: Payload | undefined } | undefined
     readonly #stop: () => void
 
     constructor(key: string, channel: Channel, args: ExecutionArgs, isShared: boolean, events: LiveEvents) {
@@ -120,10 +130,13 @@ export function createLive({ schema, onUnexpected, cursorOf, onEnd }: LiveOption
       this.channel = channel
       this.#args = args
       this.isShared = isShared
+      this.#pace = events.pace
       this.#stop = channel.listen((entry) => {
         if (!events.wants(entry.event)) return
+        if (this.#pace?.tells === 'latest') this.#waiting.length = this.#next
         this.#waiting.push(entry)
-        this.#pump()
+        if (this.#pace === undefined) this.#pump()
+        else this.#wait(this.#pace.everyMs)
       })
     }
 
@@ -135,7 +148,23 @@ export function createLive({ schema, onUnexpected, cursorOf, onEnd }: LiveOption
       this.members.delete(member)
       if (this.members.size > 0) return
       this.#stop()
+      clearTimeout(this.#timer)
       if (groups.get(this.#key) === this) groups.delete(this.#key)
+    }
+
+    /** Pumps as soon as the last time lies so far back. */
+    #wait(everyMs: number): void {
+      clearTimeout(this.#timer)
+      this.#timer = setTimeout(
+        () => {
+          this.#pumpedAt = Date.now()
+          const last = this.#latest
+          if (this.#waiting.length === 0 && last !== undefined) this.#waiting.push(last.entry)
+          this.#pump()
+          if (this.#pace?.repeatMs !== undefined) this.#wait(this.#pace.repeatMs)
+        },
+        Math.max(this.#pumpedAt + everyMs - Date.now(), 0),
+      )
     }
 
     #pump(): void {
@@ -148,10 +177,7 @@ export function createLive({ schema, onUnexpected, cursorOf, onEnd }: LiveOption
         }
         const [member] = this.members
         if (member === undefined) return
-        const slot: { readonly seq: number; payload: Payload | undefined } = {
-          seq: entry.seq,
-          payload: undefined,
-        }
+        const slot: Slot = { entry, payload: undefined }
         this.#inFlight.push(slot)
         void executeEvent(this.#args, member.events, entry.event, this.channel, this.isShared).then(
           (payload) => {
@@ -171,10 +197,16 @@ export function createLive({ schema, onUnexpected, cursorOf, onEnd }: LiveOption
         const [slot] = this.#inFlight
         if (slot?.payload === undefined) break
         this.#inFlight.shift()
+        const { payload, entry } = slot
+        const { seq } = entry
+        const isRepeated = this.#latest?.entry.seq === seq
+        // What is as it was is not told again.
+        if (isRepeated && this.#latest?.payload?.bytes.equals(payload.bytes)) continue
+        if (this.#pace?.repeatMs !== undefined) this.#latest = { entry, payload }
         for (const member of this.members) {
-          if (slot.seq <= member.seq) continue
-          member.seq = slot.seq
-          member.reader.next(slot.payload)
+          if (seq < member.seq || (seq === member.seq && !isRepeated)) continue
+          member.seq = seq
+          member.reader.next(payload)
         }
       }
       this.#pump()

@@ -1,5 +1,5 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { startTestApp, type TestApp } from '../support/app.ts'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { eventually, liveMembers, startTestApp, type TestApp } from '../support/app.ts'
 import { basic } from '../support/backend.ts'
 import { answerJson, openScriptedUpstream, startScriptedUpstream } from '../support/upstream.ts'
 
@@ -210,4 +210,61 @@ test('is not for somebody who is not in the flow', async () => {
     headers: { authorization: basic(await app.backend.token('Cleo')) },
   })
   expect(answer.status).toBe(403)
+})
+
+describe('live', () => {
+  const query = `subscription ($input: FlowActivityInput!) { flowActivity(input: $input) {
+    count groups { count author { name } } since until } }`
+
+  test('the count comes at once, then with what is written: the latest alone, and no more often than said', async () => {
+    const ada = app.backend.as('Ada')
+    await ada('POST', '/flows/example', { name: 'Live' })
+    const say = (content: string) =>
+      ada('POST', '/flows/example/live/messages', { event: 'message', content })
+    await say('one')
+    const input = { flow: { path: 'example/live' }, windowMinutes: 60, groupBy: 'AUTHOR', throttleMs: 250 }
+    const live = await app.subscribe('Ada', query, { input })
+    onTestFinished(live.close)
+    const next = async () => (await live.next())?.data.flowActivity
+    const first = await next()
+    expect(first).toMatchObject({ count: 1, groups: [{ count: 1, author: { name: 'Ada Byron' } }] })
+    expect(Date.parse(first.until) - Date.parse(first.since)).toBe(60 * 60_000)
+    app.calls.length = 0
+    for (let count = 0; count < 50; count += 1) await say(`more ${count}`)
+    let told = 0
+    for (let count = 1; count < 51; told += 1) count = (await next()).count
+    expect(told).toBeLessThan(40)
+    expect(app.calls.filter(({ url }) => url.includes('/activity')).length).toBeLessThan(40)
+    // What is done is no writing, and tells nothing.
+    await ada('PUT', '/flows/example/live/messages/1', { content: 'one, edited' })
+    await say('last')
+    for (let count = 51; count !== 52; told += 1) {
+      count = (await next()).count
+      expect([51, 52]).toContain(count)
+    }
+  })
+
+  test('those who look at the same share one count', async () => {
+    const input = { flow: { path: 'example/counted' }, windowMinutes: 5, throttleMs: 250 }
+    const all = await Promise.all(Array.from({ length: 5 }, () => app.subscribe('Ada', query, { input })))
+    onTestFinished(() => Promise.all(all.map((each) => each.close())).then(() => undefined))
+    await Promise.all(all.map((each) => each.next()))
+    await eventually(() => liveMembers(app) === 5)
+    app.calls.length = 0
+    const next = all.map((each) => each.next())
+    await app.backend.as('Ada')('POST', '/flows/example/counted/messages', { event: 'message', content: 'x' })
+    const counts = (await Promise.all(next)).map((result) => result?.data.flowActivity.count)
+    expect(new Set(counts).size).toBe(1)
+    expect(app.calls.filter(({ url }) => url.includes('/activity'))).toHaveLength(1)
+  })
+
+  test.each([
+    [{ windowMinutes: 0 }, 'Expected input.windowMinutes to be 1 to 10080, got 0'],
+    [{ throttleMs: 10 }, 'Expected input.throttleMs to be 250 to 60000, got 10'],
+  ])('%j is refused', async (more, message) => {
+    const input = { flow: { path: 'example/counted' }, ...more }
+    const live = await app.subscribe('Ada', query, { input })
+    onTestFinished(live.close)
+    expect((await live.next())?.errors).toMatchObject([{ message, extensions: { code: 'BAD_USER_INPUT' } }])
+  })
 })

@@ -319,6 +319,72 @@ test('who is there is told at first, then who comes, falls idle and goes', async
   expect(await change()).toMatchObject({ user: { nick: 'Ben' }, state: 'OFFLINE' })
 })
 
+test('a filter leaves out messages, and nothing else', async () => {
+  const query = `subscription ($filter: LiveMessageFilter) { flowEvents(input: { flows: [{ path: "example/main" }], filter: $filter }) {
+    __typename ... on MessageEdited { content }
+    ... on MessageAdded { message { ... on ChatMessage { content } ... on StatusMessage { content } } } } }`
+  const { json } = await say('before')
+  const filters: [object, string][] = [
+    [{ text: 'RELEASE notes' }, 'the notes of this release #shipped'],
+    [{ tags: ['shipped'] }, 'the notes of this release #shipped'],
+    [{ tags: ['nothing', 'SHIPPED'], tagMode: 'any' }, 'the notes of this release #shipped'],
+    [{ hasLink: true }, 'see https://example.com/'],
+    [{ kinds: ['STATUS'] }, 'a status'],
+  ]
+  for (const [filter, expected] of filters) {
+    const heard = await app.subscribe('Ada', query, { filter })
+    const told: string[] = []
+    const all = (async () => {
+      for (;;) {
+        const event = (await heard.next())?.data.flowEvents
+        if (event.content === `edited ${JSON.stringify(filter)}`) return
+        if (event.__typename === 'MessageAdded') told.push(event.message.content ?? '')
+      }
+    })()
+    await eventually(() => liveMembers(app) === 1)
+    await say('released notes')
+    await say('the notes of this release #shipped')
+    await say('see https://example.com/')
+    await app.backend.as('Ben')('POST', '/flows/example/main/messages', {
+      event: 'status',
+      content: 'a status',
+    })
+    await app.backend.as('Ben')('PUT', `/flows/example/main/messages/${json.id}`, {
+      content: `edited ${JSON.stringify(filter)}`,
+    })
+    await all
+    await heard.close()
+    await eventually(() => liveMembers(app) === 0)
+    expect(told, JSON.stringify(filter)).toEqual([expected])
+  }
+})
+
+test('with throttleMs all is told, in turns', async () => {
+  const query = `subscription { flowEvents(input: { flows: [{ path: "example/main" }], throttleMs: 300 }) {
+    ... on MessageAdded { message { ... on ChatMessage { content } } } } }`
+  const heard = await app.subscribe('Ada', query)
+  onTestFinished(heard.close)
+  const times: number[] = []
+  const contents: string[] = []
+  const all = (async () => {
+    while (contents.length < 30) {
+      contents.push((await heard.next())?.data.flowEvents.message.content)
+      times.push(Date.now())
+    }
+  })()
+  await eventually(() => liveMembers(app) === 1)
+  for (let count = 0; count < 30; count += 1) {
+    await say(`turn ${count}`)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+  await all
+  expect(contents).toEqual(Array.from({ length: 30 }, (_, count) => `turn ${count}`))
+  // What comes in one turn comes together: between turns nothing does.
+  const pauses = times.slice(1).filter((time, index) => time - (times[index] as number) > 150)
+  expect(pauses.length).toBeLessThanOrEqual(6)
+  expect(pauses.length).toBeGreaterThan(0)
+})
+
 test('a thread is told with each message that comes into it, as it is then', async () => {
   const query = `subscription { threadChanged(input: { flows: [{ path: "example/main" }] }) {
     __typename ... on ThreadChanged { thread { id title internalCommentCount } threadMessage { ... on ChatMessage { content } } } } }`
