@@ -327,7 +327,7 @@ test('a filter leaves out messages, and nothing else', async () => {
   const filters: [object, string][] = [
     [{ text: 'RELEASE notes' }, 'the notes of this release #shipped'],
     [{ tags: ['shipped'] }, 'the notes of this release #shipped'],
-    [{ tags: ['nothing', 'SHIPPED'], tagMode: 'any' }, 'the notes of this release #shipped'],
+    [{ tags: ['nothing', 'SHIPPED'], tagMode: 'ANY' }, 'the notes of this release #shipped'],
     [{ hasLink: true }, 'see https://example.com/'],
     [{ kinds: ['STATUS'] }, 'a status'],
   ]
