@@ -12,6 +12,7 @@ import { id as messageId } from './resolvers/messages.ts'
 import { printSchemaFile, schema } from './schema/index.ts'
 import { createEngine } from './server/engine.ts'
 import { maskError } from './server/error-mask.ts'
+import { createEventStreams } from './server/event-streams.ts'
 import { loadGraphiql } from './server/graphiql.ts'
 import { startHttpServer } from './server/http.ts'
 import { defaultLimits } from './server/limits.ts'
@@ -201,6 +202,7 @@ async function start(
   })
   const demoAuthorization = upstream.demoToken === null ? undefined : basicAuthorization(upstream.demoToken)
   const liveResponses = createLiveResponses()
+  const eventStreams = createEventStreams()
   const mask = (error: unknown) =>
     maskError(error, (unexpected) => log.error({ err: unexpected }, 'Operation failed unexpectedly'))
   const state = (): AppState => ({
@@ -209,7 +211,7 @@ async function start(
       .sources.map((each) => ({ ...each, lastDisconnect: sources.get(each.key)?.lastDisconnect ?? null })),
     live: live.state(),
     sockets: sockets.size,
-    liveResponses: liveResponses.size,
+    liveResponses: liveResponses.size + eventStreams.size,
     waitingBytes: sockets.waitingBytes,
   })
   const httpServer = await startHttpServer({
@@ -217,6 +219,7 @@ async function start(
     port: config.port,
     engine,
     liveResponses,
+    eventStreams,
     mask,
     graphiql: await loadGraphiql(),
     schemaFile: printSchemaFile(),

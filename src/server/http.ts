@@ -4,6 +4,7 @@ import type { GraphQLError } from 'graphql'
 import { type ErrorCode, GatewayError } from '../errors.ts'
 import { type OpenDownload, serveDownload } from './downloads.ts'
 import type { Engine } from './engine.ts'
+import type { EventStreams } from './event-streams.ts'
 import type { Graphiql } from './graphiql.ts'
 import { isLocal, isSameOrigin, isValidHost } from './host.ts'
 import { type LiveFormat, type LiveResponses, liveFormat } from './live-http.ts'
@@ -16,6 +17,7 @@ export interface HttpServerOptions {
   readonly port: number
   readonly engine: Engine
   readonly liveResponses: LiveResponses
+  readonly eventStreams: EventStreams
   /** An error as a client may see it. */
   readonly mask: (error: unknown) => GraphQLError
   readonly graphiql: Graphiql
@@ -85,6 +87,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       stopping = true
       await new Promise((resolve) => setTimeout(resolve, farewellMs))
       options.liveResponses.close()
+      options.eventStreams.close()
       const closed = new Promise((resolve) => server.close(resolve))
       const deadline = setTimeout(() => server.closeAllConnections(), drainMs)
       await closed
@@ -176,6 +179,15 @@ function serveGraphql(request: IncomingMessage, response: ServerResponse, option
   }
   if (!isSameOrigin(request))
     return sendError(response, 403, 'FORBIDDEN', 'Requests of other origins are not accepted')
+  const { eventStreams, engine, mask } = options
+  if (eventStreams.isFor(request)) {
+    const readParams = async (from: IncomingMessage) => toParams(await readJson(from))
+    eventStreams.serve(request, response, { engine, mask, readParams }).catch((error: unknown) => {
+      if (!(error instanceof GatewayError)) return response.destroy()
+      sendError(response, error.code === 'LIMIT_EXCEEDED' ? 413 : 400, error.code, error.message)
+    })
+    return
+  }
   const isMultipart = hasFiles(request)
   // Forms of other pages can send any body but JSON without asking first.
   if (request.method === 'POST' && isMultipart && !preflightHeaders.some((name) => request.headers[name]))

@@ -24,7 +24,15 @@ export interface LiveResponses {
 }
 
 /** How often a line is kept alive. Proxies cut after a minute. */
-const keepAliveMs = 12_000
+export const keepAliveMs = 12_000
+
+/** Of replies that go on: nobody on the way may keep them. */
+export const eventStreamHeaders = {
+  'Content-Type': 'text/event-stream; charset=utf-8',
+  'Cache-Control': 'no-store',
+  'X-Accel-Buffering': 'no',
+  'X-Content-Type-Options': 'nosniff',
+} as const
 
 interface Framing {
   readonly contentType: string
@@ -44,7 +52,7 @@ export function liveFormat({ headers }: IncomingMessage): LiveFormat | undefined
 const framings: Readonly<Record<LiveFormat, Framing>> = {
   /** [graphql-sse] PROTOCOL.md, "Distinct connections mode"; [spec] SSE */
   sse: {
-    contentType: 'text/event-stream; charset=utf-8',
+    contentType: eventStreamHeaders['Content-Type'],
     begin: '',
     keepAlive: ':\n\n',
     next({ bytes, cursor }) {
@@ -88,7 +96,7 @@ export function createLiveResponses(): LiveResponses {
       const gone = new AbortController()
       const writer = new PacedWriter({
         stream: response,
-        encode: concat,
+        encode: joinMessages,
         // The line is cut: whoever comes back says how far it got.
         onSlow: () => response.destroy(),
       })
@@ -101,10 +109,8 @@ export function createLiveResponses(): LiveResponses {
       const begin = () => {
         if (response.headersSent || response.destroyed) return
         response.writeHead(200, {
+          ...eventStreamHeaders,
           'Content-Type': framing.contentType,
-          'Cache-Control': 'no-store',
-          'X-Accel-Buffering': 'no',
-          'X-Content-Type-Options': 'nosniff',
         })
         response.write(framing.begin + framing.keepAlive)
         open.set(response, writer)
@@ -153,10 +159,12 @@ export function createLiveResponses(): LiveResponses {
   }
 }
 
-function framed(head: Buffer, body: Buffer, tail: Buffer): Message {
+/** A message of three parts. */
+export function framed(head: Buffer, body: Buffer, tail: Buffer): Message {
   return { head, body, tail, byteSize: head.length + body.length + tail.length }
 }
 
-function concat(messages: readonly Message[]): Buffer {
+/** One write of several. */
+export function joinMessages(messages: readonly Message[]): Buffer {
   return Buffer.concat(messages.flatMap(({ head, body, tail }) => [head, body, tail]))
 }

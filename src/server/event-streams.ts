@@ -1,0 +1,200 @@
+import { randomBytes } from 'node:crypto'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { GraphQLError } from 'graphql'
+import { GatewayError } from '../errors.ts'
+import type { Engine } from './engine.ts'
+import { eventStreamHeaders, framed, joinMessages, keepAliveMs } from './live-http.ts'
+import { type OperationParams, runOperation } from './operation.ts'
+import { PacedWriter } from './paced-writer.ts'
+
+export interface EventStreamRequest {
+  readonly engine: Engine
+  readonly mask: (error: unknown) => GraphQLError
+  /** Reads the body of a request. @throws GatewayError for what a client got wrong */
+  readonly readParams: (request: IncomingMessage) => Promise<OperationParams>
+}
+
+/** Streams that carry the results of many operations, each of which is a request of its own. */
+export interface EventStreams {
+  /** How many are open. */
+  readonly size: number
+  /** Whether a request is about one of them. */
+  isFor(request: IncomingMessage): boolean
+  serve(request: IncomingMessage, response: ServerResponse, options: EventStreamRequest): Promise<void>
+  /** Ends every stream. */
+  close(): void
+}
+
+/** Names the stream a request is about; it is as good as a key to it. */
+const tokenHeader = 'x-graphql-event-stream-token'
+/** How long a reservation waits for its stream. */
+const reservedMs = 30_000
+const maxReservations = 10_000
+const maxOperations = 100
+
+interface Stream {
+  readonly operations: Map<string, AbortController>
+  readonly expiry: NodeJS.Timeout
+  response: ServerResponse | undefined
+  writer: PacedWriter | undefined
+}
+
+/**
+ * One reply for all that a page asks, where the number of connections is small, as with HTTP/1: `PUT` reserves it, `GET`
+ * opens it, `POST` begins an operation and `DELETE` ends one. [graphql-sse] PROTOCOL.md, "Single connection mode"
+ */
+export function createEventStreams(): EventStreams {
+  const streams = new Map<string, Stream>()
+  const pacing = setInterval(() => {
+    const now = Date.now()
+    for (const { writer } of streams.values()) writer?.check(now)
+  }, 1000)
+  pacing.unref()
+
+  function reserve(response: ServerResponse): void {
+    if (streams.size >= maxReservations)
+      return answer(response, 503, 'LIMIT_EXCEEDED', 'There are too many streams; try again later')
+    const token = randomBytes(24).toString('base64url')
+    const expiry = setTimeout(() => streams.delete(token), reservedMs)
+    expiry.unref()
+    streams.set(token, { operations: new Map(), expiry, response: undefined, writer: undefined })
+    response.writeHead(201, { 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': 'no-store' })
+    response.end(token)
+  }
+
+  function open(token: string, stream: Stream, response: ServerResponse): void {
+    if (stream.response !== undefined) return answer(response, 409, 'CONFLICT', 'This stream is open already')
+    clearTimeout(stream.expiry)
+    const writer = new PacedWriter({
+      stream: response,
+      encode: joinMessages,
+      onSlow: () => response.destroy(),
+    })
+    stream.response = response
+    stream.writer = writer
+    response.writeHead(200, eventStreamHeaders)
+    response.write(':\n\n')
+    const keepAlive = setInterval(() => {
+      if (writer.waitingBytes === 0) response.write(':\n\n')
+    }, keepAliveMs)
+    keepAlive.unref()
+    response.on('close', () => {
+      clearInterval(keepAlive)
+      streams.delete(token)
+      for (const operation of stream.operations.values()) operation.abort()
+    })
+  }
+
+  async function begin(
+    stream: Stream,
+    request: IncomingMessage,
+    response: ServerResponse,
+    { engine, mask, readParams }: EventStreamRequest,
+  ): Promise<void> {
+    const { writer } = stream
+    if (writer === undefined)
+      return answer(response, 409, 'CONFLICT', 'This stream is not open yet: GET it first')
+    const params = await readParams(request)
+    const id = params.extensions?.['operationId']
+    if (typeof id !== 'string' || id === '' || id.length > 100)
+      return answer(response, 400, 'BAD_USER_INPUT', 'Expected extensions.operationId to name the operation')
+    if (stream.operations.has(id))
+      return answer(response, 409, 'CONFLICT', 'There is an operation of this id on the stream')
+    if (stream.operations.size >= maxOperations)
+      return answer(
+        response,
+        429,
+        'LIMIT_EXCEEDED',
+        `At most ${maxOperations} operations may run on one stream`,
+      )
+    const abort = new AbortController()
+    stream.operations.set(id, abort)
+    const head = Buffer.from(`event: next\ndata: {"id":${JSON.stringify(id)},"payload":`)
+    const accept = () => {
+      if (!response.headersSent) response.writeHead(202).end()
+    }
+    const over = () => {
+      if (stream.operations.get(id) === abort) stream.operations.delete(id)
+    }
+    await runOperation(
+      { engine, req: request, params, mask, signal: abort.signal },
+      {
+        begin: accept,
+        next({ bytes }) {
+          accept()
+          writer.send(framed(head, bytes, Buffer.from('}\n\n')))
+        },
+        ready: () => writer.ready(),
+        complete() {
+          accept()
+          over()
+          const end = Buffer.from(`event: complete\ndata: ${JSON.stringify({ id })}\n\n`)
+          writer.send(framed(end, Buffer.alloc(0), Buffer.alloc(0)))
+        },
+        refuse(errors) {
+          over()
+          response.writeHead(400, { 'Content-Type': 'application/json; charset=utf-8' })
+          response.end(JSON.stringify({ errors }))
+        },
+      },
+    )
+  }
+
+  function end(stream: Stream, request: IncomingMessage, response: ServerResponse): void {
+    const id = new URL(request.url ?? '/', 'http://localhost').searchParams.get('operationId') ?? ''
+    const operation = stream.operations.get(id)
+    if (operation === undefined)
+      return answer(response, 404, 'NOT_FOUND', 'There is no operation of this id on the stream')
+    operation.abort()
+    stream.operations.delete(id)
+    response.writeHead(200).end()
+  }
+
+  return {
+    get size() {
+      return [...streams.values()].filter(({ response }) => response !== undefined).length
+    },
+    isFor: (request) => request.method === 'PUT' || tokenOf(request) !== undefined,
+    async serve(request, response, options) {
+      if (request.method === 'PUT') return reserve(response)
+      const token = tokenOf(request) ?? ''
+      const stream = streams.get(token)
+      if (stream === undefined)
+        return answer(response, 404, 'NOT_FOUND', 'There is no such stream: PUT reserves one')
+      if (request.method === 'GET') return open(token, stream, response)
+      if (request.method === 'POST') return begin(stream, request, response, options)
+      if (request.method === 'DELETE') return end(stream, request, response)
+      answer(response, 405, 'BAD_USER_INPUT', 'Expected PUT, GET, POST or DELETE')
+    },
+    close() {
+      clearInterval(pacing)
+      for (const { response, writer, expiry } of streams.values()) {
+        clearTimeout(expiry)
+        writer?.flushNow()
+        response?.end()
+      }
+    },
+  }
+}
+
+/** Browsers' `EventSource` has no headers: there it is in the address. */
+function tokenOf({ headers, url }: IncomingMessage): string | undefined {
+  const named = headers[tokenHeader]
+  if (typeof named === 'string') return named
+  const { searchParams } = new URL(url ?? '/', 'http://localhost')
+  return searchParams.has('query') ? undefined : (searchParams.get('token') ?? undefined)
+}
+
+function answer(
+  response: ServerResponse,
+  status: number,
+  code: ConstructorParameters<typeof GatewayError>[0],
+  message: string,
+): void {
+  response.writeHead(status, { 'Content-Type': 'application/json; charset=utf-8' })
+  response.end(JSON.stringify({ errors: [new GatewayError(code, message)].map(describe) }))
+}
+
+function describe({ message, code }: GatewayError) {
+  return { message, extensions: { code } }
+}
