@@ -1,11 +1,13 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { createServer, type ServerResponse } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 
 const subscribers = Number(process.env['SUBSCRIBERS'] ?? 1000)
+/** How many different documents they have. */
+const groups = Math.min(Number(process.env['DOCUMENTS'] ?? 1), subscribers)
 const burst = 100
 const rounds = 3
 const content = 'something somebody had to say to everybody else in this flow. '.repeat(4)
@@ -89,7 +91,7 @@ async function start(
 }
 
 /** Sockets that count frames and do nothing else, so that what is measured is the server. */
-async function openClients(port: number, count: number, init: readonly object[]) {
+async function openClients(port: number, count: number, hello: (index: number) => readonly object[]) {
   let frames = 0
   let waiting: { upTo: number; resolve: () => void } | undefined
   const sockets: Socket[] = []
@@ -101,8 +103,8 @@ async function openClients(port: number, count: number, init: readonly object[])
         : Buffer.from([0x81, 0x80 | 126, body.length >> 8, body.length & 255, 0, 0, 0, 0])
     return Buffer.concat([head, body])
   }
-  const [hello, subscribe] = init.map(frame)
-  const open = async () => {
+  const open = async (index: number) => {
+    const [introduce, subscribe] = hello(index).map(frame)
     const socket = connect(port, '127.0.0.1')
     sockets.push(socket)
     await once(socket, 'connect')
@@ -115,12 +117,12 @@ async function openClients(port: number, count: number, init: readonly object[])
     await new Promise<void>((resolve) => {
       socket.once('data', (chunk: Buffer) => {
         const end = chunk.indexOf('\r\n\r\n') + 4
-        if (hello === undefined || subscribe === undefined) {
+        if (introduce === undefined || subscribe === undefined) {
           socket.on('data', read)
           if (chunk.length > end) read(chunk.subarray(end))
           return resolve()
         }
-        socket.write(hello)
+        socket.write(introduce)
         // The acknowledgement: what is subscribed to before is refused by some.
         socket.once('data', () => {
           socket.on('data', read)
@@ -156,7 +158,7 @@ async function openClients(port: number, count: number, init: readonly object[])
     }
   }
   for (let index = 0; index < count; index += 50)
-    await Promise.all(Array.from({ length: Math.min(50, count - index) }, open))
+    await Promise.all(Array.from({ length: Math.min(50, count - index) }, (_, each) => open(index + each)))
   return {
     get frames() {
       return frames
@@ -188,7 +190,7 @@ const median = (list: number[]) => list.sort((a, b) => a - b)[list.length >> 1] 
 interface Contender {
   readonly name: string
   readonly start: (upstream: string) => Promise<Running>
-  readonly hello: () => object[]
+  readonly hello: (index: number) => object[]
   /** Resolves when everybody listens. */
   readonly settled: (port: number) => Promise<void>
 }
@@ -203,6 +205,10 @@ async function allLive(port: number): Promise<void> {
   }
 }
 
+const subscribeTo = (query: string, index: number) => ({
+  ...{ id: '1', type: 'subscribe' },
+  payload: { query: query.replace('subscription', `subscription G${index % groups}`) },
+})
 const init = { type: 'connection_init', payload: { Authorization: `Bearer ${'0'.repeat(32)}` } }
 const contenders: Contender[] = [
   {
@@ -214,7 +220,7 @@ const contenders: Contender[] = [
         { PORT: '0', FLOWDOCK_API_URL: upstream, CALLS_PER_MINUTE: '0', LOG_LEVEL: 'error' },
         /GraphQL +http:\S+:(\d+)\/graphql/,
       ),
-    hello: () => [init, { id: '1', type: 'subscribe', payload: { query: document } }],
+    hello: (index) => [init, subscribeTo(document, index)],
     settled: allLive,
   },
   {
@@ -228,15 +234,24 @@ const contenders: Contender[] = [
     name: 'stock graphql-ws, each subscriber executes',
     start: (upstream) =>
       start('fan-out-contender.ts', ['stock', `${upstream}/stream/flows`], {}, /listening (\d+)/),
-    hello: () => [init, { id: '1', type: 'subscribe', payload: { query: stockDocument } }],
+    hello: (index) => [init, subscribeTo(stockDocument, index)],
     settled: () => pause(4000),
   },
 ]
 
+// Peers are installed apart: `npm ci --prefix bench/peers`.
+if (existsSync(join(import.meta.dirname, 'peers/node_modules')))
+  contenders.push({
+    name: 'Mercurius, with its compiler',
+    start: (upstream) => start('peers/mercurius.js', [`${upstream}/stream/flows`], {}, /listening (\d+)/),
+    hello: (index) => [init, subscribeTo(stockDocument, index)],
+    settled: () => pause(4000),
+  })
+
 /** Events to many subscribers who asked the same. */
 export async function fanOut(): Promise<void> {
   console.log(
-    `\n${subscribers} subscribers over WebSocket, bursts of ${burst} events, ${content.length} characters each`,
+    `\n${subscribers} subscribers over WebSocket, ${groups} different documents, bursts of ${burst} events, ${content.length} characters each`,
   )
   const results: {
     name: string
@@ -251,7 +266,7 @@ export async function fanOut(): Promise<void> {
     const upstream = await startUpstream()
     const server = await contender.start(upstream.url)
     const before = memoryKiB(server.pid)
-    const clients = await openClients(server.port, subscribers, contender.hello())
+    const clients = await openClients(server.port, subscribers, contender.hello)
     await contender.settled(server.port)
     const idle = (memoryKiB(server.pid) - before) / subscribers
     const tell = async (count: number) => {
