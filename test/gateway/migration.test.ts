@@ -94,7 +94,7 @@ test.each(operations.map((operation, index) => [index, operation] as const))(
         event: 'message',
         content: 'heard',
       })
-      expect((await next)?.data.flowEvents.cursor).toMatch(/^\d+$/)
+      expect((await next)?.data.flowEvents.cursor).toMatch(/^\d+~/)
       await live.close()
       return
     }
