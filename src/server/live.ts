@@ -6,7 +6,7 @@ import {
   type GraphQLSchema,
   getOperationAST,
 } from 'graphql'
-import type { Channel, Entry, LiveEvents, Pace } from '../context.ts'
+import type { Channel, Context, Entry, LiveEvents, Pace } from '../context.ts'
 import { maskError } from './error-mask.ts'
 import { type Analysis, analyze } from './live-analysis.ts'
 
@@ -85,16 +85,10 @@ const maxInFlight = 16
  */
 export function createLive({ schema, onUnexpected, cursorOf, onEnd }: LiveOptions): Live {
   const groups = new Map<string, Group>()
+  const contexts = new WeakMap<Entry, Map<string, Context>>()
   let operations = 0
 
-  async function executeEvent(
-    args: ExecutionArgs,
-    events: LiveEvents,
-    event: unknown,
-    channel: Channel | undefined,
-    isShared: boolean,
-  ): Promise<Payload> {
-    const contextValue = events.context(channel, isShared)
+  async function executeEvent(args: ExecutionArgs, event: unknown, contextValue: Context): Promise<Payload> {
     let result: ExecutionResult
     try {
       result = await execute({ ...args, rootValue: event, contextValue })
@@ -102,6 +96,18 @@ export function createLive({ schema, onUnexpected, cursorOf, onEnd }: LiveOption
       result = { errors: [maskError(error, onUnexpected)] }
     }
     return toPayload(mask(result), cursorOf(event))
+  }
+
+  /** What is read for an event is read once for all groups of those who see the same, and for that event alone. */
+  function contextOf(entry: Entry, events: LiveEvents, channel: Channel, isShared: boolean): Context {
+    // Later it would be what was read before.
+    if (events.pace !== undefined) return events.context(channel, isShared)
+    const known = contexts.get(entry) ?? new Map<string, Context>()
+    contexts.set(entry, known)
+    const key = isShared ? '' : events.principal
+    const context = known.get(key) ?? events.context(channel, isShared)
+    known.set(key, context)
+    return context
   }
 
   function mask(result: ExecutionResult): ExecutionResult {
@@ -179,12 +185,11 @@ export function createLive({ schema, onUnexpected, cursorOf, onEnd }: LiveOption
         if (member === undefined) return
         const slot: Slot = { entry, payload: undefined }
         this.#inFlight.push(slot)
-        void executeEvent(this.#args, member.events, entry.event, this.channel, this.isShared).then(
-          (payload) => {
-            slot.payload = payload
-            this.#flush()
-          },
-        )
+        const context = contextOf(entry, member.events, this.channel, this.isShared)
+        void executeEvent(this.#args, entry.event, context).then((payload) => {
+          slot.payload = payload
+          this.#flush()
+        })
       }
       if (this.#next === this.#waiting.length) {
         this.#waiting.length = 0
@@ -236,7 +241,7 @@ export function createLive({ schema, onUnexpected, cursorOf, onEnd }: LiveOption
       .read(
         {
           async event(event) {
-            const payload = await executeEvent(args, events, event, undefined, false)
+            const payload = await executeEvent(args, event, events.context(undefined, false))
             if (signal.aborted) return
             reader.next(payload)
             told = payload.cursor ?? told
