@@ -56,6 +56,8 @@ interface Operation {
   readonly abort: AbortController
   /** Set once it is a subscription that stands. */
   live: LiveOperation | undefined
+  /** Nothing more is sent of it. A field of its own, because asking a signal takes longer than sending. */
+  isOver: boolean
 }
 
 interface ClientMessage {
@@ -176,7 +178,10 @@ export function serveWebSockets({ server, engine, mask, log }: WebSocketOptions)
   /** @param place begin behind it, whatever the operation says */
   function run(client: Client, id: string, payload: Operation['payload'], place: string | undefined): void {
     const abort = new AbortController()
-    const operation: Operation = { payload, abort, live: undefined }
+    const operation: Operation = { payload, abort, live: undefined, isOver: false }
+    abort.signal.addEventListener('abort', () => {
+      operation.isOver = true
+    })
     client.operations.set(id, operation)
     const head = Buffer.from(`{"id":${JSON.stringify(id)},"type":"next","payload":`)
     const over = () => {
@@ -194,7 +199,7 @@ export function serveWebSockets({ server, engine, mask, log }: WebSocketOptions)
           operation.live = live
         },
         next(result) {
-          if (!abort.signal.aborted) client.writer.send(nextMessage(head, result))
+          if (!operation.isOver) client.writer.send(nextMessage(head, result))
         },
         ready: () => client.writer.ready(),
         complete() {
