@@ -75,6 +75,8 @@ interface Member {
   seq: number
 }
 
+/** How many executions begin in one turn of the event loop: others want to be served, too. */
+const maxPerTurn = 256
 /** How many events of one group are executed at the same time; their results are sent in order. */
 const maxInFlight = 16
 
@@ -115,6 +117,24 @@ export function createLive({ schema, onUnexpected, cursorOf, onEnd }: LiveOption
     return { ...result, errors: result.errors.map((error) => maskError(error, onUnexpected)) }
   }
 
+  let begun = 0
+  const stalled = new Set<Group>()
+
+  /** Whether a group may begin another execution now; else it is called when it may. */
+  function mayBegin(group: Group): boolean {
+    if (begun === 0)
+      setImmediate(() => {
+        begun = 0
+        const waiting = [...stalled]
+        stalled.clear()
+        for (const each of waiting) each.pump()
+      })
+    begun += 1
+    if (begun <= maxPerTurn) return true
+    stalled.add(group)
+    return false
+  }
+
   /** One group at one channel. */
   class Group {
     readonly members = new Set<Member>()
@@ -141,7 +161,7 @@ export function createLive({ schema, onUnexpected, cursorOf, onEnd }: LiveOption
         if (!events.wants(entry.event)) return
         if (this.#pace?.tells === 'latest') this.#waiting.length = this.#next
         this.#waiting.push(entry)
-        if (this.#pace === undefined) this.#pump()
+        if (this.#pace === undefined) this.pump()
         else this.#wait(this.#pace.everyMs)
       })
     }
@@ -166,15 +186,16 @@ export function createLive({ schema, onUnexpected, cursorOf, onEnd }: LiveOption
           this.#pumpedAt = Date.now()
           const last = this.#latest
           if (this.#waiting.length === 0 && last !== undefined) this.#waiting.push(last.entry)
-          this.#pump()
+          this.pump()
           if (this.#pace?.repeatMs !== undefined) this.#wait(this.#pace.repeatMs)
         },
         Math.max(this.#pumpedAt + everyMs - Date.now(), 0),
       )
     }
 
-    #pump(): void {
+    pump(): void {
       while (this.#inFlight.length < maxInFlight && this.#next < this.#waiting.length) {
+        if (!mayBegin(this)) return
         const entry = this.#waiting[this.#next] as Entry
         this.#next += 1
         if (this.#next > 1024) {
@@ -214,7 +235,7 @@ export function createLive({ schema, onUnexpected, cursorOf, onEnd }: LiveOption
           member.reader.next(payload)
         }
       }
-      this.#pump()
+      this.pump()
     }
   }
 
