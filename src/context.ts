@@ -188,7 +188,9 @@ export function createContextFactory({
         const options = {
           ...{ hub, topic, isBehind, placeOf, isGap, makeGap },
           wants: (event: FlowEvent) => isHeard(event) && (isGap(event) || wants(event)),
-          standing,
+          // The source is ahead of a reader who has missed something.
+          standing: (channel: Channel, place: string | undefined) =>
+            standing(channel).map((event) => (place === undefined ? event : { ...event, cursor: place })),
           replay: (from: string, until: string | undefined) => replay(topic, from, until),
         }
         const events: LiveEvents = {

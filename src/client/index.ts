@@ -59,6 +59,8 @@ export class LiveError extends Error {
 
 const firstDelayMs = 250
 const longestDelayMs = 15_000
+/** Events that come without a place of their own. */
+const keptNowhere = ['UserTyping', 'UserActive', 'PresenceChanged']
 /** How many cursors are remembered to drop what comes twice. */
 const rememberedCursors = 1000
 /** Failures of the moment. Everything else stays as it is. */
@@ -162,7 +164,7 @@ export function createLiveClient(options: LiveClientOptions): LiveClient {
 /** Whether an event was there already. What is kept nowhere, such as typing, has no place of its own, and always counts. */
 function isRepeated({ cursor, __typename }: LiveEvent, seen: Set<string>): boolean {
   if (cursor === '' || __typename === 'Gap' || __typename === 'StreamStatus') return false
-  if (__typename === 'UserTyping' || __typename === 'UserActive') return false
+  if (__typename !== undefined && keptNowhere.includes(__typename)) return false
   if (seen.has(cursor)) return true
   seen.add(cursor)
   if (seen.size > rememberedCursors) seen.delete(seen.values().next().value ?? '')

@@ -32,8 +32,12 @@ export interface FeedOptions<Owner, T> {
   readonly placeOf: (event: T) => string | undefined
   /** Whether a replay says with it that it cannot have all that was missed. */
   readonly isGap: (event: T) => boolean
-  /** What holds at a channel at this moment and is among no events, such as who is there: it comes first. */
-  readonly standing?: ((channel: Channel<T>) => readonly T[]) | undefined
+  /**
+   * What holds at a channel at this moment and is among no events, such as who is there: it comes first.
+   *
+   * @param place where its reader is, who goes on from there if they come back; with what happens when undefined
+   */
+  readonly standing?: ((channel: Channel<T>, place: string | undefined) => readonly T[]) | undefined
   /** Says that what happened behind a place is lost. */
   readonly makeGap: (after: string | undefined) => T
   readonly signal: AbortSignal
@@ -110,7 +114,8 @@ async function catchUp<Owner, T>(
   const { log } = channel
   let seq = after === undefined ? log.seq : seqBehind(options, channel, after)
   const begunAt = log.seq
-  for (const event of options.standing?.(channel) ?? []) if (options.wants(event)) await reader.event(event)
+  for (const event of options.standing?.(channel, after) ?? [])
+    if (options.wants(event)) await reader.event(event)
   let place = after
   for (;;) {
     if (seq === undefined) {

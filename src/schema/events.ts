@@ -314,7 +314,7 @@ const StreamState = builder.enumType('StreamState', {
     POLLING: {
       value: 'polling',
       description:
-        'No stream gets through from the upstream: it is asked every few seconds. All is told, a little later; but not who types.',
+        'No stream gets through from the upstream: it is asked every few seconds. All is told, a little later; but not who types or is there.',
     },
     CLOSING: {
       value: 'closing',

@@ -95,6 +95,9 @@ export function createEventStreams(): EventStreams {
     if (writer === undefined)
       return answer(response, 409, 'CONFLICT', 'This stream is not open yet: GET it first')
     const params = await readParams(request)
+    // Its reader may have left while the body came: nobody would end what is begun now.
+    if (stream.response?.destroyed !== false)
+      return answer(response, 404, 'NOT_FOUND', 'This stream is closed: PUT reserves another')
     const id = params.extensions?.['operationId']
     if (typeof id !== 'string' || id === '' || id.length > 100)
       return answer(response, 400, 'BAD_USER_INPUT', 'Expected extensions.operationId to name the operation')

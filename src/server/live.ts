@@ -147,6 +147,7 @@ export function createLive({ schema, onUnexpected, cursorOf, onEnd }: LiveOption
     #next = 0
     readonly #pace: Pace | undefined
     #timer: NodeJS.Timeout | undefined
+    #timerAt = Number.POSITIVE_INFINITY
     #pumpedAt = 0
     #latest: { readonly entry: Entry; payload: Payload | undefined } | undefined
     readonly #stop: () => void
@@ -180,17 +181,20 @@ export function createLive({ schema, onUnexpected, cursorOf, onEnd }: LiveOption
 
     /** Pumps as soon as the last time lies so far back. */
     #wait(everyMs: number): void {
+      const now = Date.now()
+      const at = Math.max(this.#pumpedAt + everyMs, now)
+      // What comes puts nothing off.
+      if (this.#timerAt <= at) return
       clearTimeout(this.#timer)
-      this.#timer = setTimeout(
-        () => {
-          this.#pumpedAt = Date.now()
-          const last = this.#latest
-          if (this.#waiting.length === 0 && last !== undefined) this.#waiting.push(last.entry)
-          this.pump()
-          if (this.#pace?.repeatMs !== undefined) this.#wait(this.#pace.repeatMs)
-        },
-        Math.max(this.#pumpedAt + everyMs - Date.now(), 0),
-      )
+      this.#timerAt = at
+      this.#timer = setTimeout(() => {
+        this.#timerAt = Number.POSITIVE_INFINITY
+        this.#pumpedAt = Date.now()
+        const last = this.#latest
+        if (this.#waiting.length === 0 && last !== undefined) this.#waiting.push(last.entry)
+        this.pump()
+        if (this.#pace?.repeatMs !== undefined) this.#wait(this.#pace.repeatMs)
+      }, at - now)
     }
 
     pump(): void {

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { request } from 'node:http'
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { eventually, liveMembers, startTestApp, type TestApp } from '../support/app.ts'
 import { basic, type Nick } from '../support/backend.ts'
@@ -83,6 +85,30 @@ test('everything ends with the stream', async () => {
   expect(app.state().liveResponses).toBe(1)
   stream.close()
   await eventually(() => liveMembers(app) === 0 && app.state().liveResponses === 0)
+})
+
+test('an operation whose stream closes while its body comes is not begun', async () => {
+  const { token, stream } = await open()
+  const body = JSON.stringify({ query, extensions: { operationId: 'late' } })
+  const outgoing = request(`${app.url}/graphql`, {
+    method: 'POST',
+    headers: {
+      'x-graphql-event-stream-token': token,
+      'content-type': 'application/json',
+      'content-length': Buffer.byteLength(body),
+      authorization: basic(await app.backend.token('Ada')),
+    },
+  })
+  const answered = once(outgoing, 'response')
+  outgoing.write(body.slice(0, 10))
+  // What comes later is read later: then the first half was read, too.
+  await app.graphql('Ada', '{ viewer { nick } }')
+  stream.close()
+  await eventually(() => app.state().liveResponses === 0)
+  outgoing.end(body.slice(10))
+  const [{ statusCode }] = await answered
+  expect(statusCode).toBe(404)
+  expect(app.state().live.operations).toBe(0)
 })
 
 describe('what is refused', () => {

@@ -109,6 +109,26 @@ test('what the upstream has forgotten is told as a gap, and then what happens', 
   expect(placeIn(after)).toBeGreaterThan(1)
 })
 
+test('how the stream is says nothing of how far its reader is: going on from there loses nothing', async () => {
+  const after = await cursorNow()
+  const living = await app.subscribe('Ada', query)
+  onTestFinished(living.close)
+  const heard = living.next()
+  await eventually(() => liveMembers(app) === 1)
+  await say('missed by the other')
+  await heard
+  const status = query.replace('after: $after', 'after: $after, includeStatus: true')
+  const first = await app.subscribe('Ada', status, { after })
+  const { __typename, cursor } = await next(first)
+  await first.close()
+  expect(__typename).toBe('StreamStatus')
+  const again = await app.subscribe('Ada', query, { after: cursor })
+  onTestFinished(again.close)
+  let told = await next(again)
+  while (told.message?.content === 'where are we') told = await next(again)
+  expect(told.message?.content).toBe('missed by the other')
+})
+
 test('a gap says since when, as far as the cursor does, and what can still be had', async () => {
   const gapQuery = `subscription ($after: String) { flowEvents(input: { flows: [{ path: "example/main" }], after: $after }) {
     ... on Gap { reason from to fidelity } } }`

@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
+import { WebSocket } from 'ws'
+import { createLiveClient, type LiveEvent } from '../../src/client/index.ts'
 import {
   eventually,
   liveMembers,
@@ -317,6 +319,31 @@ test('who is there is told at first, then who comes, falls idle and goes', async
   expect((await late.next())?.data.presenceChanged).toMatchObject({ user: { nick: 'Ben' }, state: 'IDLE' })
   await say('Ben', 'OFFLINE')
   expect(await change()).toMatchObject({ user: { nick: 'Ben' }, state: 'OFFLINE' })
+})
+
+test('the client tells of everybody who is there, though nothing of it has a place of its own', async () => {
+  const say = (state: string) =>
+    Promise.all(
+      (['Ben', 'Cleo'] as const).map((nick) =>
+        app.graphql(nick, `mutation { setPresence(input: { state: ${state} }) { __typename } }`),
+      ),
+    )
+  await say('ACTIVE')
+  onTestFinished(async () => void (await say('OFFLINE')))
+  const client = createLiveClient({
+    ...{ url: `${app.url}/graphql`, token: await app.backend.token('Ada'), webSocketImpl: WebSocket },
+  })
+  onTestFinished(() => client.close())
+  const there: string[] = []
+  const presences = client.listen<LiveEvent & { user?: { nick: string } }>({
+    query:
+      'subscription { presenceChanged { __typename cursor ... on PresenceChanged { user { nick } state } } }',
+  })
+  for await (const { __typename, user } of presences) {
+    if (__typename === 'PresenceChanged') there.push(user?.nick ?? '')
+    if (there.length === 2) break
+  }
+  expect(there.toSorted()).toEqual(['Ben', 'Cleo'])
 })
 
 test('a filter leaves out messages, and nothing else', async () => {

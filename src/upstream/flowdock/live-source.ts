@@ -82,7 +82,8 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
   function connect(): void {
     const before = streams
     const shards = follows ? [['*']] : split([...flowIds])
-    let waiting = shards.length
+    /** Those that do not stand at this moment. */
+    const down = new Set(shards.keys())
     streams = shards.map((ids, index) =>
       openStream({
         http: options.http,
@@ -93,20 +94,26 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
         wantsPresence: true,
         ...(lastCursor === undefined ? {} : { after: lastCursor }),
         onOpen(at) {
-          waiting -= 1
+          down.delete(index)
           openedAt = Date.now()
-          if (isOpen) presences.reconnected()
+          // One of several tells of some people only.
+          if (isOpen && shards.length === 1) presences.reconnected()
           // Later it is ahead of what was told.
           if (shards.length === 1) lastCursor ??= at
-          if (waiting <= 0) change('live')
-          if (waiting !== 0 || isOpen) return
+          if (down.size > 0) return
+          change('live')
+          if (isOpen) return
           isOpen = true
           options.onOpen(flowIds, shards.length === 1 ? at : undefined)
         },
-        onEvent: receive,
+        onEvent(event, bytes) {
+          failures = 0
+          receive(event, bytes)
+        },
         onEnd,
         onRetry(error, delayMs) {
           options.onRetry?.(error, delayMs)
+          down.add(index)
           change('catchingUp')
           failures = openedAt > 0 && Date.now() - openedAt > provenMs ? 1 : failures + 1
           openedAt = 0
@@ -160,7 +167,6 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
   function receive(event: FlowEvent, bytes: number): void {
     if (event.cursor !== '') lastCursor = event.cursor
     lastSentAt = timeOf(event) ?? lastSentAt
-    failures = 0
     if (event.type === 'presence' && !presences.learn(event)) return
     if (event.type === 'membership') {
       if (event.isAdded) flowIds.add(event.flowId)

@@ -55,8 +55,9 @@ export function createSingleFlight(): SingleFlight {
       flight.waiting += 1
       const left = Promise.withResolvers<never>()
       const leave = () => {
+        flight.waiting -= 1
         // Nobody joins what is about to be given up.
-        if (flight.waiting === 1) {
+        if (flight.waiting === 0) {
           const flights = principals.get(principal)
           if (flights?.get(address) === flight) flights.delete(address)
           flight.aborter.abort(signal?.reason)
@@ -67,7 +68,6 @@ export function createSingleFlight(): SingleFlight {
       try {
         return await Promise.race([flight.answer, left.promise])
       } finally {
-        flight.waiting -= 1
         signal?.removeEventListener('abort', leave)
       }
     },
