@@ -5,6 +5,7 @@ import { Agent, request } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { unlimited } from './pinned-process.ts'
 
 export interface Contender {
   readonly name: string
@@ -61,7 +62,7 @@ export interface Gateway {
 export async function startGateway(): Promise<Gateway> {
   const dataDir = mkdtempSync(join(tmpdir(), 'flowdock-gateway-bench-'))
   const child: ChildProcess = spawn(process.execPath, [join(import.meta.dirname, '../src/main.ts')], {
-    env: { PATH: process.env['PATH'] ?? '', PORT: '0', BACKEND_PORT: '0', DATA_DIR: dataDir },
+    env: { PATH: process.env['PATH'] ?? '', ...unlimited, PORT: '0', BACKEND_PORT: '0', DATA_DIR: dataDir },
     stdio: ['ignore', 'pipe', 'inherit'],
   })
   let output = ''

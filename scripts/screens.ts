@@ -6,28 +6,16 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startApp } from '../src/app.ts'
+import { readConfig } from '../src/config.ts'
 
 const page = new URL('../docs/screens.md', import.meta.url)
 const dataDir = await mkdtemp(join(tmpdir(), 'flowdock-gateway-screens-'))
 let upstreamCalls = 0
 const app = await startApp(
-  {
-    host: '127.0.0.1',
-    port: 0,
-    logLevel: 'silent',
-    callsPerMinute: 0,
-    upstream: {
-      kind: 'embedded',
-      host: '127.0.0.1',
-      port: 0,
-      dataDir,
-      demoToken: undefined,
-      publicUrl: undefined,
-      databaseUrl: undefined,
-      eventRetentionDays: 30,
-      privateActionTargets: false,
-    },
-  },
+  readConfig({
+    ...{ PORT: '0', BACKEND_PORT: '0', DATA_DIR: dataDir, LOG_LEVEL: 'silent' },
+    ...{ CALLS_PER_MINUTE: '0', REQUESTS_PER_MINUTE: '0' },
+  }),
   {
     onUpstreamCall: () => {
       upstreamCalls += 1

@@ -1,35 +1,50 @@
+import { readFileSync } from 'node:fs'
+import { createAllowances } from './allowance.ts'
 import { startBackend } from './backend/index.ts'
-import type { Config } from './config.ts'
+import { type Config, ConfigError } from './config.ts'
 import { createContextFactory, type Listener } from './context.ts'
 import { ForbiddenError, GatewayError } from './errors.ts'
 import type { Replay } from './events/feed.ts'
 import { createHub, type HubState, type Topic } from './events/hub.ts'
 import { Subscriber } from './events/subscriber.ts'
+import { createFreshness } from './freshness.ts'
 import { createLogger, type Logger } from './log.ts'
 import { eventCursor } from './resolvers/cursor.ts'
 import type { LiveEvent } from './resolvers/live-event.ts'
 import { id as messageId } from './resolvers/messages.ts'
 import { printSchemaFile, schema } from './schema/index.ts'
+import { callEstimates } from './schema/upstream-calls.ts'
+import { createAdmission } from './server/admission.ts'
 import { createEngine } from './server/engine.ts'
 import { maskError } from './server/error-mask.ts'
 import { createEventStreams } from './server/event-streams.ts'
+import { createExecutor } from './server/executor.ts'
 import { loadGraphiql } from './server/graphiql.ts'
+import { createDoor } from './server/host.ts'
 import { startHttpServer } from './server/http.ts'
-import { defaultLimits } from './server/limits.ts'
+import { createKeptAnswers, type KeptAnswers } from './server/kept-answers.ts'
+import { defaultLimits, type Limits } from './server/limits.ts'
 import { createLive, type LiveState } from './server/live.ts'
 import { createLiveResponses } from './server/live-http.ts'
-import { formatMetrics } from './server/metrics.ts'
+import { createLoad, type LoadState } from './server/load.ts'
+import { createMetrics } from './server/metrics.ts'
+import { createObserver } from './server/observer.ts'
+import { createPersistedDocuments, readTrustedDocuments } from './server/persisted-documents.ts'
+import { createRequestIds } from './server/request-id.ts'
 import { serveWebSockets } from './server/websocket.ts'
-import { createAllowances } from './upstream/flowdock/allowance.ts'
+import type { Tracing } from './tracing.ts'
+import { createFairHttp } from './upstream/fair-http.ts'
 import { basicAuthorization } from './upstream/flowdock/credentials.ts'
 import { createFileDownloads } from './upstream/flowdock/files.ts'
 import { createFlowdock } from './upstream/flowdock/index.ts'
 import { mayShutOut, placeOf } from './upstream/flowdock/live-events.ts'
 import { type LiveSource, openLiveSource, openReplay } from './upstream/flowdock/live-source.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
-import { createSingleFlight } from './upstream/flowdock/single-flight.ts'
+import { routeOf } from './upstream/flowdock/route.ts'
+import { createSingleFlight, type SingleFlight } from './upstream/flowdock/single-flight.ts'
 import { createFileUploads } from './upstream/flowdock/uploads.ts'
-import { createHttp, type UpstreamCall } from './upstream/http.ts'
+import { createHttp, type Http, type UpstreamCall } from './upstream/http.ts'
+import { createResilientHttp, type ResilientHttp } from './upstream/resilient-http.ts'
 
 export interface App {
   /** Where the gateway listens, without a trailing slash. */
@@ -60,14 +75,28 @@ export interface AppState {
   readonly liveResponses: number
   /** What waits for slow readers. */
   readonly waitingBytes: number
+  /** How calls to the upstream fare. */
+  readonly upstream: ReturnType<ResilientHttp['state']>
+  /** Answers that are kept while nothing happens; null where none are. */
+  readonly keptAnswers: ReturnType<KeptAnswers['state']> | null
+  /** How much is going on, and what was turned away. */
+  readonly load: LoadState
 }
 
 export interface AppHooks {
   /** Hears of every call to the upstream. */
   readonly onUpstreamCall?: (call: UpstreamCall) => void
+  /** How often an operation is interpreted before it is compiled; once unless given. */
+  readonly interpretations?: number
   readonly log?: Logger
+  /** What differs from the usual limits. */
+  readonly limits?: Partial<Limits>
 }
 
+/** How long one call to the upstream may take. */
+const deadlineMs = 10_000
+/** Kept to the upstream for calls; no principal has more than half of them. */
+const connections = 128
 /** Within what time clients are asked to come back after a stop, and how long the asking takes. */
 const retryWithinMs = 5000
 const farewellMs = 100
@@ -98,13 +127,26 @@ async function start(
   closers: (() => Promise<void>)[],
   closeAll: () => Promise<void>,
 ): Promise<App> {
+  const metrics = createMetrics()
+  const observer = createObserver(metrics, log)
   const upstream = await startUpstream(config, log, closers)
-  const http = createHttp({
-    deadlineMs: 10_000,
-    maxBytes: 16 * 1024 * 1024,
-    connections: 128,
-    ...(hooks.onUpstreamCall === undefined ? {} : { onCall: hooks.onUpstreamCall }),
-  })
+  const tracing = await startTracing(config, upstream.restUrl, closers)
+  const executed = tracing === undefined ? schema : await traced(schema)
+  const resilient = createResilientHttp(
+    createHttp({
+      deadlineMs,
+      maxBytes: 16 * 1024 * 1024,
+      connections,
+      onCall(call) {
+        hooks.onUpstreamCall?.(call)
+        const { method, url, status, durationMs } = call
+        const route = call.kind === 'stream' ? '/stream' : routeOf(pathBelow(upstream.restUrl, url))
+        metrics.upstreamCall({ method, route, status, durationMs })
+      },
+    }),
+    { deadlineMs },
+  )
+  const http = createFairHttp(resilient, { callsEach: connections / 2, waitMs: deadlineMs })
   closers.push(() => http.close())
 
   const onRetry = (error: Error, delayMs: number) =>
@@ -144,7 +186,7 @@ async function start(
     lost: () => new ForbiddenError('You were shut out of one of the flows, or left it'),
     limits: keptEvents,
     lingerMs: 1000,
-    checkEveryMs: 30_000,
+    checkEveryMs: 4000,
   })
 
   closers.push(async () =>
@@ -170,16 +212,49 @@ async function start(
     http,
     restUrl: upstream.restUrl,
     publicUrl,
+    fileHosts: config.upstream.kind === 'remote' ? config.upstream.fileHosts : [],
   })
-  const uploads = createFileUploads(http, upstream.restUrl)
+  const flights = createSingleFlight()
+  const freshness =
+    config.keepAnswersMs === 0
+      ? undefined
+      : createFreshness<Listener, FlowEvent>({
+          hub,
+          keyOf: ({ credential }) => credential.principal,
+          stateOf: (event) =>
+            event.type !== 'status' ? undefined : event.state === 'live' ? 'live' : 'interrupted',
+          isPassing: (event) => event.type === 'change' && event.change.kind === 'UserTyping',
+          isLive: (key) => {
+            const status = sources.get(key)?.status()
+            return status?.type === 'status' && status.state === 'live'
+          },
+          onChange: flights.changed,
+        })
+  closers.push(async () => freshness?.close())
+  const keptAnswers = freshness && createKeptAnswers(config.keepAnswersMs)
+  const reads: SingleFlight = {
+    read: flights.read,
+    changed(principal) {
+      flights.changed(principal)
+      freshness?.changed(principal)
+    },
+  }
+  const uploads = createFileUploads({ http, restUrl: upstream.restUrl, reads })
+  const executor = createExecutor({ schema: executed, interpretations: hooks.interpretations ?? 1 })
   const live = createLive({
-    schema,
+    schema: executed,
+    executor,
     cursorOf: (event) => eventCursor(event as LiveEvent),
     onUnexpected: (error) => log.error({ err: error }, 'A subscription failed unexpectedly'),
-    onEnd: (reason) => log[reason === 'LEFT' ? 'debug' : 'info']({ reason }, 'A subscription ended'),
+    onEnd: (reason) => observer.ended(reason),
   })
   const engine = createEngine({
-    schema,
+    schema: executed,
+    executor,
+    persisted: createPersistedDocuments({
+      trusted: readTrusted(config.trustedDocuments),
+      maxLength: defaultLimits.maxDocumentBytes,
+    }),
     live,
     createContext: createContextFactory({
       http,
@@ -192,15 +267,31 @@ async function start(
         return source === undefined ? [] : [source.status(), ...source.presences()]
       },
       replay,
-      allowances: createAllowances(config.callsPerMinute),
-      reads: createSingleFlight(),
+      allowances: createAllowances(config.callsPerMinute, 'calls to the upstream'),
+      reads,
       downloads,
       uploads,
+      tracing,
+      freshness,
     }),
-    limits: defaultLimits,
+    limits: { ...defaultLimits, ...hooks.limits },
+    introspection: config.exposure.introspection,
+    observer,
+    keptAnswers,
+    estimates: callEstimates,
     log,
   })
   const demoAuthorization = upstream.demoToken === null ? undefined : basicAuthorization(upstream.demoToken)
+  const { exposure, protection } = config
+  const door = createDoor(exposure)
+  const load = createLoad({ most: protection.requestsInFlight, isSteady: !protection.loadShedding })
+  closers.push(async () => load.close())
+  const admission = createAdmission({
+    ...{ load, ...protection, trustedProxies: exposure.trustedProxies },
+    callers: createAllowances(protection.requestsPerMinute, 'requests'),
+    addresses: createAllowances(protection.addressRequestsPerMinute, 'requests from your address'),
+  })
+  const requestIds = createRequestIds()
   const liveResponses = createLiveResponses()
   const eventStreams = createEventStreams()
   const mask = (error: unknown) =>
@@ -213,6 +304,9 @@ async function start(
     sockets: sockets.size,
     liveResponses: liveResponses.size + eventStreams.size,
     waitingBytes: sockets.waitingBytes,
+    upstream: resilient.state(),
+    load: load.state(),
+    keptAnswers: keptAnswers?.state() ?? null,
   })
   const httpServer = await startHttpServer({
     host: config.host,
@@ -221,16 +315,28 @@ async function start(
     liveResponses,
     eventStreams,
     mask,
-    graphiql: await loadGraphiql(),
-    schemaFile: printSchemaFile(),
+    door,
+    admission,
+    requestIds,
+    graphiql: config.exposure.graphiql ? await loadGraphiql() : undefined,
+    schemaFile: config.exposure.introspection ? printSchemaFile() : undefined,
     demoAuthorization,
     sendUpload: async (ticket, bytes, signal) => messageId(await uploads.send(ticket, bytes, signal)),
     openDownload: (ticket, range, signal) => downloads.open(ticket, range, signal),
-    metrics: () => formatMetrics(state()),
+    metrics: () => metrics.print(state()),
+    onResponse: (status) => metrics.response(status),
     streams: () => state(),
     isReady: () => answers(new URL(`${upstream.restUrl}/user`), http),
   })
-  const sockets = serveWebSockets({ server: httpServer.server, engine, mask, log })
+  const sockets = serveWebSockets({
+    server: httpServer.server,
+    engine,
+    door,
+    admission,
+    requestIds,
+    mask,
+    log,
+  })
   closers.push(async () => {
     const isHeard = live.state().operations > 0
     hub.announce((place) => ({
@@ -253,6 +359,31 @@ async function start(
   }
 }
 
+/** The libraries of traces are loaded where there are any. */
+async function startTracing(
+  { tracing }: Config,
+  restUrl: string,
+  closers: (() => Promise<void>)[],
+): Promise<Tracing | undefined> {
+  if (tracing === undefined) return undefined
+  const { createTracing } = await import('./tracing.ts')
+  const base = new URL(restUrl).pathname
+  const started = createTracing({ ...tracing, routeOf: (path) => routeOf(path.slice(base.length)) })
+  closers.push(() => started.close())
+  return started
+}
+
+async function traced(untraced: typeof schema): Promise<typeof schema> {
+  const { traceFields } = await import('./server/traced-schema.ts')
+  return traceFields(untraced)
+}
+
+/** The path of an address below that of the API, without its query. */
+function pathBelow(restUrl: string, url: string): string {
+  const [path = ''] = url.slice(restUrl.length).split('?', 1)
+  return path
+}
+
 async function startUpstream(
   { upstream }: Config,
   log: Logger,
@@ -268,8 +399,18 @@ async function startUpstream(
   return { restUrl: backend.url, streamUrl: `${backend.url}/stream`, demoToken: backend.demoToken }
 }
 
+/** @throws ConfigError for a file that cannot be used */
+function readTrusted(file: string | undefined): string[] | undefined {
+  if (file === undefined) return undefined
+  try {
+    return readTrustedDocuments(readFileSync(file, 'utf8'))
+  } catch (error) {
+    throw new ConfigError([`TRUSTED_DOCUMENTS=${file}: ${(error as Error).message}`])
+  }
+}
+
 /** Any answer will do: without a credential it is 401. */
-async function answers(url: URL, http: ReturnType<typeof createHttp>): Promise<boolean> {
+async function answers(url: URL, http: Http): Promise<boolean> {
   try {
     await http.request({ method: 'GET', url, headers: {}, signal: undefined })
     return true

@@ -7,6 +7,14 @@ export interface Config {
   readonly logLevel: LogLevel
   /** Calls to the upstream that one principal may cause in a minute; 0 for any number. */
   readonly callsPerMinute: number
+  /** The file of the only documents that are executed, if there is one. */
+  readonly trustedDocuments?: string | undefined
+  /** How old an answer may be that is given again; 0 where every answer is made anew. */
+  readonly keepAnswersMs: number
+  readonly exposure: Exposure
+  readonly protection: Protection
+  /** Where traces are sent; undefined when there are none. */
+  readonly tracing: { readonly endpoint: string; readonly serviceName: string } | undefined
   readonly upstream:
     | {
         readonly kind: 'embedded'
@@ -24,7 +32,38 @@ export interface Config {
         /** Whether actions of threads may be delivered to addresses of this machine and its network. */
         readonly privateActionTargets: boolean
       }
-    | { readonly kind: 'remote'; readonly restUrl: string; readonly streamUrl: string }
+    | {
+        readonly kind: 'remote'
+        readonly restUrl: string
+        readonly streamUrl: string
+        /** In our own network, that readers of files may be sent to. */
+        readonly fileHosts: readonly string[]
+      }
+}
+
+/** Who may reach the gateway, and what it tells of itself. */
+export interface Exposure {
+  /** Whether the schema may be asked for. */
+  readonly introspection: boolean
+  readonly graphiql: boolean
+  /** Pages of other origins that may use it, as browsers write them. */
+  readonly allowedOrigins: readonly string[]
+  /** The names it may be reached by, without ports; undefined for any. */
+  readonly allowedHosts: readonly string[] | undefined
+  /** How many proxies stand in front of it. */
+  readonly trustedProxies: number
+}
+
+/** How much is taken in; 0 is any number. */
+export interface Protection {
+  readonly requestsPerMinute: number
+  readonly addressRequestsPerMinute: number
+  readonly linesPerCaller: number
+  readonly linesPerAddress: number
+  /** Never any number. */
+  readonly requestsInFlight: number
+  /** Whether fewer are taken in while the process has more to do than time. */
+  readonly loadShedding: boolean
 }
 
 export type LogLevel = (typeof logLevels)[number]
@@ -60,6 +99,23 @@ const address = z
   )
   .transform((text) => text.replace(/\/+$/, ''))
 
+const amount = (of: string) =>
+  z
+    .string()
+    .refine((text) => /^\d{1,9}$/.test(text), `expected a number of ${of}, 0 for no limit`)
+    .transform(Number)
+
+const list = (isItem: (text: string) => boolean, expected: string) =>
+  z
+    .string()
+    .transform((text) => text.split(',').map((item) => item.trim()))
+    .refine((items) => items.every(isItem), expected)
+
+/** As addresses have it: IPv6 in brackets. */
+const hostName = /^([a-z0-9._-]+|\[[0-9a-f:.]+\])$/i
+
+const onOrOff = z.enum(['on', 'off'], 'expected "on" or "off"')
+
 const settings = {
   HOST: z.string().min(1, 'expected a host name or address').default('127.0.0.1'),
   PORT: port.default(4000),
@@ -68,6 +124,10 @@ const settings = {
   DATA_DIR: z.string().min(1, 'expected a folder').default('./data'),
   FLOWDOCK_API_URL: address.optional(),
   FLOWDOCK_STREAM_URL: address.optional(),
+  FILE_HOSTS: list(
+    (item) => hostName.test(item),
+    'expected names without ports and with commas between them',
+  ).optional(),
   FLOWDOCK_DEMO_TOKEN: z
     .string()
     .regex(/^[0-9a-f]{32}$/, 'expected 32 hexadecimal digits in lower case')
@@ -86,18 +146,51 @@ const settings = {
     .transform(Number)
     .default(30),
   ACTION_TARGETS: z.enum(['public', 'any'], 'expected "public" or "any"').default('public'),
-  CALLS_PER_MINUTE: z
+  CALLS_PER_MINUTE: amount('calls').default(6000),
+  REQUESTS_PER_MINUTE: amount('requests').default(6000),
+  ADDRESS_REQUESTS_PER_MINUTE: amount('requests').default(30_000),
+  LINES_PER_CALLER: amount('lines').default(100),
+  LINES_PER_ADDRESS: amount('lines').default(1000),
+  REQUESTS_IN_FLIGHT: z
     .string()
-    .refine((text) => /^\d{1,7}$/.test(text), 'expected a number of calls, 0 for no limit')
+    .refine((text) => /^\d{1,6}$/.test(text) && Number(text) > 0, 'expected a number of requests, 1 or more')
     .transform(Number)
-    .default(6000),
+    .default(1000),
+  LOAD_SHEDDING: onOrOff.default('on'),
+  TRUSTED_PROXIES: z
+    .string()
+    .refine((text) => /^\d{1,2}$/.test(text), 'expected a number of proxies')
+    .transform(Number)
+    .default(0),
+  ALLOWED_HOSTS: list(
+    (item) => item === '*' || hostName.test(item),
+    'expected names without ports and with commas between them, or *',
+  ).optional(),
+  ALLOWED_ORIGINS: list(
+    (item) => URL.canParse(item) && new URL(item).origin === item,
+    'expected origins such as https://app.team.example, with commas between them',
+  ).default([]),
+  INTROSPECTION: onOrOff.optional(),
+  GRAPHIQL: onOrOff.optional(),
+  NODE_ENV: z.string().optional(),
+  KEEP_ANSWERS_SECONDS: z
+    .string()
+    .refine(
+      (text) => /^\d{1,2}$/.test(text) && Number(text) <= 60,
+      'expected a number of seconds from 0 to 60',
+    )
+    .transform(Number)
+    .default(0),
+  TRUSTED_DOCUMENTS: z.string().min(1, 'expected a file').optional(),
+  OTEL_EXPORTER_OTLP_ENDPOINT: address.optional(),
+  OTEL_SERVICE_NAME: z.string().min(1, 'expected a name').default('flowdock-gateway'),
   LOG_LEVEL: z.enum(logLevels, `expected one of ${logLevels.join(', ')}`).default('info'),
 }
 
 /** The settings there are, in the order they are documented. */
 export const settingList: readonly Setting[] = Object.entries(settings).map(([name, schema]) => {
   const fallback: unknown = schema.safeParse(undefined).data
-  return { name, default: fallback === undefined ? undefined : String(fallback) }
+  return { name, default: fallback === undefined ? undefined : String(fallback) || undefined }
 })
 
 /** Settings that only make sense with the embedded backend. */
@@ -138,8 +231,9 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   if ('FLOWDOCK_API_URL' in given) {
     for (const name of embeddedOnly)
       if (name in given) problems.push(`${name}: has no effect with FLOWDOCK_API_URL; unset one of the two`)
-  } else if ('FLOWDOCK_STREAM_URL' in given) {
-    problems.push('FLOWDOCK_STREAM_URL: needs FLOWDOCK_API_URL')
+  } else if ('FLOWDOCK_STREAM_URL' in given || 'FILE_HOSTS' in given) {
+    for (const name of ['FLOWDOCK_STREAM_URL', 'FILE_HOSTS'])
+      if (name in given) problems.push(`${name}: needs FLOWDOCK_API_URL`)
   } else if (
     parsed.data !== undefined &&
     parsed.data.PORT === parsed.data.BACKEND_PORT &&
@@ -148,14 +242,44 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     problems.push(`BACKEND_PORT=${parsed.data.BACKEND_PORT}: is the same as PORT`)
   }
   if (parsed.data === undefined || problems.length > 0) throw new ConfigError(problems)
-  const { HOST, PORT, LOG_LEVEL, CALLS_PER_MINUTE } = parsed.data
+  const { HOST, PORT, LOG_LEVEL, CALLS_PER_MINUTE, TRUSTED_DOCUMENTS, ...values } = parsed.data
+  const isOpen = values.NODE_ENV === 'production' ? 'off' : 'on'
   return Object.freeze({
     host: HOST,
     port: PORT,
     logLevel: LOG_LEVEL,
     callsPerMinute: CALLS_PER_MINUTE,
+    trustedDocuments: TRUSTED_DOCUMENTS,
+    keepAnswersMs: values.KEEP_ANSWERS_SECONDS * 1000,
+    tracing:
+      values.OTEL_EXPORTER_OTLP_ENDPOINT === undefined
+        ? undefined
+        : { endpoint: values.OTEL_EXPORTER_OTLP_ENDPOINT, serviceName: values.OTEL_SERVICE_NAME },
+    exposure: {
+      introspection: (values.INTROSPECTION ?? isOpen) === 'on',
+      graphiql: (values.GRAPHIQL ?? isOpen) === 'on',
+      allowedOrigins: values.ALLOWED_ORIGINS,
+      allowedHosts: readHosts(values.ALLOWED_HOSTS, HOST),
+      trustedProxies: values.TRUSTED_PROXIES,
+    },
+    protection: {
+      requestsPerMinute: values.REQUESTS_PER_MINUTE,
+      addressRequestsPerMinute: values.ADDRESS_REQUESTS_PER_MINUTE,
+      linesPerCaller: values.LINES_PER_CALLER,
+      linesPerAddress: values.LINES_PER_ADDRESS,
+      requestsInFlight: values.REQUESTS_IN_FLIGHT,
+      loadShedding: values.LOAD_SHEDDING === 'on',
+    },
     upstream: readUpstream(parsed.data),
   })
+}
+
+/** A gateway for this machine alone answers to its local names: another may be that of a page that plays a trick. */
+function readHosts(given: readonly string[] | undefined, host: string): readonly string[] | undefined {
+  const local = ['localhost', '127.0.0.1', '[::1]']
+  if (given === undefined)
+    return /^(localhost|127\..*|::1)$/.test(host) ? [...new Set([...local, host])] : undefined
+  return given.includes('*') ? undefined : [...local, ...given.map((name) => name.toLowerCase())]
 }
 
 function readUpstream(values: z.infer<z.ZodObject<typeof settings>>): Config['upstream'] {
@@ -175,6 +299,7 @@ function readUpstream(values: z.infer<z.ZodObject<typeof settings>>): Config['up
   return {
     kind: 'remote',
     restUrl,
+    fileHosts: (values.FILE_HOSTS ?? []).map((name) => name.toLowerCase()),
     // Clients write the address with and without the path of the one resource it has.
     streamUrl: (values.FLOWDOCK_STREAM_URL ?? streamUrlOf(restUrl)).replace(/\/flows$/, ''),
   }

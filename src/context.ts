@@ -1,9 +1,11 @@
 import type { IncomingMessage } from 'node:http'
-import { GatewayError } from './errors.ts'
+import type { Allowances, RateLimit } from './allowance.ts'
+import { GatewayError, UpstreamError } from './errors.ts'
 import { type FeedReader, type Replay, runFeed } from './events/feed.ts'
 import type { Hub, Channel as HubChannel, Topic } from './events/hub.ts'
 import type { Entry as LogEntry } from './events/recent-log.ts'
-import type { Allowances, RateLimit } from './upstream/flowdock/allowance.ts'
+import type { Freshness } from './freshness.ts'
+import type { Trace, Tracing } from './tracing.ts'
 import { type Credential, parseAuthorization } from './upstream/flowdock/credentials.ts'
 import type { Directory } from './upstream/flowdock/directory.ts'
 import type { FileDownloads } from './upstream/flowdock/files.ts'
@@ -80,14 +82,28 @@ export interface Context {
   readonly flowdock: Flowdock
   /** How many calls to the upstream the operation has made so far. */
   callCount(): number
+  /** How much is asked at most, and how long: `deadline` in milliseconds of `performance.now()`. */
+  bound(limits: { readonly deadline: number; readonly maxCalls: number }): void
   /** Whether the caller wants to know what the operation cost. */
   readonly wantsCost: boolean
+  /** Whether the caller wants to know what it would cost, and nothing else. */
+  readonly wantsExplanation: boolean
+  /** How many reads were had from others who were asking the same. */
+  savedCount(): number
+  /** Another number as soon as something happened that the caller could see; undefined where nobody would say so. */
+  mark(): number | undefined
   /** What the caller may still ask of the upstream; null for one without a credential, or without a limit. */
   rateLimit(): RateLimit | null
   /** The last event the caller had who comes back; it counts more than what the operation says. */
   readonly lastEventId: string | undefined
   /** Whether the caller sent a credential. */
   readonly isSignedIn: boolean
+  /** The same for the same credential; null for a caller without. */
+  readonly caller: string | null
+  /** What the request goes by, that of the handshake for operations of a socket. */
+  readonly requestId: string | undefined
+  /** Undefined when nobody looks at traces. */
+  readonly trace: Trace | undefined
   /** Events as they happen. @throws GatewayError `UNAUTHENTICATED` without a credential */
   listen(options: ListenOptions): LiveEvents
   /** The path of this gateway that a file of the upstream can be read at, for a while, without a credential. */
@@ -96,15 +112,22 @@ export interface Context {
   uploadAddress(upload: Upload): { readonly path: string; readonly expiresAt: number }
 }
 
+/** What of a request tells who it is from. A socket keeps no more of the one it began with. */
+export type RequestHead = Pick<IncomingMessage, 'headers' | 'socket'>
+
 /** What a request or a socket says about its caller. */
 export interface Caller {
-  readonly request: IncomingMessage
+  readonly request: RequestHead
   /** The payload of `connection_init`, for sockets. */
   readonly connectionParams?: Readonly<Record<string, unknown>>
   /** The last event a client had that comes back. */
   readonly lastEventId?: string
+  /** Hears when the credential ends, in milliseconds, if the upstream says so. */
+  readonly onTokenEnd?: ((at: number) => void) | undefined
   /** Whether it wants to know what the operation costs. */
   readonly wantsCost?: boolean
+  /** Whether it wants to know what the operation would cost, and nothing else. */
+  readonly wantsExplanation?: boolean
   /** Ends when nobody waits for the answer any more. */
   readonly signal: AbortSignal
 }
@@ -117,125 +140,239 @@ export interface ContextOptions {
   readonly hub: Hub<Listener, FlowEvent>
   /** What is known of the flows and people of a channel. */
   readonly directoryOf: (channel: Channel) => Directory | undefined
-  /** Reads what happened behind an event once more. */
   /** What holds at this moment of those that the owner of a channel can see. */
   readonly standing: (channel: Channel) => readonly FlowEvent[]
+  /** Reads what happened behind an event once more. */
   readonly replay: (topic: Topic<Listener>, after: string, until: string | undefined) => Replay<FlowEvent>
   readonly allowances: Allowances
   readonly reads: SingleFlight
   readonly downloads: FileDownloads
   readonly uploads: FileUploads
+  readonly tracing: Tracing | undefined
+  /** Undefined where answers are not kept. */
+  readonly freshness: Freshness<Listener> | undefined
 }
 
 /** @throws GatewayError `UNAUTHENTICATED` for a credential that cannot be one, when the returned function is called */
-export function createContextFactory({
-  http,
-  restUrl,
-  publicBase,
-  hub,
-  directoryOf,
-  standing,
-  replay,
-  allowances,
-  reads,
-  downloads,
-  uploads,
-}: ContextOptions): (caller: Caller) => Context {
-  return ({ request, connectionParams, signal, lastEventId, wantsCost = false }) => {
-    const params = connectionParams ?? {}
+export function createContextFactory(options: ContextOptions): (caller: Caller) => Context {
+  return (caller) => {
+    const { request, connectionParams: params = {} } = caller
     const credential = parseAuthorization(
       params['authorization'] ?? params['Authorization'] ?? request.headers.authorization,
     )
-    const principal = credential?.principal ?? 'nobody'
-    let userId: number | undefined
-    const makeCounted = (until: AbortSignal | undefined, shared?: SingleFlight, directory?: Directory) => {
-      let calls = 0
-      const onCall = () => {
-        allowances.take(principal)
-        calls += 1
-      }
-      const onUser = (id: number) => {
-        userId = id
-      }
-      const flowdock = createFlowdock({
-        ...{ http, base: restUrl, publicBase, credential, signal: until, onCall, onUser, directory },
-        reads: shared,
-      })
-      return { flowdock, count: () => calls }
+    const requestId = request.headers['x-request-id'] as string | undefined
+    const session: Session = {
+      ...{ options, credential, requestId, userId: undefined },
+      trace: options.tracing?.begin(request.headers['traceparent'] as string | undefined),
+      lastEventId: caller.lastEventId,
+      onTokenEnd: caller.onTokenEnd,
+      wantsCost: caller.wantsCost ?? false,
+      wantsExplanation: caller.wantsExplanation ?? false,
     }
-    const make = ({ flowdock, count } = makeCounted(signal, reads)): Context => ({
-      isSignedIn: credential !== null,
-      flowdock,
-      wantsCost,
-      lastEventId,
-      callCount: count,
-      rateLimit() {
-        const limit = credential === null ? null : allowances.of(credential.principal)
-        return limit?.limit === 0 ? null : limit
-      },
-      listen({ flowIds, isPrivate, after, since, history, pace, wants, key }) {
-        if (credential === null)
-          throw new GatewayError('UNAUTHENTICATED', 'Cannot listen to flows: no credential was sent')
-        const channels = flowIds === 'all' ? flowIds : [...new Set(flowIds)].sort()
-        const topic = { owner: { credential, userId }, channels, isPrivate }
-        const heard = channels === 'all' ? undefined : new Set(channels)
-        const isHeard = (event: FlowEvent) =>
-          isForEverybody(event)
-            ? true
-            : event.flowId === null || event.type === 'membership'
-              ? isPrivate
-              : heard === undefined || heard.has(event.flowId)
-        const options = {
-          ...{ hub, topic, isBehind, placeOf, isGap, makeGap },
-          wants: (event: FlowEvent) => isHeard(event) && (isGap(event) || wants(event)),
-          // The source is ahead of a reader who has missed something.
-          standing: (channel: Channel, place: string | undefined) =>
-            standing(channel).map((event) => (place === undefined ? event : { ...event, cursor: place })),
-          replay: (from: string, until: string | undefined) => replay(topic, from, until),
+    return new CallerContext(session, caller.signal, options.reads)
+  }
+}
+
+/** What all contexts of one request have in common: an operation has one, a subscription another for each event. */
+interface Session {
+  readonly options: ContextOptions
+  readonly credential: Credential | null
+  /** Once the upstream has told it. */
+  userId: number | undefined
+  readonly requestId: string | undefined
+  readonly trace: Trace | undefined
+  readonly lastEventId: string | undefined
+  readonly onTokenEnd: ((at: number) => void) | undefined
+  readonly wantsCost: boolean
+  readonly wantsExplanation: boolean
+}
+
+/** A class, because objects whose getters are written in place are slow, and stay longer than they are needed. */
+class CallerContext implements Context {
+  readonly #session: Session
+  readonly #signal: AbortSignal | undefined
+  readonly #reads: SingleFlight | undefined
+  readonly #directory: Directory | undefined
+  #flowdock: Flowdock | undefined
+  #calls = 0
+  #saved = 0
+  #deadline = Number.POSITIVE_INFINITY
+  #maxCalls = Number.POSITIVE_INFINITY
+
+  constructor(
+    session: Session,
+    signal: AbortSignal | undefined,
+    reads: SingleFlight | undefined,
+    directory?: Directory,
+  ) {
+    this.#session = session
+    this.#signal = signal
+    this.#reads = reads
+    this.#directory = directory
+  }
+
+  get flowdock(): Flowdock {
+    this.#flowdock ??= this.#createFlowdock()
+    return this.#flowdock
+  }
+
+  get isSignedIn(): boolean {
+    return this.#session.credential !== null
+  }
+
+  get caller(): string | null {
+    return this.#session.credential?.principal ?? null
+  }
+
+  get requestId(): string | undefined {
+    return this.#session.requestId
+  }
+
+  get trace(): Trace | undefined {
+    return this.#session.trace
+  }
+
+  get wantsCost(): boolean {
+    return this.#session.wantsCost
+  }
+
+  get wantsExplanation(): boolean {
+    return this.#session.wantsExplanation
+  }
+
+  get lastEventId(): string | undefined {
+    return this.#session.lastEventId
+  }
+
+  callCount(): number {
+    return this.#calls
+  }
+
+  savedCount(): number {
+    return this.#saved
+  }
+
+  bound({ deadline, maxCalls }: { readonly deadline: number; readonly maxCalls: number }): void {
+    this.#deadline = deadline
+    this.#maxCalls = maxCalls
+  }
+
+  mark(): number | undefined {
+    const { credential, userId, options } = this.#session
+    return credential === null ? undefined : options.freshness?.markOf({ credential, userId })
+  }
+
+  rateLimit(): RateLimit | null {
+    const { credential, options } = this.#session
+    const limit = credential === null ? null : options.allowances.of(credential.principal)
+    return limit?.limit === 0 ? null : limit
+  }
+
+  listen({ flowIds, isPrivate, after, since, history, pace, wants, key }: ListenOptions): LiveEvents {
+    const session = this.#session
+    const { credential, userId } = session
+    const { hub, standing, replay, directoryOf } = session.options
+    if (credential === null)
+      throw new GatewayError('UNAUTHENTICATED', 'Cannot listen to flows: no credential was sent')
+    const channels = flowIds === 'all' ? flowIds : [...new Set(flowIds)].sort()
+    const topic = { owner: { credential, userId }, channels, isPrivate }
+    const heard = channels === 'all' ? undefined : new Set(channels)
+    const isHeard = (event: FlowEvent) =>
+      isForEverybody(event)
+        ? true
+        : event.flowId === null || event.type === 'membership'
+          ? isPrivate
+          : heard === undefined || heard.has(event.flowId)
+    const feed = {
+      ...{ hub, topic, isBehind, placeOf, isGap, makeGap },
+      wants: (event: FlowEvent) => isHeard(event) && (isGap(event) || wants(event)),
+      // The source is ahead of a reader who has missed something.
+      standing: (channel: Channel, place: string | undefined) =>
+        standing(channel).map((event) => (place === undefined ? event : { ...event, cursor: place })),
+      replay: (from: string, until: string | undefined) => replay(topic, from, until),
+    }
+    // Events are read with contexts of their own, and this one stays as long as somebody listens.
+    const forget = () => {
+      this.#flowdock = undefined
+    }
+    return {
+      principal: credential.principal,
+      key: JSON.stringify([channels === 'all' ? credential.principal : channels, isPrivate, key, pace]),
+      pace,
+      wants: feed.wants,
+      async read(reader, leave) {
+        const dated = withTimes(reader, since)
+        try {
+          const from = history === undefined ? after : await tell(history(), dated, feed.wants, leave)
+          forget()
+          if (!leave.aborted) await runFeed({ ...feed, after: from, signal: leave }, dated)
+        } catch (error) {
+          if (!leave.aborted) reader.end(error)
         }
-        const events: LiveEvents = {
-          principal: credential.principal,
-          key: JSON.stringify([channels === 'all' ? credential.principal : channels, isPrivate, key, pace]),
-          pace,
-          wants: options.wants,
-          async read(reader, leave) {
-            const dated = withTimes(reader, since)
-            try {
-              const from = history === undefined ? after : await tell(history(), dated, options.wants, leave)
-              if (!leave.aborted) await runFeed({ ...options, after: from, signal: leave }, dated)
-            } catch (error) {
-              if (!leave.aborted) reader.end(error)
-            }
-          },
-          context(channel, isShared) {
-            const known = channel && directoryOf(channel)
-            // What a flow is to its reader changes without an event.
-            const directory = known && (isShared ? known : { ...known, flow: () => undefined })
-            // What is under way may have been asked for before the event.
-            return make(makeCounted(undefined, undefined, directory))
-          },
-          // GraphQL takes nothing else for the source of a subscription; `Live` reads it.
-          [Symbol.asyncIterator]() {
-            throw new Error('Events are read, not iterated')
-          },
-        }
-        return events
       },
-      fileAddress(path) {
-        if (credential === null)
-          throw new GatewayError(
-            'UNAUTHENTICATED',
-            'Cannot give the address of a file: no credential was sent',
+      context(channel, isShared) {
+        const known = channel && directoryOf(channel)
+        // What a flow is to its reader changes without an event.
+        const directory = known && (isShared ? known : { ...known, flow: () => undefined })
+        // What is under way may have been asked for before the event.
+        return new CallerContext(session, undefined, undefined, directory)
+      },
+      // GraphQL takes nothing else for the source of a subscription; `Live` reads it.
+      [Symbol.asyncIterator]() {
+        throw new Error('Events are read, not iterated')
+      },
+    }
+  }
+
+  fileAddress(path: string): string {
+    const { credential, options } = this.#session
+    if (credential === null)
+      throw new GatewayError('UNAUTHENTICATED', 'Cannot give the address of a file: no credential was sent')
+    return options.downloads.address(credential, path)
+  }
+
+  uploadAddress(upload: Upload): { readonly path: string; readonly expiresAt: number } {
+    const { credential, options } = this.#session
+    if (credential === null)
+      throw new GatewayError('UNAUTHENTICATED', 'Cannot make an upload: no credential was sent')
+    return options.uploads.address(credential, upload)
+  }
+
+  #createFlowdock(): Flowdock {
+    const session = this.#session
+    const { options, credential, requestId, trace } = session
+    return createFlowdock({
+      http: options.http,
+      base: options.restUrl,
+      publicBase: options.publicBase,
+      credential,
+      signal: this.#signal,
+      directory: this.#directory,
+      headers: requestId === undefined ? undefined : { 'x-request-id': requestId },
+      trace,
+      reads: this.#reads,
+      onCall: () => {
+        if (performance.now() > this.#deadline)
+          throw new UpstreamError(
+            'UPSTREAM_TIMEOUT',
+            'The operation has taken too long; nothing more is asked for it',
           )
-        return downloads.address(credential, path)
+        if (this.#calls >= this.#maxCalls)
+          throw new GatewayError(
+            'COST_EXCEEDED',
+            `The operation has made ${this.#calls} calls to the upstream, which is all it may; ask for less at once`,
+          )
+        options.allowances.take(credential?.principal ?? 'nobody')
+        this.#calls += 1
       },
-      uploadAddress(upload) {
-        if (credential === null)
-          throw new GatewayError('UNAUTHENTICATED', 'Cannot make an upload: no credential was sent')
-        return uploads.address(credential, upload)
+      onShared: () => {
+        this.#saved += 1
       },
+      onUser(id) {
+        session.userId = id
+      },
+      onTokenEnd: session.onTokenEnd,
     })
-    return make()
   }
 }
 

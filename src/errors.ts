@@ -1,7 +1,9 @@
 /** Every code a user of the API can meet; `docs/errors.md` explains each. */
 export const errorCodes = [
   'BAD_USER_INPUT',
+  'CLIENT_LEFT',
   'CONFLICT',
+  'COST_EXCEEDED',
   'FORBIDDEN',
   'GRAPHQL_PARSE_FAILED',
   'GRAPHQL_VALIDATION_FAILED',
@@ -9,6 +11,8 @@ export const errorCodes = [
   'LIMIT_EXCEEDED',
   'NOT_FOUND',
   'NOT_SUPPORTED',
+  'OVERLOADED',
+  'PERSISTED_QUERY_NOT_FOUND',
   'RATE_LIMITED',
   'SLOW_CONSUMER',
   'UNAUTHENTICATED',
@@ -111,7 +115,7 @@ export class UpstreamError extends GatewayError {
   constructor(
     code: 'UPSTREAM_UNAVAILABLE' | 'UPSTREAM_TIMEOUT' | 'UPSTREAM_INVALID',
     message: string,
-    options?: ErrorOptions,
+    options?: GatewayErrorOptions,
   ) {
     super(code, message, { ...options, retryable: code !== 'UPSTREAM_INVALID' })
   }

@@ -11,6 +11,7 @@ const usage = `Usage: flowdock-gateway [command]
   backend                    the Flowdock-compatible backend alone
   print-schema [--out FILE]  the GraphQL schema
   streams [URL] [--json]     what is live in a gateway that runs here
+  doctor [URL] [--json]      looks at a running gateway from outside, and says what is wrong
   help                       this text
 
 Administration of the embedded backend, also while it runs; --json prints JSON:
@@ -37,6 +38,10 @@ async function main([command = 'serve', ...args]: readonly string[]): Promise<nu
     case 'streams': {
       const { streams } = await import('./cli/streams.ts')
       return streams(args, print)
+    }
+    case 'doctor': {
+      const { doctor } = await import('./cli/doctor.ts')
+      return doctor(args, process.env, print)
     }
     case 'import': {
       const { importExport } = await import('./cli/import.ts')

@@ -1,7 +1,7 @@
-import { createHmac, randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { inspect } from 'node:util'
 
-const fingerprintKey = randomBytes(32)
+const fingerprintKey = randomBytes(32).toString('base64')
 
 /** A value that must not be shown: printing, logging and serialising it give `[secret]`. */
 export class Secret {
@@ -18,7 +18,7 @@ export class Secret {
 
   /** The same for equal secrets, different after a restart; tells nothing about the value. */
   fingerprint(): string {
-    return createHmac('sha256', fingerprintKey).update(this.#value).digest('base64url').slice(0, 22)
+    return hash('sha256', fingerprintKey + this.#value, 'base64url').slice(0, 22)
   }
 
   toString(): string {

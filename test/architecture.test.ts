@@ -53,7 +53,9 @@ function readModule(path: string, source: string): Module {
 
 /** Who may import whom: each part, and the parts (or files) it may know. Its own part goes without saying. */
 const floors: [part: RegExp, may: RegExp][] = [
-  [/^src\/(errors|log|secret)\.ts$/, /^$/],
+  [/^src\/(call-estimate|errors|log|own-network|package-files|secret)\.ts$/, /^$/],
+  [/^src\/allowance\.ts$/, /^src\/errors\.ts$/],
+  [/^src\/tracing\.ts$/, /^$/],
   [/^src\/config\.ts$/, /^src\/secret\.ts$/],
   [/^src\/main\.ts$/, /^src\/cli\//],
   [
@@ -61,22 +63,25 @@ const floors: [part: RegExp, may: RegExp][] = [
     /^src\/(app|config|errors|log)\.ts$|^src\/(backend\/(index|administration|maintenance|flow-import)|schema\/index)\.ts$/,
   ],
   [/^src\/app\.ts$/, /^src\//],
-  [/^src\/context\.ts$/, /^src\/(errors|secret)\.ts$|^src\/(events|upstream)\//],
-  [/^src\/server\//, /^src\/(errors|log|context)\.ts$/],
-  [/^src\/schema\//, /^src\/(errors|context)\.ts$|^src\/(resolvers|upstream)\//],
-  [/^src\/resolvers\//, /^src\/(errors|context)\.ts$|^src\/upstream\//],
-  [/^src\/upstream\/http\.ts$/, /^src\/(errors|secret)\.ts$/],
+  [/^src\/context\.ts$/, /^src\/(allowance|errors|freshness|secret|tracing)\.ts$|^src\/(events|upstream)\//],
+  [/^src\/freshness\.ts$/, /^src\/events\//],
+  [/^src\/server\//, /^src\/(allowance|call-estimate|errors|log|context|package-files|secret)\.ts$/],
+  [/^src\/schema\//, /^src\/(allowance|call-estimate|errors|context)\.ts$|^src\/(resolvers|upstream)\//],
+  [/^src\/resolvers\//, /^src\/(allowance|errors|context)\.ts$|^src\/upstream\//],
+  [/^src\/upstream\/http\.ts$/, /^src\/(errors|own-network|secret)\.ts$/],
+  [/^src\/upstream\/(fair|resilient)-http\.ts$/, /^src\/errors\.ts$|^src\/upstream\/http\.ts$/],
   [/^src\/upstream\/flowdock\//, /^src\/(errors|secret)\.ts$|^src\/upstream\/http\.ts$|^src\/wire\//],
   [/^src\/(wire|client)\//, /^$/],
   [/^src\/events\//, /^src\/errors\.ts$/],
-  [/^src\/backend\//, /^src\/wire\//],
+  [/^src\/backend\//, /^src\/wire\/|^src\/(own-network|package-files)\.ts$/],
 ]
 
 /** Edges that carry types only. */
 const typesOnly: [from: RegExp, to: RegExp][] = [
-  [/^src\/(resolvers|schema)\//, /^src\/(upstream\/|context\.ts)/],
-  [/^src\/server\//, /^src\/(context|log)\.ts$/],
+  [/^src\/(resolvers|schema)\//, /^src\/(upstream\/|(allowance|context)\.ts)/],
+  [/^src\/server\//, /^src\/(allowance|context|log)\.ts$/],
   [/^src\/(upstream|backend)\//, /^src\/wire\//],
+  [/^src\/context\.ts$/, /^src\/tracing\.ts$/],
 ]
 
 /** Third-party packages with one door, and the door. */
@@ -92,6 +97,9 @@ const doors: [name: RegExp, door: RegExp][] = [
   [/^@pothos\//, /^src\/schema\/builder\.ts$/],
   [/^dataloader$/, /^src\/upstream\/flowdock\/loaders\.ts$/],
   [/^pino$/, /^src\/log\.ts$/],
+  [/^prom-client$/, /^src\/server\/metrics\.ts$/],
+  [/^@opentelemetry\//, /^src\/tracing\.ts$/],
+  [/^@graphql-tools\/utils$/, /^src\/server\/traced-schema\.ts$/],
   [/^@fastify\/busboy$/, /^src\/(backend\/params|server\/multipart)\.ts$/],
   [/^sharp$/, /^src\/backend\/flowdock\/image\.ts$/],
   [/^(yauzl|@streamparser\/json)$/, /^src\/backend\/flow-export\.ts$/],

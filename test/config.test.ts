@@ -8,6 +8,22 @@ describe('settings', () => {
       port: 4000,
       logLevel: 'info',
       callsPerMinute: 6000,
+      keepAnswersMs: 0,
+      exposure: {
+        introspection: true,
+        graphiql: true,
+        allowedOrigins: [],
+        allowedHosts: ['localhost', '127.0.0.1', '[::1]'],
+        trustedProxies: 0,
+      },
+      protection: {
+        requestsPerMinute: 6000,
+        addressRequestsPerMinute: 30_000,
+        linesPerCaller: 100,
+        linesPerAddress: 1000,
+        requestsInFlight: 1000,
+        loadShedding: true,
+      },
       upstream: {
         kind: 'embedded',
         host: '127.0.0.1',
@@ -39,15 +55,71 @@ describe('settings', () => {
       'http://b.example',
     ],
   ])('%j name another upstream', (environment, restUrl, streamUrl) => {
-    expect(readConfig(environment).upstream).toEqual({ kind: 'remote', restUrl, streamUrl })
+    expect(readConfig(environment).upstream).toEqual({ kind: 'remote', restUrl, streamUrl, fileHosts: [] })
+  })
+
+  test('of production show no schema and no GraphiQL, unless asked for', () => {
+    const of = (environment: Record<string, string>) => readConfig(environment).exposure
+    expect(of({ NODE_ENV: 'production' })).toMatchObject({ introspection: false, graphiql: false })
+    expect(of({ NODE_ENV: 'production', GRAPHIQL: 'on' })).toMatchObject({
+      introspection: false,
+      graphiql: true,
+    })
+    expect(of({ INTROSPECTION: 'off' })).toMatchObject({ introspection: false, graphiql: true })
+  })
+
+  test('name hosts of files and how long answers are kept', () => {
+    const environment = {
+      FLOWDOCK_API_URL: 'http://x',
+      FILE_HOSTS: 'Minio, [::2]',
+      KEEP_ANSWERS_SECONDS: '5',
+    }
+    expect(readConfig(environment)).toMatchObject({
+      keepAnswersMs: 5000,
+      upstream: { fileHosts: ['minio', '[::2]'] },
+    })
+  })
+
+  test.each([
+    [{}, ['localhost', '127.0.0.1', '[::1]']],
+    [{ HOST: '0.0.0.0' }, undefined],
+    [{ ALLOWED_HOSTS: '*' }, undefined],
+    [
+      { HOST: '0.0.0.0', ALLOWED_HOSTS: 'Chat.team.example, [::2]' },
+      ['localhost', '127.0.0.1', '[::1]', 'chat.team.example', '[::2]'],
+    ],
+  ])('%j answer to the names %j', (environment, names) => {
+    expect(readConfig(environment).exposure.allowedHosts).toEqual(names)
   })
 
   test.each<[Record<string, string>, string[]]>([
+    [
+      {
+        ALLOWED_ORIGINS: 'https://a.example/x',
+        ALLOWED_HOSTS: 'a:80',
+        REQUESTS_IN_FLIGHT: '0',
+        GRAPHIQL: 'no',
+      },
+      [
+        'ALLOWED_ORIGINS="https://a.example/x": expected origins such as',
+        'ALLOWED_HOSTS="a:80": expected names without ports',
+        'REQUESTS_IN_FLIGHT="0": expected a number of requests, 1 or more',
+        'GRAPHIQL="no": expected "on" or "off"',
+      ],
+    ],
     [{ PORT: '70000' }, ['PORT="70000": expected a port from 0 to 65535']],
     [{ PORT: '4000', BACKEND_PORT: '4000' }, ['BACKEND_PORT=4000: is the same as PORT']],
     [{ FLOWDOCK_DEMO_TOKEN: 'ABC' }, ['FLOWDOCK_DEMO_TOKEN: expected 32 hexadecimal digits in lower case']],
     [{ FLOWDOCK_API_URL: 'ftp://x' }, ['FLOWDOCK_API_URL="ftp://x": expected an http or https address']],
     [{ FLOWDOCK_STREAM_URL: 'http://x' }, ['FLOWDOCK_STREAM_URL: needs FLOWDOCK_API_URL']],
+    [{ FILE_HOSTS: 'minio' }, ['FILE_HOSTS: needs FLOWDOCK_API_URL']],
+    [
+      { FLOWDOCK_API_URL: 'http://x', FILE_HOSTS: 'http://minio', KEEP_ANSWERS_SECONDS: '61' },
+      [
+        'FILE_HOSTS="http://minio": expected names without ports',
+        'KEEP_ANSWERS_SECONDS="61": expected a number of seconds from 0 to 60',
+      ],
+    ],
     [{ FLOWDOCK_API_ULR: 'http://x' }, ['FLOWDOCK_API_ULR: there is no such setting']],
     [
       { FLOWDOCK_API_URL: 'http://x', DATA_DIR: '/x', BACKEND_PORT: '1' },

@@ -58,6 +58,18 @@ describe('every link leads somewhere', () => {
   })
 })
 
+test('the dashboard and the alerts know no figure but those there are', async () => {
+  const app = await startTestApp()
+  const metrics = await (await fetch(`${app.url}/metrics`)).text()
+  await app.close()
+  const known = new Set([...metrics.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name))
+  for (const file of ['docs/operations/dashboard.json', 'docs/operations/alerts.yml']) {
+    const names = (await read(file)).match(/\b(flowdock_gateway|nodejs|process)_\w+/g) ?? []
+    expect(names.length).toBeGreaterThan(5)
+    for (const name of names) expect(known, file).toContain(name.replace(/_bucket$/, ''))
+  }
+})
+
 describe('the README', () => {
   let app: TestApp
   beforeAll(async () => {

@@ -1,9 +1,10 @@
 import { explorerPlugin } from '@graphiql/plugin-explorer'
 import { createGraphiQLFetcher } from '@graphiql/toolkit'
 import { GraphiQL, HISTORY_PLUGIN } from 'graphiql'
-import { createClient } from 'graphql-ws'
+import { getOperationAST } from 'graphql'
 import { createElement, useSyncExternalStore } from 'react'
 import { createRoot } from 'react-dom/client'
+import { createLiveClient } from '../../src/client/index.ts'
 import 'graphiql/style.css'
 import '@graphiql/plugin-explorer/style.css'
 
@@ -15,35 +16,48 @@ globalThis.MonacoEnvironment = {
 const settings = JSON.parse(document.getElementById('settings').textContent)
 const headers = JSON.stringify(settings.headers, undefined, 2)
 const endpoint = new URL('/graphql', location.href)
-const socket = new URL(endpoint)
-socket.protocol = endpoint.protocol.replace('http', 'ws')
 
-/** What becomes of the socket that live queries run over. */
+/** How the line is that live queries run over. */
 const live = createStore('not connected')
-/** The headers of the tab that began to listen: a socket is opened with its credential. */
-let liveHeaders = settings.headers
+/** One for each credential: a line is opened with it. */
+const liveClients = new Map()
 
-const wsClient = createClient({
-  url: socket.href,
-  connectionParams: () => liveHeaders,
-  shouldRetry: () => true,
-  on: {
-    connecting: () => live.set('connecting'),
-    connected: () => live.set('connected'),
-    closed: ({ code }) => live.set(code === 1000 ? 'not connected' : `closed (${code})`),
-  },
-})
+function liveClient(authorization) {
+  const known = liveClients.get(authorization)
+  if (known !== undefined) return known
+  const client = createLiveClient({ url: endpoint.href, token: authorization, onStatus: live.set })
+  liveClients.set(authorization, client)
+  return client
+}
+
+/** Goes on by itself where the line was cut, behind the last event whose `cursor` was selected. */
+function listen({ query, operationName, variables }, authorization) {
+  const results = liveClient(authorization).results({
+    query,
+    variables,
+    ...(operationName == null ? {} : { operationName }),
+  })
+  const next = results.next.bind(results)
+  results.next = () =>
+    next().catch((error) => ({
+      done: false,
+      value: { errors: [{ message: error.message, extensions: { code: error.code } }] },
+    }))
+  return results
+}
 
 const fetchOnce = createGraphiQLFetcher({
   url: endpoint.href,
-  wsClient,
   // Also for tabs restored from the last visit, which come back without their headers.
   headers: settings.headers,
 })
 
 const fetcher = (params, options) => {
-  liveHeaders = { ...settings.headers, ...options?.headers }
-  return fetchOnce(params, options)
+  const operation = options?.documentAST && getOperationAST(options.documentAST, params.operationName)
+  if (operation?.operation !== 'subscription') return fetchOnce(params, options)
+  const headers = new Headers(settings.headers)
+  for (const [name, value] of Object.entries(options?.headers ?? {})) headers.set(name, value)
+  return listen(params, headers.get('authorization') ?? '')
 }
 
 const liveStyle = { fontSize: '13px', fontWeight: 'normal', whiteSpace: 'nowrap' }

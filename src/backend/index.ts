@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads'
+import { packageFile, runsFromSource } from '../package-files.ts'
 import type { BackendOptions } from './server.ts'
 import type { WorkerReport } from './worker.ts'
 
@@ -44,8 +45,8 @@ export async function startBackend(
   options: EmbeddedBackendOptions,
   onError: (message: string) => void,
 ): Promise<EmbeddedBackend> {
-  const file = import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js'
-  const worker = new Worker(new URL(file, import.meta.url), { workerData: options })
+  const program = packageFile(runsFromSource() ? 'src/backend/worker.ts' : 'dist/backend/worker.js')
+  const worker = new Worker(program, { workerData: options })
   let closing = false
   const closed = new Promise<void>((resolve) => {
     worker.once('exit', () => {

@@ -164,10 +164,18 @@ async function readMultipart(
   } catch {
     throw broken
   }
-  parser.on('field', (name, value) => assignForm(values, name, value))
-  parser.on('file', (name, stream, fileName, _encoding, contentType) => {
+  // Types of the package do not say that a part may have no name.
+  parser.on('field', (name: string | undefined, value) => {
+    if (name === undefined) reject(broken)
+    else assignForm(values, name, value)
+  })
+  parser.on('file', (name: string | undefined, stream, fileName, _encoding, contentType) => {
     // One that is destroyed below has no reader any more to hear of it.
     stream.on('error', () => undefined)
+    if (name === undefined) {
+      stream.resume()
+      return reject(broken)
+    }
     streams.add(stream)
     // Browsers write a quote in a file's name as %22.
     const plainName = (fileName ?? 'file').replaceAll('%22', '"')

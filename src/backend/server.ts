@@ -164,6 +164,8 @@ function createHandler(backend: Backend, { publicUrl, onRequest, onError }: Back
       response.setHeader('Flowdock-User', String(user.id))
       noteAccess(user)
     }
+    if (identity?.expiresAt !== undefined)
+      response.setHeader('Flowdock-Token-Expires-At', new Date(identity.expiresAt).toISOString())
     // "//files/…" is a path here, not another host.
     const pathname = target.split('?', 1)[0] as string
     const match = findRoute(
@@ -268,7 +270,7 @@ function setCorsHeaders(request: IncomingMessage, response: ServerResponse): voi
     'Access-Control-Allow-Headers',
     'Origin, Accept, Content-type, Authorization, X-CSRF-Token, X-Requested-With, X-Prototype-Version',
   )
-  response.setHeader('Access-Control-Expose-Headers', 'Flowdock-User, Link')
+  response.setHeader('Access-Control-Expose-Headers', 'Flowdock-Token-Expires-At, Flowdock-User, Link')
 }
 
 /**

@@ -7,17 +7,24 @@ import { type Client, createClient } from 'graphql-ws'
 export interface LiveClientOptions {
   /** The gateway's, such as `https://chat.example.com/graphql`; http and ws are the same. */
   readonly url: string
-  /** A personal token, or how to get one: it is asked for at each connection. */
+  /**
+   * A token, or how to get one: it is asked for at each connection, and a minute before the last one ends, if the gateway
+   * knows when that is. A whole `Authorization`, such as `Basic …`, does, too; nothing is sent for an empty one.
+   */
   readonly token: string | (() => string | Promise<string>)
   /** What to connect with where there is no global `WebSocket`. */
   readonly webSocketImpl?: unknown
   /** Hears of each connection that was lost, and when the next one is tried. */
   readonly onRetry?: (reason: string, delayMs: number) => void
+  /** Hears how the line is, which is opened by the first who listens and closed behind the last. */
+  readonly onStatus?: (status: 'connecting' | 'connected' | 'not connected') => void
 }
 
 export interface ListenOptions {
-  /** A subscription with a variable `$after: String` that is handed to the `after` of its input, and `cursor` selected. */
+  /** A subscription that selects the `cursor` of its events: behind the last of them it goes on. */
   readonly query: string
+  /** Which of several operations. */
+  readonly operationName?: string
   readonly variables?: Readonly<Record<string, unknown>>
   /** Where to begin: the cursor of the last event one has; with what happens unless given. */
   readonly after?: string
@@ -30,7 +37,14 @@ export interface ListenOptions {
 /** An event as the subscription selects it. */
 export interface LiveEvent {
   readonly __typename?: string
-  readonly cursor: string
+  /** Where it can be gone on from; nowhere when it is not selected. */
+  readonly cursor?: string
+}
+
+/** What a subscription is sent for one event. */
+export interface LiveResult<Event extends LiveEvent> {
+  readonly data?: Readonly<Record<string, Event | null>> | null | undefined
+  readonly errors?: readonly { readonly message: string }[] | undefined
 }
 
 export interface LiveClient {
@@ -40,7 +54,9 @@ export interface LiveClient {
    * @throws LiveError when the gateway says that it will never be: no such flow, no access, a mistake in the query
    */
   listen<Event extends LiveEvent>(options: ListenOptions): AsyncGenerator<Event, void, undefined>
-  /** Goes on with another token, behind the last event of each subscription. */
+  /** The same with all that came with each event: its name in the result, and errors of fields. */
+  results<Event extends LiveEvent>(options: ListenOptions): AsyncGenerator<LiveResult<Event>, void, undefined>
+  /** Goes on with another token on the same line, behind the last event of each subscription. */
   setToken(token: LiveClientOptions['token']): void
   close(): void
 }
@@ -69,6 +85,7 @@ const retryableCodes = [
   'UPSTREAM_UNAVAILABLE',
   'UPSTREAM_TIMEOUT',
   'RATE_LIMITED',
+  'OVERLOADED',
   'INTERNAL_SERVER_ERROR',
 ]
 
@@ -80,23 +97,66 @@ interface GraphqlError {
 export function createLiveClient(options: LiveClientOptions): LiveClient {
   let { token } = options
   const closed = new AbortController()
+  let line: WebSocket | undefined
+  const authorize = async () => {
+    const given = typeof token === 'string' ? token : await token()
+    if (given === '') return {}
+    return { Authorization: /^(basic|bearer) /i.test(given) ? given : `Bearer ${given}` }
+  }
   const client: Client = createClient({
     url: options.url.replace(/^http/, 'ws'),
     // Whether and when to try again is decided here: only we know where to go on.
     retryAttempts: 0,
-    connectionParams: async () => ({
-      Authorization: `Bearer ${typeof token === 'string' ? token : await token()}`,
-    }),
+    connectionParams: authorize,
+    on: {
+      ping(received, payload) {
+        // It is about to end; whoever can get another one goes on with that.
+        if (received && payload?.['tokenExpiresAt'] !== undefined && typeof token === 'function') renew()
+      },
+      connecting: () => options.onStatus?.('connecting'),
+      connected(socket) {
+        line = socket as WebSocket
+        options.onStatus?.('connected')
+      },
+      closed() {
+        line = undefined
+        options.onStatus?.('not connected')
+      },
+    },
     ...(options.webSocketImpl === undefined ? {} : { webSocketImpl: options.webSocketImpl }),
   })
 
-  async function* listen<Event extends LiveEvent>({
+  function renew(): void {
+    const current = line
+    // A line that is only being made asks for the token itself; one that cannot be told is made anew.
+    if (current === undefined) return
+    authorize().then(
+      (payload) => {
+        if (line === current) current.send(JSON.stringify({ type: 'ping', payload }))
+      },
+      () => {
+        if (line === current) client.terminate()
+      },
+    )
+  }
+
+  async function* listen<Event extends LiveEvent>(
+    listening: ListenOptions,
+  ): AsyncGenerator<Event, void, undefined> {
+    for await (const { data } of run<Event>(listening)) {
+      const event = eventOf(data)
+      if (event != null) yield event
+    }
+  }
+
+  async function* run<Event extends LiveEvent>({
     query,
+    operationName,
     variables = {},
     after,
     onGap,
     signal,
-  }: ListenOptions): AsyncGenerator<Event, void, undefined> {
+  }: ListenOptions): AsyncGenerator<LiveResult<Event>, void, undefined> {
     const ended = AbortSignal.any([closed.signal, ...(signal === undefined ? [] : [signal])])
     const seen = new Set<string>()
     let cursor = after
@@ -104,16 +164,18 @@ export function createLiveClient(options: LiveClientOptions): LiveClient {
     while (!ended.aborted) {
       let reason = 'the gateway ended the subscription'
       let leastDelayMs = 0
-      const results = client.iterate<Record<string, Event>>({
+      const running = client.iterate<Record<string, Event | null>>({
         query,
-        variables: { ...variables, ...(cursor === undefined ? {} : { after: cursor }) },
+        ...(operationName === undefined ? {} : { operationName }),
+        variables,
+        ...(cursor === undefined ? {} : { extensions: { lastEventId: cursor } }),
       })
-      const leave = () => void results.return?.(undefined)
+      const leave = () => void running.return?.(undefined)
       ended.addEventListener('abort', leave)
       try {
-        for await (const { data, errors } of results) {
-          const [error] = (errors ?? []) as readonly GraphqlError[]
-          const event = data == null ? undefined : Object.values(data)[0]
+        for await (const result of running) {
+          const [error] = (result.errors ?? []) as readonly GraphqlError[]
+          const event = eventOf(result.data)
           if (event == null) {
             if (error !== undefined) {
               failIfFinal(error)
@@ -124,9 +186,9 @@ export function createLiveClient(options: LiveClientOptions): LiveClient {
           }
           failures = 0
           if (isRepeated(event, seen)) continue
-          if (event.cursor !== '') cursor = event.cursor
+          if (event.cursor !== undefined && event.cursor !== '') cursor = event.cursor
           if (event.__typename === 'Gap') onGap?.(event)
-          yield event
+          yield result
           if (ended.aborted) return
         }
       } catch (error) {
@@ -149,10 +211,11 @@ export function createLiveClient(options: LiveClientOptions): LiveClient {
   }
 
   return {
-    listen,
+    listen: <Event extends LiveEvent>(listening: ListenOptions) => leavable(listening, listen<Event>),
+    results: <Event extends LiveEvent>(listening: ListenOptions) => leavable(listening, run<Event>),
     setToken(next) {
       token = next
-      client.terminate()
+      renew()
     },
     close() {
       closed.abort()
@@ -161,9 +224,35 @@ export function createLiveClient(options: LiveClientOptions): LiveClient {
   }
 }
 
+/** Ends at once when it is left, also while it waits for the next event, as generators by themselves do not. */
+function leavable<Item>(
+  { signal, ...listening }: ListenOptions,
+  make: (listening: ListenOptions) => AsyncGenerator<Item, void, undefined>,
+): AsyncGenerator<Item, void, undefined> {
+  const left = new AbortController()
+  const items = make({
+    ...listening,
+    signal: signal === undefined ? left.signal : AbortSignal.any([left.signal, signal]),
+  })
+  const end = items.return.bind(items)
+  items.return = (value) => {
+    left.abort()
+    return end(value)
+  }
+  return items
+}
+
+/** A subscription has one field. */
+function eventOf<Event>(
+  data: Readonly<Record<string, Event | null>> | null | undefined,
+): Event | null | undefined {
+  return data == null ? undefined : Object.values(data)[0]
+}
+
 /** Whether an event was there already. What is kept nowhere, such as typing, has no place of its own, and always counts. */
 function isRepeated({ cursor, __typename }: LiveEvent, seen: Set<string>): boolean {
-  if (cursor === '' || __typename === 'Gap' || __typename === 'StreamStatus') return false
+  if (cursor === undefined || cursor === '' || __typename === 'Gap' || __typename === 'StreamStatus')
+    return false
   if (__typename !== undefined && keptNowhere.includes(__typename)) return false
   if (seen.has(cursor)) return true
   seen.add(cursor)

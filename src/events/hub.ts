@@ -22,6 +22,8 @@ export interface Topic<Owner> {
   readonly channels: readonly string[] | 'all'
   /** Whether what is told to the owner alone is heard, too. */
   readonly isPrivate: boolean
+  /** Whether nothing need be remembered: only that something happens counts. */
+  readonly isFleeting?: boolean
 }
 
 export interface HubOptions<Owner, T> {
@@ -40,10 +42,16 @@ export interface HubOptions<Owner, T> {
   /** What somebody is told who has lost a channel. */
   readonly lost: () => unknown
   readonly limits: RecentLogLimits
-  /** How long a source stays open that nobody listens to, and how often guests are checked. */
+  /** How long a source stays open that nobody listens to. */
   readonly lingerMs: number
+  /** How often guests are checked, if there are few of them. */
   readonly checkEveryMs: number
 }
+
+/** What is kept where nobody comes back to a place: enough for somebody who is just sitting down. */
+const fleetingLimits: RecentLogLimits = { maxEvents: 16, maxBytes: 256 * 1024 }
+/** How much time each check of a guest may take up: twenty of them in a second. */
+const checkMs = 50
 
 /** Why a seat is gone. */
 export type Ending =
@@ -136,6 +144,12 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     let linger: NodeJS.Timeout | undefined
     let isGone = false
 
+    /** Whether somebody is there, and nobody who would come back to a place. */
+    function areFleeting(): boolean {
+      for (const { topic } of seats) if (topic.isFleeting !== true) return false
+      return seats.size > 0
+    }
+
     function forget(): void {
       isGone = true
       clearTimeout(linger)
@@ -156,7 +170,12 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
       },
       push(event, bytes) {
         if (isGone) return
-        const entry = log.push(event, options.placeOf(event), bytes)
+        const entry = log.push(
+          event,
+          options.placeOf(event),
+          bytes,
+          areFleeting() ? fleetingLimits : undefined,
+        )
         for (const listener of listeners) listener(entry)
         for (const seat of [...seats])
           if (options.endsAccess(event, seat.topic.owner)) void checkSeats(source, seat.topic.owner)
@@ -230,15 +249,20 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
         seat.end({ kind: 'failed', error: options.lost() })
   }
 
-  const checking = setInterval(() => {
+  let checking = setTimeout(checkGuests, options.checkEveryMs).unref()
+
+  /** Many are checked less often, so that asking is never much of what is asked. */
+  function checkGuests(): void {
+    let checked = 0
     for (const source of sources.values()) {
       const guests = new Map<string, Owner>()
       for (const { topic, isGuest } of source.seats)
         if (isGuest) guests.set(options.keyOf(topic.owner), topic.owner)
       for (const owner of guests.values()) void checkSeats(source, owner)
+      checked += guests.size
     }
-  }, options.checkEveryMs)
-  checking.unref()
+    checking = setTimeout(checkGuests, Math.max(options.checkEveryMs, checked * checkMs)).unref()
+  }
 
   return {
     async subscribe(topic, signal) {
@@ -298,7 +322,7 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     },
     close(error) {
       closed = { error }
-      clearInterval(checking)
+      clearTimeout(checking)
       for (const source of [...sources.values()]) source.end(error)
     },
   }

@@ -58,7 +58,8 @@ export class RecentLog<T> {
     this.#lastPlace = place
   }
 
-  push(event: T, place: string | undefined, bytes: number): Entry<T> {
+  /** @param limits how much is kept from now on, in place of the usual */
+  push(event: T, place: string | undefined, bytes: number, limits: RecentLogLimits = this.#limits): Entry<T> {
     const entry = { seq: this.#lastSeq + 1, event, place, bytes }
     this.#lastSeq = entry.seq
     this.#entries.push(entry)
@@ -68,8 +69,8 @@ export class RecentLog<T> {
       this.#lastPlace = place
     }
     while (
-      this.#entries.length - this.#first > this.#limits.maxEvents ||
-      (this.#bytes > this.#limits.maxBytes && this.#entries.length - this.#first > 1)
+      this.#entries.length - this.#first > limits.maxEvents ||
+      (this.#bytes > limits.maxBytes && this.#entries.length - this.#first > 1)
     )
       this.#forget()
     return entry
@@ -116,7 +117,7 @@ export class RecentLog<T> {
       this.#seqs.delete(entry.place)
     }
     // Moving what is left once in a while is cheaper than at each event.
-    if (this.#first < 1024 || this.#first * 2 < this.#entries.length) return
+    if (this.#first < 64 || this.#first * 2 < this.#entries.length) return
     this.#entries = this.#entries.slice(this.#first)
     this.#first = 0
   }

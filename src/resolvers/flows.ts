@@ -2,6 +2,7 @@ import type { Context } from '../context.ts'
 import { ValidationError } from '../errors.ts'
 import type { Flow, FlowUser } from '../upstream/flowdock/model.ts'
 import { encodeGlobalId, encodeInFlow, expectId } from './global-id.ts'
+import { expectMessages, type MessageListArgs } from './message-page.ts'
 import { type Connection, listConnection, type PageArgs } from './pagination.ts'
 
 export function lastMessageId(flow: Flow): string | null {
@@ -28,7 +29,14 @@ export async function flows(
   return listConnection('flow', await flowdock.load.flows(scope), ({ path }) => path, page)
 }
 
-export async function flow(_: unknown, { by }: { by: FlowBy }, context: Context): Promise<Flow | null> {
+/** @param messages the lists of messages that are selected of it */
+export async function flow(
+  _: unknown,
+  { by }: { by: FlowBy },
+  context: Context,
+  messages: () => readonly MessageListArgs[],
+): Promise<Flow | null> {
+  if (by.path != null) expectMessages(checkFlowPath(by.path, ['by']), messages(), context)
   return findFlow(by, context, ['by'])
 }
 

@@ -13,15 +13,9 @@ import { decodeMessageCursor, messageCursor } from './cursor.ts'
 import type { FlowBy } from './flows.ts'
 import { encodeInFlow } from './global-id.ts'
 import { type FilteredMessages, filteredMessages, type MessageFilter } from './message-filter.ts'
+import { messagePage } from './message-page.ts'
 import { namedFlowPath, namedMessage, namedThread, namedUser, requireCapability } from './named.ts'
-import {
-  type Connection,
-  listConnection,
-  maxPageSize,
-  type PageArgs,
-  pageSize,
-  toConnection,
-} from './pagination.ts'
+import { type Connection, listConnection, type PageArgs, toConnection } from './pagination.ts'
 
 interface SendMessageInput {
   readonly flow?: FlowBy | null | undefined
@@ -44,21 +38,29 @@ export function id(message: Message): string {
   return encodeInFlow('Message', message.channel, message.id)
 }
 
-export async function author(
+export function author(
   { userId, externalAuthor }: Message,
   _: unknown,
   { flowdock }: Context,
-): Promise<User | ExternalAuthor | null> {
+): User | ExternalAuthor | null | Promise<User | null> {
   if (externalAuthor !== null) return externalAuthor
   return userId === null ? null : flowdock.load.user(userId)
 }
 
-export async function thread(message: Message, _: unknown, { flowdock }: Context): Promise<Thread | null> {
+export function thread(
+  message: Message,
+  _: unknown,
+  { flowdock }: Context,
+): Thread | null | Promise<Thread | null> {
   if (message.thread !== null) return message.thread
   return message.threadId === null ? null : flowdock.load.thread(message.channel, message.threadId)
 }
 
-export async function flow(message: Message, _: unknown, { flowdock }: Context): Promise<Flow | null> {
+export function flow(
+  message: Message,
+  _: unknown,
+  { flowdock }: Context,
+): Flow | null | Promise<Flow | null> {
   return message.channel.startsWith('@') ? null : flowdock.load.flow(message.channel)
 }
 
@@ -233,14 +235,12 @@ async function messages(
 ): Promise<FilteredMessages> {
   if (filter != null) return filteredMessages({ key, channel, threadId }, args, filter, context)
   const { flowdock } = context
-  const { from, size } = pageSize(args, { from: 'back', size: 30 })
+  const { from, size, limit } = messagePage(args)
   const after = args.after == null ? undefined : decodeMessageCursor(key, args.after, 'after')
   const before = args.before == null ? undefined : decodeMessageCursor(key, args.before, 'before')
   const front = from === 'front'
-  // One more than asked for tells whether the list goes on, where the upstream's limit has room for it.
-  const limit = Math.min(size + 1, maxPageSize)
   const page = { after, before, from: front ? ('oldest' as const) : ('newest' as const) }
-  const { messages: found, at } = await flowdock.messages.listAt(channel, threadId, { ...page, limit })
+  const { messages: found, at } = await flowdock.load.messages(channel, threadId, { ...page, limit })
   const items = front ? found.slice(0, size) : found.slice(-size)
 
   const goesOn = async () => {
@@ -350,8 +350,8 @@ export async function reactionUsers(
   }
 }
 
-export function fileUrl({ path }: { path: string }, _: unknown, { fileAddress }: Context): string {
-  return fileAddress(path)
+export function fileUrl({ path }: { path: string }, _: unknown, context: Context): string {
+  return context.fileAddress(path)
 }
 
 /** Whether this is the caller's own, in words they may still change. */

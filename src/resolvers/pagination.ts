@@ -58,6 +58,57 @@ export function decodeCursor(list: string, cursor: string, name: 'after' | 'befo
   return place
 }
 
+/** An item of a page. Cursors are made for those who ask for them. */
+class Edge<T> {
+  readonly node: T
+  readonly #cursorOf: (item: T) => string
+
+  constructor(node: T, cursorOf: (item: T) => string) {
+    this.node = node
+    this.#cursorOf = cursorOf
+  }
+
+  get cursor(): string {
+    return this.#cursorOf(this.node)
+  }
+}
+
+type Answer = boolean | (() => Promise<boolean>)
+
+/** What a page says of itself, to those who ask. */
+class PageInfo<T> {
+  readonly #edges: readonly Edge<T>[]
+  readonly #next: Answer
+  readonly #previous: Answer
+
+  constructor(edges: readonly Edge<T>[], next: Answer, previous: Answer) {
+    this.#edges = edges
+    this.#next = next
+    this.#previous = previous
+  }
+
+  get hasNextPage(): boolean {
+    return answer(this.#next)
+  }
+
+  get hasPreviousPage(): boolean {
+    return answer(this.#previous)
+  }
+
+  get startCursor(): string | null {
+    return this.#edges[0]?.cursor ?? null
+  }
+
+  get endCursor(): string | null {
+    return this.#edges.at(-1)?.cursor ?? null
+  }
+}
+
+/** GraphQL waits for promises wherever a value may stand, though its types do not say so. */
+function answer(each: Answer): boolean {
+  return (typeof each === 'function' ? each() : each) as boolean
+}
+
 /**
  * @param more whether something follows or precedes; a function is asked only when a request wants to know, and only
  * once
@@ -65,25 +116,10 @@ export function decodeCursor(list: string, cursor: string, name: 'after' | 'befo
 export function toConnection<T>(
   items: readonly T[],
   cursorOf: (item: T) => string,
-  more: { next: boolean | (() => Promise<boolean>); previous: boolean | (() => Promise<boolean>) },
+  more: { readonly next: Answer; readonly previous: Answer },
 ): Connection<T> {
-  const edges = items.map((node) => ({ cursor: cursorOf(node), node }))
-  const answer = (each: boolean | (() => Promise<boolean>)) =>
-    // GraphQL waits for promises wherever a value may stand, though its types do not say so.
-    (typeof each === 'function' ? each() : each) as boolean
-  return {
-    edges,
-    pageInfo: {
-      get hasNextPage() {
-        return answer(more.next)
-      },
-      get hasPreviousPage() {
-        return answer(more.previous)
-      },
-      startCursor: edges[0]?.cursor ?? null,
-      endCursor: edges.at(-1)?.cursor ?? null,
-    },
-  }
+  const edges = items.map((node) => new Edge(node, cursorOf))
+  return { edges, pageInfo: new PageInfo(edges, more.next, more.previous) }
 }
 
 /**

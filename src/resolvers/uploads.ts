@@ -16,6 +16,7 @@ interface CreateUploadInput {
   readonly uuid?: string | null | undefined
 }
 
+const maxNameBytes = 255
 const mediaTypePattern = /^[\w.+-]+\/[\w.+-]+$/
 
 /** An address that takes one file. */
@@ -42,7 +43,7 @@ export async function uploadFile(
   { input }: { input: UploadFileInput },
   context: Context,
 ): Promise<{ message: Message }> {
-  const name = checkFilled(input.name ?? input.file.name, 'name')
+  const name = checkFileName(input.name ?? input.file.name)
   const { channel, threadId } = await sendTarget(input, context)
   const message = await context.flowdock.messages.sendFile(
     {
@@ -58,6 +59,17 @@ export async function uploadFile(
   return { message }
 }
 
+/** @throws ValidationError for a name that is blank, or longer than file systems have them */
+function checkFileName(text: string): string {
+  const name = checkFilled(text, 'name')
+  if (Buffer.byteLength(name) <= maxNameBytes) return name
+  throw new ValidationError(
+    `Expected input.name to have at most ${maxNameBytes} bytes`,
+    [{ field: 'name', message: 'is too long' }],
+    { inputPath: ['input', 'name'] },
+  )
+}
+
 /** What a client says of a file goes into a header: anything but a media type is left out. */
 export function mediaType({ contentType }: Attached): string {
   return mediaTypePattern.test(contentType) ? contentType : 'application/octet-stream'
@@ -69,7 +81,7 @@ export async function createUpload(
   { input }: { input: CreateUploadInput },
   context: Context,
 ): Promise<UploadAddress> {
-  const name = checkFilled(input.name, 'name')
+  const name = checkFileName(input.name)
   if (!mediaTypePattern.test(input.contentType))
     throw new ValidationError(
       'Expected input.contentType to be a media type, such as image/png',

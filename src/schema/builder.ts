@@ -1,7 +1,16 @@
 import SchemaBuilder, { type FieldMap, type InputFieldMap } from '@pothos/core'
 import ErrorsPlugin from '@pothos/plugin-errors'
 import RelayPlugin from '@pothos/plugin-relay'
-import type { GraphQLSchema } from 'graphql'
+import {
+  type FieldNode,
+  type GraphQLResolveInfo,
+  type GraphQLSchema,
+  getArgumentValues,
+  getNamedType,
+  isObjectType,
+  Kind,
+  type SelectionSetNode,
+} from 'graphql'
 import type { Context } from '../context.ts'
 import {
   ConflictError,
@@ -221,4 +230,34 @@ export function answerClientMutationIds(schema: GraphQLSchema): GraphQLSchema {
     }
   }
   return schema
+}
+
+/**
+ * The arguments of a field each time it is selected of what another field answers. What may be left out, by a directive or
+ * because it cannot be read, is.
+ *
+ * @param name the field that is looked for
+ */
+export function selectedArguments(info: GraphQLResolveInfo, name: string): object[] {
+  const type = getNamedType(info.returnType)
+  const definition = isObjectType(type) ? type.getFields()[name] : undefined
+  if (definition === undefined) return []
+  const nodes: FieldNode[] = []
+  const collect = (selections: SelectionSetNode | undefined) => {
+    for (const selection of selections?.selections ?? []) {
+      if ((selection.directives?.length ?? 0) > 0) continue
+      if (selection.kind === Kind.FIELD) {
+        if (selection.name.value === name) nodes.push(selection)
+      } else if (selection.kind === Kind.INLINE_FRAGMENT) collect(selection.selectionSet)
+      else collect(info.fragments[selection.name.value]?.selectionSet)
+    }
+  }
+  for (const node of info.fieldNodes) collect(node.selectionSet)
+  return nodes.flatMap((node) => {
+    try {
+      return [getArgumentValues(definition, node, info.variableValues)]
+    } catch {
+      return []
+    }
+  })
 }

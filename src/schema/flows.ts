@@ -1,5 +1,5 @@
 import * as flows from '../resolvers/flows.ts'
-import { builder } from './builder.ts'
+import { builder, selectedArguments } from './builder.ts'
 
 const FlowAccess = builder.enumType('FlowAccess', {
   description: 'How people come into a flow.',
@@ -140,6 +140,7 @@ builder.queryFields((t) => ({
     nullable: true,
     description: 'One flow; null when there is none or it is not for you to see.',
     args: { by: t.arg({ type: 'FlowBy', required: true, description: 'Which one.' }) },
-    resolve: flows.flow,
+    resolve: (root, args, context, info) =>
+      flows.flow(root, args, context, () => selectedArguments(info, 'messages')),
   }),
 }))

@@ -1,4 +1,10 @@
-import { type GraphQLSchema, lexicographicSortSchema, printSchema } from 'graphql'
+import {
+  defaultFieldResolver,
+  type GraphQLSchema,
+  isObjectType,
+  lexicographicSortSchema,
+  printSchema,
+} from 'graphql'
 import { answerClientMutationIds, builder } from './builder.ts'
 import { markSharedFields } from './impersonal-fields.ts'
 import './scalars.ts'
@@ -29,7 +35,17 @@ builder.mutationType({ description: 'What can be changed.' })
 builder.subscriptionType({ description: 'What can be listened to.' })
 
 /** Everything that may be asked. */
-export const schema: GraphQLSchema = markSharedFields(answerClientMutationIds(builder.toSchema()))
+export const schema: GraphQLSchema = resolvePageInfo(
+  markSharedFields(answerClientMutationIds(builder.toSchema())),
+)
+
+/** Whether a list goes on may have to be asked for; compiled operations wait for what resolvers answer alone. */
+function resolvePageInfo(schema: GraphQLSchema): GraphQLSchema {
+  const pageInfo = schema.getType('PageInfo')
+  if (isObjectType(pageInfo))
+    for (const field of Object.values(pageInfo.getFields())) field.resolve ??= defaultFieldResolver
+  return schema
+}
 
 /** The schema as `schema.graphql` holds it. */
 export function printSchemaFile(): string {

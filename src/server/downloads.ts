@@ -41,7 +41,6 @@ export async function serveDownload(
       if (value !== undefined) response.setHeader(name, value)
     }
     response.writeHead(status, {
-      'X-Content-Type-Options': 'nosniff',
       // Whatever people uploaded runs nothing here.
       'Content-Security-Policy': "sandbox; default-src 'none'; img-src 'self'; style-src 'unsafe-inline'",
       'Cache-Control': 'private, max-age=300',

@@ -1,143 +1,269 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type ExecutionArgs, GraphQLError, type GraphQLSchema, parse } from 'graphql'
+import {
+  type ExecutionArgs,
+  type ExecutionResult,
+  GraphQLError,
+  type GraphQLSchema,
+  getOperationAST,
+} from 'graphql'
 import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga'
+import type { CallEstimates } from '../call-estimate.ts'
 import type { Caller, Context } from '../context.ts'
 import { type ErrorCode, GatewayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import type { CallPrediction } from './call-prediction.ts'
+import { createDocuments, type Document } from './documents.ts'
 import { maskError, withCode } from './error-mask.ts'
-import { checkDocumentSize, checkLimits, isTokenLimitError, type Limits } from './limits.ts'
+import type { Executor } from './executor.ts'
+import type { KeptAnswers } from './kept-answers.ts'
+import type { Limits } from './limits.ts'
 import type { Live, LiveOperation } from './live.ts'
+import type { Observer } from './observer.ts'
+import type { DocumentParams, PersistedDocuments } from './persisted-documents.ts'
+import { wishesOf } from './wishes.ts'
 
-/** What transports hand to the engine with an operation. */
-export interface ServerContext {
+/** What goes with an operation that comes over HTTP. */
+export interface HttpContext {
   readonly req: IncomingMessage
-  readonly res?: ServerResponse
-  /** Sockets bring these in place of headers. */
-  readonly connectionParams?: Readonly<Record<string, unknown>>
+  readonly res: ServerResponse
   /** Ends when nobody waits for the answer any more. */
   readonly signal: AbortSignal
-  /** The last event a client had that comes back. */
-  readonly lastEventId?: string
-  /** Takes a subscription over; transports without it have none. */
-  readonly onLive?: (operation: LiveOperation) => void
 }
 
-export type Engine = YogaServerInstance<ServerContext, Context>
+/** The framework copies what it is given into an object of its own. */
+interface FrameworkContext {
+  readonly ours: Context
+}
 
-export interface EngineOptions {
-  readonly schema: GraphQLSchema
-  readonly createContext: (caller: Caller) => Context
-  readonly live: Live
-  readonly limits: Limits
-  readonly log: Logger
+/** An operation of a document without problems. */
+export interface EngineOperation {
+  readonly document: Document
+  readonly operationName: string | null | undefined
+  readonly variables: Readonly<Record<string, unknown>>
+  readonly context: Context
 }
 
 /**
- * Parses, checks and executes operations, the same way whichever transport brought them: all rules are hooks of
- * these phases, because hooks of the HTTP request would not run for sockets.
+ * Parses, checks and executes operations, the same way whichever transport brought them. Errors are as clients may see
+ * them.
  */
-export function createEngine({ schema, createContext, live, limits, log }: EngineOptions): Engine {
-  const onUnexpected = (error: unknown) => log.error({ err: error }, 'Operation failed unexpectedly')
-  return createYoga<ServerContext, Context>({
-    schema,
-    context: (initial) => {
-      const { req, connectionParams, signal, params, lastEventId } = initial
-      return createContext({
-        request: req,
-        signal,
-        wantsCost: params.extensions?.['cost'] === true,
-        ...(lastEventId === undefined ? {} : { lastEventId }),
-        ...(connectionParams === undefined ? {} : { connectionParams }),
-      })
-    },
-    plugins: [rules(limits, onUnexpected), liveSubscriptions(live)],
-    maskedErrors: { maskError: (error) => maskError(error, onUnexpected) },
-    graphqlEndpoint: '/graphql',
-    graphiql: false,
-    landingPage: false,
-    cors: false,
-    batching: false,
-    multipart: false,
-    logging: false,
-  })
+export interface Engine {
+  /**
+   * The text of the document that is meant, by itself or by its hash; undefined when nothing names one.
+   *
+   * @throws GatewayError for a hash that is not known, or not one of the text
+   */
+  find(params: DocumentParams): string | undefined
+  /** @throws GraphQLError for a text that is no document, too long, or not among those that may be executed */
+  parse(text: string): Document
+  /** @throws GraphQLError for a credential that cannot be one */
+  createContext(caller: Caller): Context
+  /** Executes a query or a mutation. */
+  execute(operation: EngineOperation): Promise<ExecutionResult>
+  /** The same as JSON, which may have been made for an earlier one of the same caller. */
+  answer(operation: EngineOperation): Promise<{ readonly text: string; readonly isWhole: boolean }>
+  /** Begins a subscription. Answers why it cannot run, as a result with errors. */
+  subscribe(operation: EngineOperation): Promise<LiveOperation | ExecutionResult>
+  /** Answers a request over HTTP in every way the specification knows. */
+  readonly respond: YogaServerInstance<HttpContext, FrameworkContext>
 }
 
-/** The limits, and codes on what parsing and validation find. */
-function rules(limits: Limits, onUnexpected: (error: unknown) => void): Plugin {
-  /** What is wrong with the size of an operation, now that its variables are known. */
-  function refuse({ document, variableValues }: ExecutionArgs): GraphQLError | undefined {
-    try {
-      checkLimits(document, variableValues ?? {}, limits)
-      return undefined
-    } catch (error) {
-      return maskError(error, onUnexpected)
+export interface EngineOptions {
+  readonly schema: GraphQLSchema
+  readonly executor: Executor
+  readonly persisted: PersistedDocuments
+  readonly createContext: (caller: Caller) => Context
+  readonly live: Live
+  readonly limits: Limits
+  /** Whether the schema may be asked for. */
+  readonly introspection: boolean
+  readonly observer: Observer
+  /** Undefined where every answer is made anew. */
+  readonly keptAnswers: KeptAnswers | undefined
+  /** How many calls to the upstream fields take. */
+  readonly estimates: CallEstimates
+  readonly log: Logger
+}
+
+export function createEngine(options: EngineOptions): Engine {
+  const { schema, executor, persisted, live, limits, observer, log, keptAnswers: kept } = options
+  const documents = createDocuments({
+    ...{ schema, limits, estimates: options.estimates },
+    isOpen: options.introspection,
+  })
+  const mask = (error: unknown) =>
+    maskError(error, (unexpected) => log.error({ err: unexpected }, 'Operation failed unexpectedly'))
+
+  /** @throws GatewayError `COST_EXCEEDED` for more calls than one operation may cause */
+  function expectAffordable({ calls, fields }: CallPrediction): void {
+    if (calls <= limits.maxCalls) return
+    const [dearest = ['', 0]] = Object.entries(fields).sort(([, a], [, b]) => b - a)
+    throw new GatewayError(
+      'COST_EXCEEDED',
+      `The operation may cause ${calls} calls to the upstream, ${dearest[1]} of them for ${dearest[0]}; at most ${limits.maxCalls} are allowed`,
+    )
+  }
+
+  function toArgs({ document, operationName, variables, context }: EngineOperation): ExecutionArgs {
+    return {
+      schema,
+      document: document.node,
+      operationName: operationName ?? null,
+      variableValues: variables,
+      contextValue: context,
     }
   }
 
-  return {
-    onParse({ setParseFn }) {
-      setParseFn((source, options) => {
-        checkDocumentSize(typeof source === 'string' ? source : source.body, limits)
-        try {
-          return parse(source, { ...options, maxTokens: limits.maxTokens })
-        } catch (error) {
-          if (isTokenLimitError(error))
-            throw new GatewayError('LIMIT_EXCEEDED', `The document has more than ${limits.maxTokens} tokens`)
-          throw error instanceof GraphQLError ? withCode(error, 'GRAPHQL_PARSE_FAILED') : error
+  async function run(operation: EngineOperation): Promise<ExecutionResult> {
+    const { document, variables, context } = operation
+    const end = observer.begin(operation)
+    try {
+      context.bound({ deadline: performance.now() + limits.maxOperationMs, maxCalls: limits.maxCalls })
+      const fields = document.cost(variables)
+      const predicted = document.predict(operation.operationName, variables)
+      if (context.wantsExplanation) {
+        end([])
+        return { data: null, extensions: { explain: predicted } }
+      }
+      expectAffordable(predicted)
+      const result = await executor.execute(toArgs(operation))
+      const errors = result.errors?.map(mask)
+      end(errors ?? [])
+      const answer =
+        errors === undefined ? result : { errors, ...('data' in result ? { data: result.data } : {}) }
+      if (!context.wantsCost) return answer
+      const cost = {
+        fields,
+        predicted: predicted.calls,
+        actual: context.callCount(),
+        saved: context.savedCount(),
+      }
+      return { ...answer, extensions: { cost } }
+    } catch (error) {
+      const errors = [mask(error)]
+      end(errors)
+      return { errors }
+    }
+  }
+
+  async function answer(operation: EngineOperation): Promise<{ text: string; isWhole: boolean }> {
+    const { context } = operation
+    const key = keyOf(operation)
+    const mark = key === undefined ? undefined : context.mark()
+    if (kept === undefined || key === undefined || mark === undefined) {
+      const result = await run(operation)
+      return { text: JSON.stringify(result), isWhole: result.errors === undefined }
+    }
+    const known = kept.find(key, mark)
+    if (known !== undefined) {
+      observer.begin(operation)([])
+      return { text: known, isWhole: true }
+    }
+    const result = await run(operation)
+    const text = JSON.stringify(result)
+    const isWhole = result.errors === undefined
+    // What happened meanwhile may be in it, or not.
+    if (isWhole && context.mark() === mark) kept.keep(key, mark, text)
+    return { text, isWhole }
+  }
+
+  /** The same for the same question of the same caller; undefined for one that is always asked anew. */
+  function keyOf({ document, operationName, variables, context }: EngineOperation): string | undefined {
+    if (kept === undefined || document.isPassing || context.wantsCost || context.wantsExplanation)
+      return undefined
+    const isRead = getOperationAST(document.node, operationName)?.operation === 'query'
+    if (!isRead || context.caller === null) return undefined
+    return JSON.stringify([context.caller, document.node.loc?.source.body, operationName ?? null, variables])
+  }
+
+  const engine: Omit<Engine, 'respond'> = {
+    find: (params) => persisted.find(params),
+    parse(text) {
+      try {
+        persisted.check(text)
+        const document = documents.parse(text)
+        if (document.problems.length > 0) observer.refused('GRAPHQL_VALIDATION_FAILED')
+        return document
+      } catch (error) {
+        const masked = mask(error)
+        observer.refused(masked.extensions['code'] as ErrorCode)
+        throw masked
+      }
+    },
+    createContext(caller) {
+      try {
+        return options.createContext(caller)
+      } catch (error) {
+        throw mask(error)
+      }
+    },
+    execute: run,
+    answer,
+    async subscribe(operation) {
+      const end = observer.begin(operation)
+      const { document, operationName, variables, context } = operation
+      try {
+        document.cost(variables)
+        if (context.wantsExplanation) {
+          end([])
+          // Of one event: it is asked again for each.
+          return { data: null, extensions: { explain: document.predict(operationName, variables) } }
         }
-      })
-      return ({ result, replaceParseResult }) => {
-        if (result === null || result instanceof Error) return
-        try {
-          checkLimits(result, {}, { ...limits, maxCost: Number.POSITIVE_INFINITY })
-        } catch (error) {
-          replaceParseResult(error as Error)
-        }
+        const begun = await live.subscribe(toArgs(operation))
+        end('start' in begun ? [] : (begun.errors ?? []))
+        return begun
+      } catch (error) {
+        const errors = [mask(error)]
+        end(errors)
+        return { errors }
       }
-    },
-    onValidate() {
-      return ({ result, setResult }) => {
-        // A few are enough to mend a document; hundreds of them would be an answer larger than any document.
-        setResult(result.slice(0, 5).map((error) => withCode(error, 'GRAPHQL_VALIDATION_FAILED')))
-      }
-    },
-    onExecute({ args, setResultAndStopExecution }) {
-      const refusal = refuse(args)
-      if (refusal !== undefined) {
-        setResultAndStopExecution({ errors: [refusal] })
-        return
-      }
-      const context = (args as ExecutionArgs).contextValue as Context
-      if (!context.wantsCost) return
-      const fields = checkLimits(args.document, args.variableValues ?? {}, limits)
-      return {
-        onExecuteDone({ result, setResult }) {
-          if (Symbol.asyncIterator in result) return
-          const cost = { fields, upstreamCalls: context.callCount() }
-          setResult({ ...result, extensions: { ...result.extensions, cost } })
-        },
-      }
-    },
-    onSubscribe({ args, setResultAndStopExecution }) {
-      const refusal = refuse(args)
-      if (refusal !== undefined) setResultAndStopExecution({ errors: [refusal] })
     },
   }
-}
 
-/** Subscriptions are run by `Live`; the transport that brought one takes it over. */
-function liveSubscriptions(live: Live): Plugin {
-  return {
-    onSubscribe({ setSubscribeFn }) {
-      setSubscribeFn(async (args: ExecutionArgs) => {
-        const { onLive } = args.contextValue as ServerContext
-        if (onLive === undefined) return { errors: [needsTransport()] }
-        const begun = await live.subscribe(args)
-        if ('errors' in begun) return begun
-        if ('start' in begun) onLive(begun)
-        return {}
-      })
+  /** What the framework brings is parsed, checked and executed here. */
+  const phases: Plugin<FrameworkContext & HttpContext> = {
+    onParse({ setParseFn }) {
+      setParseFn((source) => engine.parse(typeof source === 'string' ? source : source.body).node)
     },
+    onValidate({ setResult, params: { documentAST } }) {
+      // The framework writes into errors it is given; these are kept for others.
+      setResult(
+        documents.of(documentAST).problems.map((problem) => withCode(problem, 'GRAPHQL_VALIDATION_FAILED')),
+      )
+    },
+    onExecute({ setExecuteFn }) {
+      setExecuteFn((args: ExecutionArgs) =>
+        run({
+          document: documents.of(args.document),
+          operationName: args.operationName,
+          variables: args.variableValues ?? {},
+          context: (args.contextValue as FrameworkContext).ours,
+        }),
+      )
+    },
+    onSubscribe({ setResultAndStopExecution }) {
+      setResultAndStopExecution({ errors: [needsTransport()] })
+    },
+  }
+
+  return {
+    ...engine,
+    respond: createYoga<HttpContext, FrameworkContext>({
+      schema,
+      context: ({ req, signal, params }) => ({
+        ours: options.createContext({ request: req, signal, ...wishesOf(params.extensions) }),
+      }),
+      plugins: [phases],
+      maskedErrors: { maskError: mask },
+      parserAndValidationCache: false,
+      graphqlEndpoint: '/graphql',
+      graphiql: false,
+      landingPage: false,
+      cors: false,
+      batching: false,
+      multipart: false,
+      logging: false,
+    }),
   }
 }
 

@@ -10,7 +10,14 @@ import { type ErrorCode, errorCodes, GatewayError } from '../errors.ts'
 export function maskError(error: unknown, onUnexpected: (error: unknown) => void): GraphQLError {
   const cause = rootCause(error)
   const place: GraphQLErrorOptions =
-    error instanceof GraphQLError ? { nodes: error.nodes ?? null, path: error.path ?? null } : {}
+    error instanceof GraphQLError
+      ? {
+          nodes: error.nodes ?? null,
+          source: error.source ?? null,
+          positions: error.positions ?? null,
+          path: error.path ?? null,
+        }
+      : {}
   if (cause instanceof GatewayError) {
     return new GraphQLError(cause.message, {
       ...place,
@@ -22,6 +29,12 @@ export function maskError(error: unknown, onUnexpected: (error: unknown) => void
     })
   }
   if (cause instanceof GraphQLError) return withCode(cause, 'BAD_USER_INPUT')
+  // Signals end without a reason of their own when whoever asked has left.
+  if (cause instanceof DOMException && cause.name === 'AbortError')
+    return new GraphQLError('Nobody waits for the answer any more', {
+      ...place,
+      extensions: { code: 'CLIENT_LEFT' satisfies ErrorCode },
+    })
   onUnexpected(cause)
   return new GraphQLError('Something went wrong here; it was logged', {
     ...place,

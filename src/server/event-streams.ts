@@ -3,7 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { GraphQLError } from 'graphql'
 import { GatewayError } from '../errors.ts'
 import type { Engine } from './engine.ts'
-import { eventStreamHeaders, framed, joinMessages, keepAliveMs } from './live-http.ts'
+import { eventStreamHeaders, joinMessages, keepAliveMs } from './live-http.ts'
 import { type OperationParams, runOperation } from './operation.ts'
 import { PacedWriter } from './paced-writer.ts'
 
@@ -12,6 +12,10 @@ export interface EventStreamRequest {
   readonly mask: (error: unknown) => GraphQLError
   /** Reads the body of a request. @throws GatewayError for what a client got wrong */
   readonly readParams: (request: IncomingMessage) => Promise<OperationParams>
+  /** Takes a line; what it returns gives it back. @throws GatewayError `RATE_LIMITED` */
+  readonly openLine: () => () => void
+  /** Takes a place until the request is answered. @throws GatewayError `RATE_LIMITED` or `OVERLOADED` */
+  readonly enter: () => undefined | Promise<void>
 }
 
 /** Streams that carry the results of many operations, each of which is a request of its own. */
@@ -32,9 +36,14 @@ const reservedMs = 30_000
 const maxReservations = 10_000
 const maxOperations = 100
 
+const closing = Buffer.from('}\n\n')
+const bare = { head: Buffer.alloc(0), tail: Buffer.alloc(0) }
+
 interface Stream {
   readonly operations: Map<string, AbortController>
   readonly expiry: NodeJS.Timeout
+  /** Gives back the line it was reserved with. */
+  readonly closeLine: () => void
   response: ServerResponse | undefined
   writer: PacedWriter | undefined
 }
@@ -51,15 +60,21 @@ export function createEventStreams(): EventStreams {
   }, 1000)
   pacing.unref()
 
-  function reserve(response: ServerResponse): void {
+  function reserve(response: ServerResponse, openLine: () => () => void): void {
     if (streams.size >= maxReservations)
       return answer(response, 503, 'LIMIT_EXCEEDED', 'There are too many streams; try again later')
     const token = randomBytes(24).toString('base64url')
-    const expiry = setTimeout(() => streams.delete(token), reservedMs)
+    const closeLine = openLine()
+    const expiry = setTimeout(() => forget(token), reservedMs)
     expiry.unref()
-    streams.set(token, { operations: new Map(), expiry, response: undefined, writer: undefined })
+    streams.set(token, { operations: new Map(), expiry, closeLine, response: undefined, writer: undefined })
     response.writeHead(201, { 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': 'no-store' })
     response.end(token)
+  }
+
+  function forget(token: string): void {
+    streams.get(token)?.closeLine()
+    streams.delete(token)
   }
 
   function open(token: string, stream: Stream, response: ServerResponse): void {
@@ -80,7 +95,7 @@ export function createEventStreams(): EventStreams {
     keepAlive.unref()
     response.on('close', () => {
       clearInterval(keepAlive)
-      streams.delete(token)
+      forget(token)
       for (const operation of stream.operations.values()) operation.abort()
     })
   }
@@ -89,8 +104,9 @@ export function createEventStreams(): EventStreams {
     stream: Stream,
     request: IncomingMessage,
     response: ServerResponse,
-    { engine, mask, readParams }: EventStreamRequest,
+    { engine, mask, readParams, enter }: EventStreamRequest,
   ): Promise<void> {
+    await enter()
     const { writer } = stream
     if (writer === undefined)
       return answer(response, 409, 'CONFLICT', 'This stream is not open yet: GET it first')
@@ -113,6 +129,7 @@ export function createEventStreams(): EventStreams {
     const abort = new AbortController()
     stream.operations.set(id, abort)
     const head = Buffer.from(`event: next\ndata: {"id":${JSON.stringify(id)},"payload":`)
+    const envelope = { head, tail: closing }
     const accept = () => {
       if (!response.headersSent) response.writeHead(202).end()
     }
@@ -125,14 +142,14 @@ export function createEventStreams(): EventStreams {
         begin: accept,
         next({ bytes }) {
           accept()
-          writer.send(framed(head, bytes, Buffer.from('}\n\n')))
+          writer.send(envelope, bytes)
         },
         ready: () => writer.ready(),
         complete() {
           accept()
           over()
           const end = Buffer.from(`event: complete\ndata: ${JSON.stringify({ id })}\n\n`)
-          writer.send(framed(end, Buffer.alloc(0), Buffer.alloc(0)))
+          writer.send(bare, end)
         },
         refuse(errors) {
           over()
@@ -159,7 +176,7 @@ export function createEventStreams(): EventStreams {
     },
     isFor: (request) => request.method === 'PUT' || tokenOf(request) !== undefined,
     async serve(request, response, options) {
-      if (request.method === 'PUT') return reserve(response)
+      if (request.method === 'PUT') return reserve(response, options.openLine)
       const token = tokenOf(request) ?? ''
       const stream = streams.get(token)
       if (stream === undefined)

@@ -3,9 +3,10 @@ import { readdir, readFile } from 'node:fs/promises'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
+import { packageFile } from '../package-files.ts'
 
-const assets = new URL('../../assets/graphiql/', import.meta.url)
-const examples = new URL('../../examples/', import.meta.url)
+const assets = packageFile('assets/graphiql/')
+const examples = packageFile('examples/')
 const types: Readonly<Record<string, string>> = {
   css: 'text/css; charset=utf-8',
   js: 'text/javascript; charset=utf-8',
@@ -34,7 +35,6 @@ export async function loadGraphiql(): Promise<Graphiql> {
       response.writeHead(200, {
         'Content-Type': 'text/html; charset=utf-8',
         'Cache-Control': 'no-store',
-        'X-Content-Type-Options': 'nosniff',
         'Referrer-Policy': 'no-referrer',
         // Editors style themselves and draw their icons inline; everything else comes from here.
         'Content-Security-Policy':
@@ -57,7 +57,6 @@ export async function loadGraphiql(): Promise<Graphiql> {
       response.writeHead(200, {
         'Content-Type': type,
         'Cache-Control': 'public, max-age=31536000, immutable',
-        'X-Content-Type-Options': 'nosniff',
         Vary: 'Accept-Encoding',
         ...(compressed ? { 'Content-Encoding': 'gzip' } : {}),
       })

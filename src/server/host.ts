@@ -1,22 +1,82 @@
 import type { IncomingMessage } from 'node:http'
 
+/** Who may reach the gateway, by which names and from pages of which origins. */
+export interface Door {
+  /** Why a request cannot be answered at all; undefined when it can. */
+  problem(request: IncomingMessage): DoorProblem | undefined
+  /** Whether a request was made by a page that may, or by no page at all. */
+  isAllowedOrigin(request: IncomingMessage): boolean
+  /** What lets the page of another origin that may, read the answer. */
+  corsHeaders(request: IncomingMessage): Readonly<Record<string, string>>
+}
+
+export interface DoorProblem {
+  readonly status: 400 | 421
+  readonly message: string
+}
+
+export interface DoorOptions {
+  /** Names without ports, in lower case; undefined for any. */
+  readonly allowedHosts: readonly string[] | undefined
+  readonly allowedOrigins: readonly string[]
+}
+
 const hostPattern = /^([a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(:\d{1,5})?$/i
+/** What pages may send beside what every page may. */
+const requestHeaders = [
+  ...['authorization', 'content-type', 'last-event-id', 'x-graphql-event-stream-token', 'x-request-id'],
+  ...['graphql-require-preflight', 'apollo-require-preflight', 'x-requested-with'],
+].join(', ')
 
-/** Whether a `Host` header is one. Frameworks fail on others, and tell where they are installed. */
-export function isValidHost(host: string | undefined): host is string {
-  return host !== undefined && hostPattern.test(host)
+export function createDoor({ allowedHosts, allowedOrigins }: DoorOptions): Door {
+  const hosts = allowedHosts === undefined ? undefined : new Set(allowedHosts)
+  const origins = new Set(allowedOrigins)
+  return {
+    problem({ headers: { host }, url = '' }) {
+      // Frameworks answer a broken Host or target with a stack trace; they never see one.
+      if (host === undefined || !hostPattern.test(host))
+        return { status: 400, message: 'The Host header is not valid' }
+      if (!url.startsWith('/') || url.startsWith('//'))
+        return { status: 400, message: 'The request target is not a path' }
+      if (hosts !== undefined && !hosts.has(nameOf(host)))
+        return {
+          status: 421,
+          message: 'This gateway is not reached by that name; ALLOWED_HOSTS lists the names',
+        }
+      return undefined
+    },
+    isAllowedOrigin({ headers: { origin, host } }) {
+      if (origin === undefined || origins.has(origin)) return true
+      return URL.canParse(origin) && new URL(origin).host === host
+    },
+    corsHeaders({ headers: { origin } }) {
+      if (origins.size === 0) return {}
+      if (origin === undefined || !origins.has(origin)) return { Vary: 'Origin' }
+      return {
+        'Access-Control-Allow-Origin': origin,
+        'Access-Control-Allow-Methods': 'GET, POST, PUT, DELETE',
+        'Access-Control-Allow-Headers': requestHeaders,
+        'Access-Control-Expose-Headers': 'ETag, Retry-After, X-Request-Id',
+        'Access-Control-Max-Age': '600',
+        Vary: 'Origin',
+      }
+    },
+  }
 }
 
-/** Whether a request was made by a page of this very server, or by no page at all. */
-export function isSameOrigin({ headers }: IncomingMessage): boolean {
-  const { origin, host } = headers
-  if (origin === undefined) return true
-  return URL.canParse(origin) && new URL(origin).host === host
-}
-
-/** Whether a request came from this machine and by its local name: another name may be somebody's trick. */
+/**
+ * Whether a request came from this machine and by its local name: another name may be somebody's trick, and whoever
+ * comes by way of a proxy is somebody else.
+ */
 export function isLocal({ headers, socket }: IncomingMessage): boolean {
-  const name = (headers.host ?? '').replace(/:\d+$/, '')
+  if ('x-forwarded-for' in headers || 'forwarded' in headers || 'via' in headers) return false
   const address = socket.remoteAddress ?? ''
-  return /^(localhost|127\.0\.0\.1|\[::1\])$/.test(name) && /^(127\.|::1$|::ffff:127\.)/.test(address)
+  return (
+    /^(localhost|127\.0\.0\.1|\[::1\])$/.test(nameOf(headers.host ?? '')) &&
+    /^(127\.|::1$|::ffff:127\.)/.test(address)
+  )
+}
+
+function nameOf(host: string): string {
+  return host.replace(/:\d+$/, '').toLowerCase()
 }

@@ -1,15 +1,24 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, Server as NetServer } from 'node:net'
 import type { GraphQLError } from 'graphql'
 import { type ErrorCode, GatewayError } from '../errors.ts'
+import type { Admission } from './admission.ts'
+import { answerDirectly } from './direct-answer.ts'
 import { type OpenDownload, serveDownload } from './downloads.ts'
 import type { Engine } from './engine.ts'
 import type { EventStreams } from './event-streams.ts'
 import type { Graphiql } from './graphiql.ts'
-import { isLocal, isSameOrigin, isValidHost } from './host.ts'
+import { type Door, isLocal } from './host.ts'
 import { type LiveFormat, type LiveResponses, liveFormat } from './live-http.ts'
-import { readMultipart } from './multipart.ts'
-import type { OperationParams } from './operation.ts'
+import {
+  hasFiles,
+  nameDocument,
+  readJson,
+  readMultipartOperation,
+  readQuery,
+  toParams,
+} from './operation-request.ts'
+import type { RequestIds } from './request-id.ts'
 import { type SendUpload, serveUpload } from './uploads.ts'
 
 export interface HttpServerOptions {
@@ -20,9 +29,13 @@ export interface HttpServerOptions {
   readonly eventStreams: EventStreams
   /** An error as a client may see it. */
   readonly mask: (error: unknown) => GraphQLError
-  readonly graphiql: Graphiql
-  /** The schema in its own language. */
-  readonly schemaFile: string
+  readonly door: Door
+  readonly admission: Admission
+  readonly requestIds: RequestIds
+  /** Undefined where there is none. */
+  readonly graphiql: Graphiql | undefined
+  /** The schema in its own language; undefined where it may not be asked for. */
+  readonly schemaFile: string | undefined
   /** What GraphiQL sends for readers on this machine; undefined when there is no demo user. */
   readonly demoAuthorization: string | undefined
   /** Opens a file by the ticket in its address. */
@@ -30,7 +43,9 @@ export interface HttpServerOptions {
   /** Sends a file on, by the ticket in its address. */
   readonly sendUpload: SendUpload
   /** Figures in the text format of Prometheus. */
-  readonly metrics: () => string
+  readonly metrics: () => Promise<string>
+  /** Hears of every answer. @param status 0 when the client left before */
+  readonly onResponse: (status: number) => void
   /** What is live at this moment, for readers on this machine. */
   readonly streams: () => object
   /** Whether the upstream answers. */
@@ -47,30 +62,50 @@ export interface HttpServer {
 
 /** Browsers send these to another origin only after it agreed; one of them has to come with files. */
 const preflightHeaders = ['graphql-require-preflight', 'apollo-require-preflight', 'x-requested-with']
-/** Longest body of a request without files. */
-const maxBodyBytes = 1024 * 1024
-
-/** How long a file may take to arrive, and how long every other request. */
+/** How long the head of a request may take to arrive, a file, and every other request. */
+const headersTimeout = 8000
 const uploadMs = 600_000
 const arrivalMs = 60_000
+/** How long a connection may be silent in the middle of something. */
+const idleMs = 30_000
+/** From when an answer counts as read slowly, and how long its reader may take from then on. */
+const slowReadingMs = 1000
+const readingMs = 60_000
 /** How long requests in flight may go on after a stop was asked for. */
 const drainMs = 5000
 /** How long the port stays open after that: requests on their way still arrive, and load balancers look elsewhere. */
 const farewellMs = 250
+/** What is still read of a request that is refused. */
+const maxDrainedBytes = 8 * 1024 * 1024
+const drainingMs = 2000
+/** How long the request of a connection may be on its way that came last. */
+const unreadMs = 100
 
 /** Starts listening; answers everything but WebSockets. @throws the system's error when the port cannot be had */
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   let stopping = false
+  const whole = { ...options, isReady: async () => !stopping && options.isReady() }
   const server = createServer(
-    { headersTimeout: 10_000, requestTimeout: uploadMs, keepAliveTimeout: 75_000 },
+    {
+      ...{ headersTimeout, requestTimeout: uploadMs, keepAliveTimeout: 75_000 },
+      connectionsCheckingInterval: 1000,
+    },
     (request, response) => {
       if (!request.url?.startsWith('/uploads/') && !hasFiles(request)) boundArrival(request)
       response.on('error', () => undefined)
+      response.on('close', () => options.onResponse(response.headersSent ? response.statusCode : 0))
       if (stopping) response.setHeader('Connection', 'close')
-      const isReady = async () => !stopping && options.isReady()
-      handle(request, response, { ...options, isReady })
+      response.setHeader('X-Request-Id', options.requestIds.identify(request))
+      response.setHeader('X-Content-Type-Options', 'nosniff')
+      try {
+        handle(request, response, whole)
+      } catch (error) {
+        refuse(request, response, error)
+      }
     },
   )
+  // Whoever neither reads nor sends for so long is gone; live answers are written to more often.
+  server.setTimeout(idleMs)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(options.port, options.host, () => {
@@ -88,16 +123,17 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       await new Promise((resolve) => setTimeout(resolve, farewellMs))
       options.liveResponses.close()
       options.eventStreams.close()
-      const closed = new Promise((resolve) => server.close(resolve))
+      // Right after connections were accepted: those that still wait for it are lost with the port.
+      await new Promise((resolve) => setImmediate(resolve))
+      // Not as HTTP does it, which takes a connection whose request was not read yet for an idle one.
+      const closed = new Promise((resolve) => NetServer.prototype.close.call(server, resolve))
+      const idle = setTimeout(() => server.closeIdleConnections(), unreadMs)
       const deadline = setTimeout(() => server.closeAllConnections(), drainMs)
       await closed
+      clearTimeout(idle)
       clearTimeout(deadline)
     },
   }
-}
-
-function hasFiles({ headers }: IncomingMessage): boolean {
-  return /^multipart\/form-data/i.test(headers['content-type'] ?? '')
 }
 
 /** Ends a request whose body does not arrive in time. */
@@ -111,13 +147,17 @@ function boundArrival(request: IncomingMessage): void {
 }
 
 function handle(request: IncomingMessage, response: ServerResponse, options: HttpServerOptions): void {
-  // Frameworks answer a broken Host or target with a stack trace; they never see one.
-  if (!isValidHost(request.headers.host))
-    return sendError(response, 400, 'BAD_USER_INPUT', 'The Host header is not valid')
-  const target = request.url ?? '/'
-  if (!target.startsWith('/') || target.startsWith('//'))
-    return sendError(response, 400, 'BAD_USER_INPUT', 'The request target is not a path')
-  const [path] = target.split('?', 1) as [string]
+  const { admission, door, graphiql, schemaFile } = options
+  const [path] = (request.url ?? '/').split('?', 1) as [string]
+  const problem = door.problem(request)
+  // Whoever looks after the process calls it by its address.
+  const isForOperators = path === '/metrics' || path.startsWith('/health/')
+  if (problem !== undefined && !(isForOperators && problem.status === 421))
+    return sendError(response, problem.status, 'BAD_USER_INPUT', problem.message)
+  for (const [name, value] of Object.entries(door.corsHeaders(request))) response.setHeader(name, value)
+  if (request.method === 'OPTIONS' && door.isAllowedOrigin(request) && request.headers.origin !== undefined)
+    return void response.writeHead(204).end()
+  if (!path.startsWith('/health/')) admission.count(request)
 
   switch (path) {
     case '/':
@@ -127,9 +167,14 @@ function handle(request: IncomingMessage, response: ServerResponse, options: Htt
     case '/graphql':
       return serveGraphql(request, response, options)
     case '/schema.graphql':
-      return sendText(response, options.schemaFile, 'text/plain; charset=utf-8')
+      if (schemaFile === undefined)
+        return sendError(response, 403, 'FORBIDDEN', 'This gateway does not show its schema')
+      return sendText(response, schemaFile, 'text/plain; charset=utf-8')
     case '/metrics':
-      return sendText(response, options.metrics(), 'text/plain; version=0.0.4; charset=utf-8')
+      return void options
+        .metrics()
+        .then((text) => sendText(response, text, 'text/plain; version=0.0.4; charset=utf-8'))
+        .catch(() => response.destroy())
     case '/streams':
       if (!isLocal(request))
         return sendError(response, 403, 'FORBIDDEN', 'Only for readers on the machine of the gateway')
@@ -148,7 +193,7 @@ function handle(request: IncomingMessage, response: ServerResponse, options: Htt
     default:
       if (
         path.startsWith('/graphiql/') &&
-        options.graphiql.serveAsset(path.slice('/graphiql/'.length), request, response)
+        graphiql?.serveAsset(path.slice('/graphiql/'.length), request, response) === true
       )
         return
       return serveFile(path, request, response, options)
@@ -159,35 +204,31 @@ function serveFile(
   path: string,
   request: IncomingMessage,
   response: ServerResponse,
-  { openDownload, sendUpload }: HttpServerOptions,
+  { openDownload, sendUpload, admission }: HttpServerOptions,
 ): void {
   const [, upload] = /^\/uploads\/([\w-]{22})$/.exec(path) ?? []
-  if (upload !== undefined && request.method === 'PUT')
+  if (upload !== undefined && request.method === 'PUT') {
+    response.once('close', admission.openTransfer(request))
     return void serveUpload(upload, request, response, sendUpload)
+  }
   const [, ticket] = /^\/files\/([\w-]{22})\/[^/]+$/.exec(path) ?? []
   if (ticket === undefined)
     return sendError(response, 404, 'NOT_FOUND', 'There is nothing here; GraphQL is at /graphql')
   if (request.method !== 'GET' && request.method !== 'HEAD')
     return sendError(response, 405, 'BAD_USER_INPUT', 'A file can only be read')
+  response.once('close', admission.openTransfer(request))
   void serveDownload(ticket, request, response, openDownload)
 }
 
 function serveGraphql(request: IncomingMessage, response: ServerResponse, options: HttpServerOptions): void {
+  const { admission, door, engine, eventStreams, graphiql, mask } = options
   if (request.method === 'GET' && (request.headers.accept ?? '').includes('text/html')) {
-    options.graphiql.servePage(response, isLocal(request) ? options.demoAuthorization : undefined)
-    return
+    if (graphiql === undefined)
+      return sendError(response, 403, 'FORBIDDEN', 'This gateway has no GraphiQL; GRAPHIQL=on brings it')
+    return graphiql.servePage(response, isLocal(request) ? options.demoAuthorization : undefined)
   }
-  if (!isSameOrigin(request))
+  if (!door.isAllowedOrigin(request))
     return sendError(response, 403, 'FORBIDDEN', 'Requests of other origins are not accepted')
-  const { eventStreams, engine, mask } = options
-  if (eventStreams.isFor(request)) {
-    const readParams = async (from: IncomingMessage) => toParams(await readJson(from))
-    eventStreams.serve(request, response, { engine, mask, readParams }).catch((error: unknown) => {
-      if (!(error instanceof GatewayError)) return response.destroy()
-      sendError(response, error.code === 'LIMIT_EXCEEDED' ? 413 : 400, error.code, error.message)
-    })
-    return
-  }
   const isMultipart = hasFiles(request)
   // Forms of other pages can send any body but JSON without asking first.
   if (request.method === 'POST' && isMultipart && !preflightHeaders.some((name) => request.headers[name]))
@@ -203,114 +244,218 @@ function serveGraphql(request: IncomingMessage, response: ServerResponse, option
     !/^application\/(graphql\+)?json\s*(;|$)/i.test(request.headers['content-type'] ?? '')
   )
     return sendError(response, 415, 'BAD_USER_INPUT', 'Expected Content-Type to be application/json')
-  const format = liveFormat(request)
-  if (format !== undefined && (request.method === 'GET' || request.method === 'POST'))
-    return void serveLive(request, response, format, options)
+  // What is short on the way may be long here.
+  if (!/^(identity)?$/i.test(request.headers['content-encoding'] ?? ''))
+    return sendError(response, 415, 'BAD_USER_INPUT', 'Expected the body not to be encoded')
+  const openLine = () => admission.openLine(request, request.headers.authorization)
+  if (eventStreams.isFor(request)) {
+    const readParams = async (from: IncomingMessage) => toParams(await readJson(from, engine))
+    const enter = () => takePlace(request, response, admission).ready
+    eventStreams
+      .serve(request, response, { engine, mask, readParams, openLine, enter })
+      .catch((error: unknown) => {
+        refuse(request, response, error)
+      })
+    return
+  }
   const gone = new AbortController()
-  response.on('close', () => gone.abort())
+  const { leave, ready } = takePlace(request, response, admission, gone)
+  const serve = () => serveOperation(request, response, { ...options, gone, leave, openLine })
+  if (ready === undefined) return serve()
+  ready.then(serve).catch((error: unknown) => {
+    refuse(request, response, error)
+  })
+}
+
+function serveOperation(
+  request: IncomingMessage,
+  response: ServerResponse,
+  options: HttpServerOptions & {
+    /** Ends when nobody waits for the answer any more. */
+    readonly gone: AbortController
+    readonly leave: () => void
+    readonly openLine: () => () => void
+  },
+): void {
+  const { engine, gone, openLine } = options
+  const format = liveFormat(request)
+  if (format !== undefined && (request.method === 'GET' || request.method === 'POST')) {
+    response.once('close', openLine())
+    return void serveLive(request, response, { ...options, format })
+  }
   const context = { req: request, res: response, signal: gone.signal }
-  if (request.method !== 'POST') return void options.engine(request, response, context)
-  const reading = isMultipart ? readOperation(request, response) : readJson(request)
+  response.setHeader('Cache-Control', 'no-store')
+  if (request.method !== 'POST') {
+    if (request.method === 'GET') {
+      const body = readQuery(request, engine)
+      if (answerDirectly(request, response, { engine, body, signal: gone.signal })) return
+      nameDocument(request, body)
+    }
+    return void engine.respond(request, response, context)
+  }
+  const isMultipart = hasFiles(request)
+  const reading = isMultipart ? readMultipartOperation(request, response, engine) : readJson(request, engine)
   reading.then(
-    (body) => options.engine(Object.assign(request, { body }), response, context),
+    (body) => {
+      if (isMultipart || !answerDirectly(request, response, { engine, body, signal: gone.signal }))
+        engine.respond(Object.assign(request, { body }), response, context)
+    },
     (error: unknown) => {
-      if (!(error instanceof GatewayError)) return response.destroy()
-      sendError(response, error.code === 'LIMIT_EXCEEDED' ? 413 : 400, error.code, error.message)
+      refuse(request, response, error)
     },
   )
+}
+
+/**
+ * A place for an operation, which is given back with its answer unless it is before.
+ *
+ * @param gone hears that nobody waits for the answer any more
+ * @returns `ready` when it has to wait for its turn
+ */
+function takePlace(
+  request: IncomingMessage,
+  response: ServerResponse,
+  admission: Admission,
+  gone?: AbortController,
+): { readonly leave: () => void; readonly ready: undefined | Promise<void> } {
+  const place = admission.enter(request.headers.authorization)
+  let isTaken = place === undefined
+  const leave = () => {
+    if (isTaken) admission.leave()
+    isTaken = false
+  }
+  response.once('prefinish', () => {
+    // Most are read at once.
+    if ((response.socket?.writableLength ?? 0) > 0) boundReading(request, response, admission, leave)
+  })
+  response.on('close', () => {
+    leave()
+    // Telling everybody of what is over already costs more than a query.
+    if (!response.writableFinished) gone?.abort()
+  })
+  const ready = place?.then(() => {
+    isTaken = true
+    if (!response.destroyed) return
+    leave()
+    throw new Error('The client left while it waited')
+  })
+  return { leave, ready }
+}
+
+/**
+ * An answer that its reader takes time for gives its place back, and is a line of the caller's, for a while: whoever has
+ * too many of them loses this one.
+ */
+function boundReading(
+  request: IncomingMessage,
+  response: ServerResponse,
+  admission: Admission,
+  leave: () => void,
+): void {
+  const slow = setTimeout(() => {
+    leave()
+    try {
+      response.once('close', admission.openLine(request, request.headers.authorization))
+    } catch {
+      response.destroy()
+      return
+    }
+    const limit = setTimeout(() => response.destroy(), readingMs)
+    response.once('close', () => clearTimeout(limit))
+  }, slowReadingMs)
+  response.once('close', () => clearTimeout(slow))
 }
 
 /** Answers with as many results as there are. */
 async function serveLive(
   request: IncomingMessage,
   response: ServerResponse,
-  format: LiveFormat,
-  { engine, liveResponses, mask }: HttpServerOptions,
+  {
+    engine,
+    format,
+    leave,
+    liveResponses,
+    mask,
+  }: HttpServerOptions & { readonly format: LiveFormat; readonly leave: () => void },
 ): Promise<void> {
   try {
-    const body = request.method === 'GET' ? readQuery(request) : await readJson(request)
-    liveResponses.serve(request, response, { engine, format, mask, params: toParams(body) })
+    const body = request.method === 'GET' ? readQuery(request, engine) : await readJson(request, engine)
+    liveResponses.serve(request, response, {
+      engine,
+      format,
+      mask,
+      onStanding: leave,
+      params: toParams(body),
+    })
   } catch (error) {
-    if (!(error instanceof GatewayError)) return void response.destroy()
-    sendError(response, error.code === 'LIMIT_EXCEEDED' ? 413 : 400, error.code, error.message)
+    refuse(request, response, error)
   }
 }
 
-/** An operation in an address. [spec] GraphQL over HTTP, "GET" */
-function readQuery(request: IncomingMessage): object {
-  const { searchParams } = new URL(request.url ?? '/', 'http://localhost')
-  const json = (name: string) => {
-    const text = searchParams.get(name)
-    return text === null ? undefined : parseJson(text, name)
-  }
-  return expectQuery({
-    ...(searchParams.has('query') ? { query: searchParams.get('query') } : {}),
-    operationName: searchParams.get('operationName') ?? undefined,
-    variables: json('variables'),
-    extensions: json('extensions'),
-  })
+/** Says why a request does not become an operation. */
+function refuse(request: IncomingMessage, response: ServerResponse, error: unknown): void {
+  if (!(error instanceof GatewayError)) return void response.destroy()
+  const status = refusals[error.code] ?? 400
+  if (error.retryAfterMs !== undefined)
+    response.setHeader('Retry-After', String(Math.ceil(error.retryAfterMs / 1000)))
+  // Whoever is to come back later need not connect again, if what they sent is soon read.
+  const isShort =
+    Number(request.headers['content-length'] ?? (request.method === 'GET' ? 0 : Infinity)) < 65_536
+  const keepAlive = (status === 429 || status === 503) && isShort
+  if (keepAlive) request.resume()
+  sendError(response, status, error.code, error.message, keepAlive)
 }
 
-/** @throws GatewayError for what a client got wrong */
-function toParams(body: object): OperationParams {
-  const { query, operationName, variables, extensions } = body as Record<string, unknown>
-  const isObject = (value: unknown) => value == null || (typeof value === 'object' && !Array.isArray(value))
-  if (typeof query !== 'string') throw new GatewayError('BAD_USER_INPUT', 'Expected "query" to be text')
-  if (operationName != null && typeof operationName !== 'string')
-    throw new GatewayError('BAD_USER_INPUT', 'Expected "operationName" to be text')
-  if (!isObject(variables) || !isObject(extensions))
-    throw new GatewayError('BAD_USER_INPUT', 'Expected "variables" and "extensions" to be JSON objects')
-  return { query, operationName, variables, extensions } as OperationParams
-}
-
-/** An operation that comes with files, which are kept until it is answered. */
-async function readOperation(request: IncomingMessage, response: ServerResponse): Promise<object> {
-  const { body, close } = await readMultipart(request)
-  response.once('close', () => void close())
-  if (response.destroyed) await close()
-  // What is left is an operation like any other.
-  request.headers['content-type'] = 'application/json'
-  return expectQuery(body)
-}
-
-/** Reads the body here, because the framework would answer a broken one with an excerpt of it. */
-async function readJson(request: IncomingMessage): Promise<object> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length
-    if (size > maxBodyBytes)
-      throw new GatewayError('LIMIT_EXCEEDED', `The body is longer than ${maxBodyBytes} bytes`)
-    chunks.push(chunk)
-  }
-  return expectQuery(parseJson(Buffer.concat(chunks).toString('utf8'), 'the body'))
-}
-
-function parseJson(text: string, what: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    throw new GatewayError('BAD_USER_INPUT', `Expected ${what} to be JSON`)
-  }
-}
-
-function expectQuery(body: unknown): object {
-  if (typeof body !== 'object' || body === null || Array.isArray(body) || !('query' in body))
-    throw new GatewayError('BAD_USER_INPUT', 'Expected the body to be a JSON object with "query"')
-  return body
+/** Clients that sent a hash look for the code, and then send the text. */
+const refusals: Partial<Record<ErrorCode, number>> = {
+  LIMIT_EXCEEDED: 413,
+  OVERLOADED: 503,
+  PERSISTED_QUERY_NOT_FOUND: 200,
+  RATE_LIMITED: 429,
 }
 
 function sendText(response: ServerResponse, text: string, type: string): void {
-  response.writeHead(200, {
-    'Content-Type': type,
-    'Cache-Control': 'no-store',
-    'X-Content-Type-Options': 'nosniff',
-  })
+  response.writeHead(200, { 'Content-Type': type, 'Cache-Control': 'no-store' })
   response.end(text)
 }
 
-/** An error as GraphQL clients read it, for requests that never become operations. */
-function sendError(response: ServerResponse, status: number, code: ErrorCode, message: string): void {
-  response.writeHead(status, { 'Content-Type': 'application/json', Connection: 'close' })
-  response.end(JSON.stringify({ errors: [{ message, extensions: { code } }] }))
+/**
+ * An error as GraphQL clients read it, for requests that never become operations.
+ *
+ * @param keepAlive whether what else the client sends on this line is to be trusted; after a hash it sends the text
+ */
+function sendError(
+  response: ServerResponse,
+  status: number,
+  code: ErrorCode,
+  message: string,
+  keepAlive = status < 300,
+): void {
+  const text = JSON.stringify({ errors: [{ message, extensions: { code } }] })
+  response.writeHead(status, {
+    'Content-Type': 'application/json',
+    'Content-Length': Buffer.byteLength(text),
+    'Cache-Control': 'no-store',
+    ...(keepAlive ? {} : { Connection: 'close' }),
+  })
+  if (keepAlive || response.req.complete) return void response.end(text)
+  response.write(text)
+  drain(response.req, () => response.end())
+}
+
+/** Reads on for a while: a client that is still sending would not see the answer, and a proxy would make up its own. */
+function drain(request: IncomingMessage, done: () => void): void {
+  let left = maxDrainedBytes
+  const finish = () => {
+    clearTimeout(timer)
+    done()
+  }
+  const timer = setTimeout(finish, drainingMs)
+  request.on('data', (chunk: Buffer) => {
+    left -= chunk.length
+    if (left < 0) finish()
+  })
+  request.once('end', finish)
+  request.once('close', finish)
+  request.resume()
 }

@@ -19,6 +19,10 @@ export interface Limits {
   readonly maxDirectives: number
   /** Fields that may be resolved, lists counted with the size they are asked for. */
   readonly maxCost: number
+  /** Calls to the upstream that a query or mutation may cause, as far as that can be told before. */
+  readonly maxCalls: number
+  /** How long a query or mutation may go on before it asks nothing more of the upstream, in milliseconds. */
+  readonly maxOperationMs: number
 }
 
 export const defaultLimits: Limits = {
@@ -30,6 +34,8 @@ export const defaultLimits: Limits = {
   maxRootFields: 20,
   maxDirectives: 50,
   maxCost: 50_000,
+  maxCalls: 1000,
+  maxOperationMs: 20_000,
 }
 
 /** What a selection adds up to, fragments included. */
@@ -46,19 +52,31 @@ const nothing: Measure = { depth: 0, introspectionDepth: 0, aliases: 0, directiv
 /** How many items a list is taken to have that is asked for without a size. */
 const usualListSize = 30
 
+/** What a document asks for. */
+export interface DocumentMeasure {
+  /** How many fields may be resolved, lists counted with the size they are asked for. */
+  readonly cost: number
+  /** Whether that is so whatever the variables are. */
+  readonly isFixed: boolean
+}
+
 /**
  * Refuses documents that ask for too much. Every selection set is measured once, and a fragment's measure is used
  * wherever it is spread, so the work is linear in the length of the document however the fragments nest.
  *
  * @param variables the values sizes may be given by; a size that is not known counts as the largest
- * @returns how many fields may be resolved, lists counted with the size they are asked for
  * @throws GatewayError `LIMIT_EXCEEDED` naming the first limit that is exceeded
  */
-export function checkLimits(
+export function measureDocument(
   document: DocumentNode,
   variables: Readonly<Record<string, unknown>>,
   limits: Limits,
-): number {
+): DocumentMeasure {
+  let isFixed = true
+  const valueOfVariable = (name: string) => {
+    isFixed = false
+    return variables[name] ?? null
+  }
   const fragments = new Map<string, FragmentDefinitionNode>()
   for (const definition of document.definitions)
     if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition)
@@ -86,7 +104,7 @@ export function checkLimits(
       aliases: inside.aliases + (field.alias === undefined ? 0 : 1),
       directives: inside.directives + (field.directives?.length ?? 0),
       fields: 1,
-      cost: 1 + (introspects ? 0 : inside.cost * listSize(field, variables)),
+      cost: 1 + (introspects ? 0 : inside.cost * listSize(field, valueOfVariable)),
     }
   }
 
@@ -119,7 +137,7 @@ export function checkLimits(
     expectAtMost(limits.maxCost, cost, 'fields to resolve')
     costliest = Math.max(costliest, cost)
   }
-  return costliest
+  return { cost: costliest, isFixed }
 }
 
 /** @throws GatewayError `LIMIT_EXCEEDED` for a document that is too long to be parsed */
@@ -145,18 +163,27 @@ function add(a: Measure, b: Measure): Measure {
 }
 
 /** How many items a field may have, told by its arguments. */
-function listSize(field: FieldNode, variables: Readonly<Record<string, unknown>>): number {
+function listSize(
+  field: FieldNode,
+  valueOfVariable: (variable: string) => unknown,
+  usual = usualListSize,
+): number {
   if (field.name.value === 'nodes' && field.arguments?.some(({ name }) => name.value === 'ids')) {
-    const ids = argumentValue(field, 'ids', variables)
+    const ids = argumentValue(field, 'ids', valueOfVariable)
     return Array.isArray(ids) ? ids.length : 100
   }
   const sizes = ['first', 'last']
-    .map((name) => argumentValue(field, name, variables))
+    .map((name) => argumentValue(field, name, valueOfVariable))
     .filter((size) => size !== undefined)
   if (sizes.length > 0)
     return Math.max(...sizes.map((size) => (typeof size === 'number' ? Math.max(size, 1) : 100)))
-  return pagedFields.has(field.name.value) ? usualListSize : 1
+  return pagedFields.has(field.name.value) ? usual : 1
 }
+
+/** Lists that are here in full, and answered so. */
+const fullByDefault = new Set([
+  ...['users', 'flows', 'sources', 'organizations', 'invitations', 'privateConversations', 'groups'],
+])
 
 /** Fields that are lists without saying so by their arguments. */
 const pagedFields = new Set([
@@ -164,10 +191,16 @@ const pagedFields = new Set([
   ...['privateConversations', 'files', 'links', 'search', 'buckets', 'groups'],
 ])
 
+/** How many items a field may have at most, where not even its default is guessed. */
+export function listSizeOf(field: FieldNode, valueOfVariable: (variable: string) => unknown): number {
+  const usual = fullByDefault.has(field.name.value) ? 100 : usualListSize
+  return listSize(field, valueOfVariable, usual)
+}
+
 function argumentValue(
   field: FieldNode,
   name: string,
-  variables: Readonly<Record<string, unknown>>,
+  valueOfVariable: (variable: string) => unknown,
 ): unknown {
   const value = field.arguments?.find((argument) => argument.name.value === name)?.value
   switch (value?.kind) {
@@ -179,7 +212,7 @@ function argumentValue(
     case Kind.LIST:
       return value.values
     case Kind.VARIABLE:
-      return variables[value.name.value] ?? null
+      return valueOfVariable(value.name.value)
     default:
       return null
   }

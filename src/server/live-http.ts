@@ -3,7 +3,7 @@ import type { GraphQLError } from 'graphql'
 import type { Engine } from './engine.ts'
 import type { Payload } from './live.ts'
 import { type OperationParams, runOperation } from './operation.ts'
-import { type Message, PacedWriter } from './paced-writer.ts'
+import { type Envelope, PacedWriter } from './paced-writer.ts'
 
 /** Answers with more than one result. */
 export type LiveFormat = 'sse' | 'multipart'
@@ -13,6 +13,8 @@ export interface LiveRequest {
   readonly format: LiveFormat
   readonly params: OperationParams
   readonly mask: (error: unknown) => GraphQLError
+  /** Hears that it is a subscription, and stands. */
+  readonly onStanding: () => void
 }
 
 /** Every answer that is open. */
@@ -31,14 +33,14 @@ export const eventStreamHeaders = {
   'Content-Type': 'text/event-stream; charset=utf-8',
   'Cache-Control': 'no-store',
   'X-Accel-Buffering': 'no',
-  'X-Content-Type-Options': 'nosniff',
 } as const
 
 interface Framing {
   readonly contentType: string
   readonly begin: string
   readonly keepAlive: string
-  next(payload: Payload): Message
+  /** What stands around a result. */
+  envelope(payload: Payload): Envelope
   readonly complete: string
 }
 
@@ -49,16 +51,22 @@ export function liveFormat({ headers }: IncomingMessage): LiveFormat | undefined
   return /multipart\/mixed[^,]*subscriptionSpec/i.test(accept) ? 'multipart' : undefined
 }
 
+const blankLine = Buffer.from('\n\n')
+const part: Envelope = {
+  head: Buffer.from('\r\nContent-Type: application/json\r\n\r\n{"payload":'),
+  tail: Buffer.from('}\r\n--graphql'),
+}
+
 const framings: Readonly<Record<LiveFormat, Framing>> = {
   /** [graphql-sse] PROTOCOL.md, "Distinct connections mode"; [spec] SSE */
   sse: {
     contentType: eventStreamHeaders['Content-Type'],
     begin: '',
     keepAlive: ':\n\n',
-    next({ bytes, cursor }) {
-      const head = Buffer.from(`event: next\n${cursor === undefined ? '' : `id: ${cursor}\n`}data: `)
-      return framed(head, bytes, Buffer.from('\n\n'))
-    },
+    envelope: ({ cursor }) => ({
+      head: Buffer.from(`event: next\n${cursor === undefined ? '' : `id: ${cursor}\n`}data: `),
+      tail: blankLine,
+    }),
     complete: 'event: complete\ndata: \n\n',
   },
   /**
@@ -69,12 +77,7 @@ const framings: Readonly<Record<LiveFormat, Framing>> = {
     contentType: 'multipart/mixed; boundary="graphql"; subscriptionSpec="1.0"',
     begin: '\r\n--graphql',
     keepAlive: '\r\nContent-Type: application/json\r\n\r\n{}\r\n--graphql',
-    next: ({ bytes }) =>
-      framed(
-        Buffer.from('\r\nContent-Type: application/json\r\n\r\n{"payload":'),
-        bytes,
-        Buffer.from('}\r\n--graphql'),
-      ),
+    envelope: () => part,
     complete: '--\r\n',
   },
 }
@@ -91,7 +94,7 @@ export function createLiveResponses(): LiveResponses {
     get size() {
       return open.size
     },
-    serve(request, response, { engine, format, params, mask }) {
+    serve(request, response, { engine, format, params, mask, onStanding }) {
       const framing = framings[format]
       const gone = new AbortController()
       const writer = new PacedWriter({
@@ -127,10 +130,13 @@ export function createLiveResponses(): LiveResponses {
           lastEventId: typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : undefined,
         },
         {
-          begin,
+          begin() {
+            onStanding()
+            begin()
+          },
           next(payload) {
             begin()
-            writer.send(framing.next(payload))
+            writer.send(framing.envelope(payload), payload.bytes)
           },
           ready: () => writer.ready(),
           complete() {
@@ -159,12 +165,12 @@ export function createLiveResponses(): LiveResponses {
   }
 }
 
-/** A message of three parts. */
-export function framed(head: Buffer, body: Buffer, tail: Buffer): Message {
-  return { head, body, tail, byteSize: head.length + body.length + tail.length }
-}
-
-/** One write of several. */
-export function joinMessages(messages: readonly Message[]): Buffer {
-  return Buffer.concat(messages.flatMap(({ head, body, tail }) => [head, body, tail]))
+/** One write of several messages. */
+export function joinMessages(envelopes: readonly Envelope[], bodies: readonly Buffer[]): Buffer {
+  return Buffer.concat(
+    bodies.flatMap((body, index) => {
+      const { head, tail } = envelopes[index] as Envelope
+      return [head, body, tail]
+    }),
+  )
 }

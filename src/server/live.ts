@@ -2,12 +2,13 @@ import {
   createSourceEventStream,
   type ExecutionArgs,
   type ExecutionResult,
-  execute,
   type GraphQLSchema,
   getOperationAST,
+  type OperationDefinitionNode,
 } from 'graphql'
 import type { Channel, Context, Entry, LiveEvents, Pace } from '../context.ts'
 import { maskError } from './error-mask.ts'
+import type { Executor } from './executor.ts'
 import { type Analysis, analyze } from './live-analysis.ts'
 
 /** A result as it is sent, made once for all who get it. */
@@ -55,12 +56,16 @@ export interface Live {
 
 export interface LiveOptions {
   readonly schema: GraphQLSchema
+  readonly executor: Executor
   readonly onUnexpected: (error: unknown) => void
   /** Where an event stands, as clients are told. */
   readonly cursorOf: (event: unknown) => string
   /** Hears why each subscription ended: `LEFT` by its reader, or the code it was told. */
   readonly onEnd: (reason: string) => void
 }
+
+/** For how many entries it is remembered what was read for them. */
+const maxContexts = 256
 
 /** An event that is executed. */
 interface Slot {
@@ -85,15 +90,18 @@ const maxInFlight = 16
  * events are one group, with one execution and one serialised result for each event. Where nothing in the selection
  * depends on who asks, groups reach across callers, all of whom were checked to be let hear those events.
  */
-export function createLive({ schema, onUnexpected, cursorOf, onEnd }: LiveOptions): Live {
+export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: LiveOptions): Live {
   const groups = new Map<string, Group>()
-  const contexts = new WeakMap<Entry, Map<string, Context>>()
+  /** Of the latest entries alone: entries are kept for long, and contexts are large. */
+  const contexts = new Map<Entry, Map<string, Context>>()
+  /** The same for all who send the same document. */
+  const analyses = new WeakMap<OperationDefinitionNode, Analysis>()
   let operations = 0
 
   async function executeEvent(args: ExecutionArgs, event: unknown, contextValue: Context): Promise<Payload> {
     let result: ExecutionResult
     try {
-      result = await execute({ ...args, rootValue: event, contextValue })
+      result = await executor.execute({ ...args, rootValue: event, contextValue })
     } catch (error) {
       result = { errors: [maskError(error, onUnexpected)] }
     }
@@ -105,7 +113,11 @@ export function createLive({ schema, onUnexpected, cursorOf, onEnd }: LiveOption
     // Later it would be what was read before.
     if (events.pace !== undefined) return events.context(channel, isShared)
     const known = contexts.get(entry) ?? new Map<string, Context>()
-    contexts.set(entry, known)
+    if (known.size === 0) {
+      contexts.set(entry, known)
+      const [oldest] = contexts.size > maxContexts ? contexts.keys() : []
+      if (oldest !== undefined) contexts.delete(oldest)
+    }
     const key = isShared ? '' : events.principal
     const context = known.get(key) ?? events.context(channel, isShared)
     known.set(key, context)
@@ -254,6 +266,8 @@ export function createLive({ schema, onUnexpected, cursorOf, onEnd }: LiveOption
     let told: string | undefined
     let standing: (() => string | undefined) | undefined
     let reason = 'LEFT'
+    let toldAt = 0
+    let passedOver: unknown
     const { isShared } = analysis
     const scope = [
       isShared ? '' : events.principal,
@@ -266,6 +280,13 @@ export function createLive({ schema, onUnexpected, cursorOf, onEnd }: LiveOption
       .read(
         {
           async event(event) {
+            const { pace } = events
+            if (pace?.tells === 'latest' && Date.now() < toldAt + pace.everyMs) {
+              passedOver = event
+              return
+            }
+            toldAt = Date.now()
+            passedOver = undefined
             const payload = await executeEvent(args, event, events.context(undefined, false))
             if (signal.aborted) return
             reader.next(payload)
@@ -283,6 +304,12 @@ export function createLive({ schema, onUnexpected, cursorOf, onEnd }: LiveOption
             const member = { events, reader, seq }
             joined.join(member)
             standing = () => channel.log.placeAt(member.seq)
+            if (passedOver !== undefined)
+              void executeEvent(args, passedOver, events.context(undefined, false)).then((payload) => {
+                // Unless the group was sooner with something newer.
+                if (joined.members.has(member) && member.seq === seq) reader.next(payload)
+              })
+            passedOver = undefined
             return () => {
               joined.leave(member)
               standing = undefined
@@ -314,7 +341,8 @@ export function createLive({ schema, onUnexpected, cursorOf, onEnd }: LiveOption
       const events = source as unknown as LiveEvents
       const operation = getOperationAST(args.document, args.operationName)
       if (operation == null) throw new Error('A subscription without an operation cannot have begun')
-      const analysis = analyze(schema, args.document, operation)
+      const analysis = analyses.get(operation) ?? analyze(schema, args.document, operation)
+      analyses.set(operation, analysis)
       const left = new AbortController()
       let placeOf: (() => string | undefined) | undefined
       return {

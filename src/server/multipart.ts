@@ -61,14 +61,20 @@ async function readParts(request: IncomingMessage, handles: FileHandle[]): Promi
   const streams: Readable[] = []
   const keeping: Promise<void>[] = []
   const parser = createParser(request)
-  parser.on('field', (name, value, _nameTruncated, truncated) => {
-    if (truncated) reject(tooMuch(`The field "${name.slice(0, 80)}" is longer than ${maxFieldBytes} bytes`))
+  parser.on('field', (name: string | undefined, value, _nameTruncated, truncated) => {
+    if (name === undefined) reject(nameless())
+    else if (truncated)
+      reject(tooMuch(`The field "${name.slice(0, 80)}" is longer than ${maxFieldBytes} bytes`))
     else if (fields.has(name)) reject(bad(`The field "${name.slice(0, 80)}" is there twice`))
     else fields.set(name, value)
   })
-  parser.on('file', (field, stream, name, _encoding, contentType) => {
+  parser.on('file', (field: string | undefined, stream, name, _encoding, contentType) => {
     // Without a listener, a stream that breaks would end the process.
     stream.on('error', () => undefined)
+    if (field === undefined) {
+      stream.resume()
+      return reject(nameless())
+    }
     if (files.has(field)) reject(bad(`The file "${field.slice(0, 80)}" is there twice`))
     streams.push(stream)
     const kept = keep(stream, handles).then((bytes) => {
@@ -201,6 +207,11 @@ function parseObject(text: string | undefined, name: string): Record<string, unk
   if (!isContainer(value) || Array.isArray(value))
     throw bad(`Expected the field "${name}" to be a JSON object`)
   return value
+}
+
+/** Types of the package do not say that a part may have no name. */
+function nameless(): GatewayError {
+  return bad('Expected every part to have a name')
 }
 
 function bad(message: string): GatewayError {

@@ -1,11 +1,14 @@
-import type { IncomingMessage } from 'node:http'
-import { type DocumentNode, type ExecutionResult, GraphQLError, getOperationAST } from 'graphql'
+import { GraphQLError, getOperationAST } from 'graphql'
+import type { RequestHead } from '../context.ts'
 import { ValidationError } from '../errors.ts'
 import type { Engine } from './engine.ts'
 import { type LiveOperation, type LiveReader, toPayload } from './live.ts'
+import { wishesOf } from './wishes.ts'
 
 export interface OperationParams {
-  readonly query: string
+  /** Not needed where it is known by its hash. */
+  readonly query?: string | null | undefined
+  readonly documentId?: string | null | undefined
   readonly operationName?: string | null | undefined
   readonly variables?: Record<string, unknown> | null | undefined
   readonly extensions?: Record<string, unknown> | null | undefined
@@ -13,11 +16,13 @@ export interface OperationParams {
 
 export interface OperationRequest {
   readonly engine: Engine
-  readonly req: IncomingMessage
+  readonly req: RequestHead
   readonly connectionParams?: Readonly<Record<string, unknown>>
   readonly params: OperationParams
-  /** The last event the client had, which counts more than what the operation says. */
+  /** The last event the client had, which counts more than what the operation says, and `extensions.lastEventId` of it. */
   readonly lastEventId?: string | undefined
+  /** Hears when the credential ends, in milliseconds. */
+  readonly onTokenEnd?: ((at: number) => void) | undefined
   /** Whether it may change something. */
   readonly isReadOnly?: boolean
   readonly mask: (error: unknown) => GraphQLError
@@ -38,42 +43,38 @@ export interface OperationReader extends LiveReader {
  * unless `signal` ends it.
  */
 export async function runOperation(request: OperationRequest, reader: OperationReader): Promise<void> {
-  const { engine, req, connectionParams, params, lastEventId, mask, signal } = request
-  let live: LiveOperation | undefined
+  const { engine, req, connectionParams, params, mask, signal } = request
+  const lastEventId = request.lastEventId ?? textOf(params.extensions?.['lastEventId'])
   try {
-    const enveloped = engine.getEnveloped({
-      req,
-      ...(connectionParams === undefined ? {} : { connectionParams }),
-      ...(lastEventId === undefined ? {} : { lastEventId }),
-      signal,
-      params,
-      onLive(operation: LiveOperation) {
-        live = operation
-      },
-    } as unknown as Parameters<Engine['getEnveloped']>[0])
-    const document: DocumentNode = enveloped.parse(params.query)
-    const problems: readonly GraphQLError[] = enveloped.validate(enveloped.schema, document)
-    if (problems.length > 0) return reader.refuse(problems)
-    const operation = getOperationAST(document, params.operationName)
+    const text = engine.find(params)
+    if (text === undefined) throw new ValidationError('Expected "query" to be text')
+    const document = engine.parse(text)
+    if (document.problems.length > 0) return reader.refuse(document.problems)
+    const operation = getOperationAST(document.node, params.operationName)
     if (operation == null)
       return reader.refuse([
         mask(new ValidationError('Expected operationName to name an operation of the document')),
       ])
     if (operation.operation === 'mutation' && request.isReadOnly === true)
       return reader.refuse([mask(new ValidationError('A mutation cannot be sent by GET'))])
-    const args = {
-      schema: enveloped.schema,
+    const run = {
       document,
       operationName: params.operationName,
-      variableValues: params.variables ?? {},
-      contextValue: await enveloped.contextFactory(),
+      variables: params.variables ?? {},
+      context: engine.createContext({
+        request: req,
+        signal,
+        ...wishesOf(params.extensions),
+        ...(connectionParams === undefined ? {} : { connectionParams }),
+        ...(lastEventId === undefined ? {} : { lastEventId }),
+        onTokenEnd: request.onTokenEnd,
+      }),
     }
-    const isSubscription = operation.operation === 'subscription'
-    const result = (await (isSubscription
-      ? enveloped.subscribe(args)
-      : enveloped.execute(args))) as ExecutionResult
-    if (live !== undefined) {
-      const running = live
+    const result = await (operation.operation === 'subscription'
+      ? engine.subscribe(run)
+      : engine.execute(run))
+    if ('start' in result) {
+      const running = result
       if (signal.aborted) return void running.close()
       signal.addEventListener('abort', () => void running.close(), { once: true })
       reader.begin?.(running)
@@ -88,4 +89,8 @@ export async function runOperation(request: OperationRequest, reader: OperationR
       error instanceof GraphQLError && error.extensions['code'] !== undefined ? error : mask(error),
     ])
   }
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === 'string' && value !== '' ? value : undefined
 }

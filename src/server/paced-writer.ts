@@ -1,17 +1,15 @@
 import type { Writable } from 'node:stream'
 
-/** Something to send; `body` is kept once, however many are sent it. */
-export interface Message {
+/** What stands around a body that is kept once, however many are sent it. */
+export interface Envelope {
   readonly head: Buffer
-  readonly body: Buffer
   readonly tail: Buffer
-  readonly byteSize: number
 }
 
 export interface PacedWriterOptions {
   readonly stream: Writable
-  /** Puts messages into what goes over the line. */
-  readonly encode: (messages: readonly Message[]) => Buffer
+  /** Puts messages, bodies in the envelope of the same place, into what goes over the line. */
+  readonly encode: (envelopes: readonly Envelope[], bodies: readonly Buffer[]) => Buffer
   /** The reader is too far behind, and gets no more. */
   readonly onSlow: () => void
   /** Writers that flush together; one of its own unless given. */
@@ -62,7 +60,9 @@ export class PacedWriter {
     this.#isScheduled = false
     this.#flush()
   }
-  #waiting: Message[] = []
+  /** Two lists rather than one of pairs: a pair for each message of each reader would take more than the messages. */
+  #envelopes: Envelope[] = []
+  #bodies: Buffer[] = []
   #next = 0
   #waitingBytes = 0
   #waitingSince: number | undefined
@@ -84,15 +84,16 @@ export class PacedWriter {
     return this.#waitingBytes
   }
 
-  send(message: Message): void {
+  send(envelope: Envelope, body: Buffer): void {
     if (this.#isClosed) return
-    this.#waiting.push(message)
-    this.#waitingBytes += message.byteSize
+    this.#envelopes.push(envelope)
+    this.#bodies.push(body)
+    this.#waitingBytes += sizeOf(envelope, body)
     if (this.#isBlocked) {
       this.#waitingSince ??= Date.now()
       if (
         this.#waitingBytes > this.#limits.maxWaitingBytes ||
-        this.#waiting.length - this.#next > this.#limits.maxWaitingMessages
+        this.#bodies.length - this.#next > this.#limits.maxWaitingMessages
       )
         this.#drop()
       return
@@ -121,35 +122,34 @@ export class PacedWriter {
 
   close(): void {
     this.#isClosed = true
-    this.#waiting = []
-    this.#next = 0
+    this.#forget()
     this.#waitingBytes = 0
     this.#waitingSince = undefined
     this.#tellReady()
   }
 
   #flush(most = maxUnsentBytes): void {
-    if (this.#isClosed || this.#isBlocked || this.#next === this.#waiting.length) return
+    if (this.#isClosed || this.#isBlocked || this.#next === this.#bodies.length) return
     const { stream, encode } = this.#options
     let end = this.#next
     let bytes = 0
-    while (end < this.#waiting.length && bytes < most) {
-      bytes += (this.#waiting[end] as Message).byteSize
+    while (end < this.#bodies.length && bytes < most) {
+      bytes += sizeOf(this.#envelopes[end] as Envelope, this.#bodies[end] as Buffer)
       end += 1
     }
-    const messages =
-      this.#next === 0 && end === this.#waiting.length ? this.#waiting : this.#waiting.slice(this.#next, end)
+    const isAll = this.#next === 0 && end === this.#bodies.length
+    const envelopes = isAll ? this.#envelopes : this.#envelopes.slice(this.#next, end)
+    const bodies = isAll ? this.#bodies : this.#bodies.slice(this.#next, end)
     this.#waitingBytes -= bytes
     this.#next = end
-    if (this.#next === this.#waiting.length) {
-      this.#waiting = []
-      this.#next = 0
-    } else if (this.#next > 4096) {
-      this.#waiting.splice(0, this.#next)
+    if (this.#next === this.#bodies.length) this.#forget()
+    else if (this.#next > 4096) {
+      this.#envelopes.splice(0, this.#next)
+      this.#bodies.splice(0, this.#next)
       this.#next = 0
     }
-    this.#isBlocked = !stream.write(encode(messages)) && stream.writableLength > maxUnsentBytes / 4
-    if (this.#next < this.#waiting.length) {
+    this.#isBlocked = !stream.write(encode(envelopes, bodies)) && stream.writableLength > maxUnsentBytes / 4
+    if (this.#next < this.#bodies.length) {
       if (this.#isBlocked) this.#waitingSince ??= Date.now()
       else this.#flush()
     } else this.#waitingSince = undefined
@@ -165,6 +165,12 @@ export class PacedWriter {
     if (!this.#isBlocked) this.#tellReady()
   }
 
+  #forget(): void {
+    this.#envelopes = []
+    this.#bodies = []
+    this.#next = 0
+  }
+
   #tellReady(): void {
     for (const listener of this.#readyListeners.splice(0)) listener()
   }
@@ -174,4 +180,9 @@ export class PacedWriter {
     this.close()
     this.#options.onSlow()
   }
+}
+
+/** Of a message, in bytes. */
+export function sizeOf({ head, tail }: Envelope, body: Buffer): number {
+  return head.length + body.length + tail.length
 }

@@ -6,6 +6,7 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   FORBIDDEN: 403,
   LIMIT_EXCEEDED: 413,
   NOT_FOUND: 404,
+  RATE_LIMITED: 429,
   UNAUTHENTICATED: 401,
   UPSTREAM_TIMEOUT: 504,
 }

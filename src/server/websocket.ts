@@ -1,14 +1,17 @@
-import type { IncomingMessage, Server } from 'node:http'
+import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http'
 import type { Duplex } from 'node:stream'
 import type { GraphQLError } from 'graphql'
 import { WebSocket, WebSocketServer } from 'ws'
+import type { RequestHead } from '../context.ts'
 import { GatewayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
+import type { Admission } from './admission.ts'
 import type { Engine } from './engine.ts'
-import { isSameOrigin, isValidHost } from './host.ts'
-import type { LiveOperation, Payload } from './live.ts'
+import type { Door } from './host.ts'
+import type { LiveOperation } from './live.ts'
 import { type OperationParams, runOperation } from './operation.ts'
-import { type Message, PacedWriter, Turn } from './paced-writer.ts'
+import { type Envelope, PacedWriter, sizeOf, Turn } from './paced-writer.ts'
+import type { RequestIds } from './request-id.ts'
 
 /** Longest message a client may send. */
 const maxMessageBytes = 256 * 1024
@@ -36,18 +39,30 @@ export interface WebSocketTransport {
 export interface WebSocketOptions {
   readonly server: Server
   readonly engine: Engine
+  readonly door: Door
+  readonly admission: Admission
+  readonly requestIds: RequestIds
   /** An error as a client may see it. */
   readonly mask: (error: unknown) => GraphQLError
   readonly log: Logger
 }
 
+/** Timers cannot be set later than that, 24 days, which no socket stays open for. */
+const longestTimerMs = 2 ** 31 - 1
+/** How long before its credential ends a socket is told. */
+const warningMs = 60_000
+
 interface Client {
   readonly socket: WebSocket
-  readonly request: IncomingMessage
+  readonly request: RequestHead
   readonly writer: PacedWriter
   readonly operations: Map<string, Operation>
   params: Readonly<Record<string, unknown>> | undefined
   isAlive: boolean
+  /** Set while its credential is known to end. */
+  warning: NodeJS.Timeout | undefined
+  /** The credential that it was told the end of. */
+  warnedOf: unknown
 }
 
 /** What runs on a socket. */
@@ -66,7 +81,7 @@ interface ClientMessage {
   readonly payload: Readonly<Record<string, unknown>> | undefined
 }
 
-const empty = Buffer.alloc(0)
+const bare: Envelope = { head: Buffer.alloc(0), tail: Buffer.alloc(0) }
 const closingBrace = Buffer.from('}')
 
 /**
@@ -74,7 +89,15 @@ const closingBrace = Buffer.from('}')
  * as frames that are made here: the same bytes to everybody, all of a turn of the event loop in one write.
  * [graphql-ws] PROTOCOL.md
  */
-export function serveWebSockets({ server, engine, mask, log }: WebSocketOptions): WebSocketTransport {
+export function serveWebSockets({
+  server,
+  engine,
+  door,
+  admission,
+  requestIds,
+  mask,
+  log,
+}: WebSocketOptions): WebSocketTransport {
   // Compression would cost memory for each socket and open the door to bombs.
   const sockets = new WebSocketServer({
     noServer: true,
@@ -103,8 +126,8 @@ export function serveWebSockets({ server, engine, mask, log }: WebSocketOptions)
       },
     })
     const client: Client = {
-      ...{ socket, request, writer, operations: new Map<string, Operation>() },
-      ...{ params: undefined, isAlive: true },
+      ...{ socket, request: headOf(request), writer, operations: new Map<string, Operation>() },
+      ...{ params: undefined, isAlive: true, warning: undefined, warnedOf: undefined },
     }
     clients.add(client)
     const introduction = setTimeout(() => end(client, 4408, 'Connection initialisation timeout'), initMs)
@@ -121,6 +144,7 @@ export function serveWebSockets({ server, engine, mask, log }: WebSocketOptions)
       clearTimeout(introduction)
       clients.delete(client)
       writer.close()
+      clearTimeout(client.warning)
       for (const { abort } of client.operations.values()) abort.abort()
       client.operations.clear()
     })
@@ -132,6 +156,11 @@ export function serveWebSockets({ server, engine, mask, log }: WebSocketOptions)
         if (client.params !== undefined) return end(client, 4429, 'Too many initialisation requests')
         onInit()
         client.params = payload ?? {}
+        try {
+          client.request.socket.once('close', admission.identifyLine(authorizationOf(client)))
+        } catch (error) {
+          return end(client, 1013, mask(error).message)
+        }
         return send(client, { type: 'connection_ack' })
       case 'ping':
         if (client.params !== undefined && isCredential(payload)) renew(client, payload)
@@ -153,12 +182,24 @@ export function serveWebSockets({ server, engine, mask, log }: WebSocketOptions)
     if (client.params === undefined) return end(client, 4401, 'Unauthorized')
     if (client.operations.has(id))
       return end(client, 4409, `Subscriber for ${quoteReason(id)} already exists`)
-    if (typeof payload?.['query'] !== 'string') return end(client, 4400, 'Invalid message received')
+    const isNamed = payload?.['documentId'] != null || payload?.['extensions'] != null
+    if (payload == null || (typeof payload['query'] !== 'string' && !isNamed))
+      return end(client, 4400, 'Invalid message received')
     if (client.operations.size >= maxOperations)
       return refuse(client, id, [
         mask(new GatewayError('LIMIT_EXCEEDED', `At most ${maxOperations} operations may run on one socket`)),
       ])
-    run(client, id, payload, undefined)
+    try {
+      admission.count(client.request)
+      admission.enterNow(authorizationOf(client))
+    } catch (error) {
+      return refuse(client, id, [mask(error)])
+    }
+    let isInside = true
+    run(client, id, payload, undefined, () => {
+      if (isInside) admission.leave()
+      isInside = false
+    })
   }
 
   /** A new credential holds for what begins from now on, and for subscriptions that run: they go on where they are. */
@@ -169,14 +210,43 @@ export function serveWebSockets({ server, engine, mask, log }: WebSocketOptions)
     }
     for (const [id, { live, abort, payload }] of [...client.operations]) {
       if (live === undefined || hasCredential(payload)) continue
+      try {
+        // Each begins again, which costs what a beginning costs.
+        admission.count(client.request)
+      } catch (error) {
+        return end(client, 1013, mask(error).message)
+      }
       const place = live.close()
       abort.abort()
-      run(client, id, payload, place)
+      run(client, id, payload, place, () => undefined)
     }
   }
 
-  /** @param place begin behind it, whatever the operation says */
-  function run(client: Client, id: string, payload: Operation['payload'], place: string | undefined): void {
+  /** Tells a client in time that its credential ends, by a ping that says when. */
+  function warn(client: Client, endsAt: number): void {
+    const authorization = authorizationOf(client)
+    const inMs = Math.max(endsAt - warningMs - Date.now(), 0)
+    clearTimeout(client.warning)
+    // Once: whoever has nothing better is not told again and again.
+    if (client.warnedOf === authorization || inMs > longestTimerMs) return
+    client.warning = setTimeout(() => {
+      if (authorizationOf(client) !== authorization) return
+      client.warnedOf = authorization
+      send(client, { type: 'ping', payload: { tokenExpiresAt: new Date(endsAt).toISOString() } })
+    }, inMs).unref()
+  }
+
+  /**
+   * @param place begin behind it, whatever the operation says
+   * @param leave called once it is a subscription that stands, or over; more than once
+   */
+  function run(
+    client: Client,
+    id: string,
+    payload: Operation['payload'],
+    place: string | undefined,
+    leave: () => void,
+  ): void {
     const abort = new AbortController()
     const operation: Operation = { payload, abort, live: undefined, isOver: false }
     abort.signal.addEventListener('abort', () => {
@@ -184,22 +254,29 @@ export function serveWebSockets({ server, engine, mask, log }: WebSocketOptions)
     })
     client.operations.set(id, operation)
     const head = Buffer.from(`{"id":${JSON.stringify(id)},"type":"next","payload":`)
+    const envelope = { head, tail: closingBrace }
     const over = () => {
       if (client.operations.get(id) === operation) client.operations.delete(id)
       abort.abort()
     }
-    void runOperation(
+    const { params } = client
+    const onTokenEnd = (endsAt: number) => {
+      // Not of a credential of its own, nor of one that is not used any more.
+      if (client.params === params && !hasCredential(payload)) warn(client, endsAt)
+    }
+    const running = runOperation(
       {
-        ...{ engine, req: client.request, mask, lastEventId: place, signal: abort.signal },
+        ...{ engine, req: client.request, mask, lastEventId: place, onTokenEnd, signal: abort.signal },
         params: payload as unknown as OperationParams,
         connectionParams: { ...client.params, ...credentialOf(payload) },
       },
       {
         begin(live) {
           operation.live = live
+          leave()
         },
         next(result) {
-          if (!operation.isOver) client.writer.send(nextMessage(head, result))
+          if (!operation.isOver) client.writer.send(envelope, result.bytes)
         },
         ready: () => client.writer.ready(),
         complete() {
@@ -214,6 +291,7 @@ export function serveWebSockets({ server, engine, mask, log }: WebSocketOptions)
         },
       },
     )
+    void running.finally(leave)
   }
 
   function refuse(client: Client, id: string, errors: readonly GraphQLError[]): void {
@@ -221,8 +299,7 @@ export function serveWebSockets({ server, engine, mask, log }: WebSocketOptions)
   }
 
   function send({ writer }: Client, message: object): void {
-    const body = Buffer.from(JSON.stringify(message))
-    writer.send({ head: empty, body, tail: empty, byteSize: body.length })
+    writer.send(bare, Buffer.from(JSON.stringify(message)))
   }
 
   /** Closes a socket; one that does not answer is cut off. */
@@ -249,13 +326,26 @@ export function serveWebSockets({ server, engine, mask, log }: WebSocketOptions)
 
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => socket.destroy())
+    const problem = door.problem(request)
     const { pathname } = URL.parse(request.url ?? '', 'http://localhost') ?? {}
-    if (isClosing) refuseUpgrade(socket, 503, 'Service Unavailable')
-    else if (!isValidHost(request.headers.host)) refuseUpgrade(socket, 400, 'Bad Request')
-    else if (pathname !== '/graphql') refuseUpgrade(socket, 404, 'Not Found')
-    else if (!isSameOrigin(request)) refuseUpgrade(socket, 403, 'Forbidden')
-    else sockets.handleUpgrade(request, socket, head, (webSocket) => accept(webSocket, request, socket))
+    if (isClosing) refuseUpgrade(socket, 503)
+    else if (problem !== undefined) refuseUpgrade(socket, problem.status)
+    else if (pathname !== '/graphql') refuseUpgrade(socket, 404)
+    else if (!door.isAllowedOrigin(request)) refuseUpgrade(socket, 403)
+    else upgrade(request, socket, head)
   })
+
+  function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    try {
+      admission.count(request)
+      requestIds.identify(request)
+      socket.once('close', admission.openLine(request))
+      sockets.handleUpgrade(request, socket, head, (webSocket) => accept(webSocket, request, socket))
+    } catch (error) {
+      if (!(error instanceof GatewayError)) throw error
+      refuseUpgrade(socket, 429, Math.ceil((error.retryAfterMs ?? 1000) / 1000))
+    }
+  }
 
   return {
     get size() {
@@ -285,17 +375,19 @@ export function serveWebSockets({ server, engine, mask, log }: WebSocketOptions)
   }
 }
 
-function nextMessage(head: Buffer, { bytes }: Payload): Message {
-  return { head, body: bytes, tail: closingBrace, byteSize: head.length + bytes.length + 1 }
-}
-
 /** Text frames, one for each message, unmasked as servers send them. [spec] RFC 6455, 5.2 */
-function encodeFrames(messages: readonly Message[]): Buffer {
+function encodeFrames(envelopes: readonly Envelope[], bodies: readonly Buffer[]): Buffer {
   let total = 0
-  for (const { byteSize } of messages) total += byteSize + headerSize(byteSize)
+  for (let index = 0; index < bodies.length; index += 1) {
+    const size = sizeOf(envelopes[index] as Envelope, bodies[index] as Buffer)
+    total += size + headerSize(size)
+  }
   const frames = Buffer.allocUnsafe(total)
   let at = 0
-  for (const { head, body, tail, byteSize } of messages) {
+  for (let index = 0; index < bodies.length; index += 1) {
+    const body = bodies[index] as Buffer
+    const { head, tail } = envelopes[index] as Envelope
+    const byteSize = head.length + body.length + tail.length
     frames[at] = 0x81
     if (byteSize < 126) {
       frames[at + 1] = byteSize
@@ -339,6 +431,18 @@ function parseMessage(text: string): ClientMessage | undefined {
   return { type, id: typeof id === 'string' ? id : '', payload: payload ?? undefined }
 }
 
+/** Who a client says it is; an operation of its own may say another. */
+function authorizationOf({ request, params }: Client): unknown {
+  return params?.['authorization'] ?? params?.['Authorization'] ?? request.headers.authorization
+}
+
+/** The rest of a request would stay for as long as the socket is open. */
+function headOf({ headers, socket }: IncomingMessage): RequestHead {
+  const kept = ['authorization', 'x-request-id', 'x-forwarded-for', 'traceparent'] as const
+  const known = kept.filter((name) => headers[name] !== undefined)
+  return { headers: Object.fromEntries(known.map((name) => [name, headers[name]])), socket }
+}
+
 function isCredential(payload: ClientMessage['payload']): boolean {
   return typeof (payload?.['authorization'] ?? payload?.['Authorization']) === 'string'
 }
@@ -364,6 +468,9 @@ function quoteReason(id: string): string {
   return JSON.stringify(id.slice(0, 40).replace(/[^\x20-\x7e]/g, '?'))
 }
 
-function refuseUpgrade(socket: Duplex, status: number, reason: string): void {
-  socket.end(`HTTP/1.1 ${status} ${reason}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+function refuseUpgrade(socket: Duplex, status: number, retryAfter?: number): void {
+  const later = retryAfter === undefined ? '' : `Retry-After: ${retryAfter}\r\n`
+  socket.end(
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${later}Connection: close\r\nContent-Length: 0\r\n\r\n`,
+  )
 }

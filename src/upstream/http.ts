@@ -1,6 +1,8 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import { Readable } from 'node:stream'
 import { Agent, type Dispatcher } from 'undici'
 import { GatewayError, RateLimitedError, UpstreamError } from '../errors.ts'
+import { isPublic, lookupPublic, NotPublicError } from '../own-network.ts'
 
 export interface HttpOptions {
   /** How long a call may take in all, from asking to the last byte. */
@@ -19,6 +21,8 @@ export interface UpstreamCall {
   /** Undefined when no answer came. */
   readonly status: number | undefined
   readonly kind: 'rest' | 'stream'
+  /** How long it took; of a stream or a file, until it was open. */
+  readonly durationMs: number
 }
 
 export interface HttpRequest {
@@ -26,6 +30,8 @@ export interface HttpRequest {
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
   readonly body?: unknown
+  /** Whose call it is, by the fingerprint of the credential; undefined for nobody's. */
+  readonly principal?: string | undefined
   readonly signal: AbortSignal | undefined
 }
 
@@ -56,6 +62,12 @@ export interface Http {
   openStream(url: URL, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HttpStream>
   /** Opens a file; its bytes come as they are read. @throws UpstreamError when nothing answers */
   openDownload(url: URL, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HttpStream>
+  /** The same of an address that somebody else chose. @throws UpstreamError for one of this machine or its network */
+  openPublicDownload(
+    url: URL,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<HttpStream>
   /**
    * Posts a body as it comes.
    *
@@ -86,6 +98,10 @@ export function createHttp(options: HttpOptions): Http {
   })
   const streams = new Agent({ connectTimeout: 3000, headersTimeout: 10_000, bodyTimeout: 0 })
   const transfers = new Agent({ connectTimeout: 3000, headersTimeout: 10_000, bodyTimeout: 30_000 })
+  const strangers = new Agent({
+    ...{ connectTimeout: 3000, headersTimeout: 10_000, bodyTimeout: 30_000 },
+    connect: { lookup: lookupPublic },
+  })
 
   async function open(
     agent: Agent,
@@ -93,6 +109,7 @@ export function createHttp(options: HttpOptions): Http {
     headers: Readonly<Record<string, string>>,
     signal: AbortSignal,
   ): Promise<HttpStream> {
+    const begun = performance.now()
     let status: number | undefined
     try {
       const answer = await agent.request({
@@ -108,35 +125,62 @@ export function createHttp(options: HttpOptions): Http {
     } catch (error) {
       throw translate(error, signal)
     } finally {
-      options.onCall?.({ method: 'GET', url: url.href, status, kind: agent === streams ? 'stream' : 'rest' })
+      options.onCall?.({
+        ...{ method: 'GET', url: url.href, status, durationMs: performance.now() - begun },
+        kind: agent === streams ? 'stream' : 'rest',
+      })
     }
   }
 
   return {
     async request({ method, url, headers, body, signal }) {
-      const deadline = AbortSignal.timeout(options.deadlineMs)
+      signal?.throwIfAborted()
+      const whole = new WholeAnswer()
+      const leave = () => whole.abort(signal?.reason)
+      const deadline = setTimeout(
+        () => whole.abort(new DOMException('The deadline has passed', 'TimeoutError')),
+        options.deadlineMs,
+      )
+      signal?.addEventListener('abort', leave)
+      const begun = performance.now()
       let status: number | undefined
       try {
-        const answer = await calls.request({
-          origin: url.origin,
-          path: url.pathname + url.search,
-          method,
-          headers: body === undefined ? headers : { ...headers, 'content-type': 'application/json' },
-          body: body === undefined ? null : JSON.stringify(body),
-          signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]),
-        })
-        status = answer.statusCode
-        return await readAnswer(answer)
+        calls.dispatch(
+          {
+            origin: url.origin,
+            path: url.pathname + url.search,
+            method,
+            headers: body === undefined ? headers : { ...headers, 'content-type': 'application/json' },
+            body: body === undefined ? null : JSON.stringify(body),
+          },
+          whole,
+        )
+        await whole.arrived
+        status = whole.status
+        return toAnswer(whole.status, whole.headers, whole.text())
       } catch (error) {
         throw translate(error, signal)
       } finally {
-        options.onCall?.({ method, url: url.href, status, kind: 'rest' })
+        clearTimeout(deadline)
+        signal?.removeEventListener('abort', leave)
+        options.onCall?.({
+          method,
+          url: url.href,
+          status,
+          kind: 'rest',
+          durationMs: performance.now() - begun,
+        })
       }
     },
 
     openStream: (url, headers, signal) => open(streams, url, headers, signal),
     openDownload: (url, headers, signal) => open(transfers, url, headers, signal),
+    async openPublicDownload(url, headers, signal) {
+      if (!isPublic(url)) throw translate(new NotPublicError(url.hostname), signal)
+      return open(strangers, url, headers, signal)
+    },
     async upload(url, headers, bytes, signal) {
+      const begun = performance.now()
       let status: number | undefined
       try {
         const answer = await transfers.request({
@@ -148,27 +192,87 @@ export function createHttp(options: HttpOptions): Http {
           ...(signal === undefined ? {} : { signal }),
         })
         status = answer.statusCode
-        return await readAnswer(answer)
+        return toAnswer(status, answer.headers, await answer.body.text())
       } catch (error) {
         throw error instanceof GatewayError ? error : translate(error, signal)
       } finally {
-        options.onCall?.({ method: 'POST', url: url.href, status, kind: 'rest' })
+        options.onCall?.({
+          method: 'POST',
+          url: url.href,
+          status,
+          kind: 'rest',
+          durationMs: performance.now() - begun,
+        })
       }
     },
 
     async close() {
-      await Promise.all([calls.destroy(), streams.destroy(), transfers.destroy()])
+      await Promise.all([calls.destroy(), streams.destroy(), transfers.destroy(), strangers.destroy()])
     },
   }
 }
 
+/**
+ * An answer that is read to its end before anybody looks at it. A stream for each, as usual calls have it, keeps what it has
+ * read until the next full collection of garbage.
+ */
+class WholeAnswer implements Dispatcher.DispatchHandler {
+  /** Rejects with why it did not. */
+  readonly arrived: Promise<void>
+  status = 0
+  headers: IncomingHttpHeaders = {}
+  readonly #chunks: Buffer[] = []
+  readonly #resolve: () => void
+  readonly #reject: (reason: unknown) => void
+  #controller: Dispatcher.DispatchController | undefined
+  #reason: unknown
+
+  constructor() {
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    this.arrived = promise
+    this.#resolve = resolve
+    this.#reject = reject
+  }
+
+  /** Ends the call, which may still wait for its turn. */
+  abort(reason: unknown): void {
+    this.#reason ??= reason
+    this.#controller?.abort(reason as Error)
+    this.#reject(reason)
+  }
+
+  /** As UTF-8, without a mark that says so. */
+  text(): string {
+    const [first] = this.#chunks
+    const bytes = this.#chunks.length === 1 ? first : Buffer.concat(this.#chunks)
+    return bytes?.toString('utf8').replace(/^\uFEFF/, '') ?? ''
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    if (this.#reason === undefined) this.#controller = controller
+    else controller.abort(this.#reason as Error)
+  }
+
+  onResponseStart(_: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
+    this.status = status
+    this.headers = headers
+  }
+
+  onResponseData(_: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#chunks.push(chunk)
+  }
+
+  onResponseEnd(): void {
+    this.#resolve()
+  }
+
+  onResponseError(_: Dispatcher.DispatchController, error: Error): void {
+    this.#reject(error)
+  }
+}
+
 /** @throws UpstreamError for a 5xx, RateLimitedError for a 429 */
-async function readAnswer({
-  statusCode: status,
-  headers,
-  body,
-}: Dispatcher.ResponseData): Promise<HttpAnswer> {
-  const text = await body.text()
+function toAnswer(status: number, headers: IncomingHttpHeaders, text: string): HttpAnswer {
   if (status === 429) throw new RateLimitedError('The upstream asks to slow down', retryAfterMs(headers))
   if (status >= 500) throw new UpstreamError('UPSTREAM_UNAVAILABLE', `The upstream answered ${status}`)
   return { status, headers, body: parseBody(text, headers) }
@@ -178,16 +282,23 @@ async function readAnswer({
 function translate(error: unknown, signal: AbortSignal | undefined): unknown {
   if (error instanceof UpstreamError || error instanceof RateLimitedError) return error
   if (signal?.aborted) return signal.reason
+  if (error instanceof NotPublicError)
+    return new UpstreamError(
+      'UPSTREAM_INVALID',
+      'The upstream sent us into the gateway’s own network; FILE_HOSTS names the hosts there that it may send us to',
+      { cause: error },
+    )
   const { name, code } = error as { name?: string; code?: string }
   if (name === 'TimeoutError' || code?.endsWith('TIMEOUT'))
     return new UpstreamError('UPSTREAM_TIMEOUT', 'The upstream did not answer in time', { cause: error })
   if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE')
     return new UpstreamError('UPSTREAM_INVALID', 'The upstream answered more than is read', { cause: error })
-  if (!/^(E(?!RR_)[A-Z_]+|UND_ERR_\w+|HPE_\w+)$/.test(code ?? '')) return error
+  const isNetwork = /^(E(?!RR_)[A-Z_]+|UND_ERR_\w+)$/.test(code ?? '') || name === 'HTTPParserError'
+  if (!isNetwork) return error
   return new UpstreamError('UPSTREAM_UNAVAILABLE', 'The upstream cannot be reached', { cause: error })
 }
 
-function parseBody(text: string, headers: Dispatcher.ResponseData['headers']): unknown {
+function parseBody(text: string, headers: IncomingHttpHeaders): unknown {
   if (text === '') return undefined
   if (!String(headers['content-type'] ?? '').includes('json')) return text
   try {
@@ -198,7 +309,7 @@ function parseBody(text: string, headers: Dispatcher.ResponseData['headers']): u
 }
 
 /** `Retry-After` in seconds or as a date; undefined when it is neither. */
-function retryAfterMs(headers: Dispatcher.ResponseData['headers']): number | undefined {
+function retryAfterMs(headers: IncomingHttpHeaders): number | undefined {
   const value = String(headers['retry-after'] ?? '')
   const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now()
   return Number.isNaN(ms) ? undefined : Math.min(Math.max(ms, 0), maxRetryAfterMs)

@@ -86,7 +86,12 @@ describe('authorization code', () => {
       scope: 'flow,offline_access',
     })
     expect((await exchange()).json).toEqual({ error: 'invalid_grant' })
-    expect((await as(first.json.access_token)('GET', '/user')).json.nick).toBe('Ben')
+    const asked = await as(first.json.access_token)('GET', '/user')
+    expect(asked.json.nick).toBe('Ben')
+    // Tokens that hold until they are taken away say nothing.
+    const endsAt = Date.parse(asked.headers.get('flowdock-token-expires-at') ?? '')
+    expect(endsAt - Date.now()).toBeGreaterThan(86_000_000)
+    expect((await backend.as('Ben')('GET', '/user')).headers.get('flowdock-token-expires-at')).toBeNull()
   })
 
   test('of two exchanges at once one wins', async () => {

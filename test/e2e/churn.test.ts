@@ -1,9 +1,8 @@
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { eventually, startTestApp } from '../support/app.ts'
 import { basic } from '../support/backend.ts'
+import { collectGarbage } from '../support/memory.ts'
 
 /*
  * Whoever comes and goes leaves nothing behind. `CHURN=10` is ten times as much: 50,000 subscriptions that are completed,
@@ -14,9 +13,6 @@ const times = Number(process.env['CHURN'] ?? 1)
 const sockets = 20
 
 const query = 'subscription { messageAdded(input: { flows: [{ path: "example/main" }] }) { cursor } }'
-
-setFlagsFromString('--expose-gc')
-const collectGarbage = runInNewContext('gc') as () => void
 
 test(`${5000 * times} subscriptions that are completed and ${1000 * times} broken sockets leave nothing behind`, async () => {
   const app = await startTestApp()

@@ -2,7 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import { expect, onTestFinished, test } from 'vitest'
-import { makeFolder } from '../support/backend.ts'
+import { basic, makeFolder } from '../support/backend.ts'
 import { chromiumPath, openBrowser } from '../support/browser.ts'
 import { root, runGateway } from '../support/process.ts'
 
@@ -79,6 +79,63 @@ testInBrowser(
 
     expect(foreign).toEqual([])
     expect(problems).toEqual([])
+  },
+  60_000,
+)
+
+testInBrowser(
+  'a live query goes on behind its last event when the gateway was started again',
+  async () => {
+    const dataDir = await makeFolder()
+    const first = await runGateway(dataDir)
+    const browser = await openBrowser()
+    onTestFinished(() => browser.close())
+    const page = await (await browser.newContext()).newPage()
+    await page.goto(`${first.url}/graphql`)
+    await page.getByRole('tab', { name: 'FirstQuery' }).waitFor()
+    // The page has to be done with itself before a click counts.
+    await expect
+      .poll(
+        async () => {
+          const text = await response(page)
+          const button = page.getByRole('button', { name: 'Execute query' })
+          if (text === '' && (await button.isVisible())) await button.click()
+          return text
+        },
+        { timeout: 20_000, interval: 500 },
+      )
+      .toContain('"nick": "Ada"')
+    await openTab(page, 'LiveQuery')
+    await execute(page)
+    await page.getByRole('button', { name: 'Stop query' }).waitFor()
+    const say = async (url: string, content: string) => {
+      const answer = await fetch(`${url}/graphql`, {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', authorization: basic(first.token) },
+        body: JSON.stringify({
+          query:
+            'mutation ($content: String!) { sendMessage(input: { flow: { path: "example/main" }, content: $content }) { __typename } }',
+          variables: { content },
+        }),
+      })
+      expect((await answer.json()).data.sendMessage.__typename).toBe('SendMessagePayload')
+    }
+    await expect
+      .poll(
+        async () => {
+          await say(first.url, 'before')
+          return response(page)
+        },
+        { timeout: 15_000, interval: 500 },
+      )
+      .toContain('before')
+    first.child.kill('SIGTERM')
+    expect(await first.exited).toBe(0)
+    await page.getByText('Live: not connected').waitFor()
+    const second = await runGateway(dataDir, { PORT: new URL(first.url).port })
+    await say(second.url, 'while nobody listened')
+    await page.getByText('Live: connected').waitFor({ timeout: 20_000 })
+    await expect.poll(() => response(page), { timeout: 10_000 }).toContain('while nobody listened')
   },
   60_000,
 )

@@ -8,31 +8,42 @@ import { root, run } from '../support/process.ts'
 
 const execute = promisify(execFile)
 
-test('the packed package, installed elsewhere, starts the server', async () => {
-  const folder = await makeFolder()
-  const { stdout } = await execute('npm', ['pack', '--json', '--pack-destination', folder], { cwd: root })
-  const [{ filename, files }] = JSON.parse(stdout.slice(stdout.indexOf('[\n')))
-  const names = files.map(({ path }: { path: string }) => path)
-  expect(names).toContain('dist/backend/worker.js')
-  expect(names).toContain('assets/graphiql/manifest.json')
-  expect(names.filter((name: string) => /^(src|test|data)\//.test(name))).toEqual([])
+test.each([
+  ['installed elsewhere', []],
+  ['installed without what is optional', ['--omit=optional']],
+])(
+  'the packed package, %s, starts the server',
+  async (_, flags) => {
+    const folder = await makeFolder()
+    const { stdout } = await execute('npm', ['pack', '--json', '--pack-destination', folder], { cwd: root })
+    const [{ filename, files }] = JSON.parse(stdout.slice(stdout.indexOf('[\n')))
+    const names = files.map(({ path }: { path: string }) => path)
+    expect(names).toContain('dist/backend/worker.js')
+    expect(names).toContain('assets/graphiql/manifest.json')
+    expect(names.filter((name: string) => /^(src|test|data)\//.test(name))).toEqual([])
 
-  await execute('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', join(folder, filename)], {
-    cwd: folder,
-  })
-  const gateway = run([join(folder, 'node_modules/.bin/flowdock-gateway')], {
-    PORT: '0',
-    BACKEND_PORT: '0',
-    DATA_DIR: join(folder, 'data'),
-  })
-  const [, url = ''] = await gateway.until(/GraphQL +(http:\S+)\/graphql/)
-  const [, token = ''] = await gateway.until(/token: ([0-9a-f]{32})/)
-  expect(await post(url, { query: '{ viewer { nick } }' }, token)).toEqual({
-    data: { viewer: { nick: 'Ada' } },
-  })
-  const page = await (await fetch(`${url}/graphql`, { headers: { accept: 'text/html' } })).text()
-  const [, script = ''] = /src="([^"]+)"/.exec(page) ?? []
-  expect((await fetch(url + script)).status).toBe(200)
-  gateway.child.kill('SIGTERM')
-  expect(await gateway.exited).toBe(0)
-}, 120_000)
+    await execute(
+      'npm',
+      ['install', '--prefer-offline', '--no-audit', '--no-fund', ...flags, join(folder, filename)],
+      {
+        cwd: folder,
+      },
+    )
+    const gateway = run([join(folder, 'node_modules/.bin/flowdock-gateway')], {
+      PORT: '0',
+      BACKEND_PORT: '0',
+      DATA_DIR: join(folder, 'data'),
+    })
+    const [, url = ''] = await gateway.until(/GraphQL +(http:\S+)\/graphql/)
+    const [, token = ''] = await gateway.until(/token: ([0-9a-f]{32})/)
+    expect(await post(url, { query: '{ viewer { nick } }' }, token)).toEqual({
+      data: { viewer: { nick: 'Ada' } },
+    })
+    const page = await (await fetch(`${url}/graphql`, { headers: { accept: 'text/html' } })).text()
+    const [, script = ''] = /src="([^"]+)"/.exec(page) ?? []
+    expect((await fetch(url + script)).status).toBe(200)
+    gateway.child.kill('SIGTERM')
+    expect(await gateway.exited).toBe(0)
+  },
+  120_000,
+)

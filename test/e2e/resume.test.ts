@@ -3,23 +3,25 @@ import { WebSocket } from 'ws'
 import { startApp } from '../../src/app.ts'
 import { createLiveClient, type LiveEvent } from '../../src/client/index.ts'
 import { createLogger } from '../../src/log.ts'
+import { testConfig } from '../support/app.ts'
 import { startTestBackend } from '../support/backend.ts'
 import { startFaultProxy } from '../support/fault-proxy.ts'
 import { createRandom } from '../support/query-generator.ts'
 
 /*
  * The promise of the live stream: joined over cut lines on either side and restarts of the gateway, what a client hears is
- * the log. `CUTS=1000` for a long run; `SEED` repeats one.
+ * the log. `CUTS=1000 EVENTS=100000` for a long run; `SEED` repeats one.
  */
 
 const wantedCuts = Number(process.env['CUTS'] ?? 100)
+const wantedEvents = Number(process.env['EVENTS'] ?? wantedCuts)
 const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
 
 interface Heard extends LiveEvent {
   readonly message?: { readonly content?: string }
 }
 
-const query = `subscription ($after: String) { flowEvents(input: { flows: [{ path: "example/main" }, { path: "example/engineering" }], after: $after }) {
+const query = `subscription { flowEvents(input: { flows: [{ path: "example/main" }, { path: "example/engineering" }] }) {
   __typename cursor ... on MessageAdded { message { ... on ChatMessage { content } } } } }`
 
 test(
@@ -30,14 +32,7 @@ test(
     onTestFinished(backend.close)
     const upstream = await startFaultProxy(backend.url, random)
     onTestFinished(upstream.close)
-    const startGateway = () =>
-      startApp(
-        {
-          ...{ host: '127.0.0.1', port: 0, logLevel: 'silent', callsPerMinute: 0 },
-          upstream: { kind: 'remote', restUrl: upstream.url, streamUrl: `${upstream.url}/stream` },
-        },
-        { log: createLogger('silent') },
-      )
+    const startGateway = () => startApp(testConfig(upstream.url), { log: createLogger('silent') })
     let gateway = await startGateway()
     const front = await startFaultProxy(gateway.url, random)
     onTestFinished(async () => {
@@ -77,8 +72,8 @@ test(
     while (listeners.some(({ heard }) => heard.length === 0)) await say()
 
     let restarts = 0
-    while (upstream.cuts + front.cuts < wantedCuts) {
-      await say()
+    while (upstream.cuts + front.cuts < wantedCuts || sent < wantedEvents) {
+      for (let count = 0; count < wantedEvents / wantedCuts; count += 1) await say()
       const dice = random()
       if (dice < 0.35) upstream.cut()
       else if (dice < 0.7) front.cut()
@@ -130,5 +125,5 @@ test(
     }
     expect(restarts).toBeGreaterThan(0)
   },
-  60_000 + wantedCuts * 1000,
+  60_000 + wantedCuts * 1000 + wantedEvents * 20,
 )

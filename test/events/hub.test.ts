@@ -72,6 +72,22 @@ describe('a hub', () => {
     }
   })
 
+  test('remembers little for those who only want to know that something happens, and all for others', async () => {
+    const { hub, subscribe, source, open } = startHub()
+    const kept = () => hub.state().sources[0]?.keptEvents
+    const fleeting = subscribe('ada', { isFleeting: true })
+    open(0)
+    await fleeting
+    for (let index = 0; index < 500; index += 1) source(0).sink.event(`e${index}`, 10)
+    expect(kept()).toBe(16)
+    const seat = await subscribe('ada')
+    for (let index = 0; index < 500; index += 1) source(0).sink.event(`f${index}`, 10)
+    expect(kept()).toBe(100)
+    seat.leave()
+    source(0).sink.event('g', 10)
+    expect(kept()).toBe(16)
+  })
+
   test('moves guests when their host leaves, once it is known where the log stands', async () => {
     const { subscribe, source, open } = startHub()
     const hosting = subscribe('ada')

@@ -153,7 +153,7 @@ test('the credential goes to the upstream alone, wherever it sends the reader', 
     response.writeHead(302, { location: `${storage.url}/bucket/x` }).end()
   })
   const http = createHttp({ deadlineMs: 1000, maxBytes: 1000, connections: 1 })
-  const downloads = createFileDownloads({ http, restUrl: upstream.url })
+  const downloads = createFileDownloads({ http, restUrl: upstream.url, fileHosts: ['127.0.0.1'] })
   const credential = parseAuthorization(basicAuthorization('secret'))
   if (credential === null) throw new Error('no credential')
   const open = async (path: string) => {
@@ -171,6 +171,32 @@ test('the credential goes to the upstream alone, wherever it sends the reader', 
   for (const path of ['//evil.example/x', 'https://evil.example/x', '/\\evil.example/x'])
     expect(await open(path), path).toBe('from storage')
   expect(upstream.requests).toHaveLength(4)
+  await http.close()
+})
+
+test.each([
+  'http://127.0.0.1:PORT/x',
+  'http://localhost:PORT/x',
+  'http://2130706433:PORT/x',
+  'http://0x7f.1:PORT/x',
+  'http://[::1]:PORT/x',
+  'http://[::ffff:127.0.0.1]:PORT/x',
+  'http://169.254.169.254/latest/meta-data',
+  '//10.0.0.1/x',
+  'file:///etc/passwd',
+])('an upstream that sends the reader to %s, in our own network, is not believed', async (to) => {
+  const inside = await startScriptedUpstream((_, response) => response.writeHead(200).end('secret'))
+  const location = to.replace('PORT', new URL(inside.url).port)
+  const upstream = await startScriptedUpstream((_, response) => response.writeHead(302, { location }).end())
+  const http = createHttp({ deadlineMs: 1000, maxBytes: 1000, connections: 1 })
+  const downloads = createFileDownloads({ http, restUrl: upstream.url })
+  const credential = parseAuthorization(basicAuthorization('secret'))
+  if (credential === null) throw new Error('no credential')
+  const [, , ticket = ''] = downloads.address(credential, '/files/1/t/x.txt').split('/')
+  await expect(downloads.open(ticket, undefined, AbortSignal.timeout(1000))).rejects.toMatchObject({
+    code: 'UPSTREAM_INVALID',
+  })
+  expect(inside.requests).toEqual([])
   await http.close()
 })
 

@@ -1,9 +1,9 @@
 import { expect, onTestFinished, test } from 'vitest'
-import { createAllowances } from '../../src/upstream/flowdock/allowance.ts'
+import { createAllowances } from '../../src/allowance.ts'
 import { openSubscription, post, socketClient, startTestApp } from '../support/app.ts'
 
 test('what is left can be asked for, and what an operation has used', async () => {
-  const app = await startTestApp({ callsPerMinute: 600 })
+  const app = await startTestApp({ settings: { CALLS_PER_MINUTE: '600' } })
   onTestFinished(app.close)
   const query = '{ viewer { nick } flows { nodes { path } } rateLimit { limit remaining resetsAt used } }'
   const { data } = await app.graphql('Ada', query)
@@ -14,7 +14,7 @@ test('what is left can be asked for, and what an operation has used', async () =
 })
 
 test('past it operations fail with a code and a time to wait, each caller by itself', async () => {
-  const app = await startTestApp({ callsPerMinute: 3 })
+  const app = await startTestApp({ settings: { CALLS_PER_MINUTE: '3' } })
   onTestFinished(app.close)
   const ask = () => app.graphql('Ada', '{ viewer { nick } }')
   for (let index = 0; index < 3; index += 1) expect((await ask()).errors).toBeUndefined()
@@ -33,7 +33,7 @@ test('past it operations fail with a code and a time to wait, each caller by its
 
 test('calls come back evenly, never more than there were', () => {
   let now = 0
-  const allowances = createAllowances(60, () => now)
+  const allowances = createAllowances(60, 'calls', () => now)
   for (let index = 0; index < 60; index += 1) allowances.take('ada')
   expect(() => allowances.take('ada')).toThrow(expect.objectContaining({ retryAfterMs: 1000 }))
   now += 2500
@@ -53,7 +53,7 @@ test('what an operation cost is told to those who ask, over every transport', as
     '{ flow(by: { path: "example/main" }) { messages(last: 10) { nodes { author { name } thread { title } } } } }'
   const asked = { query, extensions: { cost: true } }
   const overHttp = await post(app.url, asked, token)
-  expect(overHttp.extensions).toEqual({ cost: { fields: 52, upstreamCalls: 2 } })
+  expect(overHttp.extensions).toEqual({ cost: { fields: 52, predicted: 3, actual: 2, saved: 0 } })
   const subscription = openSubscription(socketClient(app.url, token), query, undefined, { cost: true })
   expect((await subscription.next())?.extensions).toEqual(overHttp.extensions)
   await subscription.close()

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
+import { hashToken } from '../../src/backend/flowdock/auth.ts'
 import { createLiveClient, type LiveEvent } from '../../src/client/index.ts'
 import {
   eventually,
@@ -344,6 +345,122 @@ test('the client tells of everybody who is there, though nothing of it has a pla
     if (there.length === 2) break
   }
   expect(there.toSorted()).toEqual(['Ben', 'Cleo'])
+})
+
+test('the client goes on with a new token on the same line, with every event once', async () => {
+  const query = `subscription { messageAdded(input: { flows: [{ path: "example/main" }] }) {
+    __typename cursor ... on MessageAdded { message { viewerCanEdit ... on ChatMessage { content } } } } }`
+  type Heard = LiveEvent & { message?: { content: string; viewerCanEdit: boolean } }
+  const lost: string[] = []
+  const client = createLiveClient({
+    ...{ url: `${app.url}/graphql`, token: await app.backend.token('Ada'), webSocketImpl: WebSocket },
+    onRetry: (reason) => lost.push(reason),
+  })
+  onTestFinished(() => client.close())
+  const events = client.listen<Heard>({ query })
+  const first = events.next()
+  await eventually(() => liveMembers(app) === 1)
+  await say('with the first token', 'main', 'Ada')
+  expect((await first).value).toMatchObject({
+    message: { content: 'with the first token', viewerCanEdit: true },
+  })
+  const ben = await app.backend.token('Ben')
+  client.setToken(async () => ben)
+  for (let count = 0; count < 20; count += 1) {
+    const next = events.next()
+    await say(`while it changes ${count}`, 'main', 'Ada')
+    expect((await next).value).toMatchObject({ message: { content: `while it changes ${count}` } })
+  }
+  const last = events.next()
+  await say('with the second', 'main', 'Ada')
+  // What Ada wrote is not Ben's to edit.
+  expect((await last).value).toMatchObject({ message: { content: 'with the second', viewerCanEdit: false } })
+  expect(lost).toEqual([])
+  expect(app.state().sockets).toBe(1)
+})
+
+test.each([
+  ['gets another token before its own ends, if the upstream says when that is', 'e', 'Ben'],
+  ['that has no other token than the one that ends is told so once', 'd', undefined],
+] as const)('the client %s', async (_, digit, next) => {
+  const ending = digit.repeat(32)
+  await app.backend.store.write((db) =>
+    db
+      .insertInto('tokens')
+      .values({
+        ...{ hash: hashToken(ending), user_id: 1, created_at: Date.now() },
+        ...{ application_id: null, scope: null, expires_at: Date.now() + 60_500 },
+      })
+      .execute(),
+  )
+  const asked: string[] = []
+  const tokens = [ending, next === undefined ? ending : await app.backend.token(next)]
+  const client = createLiveClient({
+    ...{ url: `${app.url}/graphql`, webSocketImpl: WebSocket },
+    token() {
+      asked.push('token')
+      return tokens.shift() ?? ''
+    },
+  })
+  onTestFinished(() => client.close())
+  const events = client.listen<LiveEvent & { message: { viewerCanEdit: boolean } }>({
+    query:
+      'subscription { messageAdded(input: { flows: [{ path: "example/main" }] }) { cursor ... on MessageAdded { message { viewerCanEdit } } } }',
+  })
+  const first = events.next()
+  await eventually(() => liveMembers(app) === 1)
+  await say('with the one that ends', 'main', 'Ada')
+  expect((await first).value).toMatchObject({ message: { viewerCanEdit: true } })
+  await eventually(() => asked.length === 2)
+  // What Ada wrote is not Ben's to edit.
+  for (let count = 0, isBens = false; count < 5 || isBens !== (next !== undefined); count += 1) {
+    const event = events.next()
+    await say('with the other', 'main', 'Ada')
+    const { value } = await event
+    isBens = value !== undefined && !value.message.viewerCanEdit
+  }
+  expect(asked).toHaveLength(2)
+  expect(app.state().sockets).toBe(1)
+})
+
+test('the client ends at once when it is left, also while it waits, and says how its line is', async () => {
+  const query = 'subscription { messageAdded(input: { flows: [{ path: "example/main" }] }) { cursor } }'
+  const statuses: string[] = []
+  const client = createLiveClient({
+    ...{ url: `${app.url}/graphql`, token: basic(await app.backend.token('Ada')), webSocketImpl: WebSocket },
+    onStatus: (status) => statuses.push(status),
+  })
+  const results = client.results({ query })
+  const first = results.next()
+  await eventually(() => liveMembers(app) === 1)
+  await say('heard')
+  expect((await first).value).toEqual({ data: { messageAdded: { cursor: expect.any(String) } } })
+  const next = results.next()
+  await results.return()
+  expect(await next).toMatchObject({ done: true })
+  await eventually(() => liveMembers(app) === 0)
+  client.close()
+  await eventually(() => statuses.length === 3)
+  expect(statuses).toEqual(['connecting', 'connected', 'not connected'])
+})
+
+test.each(['after', 'extensions'])('a subscription goes on behind a cursor given by %s', async (way) => {
+  const query = `subscription ($after: String) { messageAdded(input: { flows: [{ path: "example/main" }], after: $after }) {
+    cursor ... on MessageAdded { message { ... on ChatMessage { content } } } } }`
+  const listening = await app.subscribe('Ada', query)
+  const heard = listening.next()
+  await eventually(() => liveMembers(app) === 1)
+  await say('the last one heard')
+  const cursor = (await heard)?.data.messageAdded.cursor
+  await listening.close()
+  await say('while nobody listened')
+  const again = openSubscription(
+    socketClient(app.url, await app.backend.token('Ada')),
+    query,
+    ...(way === 'after' ? ([{ after: cursor }] as const) : ([{}, { lastEventId: cursor }] as const)),
+  )
+  expect((await again.next())?.data.messageAdded.message).toEqual({ content: 'while nobody listened' })
+  await again.close()
 })
 
 test('a filter leaves out messages, and nothing else', async () => {

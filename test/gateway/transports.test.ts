@@ -4,10 +4,10 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { defaultLimits } from '../../src/server/limits.ts'
 import {
+  executeOverSocket,
   openSubscription,
   post,
   type Result,
-  socketClient,
   startTestApp,
   type TestApp,
 } from '../support/app.ts'
@@ -37,20 +37,7 @@ const transports: [string, Execute][] = [
       return (await response.json()) as Result
     },
   ],
-  [
-    'WebSocket',
-    async (query, variables, as = token) => {
-      const subscription = openSubscription(socketClient(app.url, as), query, variables)
-      try {
-        return (await subscription.next()) ?? {}
-      } catch (errors) {
-        // The protocol's `error` message: the operation was refused before it ran.
-        return { errors: errors as NonNullable<Result['errors']> }
-      } finally {
-        await subscription.close()
-      }
-    },
-  ],
+  ['WebSocket', (query, variables, as = token) => executeOverSocket(app.url, as, query, variables)],
 ]
 
 /** `depth` levels: `flow { thread { flow { thread …`. */

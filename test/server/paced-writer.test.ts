@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import { type Message, PacedWriter, type SlowReaderLimits } from '../../src/server/paced-writer.ts'
+import { PacedWriter, type SlowReaderLimits } from '../../src/server/paced-writer.ts'
 
 const limits: SlowReaderLimits = {
   maxWaitingBytes: 8 * 1024 * 1024,
@@ -27,9 +27,15 @@ async function open(more: Partial<SlowReaderLimits> = {}) {
   const writer = new PacedWriter(
     {
       stream: line,
-      encode(messages) {
+      encode(envelopes, bodies) {
         writes += 1
-        return Buffer.concat(messages.flatMap(({ head, body, tail }) => [head, body, tail]))
+        return Buffer.concat(
+          bodies.flatMap((body, index) => [
+            envelopes[index]?.head ?? body,
+            body,
+            envelopes[index]?.tail ?? body,
+          ]),
+        )
       },
       onSlow() {
         isSlow = true
@@ -41,10 +47,7 @@ async function open(more: Partial<SlowReaderLimits> = {}) {
   return { reader, line, writer, writes: () => writes, isSlow: () => isSlow }
 }
 
-function message(text: string): Message {
-  const body = Buffer.from(text)
-  return { head: Buffer.from('<'), body, tail: Buffer.from('>'), byteSize: body.length + 2 }
-}
+const around = { head: Buffer.from('<'), tail: Buffer.from('>') }
 
 test('what is sent in one turn goes out in one write, whole and in order', async () => {
   const { reader, writer, writes } = await open()
@@ -52,7 +55,7 @@ test('what is sent in one turn goes out in one write, whole and in order', async
   reader.setEncoding('utf8').on('data', (chunk: string) => {
     text += chunk
   })
-  for (const each of ['a', 'ö', 'c']) writer.send(message(each))
+  for (const each of ['a', 'ö', 'c']) writer.send(around, Buffer.from(each))
   await expect.poll(() => text).toBe('<a><ö><c>')
   expect(writes()).toBe(1)
 })
@@ -63,19 +66,19 @@ test('a burst of ten thousand in one turn harms no reader who reads', async () =
   reader.on('data', (chunk) => {
     size += chunk.length
   })
-  const each = message('x'.repeat(1000))
-  for (let index = 0; index < 10_000; index += 1) writer.send(each)
-  await expect.poll(() => size, { timeout: 10_000 }).toBe(10_000 * each.byteSize)
+  const each = Buffer.from('x'.repeat(1000))
+  for (let index = 0; index < 10_000; index += 1) writer.send(around, each)
+  await expect.poll(() => size, { timeout: 10_000 }).toBe(10_000 * (each.length + 2))
   expect([isSlow(), writer.waitingBytes]).toEqual([false, 0])
 })
 
 test('a reader who takes nothing is dropped at a bound of bytes, with little of its own', async () => {
   const { reader, line, writer, isSlow } = await open()
   reader.pause()
-  const each = message('x'.repeat(100_000))
+  const each = Buffer.from('x'.repeat(100_000))
   let most = 0
   for (let index = 0; index < 500 && !isSlow(); index += 1) {
-    writer.send(each)
+    writer.send(around, each)
     most = Math.max(most, line.writableLength)
     await new Promise(setImmediate)
   }
@@ -88,10 +91,10 @@ test('a reader who takes nothing is dropped at a bound of bytes, with little of 
 test('and by time, if little is sent: also one who reads a byte now and then', async () => {
   const { reader, writer, isSlow } = await open()
   reader.pause()
-  const each = message('x'.repeat(50_000))
+  const each = Buffer.from('x'.repeat(50_000))
   // Until the system takes no more.
   for (let index = 0; index < 140 && writer.waitingBytes === 0; index += 1) {
-    writer.send(each)
+    writer.send(around, each)
     await new Promise(setImmediate)
   }
   expect(writer.waitingBytes).toBeGreaterThan(0)
@@ -105,23 +108,23 @@ test('and by time, if little is sent: also one who reads a byte now and then', a
 test('whoever catches up again in time is not dropped later', async () => {
   const { reader, writer, isSlow } = await open()
   reader.pause()
-  const each = message('x'.repeat(50_000))
+  const each = Buffer.from('x'.repeat(50_000))
   for (let index = 0; index < 140 && writer.waitingBytes === 0; index += 1) {
-    writer.send(each)
+    writer.send(around, each)
     await new Promise(setImmediate)
   }
   reader.resume()
   await expect.poll(() => writer.waitingBytes).toBe(0)
   writer.check(Date.now() + 3_600_000)
   expect(isSlow()).toBe(false)
-  writer.send(message('after'))
+  writer.send(around, Buffer.from('after'))
   await writer.ready()
 })
 
 test('waiting for room ends when the reader leaves', async () => {
   const { reader, writer } = await open()
   reader.pause()
-  for (let index = 0; index < 100; index += 1) writer.send(message('x'.repeat(50_000)))
+  for (let index = 0; index < 100; index += 1) writer.send(around, Buffer.from('x'.repeat(50_000)))
   const ready = writer.ready()
   reader.destroy()
   await ready

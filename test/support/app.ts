@@ -3,7 +3,9 @@ import { type Client, createClient } from 'graphql-ws'
 import { WebSocket } from 'ws'
 import { type App, startApp } from '../../src/app.ts'
 import type { BackendOptions } from '../../src/backend/server.ts'
-import { createLogger } from '../../src/log.ts'
+import { type Config, readConfig } from '../../src/config.ts'
+import { createLogger, type Logger } from '../../src/log.ts'
+import type { Limits } from '../../src/server/limits.ts'
 import type { UpstreamCall } from '../../src/upstream/http.ts'
 import { basic, type Nick, startTestBackend, type TestBackend } from './backend.ts'
 
@@ -29,21 +31,25 @@ export interface Subscription {
 
 /** A gateway over a backend of its own, both on free ports. */
 export async function startTestApp(
-  options: { upstreamUrl?: string; backend?: Partial<BackendOptions>; callsPerMinute?: number } = {},
+  options: {
+    upstreamUrl?: string
+    backend?: Partial<BackendOptions>
+    /** Settings as in the environment; without them nothing is counted. */
+    settings?: Readonly<Record<string, string>>
+    interpretations?: number
+    log?: Logger
+    limits?: Partial<Limits>
+  } = {},
 ): Promise<TestApp> {
   const backend = await startTestBackend(options.backend)
   const upstreamUrl = options.upstreamUrl ?? backend.url
   const calls: UpstreamCall[] = []
-  const app = await startApp(
-    {
-      host: '127.0.0.1',
-      port: 0,
-      logLevel: 'silent',
-      callsPerMinute: options.callsPerMinute ?? 0,
-      upstream: { kind: 'remote', restUrl: upstreamUrl, streamUrl: `${upstreamUrl}/stream` },
-    },
-    { onUpstreamCall: (call) => calls.push(call), log: createLogger('silent') },
-  )
+  const app = await startApp(testConfig(upstreamUrl, options.settings), {
+    onUpstreamCall: (call) => calls.push(call),
+    log: options.log ?? createLogger('silent'),
+    ...(options.limits === undefined ? {} : { limits: options.limits }),
+    ...(options.interpretations === undefined ? {} : { interpretations: options.interpretations }),
+  })
 
   return {
     ...app,
@@ -63,6 +69,17 @@ export async function startTestApp(
       await backend.close()
     },
   }
+}
+
+/** A gateway for another upstream, on a free port. */
+export function testConfig(upstreamUrl: string, settings: Readonly<Record<string, string>> = {}): Config {
+  return readConfig({
+    ...{ PORT: '0', LOG_LEVEL: 'silent', FLOWDOCK_API_URL: upstreamUrl },
+    ...{ CALLS_PER_MINUTE: '0', REQUESTS_PER_MINUTE: '0', ADDRESS_REQUESTS_PER_MINUTE: '0' },
+    // Tests keep the process busy that their gateway runs in.
+    ...{ LINES_PER_CALLER: '0', LINES_PER_ADDRESS: '0', LOAD_SHEDDING: 'off' },
+    ...settings,
+  })
 }
 
 /** How many subscriptions have caught up with what happens now. */
@@ -112,6 +129,25 @@ export function openSubscription(
       await results.return?.(undefined)
       await client.dispose()
     },
+  }
+}
+
+/** Executes an operation over a socket of its own, as others are over HTTP. */
+export async function executeOverSocket(
+  url: string,
+  token: string,
+  query: string,
+  variables?: Record<string, unknown>,
+  extensions?: Record<string, unknown>,
+): Promise<Result> {
+  const subscription = openSubscription(socketClient(url, token), query, variables, extensions)
+  try {
+    return (await subscription.next()) ?? {}
+  } catch (errors) {
+    // The protocol's `error` message: the operation was refused before it ran.
+    return { errors: errors as NonNullable<Result['errors']> }
+  } finally {
+    await subscription.close()
   }
 }
 

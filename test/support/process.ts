@@ -69,8 +69,14 @@ export async function runBackend(dataDir: string): Promise<RunningProcess & { ur
 }
 
 /** Runs the gateway as `npm start` does, on free ports. */
-export async function runGateway(dataDir: string): Promise<RunningGateway> {
-  const running = run(['src/main.ts', 'serve'], { PORT: '0', BACKEND_PORT: '0', DATA_DIR: dataDir })
+export async function runGateway(
+  dataDir: string,
+  settings: Record<string, string> = {},
+): Promise<RunningGateway> {
+  const running = run(['src/main.ts', 'serve'], {
+    ...{ PORT: '0', BACKEND_PORT: '0', DATA_DIR: dataDir },
+    ...settings,
+  })
   const [, url = ''] = await running.until(/GraphQL +(http:\S+)\/graphql/)
   const [, restUrl = ''] = await running.until(/Flowdock API (http:\S+)/)
   const [, streamUrl = ''] = await running.until(/Streaming +(http:\S+)/)

@@ -37,6 +37,9 @@ export interface GeneratorOptions {
   readonly depth: number
 }
 
+/** Fewer than a document may have. */
+const maxAliases = 28
+
 /** A query that the schema allows, whatever it may answer. */
 export function generateQuery({ schema, values, depth }: GeneratorOptions, random: Random): string {
   /** Fields of different types under one name would not go together. */
@@ -93,9 +96,10 @@ export function generateQuery({ schema, values, depth }: GeneratorOptions, rando
     const parts = some(fields, level === 0 ? 2 : 4).map((field) => {
       const inner = getNamedType(field.type)
       names += 1
-      const alias = names > 25 ? '' : `f${names}: `
+      // There are no more aliases to have, and without one it might not go with a field of another type.
+      if (names > maxAliases) return '__typename'
       const of = isLeafType(inner) ? '' : ` ${selection(inner, level + 1)}`
-      return `${alias}${field.name}${args(field.args)}${of}`
+      return `f${names}: ${field.name}${args(field.args)}${of}`
     })
     return `{ ${parts.join(' ')} }`
   }

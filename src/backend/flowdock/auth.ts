@@ -14,6 +14,8 @@ export interface Identity {
   /** What the application may do whose token it is; undefined for a credential of the user's own, which may do all. */
   readonly scopes: ReadonlySet<string> | undefined
   readonly applicationId: number | undefined
+  /** When the credential ends, in milliseconds; undefined for one that holds until it is taken away. */
+  readonly expiresAt: number | undefined
   /** Whether the credential still holds: it may be taken away while a stream is open. */
   readonly isValid: (db: Database) => Promise<boolean>
 }
@@ -39,6 +41,7 @@ export async function authenticate(
       user,
       scopes: user.application_id === null ? undefined : new Set(user.scope?.split(' ')),
       applicationId: user.application_id ?? undefined,
+      expiresAt: user.expires_at ?? undefined,
       isValid: async (reader) => (await findUserByTokenHash(reader, hash))?.disabled === 0,
     }
   }
@@ -48,6 +51,7 @@ export async function authenticate(
     user,
     scopes: undefined,
     applicationId: undefined,
+    expiresAt: undefined,
     async isValid(reader) {
       const now = await findUser(reader, user.id)
       return now?.disabled === 0 && now.password_hash === user.password_hash

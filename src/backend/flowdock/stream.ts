@@ -32,6 +32,8 @@ export interface StreamOptions {
   readonly signal: AbortSignal
 }
 
+/** How often it is looked up whether a credential still holds, at least. */
+const checkEveryMs = 4000
 /** A reader who is this far behind is cut off; it resumes with its last id. */
 const maxUnsentBytes = 4 * 1024 * 1024
 const replayPage = 100
@@ -99,20 +101,25 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
   }
   const stopSignals = options.presence.listen(sendSignal)
   const leave = options.activity && options.presence.enter(userId, options.activity)
-  const timer = setInterval(() => {
-    response.write(keepAlive)
-    // What cannot be looked up at the moment is looked up the next time.
-    options.mayGoOn().then(
-      (may) => may || end(),
-      () => undefined,
-    )
-  }, options.keepAliveMs)
+  const keeping = setInterval(() => response.write(keepAlive), options.keepAliveMs)
+  const checkStanding = async () => {
+    try {
+      if (await options.mayGoOn()) return
+      // The reason may be among the events, and is told first.
+      await log.catchUp()
+      end()
+    } catch {
+      // What cannot be looked up at the moment is looked up the next time.
+    }
+  }
+  const checking = setInterval(() => void checkStanding(), Math.min(options.keepAliveMs, checkEveryMs))
   options.signal.addEventListener('abort', end)
   response.on('close', () => {
     stopListening()
     stopSignals()
     leave?.()
-    clearInterval(timer)
+    clearInterval(keeping)
+    clearInterval(checking)
     options.signal.removeEventListener('abort', end)
   })
 

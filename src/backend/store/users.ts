@@ -13,14 +13,18 @@ export async function findUserByEmail(db: Database, email: string): Promise<User
   return db.selectFrom('users').selectAll().where('email', '=', email).executeTakeFirst()
 }
 
-export type TokenUserRow = UserRow & { scope: string | null; application_id: number | null }
+export type TokenUserRow = UserRow & {
+  scope: string | null
+  application_id: number | null
+  expires_at: number | null
+}
 
 const byTokenHash = prepared<{ hash: string; now: number }, TokenUserRow>((db, { hash, now }) =>
   db
     .selectFrom('tokens')
     .innerJoin('users', 'users.id', 'tokens.user_id')
     .selectAll('users')
-    .select(['tokens.scope', 'tokens.application_id'])
+    .select(['tokens.scope', 'tokens.application_id', 'tokens.expires_at'])
     .where('tokens.hash', '=', hash)
     .where((where) =>
       where.or([where('tokens.expires_at', 'is', null), where('tokens.expires_at', '>', now)]),

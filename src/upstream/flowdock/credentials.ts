@@ -28,8 +28,21 @@ export function parseAuthorization(header: unknown): Credential | null {
       'UNAUTHENTICATED',
       'Expected Authorization to be "Basic <base64 of token:>" or "Bearer <token>"',
     )
-  const authorization = new Secret(header)
-  return { authorization, principal: authorization.fingerprint() }
+  return new HeaderCredential(new Secret(header))
+}
+
+class HeaderCredential implements Credential {
+  readonly authorization: Secret
+  #principal: string | undefined
+
+  constructor(authorization: Secret) {
+    this.authorization = authorization
+  }
+
+  get principal(): string {
+    this.#principal ??= this.authorization.fingerprint()
+    return this.#principal
+  }
 }
 
 /** The credential of a personal API token, as a client would send it. */

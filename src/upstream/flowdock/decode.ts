@@ -282,8 +282,17 @@ export function decodeInvitationImport(value: unknown): {
   }
 }
 
-/** @param channel where it was read from, if not from a flow */
-export function decodeMessage(value: unknown, channel?: string): Message {
+/** The messages of one answer, in which many have the same thread. */
+export function decodeMessages(value: unknown, channel?: string): Message[] {
+  const threads = new Map<unknown, Thread>()
+  return decodeList(value, (item) => decodeMessage(item, channel, threads))
+}
+
+/**
+ * @param channel where it was read from, if not from a flow
+ * @param threads what was decoded of the same answer, by id
+ */
+export function decodeMessage(value: unknown, channel?: string, threads?: Map<unknown, Thread>): Message {
   const message = record(value, 'a message')
   const event = text(message, 'event')
   const thread = message['thread']
@@ -302,9 +311,15 @@ export function decodeMessage(value: unknown, channel?: string): Message {
     reactions: decodeReactions(message['emojiReactions']),
     threadId: optionalText(message, 'thread_id'),
     externalUrl: optionalText(message, 'external_url'),
-    thread: isRecord(thread) ? decodeThread(thread) : null,
+    thread: isRecord(thread) ? decodeOnce(thread, threads) : null,
   }
-  return { ...base, ...decodeContent(event, message) }
+  return Object.assign(base, decodeContent(event, message))
+}
+
+function decodeOnce(json: Json, threads: Map<unknown, Thread> | undefined): Thread {
+  const thread = threads?.get(json['id']) ?? decodeThread(json)
+  threads?.set(thread.id, thread)
+  return thread
 }
 
 function decodeExternalAuthor(message: Json): ExternalAuthor | null {

@@ -30,6 +30,8 @@ export interface FileDownloadOptions {
   readonly restUrl: string
   /** What the upstream calls that address to the outside, which may not lead back from here. */
   readonly publicUrl?: string | undefined
+  /** The names of hosts in our own network that it may send us to. */
+  readonly fileHosts?: readonly string[]
   readonly now?: () => number
 }
 
@@ -37,6 +39,7 @@ export function createFileDownloads({
   http,
   restUrl,
   publicUrl,
+  fileHosts = [],
   now = Date.now,
 }: FileDownloadOptions): FileDownloads {
   const tickets = createTickets<{ credential: Credential; path: string }>({
@@ -77,7 +80,9 @@ export function createFileDownloads({
         throw new UpstreamError('UPSTREAM_INVALID', `Cannot ${doing}: the upstream sent us nowhere`)
       if (publicUrl !== undefined && target.origin === new URL(publicUrl).origin)
         target.href = target.href.replace(target.origin, new URL(restUrl).origin)
-      const answer = await http.openDownload(target, range === undefined ? {} : { range }, signal)
+      const isKnown = target.origin === address.origin || fileHosts.includes(target.hostname)
+      const read = isKnown ? http.openDownload : http.openPublicDownload
+      const answer = await read(target, range === undefined ? {} : { range }, signal)
       if (![200, 206, 416].includes(answer.status)) throw toError(answer.status, undefined, doing)
       return answer
     },

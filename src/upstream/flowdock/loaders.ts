@@ -3,7 +3,7 @@ import type { Conversations } from './conversations.ts'
 import type { Directory } from './directory.ts'
 import type { Flows } from './flows.ts'
 import type { Invitations } from './invitations.ts'
-import type { Messages } from './messages.ts'
+import type { MessagePage, Messages } from './messages.ts'
 import type {
   Flow,
   FlowUser,
@@ -32,20 +32,27 @@ export interface Resources {
   readonly conversations: Conversations
 }
 
+/** What is known already is there at once: for a hundred messages, a hundred promises are felt. */
+export type MaybePromise<T> = T | Promise<T>
+
 /**
  * What one operation has read. Each thing is read once, what a list gives is never read singly, and what one answer
  * embeds is there for the others. Null is "not there, or not for the caller to see".
  */
 export interface Loaders {
-  user(id: number): Promise<User | null>
+  user(id: number): MaybePromise<User | null>
   organization(id: number): Promise<Organization | null>
-  flow(id: string): Promise<Flow | null>
-  flowByPath(path: string): Promise<Flow | null>
+  flow(id: string): MaybePromise<Flow | null>
+  flowByPath(path: string): MaybePromise<Flow | null>
   flows(scope: 'joined' | 'all'): Promise<Flow[]>
   flowUsers(flow: Flow): Promise<readonly FlowUser[]>
   thread(flowId: string, id: string): Promise<Thread | null>
   /** @param channel as in `Message.channel` */
   message(channel: string, id: number): Promise<Message | null>
+  /** Asks for a page that will be wanted in a moment: for reads alone, because it is remembered. */
+  expectMessages(channel: string, page: MessagePage): void
+  /** A page of messages, as `Messages.listAt` answers. */
+  messages(channel: string, threadId: string | undefined, page: MessagePage): ReturnType<Messages['listAt']>
   source(flowPath: string, id: number): Promise<Source | null>
   invitation(flowId: string, id: number): Promise<Invitation | null>
   organizations(): Promise<Organization[]>
@@ -87,15 +94,19 @@ export function createLoaders(resources: Resources, directory?: Directory): Load
     const byFlow = Map.groupBy(await sources(), ({ flowPath }) => flowPath)
     return paths.map((path) => byFlow.get(path) ?? [])
   })
+  const people = new Map<number, User>()
+  const byId = new Map<string, Flow>()
+  const byPath = new Map<string, Flow>()
   const flowLists = new Map<'joined' | 'all', Promise<Flow[]>>()
   const singles = new Map<string, Promise<unknown>>()
+  const expected = new Map<string, ReturnType<Messages['listAt']>>()
 
   /** What an answer tells about a flow and its members is not asked for again. */
   function remember(flow: Flow | null): Flow | null {
     if (flow === null) return null
-    flowsById.prime(flow.id, flow)
-    flowsByPath.prime(flow.path, flow)
-    for (const { user } of flow.users ?? []) users.prime(user.id, user)
+    byId.set(flow.id, flow)
+    byPath.set(flow.path, flow)
+    for (const { user } of flow.users ?? []) people.set(user.id, user)
     return flow
   }
 
@@ -127,15 +138,15 @@ export function createLoaders(resources: Resources, directory?: Directory): Load
 
   /** Reads something inside a flow; null when the flow itself is not to be seen. */
   async function inFlow<T>(flowId: string, read: (path: string) => Promise<T | null>): Promise<T | null> {
-    const flow = await flowsById.load(flowId)
+    const flow = byId.get(flowId) ?? (await flowsById.load(flowId))
     return flow === null ? null : read(flow.path)
   }
 
   return {
-    user: async (id) => directory?.user(id) ?? users.load(id),
+    user: (id) => directory?.user(id) ?? people.get(id) ?? users.load(id),
     organization: (id) => organizations.load(id),
-    flow: async (id) => directory?.flow(id) ?? flowsById.load(id),
-    flowByPath: (path) => flowsByPath.load(path),
+    flow: (id) => directory?.flow(id) ?? byId.get(id) ?? flowsById.load(id),
+    flowByPath: (path) => byPath.get(path) ?? flowsByPath.load(path),
     async flows(scope) {
       const flows = await lists(scope)
       for (const flow of flows) remember(flow)
@@ -150,6 +161,17 @@ export function createLoaders(resources: Resources, directory?: Directory): Load
           ? resources.messages.find(channel, id)
           : inFlow(channel, (path) => resources.messages.find(path, id)),
       ),
+    expectMessages(channel, page) {
+      const key = pageKey(channel, page)
+      if (expected.has(key)) return
+      const reading = resources.messages.listAt(channel, undefined, page)
+      // Whoever wants it is told; nobody may.
+      reading.catch(() => undefined)
+      expected.set(key, reading)
+    },
+    messages: (channel, threadId, page) =>
+      (threadId === undefined ? expected.get(pageKey(channel, page)) : undefined) ??
+      resources.messages.listAt(channel, threadId, page),
     conversation: (userId) => once(`conversation ${userId}`, () => resources.conversations.find(userId)),
     source: (flowPath, id) => once(`source ${flowPath} ${id}`, () => resources.sources.find(flowPath, id)),
     invitation: (flowId, id) =>
@@ -163,4 +185,8 @@ export function createLoaders(resources: Resources, directory?: Directory): Load
     flowSources: (flowPath) => sourcesByFlow.load(flowPath),
     viewer: () => once('viewer', () => resources.users.viewer()),
   }
+}
+
+function pageKey(channel: string, { after, before, from, limit, events }: MessagePage): string {
+  return JSON.stringify([channel, after, before, from, limit, events])
 }

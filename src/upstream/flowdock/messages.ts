@@ -1,4 +1,4 @@
-import { decodeList, decodeMessage } from './decode.ts'
+import { decodeMessage, decodeMessages } from './decode.ts'
 import type { Message, ThreadState } from './model.ts'
 import type { FlowdockCalls } from './request.ts'
 import { encodeThreadState } from './threads.ts'
@@ -180,7 +180,7 @@ export function createMessages(calls: FlowdockCalls): Messages {
     },
     async search(query) {
       const json = await calls.get(['search'], { query: encodeQuery(query), doing: 'search every flow' })
-      return decodeList(json, (item) => decodeMessage(item))
+      return decodeMessages(json)
     },
     async searchIn(channel, threadId, query) {
       const container = threadId === undefined ? [] : ['threads', threadId]
@@ -236,5 +236,5 @@ function privateChannel(channel: string): string | undefined {
 }
 
 function decodeAll(json: unknown, channel: string): Message[] {
-  return decodeList(json, (item) => decodeMessage(item, privateChannel(channel)))
+  return decodeMessages(json, privateChannel(channel))
 }

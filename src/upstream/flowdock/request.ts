@@ -7,7 +7,7 @@ import {
   UpstreamError,
   ValidationError,
 } from '../../errors.ts'
-import type { Http } from '../http.ts'
+import type { Http, HttpAnswer, HttpRequest } from '../http.ts'
 import type { Credential } from './credentials.ts'
 import { encodeMultipart, type FilePart } from './multipart.ts'
 import type { SingleFlight } from './single-flight.ts'
@@ -40,6 +40,15 @@ export interface FlowdockCalls {
   upload(path: readonly string[], files: readonly FilePart[], request: FlowdockRequest): Promise<unknown>
 }
 
+/** Follows calls of one operation. */
+export interface CallTrace {
+  /** A call begins. @returns headers to send with it, and what is called with its status, if it had one */
+  call(
+    method: string,
+    url: URL,
+  ): { readonly headers: Readonly<Record<string, string>>; end(status: number | undefined): void }
+}
+
 export interface CallOptions {
   readonly http: Http
   /** The REST address, without a trailing slash. */
@@ -50,10 +59,18 @@ export interface CallOptions {
   readonly signal: AbortSignal | undefined
   /** Runs before each call. What it throws keeps it from being made. */
   readonly onCall?: (() => void) | undefined
+  /** Hears of each read that somebody else had begun. */
+  readonly onShared?: (() => void) | undefined
+  /** Sent with each call. */
+  readonly headers?: Readonly<Record<string, string>> | undefined
+  /** Hears of each call as it is made. */
+  readonly trace?: CallTrace | undefined
   /** Shares reads with others of the same credential; each is a call of its own without. */
   readonly reads?: SingleFlight | undefined
   /** Hears whose credential it is, by each answer that says so. */
   readonly onUser?: ((id: number) => void) | undefined
+  /** Hears when the credential ends, in milliseconds, by each answer that says so. Only some upstreams do. */
+  readonly onTokenEnd?: ((at: number) => void) | undefined
 }
 
 export function createCalls({
@@ -62,8 +79,12 @@ export function createCalls({
   credential,
   signal,
   onCall,
+  onShared,
+  headers: always,
+  trace,
   reads,
   onUser,
+  onTokenEnd,
 }: CallOptions): FlowdockCalls {
   async function call(
     method: 'GET' | 'POST' | 'PUT' | 'DELETE',
@@ -86,20 +107,39 @@ export function createCalls({
     url: URL,
     { body, headers: more, anonymous, doing }: FlowdockRequest,
   ): Promise<{ body: unknown; at: string | undefined }> {
-    const headers = { ...more, ...authorize(anonymous, doing), accept: 'application/json' }
+    const headers = { ...always, ...more, ...authorize(anonymous, doing), accept: 'application/json' }
+    let isMade = false
     const make = (until: AbortSignal | undefined) => {
+      isMade = true
       onCall?.()
-      return http.request({ method, url, headers, body, signal: until })
+      const principal = anonymous === true ? undefined : credential?.principal
+      const request = { method, url, headers, body, principal, signal: until }
+      return trace === undefined ? http.request(request) : traced(trace, request)
     }
     const answer =
       method === 'GET' && reads !== undefined && credential !== null
         ? await reads.read(credential.principal, url.href, signal, make)
         : await changing(() => make(signal))
+    if (!isMade) onShared?.()
     const userId = Number(answer.headers['flowdock-user'] ?? 0)
     if (userId > 0) onUser?.(userId)
+    const endsAt = Date.parse(String(answer.headers['flowdock-token-expires-at']))
+    if (endsAt > 0) onTokenEnd?.(endsAt)
     if (answer.status >= 300) throw toError(answer.status, answer.body, doing)
     const at = answer.headers['flowdock-event-id']
     return { body: answer.body, at: typeof at === 'string' && at !== '' ? at : undefined }
+  }
+
+  async function traced(to: CallTrace, request: HttpRequest): Promise<HttpAnswer> {
+    const { headers, end } = to.call(request.method, request.url)
+    let status: number | undefined
+    try {
+      const answer = await http.request({ ...request, headers: { ...request.headers, ...headers } })
+      status = answer.status
+      return answer
+    } finally {
+      end(status)
+    }
   }
 
   async function changing<T>(call: () => Promise<T>): Promise<T> {

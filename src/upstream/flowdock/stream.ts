@@ -185,9 +185,14 @@ async function openResponse(
   }
 }
 
-/** Reads chunks, and ends the connection when none comes for too long. */
+/**
+ * Reads chunks, and ends the connection when none comes for too long, or an event comes to no end: what is read of it
+ * costs memory by its lines, too, of which the package knows nothing.
+ */
 function watchedReader(stream: HttpStream, idle: AbortController) {
   const chunks = stream.chunks[Symbol.asyncIterator]()
+  let unfinishedBytes = 0
+  let lastByte = 0
   return {
     async read(): Promise<{ done: false; value: Uint8Array<ArrayBuffer> } | { done: true }> {
       const watchdog = setTimeout(
@@ -196,7 +201,12 @@ function watchedReader(stream: HttpStream, idle: AbortController) {
       )
       try {
         const { done, value } = await chunks.next()
-        return done === true ? { done } : { done: false, value }
+        if (done === true) return { done }
+        unfinishedBytes = endsEvent(lastByte, value) ? 0 : unfinishedBytes + value.length
+        lastByte = value.at(-1) ?? lastByte
+        if (unfinishedBytes <= maxEventBytes) return { done: false, value }
+        idle.abort()
+        throw new UpstreamError('UPSTREAM_INVALID', 'The stream sent an event that is longer than is read')
       } finally {
         clearTimeout(watchdog)
       }
@@ -205,4 +215,12 @@ function watchedReader(stream: HttpStream, idle: AbortController) {
       idle.abort()
     },
   }
+}
+
+/** Whether there is an empty line in a chunk, or where it goes on. */
+function endsEvent(before: number, chunk: Uint8Array<ArrayBuffer>): boolean {
+  const isEnd = (byte: number | undefined) => byte === 10 || byte === 13
+  if (isEnd(before) && isEnd(chunk[0])) return true
+  const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
+  return bytes.includes('\n\n') || bytes.includes('\n\r') || bytes.includes('\r\r')
 }

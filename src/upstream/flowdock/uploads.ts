@@ -4,6 +4,7 @@ import type { Credential } from './credentials.ts'
 import { createMessages, type Upload } from './messages.ts'
 import type { Message } from './model.ts'
 import { createCalls } from './request.ts'
+import type { SingleFlight } from './single-flight.ts'
 import { createTickets } from './tickets.ts'
 
 /** Uploads of any length, which pass through without being kept. Each address takes one file of one caller. */
@@ -21,8 +22,11 @@ export interface FileUploads {
 const lifetimeMs = 15 * 60_000
 const maxTickets = 10_000
 
-/** @param restUrl the REST address, without a trailing slash */
-export function createFileUploads(http: Http, restUrl: string, now: () => number = Date.now): FileUploads {
+/** @param options `restUrl`: the REST address, without a trailing slash; `reads`: hears what was changed */
+export function createFileUploads(
+  { http, restUrl, reads }: { http: Http; restUrl: string; reads?: SingleFlight },
+  now: () => number = Date.now,
+): FileUploads {
   const tickets = createTickets<{ credential: Credential; upload: Upload }>({
     lifetimeMs,
     most: maxTickets,
@@ -40,7 +44,10 @@ export function createFileUploads(http: Http, restUrl: string, now: () => number
       // A second request with the same ticket would be a second message.
       tickets.forget(id)
       const { credential, upload } = ticket
-      return createMessages(createCalls({ http, base: restUrl, credential, signal })).sendFile(upload, bytes)
+      return createMessages(createCalls({ http, base: restUrl, credential, signal, reads })).sendFile(
+        upload,
+        bytes,
+      )
     },
   }
 }

@@ -1,6 +1,6 @@
-import { RateLimitedError } from '../../errors.ts'
+import { RateLimitedError } from './errors.ts'
 
-/** How many calls to the upstream one principal may still make. */
+/** How much one principal may still do of something. */
 export interface RateLimit {
   readonly limit: number
   readonly remaining: number
@@ -8,7 +8,7 @@ export interface RateLimit {
   readonly resetsAt: number
 }
 
-/** Calls each principal may make: so many a minute, which come back evenly. Kept in memory, bounded. */
+/** What each principal may do: so many a minute, which come back evenly. Kept in memory, bounded. */
 export interface Allowances {
   /** @throws RateLimitedError when none is left, saying when the next one is */
   take(principal: string): void
@@ -23,8 +23,11 @@ interface Bucket {
 /** The principals asked for longest ago are forgotten first; theirs is full by then, or nearly. */
 const maxPrincipals = 10_000
 
-/** @param perMinute 0 for as many as they like */
-export function createAllowances(perMinute: number, now: () => number = Date.now): Allowances {
+/**
+ * @param perMinute 0 for as many as they like
+ * @param what is counted, such as "requests"
+ */
+export function createAllowances(perMinute: number, what: string, now: () => number = Date.now): Allowances {
   const buckets = new Map<string, Bucket>()
   const perMs = perMinute / 60_000
 
@@ -45,7 +48,7 @@ export function createAllowances(perMinute: number, now: () => number = Date.now
       const bucket = refill(principal)
       if (bucket.tokens < 1)
         throw new RateLimitedError(
-          `You have made ${perMinute} calls to the upstream in a minute, which is all you may`,
+          `You have made ${perMinute} ${what} in a minute, which is all you may`,
           Math.ceil((1 - bucket.tokens) / perMs),
         )
       bucket.tokens -= 1

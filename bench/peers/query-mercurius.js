@@ -1,0 +1,71 @@
+/* Mercurius with its loaders and its compiler. */
+import Fastify from 'fastify'
+import mercurius from 'mercurius'
+import { Agent } from 'undici'
+import { typeDefs } from './query-schema.js'
+
+const [upstream = ''] = process.argv.slice(2)
+const agent = new Agent({ connections: 128 })
+
+async function get(path, authorization) {
+  const { statusCode, body } = await agent.request({
+    origin: upstream,
+    path,
+    method: 'GET',
+    headers: { authorization },
+  })
+  if (statusCode !== 200) throw new Error(`The upstream answered ${statusCode}`)
+  return body.json()
+}
+
+/** Each thing once, though many ask for it. */
+async function once(paths, authorization) {
+  const reads = new Map()
+  for (const path of paths) if (!reads.has(path)) reads.set(path, get(path, authorization))
+  return Promise.all(paths.map((path) => reads.get(path)))
+}
+
+const app = Fastify()
+await app.register(mercurius, {
+  schema: typeDefs,
+  jit: 1,
+  context: ({ headers: { authorization } }) => ({ authorization }),
+  resolvers: {
+    Query: {
+      flow: async (_, { path }, { authorization }) => ({
+        ...(await get(`/flows/${path}`, authorization)),
+        path: `/flows/${path}`,
+      }),
+      async flows(_, { first }, { authorization }) {
+        const list = await get('/flows', authorization)
+        return {
+          nodes: list
+            .slice(0, first)
+            .map((flow) => ({ ...flow, path: `/flows/acme/${flow.parameterized_name}` })),
+        }
+      },
+    },
+    Flow: {
+      async messages({ path }, { last }, { authorization }) {
+        const list = await get(`${path}/messages?limit=${last}`, authorization)
+        return { nodes: list.map((message) => ({ ...message, path })) }
+      },
+    },
+  },
+  loaders: {
+    Message: {
+      author: (queries, { authorization }) =>
+        once(
+          queries.map(({ obj }) => `/users/${obj.user}`),
+          authorization,
+        ),
+      thread: (queries, { authorization }) =>
+        once(
+          queries.map(({ obj }) => `${obj.path}/threads/${obj.thread_id}`),
+          authorization,
+        ),
+    },
+  },
+})
+await app.listen({ port: 0, host: '127.0.0.1' })
+console.log(`listening ${app.server.address().port}`)

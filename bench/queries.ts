@@ -1,0 +1,323 @@
+import { spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { connect, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { cpuSeconds, memoryKiB, type Running, startPinned, startPinnedGateway } from './pinned-process.ts'
+import { type QueryUpstream, startQueryUpstream } from './query-upstream.ts'
+
+const rounds = Number(process.env['ROUNDS'] ?? 3)
+const roundMs = Number(process.env['ROUND_MS'] ?? 2000)
+const usualConnections = 32
+const principals = 1000
+/** The bench itself, its upstream and its clients have the second core. */
+const ownCore = '1'
+
+/** What each contender is asked: the gateway's schema and that of the peers name things differently. */
+interface Query {
+  readonly title: string
+  readonly gateway: string
+  readonly peers?: string
+  readonly plain?: readonly ('naive' | 'lean' | 'proxy')[]
+  /** How many items the answer has. */
+  readonly items?: number
+}
+
+const messages = 'nodes { author { name } thread { title } ... on ChatMessage { content } }'
+const peerMessages = 'nodes { author { name } thread { title } content }'
+export const nestedQuery = `{ flow(by: { path: "acme/f1" }) { name messages(last: 100) { ${messages} } } }`
+const queries = {
+  static: { title: 'static', gateway: '{ __typename }', peers: '{ __typename }' },
+  flows: {
+    title: 'list of flows',
+    gateway: '{ flows(first: 20) { nodes { name } } }',
+    peers: '{ flows(first: 20) { nodes { name } } }',
+    plain: ['proxy'],
+  },
+  nested: {
+    title: 'flow → 100 messages → author, thread',
+    gateway: nestedQuery,
+    peers: `{ flow(path: "acme/f1") { name messages(last: 100) { ${peerMessages} } } }`,
+    plain: ['naive', 'lean'],
+    items: 100,
+  },
+  'nested-10': {
+    title: 'flow → 10 messages → author, thread',
+    gateway: `{ flow(by: { path: "acme/f1" }) { name messages(last: 10) { ${messages} } } }`,
+    items: 10,
+  },
+  'nested-1000': {
+    title: '10 flows → 100 messages each → author, thread',
+    gateway: `{ ${Array.from({ length: 10 }, (_, index) => `f${index}: flow(by: { path: "acme/f${index + 1}" }) { name messages(last: 100) { ${messages} } }`).join(' ')} }`,
+    items: 1000,
+  },
+  dashboard: {
+    title: 'a dashboard of six widgets',
+    gateway:
+      '{ viewer { name } flows(first: 5) { nodes { name unreadMentions } } ' +
+      ['f1', 'f2', 'f3', 'f4']
+        .map(
+          (name) => `${name}: flow(by: { path: "acme/${name}" }) { name messages(last: 10) { ${messages} } }`,
+        )
+        .join(' ') +
+      ' }',
+  },
+} satisfies Record<string, Query>
+
+interface Contender {
+  readonly name: string
+  /** Whose queries it understands. */
+  readonly speaks: 'gateway' | 'peers' | 'plain'
+  readonly kind?: string
+  start(upstream: string): Promise<Running>
+}
+
+const listening = /listening (\d+)/
+const peer = (name: string, script: string): Contender => ({
+  name,
+  speaks: 'peers',
+  start: (upstream) => startPinned(`peers/${script}`, [upstream], {}, listening),
+})
+const plain = (name: string, kind: string, fixed = ''): Contender => ({
+  name,
+  kind,
+  speaks: 'plain',
+  start: (upstream) => startPinned('peers/query-plain.js', [upstream, kind, fixed], {}, listening),
+})
+const ours = (name: string, settings: Record<string, string> = {}): Contender => ({
+  name,
+  speaks: 'gateway',
+  start: (upstream) => startPinnedGateway(upstream, settings),
+})
+const gateway = ours('the gateway')
+const keeping = ours('the gateway, answers kept (KEEP_ANSWERS_SECONDS=60)', { KEEP_ANSWERS_SECONDS: '60' })
+const peers = [
+  peer('Mercurius, loaders and compiler', 'query-mercurius.js'),
+  peer('Yoga, Pothos, DataLoader', 'query-yoga.js'),
+  peer('Apollo Server, RESTDataSource', 'query-apollo.js'),
+]
+
+interface Client {
+  /** Sends again and again until told to stop. Resolves with how long each answer took, in milliseconds. */
+  run(ms: number): Promise<number[]>
+  once(): Promise<string>
+  close(): void
+}
+
+/** Sockets that write bytes and look for the end of answers. Whose credential is sent changes with every request. */
+export async function openClient(
+  port: number,
+  query: string,
+  connections: number,
+  people: number,
+): Promise<Client> {
+  const body = JSON.stringify({ query })
+  const requests = Array.from({ length: people }, (_, index) => {
+    const token = Buffer.from(`token${index}:`).toString('base64')
+    return Buffer.from(
+      `POST /graphql HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nContent-Type: application/json\r\nAccept: application/json\r\nAuthorization: Basic ${token}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+    )
+  })
+  let turn = 0
+  const sockets: Socket[] = []
+  for (let index = 0; index < connections; index += 1) {
+    const socket = connect(port, '127.0.0.1').setNoDelay(true)
+    sockets.push(socket)
+    await once(socket, 'connect')
+  }
+
+  function send(socket: Socket): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const chunks: Buffer[] = []
+      let size = 0
+      let end = -1
+      const onData = (chunk: Buffer) => {
+        chunks.push(chunk)
+        size += chunk.length
+        if (end === -1) {
+          const text = Buffer.concat(chunks).toString('latin1')
+          const head = text.indexOf('\r\n\r\n')
+          if (head === -1) return
+          const length = /^content-length: (\d+)/im.exec(text)?.[1]
+          if (length === undefined || !text.startsWith('HTTP/1.1 200'))
+            return reject(new Error(text.slice(0, 300)))
+          end = head + 4 + Number(length)
+        }
+        if (size < end) return
+        socket.off('data', onData)
+        resolve(connections === 1 && size < 10_000_000 ? Buffer.concat(chunks).toString() : '')
+      }
+      socket.on('data', onData)
+      socket.write(requests[turn++ % requests.length] as Buffer)
+    })
+  }
+
+  return {
+    async run(ms) {
+      const took: number[] = []
+      const start = performance.now()
+      await Promise.all(
+        sockets.map(async (socket) => {
+          for (let now = performance.now(); now - start < ms; ) {
+            await send(socket)
+            const then = performance.now()
+            took.push(then - now)
+            now = then
+          }
+        }),
+      )
+      return took
+    },
+    once: async () => (await send(sockets[0] as Socket)).split('\r\n\r\n')[1] ?? '',
+    close() {
+      for (const socket of sockets) socket.destroy()
+    },
+  }
+}
+
+interface Row {
+  readonly name: string
+  readonly rates: number[]
+  readonly p50: number[]
+  readonly p99: number[]
+  readonly cpu: number[]
+  calls: number
+  memory: number
+}
+
+const median = (list: readonly number[]) => [...list].sort((a, b) => a - b)[list.length >> 1] ?? 0
+const at = (list: readonly number[], share: number) => list[Math.floor(list.length * share)] ?? 0
+
+/** Runs the contenders in turns and prints a table with their ratio to the gateway. */
+async function compare(
+  title: string,
+  query: Query,
+  contenders: readonly Contender[],
+  upstream: QueryUpstream,
+  { connections = usualConnections, people = principals } = {},
+): Promise<void> {
+  const running: { text: string; server: Running; row: Row }[] = []
+  for (const contender of contenders) {
+    const server = await contender.start(upstream.url)
+    const text = contender.speaks === 'peers' ? (query.peers ?? '') : query.gateway
+    const probe = await openClient(server.port, text, 1, people)
+    const answer = await probe.once()
+    if (answer.includes('"errors"') || answer.length < 20)
+      throw new Error(`${contender.name}: ${answer.slice(0, 300)}`)
+    probe.close()
+    const client = await openClient(server.port, text, connections, people)
+    await client.run(Math.min(roundMs, 1000))
+    const row = { name: contender.name, rates: [], p50: [], p99: [], cpu: [], calls: 0, memory: 0 }
+    client.close()
+    running.push({ text, server, row })
+  }
+  for (let round = 0; round < rounds; round += 1)
+    for (const { text, server, row } of running) {
+      // Servers close connections that wait for their turn.
+      const client = await openClient(server.port, text, connections, people)
+      const calls = upstream.calls
+      const cpu = cpuSeconds(server.pid)
+      const start = performance.now()
+      const took = await client.run(roundMs)
+      const seconds = (performance.now() - start) / 1000
+      client.close()
+      took.sort((a, b) => a - b)
+      row.rates.push(took.length / seconds)
+      row.p50.push(at(took, 0.5))
+      row.p99.push(at(took, 0.99))
+      row.cpu.push(((cpuSeconds(server.pid) - cpu) * 1000) / took.length)
+      row.calls = (upstream.calls - calls) / took.length
+      row.memory = memoryKiB(server.pid) / 1024
+    }
+  console.log(`\n${title}\n`)
+  console.log('| | requests/s | the gateway is | p50 | p99 | CPU each | upstream calls | memory |')
+  console.log('|---|---:|---:|---:|---:|---:|---:|---:|')
+  const own = median(running[0]?.row.rates ?? [])
+  for (const { row } of running) {
+    const rate = median(row.rates)
+    console.log(
+      `| ${row.name} | ${rate.toFixed(0)} | ${(own / rate).toFixed(2)} × | ${median(row.p50).toFixed(1)} ms | ${median(row.p99).toFixed(1)} ms | ${median(row.cpu).toFixed(2)} ms | ${row.calls.toFixed(1)} | ${row.memory.toFixed(0)} MiB |`,
+    )
+  }
+  if (query.items !== undefined)
+    console.log(`\nThe gateway: ${(1e6 / own / query.items).toFixed(1)} µs for each item.`)
+  for (const { server } of running) await server.close()
+}
+
+/** Queries beside other servers of the same upstream. `QUERIES=nested,flows` picks some. */
+export async function measureQueries(): Promise<void> {
+  spawnSync('taskset', ['-cp', ownCore, String(process.pid)])
+  if (!existsSync(join(import.meta.dirname, 'peers/node_modules')))
+    throw new Error('The peers are not there yet: npm ci --prefix bench/peers')
+  const upstream = await startQueryUpstream()
+  const wanted = (
+    process.env['QUERIES'] ?? 'static,flows,nested,same,items,dashboard,connections,latency'
+  ).split(',')
+  const { nested, flows } = queries
+  const has = (name: string) => wanted.includes(name)
+  if (has('static'))
+    await compare(
+      'Static: `{ __typename }`',
+      queries.static,
+      [gateway, peers[0] as Contender, plain('node:http alone', 'static', '{"data":{"__typename":"Query"}}')],
+      upstream,
+    )
+  if (has('flows'))
+    await compare(
+      'List of 20 flows, 1,000 people',
+      flows,
+      [gateway, ...peers, plain('a proxy of the REST answer', 'proxy')],
+      upstream,
+    )
+  if (has('nested'))
+    await compare(
+      'Flow → 100 messages → author, thread; 1,000 people, nothing can be shared',
+      nested,
+      [
+        gateway,
+        ...peers,
+        plain('written by hand, a call for each author and thread', 'naive'),
+        plain('written by hand, two calls', 'lean'),
+        keeping,
+      ],
+      upstream,
+    )
+  if (has('same'))
+    await compare(
+      'The same, one person',
+      nested,
+      [gateway, keeping, peers[0] as Contender, plain('node:http alone, as many bytes', 'static', '10600')],
+      upstream,
+      { people: 1 },
+    )
+  if (has('items'))
+    for (const query of [queries['nested-10'], nested, queries['nested-1000']])
+      await compare(query.title, query, [gateway], upstream)
+  if (has('dashboard')) await compare(queries.dashboard.title, queries.dashboard, [gateway], upstream)
+  if (has('connections'))
+    for (const connections of [1, 32, 128])
+      await compare(`Flow → 100 messages, ${connections} connections`, nested, [gateway], upstream, {
+        connections,
+      })
+  if (has('latency')) {
+    upstream.latencyMs = 20
+    await compare(
+      'An upstream that takes 20 ms: flow → 100 messages, 32 connections',
+      nested,
+      [gateway, peers[0] as Contender],
+      upstream,
+    )
+    await compare('The same, one connection', nested, [gateway, peers[0] as Contender], upstream, {
+      connections: 1,
+    })
+    upstream.latencyMs = 0
+    await compare(
+      'One connection, one call: list of flows',
+      flows,
+      [gateway, plain('a proxy of the REST answer', 'proxy')],
+      upstream,
+      { connections: 1 },
+    )
+  }
+  upstream.close()
+}

@@ -1,0 +1,147 @@
+import {
+  type DocumentNode,
+  GraphQLError,
+  type GraphQLSchema,
+  NoSchemaIntrospectionCustomRule,
+  parse,
+  specifiedRules,
+  validate,
+} from 'graphql'
+import { LRUCache } from 'lru-cache'
+import type { CallEstimates } from '../call-estimate.ts'
+import { type ErrorCode, GatewayError } from '../errors.ts'
+import { type CallPrediction, predictCalls } from './call-prediction.ts'
+import { withCode } from './error-mask.ts'
+import { checkDocumentSize, isTokenLimitError, type Limits, measureDocument } from './limits.ts'
+
+/** A text that was parsed and checked; the same for all who send the same text. */
+export interface Document {
+  readonly node: DocumentNode
+  /** What keeps it from being executed; it may be executed when there is nothing. */
+  readonly problems: readonly GraphQLError[]
+  /**
+   * How many fields may be resolved with these variables.
+   *
+   * @throws GatewayError `LIMIT_EXCEEDED` when those are too many
+   */
+  cost(variables: Readonly<Record<string, unknown>>): number
+  /** Whether the same question may have another answer though nothing happened. */
+  readonly isPassing: boolean
+  /** What an operation will ask of the upstream at most. */
+  predict(
+    operationName: string | null | undefined,
+    variables: Readonly<Record<string, unknown>>,
+  ): CallPrediction
+}
+
+/** Documents as they come, the latest of which are kept. */
+export interface Documents {
+  /** @throws GraphQLError for a text that is no document, GatewayError `LIMIT_EXCEEDED` for one that is too long */
+  parse(text: string): Document
+  /** The document a node came from. */
+  of(node: DocumentNode): Document
+}
+
+/** Fields that tell of this moment alone. A text that has such a word elsewhere is taken for one that asks. */
+const passingFields = /\b(rateLimit|flowActivity|activity)\b/
+/** How many documents are kept, and how long their texts may be in all. */
+const kept = { documents: 1000, characters: 4 * 1024 * 1024 }
+/** A few are enough to mend a document; hundreds of them would be an answer larger than any document. */
+const maxProblems = 5
+const maxMessageLength = 300
+const maxPlaces = 5
+
+/** @param options `isOpen`: whether the schema may be asked for, and mistakes answered with what was perhaps meant */
+export function createDocuments({
+  schema,
+  estimates,
+  limits,
+  isOpen,
+}: {
+  schema: GraphQLSchema
+  estimates: CallEstimates
+  limits: Limits
+  isOpen: boolean
+}): Documents {
+  const texts = new LRUCache<string, Document>({ max: kept.documents, maxSize: kept.characters })
+  const nodes = new WeakMap<DocumentNode, Document>()
+  const rules = isOpen ? specifiedRules : [...specifiedRules, NoSchemaIntrospectionCustomRule]
+
+  function read(text: string): Document {
+    checkDocumentSize(text, limits)
+    const node = parseText(text, limits)
+    const { cost, isFixed } = measureDocument(node, {}, { ...limits, maxCost: Number.POSITIVE_INFINITY })
+    const fixedCost = isFixed && cost <= limits.maxCost ? cost : undefined
+    const predictions = new Map<string, CallPrediction>()
+    const problems = validate(schema, node, rules, { hideSuggestions: !isOpen })
+      .slice(0, maxProblems)
+      .map(shorten)
+    return {
+      node,
+      problems,
+      isPassing: passingFields.test(text),
+      cost: (variables) => fixedCost ?? measureDocument(node, variables, limits).cost,
+      predict(operationName, variables) {
+        const name = operationName ?? ''
+        const known = predictions.get(name)
+        if (known !== undefined) return known
+        const { prediction, isFixed } = predictCalls({
+          schema,
+          estimates,
+          document: node,
+          operationName,
+          variables,
+        })
+        if (isFixed) predictions.set(name, prediction)
+        return prediction
+      },
+    }
+  }
+
+  /** What nests so deep that reading it needs more than the stack is refused like all that is too much. */
+  function readFlat(text: string): Document {
+    try {
+      return read(text)
+    } catch (error) {
+      if (error instanceof RangeError) throw new GatewayError('LIMIT_EXCEEDED', 'The document nests too deep')
+      throw error
+    }
+  }
+
+  return {
+    parse(text) {
+      const known = texts.get(text)
+      if (known !== undefined) return known
+      const document = readFlat(text)
+      texts.set(text, document, { size: text.length + 1 })
+      nodes.set(document.node, document)
+      return document
+    },
+    of(node) {
+      const document = nodes.get(node)
+      if (document === undefined) throw new Error('A document that was not parsed here cannot be executed')
+      return document
+    },
+  }
+}
+
+/** A mistake may repeat what is wrong, however long, and name every place it is at. */
+function shorten({ message, nodes }: GraphQLError): GraphQLError {
+  return new GraphQLError(
+    message.length > maxMessageLength ? `${message.slice(0, maxMessageLength)}…` : message,
+    {
+      nodes: nodes?.slice(0, maxPlaces) ?? null,
+      extensions: { code: 'GRAPHQL_VALIDATION_FAILED' satisfies ErrorCode },
+    },
+  )
+}
+
+function parseText(text: string, { maxTokens }: Limits): DocumentNode {
+  try {
+    return parse(text, { maxTokens })
+  } catch (error) {
+    if (isTokenLimitError(error))
+      throw new GatewayError('LIMIT_EXCEEDED', `The document has more than ${maxTokens} tokens`)
+    throw error instanceof GraphQLError ? withCode(error, 'GRAPHQL_PARSE_FAILED') : error
+  }
+}

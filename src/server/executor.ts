@@ -1,0 +1,206 @@
+import {
+  type ASTNode,
+  type DocumentNode,
+  type ExecutionArgs,
+  type ExecutionResult,
+  execute,
+  type FragmentDefinitionNode,
+  GraphQLError,
+  type GraphQLNamedType,
+  type GraphQLSchema,
+  getNamedType,
+  getOperationAST,
+  getVariableValues,
+  isAbstractType,
+  isInterfaceType,
+  isObjectType,
+  Kind,
+  type OperationDefinitionNode,
+  type SelectionSetNode,
+  type VariableDefinitionNode,
+  type VariableNode,
+  visit,
+} from 'graphql'
+import { type CompiledQuery, compileQuery, isCompiledQuery } from 'graphql-jit'
+
+/** Executes operations whose documents were checked. */
+export interface Executor {
+  execute(args: ExecutionArgs): ExecutionResult | Promise<ExecutionResult>
+}
+
+export interface ExecutorOptions {
+  readonly schema: GraphQLSchema
+  /** How often an operation is interpreted before it is compiled: most documents come once, or for ever. */
+  readonly interpretations: number
+}
+
+/** An operation of one document. */
+interface Operation {
+  readonly node: OperationDefinitionNode
+  uses: number
+  /** Null for one that is not worth it. */
+  compiled: Compiled | null | undefined
+}
+
+interface Compiled {
+  readonly query: CompiledQuery['query']
+  /** Variables that stand inside of values: compiled code does not tell null from a value there. */
+  readonly inner: ReadonlySet<string>
+}
+
+/** The most fields that are compiled, each counted for every type that it may be selected of. */
+const maxCompiledFields = 3000
+/** A scalar that takes values as they are. */
+const anyType = 'JSON'
+
+/**
+ * Executes operations with code that is made for them, once they have come often enough. What it answers is what
+ * graphql-js answers, which still reads the variables, and executes what compiled code would answer otherwise or not
+ * much sooner: mutations, documents with directives, and variables without a value.
+ */
+export function createExecutor({ schema, interpretations }: ExecutorOptions): Executor {
+  const documents = new WeakMap<DocumentNode, Map<string, Operation>>()
+
+  function find(document: DocumentNode, name: string | null | undefined): Operation | undefined {
+    const operations = documents.get(document) ?? new Map<string, Operation>()
+    documents.set(document, operations)
+    const known = operations.get(name ?? '')
+    if (known !== undefined) return known
+    const node = getOperationAST(document, name)
+    if (node == null) return undefined
+    const operation = { node, uses: 0, compiled: undefined }
+    operations.set(name ?? '', operation)
+    return operation
+  }
+
+  function compile(document: DocumentNode, { node }: Operation): Compiled | null {
+    if (node.operation === 'mutation' || expandedFields(schema, document, node) > maxCompiledFields)
+      return null
+    const fragments = document.definitions.filter(({ kind }) => kind === Kind.FRAGMENT_DEFINITION)
+    const definitions = [takeAnyVariables(node), ...fragments]
+    const compiled = compileQuery(schema, { ...document, definitions }, node.name?.value ?? '', {
+      disablingCapturingStackErrors: true,
+    })
+    return isCompiledQuery(compiled) ? { query: compiled.query, inner: innerVariables(document) } : null
+  }
+
+  return {
+    execute(args) {
+      const { document, operationName, variableValues, rootValue, contextValue } = args
+      const operation = find(document, operationName)
+      if (operation === undefined) return execute(args)
+      operation.uses += 1
+      if (operation.uses > interpretations && operation.compiled === undefined)
+        operation.compiled = compile(document, operation)
+      const { node, compiled } = operation
+      if (compiled == null) return execute(args)
+      const { variableDefinitions = [] } = node
+      const { coerced = {}, errors } = getVariableValues(schema, variableDefinitions, variableValues ?? {})
+      const isKnown = ({ variable: { name } }: VariableDefinitionNode) =>
+        name.value in coerced && (coerced[name.value] !== null || !compiled.inner.has(name.value))
+      if (errors !== undefined || !variableDefinitions.every(isKnown)) return execute(args)
+      const result = compiled.query(rootValue, contextValue, coerced) as
+        | ExecutionResult
+        | Promise<ExecutionResult>
+      return 'then' in result
+        ? result.then((settled) => withPlaces(settled, document))
+        : withPlaces(result, document)
+    },
+  }
+}
+
+/** The same operation for variables that graphql-js has read. */
+function takeAnyVariables(node: OperationDefinitionNode): OperationDefinitionNode {
+  const type = { kind: Kind.NAMED_TYPE, name: { kind: Kind.NAME, value: anyType } } as const
+  const variableDefinitions = node.variableDefinitions?.map(({ kind, variable }) => ({
+    kind,
+    variable,
+    type,
+  }))
+  return { ...node, ...(variableDefinitions === undefined ? {} : { variableDefinitions }) }
+}
+
+/** The variables that stand inside of lists and objects. */
+function innerVariables(document: DocumentNode): Set<string> {
+  const names = new Set<string>()
+  const collect = (value: ASTNode) => {
+    visit(value, { Variable: ({ name }: VariableNode) => void names.add(name.value) })
+    return false
+  }
+  visit(document, { VariableDefinition: () => false, ObjectValue: collect, ListValue: collect })
+  return names
+}
+
+/** Compiled code knows lines and columns of its errors; other errors know offsets. */
+function withPlaces(result: ExecutionResult, { loc }: DocumentNode): ExecutionResult {
+  if (result.errors === undefined || loc === undefined) return result
+  const starts = [0]
+  for (const { index } of loc.source.body.matchAll(/\r\n|[\n\r]/g))
+    starts.push(index + (loc.source.body.startsWith('\r\n', index) ? 2 : 1))
+  const errors = result.errors.map(
+    ({ message, path, originalError, locations = [] }) =>
+      new GraphQLError(message, {
+        path: path ?? null,
+        originalError: originalError ?? null,
+        source: loc.source,
+        positions: locations.map(({ line, column }) => (starts[line - 1] ?? 0) + column - 1),
+      }),
+  )
+  return { ...result, errors }
+}
+
+/**
+ * How many fields the code for an operation has: fragments are copied to wherever they are spread, and what is selected
+ * of an abstract type is written out for every type it may be. Linear in the length of the document. Infinite with
+ * directives, and for introspection, whose code is long and seldom used.
+ */
+function expandedFields(
+  schema: GraphQLSchema,
+  document: DocumentNode,
+  { operation, selectionSet }: OperationDefinitionNode,
+): number {
+  const fragments = new Map<string, FragmentDefinitionNode>()
+  for (const definition of document.definitions)
+    if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition)
+  const counted = new Map<string, number>()
+
+  function countFragment(name: string): number {
+    const fragment = fragments.get(name)
+    if (fragment === undefined) return 0
+    const known = counted.get(name)
+    if (known !== undefined) return known
+    const count = countSelections(fragment.selectionSet, schema.getType(fragment.typeCondition.name.value))
+    counted.set(name, count)
+    return count
+  }
+
+  function countSelections({ selections }: SelectionSetNode, parent: GraphQLNamedType | undefined): number {
+    let count = 0
+    for (const selection of selections) {
+      if ((selection.directives?.length ?? 0) > 0) return Number.POSITIVE_INFINITY
+      if (selection.kind === Kind.FRAGMENT_SPREAD) count += countFragment(selection.name.value)
+      else if (selection.kind === Kind.INLINE_FRAGMENT) {
+        const condition = selection.typeCondition?.name.value
+        count += countSelections(
+          selection.selectionSet,
+          condition === undefined ? parent : schema.getType(condition),
+        )
+      } else if (selection.name.value.startsWith('__'))
+        count += selection.selectionSet === undefined ? 1 : Number.POSITIVE_INFINITY
+      else {
+        const field =
+          isObjectType(parent) || isInterfaceType(parent)
+            ? parent.getFields()[selection.name.value]
+            : undefined
+        const type = field && getNamedType(field.type)
+        const types = isAbstractType(type) ? schema.getPossibleTypes(type).length : 1
+        count += 1
+        if (selection.selectionSet !== undefined)
+          count += types * countSelections(selection.selectionSet, type)
+      }
+    }
+    return count
+  }
+
+  return countSelections(selectionSet, schema.getRootType(operation) ?? undefined)
+}

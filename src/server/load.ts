@@ -1,0 +1,156 @@
+import { performance } from 'node:perf_hooks'
+
+/** How much is going on in the gateway, and whether there is room for more. */
+export interface Load {
+  /**
+   * Takes a place, which `leave` gives back.
+   *
+   * @returns whether there is one; when others are before, that is known in a moment
+   */
+  enter(): boolean | Promise<boolean>
+  /** The same for what cannot wait: it takes a place that those who wait would have had. */
+  enterNow(): boolean
+  leave(): void
+  state(): LoadState
+  close(): void
+}
+
+export interface LoadState {
+  /** Requests and operations that are being answered. */
+  readonly inFlight: number
+  /** How many may be at this moment. */
+  readonly limit: number
+  /** How many wait for their turn. */
+  readonly waiting: number
+  /** How late the event loop was when it was looked at last, in milliseconds. */
+  readonly delayMs: number
+  /** How many were turned away. */
+  readonly refusals: number
+}
+
+/** How often the process is looked at. */
+const lookMs = 50
+/** A process that was busy for more than this share of the time, so often in a row, has more to do than it can. */
+const busyShare = 0.97
+const busyLooks = 3
+/** Less of it is enough, where operations take so many times as long as they should. */
+const lateTimes = 4
+/**
+ * How long what is let in then may take by being one of many. More at once take longer in all: memory is freed later. Where
+ * operations wait for their upstream, it takes more of them to keep the process at work: so many times as long as one takes
+ * when there is little to do.
+ */
+const runMs = 10
+const calmTimes = 1.5
+/** What counts as little to do. */
+const calmShare = 0.8
+/** How long something may wait for its turn, if all goes on as before; and at most, after a pause nobody could know of. */
+const waitMs = 40
+const longestWaitMs = 500
+/** No operation is thought to need longer. */
+const maxCalmMs = 1000
+/** So many may always run, and wait. */
+const least = { running: 8, waiting: 128 }
+
+export interface LoadOptions {
+  /** So many run at once at most, however little there is to do: what waits for a slow upstream costs memory. */
+  readonly most: number
+  /** The bounds never move: the process has other work, too, and being busy says nothing. */
+  readonly isSteady?: boolean
+}
+
+interface Waiting {
+  readonly since: number
+  readonly answer: (isIn: boolean) => void
+}
+
+/**
+ * Bounds what runs at once. A process that has more to do than time answers everybody late, and in the end nobody: while it
+ * is busy all the time, few things run at once, some wait for a moment, and the rest hear at once that they have to come
+ * again. An upstream that is slow is no reason, because the process has time then. The bounds move by themselves.
+ */
+export function createLoad({ most, isSteady = false }: LoadOptions): Load {
+  const queue: Waiting[] = []
+  let inFlight = 0
+  let limit = most
+  let maxWaiting = 0
+  let done = 0
+  let doneEachMs = 0
+  let calmMs = 0
+  let busy = 0
+  let refusals = 0
+  let delayMs = 0
+  let lookedAt = performance.now()
+  let before = performance.eventLoopUtilization()
+
+  function look(): void {
+    const now = performance.now()
+    const elapsedMs = now - lookedAt
+    delayMs = Math.max(elapsedMs - lookMs, 0)
+    lookedAt = now
+    const { utilization } = performance.eventLoopUtilization(before)
+    before = performance.eventLoopUtilization()
+    doneEachMs = doneEachMs * 0.7 + (done / elapsedMs) * 0.3
+    done = 0
+    // As many as are under way, by as many as end in a moment, is how long one takes; a few under way say nothing.
+    if (utilization < calmShare && doneEachMs > 0 && inFlight >= least.running / 2) {
+      const tookMs = Math.min(inFlight / doneEachMs, maxCalmMs)
+      // Soon believed when it is short: a queue makes it long, too.
+      calmMs += (tookMs - calmMs) * (tookMs < calmMs ? 0.3 : 0.02)
+    }
+    const isLate = inFlight / doneEachMs > lateTimes * Math.max(runMs, calmMs)
+    busy = !isSteady && utilization >= (isLate ? calmShare : busyShare) ? busy + 1 : 0
+    limit =
+      busy < busyLooks
+        ? Math.min(Math.ceil(limit * 1.05), most)
+        : Math.min(
+            Math.max(Math.ceil(doneEachMs * Math.max(runMs, calmMs * calmTimes)), least.running),
+            limit,
+          )
+    maxWaiting = limit === most ? 0 : Math.max(Math.ceil(doneEachMs * waitMs), least.waiting)
+    letIn()
+  }
+
+  function letIn(): void {
+    const since = performance.now() - longestWaitMs
+    while (queue[0] !== undefined && queue[0].since < since) {
+      refusals += 1
+      queue.shift()?.answer(false)
+    }
+    while (inFlight < limit) {
+      const next = queue.shift()
+      if (next === undefined) return
+      inFlight += 1
+      next.answer(true)
+    }
+  }
+
+  const timer = setInterval(look, lookMs)
+  timer.unref()
+
+  return {
+    enter() {
+      if (inFlight < limit && queue.length === 0) {
+        inFlight += 1
+        return true
+      }
+      if (queue.length < maxWaiting)
+        return new Promise((answer) => queue.push({ since: performance.now(), answer }))
+      refusals += 1
+      return false
+    },
+    enterNow() {
+      const isIn = inFlight + queue.length < limit + maxWaiting
+      if (isIn) inFlight += 1
+      else refusals += 1
+      return isIn
+    },
+    leave() {
+      inFlight -= 1
+      done += 1
+      if (queue.length > 0) letIn()
+    },
+    state: () => ({ inFlight, limit, waiting: queue.length, delayMs, refusals }),
+    close: () => clearInterval(timer),
+  }
+}

@@ -1,0 +1,107 @@
+import { createHash } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
+import { GatewayError, ValidationError } from '../errors.ts'
+
+/** What says which document is meant: its text, or what it is known by. */
+export interface DocumentParams {
+  readonly query?: unknown
+  readonly documentId?: unknown
+  readonly extensions?: unknown
+}
+
+/** Documents by the SHA-256 of their texts, in hexadecimal. */
+export interface PersistedDocuments {
+  /**
+   * The text of the document that is meant. A text that comes with its hash is kept for those who send the hash alone.
+   *
+   * @returns undefined when nothing names one
+   * @throws GatewayError `PERSISTED_QUERY_NOT_FOUND` for a hash that is not known, ValidationError for one of another text
+   */
+  find(params: DocumentParams): string | undefined
+  /** @throws GatewayError `FORBIDDEN` for a text that may not be executed */
+  check(text: string): void
+}
+
+export interface PersistedDocumentOptions {
+  /** The only texts that may be executed, if there are such. */
+  readonly trusted: readonly string[] | undefined
+  /** Longer texts are not kept. */
+  readonly maxLength: number
+}
+
+/** How many texts are kept that clients registered, and how long they may be in all. */
+const kept = { documents: 1000, characters: 4 * 1024 * 1024 }
+
+/**
+ * Automatic persisted queries (`extensions.persistedQuery`), persisted documents (`documentId`), and trusted documents.
+ * [spec] GraphQL over HTTP, appendix "Persisted Documents"
+ */
+export function createPersistedDocuments({
+  trusted,
+  maxLength,
+}: PersistedDocumentOptions): PersistedDocuments {
+  const fixed = trusted && new Map(trusted.map((text) => [hashOf(text), text]))
+  const allowed = trusted && new Set(trusted)
+  const registered = new LRUCache<string, string>({ max: kept.documents, maxSize: kept.characters })
+
+  return {
+    find({ query, documentId, extensions }) {
+      const hash = hashIn(extensions) ?? idIn(documentId)
+      const text = typeof query === 'string' && query !== '' ? query : undefined
+      if (hash === undefined) return typeof query === 'string' ? query : undefined
+      if (text === undefined) {
+        const known = fixed?.get(hash) ?? registered.get(hash)
+        if (known === undefined) throw new GatewayError('PERSISTED_QUERY_NOT_FOUND', 'PersistedQueryNotFound')
+        return known
+      }
+      if (hashOf(text) !== hash)
+        throw new ValidationError('Expected the hash to be the SHA-256 of the document, in hexadecimal')
+      if (fixed === undefined && text.length <= maxLength) registered.set(hash, text, { size: text.length })
+      return text
+    },
+    check(text) {
+      if (allowed !== undefined && !allowed.has(text))
+        throw new GatewayError('FORBIDDEN', 'Only the documents that this gateway was given are executed')
+    },
+  }
+}
+
+/**
+ * The texts in a file as tools that collect the documents of a client write it: a JSON object with a text for each hash.
+ *
+ * @throws Error for anything else, or a hash that is not the SHA-256 of its text
+ */
+export function readTrustedDocuments(json: string): string[] {
+  const documents: unknown = JSON.parse(json)
+  if (typeof documents !== 'object' || documents === null || Array.isArray(documents))
+    throw new Error('Expected trusted documents to be a JSON object with a text for each hash')
+  return Object.entries(documents).map(([id, text]) => {
+    if (typeof text !== 'string' || id.replace(/^sha256:/, '') !== hashOf(text))
+      throw new Error(`Expected "${id.slice(0, 80)}" to be the SHA-256 of its document, in hexadecimal`)
+    return text
+  })
+}
+
+function hashOf(text: string): string {
+  return createHash('sha256').update(text).digest('hex')
+}
+
+/** [Apollo] automatic persisted queries */
+function hashIn(extensions: unknown): string | undefined {
+  if (typeof extensions !== 'object' || extensions === null || !('persistedQuery' in extensions))
+    return undefined
+  const { version, sha256Hash } = (extensions.persistedQuery ?? {}) as Record<string, unknown>
+  if (version !== 1 || typeof sha256Hash !== 'string' || !/^[0-9a-f]{64}$/.test(sha256Hash))
+    throw new ValidationError(
+      'Expected extensions.persistedQuery to be { "version": 1, "sha256Hash": "<64 hexadecimal digits>" }',
+    )
+  return sha256Hash
+}
+
+function idIn(documentId: unknown): string | undefined {
+  if (documentId === undefined || documentId === null) return undefined
+  const [, hash] = typeof documentId === 'string' ? (/^sha256:([0-9a-f]{64})$/.exec(documentId) ?? []) : []
+  if (hash === undefined)
+    throw new ValidationError('Expected documentId to be "sha256:<64 hexadecimal digits>"')
+  return hash
+}

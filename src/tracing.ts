@@ -1,0 +1,181 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import {
+  type Context,
+  ROOT_CONTEXT,
+  type Span,
+  type SpanContext,
+  SpanKind,
+  SpanStatusCode,
+  type Tracer,
+  trace,
+} from '@opentelemetry/api'
+import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http'
+import { resourceFromAttributes } from '@opentelemetry/resources'
+import { BatchSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
+
+/** An operation as a trace shows it: one span; one for each field it waited for, and one for each call to the upstream. */
+export interface Trace {
+  /**
+   * Resolves a field. All values that wait at one place of the document, whatever list they are in, are one span: from
+   * the first that begins to the last that is there. Calls are inside of the field that asked first.
+   *
+   * @param path the names on the way to the field
+   * @param name type and field
+   */
+  field<T>(path: readonly string[], name: string, resolve: () => T): T
+  /** A call begins. @returns the headers by which the upstream goes on with the trace, and what ends the span */
+  call(
+    method: string,
+    url: URL,
+  ): {
+    readonly headers: Readonly<Record<string, string>>
+    end(status: number | undefined): void
+  }
+  end(operation: TracedOperation): void
+}
+
+export interface TracedOperation {
+  readonly kind: string
+  readonly name: string | undefined
+  /** Of its errors. */
+  readonly codes: readonly string[]
+  readonly upstreamCalls: number
+}
+
+/** Makes traces and sends them to where they are looked at. */
+export interface Tracing {
+  /** @param traceparent what the caller's own trace is. [spec] W3C Trace Context */
+  begin(traceparent: string | undefined): Trace
+  /** Sends what is left. */
+  close(): Promise<void>
+}
+
+export interface TracingOptions {
+  /** Where traces are sent over HTTP, without `/v1/traces`. */
+  readonly endpoint: string
+  readonly serviceName: string
+  /** What a call of this path is called. */
+  readonly routeOf: (path: string) => string
+}
+
+/** Traces of OpenTelemetry, sent with OTLP over HTTP. Nothing of what is asked or answered is in them. */
+export function createTracing({ endpoint, serviceName, routeOf }: TracingOptions): Tracing {
+  const provider = new TracerProvider({
+    resource: resourceFromAttributes({ 'service.name': serviceName }),
+    spanProcessors: [
+      new BatchSpanProcessor({ exporter: new OTLPTraceExporter({ url: `${endpoint}/v1/traces` }) }),
+    ],
+  })
+  const tracer = provider.getTracer('flowdock-gateway')
+  return {
+    begin: (traceparent) => beginTrace(tracer, readParent(traceparent), routeOf),
+    close: () => provider.shutdown(),
+  }
+}
+
+/** What is known of a place of the document; with a span once something waits there. */
+interface TracedField {
+  readonly path: readonly string[]
+  readonly name: string
+  readonly beganAt: number
+  endedAt: number
+  values: number
+  span: Span | undefined
+}
+
+function beginTrace(tracer: Tracer, parent: Context, routeOf: (path: string) => string): Trace {
+  const operation = tracer.startSpan('graphql', { kind: SpanKind.SERVER }, parent)
+  const inside = trace.setSpan(parent, operation)
+  const fields = new Map<string, TracedField>()
+  const current = new AsyncLocalStorage<TracedField>()
+  let isOver = false
+
+  function fieldAt(path: readonly string[], name: string): TracedField {
+    const key = path.join('.')
+    const known = fields.get(key)
+    if (known !== undefined) return known
+    const field = { path, name, beganAt: performance.now(), endedAt: 0, values: 0, span: undefined }
+    fields.set(key, field)
+    return field
+  }
+
+  /** Fields that wait for nothing have no span; what is below them belongs to the next one above. */
+  function contextOf({ path }: TracedField): Context {
+    for (let length = path.length - 1; length > 0; length -= 1) {
+      const above = fields.get(path.slice(0, length).join('.'))
+      if (above?.span !== undefined) return trace.setSpan(inside, above.span)
+    }
+    return inside
+  }
+
+  function spanOf(field: TracedField): Span {
+    field.span ??= tracer.startSpan(field.name, { startTime: field.beganAt }, contextOf(field))
+    return field.span
+  }
+
+  return {
+    field(path, name, resolve) {
+      // A subscription ends as an operation once it stands: what its events ask for belongs to none.
+      if (isOver) return resolve()
+      const field = fieldAt(path, name)
+      const value = current.run(field, resolve)
+      if (!(value instanceof Promise)) return value
+      spanOf(field)
+      field.values += 1
+      const end = () => {
+        field.endedAt = performance.now()
+      }
+      value.then(end, end)
+      return value
+    },
+    call(method, url) {
+      const field = current.getStore()
+      const span = tracer.startSpan(
+        `${method} ${routeOf(url.pathname)}`,
+        {
+          kind: SpanKind.CLIENT,
+          attributes: { 'http.request.method': method, 'server.address': url.hostname },
+        },
+        field === undefined ? inside : trace.setSpan(inside, spanOf(field)),
+      )
+      return {
+        headers: { traceparent: writeParent(span.spanContext()) },
+        end(status) {
+          if (status !== undefined) span.setAttribute('http.response.status_code', status)
+          if (status === undefined || status >= 500) span.setStatus({ code: SpanStatusCode.ERROR })
+          span.end()
+        },
+      }
+    },
+    end({ kind, name, codes, upstreamCalls }) {
+      isOver = true
+      for (const { span, path, values, endedAt } of fields.values())
+        span
+          ?.setAttributes({ 'graphql.field.path': path.join('.'), 'flowdock.values': values })
+          .end(endedAt || performance.now())
+      operation.updateName(name === undefined ? kind : `${kind} ${name}`)
+      operation.setAttributes({
+        'graphql.operation.type': kind,
+        ...(name === undefined ? {} : { 'graphql.operation.name': name }),
+        'flowdock.upstream_calls': upstreamCalls,
+      })
+      if (codes.length > 0) {
+        operation.setAttribute('error.type', codes[0] ?? '')
+        operation.setStatus({ code: SpanStatusCode.ERROR })
+      }
+      operation.end()
+    },
+  }
+}
+
+function readParent(traceparent: string | undefined): Context {
+  const [, traceId = '', spanId = '', flags = ''] =
+    /^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})$/.exec(traceparent ?? '') ?? []
+  if (traceId === '' || /^0+$/.test(traceId) || /^0+$/.test(spanId)) return ROOT_CONTEXT
+  const context = { traceId, spanId, traceFlags: Number.parseInt(flags, 16) & 1, isRemote: true }
+  return trace.setSpanContext(ROOT_CONTEXT, context)
+}
+
+function writeParent({ traceId, spanId, traceFlags }: SpanContext): string {
+  return `00-${traceId}-${spanId}-0${traceFlags & 1}`
+}

@@ -1,0 +1,150 @@
+import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { connect } from 'node:net'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { doctor } from '../../src/cli/doctor.ts'
+import { startTestApp, type TestApp } from '../support/app.ts'
+
+let app: TestApp
+beforeAll(async () => {
+  app = await startTestApp()
+})
+afterAll(() => app.close())
+
+interface ProxyHabits {
+  /** Answers are kept until they end. */
+  readonly buffers?: boolean
+  /** WebSockets are not passed on. */
+  readonly refusesUpgrades?: boolean
+  readonly withoutHeaders?: readonly string[]
+  readonly withHeaders?: Readonly<Record<string, string>>
+  readonly addsToAnswers?: Readonly<Record<string, string>>
+  readonly refusesMethods?: readonly string[]
+}
+
+/** A proxy as people set them up. */
+async function startProxy(habits: ProxyHabits): Promise<string> {
+  const target = new URL(app.url)
+  const headersOf = ({ headers }: IncomingMessage) => {
+    const passed = { ...headers, ...habits.withHeaders }
+    for (const name of habits.withoutHeaders ?? []) delete passed[name]
+    return passed
+  }
+  const pass = (asked: IncomingMessage, response: ServerResponse) => {
+    // These are of one line alone, as proxies know.
+    for (const name of ['connection', 'upgrade']) delete asked.headers[name]
+    if (habits.refusesMethods?.includes(asked.method ?? '')) return void response.writeHead(403).end('<html>')
+    const passing = request(
+      {
+        host: target.hostname,
+        port: target.port,
+        path: asked.url,
+        method: asked.method,
+        headers: headersOf(asked),
+      },
+      async (answer) => {
+        response.on('close', () => answer.destroy())
+        const head = { ...answer.headers, ...habits.addsToAnswers }
+        if (habits.buffers !== true) return void answer.pipe(response.writeHead(answer.statusCode ?? 0, head))
+        const chunks: Buffer[] = []
+        answer.on('data', (chunk: Buffer) => chunks.push(chunk))
+        await new Promise((resolve) => answer.on('close', resolve))
+        response.writeHead(answer.statusCode ?? 0, head).end(Buffer.concat(chunks))
+      },
+    )
+    passing.on('error', () => response.destroy())
+    asked.pipe(passing)
+  }
+  const proxy = createServer(pass)
+  if (habits.refusesUpgrades !== true)
+    proxy.on('upgrade', (asked, socket) => {
+      const upstream = connect(Number(target.port), target.hostname)
+      const lines = Object.entries(headersOf(asked)).map(([name, value]) => `${name}: ${value}`)
+      upstream.write(`GET ${asked.url} HTTP/1.1\r\n${lines.join('\r\n')}\r\n\r\n`)
+      upstream.pipe(socket).pipe(upstream)
+      for (const each of [upstream, socket]) each.on('error', () => undefined)
+    })
+  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => {
+    proxy.close()
+    proxy.closeAllConnections()
+  })
+  return `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`
+}
+
+async function examine(
+  url: string,
+  environment = {},
+): Promise<{ code: number; problems: [string, string][] }> {
+  let printed = ''
+  const code = await doctor([url, '--json'], environment, (text) => {
+    printed += text
+  })
+  const findings = JSON.parse(printed) as { check: string; status: string; found: string; advice: string }[]
+  return {
+    code,
+    problems: findings
+      .filter(({ status }) => status === 'problem')
+      .map(({ check, found, advice }) => [check, `${found} ${advice}`]),
+  }
+}
+
+test('a gateway that is well has no problems, and what it cannot be asked without a token is left out', async () => {
+  expect(await examine(app.url)).toEqual({ code: 0, problems: [] })
+  const printed: string[] = []
+  const environment = { DOCTOR_TOKEN: await app.backend.token('Ada') }
+  expect(await doctor([app.url], environment, (text) => printed.push(text))).toBe(0)
+  expect(printed.at(-1)).toContain('11 checks, 0 problems, 0 warnings')
+  expect(printed.join('\n')).toContain('ok       who you are: Ada, in')
+  expect(printed.join('\n')).toContain('ok       going on from a cursor')
+  expect(printed.join('\n')).not.toContain(environment.DOCTOR_TOKEN)
+})
+
+test.each<[string, ProxyHabits, [string, string][]]>([
+  ['is as it should be', {}, []],
+  ['keeps answers until they end', { buffers: true }, [['event streams', 'turn buffering off']]],
+  [
+    'does not pass WebSockets on',
+    { refusesUpgrades: true },
+    [['WebSocket', 'pass on Upgrade and Connection']],
+  ],
+  [
+    'hides where pages come from',
+    { withoutHeaders: ['origin'] },
+    [['pages of other origins', 'pass on Origin']],
+  ],
+  [
+    'lets every page read',
+    { addsToAnswers: { 'access-control-allow-origin': '*' } },
+    [['pages of other origins', 'no Access-Control headers of its own']],
+  ],
+  [
+    'calls the gateway otherwise',
+    { withHeaders: { host: 'gateway.internal' } },
+    [['reachable', 'ALLOWED_HOSTS']],
+  ],
+  ['passes on GET and POST alone', { refusesMethods: ['PUT', 'DELETE'] }, [['event streams', 'pass on PUT']]],
+  [
+    'loses what kind of body it is',
+    { withoutHeaders: ['content-type'] },
+    [['GraphQL over HTTP', 'answer by itself']],
+  ],
+  ['leads elsewhere', { addsToAnswers: {}, refusesMethods: ['GET'] }, [['reachable', 'does not pass it on']]],
+])('behind a proxy that %s, that is what is wrong', async (_, habits, expected) => {
+  const { code, problems } = await examine(await startProxy(habits))
+  expect(code).toBe(expected.length > 0 ? 1 : 0)
+  for (const [check, advice] of expected)
+    expect(problems.find(([name]) => name === check)?.[1]).toContain(advice)
+  if (expected.length === 0) expect(problems).toEqual([])
+})
+
+test('an upstream that is gone, a token that is none, an address that is none', async () => {
+  const alone = await startTestApp({ upstreamUrl: 'http://127.0.0.1:9' })
+  onTestFinished(alone.close)
+  expect((await examine(alone.url)).problems.map(([check]) => check)).toEqual(['ready'])
+  expect((await examine(app.url, { DOCTOR_TOKEN: 'nobody' })).problems.map(([check]) => check)).toContain(
+    'who you are',
+  )
+  expect((await examine('http://127.0.0.1:9')).problems.map(([check]) => check)).toEqual(['reachable'])
+  await expect(doctor(['nonsense'], {}, () => undefined)).rejects.toThrow('Expected one address')
+})

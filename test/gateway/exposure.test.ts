@@ -1,0 +1,194 @@
+import { once } from 'node:events'
+import { request } from 'node:http'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { WebSocket } from 'ws'
+import { executeOverSocket, post, startTestApp, type TestApp } from '../support/app.ts'
+
+const origin = 'https://app.team.example'
+const json = { 'content-type': 'application/json' }
+
+/** A request as no browser and no `fetch` would send it. */
+function send(
+  url: string,
+  options: { method?: string; headers?: Record<string, string>; body?: string },
+): Promise<{ status: number; headers: Record<string, unknown>; body: string }> {
+  return new Promise((resolve, reject) => {
+    const { method = 'POST', headers = {}, body } = options
+    request(url, { method, headers }, async (response) => {
+      const chunks: Buffer[] = []
+      for await (const chunk of response) chunks.push(chunk as Buffer)
+      resolve({
+        status: response.statusCode ?? 0,
+        headers: response.headers,
+        body: Buffer.concat(chunks).toString(),
+      })
+    })
+      .on('error', reject)
+      .end(body)
+  })
+}
+
+async function handshake(url: string, headers: Record<string, string>): Promise<number> {
+  const socket = new WebSocket(`${url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws', { headers })
+  const status = Promise.race([
+    once(socket, 'open').then(() => 101),
+    once(socket, 'unexpected-response').then(([, response]) => response.statusCode as number),
+  ])
+  socket.on('error', () => undefined)
+  const code = await status
+  socket.terminate()
+  return code
+}
+
+describe('pages of an origin that is allowed', () => {
+  let app: TestApp
+  beforeAll(async () => {
+    app = await startTestApp({ settings: { ALLOWED_ORIGINS: `${origin}, https://other.example` } })
+  })
+  afterAll(() => app.close())
+
+  test('are told beforehand what they may send, and may read the answer', async () => {
+    const asked = await send(`${app.url}/graphql`, {
+      method: 'OPTIONS',
+      headers: {
+        origin,
+        'access-control-request-method': 'POST',
+        'access-control-request-headers': 'authorization',
+      },
+    })
+    expect(asked).toMatchObject({
+      status: 204,
+      headers: {
+        'access-control-allow-origin': origin,
+        'access-control-allow-headers': expect.stringContaining('authorization'),
+        vary: 'Origin',
+      },
+    })
+    const answer = await send(`${app.url}/graphql`, {
+      headers: { ...json, origin },
+      body: '{"query":"{__typename}"}',
+    })
+    expect(answer).toMatchObject({ status: 200, headers: { 'access-control-allow-origin': origin } })
+    expect(answer.headers).not.toHaveProperty('access-control-allow-credentials')
+    expect(await handshake(app.url, { origin })).toBe(101)
+  })
+
+  test.each(['https://app.team.example.evil', 'http://app.team.example', 'null', 'https://evil.example'])(
+    'are others than %s, over HTTP, SSE and WebSocket',
+    async (foreign) => {
+      const headers = { ...json, origin: foreign }
+      const body = '{"query":"{__typename}"}'
+      for (const accept of [
+        'application/json',
+        'text/event-stream',
+        'multipart/mixed;subscriptionSpec="1.0"',
+      ]) {
+        const answer = await send(`${app.url}/graphql`, { headers: { ...headers, accept }, body })
+        expect([answer.status, answer.headers['access-control-allow-origin']]).toEqual([403, undefined])
+      }
+      const asked = await send(`${app.url}/graphql`, {
+        method: 'OPTIONS',
+        headers: { origin: foreign, 'access-control-request-method': 'POST' },
+      })
+      expect(asked.headers['access-control-allow-origin']).toBeUndefined()
+      expect(await handshake(app.url, { origin: foreign })).toBe(403)
+    },
+  )
+})
+
+describe('the names of the gateway', () => {
+  let app: TestApp
+  beforeAll(async () => {
+    app = await startTestApp({ settings: { ALLOWED_HOSTS: 'chat.team.example' } })
+  })
+  afterAll(() => app.close())
+
+  test.each([
+    ['chat.team.example', 200],
+    ['CHAT.team.example:443', 200],
+    ['localhost:1', 200],
+    ['evil.example', 421],
+    ['chat.team.example.evil.example', 421],
+  ])('%s is answered %i', async (host, status) => {
+    const answer = await send(`${app.url}/graphql`, {
+      headers: { ...json, host },
+      body: '{"query":"{__typename}"}',
+    })
+    expect(answer.status).toBe(status)
+    expect(await handshake(app.url, { host })).toBe(status === 200 ? 101 : status)
+  })
+
+  test.each(['/health/live', '/health/ready', '/metrics'])('do not matter for %s', async (path) => {
+    expect((await send(app.url + path, { method: 'GET', headers: { host: '10.0.0.5:4000' } })).status).toBe(
+      200,
+    )
+    expect((await send(app.url + path, { method: 'GET', headers: { host: '[::::' } })).status).toBe(400)
+  })
+
+  test.each([{ 'x-forwarded-for': '1.2.3.4' }, { forwarded: 'for=1.2.3.4' }, { via: '1.1 proxy' }])(
+    'by way of a proxy (%j) a reader is not on this machine, whatever the proxy calls it',
+    async (headers) => {
+      const local = await send(`${app.url}/streams`, { method: 'GET' })
+      expect(local.status).toBe(200)
+      const proxied = await send(`${app.url}/streams`, { method: 'GET', headers })
+      expect(proxied.status).toBe(403)
+    },
+  )
+})
+
+describe('in production', () => {
+  let app: TestApp
+  beforeAll(async () => {
+    app = await startTestApp({ settings: { NODE_ENV: 'production' } })
+  })
+  afterAll(() => app.close())
+
+  test('the schema is not shown, on any transport, and mistakes are not answered with what was meant', async () => {
+    const token = await app.backend.token('Ada')
+    for (const query of [
+      '{ __schema { types { name } } }',
+      '{ __type(name: "Flow") { name } }',
+      '{ viewer { nic } }',
+    ])
+      for (const result of [
+        await post(app.url, { query }, token),
+        await executeOverSocket(app.url, token, query),
+      ]) {
+        expect(result.errors?.[0]).toMatchObject({ extensions: { code: 'GRAPHQL_VALIDATION_FAILED' } })
+        expect(result.errors?.[0]?.message).not.toContain('nick')
+      }
+    expect((await fetch(`${app.url}/schema.graphql`)).status).toBe(403)
+    expect((await post(app.url, { query: '{ viewer { nick __typename } }' }, token)).data).toEqual({
+      viewer: { nick: 'Ada', __typename: 'User' },
+    })
+  })
+
+  test('there is no GraphiQL', async () => {
+    const page = await fetch(`${app.url}/graphql`, { headers: { accept: 'text/html' } })
+    expect(page.status).toBe(403)
+    expect((await page.json()).errors[0].message).toContain('GRAPHIQL=on')
+  })
+})
+
+describe('every answer', () => {
+  let app: TestApp
+  beforeAll(async () => {
+    app = await startTestApp()
+  })
+  afterAll(() => app.close())
+
+  test.each([
+    '/graphql',
+    '/graphql?query={__typename}',
+    '/nothing',
+    '/metrics',
+    '/health/ready',
+    '/schema.graphql',
+  ])('of %s has a request id and says what it is', async (path) => {
+    const own = await fetch(app.url + path, { headers: { 'x-request-id': 'mine-1' } })
+    expect(own.headers.get('x-request-id')).toBe('mine-1')
+    expect(own.headers.get('x-content-type-options')).toBe('nosniff')
+    const made = await fetch(app.url + path, { headers: { 'x-request-id': 'no id of "mine"' } })
+    expect(made.headers.get('x-request-id')).toMatch(/^[\w-]{8}-[0-9a-z]+$/)
+  })
+})

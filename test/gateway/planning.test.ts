@@ -1,0 +1,83 @@
+import type { ServerResponse } from 'node:http'
+import { expect, onTestFinished, test } from 'vitest'
+import { startTestApp } from '../support/app.ts'
+import { answerJson, startScriptedUpstream } from '../support/upstream.ts'
+
+const organization = { id: 1, parameterized_name: 'acme', name: 'Acme' }
+const ada = { id: 1, nick: 'Ada', name: 'Ada Byron', email: 'ada@example.com' }
+const flow = { id: 'f', name: 'F', parameterized_name: 'f', organization, joined: true, users: [ada] }
+const message = { event: 'message', flow: 'f', id: 1, sent: 1, user: '1', tags: [], content: 'hello' }
+
+/** An upstream that answers for the flow only when its messages were asked for as well, and the other way round. */
+async function start(hasFlow = true) {
+  const waiting: ServerResponse[] = []
+  const upstream = await startScriptedUpstream((_, response) => {
+    waiting.push(response)
+    if (waiting.length < 2) return
+    for (const each of waiting.splice(0)) {
+      const isList = each.req.url?.includes('/messages') === true
+      if (hasFlow) answerJson(each, 200, isList ? [message] : flow)
+      else answerJson(each, 404, { message: 'not found' })
+    }
+  })
+  const app = await startTestApp({ upstreamUrl: upstream.url })
+  onTestFinished(app.close)
+  return { app, upstream }
+}
+
+const answer = { data: { flow: { name: 'F', messages: { nodes: [{ author: { name: 'Ada Byron' } }] } } } }
+
+test.each([
+  ['', '{ flow(by: { path: "acme/f" }) { name messages(last: 10) { nodes { author { name } } } } }', {}],
+  [
+    'with variables',
+    'query ($by: FlowBy!, $n: Int) { flow(by: $by) { name messages(first: $n) { nodes { author { name } } } } }',
+    { by: { path: 'acme/f' }, n: 100 },
+  ],
+  [
+    'in fragments',
+    '{ flow(by: { path: "acme/f" }) { ...F } } fragment F on Flow { name ... on Flow { messages { nodes { author { name } } } } }',
+    {},
+  ],
+])('a flow and its messages are asked for together, in two calls %s', async (_, query, variables) => {
+  const { app, upstream } = await start()
+  // Interpreted, and then compiled.
+  for (let count = 1; count <= 3; count += 1) {
+    expect(await app.graphql('Ada', query, variables)).toEqual(answer)
+    expect(upstream.requests).toHaveLength(count * 2)
+  }
+})
+
+test('a flow that is not there has no messages, and that is no error', async () => {
+  const { app } = await start(false)
+  const query = '{ flow(by: { path: "acme/f" }) { messages { nodes { id } } } }'
+  expect(await app.graphql('Ada', query)).toEqual({ data: { flow: null } })
+})
+
+test('what may be left out, or lies behind a cursor, is not asked for before the flow is there', async () => {
+  const upstream = await startScriptedUpstream(({ url }, response) =>
+    answerJson(response, 200, url?.includes('/messages') ? [message] : flow),
+  )
+  const app = await startTestApp({ upstreamUrl: upstream.url })
+  onTestFinished(app.close)
+  await app.graphql(
+    'Ada',
+    'query ($wanted: Boolean!) { flow(by: { path: "acme/f" }) { name messages @include(if: $wanted) { nodes { id } } } }',
+    { wanted: false },
+  )
+  expect(upstream.requests).toHaveLength(1)
+  const { errors } = await app.graphql(
+    'Ada',
+    '{ flow(by: { path: "acme/f" }) { messages(first: 1, after: "nonsense") { nodes { id } } } }',
+  )
+  expect(errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT' } }])
+  expect(upstream.requests).toHaveLength(2)
+  const tooMany = await app.graphql(
+    'Ada',
+    '{ flow(by: { path: "acme/f" }) { messages(first: 101) { nodes { id } } } }',
+  )
+  expect(tooMany.errors).toMatchObject([
+    { path: ['flow', 'messages'], extensions: { code: 'BAD_USER_INPUT' } },
+  ])
+  expect(upstream.requests).toHaveLength(3)
+})

@@ -1,0 +1,109 @@
+import { Writable } from 'node:stream'
+import { pino } from 'pino'
+import { expect } from 'vitest'
+import { post, type Result, startTestApp, type TestApp } from './app.ts'
+import { basic } from './backend.ts'
+
+/** A gateway as it stands in production, and somebody who uses it while others attack it. */
+export interface Fortress {
+  readonly app: TestApp
+  readonly url: string
+  /** Ada's. */
+  readonly token: string
+  /** Posts as Ada does, and checks what every answer has to be. */
+  post(body: unknown, headers?: Record<string, string>): Promise<Result>
+  /** Sends anything to `/graphql`, and checks what every answer has to be. */
+  send(init: RequestInit): Promise<{ status: number; body: Result; text: string }>
+  /** Does something while somebody else asks again and again, who has to be answered all the while. */
+  beside<T>(attack: () => Promise<T>): Promise<T>
+  /** Ends it, and checks that nothing it said of itself has a secret in it. */
+  close(): Promise<void>
+}
+
+/** Nobody waits longer than that, however slow the machine that tests run on. */
+const hangMs = 1000
+/** Nothing of these is ever answered. */
+const inside = /node_modules|\/src\/|\n +at |file:\/\/|\.ts:\d/
+
+/** @param upstreamUrl an upstream in place of the embedded backend */
+export async function startFortress({
+  settings = {},
+  upstreamUrl,
+}: {
+  settings?: Record<string, string>
+  upstreamUrl?: string
+} = {}): Promise<Fortress> {
+  const lines: string[] = []
+  const kept = new Writable({
+    write(chunk, _, done) {
+      lines.push(String(chunk))
+      done()
+    },
+  })
+  const app = await startTestApp({
+    settings: { NODE_ENV: 'production', ...settings },
+    log: pino({ level: 'trace', base: null }, kept),
+    ...(upstreamUrl === undefined ? {} : { upstreamUrl }),
+  })
+  const token = await app.backend.token('Ada')
+  const other = await app.backend.token('Ben')
+  const secrets = [token, other].flatMap((each) => [
+    each,
+    btoa(`${each}:`),
+    encodeURIComponent(btoa(`${each}:`)),
+  ])
+
+  async function send(init: RequestInit) {
+    const response = await fetch(`${app.url}/graphql`, { method: 'POST', ...init })
+    const text = await response.text()
+    expect(response.status).toBeLessThan(500)
+    expect(text).not.toMatch(inside)
+    for (const secret of secrets) expect(text).not.toContain(secret)
+    if (response.status >= 400) expect(text.length).toBeLessThan(2048)
+    const isEvents = response.headers.get('content-type')?.startsWith('text/event-stream')
+    const json = isEvents ? (/^data: (\{.*)$/m.exec(text)?.[1] ?? '{}') : text
+    const body = JSON.parse(json) as Result
+    for (const error of body.errors ?? []) expect(error.extensions?.['code']).toMatch(/^[A-Z_]+$/)
+    return { status: response.status, body, text }
+  }
+
+  return {
+    app,
+    url: app.url,
+    token,
+    send,
+    async post(body, headers) {
+      const sent = await send({
+        headers: { 'content-type': 'application/json', authorization: basic(token), ...headers },
+        body: JSON.stringify(body),
+      })
+      return sent.body
+    },
+    async beside(attack) {
+      let isOver = false
+      let longestMs = 0
+      const standing = (async () => {
+        do {
+          const begun = performance.now()
+          const { data } = await post(app.url, { query: '{ viewer { nick } }' }, other)
+          longestMs = Math.max(longestMs, performance.now() - begun)
+          expect(data).toEqual({ viewer: { nick: 'Ben' } })
+        } while (!isOver)
+      })()
+      try {
+        return await attack()
+      } finally {
+        isOver = true
+        await standing
+        expect(longestMs).toBeLessThan(hangMs)
+      }
+    },
+    async close() {
+      const metrics = await (await fetch(`${app.url}/metrics`)).text()
+      const streams = await (await fetch(`${app.url}/streams`)).text()
+      await app.close()
+      for (const secret of secrets)
+        for (const told of [lines.join(''), metrics, streams]) expect(told.includes(secret)).toBe(false)
+    },
+  }
+}

@@ -1,0 +1,97 @@
+import { expect, onTestFinished, test } from 'vitest'
+import { createHttp } from '../../src/upstream/http.ts'
+import { createResilientHttp } from '../../src/upstream/resilient-http.ts'
+import { createRandom } from '../support/query-generator.ts'
+import { answerJson, startScriptedUpstream } from '../support/upstream.ts'
+
+function connect(base: string, seed = 1) {
+  const deadlineMs = 1000
+  const http = createResilientHttp(createHttp({ deadlineMs, maxBytes: 10_000, connections: 4 }), {
+    deadlineMs,
+    random: createRandom(seed),
+  })
+  onTestFinished(() => http.close())
+  const request = (method: 'GET' | 'POST', signal?: AbortSignal) =>
+    http.request({ method, url: new URL(`${base}/user`), headers: {}, signal })
+  return { http, request }
+}
+
+const failed = { code: 'UPSTREAM_UNAVAILABLE', retryable: true }
+
+test('a read that fails is made again, and its caller does not notice', async () => {
+  const upstream = await startScriptedUpstream((_, response, number) => {
+    if (number === 0) response.socket?.destroy()
+    else answerJson(response, number === 1 ? 503 : 200, { id: 1 })
+  })
+  const { request } = connect(upstream.url)
+  expect(await request('GET')).toMatchObject({ status: 200, body: { id: 1 } })
+  expect(upstream.requests).toHaveLength(3)
+})
+
+test('what may have changed something is never made again', async () => {
+  const upstream = await startScriptedUpstream((_, response) => answerJson(response, 503, {}))
+  const { request } = connect(upstream.url)
+  await expect(request('POST')).rejects.toMatchObject(failed)
+  expect(upstream.requests).toHaveLength(1)
+})
+
+test.each([400, 401, 404, 429])('an answer is an answer: %i is not asked for again', async (status) => {
+  const upstream = await startScriptedUpstream((_, response) => answerJson(response, status, {}))
+  const { request } = connect(upstream.url)
+  await request('GET').catch(() => undefined)
+  expect(upstream.requests).toHaveLength(1)
+})
+
+test('an outage is not made worse, and is told at once; the first call that gets through ends it', async () => {
+  let isDown = true
+  const upstream = await startScriptedUpstream((_, response) => answerJson(response, isDown ? 500 : 200, {}))
+  const { http, request } = connect(upstream.url)
+  for (let count = 0; count < 200; count += 1) await expect(request('GET')).rejects.toMatchObject(failed)
+  // Ten repetitions are saved up, and twenty failures are enough.
+  expect(upstream.requests.length).toBeLessThanOrEqual(31)
+  expect(http.state()).toMatchObject({ openBreakers: [upstream.url] })
+  const error = await request('POST').catch((reason: { retryAfterMs: number }) => reason)
+  expect(error).toMatchObject({ ...failed, retryAfterMs: expect.any(Number) })
+
+  isDown = false
+  const deadline = Date.now() + 5000
+  while (Date.now() < deadline && (await request('GET').catch(() => undefined)) === undefined)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  expect(http.state().openBreakers).toEqual([])
+  expect(await request('GET')).toMatchObject({ status: 200 })
+})
+
+test('where one call in five fails, few callers hear of it, and the upstream is asked a quarter more at most', async () => {
+  const random = createRandom(7)
+  const upstream = await startScriptedUpstream((_, response) =>
+    answerJson(response, random() < 0.2 ? 503 : 200, {}),
+  )
+  const { request } = connect(upstream.url)
+  let failures = 0
+  // As many at a time as leaves the budget its course.
+  for (let count = 0; count < 50; count += 1)
+    await Promise.all(Array.from({ length: 8 }, () => request('GET').catch(() => (failures += 1))))
+  expect(failures).toBeLessThanOrEqual(20)
+  expect(upstream.requests.length).toBeLessThanOrEqual(400 * 1.25)
+})
+
+test('writes that fail, as on a full disk, do not keep reads from being made', async () => {
+  const upstream = await startScriptedUpstream(({ method }, response) =>
+    answerJson(response, method === 'GET' ? 200 : 507, {}),
+  )
+  const { http, request } = connect(upstream.url)
+  for (let count = 0; count < 40; count += 1) await expect(request('POST')).rejects.toMatchObject(failed)
+  expect(await request('GET')).toMatchObject({ status: 200 })
+  expect(http.state().openBreakers).toEqual([])
+})
+
+test('who leaves while a repetition waits ends it', async () => {
+  const leaving = new AbortController()
+  const upstream = await startScriptedUpstream((_, response) => {
+    answerJson(response, 503, {})
+    setImmediate(() => leaving.abort(new Error('left')))
+  })
+  const { request } = connect(upstream.url, 3)
+  await expect(request('GET', leaving.signal)).rejects.toThrow('left')
+  expect(upstream.requests.length).toBeLessThanOrEqual(2)
+})
