@@ -45,8 +45,8 @@ const { metafile } = await build({
   sourcemap: true,
   sourcesContent: false,
   metafile: true,
-  // What is built for each machine, and what few need.
-  external: ['sharp', 'pg-native', '@opentelemetry/*'],
+  // What is built for each machine.
+  external: ['sharp', 'pg-native'],
   // Some packages are written for `require`.
   banner: {
     js: "import { createRequire as createRequireOfBundle } from 'node:module'; const require = createRequireOfBundle(import.meta.url);",

@@ -1,7 +1,10 @@
 import { execFile } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { post } from '../support/app.ts'
 import { makeFolder } from '../support/backend.ts'
 import { root, run } from '../support/process.ts'
@@ -29,10 +32,15 @@ test.each([
         cwd: folder,
       },
     )
+    const collector = createServer((_, reply) => reply.end()).listen(0, '127.0.0.1')
+    onTestFinished(() => void collector.close())
+    await once(collector, 'listening')
+    const traces = once(collector, 'request')
     const gateway = run([join(folder, 'node_modules/.bin/flowdock-gateway')], {
       PORT: '0',
       BACKEND_PORT: '0',
       DATA_DIR: join(folder, 'data'),
+      OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${(collector.address() as AddressInfo).port}`,
     })
     const [, url = ''] = await gateway.until(/GraphQL +(http:\S+)\/graphql/)
     const [, token = ''] = await gateway.until(/token: ([0-9a-f]{32})/)
@@ -44,6 +52,8 @@ test.each([
     expect((await fetch(url + script)).status).toBe(200)
     gateway.child.kill('SIGTERM')
     expect(await gateway.exited).toBe(0)
+    const [request] = await traces
+    expect(request.url).toBe('/v1/traces')
   },
   120_000,
 )
