@@ -6,7 +6,7 @@ RUN npm ci && npm run build
 FROM node:26-slim
 WORKDIR /app
 COPY --from=build /build/package.json /build/package-lock.json /build/.npmrc /build/LICENSE /build/schema.graphql ./
-# What is built for each machine: images, and traces.
+# What is built for each machine: what reads images.
 RUN npm ci --omit=dev --ignore-scripts && npm cache clean --force
 COPY --from=build /build/dist dist
 COPY --from=build /build/assets assets

@@ -73,10 +73,10 @@ interface Contender {
 }
 
 const listening = /listening (\d+)/
-const peer = (name: string, script: string): Contender => ({
+const peer = (name: string, script: string, kind = 'loaders'): Contender => ({
   name,
   speaks: 'peers',
-  start: (upstream) => startPinned(`peers/${script}`, [upstream], {}, listening),
+  start: (upstream) => startPinned(`peers/${script}`, [upstream, kind], {}, listening),
 })
 const plain = (name: string, kind: string, fixed = ''): Contender => ({
   name,
@@ -96,6 +96,21 @@ const peers = [
   peer('Yoga, Pothos, DataLoader', 'query-yoga.js'),
   peer('Apollo Server, RESTDataSource', 'query-apollo.js'),
 ]
+const lean = [
+  peer('Mercurius and its compiler, two calls by hand', 'query-mercurius.js', 'lean'),
+  peer('Yoga and Pothos, two calls by hand', 'query-yoga.js', 'lean'),
+]
+/** There is a binary for one kind of machine. */
+const native: Contender[] = existsSync(join(import.meta.dirname, 'peers/node_modules/@tailcallhq'))
+  ? [
+      {
+        name: 'Tailcall, in native code',
+        speaks: 'peers',
+        start: (upstream) =>
+          startPinned('peers/query-tailcall.js', [upstream], {}, /launched at \[127\.0\.0\.1:(\d+)/),
+      },
+    ]
+  : []
 
 interface Client {
   /** Sends again and again until told to stop. Resolves with how long each answer took, in milliseconds. */
@@ -276,6 +291,8 @@ export async function measureQueries(): Promise<void> {
       [
         gateway,
         ...peers,
+        ...native,
+        ...lean,
         plain('written by hand, a call for each author and thread', 'naive'),
         plain('written by hand, two calls', 'lean'),
         keeping,
@@ -286,7 +303,13 @@ export async function measureQueries(): Promise<void> {
     await compare(
       'The same, one person',
       nested,
-      [gateway, keeping, peers[0] as Contender, plain('node:http alone, as many bytes', 'static', '10600')],
+      [
+        gateway,
+        keeping,
+        peers[0] as Contender,
+        ...native,
+        plain('node:http alone, as many bytes', 'static', '10600'),
+      ],
       upstream,
       { people: 1 },
     )

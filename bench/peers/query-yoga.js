@@ -1,11 +1,15 @@
-/* Yoga, Pothos and DataLoader as their documentation puts them together: one loader for each kind of thing. */
+/*
+ * Yoga, Pothos and DataLoader as their documentation puts them together: one loader for each kind of thing. `lean`: with
+ * resolvers that need two calls, because somebody saw that these are enough.
+ */
 import { createServer } from 'node:http'
 import SchemaBuilder from '@pothos/core'
 import DataLoader from 'dataloader'
 import { createYoga } from 'graphql-yoga'
 import { Agent } from 'undici'
 
-const [upstream = ''] = process.argv.slice(2)
+const [upstream = '', kind = 'loaders'] = process.argv.slice(2)
+const isLean = kind === 'lean'
 const agent = new Agent({ connections: 128 })
 
 const builder = new SchemaBuilder({})
@@ -19,12 +23,13 @@ const Message = builder.objectRef('Message').implement({
     author: t.field({
       type: Author,
       nullable: true,
-      resolve: ({ user }, _, { users }) => users.load(user),
+      resolve: ({ user, author }, _, { users }) => (isLean ? author : users.load(user)),
     }),
     thread: t.field({
       type: Thread,
       nullable: true,
-      resolve: ({ path, thread_id }, _, { threads }) => threads.load(`${path}/threads/${thread_id}`),
+      resolve: ({ path, thread, thread_id }, _, { threads }) =>
+        isLean ? thread : threads.load(`${path}/threads/${thread_id}`),
     }),
   }),
 })
@@ -37,9 +42,10 @@ const Flow = builder.objectRef('Flow').implement({
     messages: t.field({
       type: Messages,
       args: { last: t.arg.int({ required: true }) },
-      async resolve({ path }, { last }, { get }) {
+      async resolve({ path, users }, { last }, { get }) {
         const list = await get(`${path}/messages?limit=${last}`)
-        return list.map((message) => ({ ...message, path }))
+        const authors = isLean ? new Map(users.map((user) => [String(user.id), user])) : undefined
+        return list.map((message) => ({ ...message, path, author: authors?.get(message.user) }))
       },
     }),
   }),

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Result, socketClient } from '../support/app.ts'
+import { cpuMs } from '../support/cpu.ts'
 import { type Fortress, startFortress } from '../support/fortress.ts'
 import { heapInUse } from '../support/memory.ts'
 
@@ -215,6 +216,19 @@ describe.each(transports)('over %s', (_transport, execute) => {
     expect(data).toBeDefined()
   })
 })
+
+const small = [...refused, ...allowed].filter(([, document]) => document.length <= 8192)
+test.each(small.map(([name, document]) => [name, document]))(
+  '%s takes fifty milliseconds of work at most',
+  async (_, document) => {
+    const count = 10
+    const took = await cpuMs(async () => {
+      // Each time as a text nobody has seen before.
+      for (let index = 0; index < count; index += 1) await fortress.post({ query: `${document} # ${index}` })
+    })
+    expect(took / count).toBeLessThan(50)
+  },
+)
 
 test('a refused list asks nothing of the upstream', async () => {
   fortress.app.calls.length = 0

@@ -3,6 +3,7 @@ import { pino } from 'pino'
 import { expect } from 'vitest'
 import { post, type Result, startTestApp, type TestApp } from './app.ts'
 import { basic } from './backend.ts'
+import { cpuMs } from './cpu.ts'
 
 /** A gateway as it stands in production, and somebody who uses it while others attack it. */
 export interface Fortress {
@@ -20,8 +21,8 @@ export interface Fortress {
   close(): Promise<void>
 }
 
-/** Nobody waits longer than that, however slow the machine that tests run on. */
-const hangMs = 1000
+/** Nobody waits for so much work of the gateway, nor, however slow the machine that tests run on, for so long. */
+const hang = { cpuMs: 1000, ms: 10_000 }
 /** Nothing of these is ever answered. */
 const inside = /node_modules|\/src\/|\n +at |file:\/\/|\.ts:\d/
 
@@ -81,13 +82,16 @@ export async function startFortress({
     },
     async beside(attack) {
       let isOver = false
-      let longestMs = 0
+      const longest = { cpuMs: 0, ms: 0 }
       const standing = (async () => {
         do {
           const begun = performance.now()
-          const { data } = await post(app.url, { query: '{ viewer { nick } }' }, other)
-          longestMs = Math.max(longestMs, performance.now() - begun)
-          expect(data).toEqual({ viewer: { nick: 'Ben' } })
+          const worked = await cpuMs(async () => {
+            const { data } = await post(app.url, { query: '{ viewer { nick } }' }, other)
+            expect(data).toEqual({ viewer: { nick: 'Ben' } })
+          })
+          longest.cpuMs = Math.max(longest.cpuMs, worked)
+          longest.ms = Math.max(longest.ms, performance.now() - begun)
         } while (!isOver)
       })()
       try {
@@ -95,7 +99,8 @@ export async function startFortress({
       } finally {
         isOver = true
         await standing
-        expect(longestMs).toBeLessThan(hangMs)
+        expect(longest.cpuMs).toBeLessThan(hang.cpuMs)
+        expect(longest.ms).toBeLessThan(hang.ms)
       }
     },
     async close() {
