@@ -301,7 +301,7 @@ class CallerContext implements Context {
       pace,
       wants: feed.wants,
       async read(reader, leave) {
-        const dated = withTimes(reader, since)
+        const dated = describeGaps(reader, channels, since)
         try {
           const from = history === undefined ? after : await tell(history(), dated, feed.wants, leave)
           forget()
@@ -391,13 +391,19 @@ async function tell(
   }
 }
 
-/** Gaps say when the last event was that their reader had. */
-function withTimes(reader: FeedReader<FlowEvent>, since: number | undefined): FeedReader<FlowEvent> {
+/** Gaps say when the last event was that their reader had, and what it listens to. */
+function describeGaps(
+  reader: FeedReader<FlowEvent>,
+  flowIds: readonly string[] | 'all',
+  since: number | undefined,
+): FeedReader<FlowEvent> {
   let last = since
   return {
     event(event) {
       last = timeOf(event) ?? last
-      return reader.event(event.type === 'gap' ? { ...event, from: event.from ?? last ?? null } : event)
+      return reader.event(
+        event.type === 'gap' ? { ...event, flowIds, from: event.from ?? last ?? null } : event,
+      )
     },
     live: (channel, seq) => reader.live(channel, seq),
     end: (error) => reader.end(error),

@@ -6,6 +6,7 @@ import type {
   ActivityGroupBy,
   ExternalAuthor,
   Flow,
+  FlowEvent,
   Message,
   Source,
   User,
@@ -176,6 +177,28 @@ export function groups({ buckets: each }: FlowActivity): GroupInFlow[] {
     merged.set(key, { ...group, count: group.count + (merged.get(key)?.count ?? 0) })
   }
   return [...merged.values()].sort((a, b) => b.count - a.count || (keyOf(a) < keyOf(b) ? -1 : 1))
+}
+
+/** So many flows are counted for one gap: each takes a call. */
+const maxCountedFlows = 20
+
+/** How many messages were sent in a gap; null where nobody can say. */
+export async function missed(
+  { from, to, flowIds }: Extract<FlowEvent, { type: 'gap' }>,
+  _: unknown,
+  context: Context,
+): Promise<number | null> {
+  // What was sent when the last event was, is that event.
+  const since = (from ?? to) + 1
+  if (since >= to || (to - since) / buckets.week.lengthMs > maxBuckets) return null
+  const joined = await context.flowdock.load.flows('joined')
+  const flows = flowIds === 'all' ? joined : joined.filter(({ id }) => flowIds.includes(id))
+  if (flows.length > maxCountedFlows) return null
+  const counted = await Promise.all(
+    flows.map((flow) => activity(flow, { since, until: to, bucket: 'week' }, context)),
+  )
+  if (counted.some(({ coveredSince }) => coveredSince > since)) return null
+  return counted.flatMap((each) => each.buckets).reduce((sum, bucket) => sum + bucket.count, 0)
 }
 
 /** What a live count is made of. */

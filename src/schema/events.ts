@@ -1,3 +1,4 @@
+import * as activity from '../resolvers/activity.ts'
 import { eventCursor } from '../resolvers/cursor.ts'
 import * as events from '../resolvers/events.ts'
 import { builder } from './builder.ts'
@@ -299,6 +300,12 @@ builder.objectType('Gap', {
       type: GapFidelity,
       description: 'What can still be had of it.',
       resolve: ({ from }) => (from === null ? 'nothing' : 'messages'),
+    }),
+    missed: t.int({
+      nullable: true,
+      description:
+        'How many messages were sent in it to the flows you listen to, whichever of them you asked for; null where nobody can count them: when `fidelity` is `NOTHING`, in more than twenty flows, or more messages than an upstream lists that does not count.',
+      resolve: activity.missed,
     }),
   }),
 })

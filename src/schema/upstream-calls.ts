@@ -33,6 +33,8 @@ export const callEstimates: CallEstimates = {
   'Flow.links': { each: 10 },
   // The sources of its groups are those of the flow.
   'Flow.activity': { each: 1, once: ['capabilities'], batch: 'flow sources' },
+  // One call for each flow that is counted.
+  'Gap.missed': { once: ['flows', 'capabilities'], each: 20 },
   'ActivityGroup.author': person,
   'Message.author': person,
   'Message.flow': flowOfId,

@@ -143,6 +143,34 @@ test('a gap says since when, as far as the cursor does, and what can still be ha
   expect(Date.parse(dated.to)).toBeGreaterThan(at)
 })
 
+test('a gap counts the messages that were missed, in the flows that are listened to', async () => {
+  const at = Date.now() - 1000
+  for (const content of ['one', 'two', 'three']) await say(content)
+  const { data } = await app.graphql('Ada', '{ flows { nodes { path } } }')
+  const paths: string[] = data.flows.nodes.map(({ path }: { path: string }) => path)
+  const missed = async (flows: string, after: string) => {
+    const subscription = await app.subscribe(
+      'Ada',
+      `subscription ($after: String) { flowEvents(input: { ${flows}, after: $after }) { ... on Gap { missed } } }`,
+      { after },
+    )
+    const result = await subscription.next()
+    await subscription.close()
+    expect(result?.errors).toBeUndefined()
+    return result?.data.flowEvents.missed
+  }
+  const main = 'flows: [{ path: "example/main" }]'
+  const cursor = (time: number) => `1~${time.toString(36)}`
+  const all = await missed(main, cursor(at))
+  expect(all).toBeGreaterThanOrEqual(3)
+  expect(await missed('includePrivate: false', cursor(at))).toBe(all)
+  const [other] = paths.filter((path) => path !== 'example/main')
+  expect(await missed(`flows: [{ path: "${other}" }]`, cursor(at))).toBe(0)
+  await say('and a fourth')
+  expect(await missed(main, cursor(at))).toBe(all + 1)
+  expect(await missed(main, '1')).toBeNull()
+})
+
 describe('one cursor for lists and live queries', () => {
   const list = async (args: string) =>
     (

@@ -29,7 +29,7 @@ export function makeGap(
 ): Extract<FlowEvent, { type: 'gap' }> {
   return {
     ...{ type: 'gap', cursor: after ?? '', flowId: null, after: after ?? null, reason },
-    ...{ from: null, to: Date.now() },
+    ...{ from: null, to: Date.now(), flowIds: 'all' },
   }
 }
 

@@ -420,6 +420,8 @@ export type FlowEvent =
       readonly from: number | null
       /** When what is told next began. */
       readonly to: number
+      /** What its reader listens to. */
+      readonly flowIds: readonly string[] | 'all'
     }
   /** How the stream itself is. */
   | {
