@@ -18,13 +18,15 @@ interface Query {
   readonly title: string
   readonly gateway: string
   readonly peers?: string
+  /** For peers that have lists in place of pages. */
+  readonly lists?: string
   readonly plain?: readonly ('naive' | 'lean' | 'proxy')[]
   /** How many items the answer has. */
   readonly items?: number
 }
 
 const messages = 'nodes { author { name } thread { title } ... on ChatMessage { content } }'
-const peerMessages = 'nodes { author { name } thread { title } content }'
+const peerMessages = 'author { name } thread { title } content'
 export const nestedQuery = `{ flow(by: { path: "acme/f1" }) { name messages(last: 100) { ${messages} } } }`
 const queries = {
   static: { title: 'static', gateway: '{ __typename }', peers: '{ __typename }' },
@@ -37,7 +39,8 @@ const queries = {
   nested: {
     title: 'flow → 100 messages → author, thread',
     gateway: nestedQuery,
-    peers: `{ flow(path: "acme/f1") { name messages(last: 100) { ${peerMessages} } } }`,
+    peers: `{ flow(path: "acme/f1") { name messages(last: 100) { nodes { ${peerMessages} } } } }`,
+    lists: `{ flow(path: "acme/f1") { name messages(last: 100) { ${peerMessages} } } }`,
     plain: ['naive', 'lean'],
     items: 100,
   },
@@ -67,7 +70,7 @@ const queries = {
 interface Contender {
   readonly name: string
   /** Whose queries it understands. */
-  readonly speaks: 'gateway' | 'peers' | 'plain'
+  readonly speaks: 'gateway' | 'peers' | 'lists' | 'plain'
   readonly kind?: string
   start(upstream: string): Promise<Running>
 }
@@ -105,7 +108,7 @@ const native: Contender[] = existsSync(join(import.meta.dirname, 'peers/node_mod
   ? [
       {
         name: 'Tailcall, in native code',
-        speaks: 'peers',
+        speaks: 'lists',
         start: (upstream) =>
           startPinned('peers/query-tailcall.js', [upstream], {}, /launched at \[127\.0\.0\.1:(\d+)/),
       },
@@ -214,10 +217,14 @@ async function compare(
   const running: { text: string; server: Running; row: Row }[] = []
   for (const contender of contenders) {
     const server = await contender.start(upstream.url)
-    const text = contender.speaks === 'peers' ? (query.peers ?? '') : query.gateway
+    const texts: Record<Contender['speaks'], string | undefined> = {
+      ...{ gateway: query.gateway, peers: query.peers, lists: query.lists, plain: query.gateway },
+    }
+    const text = texts[contender.speaks] ?? ''
     const probe = await openClient(server.port, text, 1, people)
     const answer = await probe.once()
-    if (answer.includes('"errors"') || answer.length < 20)
+    const isWhole = query.items === undefined || contender.kind === 'static' || answer.includes('Thread 0')
+    if (answer.includes('"errors"') || answer.length < 20 || !isWhole)
       throw new Error(`${contender.name}: ${answer.slice(0, 300)}`)
     probe.close()
     const client = await openClient(server.port, text, connections, people)

@@ -10,6 +10,8 @@ export interface RateLimit {
 
 /** What each principal may do: so many a minute, which come back evenly. Kept in memory, bounded. */
 export interface Allowances {
+  /** Whether there is a limit at all. */
+  readonly isLimited: boolean
   /** @throws RateLimitedError when none is left, saying when the next one is */
   take(principal: string): void
   of(principal: string): RateLimit
@@ -43,6 +45,7 @@ export function createAllowances(perMinute: number, what: string, now: () => num
   }
 
   return {
+    isLimited: perMinute !== 0,
     take(principal) {
       if (perMinute === 0) return
       const bucket = refill(principal)

@@ -128,9 +128,12 @@ export interface Caller {
   readonly wantsCost?: boolean
   /** Whether it wants to know what the operation would cost, and nothing else. */
   readonly wantsExplanation?: boolean
-  /** Ends when nobody waits for the answer any more. */
-  readonly signal: AbortSignal
+  /** Whose signal ends when nobody waits for the answer any more. */
+  readonly departure: Departure
 }
+
+/** What makes a signal, perhaps only for those who look out for it. */
+export type Departure = Pick<AbortController, 'signal'>
 
 export interface ContextOptions {
   readonly http: Http
@@ -169,7 +172,7 @@ export function createContextFactory(options: ContextOptions): (caller: Caller) 
       wantsCost: caller.wantsCost ?? false,
       wantsExplanation: caller.wantsExplanation ?? false,
     }
-    return new CallerContext(session, caller.signal, options.reads)
+    return new CallerContext(session, caller.departure, options.reads)
   }
 }
 
@@ -190,7 +193,7 @@ interface Session {
 /** A class, because objects whose getters are written in place are slow, and stay longer than they are needed. */
 class CallerContext implements Context {
   readonly #session: Session
-  readonly #signal: AbortSignal | undefined
+  readonly #departure: Departure | undefined
   readonly #reads: SingleFlight | undefined
   readonly #directory: Directory | undefined
   #flowdock: Flowdock | undefined
@@ -201,12 +204,12 @@ class CallerContext implements Context {
 
   constructor(
     session: Session,
-    signal: AbortSignal | undefined,
+    departure: Departure | undefined,
     reads: SingleFlight | undefined,
     directory?: Directory,
   ) {
     this.#session = session
-    this.#signal = signal
+    this.#departure = departure
     this.#reads = reads
     this.#directory = directory
   }
@@ -346,7 +349,7 @@ class CallerContext implements Context {
       base: options.restUrl,
       publicBase: options.publicBase,
       credential,
-      signal: this.#signal,
+      signal: this.#departure?.signal,
       directory: this.#directory,
       headers: requestId === undefined ? undefined : { 'x-request-id': requestId },
       trace,

@@ -36,8 +36,12 @@ const againMs = 10_000
 /** How long it is left alone when that came to an end. */
 const restMs = 10_000
 const defaultIdleMs = 60_000
-/** So many callers at most, each of whom takes a stream; those who asked longest ago are forgotten first. */
-const maxCallers = 200
+/**
+ * So many callers are listened for at most, each of whom takes a stream, and so many are remembered. Where all places are
+ * taken by callers who go on asking, others have none: to change places all the time would be work for nobody.
+ */
+const maxListened = 200
+const maxCallers = 2000
 
 /** What is known of one caller. */
 interface World {
@@ -52,8 +56,9 @@ interface World {
 
 export function createFreshness<Owner, Event>(options: FreshnessOptions<Owner, Event>): Freshness<Owner> {
   const { hub, keyOf, idleMs = defaultIdleMs, now = Date.now } = options
-  // In the order they asked last.
+  // In the order they asked last; those that are listened for once more.
   const worlds = new Map<string, World>()
+  const listened = new Map<string, World>()
   let latest = 0
 
   function bump(key: string, world: World): void {
@@ -68,10 +73,24 @@ export function createFreshness<Owner, Event>(options: FreshnessOptions<Owner, E
     if (worlds.get(key) === world) worlds.delete(key)
   }
 
+  /** Whether there is a place, or one whose owner seems to have gone. */
+  function hasPlace(time: number): boolean {
+    if (listened.size < maxListened) return true
+    const [silent] = listened
+    if (silent === undefined || time - silent[1].askedAt < againMs) return false
+    forget(...silent)
+    return listened.size < maxListened
+  }
+
   async function watch(owner: Owner, key: string, world: World): Promise<void> {
     const watching = new AbortController()
     const { signal } = watching
     world.watching = watching
+    listened.set(key, world)
+    const giveUp = () => {
+      if (listened.get(key) === world) listened.delete(key)
+    }
+    signal.addEventListener('abort', giveUp)
     let leave = () => {}
     try {
       const seat = await hub.subscribe({ owner, channels: 'all', isPrivate: true, isFleeting: true }, signal)
@@ -92,6 +111,7 @@ export function createFreshness<Owner, Event>(options: FreshnessOptions<Owner, E
       // Whoever may not listen, or cannot, reads each time.
     }
     leave()
+    giveUp()
     world.isLive = false
     world.watching = undefined
     world.watchFrom = now() + restMs
@@ -116,7 +136,10 @@ export function createFreshness<Owner, Event>(options: FreshnessOptions<Owner, E
       worlds.set(key, world)
       const isAgain = time - world.askedAt < againMs
       world.askedAt = time
-      if (world.watching === undefined && isAgain && time >= world.watchFrom) void watch(owner, key, world)
+      if (world.watching !== undefined) {
+        listened.delete(key)
+        listened.set(key, world)
+      } else if (isAgain && time >= world.watchFrom && hasPlace(time)) void watch(owner, key, world)
       if (worlds.size > maxCallers) {
         const [oldest] = worlds
         if (oldest !== undefined) forget(...oldest)

@@ -69,7 +69,8 @@ export function createAdmission({
   )
   const addressOf = (request: RequestHead) => clientAddress(request, trustedProxies)
   const countCaller = (authorization: unknown) => {
-    if (typeof authorization === 'string' && authorization !== '') callers.take(callerOf(authorization))
+    if (callers.isLimited && typeof authorization === 'string' && authorization !== '')
+      callers.take(callerOf(authorization))
   }
   const identifyLine = (authorization: unknown) =>
     typeof authorization === 'string' && authorization !== ''
@@ -80,7 +81,9 @@ export function createAdmission({
       : () => undefined
 
   return {
-    count: (request) => addresses.take(addressOf(request)),
+    count(request) {
+      if (addresses.isLimited) addresses.take(addressOf(request))
+    },
     enter(authorization) {
       countCaller(authorization)
       const isIn = load.enter()

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
 import { GraphQLError, getOperationAST } from 'graphql'
+import type { Departure } from '../context.ts'
 import type { Document } from './documents.ts'
 import type { Engine } from './engine.ts'
 import type { OperationParams } from './operation.ts'
@@ -36,7 +37,7 @@ const compress = promisify(gzip)
 export function answerDirectly(
   request: IncomingMessage,
   response: ServerResponse,
-  { engine, body, signal }: { engine: Engine; body: object; signal: AbortSignal },
+  { engine, body, departure }: { engine: Engine; body: object; departure: Departure },
 ): boolean {
   const contentType = contentTypes.get(request.headers.accept)
   if (contentType === undefined) return false
@@ -90,7 +91,7 @@ export function answerDirectly(
 
   async function execute(document: Document): Promise<{ readonly text: string; readonly isWhole: boolean }> {
     try {
-      const context = engine.createContext({ request, signal, ...wishesOf(extensions) })
+      const context = engine.createContext({ request, departure, ...wishesOf(extensions) })
       return await engine.answer({ document, operationName, variables: variables ?? {}, context })
     } catch (error) {
       return { text: JSON.stringify({ errors: [error] }), isWhole: false }

@@ -148,12 +148,12 @@ export function createEngine(options: EngineOptions): Engine {
 
   async function answer(operation: EngineOperation): Promise<{ text: string; isWhole: boolean }> {
     const { context } = operation
-    const key = keyOf(operation)
-    const mark = key === undefined ? undefined : context.mark()
-    if (kept === undefined || key === undefined || mark === undefined) {
+    const mark = isKeepable(operation) ? context.mark() : undefined
+    if (kept === undefined || mark === undefined) {
       const result = await run(operation)
       return { text: JSON.stringify(result), isWhole: result.errors === undefined }
     }
+    const key = keyOf(operation)
     const known = kept.find(key, mark)
     if (known !== undefined) {
       observer.begin(operation)([])
@@ -167,13 +167,11 @@ export function createEngine(options: EngineOptions): Engine {
     return { text, isWhole }
   }
 
-  /** The same for the same question of the same caller; undefined for one that is always asked anew. */
-  function keyOf({ document, operationName, variables, context }: EngineOperation): string | undefined {
+  /** Whether the same question of the same caller has the same answer until something happens. */
+  function isKeepable({ document, operationName, context }: EngineOperation): boolean {
     if (kept === undefined || document.isPassing || context.wantsCost || context.wantsExplanation)
-      return undefined
-    const isRead = getOperationAST(document.node, operationName)?.operation === 'query'
-    if (!isRead || context.caller === null) return undefined
-    return JSON.stringify([context.caller, document.node.loc?.source.body, operationName ?? null, variables])
+      return false
+    return getOperationAST(document.node, operationName)?.operation === 'query'
   }
 
   const engine: Omit<Engine, 'respond'> = {
@@ -251,7 +249,7 @@ export function createEngine(options: EngineOptions): Engine {
     respond: createYoga<HttpContext, FrameworkContext>({
       schema,
       context: ({ req, signal, params }) => ({
-        ours: options.createContext({ request: req, signal, ...wishesOf(params.extensions) }),
+        ours: options.createContext({ request: req, departure: { signal }, ...wishesOf(params.extensions) }),
       }),
       plugins: [phases],
       maskedErrors: { maskError: mask },
@@ -265,6 +263,12 @@ export function createEngine(options: EngineOptions): Engine {
       logging: false,
     }),
   }
+}
+
+/** The same for the same question of the same caller, who is a hash. */
+function keyOf({ document, operationName, variables, context }: EngineOperation): string {
+  const asked = JSON.stringify([operationName ?? null, variables])
+  return `${context.caller} ${asked} ${document.node.loc?.source.body}`
 }
 
 function needsTransport(): GraphQLError {

@@ -95,18 +95,25 @@ export function createExecutor({ schema, interpretations }: ExecutorOptions): Ex
       const { node, compiled } = operation
       if (compiled == null) return execute(args)
       const { variableDefinitions = [] } = node
+      if (variableDefinitions.length === 0)
+        return finish(compiled.query(rootValue, contextValue, {}), document)
       const { coerced = {}, errors } = getVariableValues(schema, variableDefinitions, variableValues ?? {})
       const isKnown = ({ variable: { name } }: VariableDefinitionNode) =>
         name.value in coerced && (coerced[name.value] !== null || !compiled.inner.has(name.value))
       if (errors !== undefined || !variableDefinitions.every(isKnown)) return execute(args)
-      const result = compiled.query(rootValue, contextValue, coerced) as
-        | ExecutionResult
-        | Promise<ExecutionResult>
-      return 'then' in result
-        ? result.then((settled) => withPlaces(settled, document))
-        : withPlaces(result, document)
+      return finish(compiled.query(rootValue, contextValue, coerced), document)
     },
   }
+}
+
+function finish(
+  result: ReturnType<CompiledQuery['query']>,
+  document: DocumentNode,
+): ExecutionResult | Promise<ExecutionResult> {
+  const answer = result as ExecutionResult | Promise<ExecutionResult>
+  return 'then' in answer
+    ? answer.then((settled) => withPlaces(settled, document))
+    : withPlaces(answer, document)
 }
 
 /** The same operation for variables that graphql-js has read. */

@@ -31,18 +31,23 @@ const requestHeaders = [
 export function createDoor({ allowedHosts, allowedOrigins }: DoorOptions): Door {
   const hosts = allowedHosts === undefined ? undefined : new Set(allowedHosts)
   const origins = new Set(allowedOrigins)
+  /** The last name that was right: most requests come by the same. */
+  let knownHost: string | undefined
   return {
     problem({ headers: { host }, url = '' }) {
       // Frameworks answer a broken Host or target with a stack trace; they never see one.
-      if (host === undefined || !hostPattern.test(host))
+      const isKnown = host !== undefined && host === knownHost
+      if (!isKnown && (host === undefined || !hostPattern.test(host)))
         return { status: 400, message: 'The Host header is not valid' }
       if (!url.startsWith('/') || url.startsWith('//'))
         return { status: 400, message: 'The request target is not a path' }
+      if (isKnown) return undefined
       if (hosts !== undefined && !hosts.has(nameOf(host)))
         return {
           status: 421,
           message: 'This gateway is not reached by that name; ALLOWED_HOSTS lists the names',
         }
+      knownHost = host
       return undefined
     },
     isAllowedOrigin({ headers: { origin, host } }) {

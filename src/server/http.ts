@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { type AddressInfo, Server as NetServer } from 'node:net'
 import type { GraphQLError } from 'graphql'
+import type { Departure } from '../context.ts'
 import { type ErrorCode, GatewayError } from '../errors.ts'
 import type { Admission } from './admission.ts'
 import { answerDirectly } from './direct-answer.ts'
@@ -85,13 +86,14 @@ const unreadMs = 100
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   let stopping = false
   const whole = { ...options, isReady: async () => !stopping && options.isReady() }
+  const arrivals = new Arrivals()
   const server = createServer(
     {
       ...{ headersTimeout, requestTimeout: uploadMs, keepAliveTimeout: 75_000 },
       connectionsCheckingInterval: 1000,
     },
     (request, response) => {
-      if (!request.url?.startsWith('/uploads/') && !hasFiles(request)) boundArrival(request)
+      arrivals.add(request)
       response.on('error', () => undefined)
       response.on('close', () => options.onResponse(response.headersSent ? response.statusCode : 0))
       if (stopping) response.setHeader('Connection', 'close')
@@ -133,6 +135,24 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       clearTimeout(idle)
       clearTimeout(deadline)
     },
+  }
+}
+
+/** Requests whose bodies have to arrive. Most come in one piece with their heads, and are never waited for. */
+class Arrivals {
+  /** Those of this turn of the event loop. */
+  #fresh: IncomingMessage[] = []
+
+  add(request: IncomingMessage): void {
+    if (this.#fresh.push(request) === 1) setImmediate(() => this.#look())
+  }
+
+  #look(): void {
+    const fresh = this.#fresh
+    this.#fresh = []
+    for (const request of fresh)
+      if (!request.complete && !request.url?.startsWith('/uploads/') && !hasFiles(request))
+        boundArrival(request)
   }
 }
 
@@ -258,7 +278,7 @@ function serveGraphql(request: IncomingMessage, response: ServerResponse, option
       })
     return
   }
-  const gone = new AbortController()
+  const gone = new Leaving()
   const { leave, ready } = takePlace(request, response, admission, gone)
   const serve = () => serveOperation(request, response, { ...options, gone, leave, openLine })
   if (ready === undefined) return serve()
@@ -272,7 +292,7 @@ function serveOperation(
   response: ServerResponse,
   options: HttpServerOptions & {
     /** Ends when nobody waits for the answer any more. */
-    readonly gone: AbortController
+    readonly gone: Leaving
     readonly leave: () => void
     readonly openLine: () => () => void
   },
@@ -283,27 +303,44 @@ function serveOperation(
     response.once('close', openLine())
     return void serveLive(request, response, { ...options, format })
   }
-  const context = { req: request, res: response, signal: gone.signal }
   response.setHeader('Cache-Control', 'no-store')
   if (request.method !== 'POST') {
     if (request.method === 'GET') {
       const body = readQuery(request, engine)
-      if (answerDirectly(request, response, { engine, body, signal: gone.signal })) return
+      if (answerDirectly(request, response, { engine, body, departure: gone })) return
       nameDocument(request, body)
     }
-    return void engine.respond(request, response, context)
+    return void engine.respond(request, response, { req: request, res: response, signal: gone.signal })
   }
   const isMultipart = hasFiles(request)
   const reading = isMultipart ? readMultipartOperation(request, response, engine) : readJson(request, engine)
   reading.then(
     (body) => {
-      if (isMultipart || !answerDirectly(request, response, { engine, body, signal: gone.signal }))
-        engine.respond(Object.assign(request, { body }), response, context)
+      if (!isMultipart && answerDirectly(request, response, { engine, body, departure: gone })) return
+      const context = { req: request, res: response, signal: gone.signal }
+      engine.respond(Object.assign(request, { body }), response, context)
     },
     (error: unknown) => {
       refuse(request, response, error)
     },
   )
+}
+
+/** That nobody waits for an answer any more. Nearly nobody leaves, and few look out for it: the signal is made for those. */
+class Leaving implements Departure {
+  #controller: AbortController | undefined
+  #hasHappened = false
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController()
+    if (this.#hasHappened) this.#controller.abort()
+    return this.#controller.signal
+  }
+
+  happen(): void {
+    this.#hasHappened = true
+    this.#controller?.abort()
+  }
 }
 
 /**
@@ -316,7 +353,7 @@ function takePlace(
   request: IncomingMessage,
   response: ServerResponse,
   admission: Admission,
-  gone?: AbortController,
+  gone?: Leaving,
 ): { readonly leave: () => void; readonly ready: undefined | Promise<void> } {
   const place = admission.enter(request.headers.authorization)
   let isTaken = place === undefined
@@ -324,14 +361,14 @@ function takePlace(
     if (isTaken) admission.leave()
     isTaken = false
   }
-  response.once('prefinish', () => {
+  response.on('prefinish', () => {
     // Most are read at once.
     if ((response.socket?.writableLength ?? 0) > 0) boundReading(request, response, admission, leave)
   })
   response.on('close', () => {
     leave()
     // Telling everybody of what is over already costs more than a query.
-    if (!response.writableFinished) gone?.abort()
+    if (!response.writableFinished) gone?.happen()
   })
   const ready = place?.then(() => {
     isTaken = true

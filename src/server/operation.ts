@@ -63,7 +63,7 @@ export async function runOperation(request: OperationRequest, reader: OperationR
       variables: params.variables ?? {},
       context: engine.createContext({
         request: req,
-        signal,
+        departure: { signal },
         ...wishesOf(params.extensions),
         ...(connectionParams === undefined ? {} : { connectionParams }),
         ...(lastEventId === undefined ? {} : { lastEventId }),

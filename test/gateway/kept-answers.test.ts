@@ -176,9 +176,9 @@ test('what was read before something happened is kept for nobody, and joined by 
 test('nothing is kept of what tells of the moment, of what failed, of what is asked to be counted, and for nobody', async () => {
   const { app, ask, warm } = await start({ CALLS_PER_MINUTE: '600' })
   await warm('Ada')
-  const used = async () =>
-    (await ask('Ada', '{ viewer { nick } rateLimit { used remaining } }')).data.rateLimit
-  expect((await used()).remaining).not.toBe((await used()).remaining)
+  const limit = async () =>
+    (await ask('Ada', '{ viewer { nick } rateLimit { resetsAt } }')).data.rateLimit
+  expect((await limit()).resetsAt).not.toBe((await limit()).resetsAt)
   const failing = '{ viewer { nick } node(id: "nonsense") { id } }'
   for (let count = 0; count < 3; count += 1) {
     app.calls.length = 0
@@ -239,6 +239,41 @@ test('who asks again is listened for until they ask no more; others are not', as
   now = 1000
   await eventually(() => open.length === 0)
   expect(freshness.markOf('again')).toBeUndefined()
+})
+
+test('two hundred are listened for; others have a place when one of them has not asked for a while', async () => {
+  let now = 0
+  const open = new Set<string>()
+  const hub = {
+    async subscribe({ owner }: { owner: string }, signal: AbortSignal) {
+      open.add(owner)
+      const ended = Promise.withResolvers<{ kind: 'displaced' }>()
+      signal.addEventListener('abort', () => {
+        open.delete(owner)
+        ended.resolve({ kind: 'displaced' })
+      })
+      return { channel: { listen: () => () => undefined }, ended: ended.promise, leave: () => undefined }
+    },
+  } as unknown as Hub<string, never>
+  const freshness = createFreshness<string, never>({
+    ...{ hub, keyOf: (owner) => owner, stateOf: () => undefined, isPassing: () => false },
+    ...{ isLive: () => true, onChange: () => undefined, idleMs: 1_000_000, now: () => now },
+  })
+  onTestFinished(freshness.close)
+  const people = Array.from({ length: 300 }, (_, index) => `person ${index}`)
+  for (let round = 0; round < 5; round += 1) {
+    now += 1000
+    for (const each of people) freshness.markOf(each)
+    await new Promise(setImmediate)
+    if (round > 0) expect([...open]).toEqual(people.slice(0, 200))
+  }
+  // The first of them leaves.
+  for (let round = 0; round < 12; round += 1) {
+    now += 1000
+    for (const each of people.slice(1)) freshness.markOf(each)
+    await new Promise(setImmediate)
+  }
+  expect([...open]).toEqual(people.slice(1, 201))
 })
 
 test('who may not listen is not tried for again at once', async () => {
