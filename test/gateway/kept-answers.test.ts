@@ -176,8 +176,7 @@ test('what was read before something happened is kept for nobody, and joined by 
 test('nothing is kept of what tells of the moment, of what failed, of what is asked to be counted, and for nobody', async () => {
   const { app, ask, warm } = await start({ CALLS_PER_MINUTE: '600' })
   await warm('Ada')
-  const limit = async () =>
-    (await ask('Ada', '{ viewer { nick } rateLimit { resetsAt } }')).data.rateLimit
+  const limit = async () => (await ask('Ada', '{ viewer { nick } rateLimit { resetsAt } }')).data.rateLimit
   expect((await limit()).resetsAt).not.toBe((await limit()).resetsAt)
   const failing = '{ viewer { nick } node(id: "nonsense") { id } }'
   for (let count = 0; count < 3; count += 1) {
