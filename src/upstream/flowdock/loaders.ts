@@ -94,6 +94,8 @@ export function createLoaders(resources: Resources, directory?: Directory): Load
     const byFlow = Map.groupBy(await sources(), ({ flowPath }) => flowPath)
     return paths.map((path) => byFlow.get(path) ?? [])
   })
+  /** What has not been sorted in yet. */
+  let heard: Flow[] = []
   const people = new Map<number, User>()
   const byId = new Map<string, Flow>()
   const byPath = new Map<string, Flow>()
@@ -103,11 +105,28 @@ export function createLoaders(resources: Resources, directory?: Directory): Load
 
   /** What an answer tells about a flow and its members is not asked for again. */
   function remember(flow: Flow | null): Flow | null {
-    if (flow === null) return null
-    byId.set(flow.id, flow)
-    byPath.set(flow.path, flow)
-    for (const { user } of flow.users ?? []) people.set(user.id, user)
+    if (flow !== null) heard.push(flow)
     return flow
+  }
+
+  /** Nearly nobody who lists flows asks for one of them as well: they are sorted in for those. */
+  function sortIn(): void {
+    for (const flow of heard) {
+      byId.set(flow.id, flow)
+      byPath.set(flow.path, flow)
+      for (const { user } of flow.users ?? []) people.set(user.id, user)
+    }
+    heard = []
+  }
+
+  function findPerson(id: number): User | undefined {
+    if (heard.length > 0) sortIn()
+    return people.get(id)
+  }
+
+  function findFlow(map: ReadonlyMap<string, Flow>, key: string): Flow | undefined {
+    if (heard.length > 0) sortIn()
+    return map.get(key)
   }
 
   function lists(scope: 'joined' | 'all'): Promise<Flow[]> {
@@ -138,15 +157,15 @@ export function createLoaders(resources: Resources, directory?: Directory): Load
 
   /** Reads something inside a flow; null when the flow itself is not to be seen. */
   async function inFlow<T>(flowId: string, read: (path: string) => Promise<T | null>): Promise<T | null> {
-    const flow = byId.get(flowId) ?? (await flowsById.load(flowId))
+    const flow = findFlow(byId, flowId) ?? (await flowsById.load(flowId))
     return flow === null ? null : read(flow.path)
   }
 
   return {
-    user: (id) => directory?.user(id) ?? people.get(id) ?? users.load(id),
+    user: (id) => directory?.user(id) ?? findPerson(id) ?? users.load(id),
     organization: (id) => organizations.load(id),
-    flow: (id) => directory?.flow(id) ?? byId.get(id) ?? flowsById.load(id),
-    flowByPath: (path) => byPath.get(path) ?? flowsByPath.load(path),
+    flow: (id) => directory?.flow(id) ?? findFlow(byId, id) ?? flowsById.load(id),
+    flowByPath: (path) => findFlow(byPath, path) ?? flowsByPath.load(path),
     async flows(scope) {
       const flows = await lists(scope)
       for (const flow of flows) remember(flow)
