@@ -50,7 +50,12 @@ const longestWaitMs = 500
 /** No operation is thought to need longer. */
 const maxCalmMs = 1000
 /** So many may always run, and wait. */
-const least = { running: 8, waiting: 128 }
+const least = { running: 8, waiting: 8 }
+/**
+ * As many as come again only once they are answered may wait longer than that: others have nothing to hear. They are told
+ * from those who come whatever becomes of them by that these do not fit, however many may wait.
+ */
+const patient = { waiting: 128, looks: 20 }
 
 export interface LoadOptions {
   /** So many run at once at most, however little there is to do: what waits for a slow upstream costs memory. */
@@ -79,6 +84,8 @@ export function createLoad({ most, isSteady = false }: LoadOptions): Load {
   let calmMs = 0
   let busy = 0
   let refusals = 0
+  /** For how many looks nobody found all places to wait taken. */
+  let looksWithRoom = patient.looks
   let delayMs = 0
   let lookedAt = performance.now()
   let before = performance.eventLoopUtilization()
@@ -107,7 +114,9 @@ export function createLoad({ most, isSteady = false }: LoadOptions): Load {
             Math.max(Math.ceil(doneEachMs * Math.max(runMs, calmMs * calmTimes)), least.running),
             limit,
           )
-    maxWaiting = limit === most ? 0 : Math.max(Math.ceil(doneEachMs * waitMs), least.waiting)
+    looksWithRoom += 1
+    const fits = looksWithRoom > patient.looks ? patient.waiting : least.waiting
+    maxWaiting = limit === most ? 0 : Math.max(Math.ceil(doneEachMs * waitMs), fits)
     letIn()
   }
 
@@ -136,6 +145,7 @@ export function createLoad({ most, isSteady = false }: LoadOptions): Load {
       }
       if (queue.length < maxWaiting)
         return new Promise((answer) => queue.push({ since: performance.now(), answer }))
+      if (maxWaiting > 0) looksWithRoom = 0
       refusals += 1
       return false
     },

@@ -204,6 +204,11 @@ describe('a process that is busy all the time', () => {
     // Nobody gives back a place in time.
     expect(new Set(await Promise.all(waiting.slice(2)))).toEqual(new Set([false]))
     expect(load.state()).toMatchObject({ inFlight: 8, waiting: 0, refusals: 128 })
+    // More come than fit, however many wait: then few do.
+    const few = Array.from({ length: 8 }, () => load.enter())
+    for (const each of few) expect(each).toBeInstanceOf(Promise)
+    expect(load.enter()).toBe(false)
+    await Promise.all(few)
     await rest()
     await expect.poll(() => load.state().limit, { timeout: 15_000 }).toBe(1000)
     expect(load.enter()).toBe(true)
