@@ -5,7 +5,7 @@
 import { execFileSync } from 'node:child_process'
 import { globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { build } from 'esbuild'
+import { build, type Plugin } from 'esbuild'
 
 const root = join(import.meta.dirname, '..')
 const dist = join(root, 'dist')
@@ -25,6 +25,20 @@ interface Component {
   readonly version: string
   readonly licence: string
   readonly text: string
+}
+
+/** The client of the upstream is a tenth of its package, and what is not in a file is not read at each start. */
+const onlyAgentOfUndici: Plugin = {
+  name: 'only the agent of undici',
+  setup({ onLoad }) {
+    onLoad({ filter: /\/node_modules\/undici\/index\.js$/ }, () => ({
+      contents: `
+        Object.assign(require('./lib/dispatcher/dispatcher').prototype, require('./lib/api'))
+        module.exports = { Agent: require('./lib/dispatcher/agent') }
+      `,
+      resolveDir: join(root, 'node_modules/undici'),
+    }))
+  },
 }
 
 rmSync(dist, { recursive: true, force: true })
@@ -48,6 +62,7 @@ const { metafile } = await build({
   // What is built for each machine.
   external: ['sharp', 'pg-native'],
   // Some packages are written for `require`.
+  plugins: [onlyAgentOfUndici],
   banner: {
     js: "import { createRequire as createRequireOfBundle } from 'node:module'; const require = createRequireOfBundle(import.meta.url);",
   },

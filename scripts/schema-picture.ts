@@ -2,7 +2,9 @@
 import { writeFile } from 'node:fs/promises'
 import { instance } from '@viz-js/viz'
 import { getNamedType, isInterfaceType, isObjectType } from 'graphql'
-import { schema } from '../src/schema/index.ts'
+import { sortSchema } from '../src/schema/index.ts'
+
+const schema = sortSchema()
 
 const file = new URL('../docs/pictures/types.svg', import.meta.url)
 

@@ -12,7 +12,9 @@ import {
   isSpecifiedScalarType,
   isUnionType,
 } from 'graphql'
-import { schema } from '../src/schema/index.ts'
+import { sortSchema } from '../src/schema/index.ts'
+
+const schema = sortSchema()
 
 const file = new URL('../docs/schema.md', import.meta.url)
 

@@ -2,7 +2,9 @@
 import { writeFile } from 'node:fs/promises'
 import { minifyIntrospection, outputIntrospectionFile } from '@gql.tada/internal'
 import { introspectionFromSchema } from 'graphql'
-import { schema } from '../src/schema/index.ts'
+import { sortSchema } from '../src/schema/index.ts'
+
+const schema = sortSchema()
 
 const file = new URL('../examples/typed-client/graphql-env.d.ts', import.meta.url)
 

@@ -291,6 +291,11 @@ async function start(
     callers: createAllowances(protection.requestsPerMinute, 'requests'),
     addresses: createAllowances(protection.addressRequestsPerMinute, 'requests from your address'),
   })
+  let printed: string | undefined
+  const printSchemaOnce = () => {
+    printed ??= printSchemaFile()
+    return printed
+  }
   const requestIds = createRequestIds()
   const liveResponses = createLiveResponses()
   const eventStreams = createEventStreams()
@@ -319,7 +324,7 @@ async function start(
     admission,
     requestIds,
     graphiql: config.exposure.graphiql ? await loadGraphiql() : undefined,
-    schemaFile: config.exposure.introspection ? printSchemaFile() : undefined,
+    schemaFile: config.exposure.introspection ? printSchemaOnce : undefined,
     demoAuthorization,
     sendUpload: async (ticket, bytes, signal) => messageId(await uploads.send(ticket, bytes, signal)),
     openDownload: (ticket, range, signal) => downloads.open(ticket, range, signal),

@@ -6,7 +6,7 @@ import {
   type GraphQLSchema,
   getOperationAST,
 } from 'graphql'
-import { createYoga, type Plugin, type YogaServerInstance } from 'graphql-yoga'
+import type { Plugin } from 'graphql-yoga'
 import type { CallEstimates } from '../call-estimate.ts'
 import type { Caller, Context } from '../context.ts'
 import { type ErrorCode, GatewayError } from '../errors.ts'
@@ -65,7 +65,7 @@ export interface Engine {
   /** Begins a subscription. Answers why it cannot run, as a result with errors. */
   subscribe(operation: EngineOperation): Promise<LiveOperation | ExecutionResult>
   /** Answers a request over HTTP in every way the specification knows. */
-  readonly respond: YogaServerInstance<HttpContext, FrameworkContext>
+  respond(request: IncomingMessage, response: ServerResponse, context: HttpContext): Promise<void>
 }
 
 export interface EngineOptions {
@@ -244,12 +244,19 @@ export function createEngine(options: EngineOptions): Engine {
     },
   }
 
-  return {
-    ...engine,
-    respond: createYoga<HttpContext, FrameworkContext>({
+  // Few requests need it, and a start is sooner over without it.
+  let framework: ReturnType<typeof loadFramework> | undefined
+
+  async function loadFramework() {
+    const { createYoga } = await import('graphql-yoga')
+    return createYoga<HttpContext, FrameworkContext>({
       schema,
       context: ({ req, signal, params }) => ({
-        ours: options.createContext({ request: req, departure: { signal }, ...wishesOf(params.extensions) }),
+        ours: options.createContext({
+          request: req,
+          departure: { signal },
+          ...wishesOf(params.extensions),
+        }),
       }),
       plugins: [phases],
       maskedErrors: { maskError: mask },
@@ -261,7 +268,16 @@ export function createEngine(options: EngineOptions): Engine {
       batching: false,
       multipart: false,
       logging: false,
-    }),
+    })
+  }
+
+  return {
+    ...engine,
+    async respond(request, response, context) {
+      framework ??= loadFramework()
+      const handle = await framework
+      await handle(request, response, context)
+    },
   }
 }
 

@@ -21,7 +21,7 @@ import {
   type VariableNode,
   visit,
 } from 'graphql'
-import { type CompiledQuery, compileQuery, isCompiledQuery } from 'graphql-jit'
+import type { CompiledQuery } from 'graphql-jit'
 
 /** Executes operations whose documents were checked. */
 export interface Executor {
@@ -60,6 +60,16 @@ const anyType = 'JSON'
  */
 export function createExecutor({ schema, interpretations }: ExecutorOptions): Executor {
   const documents = new WeakMap<DocumentNode, Map<string, Operation>>()
+  // A start is sooner over without it.
+  let compiler: typeof import('graphql-jit') | undefined
+  let loading: Promise<void> | undefined
+
+  function loadCompiler(): Promise<void> {
+    loading ??= import('graphql-jit').then((loaded) => {
+      compiler = loaded
+    })
+    return loading
+  }
 
   function find(document: DocumentNode, name: string | null | undefined): Operation | undefined {
     const operations = documents.get(document) ?? new Map<string, Operation>()
@@ -73,7 +83,11 @@ export function createExecutor({ schema, interpretations }: ExecutorOptions): Ex
     return operation
   }
 
-  function compile(document: DocumentNode, { node }: Operation): Compiled | null {
+  function compile(
+    { compileQuery, isCompiledQuery }: typeof import('graphql-jit'),
+    document: DocumentNode,
+    { node }: Operation,
+  ): Compiled | null {
     if (node.operation === 'mutation' || expandedFields(schema, document, node) > maxCompiledFields)
       return null
     const fragments = document.definitions.filter(({ kind }) => kind === Kind.FRAGMENT_DEFINITION)
@@ -84,24 +98,31 @@ export function createExecutor({ schema, interpretations }: ExecutorOptions): Ex
     return isCompiledQuery(compiled) ? { query: compiled.query, inner: innerVariables(document) } : null
   }
 
+  function run(
+    args: ExecutionArgs,
+    { node: { variableDefinitions = [] }, compiled }: Operation,
+  ): ExecutionResult | Promise<ExecutionResult> {
+    if (compiled == null) return execute(args)
+    const { document, variableValues, rootValue, contextValue } = args
+    if (variableDefinitions.length === 0) return finish(compiled.query(rootValue, contextValue, {}), document)
+    const { coerced = {}, errors } = getVariableValues(schema, variableDefinitions, variableValues ?? {})
+    const isKnown = ({ variable: { name } }: VariableDefinitionNode) =>
+      name.value in coerced && (coerced[name.value] !== null || !compiled.inner.has(name.value))
+    if (errors !== undefined || !variableDefinitions.every(isKnown)) return execute(args)
+    return finish(compiled.query(rootValue, contextValue, coerced), document)
+  }
+
   return {
     execute(args) {
-      const { document, operationName, variableValues, rootValue, contextValue } = args
+      const { document, operationName } = args
       const operation = find(document, operationName)
       if (operation === undefined) return execute(args)
       operation.uses += 1
-      if (operation.uses > interpretations && operation.compiled === undefined)
-        operation.compiled = compile(document, operation)
-      const { node, compiled } = operation
-      if (compiled == null) return execute(args)
-      const { variableDefinitions = [] } = node
-      if (variableDefinitions.length === 0)
-        return finish(compiled.query(rootValue, contextValue, {}), document)
-      const { coerced = {}, errors } = getVariableValues(schema, variableDefinitions, variableValues ?? {})
-      const isKnown = ({ variable: { name } }: VariableDefinitionNode) =>
-        name.value in coerced && (coerced[name.value] !== null || !compiled.inner.has(name.value))
-      if (errors !== undefined || !variableDefinitions.every(isKnown)) return execute(args)
-      return finish(compiled.query(rootValue, contextValue, coerced), document)
+      if (operation.uses > interpretations && operation.compiled === undefined) {
+        if (compiler === undefined) return loadCompiler().then(() => this.execute(args))
+        operation.compiled = compile(compiler, document, operation)
+      }
+      return run(args, operation)
     },
   }
 }

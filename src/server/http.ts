@@ -35,8 +35,8 @@ export interface HttpServerOptions {
   readonly requestIds: RequestIds
   /** Undefined where there is none. */
   readonly graphiql: Graphiql | undefined
-  /** The schema in its own language; undefined where it may not be asked for. */
-  readonly schemaFile: string | undefined
+  /** Prints the schema in its own language; undefined where it may not be asked for. */
+  readonly schemaFile: (() => string) | undefined
   /** What GraphiQL sends for readers on this machine; undefined when there is no demo user. */
   readonly demoAuthorization: string | undefined
   /** Opens a file by the ticket in its address. */
@@ -189,7 +189,7 @@ function handle(request: IncomingMessage, response: ServerResponse, options: Htt
     case '/schema.graphql':
       if (schemaFile === undefined)
         return sendError(response, 403, 'FORBIDDEN', 'This gateway does not show its schema')
-      return sendText(response, schemaFile, 'text/plain; charset=utf-8')
+      return sendText(response, schemaFile(), 'text/plain; charset=utf-8')
     case '/metrics':
       return void options
         .metrics()
@@ -310,20 +310,24 @@ function serveOperation(
       if (answerDirectly(request, response, { engine, body, departure: gone })) return
       nameDocument(request, body)
     }
-    return void engine.respond(request, response, { req: request, res: response, signal: gone.signal })
+    return respond(request)
   }
   const isMultipart = hasFiles(request)
   const reading = isMultipart ? readMultipartOperation(request, response, engine) : readJson(request, engine)
   reading.then(
     (body) => {
       if (!isMultipart && answerDirectly(request, response, { engine, body, departure: gone })) return
-      const context = { req: request, res: response, signal: gone.signal }
-      engine.respond(Object.assign(request, { body }), response, context)
+      respond(Object.assign(request, { body }))
     },
     (error: unknown) => {
       refuse(request, response, error)
     },
   )
+
+  function respond(from: IncomingMessage): void {
+    const context = { req: from, res: response, signal: gone.signal }
+    engine.respond(from, response, context).catch(() => response.destroy())
+  }
 }
 
 /** That nobody waits for an answer any more. Nearly nobody leaves, and few look out for it: the signal is made for those. */
