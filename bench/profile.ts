@@ -3,7 +3,7 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startPinnedGateway } from './pinned-process.ts'
-import { nestedQuery, openClient } from './queries.ts'
+import { openClient, queries } from './queries.ts'
 import { startQueryUpstream } from './query-upstream.ts'
 
 const warmUpMs = 5000
@@ -12,6 +12,8 @@ const measuredMs = Number(process.env['ROUND_MS'] ?? 10_000)
 interface CallFrame {
   readonly functionName: string
   readonly url: string
+  /** -1 for what is no JavaScript. */
+  readonly lineNumber: number
 }
 
 /** Part of the work by where its function is, the first that fits. */
@@ -22,21 +24,32 @@ const parts: readonly (readonly [name: string, fits: (frame: CallFrame) => boole
   ["decoding and checking the upstream's answers", ({ url }) => url.endsWith('/flowdock/decode.ts')],
   ['calls to the upstream: undici', ({ url }) => url.includes('/undici/')],
   ['calls to the upstream: ours', ({ url }) => url.includes('/src/upstream/')],
-  ['code that was compiled for the query', ({ url }) => url === '' || url.includes('/graphql-jit/')],
+  [
+    "the system's calls: writing",
+    ({ functionName }) => /^(write(Utf8|Latin1)String|writev|writeBuffer)$/.test(functionName),
+  ],
+  [
+    'code that was compiled for the query',
+    ({ url, lineNumber }) => (url === '' && lineNumber >= 0) || url.includes('/graphql-jit/'),
+  ],
+  ['Node: what is no JavaScript', ({ url }) => url === ''],
   ['resolvers and schema', ({ url }) => /\/src\/(resolvers|schema)\/|\/@pothos\/|\/graphql\//.test(url)],
   ['the HTTP server: ours, JSON of the answer', ({ url }) => /\/src\/(server|context|app)/.test(url)],
   ['Node: HTTP, streams, sockets, timers', ({ url }) => url.startsWith('node:')],
 ]
 
-/** Where the time of the nested query goes, by a profile of the gateway under load. */
+/** Where the time of a query goes, by a profile of the gateway under load. `QUERY=flows` picks another than the nested one. */
 export async function profile(): Promise<void> {
+  const name = process.env['QUERY'] ?? 'nested'
+  if (!isQuery(name)) throw new Error(`Expected QUERY to be one of ${Object.keys(queries).join(', ')}`)
+  const { title, gateway } = queries[name]
   spawnSync('taskset', ['-cp', '1', String(process.pid)])
   const folder = mkdtempSync(join(tmpdir(), 'profile-'))
   const upstream = await startQueryUpstream()
   const startedAt = Date.now()
   const flags = ['--cpu-prof', `--cpu-prof-dir=${folder}`]
   const server = await startPinnedGateway(upstream.url, {}, flags)
-  const client = await openClient(server.port, nestedQuery, 32, 1000)
+  const client = await openClient(server.port, gateway, 32, 1000)
   await client.run(warmUpMs)
   const from = Date.now()
   const answers = (await client.run(measuredMs)).length
@@ -65,14 +78,18 @@ export async function profile(): Promise<void> {
     at += timeDeltas[index] ?? 0
     const frame = frames.get(id)
     if (frame === undefined || at < begin || at > end) return
-    const name = parts.find(([, fits]) => fits(frame))?.[0] ?? 'the rest'
-    if (name !== parts[0]?.[0]) spent.set(name, (spent.get(name) ?? 0) + (timeDeltas[index] ?? 0))
+    const part = parts.find(([, fits]) => fits(frame))?.[0] ?? 'the rest'
+    if (part !== parts[0]?.[0]) spent.set(part, (spent.get(part) ?? 0) + (timeDeltas[index] ?? 0))
   })
   const total = [...spent.values()].reduce((sum, each) => sum + each, 0)
   console.log(
-    `\nThe nested query, 1,000 people, ${(answers / (measuredMs / 1000)).toFixed(0)} a second while profiled\n`,
+    `\n${title}, 1,000 people, ${(answers / (measuredMs / 1000)).toFixed(0)} a second while profiled\n`,
   )
   console.log('| part | share |\n|---|---:|')
-  for (const [name, each] of [...spent].sort(([, a], [, b]) => b - a))
-    console.log(`| ${name} | ${((each / total) * 100).toFixed(0)} % |`)
+  for (const [part, each] of [...spent].sort(([, a], [, b]) => b - a))
+    console.log(`| ${part} | ${((each / total) * 100).toFixed(0)} % |`)
+}
+
+function isQuery(name: string): name is keyof typeof queries {
+  return Object.hasOwn(queries, name)
 }

@@ -27,8 +27,9 @@ interface Query {
 
 const messages = 'nodes { author { name } thread { title } ... on ChatMessage { content } }'
 const peerMessages = 'author { name } thread { title } content'
-export const nestedQuery = `{ flow(by: { path: "acme/f1" }) { name messages(last: 100) { ${messages} } } }`
-const queries = {
+const nestedQuery = `{ flow(by: { path: "acme/f1" }) { name messages(last: 100) { ${messages} } } }`
+/** What is asked, by its name. */
+export const queries = {
   static: { title: 'static', gateway: '{ __typename }', peers: '{ __typename }' },
   flows: {
     title: 'list of flows',
@@ -273,7 +274,7 @@ export async function measureQueries(): Promise<void> {
     throw new Error('The peers are not there yet: npm ci --prefix bench/peers')
   const upstream = await startQueryUpstream()
   const wanted = (
-    process.env['QUERIES'] ?? 'static,flows,nested,same,items,dashboard,connections,latency'
+    process.env['QUERIES'] ?? 'static,flows,nested,bare,same,items,dashboard,connections,latency'
   ).split(',')
   const { nested, flows } = queries
   const has = (name: string) => wanted.includes(name)
@@ -306,6 +307,16 @@ export async function measureQueries(): Promise<void> {
       ],
       upstream,
     )
+  if (has('bare')) {
+    const bare = await startQueryUpstream({ embeds: false })
+    await compare(
+      'The same of an upstream whose answers bring nothing along',
+      nested,
+      [gateway, ...peers.slice(0, 2), ...native],
+      bare,
+    )
+    bare.close()
+  }
   if (has('same'))
     await compare(
       'The same, one person',

@@ -17,8 +17,10 @@ export interface QueryUpstream {
 /**
  * A REST API as Flowdock's, with flows of 100 messages by 25 people in 25 threads. Its answers are made beforehand and
  * written as they are, so that it costs next to nothing beside what is measured.
+ *
+ * @param options `embeds`: flows bring their users along, and messages their threads, as Flowdock has it
  */
-export async function startQueryUpstream(): Promise<QueryUpstream> {
+export async function startQueryUpstream({ embeds = true } = {}): Promise<QueryUpstream> {
   const organization = {
     id: 1,
     parameterized_name: 'acme',
@@ -76,9 +78,11 @@ export async function startQueryUpstream(): Promise<QueryUpstream> {
         uuid: `uuid-${index}`,
       },
       ...{ user: String((index % userCount) + 1), thread_id: `thread${index % threadCount}` },
-      ...{ thread: thread(index % threadCount, flow.id), attachments: [], emojis: {} },
+      ...(embeds ? { thread: thread(index % threadCount, flow.id) } : {}),
+      ...{ attachments: [], emojis: {} },
     }))
-    answer(path, { ...flow, users: users.map((user) => ({ ...user, in_flow: true, disabled: false })) })
+    const members = users.map((user) => ({ ...user, in_flow: true, disabled: false }))
+    answer(path, embeds ? { ...flow, users: members } : flow)
     answer(`${path}/users`, users)
     answer(`${path}/messages`, messages)
     answer(`${path}/messages10`, messages.slice(-10))
