@@ -15,7 +15,7 @@ const onPostgres = {
     include: ['test/backend', 'test/contract/flowdock', 'test/postgres'].map(
       (folder) => `${folder}/**/*.test.ts`,
     ),
-    exclude: ['full-disk', 'migrations'].map((name) => `test/backend/${name}.test.ts`),
+    exclude: ['full-disk', 'locked-database', 'migrations'].map((name) => `test/backend/${name}.test.ts`),
     env: { TEST_DATABASE: 'postgres' },
   },
 }

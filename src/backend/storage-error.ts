@@ -1,8 +1,8 @@
 import { HttpError } from './http-error.ts'
 
-/** [postgresql] error codes: out of disk, of memory, of connections; read-only; shut down, starting up. */
+/** [postgresql] error codes: out of disk, of memory, of connections, of time; read-only; locked; shut down, starting up. */
 const postgresFull = '53100'
-const postgresUnavailable = /^(08...|25006|53...|57P0[123]|58...)$/
+const postgresUnavailable = /^(08...|25006|25P03|53...|55P03|57014|57P0[123]|58...)$/
 /** What the system says of a database that cannot be reached. */
 const unreachable = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT'])
 
@@ -27,7 +27,7 @@ export function storageError(error: unknown): HttpError | undefined {
     (result !== undefined && sqliteUnavailable.has(result))
   )
     return new HttpError(503, {
-      message: 'The storage cannot be written to at the moment; nothing was stored',
+      message: 'The storage cannot be used at the moment; nothing was stored',
     })
   return undefined
 }

@@ -1,4 +1,7 @@
+import { Kysely } from 'kysely'
+import pg from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
+import { beginPostgres, openPostgres } from '../../src/backend/store/postgres.ts'
 import { post } from '../support/app.ts'
 import { basic, call, makeFolder } from '../support/backend.ts'
 import { execute, makeDatabase } from '../support/database.ts'
@@ -70,6 +73,47 @@ test('connections that break are made anew; nothing acknowledged is lost', async
   const stored = json.map(({ content }: { content: string }) => content)
   for (const content of acknowledged) expect(stored).toContain(content)
 })
+
+test('what somebody else has locked is waited for shortly; then it is said, nothing is stored, and all is well again', async () => {
+  const environment = await makePlace()
+  const server = await serve(environment)
+  const send = (content: string) =>
+    server.ada('POST', '/flows/example/main/messages', { event: 'message', content })
+  const client = new pg.Client(environment.DATABASE_URL)
+  await client.connect()
+  onTestFinished(() => client.end())
+  await client.query('begin; lock table messages in access exclusive mode')
+  const answers = await Promise.all([send('refused'), server.ada('GET', '/flows/example/main/messages')])
+  expect(answers.map(({ status }) => status)).toEqual([503, 503])
+  await client.query('rollback')
+  expect((await send('stored')).status).toBe(201)
+  await client.query('begin; lock table messages in access exclusive mode')
+  const waiting = send('stored soon')
+  await expect
+    .poll(async () => (await client.query('select 1 from pg_locks where not granted')).rowCount)
+    .toBeGreaterThan(0)
+  await client.query('commit')
+  expect((await waiting).status).toBe(201)
+  const { json } = await server.ada('GET', '/flows/example/main/messages?event=message&limit=2')
+  expect(json.map(({ content }: { content: string }) => content)).toEqual(['stored', 'stored soon'])
+}, 30_000)
+
+test('a program that stops in the middle of a change loses its turn to others', async () => {
+  const environment = await makePlace()
+  const { writer } = openPostgres(environment.DATABASE_URL)
+  const stopped = new Kysely<Record<string, never>>({ dialect: writer })
+  onTestFinished(() => stopped.destroy())
+  const server = await serve(environment)
+  const hanging = Promise.withResolvers<void>()
+  const change = stopped.connection().execute(async (connection) => {
+    await beginPostgres(connection)
+    await hanging.promise
+  })
+  const send = () => server.ada('POST', '/flows/example/main/messages', { event: 'message', content: 'x' })
+  await expect.poll(async () => (await send()).status, { timeout: 20_000 }).toBe(201)
+  hanging.resolve()
+  await change
+}, 40_000)
 
 test('a database that cannot be reached stops the start, in words and without its password', async () => {
   const running = run(['src/main.ts', 'serve'], {

@@ -2,7 +2,7 @@ import { type Generated, Kysely, PostgresAdapter, sql } from 'kysely'
 import { Migrator } from 'kysely/migration'
 import { migrations } from './migrations/index.ts'
 import { beginPostgres, openPostgres } from './postgres.ts'
-import { sqliteDialect } from './sqlite.ts'
+import { beginSqlite, sqliteDialect } from './sqlite.ts'
 
 /** The tables. Times are milliseconds, flags are 0 or 1, columns ending in `_json` hold JSON text. */
 export interface Tables {
@@ -293,7 +293,7 @@ class ChangeError extends Error {
 
 async function transact(connection: Database, run: () => Promise<() => void>): Promise<() => void> {
   try {
-    await (isPostgres(connection) ? beginPostgres(connection) : sql`begin immediate`.execute(connection))
+    await (isPostgres(connection) ? beginPostgres(connection) : beginSqlite(connection))
     const settle = await run()
     await sql`commit`.execute(connection)
     return settle

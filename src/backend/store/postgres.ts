@@ -4,19 +4,28 @@ import pg from 'pg'
 const int8 = 20
 /** Writers take their turns, in this process and in others, as they do in SQLite: one lock for all. */
 const writeLock = 0x666c6f77
+/** How long others are waited for, who have locked something; how long a read may take; and how long a change may stand still. */
+const lockWaitMs = 5000
+const readMs = 10_000
+const idleMs = 10_000
 
 /**
  * Connections to the PostgreSQL database at `url`, as Kysely dialects: one that writes, and some that read.
  * Nothing is connected before the first query.
  */
 export function openPostgres(url: string): { writer: PostgresDialect; reader: PostgresDialect } {
-  return { writer: dialect(url, 1), reader: dialect(url, 8) }
+  return {
+    // A program that stops in the middle of a change loses its turn to others.
+    writer: dialect(url, { max: 1, idle_in_transaction_session_timeout: idleMs }),
+    reader: dialect(url, { max: 8, statement_timeout: readMs, lock_timeout: lockWaitMs }),
+  }
 }
 
-function dialect(url: string, connections: number): PostgresDialect {
+function dialect(url: string, options: pg.PoolConfig): PostgresDialect {
   const pool = new pg.Pool({
+    ...options,
     connectionString: url,
-    max: connections,
+    keepAlive: true,
     connectionTimeoutMillis: 10_000,
     allowExitOnIdle: true,
     types: {
@@ -61,6 +70,7 @@ function withoutNul(value: unknown): unknown {
 
 /** Begins a transaction that writes, once no other does: events are then numbered in the order of their commits. */
 export async function beginPostgres<T>(connection: Kysely<T>): Promise<void> {
-  await sql`begin`.execute(connection)
+  // Migrations may wait for those of another process for longer than a change.
+  await sql.raw(`begin; set local lock_timeout = ${lockWaitMs}`).execute(connection)
   await sql`select pg_advisory_xact_lock(${writeLock}, hashtext(current_schema()))`.execute(connection)
 }

@@ -1,5 +1,5 @@
 import { backup, DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
-import { SqliteDialect, type SqliteDialectConfig } from 'kysely'
+import { type Kysely, SqliteDialect, type SqliteDialectConfig, sql } from 'kysely'
 
 type SqliteDatabase = Exclude<SqliteDialectConfig['database'], () => unknown>
 
@@ -18,9 +18,11 @@ const maxWalBytes = 64 * 1024 * 1024
 
 function openSqlite(path: string, readOnly: boolean): SqliteDatabase {
   const database = new DatabaseSync(path, { readOnly, timeout: 2000 })
+  // Whoever waits for another program's change waits in `beginSqlite`, while the thread does other things.
   if (!readOnly)
     database.exec(`pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on;
-      pragma wal_autocheckpoint = ${checkpointPages}; pragma journal_size_limit = ${maxWalBytes}`)
+      pragma wal_autocheckpoint = ${checkpointPages}; pragma journal_size_limit = ${maxWalBytes};
+      pragma busy_timeout = 0`)
   database.exec('pragma cache_size = -16384; pragma temp_store = memory')
   const statements = new Map<string, ReturnType<typeof adapt>>()
 
@@ -36,6 +38,26 @@ function openSqlite(path: string, readOnly: boolean): SqliteDatabase {
       return statement
     },
     close: () => database.close(),
+  }
+}
+
+/** How long a change waits for that of another program, and how often it asks. */
+const lockWaitMs = 5000
+const lockPauseMs = { first: 1, longest: 50 }
+/** [sqlite] result code */
+const busy = 5
+
+/** Begins a transaction that writes, once no other program does. @throws SQLite's error when that takes too long */
+export async function beginSqlite<T>(connection: Kysely<T>): Promise<void> {
+  const until = Date.now() + lockWaitMs
+  for (let pauseMs = lockPauseMs.first; ; pauseMs = Math.min(pauseMs * 2, lockPauseMs.longest)) {
+    try {
+      await sql`begin immediate`.execute(connection)
+      return
+    } catch (error) {
+      if ((error as { errcode?: number }).errcode !== busy || Date.now() > until) throw error
+    }
+    await new Promise((resolve) => setTimeout(resolve, pauseMs))
   }
 }
 

@@ -1,0 +1,62 @@
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { expect, onTestFinished, test } from 'vitest'
+import { makeFolder, startTestBackend } from '../support/backend.ts'
+
+/** A backend, and another program that can lock its database. */
+async function start() {
+  const dataDir = await makeFolder()
+  const failures: unknown[] = []
+  const backend = await startTestBackend({ dataDir, onError: (error) => failures.push(error) })
+  onTestFinished(backend.close)
+  const other = new DatabaseSync(join(dataDir, 'flowdock.db'))
+  onTestFinished(() => other.close())
+  const ada = backend.as('Ada')
+  await ada('GET', '/user')
+  return {
+    other,
+    failures,
+    send: (content: string) => ada('POST', '/flows/example/main/messages', { event: 'message', content }),
+    contents: async () =>
+      (await ada('GET', '/flows/example/main/messages?event=message&limit=3')).json.map(
+        (message: { content: string }) => message.content,
+      ),
+  }
+}
+
+test('while another program writes, reads go on, and writes wait for it', async () => {
+  const { other, send, contents } = await start()
+  await send('before')
+  other.exec('begin immediate')
+  let isStored = false
+  const waiting = send('after').then((answer) => {
+    isStored = true
+    return answer
+  })
+  for (let count = 0; count < 20; count += 1) expect((await contents()).at(-1)).toBe('before')
+  expect(isStored).toBe(false)
+  other.exec('commit')
+  expect((await waiting).status).toBe(201)
+  expect((await contents()).at(-1)).toBe('after')
+})
+
+test('a program that goes on writing is not waited for without end: nothing is stored then', async () => {
+  const { other, send, contents, failures } = await start()
+  other.exec('begin immediate')
+  expect((await send('refused')).status).toBe(503)
+  expect(failures).toHaveLength(1)
+  other.exec('rollback')
+  expect((await send('stored')).status).toBe(201)
+  expect((await contents()).slice(-1)).toEqual(['stored'])
+  expect(await contents()).not.toContain('refused')
+})
+
+test('a reader of another program that never ends keeps the log of changes, and nothing else', async () => {
+  const { other, send, contents } = await start()
+  other.exec('begin; select count(*) from messages')
+  const reading = other.prepare('select count(*) as messages from messages').get()
+  for (let count = 0; count < 50; count += 1) expect((await send(`${count}`)).status).toBe(201)
+  expect(other.prepare('select count(*) as messages from messages').get()).toEqual(reading)
+  other.exec('commit')
+  expect((await contents()).at(-1)).toBe('49')
+})
