@@ -18,6 +18,8 @@ export type OpenDownload = (
 /** What of the upstream's answer is passed on. */
 const passedOn = [
   'content-type',
+  // It was not asked for; some storages keep files that way.
+  'content-encoding',
   'content-length',
   'content-range',
   'content-disposition',

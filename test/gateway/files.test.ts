@@ -1,5 +1,10 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { gzipSync } from 'node:zlib'
 import sharp from 'sharp'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { serveDownload } from '../../src/server/downloads.ts'
 import { basicAuthorization, parseAuthorization } from '../../src/upstream/flowdock/credentials.ts'
 import { createFileDownloads } from '../../src/upstream/flowdock/files.ts'
 import { createHttp } from '../../src/upstream/http.ts'
@@ -198,6 +203,29 @@ test.each([
   })
   expect(inside.requests).toEqual([])
   await http.close()
+})
+
+test('a file that its storage keeps packed is asked for as it is, and says so when it is not', async () => {
+  const upstream = await startScriptedUpstream((_, response) => {
+    const bytes = gzipSync('what was stored')
+    response.writeHead(200, { 'content-type': 'text/plain', 'content-encoding': 'gzip' }).end(bytes)
+  })
+  const http = createHttp({ deadlineMs: 1000, maxBytes: 1000, connections: 1 })
+  onTestFinished(() => http.close())
+  const downloads = createFileDownloads({ http, restUrl: upstream.url })
+  const credential = parseAuthorization(basicAuthorization('secret'))
+  if (credential === null) throw new Error('no credential')
+  const [, , ticket = ''] = downloads.address(credential, '/files/1/t/x.txt').split('/')
+  const server = createServer((request, response) =>
+    serveDownload(ticket, request, response, (...args) => downloads.open(...args)),
+  ).listen(0, '127.0.0.1')
+  onTestFinished(() => void server.close())
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  const answer = await fetch(`http://127.0.0.1:${port}/`)
+  expect(answer.headers.get('content-encoding')).toBe('gzip')
+  expect(await answer.text()).toBe('what was stored')
+  expect(upstream.requests[0]?.headers['accept-encoding']).toBe('identity')
 })
 
 test('what the upstream calls itself to the outside is read where it is', async () => {

@@ -23,6 +23,8 @@ export interface FileDownloads {
 
 const lifetimeMs = 15 * 60_000
 const maxTickets = 50_000
+/** What is sent on is what is stored, whatever its reader can unpack. */
+const plain = { 'accept-encoding': 'identity' }
 
 export interface FileDownloadOptions {
   readonly http: Http
@@ -70,7 +72,7 @@ export function createFileDownloads({
       const address = new URL(`${restUrl}/${ticket.path.replace(/^\/+/, '')}`)
       if (address.origin !== new URL(restUrl).origin) throw new NotFoundError('There is no such file')
       const authorization = ticket.credential.authorization.reveal()
-      const first = await http.openDownload(address, { authorization }, signal)
+      const first = await http.openDownload(address, { ...plain, authorization }, signal)
       if (first.status === 200) return first
       const location = first.headers['location']
       if (first.status !== 302 || typeof location !== 'string') throw toError(first.status, undefined, doing)
@@ -82,7 +84,7 @@ export function createFileDownloads({
         target.href = target.href.replace(target.origin, new URL(restUrl).origin)
       const isKnown = target.origin === address.origin || fileHosts.includes(target.hostname)
       const read = isKnown ? http.openDownload : http.openPublicDownload
-      const answer = await read(target, range === undefined ? {} : { range }, signal)
+      const answer = await read(target, range === undefined ? plain : { ...plain, range }, signal)
       if (![200, 206, 416].includes(answer.status)) throw toError(answer.status, undefined, doing)
       return answer
     },
