@@ -55,7 +55,7 @@ const least = { running: 8, waiting: 8 }
  * As many as come again only once they are answered may wait longer than that: others have nothing to hear. They are told
  * from those who come whatever becomes of them by that these do not fit, however many may wait.
  */
-const patient = { waiting: 128, looks: 20 }
+const patient = { waiting: 128, longestWaitMs: 5000, looks: 20 }
 
 export interface LoadOptions {
   /** So many run at once at most, however little there is to do: what waits for a slow upstream costs memory. */
@@ -115,13 +115,17 @@ export function createLoad({ most, isSteady = false }: LoadOptions): Load {
             limit,
           )
     looksWithRoom += 1
-    const fits = looksWithRoom > patient.looks ? patient.waiting : least.waiting
+    const fits = isPatient() ? patient.waiting : least.waiting
     maxWaiting = limit === most ? 0 : Math.max(Math.ceil(doneEachMs * waitMs), fits)
     letIn()
   }
 
+  function isPatient(): boolean {
+    return looksWithRoom > patient.looks
+  }
+
   function letIn(): void {
-    const since = performance.now() - longestWaitMs
+    const since = performance.now() - (isPatient() ? patient.longestWaitMs : longestWaitMs)
     while (queue[0] !== undefined && queue[0].since < since) {
       refusals += 1
       queue.shift()?.answer(false)
