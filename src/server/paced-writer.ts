@@ -47,6 +47,36 @@ export const slowReaderLimits: SlowReaderLimits = {
 
 /** How much of a reader's own is on its way; more waits as it is, shared with others. */
 const maxUnsentBytes = 64 * 1024
+/** How many messages that wait stand in one list. */
+const messagesEach = 256
+
+/** Messages that wait for a reader who takes none: in short lists, because a long one is copied again and again as it grows. */
+class Backlog {
+  readonly #parts: { readonly envelopes: Envelope[]; readonly bodies: Buffer[] }[] = []
+  #length = 0
+
+  get length(): number {
+    return this.#length
+  }
+
+  push(envelope: Envelope, body: Buffer): void {
+    let last = this.#parts.at(-1)
+    if (last === undefined || last.bodies.length === messagesEach) {
+      last = { envelopes: [], bodies: [] }
+      this.#parts.push(last)
+    }
+    last.envelopes.push(envelope)
+    last.bodies.push(body)
+    this.#length += 1
+  }
+
+  /** Takes some of the oldest. */
+  take(): { readonly envelopes: Envelope[]; readonly bodies: Buffer[] } | undefined {
+    const part = this.#parts.shift()
+    this.#length -= part?.bodies.length ?? 0
+    return part
+  }
+}
 
 /**
  * Sends messages to one reader as fast as it takes them, all of a turn of the event loop in one write. What it does not
@@ -64,6 +94,8 @@ export class PacedWriter {
   #envelopes: Envelope[] = []
   #bodies: Buffer[] = []
   #next = 0
+  /** What came while the reader took nothing. */
+  #backlog: Backlog | undefined
   #waitingBytes = 0
   #waitingSince: number | undefined
   #isScheduled = false
@@ -86,18 +118,20 @@ export class PacedWriter {
 
   send(envelope: Envelope, body: Buffer): void {
     if (this.#isClosed) return
-    this.#envelopes.push(envelope)
-    this.#bodies.push(body)
     this.#waitingBytes += sizeOf(envelope, body)
     if (this.#isBlocked) {
+      this.#backlog ??= new Backlog()
+      this.#backlog.push(envelope, body)
       this.#waitingSince ??= Date.now()
       if (
         this.#waitingBytes > this.#limits.maxWaitingBytes ||
-        this.#bodies.length - this.#next > this.#limits.maxWaitingMessages
+        this.#bodies.length - this.#next + this.#backlog.length > this.#limits.maxWaitingMessages
       )
         this.#drop()
       return
     }
+    this.#envelopes.push(envelope)
+    this.#bodies.push(body)
     if (this.#isScheduled) return
     this.#isScheduled = true
     this.#turn.add(this.#flushAtEnd)
@@ -122,34 +156,42 @@ export class PacedWriter {
 
   close(): void {
     this.#isClosed = true
-    this.#forget()
+    this.#forgetSent()
+    this.#backlog = undefined
     this.#waitingBytes = 0
     this.#waitingSince = undefined
     this.#tellReady()
   }
 
   #flush(most = maxUnsentBytes): void {
-    if (this.#isClosed || this.#isBlocked || this.#next === this.#bodies.length) return
+    if (this.#isClosed || this.#isBlocked) return
     const { stream, encode } = this.#options
     let end = this.#next
     let bytes = 0
-    while (end < this.#bodies.length && bytes < most) {
+    while (bytes < most) {
+      if (end === this.#bodies.length) {
+        const more = this.#backlog?.take()
+        if (more === undefined) break
+        this.#envelopes.push(...more.envelopes)
+        this.#bodies.push(...more.bodies)
+      }
       bytes += sizeOf(this.#envelopes[end] as Envelope, this.#bodies[end] as Buffer)
       end += 1
     }
+    if (end === this.#next) return
     const isAll = this.#next === 0 && end === this.#bodies.length
     const envelopes = isAll ? this.#envelopes : this.#envelopes.slice(this.#next, end)
     const bodies = isAll ? this.#bodies : this.#bodies.slice(this.#next, end)
     this.#waitingBytes -= bytes
     this.#next = end
-    if (this.#next === this.#bodies.length) this.#forget()
+    if (this.#next === this.#bodies.length) this.#forgetSent()
     else if (this.#next > 4096) {
       this.#envelopes.splice(0, this.#next)
       this.#bodies.splice(0, this.#next)
       this.#next = 0
     }
     this.#isBlocked = !stream.write(encode(envelopes, bodies)) && stream.writableLength > maxUnsentBytes / 4
-    if (this.#next < this.#bodies.length) {
+    if (this.#next < this.#bodies.length || (this.#backlog?.length ?? 0) > 0) {
       if (this.#isBlocked) this.#waitingSince ??= Date.now()
       else this.#flush()
     } else this.#waitingSince = undefined
@@ -165,7 +207,7 @@ export class PacedWriter {
     if (!this.#isBlocked) this.#tellReady()
   }
 
-  #forget(): void {
+  #forgetSent(): void {
     this.#envelopes = []
     this.#bodies = []
     this.#next = 0
