@@ -278,7 +278,7 @@ function serveGraphql(request: IncomingMessage, response: ServerResponse, option
       })
     return
   }
-  const gone = new Leaving()
+  const gone = new LateDeparture()
   const { leave, ready } = takePlace(request, response, admission, gone)
   const serve = () => serveOperation(request, response, { ...options, gone, leave, openLine })
   if (ready === undefined) return serve()
@@ -292,7 +292,7 @@ function serveOperation(
   response: ServerResponse,
   options: HttpServerOptions & {
     /** Ends when nobody waits for the answer any more. */
-    readonly gone: Leaving
+    readonly gone: LateDeparture
     readonly leave: () => void
     readonly openLine: () => () => void
   },
@@ -330,8 +330,8 @@ function serveOperation(
   }
 }
 
-/** That nobody waits for an answer any more. Nearly nobody leaves, and few look out for it: the signal is made for those. */
-class Leaving implements Departure {
+/** That nobody waits for an answer any more. Few look out for it: the signal is made when somebody does. */
+class LateDeparture implements Departure {
   #controller: AbortController | undefined
   #hasHappened = false
 
@@ -357,7 +357,7 @@ function takePlace(
   request: IncomingMessage,
   response: ServerResponse,
   admission: Admission,
-  gone?: Leaving,
+  gone?: LateDeparture,
 ): { readonly leave: () => void; readonly ready: undefined | Promise<void> } {
   const place = admission.enter(request.headers.authorization)
   let isTaken = place === undefined

@@ -157,6 +157,8 @@ export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: 
     readonly #waiting: Entry[] = []
     readonly #inFlight: Slot[] = []
     #next = 0
+    /** How many of those that wait may begin: all, unless the pace says when. */
+    #due: number
     readonly #pace: Pace | undefined
     #timer: NodeJS.Timeout | undefined
     #timerAt = Number.POSITIVE_INFINITY
@@ -170,6 +172,7 @@ export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: 
       this.#args = args
       this.isShared = isShared
       this.#pace = events.pace
+      this.#due = this.#pace === undefined ? Number.POSITIVE_INFINITY : 0
       this.#stop = channel.listen((entry) => {
         if (!events.wants(entry.event)) return
         if (this.#pace?.tells === 'latest') this.#waiting.length = this.#next
@@ -204,18 +207,20 @@ export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: 
         this.#pumpedAt = Date.now()
         const last = this.#latest
         if (this.#waiting.length === 0 && last !== undefined) this.#waiting.push(last.entry)
+        this.#due = this.#waiting.length
         this.pump()
         if (this.#pace?.repeatMs !== undefined) this.#wait(this.#pace.repeatMs)
       }, at - now)
     }
 
     pump(): void {
-      while (this.#inFlight.length < maxInFlight && this.#next < this.#waiting.length) {
+      while (this.#inFlight.length < maxInFlight && this.#next < Math.min(this.#waiting.length, this.#due)) {
         if (!mayBegin(this)) return
         const entry = this.#waiting[this.#next] as Entry
         this.#next += 1
         if (this.#next > 1024) {
           this.#waiting.splice(0, this.#next)
+          this.#due -= this.#next
           this.#next = 0
         }
         const [member] = this.members
@@ -231,6 +236,7 @@ export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: 
       if (this.#next === this.#waiting.length) {
         this.#waiting.length = 0
         this.#next = 0
+        if (this.#pace !== undefined) this.#due = 0
       }
     }
 

@@ -52,8 +52,8 @@ const maxCalmMs = 1000
 /** So many may always run, and wait. */
 const least = { running: 8, waiting: 8 }
 /**
- * As many as come again only once they are answered may wait longer than that: others have nothing to hear. They are told
- * from those who come whatever becomes of them by that these do not fit, however many may wait.
+ * Callers who come again only once they are answered are as many as they are, and gain nothing by being turned away: so many
+ * wait, for so long. When more come than fit, they come whatever becomes of them: then few wait, for so many looks.
  */
 const patient = { waiting: 128, longestWaitMs: 5000, looks: 20 }
 

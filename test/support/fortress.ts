@@ -3,7 +3,6 @@ import { pino } from 'pino'
 import { expect } from 'vitest'
 import { post, type Result, startTestApp, type TestApp } from './app.ts'
 import { basic } from './backend.ts'
-import { cpuMs } from './cpu.ts'
 
 /** A gateway as it stands in production, and somebody who uses it while others attack it. */
 export interface Fortress {
@@ -21,8 +20,9 @@ export interface Fortress {
   close(): Promise<void>
 }
 
-/** Nobody waits for so much work of the gateway, nor, however slow the machine that tests run on, for so long. */
+/** The gateway never works for so long without looking up, and nobody waits, however slow the machine of the tests, for so long. */
 const hang = { cpuMs: 1000, ms: 10_000 }
+const lookMs = 20
 /** Nothing of these is ever answered. */
 const inside = /node_modules|\/src\/|\n +at |file:\/\/|\.ts:\d/
 
@@ -83,14 +83,17 @@ export async function startFortress({
     async beside(attack) {
       let isOver = false
       const longest = { cpuMs: 0, ms: 0 }
+      let before = process.threadCpuUsage()
+      const looking = setInterval(() => {
+        const { user, system } = process.threadCpuUsage(before)
+        longest.cpuMs = Math.max(longest.cpuMs, (user + system) / 1000)
+        before = process.threadCpuUsage()
+      }, lookMs)
       const standing = (async () => {
         do {
           const begun = performance.now()
-          const worked = await cpuMs(async () => {
-            const { data } = await post(app.url, { query: '{ viewer { nick } }' }, other)
-            expect(data).toEqual({ viewer: { nick: 'Ben' } })
-          })
-          longest.cpuMs = Math.max(longest.cpuMs, worked)
+          const { data } = await post(app.url, { query: '{ viewer { nick } }' }, other)
+          expect(data).toEqual({ viewer: { nick: 'Ben' } })
           longest.ms = Math.max(longest.ms, performance.now() - begun)
         } while (!isOver)
       })()
@@ -99,6 +102,7 @@ export async function startFortress({
       } finally {
         isOver = true
         await standing
+        clearInterval(looking)
         expect(longest.cpuMs).toBeLessThan(hang.cpuMs)
         expect(longest.ms).toBeLessThan(hang.ms)
       }
