@@ -191,9 +191,12 @@ export async function missed(
   // What was sent when the last event was, is that event.
   const since = (from ?? to) + 1
   if (since >= to || (to - since) / buckets.week.lengthMs > maxBuckets) return null
-  const joined = await context.flowdock.load.flows('joined')
-  const flows = flowIds === 'all' ? joined : joined.filter(({ id }) => flowIds.includes(id))
-  if (flows.length > maxCountedFlows) return null
+  const { load } = context.flowdock
+  const flows =
+    flowIds === 'all' ? await load.flows('joined') : await Promise.all(flowIds.map((id) => load.flow(id)))
+  // Who listens to no flow at all has missed something else.
+  if (flows.length === 0 || flows.length > maxCountedFlows || !flows.every((flow) => flow !== null))
+    return null
   const counted = await Promise.all(
     flows.map((flow) => activity(flow, { since, until: to, bucket: 'week' }, context)),
   )

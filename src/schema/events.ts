@@ -304,7 +304,7 @@ builder.objectType('Gap', {
     missed: t.int({
       nullable: true,
       description:
-        'How many messages were sent in it to the flows you listen to, whichever of them you asked for; null where nobody can count them: when `fidelity` is `NOTHING`, in more than twenty flows, or more messages than an upstream lists that does not count.',
+        'How many messages were sent in it to the flows you listen to, whichever of them you asked for; null where nobody can count them: when `fidelity` is `NOTHING`, in none or more than twenty flows, or more messages than an upstream lists that does not count.',
       resolve: activity.missed,
     }),
   }),

@@ -162,6 +162,13 @@ test('a gap counts the messages that were missed, in the flows that are listened
   const main = 'flows: [{ path: "example/main" }]'
   const cursor = (time: number) => `1~${time.toString(36)}`
   const all = await missed(main, cursor(at))
+  const privately = await app.subscribe(
+    'Ada',
+    'subscription ($after: String) { privateMessageAdded(input: { after: $after }) { ... on Gap { missed } } }',
+    { after: cursor(at) },
+  )
+  expect(await privately.next()).toEqual({ data: { privateMessageAdded: { missed: null } } })
+  await privately.close()
   expect(all).toBeGreaterThanOrEqual(3)
   expect(await missed('includePrivate: false', cursor(at))).toBe(all)
   const [other] = paths.filter((path) => path !== 'example/main')
