@@ -105,6 +105,34 @@ test('and by time, if little is sent: also one who reads a byte now and then', a
   expect(isSlow()).toBe(true)
 })
 
+test('what came while a reader took nothing comes whole and in order once it reads, before what comes then', async () => {
+  const { reader, writer, isSlow } = await open({ maxWaitingMs: 60_000 })
+  reader.pause()
+  const send = (index: number) => writer.send(around, Buffer.from(`${index} ${'x'.repeat(1000)}`))
+  let sent = 0
+  const turn = async (count: number) => {
+    for (let each = 0; each < count; each += 1) send(sent++)
+    await new Promise(setImmediate)
+  }
+  // Until the line takes no more, and then as much as stands in several lists.
+  while (writer.waitingBytes < 100_000) await turn(100)
+  const before = sent
+  for (let count = 0; count < 10; count += 1) await turn(200)
+  expect(writer.waitingBytes).toBeGreaterThan((sent - before) * 1000)
+  let text = ''
+  reader.setEncoding('utf8').on('data', (chunk: string) => {
+    text += chunk
+  })
+  reader.resume()
+  await turn(1)
+  await expect.poll(() => text.endsWith(`<${sent - 1} ${'x'.repeat(1000)}>`), { timeout: 10_000 }).toBe(true)
+  expect([...text.matchAll(/<(\d+) x+>/g)].map(([, index]) => Number(index))).toEqual(
+    Array.from({ length: sent }, (_, index) => index),
+  )
+  expect(writer.waitingBytes).toBe(0)
+  expect(isSlow()).toBe(false)
+})
+
 test('whoever catches up again in time is not dropped later', async () => {
   const { reader, writer, isSlow } = await open()
   reader.pause()
