@@ -1,22 +1,12 @@
 /* Mercurius with its loaders and its compiler. `lean`: with resolvers that need two calls, because somebody saw that these are enough. */
 import Fastify from 'fastify'
 import mercurius from 'mercurius'
-import { Agent } from 'undici'
 import { typeDefs } from './query-schema.js'
+import { openUpstream } from './upstream.js'
 
 const [upstream = '', kind = 'loaders'] = process.argv.slice(2)
-const agent = new Agent({ connections: 128 })
-
-async function get(path, authorization) {
-  const { statusCode, body } = await agent.request({
-    origin: upstream,
-    path,
-    method: 'GET',
-    headers: { authorization },
-  })
-  if (statusCode !== 200) throw new Error(`The upstream answered ${statusCode}`)
-  return body.json()
-}
+const read = openUpstream(upstream)
+const get = async (path, authorization) => (await read(path, authorization)).json()
 
 /** Each thing once, though many ask for it. */
 async function once(paths, authorization) {

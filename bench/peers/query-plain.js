@@ -3,22 +3,11 @@
  * the two calls that are enough; `proxy` hands one REST answer on; `static` answers the same bytes always.
  */
 import { createServer } from 'node:http'
-import { Agent } from 'undici'
+import { openUpstream } from './upstream.js'
 
 const [upstream = '', kind = 'naive', fixed = ''] = process.argv.slice(2)
-const agent = new Agent({ connections: 128 })
+const get = openUpstream(upstream)
 const fixedBytes = Buffer.from(fixed.startsWith('{') ? fixed : 'x'.repeat(Number(fixed)))
-
-async function get(path, authorization) {
-  const { statusCode, body } = await agent.request({
-    origin: upstream,
-    path,
-    method: 'GET',
-    headers: { authorization },
-  })
-  if (statusCode !== 200) throw new Error(`The upstream answered ${statusCode}`)
-  return body
-}
 
 async function naive(authorization) {
   const path = '/flows/acme/f1'

@@ -6,11 +6,11 @@ import { createServer } from 'node:http'
 import SchemaBuilder from '@pothos/core'
 import DataLoader from 'dataloader'
 import { createYoga } from 'graphql-yoga'
-import { Agent } from 'undici'
+import { openUpstream } from './upstream.js'
 
 const [upstream = '', kind = 'loaders'] = process.argv.slice(2)
 const isLean = kind === 'lean'
-const agent = new Agent({ connections: 128 })
+const read = openUpstream(upstream)
 
 const builder = new SchemaBuilder({})
 const Author = builder.objectRef('Author').implement({ fields: (t) => ({ name: t.exposeString('name') }) })
@@ -80,16 +80,7 @@ const yoga = createYoga({
   graphiql: false,
   context({ request }) {
     const authorization = request.headers.get('authorization')
-    const get = async (path) => {
-      const { statusCode, body } = await agent.request({
-        origin: upstream,
-        path,
-        method: 'GET',
-        headers: { authorization },
-      })
-      if (statusCode !== 200) throw new Error(`The upstream answered ${statusCode}`)
-      return body.json()
-    }
+    const get = async (path) => (await read(path, authorization)).json()
     return {
       get,
       users: new DataLoader((ids) => Promise.all(ids.map((id) => get(`/users/${id}`)))),
