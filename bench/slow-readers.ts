@@ -24,16 +24,25 @@ async function figure(port: number, name: string): Promise<number> {
   return Number(new RegExp(`^flowdock_gateway_${name} (\\d+)`, 'm').exec(metrics)?.[1])
 }
 
-/** Readers who read, alone and beside as many who do not: how late they hear, and what becomes of the others. */
-export async function slowReaders(): Promise<void> {
+interface Outcome {
+  /** How long it takes until everybody who reads has the events of a turn, in milliseconds. */
+  readonly p50: number
+  readonly p99: number
+  readonly lost: number
+  /** Until the last who reads nothing was closed, in milliseconds. */
+  readonly lastEndMs: number | undefined
+  readonly mostKiB: number
+}
+
+/** The readers, in front of a server of its own, beside as many more who read nothing. */
+async function run(stalling: number): Promise<Outcome> {
   const upstream = await startLiveUpstream(content)
   const server = await startPinnedGateway(upstream.url)
   const { port, pid } = server
   const healthy = await openLiveClients(port, readers, hello)
   while ((await figure(port, 'subscriptions_live')) < readers) await pause(100)
 
-  /** Tells events at an even rate; how long it takes until everybody who reads has those of a turn. */
-  async function tell(count: number): Promise<{ p50: number; p99: number; lost: number }> {
+  async function tell(count: number): Promise<number[]> {
     const before = healthy.frames
     const delays: number[] = []
     for (let told = 0; told < count; told += eventsEachTurn) {
@@ -43,45 +52,51 @@ export async function slowReaders(): Promise<void> {
       delays.push(performance.now() - begun)
       await pause(Math.max(turnMs - (performance.now() - begun), 0))
     }
-    delays.sort((a, b) => a - b)
-    return {
-      p50: delays[delays.length >> 1] ?? 0,
-      p99: delays[Math.floor(delays.length * 0.99)] ?? 0,
-      lost: before + count * readers - healthy.frames,
-    }
+    return delays
   }
 
-  await tell(2000)
-  const alone = await tell(events / 5)
-  const memory = memoryKiB(pid)
-  const stalled = await openLiveClients(port, readers, hello, { stalls: true })
-  let most = memory
-  let begun = 0
+  // Until as much is kept for those who come back as ever is.
+  await tell(15_000)
+  const stalled = await openLiveClients(port, stalling, hello, { stalls: true })
+  const before = healthy.frames
+  const begun = performance.now()
   let lastEndMs: number | undefined
+  let mostKiB = 0
   const watching = setInterval(() => {
-    most = Math.max(most, memoryKiB(pid))
-    if (begun > 0 && lastEndMs === undefined)
+    mostKiB = Math.max(mostKiB, memoryKiB(pid))
+    if (lastEndMs === undefined)
       void figure(port, 'sockets').then((sockets) => {
         if (sockets <= readers) lastEndMs ??= performance.now() - begun
       })
   }, 250)
-  begun = performance.now()
-  const beside = await tell(events)
+  const delays = (await tell(events)).sort((a, b) => a - b)
   clearInterval(watching)
-
-  console.log(
-    `\n${readers} readers beside ${readers} who read nothing; ${events} events of 1 KB, 500 a second\n`,
-  )
-  console.log('| | p50 | p99 | lost |\n|---|---:|---:|---:|')
-  console.log(`| alone | ${alone.p50.toFixed(1)} ms | ${alone.p99.toFixed(1)} ms | ${alone.lost} |`)
-  console.log(
-    `| beside those who do not read | ${beside.p50.toFixed(1)} ms | ${beside.p99.toFixed(1)} ms | ${beside.lost} |`,
-  )
-  console.log(
-    `\nThe last of those was closed after ${lastEndMs === undefined ? 'the end' : `${(lastEndMs / 1000).toFixed(0)} s`}; the process took up ${((most - memory) / 1024).toFixed(0)} MiB more at most.`,
-  )
+  const lost = before + events * readers - healthy.frames
   stalled.close()
   healthy.close()
   await server.close()
   upstream.close()
+  const at = (share: number) => delays[Math.floor(delays.length * share)] ?? 0
+  return { p50: at(0.5), p99: at(0.99), lost, lastEndMs, mostKiB }
+}
+
+/** Readers who read, alone and beside as many who do not: how late they hear, and what becomes of the others. */
+export async function slowReaders(): Promise<void> {
+  const alone = await run(0)
+  const beside = await run(readers)
+  console.log(
+    `\n${readers} readers beside ${readers} who read nothing; ${events} events of 1 KB, 500 a second\n`,
+  )
+  console.log('| | p50 | p99 | lost | memory at most |\n|---|---:|---:|---:|---:|')
+  for (const [name, { p50, p99, lost, mostKiB }] of [
+    ['alone', alone],
+    ['beside those who do not read', beside],
+  ] as const)
+    console.log(
+      `| ${name} | ${p50.toFixed(1)} ms | ${p99.toFixed(1)} ms | ${lost} | ${(mostKiB / 1024).toFixed(0)} MiB |`,
+    )
+  const { lastEndMs } = beside
+  console.log(
+    `\nThe last of those was closed after ${lastEndMs === undefined ? 'the end' : `${(lastEndMs / 1000).toFixed(0)} s`}.`,
+  )
 }

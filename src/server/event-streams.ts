@@ -140,16 +140,16 @@ export function createEventStreams(): EventStreams {
       { engine, req: request, params, mask, signal: abort.signal },
       {
         begin: accept,
-        next({ bytes }) {
+        next(payload) {
           accept()
-          writer.send(envelope, bytes)
+          writer.send(envelope, payload)
         },
         ready: () => writer.ready(),
         complete() {
           accept()
           over()
           const end = Buffer.from(`event: complete\ndata: ${JSON.stringify({ id })}\n\n`)
-          writer.send(bare, end)
+          writer.send(bare, { bytes: end, next: undefined })
         },
         refuse(errors) {
           over()

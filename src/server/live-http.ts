@@ -3,7 +3,7 @@ import type { GraphQLError } from 'graphql'
 import type { Engine } from './engine.ts'
 import type { Payload } from './live.ts'
 import { type OperationParams, runOperation } from './operation.ts'
-import { type Envelope, PacedWriter } from './paced-writer.ts'
+import { type Body, type Envelope, PacedWriter } from './paced-writer.ts'
 
 /** Answers with more than one result. */
 export type LiveFormat = 'sse' | 'multipart'
@@ -40,7 +40,9 @@ interface Framing {
   readonly begin: string
   readonly keepAlive: string
   /** What stands around a result. */
-  envelope(payload: Payload): Envelope
+  readonly envelope: Envelope
+  /** A result as it stands there. */
+  body(payload: Payload): Body
   readonly complete: string
 }
 
@@ -51,21 +53,16 @@ export function liveFormat({ headers }: IncomingMessage): LiveFormat | undefined
   return /multipart\/mixed[^,]*subscriptionSpec/i.test(accept) ? 'multipart' : undefined
 }
 
-const blankLine = Buffer.from('\n\n')
-const part: Envelope = {
-  head: Buffer.from('\r\nContent-Type: application/json\r\n\r\n{"payload":'),
-  tail: Buffer.from('}\r\n--graphql'),
-}
-
 const framings: Readonly<Record<LiveFormat, Framing>> = {
   /** [graphql-sse] PROTOCOL.md, "Distinct connections mode"; [spec] SSE */
   sse: {
     contentType: eventStreamHeaders['Content-Type'],
     begin: '',
     keepAlive: ':\n\n',
-    envelope: ({ cursor }) => ({
-      head: Buffer.from(`event: next\n${cursor === undefined ? '' : `id: ${cursor}\n`}data: `),
-      tail: blankLine,
+    envelope: { head: Buffer.from('event: next\n'), tail: Buffer.from('\n\n') },
+    body: ({ cursor, bytes }) => ({
+      bytes: Buffer.concat([Buffer.from(`${cursor === undefined ? '' : `id: ${cursor}\n`}data: `), bytes]),
+      next: undefined,
     }),
     complete: 'event: complete\ndata: \n\n',
   },
@@ -77,7 +74,11 @@ const framings: Readonly<Record<LiveFormat, Framing>> = {
     contentType: 'multipart/mixed; boundary="graphql"; subscriptionSpec="1.0"',
     begin: '\r\n--graphql',
     keepAlive: '\r\nContent-Type: application/json\r\n\r\n{}\r\n--graphql',
-    envelope: () => part,
+    envelope: {
+      head: Buffer.from('\r\nContent-Type: application/json\r\n\r\n{"payload":'),
+      tail: Buffer.from('}\r\n--graphql'),
+    },
+    body: (payload) => payload,
     complete: '--\r\n',
   },
 }
@@ -89,6 +90,16 @@ export function createLiveResponses(): LiveResponses {
     for (const writer of open.values()) writer.check(now)
   }, 1000)
   timer.unref()
+  const lastBodies = new Map<LiveFormat, { readonly payload: Payload; readonly body: Body }>()
+
+  /** Made once for all readers: each is told a result in the same turn. */
+  function bodyOf(format: LiveFormat, payload: Payload): Body {
+    const last = lastBodies.get(format)
+    if (last?.payload === payload) return last.body
+    const body = framings[format].body(payload)
+    lastBodies.set(format, { payload, body })
+    return body
+  }
 
   return {
     get size() {
@@ -136,7 +147,7 @@ export function createLiveResponses(): LiveResponses {
           },
           next(payload) {
             begin()
-            writer.send(framing.envelope(payload), payload.bytes)
+            writer.send(framing.envelope, bodyOf(format, payload))
           },
           ready: () => writer.ready(),
           complete() {
@@ -166,11 +177,11 @@ export function createLiveResponses(): LiveResponses {
 }
 
 /** One write of several messages. */
-export function joinMessages(envelopes: readonly Envelope[], bodies: readonly Buffer[]): Buffer {
+export function joinMessages(envelopes: readonly Envelope[], bodies: readonly Body[]): Buffer {
   return Buffer.concat(
-    bodies.flatMap((body, index) => {
+    bodies.flatMap(({ bytes }, index) => {
       const { head, tail } = envelopes[index] as Envelope
-      return [head, body, tail]
+      return [head, bytes, tail]
     }),
   )
 }

@@ -10,10 +10,10 @@ import type { Channel, Context, Entry, LiveEvents, Pace } from '../context.ts'
 import { maskError } from './error-mask.ts'
 import type { Executor } from './executor.ts'
 import { type Analysis, analyze } from './live-analysis.ts'
+import type { Body } from './paced-writer.ts'
 
 /** A result as it is sent, made once for all who get it. */
-export interface Payload {
-  readonly bytes: Buffer
+export interface Payload extends Body {
   /** Where the event stands, for those who come back. */
   readonly cursor: string | undefined
 }
@@ -64,7 +64,7 @@ export interface LiveOptions {
   readonly onEnd: (reason: string) => void
 }
 
-/** For how many entries it is remembered what was read for them. */
+/** For how many entries that are executed it is remembered what was read for them. */
 const maxContexts = 256
 
 /** An event that is executed. */
@@ -92,8 +92,12 @@ const maxInFlight = 16
  */
 export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: LiveOptions): Live {
   const groups = new Map<string, Group>()
-  /** Of the latest entries alone: entries are kept for long, and contexts are large. */
-  const contexts = new Map<Entry, Map<string, Context>>()
+  /**
+   * Of the latest entries alone, and while something is executed: entries are kept for long, and contexts are large. A map
+   * that is old enough leaves all it had in the table it grew out of, until the next full collection: it begins anew.
+   */
+  let contexts = new Map<Entry, Map<string, Context>>()
+  let executing = 0
   /** The same for all who send the same document. */
   const analyses = new WeakMap<OperationDefinitionNode, Analysis>()
   let operations = 0
@@ -228,9 +232,12 @@ export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: 
         const slot: Slot = { entry, payload: undefined }
         this.#inFlight.push(slot)
         const context = contextOf(entry, member.events, this.channel, this.isShared)
+        executing += 1
         void executeEvent(this.#args, entry.event, context).then((payload) => {
           slot.payload = payload
           this.#flush()
+          executing -= 1
+          if (executing === 0 && stalled.size === 0 && contexts.size > 0) contexts = new Map()
         })
       }
       if (this.#next === this.#waiting.length) {
@@ -374,5 +381,9 @@ export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: 
 }
 
 export function toPayload(result: ExecutionResult, cursor: string | undefined): Payload {
-  return { bytes: Buffer.from(JSON.stringify(result)), cursor: cursor === '' ? undefined : cursor }
+  return {
+    bytes: Buffer.from(JSON.stringify(result)),
+    cursor: cursor === '' ? undefined : cursor,
+    next: undefined,
+  }
 }

@@ -1,24 +1,46 @@
 import type { Writable } from 'node:stream'
 
-/** What stands around a body that is kept once, however many are sent it. */
+/** What stands around a body. */
 export interface Envelope {
   readonly head: Buffer
   readonly tail: Buffer
 }
 
+/** What is kept once, however many are sent it. */
+export interface Body {
+  readonly bytes: Buffer
+  /**
+   * Which one came next to a reader for whom both wait. It is the same for most, so what waits is one chain for all of
+   * them. Nobody else sets it: a chain of what has left would keep the garbage collector from what is young.
+   */
+  next: Body | undefined
+}
+
 export interface PacedWriterOptions {
   readonly stream: Writable
-  /** Puts messages, bodies in the envelope of the same place, into what goes over the line. */
-  readonly encode: (envelopes: readonly Envelope[], bodies: readonly Buffer[]) => Buffer
+  /** Puts messages, bodies in the envelope of the same place, into what goes over the line: memory that is allocated. */
+  readonly encode: (
+    envelopes: readonly Envelope[],
+    bodies: readonly Body[],
+    allocate: (size: number) => Buffer,
+  ) => Buffer
   /** The reader is too far behind, and gets no more. */
   readonly onSlow: () => void
   /** Writers that flush together; one of its own unless given. */
   readonly turn?: Turn
 }
 
-/** Runs what is to be done at the end of this turn of the event loop: once for all, however many ask. */
+/** How much memory is allocated at once for what is written. */
+const slabBytes = 256 * 1024
+
+/**
+ * Runs what is to be done at the end of this turn of the event loop: once for all, however many ask. They write from the
+ * same memory, one after the other, for the system takes most at once.
+ */
 export class Turn {
   #tasks: (() => void)[] = []
+  #slab: Buffer | undefined
+  #at = 0
 
   add(task: () => void): void {
     this.#tasks.push(task)
@@ -28,6 +50,22 @@ export class Turn {
       this.#tasks = []
       for (const run of tasks) run()
     })
+  }
+
+  /** @param size in bytes */
+  readonly allocate = (size: number): Buffer => {
+    if (size > slabBytes / 2) return Buffer.allocUnsafeSlow(size)
+    if (this.#slab === undefined || this.#at + size > slabBytes) {
+      this.#slab = Buffer.allocUnsafeSlow(slabBytes)
+      this.#at = 0
+    }
+    this.#at += size
+    return this.#slab.subarray(this.#at - size, this.#at)
+  }
+
+  /** Takes back what was allocated last, when nobody needs it any more. */
+  release(memory: Buffer): void {
+    if (memory.buffer === this.#slab?.buffer) this.#at = memory.byteOffset
   }
 }
 
@@ -47,34 +85,55 @@ export const slowReaderLimits: SlowReaderLimits = {
 
 /** How much of a reader's own is on its way; more waits as it is, shared with others. */
 const maxUnsentBytes = 64 * 1024
-/** How many messages that wait stand in one list. */
-const messagesEach = 256
 
-/** Messages that wait for a reader who takes none: in short lists, because a long one is copied again and again as it grows. */
+/** Messages in the same envelope, each of which comes next to the one before. */
+interface Run {
+  readonly envelope: Envelope
+  first: Body
+  last: Body
+  length: number
+}
+
+/** Messages that wait for a reader who takes none. */
 class Backlog {
-  readonly #parts: { readonly envelopes: Envelope[]; readonly bodies: Buffer[] }[] = []
+  readonly #runs: Run[] = []
+  /** Those before it are taken. */
+  #at = 0
   #length = 0
 
   get length(): number {
     return this.#length
   }
 
-  push(envelope: Envelope, body: Buffer): void {
-    let last = this.#parts.at(-1)
-    if (last === undefined || last.bodies.length === messagesEach) {
-      last = { envelopes: [], bodies: [] }
-      this.#parts.push(last)
-    }
-    last.envelopes.push(envelope)
-    last.bodies.push(body)
+  push(envelope: Envelope, body: Body): void {
     this.#length += 1
+    const run = this.#runs.at(-1)
+    if (run?.envelope === envelope && run.length > 0) {
+      // Only to the end of nothing, or a chain might lead round in a circle.
+      if (run.last.next === undefined && body.next === undefined && body !== run.last) run.last.next = body
+      if (run.last.next === body) {
+        run.last = body
+        run.length += 1
+        return
+      }
+    }
+    this.#runs.push({ envelope, first: body, last: body, length: 1 })
   }
 
-  /** Takes some of the oldest. */
-  take(): { readonly envelopes: Envelope[]; readonly bodies: Buffer[] } | undefined {
-    const part = this.#parts.shift()
-    this.#length -= part?.bodies.length ?? 0
-    return part
+  /** Takes the oldest. */
+  take(): { readonly envelope: Envelope; readonly body: Body } | undefined {
+    const run = this.#runs[this.#at]
+    if (run === undefined) return undefined
+    const { envelope, first } = run
+    this.#length -= 1
+    run.length -= 1
+    if (run.length > 0) run.first = first.next as Body
+    else this.#at += 1
+    if (this.#at > 256) {
+      this.#runs.splice(0, this.#at)
+      this.#at = 0
+    }
+    return { envelope, body: first }
   }
 }
 
@@ -92,7 +151,7 @@ export class PacedWriter {
   }
   /** Two lists rather than one of pairs: a pair for each message of each reader would take more than the messages. */
   #envelopes: Envelope[] = []
-  #bodies: Buffer[] = []
+  #bodies: Body[] = []
   #next = 0
   /** What came while the reader took nothing. */
   #backlog: Backlog | undefined
@@ -116,7 +175,7 @@ export class PacedWriter {
     return this.#waitingBytes
   }
 
-  send(envelope: Envelope, body: Buffer): void {
+  send(envelope: Envelope, body: Body): void {
     if (this.#isClosed) return
     this.#waitingBytes += sizeOf(envelope, body)
     if (this.#isBlocked) {
@@ -165,17 +224,16 @@ export class PacedWriter {
 
   #flush(most = maxUnsentBytes): void {
     if (this.#isClosed || this.#isBlocked) return
-    const { stream, encode } = this.#options
     let end = this.#next
     let bytes = 0
     while (bytes < most) {
       if (end === this.#bodies.length) {
         const more = this.#backlog?.take()
         if (more === undefined) break
-        this.#envelopes.push(...more.envelopes)
-        this.#bodies.push(...more.bodies)
+        this.#envelopes.push(more.envelope)
+        this.#bodies.push(more.body)
       }
-      bytes += sizeOf(this.#envelopes[end] as Envelope, this.#bodies[end] as Buffer)
+      bytes += sizeOf(this.#envelopes[end] as Envelope, this.#bodies[end] as Body)
       end += 1
     }
     if (end === this.#next) return
@@ -190,12 +248,21 @@ export class PacedWriter {
       this.#bodies.splice(0, this.#next)
       this.#next = 0
     }
-    this.#isBlocked = !stream.write(encode(envelopes, bodies)) && stream.writableLength > maxUnsentBytes / 4
+    this.#write(envelopes, bodies)
     if (this.#next < this.#bodies.length || (this.#backlog?.length ?? 0) > 0) {
       if (this.#isBlocked) this.#waitingSince ??= Date.now()
       else this.#flush()
     } else this.#waitingSince = undefined
     if (!this.#isBlocked) this.#tellReady()
+  }
+
+  #write(envelopes: readonly Envelope[], bodies: readonly Body[]): void {
+    const { stream, encode } = this.#options
+    const bytes = encode(envelopes, bodies, this.#turn.allocate)
+    const isRoom = stream.write(bytes)
+    const unsent = stream.writableLength
+    if (unsent === 0) this.#turn.release(bytes)
+    this.#isBlocked = !isRoom && unsent > maxUnsentBytes / 4
   }
 
   #unblock(): void {
@@ -225,6 +292,6 @@ export class PacedWriter {
 }
 
 /** Of a message, in bytes. */
-export function sizeOf({ head, tail }: Envelope, body: Buffer): number {
-  return head.length + body.length + tail.length
+export function sizeOf({ head, tail }: Envelope, { bytes }: Body): number {
+  return head.length + bytes.length + tail.length
 }

@@ -10,7 +10,7 @@ import type { Engine } from './engine.ts'
 import type { Door } from './host.ts'
 import type { LiveOperation } from './live.ts'
 import { type OperationParams, runOperation } from './operation.ts'
-import { type Envelope, PacedWriter, sizeOf, Turn } from './paced-writer.ts'
+import { type Body, type Envelope, PacedWriter, sizeOf, Turn } from './paced-writer.ts'
 import type { RequestIds } from './request-id.ts'
 
 /** Longest message a client may send. */
@@ -276,7 +276,7 @@ export function serveWebSockets({
           leave()
         },
         next(result) {
-          if (!operation.isOver) client.writer.send(envelope, result.bytes)
+          if (!operation.isOver) client.writer.send(envelope, result)
         },
         ready: () => client.writer.ready(),
         complete() {
@@ -299,7 +299,7 @@ export function serveWebSockets({
   }
 
   function send({ writer }: Client, message: object): void {
-    writer.send(bare, Buffer.from(JSON.stringify(message)))
+    writer.send(bare, { bytes: Buffer.from(JSON.stringify(message)), next: undefined })
   }
 
   /** Closes a socket; one that does not answer is cut off. */
@@ -376,18 +376,22 @@ export function serveWebSockets({
 }
 
 /** Text frames, one for each message, unmasked as servers send them. [spec] RFC 6455, 5.2 */
-function encodeFrames(envelopes: readonly Envelope[], bodies: readonly Buffer[]): Buffer {
+function encodeFrames(
+  envelopes: readonly Envelope[],
+  bodies: readonly Body[],
+  allocate: (size: number) => Buffer,
+): Buffer {
   let total = 0
   for (let index = 0; index < bodies.length; index += 1) {
-    const size = sizeOf(envelopes[index] as Envelope, bodies[index] as Buffer)
+    const size = sizeOf(envelopes[index] as Envelope, bodies[index] as Body)
     total += size + headerSize(size)
   }
-  const frames = Buffer.allocUnsafe(total)
+  const frames = allocate(total)
   let at = 0
   for (let index = 0; index < bodies.length; index += 1) {
-    const body = bodies[index] as Buffer
+    const { bytes } = bodies[index] as Body
     const { head, tail } = envelopes[index] as Envelope
-    const byteSize = head.length + body.length + tail.length
+    const byteSize = head.length + bytes.length + tail.length
     frames[at] = 0x81
     if (byteSize < 126) {
       frames[at + 1] = byteSize
@@ -403,8 +407,8 @@ function encodeFrames(envelopes: readonly Envelope[], bodies: readonly Buffer[])
     }
     frames.set(head, at)
     at += head.length
-    frames.set(body, at)
-    at += body.length
+    frames.set(bytes, at)
+    at += bytes.length
     frames.set(tail, at)
     at += tail.length
   }

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import { PacedWriter, type SlowReaderLimits } from '../../src/server/paced-writer.ts'
+import { type Body, PacedWriter, type SlowReaderLimits, Turn } from '../../src/server/paced-writer.ts'
 
 const limits: SlowReaderLimits = {
   maxWaitingBytes: 8 * 1024 * 1024,
@@ -10,7 +10,7 @@ const limits: SlowReaderLimits = {
 }
 
 /** A writer on a real line, and the reader at its other end. */
-async function open(more: Partial<SlowReaderLimits> = {}) {
+async function open(more: Partial<SlowReaderLimits> = {}, turn = new Turn()) {
   const server = createServer()
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const accepted = once(server, 'connection')
@@ -27,15 +27,19 @@ async function open(more: Partial<SlowReaderLimits> = {}) {
   const writer = new PacedWriter(
     {
       stream: line,
-      encode(envelopes, bodies) {
+      turn,
+      encode(envelopes, bodies, allocate) {
         writes += 1
-        return Buffer.concat(
-          bodies.flatMap((body, index) => [
-            envelopes[index]?.head ?? body,
-            body,
-            envelopes[index]?.tail ?? body,
+        const all = Buffer.concat(
+          bodies.flatMap(({ bytes }, index) => [
+            envelopes[index]?.head ?? bytes,
+            bytes,
+            envelopes[index]?.tail ?? bytes,
           ]),
         )
+        const memory = allocate(all.length)
+        all.copy(memory)
+        return memory
       },
       onSlow() {
         isSlow = true
@@ -47,6 +51,7 @@ async function open(more: Partial<SlowReaderLimits> = {}) {
   return { reader, line, writer, writes: () => writes, isSlow: () => isSlow }
 }
 
+const bodyOf = (text: string): Body => ({ bytes: Buffer.from(text), next: undefined })
 const around = { head: Buffer.from('<'), tail: Buffer.from('>') }
 
 test('what is sent in one turn goes out in one write, whole and in order', async () => {
@@ -55,7 +60,7 @@ test('what is sent in one turn goes out in one write, whole and in order', async
   reader.setEncoding('utf8').on('data', (chunk: string) => {
     text += chunk
   })
-  for (const each of ['a', 'ö', 'c']) writer.send(around, Buffer.from(each))
+  for (const each of ['a', 'ö', 'c']) writer.send(around, bodyOf(each))
   await expect.poll(() => text).toBe('<a><ö><c>')
   expect(writes()).toBe(1)
 })
@@ -66,16 +71,16 @@ test('a burst of ten thousand in one turn harms no reader who reads', async () =
   reader.on('data', (chunk) => {
     size += chunk.length
   })
-  const each = Buffer.from('x'.repeat(1000))
+  const each = bodyOf('x'.repeat(1000))
   for (let index = 0; index < 10_000; index += 1) writer.send(around, each)
-  await expect.poll(() => size, { timeout: 10_000 }).toBe(10_000 * (each.length + 2))
+  await expect.poll(() => size, { timeout: 10_000 }).toBe(10_000 * (each.bytes.length + 2))
   expect([isSlow(), writer.waitingBytes]).toEqual([false, 0])
 })
 
 test('a reader who takes nothing is dropped at a bound of bytes, with little of its own', async () => {
   const { reader, line, writer, isSlow } = await open()
   reader.pause()
-  const each = Buffer.from('x'.repeat(100_000))
+  const each = bodyOf('x'.repeat(100_000))
   let most = 0
   for (let index = 0; index < 500 && !isSlow(); index += 1) {
     writer.send(around, each)
@@ -91,7 +96,7 @@ test('a reader who takes nothing is dropped at a bound of bytes, with little of 
 test('and by time, if little is sent: also one who reads a byte now and then', async () => {
   const { reader, writer, isSlow } = await open()
   reader.pause()
-  const each = Buffer.from('x'.repeat(50_000))
+  const each = bodyOf('x'.repeat(50_000))
   // Until the system takes no more.
   for (let index = 0; index < 140 && writer.waitingBytes === 0; index += 1) {
     writer.send(around, each)
@@ -108,7 +113,7 @@ test('and by time, if little is sent: also one who reads a byte now and then', a
 test('what came while a reader took nothing comes whole and in order once it reads, before what comes then', async () => {
   const { reader, writer, isSlow } = await open({ maxWaitingMs: 60_000 })
   reader.pause()
-  const send = (index: number) => writer.send(around, Buffer.from(`${index} ${'x'.repeat(1000)}`))
+  const send = (index: number) => writer.send(around, bodyOf(`${index} ${'x'.repeat(1000)}`))
   let sent = 0
   const turn = async (count: number) => {
     for (let each = 0; each < count; each += 1) send(sent++)
@@ -133,10 +138,52 @@ test('what came while a reader took nothing comes whole and in order once it rea
   expect(isSlow()).toBe(false)
 })
 
+test('what waits for several is kept once, and each is sent its own of it', async () => {
+  const turn = new Turn()
+  const lines = await Promise.all(Array.from({ length: 3 }, () => open({ maxWaitingMs: 60_000 }, turn)))
+  const other = { head: Buffer.from('['), tail: Buffer.from(']') }
+  // One hears everything, one in two envelopes, and one not everything.
+  const isHeard = [() => true, () => true, (index: number) => index % 3 > 0]
+  const envelopeOf = [() => around, (index: number) => (index % 50 < 20 ? other : around), () => around]
+  const expected = lines.map(() => '')
+  const heard = lines.map(() => '')
+  lines.forEach(({ reader }, each) => {
+    reader.setEncoding('utf8').on('data', (chunk: string) => {
+      heard[each] += chunk
+    })
+  })
+  for (const { reader } of lines.slice(1)) reader.pause()
+  let sent = 0
+  const send = async (count: number) => {
+    for (let end = sent + count; sent < end; sent += 1) {
+      const index = sent
+      const text = `${index} ${String.fromCharCode(97 + (index % 26)).repeat(1000)}`
+      const body = bodyOf(text)
+      lines.forEach(({ writer }, each) => {
+        if (!isHeard[each]?.(index)) return
+        const envelope = envelopeOf[each]?.(index) ?? around
+        writer.send(envelope, body)
+        expected[each] += `${envelope.head}${text}${envelope.tail}`
+      })
+    }
+    await new Promise(setImmediate)
+  }
+  while (lines.slice(1).some(({ writer }) => writer.waitingBytes < 100_000)) await send(100)
+  await send(1000)
+  lines[2]?.reader.resume()
+  for (let turns = 0; turns < 10; turns += 1) await send(100)
+  lines[1]?.reader.resume()
+  for (let turns = 0; turns < 10; turns += 1) await send(100)
+  await expect
+    .poll(() => heard.map((text) => text.length), { timeout: 10_000 })
+    .toEqual(expected.map((text) => text.length))
+  expect(heard.map((text, each) => text === expected[each])).toEqual([true, true, true])
+})
+
 test('whoever catches up again in time is not dropped later', async () => {
   const { reader, writer, isSlow } = await open()
   reader.pause()
-  const each = Buffer.from('x'.repeat(50_000))
+  const each = bodyOf('x'.repeat(50_000))
   for (let index = 0; index < 140 && writer.waitingBytes === 0; index += 1) {
     writer.send(around, each)
     await new Promise(setImmediate)
@@ -145,14 +192,14 @@ test('whoever catches up again in time is not dropped later', async () => {
   await expect.poll(() => writer.waitingBytes).toBe(0)
   writer.check(Date.now() + 3_600_000)
   expect(isSlow()).toBe(false)
-  writer.send(around, Buffer.from('after'))
+  writer.send(around, bodyOf('after'))
   await writer.ready()
 })
 
 test('waiting for room ends when the reader leaves', async () => {
   const { reader, writer } = await open()
   reader.pause()
-  for (let index = 0; index < 100; index += 1) writer.send(around, Buffer.from('x'.repeat(50_000)))
+  for (let index = 0; index < 100; index += 1) writer.send(around, bodyOf('x'.repeat(50_000)))
   const ready = writer.ready()
   reader.destroy()
   await ready
