@@ -28,13 +28,16 @@ interface Component {
 }
 
 /** The client of the upstream is a tenth of its package, and what is not in a file is not read at each start. */
-const onlyAgentOfUndici: Plugin = {
-  name: 'only the agent of undici',
+const onlyUsedOfUndici: Plugin = {
+  name: 'only what is used of undici',
   setup({ onLoad }) {
     onLoad({ filter: /\/node_modules\/undici\/index\.js$/ }, () => ({
       contents: `
         Object.assign(require('./lib/dispatcher/dispatcher').prototype, require('./lib/api'))
-        module.exports = { Agent: require('./lib/dispatcher/agent') }
+        module.exports = {
+          Agent: require('./lib/dispatcher/agent'),
+          buildConnector: require('./lib/core/connect'),
+        }
       `,
       resolveDir: join(root, 'node_modules/undici'),
     }))
@@ -62,7 +65,7 @@ const { metafile } = await build({
   // What is built for each machine.
   external: ['sharp', 'pg-native'],
   // Some packages are written for `require`.
-  plugins: [onlyAgentOfUndici],
+  plugins: [onlyUsedOfUndici],
   banner: {
     js: "import { createRequire as createRequireOfBundle } from 'node:module'; const require = createRequireOfBundle(import.meta.url);",
   },

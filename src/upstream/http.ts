@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { Readable } from 'node:stream'
-import { Agent, type Dispatcher } from 'undici'
+import { Agent, buildConnector, type Dispatcher } from 'undici'
 import { GatewayError, RateLimitedError, UpstreamError } from '../errors.ts'
 import { isPublic, lookupPublic, NotPublicError } from '../own-network.ts'
 
@@ -53,7 +53,7 @@ export interface HttpStream {
 /** The one door to the network. Redirects are never followed. */
 export interface Http {
   /**
-   * Makes one call.
+   * Makes one call; a read again, when the upstream closed the connection that was kept for it just as it was used again.
    *
    * @throws UpstreamError when no answer can be had in time or it is a 5xx, RateLimitedError on 429
    */
@@ -85,12 +85,25 @@ export interface Http {
 /** Longest wait an upstream can impose through `Retry-After`. */
 const maxRetryAfterMs = 5 * 60_000
 
+/** How many connections that were kept may turn out to be closed to one read. */
+const maxLosses = 3
+
 export function createHttp(options: HttpOptions): Http {
   // Streams have connections of their own: on shared ones a few of them would starve every call.
+  const connect = buildConnector({ timeout: 3000 })
+  /** Errors that ended a connection which had carried an answer before. */
+  const endings = new WeakSet<Error>()
   const calls = new Agent({
     connections: options.connections,
     pipelining: 1,
-    connectTimeout: 3000,
+    connect: (target, callback) =>
+      connect(target, (...outcome) => {
+        const [, socket] = outcome
+        socket?.on('error', (error) => {
+          if (socket.bytesRead > 0) endings.add(error)
+        })
+        callback(...outcome)
+      }),
     headersTimeout: options.deadlineMs,
     bodyTimeout: options.deadlineMs,
     keepAliveTimeout: 30_000,
@@ -132,10 +145,17 @@ export function createHttp(options: HttpOptions): Http {
     }
   }
 
+  /** Whether a connection ended that was kept from an earlier call. */
+  function isLoss(error: unknown): boolean {
+    if (!(error instanceof Error)) return false
+    const { socket } = error as { socket?: { bytesRead?: number } }
+    return endings.has(error) || (socket?.bytesRead ?? 0) > 0
+  }
+
   return {
     async request({ method, url, headers, body, signal }) {
       signal?.throwIfAborted()
-      const whole = new WholeAnswer()
+      let whole = new WholeAnswer()
       const leave = () => whole.abort(signal?.reason)
       const deadline = setTimeout(
         () => whole.abort(new DOMException('The deadline has passed', 'TimeoutError')),
@@ -144,18 +164,25 @@ export function createHttp(options: HttpOptions): Http {
       signal?.addEventListener('abort', leave)
       const begun = performance.now()
       let status: number | undefined
+      const call = {
+        origin: url.origin,
+        path: url.pathname + url.search,
+        method,
+        headers: body === undefined ? headers : { ...headers, 'content-type': 'application/json' },
+        body: body === undefined ? null : JSON.stringify(body),
+      }
       try {
-        calls.dispatch(
-          {
-            origin: url.origin,
-            path: url.pathname + url.search,
-            method,
-            headers: body === undefined ? headers : { ...headers, 'content-type': 'application/json' },
-            body: body === undefined ? null : JSON.stringify(body),
-          },
-          whole,
-        )
-        await whole.arrived
+        for (let attempt = 1; ; attempt += 1) {
+          try {
+            calls.dispatch(call, whole)
+            await whole.arrived
+            break
+          } catch (error) {
+            const isWorthIt = method === 'GET' && whole.status === 0 && attempt <= maxLosses && isLoss(error)
+            if (!isWorthIt || signal?.aborted === true) throw error
+            whole = new WholeAnswer()
+          }
+        }
         status = whole.status
         return toAnswer(whole.status, whole.headers, whole.text())
       } catch (error) {

@@ -1,12 +1,13 @@
+import { type AddressInfo, createServer } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { createHttp } from '../../src/upstream/http.ts'
 import { createResilientHttp } from '../../src/upstream/resilient-http.ts'
 import { createRandom } from '../support/query-generator.ts'
 import { answerJson, startScriptedUpstream } from '../support/upstream.ts'
 
-function connect(base: string, seed = 1) {
+function connect(base: string, seed = 1, connections = 4) {
   const deadlineMs = 1000
-  const http = createResilientHttp(createHttp({ deadlineMs, maxBytes: 10_000, connections: 4 }), {
+  const http = createResilientHttp(createHttp({ deadlineMs, maxBytes: 10_000, connections }), {
     deadlineMs,
     random: createRandom(seed),
   })
@@ -94,4 +95,48 @@ test('who leaves while a repetition waits ends it', async () => {
   const { request } = connect(upstream.url, 3)
   await expect(request('GET', leaving.signal)).rejects.toThrow('left')
   expect(upstream.requests.length).toBeLessThanOrEqual(2)
+})
+
+test('an upstream that closes connections just as they are used again: no read fails, and no write is made twice', async () => {
+  const idleMs = 4
+  const received = new Map<string, number>()
+  let closed = 0
+  const server = createServer((socket) => {
+    let timer: NodeJS.Timeout | undefined
+    socket.on('error', () => undefined)
+    socket.on('close', () => clearTimeout(timer))
+    socket.on('data', (bytes) => {
+      clearTimeout(timer)
+      const name = /^\w+ \S+/.exec(bytes.toString('latin1'))?.[0] ?? ''
+      received.set(name, (received.get(name) ?? 0) + 1)
+      socket.write('HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}')
+      timer = setTimeout(() => {
+        closed += 1
+        socket.destroy()
+      }, idleMs)
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close())
+  const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const { http } = connect(base, 3, 32)
+  const random = createRandom(5)
+  const failures: string[] = []
+  const unknown: string[] = []
+  const caller = async (index: number) => {
+    for (let count = 0; count < 320; count += 1) {
+      await new Promise((resolve) => setTimeout(resolve, idleMs - 2 + random() * 4))
+      const method = count % 4 === 0 ? 'POST' : 'GET'
+      await http
+        .request({ method, url: new URL(`${base}/${index}/${count}`), headers: {}, signal: undefined })
+        .catch((error: { code: string }) => (method === 'GET' ? failures : unknown).push(error.code))
+    }
+  }
+  await Promise.all(Array.from({ length: 32 }, (_, index) => caller(index)))
+  expect(failures).toEqual([])
+  expect([...received].filter(([name, times]) => name.startsWith('POST') && times > 1)).toEqual([])
+  // Whoever wrote is told that it is not known what became of it.
+  expect(new Set(unknown)).toEqual(new Set(['UPSTREAM_UNAVAILABLE']))
+  expect(closed).toBeGreaterThan(100)
+  expect(http.state()).toMatchObject({ retries: 0, refusals: 0 })
 })
