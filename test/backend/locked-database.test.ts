@@ -1,3 +1,4 @@
+import { statSync } from 'node:fs'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { expect, onTestFinished, test } from 'vitest'
@@ -15,6 +16,7 @@ async function start() {
   await ada('GET', '/user')
   return {
     other,
+    dataDir,
     failures,
     send: (content: string) => ada('POST', '/flows/example/main/messages', { event: 'message', content }),
     contents: async () =>
@@ -59,4 +61,29 @@ test('a reader of another program that never ends keeps the log of changes, and 
   expect(other.prepare('select count(*) as messages from messages').get()).toEqual(reading)
   other.exec('commit')
   expect((await contents()).at(-1)).toBe('49')
+})
+
+test('what it makes of that log is on the disk for as long as it reads, and not longer', async () => {
+  const { other, dataDir, send, contents } = await start()
+  const logBytes = () => statSync(join(dataDir, 'flowdock.db-wal')).size
+  other.exec('begin; select count(*) from messages')
+  const count = () => Number(other.prepare('select count(*) as messages from messages').get()?.['messages'])
+  const before = count()
+  const content = 'x'.repeat(8000)
+  let sent = 0
+  while (logBytes() < 70 * 1024 * 1024) {
+    const answers = await Promise.all(
+      Array.from({ length: 64 }, (_, index) => send(`${sent + index} ${content}`)),
+    )
+    expect(answers.every(({ status }) => status === 201)).toBe(true)
+    sent += 64
+  }
+  expect(count()).toBe(before)
+  other.exec('commit')
+  // The first change writes it back, the second begins it anew.
+  await send('after')
+  await send('again')
+  expect(logBytes()).toBeLessThanOrEqual(64 * 1024 * 1024)
+  expect((await contents()).slice(-2)).toEqual(['after', 'again'])
+  expect(count()).toBe(before + sent + 2)
 })
