@@ -187,7 +187,7 @@ function openSame(path: string) {
 }
 
 const small = 1000
-const large = 1_000_000
+const large = Number(process.env['MESSAGES'] ?? 1_000_000)
 const samples = 400
 
 /** Reads of a flow with many messages, next to one with few, and to SQLite's own search. */
@@ -197,7 +197,23 @@ async function measureReading(): Promise<void> {
   await (await start(folder)).close()
   const filling = performance.now()
   const words = fill(path)
-  console.log(`\nreading, with ${large} messages in a flow (filled in ${seconds(filling)})`)
+  const many = large.toLocaleString('en')
+  console.log(`\nreading, with ${many} messages in a flow (filled in ${seconds(filling)})`)
+  const empty = makeFolder()
+  await (await start(empty)).close()
+  const starts = { 'a few messages': [] as number[], [`${many} messages`]: [] as number[] }
+  for (let round = 0; round < 5; round += 1)
+    for (const [name, dataDir] of [
+      ['a few messages', empty],
+      [`${many} messages`, folder],
+    ] as const) {
+      const begun = performance.now()
+      const { close } = await start(dataDir)
+      starts[name]?.push(performance.now() - begun)
+      await close()
+    }
+  for (const [name, list] of Object.entries(starts))
+    console.log(`  a start with ${name} takes ${list.sort((a, b) => a - b)[2]?.toFixed(0)} ms`)
   const running = await start(folder)
   const client = createClient(token)
   const database = new DatabaseSync(path, { readOnly: true })
@@ -212,8 +228,8 @@ async function measureReading(): Promise<void> {
   const middle = large / 2
   const figures = {
     'newest 100 of 1,000': await latency(get('support', 'limit=100')),
-    'newest 100 of 1,000,000': await latency(get('main', 'limit=100')),
-    '100 in the middle of 1,000,000': await latency(get('main', `limit=100&until_id=${middle}`)),
+    [`newest 100 of ${many}`]: await latency(get('main', 'limit=100')),
+    [`100 in the middle of ${many}`]: await latency(get('main', `limit=100&until_id=${middle}`)),
     'newest 100 files and messages': await latency(get('main', 'limit=100&event=file,message')),
     'the same with a tag': await latency(get('main', 'limit=100&tags=hashtag')),
     'search, one word': await latency(() => get('main', `search=${word()}`)()),
@@ -227,7 +243,7 @@ async function measureReading(): Promise<void> {
   client.close()
   database.close()
   await running.close()
-  rmSync(folder, { recursive: true, force: true })
+  for (const each of [folder, empty]) rmSync(each, { recursive: true, force: true })
 }
 
 /** Fills a flow with many messages and another with few, by SQLite alone. Returns the words that are in them. */
