@@ -115,6 +115,17 @@ const native: Contender[] = existsSync(join(import.meta.dirname, 'peers/node_mod
       },
     ]
   : []
+/** Some hundred packages of its own. */
+const hive: Contender[] = existsSync(join(import.meta.dirname, 'peers/hive/node_modules'))
+  ? [
+      {
+        name: 'Hive Gateway, Mesh',
+        speaks: 'lists',
+        start: (upstream) =>
+          startPinned('peers/hive/query-hive.js', [upstream], { NODE_ENV: 'production' }, listening),
+      },
+    ]
+  : []
 
 interface Client {
   /** Sends again and again until told to stop. Resolves with how long each answer took, in milliseconds. */
@@ -302,6 +313,7 @@ export async function measureQueries(): Promise<void> {
         gateway,
         ...peers,
         ...native,
+        ...hive,
         ...lean,
         plain('written by hand, a call for each author and thread', 'naive'),
         plain('written by hand, two calls', 'lean'),
