@@ -3,9 +3,9 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { GraphQLError } from 'graphql'
 import { GatewayError } from '../errors.ts'
 import type { Engine } from './engine.ts'
-import { eventStreamHeaders, joinMessages, keepAliveMs } from './live-http.ts'
+import { eventStreamHeaders, keepAliveMs } from './live-http.ts'
 import { type OperationParams, runOperation } from './operation.ts'
-import { PacedWriter } from './paced-writer.ts'
+import { joined, PacedWriter, Slab } from './paced-writer.ts'
 
 export interface EventStreamRequest {
   readonly engine: Engine
@@ -54,6 +54,7 @@ interface Stream {
  */
 export function createEventStreams(): EventStreams {
   const streams = new Map<string, Stream>()
+  const slab = new Slab()
   const pacing = setInterval(() => {
     const now = Date.now()
     for (const { writer } of streams.values()) writer?.check(now)
@@ -82,7 +83,8 @@ export function createEventStreams(): EventStreams {
     clearTimeout(stream.expiry)
     const writer = new PacedWriter({
       stream: response,
-      encode: joinMessages,
+      framing: joined,
+      slab,
       onSlow: () => response.destroy(),
     })
     stream.response = response
@@ -143,6 +145,10 @@ export function createEventStreams(): EventStreams {
         next(payload) {
           accept()
           writer.send(envelope, payload)
+        },
+        nextAll(payloads) {
+          accept()
+          for (const payload of payloads) writer.send(envelope, payload)
         },
         ready: () => writer.ready(),
         complete() {

@@ -3,7 +3,7 @@ import type { GraphQLError } from 'graphql'
 import type { Engine } from './engine.ts'
 import type { Payload } from './live.ts'
 import { type OperationParams, runOperation } from './operation.ts'
-import { type Body, type Envelope, PacedWriter } from './paced-writer.ts'
+import { type Body, type Envelope, joined, PacedWriter, Slab } from './paced-writer.ts'
 
 /** Answers with more than one result. */
 export type LiveFormat = 'sse' | 'multipart'
@@ -90,6 +90,7 @@ export function createLiveResponses(): LiveResponses {
     for (const writer of open.values()) writer.check(now)
   }, 1000)
   timer.unref()
+  const slab = new Slab()
   const lastBodies = new Map<LiveFormat, { readonly payload: Payload; readonly body: Body }>()
 
   /** Made once for all readers: each is told a result in the same turn. */
@@ -110,7 +111,8 @@ export function createLiveResponses(): LiveResponses {
       const gone = new AbortController()
       const writer = new PacedWriter({
         stream: response,
-        encode: joinMessages,
+        framing: joined,
+        slab,
         // The line is cut: whoever comes back says how far it got.
         onSlow: () => response.destroy(),
       })
@@ -149,6 +151,13 @@ export function createLiveResponses(): LiveResponses {
             begin()
             writer.send(framing.envelope, bodyOf(format, payload))
           },
+          nextAll(payloads) {
+            begin()
+            writer.sendNow(
+              framing.envelope,
+              payloads.map((payload) => bodyOf(format, payload)),
+            )
+          },
           ready: () => writer.ready(),
           complete() {
             begin()
@@ -174,14 +183,4 @@ export function createLiveResponses(): LiveResponses {
       }
     },
   }
-}
-
-/** One write of several messages. */
-export function joinMessages(envelopes: readonly Envelope[], bodies: readonly Body[]): Buffer {
-  return Buffer.concat(
-    bodies.flatMap(({ bytes }, index) => {
-      const { head, tail } = envelopes[index] as Envelope
-      return [head, bytes, tail]
-    }),
-  )
 }

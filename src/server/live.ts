@@ -10,7 +10,7 @@ import type { Channel, Context, Entry, LiveEvents, Pace } from '../context.ts'
 import { maskError } from './error-mask.ts'
 import type { Executor } from './executor.ts'
 import { type Analysis, analyze } from './live-analysis.ts'
-import type { Body } from './paced-writer.ts'
+import { type Body, Turn } from './paced-writer.ts'
 
 /** A result as it is sent, made once for all who get it. */
 export interface Payload extends Body {
@@ -22,6 +22,8 @@ export interface Payload extends Body {
 export interface LiveReader {
   /** Never throws, and keeps what cannot be sent yet. */
   next(payload: Payload): void
+  /** The same at the end of a turn of the event loop, in which it is told nothing more of this subscription. */
+  nextAll(payloads: readonly Payload[]): void
   /** Resolves when what was given has left, so that more may be made. */
   ready(): Promise<void>
   complete(): void
@@ -71,6 +73,14 @@ const maxContexts = 256
 interface Slot {
   readonly entry: Entry
   payload: Payload | undefined
+}
+
+/** A result that is told at the end of the turn. */
+interface Told {
+  readonly payload: Payload
+  readonly seq: number
+  /** Whether the same event was told before, as it was then. */
+  readonly isRepeated: boolean
 }
 
 interface Member {
@@ -133,6 +143,7 @@ export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: 
     return { ...result, errors: result.errors.map((error) => maskError(error, onUnexpected)) }
   }
 
+  const turn = new Turn()
   let begun = 0
   const stalled = new Set<Group>()
 
@@ -160,6 +171,7 @@ export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: 
     readonly #args: ExecutionArgs
     readonly #waiting: Entry[] = []
     readonly #inFlight: Slot[] = []
+    #told: Told[] = []
     #next = 0
     /** How many of those that wait may begin: all, unless the pace says when. */
     #due: number
@@ -258,14 +270,30 @@ export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: 
         // What is as it was is not told again.
         if (isRepeated && this.#latest?.payload?.bytes.equals(payload.bytes)) continue
         if (this.#pace?.repeatMs !== undefined) this.#latest = { entry, payload }
-        for (const member of this.members) {
-          if (seq < member.seq || (seq === member.seq && !isRepeated)) continue
-          member.seq = seq
-          member.reader.next(payload)
-        }
+        if (this.#told.push({ payload, seq, isRepeated }) === 1) turn.add(this)
       }
       this.pump()
     }
+
+    /** Tells each member all of the turn at once: going through them for each result would take longer than writing it. */
+    endTurn(): void {
+      const told = this.#told
+      this.#told = []
+      const all = told.map(({ payload }) => payload)
+      const first = told[0]?.isRepeated === false ? told[0].seq : 0
+      const last = told.at(-1)?.seq ?? 0
+      for (const member of this.members) {
+        const isBehind = member.seq < first
+        const its = isBehind ? all : told.filter((each) => isFor(member, each)).map(({ payload }) => payload)
+        member.seq = Math.max(member.seq, last)
+        if (its.length > 0) member.reader.nextAll(its)
+      }
+    }
+  }
+
+  /** Nobody is told what they have. */
+  function isFor(member: Member, { seq, isRepeated }: Told): boolean {
+    return seq > member.seq || (seq === member.seq && isRepeated)
   }
 
   function start(

@@ -16,57 +16,78 @@ export interface Body {
   next: Body | undefined
 }
 
-export interface PacedWriterOptions {
-  readonly stream: Writable
-  /** Puts messages, bodies in the envelope of the same place, into what goes over the line: memory that is allocated. */
-  readonly encode: (
-    envelopes: readonly Envelope[],
-    bodies: readonly Body[],
-    allocate: (size: number) => Buffer,
-  ) => Buffer
-  /** The reader is too far behind, and gets no more. */
-  readonly onSlow: () => void
-  /** Writers that flush together; one of its own unless given. */
-  readonly turn?: Turn
+/** How a message, a body in its envelope, looks on the line. */
+export interface Framing {
+  /** In bytes. */
+  size(envelope: Envelope, body: Body): number
+  /** Puts a message into memory. @returns where it ends */
+  write(envelope: Envelope, body: Body, memory: Buffer, at: number): number
+}
+
+/** One after the other, with nothing between. */
+export const joined: Framing = {
+  size: sizeOf,
+  write({ head, tail }, { bytes }, memory, at) {
+    memory.set(head, at)
+    memory.set(bytes, at + head.length)
+    memory.set(tail, at + head.length + bytes.length)
+    return at + head.length + bytes.length + tail.length
+  },
+}
+
+/** Of a message without what its framing adds, in bytes. */
+export function sizeOf({ head, tail }: Envelope, { bytes }: Body): number {
+  return head.length + bytes.length + tail.length
+}
+
+/** Does what is to be done at the end of this turn of the event loop: once for all, however many ask. */
+export class Turn {
+  #waiting: { endTurn(): void }[] = []
+
+  /** @param each is called once for each time it asks */
+  add(each: { endTurn(): void }): void {
+    if (this.#waiting.push(each) > 1) return
+    setImmediate(() => {
+      const waiting = this.#waiting
+      this.#waiting = []
+      for (const each of waiting) each.endTurn()
+    })
+  }
 }
 
 /** How much memory is allocated at once for what is written. */
 const slabBytes = 256 * 1024
 
-/**
- * Runs what is to be done at the end of this turn of the event loop: once for all, however many ask. They write from the
- * same memory, one after the other, for the system takes most at once.
- */
-export class Turn {
-  #tasks: (() => void)[] = []
-  #slab: Buffer | undefined
+/** Memory for what is written. The system takes most of it at once, and it is used again. */
+export class Slab {
+  #bytes: Buffer | undefined
   #at = 0
 
-  add(task: () => void): void {
-    this.#tasks.push(task)
-    if (this.#tasks.length > 1) return
-    setImmediate(() => {
-      const tasks = this.#tasks
-      this.#tasks = []
-      for (const run of tasks) run()
-    })
-  }
-
   /** @param size in bytes */
-  readonly allocate = (size: number): Buffer => {
+  allocate(size: number): Buffer {
     if (size > slabBytes / 2) return Buffer.allocUnsafeSlow(size)
-    if (this.#slab === undefined || this.#at + size > slabBytes) {
-      this.#slab = Buffer.allocUnsafeSlow(slabBytes)
+    if (this.#bytes === undefined || this.#at + size > slabBytes) {
+      this.#bytes = Buffer.allocUnsafeSlow(slabBytes)
       this.#at = 0
     }
     this.#at += size
-    return this.#slab.subarray(this.#at - size, this.#at)
+    return this.#bytes.subarray(this.#at - size, this.#at)
   }
 
   /** Takes back what was allocated last, when nobody needs it any more. */
   release(memory: Buffer): void {
-    if (memory.buffer === this.#slab?.buffer) this.#at = memory.byteOffset
+    if (memory.buffer === this.#bytes?.buffer) this.#at = memory.byteOffset
   }
+}
+
+export interface PacedWriterOptions {
+  readonly stream: Writable
+  readonly framing: Framing
+  /** The reader is too far behind, and gets no more. */
+  readonly onSlow: () => void
+  /** Shared by writers that flush together; of its own unless given. */
+  readonly turn?: Turn
+  readonly slab?: Slab
 }
 
 export interface SlowReaderLimits {
@@ -145,10 +166,7 @@ export class PacedWriter {
   readonly #options: PacedWriterOptions
   readonly #limits: SlowReaderLimits
   readonly #turn: Turn
-  readonly #flushAtEnd = () => {
-    this.#isScheduled = false
-    this.#flush()
-  }
+  readonly #slab: Slab
   /** Two lists rather than one of pairs: a pair for each message of each reader would take more than the messages. */
   #envelopes: Envelope[] = []
   #bodies: Body[] = []
@@ -165,6 +183,7 @@ export class PacedWriter {
   constructor(options: PacedWriterOptions, limits: SlowReaderLimits = slowReaderLimits) {
     this.#options = options
     this.#turn = options.turn ?? new Turn()
+    this.#slab = options.slab ?? new Slab()
     this.#limits = limits
     options.stream.on('drain', () => this.#unblock())
     options.stream.on('close', () => this.close())
@@ -175,9 +194,10 @@ export class PacedWriter {
     return this.#waitingBytes
   }
 
+  /** Sends a message at the end of this turn. */
   send(envelope: Envelope, body: Body): void {
     if (this.#isClosed) return
-    this.#waitingBytes += sizeOf(envelope, body)
+    this.#waitingBytes += this.#options.framing.size(envelope, body)
     if (this.#isBlocked) {
       this.#backlog ??= new Backlog()
       this.#backlog.push(envelope, body)
@@ -193,7 +213,30 @@ export class PacedWriter {
     this.#bodies.push(body)
     if (this.#isScheduled) return
     this.#isScheduled = true
-    this.#turn.add(this.#flushAtEnd)
+    this.#turn.add(this)
+  }
+
+  /** Sends messages now, because nothing comes after them in this turn. */
+  sendNow(envelope: Envelope, bodies: readonly Body[]): void {
+    const { framing } = this.#options
+    let sent = 0
+    if (this.#bodies.length === 0)
+      while (sent < bodies.length && !this.#isBlocked && !this.#isClosed) {
+        const first = sent
+        let bytes = 0
+        while (sent < bodies.length && bytes < maxUnsentBytes) {
+          bytes += framing.size(envelope, bodies[sent] as Body)
+          sent += 1
+        }
+        this.#write(envelope, [], bodies, first, sent, bytes)
+      }
+    for (; sent < bodies.length; sent += 1) this.send(envelope, bodies[sent] as Body)
+  }
+
+  /** For its turn alone. */
+  endTurn(): void {
+    this.#isScheduled = false
+    this.#flush()
   }
 
   /** Resolves when what was sent has left. */
@@ -224,6 +267,7 @@ export class PacedWriter {
 
   #flush(most = maxUnsentBytes): void {
     if (this.#isClosed || this.#isBlocked) return
+    const { framing } = this.#options
     let end = this.#next
     let bytes = 0
     while (bytes < most) {
@@ -233,22 +277,22 @@ export class PacedWriter {
         this.#envelopes.push(more.envelope)
         this.#bodies.push(more.body)
       }
-      bytes += sizeOf(this.#envelopes[end] as Envelope, this.#bodies[end] as Body)
+      bytes += framing.size(this.#envelopes[end] as Envelope, this.#bodies[end] as Body)
       end += 1
     }
     if (end === this.#next) return
-    const isAll = this.#next === 0 && end === this.#bodies.length
-    const envelopes = isAll ? this.#envelopes : this.#envelopes.slice(this.#next, end)
-    const bodies = isAll ? this.#bodies : this.#bodies.slice(this.#next, end)
+    const first = this.#next
+    const envelopes = this.#envelopes
+    const bodies = this.#bodies
     this.#waitingBytes -= bytes
     this.#next = end
     if (this.#next === this.#bodies.length) this.#forgetSent()
-    else if (this.#next > 4096) {
+    this.#write(undefined, envelopes, bodies, first, end, bytes)
+    if (this.#next > 4096) {
       this.#envelopes.splice(0, this.#next)
       this.#bodies.splice(0, this.#next)
       this.#next = 0
     }
-    this.#write(envelopes, bodies)
     if (this.#next < this.#bodies.length || (this.#backlog?.length ?? 0) > 0) {
       if (this.#isBlocked) this.#waitingSince ??= Date.now()
       else this.#flush()
@@ -256,12 +300,23 @@ export class PacedWriter {
     if (!this.#isBlocked) this.#tellReady()
   }
 
-  #write(envelopes: readonly Envelope[], bodies: readonly Body[]): void {
-    const { stream, encode } = this.#options
-    const bytes = encode(envelopes, bodies, this.#turn.allocate)
-    const isRoom = stream.write(bytes)
+  /** Writes some messages of so many bytes: each in the envelope of its place, or all in the same. */
+  #write(
+    same: Envelope | undefined,
+    envelopes: readonly Envelope[],
+    bodies: readonly Body[],
+    first: number,
+    end: number,
+    size: number,
+  ): void {
+    const { stream, framing } = this.#options
+    const memory = this.#slab.allocate(size)
+    let at = 0
+    for (let index = first; index < end; index += 1)
+      at = framing.write(same ?? (envelopes[index] as Envelope), bodies[index] as Body, memory, at)
+    const isRoom = stream.write(memory)
     const unsent = stream.writableLength
-    if (unsent === 0) this.#turn.release(bytes)
+    if (unsent === 0) this.#slab.release(memory)
     this.#isBlocked = !isRoom && unsent > maxUnsentBytes / 4
   }
 
@@ -289,9 +344,4 @@ export class PacedWriter {
     this.close()
     this.#options.onSlow()
   }
-}
-
-/** Of a message, in bytes. */
-export function sizeOf({ head, tail }: Envelope, { bytes }: Body): number {
-  return head.length + bytes.length + tail.length
 }

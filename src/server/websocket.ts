@@ -10,7 +10,7 @@ import type { Engine } from './engine.ts'
 import type { Door } from './host.ts'
 import type { LiveOperation } from './live.ts'
 import { type OperationParams, runOperation } from './operation.ts'
-import { type Body, type Envelope, PacedWriter, sizeOf, Turn } from './paced-writer.ts'
+import { type Envelope, type Framing, joined, PacedWriter, Slab, sizeOf, Turn } from './paced-writer.ts'
 import type { RequestIds } from './request-id.ts'
 
 /** Longest message a client may send. */
@@ -107,6 +107,7 @@ export function serveWebSockets({
   })
   const clients = new Set<Client>()
   const turn = new Turn()
+  const slab = new Slab()
   let isClosing = false
 
   function accept(socket: WebSocket, request: IncomingMessage, line: Duplex): void {
@@ -118,8 +119,9 @@ export function serveWebSockets({
     }
     const writer = new PacedWriter({
       stream: line,
+      framing: frames,
       turn,
-      encode: encodeFrames,
+      slab,
       onSlow() {
         log.info({ reason: 'SLOW_CONSUMER' }, 'A socket was closed: its reader is too far behind')
         end(client, 1013, 'SLOW_CONSUMER: too far behind; resume after the last cursor')
@@ -278,6 +280,12 @@ export function serveWebSockets({
         next(result) {
           if (!operation.isOver) client.writer.send(envelope, result)
         },
+        nextAll(results) {
+          if (operation.isOver) return
+          // What other operations are told in this turn goes along.
+          if (client.operations.size > 1) for (const result of results) client.writer.send(envelope, result)
+          else client.writer.sendNow(envelope, results)
+        },
         ready: () => client.writer.ready(),
         complete() {
           if (abort.signal.aborted) return
@@ -376,43 +384,25 @@ export function serveWebSockets({
 }
 
 /** Text frames, one for each message, unmasked as servers send them. [spec] RFC 6455, 5.2 */
-function encodeFrames(
-  envelopes: readonly Envelope[],
-  bodies: readonly Body[],
-  allocate: (size: number) => Buffer,
-): Buffer {
-  let total = 0
-  for (let index = 0; index < bodies.length; index += 1) {
-    const size = sizeOf(envelopes[index] as Envelope, bodies[index] as Body)
-    total += size + headerSize(size)
-  }
-  const frames = allocate(total)
-  let at = 0
-  for (let index = 0; index < bodies.length; index += 1) {
-    const { bytes } = bodies[index] as Body
-    const { head, tail } = envelopes[index] as Envelope
-    const byteSize = head.length + bytes.length + tail.length
-    frames[at] = 0x81
-    if (byteSize < 126) {
-      frames[at + 1] = byteSize
-      at += 2
-    } else if (byteSize < 65_536) {
-      frames[at + 1] = 126
-      frames.writeUInt16BE(byteSize, at + 2)
-      at += 4
+const frames: Framing = {
+  size(envelope, body) {
+    const size = sizeOf(envelope, body)
+    return headerSize(size) + size
+  },
+  write(envelope, body, memory, at) {
+    const size = sizeOf(envelope, body)
+    const begin = at + headerSize(size)
+    memory[at] = 0x81
+    if (size < 126) memory[at + 1] = size
+    else if (size < 65_536) {
+      memory[at + 1] = 126
+      memory.writeUInt16BE(size, at + 2)
     } else {
-      frames[at + 1] = 127
-      frames.writeBigUInt64BE(BigInt(byteSize), at + 2)
-      at += 10
+      memory[at + 1] = 127
+      memory.writeBigUInt64BE(BigInt(size), at + 2)
     }
-    frames.set(head, at)
-    at += head.length
-    frames.set(bytes, at)
-    at += bytes.length
-    frames.set(tail, at)
-    at += tail.length
-  }
-  return frames
+    return joined.write(envelope, body, memory, begin)
+  },
 }
 
 function headerSize(byteSize: number): number {

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import { type Body, PacedWriter, type SlowReaderLimits, Turn } from '../../src/server/paced-writer.ts'
+import { type Body, joined, PacedWriter, type SlowReaderLimits, Turn } from '../../src/server/paced-writer.ts'
 
 const limits: SlowReaderLimits = {
   maxWaitingBytes: 8 * 1024 * 1024,
@@ -28,18 +28,12 @@ async function open(more: Partial<SlowReaderLimits> = {}, turn = new Turn()) {
     {
       stream: line,
       turn,
-      encode(envelopes, bodies, allocate) {
-        writes += 1
-        const all = Buffer.concat(
-          bodies.flatMap(({ bytes }, index) => [
-            envelopes[index]?.head ?? bytes,
-            bytes,
-            envelopes[index]?.tail ?? bytes,
-          ]),
-        )
-        const memory = allocate(all.length)
-        all.copy(memory)
-        return memory
+      framing: {
+        size: joined.size,
+        write(envelope, body, memory, at) {
+          if (at === 0) writes += 1
+          return joined.write(envelope, body, memory, at)
+        },
       },
       onSlow() {
         isSlow = true
@@ -63,6 +57,20 @@ test('what is sent in one turn goes out in one write, whole and in order', async
   for (const each of ['a', 'ö', 'c']) writer.send(around, bodyOf(each))
   await expect.poll(() => text).toBe('<a><ö><c>')
   expect(writes()).toBe(1)
+})
+
+test('what is sent when a turn ends goes out in one write, and never before what was sent earlier', async () => {
+  const { reader, writer, writes } = await open()
+  let text = ''
+  reader.setEncoding('utf8').on('data', (chunk: string) => {
+    text += chunk
+  })
+  writer.sendNow(around, ['a', 'b', 'c'].map(bodyOf))
+  expect(writes()).toBe(1)
+  writer.send(around, bodyOf('d'))
+  writer.sendNow(around, [bodyOf('e'), bodyOf('f')])
+  await expect.poll(() => text).toBe('<a><b><c><d><e><f>')
+  expect(writes()).toBe(2)
 })
 
 test('a burst of ten thousand in one turn harms no reader who reads', async () => {
@@ -162,7 +170,8 @@ test('what waits for several is kept once, and each is sent its own of it', asyn
       lines.forEach(({ writer }, each) => {
         if (!isHeard[each]?.(index)) return
         const envelope = envelopeOf[each]?.(index) ?? around
-        writer.send(envelope, body)
+        if (index % 7 === 0) writer.sendNow(envelope, [body])
+        else writer.send(envelope, body)
         expected[each] += `${envelope.head}${text}${envelope.tail}`
       })
     }
