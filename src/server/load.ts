@@ -18,7 +18,7 @@ export interface Load {
 export interface LoadState {
   /** Requests and operations that are being answered. */
   readonly inFlight: number
-  /** How many may be at this moment. */
+  /** How many may be at this moment, as far as the process is busy. */
   readonly limit: number
   /** How many wait for their turn. */
   readonly waiting: number
@@ -47,6 +47,11 @@ const calmShare = 0.8
 /** How long something may wait for its turn, if all goes on as before; and at most, after a pause nobody could know of. */
 const waitMs = 40
 const longestWaitMs = 500
+/**
+ * However little there is to do, so many run at once to begin with, and twice as many each time that more are wanted and the
+ * process has had time since: when more comes than fits, it is not all begun before anybody knows.
+ */
+const opening = { running: 32, everyMs: 10 }
 /** No operation is thought to need longer. */
 const maxCalmMs = 1000
 /** So many may always run, and wait. */
@@ -78,6 +83,12 @@ export function createLoad({ most, isSteady = false }: LoadOptions): Load {
   const queue: Waiting[] = []
   let inFlight = 0
   let limit = most
+  /** How many run at once before it is asked whether there is time for more. */
+  let opened = isSteady ? most : Math.min(opening.running, most)
+  let openedAt = performance.now()
+  let openedBefore = performance.eventLoopUtilization()
+  /** The most there were since the last look. */
+  let peak = 0
   let maxWaiting = 0
   let done = 0
   let doneEachMs = 0
@@ -114,6 +125,9 @@ export function createLoad({ most, isSteady = false }: LoadOptions): Load {
             Math.max(Math.ceil(doneEachMs * Math.max(runMs, calmMs * calmTimes)), least.running),
             limit,
           )
+    if (!isSteady && peak * 2 < opened)
+      opened = Math.max(Math.ceil(opened * 0.9), Math.min(opening.running, most))
+    peak = inFlight
     looksWithRoom += 1
     const fits = isPatient() ? patient.waiting : least.waiting
     maxWaiting = limit === most ? 0 : Math.max(Math.ceil(doneEachMs * waitMs), fits)
@@ -124,17 +138,35 @@ export function createLoad({ most, isSteady = false }: LoadOptions): Load {
     return looksWithRoom > patient.looks
   }
 
+  function isRoom(): boolean {
+    return inFlight < limit && (inFlight < opened || isOpenedFurther())
+  }
+
+  function isOpenedFurther(): boolean {
+    const now = performance.now()
+    if (now - openedAt < opening.everyMs) return false
+    const { utilization } = performance.eventLoopUtilization(openedBefore)
+    openedAt = now
+    openedBefore = performance.eventLoopUtilization()
+    if (utilization >= calmShare) return false
+    opened = Math.min(opened * 2, most)
+    return true
+  }
+
+  function begin(): void {
+    inFlight += 1
+    if (inFlight > peak) peak = inFlight
+  }
+
   function letIn(): void {
     const since = performance.now() - (isPatient() ? patient.longestWaitMs : longestWaitMs)
     while (queue[0] !== undefined && queue[0].since < since) {
       refusals += 1
       queue.shift()?.answer(false)
     }
-    while (inFlight < limit) {
-      const next = queue.shift()
-      if (next === undefined) return
-      inFlight += 1
-      next.answer(true)
+    while (queue.length > 0 && isRoom()) {
+      begin()
+      queue.shift()?.answer(true)
     }
   }
 
@@ -143,11 +175,11 @@ export function createLoad({ most, isSteady = false }: LoadOptions): Load {
 
   return {
     enter() {
-      if (inFlight < limit && queue.length === 0) {
-        inFlight += 1
+      if (queue.length === 0 && isRoom()) {
+        begin()
         return true
       }
-      if (queue.length < maxWaiting)
+      if (queue.length < (limit === most ? most - inFlight : maxWaiting))
         return new Promise((answer) => queue.push({ since: performance.now(), answer }))
       if (maxWaiting > 0) looksWithRoom = 0
       refusals += 1
@@ -155,7 +187,7 @@ export function createLoad({ most, isSteady = false }: LoadOptions): Load {
     },
     enterNow() {
       const isIn = inFlight + queue.length < limit + maxWaiting
-      if (isIn) inFlight += 1
+      if (isIn) begin()
       else refusals += 1
       return isIn
     },

@@ -169,6 +169,16 @@ test('what runs at once is bounded: others hear so at once, keep their connectio
   expect((await next).status).toBe(200)
 })
 
+test('of many who come at once some begin; the others do as long as the process has time, and nobody is turned away', async () => {
+  const load = createLoad({ most: 1000 })
+  onTestFinished(load.close)
+  const places = Array.from({ length: 1000 }, () => load.enter())
+  expect(places.filter((place) => place === true).length).toBeLessThanOrEqual(64)
+  expect(load.enter()).toBe(false)
+  expect(new Set(await Promise.all(places))).toEqual(new Set([true]))
+  expect(load.state()).toMatchObject({ inFlight: 1000, waiting: 0, limit: 1000 })
+})
+
 describe('a process that is busy all the time', () => {
   async function makeBusy() {
     const load = createLoad({ most: 1000 })
