@@ -8,8 +8,8 @@ import type { Logger } from '../log.ts'
 import type { Admission } from './admission.ts'
 import type { Engine } from './engine.ts'
 import type { Door } from './host.ts'
-import type { LiveOperation } from './live.ts'
-import { type OperationParams, runOperation } from './operation.ts'
+import type { LiveOperation, Payload } from './live.ts'
+import { type OperationParams, type OperationReader, runOperation } from './operation.ts'
 import { type Envelope, type Framing, joined, PacedWriter, Slab, sizeOf, Turn } from './paced-writer.ts'
 import type { RequestIds } from './request-id.ts'
 
@@ -66,13 +66,82 @@ interface Client {
 }
 
 /** What runs on a socket. */
-interface Operation {
+class Operation implements OperationReader {
   readonly payload: Readonly<Record<string, unknown>>
-  readonly abort: AbortController
   /** Set once it is a subscription that stands. */
   live: LiveOperation | undefined
-  /** Nothing more is sent of it. A field of its own, because asking a signal takes longer than sending. */
-  isOver: boolean
+  readonly #client: Client
+  readonly #id: string
+  readonly #envelope: Envelope
+  readonly #abort = new AbortController()
+  /** A field of its own, because asking a signal takes longer than sending. */
+  #isOver = false
+  #onStanding: (() => void) | undefined
+
+  /** @param onStanding called once, if it is a subscription */
+  constructor(client: Client, id: string, payload: Operation['payload'], onStanding: () => void) {
+    this.#client = client
+    this.#id = id
+    this.payload = payload
+    const head = Buffer.from(`{"id":${JSON.stringify(id)},"type":"next","payload":`)
+    this.#envelope = { head, tail: closingBrace }
+    this.#onStanding = onStanding
+  }
+
+  get signal(): AbortSignal {
+    return this.#abort.signal
+  }
+
+  begin(live: LiveOperation): void {
+    this.live = live
+    this.#onStanding?.()
+    this.#onStanding = undefined
+  }
+
+  next(result: Payload): void {
+    if (!this.#isOver) this.#client.writer.send(this.#envelope, result)
+  }
+
+  nextAll(results: readonly Payload[]): void {
+    if (this.#isOver) return
+    const { writer, operations } = this.#client
+    // What other operations are told in this turn goes along.
+    if (operations.size > 1) for (const result of results) writer.send(this.#envelope, result)
+    else writer.sendNow(this.#envelope, results)
+  }
+
+  ready(): Promise<void> {
+    return this.#client.writer.ready()
+  }
+
+  complete(): void {
+    if (this.#isOver) return
+    this.stop()
+    send(this.#client, { id: this.#id, type: 'complete' })
+  }
+
+  refuse(errors: readonly GraphQLError[]): void {
+    if (this.#isOver) return
+    this.stop()
+    refuse(this.#client, this.#id, errors)
+  }
+
+  /** Nothing more is sent of it. */
+  stop(): void {
+    this.#isOver = true
+    const { operations } = this.#client
+    // Another may have its id by now.
+    if (operations.get(this.#id) === this) operations.delete(this.#id)
+    this.#abort.abort()
+  }
+}
+
+function refuse(client: Client, id: string, errors: readonly GraphQLError[]): void {
+  send(client, { id, type: 'error', payload: errors })
+}
+
+function send({ writer }: Client, message: object): void {
+  writer.send(bare, { bytes: Buffer.from(JSON.stringify(message)), next: undefined })
 }
 
 interface ClientMessage {
@@ -147,8 +216,7 @@ export function serveWebSockets({
       clients.delete(client)
       writer.close()
       clearTimeout(client.warning)
-      for (const { abort } of client.operations.values()) abort.abort()
-      client.operations.clear()
+      for (const operation of [...client.operations.values()]) operation.stop()
     })
   }
 
@@ -172,8 +240,7 @@ export function serveWebSockets({
       case 'subscribe':
         return subscribe(client, id, payload)
       case 'complete':
-        client.operations.get(id)?.abort.abort()
-        client.operations.delete(id)
+        client.operations.get(id)?.stop()
         return
       default:
         return end(client, 4400, 'Invalid message received')
@@ -210,7 +277,8 @@ export function serveWebSockets({
       ...client.params,
       authorization: credential?.['authorization'] ?? credential?.['Authorization'],
     }
-    for (const [id, { live, abort, payload }] of [...client.operations]) {
+    for (const [id, operation] of [...client.operations]) {
+      const { live, payload } = operation
       if (live === undefined || hasCredential(payload)) continue
       try {
         // Each begins again, which costs what a beginning costs.
@@ -219,7 +287,7 @@ export function serveWebSockets({
         return end(client, 1013, mask(error).message)
       }
       const place = live.close()
-      abort.abort()
+      operation.stop()
       run(client, id, payload, place, () => undefined)
     }
   }
@@ -249,18 +317,8 @@ export function serveWebSockets({
     place: string | undefined,
     leave: () => void,
   ): void {
-    const abort = new AbortController()
-    const operation: Operation = { payload, abort, live: undefined, isOver: false }
-    abort.signal.addEventListener('abort', () => {
-      operation.isOver = true
-    })
+    const operation = new Operation(client, id, payload, leave)
     client.operations.set(id, operation)
-    const head = Buffer.from(`{"id":${JSON.stringify(id)},"type":"next","payload":`)
-    const envelope = { head, tail: closingBrace }
-    const over = () => {
-      if (client.operations.get(id) === operation) client.operations.delete(id)
-      abort.abort()
-    }
     const { params } = client
     const onTokenEnd = (endsAt: number) => {
       // Not of a credential of its own, nor of one that is not used any more.
@@ -268,46 +326,13 @@ export function serveWebSockets({
     }
     const running = runOperation(
       {
-        ...{ engine, req: client.request, mask, lastEventId: place, onTokenEnd, signal: abort.signal },
+        ...{ engine, req: client.request, mask, lastEventId: place, onTokenEnd, signal: operation.signal },
         params: payload as unknown as OperationParams,
         connectionParams: { ...client.params, ...credentialOf(payload) },
       },
-      {
-        begin(live) {
-          operation.live = live
-          leave()
-        },
-        next(result) {
-          if (!operation.isOver) client.writer.send(envelope, result)
-        },
-        nextAll(results) {
-          if (operation.isOver) return
-          // What other operations are told in this turn goes along.
-          if (client.operations.size > 1) for (const result of results) client.writer.send(envelope, result)
-          else client.writer.sendNow(envelope, results)
-        },
-        ready: () => client.writer.ready(),
-        complete() {
-          if (abort.signal.aborted) return
-          over()
-          send(client, { id, type: 'complete' })
-        },
-        refuse(errors) {
-          if (abort.signal.aborted) return
-          over()
-          refuse(client, id, errors)
-        },
-      },
+      operation,
     )
     void running.finally(leave)
-  }
-
-  function refuse(client: Client, id: string, errors: readonly GraphQLError[]): void {
-    send(client, { id, type: 'error', payload: errors })
-  }
-
-  function send({ writer }: Client, message: object): void {
-    writer.send(bare, { bytes: Buffer.from(JSON.stringify(message)), next: undefined })
   }
 
   /** Closes a socket; one that does not answer is cut off. */
