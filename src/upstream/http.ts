@@ -91,6 +91,7 @@ const maxLosses = 3
 export function createHttp(options: HttpOptions): Http {
   // Streams have connections of their own: on shared ones a few of them would starve every call.
   const connect = buildConnector({ timeout: 3000 })
+  const turns = new Turns()
   /** Errors that ended a connection which had carried an answer before. */
   const endings = new WeakSet<Error>()
   const calls = new Agent({
@@ -176,6 +177,8 @@ export function createHttp(options: HttpOptions): Http {
           try {
             calls.dispatch(call, whole)
             await whole.arrived
+            const turn = turns.enter(whole.bytes)
+            if (turn !== undefined) await turn
             break
           } catch (error) {
             const isWorthIt = method === 'GET' && whole.status === 0 && attempt <= maxLosses && isLoss(error)
@@ -261,6 +264,9 @@ class WholeAnswer implements Dispatcher.DispatchHandler {
     this.#reject = reject
   }
 
+  /** How long the body is. */
+  bytes = 0
+
   /** Ends the call, which may still wait for its turn. */
   abort(reason: unknown): void {
     this.#reason ??= reason
@@ -287,6 +293,7 @@ class WholeAnswer implements Dispatcher.DispatchHandler {
 
   onResponseData(_: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#chunks.push(chunk)
+    this.bytes += chunk.length
   }
 
   onResponseEnd(): void {
@@ -295,6 +302,42 @@ class WholeAnswer implements Dispatcher.DispatchHandler {
 
   onResponseError(_: Dispatcher.DispatchController, error: Error): void {
     this.#reject(error)
+  }
+}
+
+/** How much of answers is looked at in one turn of the event loop. */
+const turnBytes = 1024 * 1024
+
+/** Answers that arrive together are not all looked at together: in between, others are heard. */
+class Turns {
+  #left = turnBytes
+  #isScheduled = false
+  readonly #waiting: { readonly bytes: number; readonly go: () => void }[] = []
+
+  /** Undefined, or resolves, when it is the turn of an answer. */
+  enter(bytes: number): Promise<void> | undefined {
+    this.#schedule()
+    if (this.#left > 0 && this.#waiting.length === 0) {
+      this.#left -= bytes
+      return undefined
+    }
+    return new Promise((go) => this.#waiting.push({ bytes, go }))
+  }
+
+  #schedule(): void {
+    if (this.#isScheduled) return
+    this.#isScheduled = true
+    setImmediate(() => {
+      this.#isScheduled = false
+      this.#left = turnBytes
+      while (this.#left > 0) {
+        const next = this.#waiting.shift()
+        if (next === undefined) return
+        this.#left -= next.bytes
+        next.go()
+      }
+      if (this.#waiting.length > 0) this.#schedule()
+    })
   }
 }
 

@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { parseAuthorization } from '../../src/upstream/flowdock/credentials.ts'
 import { createFlowdock } from '../../src/upstream/flowdock/index.ts'
@@ -183,4 +184,31 @@ describe('credentials', () => {
     expect(parseAuthorization('Bearer secret-token')?.principal).toBe(credential?.principal)
     expect(parseAuthorization('Bearer other')?.principal).not.toBe(credential?.principal)
   })
+})
+
+test('answers that come together are not looked at together: others are heard in between', async () => {
+  const body = { text: 'x'.repeat(60_000) }
+  const waiting: ServerResponse[] = []
+  const upstream = await startScriptedUpstream((_, response) => {
+    if (waiting.push(response) === 40) for (const each of waiting) answerJson(each, 200, body)
+  })
+  const { http } = connect(upstream.url, { maxBytes: 100_000, connections: 40, deadlineMs: 5000 })
+  let turn = 0
+  let isOver = false
+  const count = () => {
+    turn += 1
+    if (!isOver) setImmediate(count)
+  }
+  count()
+  const perTurn = new Map<number, number>()
+  await Promise.all(
+    Array.from({ length: 40 }, async (_, index) => {
+      const url = new URL(`${upstream.url}/${index}`)
+      const answer = await http.request({ method: 'GET', url, headers: {}, signal: undefined })
+      expect(answer.body).toEqual(body)
+      perTurn.set(turn, (perTurn.get(turn) ?? 0) + 1)
+    }),
+  )
+  isOver = true
+  expect(Math.max(...perTurn.values())).toBeLessThanOrEqual(18)
 })
