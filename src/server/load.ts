@@ -148,7 +148,7 @@ export function createLoad({ most, isSteady = false }: LoadOptions): Load {
     const { utilization } = performance.eventLoopUtilization(openedBefore)
     openedAt = now
     openedBefore = performance.eventLoopUtilization()
-    if (utilization >= calmShare) return false
+    if (utilization >= busyShare) return false
     opened = Math.min(opened * 2, most)
     return true
   }
