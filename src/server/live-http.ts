@@ -91,15 +91,18 @@ export function createLiveResponses(): LiveResponses {
   }, 1000)
   timer.unref()
   const slab = new Slab()
-  const lastBodies = new Map<LiveFormat, { readonly payload: Payload; readonly body: Body }>()
+  const last = new Map<
+    LiveFormat,
+    { readonly payloads: readonly Payload[]; readonly bodies: readonly Body[] }
+  >()
 
-  /** Made once for all readers: each is told a result in the same turn. */
-  function bodyOf(format: LiveFormat, payload: Payload): Body {
-    const last = lastBodies.get(format)
-    if (last?.payload === payload) return last.body
-    const body = framings[format].body(payload)
-    lastBodies.set(format, { payload, body })
-    return body
+  /** Made once for all readers of a group: they are told the same in one turn, one after the other. */
+  function bodiesOf(format: LiveFormat, payloads: readonly Payload[]): readonly Body[] {
+    const known = last.get(format)
+    if (known?.payloads === payloads) return known.bodies
+    const bodies = payloads.map((payload) => framings[format].body(payload))
+    last.set(format, { payloads, bodies })
+    return bodies
   }
 
   return {
@@ -149,14 +152,11 @@ export function createLiveResponses(): LiveResponses {
           },
           next(payload) {
             begin()
-            writer.send(framing.envelope, bodyOf(format, payload))
+            writer.send(framing.envelope, framing.body(payload))
           },
           nextAll(payloads) {
             begin()
-            writer.sendNow(
-              framing.envelope,
-              payloads.map((payload) => bodyOf(format, payload)),
-            )
+            writer.sendNow(framing.envelope, bodiesOf(format, payloads))
           },
           ready: () => writer.ready(),
           complete() {

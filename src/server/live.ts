@@ -79,7 +79,7 @@ interface Slot {
 interface Told {
   readonly payload: Payload
   readonly seq: number
-  /** Whether the same event was told before, as it was then. */
+  /** Whether its event was told before, with another result. */
   readonly isRepeated: boolean
 }
 
