@@ -31,9 +31,10 @@ export interface LiveReader {
 
 /** A subscription that is running. */
 export interface LiveOperation {
-  start(reader: LiveReader): void
-  /** Leaves; nothing is sent any more. Answers the place behind what was sent, if it is known. */
-  close(): string | undefined
+  /** Tells its reader until `signal` ends it. */
+  start(reader: LiveReader, signal: AbortSignal): void
+  /** The place behind what was told, if it is known. */
+  place(): string | undefined
 }
 
 /** What can be seen of the groups from outside. */
@@ -384,17 +385,12 @@ export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: 
       if (operation == null) throw new Error('A subscription without an operation cannot have begun')
       const analysis = analyses.get(operation) ?? analyze(schema, args.document, operation)
       analyses.set(operation, analysis)
-      const left = new AbortController()
-      let placeOf: (() => string | undefined) | undefined
+      let place: (() => string | undefined) | undefined
       return {
-        start(reader) {
-          placeOf = start(args, events, analysis, reader, left.signal)
+        start(reader, signal) {
+          place = start(args, events, analysis, reader, signal)
         },
-        close() {
-          const place = placeOf?.()
-          left.abort()
-          return place
-        },
+        place: () => place?.(),
       }
     },
     state: () => ({

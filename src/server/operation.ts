@@ -73,14 +73,11 @@ export async function runOperation(request: OperationRequest, reader: OperationR
     const result = await (operation.operation === 'subscription'
       ? engine.subscribe(run)
       : engine.execute(run))
-    if ('start' in result) {
-      const running = result
-      if (signal.aborted) return void running.close()
-      signal.addEventListener('abort', () => void running.close(), { once: true })
-      reader.begin?.(running)
-      return running.start(reader)
-    }
     if (signal.aborted) return
+    if ('start' in result) {
+      reader.begin?.(result)
+      return result.start(reader, signal)
+    }
     reader.next(toPayload(result, undefined))
     reader.complete()
   } catch (error) {

@@ -286,7 +286,7 @@ export function serveWebSockets({
       } catch (error) {
         return end(client, 1013, mask(error).message)
       }
-      const place = live.close()
+      const place = live.place()
       operation.stop()
       run(client, id, payload, place, () => undefined)
     }
