@@ -168,6 +168,8 @@ export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: 
     readonly members = new Set<Member>()
     readonly channel: Channel
     readonly isShared: boolean
+    /** What its members have in common, at whatever channel they are. */
+    readonly scope: string
     readonly #key: string
     readonly #args: ExecutionArgs
     readonly #waiting: Entry[] = []
@@ -183,8 +185,16 @@ export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: 
     #latest: { readonly entry: Entry; payload: Payload | undefined } | undefined
     readonly #stop: () => void
 
-    constructor(key: string, channel: Channel, args: ExecutionArgs, isShared: boolean, events: LiveEvents) {
+    constructor(
+      key: string,
+      scope: string,
+      channel: Channel,
+      args: ExecutionArgs,
+      isShared: boolean,
+      events: LiveEvents,
+    ) {
       this.#key = key
+      this.scope = scope
       this.channel = channel
       this.#args = args
       this.isShared = isShared
@@ -311,7 +321,7 @@ export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: 
     let toldAt = 0
     let passedOver: unknown
     const { isShared } = analysis
-    const scope = [
+    let scope = [
       isShared ? '' : events.principal,
       events.key,
       args.operationName ?? '',
@@ -339,10 +349,12 @@ export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: 
             const key = `${channel.key}\0${scope}`
             let group = groups.get(key)
             if (group === undefined || group.channel !== channel) {
-              group = new Group(key, channel, args, isShared, events)
+              group = new Group(key, scope, channel, args, isShared, events)
               groups.set(key, group)
             }
             const joined = group
+            // One text for all of them: it has the whole document in it.
+            scope = joined.scope
             const member = { events, reader, seq }
             joined.join(member)
             standing = () => channel.log.placeAt(member.seq)
