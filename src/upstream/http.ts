@@ -87,22 +87,23 @@ const maxRetryAfterMs = 5 * 60_000
 
 /** How many connections that were kept may turn out to be closed to one read. */
 const maxLosses = 3
+/** What it is called when the other side closes a connection. [undici] errors.md */
+const closings = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'])
 
 export function createHttp(options: HttpOptions): Http {
   // Streams have connections of their own: on shared ones a few of them would starve every call.
   const connect = buildConnector({ timeout: 3000 })
   const turns = new Turns()
-  /** Errors that ended a connection which had carried an answer before. */
-  const endings = new WeakSet<Error>()
+  /** What ended a connection, and when that had been made. */
+  const endings = new WeakMap<Error, number>()
   const calls = new Agent({
     connections: options.connections,
     pipelining: 1,
     connect: (target, callback) =>
       connect(target, (...outcome) => {
         const [, socket] = outcome
-        socket?.on('error', (error) => {
-          if (socket.bytesRead > 0) endings.add(error)
-        })
+        const madeAt = performance.now()
+        socket?.on('error', (error) => endings.set(error, madeAt))
         callback(...outcome)
       }),
     headersTimeout: options.deadlineMs,
@@ -146,11 +147,11 @@ export function createHttp(options: HttpOptions): Http {
     }
   }
 
-  /** Whether a connection ended that was kept from an earlier call. */
-  function isLoss(error: unknown): boolean {
+  /** Whether a connection was closed that had been there before a call was made. */
+  function isLoss(error: unknown, dispatchedAt: number): boolean {
     if (!(error instanceof Error)) return false
-    const { socket } = error as { socket?: { bytesRead?: number } }
-    return endings.has(error) || (socket?.bytesRead ?? 0) > 0
+    const { code = '' } = error as { code?: string }
+    return closings.has(code) && (endings.get(error) ?? dispatchedAt) < dispatchedAt
   }
 
   return {
@@ -174,6 +175,7 @@ export function createHttp(options: HttpOptions): Http {
       }
       try {
         for (let attempt = 1; ; attempt += 1) {
+          const dispatchedAt = performance.now()
           try {
             calls.dispatch(call, whole)
             await whole.arrived
@@ -181,8 +183,8 @@ export function createHttp(options: HttpOptions): Http {
             if (turn !== undefined) await turn
             break
           } catch (error) {
-            const isWorthIt = method === 'GET' && whole.status === 0 && attempt <= maxLosses && isLoss(error)
-            if (!isWorthIt || signal?.aborted === true) throw error
+            const isUnheard = method === 'GET' && whole.status === 0 && isLoss(error, dispatchedAt)
+            if (!isUnheard || attempt > maxLosses || signal?.aborted === true) throw error
             whole = new WholeAnswer()
           }
         }

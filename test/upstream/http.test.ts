@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { parseAuthorization } from '../../src/upstream/flowdock/credentials.ts'
 import { createFlowdock } from '../../src/upstream/flowdock/index.ts'
@@ -211,4 +212,27 @@ test('answers that come together are not looked at together: others are heard in
   )
   isOver = true
   expect(Math.max(...perTurn.values())).toBeLessThanOrEqual(18)
+})
+
+test.each([
+  ['breaks off in the middle of a head', (socket: Socket) => socket.end('HTTP/1.1 200 OK\r\nContent-')],
+  ['says something else than HTTP', (socket: Socket) => socket.write('* OK IMAP4rev1\r\n')],
+  ['closes the connection at once', (socket: Socket) => socket.destroy()],
+  ['says nothing', () => undefined],
+])('an upstream that %s is asked once for a read', async (_, answer) => {
+  let calls = 0
+  const server = createServer((socket) => {
+    socket.on('error', () => undefined)
+    socket.on('data', () => {
+      calls += 1
+      answer(socket)
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close())
+  const { http } = connect('', { deadlineMs: 1500 })
+  const url = new URL(`http://127.0.0.1:${(server.address() as AddressInfo).port}/user`)
+  const failure = http.request({ method: 'GET', url, headers: {}, signal: undefined })
+  await expect(failure).rejects.toMatchObject({ retryable: true })
+  expect(calls).toBe(1)
 })
