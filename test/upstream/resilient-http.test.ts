@@ -5,8 +5,7 @@ import { createResilientHttp } from '../../src/upstream/resilient-http.ts'
 import { createRandom } from '../support/query-generator.ts'
 import { answerJson, startScriptedUpstream } from '../support/upstream.ts'
 
-function connect(base: string, seed = 1, connections = 4) {
-  const deadlineMs = 1000
+function connect(base: string, { seed = 1, connections = 4, deadlineMs = 1000 } = {}) {
   const http = createResilientHttp(createHttp({ deadlineMs, maxBytes: 10_000, connections }), {
     deadlineMs,
     random: createRandom(seed),
@@ -92,7 +91,7 @@ test('who leaves while a repetition waits ends it', async () => {
     answerJson(response, 503, {})
     setImmediate(() => leaving.abort(new Error('left')))
   })
-  const { request } = connect(upstream.url, 3)
+  const { request } = connect(upstream.url, { seed: 3 })
   await expect(request('GET', leaving.signal)).rejects.toThrow('left')
   expect(upstream.requests.length).toBeLessThanOrEqual(2)
 })
@@ -119,7 +118,7 @@ test('an upstream that closes connections just as they are used again: no read f
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   onTestFinished(() => void server.close())
   const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  const { http } = connect(base, 3, 32)
+  const { http } = connect(base, { seed: 3, connections: 32, deadlineMs: 10_000 })
   const random = createRandom(5)
   const failures: string[] = []
   const unknown: string[] = []
@@ -139,4 +138,4 @@ test('an upstream that closes connections just as they are used again: no read f
   expect(new Set(unknown)).toEqual(new Set(['UPSTREAM_UNAVAILABLE']))
   expect(closed).toBeGreaterThan(100)
   expect(http.state()).toMatchObject({ retries: 0, refusals: 0 })
-})
+}, 60_000)
