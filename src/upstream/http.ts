@@ -91,32 +91,49 @@ const maxLosses = 3
 const closings = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'])
 
 export function createHttp(options: HttpOptions): Http {
-  // Streams have connections of their own: on shared ones a few of them would starve every call.
-  const connect = buildConnector({ timeout: 3000 })
-  const turns = new Turns()
+  const portions = new Portions()
   /** What ended a connection, and when that had been made. */
   const endings = new WeakMap<Error, number>()
-  const calls = new Agent({
-    connections: options.connections,
-    pipelining: 1,
-    connect: (target, callback) =>
+  const connector = (more: buildConnector.BuildOptions = {}): buildConnector.connector => {
+    const connect = buildConnector({ timeout: 3000, ...more })
+    return (target, callback) =>
       connect(target, (...outcome) => {
         const [, socket] = outcome
         const madeAt = performance.now()
         socket?.on('error', (error) => endings.set(error, madeAt))
         callback(...outcome)
-      }),
+      })
+  }
+  // Streams have connections of their own: on shared ones a few of them would starve every call.
+  const calls = new Agent({
+    connections: options.connections,
+    pipelining: 1,
+    connect: connector(),
     headersTimeout: options.deadlineMs,
     bodyTimeout: options.deadlineMs,
     keepAliveTimeout: 30_000,
     maxResponseSize: options.maxBytes,
   })
-  const streams = new Agent({ connectTimeout: 3000, headersTimeout: 10_000, bodyTimeout: 0 })
-  const transfers = new Agent({ connectTimeout: 3000, headersTimeout: 10_000, bodyTimeout: 30_000 })
+  const streams = new Agent({ connect: connector(), headersTimeout: 10_000, bodyTimeout: 0 })
+  const transfers = new Agent({ connect: connector(), headersTimeout: 10_000, bodyTimeout: 30_000 })
   const strangers = new Agent({
-    ...{ connectTimeout: 3000, headersTimeout: 10_000, bodyTimeout: 30_000 },
-    connect: { lookup: lookupPublic },
+    ...{ headersTimeout: 10_000, bodyTimeout: 30_000 },
+    connect: connector({ lookup: lookupPublic }),
   })
+
+  /** Asks again where the connection had been there before, and was closed just as it was used again. */
+  async function overLosses<T>(ask: () => Promise<T>, mayAsk: () => boolean): Promise<T> {
+    for (let losses = 0; ; losses += 1) {
+      const askedAt = performance.now()
+      try {
+        return await ask()
+      } catch (error) {
+        const { code = '' } = error as { code?: string }
+        const isLoss = closings.has(code) && (endings.get(error as Error) ?? askedAt) < askedAt
+        if (!isLoss || losses === maxLosses || !mayAsk()) throw error
+      }
+    }
+  }
 
   async function open(
     agent: Agent,
@@ -127,13 +144,11 @@ export function createHttp(options: HttpOptions): Http {
     const begun = performance.now()
     let status: number | undefined
     try {
-      const answer = await agent.request({
-        origin: url.origin,
-        path: url.pathname + url.search,
-        method: 'GET',
-        headers,
-        signal,
-      })
+      const call = { origin: url.origin, path: url.pathname + url.search, method: 'GET', headers, signal }
+      const answer = await overLosses(
+        () => agent.request(call),
+        () => !signal.aborted,
+      )
       status = answer.statusCode
       if (status !== 200 && status !== 206) await answer.body.dump()
       return { status, headers: answer.headers, chunks: answer.body }
@@ -147,17 +162,10 @@ export function createHttp(options: HttpOptions): Http {
     }
   }
 
-  /** Whether a connection was closed that had been there before a call was made. */
-  function isLoss(error: unknown, dispatchedAt: number): boolean {
-    if (!(error instanceof Error)) return false
-    const { code = '' } = error as { code?: string }
-    return closings.has(code) && (endings.get(error) ?? dispatchedAt) < dispatchedAt
-  }
-
   return {
     async request({ method, url, headers, body, signal }) {
       signal?.throwIfAborted()
-      let whole = new WholeAnswer()
+      let whole!: WholeAnswer
       const leave = () => whole.abort(signal?.reason)
       const deadline = setTimeout(
         () => whole.abort(new DOMException('The deadline has passed', 'TimeoutError')),
@@ -174,20 +182,15 @@ export function createHttp(options: HttpOptions): Http {
         body: body === undefined ? null : JSON.stringify(body),
       }
       try {
-        for (let attempt = 1; ; attempt += 1) {
-          const dispatchedAt = performance.now()
-          try {
+        await overLosses(
+          async () => {
+            whole = new WholeAnswer()
             calls.dispatch(call, whole)
             await whole.arrived
-            const turn = turns.enter(whole.bytes)
-            if (turn !== undefined) await turn
-            break
-          } catch (error) {
-            const isUnheard = method === 'GET' && whole.status === 0 && isLoss(error, dispatchedAt)
-            if (!isUnheard || attempt > maxLosses || signal?.aborted === true) throw error
-            whole = new WholeAnswer()
-          }
-        }
+            await portions.enter(whole.bytes)
+          },
+          () => method === 'GET' && whole.status === 0 && signal?.aborted !== true,
+        )
         status = whole.status
         return toAnswer(whole.status, whole.headers, whole.text())
       } catch (error) {
@@ -308,11 +311,11 @@ class WholeAnswer implements Dispatcher.DispatchHandler {
 }
 
 /** How much of answers is looked at in one turn of the event loop. */
-const turnBytes = 1024 * 1024
+const portionBytes = 1024 * 1024
 
 /** Answers that arrive together are not all looked at together: in between, others are heard. */
-class Turns {
-  #left = turnBytes
+class Portions {
+  #left = portionBytes
   #isScheduled = false
   readonly #waiting: { readonly bytes: number; readonly go: () => void }[] = []
 
@@ -331,7 +334,7 @@ class Turns {
     this.#isScheduled = true
     setImmediate(() => {
       this.#isScheduled = false
-      this.#left = turnBytes
+      this.#left = portionBytes
       while (this.#left > 0) {
         const next = this.#waiting.shift()
         if (next === undefined) return

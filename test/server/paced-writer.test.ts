@@ -162,11 +162,13 @@ test('what waits for several is kept once, and each is sent its own of it', asyn
   })
   for (const { reader } of lines.slice(1)) reader.pause()
   let sent = 0
+  const bodies: Body[] = []
   const send = async (count: number) => {
     for (let end = sent + count; sent < end; sent += 1) {
       const index = sent
       const text = `${index} ${String.fromCharCode(97 + (index % 26)).repeat(1000)}`
       const body = bodyOf(text)
+      bodies.push(body)
       lines.forEach(({ writer }, each) => {
         if (!isHeard[each]?.(index)) return
         const envelope = envelopeOf[each]?.(index) ?? around
@@ -179,6 +181,12 @@ test('what waits for several is kept once, and each is sent its own of it', asyn
   }
   while (lines.slice(1).some(({ writer }) => writer.waitingBytes < 100_000)) await send(100)
   await send(1000)
+  // What left at once leads to nothing; what waits is one chain, but for where somebody's begins anew.
+  expect(bodies[0]?.next).toBeUndefined()
+  const chained = bodies
+    .slice(-1000)
+    .filter(({ next }, index, all) => next !== undefined && next === all[index + 1])
+  expect(chained.length).toBeGreaterThan(900)
   lines[2]?.reader.resume()
   for (let turns = 0; turns < 10; turns += 1) await send(100)
   lines[1]?.reader.resume()

@@ -236,3 +236,56 @@ test.each([
   await expect(failure).rejects.toMatchObject({ retryable: true })
   expect(calls).toBe(1)
 })
+
+describe('a connection that was kept, and is closed just as it is used again', () => {
+  async function start() {
+    const heard: string[] = []
+    const server = createServer((socket) => {
+      let isUsed = false
+      socket.on('error', () => undefined)
+      socket.on('data', (bytes) => {
+        heard.push(/^\w+ \S+/.exec(bytes.toString('latin1'))?.[0] ?? '')
+        if (isUsed) return socket.destroy()
+        isUsed = true
+        socket.write('HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}')
+      })
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => void server.close())
+    const { http, calls } = connect('', { connections: 1 })
+    const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+    const request = (method: 'GET' | 'POST', path: string) =>
+      http.request({ method, url: new URL(base + path), headers: {}, signal: undefined })
+    return { http, base, request, heard, calls }
+  }
+
+  test('is no matter to a read', async () => {
+    const { request, heard, calls } = await start()
+    await request('GET', '/1')
+    expect(await request('GET', '/2')).toMatchObject({ status: 200, body: {} })
+    expect(heard).toEqual(['GET /1', 'GET /2', 'GET /2'])
+    expect(calls.map(({ status }) => status)).toEqual([200, 200])
+  })
+
+  test('nor to a file', async () => {
+    const { http, base, heard } = await start()
+    const download = async (path: string) => {
+      const { chunks } = await http.openDownload(new URL(base + path), {}, new AbortController().signal)
+      let text = ''
+      for await (const chunk of chunks) text += Buffer.from(chunk).toString()
+      return text
+    }
+    await download('/1')
+    // The connection is free again.
+    await new Promise(setImmediate)
+    expect(await download('/2')).toBe('{}')
+    expect(heard).toEqual(['GET /1', 'GET /2', 'GET /2'])
+  })
+
+  test('leaves a write unknown: it is not made again', async () => {
+    const { request, heard } = await start()
+    await request('GET', '/1')
+    await expect(request('POST', '/2')).rejects.toMatchObject({ code: 'UPSTREAM_UNAVAILABLE' })
+    expect(heard).toEqual(['GET /1', 'POST /2'])
+  })
+})
