@@ -1,3 +1,4 @@
+import { type Background, createBackground } from './background.ts'
 import type { Database, Store } from './store/db.ts'
 import {
   type EventRow,
@@ -33,11 +34,20 @@ export interface EventLog {
   catchUp(): Promise<void>
 }
 
+/** How many events are read at once. */
+const pageSize = 1000
+
 /**
  * The log lives in the store. Events are numbered in the order of their commits, without gaps; so a number that was
  * skipped was written by another process, such as a command beside the running server, and is told first.
+ *
+ * @param background reads such events, and hears when they cannot be read: they, and all after them, are told once they
+ *   can be. Who listens to nothing needs none.
  */
-export async function createEventLog(store: Store): Promise<EventLog> {
+export async function createEventLog(
+  store: Store,
+  background: Background = createBackground(() => undefined),
+): Promise<EventLog> {
   const listeners = new Set<(event: EventRow) => void>()
   /** Committed events that wait to be told until the ones before them are read. */
   const backlog: EventRow[] = []
@@ -56,7 +66,8 @@ export async function createEventLog(store: Store): Promise<EventLog> {
       const [next] = backlog
       if (next === undefined) return
       if (next.seq > told + 1) {
-        void tellMissing(next.seq)
+        reading = true
+        background.run(tellMissing(next.seq))
         return
       }
       backlog.shift()
@@ -66,14 +77,16 @@ export async function createEventLog(store: Store): Promise<EventLog> {
 
   /** Tells what others wrote before the event `seq`, and then goes on. */
   async function tellMissing(seq: number): Promise<void> {
-    reading = true
     try {
-      for (const event of await listEventsBetween(store.reader, told, seq)) tell(event)
+      while (told < seq - 1) {
+        const page = await listEventsBetween(store.reader, told, seq, pageSize)
+        for (const event of page) tell(event)
+        if (page.length < pageSize) told = seq - 1
+      }
     } finally {
-      told = Math.max(told, seq - 1)
       reading = false
-      tellInOrder([])
     }
+    tellInOrder([])
   }
 
   return {
@@ -100,8 +113,13 @@ export async function createEventLog(store: Store): Promise<EventLog> {
     },
     replay: (scope, seq, limit) => listEvents(store.reader, scope, seq, limit),
     async catchUp() {
-      if ((await lastEventSeq(store.reader)) > told)
-        tellInOrder(await listEventsBetween(store.reader, told, Number.MAX_SAFE_INTEGER))
+      const last = await lastEventSeq(store.reader)
+      let read = told
+      while (read < last) {
+        const page = await listEventsBetween(store.reader, read, last + 1, pageSize)
+        tellInOrder(page)
+        read = page.at(-1)?.seq ?? last
+      }
     },
   }
 }

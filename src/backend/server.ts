@@ -2,6 +2,7 @@ import { mkdir, stat } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
+import { type Background, createBackground } from './background.ts'
 import { createEventLog, type EventLog } from './event-log.ts'
 import { openFileStore } from './files.ts'
 import { authenticate, type Identity } from './flowdock/auth.ts'
@@ -72,15 +73,24 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
   await makeFolder(resolve(options.dataDir))
   const store = await openStore(options.databaseUrl ?? join(options.dataDir, 'flowdock.db'))
   const stopping = new AbortController()
+  const { signal } = stopping
+  const background = createBackground((error) => options.onError?.(error))
   const presence = createPresence(store, {
     activityEveryMs: options.activityEveryMs ?? 60_000,
     presenceLastsMs: options.presenceLastsMs ?? 90_000,
-    onError: (error) => options.onError?.(error),
+    background,
+    signal,
   })
-  const log = await createEventLog(store)
+  const stop = async () => {
+    stopping.abort()
+    await background.settled()
+    await store.close()
+  }
+  let log: EventLog
   let server: Server
   let demo: Demo
   try {
+    log = await createEventLog(store, background)
     const files = await openFileStore(join(options.dataDir, 'files'))
     demo = await seedDemo({ store, log, files, dataDir: options.dataDir, token: options.demoToken })
     const backend: Backend = {
@@ -91,30 +101,24 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
       signInLimit: createSignInLimit(),
       presence,
       privateActionTargets: options.privateActionTargets ?? false,
-      signal: stopping.signal,
+      signal,
     }
-    const answer = createHandler(backend, options)
+    const answer = createHandler(backend, background, options)
     server = createServer(
       { headersTimeout: 10_000, requestTimeout: 600_000, keepAliveTimeout: 75_000 },
       (request, response) => {
-        void answer(request, response)
+        background.run(answer(request, response))
       },
     )
     await listen(server, options.host, options.port)
   } catch (error) {
-    presence.close()
-    await store.close()
+    await stop()
     throw error
   }
   const { port } = server.address() as AddressInfo
-  let caughtUp: Promise<void> = Promise.resolve()
-  const catchingUp = setInterval(() => {
-    caughtUp = log.catchUp().catch((error) => options.onError?.(error))
-  }, catchUpMs)
-
-  const stopHousekeeping = startHousekeeping(store, options.eventRetentionDays ?? 30, (error) =>
-    options.onError?.(error),
-  )
+  const catchingUp = setInterval(() => background.run(log.catchUp()), catchUpMs)
+  signal.addEventListener('abort', () => clearInterval(catchingUp))
+  startHousekeeping(store, options.eventRetentionDays ?? 30, background, signal)
 
   return {
     url: `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`,
@@ -123,21 +127,21 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     log,
     async close() {
       stopping.abort()
-      clearInterval(catchingUp)
-      stopHousekeeping()
-      presence.close()
       const closed = new Promise((resolve) => server.close(resolve))
       server.closeIdleConnections()
       const deadline = setTimeout(() => server.closeAllConnections(), 3000)
       await closed
       clearTimeout(deadline)
-      await caughtUp
-      await store.close()
+      await stop()
     },
   }
 }
 
-function createHandler(backend: Backend, { publicUrl, onRequest, onError }: BackendOptions) {
+function createHandler(
+  backend: Backend,
+  background: Background,
+  { publicUrl, onRequest, onError }: BackendOptions,
+) {
   const findRoute = createRouter(flowdockRoutes)
   const noted = new Map<number, number>()
 
@@ -146,7 +150,7 @@ function createHandler(backend: Backend, { publicUrl, onRequest, onError }: Back
     const now = Date.now()
     if (now - (noted.get(user.id) ?? user.last_access_at ?? 0) < accessResolutionMs) return
     noted.set(user.id, now)
-    backend.log.write(({ db }) => touchUser(db, user.id, now)).catch((error: unknown) => onError?.(error))
+    background.run(backend.log.write(({ db }) => touchUser(db, user.id, now)))
   }
 
   async function route(request: IncomingMessage, response: ServerResponse): Promise<Answer> {

@@ -1,4 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
+import { createBackground } from '../../src/backend/background.ts'
 import { createEventLog } from '../../src/backend/event-log.ts'
 import { openStore } from '../../src/backend/store/db.ts'
 import { eventually } from '../support/app.ts'
@@ -47,6 +48,41 @@ test('many writers in two processes: both hear everything once, in the same orde
   await eventually(() => one.heard.length === 200 && other.heard.length === 200)
   expect(one.heard).toEqual(other.heard)
   expect(new Set(one.heard).size).toBe(200)
+})
+
+test('what could not be read is heard once it can be, before what came after it', async () => {
+  const location = await makeLocation()
+  const [store, other] = [await openStore(location), await openStore(location)]
+  onTestFinished(async () => {
+    await store.close()
+    await other.close()
+  })
+  let broken = true
+  const reader = store.reader.withPlugin({
+    transformQuery({ node }) {
+      if (broken && node.kind === 'SelectQueryNode' && node.where !== undefined) throw new Error('unreadable')
+      return node
+    },
+    transformResult: async ({ result }) => result,
+  })
+  const failures: unknown[] = []
+  const log = await createEventLog(
+    { ...store, reader },
+    createBackground((error) => failures.push(error)),
+  )
+  const heard: number[] = []
+  log.listen((event) => heard.push(event.seq))
+  const command = await createEventLog(other)
+  const say = (to: typeof log) => to.write(async ({ tell }) => tell({ flowId: 'f', payload: {} }))
+  await say(command)
+  await say(log)
+  await eventually(() => failures.length === 1)
+  expect(failures).toEqual([new Error('unreadable')])
+  expect(heard).toEqual([])
+  broken = false
+  await log.catchUp()
+  await eventually(() => heard.length === 2)
+  expect(heard).toEqual([1, 2])
 })
 
 test('a change that fails is not heard of, and does not stop the ones after it', async () => {

@@ -128,3 +128,24 @@ describe('typing', () => {
     expect(await cleo.until(/"after"/)).not.toContain('typing')
   })
 })
+
+test('a server stops cleanly while people come, are here and go', async () => {
+  for (let round = 0; round < 20; round += 1) {
+    const backend = await startTestBackend({ activityEveryMs: 1 })
+    const tokens = await Promise.all((['Ada', 'Ben', 'Cleo'] as const).map((nick) => backend.token(nick)))
+    const open = () =>
+      Promise.all(
+        tokens.map((token) =>
+          openRawStream(`${backend.url}/stream/flows?filter=example/main&active=true`, {
+            authorization: basic(token),
+          }),
+        ),
+      )
+    const streams = await open()
+    const more = open().catch(() => [])
+    for (const stream of streams) stream.close()
+    // Fails when anything failed in the background.
+    await backend.close()
+    for (const stream of await more) stream.close()
+  }
+})

@@ -1,3 +1,4 @@
+import type { Background } from '../background.ts'
 import type { Store } from '../store/db.ts'
 import { listFlows, noteActive } from '../store/flows.ts'
 import type { Place } from './encode.ts'
@@ -15,7 +16,7 @@ export interface Signal {
   readonly payload: object
 }
 
-/** Who is here. It belongs to one process and is forgotten with it. */
+/** Who is here. It belongs to one process and is forgotten with it; nothing is told once that stops. */
 export interface Presence {
   /** Says that a stream of this user is open, until the returned function is called. */
   enter(userId: number, activity: Activity): () => void
@@ -27,7 +28,6 @@ export interface Presence {
   /** Tells something of somebody, such as that they type. */
   tell(signal: Signal): void
   listen(listener: (signal: Signal) => void): () => void
-  close(): void
 }
 
 /** [flowdock] oulu: the numbers of the `state` of a presence event. */
@@ -38,12 +38,15 @@ export function createPresence(
   options: {
     readonly activityEveryMs: number
     readonly presenceLastsMs: number
-    readonly onError: (error: unknown) => void
+    readonly background: Background
+    /** Aborts when the process stops. */
+    readonly signal: AbortSignal
   },
 ): Presence {
   const streams = new Map<number, Activity[]>()
   const since = new Map<number, number>()
   const listeners = new Set<(signal: Signal) => void>()
+  const { background, signal: stopping } = options
   /** Who said so by themselves, until when. */
   const said = new Map<number, { leave: () => void; timer: NodeJS.Timeout }>()
 
@@ -64,6 +67,7 @@ export function createPresence(
   }
 
   async function tellPresence(userId: number): Promise<void> {
+    if (stopping.aborted) return
     const flows = await listFlows(store.reader, userId, 'joined')
     tell({ flowIds: flows.map(({ id }) => id), isPresence: true, payload: encode(userId) })
   }
@@ -71,7 +75,7 @@ export function createPresence(
   /** [flowdock] streaming.md: `activity.user` in every flow, without the time for whoever is idle. */
   async function tellActivity(userId: number): Promise<void> {
     const state = stateOf(userId)
-    if (state === 'offline') return
+    if (state === 'offline' || stopping.aborted) return
     const now = Date.now()
     if (state === 'active') await store.write((db) => noteActive(db, userId, now))
     const content = state === 'active' ? { last_activity: now } : {}
@@ -88,16 +92,20 @@ export function createPresence(
     apply()
     if (stateOf(userId) === before) return
     since.set(userId, Date.now())
-    tellPresence(userId).catch(options.onError)
+    background.run(tellPresence(userId))
   }
 
   const timer = setInterval(() => {
-    for (const userId of streams.keys()) tellActivity(userId).catch(options.onError)
+    for (const userId of streams.keys()) background.run(tellActivity(userId))
   }, options.activityEveryMs)
+  stopping.addEventListener('abort', () => {
+    clearInterval(timer)
+    for (const each of said.values()) clearTimeout(each.timer)
+  })
 
   function enter(userId: number, activity: Activity): () => void {
     change(userId, () => streams.set(userId, [...(streams.get(userId) ?? []), activity]))
-    tellActivity(userId).catch(options.onError)
+    background.run(tellActivity(userId))
     let left = false
     return () => {
       if (left) return
@@ -134,10 +142,6 @@ export function createPresence(
     listen(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)
-    },
-    close() {
-      clearInterval(timer)
-      for (const each of said.values()) clearTimeout(each.timer)
     },
   }
 }

@@ -53,13 +53,19 @@ export async function listEvents(
 }
 
 /** The events numbered between the two, both exclusive, ascending. */
-export async function listEventsBetween(db: Database, after: number, before: number): Promise<EventRow[]> {
+export async function listEventsBetween(
+  db: Database,
+  after: number,
+  before: number,
+  limit: number,
+): Promise<EventRow[]> {
   return db
     .selectFrom('events')
     .selectAll()
     .where('seq', '>', after)
     .where('seq', '<', before)
     .orderBy('seq')
+    .limit(limit)
     .execute()
 }
 

@@ -1,0 +1,23 @@
+/**
+ * Work that no request waits for, such as telling who is here. Its failures are heard of, and it ends before the store
+ * that it uses is closed.
+ */
+export interface Background {
+  run(work: Promise<unknown>): void
+  /** Resolves once nothing runs. */
+  settled(): Promise<void>
+}
+
+/** @param onError hears of work that failed */
+export function createBackground(onError: (error: unknown) => void): Background {
+  const running = new Set<Promise<unknown>>()
+  return {
+    run(work) {
+      const watched = work.catch(onError).finally(() => running.delete(watched))
+      running.add(watched)
+    },
+    async settled() {
+      while (running.size > 0) await Promise.all(running)
+    },
+  }
+}
