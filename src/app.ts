@@ -9,6 +9,7 @@ import { createHub, type HubState, type Topic } from './events/hub.ts'
 import { Subscriber } from './events/subscriber.ts'
 import { createFreshness } from './freshness.ts'
 import { createLogger, type Logger } from './log.ts'
+import { createReadiness } from './readiness.ts'
 import { eventCursor } from './resolvers/cursor.ts'
 import type { LiveEvent } from './resolvers/live-event.ts'
 import { id as messageId } from './resolvers/messages.ts'
@@ -331,7 +332,10 @@ async function start(
     metrics: () => metrics.print(state()),
     onResponse: (status) => metrics.response(status),
     streams: () => state(),
-    isReady: () => answers(new URL(`${upstream.restUrl}/user`), http),
+    isReady: createReadiness(
+      () => tryUpstream(upstream.restUrl, http),
+      (reason) => log.warn({ err: reason }, 'Not ready'),
+    ),
   })
   const sockets = serveWebSockets({
     server: httpServer.server,
@@ -414,12 +418,13 @@ function readTrusted(file: string | undefined): string[] | undefined {
   }
 }
 
-/** Any answer will do: without a credential it is 401. */
-async function answers(url: URL, http: Http): Promise<boolean> {
-  try {
-    await http.request({ method: 'GET', url, headers: {}, signal: undefined })
-    return true
-  } catch {
-    return false
-  }
+/**
+ * The embedded backend says whether it can store; of any other upstream an answer will do.
+ *
+ * @throws Error when there is none, or the upstream says itself that it failed
+ */
+async function tryUpstream(restUrl: string, http: Http): Promise<void> {
+  const url = new URL(`${restUrl}/health/ready`)
+  const { status } = await http.request({ method: 'GET', url, headers: {}, signal: undefined })
+  if (status >= 500) throw new Error(`The upstream answers ${status}`)
 }

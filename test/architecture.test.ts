@@ -53,7 +53,7 @@ function readModule(path: string, source: string): Module {
 
 /** Who may import whom: each part, and the parts (or files) it may know. Its own part goes without saying. */
 const floors: [part: RegExp, may: RegExp][] = [
-  [/^src\/(call-estimate|errors|log|own-network|package-files|secret)\.ts$/, /^$/],
+  [/^src\/(call-estimate|errors|log|own-network|package-files|readiness|secret)\.ts$/, /^$/],
   [/^src\/allowance\.ts$/, /^src\/errors\.ts$/],
   [/^src\/tracing\.ts$/, /^$/],
   [/^src\/config\.ts$/, /^src\/secret\.ts$/],
@@ -73,7 +73,7 @@ const floors: [part: RegExp, may: RegExp][] = [
   [/^src\/upstream\/flowdock\//, /^src\/(errors|secret)\.ts$|^src\/upstream\/http\.ts$|^src\/wire\//],
   [/^src\/(wire|client)\//, /^$/],
   [/^src\/events\//, /^src\/errors\.ts$/],
-  [/^src\/backend\//, /^src\/wire\/|^src\/(own-network|package-files)\.ts$/],
+  [/^src\/backend\//, /^src\/wire\/|^src\/(own-network|package-files|readiness)\.ts$/],
 ]
 
 /** Edges that carry types only. */

@@ -16,6 +16,8 @@ export interface Backend {
   readonly keepAliveMs: number
   readonly signInLimit: SignInLimit
   readonly presence: Presence
+  /** Whether messages and files can be stored at the moment. */
+  readonly isWritable: () => Promise<boolean>
   /** Whether actions of threads may be delivered to addresses of this machine and its network. */
   readonly privateActionTargets: boolean
   /** Ends when the server stops; open streams end with it. */

@@ -2,9 +2,10 @@ import { mkdir, stat } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
+import { createReadiness } from '../readiness.ts'
 import { type Background, createBackground } from './background.ts'
 import { createEventLog, type EventLog } from './event-log.ts'
-import { openFileStore } from './files.ts'
+import { type FileStore, openFileStore } from './files.ts'
 import { authenticate, type Identity } from './flowdock/auth.ts'
 import { createPresence } from './flowdock/presence.ts'
 import { flowdockRoutes } from './flowdock/routes/index.ts'
@@ -16,6 +17,7 @@ import { type Demo, seedDemo } from './seed.ts'
 import { createSignInLimit } from './sign-in-limit.ts'
 import { storageError } from './storage-error.ts'
 import { openStore, type Store } from './store/db.ts'
+import { tryWriting } from './store/messages.ts'
 import { touchUser, type UserRow } from './store/users.ts'
 
 export interface BackendOptions {
@@ -100,6 +102,10 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
       keepAliveMs: options.keepAliveMs ?? 20_000,
       signInLimit: createSignInLimit(),
       presence,
+      isWritable: createReadiness(
+        () => tryStorage(store, files),
+        (reason) => options.onError?.(reason),
+      ),
       privateActionTargets: options.privateActionTargets ?? false,
       signal,
     }
@@ -135,6 +141,13 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
       await stop()
     },
   }
+}
+
+/** Stores what is kept by nobody. @throws what refused it */
+async function tryStorage(store: Store, files: FileStore): Promise<void> {
+  await store.write(tryWriting)
+  const { token } = await files.receive(new Blob([new Uint8Array(4096)]).stream(), 4096)
+  await files.discard(token)
 }
 
 function createHandler(

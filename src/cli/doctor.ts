@@ -101,8 +101,8 @@ const checks: readonly (readonly [check: string, look: (patient: Patient) => Pro
       (await ask(patient, '/health/ready')).status === 200
         ? ok('the upstream answers')
         : problem(
-            'the upstream does not answer',
-            'Check FLOWDOCK_API_URL, or the log of the embedded backend.',
+            'the upstream does not answer, or cannot store',
+            'Check FLOWDOCK_API_URL, or the log of the embedded backend and the room on its disk.',
           ),
   ],
   [

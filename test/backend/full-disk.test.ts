@@ -1,7 +1,10 @@
+import { readdir, rename } from 'node:fs/promises'
+import { join } from 'node:path'
 import { sql } from 'kysely'
 import { expect, onTestFinished, test } from 'vitest'
 import { storageError } from '../../src/backend/storage-error.ts'
-import { startTestBackend } from '../support/backend.ts'
+import { eventually } from '../support/app.ts'
+import { call, startTestBackend } from '../support/backend.ts'
 
 test('on a full disk writes are refused and change nothing, reads go on, and with room again writes do too', async () => {
   const failures: unknown[] = []
@@ -33,6 +36,24 @@ test('on a full disk writes are refused and change nothing, reads go on, and wit
   await pages(1_000_000)
   expect((await send('after')).status).toBe(201)
   expect((await stored()).at(-1)).toBe('after')
+})
+
+test('it is not ready while the folder of files cannot be written', async () => {
+  const reasons: unknown[] = []
+  const backend = await startTestBackend({ onError: (reason) => reasons.push(reason) })
+  onTestFinished(backend.close)
+  const ada = backend.as('Ada')
+  const incoming = join(backend.dataDir, 'files', 'incoming')
+  const health = () => call(`${backend.url}/health/ready`, 'GET', {})
+  const becomes = async (status: number) => eventually(async () => (await health()).status === status)
+  expect(await health()).toMatchObject({ status: 200, json: { status: 'ready' } })
+  await rename(incoming, `${incoming}-gone`)
+  await becomes(503)
+  expect((await ada('GET', '/flows/example/main/messages')).status).toBe(200)
+  await rename(`${incoming}-gone`, incoming)
+  await becomes(200)
+  expect(await readdir(incoming)).toEqual([])
+  expect(reasons).toMatchObject([{ code: 'ENOENT' }])
 })
 
 test.each([

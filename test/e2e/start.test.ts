@@ -1,9 +1,9 @@
-import { chmod, mkdir, readFile, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { openSubscription, post, socketClient } from '../support/app.ts'
+import { eventually, openSubscription, post, socketClient } from '../support/app.ts'
 import { makeFolder } from '../support/backend.ts'
 import { run, runGateway } from '../support/process.ts'
 
@@ -51,6 +51,22 @@ test('SIGTERM answers what is in flight, closes sockets for going away, and exit
   expect((await closed).code).toBe(1001)
   expect(await gateway.exited).toBe(0)
   await next
+})
+
+test('it is ready while its backend can store, and says so again once it can', async () => {
+  const dataDir = await makeFolder()
+  const gateway = await runGateway(dataDir)
+  const incoming = join(dataDir, 'files', 'incoming')
+  const becomes = (status: number) =>
+    eventually(async () => (await fetch(`${gateway.url}/health/ready`)).status === status)
+  await becomes(200)
+  await rename(incoming, `${incoming}-gone`)
+  await becomes(503)
+  expect(await post(gateway.url, { query: '{ viewer { nick } }' }, gateway.token)).toEqual({
+    data: { viewer: { nick: 'Ada' } },
+  })
+  await rename(`${incoming}-gone`, incoming)
+  await becomes(200)
 })
 
 test('another Flowdock-compatible server can stand behind it', async () => {

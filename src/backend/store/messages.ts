@@ -71,6 +71,15 @@ export async function nextMessageId(db: Database, channelId: number): Promise<nu
   return row.last_id
 }
 
+/** Writes to the database without changing anything. @throws what any write would */
+export async function tryWriting(db: Database): Promise<void> {
+  await db
+    .updateTable('channels')
+    .set(({ ref }) => ({ last_id: ref('last_id') }))
+    .where('id', '=', ({ selectFrom }) => selectFrom('channels').select(({ fn }) => fn.min('id').as('id')))
+    .execute()
+}
+
 const insertRow = prepared<Omit<MessageRow, 'seq'>, { seq: number }>((db, row) =>
   db
     .insertInto('messages')

@@ -4,6 +4,7 @@ import { activityRoutes } from './activity.ts'
 import { capabilityRoutes } from './capabilities.ts'
 import { fileRoutes } from './files.ts'
 import { flowRoutes } from './flows.ts'
+import { healthRoutes } from './health.ts'
 import { invitationRoutes } from './invitations.ts'
 import { messageRoutes } from './messages.ts'
 import { oauthRoutes } from './oauth.ts'
@@ -45,4 +46,5 @@ export const flowdockRoutes: readonly Route[] = [
   ...scoped(streamRoutes, ['flow', 'private']),
   ...oauthRoutes,
   ...capabilityRoutes,
+  ...healthRoutes,
 ]
