@@ -130,7 +130,7 @@ describe('typing', () => {
 })
 
 test('a server stops cleanly while people come, are here and go', async () => {
-  for (let round = 0; round < 20; round += 1) {
+  for (let round = 0; round < 5; round += 1) {
     const backend = await startTestBackend({ activityEveryMs: 1 })
     const tokens = await Promise.all((['Ada', 'Ben', 'Cleo'] as const).map((nick) => backend.token(nick)))
     const open = () =>
