@@ -1,7 +1,7 @@
 import { spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import { startPinnedGateway } from './pinned-process.ts'
+import { startFlags, startPinnedGateway } from './pinned-process.ts'
 import { startQueryUpstream } from './query-upstream.ts'
 
 const roundMs = Number(process.env['ROUND_MS'] ?? 8000)
@@ -101,7 +101,7 @@ export async function overload(): Promise<void> {
   spawnSync('taskset', ['-cp', '1', String(process.pid)])
   const upstream = await startQueryUpstream()
   upstream.latencyMs = Number(process.env['LATENCY_MS'] ?? 0)
-  const server = await startPinnedGateway(upstream.url)
+  const server = await startPinnedGateway(upstream.url, {}, startFlags)
   const load = await openLoad(server.port)
   await load.closed(3000, 32)
   const peak = (await load.closed(roundMs, 32)).accepted.length / (roundMs / 1000)

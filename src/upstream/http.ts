@@ -311,7 +311,7 @@ class WholeAnswer implements Dispatcher.DispatchHandler {
 }
 
 /** How much of answers is looked at in one turn of the event loop. */
-const portionBytes = 1024 * 1024
+const portionBytes = 128 * 1024
 
 /** Answers that arrive together are not all looked at together: in between, others are heard. */
 class Portions {
