@@ -12,8 +12,6 @@ COPY --from=build /build/dist dist
 COPY --from=build /build/assets assets
 COPY --from=build /build/examples examples
 RUN mkdir /data .compile-cache && chown node:node /data .compile-cache
-# See docs/operations.md, "Memory".
-ENV NODE_OPTIONS=--max-semi-space-size=64
 ENV NODE_ENV=production HOST=0.0.0.0 DATA_DIR=/data NODE_COMPILE_CACHE=/app/.compile-cache
 USER node
 # What was compiled in a first start is there for all others of the same user.

@@ -11,9 +11,6 @@ export interface Running {
 
 const hasTaskset = spawnSync('taskset', ['-V']).status === 0
 
-/** What the package's own start, its image and its unit give to Node; elsewhere all contenders do without. */
-export const startFlags: readonly string[] = ['--max-semi-space-size=64']
-
 /** A server on the first core, so that its clients have the other. */
 export async function startPinned(
   script: string,
