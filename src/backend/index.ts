@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { packageFile, runsFromSource } from '../package-files.ts'
 import type { BackendOptions } from './server.ts'
@@ -35,48 +36,87 @@ export class BackendStartError extends Error {
   }
 }
 
+/** How long until a thread that stopped is started again; twice as long after each that did not last. */
+const firstPauseMs = 250
+const maxPauseMs = 10_000
+const lastsMs = 60_000
+
 /**
- * Starts the embedded backend in a thread of its own, so that a slow disk never holds up the gateway.
+ * Starts the embedded backend in a thread of its own, so that a slow disk never holds up the gateway. A thread that
+ * stops by itself, such as for want of memory, is started again at the same address.
  *
- * @param onError hears of failures while it runs, and of its end if nobody asked for it
+ * @param onError hears of failures while it runs, and each time it stopped
  * @throws BackendStartError
  */
 export async function startBackend(
   options: EmbeddedBackendOptions,
   onError: (message: string) => void,
 ): Promise<EmbeddedBackend> {
+  let thread = startThread(options, onError)
+  const { url, demoToken } = await thread.listening
+  const port = Number(new URL(url).port)
+  const closing = new AbortController()
+  const { signal } = closing
+
+  async function keepRunning(): Promise<void> {
+    let pauseMs = firstPauseMs
+    for (;;) {
+      const begun = performance.now()
+      await thread.ended
+      if (signal.aborted) return
+      if (performance.now() - begun >= lastsMs) pauseMs = firstPauseMs
+      onError(`The embedded backend stopped; it is started again in ${pauseMs} ms`)
+      await sleep(pauseMs, undefined, { signal }).catch(() => undefined)
+      if (signal.aborted) return
+      pauseMs = Math.min(pauseMs * 2, maxPauseMs)
+      thread = startThread({ ...options, port }, onError)
+      thread.listening.catch((error: unknown) => {
+        if (error instanceof BackendStartError) onError(error.message)
+      })
+    }
+  }
+
+  const over = keepRunning()
+  return {
+    url,
+    demoToken,
+    async close() {
+      closing.abort()
+      thread.close()
+      await over
+    },
+  }
+}
+
+interface Thread {
+  /** Rejects when it ends before. */
+  readonly listening: Promise<Extract<WorkerReport, { type: 'listening' }>>
+  readonly ended: Promise<void>
+  /** Asks it to finish what is under way, and end. */
+  close(): void
+}
+
+function startThread(options: EmbeddedBackendOptions, onError: (message: string) => void): Thread {
   const program = packageFile(runsFromSource() ? 'src/backend/worker.ts' : 'dist/backend/worker.js')
   const worker = new Worker(program, { workerData: options })
-  let closing = false
-  const closed = new Promise<void>((resolve) => {
-    worker.once('exit', () => {
-      if (!closing) onError('The embedded backend stopped')
-      resolve()
-    })
+  const listening = Promise.withResolvers<Extract<WorkerReport, { type: 'listening' }>>()
+  worker.on('message', (report: WorkerReport) => {
+    if (report.type === 'listening') listening.resolve(report)
+    else if (report.type === 'error') onError(report.message)
+    else if (report.type === 'failed') listening.reject(new BackendStartError(report.code, report.message))
   })
-
-  const started = await new Promise<Extract<WorkerReport, { type: 'listening' }>>((resolve, reject) => {
-    worker.on('error', reject)
-    worker.on('message', (report: WorkerReport) => {
-      if (report.type === 'listening') resolve(report)
-      else if (report.type === 'error') onError(report.message)
-      else if (report.type === 'failed') {
-        closing = true
-        reject(new BackendStartError(report.code, report.message))
-      }
-    })
+  worker.on('error', (error) => {
+    listening.reject(error)
+    onError(String(error))
   })
-  worker.on('error', (error) => onError(String(error)))
-
   return {
-    url: started.url,
-    demoToken: started.demoToken,
-    async close() {
-      if (!closing) {
-        closing = true
-        worker.postMessage('close')
-      }
-      await closed
-    },
+    listening: listening.promise,
+    ended: new Promise((resolve) => {
+      worker.once('exit', () => {
+        listening.reject(new Error('The embedded backend stopped'))
+        resolve()
+      })
+    }),
+    close: () => worker.postMessage('close'),
   }
 }

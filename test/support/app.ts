@@ -151,7 +151,7 @@ export async function executeOverSocket(
   }
 }
 
-/** Resolves when `check` holds; looks again at every turn of the event loop, and fails after five seconds. */
+/** Resolves when `check` holds; looks again at every turn of the event loop, and fails after fifteen seconds. */
 export async function eventually(check: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = Date.now() + 15_000
   while (!(await check())) {
