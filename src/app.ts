@@ -3,7 +3,7 @@ import { createAllowances } from './allowance.ts'
 import { startBackend } from './backend/index.ts'
 import { type Config, ConfigError } from './config.ts'
 import { createContextFactory, type Listener } from './context.ts'
-import { ForbiddenError, GatewayError } from './errors.ts'
+import { ForbiddenError, GatewayError, RateLimitedError } from './errors.ts'
 import type { Replay } from './events/feed.ts'
 import { createHub, type HubState, type Topic } from './events/hub.ts'
 import { Subscriber } from './events/subscriber.ts'
@@ -133,20 +133,18 @@ async function start(
   const upstream = await startUpstream(config, log, closers)
   const tracing = await startTracing(config, upstream.restUrl, closers)
   const executed = tracing === undefined ? schema : await traced(schema)
-  const resilient = createResilientHttp(
-    createHttp({
-      deadlineMs,
-      maxBytes: 16 * 1024 * 1024,
-      connections,
-      onCall(call) {
-        hooks.onUpstreamCall?.(call)
-        const { method, url, status, durationMs } = call
-        const route = call.kind === 'stream' ? '/stream' : routeOf(pathBelow(upstream.restUrl, url))
-        metrics.upstreamCall({ method, route, status, durationMs })
-      },
-    }),
-    { deadlineMs },
-  )
+  const direct = createHttp({
+    deadlineMs,
+    maxBytes: 16 * 1024 * 1024,
+    connections,
+    onCall(call) {
+      hooks.onUpstreamCall?.(call)
+      const { method, url, status, durationMs } = call
+      const route = call.kind === 'stream' ? '/stream' : routeOf(pathBelow(upstream.restUrl, url))
+      metrics.upstreamCall({ method, route, status, durationMs })
+    },
+  })
+  const resilient = createResilientHttp(direct, { deadlineMs })
   const http = createFairHttp(resilient, { callsEach: connections / 2, waitMs: deadlineMs })
   closers.push(() => http.close())
 
@@ -333,7 +331,7 @@ async function start(
     onResponse: (status) => metrics.response(status),
     streams: () => state(),
     isReady: createReadiness(
-      () => tryUpstream(upstream.restUrl, http),
+      () => tryUpstream(upstream.restUrl, direct),
       (reason) => log.warn({ err: reason }, 'Not ready'),
     ),
   })
@@ -421,10 +419,14 @@ function readTrusted(file: string | undefined): string[] | undefined {
 /**
  * The embedded backend says whether it can store; of any other upstream an answer will do.
  *
- * @throws Error when there is none, or the upstream says itself that it failed
+ * @param http not the one that learns from failures: an upstream that cannot store may be read
+ * @throws UpstreamError when there is no answer, or the upstream says itself that it failed
  */
 async function tryUpstream(restUrl: string, http: Http): Promise<void> {
   const url = new URL(`${restUrl}/health/ready`)
-  const { status } = await http.request({ method: 'GET', url, headers: {}, signal: undefined })
-  if (status >= 500) throw new Error(`The upstream answers ${status}`)
+  try {
+    await http.request({ method: 'GET', url, headers: {}, signal: undefined })
+  } catch (error) {
+    if (!(error instanceof RateLimitedError)) throw error
+  }
 }

@@ -188,3 +188,28 @@ test('a client that leaves before its answer is there is no failure of ours', as
   expect(lines.filter(({ level }) => Number(level) >= 30)).toEqual([])
   expect(await (await fetch(`${app.url}/metrics`)).text()).toMatch(/_operations_total\{[^}]*CLIENT_LEFT/)
 })
+
+test.each([
+  [401, 200],
+  [404, 200],
+  [429, 200],
+  [500, 503],
+  [503, 503],
+])(
+  'an upstream that answers %d, asked whether it can work, makes /health/ready %d; its reads go on',
+  async (status, expected) => {
+    const upstream = await startScriptedUpstream((request, response) => {
+      const isHealth = request.url === '/health/ready'
+      response.writeHead(isHealth ? status : 200, { 'content-type': 'application/json' })
+      response.end('[]')
+    })
+    const app = await startTestApp({ upstreamUrl: upstream.url })
+    onTestFinished(app.close)
+    expect((await fetch(`${app.url}/health/ready`)).status).toBe(expected)
+    // Once: it is no failure that is tried again, or counted.
+    expect(upstream.requests.map(({ url }) => url)).toEqual(['/health/ready'])
+    const { data } = await send(app.url, 'somebody', '{ flows { nodes { id } } }')
+    expect(data).toEqual({ flows: { nodes: [] } })
+    expect(app.state().upstream).toEqual({ openBreakers: [], retries: 0, refusals: 0 })
+  },
+)

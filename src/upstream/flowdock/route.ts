@@ -10,6 +10,7 @@ const words = new Set([
     'files',
     'find',
     'flows',
+    'health',
     'import',
   ],
   ...[
@@ -19,6 +20,7 @@ const words = new Set([
     'presence',
     'private',
     'read',
+    'ready',
     'search',
     'sources',
     'stream',
