@@ -98,10 +98,7 @@ export function createPresence(
   const timer = setInterval(() => {
     for (const userId of streams.keys()) background.run(tellActivity(userId))
   }, options.activityEveryMs)
-  stopping.addEventListener('abort', () => {
-    clearInterval(timer)
-    for (const each of said.values()) clearTimeout(each.timer)
-  })
+  stopping.addEventListener('abort', () => clearInterval(timer))
 
   function enter(userId: number, activity: Activity): () => void {
     change(userId, () => streams.set(userId, [...(streams.get(userId) ?? []), activity]))
@@ -132,7 +129,7 @@ export function createPresence(
         const timer = setTimeout(() => {
           said.delete(userId)
           leave()
-        }, options.presenceLastsMs)
+        }, options.presenceLastsMs).unref()
         said.set(userId, { leave, timer })
       }
       before?.leave()
