@@ -41,6 +41,7 @@ import { createFlowdock } from './upstream/flowdock/index.ts'
 import { mayShutOut, placeOf } from './upstream/flowdock/live-events.ts'
 import { type LiveSource, openLiveSource, openReplay } from './upstream/flowdock/live-source.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
+import { createReconnects } from './upstream/flowdock/reconnects.ts'
 import { routeOf } from './upstream/flowdock/route.ts'
 import { createSingleFlight, type SingleFlight } from './upstream/flowdock/single-flight.ts'
 import { createFileUploads } from './upstream/flowdock/uploads.ts'
@@ -98,6 +99,8 @@ export interface AppHooks {
 const deadlineMs = 10_000
 /** Kept to the upstream for calls; no principal has more than half of them. */
 const connections = 128
+/** An upstream that was restarted has its streams opened again at this rate. */
+const reconnectsEachSecond = 50
 /** Within what time clients are asked to come back after a stop, and how long the asking takes. */
 const retryWithinMs = 5000
 const farewellMs = 100
@@ -148,6 +151,7 @@ async function start(
   const http = createFairHttp(resilient, { callsEach: connections / 2, waitMs: deadlineMs })
   closers.push(() => http.close())
 
+  const reconnects = createReconnects(reconnectsEachSecond)
   const onRetry = (error: Error, delayMs: number) =>
     log.warn({ err: error, delayMs }, 'The upstream stream was lost')
   const sources = new Map<string, LiveSource & { lastDisconnect: { at: string; reason: string } | null }>()
@@ -158,7 +162,7 @@ async function start(
       const source = {
         lastDisconnect: null as { at: string; reason: string } | null,
         ...openLiveSource({
-          ...{ http, restUrl: upstream.restUrl, streamUrl: upstream.streamUrl, credential },
+          ...{ http, reconnects, restUrl: upstream.restUrl, streamUrl: upstream.streamUrl, credential },
           ...{ onOpen: sink.open, onEvent: sink.event, onEnd: sink.end },
           onRetry(error, delayMs) {
             source.lastDisconnect = { at: new Date().toISOString(), reason: error.message }
@@ -196,7 +200,7 @@ async function start(
     const subscriber = new Subscriber<FlowEvent>(replayLimits, () => stream.close())
     const ends = until !== undefined && /^\d+$/.test(until)
     const stream = openReplay({
-      ...{ http, streamUrl: upstream.streamUrl, credential: topic.owner.credential, onRetry },
+      ...{ http, reconnects, streamUrl: upstream.streamUrl, credential: topic.owner.credential, onRetry },
       ...{ flowIds: topic.channels, isPrivate: topic.isPrivate, after },
       until: ends ? until : undefined,
       onEvent: (event, bytes) => subscriber.push(event, bytes),

@@ -4,6 +4,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { parseAuthorization } from '../../src/upstream/flowdock/credentials.ts'
 import { openLiveSource } from '../../src/upstream/flowdock/live-source.ts'
 import type { FlowEvent } from '../../src/upstream/flowdock/model.ts'
+import { createReconnects } from '../../src/upstream/flowdock/reconnects.ts'
 import { createHttp } from '../../src/upstream/http.ts'
 import { eventually } from '../support/app.ts'
 import { basic, startTestBackend } from '../support/backend.ts'
@@ -64,7 +65,7 @@ test('an upstream whose streams are blocked is asked now and then: all is told, 
   const opened = Promise.withResolvers<void>()
   const source = openLiveSource({
     ...{ http, credential, restUrl: proxy.url, streamUrl: `${proxy.url}/stream` },
-    ...{ pollEveryMs: 50, pollAfter: 2 },
+    ...{ reconnects: createReconnects(1000), pollEveryMs: 50, pollAfter: 2 },
     onOpen: () => opened.resolve(),
     onEvent: (event) => events.push(event),
     onEnd: (error) => expect.unreachable(String(error)),

@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http'
 import { expect, onTestFinished, test } from 'vitest'
 import { parseAuthorization } from '../../src/upstream/flowdock/credentials.ts'
 import type { FlowEvent } from '../../src/upstream/flowdock/model.ts'
+import { createReconnects } from '../../src/upstream/flowdock/reconnects.ts'
 import { openStream, type StreamOptions } from '../../src/upstream/flowdock/stream.ts'
 import { createHttp } from '../../src/upstream/http.ts'
 import { eventually } from '../support/app.ts'
@@ -26,6 +27,7 @@ function listen(base: string, flowIds = ['flow-1']) {
     credential: parseAuthorization('Bearer token') as NonNullable<ReturnType<typeof parseAuthorization>>,
     flowIds,
     isPrivate: false,
+    reconnects: createReconnects(1000),
     onOpen: () => {
       heard.opened += 1
     },
@@ -214,4 +216,38 @@ test('a name with a comma stays one name', async () => {
   const { heard } = listen(upstream.url, ['a&user=1', 'b'])
   await eventually(() => heard.opened === 1)
   expect(upstream.requests[0]?.url).toBe('/flows?filter=a%26user%3D1%2Cb')
+})
+
+test('streams that are lost together are opened again one after the other, however many there are', async () => {
+  const count = 100
+  const arrivals: number[] = []
+  const lines = new Set<ServerResponse>()
+  const upstream = await startScriptedUpstream((_, response) => {
+    arrivals.push(performance.now())
+    lines.add(response)
+    begin(response)
+  })
+  const http = createHttp({ deadlineMs: 2000, maxBytes: 1_000_000, connections: 4 })
+  const reconnects = createReconnects(50)
+  let opened = 0
+  const streams = Array.from({ length: count }, () =>
+    openStream({
+      ...{ http, base: upstream.url, flowIds: ['flow-1'], isPrivate: false, reconnects },
+      credential: parseAuthorization('Bearer token') as NonNullable<ReturnType<typeof parseAuthorization>>,
+      onOpen: () => {
+        opened += 1
+      },
+      onEvent: () => undefined,
+      onEnd: () => undefined,
+    }),
+  )
+  onTestFinished(async () => {
+    for (const stream of streams) stream.close()
+    await http.close()
+  })
+  await eventually(() => opened === count)
+  for (const line of lines) line.destroy()
+  await eventually(() => opened === count * 2)
+  // 99 pauses of 20 ms; the first may come late, and the others no earlier for that.
+  expect((arrivals.at(-1) ?? 0) - (arrivals[count] ?? 0)).toBeGreaterThan(1000)
 })

@@ -8,7 +8,7 @@ import { type FlowdockStream, openStream, type StreamOptions } from './stream.ts
 
 export interface LiveSourceOptions
   extends Omit<FlowdockOptions, 'credential' | 'signal' | 'base'>,
-    Pick<StreamOptions, 'credential' | 'onRetry'> {
+    Pick<StreamOptions, 'credential' | 'reconnects' | 'onRetry'> {
   readonly restUrl: string
   readonly streamUrl: string
   /** Connected for the first time. @param at where the upstream's log stands, if it says so */
@@ -89,6 +89,7 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
         http: options.http,
         base: options.streamUrl,
         credential: options.credential,
+        reconnects: options.reconnects,
         flowIds: ids,
         isPrivate: isPrivate && index === 0,
         wantsPresence: true,
@@ -142,6 +143,7 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
     }
     const question = openStream({
       ...{ http: options.http, base: options.streamUrl, credential: options.credential, flowIds: ['*'] },
+      reconnects: options.reconnects,
       ...{ isPrivate, after, until: 'now', onEvent: receive, onEnd },
       onOpen: () => change('polling'),
       onFinish: again,
@@ -216,7 +218,7 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
 export function openReplay(
   options: Pick<
     StreamOptions,
-    'http' | 'credential' | 'isPrivate' | 'onEvent' | 'onEnd' | 'onRetry' | 'onFinish'
+    'http' | 'credential' | 'reconnects' | 'isPrivate' | 'onEvent' | 'onEnd' | 'onRetry' | 'onFinish'
   > & {
     readonly streamUrl: string
     readonly flowIds: readonly string[] | 'all'

@@ -5,6 +5,7 @@ import type { Credential } from './credentials.ts'
 import { decodeEvent } from './decode.ts'
 import { makeGap } from './live-events.ts'
 import type { FlowEvent } from './model.ts'
+import type { Reconnects } from './reconnects.ts'
 import { buildUrl, toError } from './request.ts'
 
 export interface StreamOptions {
@@ -12,6 +13,8 @@ export interface StreamOptions {
   /** The streaming address, without a trailing slash and without `/flows`. */
   readonly base: string
   readonly credential: Credential
+  /** Turns for lost connections, which all streams of the upstream share. */
+  readonly reconnects: Reconnects
   /** The flows to hear, by id. */
   readonly flowIds: readonly string[]
   /** Whether to hear what is told to the caller alone: private messages, coming into flows. */
@@ -46,8 +49,8 @@ const firstDelayMs = 250
 const longestDelayMs = 15_000
 
 /**
- * Listens to flows until closed. A lost connection is opened again after a random part of a growing delay, and
- * resumes with the last event's id, so that nothing in between is missed. [flowdock] streaming.md, [spec] SSE
+ * Listens to flows until closed. A lost connection is opened again after a random part of a growing delay, once it is its
+ * turn among all that were lost, and resumes with the last event's id, so that nothing in between is missed. [flowdock] streaming.md, [spec] SSE
  *
  * The package does one connection; waiting, resuming and giving up are decided here, because on its own it stops for
  * ever after one failed answer and never notices a silent line.
@@ -139,7 +142,9 @@ export function openStream(options: StreamOptions): FlowdockStream {
     const ceiling = Math.min(firstDelayMs * 2 ** failures, longestDelayMs)
     const delayMs = Math.round(ceiling * (0.5 + Math.random() / 2))
     failures += 1
-    timer = setTimeout(connect, delayMs)
+    timer = setTimeout(() => {
+      timer = setTimeout(connect, options.reconnects.next())
+    }, delayMs)
     // Who hears of it may close this.
     options.onRetry?.(error, delayMs)
   }
