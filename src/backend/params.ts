@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import type { Readable } from 'node:stream'
+import { finished, type Readable } from 'node:stream'
 import { Busboy } from '@fastify/busboy'
 import { FileTooLongError, type ReceivedFile } from './files.ts'
 import { HttpError, invalid } from './http-error.ts'
@@ -193,8 +193,9 @@ async function readMultipart(
   )
   parser.on('finish', () => resolve())
   parser.on('error', () => reject(broken))
-  request.on('close', () => {
-    if (!request.complete) reject(broken)
+  // It may have closed already, while it was found out whose it is.
+  finished(request, { writable: false }, (error) => {
+    if (error !== null && error !== undefined) reject(broken)
   })
   request.pipe(parser)
   try {

@@ -61,6 +61,8 @@ const maxBodyBytes = 15 * 1024 * 1024
 const maxFileBytes = 256 * 1024 * 1024
 /** How exactly it is known when somebody was last here. */
 const accessResolutionMs = 5 * 60_000
+/** How long a stop waits for what still runs once all connections are closed. */
+const settleMs = 5000
 /** How soon streams hear of what commands beside the server changed. */
 const catchUpMs = 1000
 const hostPattern = /^([a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(:\d{1,5})?$/i
@@ -85,7 +87,10 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
   })
   const stop = async () => {
     stopping.abort()
-    await background.settled()
+    await Promise.race([
+      background.settled(),
+      new Promise((resolve) => setTimeout(resolve, settleMs).unref()),
+    ])
     await store.close()
   }
   let log: EventLog

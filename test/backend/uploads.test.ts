@@ -1,8 +1,12 @@
+import { once } from 'node:events'
 import { readdir } from 'node:fs/promises'
-import { request } from 'node:http'
+import { IncomingMessage, request } from 'node:http'
+import { Socket } from 'node:net'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { HttpError } from '../../src/backend/http-error.ts'
+import { readParams } from '../../src/backend/params.ts'
 import { eventually } from '../support/app.ts'
 import { basic, startTestBackend, type TestBackend } from '../support/backend.ts'
 
@@ -204,4 +208,13 @@ test('files beside an activity carry the ids its body names them by', async () =
   expect(plain.json.attachments).toHaveLength(1)
   expect(plain.json.attachments[0]).not.toHaveProperty('content_id')
   expect((await post('attachments[file1]', 'attachments[]')).status).toBe(400)
+})
+
+test('a client that left before its upload was read is not waited for', async () => {
+  const gone = new IncomingMessage(new Socket())
+  gone.headers['content-type'] = 'multipart/form-data; boundary=x'
+  gone.destroy()
+  await once(gone, 'close')
+  const reading = readParams(gone, new URL('http://127.0.0.1/'), 1000, () => expect.unreachable())
+  await expect(reading).rejects.toThrow(HttpError)
 })

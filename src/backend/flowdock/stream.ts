@@ -48,6 +48,8 @@ const maxWaiting = 1000
  * alive; SSE comments do the same, and `retry:` is never sent because clients refuse it.
  */
 export async function streamEvents(response: ServerResponse, options: StreamOptions): Promise<void> {
+  // Whoever left while their flows were looked up is not told of again.
+  if (response.closed) return
   const { log, format, userId } = options
   const flowIds = new Set(options.scope.flowIds)
   const keepAlive = format === 'sse' ? ':\n' : '\n'
