@@ -1,10 +1,9 @@
 import { defineConfig } from 'vitest/config'
 import { isPostgresThere } from './test/support/database.ts'
 
-/** Tests wait for events; these only end what hangs, on busy machines too. */
 const shared = {
-  testTimeout: 120_000,
-  hookTimeout: 120_000,
+  testTimeout: 20_000,
+  hookTimeout: 20_000,
 }
 
 /** What is promised of the backend is promised on PostgreSQL, too. Where none is to be had, CI fails. */

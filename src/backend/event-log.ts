@@ -78,11 +78,9 @@ export async function createEventLog(
   /** Tells what others wrote before the event `seq`, and then goes on. */
   async function tellMissing(seq: number): Promise<void> {
     try {
-      while (told < seq - 1) {
-        const page = await listEventsBetween(store.reader, told, seq, pageSize)
-        for (const event of page) tell(event)
-        if (page.length < pageSize) told = seq - 1
-      }
+      const page = await listEventsBetween(store.reader, told, seq, pageSize)
+      for (const event of page) tell(event)
+      if (page.length < pageSize) told = seq - 1
     } finally {
       reading = false
     }

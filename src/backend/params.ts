@@ -195,7 +195,7 @@ async function readMultipart(
   parser.on('error', () => reject(broken))
   // It may have closed already, while it was found out whose it is.
   finished(request, { writable: false }, (error) => {
-    if (error !== null && error !== undefined) reject(broken)
+    if (error) reject(broken)
   })
   request.pipe(parser)
   try {

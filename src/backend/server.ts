@@ -2,6 +2,8 @@ import { mkdir, stat } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
+import { Readable } from 'node:stream'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { createReadiness } from '../readiness.ts'
 import { type Background, createBackground } from './background.ts'
 import { createEventLog, type EventLog } from './event-log.ts'
@@ -78,7 +80,8 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
   const store = await openStore(options.databaseUrl ?? join(options.dataDir, 'flowdock.db'))
   const stopping = new AbortController()
   const { signal } = stopping
-  const background = createBackground((error) => options.onError?.(error))
+  const onError = (error: unknown) => options.onError?.(error)
+  const background = createBackground(onError)
   const presence = createPresence(store, {
     activityEveryMs: options.activityEveryMs ?? 60_000,
     presenceLastsMs: options.presenceLastsMs ?? 90_000,
@@ -87,10 +90,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
   })
   const stop = async () => {
     stopping.abort()
-    await Promise.race([
-      background.settled(),
-      new Promise((resolve) => setTimeout(resolve, settleMs).unref()),
-    ])
+    await Promise.race([background.settled(), sleep(settleMs, undefined, { ref: false })])
     await store.close()
   }
   let log: EventLog
@@ -107,10 +107,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
       keepAliveMs: options.keepAliveMs ?? 20_000,
       signInLimit: createSignInLimit(),
       presence,
-      isWritable: createReadiness(
-        () => tryStorage(store, files),
-        (reason) => options.onError?.(reason),
-      ),
+      isWritable: createReadiness(() => tryStorage(store, files), onError),
       privateActionTargets: options.privateActionTargets ?? false,
       signal,
     }
@@ -151,7 +148,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
 /** Stores what is kept by nobody. @throws what refused it */
 async function tryStorage(store: Store, files: FileStore): Promise<void> {
   await store.write(tryWriting)
-  const { token } = await files.receive(new Blob([new Uint8Array(4096)]).stream(), 4096)
+  const { token } = await files.receive(Readable.from([Buffer.alloc(4096)]), 4096)
   await files.discard(token)
 }
 

@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { createBackground } from '../../src/backend/background.ts'
-import { createEventLog } from '../../src/backend/event-log.ts'
+import { createEventLog, type EventLog } from '../../src/backend/event-log.ts'
 import { openStore } from '../../src/backend/store/db.ts'
 import { eventually } from '../support/app.ts'
 import { makeLocation } from '../support/backend.ts'
@@ -48,6 +48,20 @@ test('many writers in two processes: both hear everything once, in the same orde
   await eventually(() => one.heard.length === 200 && other.heard.length === 200)
   expect(one.heard).toEqual(other.heard)
   expect(new Set(one.heard).size).toBe(200)
+})
+
+test.each([
+  ['it looks for them', (server: { log: EventLog }) => server.log.catchUp()],
+  ['it meets one of its own', (server: { say(name: string): Promise<string> }) => server.say('own')],
+])('however many events another process wrote at once, all are heard when %s', async (_, meet) => {
+  const [server, command] = await startTwo()
+  const names = Array.from({ length: 2500 }, (_, index) => `${index}`)
+  await command.log.write(async ({ tell }) => {
+    for (const name of names) await tell({ flowId: 'f', payload: { name } })
+  })
+  await meet(server)
+  await eventually(() => server.heard.length >= names.length)
+  expect(server.heard.slice(0, names.length)).toEqual(names)
 })
 
 test('what could not be read is heard once it can be, before what came after it', async () => {

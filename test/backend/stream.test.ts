@@ -1,4 +1,9 @@
+import { createServer, type ServerResponse } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { createBackground } from '../../src/backend/background.ts'
+import { createPresence } from '../../src/backend/flowdock/presence.ts'
+import { streamEvents } from '../../src/backend/flowdock/stream.ts'
 import { keepHouse } from '../../src/backend/housekeeping.ts'
 import { firstEventSeq, lastEventSeq } from '../../src/backend/store/events.ts'
 import { basic, makeFolder, startTestBackend, type TestBackend } from '../support/backend.ts'
@@ -309,4 +314,29 @@ test('events are kept for the days that are stated; an older id is 410 with wher
   await post('still numbered')
   const stream = await open(String(newest))
   expect(eventIds(await stream.until(/still numbered.*\n\n/))).toEqual([newest + 1])
+})
+
+test('whoever left before their stream begins is not here', async () => {
+  const left = Promise.withResolvers<ServerResponse>()
+  const server = createServer((_, response) => {
+    response.once('close', () => left.resolve(response))
+    client.destroy()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close())
+  const client = connect((server.address() as AddressInfo).port, '127.0.0.1')
+  client.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')
+  const stopping = new AbortController()
+  onTestFinished(() => stopping.abort())
+  const presence = createPresence(backend.store, {
+    ...{ activityEveryMs: 1000, presenceLastsMs: 1000, signal: stopping.signal },
+    background: createBackground((error) => expect.unreachable(String(error))),
+  })
+  await streamEvents(await left.promise, {
+    ...{ log: backend.log, scope: { flowIds: [], userId: 2 }, userId: 2, format: 'sse', base: '' },
+    ...{ followsUser: false, after: 0, checkedAt: 0, until: undefined, keepAliveMs: 1000 },
+    ...{ presence, activity: 'active', wantsPresence: false },
+    ...{ listMembers: async () => [], mayGoOn: async () => true, signal: stopping.signal },
+  })
+  expect(presence.list()).toEqual([])
 })

@@ -100,7 +100,7 @@ test('a team moves in while the server runs: people, tokens, flows and sources',
   expect(await command('flow', 'list')).toContainEqual(
     expect.objectContaining({ path: 'acme-inc/general', archived: true }),
   )
-})
+}, 60_000)
 
 test('an organization of one’s own, made first, takes the place of the demo', async () => {
   const dataDir = await makeFolder()
@@ -173,4 +173,4 @@ test('invitations, applications and whole organizations come and go', async () =
   expect((await get('/flows')).json).toEqual([])
   expect((await get('/organizations')).json).toEqual([])
   expect((await get('/flows/example/main/messages')).status).toBe(404)
-})
+}, 60_000)

@@ -34,8 +34,7 @@ test('a thread that stops by itself is started again at the same address, with a
   ).toBe(201)
   await threads[0]?.terminate()
   const newest = async () => (await ada('GET', '/flows/example/main/messages?event=message&limit=1')).json
-  await eventually(async () => (await newest().catch(() => [])).length === 1)
-  expect(await newest()).toMatchObject([{ content: 'kept' }])
+  await expect.poll(() => newest().catch(() => []), { timeout: 15_000 }).toMatchObject([{ content: 'kept' }])
   expect(errors).toEqual(['The embedded backend stopped; it is started again in 250 ms'])
   expect(threads.length).toBe(2)
 })
@@ -78,7 +77,9 @@ test('a live query goes on where it was when the thread is there again', async (
   const heard: unknown[] = []
   const hear = async (until: string) => {
     while (heard.at(-1) !== until) {
-      const { message } = (await live.next())?.data.messageAdded ?? {}
+      const result = await live.next()
+      if (result === undefined) throw new Error('The subscription ended')
+      const { message } = result.data.messageAdded
       if (message !== undefined) heard.push(message.content)
     }
   }
@@ -87,7 +88,9 @@ test('a live query goes on where it was when the thread is there again', async (
   await send('before')
   await before
   await threads[0]?.terminate()
-  await eventually(async () => (await send('after')).data?.sendMessage?.__typename === 'SendMessagePayload')
+  await expect
+    .poll(async () => (await send('after')).data?.sendMessage?.__typename, { timeout: 15_000 })
+    .toBe('SendMessagePayload')
   await hear('after')
   expect(heard).toEqual(['before', 'after'])
 })

@@ -73,4 +73,4 @@ test('Hubot lives here unchanged: it hears and answers in flows, threads and pri
   await say('/flows/example/main', 'ping five')
   await answer('/flows/example/main', 'pong five')
   expect(hubot.child.exitCode).toBeNull()
-})
+}, 60_000)

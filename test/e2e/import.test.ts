@@ -92,7 +92,7 @@ test('a flow moves in while the server runs, with its threads, files, people and
   )
   expect(sent.json.id).toBe(13)
   expect(await command(server.dataDir, 'check').exited).toBe(0)
-})
+}, 60_000)
 
 test('an import that is killed goes on when it is run again, and nobody writes in between', async () => {
   const server = await startServer()
@@ -132,7 +132,7 @@ test('an import that is killed goes on when it is run again, and nobody writes i
   const { json: first } = await server.get(`${archive}/messages?sort=asc&limit=100`)
   for (const { id, thread } of first)
     expect([thread.initial_message, thread.internal_comments]).toEqual([id, 1])
-})
+}, 60_000)
 
 test('what is no export is refused in words, and makes nothing', async () => {
   const server = await startServer()
@@ -152,4 +152,4 @@ test('what is no export is refused in words, and makes nothing', async () => {
   const nowhere = command(server.dataDir, 'import', await makeFlowExport(), '--flow', 'nobody/x')
   expect(await nowhere.exited).toBe(1)
   expect(nowhere.output.stderr).toBe('There is no organization "nobody"; expected ORGANIZATION/FLOW\n')
-})
+}, 60_000)

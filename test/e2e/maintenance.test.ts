@@ -42,7 +42,7 @@ test('a backup made while the server is written to holds every message that was 
     content: 'before the backup',
   })
   expect(await (await read(file.json.content.path)).text()).toBe('kept')
-})
+}, 60_000)
 
 test('damage is found, and named', async () => {
   const dataDir = await makeFolder()

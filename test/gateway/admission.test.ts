@@ -222,7 +222,7 @@ describe('a process that is busy all the time', () => {
     await rest()
     await expect.poll(() => load.state().limit, { timeout: 15_000 }).toBe(1000)
     expect(load.enter()).toBe(true)
-  })
+  }, 30_000)
 })
 
 test.each([

@@ -61,7 +61,7 @@ test('whatever a valid query asks for, it is answered: with data, or a code of t
   )
   // Most of them get somewhere.
   expect(answered).toBeGreaterThan(150)
-})
+}, 60_000)
 
 type Json = Record<string, unknown>
 const time = (value: unknown) => (value == null ? null : new Date(value as string | number).toISOString())
@@ -160,4 +160,4 @@ test('generated selections say what a straight reading of REST says', async () =
     ),
     { numRuns: 60 },
   )
-})
+}, 60_000)

@@ -335,7 +335,7 @@ test('over random changes by three people nobody sees what is not theirs, or les
   }
   expect(app.state().keptAnswers?.found).toBeGreaterThan(20)
   for (const subscription of listening) await subscription.close()
-})
+}, 30_000)
 
 test('an answer is kept no longer than it may be, however quiet it is', () => {
   let now = 0

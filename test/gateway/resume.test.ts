@@ -94,7 +94,7 @@ test('however often one comes and goes while others write, the log is whole', as
   expect(new Set(messages().map(({ message }) => message?.content)).size).toBe(total)
   expect(visits).toBeGreaterThan(15)
   await eventually(() => app.openStreams === 0)
-})
+}, 60_000)
 
 test('what the upstream has forgotten is told as a gap, and then what happens', async () => {
   const after = await cursorNow()

@@ -53,4 +53,4 @@ test('more connections than the system has files for are waited for, and nothing
   expect(gateway.exitCode).toBeNull()
   gateway.kill('SIGTERM')
   expect((await exited)[0]).toBe(0)
-})
+}, 30_000)

@@ -88,7 +88,7 @@ test('a thousand pairs of the same query at once get each their own', async () =
     )
     for (const [person, answer] of all) expect(answer).toEqual(alone[person])
   }
-})
+}, 30_000)
 
 describe('what belongs to another organization', () => {
   /** Somebody of an organization of their own, with everything there is. */

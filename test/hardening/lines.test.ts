@@ -143,7 +143,7 @@ test('five hundred heads that come a byte at a time are cut within ten seconds, 
     await Promise.all(slow.map(({ closed }) => closed))
     expect(Date.now() - begun).toBeLessThan(15_000)
   })
-})
+}, 30_000)
 
 test('three hundred sockets that say nothing are closed, and nobody else waits', async () => {
   await fortress.beside(async () => {
@@ -156,7 +156,7 @@ test('three hundred sockets that say nothing are closed, and nobody else waits',
     )
     expect(new Set(codes)).toEqual(new Set([4408]))
   })
-})
+}, 20_000)
 
 test('a socket that begins and ends operations without a pause keeps nobody else waiting', async () => {
   await fortress.beside(async () => {
@@ -179,7 +179,7 @@ test('a socket that begins and ends operations without a pause keeps nobody else
     socket.close()
   })
   await expect.poll(() => fortress.app.openStreams, { timeout: 5000 }).toBe(0)
-})
+}, 20_000)
 
 test('subscriptions that ask the upstream for each event take their caller’s allowance, and hear events without it', async () => {
   const limited = await startFortress({ settings: { CALLS_PER_MINUTE: '150' } })
@@ -217,7 +217,7 @@ test('subscriptions that ask the upstream for each event take their caller’s a
   expect(new Set(codes)).toEqual(new Set(['RATE_LIMITED']))
   await client.dispose()
   await limited.close()
-})
+}, 30_000)
 
 test('a thousand connections that come and go, and five hundred that stay, keep nobody else waiting', async () => {
   await fortress.beside(async () => {
@@ -237,7 +237,7 @@ test('a thousand connections that come and go, and five hundred that stay, keep 
         .map(({ text }) => expect.poll(() => text().match(/"data"/g)?.length, { timeout: 5000 }).toBe(2)),
     )
   })
-})
+}, 30_000)
 
 describe('a credential', () => {
   const send = (lines: string) => {

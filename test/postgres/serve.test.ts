@@ -91,7 +91,7 @@ test('it is not ready while the database takes no changes', async () => {
   await becomes(503)
   await readOnly('off')
   await becomes(200)
-})
+}, 40_000)
 
 test('what somebody else has locked is waited for shortly; then it is said, nothing is stored, and all is well again', async () => {
   const environment = await makePlace()
@@ -115,7 +115,7 @@ test('what somebody else has locked is waited for shortly; then it is said, noth
   expect((await waiting).status).toBe(201)
   const { json } = await server.ada('GET', '/flows/example/main/messages?event=message&limit=2')
   expect(json.map(({ content }: { content: string }) => content)).toEqual(['stored', 'stored soon'])
-})
+}, 30_000)
 
 test('a program that stops in the middle of a change loses its turn to others', async () => {
   const environment = await makePlace()
@@ -132,7 +132,7 @@ test('a program that stops in the middle of a change loses its turn to others', 
   await expect.poll(async () => (await send()).status, { timeout: 20_000 }).toBe(201)
   hanging.resolve()
   await change
-})
+}, 40_000)
 
 test('a database that cannot be reached stops the start, in words and without its password', async () => {
   const running = run(['src/main.ts', 'serve'], {

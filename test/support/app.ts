@@ -151,11 +151,11 @@ export async function executeOverSocket(
   }
 }
 
-/** Resolves when `check` holds; looks again at every turn of the event loop, and fails after fifteen seconds. */
+/** Resolves when `check` holds; looks again at every turn of the event loop, and fails after five seconds. */
 export async function eventually(check: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = Date.now() + 15_000
+  const deadline = Date.now() + 5000
   while (!(await check())) {
-    if (Date.now() > deadline) throw new Error('It did not come true in fifteen seconds')
+    if (Date.now() > deadline) throw new Error('It did not come true in five seconds')
     await new Promise(setImmediate)
   }
 }

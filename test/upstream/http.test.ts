@@ -211,7 +211,7 @@ test('answers that come together are not looked at together: others are heard in
     }),
   )
   isOver = true
-  expect(Math.max(...perTurn.values())).toBeLessThanOrEqual(18)
+  expect(Math.max(...perTurn.values())).toBeLessThanOrEqual(6)
 })
 
 test.each([

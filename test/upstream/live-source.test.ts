@@ -103,4 +103,4 @@ test('an upstream whose streams are blocked is asked now and then: all is told, 
   expect(states()).toEqual(['catchingUp', 'polling', 'live'])
   expect(proxy.questions).toBe(questions)
   expect(proxy.streams).toBe(2)
-})
+}, 20_000)

@@ -138,4 +138,4 @@ test('an upstream that closes connections just as they are used again: no read f
   expect(new Set(unknown)).toEqual(new Set(['UPSTREAM_UNAVAILABLE']))
   expect(closed).toBeGreaterThan(100)
   expect(http.state()).toMatchObject({ retries: 0, refusals: 0 })
-})
+}, 60_000)

@@ -49,8 +49,9 @@ const firstDelayMs = 250
 const longestDelayMs = 15_000
 
 /**
- * Listens to flows until closed. A lost connection is opened again after a random part of a growing delay, once it is its
- * turn among all that were lost, and resumes with the last event's id, so that nothing in between is missed. [flowdock] streaming.md, [spec] SSE
+ * Listens to flows until closed. A lost connection is opened again after a random part of a growing delay, once it is
+ * its turn among all that were lost, and resumes with the last event's id, so that nothing in between is missed.
+ * [flowdock] streaming.md, [spec] SSE
  *
  * The package does one connection; waiting, resuming and giving up are decided here, because on its own it stops for
  * ever after one failed answer and never notices a silent line.
