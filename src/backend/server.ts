@@ -8,7 +8,7 @@ import { createReadiness } from '../readiness.ts'
 import { type Background, createBackground } from './background.ts'
 import { createEventLog, type EventLog } from './event-log.ts'
 import { type FileStore, openFileStore } from './files.ts'
-import { authenticate, type Identity } from './flowdock/auth.ts'
+import { authenticate, checkCredential, type Identity, whileValid } from './flowdock/auth.ts'
 import { createPresence } from './flowdock/presence.ts'
 import { flowdockRoutes } from './flowdock/routes/index.ts'
 import { startHousekeeping } from './housekeeping.ts'
@@ -204,9 +204,12 @@ function createHandler(
       const params = await readParams(request, url, maxBodyBytes, receive)
       const common = { path: match.path, params, query: url.searchParams, headers: request.headers, base }
       const caller = identity === undefined ? undefined : { ...common, ...identity }
-      if (match.route.auth === 'any') return await match.route.handle({ ...common, caller }, backend)
+      // The credential may have been revoked while the body arrived, which can take minutes.
+      if (request.method !== 'GET') await checkCredential(backend.store.reader, identity)
+      const checked = whileValid(backend, identity)
+      if (match.route.auth === 'any') return await match.route.handle({ ...common, caller }, checked)
       if (caller === undefined) throw unauthorized()
-      return await match.route.handle(caller, backend)
+      return await match.route.handle(caller, checked)
     } finally {
       // What a handler did not keep goes with the request.
       for (const token of received) await backend.files.discard(token)

@@ -1,6 +1,8 @@
 import { createHash, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { promisify } from 'node:util'
+import { unauthorized } from '../http-error.ts'
+import type { Backend } from '../router.ts'
 import type { Database } from '../store/db.ts'
 import { findUser, findUserByEmail, findUserByTokenHash, type UserRow } from '../store/users.ts'
 
@@ -57,6 +59,23 @@ export async function authenticate(
       return now?.disabled === 0 && now.password_hash === user.password_hash
     },
   }
+}
+
+/** @throws 401 when the credential of a request was revoked or has expired since the request began */
+export async function checkCredential(db: Database, identity: Identity | undefined): Promise<void> {
+  if (identity !== undefined && !(await identity.isValid(db))) throw unauthorized()
+}
+
+/** The backend as a handler gets it: every change checks the credential again, inside its own transaction. */
+export function whileValid(backend: Backend, identity: Identity | undefined): Backend {
+  if (identity === undefined) return backend
+  const { log } = backend
+  const write: typeof log.write = (change) =>
+    log.write(async (writing) => {
+      await checkCredential(writing.db, identity)
+      return change(writing)
+    })
+  return { ...backend, log: { ...log, write } }
 }
 
 /** Tokens are long and random, so one fast hash hides them well enough. */
