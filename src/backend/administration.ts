@@ -19,8 +19,10 @@ import {
   findFlow,
   insertFlow,
   isFlowSlugTaken,
+  isJoined,
   listAllFlows,
   listFlowUsers,
+  rotatePushToken,
   updateFlow,
   upsertFlowMember,
 } from './store/flows.ts'
@@ -95,8 +97,11 @@ export interface Administration {
   /** Archives a flow: its messages stay, nobody sees it or writes to it. */
   removeFlow(path: string): Promise<Entry>
   addFlowUser(path: string, email: string): Promise<Entry>
+  /** Replaces the push token of a flow; the answer has the new one. */
+  rotatePushToken(path: string): Promise<Entry>
   /** The answer has the flow token; it is not to be had again. */
   addSource(path: string, name: string): Promise<Entry>
+  /** A source goes on working when its creator has left; such sources are marked. */
   listSources(path: string): Promise<Entry[]>
   removeSource(id: number): Promise<Entry>
   /** Whoever is in the organization already comes into the flow at once. */
@@ -275,6 +280,13 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
       return { path, user: email }
     },
 
+    async rotatePushToken(path) {
+      const apiToken = await log.write(async ({ db }) =>
+        rotatePushToken(db, (await requireFlow(db, path)).id),
+      )
+      return { path, apiToken }
+    },
+
     async addSource(path, name) {
       const token = makeToken()
       const id = await log.write(async ({ db }) => {
@@ -293,12 +305,17 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
     },
     async listSources(path) {
       const flow = await requireFlow(reader, path)
-      return (await listSources(reader, [flow.id])).map(({ id, name, created_at }) => ({
-        id,
-        path,
-        name,
-        created: new Date(created_at).toISOString(),
-      }))
+      const sources = await listSources(reader, [flow.id])
+      return Promise.all(
+        sources.map(async ({ id, name, created_at, creator }) => ({
+          id,
+          path,
+          name,
+          created: new Date(created_at).toISOString(),
+          creator: creator.email,
+          creatorLeft: creator.disabled === 1 || !(await isMember(reader, creator.id, flow.id)),
+        })),
+      )
     },
     async removeSource(id) {
       await log.write(async ({ db }) => {
@@ -398,6 +415,11 @@ async function requireUser(db: Database, email: string): Promise<UserRow> {
   const user = await findUserByEmail(db, email)
   if (user === undefined) throw new AdministrationError(`There is no user with the address ${email}`)
   return user
+}
+
+async function isMember(db: Database, userId: number, flowId: string): Promise<boolean> {
+  const flow = await findFlow(db, userId, { id: flowId })
+  return flow !== undefined && isJoined(flow)
 }
 
 /** Who stands for the organization where somebody has to. */

@@ -72,6 +72,10 @@ export const nouns: Readonly<Record<string, Readonly<Record<string, Action>>>> =
       usage: '--flow ORG/FLOW',
       run: (administration, options) => administration.removeFlow(need(options, 'flow')),
     },
+    'rotate-token': {
+      usage: '--flow ORG/FLOW',
+      run: (administration, options) => administration.rotatePushToken(need(options, 'flow')),
+    },
     join: {
       usage: '--flow ORG/FLOW --user EMAIL',
       run: (administration, options) =>

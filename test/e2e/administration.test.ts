@@ -82,8 +82,18 @@ test('a team moves in while the server runs: people, tokens, flows and sources',
     )
   expect((await present()).status).toBe(202)
   expect(await command('source', 'list', '--flow', 'acme-inc/general')).toMatchObject([
-    { id: source.id, name: 'CI' },
+    { id: source.id, name: 'CI', creator: 'zoe@acme.example', creatorLeft: false },
   ])
+  const rotate = () => command('flow', 'rotate-token', '--flow', 'acme-inc/general')
+  const push = async (pushToken: string) => {
+    const body = { content: 'built', external_user_name: 'CI' }
+    return (await call(`${gateway.restUrl}/v1/messages/chat/${pushToken}`, 'POST', {}, body)).status
+  }
+  const first = await rotate()
+  expect(await push(first.apiToken)).toBe(200)
+  const second = await rotate()
+  expect(await push(first.apiToken)).toBe(404)
+  expect(await push(second.apiToken)).toBe(200)
   await command('source', 'remove', '--id', String(source.id))
   expect((await present()).status).toBe(410)
 

@@ -66,13 +66,21 @@ export function encodeOrganization(organization: OrganizationRow, base: string):
   }
 }
 
+/**
+ * The join URL is for members whose credential may manage the flow. The push token posts under any name, so it is for
+ * administrators, and for no application.
+ *
+ * @param scopes those of an application's token; undefined for a credential of the user's own
+ */
 export function encodeFlow(
   flow: FlowRow,
   organization: OrganizationRow,
   base: string,
+  scopes: ReadonlySet<string> | undefined,
   users?: readonly FlowUserRow[],
 ): WireFlow {
   const path = `${organization.slug}/${flow.slug}`
+  const mayManage = isJoined(flow) && (scopes === undefined || scopes.has('manage'))
   return {
     id: flow.id,
     name: flow.name,
@@ -83,13 +91,13 @@ export function encodeFlow(
     web_url: `${base}/app/${path}`,
     access_mode: flow.access_mode as WireAccessMode,
     flow_admin: flow.organization_admin === 1,
-    // [flowdock] undocumented, but there; only for members
-    ...(isJoined(flow) ? { api_token: flow.push_token } : {}),
+    // [flowdock] undocumented
+    ...(mayManage && scopes === undefined && flow.organization_admin === 1
+      ? { api_token: flow.push_token }
+      : {}),
     open: flow.open === 1,
     joined: isJoined(flow),
-    ...(flow.access_mode === 'invitation'
-      ? {}
-      : { join_url: `${base}/invitations/${flow.join_code}-${flow.slug}` }),
+    ...(mayManage && flow.access_mode !== 'invitation' ? { join_url: joinUrl(flow, base) } : {}),
     last_message_at: flow.last_message_at === null ? null : toIso(flow.last_message_at),
     last_message_id: flow.last_message_id,
     team_notifications: true,
@@ -98,6 +106,10 @@ export function encodeFlow(
     flow_groups: [],
     ...(users === undefined ? {} : { users: users.map(encodeFlowUser) }),
   }
+}
+
+export function joinUrl(flow: Pick<FlowRow, 'join_code' | 'slug'>, base: string): string {
+  return `${base}/invitations/${flow.join_code}-${flow.slug}`
 }
 
 /** @param flowToken only in the answer to creation */
@@ -133,7 +145,7 @@ export function encodeThread(
 ): WireThread {
   return {
     body: thread.body,
-    ...(source === undefined ? {} : { source: encodeThreadSource(source, base) }),
+    ...(source === undefined ? {} : { source: encodeSourceAlone(source, base) }),
     external_url: thread.external_url,
     external_comments: thread.external_comments,
     activities: thread.activities,
@@ -150,7 +162,8 @@ export function encodeThread(
   }
 }
 
-function encodeThreadSource(source: SourceRow, base: string): WireSource {
+/** A source without its creator, whose name and address are not for the holder of a flow token. */
+export function encodeSourceAlone(source: SourceRow, base: string): WireSource {
   const { creator: _, ...rest } = encodeSource(source, base)
   return rest
 }

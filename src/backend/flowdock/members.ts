@@ -1,6 +1,6 @@
 import type { Change } from '../event-log.ts'
-import { listFlows, listMemberFlows, upsertFlowMember } from '../store/flows.ts'
-import { deleteOrganizationMember } from '../store/organizations.ts'
+import { listFlowIds, listFlows, listMemberFlows, rotateSecrets, upsertFlowMember } from '../store/flows.ts'
+import { deleteOrganizationMember, findOrganizationMember } from '../store/organizations.ts'
 import type { UserRow } from '../store/users.ts'
 import { type FlowChannel, recordEvent } from './record.ts'
 
@@ -25,7 +25,7 @@ export async function joinFlow(change: Change, flow: MemberFlow, user: UserRow, 
   await tellFlowAdded(change, flow, user.id)
 }
 
-/** `user` loses access to the flow; `by` did it. */
+/** `user` loses access to the flow, and its secrets are rotated, since they may know them; `by` did it. */
 export async function blockMember(
   change: Change,
   flow: MemberFlow,
@@ -33,6 +33,7 @@ export async function blockMember(
   by: UserRow,
 ): Promise<void> {
   await upsertFlowMember(change.db, flow.id, user.id, { disabled: 1, open: 0 })
+  await rotateSecrets(change.db, [flow.id])
   await recordEvent(change, flow, {
     event: 'action',
     userId: by.id,
@@ -47,18 +48,25 @@ export async function blockMember(
   await tellFlowRemoved(change, flow, user.id)
 }
 
-/** Takes somebody out of an organization and its flows. What they wrote stays. */
+/**
+ * Removes a user from an organization and its flows, and rotates the secrets of all its flows, since they may know them.
+ * What they wrote stays.
+ */
 export async function leaveOrganization(
   change: Change,
   organizationId: number,
   userId: number,
   by: number,
 ): Promise<void> {
-  for (const flow of await listMemberFlows(change.db, organizationId, userId)) {
+  const flows = await listMemberFlows(change.db, organizationId, userId)
+  const member = await findOrganizationMember(change.db, organizationId, userId)
+  if (member === undefined && flows.length === 0) return
+  for (const flow of flows) {
     await recordEvent(change, flow, { event: 'backend.user.block', userId: by, content: String(userId) })
     await tellFlowRemoved(change, flow, userId)
   }
   await deleteOrganizationMember(change.db, organizationId, userId)
+  await rotateSecrets(change.db, await listFlowIds(change.db, organizationId))
 }
 
 /** Tells every flow of somebody that their profile changed. */

@@ -29,6 +29,7 @@ export type Capability =
   | 'markRead'
   | 'moveMessage'
   | 'removeReaction'
+  | 'rotatePushToken'
   | 'search'
   | 'typing'
 

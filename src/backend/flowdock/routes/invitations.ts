@@ -1,14 +1,20 @@
-import { randomBytes } from 'node:crypto'
-import { accessDenied, invalid, notFound } from '../../http-error.ts'
+import { accessDenied, HttpError, invalid, notFound } from '../../http-error.ts'
 import type { Route } from '../../router.ts'
-import { type FlowRow, findFlow, isJoined, listFlowUsers, updateFlow } from '../../store/flows.ts'
+import {
+  type FlowRow,
+  findFlow,
+  isJoined,
+  listFlowUsers,
+  newJoinCode,
+  updateFlow,
+} from '../../store/flows.ts'
 import { findInvitation, type InvitationRow, listPendingInvitations } from '../../store/invitations.ts'
 import { insertOrganizationMember } from '../../store/organizations.ts'
 import type { UserRow } from '../../store/users.ts'
-import { encodeFlowUser, encodeInvitation } from '../encode.ts'
+import { encodeFlowUser, encodeInvitation, joinUrl } from '../encode.ts'
 import { emailPattern, invite, memberFlow, withdrawInvitation } from '../invitations.ts'
 import { joinFlow } from '../members.ts'
-import { checkVisible, checkWritable, idSegment, joinedFlow, segment } from './access.ts'
+import { checkAdministers, checkVisible, checkWritable, idSegment, joinedFlow, segment } from './access.ts'
 
 const maxImport = 1000
 
@@ -97,12 +103,12 @@ export const invitationRoutes: readonly Route[] = [
     auth: 'user',
     async handle(request, backend) {
       const { user } = request
-      const flow = await findFlow(backend.store.reader, user.id, {
-        organization: segment(request, 'organization'),
-        slug: segment(request, 'flow'),
-      })
-      if (flow === undefined) throw notFound()
       await backend.log.write(async (change) => {
+        const flow = await findFlow(change.db, user.id, {
+          organization: segment(request, 'organization'),
+          slug: segment(request, 'flow'),
+        })
+        if (flow === undefined) throw notFound()
         const invitation = await findInvitation(change.db, idSegment(request, 'invitation'))
         const mine = invitation?.email.toLowerCase() === user.email.toLowerCase()
         // Whoever was invited may decline without being in the flow.
@@ -130,6 +136,11 @@ export const invitationRoutes: readonly Route[] = [
           flow.blocked === 1
         )
           throw notFound()
+        if (flow.organization_admin === null && flow.access_mode === 'organization')
+          throw new HttpError(403, {
+            message:
+              'Access denied: this flow admits members of its organization only; ask for an invitation',
+          })
         if (flow.organization_admin === null)
           await insertOrganizationMember(db, flow.organization_id, request.user.id, false)
         if (!isJoined(flow))
@@ -145,7 +156,7 @@ export const invitationRoutes: readonly Route[] = [
     auth: 'user',
     async handle(request, backend) {
       const flow = await joinedFlow(request, backend)
-      return { status: 200, body: { join_url: joinUrl(flow, request.base) } }
+      return { status: 200, body: { join_url: shownJoinUrl(flow, request.base) } }
     },
   },
   {
@@ -155,14 +166,14 @@ export const invitationRoutes: readonly Route[] = [
     async handle(request, backend) {
       const flow = await joinedFlow(request, backend)
       const changes = {
-        join_code: randomBytes(20).toString('hex'),
+        join_code: newJoinCode(),
         access_mode: flow.access_mode === 'invitation' ? 'link' : flow.access_mode,
       }
       await backend.log.write(async ({ db }) => {
-        await checkWritable(db, request.user.id, flow.id)
+        await checkAdministers(db, request.user.id, flow.id)
         await updateFlow(db, flow.id, changes)
       })
-      return { status: 201, body: { join_url: joinUrl({ ...flow, ...changes }, request.base) } }
+      return { status: 201, body: { join_url: shownJoinUrl({ ...flow, ...changes }, request.base) } }
     },
   },
   {
@@ -172,11 +183,8 @@ export const invitationRoutes: readonly Route[] = [
     async handle(request, backend) {
       const flow = await joinedFlow(request, backend)
       await backend.log.write(async ({ db }) => {
-        await checkWritable(db, request.user.id, flow.id)
-        await updateFlow(db, flow.id, {
-          access_mode: 'invitation',
-          join_code: randomBytes(20).toString('hex'),
-        })
+        await checkAdministers(db, request.user.id, flow.id)
+        await updateFlow(db, flow.id, { access_mode: 'invitation', join_code: newJoinCode() })
       })
       return { status: 200, body: {} }
     },
@@ -187,6 +195,9 @@ function pathOf(flow: FlowRow): string {
   return `${flow.organization_slug}/${flow.slug}`
 }
 
-function joinUrl(flow: Pick<FlowRow, 'access_mode' | 'join_code' | 'slug'>, base: string): string | null {
-  return flow.access_mode === 'invitation' ? null : `${base}/invitations/${flow.join_code}-${flow.slug}`
+function shownJoinUrl(
+  flow: Pick<FlowRow, 'access_mode' | 'join_code' | 'slug'>,
+  base: string,
+): string | null {
+  return flow.access_mode === 'invitation' ? null : joinUrl(flow, base)
 }
