@@ -106,6 +106,7 @@ test('a click on an UpdateAction goes to the integration, signed with its applic
   const { payload } = await jwtVerify(String(received?.headers['flowdock-token']), Buffer.from(secret))
   expect(payload).toMatchObject({ sub: '2', signature: createHash('sha256').update(body).digest('hex') })
   expect((payload.exp ?? 0) - Date.now() / 1000).toBeLessThanOrEqual(30)
+  expect(payload).toMatchObject({ aud: `${integration.url}/assign?to=me`, method: 'PUT' })
 })
 
 test('only members may click, and only on what is there now', async () => {
@@ -187,9 +188,12 @@ test('a source of no registered application has nothing to sign with, and says s
 test.each([
   ['not a list', 'actions must be a list'],
   [['x'], 'actions must be objects'],
-  [[{ '@type': 'ViewAction', name: 'x' }], 'a ViewAction needs a url'],
-  [[{ '@type': 'ViewAction', url: 'javascript:alert(1)' }], 'a ViewAction needs a url'],
-  [[{ '@type': 'UpdateAction', name: 'x' }], 'an UpdateAction needs a target'],
+  [[{ '@type': 'ViewAction', name: 'x' }], 'the url of a ViewAction must be a URL'],
+  [[{ '@type': 'ViewAction', url: 'javascript:alert(1)' }], 'the url of a ViewAction must be a URL'],
+  [[{ '@type': 'LaunchAction', url: 'javascript:alert(1)' }], 'the url of an action must be a URL'],
+  [[{ '@type': 'ViewAction', url: 'https://x.example/', image: 'data:,x' }], 'the image of an action'],
+  [[{ '@type': 'UpdateAction', name: 'x' }], 'the target of an UpdateAction needs a urlTemplate'],
+  [[update('javascript:alert(1)')], 'the target of an UpdateAction needs a urlTemplate'],
   [[update('https://x.example/', 'CONNECT')], 'httpMethod'],
 ])('actions %j are refused', async (actions, problem) => {
   const { backend, flowToken } = await start(true)

@@ -4,9 +4,10 @@ import { type IncomingMessage, request } from 'node:http'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { hashPassword, hashToken, makeToken } from '../../src/backend/flowdock/auth.ts'
+import { readMessage } from '../../src/backend/flowdock/exported.ts'
 import { insertOrganization, insertOrganizationMember } from '../../src/backend/store/organizations.ts'
 import { deleteToken, insertToken, insertUser, setUserDisabled } from '../../src/backend/store/users.ts'
-import { basic, call, startTestBackend, type TestBackend } from '../support/backend.ts'
+import { type Answer, basic, call, startTestBackend, type TestBackend } from '../support/backend.ts'
 
 /* Who may do what, and until when. Ada administers the organization `example`; Ben and Cleo are members. */
 
@@ -283,4 +284,208 @@ describe('the push token of a flow', () => {
     expect(await push(between)).toBe(404)
     expect(await push(await token())).toBe(200)
   })
+})
+
+/** Posts with a flow token, waiting for the message. */
+const present = (flowToken: string, more: object) =>
+  call(
+    `${backend.url}/messages?wait=1`,
+    'POST',
+    {},
+    { flow_token: flowToken, event: 'activity', title: 'changed', author: { name: 'Bot' }, ...more },
+  )
+
+async function addSource(name: string, more: object = {}) {
+  const { json } = await backend.as('Ada')('POST', `${main}/sources`, { name, ...more })
+  return { id: json.id as number, token: json.flow_token as string }
+}
+
+describe('the state of a thread', () => {
+  const state = { title: 'Paid', status: { color: 'green', value: 'PAID' } }
+  const refused = (owner: string) => ({
+    status: 403,
+    json: {
+      message: `Access denied: the state of this thread belongs to ${owner}; send the message without "thread"`,
+    },
+  })
+  const read = async (id: string) => (await backend.as('Ada')('GET', `${main}/threads/${id}`)).json
+  const action = (url: string) => ({
+    '@type': 'UpdateAction',
+    name: 'Pay',
+    target: { '@type': 'EntryPoint', urlTemplate: url },
+  })
+
+  test('of a source is changed by that source alone; others may answer in it', async () => {
+    const bank = await addSource('Bank')
+    const evil = await addSource('Evil')
+    const opened = await present(bank.token, { external_thread_id: '7', thread: { title: 'Invoice 7' } })
+    const thread_id = opened.json.thread_id
+    const before = await read(thread_id)
+    const source = 'the source that opened it'
+    for (const thread of [state, { actions: [] }, { fields: [{ label: 'a', value: 'b' }] }, { body: 'x' }]) {
+      const path = `${main}/threads/${thread_id}/messages`
+      const said = { event: 'message', content: 'nice', thread }
+      expect(await backend.as('Ben')('POST', path, said)).toMatchObject(refused(source))
+      expect(await backend.as('Ben')('POST', `${main}/messages`, { ...said, thread_id })).toMatchObject(
+        refused(source),
+      )
+      expect(await present(evil.token, { thread_id, thread })).toMatchObject(refused(source))
+    }
+    expect(await read(thread_id)).toEqual(before)
+
+    const answer = { event: 'message', content: 'nice', thread_id, thread: { title: null, status: null } }
+    expect((await backend.as('Ben')('POST', `${main}/messages`, answer)).status).toBe(201)
+    expect((await present(evil.token, { thread_id })).status).toBe(201)
+    expect(await read(thread_id)).toMatchObject({
+      title: 'Invoice 7',
+      status: null,
+      source: { name: 'Bank' },
+    })
+    expect((await present(bank.token, { thread_id, thread: state })).status).toBe(201)
+    expect(await read(thread_id)).toMatchObject(state)
+  })
+
+  test('of users is changed by users, not by a source', async () => {
+    const bank = await addSource('Bank')
+    const { json } = await backend.as('Ben')('POST', `${main}/messages`, { event: 'message', content: 'hi' })
+    const { thread_id } = json
+    expect(await present(bank.token, { thread_id, thread: state })).toMatchObject(
+      refused('the users of the flow'),
+    )
+    expect((await present(bank.token, { thread_id })).status).toBe(201)
+    const said = { event: 'message', content: 'paid', thread_id, thread: state }
+    expect((await backend.as('Cleo')('POST', `${main}/messages`, said)).status).toBe(201)
+    expect(await read(thread_id)).toMatchObject(state)
+  })
+
+  test('has no UpdateAction of a user, whatever the thread', async () => {
+    const view = { '@type': 'ViewAction', name: 'Look', url: 'https://x.example/' }
+    const { json } = await backend.as('Ben')('POST', `${main}/messages`, { event: 'message', content: 'hi' })
+    for (const [path, body] of [
+      [
+        'messages',
+        { event: 'message', content: 'x', thread: { actions: [view, action('https://x.example/')] } },
+      ],
+      [
+        'messages',
+        {
+          event: 'message',
+          content: 'x',
+          thread_id: json.thread_id,
+          thread: { actions: [action('https://x.example/')] },
+        },
+      ],
+      ['threads', { title: 'x', actions: [action('https://x.example/')] }],
+    ] as const)
+      expect(await backend.as('Ben')('POST', `${main}/${path}`, body)).toMatchObject({
+        status: 403,
+        json: {
+          message: 'Access denied: an UpdateAction is for threads of a source; send it with its flow_token',
+        },
+      })
+    const threads = await backend.as('Ben')('POST', `${main}/threads`, { title: 'x', actions: [view] })
+    expect([threads.status, threads.json.actions]).toEqual([201, [view]])
+  })
+})
+
+describe('a URL that clients show', () => {
+  const bad = ['javascript:alert(1)', 'data:text/html,x', 'no url', `https://x.example/${'a'.repeat(2000)}`]
+  const problem = 'must be a URL that begins with http:// or https:// and has at most 2000 characters'
+
+  test('begins with http or https and is not too long, wherever it is given', async () => {
+    const ada = backend.as('Ada')
+    const { id, token } = await addSource('CI', { external_url: 'https://ci.example/' })
+    const pushToken = (await ada('GET', main)).json.api_token
+    const mail = { source: 'CI', from_address: 'ci@x.example', subject: 's', content: 'c' }
+    const application = { name: 'Polls', redirect_uri: 'https://polls.example/' }
+    const thread = (external_url: string) => ({ title: 'x', external_url })
+    const places: [
+      name: string,
+      owner: string | undefined,
+      send: (url: string) => Promise<{ status: number; json: Answer['json'] }>,
+    ][] = [
+      ['external_url', 'thread', (url) => ada('POST', `${main}/threads`, thread(url))],
+      ['external_url', 'thread', (url) => present(token, { external_thread_id: '1', thread: thread(url) })],
+      [
+        'avatar',
+        'author',
+        (url) =>
+          present(token, { external_thread_id: '1', thread: thread(''), author: { name: 'x', avatar: url } }),
+      ],
+      ['external_url', undefined, (url) => ada('POST', `${main}/sources`, { name: 'x', external_url: url })],
+      [
+        'configuration_url',
+        undefined,
+        (url) => ada('PUT', `${main}/sources/${id}`, { configuration_url: url }),
+      ],
+      [
+        'configuration_url',
+        undefined,
+        (url) => call(`${backend.url}/sources`, 'PUT', {}, { flow_token: token, configuration_url: url }),
+      ],
+      [
+        'url',
+        undefined,
+        (url) => ada('POST', '/oauth/applications', { application: { ...application, url } }),
+      ],
+      ['icon_url', undefined, (url) => ada('POST', '/oauth/applications', { ...application, icon_url: url })],
+      [
+        'link',
+        undefined,
+        (url) =>
+          call(`${backend.url}/v1/messages/team_inbox/${pushToken}`, 'POST', {}, { ...mail, link: url }),
+      ],
+    ]
+    for (const [name, owner, send] of places) {
+      for (const url of bad) {
+        const { status, json } = await send(url)
+        expect([status, json.errors], `${name} ${url}`).toEqual([
+          400,
+          owner === undefined ? { [name]: [problem] } : { [owner]: [`${name} ${problem}`] },
+        ])
+      }
+      expect((await send('https://x.example/?q=javascript:')).status, name).toBeLessThan(300)
+      expect((await send('')).status, name).toBeLessThan(300)
+    }
+    expect((await ada('POST', '/oauth/applications', { ...application, redirect_uri: bad[3] })).status).toBe(
+      400,
+    )
+  })
+
+  test('of a source’s settings is for its creator and administrators', async () => {
+    const { id } = await addSource('CI')
+    const change = { configuration_url: 'https://phish.example/' }
+    expect((await backend.as('Ben')('PUT', `${main}/sources/${id}`, change)).status).toBe(403)
+    expect((await backend.as('Ada')('PUT', `${main}/sources/${id}`, change)).status).toBe(200)
+    const own = await backend.as('Ben')('POST', `${main}/sources`, { name: 'Mine' })
+    expect((await backend.as('Ben')('PUT', `${main}/sources/${own.json.id}`, change)).status).toBe(200)
+  })
+})
+
+test('whoever holds a flow token is not told who created its source', async () => {
+  const { id, token } = await addSource('CI')
+  const { json } = await call(`${backend.url}/sources?flow_token=${token}`, 'GET', {})
+  expect(json).toMatchObject([{ id, name: 'CI' }])
+  const changed = await call(`${backend.url}/sources`, 'PUT', {}, { flow_token: token, error_message: 'x' })
+  expect(changed.json).toMatchObject({ id })
+  expect(JSON.stringify([json, changed.json])).not.toMatch(/ada/i)
+  expect((await backend.as('Ben')('GET', `${main}/sources/${id}`)).json.creator.name).toBe('Ada Byron')
+})
+
+test('an imported thread has no signed actions and no URL that clients must not show', () => {
+  const view = { '@type': 'ViewAction', name: 'Look', url: 'https://x.example/' }
+  const update = {
+    '@type': 'UpdateAction',
+    name: 'Pay',
+    target: { '@type': 'EntryPoint', urlTemplate: 'https://x.example/pay' },
+  }
+  const read = (external_url: string) =>
+    readMessage({
+      ...{ id: 1, event: 'message', content: 'x', sent: 1 },
+      thread: { title: 'x', external_url, actions: [view, update, { ...view, url: 'javascript:alert(1)' }] },
+    })
+  expect(read('https://x.example/1')).toMatchObject({
+    thread: { columns: { external_url: 'https://x.example/1', actions_json: JSON.stringify([view]) } },
+  })
+  expect(read('javascript:alert(1)')).toMatchObject({ thread: { columns: { external_url: null } } })
 })

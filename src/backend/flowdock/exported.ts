@@ -1,5 +1,7 @@
 import type { MessageRow } from '../store/messages.ts'
 import type { ThreadRow } from '../store/threads.ts'
+import { actionProblem, isUpdateAction } from './thread-actions.ts'
+import { isWebUrl } from './web-url.ts'
 
 /** Somebody as an export or a list of users describes them. */
 export interface ExportedPerson {
@@ -158,14 +160,22 @@ function readThread(thread: Json): ExportedThread {
     columns: {
       ...(title === undefined ? {} : { title }),
       body: text(thread['body']) ?? '',
-      external_url: text(thread['external_url']) ?? null,
+      external_url: isWebUrl(thread['external_url']) ? thread['external_url'] : null,
       status_json: status === undefined ? null : JSON.stringify(status),
       fields_json: JSON.stringify(Array.isArray(thread['fields']) ? thread['fields'].filter(isJson) : []),
-      actions_json: JSON.stringify(Array.isArray(thread['actions']) ? thread['actions'].filter(isJson) : []),
+      actions_json: JSON.stringify(readActions(thread['actions'])),
       ...(created === undefined ? {} : { created_at: created }),
       ...(updated === undefined ? {} : { updated_at: updated }),
     },
   }
+}
+
+/** Without UpdateActions: signed clicks go only to what a source here wrote itself. */
+function readActions(actions: unknown): Json[] {
+  if (!Array.isArray(actions)) return []
+  return actions
+    .filter(isJson)
+    .filter((action) => !isUpdateAction(action) && actionProblem([action]) === undefined)
 }
 
 /** Files by their paths, each once: that of a file message stands in its attachments, too. */

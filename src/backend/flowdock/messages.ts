@@ -1,6 +1,6 @@
 import type { WireAttachment, WireAuthor, WireThreadField, WireThreadStatus } from '../../wire/flowdock.ts'
 import type { Change } from '../event-log.ts'
-import { accessDenied, invalid, notFound } from '../http-error.ts'
+import { accessDenied, HttpError, invalid, notFound } from '../http-error.ts'
 import type { Database } from '../store/db.ts'
 import { listMentionable, touchFlow, upsertFlowMember } from '../store/flows.ts'
 import {
@@ -41,6 +41,7 @@ import {
   tellMessage,
 } from './record.ts'
 import { messageTags, resolveTag, textTags } from './tags.ts'
+import { isUpdateAction } from './thread-actions.ts'
 
 /** [flowdock] messages.md: the most characters a chat message may have. */
 export const maxContentLength = 8096
@@ -51,7 +52,7 @@ export interface Sender {
   readonly source?: SourceRow
 }
 
-/** The state an integration gives its thread; what is left out stays as it was. */
+/** What may be said of a thread beside its messages; what is left out stays as it was. */
 export interface ThreadState {
   readonly title?: string
   readonly body?: string | null
@@ -90,7 +91,7 @@ export interface SentMessage {
  * Stores a message and tells the channel; in a flow in its thread, its own new one if it names none. The same `uuid` from the
  * same sender is one message: the stored one is answered, nothing changes.
  *
- * @throws 400 when the thread or the parent it names is not there
+ * @throws 400 when the thread or the parent it names is not there, 403 when the thread's state is not for this sender
  */
 export async function sendMessage(
   change: Change,
@@ -329,6 +330,7 @@ async function openThread(
   const { db } = change
   const { source } = sender
   const known = await namedThread(db, flow, source, draft, parent)
+  checkThreadState(draft.thread, source?.id ?? null, known)
   const counter = threadCounter(draft.event)
   if (known !== undefined) {
     const changes = threadColumns(draft.thread ?? {})
@@ -375,8 +377,36 @@ async function namedThread(
   return findExternalThread(db, source.id, draft.externalThreadId)
 }
 
-/** A thread without messages; it is listed once it has one. */
+/**
+ * The state of a thread belongs to the source that opened it, or to the users of the flow: nobody else changes it. Signed
+ * clicks go to where an UpdateAction says, so only a source may have one.
+ *
+ * @param sourceId of the sender; null for a user
+ * @param thread undefined when the state is for a new one
+ * @throws 403
+ */
+function checkThreadState(
+  state: ThreadState | undefined,
+  sourceId: number | null,
+  thread: ThreadRow | undefined,
+): void {
+  if (state === undefined || Object.keys(state).length === 0) return
+  if (thread !== undefined && thread.source_id !== sourceId)
+    throw new HttpError(403, {
+      message:
+        thread.source_id === null
+          ? 'Access denied: the state of this thread belongs to the users of the flow; send the message without "thread"'
+          : 'Access denied: the state of this thread belongs to the source that opened it; send the message without "thread"',
+    })
+  if (sourceId === null && state.actions?.some(isUpdateAction))
+    throw new HttpError(403, {
+      message: 'Access denied: an UpdateAction is for threads of a source; send it with its flow_token',
+    })
+}
+
+/** A thread of users without messages; it is listed once it has one. @throws 403 for actions of an integration */
 export async function createThread(db: Database, flow: FlowChannel, state: ThreadState): Promise<ThreadRow> {
+  checkThreadState(state, null, undefined)
   const created = { ...newThread(flow, Date.now()), ...threadColumns(state) }
   await insertThread(db, created)
   return created

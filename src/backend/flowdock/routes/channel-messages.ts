@@ -31,6 +31,7 @@ import {
 import { type Channel, placeOf } from '../record.ts'
 import { resolveTag } from '../tags.ts'
 import { actionProblem } from '../thread-actions.ts'
+import { webUrl } from '../web-url.ts'
 
 /*
  * What can be done with messages is the same in flows, threads and private conversations; the routes of each find
@@ -288,7 +289,7 @@ function decodeAuthor(params: Params): WireAuthor {
   const author = params.object('author')
   const name = author?.string('name')
   if (name === undefined || name.trim() === '') throw invalid({ author: ["name can't be blank"] })
-  const avatar = author?.string('avatar')
+  const avatar = (author && webUrl(author, 'avatar', 'author')) ?? undefined
   const email = author?.string('email')
   return { name, ...(avatar === undefined ? {} : { avatar }), ...(email === undefined ? {} : { email }) }
 }
@@ -309,7 +310,7 @@ export function decodeThreadState(thread: Params | undefined): ThreadState | und
   const problem = actions === undefined ? undefined : actionProblem(actions)
   if (problem !== undefined) throw invalid({ thread: [problem] })
   const body = thread.string('body')
-  const externalUrl = thread.string('external_url')
+  const externalUrl = webUrl(thread, 'external_url', 'thread')
   return {
     ...(title === undefined ? {} : { title }),
     ...(body === undefined ? {} : { body }),

@@ -1,7 +1,7 @@
 import { HttpError, invalid, notFound, unauthorized } from '../../http-error.ts'
 import type { Answer, Backend, Request, Route, UserRequest } from '../../router.ts'
 import type { Database } from '../../store/db.ts'
-import { type FlowRow, findFlow } from '../../store/flows.ts'
+import { type FlowRow, findFlow, findFlowAccess } from '../../store/flows.ts'
 import { findSourceByTokenHash, type SourceRow } from '../../store/sources.ts'
 import { findThreads } from '../../store/threads.ts'
 import { hashToken } from '../auth.ts'
@@ -178,7 +178,11 @@ async function sendFromSource(request: Request, backend: Backend, flowToken: str
   const draft = await decodeDraft(request.params, backend, flow, sourceEvents)
   if (draft.threadId === undefined && draft.externalThreadId === undefined)
     throw invalid({ external_thread_id: ["can't be blank"] })
-  const sent = await backend.log.write((change) => sendMessage(change, flow, { userId: 0, source }, draft))
+  const sent = await backend.log.write(async (change) => {
+    const current = await activeSource(change.db, flowToken)
+    if ((await findFlowAccess(change.db, 0, flow.id))?.disabled !== 0) throw notFound()
+    return sendMessage(change, flow, { userId: 0, source: current }, draft)
+  })
   // The parameter is an extension for whoever cannot set headers.
   const waits =
     request.headers['x-flowdock-wait-for-message'] !== undefined || request.params.boolean('wait') === true

@@ -13,6 +13,7 @@ import { isRedirectUri, outOfBand, registerApplication } from '../applications.t
 import { findUserByPassword, hashToken, makeToken } from '../auth.ts'
 import { consentPage, messagePage } from '../consent-page.ts'
 import { parseScopes } from '../scopes.ts'
+import { webUrl } from '../web-url.ts'
 import { idSegment, segment } from './access.ts'
 
 const codeLifetimeMs = 10 * 60_000
@@ -33,8 +34,8 @@ export const oauthRoutes: readonly Route[] = [
       if (name === '') throw invalid({ name: ["can't be blank"] })
       if (!isRedirectUri(redirectUri))
         throw invalid({ redirect_uri: [`must be an https or http address, or ${outOfBand}`] })
-      const iconUrl = given.string('icon_url')
-      const url = given.string('url')
+      const iconUrl = webUrl(given, 'icon_url')
+      const url = webUrl(given, 'url')
       const application = await log.write(({ db }) =>
         registerApplication(db, {
           name,

@@ -1,8 +1,10 @@
 import { invalid, notFound } from '../../http-error.ts'
 import type { Params } from '../../params.ts'
 import type { Backend, Route } from '../../router.ts'
+import type { Database } from '../../store/db.ts'
 import { type FlowRow, findFlow } from '../../store/flows.ts'
 import { type MessageDraft, maxContentLength, sendMessage } from '../messages.ts'
+import { webUrl } from '../web-url.ts'
 import { segment } from './access.ts'
 
 /** [flowdock] push.md, team-inbox.md: what a name of a source or project may be made of. */
@@ -31,16 +33,21 @@ export const pushRoutes: readonly Route[] = [
 ]
 
 async function push(tokens: string, draft: MessageDraft, { store, log }: Backend) {
-  const flows: FlowRow[] = []
-  for (const pushToken of new Set(tokens.split(',').slice(0, 20))) {
-    const flow = await findFlow(store.reader, 0, { pushToken })
-    if (flow === undefined || flow.disabled === 1) throw notFound()
-    flows.push(flow)
-  }
+  const pushTokens = [...new Set(tokens.split(',').slice(0, 20))]
+  // A wrong token costs a read, not a turn of the one writer; the transaction asks again, since a token may be replaced.
+  for (const pushToken of pushTokens) await pushedFlow(store.reader, pushToken)
   await log.write(async (change) => {
-    for (const flow of flows) await sendMessage(change, flow, { userId: 0 }, draft)
+    for (const pushToken of pushTokens)
+      await sendMessage(change, await pushedFlow(change.db, pushToken), { userId: 0 }, draft)
   })
   return { status: 200, body: {} }
+}
+
+/** @throws 404 for no such token, and for an archived flow */
+async function pushedFlow(db: Database, pushToken: string): Promise<FlowRow> {
+  const flow = await findFlow(db, 0, { pushToken })
+  if (flow === undefined || flow.disabled === 1) throw notFound()
+  return flow
 }
 
 function decodeChat(params: Params): MessageDraft {
@@ -86,7 +93,7 @@ function decodeMail(params: Params): MessageDraft {
   }
   if (Object.keys(errors).length > 0) throw invalid(errors)
   const replyTo = params.string('reply_to')
-  const link = params.string('link')
+  const link = webUrl(params, 'link') ?? undefined
   const name = params.string('from_name')
   return {
     event: 'mail',

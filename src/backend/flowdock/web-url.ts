@@ -1,0 +1,38 @@
+import { invalid } from '../http-error.ts'
+import type { Params } from '../params.ts'
+
+/** In characters. Browsers and proxies handle URLs of this length. */
+export const maxUrlLength = 2000
+
+/** What is wrong with a value for which `isWebUrl` is false; follows the name of the parameter. */
+export const webUrlProblem = `must be a URL that begins with http:// or https:// and has at most ${maxUrlLength} characters`
+
+/**
+ * Whether clients may show a value as a link or an image. Every URL that a client of the API gives passes through here: a
+ * `javascript:` URL would run in the page of whoever clicks it.
+ */
+export function isWebUrl(value: unknown): value is string {
+  return (
+    typeof value === 'string' &&
+    value.length <= maxUrlLength &&
+    URL.canParse(value) &&
+    /^https?:$/.test(new URL(value).protocol)
+  )
+}
+
+/**
+ * A parameter that clients show as a link or an image. Blank says that there is none, which is null.
+ *
+ * @param owner the object that the parameter is in; the error is reported for it
+ * @throws 400
+ */
+export function webUrl(params: Params, name: string, owner?: string): string | null | undefined {
+  const value = params.string(name)?.trim()
+  if (value === undefined) return undefined
+  if (value === '') return null
+  if (!isWebUrl(value))
+    throw invalid(
+      owner === undefined ? { [name]: [webUrlProblem] } : { [owner]: [`${name} ${webUrlProblem}`] },
+    )
+  return value
+}
