@@ -294,7 +294,13 @@ async function insert(
   if (threadId !== undefined) threads.add(threadId)
   const { uuid } = message.row
   const again =
-    uuid !== null && (await findMessageByUuid(db, flow.channel_id, message.row.user_id, uuid)) !== undefined
+    uuid !== null &&
+    (await findMessageByUuid(
+      db,
+      flow.channel_id,
+      { userId: message.row.user_id, sourceId: message.row.source_id },
+      uuid,
+    )) !== undefined
   const row = {
     ...message.row,
     id: message.id,

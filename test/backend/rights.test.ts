@@ -462,6 +462,28 @@ describe('a URL that clients show', () => {
   })
 })
 
+describe('a uuid', () => {
+  test('is one message for each sender, and not for two', async () => {
+    const bank = await addSource('Bank')
+    const evil = await addSource('Evil')
+    const post = (token: string, title: string) =>
+      present(token, { uuid: 'same', external_thread_id: '1', title, thread: { title } })
+    const secret = await post(bank.token, 'SECRET')
+    const other = await post(evil.token, 'other')
+    expect([other.status, other.json.title]).toEqual([201, 'other'])
+    expect(other.text).not.toContain('SECRET')
+    expect((await post(bank.token, 'again')).json.id).toBe(secret.json.id)
+    expect((await post(evil.token, 'again')).json.id).toBe(other.json.id)
+
+    const say = async (nick: 'Ben' | 'Cleo') =>
+      (await backend.as(nick)('POST', `${main}/messages`, { event: 'message', content: nick, uuid: 'same' }))
+        .json
+    const ben = await say('Ben')
+    expect((await say('Cleo')).content).toBe('Cleo')
+    expect((await say('Ben')).id).toBe(ben.id)
+  })
+})
+
 test('whoever holds a flow token is not told who created its source', async () => {
   const { id, token } = await addSource('CI')
   const { json } = await call(`${backend.url}/sources?flow_token=${token}`, 'GET', {})

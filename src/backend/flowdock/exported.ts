@@ -103,6 +103,7 @@ function toMessage(raw: Json, id: number, event: string, sent: number): Exported
       event,
       sent,
       user_id: Number(user),
+      source_id: 0,
       uuid: text(raw['uuid']) ?? null,
       app: raw['app'] === 'influx' || raw['app'] === 'chat' ? raw['app'] : null,
       content_json: JSON.stringify(content),

@@ -100,8 +100,14 @@ export async function sendMessage(
   draft: MessageDraft,
 ): Promise<SentMessage> {
   const { db } = change
+  const sourceId = sender.source?.id ?? 0
   if (draft.uuid !== undefined) {
-    const stored = await findMessageByUuid(db, channel.channel_id, sender.userId, draft.uuid)
+    const stored = await findMessageByUuid(
+      db,
+      channel.channel_id,
+      { userId: sender.userId, sourceId },
+      draft.uuid,
+    )
     if (stored !== undefined) {
       const thread = await threadContext(db, stored)
       const wire = encodeMessage(stored, placeOf(channel, stored), thread, storedBase)
@@ -129,6 +135,7 @@ export async function sendMessage(
       channel_id: channel.channel_id,
       event: draft.event,
       user_id: sender.userId,
+      source_id: sourceId,
       uuid: draft.uuid ?? newUuid(),
       thread_id: thread?.row.id ?? null,
       app: isInbox(draft.event) ? 'influx' : 'chat',

@@ -36,6 +36,7 @@ export interface ThreadContext {
 
 /** The columns of a message that most kinds leave empty. */
 export const emptyMessage = {
+  source_id: 0,
   uuid: null,
   thread_id: null,
   app: null,

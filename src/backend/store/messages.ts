@@ -85,8 +85,8 @@ const insertRow = prepared<Omit<MessageRow, 'seq'>, { seq: number }>((db, row) =
     .insertInto('messages')
     .values(
       columns(row, [
-        ...(['channel_id', 'id', 'event', 'user_id', 'uuid', 'thread_id', 'app', 'content_json'] as const),
-        ...(['tags_json', 'external_user_name', 'author_json', 'title', 'body'] as const),
+        ...(['channel_id', 'id', 'event', 'user_id', 'source_id', 'uuid', 'thread_id', 'app'] as const),
+        ...(['content_json', 'tags_json', 'external_user_name', 'author_json', 'title', 'body'] as const),
         ...(['attachments_json', 'sent', 'edited', 'reactions_json'] as const),
       ]),
     )
@@ -172,23 +172,26 @@ export async function findMessage(
     .executeTakeFirst()
 }
 
-const byUuid = prepared<{ channel: number; user: number; uuid: string }, MessageRow>(
-  (db, { channel, user, uuid }) =>
+const byUuid = prepared<{ channel: number; user: number; source: number; uuid: string }, MessageRow>(
+  (db, { channel, user, source, uuid }) =>
     db
       .selectFrom('messages')
       .selectAll()
       .where('channel_id', '=', channel)
       .where('user_id', '=', user)
+      .where('source_id', '=', source)
       .where('uuid', '=', uuid),
 )
 
+/** The message that a sender, a user or a source, gave a uuid. */
 export async function findMessageByUuid(
   db: Database,
   channelId: number,
-  userId: number,
+  sender: { userId: number; sourceId: number },
   uuid: string,
 ): Promise<MessageRow | undefined> {
-  return (await byUuid(db, { channel: channelId, user: userId, uuid }))[0]
+  const { userId: user, sourceId: source } = sender
+  return (await byUuid(db, { channel: channelId, user, source, uuid }))[0]
 }
 
 export async function setReactions(db: Database, seq: number, reactions: string): Promise<void> {

@@ -105,7 +105,9 @@ export async function insertToken(
   db: Database,
   hash: string,
   userId: number,
-  grant: { applicationId: number; scope: string; expiresAt: number } | undefined = undefined,
+  grant:
+    | { applicationId: number; scope: string; expiresAt: number; codeHash: string | null }
+    | undefined = undefined,
 ): Promise<void> {
   await db
     .insertInto('tokens')
@@ -116,6 +118,7 @@ export async function insertToken(
       application_id: grant?.applicationId ?? null,
       scope: grant?.scope ?? null,
       expires_at: grant?.expiresAt ?? null,
+      code_hash: grant?.codeHash ?? null,
     })
     .onConflict((conflict) => conflict.column('hash').doNothing())
     .execute()
