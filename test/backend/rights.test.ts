@@ -8,6 +8,7 @@ import { readMessage } from '../../src/backend/flowdock/exported.ts'
 import { insertOrganization, insertOrganizationMember } from '../../src/backend/store/organizations.ts'
 import { deleteToken, insertToken, insertUser, setUserDisabled } from '../../src/backend/store/users.ts'
 import { type Answer, basic, call, startTestBackend, type TestBackend } from '../support/backend.ts'
+import { openRawStream } from '../support/stream.ts'
 
 /* Who may do what, and until when. Ada administers the organization `example`; Ben and Cleo are members. */
 
@@ -510,4 +511,58 @@ test('an imported thread has no signed actions and no URL that clients must not 
     thread: { columns: { external_url: 'https://x.example/1', actions_json: JSON.stringify([view]) } },
   })
   expect(read('javascript:alert(1)')).toMatchObject({ thread: { columns: { external_url: null } } })
+})
+
+describe('a message under an external name', () => {
+  const say = { event: 'message', content: 'hello', external_user_name: 'Zoe' }
+
+  test('is anonymous on the wire, and says beside who sent it', async () => {
+    const stream = await openRawStream(`${backend.url}/stream/flows/example/main`, {
+      authorization: basic(await backend.token('Ada')),
+    })
+    onTestFinished(stream.close)
+    const { json } = await backend.as('Ben')('POST', `${main}/messages`, say)
+    const shown = { user: '0', external_user_name: 'Zoe', sent_by: '2' }
+    expect(json).toMatchObject(shown)
+    expect((await backend.as('Ada')('GET', `${main}/messages/${json.id}`)).json).toMatchObject(shown)
+    expect(await stream.until(/"sent_by":"2"/)).toContain('"user":"0"')
+    const plain = await backend.as('Ben')('POST', `${main}/messages`, { event: 'message', content: 'me' })
+    expect([plain.json.user, plain.json.sent_by]).toEqual(['2', undefined])
+  })
+
+  test('is edited and deleted by whoever sent it', async () => {
+    const { json } = await backend.as('Ben')('POST', `${main}/messages`, say)
+    const path = `${main}/messages/${json.id}`
+    expect((await backend.as('Cleo')('PUT', path, { content: 'mine' })).status).toBe(403)
+    expect((await backend.as('Ben')('PUT', path, { content: 'hello again' })).status).toBe(200)
+    expect((await backend.as('Ben')('DELETE', path)).status).toBe(200)
+  })
+
+  test('keeps its sides in a private conversation', async () => {
+    const { json } = await backend.as('Ben')('POST', '/private/3/messages', say)
+    expect(json).toMatchObject({ user: '2', to: '3', external_user_name: 'Zoe' })
+  })
+
+  test('of the push API, which nobody sends, says of nobody that they did', async () => {
+    const { api_token: token } = (await backend.as('Ada')('GET', main)).json
+    await call(`${backend.url}/v1/messages/chat/${token}`, 'POST', {}, say)
+    const [message] = (await backend.as('Ada')('GET', `${main}/messages?limit=1`)).json
+    expect([message.user, message.external_user_name, message.sent_by]).toEqual(['0', 'Zoe', undefined])
+  })
+
+  test('is by the same user when it was exported and imported', () => {
+    const raw = {
+      id: 1,
+      event: 'message',
+      content: 'x',
+      sent: 1,
+      user: '0',
+      sent_by: '7',
+      external_user_name: 'Zoe',
+    }
+    const message = readMessage(raw)
+    if (typeof message === 'string') throw new Error(message)
+    expect([message.row.user_id, message.userIds]).toEqual([7, ['7']])
+    expect(message.withUsers(new Map([['7', 3]])).row.user_id).toBe(3)
+  })
 })

@@ -171,13 +171,19 @@ export function encodeSourceAlone(source: SourceRow, base: string): WireSource {
 /** Where a message stands: in a flow, or in a private conversation, which is named by who it is for. */
 export type Place = { readonly flow: string } | { readonly to: string }
 
-/** Keys stand in the order the service sent them in. */
+/**
+ * Keys stand in the order the service sent them in.
+ *
+ * [flowdock] messages.md: `external_user_name` makes a message of a flow anonymous, so `user` is "0". Anybody could speak as
+ * anybody else then; `sent_by` says who it was. In a private conversation `user` tells whose side it is on, and stays.
+ */
 export function encodeMessage(
   message: MessageRow,
   place: Place,
   thread: { row: ThreadRow; source: SourceRow | undefined } | undefined,
   base: string,
 ): WireMessage {
+  const isAnonymous = 'flow' in place && message.external_user_name !== null && message.user_id !== 0
   return {
     ...(message.thread_id === null ? {} : { thread_id: message.thread_id }),
     ...(message.author_json === null ? {} : { author: JSON.parse(message.author_json) }),
@@ -204,9 +210,10 @@ export function encodeMessage(
     created_at: toIso(message.sent),
     edited: message.edited,
     ...(message.external_user_name === null ? {} : { external_user_name: message.external_user_name }),
+    ...(isAnonymous ? { sent_by: String(message.user_id) } : {}),
     attachments: JSON.parse(message.attachments_json),
     emojiReactions: JSON.parse(message.reactions_json),
-    user: String(message.user_id),
+    user: isAnonymous ? '0' : String(message.user_id),
   }
 }
 

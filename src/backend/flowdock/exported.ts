@@ -84,7 +84,7 @@ export function readPeople(list: unknown): ExportedPerson[] {
 function toMessage(raw: Json, id: number, event: string, sent: number): ExportedMessage {
   const tags = strings(raw['tags'])
   const reactions = reactionsOf(raw['emojiReactions'])
-  const user = userNumber(raw['user']) ?? '0'
+  const user = userNumber(raw['sent_by']) ?? userNumber(raw['user']) ?? '0'
   const attachments = Array.isArray(raw['attachments']) ? raw['attachments'].filter(isJson) : []
   const content = raw['content'] ?? null
   const parent = tags.map((tag) => /^influx:(\d{1,15})$/.exec(tag)?.[1]).find((found) => found !== undefined)
@@ -143,6 +143,7 @@ function renumber(
   return {
     ...raw,
     user: numberOf(user),
+    ...(raw['sent_by'] === undefined ? {} : { sent_by: numberOf(user) }),
     tags: tags.map((tag) => tag.replace(userTag, (_, old: string) => `:user:${numberOf(old)}`)),
     emojiReactions: Object.fromEntries(
       Object.entries(reactions).map(([emoji, ids]) => [emoji, ids.map(numberOf)]),

@@ -196,8 +196,10 @@ interface MessageBase {
   /** Files that came with it; that of a file message, too. */
   readonly attachments: readonly File[]
   readonly uuid: string | null
-  /** Null for messages of integrations and under external names. */
+  /** Who sent it; null for messages of integrations, and under external names where the upstream does not say. */
   readonly userId: number | null
+  /** The name that a user or a program chose for this message. */
+  readonly externalUserName: string | null
   readonly externalAuthor: ExternalAuthor | null
   readonly sentAt: number
   readonly editedAt: number | null

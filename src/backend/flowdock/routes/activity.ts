@@ -62,7 +62,7 @@ export const activityRoutes: readonly Route[] = [
   },
 ]
 
-/** Groups as the API sends them. Who wrote under a name is told by it, whoever that was. */
+/** Groups as the API sends them. A user counts as that user, whatever name they chose for a message. */
 function encodeGroups(rows: readonly GroupCount[], group: ActivityGroup | undefined): WireActivityGroup[] {
   const merged = new Map<string, WireActivityGroup>()
   for (const row of rows) {
@@ -76,9 +76,10 @@ function encodeGroups(rows: readonly GroupCount[], group: ActivityGroup | undefi
 function nameOf(row: GroupCount, group: ActivityGroup | undefined): Omit<WireActivityGroup, 'count'> {
   switch (group) {
     case 'author': {
+      if (row.user_id !== null && row.user_id !== 0) return { user: String(row.user_id) }
       const author = row.author_json === null ? null : (JSON.parse(row.author_json) as { name?: string })
       const name = row.external_user_name ?? author?.name
-      return name === undefined ? { user: String(row.user_id ?? 0) } : { user: '0', name }
+      return name === undefined ? { user: '0' } : { user: '0', name }
     }
     case 'kind':
       return { event: row.event ?? '' }
