@@ -21,6 +21,8 @@ export interface Config {
         readonly host: string
         readonly port: number
         readonly dataDir: string
+        /** Whether an empty database gets the demo organization with its token; not in production. */
+        readonly demoOrganization: boolean
         /** Undefined: one is made and kept on first start. */
         readonly demoToken: string | undefined
         /** The address people reach the backend at; undefined: the one each request named. */
@@ -291,6 +293,7 @@ function readUpstream(values: z.infer<z.ZodObject<typeof settings>>): Config['up
       port: values.BACKEND_PORT,
       publicUrl: values.BACKEND_URL,
       dataDir: values.DATA_DIR,
+      demoOrganization: values.NODE_ENV !== 'production',
       demoToken: values.FLOWDOCK_DEMO_TOKEN,
       databaseUrl: values.DATABASE_URL,
       eventRetentionDays: values.EVENT_RETENTION_DAYS,

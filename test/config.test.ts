@@ -30,6 +30,7 @@ describe('settings', () => {
         port: 4001,
         publicUrl: undefined,
         dataDir: './data',
+        demoOrganization: true,
         demoToken: undefined,
         databaseUrl: undefined,
         eventRetentionDays: 30,

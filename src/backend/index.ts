@@ -11,6 +11,7 @@ export type EmbeddedBackendOptions = Pick<
   | 'publicUrl'
   | 'dataDir'
   | 'databaseUrl'
+  | 'demoOrganization'
   | 'demoToken'
   | 'keepAliveMs'
   | 'eventRetentionDays'
@@ -20,7 +21,7 @@ export type EmbeddedBackendOptions = Pick<
 export interface EmbeddedBackend {
   /** Where it listens, without a trailing slash. */
   readonly url: string
-  /** The demo user's token; null when the demo organization is gone. */
+  /** The demo user's token; null when there is none, or it was removed. */
   readonly demoToken: string | null
   close(): Promise<void>
 }

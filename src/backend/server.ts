@@ -36,6 +36,8 @@ export interface BackendOptions {
   readonly eventRetentionDays?: number
   /** Whether actions may be delivered to addresses of this machine and its network; not unless given. */
   readonly privateActionTargets?: boolean
+  /** Whether an empty database gets the demo organization with its token; it does unless given. */
+  readonly demoOrganization?: boolean
   /** The demo user's token; made and kept on first start when undefined. */
   readonly demoToken?: string | undefined
   /** How often silent streams are sent a keep-alive; 20 s unless given. */
@@ -99,7 +101,10 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
   try {
     log = await createEventLog(store, background)
     const files = await openFileStore(join(options.dataDir, 'files'))
-    demo = await seedDemo({ store, log, files, dataDir: options.dataDir, token: options.demoToken })
+    demo =
+      options.demoOrganization === false
+        ? { token: null }
+        : await seedDemo({ store, log, files, dataDir: options.dataDir, token: options.demoToken })
     const backend: Backend = {
       store,
       log,

@@ -121,6 +121,19 @@ test('an organization of one’s own, made first, takes the place of the demo', 
   expect(gateway.output.stdout).not.toContain('token')
 })
 
+test('in production the first start makes nothing that anybody could sign in with', async () => {
+  const dataDir = await makeFolder()
+  const production = { DATA_DIR: dataDir, NODE_ENV: 'production', FLOWDOCK_DEMO_TOKEN: '1'.repeat(32) }
+  const gateway = run(['src/main.ts'], { PORT: '0', BACKEND_PORT: '0', ...production })
+  const [, restUrl = ''] = await gateway.until(/Flowdock API (http:\S+)/)
+  await gateway.until(/Streaming/)
+  expect(gateway.output.stdout).not.toContain('token')
+  expect((await call(`${restUrl}/user`, 'GET', { authorization: basic('1'.repeat(32)) })).status).toBe(401)
+  const listed = run(['src/main.ts', 'org', 'list', '--json'], production)
+  expect(await listed.exited).toBe(0)
+  expect(JSON.parse(listed.output.stdout)).toEqual([])
+}, 30_000)
+
 test.each([
   [['org', 'add'], '--name is missing'],
   [
