@@ -276,6 +276,8 @@ describe('the push token of a flow', () => {
     const before = await token()
     await backend.as('Ada')('PUT', `${engineering}/users/2`, { disabled: true })
     expect(await push(before)).toBe(200)
+    await backend.as('Cleo')('PUT', `${main}/users/3`, { disabled: true })
+    expect(await push(before)).toBe(200)
     await backend.as('Ada')('PUT', `${main}/users/2`, { disabled: true })
     expect(await push(before)).toBe(404)
     const between = await token()

@@ -25,7 +25,10 @@ export async function joinFlow(change: Change, flow: MemberFlow, user: UserRow, 
   await tellFlowAdded(change, flow, user.id)
 }
 
-/** `user` loses access to the flow, and its secrets are rotated, since they may know them; `by` did it. */
+/**
+ * `user` loses access to the flow; `by` did it. Where that is another user, the flow's secrets are rotated, since the blocked
+ * user may know them. A user who leaves by themselves may come back, and must not stop what posts with the push token.
+ */
 export async function blockMember(
   change: Change,
   flow: MemberFlow,
@@ -33,7 +36,7 @@ export async function blockMember(
   by: UserRow,
 ): Promise<void> {
   await upsertFlowMember(change.db, flow.id, user.id, { disabled: 1, open: 0 })
-  await rotateSecrets(change.db, [flow.id])
+  if (by.id !== user.id) await rotateSecrets(change.db, [flow.id])
   await recordEvent(change, flow, {
     event: 'action',
     userId: by.id,
