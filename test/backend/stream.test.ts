@@ -340,3 +340,44 @@ test('whoever left before their stream begins is not here', async () => {
   })
   expect(presence.list()).toEqual([])
 })
+
+test.each<[string, () => Promise<boolean>]>([
+  ['fails', async () => Promise.reject(new Error('the database is locked'))],
+  ['never ends', () => new Promise(() => undefined)],
+])(
+  'a stream ends when it cannot be told whether it may go on, because the look-up %s',
+  async (_, mayGoOn) => {
+    const stopping = new AbortController()
+    onTestFinished(() => stopping.abort())
+    const presence = createPresence(backend.store, {
+      ...{ activityEveryMs: 1000, presenceLastsMs: 1000, signal: stopping.signal },
+      background: createBackground((error) => expect.unreachable(String(error))),
+    })
+    let isBroken = false
+    let lookUps = 0
+    const server = createServer((_, response) => {
+      void streamEvents(response, {
+        ...{ log: backend.log, scope: { flowIds: [], userId: 2 }, userId: 2, format: 'sse', base: '' },
+        ...{ followsUser: false, after: 0, checkedAt: 0, until: undefined, keepAliveMs: 10 },
+        ...{ presence, activity: undefined, wantsPresence: false, listMembers: async () => [] },
+        mayGoOn() {
+          lookUps += 1
+          return isBroken ? mayGoOn() : Promise.resolve(true)
+        },
+        ...{ confirmWithinMs: 200, signal: stopping.signal },
+      })
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => void server.close())
+    const stream = await openRawStream(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    let isOver = false
+    void stream.ended.then(() => {
+      isOver = true
+    })
+    // As long as it is confirmed it goes on, for much longer than it would without.
+    await expect.poll(() => lookUps, { timeout: 10_000 }).toBeGreaterThan(50)
+    expect(isOver).toBe(false)
+    isBroken = true
+    await stream.ended
+  },
+)
