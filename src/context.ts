@@ -10,7 +10,7 @@ import { type Credential, parseAuthorization } from './upstream/flowdock/credent
 import type { Directory } from './upstream/flowdock/directory.ts'
 import type { FileDownloads } from './upstream/flowdock/files.ts'
 import { createFlowdock, type Flowdock } from './upstream/flowdock/index.ts'
-import { isBehind, isForEverybody, isGap, makeGap, placeOf, timeOf } from './upstream/flowdock/live-events.ts'
+import { isBehind, isForEverybody, isGap, isLoss, makeGap, placeOf, timeOf } from './upstream/flowdock/live-events.ts'
 import type { Upload } from './upstream/flowdock/messages.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
 import type { SingleFlight } from './upstream/flowdock/single-flight.ts'
@@ -287,7 +287,8 @@ class CallerContext implements Context {
           ? isPrivate
           : heard === undefined || heard.has(event.flowId)
     const feed = {
-      ...{ hub, topic, isBehind, placeOf, isGap, makeGap },
+      ...{ hub, topic, isBehind, placeOf, isGap: isLoss },
+      makeGap: (after: string | undefined) => makeGap(after),
       wants: (event: FlowEvent) => isHeard(event) && (isGap(event) || wants(event)),
       // The source is ahead of a reader who has missed something.
       standing: (channel: Channel, place: string | undefined) =>

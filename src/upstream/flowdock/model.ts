@@ -402,6 +402,8 @@ export type GapReason =
   | 'forgotten'
   /** The reader was too far behind, and nothing says where. */
   | 'fellBehind'
+  /** The upstream sent an event that is too long, or is none. */
+  | 'unreadable'
 
 /** Whether somebody is there; idle is there, and doing something else. */
 export type PresenceState = 'active' | 'idle' | 'offline'
@@ -411,7 +413,9 @@ export type StreamState = 'live' | 'catchingUp' | 'polling' | 'closing'
 
 /** Something told on a stream. `cursor` is its place in the stream. */
 export type FlowEvent =
-  /** What happened after `after` until now cannot be had any more. */
+  /**
+   * What happened after `after` cannot be had: until now, or up to the place `cursor` where that is another one.
+   */
   | {
       readonly type: 'gap'
       readonly cursor: string
