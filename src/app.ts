@@ -38,7 +38,7 @@ import { createFairHttp } from './upstream/fair-http.ts'
 import { basicAuthorization } from './upstream/flowdock/credentials.ts'
 import { createFileDownloads } from './upstream/flowdock/files.ts'
 import { createFlowdock } from './upstream/flowdock/index.ts'
-import { mayShutOut, placeOf } from './upstream/flowdock/live-events.ts'
+import { placeOf, removalOf } from './upstream/flowdock/live-events.ts'
 import { type LiveSource, openLiveSource, openReplay } from './upstream/flowdock/live-source.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
 import { createReconnects } from './upstream/flowdock/reconnects.ts'
@@ -106,6 +106,8 @@ const retryWithinMs = 5000
 const farewellMs = 100
 /** How much of what happened is kept for those who missed a little of it, for each source. */
 const keptEvents = { maxEvents: 20_000, maxBytes: 16 * 1024 * 1024 }
+/** Access that nobody has confirmed for this long is taken for lost. */
+const confirmWithinMs = 10_000
 /** How far the reader of a replay may be behind, before it is begun again where the reader is. */
 const replayLimits = { maxEvents: 1000, maxBytes: 4 * 1024 * 1024 }
 
@@ -155,6 +157,11 @@ async function start(
   const onRetry = (error: Error, delayMs: number) =>
     log.warn({ err: error, delayMs }, 'The upstream stream was lost')
   const sources = new Map<string, LiveSource & { lastDisconnect: { at: string; reason: string } | null }>()
+  /** Not through the bulkhead: a caller could delay the check by calls of their own. */
+  const listChannels = async ({ credential }: Listener, signal: AbortSignal): Promise<Set<string>> => {
+    const flowdock = createFlowdock({ http: resilient, base: upstream.restUrl, credential, signal })
+    return new Set((await flowdock.flows.list('joined', false)).map(({ id }) => id))
+  }
   const hub = createHub<Listener, FlowEvent>({
     keyOf: ({ credential }) => credential.principal,
     open({ credential }, sink) {
@@ -179,17 +186,17 @@ async function start(
       }
     },
     placeOf,
-    endsAccess: (event, { userId }) => mayShutOut(event, userId),
-    async check({ credential }) {
-      const flowdock = createFlowdock({ http, base: upstream.restUrl, credential, signal: undefined })
-      return new Set((await flowdock.flows.list('joined', false)).map(({ id }) => id))
-    },
+    memberOf: ({ userId }) => userId,
+    removalOf,
+    check: listChannels,
     isRefusal: (error) =>
       error instanceof GatewayError && (error.code === 'UNAUTHENTICATED' || error.code === 'FORBIDDEN'),
     lost: () => new ForbiddenError('You were shut out of one of the flows, or left it'),
     limits: keptEvents,
     lingerMs: 1000,
     checkEveryMs: 4000,
+    checkWithinMs: 5000,
+    confirmWithinMs,
   })
 
   closers.push(async () =>

@@ -10,7 +10,15 @@ import { type Credential, parseAuthorization } from './upstream/flowdock/credent
 import type { Directory } from './upstream/flowdock/directory.ts'
 import type { FileDownloads } from './upstream/flowdock/files.ts'
 import { createFlowdock, type Flowdock } from './upstream/flowdock/index.ts'
-import { isBehind, isForEverybody, isGap, isLoss, makeGap, placeOf, timeOf } from './upstream/flowdock/live-events.ts'
+import {
+  isBehind,
+  isForEverybody,
+  isGap,
+  isLoss,
+  makeGap,
+  placeOf,
+  timeOf,
+} from './upstream/flowdock/live-events.ts'
 import type { Upload } from './upstream/flowdock/messages.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
 import type { SingleFlight } from './upstream/flowdock/single-flight.ts'
@@ -287,7 +295,7 @@ class CallerContext implements Context {
           ? isPrivate
           : heard === undefined || heard.has(event.flowId)
     const feed = {
-      ...{ hub, topic, isBehind, placeOf, isGap: isLoss },
+      ...{ hub, topic, isBehind, placeOf, isGap: isLoss, retryAfterMs },
       makeGap: (after: string | undefined) => makeGap(after),
       wants: (event: FlowEvent) => isHeard(event) && (isGap(event) || wants(event)),
       // The source is ahead of a reader who has missed something.
@@ -378,6 +386,11 @@ class CallerContext implements Context {
       onTokenEnd: session.onTokenEnd,
     })
   }
+}
+
+/** 0.5 to 1 s after the first failure, doubled by each, up to 15 s. */
+function retryAfterMs(failures: number): number {
+  return Math.min(1000 * 2 ** (failures - 1), 15_000) * (0.5 + Math.random() / 2)
 }
 
 /** Tells what comes first. Resolves with the place to go on from. */

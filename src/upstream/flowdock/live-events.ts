@@ -64,9 +64,3 @@ export function removalOf(
     return undefined
   return { channel: event.flowId, member: event.change.blockedUserId }
 }
-
-/** Whether an event may have shut somebody out of its flow. @param userId undefined when it is not known who they are */
-export function mayShutOut(event: FlowEvent, userId: number | undefined): boolean {
-  const removal = removalOf(event)
-  return removal !== undefined && (userId ?? removal.member) === removal.member
-}
