@@ -239,6 +239,10 @@ async function start(
             return status?.type === 'status' && status.state === 'live'
           },
           onChange: flights.changed,
+          async confirm(owner) {
+            await listChannels(owner, AbortSignal.timeout(confirmWithinMs / 2))
+          },
+          confirmWithinMs,
         })
   closers.push(async () => freshness?.close())
   const keptAnswers = freshness && createKeptAnswers(config.keepAnswersMs)
