@@ -19,8 +19,10 @@ export interface FileStore {
   keep(token: string): Promise<void>
   /** Removes a received file that was not kept. */
   discard(token: string): Promise<void>
-  /** Where a kept file is. */
-  path(token: string): string
+  /** Removes a file, whether it was kept or only received. */
+  remove(token: string): Promise<void>
+  /** Where a received file is until it is kept. */
+  receivedPath(token: string): string
   /** @param range both ends inclusive @throws `ENOENT` when reading begins and there is no such file */
   read(token: string, range?: { readonly start: number; readonly end: number }): Readable
   /** A query string that lets whoever has it download the file for a minute. */
@@ -113,7 +115,11 @@ export async function openFileStore(
       await syncFolder(directory)
     },
     discard: (token) => rm(join(incoming, token), { force: true }),
-    path: pathOf,
+    async remove(token) {
+      await rm(join(incoming, token), { force: true })
+      await rm(pathOf(token), { force: true })
+    },
+    receivedPath: (token) => join(incoming, token),
     read: (token, range) => createReadStream(pathOf(token), range),
     sign(token) {
       const expires = String(Date.now() + signatureLifetimeMs)

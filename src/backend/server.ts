@@ -109,6 +109,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
       presence,
       isWritable: createReadiness(() => tryStorage(store, files), onError),
       privateActionTargets: options.privateActionTargets ?? false,
+      onError,
       signal,
     }
     const answer = createHandler(backend, background, options)

@@ -1,3 +1,4 @@
+import { boundedText } from '../../bounds.ts'
 import { accessDenied, invalid, notFound } from '../../http-error.ts'
 import type { Backend, Route, UserRequest } from '../../router.ts'
 import {
@@ -52,7 +53,7 @@ export const organizationRoutes: readonly Route[] = [
       const slug = segment(request, 'organization')
       const { organization, admin } = await memberOrganization(request, backend, { slug })
       if (!admin) throw accessDenied()
-      const name = request.params.string('name')?.trim()
+      const name = boundedText(request.params, 'name', 'name')?.trim()
       if (name === undefined || name === '') throw invalid({ name: ["can't be blank"] })
       await backend.log.write(({ db }) => renameOrganization(db, organization.id, name))
       return { status: 200, body: encodeOrganization({ ...organization, name }, request.base) }

@@ -1,3 +1,4 @@
+import { boundedText } from '../../bounds.ts'
 import { accessDenied, invalid, notFound, unauthorized } from '../../http-error.ts'
 import type { Params } from '../../params.ts'
 import type { Backend, Route, UserRequest } from '../../router.ts'
@@ -65,9 +66,9 @@ export const sourceRoutes: readonly Route[] = [
     auth: 'user',
     async handle(request, backend) {
       const flow = await joinedFlow(request, backend)
-      const name = request.params.string('name')?.trim()
+      const name = boundedText(request.params, 'name', 'name')?.trim()
       if (name === undefined || name === '') throw invalid({ name: ["can't be blank"] })
-      const externalUrl = request.params.string('external_url')
+      const externalUrl = boundedText(request.params, 'external_url', 'url')
       const token = makeToken()
       const source = await backend.log.write(async (change) => {
         const { db } = change
@@ -144,8 +145,8 @@ async function ownSource(request: UserRequest, backend: Backend): Promise<Source
 
 /** [flowdock] sources.md: an empty error message clears it. */
 async function updateAnswer(source: SourceRow, params: Params, base: string, { log }: Backend) {
-  const error = params.string('error_message')
-  const configuration = params.string('configuration_url')
+  const error = boundedText(params, 'error_message', 'error_message')
+  const configuration = boundedText(params, 'configuration_url', 'url')
   const updated = await log.write(async ({ db }) => {
     await updateSource(db, source.id, {
       ...(error === undefined ? {} : { error_message: error === '' ? null : error }),
