@@ -7,6 +7,7 @@ import { hashPassword, hashToken, makeToken } from './flowdock/auth.ts'
 import { emailPattern, invite, withdrawInvitation } from './flowdock/invitations.ts'
 import { leaveOrganization, type MemberFlow, tellFlowAdded, tellFlowRemoved } from './flowdock/members.ts'
 import { freeSlug, toSlug } from './flowdock/slug.ts'
+import { privateFolderMode } from './private-files.ts'
 import {
   ensureApplication,
   findApplication,
@@ -113,7 +114,7 @@ export interface Administration {
 
 /** Opens the data of a backend, which may be running. @throws the system's error when the folder cannot be used */
 export async function openAdministration({ dataDir, databaseUrl }: DataLocation): Promise<Administration> {
-  await mkdir(dataDir, { recursive: true })
+  await mkdir(dataDir, { recursive: true, mode: privateFolderMode })
   const store = await openStore(databaseUrl ?? join(dataDir, 'flowdock.db'))
   const log = await createEventLog(store)
   const { reader } = store

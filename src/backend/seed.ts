@@ -7,6 +7,7 @@ import type { FileStore } from './files.ts'
 import { hashToken, makeToken } from './flowdock/auth.ts'
 import { type MessageDraft, type Sender, type SentMessage, sendMessage } from './flowdock/messages.ts'
 import type { FlowChannel } from './flowdock/record.ts'
+import { privateFileMode } from './private-files.ts'
 import { ensureApplication } from './store/applications.ts'
 import type { Store } from './store/db.ts'
 import { insertFile } from './store/files.ts'
@@ -51,7 +52,7 @@ export async function seedDemo(options: SeedOptions): Promise<Demo> {
 
 async function keptToken(path: string): Promise<string> {
   try {
-    await writeFile(path, makeToken(), { flag: 'wx', mode: 0o600 })
+    await writeFile(path, makeToken(), { flag: 'wx', mode: privateFileMode })
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   }

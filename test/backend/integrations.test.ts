@@ -276,7 +276,9 @@ describe('people', () => {
     expect(free.json.message).toContain('is changed by the operator of the server')
     expect(await ada('PUT', '/users/1', { email: 'ceo@acme.example' })).toMatchObject({ status: 403 })
     // A form that sends the whole profile back still works.
-    expect(await ben('PUT', '/users/2', { nick: 'Ben', email: 'BEN@example.com' })).toMatchObject({ status: 200 })
+    expect(await ben('PUT', '/users/2', { nick: 'Ben', email: 'BEN@example.com' })).toMatchObject({
+      status: 200,
+    })
     expect((await ben('GET', '/user')).json).toMatchObject({ nick: 'Ben', email: 'ben@example.com' })
   })
 })
