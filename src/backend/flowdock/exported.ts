@@ -6,11 +6,13 @@ import {
   fitThread,
   isSensibleTime,
   maxCharacters,
+  maxEntries,
   maxImportedId,
 } from '../bounds.ts'
 import type { MessageRow } from '../store/messages.ts'
 import type { ThreadRow } from '../store/threads.ts'
 import { plainContentType, plainFileName } from './file-description.ts'
+import { actionProblem, threadColors } from './thread-actions.ts'
 
 /** Somebody as an export or a list of users describes them. */
 export interface ExportedPerson {
@@ -120,7 +122,7 @@ function toMessage(raw: Json, id: number, event: string, sent: number): Exported
     // Whoever has not read it by now will not: everything in an export counts as read.
     tags_json: JSON.stringify([...new Set(tags)].filter((tag) => !tag.startsWith(':unread:'))),
     external_user_name: text(raw['external_user_name']) ?? null,
-    author_json: isJson(raw['author']) ? JSON.stringify(raw['author']) : null,
+    author_json: authorOf(raw['author']),
     title: text(raw['title']) ?? null,
     body: text(raw['body']) ?? null,
     attachments_json: JSON.stringify(attachments),
@@ -179,7 +181,14 @@ function renumber(
 function readThread(thread: Json): ExportedThread {
   const source = isJson(thread['source']) ? text(thread['source']['name']) : undefined
   const title = text(thread['title']) ?? ''
-  const status = isJson(thread['status']) ? thread['status'] : undefined
+  const status = statusOf(thread['status'])
+  const fields = (Array.isArray(thread['fields']) ? thread['fields'] : [])
+    .filter(isJson)
+    .slice(0, maxEntries.fields)
+    .map(({ label, value }) => ({
+      label: cut(text(label) ?? '', maxCharacters.label),
+      value: cut(text(value) ?? '', maxCharacters.value),
+    }))
   const created = toMs(thread['created_at'])
   const updated = toMs(thread['updated_at'])
   const texts = fitThread({
@@ -187,8 +196,10 @@ function readThread(thread: Json): ExportedThread {
     body: text(thread['body']) ?? '',
     external_url: text(thread['external_url']) ?? null,
     status_json: status === undefined ? null : JSON.stringify(status),
-    fields_json: JSON.stringify(Array.isArray(thread['fields']) ? thread['fields'].filter(isJson) : []),
-    actions_json: JSON.stringify(Array.isArray(thread['actions']) ? thread['actions'].filter(isJson) : []),
+    fields_json: JSON.stringify(fields),
+    actions_json: JSON.stringify(
+      actionProblem(thread['actions'] ?? []) === undefined ? (thread['actions'] ?? []) : [],
+    ),
   })
   const { title: _, ...untitled } = texts
   return {
@@ -199,6 +210,23 @@ function readThread(thread: Json): ExportedThread {
       ...(updated === undefined ? {} : { updated_at: updated }),
     },
   }
+}
+
+function statusOf(status: unknown): { color: string; value: string } | undefined {
+  const color = isJson(status) ? text(status['color']) : undefined
+  if (!isJson(status) || color === undefined || !threadColors.includes(color)) return undefined
+  return { color, value: cut(text(status['value']) ?? '', maxCharacters.status) }
+}
+
+function authorOf(author: unknown): string | null {
+  const name = isJson(author) ? text(author['name']) : undefined
+  if (!isJson(author) || name === undefined) return null
+  const [avatar, email] = [text(author['avatar']), text(author['email'])]
+  return JSON.stringify({
+    name: cut(name, maxCharacters.author),
+    ...(avatar === undefined || avatar.length > maxCharacters.url ? {} : { avatar }),
+    ...(email === undefined || email.length > maxCharacters.email ? {} : { email }),
+  })
 }
 
 /** Files by their paths, each once: that of a file message stands in its attachments, too. */

@@ -12,6 +12,20 @@ export interface UpdateAction {
   }
 }
 
+/** [flowdock] message types, "Thread status" */
+export const threadColors: readonly string[] = [
+  'red',
+  'green',
+  'yellow',
+  'cyan',
+  'orange',
+  'grey',
+  'black',
+  'lime',
+  'purple',
+  'blue',
+]
+
 const methods = ['POST', 'PUT', 'PATCH', 'DELETE']
 
 /** What is wrong with the actions of a thread; undefined when nothing is. Kinds nobody knows are let through. */

@@ -31,7 +31,7 @@ import {
 } from '../messages.ts'
 import { type Channel, placeOf } from '../record.ts'
 import { resolveTag } from '../tags.ts'
-import { actionProblem } from '../thread-actions.ts'
+import { actionProblem, threadColors } from '../thread-actions.ts'
 
 /*
  * What can be done with messages is the same in flows, threads and private conversations; the routes of each find
@@ -45,7 +45,6 @@ export interface ChannelAccess {
   readonly check: (db: Database) => Promise<unknown>
 }
 
-const threadColors = ['red', 'green', 'yellow', 'cyan', 'orange', 'grey', 'black', 'lime', 'purple', 'blue']
 const maxFileBytes = 10 * 1024 * 1024
 
 /** Lists or searches. [flowdock] messages.md, "List Messages" */
