@@ -427,6 +427,7 @@ function checkSlug(slug: string): void {
     throw new AdministrationError(
       `"${slug}" is no slug: expected lower-case letters, digits and dashes between them`,
     )
+  checkLength('name', slug, '--slug')
 }
 
 function checkLength(field: BoundedText, text: string, shownAs = `--${field}`): void {

@@ -2,7 +2,7 @@ import { createHash, randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AdministrationError, type DataLocation } from './administration.ts'
-import { cut, maxCharacters, maxImportedId } from './bounds.ts'
+import { cut, lengthProblem, maxCharacters, maxImportedId } from './bounds.ts'
 import { type Change, createEventLog, type EventLog } from './event-log.ts'
 import { type FileStore, openFileStore } from './files.ts'
 import {
@@ -160,6 +160,13 @@ async function makeFlow(importing: Importing) {
   const { flow: path, name, log } = importing
   const [organizationSlug = '', slug = ''] = path.split('/')
   const organization = await targetOrganization(importing)
+  for (const [option, text] of [
+    ['--flow', slug],
+    ['--name', name ?? ''],
+  ] as const) {
+    const problem = lengthProblem('name', text)
+    if (problem !== undefined) throw new AdministrationError(`${option} ${problem}`)
+  }
   const flow = await log.write(async ({ db }) => {
     const known = await findFlow(db, 0, { organization: organizationSlug, slug })
     if (known !== undefined) return known
