@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
-import { startTestApp, type TestApp } from '../support/app.ts'
+import { eventually, liveMembers, startTestApp, type TestApp } from '../support/app.ts'
 
 /* What one person stores must not end what others read and hear. */
 
@@ -40,6 +40,7 @@ test('tags added one after the other end at their bound; who listens hears every
       if (content !== undefined) return content as string
     }
   }
+  await eventually(() => liveMembers(app) === 1)
   const id = await send('a message with tags')
   expect(await next()).toBe('a message with tags')
   for (let from = 0; from < 100; from += 20)
