@@ -132,8 +132,8 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
 
   return {
     async addOrganization(name, slug = toSlug(name)) {
-      checkSlug(slug)
       checkLength('name', name)
+      checkSlug(slug)
       await log.write(async ({ db }) => {
         if ((await findOrganization(db, { slug })) !== undefined)
           throw new AdministrationError(`There is an organization "${slug}" already`)

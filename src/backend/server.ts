@@ -80,7 +80,6 @@ const hostPattern = /^([a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(:\d{1,5})?$/i
  */
 export async function createBackend(options: BackendOptions): Promise<RunningBackend> {
   await makeFolder(resolve(options.dataDir))
-  await closeToOthers(options)
   const store = await openStore(options.databaseUrl ?? join(options.dataDir, 'flowdock.db'))
   const stopping = new AbortController()
   const { signal } = stopping
@@ -103,6 +102,8 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
   try {
     log = await createEventLog(store, background)
     const files = await openFileStore(join(options.dataDir, 'files'))
+    // Only now: a folder that holds something else is left as it is.
+    await closeToOthers(options)
     demo = await seedDemo({ store, log, files, dataDir: options.dataDir, token: options.demoToken })
     const backend: Backend = {
       store,
