@@ -416,6 +416,7 @@ async function startUpstream(
   const backend = await startBackend(
     { ...upstream, databaseUrl: upstream.databaseUrl?.reveal() },
     (message) => log.error(message),
+    (message) => log.warn(message),
   )
   closers.push(() => backend.close())
   return { restUrl: backend.url, streamUrl: `${backend.url}/stream`, demoToken: backend.demoToken }

@@ -47,13 +47,15 @@ const lastsMs = 60_000
  * stops by itself, such as for want of memory, is started again at the same address.
  *
  * @param onError hears of failures while it runs, and each time it stopped
+ * @param onNotice is called with what an operator should know
  * @throws BackendStartError
  */
 export async function startBackend(
   options: EmbeddedBackendOptions,
   onError: (message: string) => void,
+  onNotice: (message: string) => void = () => undefined,
 ): Promise<EmbeddedBackend> {
-  let thread = startThread(options, onError)
+  let thread = startThread(options, onError, onNotice)
   const { url, demoToken } = await thread.listening
   const port = Number(new URL(url).port)
   const closing = new AbortController()
@@ -70,7 +72,7 @@ export async function startBackend(
       await sleep(pauseMs, undefined, { signal }).catch(() => undefined)
       if (signal.aborted) return
       pauseMs = Math.min(pauseMs * 2, maxPauseMs)
-      thread = startThread({ ...options, port }, onError)
+      thread = startThread({ ...options, port }, onError, onNotice)
       thread.listening.catch((error: unknown) => {
         if (error instanceof BackendStartError) onError(error.message)
       })
@@ -97,13 +99,18 @@ interface Thread {
   close(): void
 }
 
-function startThread(options: EmbeddedBackendOptions, onError: (message: string) => void): Thread {
+function startThread(
+  options: EmbeddedBackendOptions,
+  onError: (message: string) => void,
+  onNotice: (message: string) => void,
+): Thread {
   const program = packageFile(runsFromSource() ? 'src/backend/worker.ts' : 'dist/backend/worker.js')
   const worker = new Worker(program, { workerData: options })
   const listening = Promise.withResolvers<Extract<WorkerReport, { type: 'listening' }>>()
   worker.on('message', (report: WorkerReport) => {
     if (report.type === 'listening') listening.resolve(report)
     else if (report.type === 'error') onError(report.message)
+    else if (report.type === 'notice') onNotice(report.message)
     else if (report.type === 'failed') listening.reject(new BackendStartError(report.code, report.message))
   })
   worker.on('error', (error) => {

@@ -20,6 +20,8 @@ export interface Backend {
   readonly isWritable: () => Promise<boolean>
   /** Whether actions of threads may be delivered to addresses of this machine and its network. */
   readonly privateActionTargets: boolean
+  /** Is called with failures that no request is answered with. */
+  readonly onError: (error: unknown) => void
   /** Ends when the server stops; open streams end with it. */
   readonly signal: AbortSignal
 }

@@ -14,6 +14,7 @@ import { flowdockRoutes } from './flowdock/routes/index.ts'
 import { startHousekeeping } from './housekeeping.ts'
 import { HttpError, notFound, unauthorized } from './http-error.ts'
 import { readParams } from './params.ts'
+import { privateFolderMode, protectData } from './private-files.ts'
 import { type Answer, type Backend, createRouter, type Route } from './router.ts'
 import { type Demo, seedDemo } from './seed.ts'
 import { createSignInLimit } from './sign-in-limit.ts'
@@ -49,6 +50,8 @@ export interface BackendOptions {
   /** Hears of every request once it was answered or its stream began, and of failures nobody expected. */
   readonly onRequest?: (request: { method: string; path: string; status: number }) => void
   readonly onError?: (error: unknown) => void
+  /** Is called with what an operator should know and need not act on. */
+  readonly onNotice?: (message: string) => void
 }
 
 export interface RunningBackend {
@@ -101,6 +104,8 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
   try {
     log = await createEventLog(store, background)
     const files = await openFileStore(join(options.dataDir, 'files'))
+    // Only now: a folder that holds something else is left as it is.
+    await closeToOthers(options)
     demo =
       options.demoOrganization === false
         ? { token: null }
@@ -114,6 +119,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
       presence,
       isWritable: createReadiness(() => tryStorage(store, files), onError),
       privateActionTargets: options.privateActionTargets ?? false,
+      onError,
       signal,
     }
     const answer = createHandler(backend, background, options)
@@ -323,16 +329,28 @@ async function drain(request: IncomingMessage): Promise<void> {
   request.pause()
 }
 
+async function closeToOthers({ dataDir, onNotice }: BackendOptions): Promise<void> {
+  const { changed, refused } = await protectData(dataDir)
+  if (changed > 0)
+    onNotice?.(
+      `Other users of this machine could read ${changed} files or folders of DATA_DIR; now its owner alone can`,
+    )
+  if (refused.length > 0)
+    onNotice?.(
+      `Other users of this machine may be able to read ${refused.slice(0, 3).join(', ')}: the mode cannot be changed`,
+    )
+}
+
 /** Makes a folder and those above it. Node's own way of doing that never ends where the system refuses, as in /proc. */
 async function makeFolder(path: string): Promise<void> {
   try {
-    await mkdir(path)
+    await mkdir(path, privateFolderMode)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'EEXIST' && (await stat(path)).isDirectory()) return
     if (code !== 'ENOENT' || dirname(path) === path) throw error
     await makeFolder(dirname(path))
-    await mkdir(path)
+    await mkdir(path, privateFolderMode)
   }
 }
 

@@ -5,7 +5,7 @@ import { type BackendOptions, createBackend } from './server.ts'
 export type WorkerReport =
   | { readonly type: 'listening'; readonly url: string; readonly demoToken: string | null }
   | { readonly type: 'failed'; readonly code: string | undefined; readonly message: string }
-  | { readonly type: 'error'; readonly message: string }
+  | { readonly type: 'error' | 'notice'; readonly message: string }
 
 function report(message: WorkerReport): void {
   parentPort?.postMessage(message)
@@ -13,6 +13,7 @@ function report(message: WorkerReport): void {
 
 const starting = createBackend({
   ...(workerData as BackendOptions),
+  onNotice: (message) => report({ type: 'notice', message }),
   onError: (error) =>
     report({
       type: 'error',

@@ -15,13 +15,24 @@ export interface RunningProcess {
   readonly exited: Promise<number | string>
 }
 
-/** Runs a program of the project in a process of its own, which ends with the test. */
-export function run(args: readonly string[], environment: Record<string, string> = {}): RunningProcess {
+/**
+ * Runs a program of the project in a process of its own, which ends with the test.
+ *
+ * @param input what stands on its standard input; nothing unless given
+ */
+export function run(
+  args: readonly string[],
+  environment: Record<string, string> = {},
+  input?: string,
+): RunningProcess {
   const child = spawn(process.execPath, [...args], {
     cwd: root,
     env: { PATH: process.env['PATH'] ?? '', ...environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
   })
+  // A program that reads nothing may be gone before it is written to.
+  child.stdin.on('error', () => undefined)
+  child.stdin.end(input)
   const output = { stdout: '', stderr: '' }
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     output.stdout += text

@@ -2,6 +2,7 @@ import type { Change } from '../event-log.ts'
 import { listFlowIds, listFlows, listMemberFlows, rotateSecrets, upsertFlowMember } from '../store/flows.ts'
 import { deleteOrganizationMember, findOrganizationMember } from '../store/organizations.ts'
 import type { UserRow } from '../store/users.ts'
+import { encodeUser } from './encode.ts'
 import { type FlowChannel, recordEvent } from './record.ts'
 
 /** What people are told of a flow they came into. */
@@ -18,9 +19,7 @@ export async function joinFlow(change: Change, flow: MemberFlow, user: UserRow, 
   await recordEvent(change, flow, {
     event: 'backend.user.join',
     userId: user.id,
-    content: {
-      user: { id: user.id, nick: user.nick, name: user.name, email: user.email, avatar: user.avatar },
-    },
+    content: { user: shownUser(user) },
   })
   await tellFlowAdded(change, flow, user.id)
 }
@@ -74,13 +73,14 @@ export async function leaveOrganization(
 
 /** Tells every flow of somebody that their profile changed. */
 export async function tellUserEdited(change: Change, user: UserRow): Promise<void> {
-  const { id, nick, name, email, avatar } = user
-  for (const flow of await listFlows(change.db, id, 'joined'))
-    await recordEvent(change, flow, {
-      event: 'user-edit',
-      userId: id,
-      content: { user: { id, nick, name, email, avatar } },
-    })
+  const content = { user: shownUser(user) }
+  for (const flow of await listFlows(change.db, user.id, 'joined'))
+    await recordEvent(change, flow, { event: 'user-edit', userId: user.id, content })
+}
+
+function shownUser(user: UserRow) {
+  const { id, nick, name, email, avatar } = encodeUser(user)
+  return { id, nick, name, email, avatar }
 }
 
 export async function tellFlowAdded(change: Change, flow: MemberFlow, userId: number): Promise<void> {

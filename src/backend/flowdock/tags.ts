@@ -1,3 +1,5 @@
+import { isUnreadMark, maxCharacters, maxEntries } from '../bounds.ts'
+
 /**
  * What a message's text says about it: hashtags, mentions, links. The rules are those of Flowdock's own parser
  * ([flowdock] flowdock-text 1.2, extract.yml). Every pattern is linear in the length of the text.
@@ -79,9 +81,26 @@ export function messageTags(
   members: readonly Mentionable[],
   sender: number,
 ): string[] {
+  const tags = withTextTags(given, text, members)
+  const marked = mentionedUsers(tags, members).filter((id) => id !== sender)
+  const marks = marked.slice(0, maxEntries.unread).map((id) => `:unread:${id}`)
+  return [...new Set([...tags, ...marks])]
+}
+
+/** Tags and those that a text tells, each once: of the text's own as many as there is room for. */
+export function withTextTags(
+  given: readonly string[],
+  text: string,
+  members: readonly Mentionable[],
+): string[] {
   const tags = new Set(given)
-  for (const tag of textTags(text, members)) tags.add(tag)
-  for (const id of mentionedUsers([...tags], members)) if (id !== sender) tags.add(`:unread:${id}`)
+  let left = maxEntries.tags - given.filter((tag) => !isUnreadMark(tag)).length
+  for (const tag of textTags(text, members)) {
+    if (left <= 0) break
+    if (tags.has(tag) || tag.length > maxCharacters.tag) continue
+    tags.add(tag)
+    left -= 1
+  }
   return [...tags]
 }
 

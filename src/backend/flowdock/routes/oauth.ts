@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
+import { boundedText } from '../../bounds.ts'
 import { accessDenied, HttpError, invalid, notFound } from '../../http-error.ts'
 import type { Answer, Backend, Request, Route, Scope, UserRequest } from '../../router.ts'
 import {
@@ -37,8 +38,8 @@ export const oauthRoutes: readonly Route[] = [
       requirePersonal(request)
       const { user, params, base } = request
       const given = params.object('application') ?? params
-      const name = given.string('name')?.trim() ?? ''
-      const redirectUri = given.string('redirect_uri')?.trim() ?? ''
+      const name = boundedText(given, 'name', 'name')?.trim() ?? ''
+      const redirectUri = boundedText(given, 'redirect_uri', 'url')?.trim() ?? ''
       if (name === '') throw invalid({ name: ["can't be blank"] })
       if (!isRedirectUri(redirectUri))
         throw invalid({ redirect_uri: [`must be an https or http address, or ${outOfBand}`] })

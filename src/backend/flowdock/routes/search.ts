@@ -14,7 +14,7 @@ export const searchRoutes: readonly Route[] = [
     method: 'GET',
     pattern: '/search',
     auth: 'user',
-    async handle({ params, user, base }, { store }) {
+    async handle({ params, user, base }, { store, onError }) {
       const { reader } = store
       const words = searchWords(params.string('search') ?? '')
       const given = params.list('tags') ?? []
@@ -29,7 +29,7 @@ export const searchRoutes: readonly Route[] = [
           const members = await listMentionable(reader, flow.id)
           const tags = [...new Set(given.map((tag) => (resolveTag(tag, members) ?? tag).toLowerCase()))]
           const rows = await searchMessages(reader, flow.channel_id, { words, tags, tagMode, skip: 0, limit })
-          return encodeMessages(reader, flow, rows, base)
+          return encodeMessages(reader, flow, rows, base, onError)
         }),
       )
       const body = found.flat().toSorted((a, b) => a.sent - b.sent || a.id - b.id)
