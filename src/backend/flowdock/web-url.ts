@@ -1,4 +1,4 @@
-import { maxCharacters } from '../bounds.ts'
+import { lengthProblem, maxCharacters } from '../bounds.ts'
 import { invalid } from '../http-error.ts'
 import type { Params } from '../params.ts'
 
@@ -28,9 +28,9 @@ export function webUrl(params: Params, name: string, owner?: string): string | n
   const value = params.string(name)?.trim()
   if (value === undefined) return undefined
   if (value === '') return null
-  if (!isWebUrl(value))
-    throw invalid(
-      owner === undefined ? { [name]: [webUrlProblem] } : { [owner]: [`${name} ${webUrlProblem}`] },
-    )
+  if (!isWebUrl(value)) {
+    const problem = lengthProblem('url', value) ?? webUrlProblem
+    throw invalid(owner === undefined ? { [name]: [problem] } : { [owner]: [`${name} ${problem}`] })
+  }
   return value
 }
