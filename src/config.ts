@@ -97,7 +97,7 @@ const address = z
     (text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol),
     'expected an http or https address',
   )
-  .transform((text) => text.replace(/\/+$/, ''))
+  .transform((text) => text.replace(/(?<!\/)\/+$/, ''))
 
 const amount = (of: string) =>
   z
@@ -310,5 +310,5 @@ function streamUrlOf(restUrl: string): string {
   const url = new URL(restUrl)
   if (!url.hostname.startsWith('api.')) return `${restUrl}/stream`
   url.hostname = url.hostname.replace(/^api\./, 'stream.')
-  return url.href.replace(/\/+$/, '')
+  return url.href.replace(/(?<!\/)\/+$/, '')
 }

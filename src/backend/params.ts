@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { finished, type Readable } from 'node:stream'
 import { Busboy } from '@fastify/busboy'
 import { FileTooLongError, type ReceivedFile } from './files.ts'
+import { assignForm, readForm } from './form.ts'
 import { HttpError, invalid } from './http-error.ts'
 
 /** A file part of a multipart body, on the disk but not kept yet. */
@@ -125,17 +126,14 @@ export async function readParams(
   maxBytes: number,
   receive: (bytes: Readable) => Promise<ReceivedFile>,
 ): Promise<Params> {
-  const values: Record<string, unknown> = Object.create(null)
-  for (const [key, value] of url.searchParams) assignForm(values, key, value)
+  const values = readForm(url.search.slice(1))
   if (request.headers['content-type']?.startsWith('multipart/form-data'))
     return new Params(Object.assign(values, await readMultipart(request, maxBytes, receive)))
   const body = await readBody(request, maxBytes)
   if (body.trim() === '') return new Params(values)
   const type = request.headers['content-type'] ?? ''
   if (type.startsWith('application/x-www-form-urlencoded') && !body.startsWith('{')) {
-    const form: Record<string, unknown> = Object.create(null)
-    for (const [key, value] of new URLSearchParams(body)) assignForm(form, key, value)
-    return new Params(Object.assign(values, form))
+    return new Params(Object.assign(values, readForm(body)))
   }
   return new Params(Object.assign(values, parseJsonObject(body)))
 }
@@ -230,30 +228,6 @@ function parseJsonObject(text: string): Record<string, unknown> {
   }
   if (!isRecord(value)) throw new HttpError(400, { message: 'Body must be a JSON object' })
   return value
-}
-
-/** Rails-style names: `author[name]`, `tags[]`, `thread[fields][][label]`. */
-function assignForm(target: Record<string, unknown>, name: string, value: unknown): void {
-  const path = [...name.matchAll(/^[^[]+|\[([^\]]*)\]/g)].map((match) => match[1] ?? match[0]).slice(0, 8)
-  let node: Record<string, unknown> | unknown[] = target
-  for (const [index, key] of path.entries()) {
-    const last = index === path.length - 1
-    const next: unknown = last ? value : path[index + 1] === '' ? [] : Object.create(null)
-    if (Array.isArray(node)) {
-      const tail: unknown = node.at(-1)
-      // A key seen again begins the next object of the list.
-      const repeated = isRecord(tail) && (path[index + 1] ?? '') in tail
-      if (last || !isRecord(tail) || repeated) node.push(next)
-      if (last) return
-      node = node.at(-1) as Record<string, unknown>
-    } else {
-      if (last) node[key] = value
-      else node[key] ??= next
-      const child: unknown = node[key]
-      if (typeof child !== 'object' || child === null) return
-      node = child as Record<string, unknown> | unknown[]
-    }
-  }
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
