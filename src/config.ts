@@ -31,6 +31,14 @@ export interface Config {
         readonly eventRetentionDays: number
         /** Whether actions of threads may be delivered to addresses of this machine and its network. */
         readonly privateActionTargets: boolean
+        /** How many proxies stand in front of it. */
+        readonly trustedProxies: number
+        /** What one caller may do at it, and one address without a valid credential; 0 for any number. */
+        readonly traffic: {
+          readonly requestsPerMinute: number
+          readonly strangerRequestsPerMinute: number
+          readonly streamsPerPrincipal: number
+        }
       }
     | {
         readonly kind: 'remote'
@@ -295,6 +303,12 @@ function readUpstream(values: z.infer<z.ZodObject<typeof settings>>): Config['up
       databaseUrl: values.DATABASE_URL,
       eventRetentionDays: values.EVENT_RETENTION_DAYS,
       privateActionTargets: values.ACTION_TARGETS === 'any',
+      trustedProxies: values.TRUSTED_PROXIES,
+      traffic: {
+        requestsPerMinute: values.REQUESTS_PER_MINUTE,
+        strangerRequestsPerMinute: values.ADDRESS_REQUESTS_PER_MINUTE,
+        streamsPerPrincipal: values.LINES_PER_CALLER,
+      },
     }
   return {
     kind: 'remote',

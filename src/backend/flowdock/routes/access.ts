@@ -42,7 +42,7 @@ export async function checkWritable(db: Database, userId: number, flowId: string
 }
 
 /** A segment the route's pattern has. */
-export function segment(request: Request, name: string): string {
+export function segment(request: Pick<Request, 'path'>, name: string): string {
   const value = request.path[name]
   if (value === undefined) throw new Error(`Route has no segment "${name}"`)
   return value
