@@ -231,17 +231,20 @@ async function readMultipart(
   })
   const wait = limitWaiting(reception, reject)
   let arrived = 0
+  let checked: Promise<void> | undefined
   request.pipe(parser)
   request.on('data', (chunk: Buffer) => {
     wait.arrived()
     arrived += chunk.length
     if (!reception.isStranger() || arrived <= reception.maxBytes()) return
-    reception
-      .identify(flowToken(values))
-      .then(() => (reception.isStranger() ? reject(tooLong(reception)) : undefined), reject)
+    checked = reception.identify(flowToken(values)).then(() => {
+      if (reception.isStranger()) throw tooLong(reception)
+    })
+    checked.catch(reject)
   })
   try {
     await parsed
+    await checked
     for (const [name, file] of await Promise.all(files)) assignForm(values, name, file)
     return values
   } catch (error) {
@@ -264,6 +267,8 @@ async function readBody(request: IncomingMessage, reception: Reception): Promise
   const { promise: read, resolve, reject } = Promise.withResolvers<void>()
   const chunks: Buffer[] = []
   let size = 0
+  /** Whether a body longer than a stranger's may be read. It may have arrived whole before that is known. */
+  let checked: Promise<void> | undefined
   const wait = limitWaiting(reception, reject)
   const onData = (chunk: Buffer) => {
     wait.arrived()
@@ -276,7 +281,8 @@ async function readBody(request: IncomingMessage, reception: Reception): Promise
     chunks.push(chunk)
     if (size <= reception.maxBytes()) return
     request.pause()
-    identify().then(() => request.resume(), reject)
+    checked = identify()
+    checked.then(() => request.resume(), reject)
   }
   const identify = async () => {
     await reception.identify(flowTokenIn(Buffer.concat(chunks).toString('latin1', 0, reception.maxBytes())))
@@ -288,6 +294,7 @@ async function readBody(request: IncomingMessage, reception: Reception): Promise
   )
   try {
     await read
+    await checked
   } finally {
     wait.stop()
     request.off('data', onData)

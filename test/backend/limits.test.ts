@@ -117,14 +117,14 @@ describe('without a valid credential', () => {
     expect(await post({ ...discussion, flow_token: token })).toBe(413)
     expect(await post(discussion, `?flow_token=${token}`)).toBe(202)
     expect(await post({ flow_token: '0'.repeat(32), ...discussion })).toBe(413)
-    const parts = (first: string) =>
+    const parts = (first: string, bytes: number) =>
       `${first}${Object.entries({ event: 'file', external_thread_id: 'T', 'thread[title]': 't' })
         .map(([name, value]) => field(name, value))
-        .join('')}${file('content', 'y'.repeat(30 * KiB))}\r\n--x--\r\n`
+        .join('')}${file('content', 'y'.repeat(bytes))}\r\n--x--\r\n`
     const upload = async (body: string) =>
       (await call(`${backend.url}/messages`, 'POST', boundary, body)).status
-    expect(await upload(parts(field('flow_token', token)))).toBe(202)
-    expect(await upload(parts(field('flow_token', '0'.repeat(32))))).toBe(401)
+    expect(await upload(parts(field('flow_token', token), 30 * KiB))).toBe(202)
+    expect(await upload(parts(field('flow_token', '0'.repeat(32)), KiB))).toBe(401)
   })
 })
 
