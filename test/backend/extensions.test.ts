@@ -143,7 +143,11 @@ test('counting goes on past a few thousand messages, and groups are bounded', as
   const path = '/flows/example/long'
   await ada('POST', `${path}/messages`, { event: 'message', content: 'first' })
   const count = async (query: string) => ada('GET', `${path}/activity?bucket=week&${query}`)
-  const { channel_id: channelId, seq: _, ...row } = await backend.store.reader
+  const {
+    channel_id: channelId,
+    seq: _,
+    ...row
+  } = await backend.store.reader
     .selectFrom('messages')
     .selectAll()
     .orderBy('seq', 'desc')
