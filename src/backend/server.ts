@@ -66,7 +66,7 @@ export interface BackendOptions {
   /** What differs from the usual limits. */
   readonly traffic?: Partial<TrafficLimits>
   readonly connections?: ConnectionLimits
-  /** How long a body may pause, and how long that of a stranger may take; 30 and 10 s unless given. */
+  /** How long a body may pause, and how long that of a stranger may take; two minutes and 10 s unless given. */
   readonly bodyIdleMs?: number
   readonly strangerBodyMs?: number
   /** Proves, in a header, that a request comes from our own gateway. */
@@ -295,7 +295,7 @@ function createHandler(
         received.push(file.token)
         return file
       },
-      idleMs: options.bodyIdleMs ?? 30_000,
+      idleMs: options.bodyIdleMs ?? 120_000,
       wholeMs: () => (principal.isStranger ? (options.strangerBodyMs ?? 10_000) : undefined),
     }
   }
