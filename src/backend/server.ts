@@ -241,7 +241,7 @@ function createHandler(
     const holder = identity?.key ?? (await findHolder(match, url.searchParams, backend))
     const principal: Principal = { key: holder ?? address, isStranger: holder === undefined, isGateway }
     backend.traffic.countRequest(principal)
-    if (holder !== undefined) connections.trust(request.socket)
+    if (holder !== undefined || isGateway) connections.trust(request.socket)
     if (match === undefined) throw user === undefined ? unauthorized() : notFound()
     if (match.route.auth === 'user' && user === undefined) throw unauthorized()
     checkScopes(match.route, identity)

@@ -23,6 +23,7 @@ const trustedPatterns: Readonly<Record<string, string>> = {
 const noClientText: Readonly<Record<string, string>> = {
   'backend/flow-export.ts openFlowExport': 'the path of a file that the operator named',
   'backend/files.ts openFileStore': 'the path of a folder',
+  'backend/http-error.ts tooMany': 'a message of this program',
   'backend/flowdock/image.ts makeThumbnail': 'the path of a file',
   'backend/flowdock/auth.ts hashPassword': 'a password is only hashed, which takes the same time for any',
   'backend/maintenance.ts restoreData': 'the path of a folder that the operator named',
