@@ -73,7 +73,10 @@ const floors: [part: RegExp, may: RegExp][] = [
   [/^src\/schema\//, /^src\/(allowance|call-estimate|errors|context)\.ts$|^src\/(resolvers|upstream)\//],
   [/^src\/resolvers\//, /^src\/(allowance|errors|context)\.ts$|^src\/upstream\//],
   [/^src\/upstream\/http\.ts$/, /^src\/(errors|own-network|secret)\.ts$/],
-  [/^src\/upstream\/(added-headers|(fair|resilient)-http)\.ts$/, /^src\/errors\.ts$|^src\/upstream\/http\.ts$/],
+  [
+    /^src\/upstream\/(added-headers|(fair|resilient)-http)\.ts$/,
+    /^src\/errors\.ts$|^src\/upstream\/http\.ts$/,
+  ],
   [/^src\/upstream\/flowdock\//, /^src\/(errors|secret)\.ts$|^src\/upstream\/http\.ts$|^src\/wire\//],
   [/^src\/(wire|client)\//, /^$/],
   [/^src\/events\//, /^src\/errors\.ts$/],
