@@ -14,6 +14,14 @@ export interface Allowances {
   readonly isLimited: boolean
   /** @throws RateLimitedError when none is left, saying when the next one is */
   take(principal: string): void
+  /**
+   * Takes `amount`, one unless given.
+   *
+   * @returns undefined, or in how many milliseconds there is enough; nothing is taken then
+   */
+  tryTake(principal: string, amount?: number): number | undefined
+  /** Gives back what was taken and is not to count. */
+  giveBack(principal: string): void
   of(principal: string): RateLimit
 }
 
@@ -44,17 +52,28 @@ export function createAllowances(perMinute: number, what: string, now: () => num
     return bucket
   }
 
+  function tryTake(principal: string, amount: number): number | undefined {
+    if (perMinute === 0) return undefined
+    const bucket = refill(principal)
+    if (bucket.tokens < amount) return Math.ceil((amount - bucket.tokens) / perMs)
+    bucket.tokens -= amount
+    return undefined
+  }
+
   return {
     isLimited: perMinute !== 0,
     take(principal) {
-      if (perMinute === 0) return
-      const bucket = refill(principal)
-      if (bucket.tokens < 1)
+      const waitMs = tryTake(principal, 1)
+      if (waitMs !== undefined)
         throw new RateLimitedError(
           `You have made ${perMinute} ${what} in a minute, which is all you may`,
-          Math.ceil((1 - bucket.tokens) / perMs),
+          waitMs,
         )
-      bucket.tokens -= 1
+    },
+    tryTake: (principal, amount = 1) => tryTake(principal, amount),
+    giveBack(principal) {
+      const bucket = refill(principal)
+      bucket.tokens = Math.min(perMinute, bucket.tokens + 1)
     },
     of(principal) {
       const { tokens, at } = refill(principal)

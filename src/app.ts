@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { createAllowances } from './allowance.ts'
-import { startBackend } from './backend/index.ts'
+import { type EmbeddedBackend, startBackend } from './backend/index.ts'
+import { clientAddress } from './client-address.ts'
 import { type Config, ConfigError } from './config.ts'
 import { createContextFactory, type Listener } from './context.ts'
 import { ForbiddenError, GatewayError, RateLimitedError } from './errors.ts'
@@ -34,6 +35,7 @@ import { createPersistedDocuments, readTrustedDocuments } from './server/persist
 import { createRequestIds } from './server/request-id.ts'
 import { serveWebSockets } from './server/websocket.ts'
 import type { Tracing } from './tracing.ts'
+import { addHeaders } from './upstream/added-headers.ts'
 import { createFairHttp } from './upstream/fair-http.ts'
 import { basicAuthorization } from './upstream/flowdock/credentials.ts'
 import { createFileDownloads } from './upstream/flowdock/files.ts'
@@ -83,6 +85,8 @@ export interface AppState {
   readonly keptAnswers: ReturnType<KeptAnswers['state']> | null
   /** How much is going on, and what was turned away. */
   readonly load: LoadState
+  /** How often the embedded backend was started again, because its thread stopped or hung. */
+  readonly backendRestarts: number
 }
 
 export interface AppHooks {
@@ -135,10 +139,10 @@ async function start(
 ): Promise<App> {
   const metrics = createMetrics()
   const observer = createObserver(metrics, log)
-  const upstream = await startUpstream(config, log, closers)
+  const { backend, ...upstream } = await startUpstream(config, log, closers)
   const tracing = await startTracing(config, upstream.restUrl, closers)
   const executed = tracing === undefined ? schema : await traced(schema)
-  const direct = createHttp({
+  const plain = createHttp({
     deadlineMs,
     maxBytes: 16 * 1024 * 1024,
     connections,
@@ -149,6 +153,10 @@ async function start(
       metrics.upstreamCall({ method, route, status, durationMs })
     },
   })
+  const direct =
+    backend === undefined
+      ? plain
+      : addHeaders(plain, new URL(upstream.restUrl).origin, { 'x-gateway-key': backend.gatewayKey })
   const resilient = createResilientHttp(direct, { deadlineMs })
   const http = createFairHttp(resilient, { callsEach: connections / 2, waitMs: deadlineMs })
   closers.push(() => http.close())
@@ -287,6 +295,9 @@ async function start(
       uploads,
       tracing,
       freshness,
+      clientHeaders:
+        backend &&
+        ((request) => ({ 'x-gateway-client': clientAddress(request, config.exposure.trustedProxies) })),
     }),
     limits: { ...defaultLimits, ...hooks.limits },
     introspection: config.exposure.introspection,
@@ -326,6 +337,7 @@ async function start(
     upstream: resilient.state(),
     load: load.state(),
     keptAnswers: keptAnswers?.state() ?? null,
+    backendRestarts: backend?.restarts ?? 0,
   })
   const httpServer = await startHttpServer({
     host: config.host,
@@ -410,16 +422,19 @@ async function startUpstream(
   { upstream }: Config,
   log: Logger,
   closers: (() => Promise<void>)[],
-): Promise<Pick<App, 'restUrl' | 'streamUrl' | 'demoToken'>> {
+): Promise<
+  Pick<App, 'restUrl' | 'streamUrl' | 'demoToken'> & { readonly backend: EmbeddedBackend | undefined }
+> {
   if (upstream.kind === 'remote')
-    return { restUrl: upstream.restUrl, streamUrl: upstream.streamUrl, demoToken: null }
+    return { restUrl: upstream.restUrl, streamUrl: upstream.streamUrl, demoToken: null, backend: undefined }
   const backend = await startBackend(
     { ...upstream, databaseUrl: upstream.databaseUrl?.reveal() },
     (message) => log.error(message),
     (message) => log.warn(message),
   )
   closers.push(() => backend.close())
-  return { restUrl: backend.url, streamUrl: `${backend.url}/stream`, demoToken: backend.demoToken }
+  const { url, demoToken } = backend
+  return { restUrl: url, streamUrl: `${url}/stream`, demoToken, backend }
 }
 
 /** @throws ConfigError for a file that cannot be used */

@@ -33,6 +33,14 @@ export interface Config {
         readonly eventRetentionDays: number
         /** Whether actions of threads may be delivered to addresses of this machine and its network. */
         readonly privateActionTargets: boolean
+        /** How many proxies stand in front of it. */
+        readonly trustedProxies: number
+        /** What one caller may do at it, and one address without a valid credential; 0 for any number. */
+        readonly traffic: {
+          readonly requestsPerMinute: number
+          readonly strangerRequestsPerMinute: number
+          readonly streamsPerPrincipal: number
+        }
       }
     | {
         readonly kind: 'remote'
@@ -99,7 +107,7 @@ const address = z
     (text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol),
     'expected an http or https address',
   )
-  .transform((text) => text.replace(/\/+$/, ''))
+  .transform((text) => text.replace(/(?<!\/)\/+$/, ''))
 
 const amount = (of: string) =>
   z
@@ -298,6 +306,12 @@ function readUpstream(values: z.infer<z.ZodObject<typeof settings>>): Config['up
       databaseUrl: values.DATABASE_URL,
       eventRetentionDays: values.EVENT_RETENTION_DAYS,
       privateActionTargets: values.ACTION_TARGETS === 'any',
+      trustedProxies: values.TRUSTED_PROXIES,
+      traffic: {
+        requestsPerMinute: values.REQUESTS_PER_MINUTE,
+        strangerRequestsPerMinute: values.ADDRESS_REQUESTS_PER_MINUTE,
+        streamsPerPrincipal: values.LINES_PER_CALLER,
+      },
     }
   return {
     kind: 'remote',
@@ -313,5 +327,5 @@ function streamUrlOf(restUrl: string): string {
   const url = new URL(restUrl)
   if (!url.hostname.startsWith('api.')) return `${restUrl}/stream`
   url.hostname = url.hostname.replace(/^api\./, 'stream.')
-  return url.href.replace(/\/+$/, '')
+  return url.href.replace(/(?<!\/)\/+$/, '')
 }

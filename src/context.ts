@@ -160,6 +160,8 @@ export interface ContextOptions {
   readonly downloads: FileDownloads
   readonly uploads: FileUploads
   readonly tracing: Tracing | undefined
+  /** Headers by which the upstream knows whose calls they are, if it is our own. */
+  readonly clientHeaders?: ((request: RequestHead) => Readonly<Record<string, string>>) | undefined
   /** Undefined where answers are not kept. */
   readonly freshness: Freshness<Listener> | undefined
 }
@@ -174,6 +176,7 @@ export function createContextFactory(options: ContextOptions): (caller: Caller) 
     const requestId = request.headers['x-request-id'] as string | undefined
     const session: Session = {
       ...{ options, credential, requestId, userId: undefined },
+      clientHeaders: options.clientHeaders?.(request),
       trace: options.tracing?.begin(request.headers['traceparent'] as string | undefined),
       lastEventId: caller.lastEventId,
       onTokenEnd: caller.onTokenEnd,
@@ -191,6 +194,7 @@ interface Session {
   /** Once the upstream has told it. */
   userId: number | undefined
   readonly requestId: string | undefined
+  readonly clientHeaders: Readonly<Record<string, string>> | undefined
   readonly trace: Trace | undefined
   readonly lastEventId: string | undefined
   readonly onTokenEnd: ((at: number) => void) | undefined
@@ -352,7 +356,7 @@ class CallerContext implements Context {
 
   #createFlowdock(): Flowdock {
     const session = this.#session
-    const { options, credential, requestId, trace } = session
+    const { options, credential, requestId, clientHeaders, trace } = session
     return createFlowdock({
       http: options.http,
       base: options.restUrl,
@@ -360,7 +364,7 @@ class CallerContext implements Context {
       credential,
       signal: this.#departure?.signal,
       directory: this.#directory,
-      headers: requestId === undefined ? undefined : { 'x-request-id': requestId },
+      headers: { ...clientHeaders, ...(requestId === undefined ? {} : { 'x-request-id': requestId }) },
       trace,
       reads: this.#reads,
       onCall: () => {

@@ -55,6 +55,7 @@ function readModule(path: string, source: string): Module {
 const floors: [part: RegExp, may: RegExp][] = [
   [/^src\/(call-estimate|errors|log|own-network|package-files|readiness|secret)\.ts$/, /^$/],
   [/^src\/allowance\.ts$/, /^src\/errors\.ts$/],
+  [/^src\/client-address\.ts$/, /^$/],
   [/^src\/tracing\.ts$/, /^$/],
   [/^src\/config\.ts$/, /^src\/secret\.ts$/],
   [/^src\/main\.ts$/, /^src\/cli\//],
@@ -65,15 +66,24 @@ const floors: [part: RegExp, may: RegExp][] = [
   [/^src\/app\.ts$/, /^src\//],
   [/^src\/context\.ts$/, /^src\/(allowance|errors|freshness|secret|tracing)\.ts$|^src\/(events|upstream)\//],
   [/^src\/freshness\.ts$/, /^src\/events\//],
-  [/^src\/server\//, /^src\/(allowance|call-estimate|errors|log|context|package-files|secret)\.ts$/],
+  [
+    /^src\/server\//,
+    /^src\/(allowance|call-estimate|client-address|errors|log|context|package-files|secret)\.ts$/,
+  ],
   [/^src\/schema\//, /^src\/(allowance|call-estimate|errors|context)\.ts$|^src\/(resolvers|upstream)\//],
   [/^src\/resolvers\//, /^src\/(allowance|errors|context)\.ts$|^src\/upstream\//],
   [/^src\/upstream\/http\.ts$/, /^src\/(errors|own-network|secret)\.ts$/],
-  [/^src\/upstream\/(fair|resilient)-http\.ts$/, /^src\/errors\.ts$|^src\/upstream\/http\.ts$/],
+  [
+    /^src\/upstream\/(added-headers|(fair|resilient)-http)\.ts$/,
+    /^src\/errors\.ts$|^src\/upstream\/http\.ts$/,
+  ],
   [/^src\/upstream\/flowdock\//, /^src\/(errors|secret)\.ts$|^src\/upstream\/http\.ts$|^src\/wire\//],
   [/^src\/(wire|client)\//, /^$/],
   [/^src\/events\//, /^src\/errors\.ts$/],
-  [/^src\/backend\//, /^src\/wire\/|^src\/(own-network|package-files|readiness)\.ts$/],
+  [
+    /^src\/backend\//,
+    /^src\/wire\/|^src\/(allowance|client-address|own-network|package-files|readiness)\.ts$/,
+  ],
 ]
 
 /** Edges that carry types only. */

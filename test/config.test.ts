@@ -35,6 +35,12 @@ describe('settings', () => {
         databaseUrl: undefined,
         eventRetentionDays: 30,
         privateActionTargets: false,
+        trustedProxies: 0,
+        traffic: {
+          requestsPerMinute: 6000,
+          strangerRequestsPerMinute: 30_000,
+          streamsPerPrincipal: 100,
+        },
       },
     })
   })

@@ -40,7 +40,7 @@ export function explain(
 ): unknown {
   const { code, message } = error as NodeJS.ErrnoException
   if (code === 'EADDRINUSE') {
-    const [address] = /[^ ]+$/.exec(message) ?? []
+    const address = message.slice(message.lastIndexOf(' ') + 1)
     return new CommandError(
       `Cannot listen on ${address}: the port is in use. Stop what uses it, or set PORT or BACKEND_PORT`,
     )

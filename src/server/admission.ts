@@ -1,4 +1,5 @@
 import type { Allowances } from '../allowance.ts'
+import { clientAddress } from '../client-address.ts'
 import type { RequestHead } from '../context.ts'
 import { GatewayError, RateLimitedError } from '../errors.ts'
 import { Secret } from '../secret.ts'
@@ -153,25 +154,4 @@ class Counts {
 /** The same for equal credentials. */
 function callerOf(authorization: string): string {
   return new Secret(authorization).fingerprint()
-}
-
-/**
- * Where a request came from: what the outermost of our own proxies saw. Whatever else `X-Forwarded-For` says was written
- * by strangers. An IPv6 address counts by its network, of which one household has all the addresses.
- */
-export function clientAddress({ socket, headers }: RequestHead, trustedProxies: number): string {
-  const forwarded = String(headers['x-forwarded-for'] ?? '')
-  const seen = trustedProxies === 0 || forwarded === '' ? [] : forwarded.split(',')
-  const address = seen.at(-Math.min(trustedProxies, seen.length))?.trim() ?? socket.remoteAddress ?? ''
-  const plain = address.replace(/^::ffff:/i, '').slice(0, 45)
-  return plain.includes(':') ? networkOf(plain) : plain
-}
-
-/** The first four groups. */
-function networkOf(address: string): string {
-  const [head = '', tail] = address.split('::')
-  const groups = head === '' ? [] : head.split(':')
-  const after = tail === undefined || tail === '' ? [] : tail.split(':')
-  const zeros = tail === undefined ? [] : Array.from({ length: 8 - groups.length - after.length }, () => '0')
-  return [...groups, ...zeros, ...after].slice(0, 4).join(':')
 }

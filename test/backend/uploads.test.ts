@@ -215,7 +215,11 @@ test('a client that left before its upload was read is not waited for', async ()
   gone.headers['content-type'] = 'multipart/form-data; boundary=x'
   gone.destroy()
   await once(gone, 'close')
-  const reading = readParams(gone, new URL('http://127.0.0.1/'), 1000, () => expect.unreachable())
+  const reading = readParams(gone, new URL('http://127.0.0.1/'), {
+    ...{ maxBytes: () => 1000, largestBytes: 1000, isStranger: () => false, take: () => undefined },
+    ...{ identify: () => expect.unreachable(), receive: () => expect.unreachable() },
+    ...{ idleMs: 60_000, wholeMs: () => undefined },
+  })
   await expect(reading).rejects.toThrow(HttpError)
 })
 

@@ -4,8 +4,8 @@ import { type AddressInfo, connect } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { startApp } from '../../src/app.ts'
+import { clientAddress } from '../../src/client-address.ts'
 import { createLogger } from '../../src/log.ts'
-import { clientAddress } from '../../src/server/admission.ts'
 import { createLoad } from '../../src/server/load.ts'
 import {
   executeOverSocket,

@@ -47,6 +47,10 @@ export interface ChannelAccess {
 }
 
 const maxFileBytes = 10 * 1024 * 1024
+/** A search reads as many matches as are skipped, of each of its words. */
+const maxSkip = 10_000
+const maxSearchWords = 20
+const maxSearchTags = 50
 
 /** Lists or searches. [flowdock] messages.md, "List Messages" */
 export async function listAnswer(
@@ -68,14 +72,18 @@ export async function listAnswer(
   let rows: MessageRow[]
   let at: number | undefined
   if ((search !== undefined && search !== '') || (tags !== undefined && tags.length > 0)) {
+    const skip = Math.max(params.integer('skip') ?? 0, 0)
+    if (skip > maxSkip) throw invalid({ skip: [`must be at most ${maxSkip}`] })
+    const words = wordsToSearch(search ?? '')
+    checkSearchTags(tags ?? [])
     const members = await listMembers(reader, channel)
     rows = await searchMessages(reader, channel.channel_id, {
       ...shared,
-      words: searchWords(search ?? ''),
+      words,
       // A mention of nobody matches nothing, which no stored tag does either.
       tags: [...new Set((tags ?? []).map((tag) => (resolveTag(tag, members) ?? tag).toLowerCase()))],
       tagMode: params.string('tag_mode') === 'or' ? 'or' : 'and',
-      skip: Math.max(params.integer('skip') ?? 0, 0),
+      skip,
     })
   } else {
     const sinceId = params.integer('since_id')
@@ -97,6 +105,19 @@ export async function listAnswer(
     // An extension: what is told behind this event is not in the list, and all before it is.
     ...(at === undefined ? {} : { headers: { 'Flowdock-Event-Id': String(at) } }),
   }
+}
+
+/** The words of a search, each once. @throws 400 for more than 20 */
+export function wordsToSearch(search: string): string[] {
+  const words = [...new Set(searchWords(search))]
+  if (words.length > maxSearchWords)
+    throw invalid({ search: [`has too many words (maximum is ${maxSearchWords})`] })
+  return words
+}
+
+/** @throws 400 for more than 50 */
+export function checkSearchTags(tags: readonly string[]): void {
+  if (tags.length > maxSearchTags) throw invalid({ tags: [`are too many (maximum is ${maxSearchTags})`] })
 }
 
 export async function showAnswer(

@@ -48,6 +48,10 @@ export const fileRoutes: readonly Route[] = [
     method: 'GET',
     pattern: '/storage/:token',
     auth: 'any',
+    async holder({ path, query }, { files }) {
+      const { token = '' } = path
+      return files.verify(token, query) ? `storage:${token}` : undefined
+    },
     async handle(request, { store, files }) {
       const token = segment(request, 'token')
       if (!files.verify(token, request.query)) throw accessDenied()

@@ -33,6 +33,7 @@ export const messageRoutes: readonly Route[] = [
     method: 'POST',
     pattern: '/messages',
     auth: 'any',
+    takesFlowToken: true,
     async handle(request, backend) {
       const flowToken = request.params.string('flow_token')
       if (flowToken !== undefined) return sendFromSource(request, backend, flowToken)
@@ -137,6 +138,7 @@ export const messageRoutes: readonly Route[] = [
         ...(threadId === undefined ? {} : { thread_id: threadId }),
       }
       const payload = activityEvent({ flow: flow.id }, flow.last_message_id ?? 0, request.user.id, content)
+      backend.traffic.countTyping(request.principal, JSON.stringify(payload).length)
       backend.presence.tell({ flowIds: [flow.id], isPresence: false, payload })
       return { status: 200, body: {} }
     },

@@ -1,7 +1,7 @@
 import { boundedTags, boundedText } from '../../bounds.ts'
 import { invalid, notFound } from '../../http-error.ts'
 import type { Params } from '../../params.ts'
-import type { Backend, Route } from '../../router.ts'
+import type { Backend, Request, Route } from '../../router.ts'
 import type { Database } from '../../store/db.ts'
 import { type FlowRow, findFlow } from '../../store/flows.ts'
 import { type MessageDraft, sendMessage } from '../messages.ts'
@@ -20,6 +20,7 @@ export const pushRoutes: readonly Route[] = [
     method: 'POST',
     pattern: '/messages/chat/:token',
     auth: 'any',
+    holder: pushHolder,
     handle: async (request, backend) => push(segment(request, 'token'), decodeChat(request.params), backend),
   },
   ...['/messages/team_inbox/:token', '/messages/influx/:token'].map(
@@ -27,11 +28,21 @@ export const pushRoutes: readonly Route[] = [
       method: 'POST',
       pattern,
       auth: 'any',
+      holder: pushHolder,
       handle: async (request, backend) =>
         push(segment(request, 'token'), decodeMail(request.params), backend),
     }),
   ),
 ]
+
+async function pushHolder(
+  request: Pick<Request, 'path'>,
+  { store }: Pick<Backend, 'store'>,
+): Promise<string | undefined> {
+  const [pushToken = ''] = segment(request, 'token').split(',', 1)
+  const flow = await findFlow(store.reader, 0, { pushToken })
+  return flow === undefined ? undefined : `push:${flow.id}`
+}
 
 async function push(tokens: string, draft: MessageDraft, { store, log }: Backend) {
   const pushTokens = [...new Set(tokens.split(',').slice(0, 20))]

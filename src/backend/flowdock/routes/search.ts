@@ -1,9 +1,9 @@
 import { invalid } from '../../http-error.ts'
 import type { Route } from '../../router.ts'
 import { listFlows, listMentionable } from '../../store/flows.ts'
-import { searchMessages, searchWords } from '../../store/messages.ts'
+import { searchMessages } from '../../store/messages.ts'
 import { resolveTag } from '../tags.ts'
-import { encodeMessages } from './channel-messages.ts'
+import { checkSearchTags, encodeMessages, wordsToSearch } from './channel-messages.ts'
 
 /** How many flows one search looks into: the ones somebody wrote to last. */
 const maxFlows = 100
@@ -16,8 +16,9 @@ export const searchRoutes: readonly Route[] = [
     auth: 'user',
     async handle({ params, user, base }, { store, onError }) {
       const { reader } = store
-      const words = searchWords(params.string('search') ?? '')
+      const words = wordsToSearch(params.string('search') ?? '')
       const given = params.list('tags') ?? []
+      checkSearchTags(given)
       if (words.length === 0 && given.length === 0) throw invalid({ search: ["can't be blank without tags"] })
       const limit = Math.min(Math.max(params.integer('limit') ?? 30, 1), 100)
       const tagMode = params.string('tag_mode') === 'or' ? 'or' : 'and'

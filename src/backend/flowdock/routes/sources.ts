@@ -27,6 +27,7 @@ export const sourceRoutes: readonly Route[] = [
     method: 'GET',
     pattern: '/sources',
     auth: 'any',
+    takesFlowToken: true,
     async handle({ params, caller, base }, { store }) {
       const flowToken = params.string('flow_token')
       if (flowToken !== undefined) {
@@ -122,6 +123,7 @@ export const sourceRoutes: readonly Route[] = [
     method: 'PUT',
     pattern: '/sources',
     auth: 'any',
+    takesFlowToken: true,
     async handle({ params, base }, backend) {
       const flowToken = params.string('flow_token')
       if (flowToken === undefined) throw invalid({ flow_token: ["can't be blank"] })
