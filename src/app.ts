@@ -150,6 +150,15 @@ async function start(
   const resilient = createResilientHttp(direct, { deadlineMs })
   const http = createFairHttp(resilient, { callsEach: connections / 2, waitMs: deadlineMs })
   closers.push(() => http.close())
+  const eventCalls = {
+    callsEach: 4,
+    callsInAll: connections / 8,
+    waitMs: 5000,
+    overdue: () =>
+      new RateLimitedError('Too many calls to the upstream for your events are on their way', undefined),
+  }
+  const eventHttp = createFairHttp(resilient, eventCalls)
+  const sharedEventHttp = createFairHttp(resilient, eventCalls)
 
   const reconnects = createReconnects(reconnectsEachSecond)
   const onRetry = (error: Error, delayMs: number) =>
@@ -244,9 +253,15 @@ async function start(
   }
   const uploads = createFileUploads({ http, restUrl: upstream.restUrl, reads })
   const executor = createExecutor({ schema: executed, interpretations: hooks.interpretations ?? 1 })
+  const { protection } = config
+  const load = createLoad({ most: protection.requestsInFlight, isSteady: !protection.loadShedding })
+  closers.push(async () => load.close())
+  const limits = { ...defaultLimits, ...hooks.limits }
   const live = createLive({
     schema: executed,
     executor,
+    limits,
+    isBusy: () => load.state().waiting > 0,
     cursorOf: (event) => eventCursor(event as LiveEvent),
     onUnexpected: (error) => log.error({ err: error }, 'A subscription failed unexpectedly'),
     onEnd: (reason) => observer.ended(reason),
@@ -260,7 +275,7 @@ async function start(
     }),
     live,
     createContext: createContextFactory({
-      http,
+      ...{ http, eventHttp, sharedEventHttp },
       restUrl: upstream.restUrl,
       publicBase: publicUrl,
       hub,
@@ -277,7 +292,7 @@ async function start(
       tracing,
       freshness,
     }),
-    limits: { ...defaultLimits, ...hooks.limits },
+    limits,
     introspection: config.exposure.introspection,
     observer,
     keptAnswers,
@@ -285,10 +300,8 @@ async function start(
     log,
   })
   const demoAuthorization = upstream.demoToken === null ? undefined : basicAuthorization(upstream.demoToken)
-  const { exposure, protection } = config
+  const { exposure } = config
   const door = createDoor(exposure)
-  const load = createLoad({ most: protection.requestsInFlight, isSteady: !protection.loadShedding })
-  closers.push(async () => load.close())
   const admission = createAdmission({
     ...{ load, ...protection, trustedProxies: exposure.trustedProxies },
     callers: createAllowances(protection.requestsPerMinute, 'requests'),

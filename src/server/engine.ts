@@ -94,13 +94,13 @@ export function createEngine(options: EngineOptions): Engine {
   const mask = (error: unknown) =>
     maskError(error, (unexpected) => log.error({ err: unexpected }, 'Operation failed unexpectedly'))
 
-  /** @throws GatewayError `COST_EXCEEDED` for more calls than one operation may cause */
-  function expectAffordable({ calls, fields }: CallPrediction): void {
-    if (calls <= limits.maxCalls) return
+  /** @throws GatewayError `COST_EXCEEDED` for more calls than are allowed */
+  function expectAffordable({ calls, fields }: CallPrediction, maxCalls: number, what: string): void {
+    if (calls <= maxCalls) return
     const [dearest = ['', 0]] = Object.entries(fields).sort(([, a], [, b]) => b - a)
     throw new GatewayError(
       'COST_EXCEEDED',
-      `The operation may cause ${calls} calls to the upstream, ${dearest[1]} of them for ${dearest[0]}; at most ${limits.maxCalls} are allowed`,
+      `${what} may cause ${calls} calls to the upstream, ${dearest[1]} of them for ${dearest[0]}; at most ${maxCalls} are allowed. Ask for shorter lists, or for fewer of them inside of lists`,
     )
   }
 
@@ -123,9 +123,9 @@ export function createEngine(options: EngineOptions): Engine {
       const predicted = document.predict(operation.operationName, variables)
       if (context.wantsExplanation) {
         end([])
-        return { data: null, extensions: { explain: predicted } }
+        return explain(predicted)
       }
-      expectAffordable(predicted)
+      expectAffordable(predicted, limits.maxCalls, 'The operation')
       const result = await executor.execute(toArgs(operation))
       const errors = result.errors?.map(mask)
       end(errors ?? [])
@@ -201,13 +201,18 @@ export function createEngine(options: EngineOptions): Engine {
       const end = observer.begin(operation)
       const { document, operationName, variables, context } = operation
       try {
+        context.bound({ deadline: performance.now() + limits.maxOperationMs, maxCalls: limits.maxCalls })
         document.cost(variables)
+        // For one event: its fields are resolved again for each.
+        const predicted = document.predict(operationName, variables)
         if (context.wantsExplanation) {
           end([])
-          // Of one event: it is asked again for each.
-          return { data: null, extensions: { explain: document.predict(operationName, variables) } }
+          return explain(predicted)
         }
-        const begun = await live.subscribe(toArgs(operation))
+        expectAffordable(predicted, limits.maxEventCalls, 'An event of the subscription')
+        const begun = await live.subscribe(toArgs(operation), predicted.unshared)
+        // What its reader missed is listed page by page, for as long as that takes.
+        context.bound({ deadline: Number.POSITIVE_INFINITY, maxCalls: Number.POSITIVE_INFINITY })
         end('start' in begun ? [] : (begun.errors ?? []))
         return begun
       } catch (error) {
@@ -279,6 +284,10 @@ export function createEngine(options: EngineOptions): Engine {
       await handle(request, response, context)
     },
   }
+}
+
+function explain({ calls, fields }: CallPrediction): ExecutionResult {
+  return { data: null, extensions: { explain: { calls, fields } } }
 }
 
 /** The same for the same question of the same caller, who is a hash. */

@@ -21,7 +21,14 @@ export interface Limits {
   readonly maxCost: number
   /** Calls to the upstream that a query or mutation may cause, as far as that can be told before. */
   readonly maxCalls: number
-  /** How long a query or mutation may go on before it asks nothing more of the upstream, in milliseconds. */
+  /** The same for each event of a subscription. */
+  readonly maxEventCalls: number
+  /** What all open subscriptions of one principal may cause for one event, in calls that they do not share. */
+  readonly maxSubscriptionCalls: number
+  /**
+   * How long a query, a mutation or the execution of one event may go on before it makes no more calls to the upstream, in
+   * milliseconds.
+   */
   readonly maxOperationMs: number
 }
 
@@ -35,6 +42,9 @@ export const defaultLimits: Limits = {
   maxDirectives: 50,
   maxCost: 50_000,
   maxCalls: 1000,
+  // Events come by themselves, as often as others write.
+  maxEventCalls: 100,
+  maxSubscriptionCalls: 1000,
   maxOperationMs: 20_000,
 }
 

@@ -73,11 +73,12 @@ export async function runOperation(request: OperationRequest, reader: OperationR
     const result = await (operation.operation === 'subscription'
       ? engine.subscribe(run)
       : engine.execute(run))
-    if (signal.aborted) return
     if ('start' in result) {
-      reader.begin?.(result)
+      if (!signal.aborted) reader.begin?.(result)
+      // Also for a reader that has left: starting it gives back what it holds.
       return result.start(reader, signal)
     }
+    if (signal.aborted) return
     reader.next(toPayload(result, undefined))
     reader.complete()
   } catch (error) {
