@@ -16,6 +16,7 @@ import { id as messageId } from './resolvers/messages.ts'
 import { printSchemaFile, schema } from './schema/index.ts'
 import { callEstimates } from './schema/upstream-calls.ts'
 import { createAdmission } from './server/admission.ts'
+import { createBackgroundQueue } from './server/background-queue.ts'
 import { createEngine } from './server/engine.ts'
 import { maskError } from './server/error-mask.ts'
 import { createEventStreams } from './server/event-streams.ts'
@@ -88,7 +89,7 @@ export interface AppState {
 export interface AppHooks {
   /** Hears of every call to the upstream. */
   readonly onUpstreamCall?: (call: UpstreamCall) => void
-  /** How often an operation is interpreted before it is compiled; once unless given. */
+  /** After how many executions an operation is compiled; 0 compiles it before the first. */
   readonly interpretations?: number
   readonly log?: Logger
   /** What differs from the usual limits. */
@@ -252,7 +253,9 @@ async function start(
     },
   }
   const uploads = createFileUploads({ http, restUrl: upstream.restUrl, reads })
-  const executor = createExecutor({ schema: executed, interpretations: hooks.interpretations ?? 1 })
+  const background = createBackgroundQueue()
+  closers.push(async () => background.close())
+  const executor = createExecutor({ schema: executed, interpretations: hooks.interpretations, background })
   const { protection } = config
   const load = createLoad({ most: protection.requestsInFlight, isSteady: !protection.loadShedding })
   closers.push(async () => load.close())
