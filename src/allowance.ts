@@ -14,6 +14,10 @@ export interface Allowances {
   readonly isLimited: boolean
   /** @throws RateLimitedError when none is left, saying when the next one is */
   take(principal: string): void
+  /** @throws RateLimitedError when nothing is left, without taking any */
+  expect(principal: string): void
+  /** Takes what work has cost that is done: perhaps more than is left, which is made up for before there is more. */
+  charge(principal: string, amount: number): void
   of(principal: string): RateLimit
 }
 
@@ -44,24 +48,36 @@ export function createAllowances(perMinute: number, what: string, now: () => num
     return bucket
   }
 
+  function expectLeft({ tokens }: Bucket): void {
+    if (tokens < 1)
+      throw new RateLimitedError(
+        `You have made ${perMinute} ${what} in a minute, which is all you may`,
+        Math.ceil((1 - tokens) / perMs),
+      )
+  }
+
   return {
     isLimited: perMinute !== 0,
     take(principal) {
       if (perMinute === 0) return
       const bucket = refill(principal)
-      if (bucket.tokens < 1)
-        throw new RateLimitedError(
-          `You have made ${perMinute} ${what} in a minute, which is all you may`,
-          Math.ceil((1 - bucket.tokens) / perMs),
-        )
+      expectLeft(bucket)
       bucket.tokens -= 1
+    },
+    expect(principal) {
+      if (perMinute !== 0) expectLeft(refill(principal))
+    },
+    charge(principal, amount) {
+      if (perMinute === 0) return
+      const bucket = refill(principal)
+      bucket.tokens = Math.max(bucket.tokens - amount, -perMinute)
     },
     of(principal) {
       const { tokens, at } = refill(principal)
       const missing = perMinute - tokens
       return {
         limit: perMinute,
-        remaining: Math.floor(tokens),
+        remaining: Math.max(Math.floor(tokens), 0),
         resetsAt: perMinute === 0 ? at : at + Math.ceil(missing / perMs),
       }
     },

@@ -17,9 +17,9 @@ export interface BackgroundQueue {
 const maxWaiting = 100
 /** The event loop is idle for this share of the time at least, or a job waits longer. */
 const idleShare = 0.1
-const lookMs = 20
+const lookMs = 5
 /** A process that is never idle gains most from compiled code: a job waits for so long at most after the one before. */
-const longestWaitMs = 1000
+const longestWaitMs = 25
 /** Jobs take a fifth of the time at most. */
 const restTimes = 4
 

@@ -557,9 +557,10 @@ function scopeOf(args: ExecutionArgs, events: LiveEvents, analysis: Analysis): s
   ].join('\0')
 }
 
-export function toPayload(result: ExecutionResult, cursor: string | undefined): Payload {
+/** @param result or its text as JSON */
+export function toPayload(result: ExecutionResult | string, cursor: string | undefined): Payload {
   return {
-    bytes: Buffer.from(JSON.stringify(result)),
+    bytes: Buffer.from(typeof result === 'string' ? result : JSON.stringify(result)),
     cursor: cursor === '' ? undefined : cursor,
     next: undefined,
   }

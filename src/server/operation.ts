@@ -48,7 +48,7 @@ export async function runOperation(request: OperationRequest, reader: OperationR
   try {
     const text = engine.find(params)
     if (text === undefined) throw new ValidationError('Expected "query" to be text')
-    const document = engine.parse(text)
+    const document = engine.parse(text, req)
     if (document.problems.length > 0) return reader.refuse(document.problems)
     const operation = getOperationAST(document.node, params.operationName)
     if (operation == null)
@@ -79,7 +79,7 @@ export async function runOperation(request: OperationRequest, reader: OperationR
       return result.start(reader, signal)
     }
     if (signal.aborted) return
-    reader.next(toPayload(result, undefined))
+    reader.next(toPayload(engine.toText(result), undefined))
     reader.complete()
   } catch (error) {
     if (signal.aborted) return
