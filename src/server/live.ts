@@ -119,6 +119,12 @@ interface Execution {
   maxCalls: number
 }
 
+/** Those of one event, by principal. */
+interface Executions {
+  readonly own: Map<string, Execution>
+  readonly shared: Map<string, Execution>
+}
+
 /** Errors about the principal that an event is executed as. Those of other principals are executed again. */
 const personalCodes: ReadonlySet<unknown> = new Set<ErrorCode>([
   ...(['CLIENT_LEFT', 'COST_EXCEEDED', 'FORBIDDEN', 'RATE_LIMITED', 'UNAUTHENTICATED'] as const),
@@ -142,7 +148,7 @@ export function createLive(options: LiveOptions): Live {
    * Of the latest entries alone, and while something is executed: entries are kept for long, and contexts are large. A map
    * that is old enough leaves all it had in the table it grew out of, until the next full collection: it begins anew.
    */
-  let contexts = new Map<Entry, Map<string, Execution>>()
+  let contexts = new Map<Entry, Executions>()
   let executing = 0
   /** The same for all who send the same document. */
   const analyses = new WeakMap<OperationDefinitionNode, Analysis>()
@@ -174,25 +180,27 @@ export function createLive(options: LiveOptions): Live {
    */
   async function executeForGroup(group: Group, entry: Entry, first: Member): Promise<Outcome> {
     const { args, channel, isShared, members } = group
-    const refusals = new Map<string, Payload>()
+    let refusals: Map<string, Payload> | undefined
     let member = first
     for (let tries = 1; ; tries += 1) {
       const execution = executionOf(entry, member, channel, isShared)
       execution.maxCalls += limits.maxEventCalls
       const result = await executeEvent(args, entry.event, execution.context, execution.maxCalls)
       const payload = toPayload(result, cursorOf(entry.event))
-      if (!isShared) return { payload, refusals: noRefusals }
+      const outcome = { payload, refusals: refusals ?? noRefusals }
       const isPersonal =
         result.errors?.some(({ extensions }) => personalCodes.has(extensions['code'])) === true
       // A member that has left may have lost the access it was executed with.
-      if (!isPersonal && members.has(member)) return { payload, refusals }
+      if (!isShared || (!isPersonal && members.has(member))) return outcome
       if (isPersonal) {
+        refusals ??= new Map()
         refusals.set(member.events.principal, payload)
         group.demote(member.events.principal)
       }
-      const next = [...members].find(({ events }) => !refusals.has(events.principal))
-      if (next === undefined) return { payload, refusals }
-      if (tries === maxTries) return { payload: toPayload(anonymous(result), payload.cursor), refusals }
+      const next = [...members].find(({ events }) => refusals?.has(events.principal) !== true)
+      if (next === undefined) return { payload, refusals: refusals ?? noRefusals }
+      if (tries === maxTries)
+        return { payload: toPayload(anonymous(result), payload.cursor), refusals: refusals ?? noRefusals }
       member = next
     }
   }
@@ -216,15 +224,19 @@ export function createLive(options: LiveOptions): Live {
     const make = () => ({ context: events.context(channel, isShared), member, maxCalls: 0 })
     // Later it would be what was read before.
     if (events.pace !== undefined) return make()
-    const known = contexts.get(entry) ?? new Map<string, Execution>()
-    if (known.size === 0) {
+    let known = contexts.get(entry)
+    if (known === undefined) {
+      known = { own: new Map(), shared: new Map() }
       contexts.set(entry, known)
       const [oldest] = contexts.size > maxContexts ? contexts.keys() : []
       if (oldest !== undefined) contexts.delete(oldest)
     }
-    const key = `${isShared ? 'shared ' : ''}${events.principal}`
-    const execution = known.get(key) ?? make()
-    known.set(key, execution)
+    const byPrincipal = isShared ? known.shared : known.own
+    let execution = byPrincipal.get(events.principal)
+    if (execution === undefined) {
+      execution = make()
+      byPrincipal.set(events.principal, execution)
+    }
     return execution
   }
 
