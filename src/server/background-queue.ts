@@ -1,26 +1,26 @@
 import { performance } from 'node:perf_hooks'
 
-/** Something that takes milliseconds of the process and may wait. */
+/** Work that takes milliseconds and is not urgent. */
 export interface BackgroundJob {
-  /** How much it is wanted at this moment: of those that wait, the most wanted is done first. */
+  /** The job with the highest priority at the moment runs first. */
   priority(): number
   run(): void
 }
 
 export interface BackgroundQueue {
-  /** @returns false when too many wait: it may be added again later */
+  /** @returns false when the queue is full */
   add(job: BackgroundJob): boolean
   readonly size: number
   close(): void
 }
 
 const maxWaiting = 100
-/** The event loop is idle for this share of the time at least, or a job waits longer. */
+/** A process counts as idle when its event loop was idle for this share of the time. */
 const idleShare = 0.1
 const lookMs = 5
-/** A process that is never idle gains most from compiled code: a job waits for so long at most after the one before. */
+/** The longest wait for an idle process after the previous job. A process that is never idle gains most from compiled code. */
 const longestWaitMs = 25
-/** Jobs take a fifth of the time at most. */
+/** After a job the queue rests for this many times as long as the job took: jobs take a fifth of the time at most. */
 const restTimes = 4
 
 export interface BackgroundQueueOptions {
@@ -28,7 +28,7 @@ export interface BackgroundQueueOptions {
   readonly isIdle?: () => boolean
 }
 
-/** Does one job in a turn of the event loop, when the process is idle, and none for a while after it. */
+/** Runs one job in a turn of the event loop, when the process is idle, and then rests. */
 export function createBackgroundQueue({
   isIdle = watchEventLoop(),
 }: BackgroundQueueOptions = {}): BackgroundQueue {
