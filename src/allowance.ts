@@ -22,6 +22,10 @@ export interface Allowances {
   tryTake(principal: string, amount?: number): number | undefined
   /** Gives back what was taken and is not to count. */
   giveBack(principal: string): void
+  /** @throws RateLimitedError when nothing is left, without taking any */
+  expect(principal: string): void
+  /** Takes what work has cost that is done: perhaps more than is left, which is made up for before there is more. */
+  charge(principal: string, amount: number): void
   of(principal: string): RateLimit
 }
 
@@ -60,27 +64,36 @@ export function createAllowances(perMinute: number, what: string, now: () => num
     return undefined
   }
 
+  function refuse(waitMs: number): never {
+    throw new RateLimitedError(`You have made ${perMinute} ${what} in a minute, which is all you may`, waitMs)
+  }
+
   return {
     isLimited: perMinute !== 0,
     take(principal) {
       const waitMs = tryTake(principal, 1)
-      if (waitMs !== undefined)
-        throw new RateLimitedError(
-          `You have made ${perMinute} ${what} in a minute, which is all you may`,
-          waitMs,
-        )
+      if (waitMs !== undefined) refuse(waitMs)
     },
     tryTake: (principal, amount = 1) => tryTake(principal, amount),
     giveBack(principal) {
       const bucket = refill(principal)
       bucket.tokens = Math.min(perMinute, bucket.tokens + 1)
     },
+    expect(principal) {
+      const { tokens } = refill(principal)
+      if (perMinute !== 0 && tokens < 1) refuse(Math.ceil((1 - tokens) / perMs))
+    },
+    charge(principal, amount) {
+      if (perMinute === 0) return
+      const bucket = refill(principal)
+      bucket.tokens = Math.max(bucket.tokens - amount, -perMinute)
+    },
     of(principal) {
       const { tokens, at } = refill(principal)
       const missing = perMinute - tokens
       return {
         limit: perMinute,
-        remaining: Math.floor(tokens),
+        remaining: Math.max(Math.floor(tokens), 0),
         resetsAt: perMinute === 0 ? at : at + Math.ceil(missing / perMs),
       }
     },

@@ -79,7 +79,8 @@ export interface LiveEvents extends AsyncIterable<FlowEvent> {
    * What the fields of one event are resolved with; nothing is remembered of the event before.
    *
    * @param channel where it came from
-   * @param isShared whether the answer goes to others, too: then nothing may depend on whose it is
+   * @param isShared whether the result goes to other principals, too: then nothing may depend on the viewer, and the calls
+   *   to the upstream are not counted against the rate limit of the principal
    */
   context(channel: Channel | undefined, isShared: boolean): Context
 }
@@ -145,6 +146,10 @@ export type Departure = Pick<AbortController, 'signal'>
 
 export interface ContextOptions {
   readonly http: Http
+  /** For the events of subscriptions, so that their calls leave connections to queries. */
+  readonly eventHttp: Http
+  /** The same for executions whose results are shared across principals. */
+  readonly sharedEventHttp: Http
   readonly restUrl: string
   /** The same as people reach it, if that is another. */
   readonly publicBase?: string | undefined
@@ -202,11 +207,15 @@ interface Session {
   readonly wantsExplanation: boolean
 }
 
+/** What a context is made for: an operation, an event for one principal, or an event for several. */
+type Purpose = 'operation' | 'event' | 'shared event'
+
 /** A class, because objects whose getters are written in place are slow, and stay longer than they are needed. */
 class CallerContext implements Context {
   readonly #session: Session
   readonly #departure: Departure | undefined
   readonly #reads: SingleFlight | undefined
+  readonly #purpose: Purpose
   readonly #directory: Directory | undefined
   #flowdock: Flowdock | undefined
   #calls = 0
@@ -218,11 +227,13 @@ class CallerContext implements Context {
     session: Session,
     departure: Departure | undefined,
     reads: SingleFlight | undefined,
+    purpose: Purpose = 'operation',
     directory?: Directory,
   ) {
     this.#session = session
     this.#departure = departure
     this.#reads = reads
+    this.#purpose = purpose
     this.#directory = directory
   }
 
@@ -331,7 +342,13 @@ class CallerContext implements Context {
         // What a flow is to its reader changes without an event.
         const directory = known && (isShared ? known : { ...known, flow: () => undefined })
         // What is under way may have been asked for before the event.
-        return new CallerContext(session, undefined, undefined, directory)
+        return new CallerContext(
+          session,
+          undefined,
+          undefined,
+          isShared ? 'shared event' : 'event',
+          directory,
+        )
       },
       // GraphQL takes nothing else for the source of a subscription; `Live` reads it.
       [Symbol.asyncIterator]() {
@@ -357,8 +374,13 @@ class CallerContext implements Context {
   #createFlowdock(): Flowdock {
     const session = this.#session
     const { options, credential, requestId, clientHeaders, trace } = session
+    const https = {
+      operation: options.http,
+      event: options.eventHttp,
+      'shared event': options.sharedEventHttp,
+    }
     return createFlowdock({
-      http: options.http,
+      http: https[this.#purpose],
       base: options.restUrl,
       publicBase: options.publicBase,
       credential,
@@ -378,7 +400,8 @@ class CallerContext implements Context {
             'COST_EXCEEDED',
             `The operation has made ${this.#calls} calls to the upstream, which is all it may; ask for less at once`,
           )
-        options.allowances.take(credential?.principal ?? 'nobody')
+        // One member's used-up rate limit would break the events of all others.
+        if (this.#purpose !== 'shared event') options.allowances.take(credential?.principal ?? 'nobody')
         this.#calls += 1
       },
       onShared: () => {

@@ -10,6 +10,8 @@ export interface AdmissionOptions {
   /** Requests and operations of each caller, and of each address. */
   readonly callers: Allowances
   readonly addresses: Allowances
+  /** Milliseconds of the processor for new documents of each IP address. */
+  readonly documentTime: Allowances
   /** Lines that stay open (sockets, SSE, multipart) of each caller and of each address; 0 for any number. */
   readonly linesPerCaller: number
   readonly linesPerAddress: number
@@ -21,6 +23,13 @@ export interface AdmissionOptions {
 export interface Admission {
   /** Counts a request, or an operation of a socket, for its address. @throws GatewayError `RATE_LIMITED` */
   count(request: RequestHead): void
+  /**
+   * A document that is not known yet is about to be parsed and validated.
+   *
+   * @returns what charges the time that it took of the processor to its IP address, in milliseconds
+   * @throws GatewayError `RATE_LIMITED` when the address has used all of its time
+   */
+  beginDocument(request: RequestHead): (cpuMs: number) => void
   /**
    * Lets an operation in, which takes a place until `leave` is called.
    *
@@ -56,6 +65,7 @@ export function createAdmission({
   load,
   callers,
   addresses,
+  documentTime,
   linesPerCaller,
   linesPerAddress,
   trustedProxies,
@@ -84,6 +94,12 @@ export function createAdmission({
   return {
     count(request) {
       if (addresses.isLimited) addresses.take(addressOf(request))
+    },
+    beginDocument(request) {
+      if (!documentTime.isLimited) return () => undefined
+      const address = addressOf(request)
+      documentTime.expect(address)
+      return (cpuMs) => documentTime.charge(address, cpuMs)
     },
     enter(authorization) {
       countCaller(authorization)

@@ -48,7 +48,7 @@ export async function runOperation(request: OperationRequest, reader: OperationR
   try {
     const text = engine.find(params)
     if (text === undefined) throw new ValidationError('Expected "query" to be text')
-    const document = engine.parse(text)
+    const document = engine.parse(text, req)
     if (document.problems.length > 0) return reader.refuse(document.problems)
     const operation = getOperationAST(document.node, params.operationName)
     if (operation == null)
@@ -73,12 +73,13 @@ export async function runOperation(request: OperationRequest, reader: OperationR
     const result = await (operation.operation === 'subscription'
       ? engine.subscribe(run)
       : engine.execute(run))
-    if (signal.aborted) return
     if ('start' in result) {
-      reader.begin?.(result)
+      if (!signal.aborted) reader.begin?.(result)
+      // Also for a reader that has left: starting it gives back what it holds.
       return result.start(reader, signal)
     }
-    reader.next(toPayload(result, undefined))
+    if (signal.aborted) return
+    reader.next(toPayload(engine.toText(result), undefined))
     reader.complete()
   } catch (error) {
     if (signal.aborted) return

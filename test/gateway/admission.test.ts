@@ -10,6 +10,8 @@ import { createLoad } from '../../src/server/load.ts'
 import {
   executeOverSocket,
   openSubscription,
+  post,
+  type Result,
   socketClient,
   startTestApp,
   testConfig,
@@ -84,6 +86,37 @@ test('what begins again because of another token is counted, too', async () => {
   const [code] = await closed
   clearInterval(asking)
   expect(code).toBe(1013)
+})
+
+test('new documents of an address have a time; known ones are executed all the same', async () => {
+  const app = await startTestApp({
+    settings: { ADDRESS_REQUESTS_PER_MINUTE: '30000' },
+    documentMsPerMinute: 1,
+  })
+  onTestFinished(app.close)
+  const token = await app.backend.token('Ada')
+  const known = '{ __typename }'
+  expect((await post(app.url, { query: known })).errors).toBeUndefined()
+  // One more is read if the first took less than there is, and takes the rest.
+  const fresh = (name: string) => `query ${name} { viewer { ${'nick '.repeat(130)} } }`
+  for (const name of ['A', 'B', 'C']) await post(app.url, { query: fresh(name) }, token)
+  const overSse = await fetch(`${app.url}/graphql`, {
+    method: 'POST',
+    headers: { accept: 'text/event-stream', 'content-type': 'application/json', authorization: basic(token) },
+    body: JSON.stringify({ query: fresh('D') }),
+  })
+  for (const result of [
+    await post(app.url, { query: fresh('E') }, token),
+    (await overSse.json()) as Result,
+    await executeOverSocket(app.url, token, fresh('F')),
+  ])
+    expect(result.errors).toMatchObject([
+      {
+        message: expect.stringContaining('milliseconds of work for new documents from your address'),
+        extensions: { code: 'RATE_LIMITED', retryable: true, retryAfterMs: expect.any(Number) },
+      },
+    ])
+  expect((await post(app.url, { query: known })).errors).toBeUndefined()
 })
 
 describe('lines that stay open', () => {

@@ -17,7 +17,7 @@ import {
   revokeGranted,
   useCode,
 } from '../../store/grants.ts'
-import { findUser, insertToken, type UserRow } from '../../store/users.ts'
+import { findUser, insertToken } from '../../store/users.ts'
 import { isRedirectUri, outOfBand, registerApplication } from '../applications.ts'
 import { hashToken, makeToken } from '../auth.ts'
 import { consentPage, messagePage } from '../consent-page.ts'
