@@ -15,6 +15,8 @@ describe('settings', () => {
         allowedOrigins: [],
         allowedHosts: ['localhost', '127.0.0.1', '[::1]'],
         trustedProxies: 0,
+        isDevelopment: true,
+        metricsToken: undefined,
       },
       protection: {
         requestsPerMinute: 6000,
