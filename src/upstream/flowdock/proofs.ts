@@ -17,19 +17,15 @@ const provenMs = 10_000
 const maxProven = 10_000
 
 /** @param options `restUrl`: the REST address, without a trailing slash */
-export function createProofs({
-  http,
-  restUrl,
-  reads,
-}: {
-  http: Http
-  restUrl: string
-  reads?: SingleFlight
-}): ProveCredential {
-  const proven = new LRUCache<string, true>({ max: maxProven, ttl: provenMs })
+export function createProofs(
+  { http, restUrl, reads }: { http: Http; restUrl: string; reads?: SingleFlight },
+  now: () => number = Date.now,
+): ProveCredential {
+  /** Until when each principal counts as valid. */
+  const proven = new LRUCache<string, number>({ max: maxProven })
   return async (credential) => {
     const { principal } = credential
-    if (proven.has(principal)) return
+    if ((proven.get(principal) ?? 0) > now()) return
     const calls = createCalls({ http, base: restUrl, credential, signal: undefined, reads })
     try {
       await calls.get(['user'], { doing: 'take a file' })
@@ -37,6 +33,6 @@ export function createProofs({
       // The token of an application is valid, too, where its scope does not show the user.
       if (!(error instanceof ForbiddenError)) throw error
     }
-    proven.set(principal, true)
+    proven.set(principal, now() + provenMs)
   }
 }
