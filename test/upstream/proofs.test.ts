@@ -57,7 +57,8 @@ test('nothing of an upload is read when its credential has become invalid', asyn
   const { http, upstream, prove, pass, now } = await start(() => status)
   const uploads = createFileUploads({ http, restUrl: upstream.url, prove }, now)
   const upload = {
-    channel: { flow: 'example/main' },
+    channel: 'example/main',
+    threadId: undefined,
     name: 'a.txt',
     contentType: 'text/plain',
     tags: [],
