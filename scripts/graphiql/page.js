@@ -34,6 +34,21 @@ function keepCredential() {
   history.replaceState(null, '', url)
 }
 
+/** Where GraphiQL keeps its tabs and history. The history would keep headers, and so tokens, after the tab is closed. */
+const storage = {
+  get length() {
+    return localStorage.length
+  },
+  getItem: (name) => localStorage.getItem(name),
+  setItem(name, value) {
+    const leaveOut = (key, member) => (key === 'headers' ? undefined : member)
+    const isHistory = /^graphiql:(queries|favorites)$/.test(name)
+    localStorage.setItem(name, isHistory ? JSON.stringify(JSON.parse(value), leaveOut) : value)
+  },
+  removeItem: (name) => localStorage.removeItem(name),
+  clear: () => localStorage.clear(),
+}
+
 /** How the line is that live queries run over. */
 const live = createStore('not connected')
 /** One for each credential: a line is opened with it. */
@@ -104,6 +119,7 @@ createRoot(document.getElementById('graphiql')).render(
     GraphiQL,
     {
       fetcher,
+      storage,
       plugins: [HISTORY_PLUGIN, explorerPlugin({ showAttribution: false })],
       defaultTabs: settings.tabs.map((query) => ({ query, headers })),
       defaultHeaders: headers,
