@@ -96,7 +96,7 @@ const unreadMs = 100
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   let stopping = false
   const arrivals = new Arrivals(options)
-  const whole = { ...options, arrivals, isReady: async () => !stopping && options.isReady() }
+  const whole = { ...options, isReady: async () => !stopping && options.isReady() }
   const server = createServer(
     {
       ...{ headersTimeout, requestTimeout: uploadMs, keepAliveTimeout: 75_000 },
@@ -104,13 +104,13 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     },
     (request, response) => {
       response.on('error', () => undefined)
-      arrivals.add(response)
+      const arrival = arrivals.add(response)
       response.on('close', () => options.onResponse(response.headersSent ? response.statusCode : 0))
       if (stopping) response.setHeader('Connection', 'close')
       response.setHeader('X-Request-Id', options.requestIds.identify(request))
       response.setHeader('X-Content-Type-Options', 'nosniff')
       try {
-        handle(request, response, whole)
+        handle(request, response, arrival, whole)
       } catch (error) {
         refuse(request, response, error)
       }
@@ -148,35 +148,62 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   }
 }
 
-/** The options of the server, and what it keeps itself. */
-interface Serving extends HttpServerOptions {
-  readonly arrivals: Arrivals
+/** What has arrived of a body. It counts once the body turns out to arrive in pieces. */
+class Arrival {
+  readonly response: ServerResponse
+  #bytes = 0
+  #holding: Holding | undefined
+
+  constructor(response: ServerResponse) {
+    this.response = response
+  }
+
+  /** @throws GatewayError when more is held than may be */
+  receive(bytes: number): void {
+    this.#bytes += bytes
+    this.#holding?.take(bytes)
+  }
+
+  /** The same. */
+  count(holding: Holding): void {
+    this.#holding = holding
+    holding.take(this.#bytes)
+  }
 }
 
-/** Requests whose bodies are incomplete. Most bodies come in one piece with their heads and never get here. */
+/** Finds requests whose bodies are incomplete. Most bodies come in one piece with their heads and cost nothing here. */
 class Arrivals {
   readonly #options: HttpServerOptions
   /** Those of this turn of the event loop. */
-  #fresh: ServerResponse[] = []
-  readonly #holdings = new WeakMap<IncomingMessage, Holding>()
+  #fresh: Arrival[] = []
 
   constructor(options: HttpServerOptions) {
     this.#options = options
   }
 
-  add(response: ServerResponse): void {
-    if (this.#fresh.push(response) === 1) setImmediate(() => this.#checkFresh())
+  add(response: ServerResponse): Arrival {
+    const arrival = new Arrival(response)
+    if (this.#fresh.push(arrival) === 1) setImmediate(() => this.#checkFresh())
+    return arrival
   }
 
-  /** What is held of an incomplete body; counted from the first call. */
-  holdingOf(request: IncomingMessage, response: ServerResponse): Holding {
-    const known = this.#holdings.get(request)
-    if (known !== undefined) return known
+  #checkFresh(): void {
+    const fresh = this.#fresh
+    this.#fresh = []
+    for (const arrival of fresh) {
+      const { req: request } = arrival.response
+      if (request.complete || request.destroyed) continue
+      if (request.url?.startsWith('/uploads/') !== true && !hasFiles(request)) this.#bound(arrival)
+    }
+  }
+
+  #bound(arrival: Arrival): void {
     const { admission, bodies } = this.#options
-    const holding = bodies.begin(admission.addressOf(request), ({ code, message }) =>
-      endArrival(response, refusals[code] ?? 400, code, message),
-    )
-    this.#holdings.set(request, holding)
+    const { response } = arrival
+    const { req: request } = response
+    const refuseArrival = ({ code, message }: GatewayError) =>
+      endArrival(response, refusals[code] ?? 400, code, message)
+    const holding = bodies.begin(admission.addressOf(request), refuseArrival)
     const isStranger = admission.principalOf(request.headers.authorization) === undefined
     const ms = isStranger ? strangerArrivalMs : arrivalMs
     const limit = setTimeout(() => {
@@ -189,16 +216,11 @@ class Arrivals {
     }
     request.once('end', end)
     request.once('close', end)
-    return holding
-  }
-
-  #checkFresh(): void {
-    const fresh = this.#fresh
-    this.#fresh = []
-    for (const response of fresh) {
-      const { req: request } = response
-      const isTransfer = request.url?.startsWith('/uploads/') === true || hasFiles(request)
-      if (!request.complete && !request.destroyed && !isTransfer) this.holdingOf(request, response)
+    try {
+      arrival.count(holding)
+    } catch (error) {
+      if (!(error instanceof GatewayError)) throw error
+      refuseArrival(error)
     }
   }
 }
@@ -217,7 +239,12 @@ function endArrival(response: ServerResponse, status: number, code: ErrorCode, m
   response.end(text, () => request.destroy())
 }
 
-function handle(request: IncomingMessage, response: ServerResponse, options: Serving): void {
+function handle(
+  request: IncomingMessage,
+  response: ServerResponse,
+  arrival: Arrival,
+  options: HttpServerOptions,
+): void {
   const { admission, door, graphiql, schemaFile } = options
   const [path] = (request.url ?? '/').split('?', 1) as [string]
   const problem = door.problem(request)
@@ -236,7 +263,7 @@ function handle(request: IncomingMessage, response: ServerResponse, options: Ser
       response.end()
       return
     case '/graphql':
-      return serveGraphql(request, response, options)
+      return serveGraphql(request, response, arrival, options)
     case '/schema.graphql':
       if (schemaFile === undefined)
         return sendError(response, 403, 'FORBIDDEN', 'This gateway does not show its schema')
@@ -291,7 +318,12 @@ function serveFile(
   void serveDownload(ticket, request, response, openDownload)
 }
 
-function serveGraphql(request: IncomingMessage, response: ServerResponse, options: Serving): void {
+function serveGraphql(
+  request: IncomingMessage,
+  response: ServerResponse,
+  arrival: Arrival,
+  options: HttpServerOptions,
+): void {
   const { admission, door, eventStreams, graphiql } = options
   if (request.method === 'GET' && (request.headers.accept ?? '').includes('text/html')) {
     if (graphiql === undefined)
@@ -319,12 +351,12 @@ function serveGraphql(request: IncomingMessage, response: ServerResponse, option
   // What is short on the way may be long here.
   if (!/^(identity)?$/i.test(request.headers['content-encoding'] ?? ''))
     return sendError(response, 415, 'BAD_USER_INPUT', 'Expected the body not to be encoded')
-  if (eventStreams.isFor(request)) return serveEventStream(request, response, options)
+  if (eventStreams.isFor(request)) return serveEventStream(request, response, arrival, options)
   admission.countOperation(request.headers.authorization)
   if (request.method !== 'POST') return execute(undefined)
   const reading = isMultipart
     ? readFiles(request, response, options)
-    : readJson(request, options.engine, boundsOf(request, response, options))
+    : readJson(request, options.engine, boundsOf(request, arrival, admission))
   reading.then(execute).catch((error: unknown) => {
     refuse(request, response, error)
   })
@@ -342,14 +374,19 @@ function serveGraphql(request: IncomingMessage, response: ServerResponse, option
 }
 
 /** Single connection mode: many operations, of which each is a request, and one response for their results. */
-function serveEventStream(request: IncomingMessage, response: ServerResponse, options: Serving): void {
+function serveEventStream(
+  request: IncomingMessage,
+  response: ServerResponse,
+  arrival: Arrival,
+  options: HttpServerOptions,
+): void {
   const { admission, engine, eventStreams, mask } = options
   const { authorization } = request.headers
   eventStreams
     .serve(request, response, {
       engine,
       mask,
-      readParams: async (from) => toParams(await readJson(from, engine, boundsOf(from, response, options))),
+      readParams: async (from) => toParams(await readJson(from, engine, boundsOf(from, arrival, admission))),
       openConnection: () => admission.openConnection(request, authorization),
       count: () => admission.countOperation(authorization),
       enter: () => acquirePermit(request, response, admission).ready,
@@ -359,14 +396,10 @@ function serveEventStream(request: IncomingMessage, response: ServerResponse, op
     })
 }
 
-function boundsOf(
-  request: IncomingMessage,
-  response: ServerResponse,
-  { admission, arrivals }: Serving,
-): BodyBounds {
+function boundsOf(request: IncomingMessage, arrival: Arrival, admission: Admission): BodyBounds {
   return {
     hasCredential: admission.principalOf(request.headers.authorization) !== undefined,
-    holding: () => arrivals.holdingOf(request, response),
+    receive: (bytes) => arrival.receive(bytes),
   }
 }
 
@@ -379,7 +412,7 @@ function boundsOf(
 async function readFiles(
   request: IncomingMessage,
   response: ServerResponse,
-  { admission, bodies, engine, proveCredential }: Serving,
+  { admission, bodies, engine, proveCredential }: HttpServerOptions,
 ): Promise<object> {
   const { authorization } = request.headers
   if (admission.principalOf(authorization) === undefined)
@@ -398,7 +431,7 @@ function serveOperation(
   request: IncomingMessage,
   response: ServerResponse,
   posted: object | undefined,
-  options: Serving & { readonly isMultipart: boolean; readonly permit: Permit },
+  options: HttpServerOptions & { readonly isMultipart: boolean; readonly permit: Permit },
 ): void {
   const { admission, engine, isMultipart, permit } = options
   const { departure } = permit
@@ -506,7 +539,7 @@ function serveLive(
     liveResponses,
     mask,
     permit,
-  }: Serving & { readonly format: LiveFormat; readonly permit: Permit },
+  }: HttpServerOptions & { readonly format: LiveFormat; readonly permit: Permit },
 ): void {
   liveResponses.serve(request, response, {
     engine,

@@ -12,8 +12,8 @@ const maxStrangerBytes = 16 * 1024
 /** What bounds the body of a request. */
 export interface BodyBounds {
   readonly hasCredential: boolean
-  /** Called once the body turns out to arrive in pieces: what is held of it counts from then on. */
-  readonly holding: () => Holding
+  /** Counts what has arrived. @throws GatewayError `RATE_LIMITED` or `OVERLOADED` when too much is held */
+  readonly receive: (bytes: number) => void
 }
 
 /** Whether a request says that files come with it. */
@@ -73,8 +73,8 @@ export async function readJson(
   return expectDocument(engine, parseJson(await readBody(request, bounds), 'the body'))
 }
 
-/** @throws GatewayError `LIMIT_EXCEEDED` for a body that is too long; `RATE_LIMITED` or `OVERLOADED` by its holding */
-function readBody(request: IncomingMessage, { hasCredential, holding }: BodyBounds): Promise<string> {
+/** @throws GatewayError `LIMIT_EXCEEDED` for a body that is too long; `RATE_LIMITED` or `OVERLOADED` by its bounds */
+function readBody(request: IncomingMessage, { hasCredential, receive }: BodyBounds): Promise<string> {
   const maxBytes = hasCredential ? maxBodyBytes : maxStrangerBytes
   const tooLong = () =>
     new GatewayError(
@@ -98,10 +98,8 @@ function readBody(request: IncomingMessage, { hasCredential, holding }: BodyBoun
       size += chunk.length
       if (size > maxBytes) return fail(tooLong())
       chunks.push(chunk)
-      // Most bodies come in one piece with their heads.
-      if (request.complete) return
       try {
-        holding().take(chunk.length)
+        receive(chunk.length)
       } catch (error) {
         fail(error)
       }
