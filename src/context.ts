@@ -337,7 +337,7 @@ class CallerContext implements Context {
     const { credential, options } = this.#session
     if (credential === null)
       throw new GatewayError('UNAUTHENTICATED', 'Cannot make an upload: no credential was sent')
-    return options.uploads.address(credential, upload)
+    return options.uploads.address(credential, upload, () => options.allowances.take(credential.principal))
   }
 
   #createFlowdock(): Flowdock {

@@ -47,6 +47,22 @@ test.each([
   }
 })
 
+test('the call is counted where it is made, and not made where it may not be', async () => {
+  const { prove, upstream } = await start(() => 200)
+  const refuse = () => {
+    throw new Error('no more calls')
+  }
+  await expect(prove(credential('Bearer x'), refuse)).rejects.toThrow('no more calls')
+  expect(upstream.requests).toEqual([])
+  let calls = 0
+  const count = () => {
+    calls += 1
+  }
+  await prove(credential('Bearer x'), count)
+  await prove(credential('Bearer x'), count)
+  expect([calls, upstream.requests.length]).toEqual([1, 1])
+})
+
 test('that of an application that may not see its user is valid, too', async () => {
   const { prove } = await start(() => 403)
   await expect(prove(credential('Bearer x'))).resolves.toBeUndefined()

@@ -8,9 +8,10 @@ import type { SingleFlight } from './single-flight.ts'
 /**
  * Makes sure that a credential is valid before anything is kept for it.
  *
+ * @param onCall runs before the upstream is asked, if it is; what it throws keeps that from happening
  * @throws GatewayError `UNAUTHENTICATED` for one that is not; what keeps the upstream from telling
  */
-export type ProveCredential = (credential: Credential) => Promise<void>
+export type ProveCredential = (credential: Credential, onCall?: () => void) => Promise<void>
 
 /** How long a credential counts as valid after the upstream has confirmed it. */
 const provenMs = 10_000
@@ -23,10 +24,10 @@ export function createProofs(
 ): ProveCredential {
   /** Until when each principal counts as valid. */
   const proven = new LRUCache<string, number>({ max: maxProven })
-  return async (credential) => {
+  return async (credential, onCall) => {
     const { principal } = credential
     if ((proven.get(principal) ?? 0) > now()) return
-    const calls = createCalls({ http, base: restUrl, credential, signal: undefined, reads })
+    const calls = createCalls({ http, base: restUrl, credential, signal: undefined, reads, onCall })
     try {
       await calls.get(['user'], { doing: 'take a file' })
     } catch (error) {

@@ -13,12 +13,14 @@ export interface FileUploads {
   /**
    * The path of this gateway that the bytes are put to.
    *
+   * @param onCall runs before the upstream is asked whether the credential is valid
    * @throws GatewayError `UNAUTHENTICATED` for a credential that the upstream refuses: a stranger with many invented ones
    * could take the tickets of others
    */
   address(
     credential: Credential,
     upload: Upload,
+    onCall?: () => void,
   ): Promise<{ readonly path: string; readonly expiresAt: number }>
   /**
    * Sends the bytes as a file message. None is read before the upstream has confirmed the credential.
@@ -49,8 +51,8 @@ export function createFileUploads(
     now,
   })
   return {
-    async address(credential, upload) {
-      await prove(credential)
+    async address(credential, upload, onCall) {
+      await prove(credential, onCall)
       const { id, expiresAt } = tickets.issue(credential.principal, { credential, upload })
       return { path: `/uploads/${id}`, expiresAt }
     },
