@@ -10,6 +10,7 @@ import { createHub, type HubState, type Topic } from './events/hub.ts'
 import { Subscriber } from './events/subscriber.ts'
 import { createFreshness } from './freshness.ts'
 import { createLogger, type Logger } from './log.ts'
+import { keepOperatorToken } from './operator-token.ts'
 import { createReadiness } from './readiness.ts'
 import { eventCursor } from './resolvers/cursor.ts'
 import type { LiveEvent } from './resolvers/live-event.ts'
@@ -23,8 +24,9 @@ import { maskError } from './server/error-mask.ts'
 import { createEventStreams } from './server/event-streams.ts'
 import { createExecutor } from './server/executor.ts'
 import { loadGraphiql } from './server/graphiql.ts'
-import { createDoor } from './server/host.ts'
+import { createDoor, createOperatorCheck, createPageKey } from './server/host.ts'
 import { startHttpServer } from './server/http.ts'
+import { createIncomingBodies } from './server/incoming-bodies.ts'
 import { createKeptAnswers, type KeptAnswers } from './server/kept-answers.ts'
 import { defaultLimits, type Limits } from './server/limits.ts'
 import { createLive, type LiveState } from './server/live.ts'
@@ -38,12 +40,13 @@ import { serveWebSockets } from './server/websocket.ts'
 import type { Tracing } from './tracing.ts'
 import { addHeaders } from './upstream/added-headers.ts'
 import { createFairHttp } from './upstream/fair-http.ts'
-import { basicAuthorization } from './upstream/flowdock/credentials.ts'
+import { basicAuthorization, createCredentialReader } from './upstream/flowdock/credentials.ts'
 import { createFileDownloads } from './upstream/flowdock/files.ts'
 import { createFlowdock } from './upstream/flowdock/index.ts'
 import { placeOf, removalOf } from './upstream/flowdock/live-events.ts'
 import { type LiveSource, openLiveSource, openReplay } from './upstream/flowdock/live-source.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
+import { createProofs } from './upstream/flowdock/proofs.ts'
 import { createReconnects } from './upstream/flowdock/reconnects.ts'
 import { routeOf } from './upstream/flowdock/route.ts'
 import { createSingleFlight, type SingleFlight } from './upstream/flowdock/single-flight.ts'
@@ -59,6 +62,8 @@ export interface App {
   readonly streamUrl: string
   /** The demo user's token, when the embedded backend has one. */
   readonly demoToken: string | null
+  /** Gives GraphiQL that token where it is the `key` of the page's URL; null where GraphiQL is not given one. */
+  readonly pageKey: string | null
   /** Upstream streams that are open at this moment. */
   readonly openStreams: number
   /** What is live at this moment. */
@@ -275,11 +280,13 @@ async function start(
       freshness?.changed(principal)
     },
   }
-  const uploads = createFileUploads({ http, restUrl: upstream.restUrl, reads })
+  const readCredential = createCredentialReader()
+  const prove = createProofs({ http, restUrl: upstream.restUrl, reads })
+  const uploads = createFileUploads({ http, restUrl: upstream.restUrl, reads, prove })
   const background = createBackgroundQueue()
   closers.push(async () => background.close())
   const executor = createExecutor({ schema: executed, interpretations: hooks.interpretations, background })
-  const { protection } = config
+  const { exposure, protection } = config
   const load = createLoad({ most: protection.requestsInFlight, isSteady: !protection.loadShedding })
   closers.push(async () => load.close())
   const limits = { ...defaultLimits, ...hooks.limits }
@@ -301,6 +308,7 @@ async function start(
     }),
     live,
     createContext: createContextFactory({
+      readCredential,
       ...{ http, eventHttp, sharedEventHttp },
       restUrl: upstream.restUrl,
       publicBase: publicUrl,
@@ -329,11 +337,25 @@ async function start(
     estimates: callEstimates,
     log,
   })
-  const demoAuthorization = upstream.demoToken === null ? undefined : basicAuthorization(upstream.demoToken)
-  const { exposure } = config
+  const pageKey =
+    upstream.demoToken !== null && exposure.graphiql && exposure.isDevelopment ? createPageKey() : undefined
+  const demoAuthorization = (key: string) =>
+    upstream.demoToken !== null && pageKey?.accepts(key) === true
+      ? basicAuthorization(upstream.demoToken)
+      : undefined
+  const operatorToken =
+    exposure.metricsToken ??
+    (config.upstream.kind === 'embedded' ? await keepOperatorToken(config.upstream.dataDir) : undefined)
   const door = createDoor(exposure)
   const admission = createAdmission({
     ...{ load, ...protection, trustedProxies: exposure.trustedProxies },
+    principalOf(authorization) {
+      try {
+        return readCredential(authorization)?.principal
+      } catch {
+        return undefined
+      }
+    },
     callers: createAllowances(protection.requestsPerMinute, 'requests'),
     addresses: createAllowances(protection.addressRequestsPerMinute, 'requests from your address'),
     documentTime: createAllowances(
@@ -347,6 +369,7 @@ async function start(
     return printed
   }
   const requestIds = createRequestIds()
+  const bodies = createIncomingBodies()
   const liveResponses = createLiveResponses()
   const eventStreams = createEventStreams()
   const mask = (error: unknown) =>
@@ -373,6 +396,13 @@ async function start(
     mask,
     door,
     admission,
+    bodies,
+    async proveCredential(authorization) {
+      const credential = readCredential(authorization)
+      if (credential !== null) await prove(credential)
+    },
+    isOperator: createOperatorCheck(operatorToken),
+    areMetricsOpen: exposure.isDevelopment && exposure.metricsToken === undefined,
     requestIds,
     graphiql: config.exposure.graphiql ? await loadGraphiql() : undefined,
     schemaFile: config.exposure.introspection ? printSchemaOnce : undefined,
@@ -392,6 +422,7 @@ async function start(
     engine,
     door,
     admission,
+    bodies,
     requestIds,
     mask,
     log,
@@ -410,6 +441,7 @@ async function start(
   return {
     url: httpServer.url,
     ...upstream,
+    pageKey: pageKey?.text ?? null,
     get openStreams() {
       return hub.size
     },

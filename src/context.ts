@@ -6,7 +6,7 @@ import type { Hub, Channel as HubChannel, Topic } from './events/hub.ts'
 import type { Entry as LogEntry } from './events/recent-log.ts'
 import type { Freshness } from './freshness.ts'
 import type { Trace, Tracing } from './tracing.ts'
-import { type Credential, parseAuthorization } from './upstream/flowdock/credentials.ts'
+import type { Credential, ReadCredential } from './upstream/flowdock/credentials.ts'
 import type { Directory } from './upstream/flowdock/directory.ts'
 import type { FileDownloads } from './upstream/flowdock/files.ts'
 import { createFlowdock, type Flowdock } from './upstream/flowdock/index.ts'
@@ -118,7 +118,7 @@ export interface Context {
   /** The path of this gateway that a file of the upstream can be read at, for a while, without a credential. */
   fileAddress(path: string): string
   /** The path of this gateway that the bytes of one file can be put to, for a while, without a credential. */
-  uploadAddress(upload: Upload): { readonly path: string; readonly expiresAt: number }
+  uploadAddress(upload: Upload): Promise<{ readonly path: string; readonly expiresAt: number }>
 }
 
 /** What of a request tells who it is from. A socket keeps no more of the one it began with. */
@@ -127,8 +127,8 @@ export type RequestHead = Pick<IncomingMessage, 'headers' | 'socket'>
 /** What a request or a socket says about its caller. */
 export interface Caller {
   readonly request: RequestHead
-  /** The payload of `connection_init`, for sockets. */
-  readonly connectionParams?: Readonly<Record<string, unknown>>
+  /** The credential as it was sent: in a header, or on a socket for the connection or for one operation. */
+  readonly authorization: unknown
   /** The last event a client had that comes back. */
   readonly lastEventId?: string
   /** Hears when the credential ends, in milliseconds, if the upstream says so. */
@@ -145,6 +145,7 @@ export interface Caller {
 export type Departure = Pick<AbortController, 'signal'>
 
 export interface ContextOptions {
+  readonly readCredential: ReadCredential
   readonly http: Http
   /** For the events of subscriptions, so that their calls leave connections to queries. */
   readonly eventHttp: Http
@@ -174,10 +175,8 @@ export interface ContextOptions {
 /** @throws GatewayError `UNAUTHENTICATED` for a credential that cannot be one, when the returned function is called */
 export function createContextFactory(options: ContextOptions): (caller: Caller) => Context {
   return (caller) => {
-    const { request, connectionParams: params = {} } = caller
-    const credential = parseAuthorization(
-      params['authorization'] ?? params['Authorization'] ?? request.headers.authorization,
-    )
+    const { request } = caller
+    const credential = options.readCredential(caller.authorization)
     const requestId = request.headers['x-request-id'] as string | undefined
     const session: Session = {
       ...{ options, credential, requestId, userId: undefined },
@@ -364,11 +363,11 @@ class CallerContext implements Context {
     return options.downloads.address(credential, path)
   }
 
-  uploadAddress(upload: Upload): { readonly path: string; readonly expiresAt: number } {
+  async uploadAddress(upload: Upload): Promise<{ readonly path: string; readonly expiresAt: number }> {
     const { credential, options } = this.#session
     if (credential === null)
       throw new GatewayError('UNAUTHENTICATED', 'Cannot make an upload: no credential was sent')
-    return options.uploads.address(credential, upload)
+    return options.uploads.address(credential, upload, () => options.allowances.take(credential.principal))
   }
 
   #createFlowdock(): Flowdock {

@@ -91,7 +91,10 @@ export function answerDirectly(
 
   async function execute(document: Document): Promise<{ readonly text: string; readonly isWhole: boolean }> {
     try {
-      const context = engine.createContext({ request, departure, ...wishesOf(extensions) })
+      const context = engine.createContext({
+        ...{ request, departure, authorization: request.headers.authorization },
+        ...wishesOf(extensions),
+      })
       return await engine.answer({ document, operationName, variables: variables ?? {}, context })
     } catch (error) {
       return { text: JSON.stringify({ errors: [error] }), isWhole: false }

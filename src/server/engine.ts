@@ -284,6 +284,7 @@ export function createEngine(options: EngineOptions): Engine {
       context: ({ req, signal, params }) => ({
         ours: options.createContext({
           request: req,
+          authorization: req.headers.authorization,
           departure: { signal },
           ...wishesOf(params.extensions),
         }),

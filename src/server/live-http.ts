@@ -146,6 +146,7 @@ export function createLiveResponses(): LiveResponses {
       void runOperation(
         {
           ...{ engine, req: request, params, mask, signal: gone.signal },
+          authorization: request.headers.authorization,
           isReadOnly: request.method === 'GET',
           lastEventId: typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : undefined,
         },

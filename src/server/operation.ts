@@ -17,7 +17,8 @@ export interface OperationParams {
 export interface OperationRequest {
   readonly engine: Engine
   readonly req: RequestHead
-  readonly connectionParams?: Readonly<Record<string, unknown>>
+  /** The credential as it was sent. */
+  readonly authorization: unknown
   readonly params: OperationParams
   /** The last event the client had, which counts more than what the operation says, and `extensions.lastEventId` of it. */
   readonly lastEventId?: string | undefined
@@ -43,7 +44,7 @@ export interface OperationReader extends LiveReader {
  * unless `signal` ends it.
  */
 export async function runOperation(request: OperationRequest, reader: OperationReader): Promise<void> {
-  const { engine, req, connectionParams, params, mask, signal } = request
+  const { engine, req, authorization, params, mask, signal } = request
   const lastEventId = request.lastEventId ?? textOf(params.extensions?.['lastEventId'])
   try {
     const text = engine.find(params)
@@ -62,10 +63,9 @@ export async function runOperation(request: OperationRequest, reader: OperationR
       operationName: params.operationName,
       variables: params.variables ?? {},
       context: engine.createContext({
-        request: req,
+        ...{ request: req, authorization },
         departure: { signal },
         ...wishesOf(params.extensions),
-        ...(connectionParams === undefined ? {} : { connectionParams }),
         ...(lastEventId === undefined ? {} : { lastEventId }),
         onTokenEnd: request.onTokenEnd,
       }),

@@ -138,7 +138,7 @@ describe('lines that stay open', () => {
     await once(socket, 'open')
     socket.send(JSON.stringify({ type: 'connection_init', payload: { authorization } }))
     const [code, reason] = await once(socket, 'close')
-    expect([code, String(reason)]).toEqual([1013, 'You have 2 open lines, which is all you may have'])
+    expect([code, String(reason)]).toEqual([1013, 'You have 2 open connections, which is all you may have'])
     await subscription.close()
     await live.body?.cancel()
     await expect.poll(() => app.state().live.operations).toBe(0)

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 
@@ -67,7 +68,15 @@ export interface RunningGateway extends RunningProcess {
   readonly url: string
   readonly restUrl: string
   readonly streamUrl: string
+  /** Ada's. */
   readonly token: string
+  /** The page as the terminal names it. */
+  readonly pageUrl: string
+}
+
+/** The token of Ada, whom only the owner of the data folder can be. */
+export async function readDemoToken(dataDir: string): Promise<string> {
+  return (await readFile(join(dataDir, 'demo-token'), 'utf8')).trim()
 }
 
 /** Runs the backend alone, on a free port. */
@@ -91,6 +100,7 @@ export async function runGateway(
   const [, url = ''] = await running.until(/GraphQL +(http:\S+)\/graphql/)
   const [, restUrl = ''] = await running.until(/Flowdock API (http:\S+)/)
   const [, streamUrl = ''] = await running.until(/Streaming +(http:\S+)/)
-  const [, token = ''] = await running.until(/token: ([0-9a-f]{32})/)
-  return { ...running, url, restUrl, streamUrl, token }
+  const [, pageUrl = ''] = await running.until(/GraphQL +(http:\S+)/)
+  const token = settings['FLOWDOCK_DEMO_TOKEN'] ?? (await readDemoToken(dataDir))
+  return { ...running, url, restUrl, streamUrl, token, pageUrl }
 }
