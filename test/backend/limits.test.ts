@@ -276,7 +276,7 @@ test('a credential has so many streams open, and can open another when one ended
 })
 
 test('typing has a budget of bytes', async () => {
-  const backend = await start({ traffic: { typingBytesPerMinute: 400 } })
+  const backend = await start({ traffic: { typingBytesPerMinute: 520 } })
   const type = async (nick: 'Ada' | 'Ben') =>
     (await backend.as(nick)('POST', '/flows/example/main/typing', { thread_id: 'x'.repeat(60) })).status
   expect([await type('Ada'), await type('Ada'), await type('Ada')]).toEqual([200, 429, 429])

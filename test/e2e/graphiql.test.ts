@@ -150,7 +150,7 @@ testInBrowser(
     }
     await open(page, gateway.pageUrl)
     // The key is in no address bar, and so in no bookmark.
-    expect(page.url()).toBe(`${gateway.url}/graphql`)
+    await page.waitForURL(`${gateway.url}/graphql`)
     expect(await isSignedIn(page)).toBe(true)
     await page.reload()
     await page.getByRole('tab', { name: 'FirstQuery' }).waitFor()
