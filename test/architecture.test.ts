@@ -106,6 +106,7 @@ const doors: [name: RegExp, door: RegExp][] = [
   [/^jose$/, /^src\/backend\/flowdock\/routes\/actions\.ts$/],
   [/^image-size$/, /^src\/backend\/flowdock\/image\.ts$/],
   [/^zod$/, /^src\/config\.ts$/],
+  [/^negotiator$/, /^src\/server\/negotiation\.ts$/],
   [/^graphql$/, /^src\/(schema|server)\//],
 ]
 

@@ -1,25 +1,22 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { type AddressInfo, Server as NetServer } from 'node:net'
-import type { GraphQLError } from 'graphql'
+import type { GraphQLError, OperationTypeNode } from 'graphql'
 import type { Departure } from '../context.ts'
 import { type ErrorCode, GatewayError } from '../errors.ts'
 import type { Admission } from './admission.ts'
 import { answerDirectly } from './direct-answer.ts'
+import type { Document } from './documents.ts'
 import { type OpenDownload, serveDownload } from './downloads.ts'
 import type { Engine } from './engine.ts'
 import type { EventStreams } from './event-streams.ts'
 import type { Graphiql } from './graphiql.ts'
 import { type Door, isLocal } from './host.ts'
-import { type LiveFormat, type LiveResponses, liveFormat } from './live-http.ts'
-import {
-  hasFiles,
-  nameDocument,
-  readJson,
-  readMultipartOperation,
-  readQuery,
-  toParams,
-} from './operation-request.ts'
+import type { LiveResponses } from './live-http.ts'
+import { type Accepted, createNegotiation, errorType } from './negotiation.ts'
+import { type OperationParams, operationOf, toParams } from './operation.ts'
+import { hasFiles, hasJson, readJson, readMultipartOperation, readQuery } from './operation-request.ts'
 import type { RequestIds } from './request-id.ts'
+import { sendRequestErrors, statusOf } from './responses.ts'
 import { type SendUpload, serveUpload } from './uploads.ts'
 
 export interface HttpServerOptions {
@@ -53,6 +50,10 @@ export interface HttpServerOptions {
   readonly isReady: () => Promise<boolean>
 }
 
+interface HandlerOptions extends HttpServerOptions {
+  readonly negotiate: (request: IncomingMessage) => Accepted
+}
+
 export interface HttpServer {
   readonly server: Server
   /** Where it listens, without a trailing slash. */
@@ -63,6 +64,9 @@ export interface HttpServer {
 
 /** Browsers send these to another origin only after it agreed; one of them has to come with files. */
 const preflightHeaders = ['graphql-require-preflight', 'apollo-require-preflight', 'x-requested-with']
+/** The media types of responses, as errors name them. */
+const jsonTypes = 'application/json, application/graphql-response+json'
+const streamTypes = 'text/event-stream or multipart/mixed;subscriptionSpec="1.0"'
 /** How long the head of a request may take to arrive, a file, and every other request. */
 const headersTimeout = 8000
 const uploadMs = 600_000
@@ -85,7 +89,10 @@ const unreadMs = 100
 /** Starts listening; answers everything but WebSockets. @throws the system's error when the port cannot be had */
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   let stopping = false
-  const whole = { ...options, isReady: async () => !stopping && options.isReady() }
+  const whole = {
+    ...{ ...options, negotiate: createNegotiation() },
+    isReady: async () => !stopping && options.isReady(),
+  }
   const arrivals = new Arrivals()
   const server = createServer(
     {
@@ -166,7 +173,7 @@ function boundArrival(request: IncomingMessage): void {
   request.once('close', () => clearTimeout(limit))
 }
 
-function handle(request: IncomingMessage, response: ServerResponse, options: HttpServerOptions): void {
+function handle(request: IncomingMessage, response: ServerResponse, options: HandlerOptions): void {
   const { admission, door, graphiql, schemaFile } = options
   const [path] = (request.url ?? '/').split('?', 1) as [string]
   const problem = door.problem(request)
@@ -240,9 +247,10 @@ function serveFile(
   void serveDownload(ticket, request, response, openDownload)
 }
 
-function serveGraphql(request: IncomingMessage, response: ServerResponse, options: HttpServerOptions): void {
+function serveGraphql(request: IncomingMessage, response: ServerResponse, options: HandlerOptions): void {
   const { admission, door, engine, eventStreams, graphiql, mask } = options
-  if (request.method === 'GET' && (request.headers.accept ?? '').includes('text/html')) {
+  const accepted = options.negotiate(request)
+  if (request.method === 'GET' && accepted.page) {
     if (graphiql === undefined)
       return sendError(response, 403, 'FORBIDDEN', 'This gateway has no GraphiQL; GRAPHIQL=on brings it')
     return graphiql.servePage(response, isLocal(request) ? options.demoAuthorization : undefined)
@@ -258,12 +266,8 @@ function serveGraphql(request: IncomingMessage, response: ServerResponse, option
       'BAD_USER_INPUT',
       `Expected a multipart request to have one of the headers ${preflightHeaders.join(', ')}`,
     )
-  if (
-    request.method === 'POST' &&
-    !isMultipart &&
-    !/^application\/(graphql\+)?json\s*(;|$)/i.test(request.headers['content-type'] ?? '')
-  )
-    return sendError(response, 415, 'BAD_USER_INPUT', 'Expected Content-Type to be application/json')
+  if (request.method === 'POST' && !isMultipart && !hasJson(request))
+    return sendError(response, 415, 'BAD_USER_INPUT', 'Expected Content-Type to be application/json in UTF-8')
   // What is short on the way may be long here.
   if (!/^(identity)?$/i.test(request.headers['content-encoding'] ?? ''))
     return sendError(response, 415, 'BAD_USER_INPUT', 'Expected the body not to be encoded')
@@ -278,55 +282,101 @@ function serveGraphql(request: IncomingMessage, response: ServerResponse, option
       })
     return
   }
+  if (accepted.json === undefined && accepted.stream === undefined)
+    return sendError(
+      response,
+      406,
+      'BAD_USER_INPUT',
+      `Expected Accept to allow ${jsonTypes} or ${streamTypes}`,
+    )
   const gone = new LateDeparture()
   const { leave, ready } = takePlace(request, response, admission, gone)
-  const serve = () => serveOperation(request, response, { ...options, gone, leave, openLine })
+  const serve = () => serveOperation(request, response, { ...options, accepted, gone, leave, openLine })
   if (ready === undefined) return serve()
   ready.then(serve).catch((error: unknown) => {
     refuse(request, response, error)
   })
 }
 
-function serveOperation(
+interface OperationOptions extends HttpServerOptions {
+  readonly accepted: Accepted
+  /** Ends when nobody waits for the response any more. */
+  readonly gone: LateDeparture
+  readonly leave: () => void
+  readonly openLine: () => () => void
+}
+
+function serveOperation(request: IncomingMessage, response: ServerResponse, options: OperationOptions): void {
+  const { engine } = options
+  response.setHeader('Cache-Control', 'no-store')
+  const execute = (body: object) => executeOperation(request, response, toParams(body), options)
+  if (request.method === 'GET') return execute(readQuery(request, engine))
+  if (request.method !== 'POST') return answerByFramework(request, response, undefined, options)
+  const reading = hasFiles(request)
+    ? readMultipartOperation(request, response, engine)
+    : readJson(request, engine)
+  reading.then(execute).catch((error: unknown) => {
+    refuse(request, response, error)
+  })
+}
+
+/** @param body undefined for a request of a method that has none */
+function answerByFramework(
   request: IncomingMessage,
   response: ServerResponse,
-  options: HttpServerOptions & {
-    /** Ends when nobody waits for the answer any more. */
-    readonly gone: LateDeparture
-    readonly leave: () => void
-    readonly openLine: () => () => void
-  },
+  body: OperationParams | undefined,
+  { accepted, engine, gone }: OperationOptions,
 ): void {
-  const { engine, gone, openLine } = options
-  const format = liveFormat(request)
-  if (format !== undefined && (request.method === 'GET' || request.method === 'POST')) {
-    response.once('close', openLine())
-    return void serveLive(request, response, { ...options, format })
-  }
-  response.setHeader('Cache-Control', 'no-store')
-  if (request.method !== 'POST') {
-    if (request.method === 'GET') {
-      const body = readQuery(request, engine)
-      if (answerDirectly(request, response, { engine, body, departure: gone })) return
-      nameDocument(request, body)
-    }
-    return respond(request)
-  }
-  const isMultipart = hasFiles(request)
-  const reading = isMultipart ? readMultipartOperation(request, response, engine) : readJson(request, engine)
-  reading.then(
-    (body) => {
-      if (!isMultipart && answerDirectly(request, response, { engine, body, departure: gone })) return
-      respond(Object.assign(request, { body }))
-    },
-    (error: unknown) => {
-      refuse(request, response, error)
-    },
-  )
+  const responseType = accepted.json ?? errorType(request)
+  request.headers.accept = responseType
+  const context = { req: request, res: response, responseType, signal: gone.signal }
+  engine.respond(Object.assign(request, { body }), response, context).catch(() => response.destroy())
+}
 
-  function respond(from: IncomingMessage): void {
-    const context = { req: from, res: response, signal: gone.signal }
-    engine.respond(from, response, context).catch(() => response.destroy())
+/** The response is JSON wherever JSON is acceptable. A subscription, which has many results, is a stream. */
+function executeOperation(
+  request: IncomingMessage,
+  response: ServerResponse,
+  params: OperationParams,
+  options: OperationOptions,
+): void {
+  const { accepted, engine, liveResponses, mask, leave } = options
+  const checked = checkOperation(params, options)
+  const isLive = 'kind' in checked && checked.kind === 'subscription'
+  if ('kind' in checked && checked.kind === 'mutation' && request.method === 'GET') {
+    response.setHeader('Allow', 'POST')
+    return sendError(response, 405, 'BAD_USER_INPUT', 'A mutation cannot be sent by GET', true)
+  }
+  if (accepted.json !== undefined && !isLive) {
+    if (checked.errors !== undefined) return sendRequestErrors(response, accepted.json, checked.errors)
+    const { document } = checked
+    if (hasFiles(request)) return answerByFramework(request, response, params, options)
+    return answerDirectly(request, response, {
+      ...{ engine, document, params, type: accepted.json, departure: options.gone },
+    })
+  }
+  if (accepted.stream === undefined) {
+    const message = `A subscription needs a WebSocket, or Accept to name ${streamTypes}`
+    return sendError(response, 406, 'BAD_USER_INPUT', message, true)
+  }
+  if (isLive && checked.errors === undefined) response.once('close', options.openLine())
+  liveResponses.serve(request, response, {
+    ...{ engine, format: accepted.stream, mask, onStanding: leave, params, errors: checked.errors },
+  })
+}
+
+/** What is known of an operation before it is executed. `errors` keep it from that; without `kind` it has none. */
+type CheckedOperation =
+  | { readonly errors: readonly GraphQLError[]; readonly kind?: OperationTypeNode }
+  | { readonly errors?: never; readonly kind: OperationTypeNode; readonly document: Document }
+
+function checkOperation(params: OperationParams, { engine, mask }: OperationOptions): CheckedOperation {
+  try {
+    const document = engine.parse(params.query ?? '')
+    const { operation: kind } = operationOf(document.node, params.operationName)
+    return document.problems.length > 0 ? { errors: document.problems, kind } : { document, kind }
+  } catch (error) {
+    return { errors: [mask(error)] }
   }
 }
 
@@ -407,36 +457,12 @@ function boundReading(
   response.once('close', () => clearTimeout(slow))
 }
 
-/** Answers with as many results as there are. */
-async function serveLive(
-  request: IncomingMessage,
-  response: ServerResponse,
-  {
-    engine,
-    format,
-    leave,
-    liveResponses,
-    mask,
-  }: HttpServerOptions & { readonly format: LiveFormat; readonly leave: () => void },
-): Promise<void> {
-  try {
-    const body = request.method === 'GET' ? readQuery(request, engine) : await readJson(request, engine)
-    liveResponses.serve(request, response, {
-      engine,
-      format,
-      mask,
-      onStanding: leave,
-      params: toParams(body),
-    })
-  } catch (error) {
-    refuse(request, response, error)
-  }
-}
-
 /** Says why a request does not become an operation. */
 function refuse(request: IncomingMessage, response: ServerResponse, error: unknown): void {
   if (!(error instanceof GatewayError)) return void response.destroy()
-  const status = refusals[error.code] ?? 400
+  // Clients that sent a hash look for the code, and then send the text.
+  const isHash = error.code === 'PERSISTED_QUERY_NOT_FOUND'
+  const status = isHash && errorType(request).startsWith('application/json') ? 200 : statusOf(error.code)
   if (error.retryAfterMs !== undefined)
     response.setHeader('Retry-After', String(Math.ceil(error.retryAfterMs / 1000)))
   // Whoever is to come back later need not connect again, if what they sent is soon read.
@@ -444,15 +470,7 @@ function refuse(request: IncomingMessage, response: ServerResponse, error: unkno
     Number(request.headers['content-length'] ?? (request.method === 'GET' ? 0 : Infinity)) < 65_536
   const keepAlive = (status === 429 || status === 503) && isShort
   if (keepAlive) request.resume()
-  sendError(response, status, error.code, error.message, keepAlive)
-}
-
-/** Clients that sent a hash look for the code, and then send the text. */
-const refusals: Partial<Record<ErrorCode, number>> = {
-  LIMIT_EXCEEDED: 413,
-  OVERLOADED: 503,
-  PERSISTED_QUERY_NOT_FOUND: 200,
-  RATE_LIMITED: 429,
+  sendError(response, status, error.code, error.message, keepAlive || isHash)
 }
 
 function sendText(response: ServerResponse, text: string, type: string): void {
@@ -474,7 +492,7 @@ function sendError(
 ): void {
   const text = JSON.stringify({ errors: [{ message, extensions: { code } }] })
   response.writeHead(status, {
-    'Content-Type': 'application/json',
+    'Content-Type': errorType(response.req),
     'Content-Length': Buffer.byteLength(text),
     'Cache-Control': 'no-store',
     ...(keepAlive ? {} : { Connection: 'close' }),

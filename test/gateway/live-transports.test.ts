@@ -127,7 +127,6 @@ test('a mutation by GET is not executed over SSE either', async () => {
     ['{', 400],
     ['{"query":1}', 400],
     ['{"query":"{","variables":[]}', 400],
-    ['{"query":"{"}', 400],
   ] as const) {
     const refused = await fetch(`${app.url}/graphql`, {
       method: 'POST',
@@ -135,9 +134,7 @@ test('a mutation by GET is not executed over SSE either', async () => {
       body,
     })
     expect(refused.status).toBe(status)
-    expect((await refused.json()).errors[0].extensions.code).toMatch(
-      /^(BAD_USER_INPUT|GRAPHQL_PARSE_FAILED)$/,
-    )
+    expect((await refused.json()).errors[0].extensions.code).toBe('BAD_USER_INPUT')
   }
 })
 

@@ -1,0 +1,38 @@
+import type { ServerResponse } from 'node:http'
+import type { GraphQLError } from 'graphql'
+import type { ErrorCode } from '../errors.ts'
+import type { JsonType } from './negotiation.ts'
+
+/** The status of a response whose errors kept the operation from being executed. Every other code is 400. */
+const statuses: Partial<Record<ErrorCode, number>> = {
+  FORBIDDEN: 403,
+  INTERNAL_SERVER_ERROR: 500,
+  LIMIT_EXCEEDED: 413,
+  OVERLOADED: 503,
+  RATE_LIMITED: 429,
+  UNAUTHENTICATED: 401,
+}
+
+export function statusOf(code: unknown): number {
+  return statuses[code as ErrorCode] ?? 400
+}
+
+/**
+ * The status of a result without `data`. Plain JSON is 200, because its readers trust no other body.
+ * [spec] GraphQL over HTTP, "Status Codes"
+ */
+export function requestErrorStatus(type: JsonType, errors: readonly GraphQLError[]): number {
+  return type.startsWith('application/json') ? 200 : statusOf(errors[0]?.extensions['code'])
+}
+
+/** Answers a well-formed request that is not executed. */
+export function sendRequestErrors(
+  response: ServerResponse,
+  type: JsonType,
+  errors: readonly GraphQLError[],
+  status = requestErrorStatus(type, errors),
+): void {
+  const text = JSON.stringify({ errors })
+  response.writeHead(status, { 'Content-Type': type, 'Content-Length': Buffer.byteLength(text) })
+  response.end(text)
+}
