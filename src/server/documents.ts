@@ -4,7 +4,6 @@ import {
   type GraphQLSchema,
   NoSchemaIntrospectionCustomRule,
   parse,
-  specifiedRules,
   validate,
 } from 'graphql'
 import { LRUCache } from 'lru-cache'
@@ -13,6 +12,7 @@ import { type ErrorCode, GatewayError } from '../errors.ts'
 import { type CallPrediction, predictCalls } from './call-prediction.ts'
 import { withCode } from './error-mask.ts'
 import { checkDocumentSize, isTokenLimitError, type Limits, measureDocument } from './limits.ts'
+import { validationRules } from './subscription-fields.ts'
 
 /** A text that was parsed and checked; the same for all who send the same text. */
 export interface Document {
@@ -65,7 +65,7 @@ export function createDocuments({
 }): Documents {
   const texts = new LRUCache<string, Document>({ max: kept.documents, maxSize: kept.characters })
   const nodes = new WeakMap<DocumentNode, Document>()
-  const rules = isOpen ? specifiedRules : [...specifiedRules, NoSchemaIntrospectionCustomRule]
+  const rules = isOpen ? validationRules : [...validationRules, NoSchemaIntrospectionCustomRule]
 
   function read(text: string): Document {
     checkDocumentSize(text, limits)

@@ -22,6 +22,7 @@ import type { JsonType } from './negotiation.ts'
 import type { Observer } from './observer.ts'
 import type { DocumentParams, PersistedDocuments } from './persisted-documents.ts'
 import { requestErrorStatus } from './responses.ts'
+import { expectRootField } from './subscription-fields.ts'
 import { wishesOf } from './wishes.ts'
 
 /** What goes with an operation that comes over HTTP. */
@@ -219,6 +220,8 @@ export function createEngine(options: EngineOptions): Engine {
           // Of one event: it is asked again for each.
           return { data: null, extensions: { explain: document.predict(operationName, variables) } }
         }
+        const node = getOperationAST(document.node, operationName)
+        if (node != null) expectRootField(schema, document.node, node, variables)
         const begun = await live.subscribe(toArgs(operation))
         end('start' in begun ? [] : (begun.errors ?? []))
         return begun
