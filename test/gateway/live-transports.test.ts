@@ -272,6 +272,18 @@ describe('graphql-transport-ws', () => {
     expect(socket.readyState).toBe(WebSocket.OPEN)
   })
 
+  test.each([[[]], ['{}'], [5], [true]])('variables that are %j are refused', async (variables) => {
+    const { send, messages, init: introduce } = await open()
+    await introduce()
+    for (const name of ['variables', 'extensions'])
+      send({ id: name, type: 'subscribe', payload: { query: '{ viewer { nick } }', [name]: variables } })
+    await eventually(() => messages.filter(({ type }) => type === 'error').length === 2)
+    for (const { id, payload } of messages.filter(({ type }) => type === 'error'))
+      expect(payload).toMatchObject([
+        { message: `Expected "${id}" to be a JSON object`, extensions: { code: 'BAD_USER_INPUT' } },
+      ])
+  })
+
   test('an id is free again once its operation is over', async () => {
     const { send, messages, init: introduce } = await open()
     await introduce()

@@ -67,15 +67,3 @@ describe('a subscription with @skip or @include at its field', () => {
     ])
   })
 })
-
-test('variables and extensions that are no objects are refused over a socket', async () => {
-  const app = await startTestApp()
-  const token = await app.backend.token('Ada')
-  for (const variables of [[], '{}', 5, true])
-    expect(
-      (await executeOverSocket(app.url, token, '{ viewer { nick } }', variables as never)).errors,
-    ).toMatchObject([
-      { message: 'Expected "variables" to be a JSON object', extensions: { code: 'BAD_USER_INPUT' } },
-    ])
-  await app.close()
-})
