@@ -286,7 +286,7 @@ async function start(
   })
   const demoAuthorization = upstream.demoToken === null ? undefined : basicAuthorization(upstream.demoToken)
   const { exposure, protection } = config
-  const door = createDoor(exposure)
+  const door = createDoor({ ...exposure, log })
   const load = createLoad({ most: protection.requestsInFlight, isSteady: !protection.loadShedding })
   closers.push(async () => load.close())
   const admission = createAdmission({

@@ -253,10 +253,12 @@ function serveGraphql(request: IncomingMessage, response: ServerResponse, option
   if (request.method === 'GET' && accepted.page) {
     if (graphiql === undefined)
       return sendError(response, 403, 'FORBIDDEN', 'This gateway has no GraphiQL; GRAPHIQL=on brings it')
-    return graphiql.servePage(response, isLocal(request) ? options.demoAuthorization : undefined)
+    // A page of another origin that may read responses must not read the token.
+    const isReader = isLocal(request) && request.headers.origin === undefined
+    return graphiql.servePage(response, isReader ? options.demoAuthorization : undefined)
   }
   if (!door.isAllowedOrigin(request))
-    return sendError(response, 403, 'FORBIDDEN', 'Requests of other origins are not accepted')
+    return sendError(response, 403, 'FORBIDDEN', door.describeRefusal(request))
   const isMultipart = hasFiles(request)
   // Forms of other pages can send any body but JSON without asking first.
   if (request.method === 'POST' && isMultipart && !preflightHeaders.some((name) => request.headers[name]))

@@ -364,7 +364,8 @@ export function serveWebSockets({
     if (isClosing) refuseUpgrade(socket, 503)
     else if (problem !== undefined) refuseUpgrade(socket, problem.status)
     else if (pathname !== '/graphql') refuseUpgrade(socket, 404)
-    else if (!door.isAllowedOrigin(request)) refuseUpgrade(socket, 403)
+    else if (!door.isAllowedOrigin(request))
+      refuseUpgrade(socket, 403, { message: door.describeRefusal(request) })
     else upgrade(request, socket, head)
   })
 
@@ -376,7 +377,7 @@ export function serveWebSockets({
       sockets.handleUpgrade(request, socket, head, (webSocket) => accept(webSocket, request, socket))
     } catch (error) {
       if (!(error instanceof GatewayError)) throw error
-      refuseUpgrade(socket, 429, Math.ceil((error.retryAfterMs ?? 1000) / 1000))
+      refuseUpgrade(socket, 429, { retryAfter: Math.ceil((error.retryAfterMs ?? 1000) / 1000) })
     }
   }
 
@@ -487,9 +488,14 @@ function quoteReason(id: string): string {
   return JSON.stringify(id.slice(0, 40).replace(/[^\x20-\x7e]/g, '?'))
 }
 
-function refuseUpgrade(socket: Duplex, status: number, retryAfter?: number): void {
+function refuseUpgrade(
+  socket: Duplex,
+  status: number,
+  { message = '', retryAfter }: { readonly message?: string; readonly retryAfter?: number } = {},
+): void {
   const later = retryAfter === undefined ? '' : `Retry-After: ${retryAfter}\r\n`
+  const type = message === '' ? '' : 'Content-Type: text/plain; charset=utf-8\r\n'
   socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${later}Connection: close\r\nContent-Length: 0\r\n\r\n`,
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${later}${type}Connection: close\r\nContent-Length: ${Buffer.byteLength(message)}\r\n\r\n${message}`,
   )
 }
