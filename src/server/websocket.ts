@@ -6,6 +6,7 @@ import type { RequestHead } from '../context.ts'
 import { GatewayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Admission } from './admission.ts'
+import { findCredential, readConnectionParams } from './connection-params.ts'
 import type { Engine } from './engine.ts'
 import type { Door } from './host.ts'
 import type { LiveOperation, Payload } from './live.ts'
@@ -57,7 +58,8 @@ interface Client {
   readonly request: RequestHead
   readonly writer: PacedWriter
   readonly operations: Map<string, Operation>
-  params: Readonly<Record<string, unknown>> | undefined
+  /** The credential of `connection_init` or of a later `ping`; undefined before `connection_init`. */
+  params: { readonly authorization?: string } | undefined
   isAlive: boolean
   /** Set while its credential is known to end. */
   warning: NodeJS.Timeout | undefined
@@ -225,7 +227,12 @@ export function serveWebSockets({
       case 'connection_init':
         if (client.params !== undefined) return end(client, 4429, 'Too many initialisation requests')
         onInit()
-        client.params = payload ?? {}
+        try {
+          const hasHeader = client.request.headers.authorization !== undefined
+          client.params = paramsOf(readConnectionParams(payload ?? {}, hasHeader))
+        } catch (error) {
+          return end(client, 4401, mask(error).message)
+        }
         try {
           client.request.socket.once('close', admission.identifyLine(authorizationOf(client)))
         } catch (error) {
@@ -233,7 +240,12 @@ export function serveWebSockets({
         }
         return send(client, { type: 'connection_ack' })
       case 'ping':
-        if (client.params !== undefined && isCredential(payload)) renew(client, payload)
+        try {
+          const credential = findCredential(payload ?? {})
+          if (client.params !== undefined && credential !== undefined) renew(client, credential)
+        } catch (error) {
+          return end(client, 4401, mask(error).message)
+        }
         return send(client, { type: 'pong', ...(payload === undefined ? {} : { payload }) })
       case 'pong':
         return
@@ -272,11 +284,8 @@ export function serveWebSockets({
   }
 
   /** A new credential holds for what begins from now on, and for subscriptions that run: they go on where they are. */
-  function renew(client: Client, credential: ClientMessage['payload']): void {
-    client.params = {
-      ...client.params,
-      authorization: credential?.['authorization'] ?? credential?.['Authorization'],
-    }
+  function renew(client: Client, credential: string): void {
+    client.params = paramsOf(credential)
     for (const [id, operation] of [...client.operations]) {
       const { live, payload } = operation
       if (live === undefined || hasCredential(payload)) continue
@@ -453,7 +462,11 @@ function parseMessage(text: string): ClientMessage | undefined {
 
 /** Who a client says it is; an operation of its own may say another. */
 function authorizationOf({ request, params }: Client): unknown {
-  return params?.['authorization'] ?? params?.['Authorization'] ?? request.headers.authorization
+  return params?.authorization ?? request.headers.authorization
+}
+
+function paramsOf(credential: string | undefined): NonNullable<Client['params']> {
+  return credential === undefined ? {} : { authorization: credential }
 }
 
 /** The rest of a request would stay for as long as the socket is open. */
