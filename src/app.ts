@@ -44,6 +44,7 @@ import type { FlowEvent } from './upstream/flowdock/model.ts'
 import { createReconnects } from './upstream/flowdock/reconnects.ts'
 import { routeOf } from './upstream/flowdock/route.ts'
 import { createSingleFlight, type SingleFlight } from './upstream/flowdock/single-flight.ts'
+import { createStreamTickets } from './upstream/flowdock/stream-tickets.ts'
 import { createFileUploads } from './upstream/flowdock/uploads.ts'
 import { createHttp, type Http, type UpstreamCall } from './upstream/http.ts'
 import { createResilientHttp, type ResilientHttp } from './upstream/resilient-http.ts'
@@ -243,6 +244,7 @@ async function start(
     },
   }
   const uploads = createFileUploads({ http, restUrl: upstream.restUrl, reads })
+  const streamTickets = createStreamTickets()
   const executor = createExecutor({ schema: executed, interpretations: hooks.interpretations ?? 1 })
   const live = createLive({
     schema: executed,
@@ -274,6 +276,7 @@ async function start(
       reads,
       downloads,
       uploads,
+      streamTickets,
       tracing,
       freshness,
     }),
@@ -330,6 +333,7 @@ async function start(
     schemaFile: config.exposure.introspection ? printSchemaOnce : undefined,
     demoAuthorization,
     sendUpload: async (ticket, bytes, signal) => messageId(await uploads.send(ticket, bytes, signal)),
+    redeemTicket: (ticket) => streamTickets.redeem(ticket)?.authorization.reveal(),
     openDownload: (ticket, range, signal) => downloads.open(ticket, range, signal),
     metrics: () => metrics.print(state()),
     onResponse: (status) => metrics.response(status),

@@ -14,6 +14,7 @@ import { isBehind, isForEverybody, isGap, makeGap, placeOf, timeOf } from './ups
 import type { Upload } from './upstream/flowdock/messages.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
 import type { SingleFlight } from './upstream/flowdock/single-flight.ts'
+import type { StreamTicket, StreamTickets } from './upstream/flowdock/stream-tickets.ts'
 import type { FileUploads } from './upstream/flowdock/uploads.ts'
 import type { Http } from './upstream/http.ts'
 
@@ -110,6 +111,12 @@ export interface Context {
   fileAddress(path: string): string
   /** The path of this gateway that the bytes of one file can be put to, for a while, without a credential. */
   uploadAddress(upload: Upload): { readonly path: string; readonly expiresAt: number }
+  /**
+   * A ticket that opens one event stream of this gateway without a credential.
+   *
+   * @throws GatewayError `UNAUTHENTICATED` without a credential, `RATE_LIMITED` with too many tickets
+   */
+  streamTicket(): StreamTicket
 }
 
 /** What of a request tells who it is from. A socket keeps no more of the one it began with. */
@@ -151,6 +158,7 @@ export interface ContextOptions {
   readonly reads: SingleFlight
   readonly downloads: FileDownloads
   readonly uploads: FileUploads
+  readonly streamTickets: StreamTickets
   readonly tracing: Tracing | undefined
   /** Undefined where answers are not kept. */
   readonly freshness: Freshness<Listener> | undefined
@@ -339,6 +347,13 @@ class CallerContext implements Context {
     if (credential === null)
       throw new GatewayError('UNAUTHENTICATED', 'Cannot make an upload: no credential was sent')
     return options.uploads.address(credential, upload)
+  }
+
+  streamTicket(): StreamTicket {
+    const { credential, options } = this.#session
+    if (credential === null)
+      throw new GatewayError('UNAUTHENTICATED', 'Cannot make a stream ticket: no credential was sent')
+    return options.streamTickets.issue(credential)
   }
 
   #createFlowdock(): Flowdock {

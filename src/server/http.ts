@@ -36,6 +36,8 @@ export interface HttpServerOptions {
   readonly schemaFile: (() => string) | undefined
   /** What GraphiQL sends for readers on this machine; undefined when there is no demo user. */
   readonly demoAuthorization: string | undefined
+  /** Uses the ticket of an event stream: the `Authorization` it stands for; undefined for one that is not valid. */
+  readonly redeemTicket: (ticket: string) => string | undefined
   /** Opens a file by the ticket in its address. */
   readonly openDownload: OpenDownload
   /** Sends a file on, by the ticket in its address. */
@@ -259,6 +261,18 @@ function serveGraphql(request: IncomingMessage, response: ServerResponse, option
   }
   if (!door.isAllowedOrigin(request))
     return sendError(response, 403, 'FORBIDDEN', door.describeRefusal(request))
+  const ticket = request.method === 'GET' ? ticketIn(request) : undefined
+  if (ticket !== undefined) {
+    if (accepted.json !== undefined || accepted.stream !== 'sse')
+      return sendError(response, 406, 'BAD_USER_INPUT', 'A ticket needs Accept to be text/event-stream')
+    const authorization = options.redeemTicket(ticket)
+    // With this status an EventSource ends. It would repeat its URL, but a ticket works once.
+    if (authorization === undefined) {
+      const message = 'The ticket was used or has expired; createStreamTicket makes another'
+      return sendError(response, 401, 'UNAUTHENTICATED', message)
+    }
+    request.headers.authorization = authorization
+  }
   const isMultipart = hasFiles(request)
   // Forms of other pages can send any body but JSON without asking first.
   if (request.method === 'POST' && isMultipart && !preflightHeaders.some((name) => request.headers[name]))
@@ -293,7 +307,11 @@ function serveGraphql(request: IncomingMessage, response: ServerResponse, option
     )
   const gone = new LateDeparture()
   const { leave, ready } = takePlace(request, response, admission, gone)
-  const serve = () => serveOperation(request, response, { ...options, accepted, gone, leave, openLine })
+  const serve = () =>
+    serveOperation(request, response, {
+      ...{ ...options, accepted, gone, leave, openLine },
+      hasTicket: ticket !== undefined,
+    })
   if (ready === undefined) return serve()
   ready.then(serve).catch((error: unknown) => {
     refuse(request, response, error)
@@ -302,10 +320,18 @@ function serveGraphql(request: IncomingMessage, response: ServerResponse, option
 
 interface OperationOptions extends HttpServerOptions {
   readonly accepted: Accepted
+  /** Whether the credential is that of a ticket, which opens a subscription and nothing else. */
+  readonly hasTicket: boolean
   /** Ends when nobody waits for the response any more. */
   readonly gone: LateDeparture
   readonly leave: () => void
   readonly openLine: () => () => void
+}
+
+function ticketIn({ url = '' }: IncomingMessage): string | undefined {
+  // Few URLs have one, and parsing a URL costs more than everything else here.
+  if (!url.includes('ticket=')) return undefined
+  return new URL(url, 'http://localhost').searchParams.get('ticket') ?? undefined
 }
 
 function serveOperation(request: IncomingMessage, response: ServerResponse, options: OperationOptions): void {
@@ -372,10 +398,17 @@ type CheckedOperation =
   | { readonly errors: readonly GraphQLError[]; readonly kind?: OperationTypeNode }
   | { readonly errors?: never; readonly kind: OperationTypeNode; readonly document: Document }
 
-function checkOperation(params: OperationParams, { engine, mask }: OperationOptions): CheckedOperation {
+function checkOperation(
+  params: OperationParams,
+  { engine, hasTicket, mask }: OperationOptions,
+): CheckedOperation {
   try {
     const document = engine.parse(params.query ?? '')
     const { operation: kind } = operationOf(document.node, params.operationName)
+    if (hasTicket && kind !== 'subscription') {
+      const message = 'A ticket opens a subscription, not another operation'
+      return { errors: [mask(new GatewayError('BAD_USER_INPUT', message))], kind }
+    }
     return document.problems.length > 0 ? { errors: document.problems, kind } : { document, kind }
   } catch (error) {
     return { errors: [mask(error)] }
