@@ -63,6 +63,7 @@ const floors: [part: RegExp, may: RegExp][] = [
     /^src\/(app|config|errors|log)\.ts$|^src\/(backend\/(index|administration|maintenance|flow-import)|schema\/index)\.ts$/,
   ],
   [/^src\/app\.ts$/, /^src\//],
+  [/^src\/index\.ts$/, /^src\/(app|config)\.ts$/],
   [/^src\/context\.ts$/, /^src\/(allowance|errors|freshness|secret|tracing)\.ts$|^src\/(events|upstream)\//],
   [/^src\/freshness\.ts$/, /^src\/events\//],
   [/^src\/server\//, /^src\/(allowance|call-estimate|errors|log|context|package-files|secret)\.ts$/],
