@@ -45,7 +45,7 @@ export function answerDirectly(
     // As text it leaves with its headers in one write.
     const { text, isWhole, errors } = await execute()
     if (response.destroyed) return
-    const status = errors === undefined ? 200 : requestErrorStatus(type, errors)
+    const status = errors === undefined ? 200 : requestErrorStatus(type, errors[0]?.extensions['code'])
     const headers: Record<string, string | number> = {
       'Content-Type': type,
       'Cache-Control': isRead ? 'private, no-cache' : 'no-store',

@@ -255,7 +255,7 @@ export function createEngine(options: EngineOptions): Engine {
         })
         if (result.errors === undefined || 'data' in result) return result
         // The framework takes the status from here, and leaves it out of the body.
-        const status = requestErrorStatus(responseType, result.errors)
+        const status = requestErrorStatus(responseType, result.errors[0]?.extensions['code'])
         return { ...result, extensions: { http: { status } } }
       })
     },

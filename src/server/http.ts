@@ -12,11 +12,11 @@ import type { EventStreams } from './event-streams.ts'
 import type { Graphiql } from './graphiql.ts'
 import { type Door, isLocal } from './host.ts'
 import type { LiveResponses } from './live-http.ts'
-import { type Accepted, createNegotiation, errorType } from './negotiation.ts'
+import { type Accepted, createNegotiation, errorType, negotiate } from './negotiation.ts'
 import { type OperationParams, operationOf, toParams } from './operation.ts'
 import { hasFiles, hasJson, readJson, readMultipartOperation, readQuery } from './operation-request.ts'
 import type { RequestIds } from './request-id.ts'
-import { sendRequestErrors, statusOf } from './responses.ts'
+import { requestErrorStatus, sendRequestErrors, statusOf } from './responses.ts'
 import { type SendUpload, serveUpload } from './uploads.ts'
 
 export interface HttpServerOptions {
@@ -309,7 +309,7 @@ function serveGraphql(request: IncomingMessage, response: ServerResponse, option
   const { leave, ready } = takePlace(request, response, admission, gone)
   const serve = () =>
     serveOperation(request, response, {
-      ...{ ...options, accepted, gone, leave, openLine },
+      ...{ ...options, accepted, gone, isMultipart, leave, openLine },
       hasTicket: ticket !== undefined,
     })
   if (ready === undefined) return serve()
@@ -320,6 +320,7 @@ function serveGraphql(request: IncomingMessage, response: ServerResponse, option
 
 interface OperationOptions extends HttpServerOptions {
   readonly accepted: Accepted
+  readonly isMultipart: boolean
   /** Whether the credential is that of a ticket, which opens a subscription and nothing else. */
   readonly hasTicket: boolean
   /** Ends when nobody waits for the response any more. */
@@ -335,14 +336,12 @@ function ticketIn({ url = '' }: IncomingMessage): string | undefined {
 }
 
 function serveOperation(request: IncomingMessage, response: ServerResponse, options: OperationOptions): void {
-  const { engine } = options
+  const { engine, isMultipart } = options
   response.setHeader('Cache-Control', 'no-store')
   const execute = (body: object) => executeOperation(request, response, toParams(body), options)
   if (request.method === 'GET') return execute(readQuery(request, engine))
   if (request.method !== 'POST') return answerByFramework(request, response, undefined, options)
-  const reading = hasFiles(request)
-    ? readMultipartOperation(request, response, engine)
-    : readJson(request, engine)
+  const reading = isMultipart ? readMultipartOperation(request, response, engine) : readJson(request, engine)
   reading.then(execute).catch((error: unknown) => {
     refuse(request, response, error)
   })
@@ -370,15 +369,15 @@ function executeOperation(
 ): void {
   const { accepted, engine, liveResponses, mask, leave } = options
   const checked = checkOperation(params, options)
-  const isLive = 'kind' in checked && checked.kind === 'subscription'
-  if ('kind' in checked && checked.kind === 'mutation' && request.method === 'GET') {
+  const isLive = checked.kind === 'subscription'
+  if (checked.kind === 'mutation' && request.method === 'GET') {
     response.setHeader('Allow', 'POST')
     return sendError(response, 405, 'BAD_USER_INPUT', 'A mutation cannot be sent by GET', true)
   }
   if (accepted.json !== undefined && !isLive) {
     if (checked.errors !== undefined) return sendRequestErrors(response, accepted.json, checked.errors)
     const { document } = checked
-    if (hasFiles(request)) return answerByFramework(request, response, params, options)
+    if (options.isMultipart) return answerByFramework(request, response, params, options)
     return answerDirectly(request, response, {
       ...{ engine, document, params, type: accepted.json, departure: options.gone },
     })
@@ -495,9 +494,10 @@ function boundReading(
 /** Says why a request does not become an operation. */
 function refuse(request: IncomingMessage, response: ServerResponse, error: unknown): void {
   if (!(error instanceof GatewayError)) return void response.destroy()
-  // Clients that sent a hash look for the code, and then send the text.
+  // A request with a hash is well-formed. Its client looks for the code, and then sends the text.
   const isHash = error.code === 'PERSISTED_QUERY_NOT_FOUND'
-  const status = isHash && errorType(request).startsWith('application/json') ? 200 : statusOf(error.code)
+  const { json: type } = negotiate(request.headers.accept ?? '')
+  const status = isHash && type !== undefined ? requestErrorStatus(type, error.code) : statusOf(error.code)
   if (error.retryAfterMs !== undefined)
     response.setHeader('Retry-After', String(Math.ceil(error.retryAfterMs / 1000)))
   // Whoever is to come back later need not connect again, if what they sent is soon read.

@@ -25,6 +25,9 @@ const jsonTypes = [
   'application/json; charset=utf-8',
   'application/graphql-response+json; charset=utf-8',
 ] as const
+const plain: Accepted = { json: jsonTypes[0], stream: undefined, page: false }
+/** What most clients send is not parsed. */
+const usual = new Set(['', '*/*', 'application/json'])
 const pageType = 'text/html; charset=utf-8'
 /** With every parameter that clients send: a range with a parameter matches only a type that has it. */
 const streamTypes: readonly (readonly [type: string, format: LiveFormat])[] = [
@@ -49,6 +52,7 @@ export function createNegotiation(): (request: IncomingMessage) => Accepted {
 
 /** @param accept the header; blank for a client that sends none, which accepts everything. [spec] RFC 9110, 12.5.1 */
 export function negotiate(accept: string): Accepted {
+  if (usual.has(accept)) return plain
   if (accept.length > maxAcceptLength) return { json: undefined, stream: undefined, page: false }
   const negotiator = new Negotiator({ headers: accept.trim() === '' ? {} : { accept } })
   const json = negotiator.mediaType([...jsonTypes]) as JsonType | undefined

@@ -18,11 +18,11 @@ export function statusOf(code: unknown): number {
 }
 
 /**
- * The status of a result without `data`. Plain JSON is 200, because its readers trust no other body.
+ * The status of a result without `data`, by the code of its first error. Plain JSON is 200, because its readers trust no other body.
  * [spec] GraphQL over HTTP, "Status Codes"
  */
-export function requestErrorStatus(type: JsonType, errors: readonly GraphQLError[]): number {
-  return type.startsWith('application/json') ? 200 : statusOf(errors[0]?.extensions['code'])
+export function requestErrorStatus(type: JsonType, code: unknown): number {
+  return type.startsWith('application/json') ? 200 : statusOf(code)
 }
 
 /** Answers a well-formed request that is not executed. */
@@ -30,7 +30,7 @@ export function sendRequestErrors(
   response: ServerResponse,
   type: JsonType,
   errors: readonly GraphQLError[],
-  status = requestErrorStatus(type, errors),
+  status = requestErrorStatus(type, errors[0]?.extensions['code']),
 ): void {
   const text = JSON.stringify({ errors })
   response.writeHead(status, { 'Content-Type': type, 'Content-Length': Buffer.byteLength(text) })

@@ -10,7 +10,7 @@ import { findCredential, readConnectionParams } from './connection-params.ts'
 import type { Engine } from './engine.ts'
 import type { Door } from './host.ts'
 import type { LiveOperation, Payload } from './live.ts'
-import { type OperationParams, type OperationReader, runOperation } from './operation.ts'
+import { type OperationReader, runOperation } from './operation.ts'
 import { type Envelope, type Framing, joined, PacedWriter, Slab, sizeOf, Turn } from './paced-writer.ts'
 import type { RequestIds } from './request-id.ts'
 
@@ -336,7 +336,7 @@ export function serveWebSockets({
     const running = runOperation(
       {
         ...{ engine, req: client.request, mask, lastEventId: place, onTokenEnd, signal: operation.signal },
-        params: payload as unknown as OperationParams,
+        params: payload,
         connectionParams: { ...client.params, ...credentialOf(payload) },
       },
       operation,

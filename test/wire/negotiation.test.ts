@@ -81,9 +81,10 @@ const json = 'application/json; charset=utf-8'
 const graphql = 'application/graphql-response+json; charset=utf-8'
 const sse = 'text/event-stream; charset=utf-8'
 const multipart = 'multipart/mixed; boundary="graphql"; subscriptionSpec="1.0"'
-/** Sent by urql 5 and 6 with every operation. */
+/** Sent by urql with queries and mutations, by some versions with subscriptions, too. */
 const urql =
   'application/graphql-response+json, application/graphql+json, application/json, text/event-stream, multipart/mixed'
+const urqlLive = 'text/event-stream, multipart/mixed'
 /** Sent by Apollo Client 4 with queries and mutations, and with subscriptions. */
 const apollo = 'application/graphql-response+json,application/json;q=0.9'
 const apolloLive = `multipart/mixed;boundary=graphql;subscriptionSpec=1.0,${apollo}`
@@ -112,6 +113,8 @@ describe('the type of a response', () => {
     [urql, 'POST', 'subscription', 200, sse],
     [urql, 'POST', 'unknown field', 400, graphql],
     [urql, 'POST', 'unknown field, live', 200, sse],
+    [urqlLive, 'POST', 'subscription', 200, sse],
+    [urqlLive, 'POST', 'unknown field, live', 200, sse],
     [apollo, 'POST', 'query', 200, graphql],
     [apollo, 'POST', 'unknown field', 400, graphql],
     [apollo, 'POST', 'subscription', 406, graphql],
