@@ -22,7 +22,9 @@ export function statusOf(code: unknown): number {
  * [spec] GraphQL over HTTP, "Status Codes"
  */
 export function requestErrorStatus(type: JsonType, code: unknown): number {
-  return type.startsWith('application/json') ? 200 : statusOf(code)
+  if (type.startsWith('application/json')) return 200
+  // 413 is about the length of a body; a document that asks for too much may be short.
+  return code === 'LIMIT_EXCEEDED' ? 400 : statusOf(code)
 }
 
 /** Answers a well-formed request that is not executed. */
