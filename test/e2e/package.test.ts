@@ -45,7 +45,7 @@ test.each([
   async (_, flags) => {
     const folder = await makeFolder()
     const { names } = packed
-    expect(names).toContain('dist/backend/worker.js')
+    for (const name of ['worker', 'password-worker']) expect(names).toContain(`dist/backend/${name}.js`)
     expect(names).toContain('assets/graphiql/manifest.json')
     expect(names.filter((name: string) => /^(src|test|data)\//.test(name))).toEqual([])
 

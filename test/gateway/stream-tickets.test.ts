@@ -138,3 +138,22 @@ test('a caller who has 100 unused tickets loses their own oldest one to another'
   await open(address(next.url))
   await open(address(other.url))
 })
+
+test.each([
+  ['requests', { REQUESTS_PER_MINUTE: '3' }],
+  ['connections', { LINES_PER_CALLER: '1' }],
+])('a stream that a ticket opens counts among the %s of who made the ticket', async (_, settings) => {
+  const limited = await startTestApp({ settings })
+  onTestFinished(limited.close)
+  const make = async (nick: 'Ada' | 'Ben') => {
+    const { data } = await limited.graphql(nick, mutation)
+    return `${limited.url}${data.createStreamTicket.url}&${new URLSearchParams({ query })}`
+  }
+  const [first, second] = [await make('Ada'), await make('Ada')]
+  const stream = await open(first)
+  await stream.until(/^:/)
+  const refused = await fetch(second, { headers: sse })
+  expect(refused.status).toBe(429)
+  expect(await refused.json()).toMatchObject({ errors: [{ extensions: { code: 'RATE_LIMITED' } }] })
+  await (await open(await make('Ben'))).until(/^:/)
+})
