@@ -50,6 +50,7 @@ import { createProofs } from './upstream/flowdock/proofs.ts'
 import { createReconnects } from './upstream/flowdock/reconnects.ts'
 import { routeOf } from './upstream/flowdock/route.ts'
 import { createSingleFlight, type SingleFlight } from './upstream/flowdock/single-flight.ts'
+import { createStreamTickets } from './upstream/flowdock/stream-tickets.ts'
 import { createFileUploads } from './upstream/flowdock/uploads.ts'
 import { createHttp, type Http, type UpstreamCall } from './upstream/http.ts'
 import { createResilientHttp, type ResilientHttp } from './upstream/resilient-http.ts'
@@ -280,6 +281,7 @@ async function start(
       freshness?.changed(principal)
     },
   }
+  const streamTickets = createStreamTickets()
   const readCredential = createCredentialReader()
   const prove = createProofs({ http, restUrl: upstream.restUrl, reads })
   const uploads = createFileUploads({ http, restUrl: upstream.restUrl, reads, prove })
@@ -323,6 +325,7 @@ async function start(
       reads,
       downloads,
       uploads,
+      streamTickets,
       tracing,
       freshness,
       clientHeaders:
@@ -346,7 +349,7 @@ async function start(
   const operatorToken =
     exposure.metricsToken ??
     (config.upstream.kind === 'embedded' ? await keepOperatorToken(config.upstream.dataDir) : undefined)
-  const door = createDoor(exposure)
+  const door = createDoor({ ...exposure, log })
   const admission = createAdmission({
     ...{ load, ...protection, trustedProxies: exposure.trustedProxies },
     principalOf(authorization) {
@@ -408,6 +411,7 @@ async function start(
     schemaFile: config.exposure.introspection ? printSchemaOnce : undefined,
     demoAuthorization,
     sendUpload: async (ticket, bytes, signal) => messageId(await uploads.send(ticket, bytes, signal)),
+    redeemTicket: (ticket) => streamTickets.redeem(ticket)?.authorization.reveal(),
     openDownload: (ticket, range, signal) => downloads.open(ticket, range, signal),
     metrics: () => metrics.print(state()),
     onResponse: (status) => metrics.response(status),

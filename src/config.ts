@@ -58,6 +58,10 @@ export interface Exposure {
   readonly graphiql: boolean
   /** Pages of other origins that may use it, as browsers write them. */
   readonly allowedOrigins: readonly string[]
+  /** Whether pages of `localhost` may use it, whatever their port. */
+  readonly localOrigins: boolean
+  /** Request headers that pages of other origins may send, besides those that clients are known to send. */
+  readonly allowedHeaders: readonly string[]
   /** The names it may be reached by, without ports; undefined for any. */
   readonly allowedHosts: readonly string[] | undefined
   /** How many proxies stand in front of it. */
@@ -198,8 +202,12 @@ const settings = {
     'expected names without ports and with commas between them, or *',
   ).optional(),
   ALLOWED_ORIGINS: list(
-    (item) => URL.canParse(item) && new URL(item).origin === item,
-    'expected origins such as https://app.team.example, with commas between them',
+    (item) => item === 'none' || (URL.canParse(item) && new URL(item).origin === item),
+    'expected origins such as https://app.team.example, with commas between them, or none',
+  ).optional(),
+  ALLOWED_HEADERS: list(
+    (item) => /^[a-z0-9!#$%&'*+.^_`|~-]{1,100}$/i.test(item),
+    'expected names of headers, with commas between them',
   ).default([]),
   INTROSPECTION: onOrOff.optional(),
   GRAPHIQL: onOrOff.optional(),
@@ -301,7 +309,9 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     exposure: {
       introspection: (values.INTROSPECTION ?? isOpen) === 'on',
       graphiql: (values.GRAPHIQL ?? isOpen) === 'on',
-      allowedOrigins: values.ALLOWED_ORIGINS,
+      allowedOrigins: (values.ALLOWED_ORIGINS ?? []).filter((origin) => origin !== 'none'),
+      localOrigins: values.ALLOWED_ORIGINS === undefined && values.NODE_ENV !== 'production',
+      allowedHeaders: values.ALLOWED_HEADERS.map((name) => name.toLowerCase()),
       allowedHosts: readHosts(values.ALLOWED_HOSTS, HOST),
       trustedProxies: values.TRUSTED_PROXIES,
       isDevelopment:

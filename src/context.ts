@@ -22,6 +22,7 @@ import {
 import type { Upload } from './upstream/flowdock/messages.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
 import type { SingleFlight } from './upstream/flowdock/single-flight.ts'
+import type { StreamTicket, StreamTickets } from './upstream/flowdock/stream-tickets.ts'
 import type { FileUploads } from './upstream/flowdock/uploads.ts'
 import type { Http } from './upstream/http.ts'
 
@@ -119,6 +120,12 @@ export interface Context {
   fileAddress(path: string): string
   /** The path of this gateway that the bytes of one file can be put to, for a while, without a credential. */
   uploadAddress(upload: Upload): Promise<{ readonly path: string; readonly expiresAt: number }>
+  /**
+   * A ticket that opens one event stream of this gateway without a credential.
+   *
+   * @throws GatewayError `UNAUTHENTICATED` without a credential
+   */
+  streamTicket(): StreamTicket
 }
 
 /** What of a request tells who it is from. A socket keeps no more of the one it began with. */
@@ -165,6 +172,7 @@ export interface ContextOptions {
   readonly reads: SingleFlight
   readonly downloads: FileDownloads
   readonly uploads: FileUploads
+  readonly streamTickets: StreamTickets
   readonly tracing: Tracing | undefined
   /** Headers by which the upstream knows whose calls they are, if it is our own. */
   readonly clientHeaders?: ((request: RequestHead) => Readonly<Record<string, string>>) | undefined
@@ -368,6 +376,13 @@ class CallerContext implements Context {
     if (credential === null)
       throw new GatewayError('UNAUTHENTICATED', 'Cannot make an upload: no credential was sent')
     return options.uploads.address(credential, upload, () => options.allowances.take(credential.principal))
+  }
+
+  streamTicket(): StreamTicket {
+    const { credential, options } = this.#session
+    if (credential === null)
+      throw new GatewayError('UNAUTHENTICATED', 'Cannot make a stream ticket: no credential was sent')
+    return options.streamTickets.issue(credential)
   }
 
   #createFlowdock(): Flowdock {

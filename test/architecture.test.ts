@@ -65,6 +65,7 @@ const floors: [part: RegExp, may: RegExp][] = [
     /^src\/(app|config|errors|log|operator-token)\.ts$|^src\/(backend\/(index|administration|maintenance|flow-import)|schema\/index)\.ts$/,
   ],
   [/^src\/app\.ts$/, /^src\//],
+  [/^src\/index\.ts$/, /^src\/(app|config)\.ts$/],
   [/^src\/context\.ts$/, /^src\/(allowance|errors|freshness|secret|tracing)\.ts$|^src\/(events|upstream)\//],
   [/^src\/freshness\.ts$/, /^src\/events\//],
   [
@@ -117,6 +118,7 @@ const doors: [name: RegExp, door: RegExp][] = [
   [/^jose$/, /^src\/backend\/flowdock\/routes\/actions\.ts$/],
   [/^image-size$/, /^src\/backend\/flowdock\/image\.ts$/],
   [/^zod$/, /^src\/config\.ts$/],
+  [/^negotiator$/, /^src\/server\/negotiation\.ts$/],
   [/^graphql$/, /^src\/(schema|server)\//],
 ]
 

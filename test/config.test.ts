@@ -13,6 +13,8 @@ describe('settings', () => {
         introspection: true,
         graphiql: true,
         allowedOrigins: [],
+        localOrigins: true,
+        allowedHeaders: [],
         allowedHosts: ['localhost', '127.0.0.1', '[::1]'],
         trustedProxies: 0,
         isDevelopment: true,

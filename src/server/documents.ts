@@ -4,7 +4,6 @@ import {
   type GraphQLSchema,
   NoSchemaIntrospectionCustomRule,
   parse,
-  specifiedRules,
   validate,
 } from 'graphql'
 import { LRUCache } from 'lru-cache'
@@ -20,6 +19,7 @@ import {
   type Limits,
   measureDocument,
 } from './limits.ts'
+import { validationRules } from './subscription-fields.ts'
 
 /** A text that was parsed and checked; the same for all who send the same text. */
 export interface Document {
@@ -78,7 +78,7 @@ export function createDocuments({
 }): Documents {
   const texts = new LRUCache<string, Document>({ max: kept.documents, maxSize: kept.characters })
   const nodes = new WeakMap<DocumentNode, Document>()
-  const rules = isOpen ? specifiedRules : [...specifiedRules, NoSchemaIntrospectionCustomRule]
+  const rules = isOpen ? validationRules : [...validationRules, NoSchemaIntrospectionCustomRule]
 
   function read(text: string): Document {
     checkDocumentSize(text, limits)

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import {
   type ExecutionArgs,
   type ExecutionResult,
-  GraphQLError,
+  type GraphQLError,
   type GraphQLSchema,
   getOperationAST,
 } from 'graphql'
@@ -19,14 +19,19 @@ import { createIntrospections } from './introspection.ts'
 import type { KeptAnswers } from './kept-answers.ts'
 import type { Limits } from './limits.ts'
 import type { Live, LiveOperation } from './live.ts'
+import type { JsonType } from './negotiation.ts'
 import type { Observer } from './observer.ts'
 import type { DocumentParams, PersistedDocuments } from './persisted-documents.ts'
+import { requestErrorStatus } from './responses.ts'
+import { expectRootField } from './subscription-fields.ts'
 import { wishesOf } from './wishes.ts'
 
 /** What goes with an operation that comes over HTTP. */
 export interface HttpContext {
   readonly req: IncomingMessage
   readonly res: ServerResponse
+  /** The media type of the response, which the request accepts before all others. */
+  readonly responseType: JsonType
   /** Ends when nobody waits for the answer any more. */
   readonly signal: AbortSignal
 }
@@ -42,6 +47,15 @@ export interface EngineOperation {
   readonly operationName: string | null | undefined
   readonly variables: Readonly<Record<string, unknown>>
   readonly context: Context
+}
+
+/** The response to a query or mutation as JSON. */
+export interface Answer {
+  readonly text: string
+  /** Whether it has no errors. */
+  readonly isWhole: boolean
+  /** Set when it has no `data`: the errors that kept the operation from being executed. */
+  readonly errors?: readonly GraphQLError[] | undefined
 }
 
 /**
@@ -67,7 +81,7 @@ export interface Engine {
   /** A result as JSON, which may have been made for an earlier one. */
   toText(result: ExecutionResult): string
   /** The same as JSON, which may have been made for an earlier one of the same caller. */
-  answer(operation: EngineOperation): Promise<{ readonly text: string; readonly isWhole: boolean }>
+  answer(operation: EngineOperation): Promise<Answer>
   /** Begins a subscription. Answers why it cannot run, as a result with errors. */
   subscribe(operation: EngineOperation): Promise<LiveOperation | ExecutionResult>
   /** Answers a request over HTTP in every way the specification knows. */
@@ -170,12 +184,18 @@ export function createEngine(options: EngineOptions): Engine {
 
   const toText = (result: ExecutionResult) => introspections.textOf(result) ?? JSON.stringify(result)
 
-  async function answer(operation: EngineOperation): Promise<{ text: string; isWhole: boolean }> {
+  const toAnswer = (result: ExecutionResult): Answer => ({
+    text: toText(result),
+    isWhole: result.errors === undefined,
+    errors: 'data' in result ? undefined : result.errors,
+  })
+
+  async function answer(operation: EngineOperation): Promise<Answer> {
     const { context } = operation
     const mark = isKeepable(operation) ? context.mark() : undefined
     if (kept === undefined || mark === undefined) {
       const result = await run(operation)
-      return { text: toText(result), isWhole: result.errors === undefined }
+      return toAnswer(result)
     }
     const key = keyOf(operation)
     const known = kept.find(key, mark)
@@ -184,11 +204,10 @@ export function createEngine(options: EngineOptions): Engine {
       return { text: known, isWhole: true }
     }
     const result = await run(operation)
-    const text = toText(result)
-    const isWhole = result.errors === undefined
+    const fresh = toAnswer(result)
     // What happened meanwhile may be in it, or not.
-    if (isWhole && context.mark() === mark) kept.keep(key, mark, text)
-    return { text, isWhole }
+    if (fresh.isWhole && context.mark() === mark) kept.keep(key, mark, fresh.text)
+    return fresh
   }
 
   /** Whether the same question of the same caller has the same answer until something happens. */
@@ -234,6 +253,8 @@ export function createEngine(options: EngineOptions): Engine {
           end([])
           return explain(predicted)
         }
+        const node = getOperationAST(document.node, operationName)
+        if (node != null) expectRootField(schema, document.node, node, variables)
         expectAffordable(predicted, limits.maxEventCalls, 'An event of the subscription')
         const begun = await live.subscribe(toArgs(operation), predicted.unshared)
         // What its reader missed is listed page by page, for as long as that takes.
@@ -260,17 +281,19 @@ export function createEngine(options: EngineOptions): Engine {
       )
     },
     onExecute({ setExecuteFn }) {
-      setExecuteFn((args: ExecutionArgs) =>
-        run({
+      setExecuteFn(async (args: ExecutionArgs) => {
+        const { ours, responseType } = args.contextValue as FrameworkContext & HttpContext
+        const result = await run({
           document: documents.of(args.document),
           operationName: args.operationName,
           variables: args.variableValues ?? {},
-          context: (args.contextValue as FrameworkContext).ours,
-        }),
-      )
-    },
-    onSubscribe({ setResultAndStopExecution }) {
-      setResultAndStopExecution({ errors: [needsTransport()] })
+          context: ours,
+        })
+        if (result.errors === undefined || 'data' in result) return result
+        // The framework takes the status from here, and leaves it out of the body.
+        const status = requestErrorStatus(responseType, result.errors[0]?.extensions['code'])
+        return { ...result, extensions: { http: { status } } }
+      })
     },
   }
 
@@ -320,11 +343,4 @@ function explain({ calls, fields }: CallPrediction): ExecutionResult {
 function keyOf({ document, operationName, variables, context }: EngineOperation): string {
   const asked = JSON.stringify([operationName ?? null, variables])
   return `${context.caller} ${asked} ${document.node.loc?.source.body}`
-}
-
-function needsTransport(): GraphQLError {
-  return new GraphQLError(
-    'A subscription needs a WebSocket, or Accept to be text/event-stream or multipart/mixed;subscriptionSpec="1.0"',
-    { extensions: { code: 'BAD_USER_INPUT' satisfies ErrorCode } },
-  )
 }

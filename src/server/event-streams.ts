@@ -5,8 +5,10 @@ import { GatewayError } from '../errors.ts'
 import type { Connection } from './admission.ts'
 import type { Engine } from './engine.ts'
 import { eventStreamHeaders, keepAliveMs } from './live-http.ts'
+import { errorType } from './negotiation.ts'
 import { type OperationParams, runOperation } from './operation.ts'
 import { joined, PacedWriter, Slab } from './paced-writer.ts'
+import { sendRequestErrors } from './responses.ts'
 
 export interface EventStreamRequest {
   readonly engine: Engine
@@ -169,8 +171,7 @@ export function createEventStreams(): EventStreams {
         },
         refuse(errors) {
           over()
-          response.writeHead(400, { 'Content-Type': 'application/json; charset=utf-8' })
-          response.end(JSON.stringify({ errors }))
+          sendRequestErrors(response, errorType(request), errors, 400)
         },
       },
     )
@@ -229,7 +230,7 @@ function answer(
   code: ConstructorParameters<typeof GatewayError>[0],
   message: string,
 ): void {
-  response.writeHead(status, { 'Content-Type': 'application/json; charset=utf-8' })
+  response.writeHead(status, { 'Content-Type': errorType(response.req) })
   response.end(JSON.stringify({ errors: [new GatewayError(code, message)].map(describe) }))
 }
 

@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
 import { packageFile } from '../package-files.ts'
+import { acceptsGzip } from './negotiation.ts'
 
 const assets = packageFile('assets/graphiql/')
 const examples = packageFile('examples/')
@@ -53,7 +54,7 @@ export async function loadGraphiql(): Promise<Graphiql> {
     serveAsset(name, request, response) {
       const type = types[name.slice(name.lastIndexOf('.') + 1)]
       if (type === undefined || !names.has(`${name}.gz`)) return false
-      const compressed = /\bgzip\b/.test(request.headers['accept-encoding'] ?? '')
+      const compressed = acceptsGzip(request)
       response.writeHead(200, {
         'Content-Type': type,
         'Cache-Control': 'public, max-age=31536000, immutable',

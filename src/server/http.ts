@@ -1,27 +1,30 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { type AddressInfo, Server as NetServer } from 'node:net'
-import type { GraphQLError } from 'graphql'
+import type { GraphQLError, OperationTypeNode } from 'graphql'
 import type { Departure } from '../context.ts'
 import { type ErrorCode, GatewayError } from '../errors.ts'
 import type { Admission } from './admission.ts'
 import { answerDirectly } from './direct-answer.ts'
+import type { Document } from './documents.ts'
 import { type OpenDownload, serveDownload } from './downloads.ts'
 import type { Engine } from './engine.ts'
 import type { EventStreams } from './event-streams.ts'
 import type { Graphiql } from './graphiql.ts'
 import type { Door } from './host.ts'
 import type { Holding, IncomingBodies } from './incoming-bodies.ts'
-import { type LiveFormat, type LiveResponses, liveFormat } from './live-http.ts'
+import type { LiveResponses } from './live-http.ts'
+import { type Accepted, createNegotiation, errorType, negotiate } from './negotiation.ts'
+import { type OperationParams, operationOf, toParams } from './operation.ts'
 import {
   type BodyBounds,
   hasFiles,
-  nameDocument,
+  hasJson,
   readJson,
   readMultipartOperation,
   readQuery,
-  toParams,
 } from './operation-request.ts'
 import type { RequestIds } from './request-id.ts'
+import { requestErrorStatus, sendRequestErrors, statusOf } from './responses.ts'
 import { type SendUpload, serveUpload } from './uploads.ts'
 
 export interface HttpServerOptions {
@@ -48,6 +51,8 @@ export interface HttpServerOptions {
   readonly schemaFile: (() => string) | undefined
   /** What GraphiQL sends for a reader with this page key; undefined for any other reader. */
   readonly demoAuthorization: (pageKey: string) => string | undefined
+  /** Uses the ticket of an event stream: the `Authorization` it stands for; undefined for one that is not valid. */
+  readonly redeemTicket: (ticket: string) => string | undefined
   /** Opens a file by the ticket in its address. */
   readonly openDownload: OpenDownload
   /** Sends a file on, by the ticket in its address. */
@@ -62,6 +67,10 @@ export interface HttpServerOptions {
   readonly isReady: () => Promise<boolean>
 }
 
+interface HandlerOptions extends HttpServerOptions {
+  readonly negotiate: (request: IncomingMessage) => Accepted
+}
+
 export interface HttpServer {
   readonly server: Server
   /** Where it listens, without a trailing slash. */
@@ -72,6 +81,9 @@ export interface HttpServer {
 
 /** Browsers send these to another origin only after it agreed; one of them has to come with files. */
 const preflightHeaders = ['graphql-require-preflight', 'apollo-require-preflight', 'x-requested-with']
+/** The media types of responses, as errors name them. */
+const jsonTypes = 'application/json, application/graphql-response+json'
+const streamTypes = 'text/event-stream or multipart/mixed;subscriptionSpec="1.0"'
 /** How long the head of a request may take to arrive, a file, every other body, and that of a stranger. */
 const headersTimeout = 8000
 const uploadMs = 600_000
@@ -96,7 +108,10 @@ const unreadMs = 100
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   let stopping = false
   const arrivals = new Arrivals(options)
-  const whole = { ...options, isReady: async () => !stopping && options.isReady() }
+  const whole = {
+    ...{ ...options, negotiate: createNegotiation() },
+    isReady: async () => !stopping && options.isReady(),
+  }
   const server = createServer(
     {
       ...{ headersTimeout, requestTimeout: uploadMs, keepAliveTimeout: 75_000 },
@@ -202,7 +217,7 @@ class Arrivals {
     const { response } = arrival
     const { req: request } = response
     const refuseArrival = ({ code, message }: GatewayError) =>
-      endArrival(response, refusals[code] ?? 400, code, message)
+      endArrival(response, statusOf(code), code, message)
     const holding = bodies.begin(admission.addressOf(request), refuseArrival)
     const isStranger = admission.principalOf(request.headers.authorization) === undefined
     const ms = isStranger ? strangerArrivalMs : arrivalMs
@@ -231,7 +246,7 @@ function endArrival(response: ServerResponse, status: number, code: ErrorCode, m
   if (response.headersSent || response.destroyed) return void request.destroy()
   const text = describeError(code, message)
   response.writeHead(status, {
-    'Content-Type': 'application/json',
+    'Content-Type': errorType(request),
     'Content-Length': Buffer.byteLength(text),
     'Cache-Control': 'no-store',
     Connection: 'close',
@@ -243,7 +258,7 @@ function handle(
   request: IncomingMessage,
   response: ServerResponse,
   arrival: Arrival,
-  options: HttpServerOptions,
+  options: HandlerOptions,
 ): void {
   const { admission, door, graphiql, schemaFile } = options
   const [path] = (request.url ?? '/').split('?', 1) as [string]
@@ -322,17 +337,30 @@ function serveGraphql(
   request: IncomingMessage,
   response: ServerResponse,
   arrival: Arrival,
-  options: HttpServerOptions,
+  options: HandlerOptions,
 ): void {
   const { admission, door, eventStreams, graphiql } = options
-  if (request.method === 'GET' && (request.headers.accept ?? '').includes('text/html')) {
+  const accepted = options.negotiate(request)
+  if (request.method === 'GET' && accepted.page) {
     if (graphiql === undefined)
       return sendError(response, 403, 'FORBIDDEN', 'This gateway has no GraphiQL; GRAPHIQL=on brings it')
     const key = pageKeyOf(request)
     return graphiql.servePage(response, key === undefined ? undefined : options.demoAuthorization(key))
   }
   if (!door.isAllowedOrigin(request))
-    return sendError(response, 403, 'FORBIDDEN', 'Requests of other origins are not accepted')
+    return sendError(response, 403, 'FORBIDDEN', door.describeRefusal(request))
+  const ticket = request.method === 'GET' ? ticketIn(request) : undefined
+  if (ticket !== undefined) {
+    if (accepted.json !== undefined || accepted.stream !== 'sse')
+      return sendError(response, 406, 'BAD_USER_INPUT', 'A ticket needs Accept to be text/event-stream')
+    const authorization = options.redeemTicket(ticket)
+    // With this status an EventSource ends. It would repeat its URL, but a ticket works once.
+    if (authorization === undefined) {
+      const message = 'The ticket was used or has expired; createStreamTicket makes another'
+      return sendError(response, 401, 'UNAUTHENTICATED', message)
+    }
+    request.headers.authorization = authorization
+  }
   const isMultipart = hasFiles(request)
   // Forms of other pages can send any body but JSON without asking first.
   if (request.method === 'POST' && isMultipart && !preflightHeaders.some((name) => request.headers[name]))
@@ -342,16 +370,19 @@ function serveGraphql(
       'BAD_USER_INPUT',
       `Expected a multipart request to have one of the headers ${preflightHeaders.join(', ')}`,
     )
-  if (
-    request.method === 'POST' &&
-    !isMultipart &&
-    !/^application\/(graphql\+)?json\s*(;|$)/i.test(request.headers['content-type'] ?? '')
-  )
-    return sendError(response, 415, 'BAD_USER_INPUT', 'Expected Content-Type to be application/json')
+  if (request.method === 'POST' && !isMultipart && !hasJson(request))
+    return sendError(response, 415, 'BAD_USER_INPUT', 'Expected Content-Type to be application/json in UTF-8')
   // What is short on the way may be long here.
   if (!/^(identity)?$/i.test(request.headers['content-encoding'] ?? ''))
     return sendError(response, 415, 'BAD_USER_INPUT', 'Expected the body not to be encoded')
   if (eventStreams.isFor(request)) return serveEventStream(request, response, arrival, options)
+  if (accepted.json === undefined && accepted.stream === undefined)
+    return sendError(
+      response,
+      406,
+      'BAD_USER_INPUT',
+      `Expected Accept to allow ${jsonTypes} or ${streamTypes}`,
+    )
   admission.countOperation(request.headers.authorization)
   if (request.method !== 'POST') return execute(undefined)
   const reading = isMultipart
@@ -365,7 +396,11 @@ function serveGraphql(
     // The client may have left while its body came.
     if (response.destroyed) return
     const permit = acquirePermit(request, response, admission)
-    const serve = () => serveOperation(request, response, body, { ...options, isMultipart, permit })
+    const serve = () =>
+      serveOperation(request, response, body, {
+        ...{ ...options, accepted, isMultipart, permit },
+        hasTicket: ticket !== undefined,
+      })
     if (permit.ready === undefined) return serve()
     permit.ready.then(serve).catch((error: unknown) => {
       refuse(request, response, error)
@@ -426,29 +461,102 @@ async function readFiles(
   })
 }
 
-/** @param body what was posted */
+interface OperationOptions extends HttpServerOptions {
+  readonly accepted: Accepted
+  readonly isMultipart: boolean
+  /** Whether the credential is that of a ticket, which opens a subscription and nothing else. */
+  readonly hasTicket: boolean
+  readonly permit: Permit
+}
+
+function ticketIn({ url = '' }: IncomingMessage): string | undefined {
+  // Few URLs have one, and parsing a URL costs more than everything else here.
+  if (!url.includes('ticket=')) return undefined
+  return new URL(url, 'http://localhost').searchParams.get('ticket') ?? undefined
+}
+
+/** @param posted the body of a POST */
 function serveOperation(
   request: IncomingMessage,
   response: ServerResponse,
   posted: object | undefined,
-  options: HttpServerOptions & { readonly isMultipart: boolean; readonly permit: Permit },
+  options: OperationOptions,
 ): void {
-  const { admission, engine, isMultipart, permit } = options
-  const { departure } = permit
-  const body = posted ?? (request.method === 'GET' ? readQuery(request, engine) : undefined)
-  const format = liveFormat(request)
-  if (format !== undefined && body !== undefined) {
+  response.setHeader('Cache-Control', 'no-store')
+  const body = posted ?? (request.method === 'GET' ? readQuery(request, options.engine) : undefined)
+  if (body === undefined) return answerByFramework(request, response, undefined, options)
+  executeOperation(request, response, toParams(body), options)
+}
+
+/** @param body undefined for a request of a method that has none */
+function answerByFramework(
+  request: IncomingMessage,
+  response: ServerResponse,
+  body: OperationParams | undefined,
+  { accepted, engine, permit }: OperationOptions,
+): void {
+  const responseType = accepted.json ?? errorType(request)
+  request.headers.accept = responseType
+  const context = { req: request, res: response, responseType, signal: permit.departure.signal }
+  engine.respond(Object.assign(request, { body }), response, context).catch(() => response.destroy())
+}
+
+/** The response is JSON wherever JSON is acceptable. A subscription, which has many results, is a stream. */
+function executeOperation(
+  request: IncomingMessage,
+  response: ServerResponse,
+  params: OperationParams,
+  options: OperationOptions,
+): void {
+  const { accepted, admission, engine, liveResponses, mask, permit } = options
+  const checked = checkOperation(params, request, options)
+  const isLive = checked.kind === 'subscription'
+  if (checked.kind === 'mutation' && request.method === 'GET') {
+    response.setHeader('Allow', 'POST')
+    return sendError(response, 405, 'BAD_USER_INPUT', 'A mutation cannot be sent by GET', true)
+  }
+  if (accepted.json !== undefined && !isLive) {
+    if (checked.errors !== undefined) return sendRequestErrors(response, accepted.json, checked.errors)
+    const { document } = checked
+    if (options.isMultipart) return answerByFramework(request, response, params, options)
+    return answerDirectly(request, response, {
+      ...{ engine, document, params, type: accepted.json, departure: permit.departure },
+    })
+  }
+  if (accepted.stream === undefined) {
+    const message = `A subscription needs a WebSocket, or Accept to name ${streamTypes}`
+    return sendError(response, 406, 'BAD_USER_INPUT', message, true)
+  }
+  if (isLive && checked.errors === undefined) {
     const connection = admission.openConnection(request, request.headers.authorization)
     response.once('close', () => connection.close())
-    return serveLive(request, response, body, { ...options, format })
   }
-  response.setHeader('Cache-Control', 'no-store')
-  if (body !== undefined && !isMultipart && answerDirectly(request, response, { engine, body, departure }))
-    return
-  if (request.method === 'GET' && body !== undefined) nameDocument(request, body)
-  const from = posted === undefined ? request : Object.assign(request, { body: posted })
-  const context = { req: from, res: response, signal: departure.signal }
-  engine.respond(from, response, context).catch(() => response.destroy())
+  liveResponses.serve(request, response, {
+    ...{ engine, format: accepted.stream, mask, onStanding: permit.release, params, errors: checked.errors },
+  })
+}
+
+/** What is known of an operation before it is executed. `errors` keep it from that; without `kind` it has none. */
+type CheckedOperation =
+  | { readonly errors: readonly GraphQLError[]; readonly kind?: OperationTypeNode }
+  | { readonly errors?: never; readonly kind: OperationTypeNode; readonly document: Document }
+
+function checkOperation(
+  params: OperationParams,
+  request: IncomingMessage,
+  { engine, hasTicket, mask }: OperationOptions,
+): CheckedOperation {
+  try {
+    const document = engine.parse(params.query ?? '', request)
+    const { operation: kind } = operationOf(document.node, params.operationName)
+    if (hasTicket && kind !== 'subscription') {
+      const message = 'A ticket opens a subscription, not another operation'
+      return { errors: [mask(new GatewayError('BAD_USER_INPUT', message))], kind }
+    }
+    return document.problems.length > 0 ? { errors: document.problems, kind } : { document, kind }
+  } catch (error) {
+    return { errors: [mask(error)] }
+  }
 }
 
 /** That nobody waits for an answer any more. Few look out for it: the signal is made when somebody does. */
@@ -528,30 +636,9 @@ function boundReading(
   response.once('close', () => clearTimeout(slow))
 }
 
-/** Answers with as many results as there are. */
-function serveLive(
-  request: IncomingMessage,
-  response: ServerResponse,
-  body: object,
-  {
-    engine,
-    format,
-    liveResponses,
-    mask,
-    permit,
-  }: HttpServerOptions & { readonly format: LiveFormat; readonly permit: Permit },
-): void {
-  liveResponses.serve(request, response, {
-    engine,
-    format,
-    mask,
-    onStanding: permit.release,
-    params: toParams(body),
-  })
-}
-
-/** Of a page URL that the terminal printed. */
-function pageKeyOf({ url = '' }: IncomingMessage): string | undefined {
+/** Of a page URL that the terminal printed. A page of another origin that may read responses must not read the token. */
+function pageKeyOf({ url = '', headers }: IncomingMessage): string | undefined {
+  if (headers.origin !== undefined) return undefined
   return new URL(url, 'http://localhost').searchParams.get('key') ?? undefined
 }
 
@@ -564,7 +651,10 @@ function refuseReader(response: ServerResponse): void {
 /** Says why a request does not become an operation. */
 function refuse(request: IncomingMessage, response: ServerResponse, error: unknown): void {
   if (!(error instanceof GatewayError)) return void response.destroy()
-  const status = refusals[error.code] ?? 400
+  // A request with a hash is well-formed. Its client looks for the code, and then sends the text.
+  const isHash = error.code === 'PERSISTED_QUERY_NOT_FOUND'
+  const { json: type } = negotiate(request.headers.accept ?? '')
+  const status = isHash && type !== undefined ? requestErrorStatus(type, error.code) : statusOf(error.code)
   if (error.retryAfterMs !== undefined)
     response.setHeader('Retry-After', String(Math.ceil(error.retryAfterMs / 1000)))
   // Whoever is to come back later need not connect again, if what they sent is soon read.
@@ -572,20 +662,7 @@ function refuse(request: IncomingMessage, response: ServerResponse, error: unkno
     Number(request.headers['content-length'] ?? (request.method === 'GET' ? 0 : Infinity)) < 65_536
   const keepAlive = (status === 429 || status === 503) && isShort
   if (keepAlive) request.resume()
-  sendError(response, status, error.code, error.message, keepAlive)
-}
-
-/** Clients that sent a hash look for the code, and then send the text. */
-const refusals: Partial<Record<ErrorCode, number>> = {
-  FORBIDDEN: 403,
-  LIMIT_EXCEEDED: 413,
-  OVERLOADED: 503,
-  PERSISTED_QUERY_NOT_FOUND: 200,
-  RATE_LIMITED: 429,
-  UNAUTHENTICATED: 401,
-  UPSTREAM_INVALID: 502,
-  UPSTREAM_TIMEOUT: 504,
-  UPSTREAM_UNAVAILABLE: 502,
+  sendError(response, status, error.code, error.message, keepAlive || isHash)
 }
 
 function sendText(response: ServerResponse, text: string, type: string): void {
@@ -607,7 +684,7 @@ function sendError(
 ): void {
   const text = describeError(code, message)
   response.writeHead(status, {
-    'Content-Type': 'application/json',
+    'Content-Type': errorType(response.req),
     'Content-Length': Buffer.byteLength(text),
     'Cache-Control': 'no-store',
     ...(keepAlive ? {} : { Connection: 'close' }),

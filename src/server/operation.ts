@@ -1,4 +1,4 @@
-import { GraphQLError, getOperationAST } from 'graphql'
+import { type DocumentNode, GraphQLError, getOperationAST, type OperationDefinitionNode } from 'graphql'
 import type { RequestHead } from '../context.ts'
 import { ValidationError } from '../errors.ts'
 import type { Engine } from './engine.ts'
@@ -19,13 +19,12 @@ export interface OperationRequest {
   readonly req: RequestHead
   /** The credential as it was sent. */
   readonly authorization: unknown
-  readonly params: OperationParams
+  /** As the client sent them. */
+  readonly params: object
   /** The last event the client had, which counts more than what the operation says, and `extensions.lastEventId` of it. */
   readonly lastEventId?: string | undefined
   /** Hears when the credential ends, in milliseconds. */
   readonly onTokenEnd?: ((at: number) => void) | undefined
-  /** Whether it may change something. */
-  readonly isReadOnly?: boolean
   readonly mask: (error: unknown) => GraphQLError
   /** Ends when nobody waits for the answer any more. */
   readonly signal: AbortSignal
@@ -40,24 +39,52 @@ export interface OperationReader extends LiveReader {
 }
 
 /**
+ * Checks the parameters of a request.
+ *
+ * @throws ValidationError for one of another type
+ */
+export function toParams(body: object): OperationParams {
+  const { query, documentId, operationName, variables, extensions } = body as Record<string, unknown>
+  if (query != null && typeof query !== 'string') throw new ValidationError('Expected "query" to be text')
+  if (documentId != null && typeof documentId !== 'string')
+    throw new ValidationError('Expected "documentId" to be text')
+  if (operationName != null && typeof operationName !== 'string')
+    throw new ValidationError('Expected "operationName" to be text')
+  if (!isObject(variables)) throw new ValidationError('Expected "variables" to be a JSON object')
+  if (!isObject(extensions)) throw new ValidationError('Expected "extensions" to be a JSON object')
+  // A blank name is none. [spec] GraphQL over HTTP, "GET"
+  return { query, documentId, operationName: operationName || undefined, variables, extensions }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> | null | undefined {
+  return value == null || (typeof value === 'object' && !Array.isArray(value))
+}
+
+/** @throws ValidationError when the name is of no operation, or is missing and there are several */
+export function operationOf(
+  document: DocumentNode,
+  operationName: string | null | undefined,
+): OperationDefinitionNode {
+  const operation = getOperationAST(document, operationName)
+  if (operation == null)
+    throw new ValidationError('Expected operationName to name an operation of the document')
+  return operation
+}
+
+/**
  * Runs an operation of any kind for a transport that can send more than one result. Ends with `complete` or `refuse`,
  * unless `signal` ends it.
  */
 export async function runOperation(request: OperationRequest, reader: OperationReader): Promise<void> {
-  const { engine, req, authorization, params, mask, signal } = request
-  const lastEventId = request.lastEventId ?? textOf(params.extensions?.['lastEventId'])
+  const { engine, req, authorization, mask, signal } = request
   try {
+    const params = toParams(request.params)
+    const lastEventId = request.lastEventId ?? textOf(params.extensions?.['lastEventId'])
     const text = engine.find(params)
     if (text === undefined) throw new ValidationError('Expected "query" to be text')
     const document = engine.parse(text, req)
     if (document.problems.length > 0) return reader.refuse(document.problems)
-    const operation = getOperationAST(document.node, params.operationName)
-    if (operation == null)
-      return reader.refuse([
-        mask(new ValidationError('Expected operationName to name an operation of the document')),
-      ])
-    if (operation.operation === 'mutation' && request.isReadOnly === true)
-      return reader.refuse([mask(new ValidationError('A mutation cannot be sent by GET'))])
+    const operation = operationOf(document.node, params.operationName)
     const run = {
       document,
       operationName: params.operationName,

@@ -6,11 +6,12 @@ import type { RequestHead } from '../context.ts'
 import { GatewayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { Admission, Connection } from './admission.ts'
+import { findCredential, type IsWellFormed, readConnectionParams } from './connection-params.ts'
 import type { Engine } from './engine.ts'
 import type { Door } from './host.ts'
 import type { Holding, IncomingBodies } from './incoming-bodies.ts'
 import type { LiveOperation, Payload } from './live.ts'
-import { type OperationParams, type OperationReader, runOperation } from './operation.ts'
+import { type OperationReader, runOperation } from './operation.ts'
 import { type Envelope, type Framing, joined, PacedWriter, Slab, sizeOf, Turn } from './paced-writer.ts'
 import type { RequestIds } from './request-id.ts'
 import { TokenBucket } from './token-bucket.ts'
@@ -74,7 +75,8 @@ interface Client {
   maxBytes: number
   /** Stops counting the connection for the credential that holds for the whole socket. */
   forget: () => void
-  params: Readonly<Record<string, unknown>> | undefined
+  /** The credential of `connection_init` or of a later `ping`; undefined before `connection_init`. */
+  params: { readonly authorization?: string } | undefined
   isAlive: boolean
   /** Set while its credential is known to end. */
   warning: NodeJS.Timeout | undefined
@@ -208,6 +210,7 @@ export function serveWebSockets({
   const turn = new Turn()
   const slab = new Slab()
   let isClosing = false
+  const isWellFormed: IsWellFormed = (authorization) => admission.principalOf(authorization) !== undefined
 
   function accept(socket: WebSocket, request: IncomingMessage, line: Duplex, connection: Connection): void {
     // A broken frame must not end the process; the socket closes by itself.
@@ -296,11 +299,18 @@ export function serveWebSockets({
   }
 
   function receive(client: Client, { type, id, payload }: ClientMessage, onInit: () => void): void {
+    let credential: string | undefined
     switch (type) {
       case 'connection_init':
         if (client.params !== undefined) return end(client, 4429, 'Too many initialisation requests')
         onInit()
-        client.params = payload ?? {}
+        try {
+          const hasHeader = client.request.headers.authorization !== undefined
+          credential = readConnectionParams(payload ?? {}, isWellFormed, hasHeader)
+        } catch (error) {
+          return end(client, 4401, mask(error).message)
+        }
+        client.params = credential === undefined ? {} : { authorization: credential }
         try {
           identify(client)
         } catch (error) {
@@ -309,7 +319,12 @@ export function serveWebSockets({
         return send(client, { type: 'connection_ack' })
       case 'ping':
         if (!countPing(client)) return
-        if (client.params !== undefined && isCredential(payload)) renew(client, payload)
+        try {
+          credential = findCredential(payload ?? {}, isWellFormed)
+        } catch (error) {
+          return end(client, 4401, mask(error).message)
+        }
+        if (client.params !== undefined && credential !== undefined) renew(client, credential)
         return send(client, { type: 'pong', ...echoOf(payload) })
       case 'pong':
         return void countPing(client)
@@ -362,11 +377,8 @@ export function serveWebSockets({
   }
 
   /** A new credential holds for what begins from now on, and for subscriptions that run: they go on where they are. */
-  function renew(client: Client, credential: ClientMessage['payload']): void {
-    client.params = {
-      ...client.params,
-      authorization: authorizationIn(credential),
-    }
+  function renew(client: Client, credential: string): void {
+    client.params = { authorization: credential }
     try {
       identify(client)
     } catch (error) {
@@ -426,7 +438,7 @@ export function serveWebSockets({
     const running = runOperation(
       {
         ...{ engine, req: client.request, mask, lastEventId: place, onTokenEnd, signal: operation.signal },
-        params: payload as unknown as OperationParams,
+        params: payload,
         authorization: authorizationOf(client, payload),
       },
       operation,
@@ -464,7 +476,8 @@ export function serveWebSockets({
     if (isClosing) refuseUpgrade(socket, 503)
     else if (problem !== undefined) refuseUpgrade(socket, problem.status)
     else if (pathname !== '/graphql') refuseUpgrade(socket, 404)
-    else if (!door.isAllowedOrigin(request)) refuseUpgrade(socket, 403)
+    else if (!door.isAllowedOrigin(request))
+      refuseUpgrade(socket, 403, { message: door.describeRefusal(request) })
     else upgrade(request, socket, head)
   })
 
@@ -479,7 +492,7 @@ export function serveWebSockets({
       )
     } catch (error) {
       if (!(error instanceof GatewayError)) throw error
-      refuseUpgrade(socket, 429, Math.ceil((error.retryAfterMs ?? 1000) / 1000))
+      refuseUpgrade(socket, 429, { retryAfter: Math.ceil((error.retryAfterMs ?? 1000) / 1000) })
     }
   }
 
@@ -555,12 +568,7 @@ function parseMessage(text: string): ClientMessage | undefined {
 
 /** The credential as it was sent: with the operation, else for the connection, else with the handshake. */
 function authorizationOf({ request, params }: Client, payload?: Operation['payload']): unknown {
-  return (payload && credentialOf(payload)) ?? authorizationIn(params) ?? request.headers.authorization
-}
-
-/** Clients write the name in both ways. */
-function authorizationIn(payload: ClientMessage['payload']): unknown {
-  return payload?.['authorization'] ?? payload?.['Authorization']
+  return (payload && credentialOf(payload)) ?? params?.authorization ?? request.headers.authorization
 }
 
 function tooLong({ maxBytes }: Client): string {
@@ -582,14 +590,11 @@ function headOf({ headers, socket }: IncomingMessage): RequestHead {
   return { headers: Object.fromEntries(known.map((name) => [name, headers[name]])), socket }
 }
 
-function isCredential(payload: ClientMessage['payload']): boolean {
-  return typeof authorizationIn(payload) === 'string'
-}
-
-/** An operation may bring a credential of its own. */
-function credentialOf(payload: Operation['payload']): unknown {
-  const extensions = payload['extensions']
-  return isRecord(extensions) && isCredential(extensions) ? authorizationIn(extensions) : undefined
+/** An operation may bring a credential of its own. Clients write the name in both ways. */
+function credentialOf({ extensions }: Operation['payload']): string | undefined {
+  if (!isRecord(extensions)) return undefined
+  const credential = extensions['authorization'] ?? extensions['Authorization']
+  return typeof credential === 'string' ? credential : undefined
 }
 
 function hasCredential(payload: Operation['payload']): boolean {
@@ -605,9 +610,14 @@ function quoteReason(id: string): string {
   return JSON.stringify(id.slice(0, 40).replace(/[^\x20-\x7e]/g, '?'))
 }
 
-function refuseUpgrade(socket: Duplex, status: number, retryAfter?: number): void {
+function refuseUpgrade(
+  socket: Duplex,
+  status: number,
+  { message = '', retryAfter }: { readonly message?: string; readonly retryAfter?: number } = {},
+): void {
   const later = retryAfter === undefined ? '' : `Retry-After: ${retryAfter}\r\n`
+  const type = message === '' ? '' : 'Content-Type: text/plain; charset=utf-8\r\n'
   socket.end(
-    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${later}Connection: close\r\nContent-Length: 0\r\n\r\n`,
+    `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n${later}${type}Connection: close\r\nContent-Length: ${Buffer.byteLength(message)}\r\n\r\n${message}`,
   )
 }

@@ -107,7 +107,7 @@ test('new documents of an address have a time; known ones are executed all the s
   })
   for (const result of [
     await post(app.url, { query: fresh('E') }, token),
-    (await overSse.json()) as Result,
+    JSON.parse(/^data: (.+)$/m.exec(await overSse.text())?.[1] ?? '') as Result,
     await executeOverSocket(app.url, token, fresh('F')),
   ])
     expect(result.errors).toMatchObject([

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { readFile, stat } from 'node:fs/promises'
 import { request } from 'node:http'
 import { join } from 'node:path'
+import { pino } from 'pino'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { type App, startApp } from '../../src/app.ts'
@@ -112,6 +113,131 @@ describe('pages of an origin that is allowed', () => {
       })
       expect(asked.headers['access-control-allow-origin']).toBeUndefined()
       expect(await handshake(app.url, { origin: foreign })).toBe(403)
+    },
+  )
+})
+
+describe('the headers that pages of other origins may send', () => {
+  const allowed = async (settings: Record<string, string>) => {
+    const app = await startTestApp({ settings: { ALLOWED_ORIGINS: origin, ...settings } })
+    const { headers } = await send(`${app.url}/graphql`, { method: 'OPTIONS', headers: { origin } })
+    await app.close()
+    return String(headers['access-control-allow-headers']).split(', ')
+  }
+
+  test('are those that Apollo Client and the tracing of browsers send, and the protocols here', async () => {
+    expect(await allowed({})).toEqual(
+      expect.arrayContaining([
+        ...['authorization', 'content-type', 'last-event-id', 'x-graphql-event-stream-token'],
+        ...['apollographql-client-name', 'apollographql-client-version'],
+        ...['x-apollo-operation-name', 'x-apollo-operation-id'],
+        ...['traceparent', 'tracestate', 'baggage', 'sentry-trace'],
+      ]),
+    )
+  })
+
+  test('and those of ALLOWED_HEADERS', async () => {
+    const headers = await allowed({ ALLOWED_HEADERS: 'X-Tenant, x-build, authorization' })
+    expect(headers).toEqual(expect.arrayContaining(['x-tenant', 'x-build']))
+    expect(headers.filter((name) => name === 'authorization')).toHaveLength(1)
+  })
+})
+
+describe('a page that runs on this machine', () => {
+  const local = ['http://localhost:3000', 'https://localhost', 'http://127.0.0.1:5173', 'http://[::1]:8080']
+  const statuses = async (settings: Record<string, string>, origins: string[]) => {
+    const app = await startTestApp({ settings })
+    const answers = await Promise.all(
+      origins.map(async (page) => {
+        const { status, headers } = await send(`${app.url}/graphql`, {
+          headers: { ...json, origin: page },
+          body: '{"query":"{__typename}"}',
+        })
+        return [status, headers['access-control-allow-origin'], await handshake(app.url, { origin: page })]
+      }),
+    )
+    await app.close()
+    return answers
+  }
+
+  test('may use the gateway in development, whatever its port', async () => {
+    expect(await statuses({}, local)).toEqual(local.map((page) => [200, page, 101]))
+  })
+
+  test.each<[Record<string, string>]>([
+    [{ NODE_ENV: 'production' }],
+    [{ ALLOWED_ORIGINS: origin }],
+    [{ ALLOWED_ORIGINS: 'none' }],
+  ])('may not with %j', async (settings) => {
+    expect(await statuses(settings, local)).toEqual(local.map(() => [403, undefined, 403]))
+  })
+
+  test('has to be of this machine by its whole name', async () => {
+    const foreign = [
+      'http://localhost.evil.example',
+      'http://localhost:3000.evil.example',
+      'file://localhost',
+    ]
+    expect(await statuses({}, foreign)).toEqual(foreign.map(() => [403, undefined, 403]))
+  })
+})
+
+describe('a page that is refused', () => {
+  test('learns which setting allows its origin, over HTTP and WebSocket; so does the log, once', async () => {
+    const lines: string[] = []
+    const log = pino({ level: 'warn' }, { write: (line: string) => void lines.push(line) })
+    const app = await startTestApp({ log })
+    for (let count = 0; count < 3; count += 1) {
+      const answer = await send(`${app.url}/graphql`, {
+        headers: { ...json, origin: 'https://evil.example' },
+        body: '{"query":"{__typename}"}',
+      })
+      expect(JSON.parse(answer.body)).toEqual({
+        errors: [
+          {
+            message:
+              'Pages of "https://evil.example" may not use this gateway; ALLOWED_ORIGINS lists the origins that may',
+            extensions: { code: 'FORBIDDEN' },
+          },
+        ],
+      })
+    }
+    const socket = new WebSocket(`${app.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws', {
+      origin: 'https://evil.example',
+    })
+    socket.on('error', () => undefined)
+    const [, response] = await once(socket, 'unexpected-response')
+    const [body] = await once(response, 'data')
+    expect(String(body)).toContain('ALLOWED_ORIGINS')
+    expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+      { origin: 'https://evil.example', msg: expect.stringContaining('ALLOWED_ORIGINS') },
+    ])
+    await app.close()
+  })
+
+  test.each(['cross-site', 'same-site'])(
+    'is one whose browser says that a GET without an origin is %s, such as for an image',
+    async (site) => {
+      const app = await startTestApp()
+      const get = (headers: Record<string, string>) =>
+        send(`${app.url}/graphql?query={__typename}`, { method: 'GET', headers })
+      const refused = await get({
+        'sec-fetch-site': site,
+        'sec-fetch-mode': 'no-cors',
+        accept: 'image/*,*/*',
+      })
+      expect(refused.status).toBe(403)
+      expect(JSON.parse(refused.body).errors[0]).toMatchObject({
+        message: expect.stringContaining('ALLOWED_ORIGINS'),
+        extensions: { code: 'FORBIDDEN' },
+      })
+      for (const own of ['same-origin', 'none'])
+        expect((await get({ 'sec-fetch-site': own })).status).toBe(200)
+      expect((await get({ 'sec-fetch-site': site, origin: 'http://localhost:3000' })).status).toBe(200)
+      // A link to GraphiQL executes nothing.
+      const page = { 'sec-fetch-site': site, 'sec-fetch-mode': 'navigate', accept: 'text/html,*/*;q=0.8' }
+      expect((await get(page)).status).toBe(200)
+      await app.close()
     },
   )
 })
@@ -227,6 +353,17 @@ describe('the demo token', () => {
       expect(await pageOf(url)).not.toContain(btoa(`${token}:`))
     expect(await pageOf(`${page}?key=${key}`)).toContain(btoa(`${token}:`))
     expect((await fetch(page, { headers: { accept: 'text/html' } })).headers.get('set-cookie')).toBeNull()
+  })
+
+  test('is not for a page of another origin, which may read the response', async () => {
+    const app = await startEmbedded({ FLOWDOCK_DEMO_TOKEN: token })
+    const page = `${app.url}/graphql?key=${app.pageKey}`
+    for (const origin of ['http://localhost:3000', 'https://evil.example', 'null', app.url]) {
+      const text = await pageOf(page, { origin })
+      expect(text).toContain('id="graphiql"')
+      expect(text).not.toContain(btoa(`${token}:`))
+    }
+    expect(await pageOf(page)).toContain(btoa(`${token}:`))
   })
 
   test.each<Record<string, string>>([

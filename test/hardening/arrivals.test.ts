@@ -46,18 +46,22 @@ function begin(
 }
 const statusOf = ({ text }: Line) => Number(/^HTTP\/1.1 (\d+)/.exec(text())?.[1] ?? 0)
 const answerOf = ({ text }: Line) => JSON.parse(text().slice(text().indexOf('\r\n\r\n') + 4))
+const typeOf = ({ text }: Line) => /^content-type: (.*)\r$/im.exec(text())?.[1]
 const known = { authorization: 'Bearer x' }
+const typed = { accept: 'application/graphql-response+json' }
+const typedResponse = 'application/graphql-response+json; charset=utf-8'
 
 test('hundreds of requests that are half sent take no permit, and refuse nobody who sends a whole one', async () => {
   const { bodiesPerAddress } = bodyLimits
   const query = '{"query":"{ viewer { nick } }"}'
   await fortress.beside(async () => {
-    const half = Array.from({ length: bodiesPerAddress + 100 }, () => begin('{', { length: 100 }))
+    const half = Array.from({ length: bodiesPerAddress + 100 }, () => begin('{', { ...typed, length: 100 }))
     await expect
       .poll(() => half.filter((line) => statusOf(line) === 429).length, { timeout: 5000 })
       .toBeGreaterThanOrEqual(100)
     // Those that began first went first.
     expect(half.slice(0, 50).map(statusOf)).toEqual(half.slice(0, 50).map(() => 429))
+    expect(typeOf(half[0] as Line)).toBe(typedResponse)
     expect(answerOf(half[0] as Line).errors[0]).toMatchObject({
       message: expect.stringContaining('incomplete requests from your address'),
       extensions: { code: 'RATE_LIMITED' },
@@ -79,7 +83,7 @@ describe('a body that does not arrive in time', () => {
   ])('is refused %s', async (_, headers, ms) => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     onTestFinished(() => void vi.useRealTimers())
-    const line = begin('{', { ...headers, length: 100, expect: '100-continue' })
+    const line = begin('{', { ...headers, ...typed, length: 100, expect: '100-continue' })
     await once(line.socket, 'data')
     // The body is known to be incomplete from the next turn of the event loop on.
     await new Promise(setImmediate)
@@ -90,6 +94,7 @@ describe('a body that does not arrive in time', () => {
     vi.advanceTimersByTime(1)
     await line.closed
     expect(line.text()).toContain('HTTP/1.1 408 Request Timeout')
+    expect(typeOf(line)).toBe(typedResponse)
     expect(line.text()).toContain(`"message":"The body did not arrive within ${ms / 1000} seconds"`)
   })
 })
@@ -151,8 +156,9 @@ describe('without a credential a request may have 16 KiB', () => {
   })
 
   test('is refused by its length, before any of it is there', async () => {
-    const line = begin('', { length: 16 * 1024 + 1 })
+    const line = begin('', { ...typed, length: 16 * 1024 + 1 })
     await expect.poll(() => statusOf(line)).toBe(413)
+    expect(typeOf(line)).toBe(typedResponse)
   })
 })
 
@@ -173,8 +179,9 @@ describe('files are not read before the credential is known to be valid', () => 
     ['with one that nobody has', { authorization: 'Bearer 0123456789abcdef' }, 1],
   ])('%s', async (_, headers, calls) => {
     fortress.app.calls.length = 0
-    const line = begin(start, { ...form, ...headers })
+    const line = begin(start, { ...form, ...headers, ...typed })
     await expect.poll(() => statusOf(line)).toBe(401)
+    expect(typeOf(line)).toBe(typedResponse)
     expect(answerOf(line).errors[0].extensions.code).toBe('UNAUTHENTICATED')
     expect(fortress.app.calls.map(({ url }) => new URL(url).pathname)).toEqual(
       Array.from({ length: calls }, () => '/user'),

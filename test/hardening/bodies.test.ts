@@ -84,12 +84,21 @@ describe('a body', () => {
         headers: { 'content-type': 'application/json; charset=utf-16' },
         body: encode('{"query":"{__typename}"}'),
       },
-      400,
+      415,
+    ],
+    ['in UTF-16 that does not say so', { headers: json, body: encode('{"query":"{__typename}"}') }, 400],
+    [
+      'that says it is UTF-16 and is UTF-8',
+      {
+        headers: { 'content-type': 'application/json; charset="UTF-16LE"' },
+        body: '{"query":"{__typename}"}',
+      },
+      415,
     ],
     [
       'that says it is UTF-7',
       { headers: { 'content-type': 'application/json; charset=utf-7' }, body: '{"query":"{__typename}"}' },
-      200,
+      415,
     ],
     ['with a byte order mark', { headers: json, body: '\ufeff{"query":"{__typename}"}' }, 400],
     ['with bytes that are no UTF-8', { headers: json, body: Buffer.from([0x7b, 0xff, 0x7d]) }, 400],

@@ -51,6 +51,7 @@ const first =
 
 /** How functions are called that take more than the text, or the text inside of something else. */
 const adapters: Readonly<Record<string, (exported: Exported, text: string) => unknown>> = {
+  'backend/bounds.ts cut': (cut, text) => cut(text, text.length - 1),
   'backend/flowdock/encode.ts withBase': first('http://127.0.0.1'),
   'backend/flowdock/tags.ts resolveTag': (resolveTag, text) => resolveTag(text, members),
   'backend/flowdock/tags.ts textTags': (textTags, text) => textTags(text, members),
@@ -84,8 +85,17 @@ const adapters: Readonly<Record<string, (exported: Exported, text: string) => un
   'resolvers/shares.ts urlsOf': (urlsOf, text) => urlsOf({ content: `http://x${text}a ${text}` }),
   'server/live.ts toPayload': first(undefined),
   'server/limits.ts checkDocumentSize': first({ maxDocumentBytes: 1_000_000 }),
-  'server/live-http.ts liveFormat': (liveFormat, text) =>
-    liveFormat({ headers: { accept: `multipart/mixed${text}` } }),
+  'server/connection-params.ts findCredential': (find, text) =>
+    find({ token: text, headers: { Authorization: text } }, () => true),
+  'server/connection-params.ts readConnectionParams': (read, text) =>
+    read({ [text]: text }, () => true, false),
+  'server/live.ts toPayload': first(''),
+  'server/negotiation.ts acceptsGzip': (accepts, text) => accepts({ headers: { 'accept-encoding': text } }),
+  'server/negotiation.ts errorType': (errorType, text) => errorType({ headers: { accept: text } }),
+  'server/operation-request.ts hasFiles': (hasFiles, text) =>
+    hasFiles({ headers: { 'content-type': `multipart/form-data${text}` } }),
+  'server/operation-request.ts hasJson': (hasJson, text) =>
+    hasJson({ headers: { 'content-type': `application/json${text}` } }),
   'upstream/flowdock/credentials.ts parseAuthorization': (parse, text) => parse(`Basic ${text}`),
   'upstream/flowdock/live-events.ts isBehind': (isBehind, text) => isBehind(text, text),
   'upstream/flowdock/live-events.ts makeGap': first('fellBehind'),

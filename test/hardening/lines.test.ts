@@ -302,9 +302,11 @@ describe('a credential', () => {
       await once(socket, 'open')
       const heard: string[] = []
       socket.on('message', (data) => heard.push(String(data)))
+      socket.on('close', (code, reason) => heard.push(`${code} ${reason}`))
       socket.send(JSON.stringify({ type: 'connection_init', payload: { Authorization: value } }))
       socket.send(JSON.stringify({ id: '1', type: 'subscribe', payload: { query: '{ viewer { nick } }' } }))
-      await expect.poll(() => heard.join('')).toContain('UNAUTHENTICATED')
+      const expected = value === null ? 'UNAUTHENTICATED' : '4401 Expected connectionParams.Authorization'
+      await expect.poll(() => heard.join('')).toContain(expected)
       socket.close()
     },
   )
