@@ -61,7 +61,6 @@ const adapters: Readonly<Record<string, (exported: Exported, text: string) => un
     attempt(() => decode('example/main', text, 'after')),
     attempt(() => decode(text, '1~1~1~1', 'after')),
   ],
-  'backend/bounds.ts cut': first(1000),
   'resolvers/flows.ts checkFlowPath': first(['flow']),
   'resolvers/global-id.ts encodeGlobalId': first('1'),
   'resolvers/global-id.ts encodeInFlow': first('1', 1),
@@ -83,7 +82,6 @@ const adapters: Readonly<Record<string, (exported: Exported, text: string) => un
   'resolvers/resource.ts resource': (resource, text) =>
     resource(undefined, { url: `http://x/a${text}b` }, {}),
   'resolvers/shares.ts urlsOf': (urlsOf, text) => urlsOf({ content: `http://x${text}a ${text}` }),
-  'server/live.ts toPayload': first(undefined),
   'server/limits.ts checkDocumentSize': first({ maxDocumentBytes: 1_000_000 }),
   'server/connection-params.ts findCredential': (find, text) =>
     find({ token: text, headers: { Authorization: text } }, () => true),
