@@ -118,7 +118,7 @@ export async function sendMessage(
       return { message: stored, thread, json: JSON.stringify(wire), isRepeat: true }
     }
   }
-  const sent = Date.now()
+  const sent = change.now()
   const parent = draft.parentId === undefined ? undefined : await findParent(db, channel, draft.parentId)
   const id = await nextMessageId(db, channel.channel_id)
   const thread =
@@ -191,7 +191,11 @@ export async function editMessage(
       edit.content,
       members,
     )
-    edited = { ...message, content_json: JSON.stringify(withText(message, edit.content)), edited: Date.now() }
+    edited = {
+      ...message,
+      content_json: JSON.stringify(withText(message, edit.content)),
+      edited: change.now(),
+    }
   }
   if (edit.tags !== undefined) after = resolveTags(edit.tags, members)
   after = [...new Set(after)]
@@ -230,7 +234,7 @@ export async function deleteMessage(
   if (message === undefined || !isContent(message)) throw notFound()
   if (message.user_id === userId && isEditable(message)) {
     if (storedText(message) === '') return 'emptied'
-    const emptied = { ...message, content_json: JSON.stringify(withText(message, '')), edited: Date.now() }
+    const emptied = { ...message, content_json: JSON.stringify(withText(message, '')), edited: change.now() }
     await updateMessage(db, emptied, [])
     await tellEdit(change, channel, userId, emptied)
     return 'emptied'
