@@ -13,109 +13,23 @@ const pictures = process.env['PICTURES']
 const testInBrowser = test.skipIf(chromiumPath === undefined && process.env['CI'] !== 'true')
 
 testInBrowser(
-  'GraphiQL explores, listens and changes, all from files of its own',
+  'GraphiQL shows the schema and runs queries, all from files of its own',
   async () => {
-    const gateway = await runGateway(await makeFolder())
-    const browser = await openBrowser()
-    onTestFinished(() => browser.close())
-    const context = await browser.newContext({ viewport: { width: 1280, height: 800 } })
-    const foreign: string[] = []
-    const problems: string[] = []
-    await context.route('**/*', (route) => {
-      const { host, protocol } = new URL(route.request().url())
-      if (host === new URL(gateway.url).host || protocol === 'data:' || protocol === 'blob:')
-        return route.continue()
-      foreign.push(route.request().url())
-      return route.abort()
-    })
-    context.setDefaultTimeout(10_000)
-    const listening = await context.newPage()
-    const changing = await context.newPage()
-    for (const page of [listening, changing]) {
-      page.on('pageerror', (error) => problems.push(String(error)))
-      page.on('console', (message) => {
-        if (message.type() === 'error') problems.push(message.text())
-      })
-      await page.goto(gateway.pageUrl)
-      await page.getByRole('tab', { name: 'FirstQuery' }).waitFor()
-    }
-
+    const { page, foreign, problems } = await openPage()
     // Nothing was started, so nothing is amiss.
-    expect(await listening.locator('#live-state').innerText()).toBe('Live: idle')
-    expect(await hiddenTabs(listening)).toEqual([])
-    await execute(listening)
-    await expect.poll(() => response(listening), { timeout: 10_000 }).toContain('"nick": "Ada"')
-    await picture(listening, 'first-query')
-
-    await openTab(listening, 'LiveQuery')
-    await execute(listening)
-    await listening.getByRole('button', { name: 'Stop query' }).waitFor()
-    await listening.getByText('Live: connected').waitFor()
-    expect(await hiddenTabs(listening)).toEqual([])
-
-    // Another tab is opened, and what happens is listed beside it. The subscription is open once something is listed.
-    await openTab(listening, 'SendMessage')
-    await expect
-      .poll(
-        async () => {
-          await execute(listening)
-          await expect.poll(() => response(listening), { timeout: 5000 }).toContain('"sentMessage"')
-          return listening.getByRole('log').innerText()
-        },
-        { timeout: 15_000, interval: 500 },
-      )
-      .toContain('Hello from GraphiQL #hello')
-    const events = listening.locator('.live-entry.event')
-    for (const content of ['one', 'two']) {
-      await say(gateway, content)
-      await events.filter({ hasText: `MessageAdded · Ada Byron · ${content}` }).waitFor()
-    }
-    const before = await events.count()
-    expect(before).toBeGreaterThanOrEqual(3)
-    expect(await changing.locator('#live-state').innerText()).toBe('Live: idle')
-    await picture(listening, 'live-query')
-
-    // All of an event is there to be read.
-    await events.first().locator('summary').click()
-    expect(await events.first().innerText()).toContain('"__typename": "MessageAdded"')
-
-    // A pause holds back what comes.
-    await listening.getByRole('button', { name: /^Hold events back/ }).click()
-    await say(gateway, 'three')
-    await listening.getByText('Paused: 1 waiting').waitFor()
-    expect(await events.count()).toBe(before)
-    await listening.getByRole('button', { name: /^Show the events/ }).click()
-    await expect.poll(() => events.count()).toBe(before + 1)
-
-    await context.grantPermissions(['clipboard-read', 'clipboard-write'])
-    await listening.getByRole('button', { name: /^Copy all/ }).click()
-    await listening.getByText(/^Copied \d+ lines$/).waitFor()
-    const copied = (await listening.evaluate(() => navigator.clipboard.readText())).split('\n')
-    const texts = copied.map((line) => JSON.parse(line).result?.data.flowEvents.message?.content)
-    expect(texts.slice(-3)).toEqual(['one', 'two', 'three'])
-
-    await listening.getByRole('button', { name: /^Empty the log/ }).click()
-    expect(await events.count()).toBe(0)
-    await listening.getByRole('button', { name: 'Stop LiveQuery' }).click()
-    await listening.getByText('LiveQuery was stopped.').waitFor()
-    expect(await listening.locator('#live-state').innerText()).toBe('Live: idle')
-
-    // The button that started it stops it, too.
-    await openTab(listening, 'LiveQuery')
-    await execute(listening)
-    await listening.getByText('Live: connected').waitFor()
-    await listening.getByRole('button', { name: 'Stop query' }).click()
-    await listening.getByText('Live: idle').waitFor()
-    await expect.poll(() => response(listening), { timeout: 10_000 }).toContain('LiveQuery was stopped.')
+    expect(await page.locator('#live-state').innerText()).toBe('Live: idle')
+    expect(await hiddenTabs(page)).toEqual([])
+    await expect.poll(() => insist(page), { timeout: 20_000, interval: 500 }).toContain('"nick": "Ada"')
+    await picture(page, 'first-query')
 
     // Fields can be picked instead of typed.
-    await openTab(changing, 'SendMessage')
-    await changing.getByRole('button', { name: 'Show GraphiQL Explorer' }).click()
-    await changing.locator('.graphiql-plugin').getByText('runThreadAction').waitFor()
-    await picture(changing, 'explorer')
-    await changing.emulateMedia({ colorScheme: 'dark' })
-    const isDark = () => changing.evaluate(() => document.body.classList.contains('graphiql-dark'))
-    const background = await changing.evaluate(
+    await openTab(page, 'SendMessage')
+    await page.getByRole('button', { name: 'Show GraphiQL Explorer' }).click()
+    await page.locator('.graphiql-plugin').getByText('runThreadAction').waitFor()
+    await picture(page, 'explorer')
+    await page.emulateMedia({ colorScheme: 'dark' })
+    const isDark = () => page.evaluate(() => document.body.classList.contains('graphiql-dark'))
+    const background = await page.evaluate(
       () => getComputedStyle(document.querySelector('.graphiql-container') as Element).backgroundColor,
     )
     expect((await isDark()) || background === 'rgb(33, 42, 59)', background).toBe(true)
@@ -124,6 +38,76 @@ testInBrowser(
     expect(problems).toEqual([])
   },
   60_000,
+)
+
+testInBrowser(
+  'the live pane lists events beside whatever tab is open, until the subscription is stopped',
+  async () => {
+    const { gateway, page, foreign, problems } = await openPage()
+    await expect.poll(() => insist(page), { timeout: 20_000, interval: 500 }).toContain('"nick": "Ada"')
+    await openTab(page, 'LiveQuery')
+    await execute(page)
+    await page.getByRole('button', { name: 'Stop query' }).waitFor()
+    await page.getByText('Live: connected').waitFor()
+    expect(await hiddenTabs(page)).toEqual([])
+
+    // Another tab is opened, and what happens is listed beside it. The subscription is open once something is listed.
+    await openTab(page, 'SendMessage')
+    await expect
+      .poll(
+        async () => {
+          await execute(page)
+          await expect.poll(() => response(page), { timeout: 5000 }).toContain('"sentMessage"')
+          return page.getByRole('log').innerText()
+        },
+        { timeout: 15_000, interval: 500 },
+      )
+      .toContain('Hello from GraphiQL #hello')
+    const events = page.locator('.live-entry.event')
+    for (const content of ['one', 'two']) {
+      await say(gateway, content)
+      await events.filter({ hasText: `MessageAdded · Ada Byron · ${content}` }).waitFor()
+    }
+    const before = await events.count()
+    expect(before).toBeGreaterThanOrEqual(3)
+    await picture(page, 'live-query')
+
+    // All of an event is there to be read.
+    await events.first().locator('summary').click()
+    expect(await events.first().innerText()).toContain('"__typename": "MessageAdded"')
+
+    // A pause holds back what comes.
+    await page.getByRole('button', { name: /^Hold events back/ }).click()
+    await say(gateway, 'three')
+    await page.getByText('Paused: 1 waiting').waitFor()
+    expect(await events.count()).toBe(before)
+    await page.getByRole('button', { name: /^Show the events/ }).click()
+    await expect.poll(() => events.count()).toBe(before + 1)
+
+    await page.getByRole('button', { name: /^Copy all/ }).click()
+    await page.getByText(/^Copied \d+ lines$/).waitFor()
+    const copied = (await page.evaluate(() => navigator.clipboard.readText())).split('\n')
+    const texts = copied.map((line) => JSON.parse(line).result?.data.flowEvents.message?.content)
+    expect(texts.slice(-3)).toEqual(['one', 'two', 'three'])
+
+    await page.getByRole('button', { name: /^Empty the log/ }).click()
+    expect(await events.count()).toBe(0)
+    await page.getByRole('button', { name: 'Stop LiveQuery' }).click()
+    await page.getByText('LiveQuery was stopped.').waitFor()
+    expect(await page.locator('#live-state').innerText()).toBe('Live: idle')
+
+    // The button that started it stops it, too.
+    await openTab(page, 'LiveQuery')
+    await execute(page)
+    await page.getByText('Live: connected').waitFor()
+    await page.getByRole('button', { name: 'Stop query' }).click()
+    await page.getByText('Live: idle').waitFor()
+    await expect.poll(() => response(page), { timeout: 10_000 }).toContain('LiveQuery was stopped.')
+
+    expect(foreign).toEqual([])
+    expect(problems).toEqual([])
+  },
+  120_000,
 )
 
 testInBrowser(
@@ -200,12 +184,7 @@ testInBrowser(
 testInBrowser(
   'a tab whose Authorization was deleted is sent without the demo token, and says so',
   async () => {
-    const gateway = await runGateway(await makeFolder())
-    const browser = await openBrowser()
-    onTestFinished(() => browser.close())
-    const page = await (await browser.newContext({ viewport: { width: 1280, height: 800 } })).newPage()
-    await page.goto(gateway.pageUrl)
-    await page.getByRole('tab', { name: 'FirstQuery' }).waitFor()
+    const { gateway, page } = await openPage()
     const token = page.locator('#token-state')
     await expect.poll(() => token.innerText()).toBe('Demo token')
     await expect.poll(() => insist(page), { timeout: 20_000, interval: 500 }).toContain('"nick": "Ada"')
@@ -242,6 +221,35 @@ testInBrowser(
   },
   60_000,
 )
+
+/** The page of a gateway of its own, and what went wrong there: requests elsewhere and errors. */
+async function openPage() {
+  const gateway = await runGateway(await makeFolder())
+  const browser = await openBrowser()
+  onTestFinished(() => browser.close())
+  const context = await browser.newContext({
+    viewport: { width: 1280, height: 800 },
+    permissions: ['clipboard-read', 'clipboard-write'],
+  })
+  context.setDefaultTimeout(20_000)
+  const foreign: string[] = []
+  const problems: string[] = []
+  await context.route('**/*', (route) => {
+    const { host, protocol } = new URL(route.request().url())
+    if (host === new URL(gateway.url).host || protocol === 'data:' || protocol === 'blob:')
+      return route.continue()
+    foreign.push(route.request().url())
+    return route.abort()
+  })
+  const page = await context.newPage()
+  page.on('pageerror', (error) => problems.push(String(error)))
+  page.on('console', (message) => {
+    if (message.type() === 'error') problems.push(message.text())
+  })
+  await page.goto(gateway.pageUrl)
+  await page.getByRole('tab', { name: 'FirstQuery' }).waitFor()
+  return { gateway, page, foreign, problems }
+}
 
 /** Sends a message as Ada. */
 async function say({ url, token }: { url: string; token: string }, content: string): Promise<void> {
