@@ -1,8 +1,9 @@
 import { explorerPlugin } from '@graphiql/plugin-explorer'
+import { pick, useGraphiQL } from '@graphiql/react'
 import { createGraphiQLFetcher } from '@graphiql/toolkit'
 import { GraphiQL, HISTORY_PLUGIN } from 'graphiql'
 import { getOperationAST } from 'graphql'
-import { createElement } from 'react'
+import { createElement, useEffect } from 'react'
 import { createRoot } from 'react-dom/client'
 import { createLiveLog } from './live-log.ts'
 import { createStore, LivePane, LiveToggle } from './live-pane.js'
@@ -121,6 +122,15 @@ function createView(subscription) {
   }
 }
 
+/** Shows the tab that is opened, where there are so many that they scroll. */
+function OpenTabInView() {
+  const { activeTabIndex } = useGraphiQL(pick('activeTabIndex'))
+  useEffect(() => {
+    document.getElementById(`graphiql-session-tab-${activeTabIndex}`)?.scrollIntoView({ block: 'nearest' })
+  }, [activeTabIndex])
+  return null
+}
+
 createRoot(document.getElementById('graphiql')).render(
   createElement(
     GraphiQL,
@@ -141,6 +151,7 @@ createRoot(document.getElementById('graphiql')).render(
       createElement(TokenState, { authorization: settings.headers.Authorization, defaultHeaders: headers }),
       createElement(LiveToggle, { subscriptions, pane }),
     ),
+    createElement(OpenTabInView),
     createElement(LivePane, { subscriptions, log, pane }),
   ),
 )

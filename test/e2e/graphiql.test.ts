@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Page } from 'playwright-core'
+import type { Locator, Page } from 'playwright-core'
 import { expect, onTestFinished, test } from 'vitest'
 import { basic, makeFolder } from '../support/backend.ts'
 import { chromiumPath, openBrowser } from '../support/browser.ts'
@@ -21,6 +21,14 @@ testInBrowser(
     expect(await hiddenTabs(page)).toEqual([])
     await expect.poll(() => insist(page), { timeout: 20_000, interval: 500 }).toContain('"nick": "Ada"')
     await picture(page, 'first-query')
+
+    // With more tabs than there is room for, they scroll, and the one that is opened is in view.
+    for (let more = 0; more < 30; more += 1) await page.getByRole('button', { name: 'New tab' }).click()
+    await expect.poll(() => page.getByRole('tab').count()).toBe(42)
+    expect(await hiddenTabs(page)).toEqual([])
+    await expect.poll(() => isInView(page.getByRole('tab').last())).toBe(true)
+    for (let more = 0; more < 30; more += 1)
+      await page.getByRole('tab').last().getByRole('button', { name: 'Close Tab' }).click()
 
     // Fields can be picked instead of typed.
     await openTab(page, 'SendMessage')
@@ -64,7 +72,7 @@ testInBrowser(
       )
       .toContain('Hello from GraphiQL #hello')
     const events = page.locator('.live-entry.event')
-    for (const content of ['one', 'two']) {
+    for (const content of ['Version 2.5 is out #release', 'Thank you, everybody']) {
       await say(gateway, content)
       await events.filter({ hasText: `MessageAdded · Ada Byron · ${content}` }).waitFor()
     }
@@ -88,7 +96,7 @@ testInBrowser(
     await page.getByText(/^Copied \d+ lines$/).waitFor()
     const copied = (await page.evaluate(() => navigator.clipboard.readText())).split('\n')
     const texts = copied.map((line) => JSON.parse(line).result?.data.flowEvents.message?.content)
-    expect(texts.slice(-3)).toEqual(['one', 'two', 'three'])
+    expect(texts.slice(-3)).toEqual(['Version 2.5 is out #release', 'Thank you, everybody', 'three'])
 
     await page.getByRole('button', { name: /^Empty the log/ }).click()
     expect(await events.count()).toBe(0)
@@ -279,6 +287,15 @@ function hiddenTabs(page: Page): Promise<string[]> {
         return !(isInside || scrolls) || right > innerWidth
       })
       .map((tab) => tab.textContent ?? '')
+  })
+}
+
+function isInView(tab: Locator): Promise<boolean> {
+  return tab.evaluate((element) => {
+    const [box, list] = [element, element.closest('.graphiql-tabs') as Element].map((each) =>
+      each.getBoundingClientRect(),
+    ) as [DOMRect, DOMRect]
+    return box.top >= list.top - 1 && box.bottom <= list.bottom + 1
   })
 }
 
