@@ -32,6 +32,7 @@ import { type Channel, placeOf } from '../record.ts'
 import { resolveTag } from '../tags.ts'
 import { actionProblem } from '../thread-actions.ts'
 import { webUrl } from '../web-url.ts'
+import { decodeMail } from './push.ts'
 
 /*
  * What can be done with messages is the same in flows, threads and private conversations; the routes of each find
@@ -46,6 +47,8 @@ export interface ChannelAccess {
 }
 
 const threadColors = ['red', 'green', 'yellow', 'cyan', 'orange', 'grey', 'black', 'lime', 'purple', 'blue']
+/** Of a status that has only a value, as some integrations send it. */
+const defaultThreadColor = 'grey'
 const maxFileBytes = 10 * 1024 * 1024
 
 /** Lists or searches. [flowdock] messages.md, "List Messages" */
@@ -148,7 +151,7 @@ export async function editAnswer(
       await editMessage(change, channel, request.user.id, messageId, edit)
     // An extension: the service's own apps could do this, its API could not.
     if (threadId !== undefined && 'id' in channel)
-      await moveMessage(change, channel, request.user.id, messageId, threadId === '' ? null : threadId)
+      await moveMessage(change, channel, request.user.id, messageId, threadId === 'new' ? null : threadId)
   })
   return { status: 200, body: {} }
 }
@@ -261,11 +264,14 @@ async function decodeContent(
   params: Params,
   backend: Backend,
   channel: Channel,
-): Promise<Pick<MessageDraft, 'content' | 'author' | 'title' | 'body' | 'attachments'>> {
+): Promise<
+  Pick<MessageDraft, 'content' | 'author' | 'title' | 'body' | 'attachments'> & Partial<MessageDraft>
+> {
   if (event === 'file') {
     const file = await storeFile(params, backend, channel)
     return { content: file, attachments: [file] }
   }
+  if (event === 'mail') return decodeMail(params)
   if (event !== 'activity' && event !== 'discussion') return { content: chatContent(params) }
   const title = params.string('title')
   if (title === undefined || title.trim() === '') throw invalid({ title: ["can't be blank"] })
@@ -299,14 +305,14 @@ export function decodeThreadState(thread: Params | undefined): ThreadState | und
   if (thread === undefined) return undefined
   const title = thread.string('title')
   const status = thread.object('status')
-  const color = status?.string('color')
+  const color = status && (status.string('color') ?? defaultThreadColor)
   if (status !== undefined && (color === undefined || !threadColors.includes(color)))
     throw invalid({ thread: [`status color must be one of ${threadColors.join(', ')}`] })
   const fields = thread.objects('fields')?.map((field) => ({
     label: field.string('label') ?? '',
     value: field.string('value') ?? '',
   }))
-  const actions = thread.raw('actions')
+  const actions = thread.items('actions')
   const problem = actions === undefined ? undefined : actionProblem(actions)
   if (problem !== undefined) throw invalid({ thread: [problem] })
   const body = thread.string('body')

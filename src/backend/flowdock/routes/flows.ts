@@ -24,6 +24,7 @@ import {
   checkAdministers,
   checkVisible,
   checkWritable,
+  findFlowByName,
   idSegment,
   joinedFlow,
   segment,
@@ -53,7 +54,7 @@ export const flowRoutes: readonly Route[] = [
     async handle(request, backend) {
       const id = request.params.string('id')
       if (id === undefined) throw invalid({ id: ["can't be blank"] })
-      const flow = checkVisible(await findFlow(backend.store.reader, request.user.id, { id }))
+      const flow = checkVisible(await findFlowByName(backend.store.reader, request.user.id, id))
       return { status: 200, body: await encodeOne(backend.store.reader, flow, request, true) }
     },
   },
@@ -143,7 +144,7 @@ export const flowRoutes: readonly Route[] = [
     async handle(request, backend) {
       const flow = await visibleFlow(request, backend)
       const users = await listFlowUsers(backend.store.reader, [flow.id])
-      return { status: 200, body: users.map(encodeFlowUser) }
+      return { status: 200, body: users.map((user) => encodeFlowUser(user, request.base)) }
     },
   },
   {
@@ -280,7 +281,6 @@ async function memberFlow(db: Database, flow: FlowRow) {
 
 function flowName(params: Params): string | undefined {
   const name = params.string('name')?.trim()
-  if (name === '') throw invalid({ name: ["can't be blank"] })
   if (name !== undefined && name.length > 100)
     throw invalid({ name: ['is too long (maximum is 100 characters)'] })
   return name
