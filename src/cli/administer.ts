@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { type Administration, type Entry, openAdministration } from '../backend/administration.ts'
 import { readConfig } from '../config.ts'
@@ -41,6 +42,11 @@ export const nouns: Readonly<Record<string, Readonly<Record<string, Action>>>> =
         }),
     },
     list: { usage: '', run: (administration) => administration.listUsers() },
+    edit: {
+      usage: '--user EMAIL --avatar FILE|none',
+      run: async (administration, options) =>
+        administration.setAvatar(need(options, 'user'), await readPicture(need(options, 'avatar'))),
+    },
     remove: {
       usage: '--email EMAIL',
       run: (administration, options) => administration.removeUser(need(options, 'email')),
@@ -48,8 +54,9 @@ export const nouns: Readonly<Record<string, Readonly<Record<string, Action>>>> =
   },
   token: {
     add: {
-      usage: '--user EMAIL',
-      run: (administration, options) => administration.addToken(need(options, 'user')),
+      usage: '--user EMAIL [--token TOKEN]',
+      run: (administration, options) =>
+        administration.addToken(need(options, 'user'), text(options, 'token')),
     },
     list: {
       usage: '--user EMAIL',
@@ -73,8 +80,9 @@ export const nouns: Readonly<Record<string, Readonly<Record<string, Action>>>> =
       run: (administration, options) => administration.removeFlow(need(options, 'flow')),
     },
     'rotate-token': {
-      usage: '--flow ORG/FLOW',
-      run: (administration, options) => administration.rotatePushToken(need(options, 'flow')),
+      usage: '--flow ORG/FLOW [--token TOKEN]',
+      run: (administration, options) =>
+        administration.rotatePushToken(need(options, 'flow'), text(options, 'token')),
     },
     join: {
       usage: '--flow ORG/FLOW --user EMAIL',
@@ -84,9 +92,9 @@ export const nouns: Readonly<Record<string, Readonly<Record<string, Action>>>> =
   },
   source: {
     add: {
-      usage: '--flow ORG/FLOW --name NAME',
+      usage: '--flow ORG/FLOW --name NAME [--token TOKEN]',
       run: (administration, options) =>
-        administration.addSource(need(options, 'flow'), need(options, 'name')),
+        administration.addSource(need(options, 'flow'), need(options, 'name'), text(options, 'token')),
     },
     list: {
       usage: '--flow ORG/FLOW',
@@ -136,10 +144,20 @@ const flags = {
   json: { type: 'boolean' },
   admin: { type: 'boolean' },
   ...Object.fromEntries(
-    ['name', 'slug', 'nick', 'email', 'password', 'id', 'org', 'user', 'flow', 'redirect-uri'].map((name) => [
-      name,
-      { type: 'string' },
-    ]),
+    [
+      'name',
+      'slug',
+      'nick',
+      'email',
+      'password',
+      'id',
+      'org',
+      'user',
+      'flow',
+      'redirect-uri',
+      'token',
+      'avatar',
+    ].map((name) => [name, { type: 'string' }]),
   ),
 } satisfies ParseArgsConfig['options']
 
@@ -214,6 +232,16 @@ function describe(result: Entry | Entry[]): string {
         .trimEnd(),
     )
     .join('\n')
+}
+
+/** @returns undefined for "none" */
+async function readPicture(path: string): Promise<Uint8Array | undefined> {
+  if (path === 'none') return undefined
+  try {
+    return await readFile(path)
+  } catch (error) {
+    throw new CommandError(`"${path}" cannot be read: ${(error as Error).message}`)
+  }
 }
 
 function text(options: Options, name: string): string | undefined {
