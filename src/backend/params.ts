@@ -28,18 +28,7 @@ const clearable = new Set([
 ])
 /** Texts that people write: in these, "null" is a word. */
 const prose = new Set([
-  ...[
-    'body',
-    'content',
-    'description',
-    'error_message',
-    'label',
-    'list',
-
-    'name',
-    'nick',
-    'password',
-  ],
+  ...['body', 'content', 'description', 'error_message', 'label', 'list', 'name', 'nick', 'password'],
   ...['search', 'state', 'subject', 'title', 'username', 'value'],
 ])
 
