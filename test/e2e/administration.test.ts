@@ -147,7 +147,7 @@ test.each([
     ['user', 'add', '--nick', 'x', '--name', 'x', '--email', 'x@x', '--org', 'x', '--id', '-1'],
     "Option '--id' argument is ambiguous",
   ],
-  [['user', 'frob'], 'Expected "user" to be followed by add, list, remove; got "frob"'],
+  [['user', 'frob'], 'Expected "user" to be followed by add, list, edit, remove; got "frob"'],
   [['token', 'add', '--user', 'nobody@x'], 'There is no user with the address nobody@x'],
   [['flow', 'add', '--org', 'nothing', '--name', 'x'], 'There is no organization "nothing"'],
   [['source', 'add', '--flow', 'a/b', '--name', 'x'], 'There is no flow "a/b"; expected ORGANIZATION/FLOW'],

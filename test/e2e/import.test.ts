@@ -81,6 +81,7 @@ test('a flow moves in while the server runs, with its threads, files, people and
   const again = await importZip(server.dataDir, zip)
   expect(again.stdout).toBe(
     'example/archive: 0 messages taken, 10 were there already\n' +
+      'id of the flow: 05654aa3-3b13-4a79-8cea-92ed45bdc9a5\n' +
       'files: 0 taken, 0 not in the export\n' +
       'people: 2 known by their address, 0 made, who cannot sign in\n' +
       'left out:\n  1 × activity.user is no message\n  1 × it is private\n',
