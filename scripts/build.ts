@@ -4,7 +4,7 @@
  */
 import { execFileSync } from 'node:child_process'
 import { globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { build, type Plugin } from 'esbuild'
 
 const root = join(import.meta.dirname, '..')
@@ -46,22 +46,28 @@ const onlyUsedOfUndici: Plugin = {
 
 rmSync(dist, { recursive: true, force: true })
 execFileSync('tsc', ['-p', join(root, 'tsconfig.build.json')], { stdio: 'inherit' })
-const { metafile } = await build({
+const exported = typesOf(join(dist, 'index.d.ts'), typesOf(join(dist, 'client/index.d.ts')))
+for (const file of globSync('**/*.d.ts', { cwd: dist }))
+  if (!exported.has(join(dist, file))) rmSync(join(dist, file))
+const common = {
   absWorkingDir: root,
-  entryPoints: ['src/main.ts', 'src/app.ts', 'src/client/index.ts', 'src/backend/worker.ts'],
   outbase: 'src',
   outdir: 'dist',
-  chunkNames: 'parts/[name]-[hash]',
   bundle: true,
-  splitting: true,
   format: 'esm',
-  platform: 'node',
-  target: 'node24',
   minifySyntax: true,
   minifyWhitespace: true,
   sourcemap: true,
   sourcesContent: false,
   metafile: true,
+} as const
+const program = await build({
+  ...common,
+  entryPoints: ['src/main.ts', 'src/index.ts', 'src/backend/worker.ts', 'src/backend/password-worker.ts'],
+  chunkNames: 'parts/[name]-[hash]',
+  splitting: true,
+  platform: 'node',
+  target: 'node24',
   // What is built for each machine.
   external: ['sharp', 'pg-native'],
   // Some packages are written for `require`.
@@ -71,10 +77,17 @@ const { metafile } = await build({
   },
 })
 
+// Browsers load it as well as Node.js: it uses nothing that only one of them has.
+const client = await build({
+  ...common,
+  entryPoints: ['src/client/index.ts'],
+  platform: 'neutral',
+  target: 'es2022',
+})
+
+const inputs = [program, client].flatMap(({ metafile }) => Object.keys(metafile.inputs))
 const folders = new Set(
-  Object.keys(metafile.inputs).flatMap(
-    (path) => /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? [],
-  ),
+  inputs.flatMap((path) => /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? []),
 )
 const components = [...folders].map(readComponent).sort((a, b) => a.name.localeCompare(b.name))
 const unaccepted = components.filter(({ licence }) => !acceptedLicences.has(licence))
@@ -84,6 +97,16 @@ if (unaccepted.length > 0)
   )
 writeFileSync(join(dist, 'THIRD-PARTY-LICENSES.txt'), components.map(describe).join(`\n${'-'.repeat(80)}\n`))
 writeFileSync(join(dist, 'sbom.cdx.json'), `${JSON.stringify(toSbom(components), null, 2)}\n`)
+
+/** A declaration file and those that it imports. The others need packages that consumers do not have. */
+function typesOf(file: string, known = new Set<string>()): Set<string> {
+  known.add(file)
+  for (const [, path = ''] of readFileSync(file, 'utf8').matchAll(/from '(\.[^']+)\.[jt]s'/g)) {
+    const imported = join(dirname(file), `${path}.d.ts`)
+    if (!known.has(imported)) typesOf(imported, known)
+  }
+  return known
+}
 
 function readComponent(folder: string): Component {
   const { name, version, license } = JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8'))

@@ -29,6 +29,7 @@ export class Secret {
     return '[secret]'
   }
 
+  /** @internal Keeps the types of the package free of those of Node.js. */
   [inspect.custom](): string {
     return '[secret]'
   }

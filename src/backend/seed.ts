@@ -7,6 +7,7 @@ import type { FileStore } from './files.ts'
 import { hashToken, makeToken } from './flowdock/auth.ts'
 import { type MessageDraft, type Sender, type SentMessage, sendMessage } from './flowdock/messages.ts'
 import type { FlowChannel } from './flowdock/record.ts'
+import { privateFileMode } from './private-files.ts'
 import { ensureApplication } from './store/applications.ts'
 import type { Database, Store } from './store/db.ts'
 import { insertFile } from './store/files.ts'
@@ -59,7 +60,7 @@ async function isEmpty(db: Database): Promise<boolean> {
 async function makeStoredToken(path: string): Promise<string> {
   const token = makeToken()
   try {
-    await writeFile(path, token, { flag: 'wx', mode: 0o600 })
+    await writeFile(path, token, { flag: 'wx', mode: privateFileMode })
     return token
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error

@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
 import { packageFile } from '../package-files.ts'
+import { acceptsGzip } from './negotiation.ts'
 
 const assets = packageFile('assets/graphiql/')
 const examples = packageFile('examples/')
@@ -14,7 +15,7 @@ const types: Readonly<Record<string, string>> = {
 }
 
 export interface Graphiql {
-  /** The page. @param authorization filled in for the reader, if they may have it */
+  /** The page. @param authorization for the headers of its requests, if the reader may have it */
   servePage(response: ServerResponse, authorization: string | undefined): void
   /** Answers whether there is such an asset. */
   serveAsset(name: string, request: IncomingMessage, response: ServerResponse): boolean
@@ -53,7 +54,7 @@ export async function loadGraphiql(): Promise<Graphiql> {
     serveAsset(name, request, response) {
       const type = types[name.slice(name.lastIndexOf('.') + 1)]
       if (type === undefined || !names.has(`${name}.gz`)) return false
-      const compressed = /\bgzip\b/.test(request.headers['accept-encoding'] ?? '')
+      const compressed = acceptsGzip(request)
       response.writeHead(200, {
         'Content-Type': type,
         'Cache-Control': 'public, max-age=31536000, immutable',

@@ -1,17 +1,17 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { GraphQLError } from 'graphql'
 import type { Engine } from './engine.ts'
-import type { Payload } from './live.ts'
+import { type Payload, toPayload } from './live.ts'
+import type { LiveFormat } from './negotiation.ts'
 import { type OperationParams, runOperation } from './operation.ts'
 import { type Body, type Envelope, joined, PacedWriter, Slab } from './paced-writer.ts'
-
-/** Answers with more than one result. */
-export type LiveFormat = 'sse' | 'multipart'
 
 export interface LiveRequest {
   readonly engine: Engine
   readonly format: LiveFormat
   readonly params: OperationParams
+  /** What keeps the operation from being executed: the response delivers these and ends. */
+  readonly errors: readonly GraphQLError[] | undefined
   readonly mask: (error: unknown) => GraphQLError
   /** Hears that it is a subscription, and stands. */
   readonly onStanding: () => void
@@ -44,13 +44,6 @@ interface Framing {
   /** A result as it stands there. */
   body(payload: Payload): Body
   readonly complete: string
-}
-
-/** The format a client asks for by `Accept`; undefined for one that takes a single result. */
-export function liveFormat({ headers }: IncomingMessage): LiveFormat | undefined {
-  const accept = headers.accept ?? ''
-  if (accept.includes('text/event-stream')) return 'sse'
-  return /multipart\/mixed[^,]*subscriptionSpec/i.test(accept) ? 'multipart' : undefined
 }
 
 const framings: Readonly<Record<LiveFormat, Framing>> = {
@@ -109,7 +102,7 @@ export function createLiveResponses(): LiveResponses {
     get size() {
       return open.size
     },
-    serve(request, response, { engine, format, params, mask, onStanding }) {
+    serve(request, response, { engine, format, params, errors, mask, onStanding }) {
       const framing = framings[format]
       const gone = new AbortController()
       const writer = new PacedWriter({
@@ -138,41 +131,40 @@ export function createLiveResponses(): LiveResponses {
         }, keepAliveMs)
         keepAlive.unref()
       }
+      const reader = {
+        begin() {
+          onStanding()
+          begin()
+        },
+        next(payload: Payload) {
+          begin()
+          writer.send(framing.envelope, framing.body(payload))
+        },
+        nextAll(payloads: readonly Payload[]) {
+          begin()
+          writer.sendNow(framing.envelope, bodiesOf(format, payloads))
+        },
+        ready: () => writer.ready(),
+        complete() {
+          begin()
+          writer.flushNow()
+          response.end(framing.complete)
+        },
+        // Clients retry after a status of 400 and do not show its reason. [graphql-sse] PROTOCOL.md, "Distinct connections"
+        refuse(reasons: readonly GraphQLError[]) {
+          reader.next(toPayload({ errors: reasons }, undefined))
+          reader.complete()
+        },
+      }
+      if (errors !== undefined) return reader.refuse(errors)
       const lastEventId = request.headers['last-event-id']
       void runOperation(
         {
           ...{ engine, req: request, params, mask, signal: gone.signal },
-          isReadOnly: request.method === 'GET',
+          authorization: request.headers.authorization,
           lastEventId: typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : undefined,
         },
-        {
-          begin() {
-            onStanding()
-            begin()
-          },
-          next(payload) {
-            begin()
-            writer.send(framing.envelope, framing.body(payload))
-          },
-          nextAll(payloads) {
-            begin()
-            writer.sendNow(framing.envelope, bodiesOf(format, payloads))
-          },
-          ready: () => writer.ready(),
-          complete() {
-            begin()
-            writer.flushNow()
-            response.end(framing.complete)
-          },
-          refuse(errors) {
-            const code = errors[0]?.extensions['code']
-            const isMethod = errors[0]?.message === 'A mutation cannot be sent by GET'
-            response.writeHead(isMethod ? 405 : code === 'LIMIT_EXCEEDED' ? 413 : 400, {
-              'Content-Type': 'application/json; charset=utf-8',
-            })
-            response.end(JSON.stringify({ errors }))
-          },
-        },
+        reader,
       )
     },
     close() {

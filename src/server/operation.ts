@@ -1,4 +1,4 @@
-import { GraphQLError, getOperationAST } from 'graphql'
+import { type DocumentNode, GraphQLError, getOperationAST, type OperationDefinitionNode } from 'graphql'
 import type { RequestHead } from '../context.ts'
 import { ValidationError } from '../errors.ts'
 import type { Engine } from './engine.ts'
@@ -17,14 +17,14 @@ export interface OperationParams {
 export interface OperationRequest {
   readonly engine: Engine
   readonly req: RequestHead
-  readonly connectionParams?: Readonly<Record<string, unknown>>
-  readonly params: OperationParams
+  /** The credential as it was sent. */
+  readonly authorization: unknown
+  /** As the client sent them. */
+  readonly params: object
   /** The last event the client had, which counts more than what the operation says, and `extensions.lastEventId` of it. */
   readonly lastEventId?: string | undefined
   /** Hears when the credential ends, in milliseconds. */
   readonly onTokenEnd?: ((at: number) => void) | undefined
-  /** Whether it may change something. */
-  readonly isReadOnly?: boolean
   readonly mask: (error: unknown) => GraphQLError
   /** Ends when nobody waits for the answer any more. */
   readonly signal: AbortSignal
@@ -39,33 +39,60 @@ export interface OperationReader extends LiveReader {
 }
 
 /**
+ * Checks the parameters of a request.
+ *
+ * @throws ValidationError for one of another type
+ */
+export function toParams(body: object): OperationParams {
+  const { query, documentId, operationName, variables, extensions } = body as Record<string, unknown>
+  if (query != null && typeof query !== 'string') throw new ValidationError('Expected "query" to be text')
+  if (documentId != null && typeof documentId !== 'string')
+    throw new ValidationError('Expected "documentId" to be text')
+  if (operationName != null && typeof operationName !== 'string')
+    throw new ValidationError('Expected "operationName" to be text')
+  if (!isObject(variables)) throw new ValidationError('Expected "variables" to be a JSON object')
+  if (!isObject(extensions)) throw new ValidationError('Expected "extensions" to be a JSON object')
+  // A blank name is none. [spec] GraphQL over HTTP, "GET"
+  return { query, documentId, operationName: operationName || undefined, variables, extensions }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> | null | undefined {
+  return value == null || (typeof value === 'object' && !Array.isArray(value))
+}
+
+/** @throws ValidationError when the name is of no operation, or is missing and there are several */
+export function operationOf(
+  document: DocumentNode,
+  operationName: string | null | undefined,
+): OperationDefinitionNode {
+  const operation = getOperationAST(document, operationName)
+  if (operation == null)
+    throw new ValidationError('Expected operationName to name an operation of the document')
+  return operation
+}
+
+/**
  * Runs an operation of any kind for a transport that can send more than one result. Ends with `complete` or `refuse`,
  * unless `signal` ends it.
  */
 export async function runOperation(request: OperationRequest, reader: OperationReader): Promise<void> {
-  const { engine, req, connectionParams, params, mask, signal } = request
-  const lastEventId = request.lastEventId ?? textOf(params.extensions?.['lastEventId'])
+  const { engine, req, authorization, mask, signal } = request
   try {
+    const params = toParams(request.params)
+    const lastEventId = request.lastEventId ?? textOf(params.extensions?.['lastEventId'])
     const text = engine.find(params)
     if (text === undefined) throw new ValidationError('Expected "query" to be text')
-    const document = engine.parse(text)
+    const document = engine.parse(text, req)
     if (document.problems.length > 0) return reader.refuse(document.problems)
-    const operation = getOperationAST(document.node, params.operationName)
-    if (operation == null)
-      return reader.refuse([
-        mask(new ValidationError('Expected operationName to name an operation of the document')),
-      ])
-    if (operation.operation === 'mutation' && request.isReadOnly === true)
-      return reader.refuse([mask(new ValidationError('A mutation cannot be sent by GET'))])
+    const operation = operationOf(document.node, params.operationName)
     const run = {
       document,
       operationName: params.operationName,
       variables: params.variables ?? {},
       context: engine.createContext({
-        request: req,
+        ...{ request: req, authorization },
         departure: { signal },
         ...wishesOf(params.extensions),
-        ...(connectionParams === undefined ? {} : { connectionParams }),
         ...(lastEventId === undefined ? {} : { lastEventId }),
         onTokenEnd: request.onTokenEnd,
       }),
@@ -73,12 +100,13 @@ export async function runOperation(request: OperationRequest, reader: OperationR
     const result = await (operation.operation === 'subscription'
       ? engine.subscribe(run)
       : engine.execute(run))
-    if (signal.aborted) return
     if ('start' in result) {
-      reader.begin?.(result)
+      if (!signal.aborted) reader.begin?.(result)
+      // Also for a reader that has left: starting it gives back what it holds.
       return result.start(reader, signal)
     }
-    reader.next(toPayload(result, undefined))
+    if (signal.aborted) return
+    reader.next(toPayload(engine.toText(result), undefined))
     reader.complete()
   } catch (error) {
     if (signal.aborted) return

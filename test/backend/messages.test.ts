@@ -147,7 +147,7 @@ describe('sending', () => {
     [
       '8,097 characters',
       { event: 'message', content: 'x'.repeat(8097) },
-      { content: ['is too long (maximum is 8096 characters)'] },
+      { content: ['is too long: 8097 characters, at most 8096 are stored'] },
     ],
     [
       'an external name with a space',

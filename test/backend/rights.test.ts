@@ -393,7 +393,10 @@ describe('the state of a thread', () => {
 
 describe('a URL that clients show', () => {
   const bad = ['javascript:alert(1)', 'data:text/html,x', 'no url', `https://x.example/${'a'.repeat(2000)}`]
-  const problem = 'must be a URL that begins with http:// or https:// and has at most 2000 characters'
+  const problemOf = (url: string) =>
+    url.length > 2000
+      ? `is too long: ${url.length} characters, at most 2000 are stored`
+      : 'must be a URL that begins with http:// or https:// and has at most 2000 characters'
 
   test('begins with http or https and is not too long, wherever it is given', async () => {
     const ada = backend.as('Ada')
@@ -444,7 +447,7 @@ describe('a URL that clients show', () => {
         const { status, json } = await send(url)
         expect([status, json.errors], `${name} ${url}`).toEqual([
           400,
-          owner === undefined ? { [name]: [problem] } : { [owner]: [`${name} ${problem}`] },
+          owner === undefined ? { [name]: [problemOf(url)] } : { [owner]: [`${name} ${problemOf(url)}`] },
         ])
       }
       expect((await send('https://x.example/?q=javascript:')).status, name).toBeLessThan(300)

@@ -1,15 +1,41 @@
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
-import { expect, onTestFinished, test } from 'vitest'
-import { post } from '../support/app.ts'
+import { build as bundleWithEsbuild } from 'esbuild'
+import { build as bundleWithVite } from 'vite'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { liveMembers, post, startTestApp } from '../support/app.ts'
 import { makeFolder } from '../support/backend.ts'
-import { root, run } from '../support/process.ts'
+import { chromiumPath, openBrowser } from '../support/browser.ts'
+import { startFaultProxy } from '../support/fault-proxy.ts'
+import { readDemoToken, root, run } from '../support/process.ts'
 
 const execute = promisify(execFile)
+let packed: { readonly file: string; readonly names: readonly string[] }
+
+beforeAll(async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'packed-'))
+  const { stdout } = await execute('npm', ['pack', '--json', '--pack-destination', folder], { cwd: root })
+  const [{ filename, files }] = JSON.parse(stdout.slice(stdout.indexOf('[\n')))
+  packed = { file: join(folder, filename), names: files.map(({ path }: { path: string }) => path) }
+}, 120_000)
+afterAll(() => rm(dirname(packed.file), { recursive: true }))
+
+/** A project in which the package is installed and nothing else. */
+async function makeProject(files: Readonly<Record<string, string>>): Promise<string> {
+  const folder = await makeFolder()
+  const installed = join(folder, 'node_modules/flowdock-gateway')
+  await mkdir(installed, { recursive: true })
+  await execute('tar', ['-xzf', packed.file, '--strip-components=1', '-C', installed])
+  for (const [name, text] of Object.entries({ 'package.json': '{"type":"module"}', ...files }))
+    await writeFile(join(folder, name), text)
+  return folder
+}
 
 test.each([
   ['installed elsewhere', []],
@@ -18,20 +44,14 @@ test.each([
   'the packed package, %s, starts the server',
   async (_, flags) => {
     const folder = await makeFolder()
-    const { stdout } = await execute('npm', ['pack', '--json', '--pack-destination', folder], { cwd: root })
-    const [{ filename, files }] = JSON.parse(stdout.slice(stdout.indexOf('[\n')))
-    const names = files.map(({ path }: { path: string }) => path)
-    expect(names).toContain('dist/backend/worker.js')
+    const { names } = packed
+    for (const name of ['worker', 'password-worker']) expect(names).toContain(`dist/backend/${name}.js`)
     expect(names).toContain('assets/graphiql/manifest.json')
     expect(names.filter((name: string) => /^(src|test|data)\//.test(name))).toEqual([])
 
-    await execute(
-      'npm',
-      ['install', '--prefer-offline', '--no-audit', '--no-fund', ...flags, join(folder, filename)],
-      {
-        cwd: folder,
-      },
-    )
+    await execute('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', ...flags, packed.file], {
+      cwd: folder,
+    })
     const collector = createServer((_, reply) => reply.end()).listen(0, '127.0.0.1')
     onTestFinished(() => void collector.close())
     await once(collector, 'listening')
@@ -43,7 +63,7 @@ test.each([
       OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${(collector.address() as AddressInfo).port}`,
     })
     const [, url = ''] = await gateway.until(/GraphQL +(http:\S+)\/graphql/)
-    const [, token = ''] = await gateway.until(/token: ([0-9a-f]{32})/)
+    const token = await readDemoToken(join(folder, 'data'))
     expect(await post(url, { query: '{ viewer { nick } }' }, token)).toEqual({
       data: { viewer: { nick: 'Ada' } },
     })
@@ -57,3 +77,156 @@ test.each([
   },
   120_000,
 )
+
+/** Uses everything that is exported, with the types that it has. */
+const consumer = `
+import { type Config, ConfigError, type RunningApp, readConfig, startApp } from 'flowdock-gateway'
+import { createLiveClient, type LiveEvent, LiveError } from 'flowdock-gateway/client'
+
+const config: Config = readConfig({ PORT: '0' })
+const app: RunningApp = await startApp(config)
+const { url }: { url: string } = app
+await app.close()
+
+interface Event extends LiveEvent { readonly message?: { readonly content: string } }
+const client = createLiveClient({ url, token: 'x', onRetry: (reason, delayMs) => [reason.length, delayMs] })
+for await (const event of client.listen<Event>({ query: 'subscription { x }' })) {
+  const content: string | undefined = event.message?.content
+  // @ts-expect-error there is no such member, so the types are not "any"
+  event.nothing
+  if (content === '') client.close()
+}
+export const isKnown = (error: unknown): boolean => error instanceof LiveError || error instanceof ConfigError
+`
+
+describe('the types of the package', () => {
+  test.each([
+    ['nodenext', 'nodenext'],
+    ['esnext', 'bundler'],
+  ])(
+    'are whole under strict, module %s, resolution %s, with no other package installed',
+    async (module, moduleResolution) => {
+      const folder = await makeProject({
+        'consumer.ts': consumer,
+        'tsconfig.json': JSON.stringify({
+          compilerOptions: {
+            ...{ module, moduleResolution, target: 'es2022', strict: true, noEmit: true },
+            ...{ skipLibCheck: false, types: [], exactOptionalPropertyTypes: true },
+          },
+          files: ['consumer.ts'],
+        }),
+      })
+      const { stdout } = await execute(join(root, 'node_modules/.bin/tsc'), ['-p', folder]).catch(
+        (error: { stdout: string }) => error,
+      )
+      expect(stdout).toBe('')
+    },
+    120_000,
+  )
+
+  test('are only those that can be imported', () => {
+    const types = packed.names.filter((name) => /^dist\/.*\.d\.ts$/.test(name))
+    expect(types.sort()).toEqual([
+      'dist/client/index.d.ts',
+      'dist/config.d.ts',
+      'dist/index.d.ts',
+      'dist/secret.d.ts',
+    ])
+  })
+})
+
+test('another program starts the gateway with the settings it reads', async () => {
+  const folder = await makeProject({
+    'start.js': `
+      import { ConfigError, readConfig, startApp } from 'flowdock-gateway'
+      try { readConfig({ PORT: 'x' }) } catch (error) { if (!(error instanceof ConfigError)) throw error }
+      const app = await startApp(readConfig({ PORT: '0', BACKEND_PORT: '0', DATA_DIR: process.argv[2], LOG_LEVEL: 'error' }))
+      const response = await fetch(app.url + '/health/live')
+      await app.close()
+      console.log(response.status)`,
+  })
+  const program = run([join(folder, 'start.js'), join(folder, 'data')])
+  expect(await program.exited).toBe(0)
+  expect(program.output.stdout).toBe('200\n')
+}, 60_000)
+
+// Without a browser there is nothing to try; continuous integration has to have one.
+describe.skipIf(chromiumPath === undefined && process.env['CI'] !== 'true')('the client in a browser', () => {
+  const page = `
+    import { createLiveClient } from 'flowdock-gateway/client'
+    window.contents = []
+    const { url, token } = Object.fromEntries(new URLSearchParams(location.search))
+    const query = 'subscription { messageAdded(input: { flows: [{ path: "example/main" }] }) { __typename cursor ... on MessageAdded { message { ... on ChatMessage { content } } } } }'
+    for await (const { message } of createLiveClient({ url, token }).listen({ query })) window.contents.push(message.content)
+  `
+  const bundlers: [string, (folder: string) => Promise<unknown>][] = [
+    [
+      'esbuild',
+      (folder) =>
+        bundleWithEsbuild({
+          ...{ absWorkingDir: folder, entryPoints: ['page.js'], outfile: 'out/page.js' },
+          ...{ bundle: true, format: 'esm', platform: 'browser', target: 'es2022', logLevel: 'silent' },
+        }),
+    ],
+    [
+      'Vite',
+      (folder) =>
+        bundleWithVite({
+          ...{ root: folder, configFile: false, logLevel: 'silent' },
+          build: {
+            ...{ outDir: 'out', target: 'es2022' },
+            rolldownOptions: { input: join(folder, 'page.js'), output: { entryFileNames: 'page.js' } },
+          },
+        }),
+    ],
+  ]
+
+  test.each(bundlers)(
+    'bundled by %s, on another origin, loses nothing over a cut',
+    async (_, bundle) => {
+      const folder = await makeProject({ 'page.js': page })
+      await bundle(folder)
+      const script = await readFile(join(folder, 'out/page.js'))
+      const site = createServer((request, response) => {
+        const isScript = request.url === '/page.js'
+        response.writeHead(200, { 'content-type': isScript ? 'text/javascript' : 'text/html' })
+        response.end(isScript ? script : '<!doctype html><script type="module" src="/page.js"></script>')
+      }).listen(0, '127.0.0.1')
+      await once(site, 'listening')
+      const app = await startTestApp()
+      const proxy = await startFaultProxy(app.url, () => 0)
+      const browser = await openBrowser()
+      onTestFinished(async () => {
+        await browser.close()
+        await proxy.close()
+        site.close()
+        await app.close()
+      })
+      const tab = await browser.newPage()
+      const problems: string[] = []
+      tab.on('pageerror', (error) => problems.push(String(error)))
+      const search = new URLSearchParams({
+        url: `${proxy.url}/graphql`,
+        token: await app.backend.token('Ada'),
+      })
+      await tab.goto(`http://127.0.0.1:${(site.address() as AddressInfo).port}/?${search}`)
+      await expect.poll(() => liveMembers(app), { timeout: 10_000 }).toBe(1)
+      const say = (content: string) =>
+        app.backend.as('Ben')('POST', '/flows/example/main/messages', { event: 'message', content })
+      const contents = () => tab.evaluate('window.contents')
+
+      await say('one')
+      await expect.poll(contents, { timeout: 10_000 }).toEqual(['one'])
+      proxy.cut()
+      await say('two')
+      await say('three')
+      await expect.poll(contents, { timeout: 20_000 }).toEqual(['one', 'two', 'three'])
+      await expect.poll(() => liveMembers(app), { timeout: 10_000 }).toBe(1)
+      await say('four')
+      await expect.poll(contents, { timeout: 10_000 }).toEqual(['one', 'two', 'three', 'four'])
+      expect(proxy.cuts).toBe(1)
+      expect(problems).toEqual([])
+    },
+    90_000,
+  )
+})

@@ -84,12 +84,21 @@ describe('a body', () => {
         headers: { 'content-type': 'application/json; charset=utf-16' },
         body: encode('{"query":"{__typename}"}'),
       },
-      400,
+      415,
+    ],
+    ['in UTF-16 that does not say so', { headers: json, body: encode('{"query":"{__typename}"}') }, 400],
+    [
+      'that says it is UTF-16 and is UTF-8',
+      {
+        headers: { 'content-type': 'application/json; charset="UTF-16LE"' },
+        body: '{"query":"{__typename}"}',
+      },
+      415,
     ],
     [
       'that says it is UTF-7',
       { headers: { 'content-type': 'application/json; charset=utf-7' }, body: '{"query":"{__typename}"}' },
-      200,
+      415,
     ],
     ['with a byte order mark', { headers: json, body: '\ufeff{"query":"{__typename}"}' }, 400],
     ['with bytes that are no UTF-8', { headers: json, body: Buffer.from([0x7b, 0xff, 0x7d]) }, 400],
@@ -138,7 +147,8 @@ describe('a body', () => {
     ['of no type', { headers: {}, body: Buffer.from('{"query":"{__typename}"}') }, 415],
     ['of graphql itself', { headers: { 'content-type': 'application/graphql' }, body: '{__typename}' }, 415],
   ])('%s', async (_, init, status) => {
-    const answer = await fortress.beside(() => fortress.send(init as RequestInit))
+    const headers = { authorization: basic(fortress.token), ...(init.headers as Record<string, string>) }
+    const answer = await fortress.beside(() => fortress.send({ ...init, headers } as RequestInit))
     expect(answer.status).toBe(status)
   })
 })
@@ -160,11 +170,15 @@ test.each([
     '--b\r\nContent-Disposition: form-data; name="__proto__"\r\n\r\n{}\r\n--b--\r\n',
   ],
 ])('a multipart body in which %s is refused, by the gateway and by the backend', async (_, body) => {
-  const headers = { 'content-type': 'multipart/form-data; boundary=b', 'x-requested-with': 'x' }
+  const headers = {
+    'content-type': 'multipart/form-data; boundary=b',
+    'x-requested-with': 'x',
+    authorization: basic(fortress.token),
+  }
   expect((await fortress.send({ headers, body })).status).toBe(400)
   const stored = await fetch(`${fortress.app.backend.url}/flows/example/main/messages`, {
     method: 'POST',
-    headers: { ...headers, authorization: basic(fortress.token) },
+    headers,
     body,
   })
   expect(stored.status).toBeGreaterThanOrEqual(400)

@@ -135,7 +135,7 @@ export const overMultipart: Connect = (options) => {
     }
     return part === '--\r\n'
   }
-  const accept = 'multipart/mixed;boundary="graphql";subscriptionSpec="1.0", application/json'
+  const accept = 'multipart/mixed;boundary="graphql";subscriptionSpec="1.0"'
   return { results, ...overHttp(options, accept, onPart, '\r\n--graphql') }
 }
 

@@ -13,6 +13,7 @@ import type {
   WireThread,
   WireUser,
 } from '../../wire/flowdock.ts'
+import { type BoundedText, cut, fitMessage, fitReactions, fitThread, maxCharacters } from '../bounds.ts'
 import type { ConversationRow } from '../store/conversations.ts'
 import { type FlowRow, type FlowUserRow, isJoined } from '../store/flows.ts'
 import type { InvitationRow } from '../store/invitations.ts'
@@ -25,7 +26,8 @@ import { avatarUrl } from './avatar.ts'
 import { encodeActions } from './thread-actions.ts'
 
 /*
- * Rows as the API sends them. `base` is the address the API is reached at, without a trailing slash.
+ * Rows as the API sends them. `base` is the address the API is reached at, without a trailing slash. Texts that were
+ * stored before there were bounds are cut to them, so that no row makes a list or a stream unreadable.
  */
 
 /** Stands for `base` in stored events, which readers reach at different addresses; streams put theirs in. */
@@ -37,8 +39,14 @@ export function withBase(json: string, base: string): string {
 }
 
 export function encodeUser(user: UserRow, base: string): WireUser {
-  const { id, nick, email, name, website } = user
-  return { id, nick, email, avatar: avatarUrl(user, base), name, website }
+  return {
+    id: user.id,
+    nick: shown('nick', user.nick),
+    email: shown('email', user.email),
+    avatar: avatarUrl(user, base),
+    name: shown('name', user.name),
+    website: shownUrl(user.website),
+  }
 }
 
 export function encodeOrganizationUser(
@@ -55,7 +63,7 @@ export function encodeFlowUser(user: FlowUserRow, base: string): WireFlowUser {
     last_activity: user.last_activity,
     last_ping: user.last_activity,
     in_flow: user.flow_disabled === 0,
-    status: user.flow_status,
+    status: user.flow_status && shown('status', user.flow_status),
   }
 }
 
@@ -63,7 +71,7 @@ export function encodeOrganization(organization: OrganizationRow, base: string):
   return {
     id: organization.id,
     parameterized_name: organization.slug,
-    name: organization.name,
+    name: shown('name', organization.name),
     user_limit: organization.user_limit,
     user_count: organization.user_count,
     active: organization.active === 1,
@@ -105,10 +113,10 @@ export function encodeFlow(
   const mayManage = isJoined(flow) && (scopes === undefined || scopes.has('manage'))
   return {
     id: flow.id,
-    name: flow.name,
+    name: shown('name', flow.name),
     parameterized_name: flow.slug,
     email: `${flow.slug}@${organization.slug}.flowdock.com`,
-    description: flow.description,
+    description: shown('description', flow.description),
     url: `${base}/flows/${path}`,
     web_url: `${base}/app/${path}`,
     access_mode: flow.access_mode as WireAccessMode,
@@ -136,15 +144,17 @@ export function joinUrl(flow: Pick<FlowRow, 'join_code' | 'slug'>, base: string)
 
 /** @param flowToken only in the answer to creation */
 export function encodeSource(source: SourceRow, base: string, flowToken?: string): WireSource {
+  const externalUrl = shownUrl(source.external_url)
+  const configurationUrl = shownUrl(source.configuration_url)
   return {
     id: source.id,
-    name: source.name,
+    name: shown('name', source.name),
     url: `${base}/flows/${source.flow_path}/sources/${source.id}`,
-    ...(source.external_url === null ? {} : { external_url: source.external_url }),
+    ...(externalUrl === null ? {} : { external_url: externalUrl }),
     created_at: toIso(source.created_at),
     updated_at: toIso(source.updated_at),
     ...(flowToken === undefined ? {} : { flow_token: flowToken }),
-    _links: source.configuration_url === null ? {} : { configure: { href: source.configuration_url } },
+    _links: configurationUrl === null ? {} : { configure: { href: configurationUrl } },
     application: encodeApplication(source, base),
     creator: encodeUser(source.creator, base),
   }
@@ -153,18 +163,19 @@ export function encodeSource(source: SourceRow, base: string, flowToken?: string
 function encodeApplication(source: SourceRow, base: string): WireApplication {
   return {
     id: source.application_id,
-    name: source.application_name,
-    icon_url: source.application_icon_url,
+    name: shown('name', source.application_name),
+    icon_url: shownUrl(source.application_icon_url),
     url: `${base}/oauth/applications/${source.application_id}`,
   }
 }
 
 export function encodeThread(
-  thread: ThreadRow,
+  row: ThreadRow,
   flowId: string,
   source: SourceRow | undefined,
   base: string,
 ): WireThread {
+  const thread = fitThread(row)
   return {
     body: thread.body,
     ...(source === undefined ? {} : { source: encodeSourceAlone(source, base) }),
@@ -200,11 +211,12 @@ export type Place = { readonly flow: string } | { readonly to: string }
  * anybody else then; `sent_by` says who it was. In a private conversation `user` tells whose side it is on, and stays.
  */
 export function encodeMessage(
-  message: MessageRow,
+  row: MessageRow,
   place: Place,
   thread: { row: ThreadRow; source: SourceRow | undefined } | undefined,
   base: string,
 ): WireMessage {
+  const message = fitMessage(row)
   const isAnonymous = 'flow' in place && message.external_user_name !== null && message.user_id !== 0
   return {
     ...(message.thread_id === null ? {} : { thread_id: message.thread_id }),
@@ -235,7 +247,7 @@ export function encodeMessage(
     ...(message.external_user_name === null ? {} : { external_user_name: message.external_user_name }),
     ...(isAnonymous ? { sent_by: String(message.user_id) } : {}),
     attachments: JSON.parse(message.attachments_json),
-    emojiReactions: JSON.parse(message.reactions_json),
+    emojiReactions: JSON.parse(fitReactions(message.reactions_json)),
     user: isAnonymous ? '0' : String(message.user_id),
   }
 }
@@ -255,7 +267,7 @@ export function encodeConversation(
   return {
     id: other.id,
     url: `${base}/private/${other.id}`,
-    name: `@${other.nick}`,
+    name: `@${shown('nick', other.nick)}`,
     open: open === 1,
     activity: { inbox: false, mentions: unread, chat: unread > 0 },
     users: [viewer, other].map((user) => {
@@ -267,16 +279,28 @@ export function encodeConversation(
 
 /** [flowdock] invitations.md */
 export function encodeInvitation(invitation: InvitationRow, flowPath: string, base: string): WireInvitation {
-  const { id, email, flow_id: flow, state } = invitation
+  const { id, flow_id: flow, state } = invitation
   return {
     id,
     state: state as WireInvitation['state'],
-    email,
+    email: shown('email', invitation.email),
     flow,
     url: `${base}/flows/${flowPath}/invitations/${id}`,
   }
 }
 
+/** [ecma] 21.4.1.1: the last millisecond a calendar has; a stored time past it would be a RangeError */
+const lastMs = 8.64e15
+
 function toIso(ms: number): string {
-  return new Date(ms).toISOString()
+  return new Date(Math.max(-lastMs, Math.min(ms, lastMs))).toISOString()
+}
+
+function shown(field: BoundedText, text: string): string {
+  return cut(text, maxCharacters[field])
+}
+
+/** Half an address leads elsewhere, so one that is too long is left out. */
+function shownUrl(url: string | null): string | null {
+  return url !== null && url.length > maxCharacters.url ? null : url
 }

@@ -4,8 +4,8 @@ import { replaceAvatar } from '../store/avatars.ts'
 import { listFlowIds, listFlows, listMemberFlows, rotateSecrets, upsertFlowMember } from '../store/flows.ts'
 import { deleteOrganizationMember, findOrganizationMember } from '../store/organizations.ts'
 import { findUser, type UserRow } from '../store/users.ts'
-import { avatarUrl, maxAvatarBytes } from './avatar.ts'
-import { storedBase } from './encode.ts'
+import { maxAvatarBytes } from './avatar.ts'
+import { encodeUser, storedBase } from './encode.ts'
 import { pictureType } from './image.ts'
 import { type FlowChannel, recordEvent } from './record.ts'
 
@@ -23,7 +23,7 @@ export async function joinFlow(change: Change, flow: MemberFlow, user: UserRow, 
   await recordEvent(change, flow, {
     event: 'backend.user.join',
     userId: user.id,
-    content: { user: toldUser(user) },
+    content: { user: shownUser(user) },
   })
   await tellFlowAdded(change, flow, user.id)
 }
@@ -77,12 +77,14 @@ export async function leaveOrganization(
 
 /** Tells every flow of somebody that their profile changed. */
 export async function tellUserEdited(change: Change, user: UserRow): Promise<void> {
+  const content = { user: shownUser(user) }
   for (const flow of await listFlows(change.db, user.id, 'joined'))
-    await recordEvent(change, flow, {
-      event: 'user-edit',
-      userId: user.id,
-      content: { user: toldUser(user) },
-    })
+    await recordEvent(change, flow, { event: 'user-edit', userId: user.id, content })
+}
+
+function shownUser(user: UserRow) {
+  const { id, nick, name, email, avatar } = encodeUser(user, storedBase)
+  return { id, nick, name, email, avatar }
 }
 
 /** What is wrong with a picture that somebody wants to set; undefined when nothing is. */
@@ -111,11 +113,6 @@ export async function setAvatar(
   const user = await findUser(change.db, id)
   if (user !== undefined) await tellUserEdited(change, user)
   return avatar?.key ?? null
-}
-
-function toldUser(user: UserRow) {
-  const { id, nick, name, email } = user
-  return { id, nick, name, email, avatar: avatarUrl(user, storedBase) }
 }
 
 export async function tellFlowAdded(change: Change, flow: MemberFlow, userId: number): Promise<void> {

@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import { fitEvent } from '../bounds.ts'
 import type { EventLog } from '../event-log.ts'
 import type { EventRow, EventScope } from '../store/events.ts'
 import { withBase } from './encode.ts'
@@ -90,7 +91,8 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
     }
     if (!mine && !inFlow) return
     sent = event.seq
-    const json = withBase(event.payload, options.base)
+    // The log holds events from before there were bounds, too.
+    const json = withBase(fitEvent(event.payload), options.base)
     response.write(format === 'sse' ? `id: ${event.seq}\ndata: ${json}\n\n` : `${json}\r\n`)
   }
   const endIfTooSlow = () => {

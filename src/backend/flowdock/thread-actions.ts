@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { maxEntries } from '../bounds.ts'
 import { isWebUrl, webUrlProblem } from './web-url.ts'
 
 /** A button of a thread that sends something to its integration. [flowdock] thread-actions.md, "UpdateAction" */
@@ -12,11 +13,27 @@ export interface UpdateAction {
   }
 }
 
+/** [flowdock] message types, "Thread status" */
+export const threadColors: readonly string[] = [
+  'red',
+  'green',
+  'yellow',
+  'cyan',
+  'orange',
+  'grey',
+  'black',
+  'lime',
+  'purple',
+  'blue',
+]
+
 const methods = ['POST', 'PUT', 'PATCH', 'DELETE']
 
 /** What is wrong with the actions of a thread; undefined when nothing is. Kinds nobody knows are let through. */
 export function actionProblem(actions: unknown): string | undefined {
   if (!Array.isArray(actions)) return 'actions must be a list'
+  if (actions.length > maxEntries.actions)
+    return `actions has ${actions.length} entries, at most ${maxEntries.actions} are stored`
   for (const action of actions as unknown[]) {
     if (!isRecord(action)) return 'actions must be objects'
     const target = action['target']

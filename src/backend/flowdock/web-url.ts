@@ -1,11 +1,9 @@
+import { lengthProblem, maxCharacters } from '../bounds.ts'
 import { invalid } from '../http-error.ts'
 import type { Params } from '../params.ts'
 
-/** In characters. Browsers and proxies handle URLs of this length. */
-export const maxUrlLength = 2000
-
 /** What is wrong with a value for which `isWebUrl` is false; follows the name of the parameter. */
-export const webUrlProblem = `must be a URL that begins with http:// or https:// and has at most ${maxUrlLength} characters`
+export const webUrlProblem = `must be a URL that begins with http:// or https:// and has at most ${maxCharacters.url} characters`
 
 /**
  * Whether clients may show a value as a link or an image. Every URL that a client of the API gives passes through here: a
@@ -14,7 +12,7 @@ export const webUrlProblem = `must be a URL that begins with http:// or https://
 export function isWebUrl(value: unknown): value is string {
   return (
     typeof value === 'string' &&
-    value.length <= maxUrlLength &&
+    value.length <= maxCharacters.url &&
     URL.canParse(value) &&
     /^https?:$/.test(new URL(value).protocol)
   )
@@ -30,9 +28,9 @@ export function webUrl(params: Params, name: string, owner?: string): string | n
   const value = params.string(name)?.trim()
   if (value === undefined) return undefined
   if (value === '') return null
-  if (!isWebUrl(value))
-    throw invalid(
-      owner === undefined ? { [name]: [webUrlProblem] } : { [owner]: [`${name} ${webUrlProblem}`] },
-    )
+  if (!isWebUrl(value)) {
+    const problem = lengthProblem('url', value) ?? webUrlProblem
+    throw invalid(owner === undefined ? { [name]: [problem] } : { [owner]: [`${name} ${problem}`] })
+  }
   return value
 }

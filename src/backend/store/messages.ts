@@ -299,6 +299,37 @@ function matchesWords(db: Database, channelId: number, words: readonly string[])
   return sql<boolean>`message_words match ${`channel:"${channelId}" AND words:(${terms})`}`
 }
 
+const scanPage = 1000
+
+/** The tokens of all files that messages name, in whatever part of them. */
+export async function namedFiles(db: Database): Promise<Set<string>> {
+  const tokens = new Set<string>()
+  for (let last = 0; ; ) {
+    const page = await db
+      .selectFrom('messages')
+      .select(['seq', 'content_json', 'attachments_json', 'title', 'body'])
+      .where('seq', '>', last)
+      .where((where) =>
+        where.or([
+          where('attachments_json', '!=', '[]'),
+          where('content_json', 'like', '%/files/%'),
+          where('body', 'like', '%/files/%'),
+          where('title', 'like', '%/files/%'),
+        ]),
+      )
+      .orderBy('seq')
+      .limit(scanPage)
+      .execute()
+    for (const { content_json, attachments_json, title, body } of page)
+      for (const [token] of `${content_json} ${attachments_json} ${title} ${body}`.matchAll(
+        /(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])/g,
+      ))
+        tokens.add(token)
+    last = page.at(-1)?.seq ?? last
+    if (page.length < scanPage) return tokens
+  }
+}
+
 function byId(a: MessageRow, b: MessageRow): number {
   return a.id - b.id
 }

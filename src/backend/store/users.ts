@@ -95,7 +95,7 @@ export async function insertUser(
 export async function updateUser(
   db: Database,
   id: number,
-  changes: { nick?: string; email?: string },
+  changes: { nick?: string; name?: string; email?: string },
 ): Promise<void> {
   await db.updateTable('users').set(changes).where('id', '=', id).execute()
 }

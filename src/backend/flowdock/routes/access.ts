@@ -67,7 +67,7 @@ export async function checkAdministers(db: Database, userId: number, flowId: str
 }
 
 /** A segment the route's pattern has. */
-export function segment(request: Request, name: string): string {
+export function segment(request: Pick<Request, 'path'>, name: string): string {
   const value = request.path[name]
   if (value === undefined) throw new Error(`Route has no segment "${name}"`)
   return value

@@ -1,7 +1,14 @@
 import type { WireActivity, WireActivityGroup } from '../../../wire/flowdock.ts'
 import { invalid } from '../../http-error.ts'
 import type { Route } from '../../router.ts'
-import { type ActivityGroup, countGroups, countMessages, type GroupCount } from '../../store/activity.ts'
+import {
+  type ActivityGroup,
+  countGroups,
+  countMessages,
+  type GroupCount,
+  maxGroups,
+  TooManyGroupsError,
+} from '../../store/activity.ts'
 import { isoTime, joinedFlow } from './access.ts'
 
 const hourMs = 3_600_000
@@ -44,7 +51,11 @@ export const activityRoutes: readonly Route[] = [
       const [counts, grouped] = await Promise.all([
         countMessages(reader, flow.channel_id, query),
         by === undefined ? [] : countGroups(reader, flow.channel_id, by, query),
-      ])
+      ]).catch((error: unknown) => {
+        if (error instanceof TooManyGroupsError)
+          throw invalid({ since: [`must be nearer to until: there are more than ${maxGroups} groups`] })
+        throw error
+      })
       const groupsOf = Map.groupBy(grouped, (row) => row.bucket)
       const body: WireActivity = {
         since: new Date(since).toISOString(),

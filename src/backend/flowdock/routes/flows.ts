@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { WireAccessMode, WireFlow } from '../../../wire/flowdock.ts'
+import { boundedText } from '../../bounds.ts'
 import { accessDenied, HttpError, invalid, notFound } from '../../http-error.ts'
 import type { Params } from '../../params.ts'
 import type { Backend, Route, UserRequest } from '../../router.ts'
@@ -200,7 +201,7 @@ async function updateAnswer(request: UserRequest, backend: Backend) {
   const name = flowName(params)
   const open = params.boolean('open')
   const disabled = params.boolean('disabled')
-  const description = params.string('description')
+  const description = boundedText(params, 'description', 'description')
   const accessMode = params.string('access_mode')
   if (accessMode !== undefined && !accessModes.includes(accessMode as WireAccessMode))
     throw invalid({ access_mode: [`must be one of ${accessModes.join(', ')}`] })
@@ -280,8 +281,6 @@ async function memberFlow(db: Database, flow: FlowRow) {
 }
 
 function flowName(params: Params): string | undefined {
-  const name = params.string('name')?.trim()
-  if (name !== undefined && name.length > 100)
-    throw invalid({ name: ['is too long (maximum is 100 characters)'] })
+  const name = boundedText(params, 'name', 'name')?.trim()
   return name
 }

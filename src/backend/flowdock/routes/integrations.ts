@@ -3,7 +3,7 @@ import type { Params } from '../../params.ts'
 import type { Request, Route } from '../../router.ts'
 import { decodeConfluence, decodeJira, decodeVcs } from '../integration-events.ts'
 import { segment } from './access.ts'
-import { knownTokens, push } from './source-token.ts'
+import { knownTokens, push, pushHolder } from './source-token.ts'
 
 /** Events that these services posted once; nothing that is public says in which form. */
 const undocumented = ['pivotaltracker', 'rss', 'svn', 'twitter', 'uservoice', 'zendesk']
@@ -17,6 +17,7 @@ export const integrationRoutes: readonly Route[] = [
     method: 'POST',
     pattern: '/github/:token',
     auth: 'any',
+    holder: pushHolder,
     async handle(request, backend) {
       const [tokens, tags] = tokensAndTags(segment(request, 'token'), request.params)
       await knownTokens(tokens, backend.store.reader)
@@ -30,6 +31,7 @@ export const integrationRoutes: readonly Route[] = [
     method: 'POST',
     pattern: '/git/:token',
     auth: 'any',
+    holder: pushHolder,
     async handle(request, backend) {
       const [tokens, tags] = tokensAndTags(segment(request, 'token'), request.params)
       await knownTokens(tokens, backend.store.reader)
@@ -41,6 +43,7 @@ export const integrationRoutes: readonly Route[] = [
     method: 'POST',
     pattern: '/git',
     auth: 'any',
+    holder: pushHolder,
     async handle({ params }, backend) {
       const tokens = await parameterTokens(params, 'token', backend)
       return push(tokens, decodeVcs(payloadOf(params), 'push', params.list('tags') ?? []), backend)
@@ -50,6 +53,7 @@ export const integrationRoutes: readonly Route[] = [
     method: 'POST',
     pattern: '/jira/:token',
     auth: 'any',
+    holder: pushHolder,
     async handle(request, backend) {
       const [tokens, tags] = tokensAndTags(segment(request, 'token'), request.params)
       await knownTokens(tokens, backend.store.reader)
@@ -60,6 +64,7 @@ export const integrationRoutes: readonly Route[] = [
     method: 'POST',
     pattern: '/jari/confluence/messages',
     auth: 'any',
+    holder: pushHolder,
     async handle({ params }, backend) {
       const tokens = await parameterTokens(params, 'tokens', backend)
       return push(tokens, decodeConfluence(params.all(), params.list('tags') ?? []), backend)
@@ -69,6 +74,7 @@ export const integrationRoutes: readonly Route[] = [
     method: 'POST',
     pattern: '/jari/:service/messages',
     auth: 'any',
+    holder: pushHolder,
     async handle(request, backend) {
       await parameterTokens(request.params, 'tokens', backend)
       throw notServed()
@@ -79,6 +85,7 @@ export const integrationRoutes: readonly Route[] = [
       method: 'POST',
       pattern: `/${service}/:token`,
       auth: 'any',
+      holder: pushHolder,
       async handle(request, { store }) {
         await knownTokens(segment(request, 'token'), store.reader)
         throw notServed()

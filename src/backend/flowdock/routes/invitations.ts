@@ -1,3 +1,4 @@
+import { boundedText, maxCharacters } from '../../bounds.ts'
 import { accessDenied, HttpError, invalid, notFound } from '../../http-error.ts'
 import type { Route } from '../../router.ts'
 import {
@@ -39,7 +40,7 @@ export const invitationRoutes: readonly Route[] = [
     auth: 'user',
     async handle(request, backend) {
       const flow = await joinedFlow(request, backend)
-      const email = request.params.string('email')?.trim() ?? ''
+      const email = boundedText(request.params, 'email', 'email')?.trim() ?? ''
       if (!emailPattern.test(email))
         throw invalid({ email: [email === '' ? "can't be blank" : 'is invalid'] })
       const { invitation } = await backend.log.write(async (change) => {
@@ -64,11 +65,12 @@ export const invitationRoutes: readonly Route[] = [
       if (entries.length > maxImport)
         throw invalid({ list: [`is too long (maximum is ${maxImport} addresses)`] })
       const addresses = entries.map((entry) => (/<([^<>]*)>$/.exec(entry)?.[1] ?? entry).trim())
-      const erroneous = addresses.filter((address) => !emailPattern.test(address))
+      const isAddress = (text: string) => text.length <= maxCharacters.email && emailPattern.test(text)
+      const erroneous = addresses.filter((address) => !isAddress(address))
       const invited = await backend.log.write(async (change) => {
         await checkWritable(change.db, request.user.id, flow.id)
         const outcomes: { invitation: InvitationRow; added: UserRow | undefined }[] = []
-        for (const address of new Set(addresses.filter((each) => emailPattern.test(each))))
+        for (const address of new Set(addresses.filter(isAddress)))
           outcomes.push(await invite(change, flow, address, request.user))
         return outcomes
       })

@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
+import { boundedText } from '../../bounds.ts'
 import { accessDenied, HttpError, invalid, notFound } from '../../http-error.ts'
 import type { Answer, Backend, Request, Route, Scope, UserRequest } from '../../router.ts'
 import {
@@ -16,9 +17,9 @@ import {
   revokeGranted,
   useCode,
 } from '../../store/grants.ts'
-import { findUser, insertToken, type UserRow } from '../../store/users.ts'
+import { findUser, insertToken } from '../../store/users.ts'
 import { isRedirectUri, outOfBand, registerApplication } from '../applications.ts'
-import { findUserByPassword, hashToken, makeToken } from '../auth.ts'
+import { hashToken, makeToken } from '../auth.ts'
 import { consentPage, messagePage } from '../consent-page.ts'
 import { parseScopes } from '../scopes.ts'
 import { webUrl } from '../web-url.ts'
@@ -37,8 +38,8 @@ export const oauthRoutes: readonly Route[] = [
       requirePersonal(request)
       const { user, params, base } = request
       const given = params.object('application') ?? params
-      const name = given.string('name')?.trim() ?? ''
-      const redirectUri = given.string('redirect_uri')?.trim() ?? ''
+      const name = boundedText(given, 'name', 'name')?.trim() ?? ''
+      const redirectUri = boundedText(given, 'redirect_uri', 'url')?.trim() ?? ''
       if (name === '') throw invalid({ name: ["can't be blank"] })
       if (!isRedirectUri(redirectUri))
         throw invalid({ redirect_uri: [`must be an https or http address, or ${outOfBand}`] })
@@ -113,7 +114,8 @@ export const oauthRoutes: readonly Route[] = [
       const { params } = request
       if (params.string('decision') !== 'allow') return redirect(asked, { error: 'access_denied' })
       const email = params.string('email') ?? ''
-      const user = await signIn(backend, email, params.string('password') ?? '')
+      const password = params.string('password') ?? ''
+      const user = await backend.signIn.signIn(backend.store.reader, email, password, request.address)
       if (user === undefined)
         return consentPage({
           ...asked,
@@ -289,7 +291,8 @@ async function exchange(request: Request, backend: Backend): Promise<Exchange> {
   if (type === 'password') {
     const wanted = parseScopes(params.string('scope'))
     if (wanted === undefined) return failed('invalid_scope')
-    const user = await signIn(backend, params.string('username') ?? '', params.string('password') ?? '')
+    const [name, password] = [params.string('username') ?? '', params.string('password') ?? '']
+    const user = await backend.signIn.signIn(backend.store.reader, name, password, request.address)
     if (user === undefined) return failed('invalid_grant')
     const given = { userId: user.id, scope: wanted.join(' '), codeHash: null }
     return backend.log.write(({ db }) => issue(db, application, given))
@@ -415,25 +418,6 @@ async function authenticateClient(
   const application = clientId === '' ? undefined : await findApplication(store.reader, { clientId })
   if (application?.client_secret == null) return undefined
   return timingSafeEqual(secret, Buffer.from(hashToken(application.client_secret))) ? application : undefined
-}
-
-/** @throws 429 after too many wrong passwords for an address */
-async function signIn(
-  { store, signInLimit }: Backend,
-  email: string,
-  password: string,
-): Promise<UserRow | undefined> {
-  const key = email.trim().toLowerCase()
-  const waitSeconds = signInLimit.waitSeconds(key)
-  if (waitSeconds > 0)
-    throw new HttpError(429, { message: `Too many wrong passwords; try again in ${waitSeconds} seconds` })
-  const user = await findUserByPassword(store.reader, key, password)
-  if (user?.disabled === 0) {
-    signInLimit.succeeded(key)
-    return user
-  }
-  signInLimit.failed(key)
-  return undefined
 }
 
 function encode({ id, name, icon_url, url }: ApplicationRow, base: string) {

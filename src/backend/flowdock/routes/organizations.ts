@@ -1,4 +1,5 @@
 import type { WireOrganizationDetails } from '../../../wire/flowdock.ts'
+import { boundedText } from '../../bounds.ts'
 import { accessDenied, invalid, notFound } from '../../http-error.ts'
 import type { Route } from '../../router.ts'
 import type { Database } from '../../store/db.ts'
@@ -55,7 +56,7 @@ export const organizationRoutes: readonly Route[] = [
     auth: 'user',
     async handle(request, backend) {
       const slug = segment(request, 'organization')
-      const name = request.params.string('name')?.trim()
+      const name = boundedText(request.params, 'name', 'name')?.trim()
       const organization = await backend.log.write(async ({ db }) => {
         const found = await administeredOrganization(db, request.user.id, slug)
         if (name === undefined || name === '') throw invalid({ name: ["can't be blank"] })

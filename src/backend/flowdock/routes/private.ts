@@ -126,6 +126,7 @@ export const privateRoutes: readonly Route[] = [
       const id = await channelLastId(backend.store.reader, conversation.channel_id)
       const content = { last_activity: Date.now(), typing: true }
       const payload = activityEvent({ to: String(other.id) }, id, request.user.id, content)
+      backend.traffic.countTyping(request.principal, JSON.stringify(payload).length)
       backend.presence.tell({ flowIds: [], userId: other.id, isPresence: false, payload })
       return { status: 200, body: {} }
     },

@@ -1,10 +1,11 @@
+import { boundedTags, boundedText } from '../../bounds.ts'
 import { invalid } from '../../http-error.ts'
 import type { Params } from '../../params.ts'
 import type { Route } from '../../router.ts'
-import { type MessageDraft, maxContentLength } from '../messages.ts'
+import type { MessageDraft } from '../messages.ts'
 import { webUrl } from '../web-url.ts'
 import { segment } from './access.ts'
-import { push } from './source-token.ts'
+import { push, pushHolder } from './source-token.ts'
 
 /** [flowdock] push.md, team-inbox.md: what a name of a source or project may be made of. */
 const namePattern = /^[\w -]{1,100}$/
@@ -18,6 +19,7 @@ export const pushRoutes: readonly Route[] = [
     method: 'POST',
     pattern: '/messages/chat/:token',
     auth: 'any',
+    holder: pushHolder,
     handle: async (request, backend) => push(segment(request, 'token'), decodeChat(request.params), backend),
   },
   ...['/messages/team_inbox/:token', '/messages/influx/:token'].map(
@@ -25,6 +27,7 @@ export const pushRoutes: readonly Route[] = [
       method: 'POST',
       pattern,
       auth: 'any',
+      holder: pushHolder,
       handle: async (request, backend) =>
         push(segment(request, 'token'), decodeMail(request.params), backend),
     }),
@@ -32,26 +35,21 @@ export const pushRoutes: readonly Route[] = [
 ]
 
 function decodeChat(params: Params): MessageDraft {
-  const content = params.string('content')
-  const name = params.string('external_user_name')
+  const content = boundedText(params, 'content', 'content')
+  const name = boundedText(params, 'external_user_name', 'external_user_name')
   const errors = {
     ...problem('content', content === undefined || content.trim() === '', "can't be blank"),
-    ...problem(
-      'content',
-      (content?.length ?? 0) > maxContentLength,
-      `is too long (maximum is ${maxContentLength} characters)`,
-    ),
     ...problem('external_user_name', name === undefined || name === '', "can't be blank"),
     ...problem('external_user_name', /\s/.test(name ?? ''), 'should not contain whitespace'),
   }
   if (content === undefined || name === undefined || Object.keys(errors).length > 0) throw invalid(errors)
   const parentId = params.integer('message_id')
-  const threadId = params.string('thread_id')
+  const threadId = boundedText(params, 'thread_id', 'thread_id')
   return {
     event: parentId === undefined ? 'message' : 'comment',
     content,
     externalUserName: name,
-    tags: params.list('tags') ?? [],
+    tags: boundedTags(params) ?? [],
     ...(parentId === undefined ? {} : { parentId }),
     ...(threadId === undefined ? {} : { threadId }),
   }
@@ -59,10 +57,14 @@ function decodeChat(params: Params): MessageDraft {
 
 /** An e-mail as the team inbox shows it. @throws 400 */
 export function decodeMail(params: Params): MessageDraft {
-  const required = ['source', 'from_address', 'subject', 'content'].map((name) => [
-    name,
-    params.string(name)?.trim() ?? '',
-  ])
+  const required = (
+    [
+      ['source', 'name'],
+      ['from_address', 'email'],
+      ['subject', 'title'],
+      ['content', 'body'],
+    ] as const
+  ).map(([name, field]) => [name, boundedText(params, name, field)?.trim() ?? ''])
   const { source = '', from_address: address = '', subject = '', content = '' } = Object.fromEntries(required)
   const project = params.string('project')
   const nameProblem = 'can only contain letters, digits, underscores, dashes and spaces'
@@ -74,9 +76,9 @@ export function decodeMail(params: Params): MessageDraft {
     ...problem('project', project !== undefined && !namePattern.test(project), nameProblem),
   }
   if (Object.keys(errors).length > 0) throw invalid(errors)
-  const replyTo = params.string('reply_to')
+  const replyTo = boundedText(params, 'reply_to', 'email')
   const link = webUrl(params, 'link') ?? undefined
-  const name = params.string('from_name')
+  const name = boundedText(params, 'from_name', 'author')
   return {
     event: 'mail',
     content: {
@@ -93,7 +95,7 @@ export function decodeMail(params: Params): MessageDraft {
       ...(project === undefined ? {} : { project }),
       ...(link === undefined ? {} : { link }),
     },
-    tags: [`:source:${source}`, ...(params.list('tags') ?? [])],
+    tags: [`:source:${source}`, ...(boundedTags(params) ?? [])],
     ...(link === undefined ? {} : { thread: { externalUrl: link } }),
   }
 }

@@ -1,5 +1,5 @@
 import { HttpError, notFound } from '../../http-error.ts'
-import type { Backend } from '../../router.ts'
+import type { Backend, Request } from '../../router.ts'
 import type { Database } from '../../store/db.ts'
 import { type FlowRow, findFlow } from '../../store/flows.ts'
 import { findSourceByTokenHash, type SourceRow } from '../../store/sources.ts'
@@ -12,6 +12,21 @@ export async function activeSource(db: Database, flowToken: string): Promise<Sou
   if (source === undefined) throw notFound()
   if (source.deleted_at !== null) throw new HttpError(410, { message: 'The source was removed' })
   return source
+}
+
+/**
+ * Who holds the first token of a push URL, so that a larger body is read. A token that is not valid is refused later, with
+ * the reason.
+ */
+export async function pushHolder(
+  { path, query }: Pick<Request, 'path' | 'query'>,
+  { store }: Pick<Backend, 'store'>,
+): Promise<string | undefined> {
+  const [token = ''] = (path['token'] ?? query.get('tokens') ?? '').split(/[,+]/, 1)
+  const flow = await findFlow(store.reader, 0, { pushToken: token })
+  if (flow !== undefined) return `push:${flow.id}`
+  const source = await findSourceByTokenHash(store.reader, hashToken(token))
+  return source === undefined || source.deleted_at !== null ? undefined : `source:${source.id}`
 }
 
 interface PushTarget {

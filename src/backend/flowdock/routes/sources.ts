@@ -1,3 +1,4 @@
+import { boundedText } from '../../bounds.ts'
 import { accessDenied, invalid, notFound, unauthorized } from '../../http-error.ts'
 import type { Params } from '../../params.ts'
 import type { Backend, Route, UserRequest } from '../../router.ts'
@@ -26,6 +27,7 @@ export const sourceRoutes: readonly Route[] = [
     method: 'GET',
     pattern: '/sources',
     auth: 'any',
+    takesFlowToken: true,
     async handle({ params, caller, base }, { store }) {
       const flowToken = params.string('flow_token')
       if (flowToken !== undefined) {
@@ -69,7 +71,7 @@ export const sourceRoutes: readonly Route[] = [
       auth: 'user',
       async handle(request, backend) {
         const flow = await joinedFlow(request, backend)
-        const name = request.params.string('name')?.trim()
+        const name = boundedText(request.params, 'name', 'name')?.trim()
         if (name === undefined || name === '') throw invalid({ name: ["can't be blank"] })
         const externalUrl = webUrl(request.params, 'external_url')
         const token = makeToken()
@@ -124,6 +126,7 @@ export const sourceRoutes: readonly Route[] = [
     method: 'PUT',
     pattern: '/sources',
     auth: 'any',
+    takesFlowToken: true,
     async handle({ params, base }, backend) {
       const flowToken = params.string('flow_token')
       if (flowToken === undefined) throw invalid({ flow_token: ["can't be blank"] })
@@ -176,7 +179,7 @@ type SourceChanges = Parameters<typeof updateSource>[2]
 
 /** [flowdock] sources.md: an empty error message clears it; so does an empty URL. */
 function decodeChanges(params: Params): SourceChanges {
-  const error = params.string('error_message')
+  const error = boundedText(params, 'error_message', 'error_message')
   const configuration = webUrl(params, 'configuration_url')
   return {
     ...(error === undefined ? {} : { error_message: error === '' ? null : error }),
