@@ -271,7 +271,8 @@ function createHandler(
       }
       const caller = identity === undefined ? undefined : { ...common, ...identity }
       // The credential may have been revoked while the body arrived, which can take minutes.
-      if (request.method !== 'GET') await checkCredential(backend.store.reader, identity)
+      if (request.method !== 'GET' && request.method !== 'HEAD')
+        await checkCredential(backend.store.reader, identity)
       const checked = whileValid(backend, identity)
       if (match.route.auth === 'any') return await match.route.handle({ ...common, caller }, checked)
       if (caller === undefined) throw unauthorized()
