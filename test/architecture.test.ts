@@ -53,7 +53,7 @@ function readModule(path: string, source: string): Module {
 
 /** Who may import whom: each part, and the parts (or files) it may know. Its own part goes without saying. */
 const floors: [part: RegExp, may: RegExp][] = [
-  [/^src\/(call-estimate|errors|log|own-network|package-files|readiness|secret)\.ts$/, /^$/],
+  [/^src\/(call-estimate|errors|iso-time|log|own-network|package-files|readiness|secret)\.ts$/, /^$/],
   [/^src\/operator-token\.ts$/, /^src\/secret\.ts$/],
   [/^src\/allowance\.ts$/, /^src\/errors\.ts$/],
   [/^src\/client-address\.ts$/, /^$/],
@@ -72,19 +72,25 @@ const floors: [part: RegExp, may: RegExp][] = [
     /^src\/server\//,
     /^src\/(allowance|call-estimate|client-address|errors|log|context|package-files|secret)\.ts$/,
   ],
-  [/^src\/schema\//, /^src\/(allowance|call-estimate|errors|context)\.ts$|^src\/(resolvers|upstream)\//],
+  [
+    /^src\/schema\//,
+    /^src\/(allowance|call-estimate|errors|iso-time|context)\.ts$|^src\/(resolvers|upstream)\//,
+  ],
   [/^src\/resolvers\//, /^src\/(allowance|errors|context)\.ts$|^src\/upstream\//],
   [/^src\/upstream\/http\.ts$/, /^src\/(errors|own-network|secret)\.ts$/],
   [
     /^src\/upstream\/(added-headers|(fair|resilient)-http)\.ts$/,
     /^src\/errors\.ts$|^src\/upstream\/http\.ts$/,
   ],
-  [/^src\/upstream\/flowdock\//, /^src\/(errors|secret)\.ts$|^src\/upstream\/http\.ts$|^src\/wire\//],
+  [
+    /^src\/upstream\/flowdock\//,
+    /^src\/(errors|iso-time|secret)\.ts$|^src\/upstream\/http\.ts$|^src\/wire\//,
+  ],
   [/^src\/(wire|client)\//, /^$/],
   [/^src\/events\//, /^src\/errors\.ts$/],
   [
     /^src\/backend\//,
-    /^src\/wire\/|^src\/(allowance|client-address|own-network|package-files|readiness)\.ts$/,
+    /^src\/wire\/|^src\/(allowance|client-address|iso-time|own-network|package-files|readiness)\.ts$/,
   ],
 ]
 

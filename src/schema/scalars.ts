@@ -1,28 +1,33 @@
-import { GraphQLError, Kind } from 'graphql'
+import { GraphQLError, Kind, type ValueNode } from 'graphql'
+import { parseRfc3339 } from '../iso-time.ts'
 import type { Attached } from '../resolvers/uploads.ts'
 import { builder } from './builder.ts'
 
+const expectedTime = 'Expected an RFC 3339 time with an offset, such as "2026-01-31T12:00:00.000Z"'
+
+/** @throws GraphQLError for what is no time, or says no offset */
+function parseTime(value: unknown, node?: ValueNode): number {
+  const ms = typeof value === 'string' ? parseRfc3339(value) : undefined
+  if (ms !== undefined) return ms
+  throw new GraphQLError(expectedTime, { nodes: node ?? null })
+}
+
 builder.scalarType('DateTime', {
-  description: 'A moment in UTC as ISO 8601 text with milliseconds, such as `2026-01-31T12:00:00.000Z`.',
+  description:
+    'A time as text in the format of RFC 3339. Results are in UTC with milliseconds, such as `2026-01-31T12:00:00.000Z`. Input may have any offset; a time without an offset is refused.',
+  specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc3339',
   serialize: (ms) => new Date(ms).toISOString(),
-  parseValue(value) {
-    const ms = typeof value === 'string' && /^\d{4}-\d\d-\d\dT/.test(value) ? Date.parse(value) : Number.NaN
-    if (Number.isNaN(ms))
-      throw new GraphQLError('Expected an ISO 8601 time such as "2026-01-31T12:00:00.000Z"')
-    return ms
-  },
+  parseValue: (value) => parseTime(value),
   parseLiteral(literal) {
-    if (literal.kind !== Kind.STRING)
-      throw new GraphQLError('Expected an ISO 8601 time in quotes', { nodes: literal })
-    const ms = Date.parse(literal.value)
-    if (Number.isNaN(ms)) throw new GraphQLError('Expected an ISO 8601 time', { nodes: literal })
-    return ms
+    if (literal.kind !== Kind.STRING) throw new GraphQLError(`${expectedTime}, in quotes`, { nodes: literal })
+    return parseTime(literal.value, literal)
   },
 })
 
 builder.scalarType('Upload', {
   description:
     'A file that comes with the request, as the GraphQL multipart request specification says: null in the variables, and named by `map`. At most 5 files of 50 MB.',
+  specifiedByURL: 'https://github.com/jaydenseric/graphql-multipart-request-spec',
   serialize() {
     throw new GraphQLError('A file is not part of an answer')
   },
@@ -39,5 +44,6 @@ builder.scalarType('Upload', {
 
 builder.scalarType('JSON', {
   description: 'Any JSON value, as the upstream sent it.',
+  specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc8259',
   serialize: (value) => value,
 })

@@ -28,7 +28,9 @@ export function maskError(error: unknown, onUnexpected: (error: unknown) => void
       },
     })
   }
-  if (cause instanceof GraphQLError) return withCode(cause, 'BAD_USER_INPUT')
+  // The outer error names the variable and its location; the inner one only says what a scalar expected.
+  if (cause instanceof GraphQLError)
+    return withCode(error instanceof GraphQLError ? error : cause, 'BAD_USER_INPUT')
   // Signals end without a reason of their own when whoever asked has left.
   if (cause instanceof DOMException && cause.name === 'AbortError')
     return new GraphQLError('Nobody waits for the answer any more', {

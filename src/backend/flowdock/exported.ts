@@ -1,3 +1,4 @@
+import { parseIsoTime } from '../../iso-time.ts'
 import {
   cut,
   fitMessage,
@@ -287,9 +288,9 @@ function text(value: unknown): string | undefined {
   return typeof value === 'string' ? value.toWellFormed() : undefined
 }
 
-/** Milliseconds, or an ISO 8601 time; undefined for what is no time of these centuries. */
+/** Milliseconds, or an ISO 8601 time, which is in UTC when it has no offset; undefined for what is no time of these centuries. */
 function toMs(value: unknown): number | undefined {
-  const ms = typeof value === 'string' ? Date.parse(value) : value
+  const ms = typeof value === 'string' ? parseIsoTime(value) : value
   return typeof ms === 'number' && isSensibleTime(ms) ? Math.trunc(ms) : undefined
 }
 

@@ -1,4 +1,5 @@
 import { UpstreamError } from '../../errors.ts'
+import { parseIsoTime } from '../../iso-time.ts'
 import { decodeLegacy } from './decode-legacy.ts'
 import type {
   ActivityCount,
@@ -358,10 +359,9 @@ export function decodeEvent(value: unknown, cursor: string, viewerId: number | n
   const { content } = event
   if (name === 'presence' && isRecord(content)) {
     const userId = number(content, 'user_id')
-    const changedAt = Date.parse(optionalText(content, 'updated_at') ?? '')
     return {
       ...{ type: 'presence', cursor, flowId: null, userId, state: presenceState(number(content, 'state')) },
-      changedAt: Number.isNaN(changedAt) ? null : changedAt,
+      changedAt: optionalTime(content, 'updated_at'),
     }
   }
   if ((name === 'flow-add' || name === 'flow-remove') && isRecord(content))
@@ -570,12 +570,11 @@ function optionalNumber(json: Json, key: string): number | null {
   return typeof value === 'number' ? value : null
 }
 
-/** Milliseconds, or an ISO 8601 text. */
+/** Milliseconds, or an ISO 8601 time, which is in UTC when it has no offset. */
 function optionalTime(json: Json, key: string): number | null {
   const value = json[key]
   if (typeof value === 'number') return value
-  const ms = typeof value === 'string' ? Date.parse(value) : Number.NaN
-  return Number.isNaN(ms) ? null : ms
+  return typeof value === 'string' ? (parseIsoTime(value) ?? null) : null
 }
 
 function strings(value: unknown): string[] {

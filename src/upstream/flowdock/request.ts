@@ -7,6 +7,7 @@ import {
   UpstreamError,
   ValidationError,
 } from '../../errors.ts'
+import { parseIsoTime } from '../../iso-time.ts'
 import type { Http, HttpAnswer, HttpRequest } from '../http.ts'
 import type { Credential } from './credentials.ts'
 import { encodeMultipart, type FilePart } from './multipart.ts'
@@ -123,8 +124,8 @@ export function createCalls({
     if (!isMade) onShared?.()
     const userId = Number(answer.headers['flowdock-user'] ?? 0)
     if (userId > 0) onUser?.(userId)
-    const endsAt = Date.parse(String(answer.headers['flowdock-token-expires-at']))
-    if (endsAt > 0) onTokenEnd?.(endsAt)
+    const endsAt = parseIsoTime(String(answer.headers['flowdock-token-expires-at']))
+    if (endsAt !== undefined) onTokenEnd?.(endsAt)
     if (answer.status >= 300) throw toError(answer.status, answer.body, doing)
     const at = answer.headers['flowdock-event-id']
     return { body: answer.body, at: typeof at === 'string' && at !== '' ? at : undefined }

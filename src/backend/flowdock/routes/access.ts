@@ -1,3 +1,4 @@
+import { parseIsoTime } from '../../../iso-time.ts'
 import { accessDenied, invalid, notFound } from '../../http-error.ts'
 import type { Params } from '../../params.ts'
 import type { Backend, Request, UserRequest } from '../../router.ts'
@@ -80,11 +81,15 @@ export function idSegment(request: Request, name: string): number {
   return Number(value)
 }
 
-/** A parameter that is a time, in milliseconds; undefined when it is not given. @throws 400 for anything else */
+/**
+ * A parameter that is an ISO 8601 time, in milliseconds. It is in UTC when it has no offset. Undefined when it is not given.
+ *
+ * @throws 400 for anything else
+ */
 export function isoTime(params: Params, name: string): number | undefined {
   const text = params.string(name)
   if (text === undefined || text === '') return undefined
-  const ms = Date.parse(text)
-  if (Number.isNaN(ms)) throw invalid({ [name]: ['must be an ISO 8601 time'] })
+  const ms = parseIsoTime(text)
+  if (ms === undefined) throw invalid({ [name]: ['must be an ISO 8601 time, such as 2026-01-31T12:00:00Z'] })
   return ms
 }

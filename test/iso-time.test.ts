@@ -1,0 +1,64 @@
+import { execFileSync } from 'node:child_process'
+import { expect, test } from 'vitest'
+import { parseIsoTime, parseRfc3339 } from '../src/iso-time.ts'
+
+const noon = Date.UTC(2026, 0, 31, 12)
+
+test.each([
+  ['2026-01-31T12:00:00.000Z', noon],
+  ['2026-01-31T12:00:00Z', noon],
+  ['2026-01-31t12:00:00z', noon],
+  ['2026-01-31T12:00:00', noon],
+  ['2026-01-31 12:00', noon],
+  ['2026-01-31T14:30:00+02:30', noon],
+  ['2026-01-31T07:00:00-0500', noon],
+  ['2026-01-31T12:00:00.123456Z', noon + 123],
+  ['2026-01-31', noon - 12 * 3_600_000],
+  ['2024-02-29', Date.UTC(2024, 1, 29)],
+])('"%s" is a time', (text, ms) => {
+  expect(parseIsoTime(text)).toBe(ms)
+})
+
+test.each([
+  '',
+  '1',
+  'yesterday',
+  '2026-02-30',
+  '2026-02-29T00:00:00Z',
+  '2026-13-01',
+  '2026-01-31T24:00:00Z',
+  '2026-01-31T12:60:00Z',
+  '2026-01-31T12:00:60Z',
+  '2026-01-31T12:00:00+99:00',
+  '2026-01-31T12:00:00 02:00',
+  '+275760-09-13T00:00:00Z',
+])('"%s" is no time', (text) => {
+  expect(parseIsoTime(text)).toBeUndefined()
+})
+
+test('RFC 3339 requires seconds and an offset', () => {
+  expect(parseRfc3339('2026-01-31T07:00:00-05:00')).toBe(noon)
+  for (const text of ['2026-01-31T12:00:00', '2026-01-31T12:00Z', '2026-01-31', '2026-01-31T07:00:00-0500'])
+    expect(parseRfc3339(text)).toBeUndefined()
+})
+
+test('no time depends on the time zone of the server', () => {
+  const program = `
+    import { parseIsoTime } from './src/iso-time.ts'
+    import { decodeThread } from './src/upstream/flowdock/decode.ts'
+    import { isoTime } from './src/backend/flowdock/routes/access.ts'
+    import { Params } from './src/backend/params.ts'
+    const text = '2026-01-31T12:00:00'
+    console.log(JSON.stringify([
+      new Date(0).getTimezoneOffset(),
+      parseIsoTime(text),
+      decodeThread({ id: 'x', updated_at: text }).updatedAt,
+      isoTime(new Params({ since: text }), 'since'),
+    ]))`
+  const output = execFileSync(process.execPath, ['--input-type=module', '--eval', program], {
+    cwd: new URL('..', import.meta.url),
+    env: { ...process.env, TZ: 'America/New_York' },
+    encoding: 'utf8',
+  })
+  expect(JSON.parse(output)).toEqual([300, noon, noon, noon])
+})
