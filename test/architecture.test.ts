@@ -123,6 +123,7 @@ const doors: [name: RegExp, door: RegExp][] = [
   [/^(yauzl|@streamparser\/json)$/, /^src\/backend\/flow-export\.ts$/],
   [/^jose$/, /^src\/backend\/flowdock\/routes\/actions\.ts$/],
   [/^image-size$/, /^src\/backend\/flowdock\/image\.ts$/],
+  [/^(sanitize-html|linkify-it|emojibase-data\/.*)$/, /^src\/resolvers\/rich-text\.ts$/],
   [/^zod$/, /^src\/config\.ts$/],
   [/^negotiator$/, /^src\/server\/negotiation\.ts$/],
   [/^graphql$/, /^src\/(schema|server)\//],

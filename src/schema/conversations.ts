@@ -7,6 +7,10 @@ builder.objectType('PrivateConversation', {
   interfaces: [builder.nodeInterfaceRef()],
   fields: (t) => ({
     id: t.id({ description: 'The global id.', resolve: conversations.id }),
+    databaseId: t.int({
+      description: 'The number by which the upstream knows the conversation: that of the other user.',
+      resolve: ({ user }) => user.id,
+    }),
     user: t.field({ type: 'User', description: 'The other one.', resolve: ({ user }) => user }),
     isOpen: t.exposeBoolean('isOpen', { description: 'Whether you keep a tab open for it.' }),
     unreadMentions: t.exposeInt('unreadMentions', {
@@ -17,7 +21,7 @@ builder.objectType('PrivateConversation', {
       nullable: true,
       description: 'Whether there is something you have not read; null where it is not said.',
     }),
-    url: t.exposeString('url', { description: 'Its address in the REST API.' }),
+    url: t.exposeString('url', { nullable: true, description: 'The URL in the REST API.' }),
   }),
 })
 
@@ -54,23 +58,30 @@ const PrivateConversationPayload = mutationPayload<{ conversation: PrivateConver
   },
 )
 
-const PrivateConversationInput = mutationInput('PrivateConversationInput', {
-  description: 'A private conversation.',
-  fields: (t) => ({ userId: t.id({ required: true, description: 'The global id of the other one.' }) }),
+const OpenPrivateConversationInput = mutationInput('OpenPrivateConversationInput', {
+  description: 'A private conversation to open.',
+  fields: (t) => ({ userId: t.id({ required: true, description: 'The global id of the other user.' }) }),
+})
+
+const ClosePrivateConversationInput = mutationInput('ClosePrivateConversationInput', {
+  description: 'A private conversation to close.',
+  fields: (t) => ({ userId: t.id({ required: true, description: 'The global id of the other user.' }) }),
 })
 
 builder.mutationFields((t) => ({
   openPrivateConversation: t.field({
     type: PrivateConversationPayload,
     description: 'Opens the tab of a private conversation, which begins if there was none.',
-    args: { input: t.arg({ type: PrivateConversationInput, required: true, description: 'With whom.' }) },
+    args: { input: t.arg({ type: OpenPrivateConversationInput, required: true, description: 'With whom.' }) },
     errors: mutationResult('OpenPrivateConversationResult', 'The conversation, or why there is none.'),
     resolve: conversations.openPrivateConversation,
   }),
   closePrivateConversation: t.field({
     type: PrivateConversationPayload,
     description: 'Closes the tab of a private conversation. It opens again when something is written to you.',
-    args: { input: t.arg({ type: PrivateConversationInput, required: true, description: 'With whom.' }) },
+    args: {
+      input: t.arg({ type: ClosePrivateConversationInput, required: true, description: 'With whom.' }),
+    },
     errors: mutationResult('ClosePrivateConversationResult', 'The conversation, or why it is as it was.'),
     resolve: conversations.closePrivateConversation,
   }),

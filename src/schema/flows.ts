@@ -72,8 +72,11 @@ builder.objectType('Flow', {
       description:
         'Where others can join, if the access allows it. Removing or blocking a user replaces it. Null for applications without the scope `manage`.',
     }),
-    url: t.exposeString('url', { description: 'Its address in the REST API.' }),
-    webUrl: t.exposeString('webUrl', { description: 'Its address on the web.' }),
+    url: t.exposeString('url', { nullable: true, description: 'The URL in the REST API.' }),
+    webUrl: t.exposeString('webUrl', {
+      nullable: true,
+      description: 'The URL of a web page about the flow.',
+    }),
     organization: t.field({
       type: 'Organization',
       description: 'Whose it is.',

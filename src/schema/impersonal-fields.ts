@@ -24,6 +24,7 @@ const sharedFields: Readonly<Record<string, readonly string[]>> = {
   StreamStatus: ['state', 'retryWithinMs'],
   Reaction: ['emoji', 'count'],
   File: ['name', 'contentType', 'byteSize', 'width', 'height', 'contentId', 'path'],
+  Mention: ['user', 'group'],
   MailAddress: ['name', 'address'],
   Commit: ['id', 'message', 'authorName', 'url'],
   Author: ['name', 'avatarUrl'],

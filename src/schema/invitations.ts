@@ -16,13 +16,13 @@ builder.objectType('Invitation', {
   fields: (t) => ({
     id: t.id({ description: 'The global id.', resolve: invitations.id }),
     databaseId: t.exposeInt('id', { description: 'The number the upstream knows it by.' }),
-    email: t.exposeString('email', { description: 'The address.' }),
+    email: t.exposeString('email', { nullable: true, description: 'The e-mail address that was invited.' }),
     state: t.field({
       type: InvitationState,
       description: 'What became of it.',
       resolve: ({ state }) => state,
     }),
-    url: t.exposeString('url', { description: 'Its address in the REST API.' }),
+    url: t.exposeString('url', { nullable: true, description: 'The URL in the REST API.' }),
     flow: t.field({
       type: 'Flow',
       nullable: true,

@@ -26,7 +26,6 @@ builder.objectType('TwitterMessage', {
   ...kind,
   description: 'A tweet.',
   fields: (t) => ({
-    text: t.exposeString('text', { nullable: true, description: 'What it says.' }),
     screenName: t.exposeString('screenName', { nullable: true, description: 'Who wrote it.' }),
   }),
 })
@@ -41,7 +40,7 @@ builder.objectType('ZendeskMessage', {
       nullable: true,
       description: 'What was said of it last.',
     }),
-    status: t.exposeString('status', { nullable: true, description: 'How it stands.' }),
+    ticketStatus: t.exposeString('status', { nullable: true, description: 'The status of the ticket.' }),
     priority: t.exposeString('priority', { nullable: true, description: 'How urgent it is.' }),
     ticketUrl: t.exposeString('ticketUrl', { nullable: true, description: 'Its page.' }),
     requesterName: t.exposeString('requesterName', { nullable: true, description: 'Who asked.' }),
@@ -58,7 +57,7 @@ builder.objectType('JiraMessage', {
     summary: t.exposeString('summary', { nullable: true, description: 'Its summary.' }),
     body: t.exposeString('body', { nullable: true, description: 'What it is about.' }),
     comment: t.exposeString('comment', { nullable: true, description: 'What was said of it.' }),
-    status: t.exposeString('status', { nullable: true, description: 'How it stands.' }),
+    issueStatus: t.exposeString('status', { nullable: true, description: 'The status of the issue.' }),
     priority: t.exposeString('priority', { nullable: true, description: 'How urgent it is.' }),
     issueType: t.exposeString('issueType', { nullable: true, description: 'What kind of issue it is.' }),
     issueUrl: t.exposeString('issueUrl', { nullable: true, description: 'Its page.' }),
@@ -135,7 +134,6 @@ builder.objectType('SvnMessage', {
     branch: t.exposeString('branch', { nullable: true, description: 'The branch.' }),
     revision: t.exposeString('revision', { nullable: true, description: 'The revision.' }),
     revisionUrl: t.exposeString('revisionUrl', { nullable: true, description: 'Its page.' }),
-    text: t.exposeString('text', { nullable: true, description: 'What it says of itself.' }),
     actorName: t.exposeString('actorName', { nullable: true, description: 'Who did it.' }),
   }),
 })
@@ -145,7 +143,6 @@ builder.objectType('PivotalTrackerMessage', {
   description: 'Stories of Pivotal Tracker.',
   fields: (t) => ({
     action: t.exposeString('action', { nullable: true, description: 'What was done.' }),
-    text: t.exposeString('text', { nullable: true, description: 'The same in a sentence.' }),
     actorName: t.exposeString('actorName', { nullable: true, description: 'Who did it.' }),
     storyNames: t.exposeStringList('storyNames', { description: 'The stories.' }),
   }),

@@ -78,13 +78,23 @@ const ArchiveFlowInput = mutationInput('ArchiveFlowInput', {
   }),
 })
 
-const FlowInput = mutationInput('FlowInput', {
-  description: 'A flow.',
-  fields: (t) => ({ flow: t.field({ type: 'FlowBy', required: true, description: 'Which one.' }) }),
+const JoinFlowInput = mutationInput('JoinFlowInput', {
+  description: 'A flow to become a member of.',
+  fields: (t) => ({ flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }) }),
 })
 
-const FlowMemberInput = mutationInput('FlowMemberInput', {
-  description: 'Somebody of the organization, and a flow.',
+const LeaveFlowInput = mutationInput('LeaveFlowInput', {
+  description: 'A flow to leave.',
+  fields: (t) => ({ flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }) }),
+})
+
+const RotatePushTokenInput = mutationInput('RotatePushTokenInput', {
+  description: 'A flow whose push token is to be replaced.',
+  fields: (t) => ({ flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }) }),
+})
+
+const AddFlowMemberInput = mutationInput('AddFlowMemberInput', {
+  description: 'A user of the organization, and the flow to add them to.',
   fields: (t) => ({
     flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }),
     userId: t.id({ required: true, description: 'The global id of the user.' }),
@@ -135,21 +145,21 @@ builder.mutationFields((t) => ({
   joinFlow: t.field({
     type: FlowPayload,
     description: 'Makes you a member of a flow that is open to its organization.',
-    args: { input: t.arg({ type: FlowInput, required: true, description: 'Which one.' }) },
+    args: { input: t.arg({ type: JoinFlowInput, required: true, description: 'The flow.' }) },
     errors: mutationResult('JoinFlowResult', 'The flow, or why you are not in it.'),
     resolve: memberships.joinFlow,
   }),
   leaveFlow: t.field({
     type: FlowMembersPayload,
     description: 'Takes you out of a flow. Somebody in it has to let you in again.',
-    args: { input: t.arg({ type: FlowInput, required: true, description: 'Which one.' }) },
+    args: { input: t.arg({ type: LeaveFlowInput, required: true, description: 'The flow.' }) },
     errors: mutationResult('LeaveFlowResult', 'What is left of it for you, or why you are still in it.'),
     resolve: memberships.leaveFlow,
   }),
   addFlowMember: t.field({
     type: FlowMembersPayload,
     description: 'Brings somebody of the organization into a flow.',
-    args: { input: t.arg({ type: FlowMemberInput, required: true, description: 'Who, and where.' }) },
+    args: { input: t.arg({ type: AddFlowMemberInput, required: true, description: 'Who, and where.' }) },
     errors: mutationResult('AddFlowMemberResult', 'The flow, or why they are not in it.'),
     resolve: memberships.addFlowMember,
   }),
@@ -164,7 +174,7 @@ builder.mutationFields((t) => ({
     type: RotatePushTokenPayload,
     description:
       'Replaces the push token of a flow; integrations that push with the old one are refused from then on. For administrators. Needs the capability `ROTATE_PUSH_TOKEN`.',
-    args: { input: t.arg({ type: FlowInput, required: true, description: 'The flow.' }) },
+    args: { input: t.arg({ type: RotatePushTokenInput, required: true, description: 'The flow.' }) },
     errors: mutationResult('RotatePushTokenResult', 'The flow, or why its push token was not replaced.'),
     resolve: memberships.rotatePushToken,
   }),

@@ -1,6 +1,33 @@
+import * as messageText from '../resolvers/message-text.ts'
 import * as messages from '../resolvers/messages.ts'
 import type { MailAddress, Message, MessageKind } from '../upstream/flowdock/model.ts'
 import { builder, mutationInput, mutationPayload, mutationResult } from './builder.ts'
+
+const MentionGroup = builder.enumType('MentionGroup', {
+  description: 'A group of users that a message can mention.',
+  values: {
+    EVERYONE: { value: 'everyone', description: 'All members of the flow: `@everyone`.' },
+    TEAM: { value: 'team', description: 'The team of the flow: `@team`.' },
+  } as const,
+})
+
+const Mention = builder.objectRef<messageText.Mention>('Mention').implement({
+  description: 'A user or a group that a message mentions.',
+  fields: (t) => ({
+    user: t.field({
+      type: 'User',
+      nullable: true,
+      description: 'The user. Null for a group, and for a user whom you cannot see.',
+      resolve: messageText.mentionedUser,
+    }),
+    group: t.field({
+      type: MentionGroup,
+      nullable: true,
+      description: 'The group. Null for a user.',
+      resolve: ({ group }) => group,
+    }),
+  }),
+})
 
 builder.interfaceType('Message', {
   description: 'Something said or done in a flow or a private conversation.',
@@ -13,6 +40,25 @@ builder.interfaceType('Message', {
     tags: t.exposeStringList('tags', {
       description:
         'Hashtags without "#", and what the upstream marks: `:user:7` mentions user 7, `:url` has a link.',
+    }),
+    hashtags: t.stringList({
+      description: 'The hashtags among `tags`, without "#", each once.',
+      resolve: messageText.hashtags,
+    }),
+    mentions: t.field({
+      type: [Mention],
+      description: 'The users and groups that the message mentions, each once.',
+      resolve: messageText.mentions,
+    }),
+    text: t.string({
+      description:
+        'The message as plain text, with emoji as characters; the name for a file, title and body for what an integration posted. Empty for service messages such as joins. Titles and bodies are cut at 16,384 characters.',
+      resolve: messageText.text,
+    }),
+    html: t.string({
+      description:
+        'The same as HTML that is safe to put into a page: with links, and emoji as characters. It has no images, styles or scripts. Titles and bodies are cut at 16,384 characters.',
+      resolve: messageText.html,
     }),
     uuid: t.exposeString('uuid', {
       nullable: true,
@@ -126,7 +172,10 @@ builder.objectType('Comment', {
   description: 'A reply in the older style: to one message rather than in its thread.',
   fields: (t) => ({
     content: t.exposeString('content', { description: 'The text; blank once it was deleted.' }),
-    title: t.exposeString('title', { description: 'The title of what it is on.' }),
+    title: t.exposeString('title', {
+      nullable: true,
+      description: 'The title of the message that the comment is on.',
+    }),
     parent: t.field({
       type: 'Message',
       nullable: true,
@@ -161,8 +210,9 @@ builder.objectType('ActionMessage', {
   description: 'Somebody joined, was added, was blocked, was invited.',
   fields: (t) => ({
     action: t.exposeString('action', {
+      nullable: true,
       description:
-        'What they did: `join`, `add_people`, `block`, `invite`, `decline`, `uninvite`, `add_rss_feed` …',
+        'What the user did: `join`, `add_people`, `block`, `invite`, `decline`, `uninvite`, `add_rss_feed` …',
     }),
     addedNicks: t.exposeStringList('addedNicks', {
       nullable: true,
@@ -221,7 +271,10 @@ builder.objectType('Activity', {
   ...kind,
   description: 'An integration tells what was done to an item.',
   fields: (t) => ({
-    title: t.exposeString('title', { description: 'What was done; may have HTML links.' }),
+    title: t.exposeString('title', {
+      nullable: true,
+      description: 'What was done; may contain HTML links.',
+    }),
     body: t.exposeString('body', { nullable: true, description: 'More about it, as HTML.' }),
   }),
 })
@@ -230,7 +283,7 @@ builder.objectType('Discussion', {
   ...kind,
   description: 'An integration tells what was said about an item elsewhere.',
   fields: (t) => ({
-    title: t.exposeString('title', { description: 'A headline; may have HTML links.' }),
+    title: t.exposeString('title', { nullable: true, description: 'A headline; may contain HTML links.' }),
     body: t.exposeString('body', { nullable: true, description: 'What was said, as HTML.' }),
   }),
 })
@@ -257,9 +310,9 @@ builder.objectType('MailMessage', {
     to: t.field({ type: [MailAddressType], description: 'Whom it is to.', resolve: ({ to }) => [...to] }),
     cc: t.field({ type: [MailAddressType], description: 'Who has a copy.', resolve: ({ cc }) => [...cc] }),
     replyTo: t.exposeStringList('replyTo', { description: 'The addresses answers go to.' }),
-    source: t.exposeString('source', {
+    sourceName: t.exposeString('source', {
       nullable: true,
-      description: 'The name of the integration that pushed it.',
+      description: 'The name of the integration that pushed the message.',
     }),
     project: t.exposeString('project', {
       nullable: true,
@@ -550,8 +603,16 @@ const ReactionPayload = mutationPayload<{ message: Message }>('ReactionPayload',
   }),
 })
 
-const ReactionInput = mutationInput('ReactionInput', {
-  description: 'A reaction to a message.',
+const AddReactionInput = mutationInput('AddReactionInput', {
+  description: 'A message, and an emoji to react with.',
+  fields: (t) => ({
+    messageId: t.id({ required: true, description: 'The global id of the message.' }),
+    emoji: t.string({ required: true, description: 'The name of an emoji, such as `thumbsup`.' }),
+  }),
+})
+
+const RemoveReactionInput = mutationInput('RemoveReactionInput', {
+  description: 'A message, and an emoji of yours to remove from it.',
   fields: (t) => ({
     messageId: t.id({ required: true, description: 'The global id of the message.' }),
     emoji: t.string({ required: true, description: 'The name of an emoji, such as `thumbsup`.' }),
@@ -574,7 +635,7 @@ const SetTypingInput = mutationInput('SetTypingInput', {
   }),
 })
 
-const MoveMessageInput = mutationInput('MoveMessageInput', {
+const MoveMessageToThreadInput = mutationInput('MoveMessageToThreadInput', {
   description: 'A message, and the thread it belongs to.',
   fields: (t) => ({
     messageId: t.id({ required: true, description: 'The global id of the message.' }),
@@ -593,11 +654,27 @@ const MoveMessagePayload = mutationPayload<{ message: Message }>('MoveMessagePay
   }),
 })
 
-const TagsInput = mutationInput('TagsInput', {
-  description: 'Tags of a message.',
+const SetTagsInput = mutationInput('SetTagsInput', {
+  description: 'A message, and all the tags that it has from now on.',
   fields: (t) => ({
     messageId: t.id({ required: true, description: 'The global id of the message.' }),
     tags: t.stringList({ required: true, description: 'The tags: `release`, `#release`, `@Ada`.' }),
+  }),
+})
+
+const AddTagsInput = mutationInput('AddTagsInput', {
+  description: 'A message, and tags to add to it.',
+  fields: (t) => ({
+    messageId: t.id({ required: true, description: 'The global id of the message.' }),
+    tags: t.stringList({ required: true, description: 'The tags to add: `release`, `#release`, `@Ada`.' }),
+  }),
+})
+
+const RemoveTagsInput = mutationInput('RemoveTagsInput', {
+  description: 'A message, and tags to remove from it.',
+  fields: (t) => ({
+    messageId: t.id({ required: true, description: 'The global id of the message.' }),
+    tags: t.stringList({ required: true, description: 'The tags to remove: `release`, `#release`, `@Ada`.' }),
   }),
 })
 
@@ -628,14 +705,14 @@ builder.mutationFields((t) => ({
     type: SetTagsPayload,
     description:
       'Replaces all tags of a message, anybody’s. The ones beginning with ":" go too, unless given.',
-    args: { input: t.arg({ type: TagsInput, required: true, description: 'The message and its tags.' }) },
+    args: { input: t.arg({ type: SetTagsInput, required: true, description: 'The message and its tags.' }) },
     errors: mutationResult('SetTagsResult', 'The message, or why it is as it was.'),
     resolve: messages.setTags,
   }),
   addTags: t.field({
     type: SetTagsPayload,
     description: 'Adds tags to a message, anybody’s.',
-    args: { input: t.arg({ type: TagsInput, required: true, description: 'The message and the tags.' }) },
+    args: { input: t.arg({ type: AddTagsInput, required: true, description: 'The message and the tags.' }) },
     errors: mutationResult('AddTagsResult', 'The message, or why it is as it was.'),
     resolve: messages.addTags,
   }),
@@ -643,7 +720,7 @@ builder.mutationFields((t) => ({
     type: ReactionPayload,
     description: 'Answers a message with an emoji.',
     args: {
-      input: t.arg({ type: ReactionInput, required: true, description: 'The message and the emoji.' }),
+      input: t.arg({ type: AddReactionInput, required: true, description: 'The message and the emoji.' }),
     },
     errors: mutationResult('AddReactionResult', 'The message, or why it is as it was.'),
     resolve: messages.addReaction,
@@ -652,7 +729,7 @@ builder.mutationFields((t) => ({
     type: ReactionPayload,
     description: 'Takes an emoji of yours back. Needs the capability `REMOVE_REACTION`.',
     args: {
-      input: t.arg({ type: ReactionInput, required: true, description: 'The message and the emoji.' }),
+      input: t.arg({ type: RemoveReactionInput, required: true, description: 'The message and the emoji.' }),
     },
     errors: mutationResult('RemoveReactionResult', 'The message, or why it is as it was.'),
     resolve: messages.removeReaction,
@@ -668,14 +745,18 @@ builder.mutationFields((t) => ({
   moveMessageToThread: t.field({
     type: MoveMessagePayload,
     description: 'Moves a message to another thread of its flow. Needs the capability `MOVE_MESSAGE`.',
-    args: { input: t.arg({ type: MoveMessageInput, required: true, description: 'What goes where.' }) },
+    args: {
+      input: t.arg({ type: MoveMessageToThreadInput, required: true, description: 'What goes where.' }),
+    },
     errors: mutationResult('MoveMessageResult', 'The message, or why it is where it was.'),
     resolve: messages.moveMessageToThread,
   }),
   removeTags: t.field({
     type: SetTagsPayload,
     description: 'Takes tags off a message, anybody’s.',
-    args: { input: t.arg({ type: TagsInput, required: true, description: 'The message and the tags.' }) },
+    args: {
+      input: t.arg({ type: RemoveTagsInput, required: true, description: 'The message and the tags.' }),
+    },
     errors: mutationResult('RemoveTagsResult', 'The message, or why it is as it was.'),
     resolve: messages.removeTags,
   }),

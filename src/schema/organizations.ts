@@ -25,7 +25,7 @@ builder.objectType('Organization', {
       description: 'How many users it may have; 0 for no limit.',
     }),
     isActive: t.exposeBoolean('isActive', { description: 'Whether its subscription is active.' }),
-    url: t.exposeString('url', { description: 'Its address in the REST API.' }),
+    url: t.exposeString('url', { nullable: true, description: 'The URL in the REST API.' }),
     subscription: t.field({
       type: SubscriptionType,
       nullable: true,

@@ -16,9 +16,9 @@ builder.objectType('PresenceChanged', {
   interfaces: ['FlowEvent'],
   fields: (t) => ({
     user: t.field({ type: 'User', nullable: true, description: 'Who it is.', resolve: presence.user }),
-    state: t.field({
+    presence: t.field({
       type: PresenceState,
-      description: 'Whether they are there now.',
+      description: 'The presence of the user from now on.',
       resolve: ({ state }) => state,
     }),
   }),

@@ -9,7 +9,7 @@ builder.objectType('Source', {
     id: t.id({ description: 'The global id.', resolve: sources.id }),
     databaseId: t.exposeInt('id', { description: 'The number the upstream knows it by.' }),
     name: t.exposeString('name', { description: 'The name people see.' }),
-    url: t.exposeString('url', { description: 'Its address in the REST API.' }),
+    url: t.exposeString('url', { nullable: true, description: 'The URL in the REST API.' }),
     externalUrl: t.exposeString('externalUrl', {
       nullable: true,
       description: 'The page of the service it brings in.',

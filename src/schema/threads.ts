@@ -67,6 +67,7 @@ builder.objectType('Thread', {
     id: t.id({ description: 'The global id.', resolve: threads.id }),
     databaseId: t.exposeID('id', { description: 'The id the upstream knows it by.' }),
     title: t.exposeString('title', {
+      nullable: true,
       description: 'For conversations the text that began it, for items their name; may have HTML links.',
     }),
     body: t.exposeString('body', { nullable: true, description: 'What an item is about, as HTML.' }),

@@ -42,6 +42,7 @@ export const callEstimates: CallEstimates = {
   'Message.webUrl': flowOfId,
   'Message.viewerCanEdit': { once: ['viewer'] },
   'Message.viewerCanDelete': { once: ['viewer'] },
+  'Mention.user': person,
   'Reaction.users': person,
   'Comment.parent': { each: 1 },
   'Thread.messages': page,

@@ -23,7 +23,7 @@ builder.objectType('User', {
     databaseId: t.exposeInt('id', { description: 'The number the upstream knows this user by.' }),
     nick: t.exposeString('nick', { description: 'What to write after "@".' }),
     email: t.exposeString('email', { nullable: true, description: 'The e-mail address.' }),
-    url: t.string({ description: 'Their address in the REST API.', resolve: users.url }),
+    url: t.string({ nullable: true, description: 'The URL in the REST API.', resolve: users.url }),
     websiteUrl: t.exposeString('websiteUrl', {
       nullable: true,
       description: 'Their web site, if they gave one.',

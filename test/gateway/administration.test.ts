@@ -119,8 +119,10 @@ describe('flows', () => {
 
   test('are joined and left, and people are added, shut out and let in again', async () => {
     const by = { path: 'example/engineering' }
-    expect((await change('joinFlow', 'FlowInput', { flow: by }, flow, 'Cleo')).flow.viewerIsMember).toBe(true)
-    expect(await change('leaveFlow', 'FlowInput', { flow: by }, members, 'Cleo')).toEqual({
+    expect((await change('joinFlow', 'JoinFlowInput', { flow: by }, flow, 'Cleo')).flow.viewerIsMember).toBe(
+      true,
+    )
+    expect(await change('leaveFlow', 'LeaveFlowInput', { flow: by }, members, 'Cleo')).toEqual({
       __typename: 'FlowMembersPayload',
       flow: null,
     })
@@ -130,7 +132,7 @@ describe('flows', () => {
     }: {
       flow: { users: { nodes: { isBlocked: boolean; user: { nick: string } }[] } }
     }) => flow.users.nodes.filter(({ isBlocked }) => !isBlocked).map(({ user }) => user.nick)
-    const added = await change('addFlowMember', 'FlowMemberInput', cleo, members)
+    const added = await change('addFlowMember', 'AddFlowMemberInput', cleo, members)
     expect(nicks(added)).toEqual(['Ada', 'Ben', 'Cleo'])
     expect(nicks(await change('blockFlowMember', 'BlockFlowMemberInput', cleo, members))).toEqual([
       'Ada',
@@ -138,7 +140,9 @@ describe('flows', () => {
     ])
     const again = { ...cleo, blocked: false }
     expect(nicks(await change('blockFlowMember', 'BlockFlowMemberInput', again, members))).toContain('Cleo')
-    expect(await change('joinFlow', 'FlowInput', { flow: { path: 'example/nothing' } }, flow)).toMatchObject({
+    expect(
+      await change('joinFlow', 'JoinFlowInput', { flow: { path: 'example/nothing' } }, flow),
+    ).toMatchObject({
       __typename: 'NotFound',
     })
   })
@@ -151,10 +155,10 @@ describe('flows', () => {
     expect(await read('Ben')).toBeNull()
     const asked = '... on RotatePushTokenPayload { flow { pushToken } }'
     const input = { flow: main }
-    expect(await change('rotatePushToken', 'FlowInput', input, asked, 'Ben')).toMatchObject({
+    expect(await change('rotatePushToken', 'RotatePushTokenInput', input, asked, 'Ben')).toMatchObject({
       __typename: 'Forbidden',
     })
-    const { flow } = await change('rotatePushToken', 'FlowInput', input, asked)
+    const { flow } = await change('rotatePushToken', 'RotatePushTokenInput', input, asked)
     expect(flow.pushToken).toMatch(/^[0-9a-f]{32}$/)
     expect(flow.pushToken).not.toBe(before)
     expect(await read('Ada')).toBe(flow.pushToken)
@@ -257,10 +261,11 @@ describe('threads and reactions', () => {
     const moved = '... on MoveMessagePayload { movedMessage { thread { id } } }'
     const there = { messageId: ids['message'], threadId: made.id }
     expect(
-      (await change('moveMessageToThread', 'MoveMessageInput', there, moved)).movedMessage.thread.id,
+      (await change('moveMessageToThread', 'MoveMessageToThreadInput', there, moved)).movedMessage.thread.id,
     ).toBe(made.id)
     const out = { messageId: ids['message'] }
-    const alone = (await change('moveMessageToThread', 'MoveMessageInput', out, moved)).movedMessage.thread.id
+    const alone = (await change('moveMessageToThread', 'MoveMessageToThreadInput', out, moved)).movedMessage
+      .thread.id
     expect(alone).not.toBe(made.id)
   })
 
@@ -268,15 +273,17 @@ describe('threads and reactions', () => {
     const asked =
       '... on ReactionPayload { reactedMessage { reactions { emoji count users { nodes { nick } } } } }'
     const input = { messageId: ids['message'], emoji: 'tada' }
-    await change('addReaction', 'ReactionInput', input, asked)
+    await change('addReaction', 'AddReactionInput', input, asked)
     expect(
-      (await change('addReaction', 'ReactionInput', input, asked, 'Ben')).reactedMessage.reactions,
+      (await change('addReaction', 'AddReactionInput', input, asked, 'Ben')).reactedMessage.reactions,
     ).toEqual([{ emoji: 'tada', count: 2, users: { nodes: [{ nick: 'Ada' }, { nick: 'Ben' }] } }])
-    expect((await change('removeReaction', 'ReactionInput', input, asked)).reactedMessage.reactions).toEqual([
-      { emoji: 'tada', count: 1, users: { nodes: [{ nick: 'Ben' }] } },
-    ])
+    expect(
+      (await change('removeReaction', 'RemoveReactionInput', input, asked)).reactedMessage.reactions,
+    ).toEqual([{ emoji: 'tada', count: 1, users: { nodes: [{ nick: 'Ben' }] } }])
     const bad = { ...input, emoji: 'no emoji' }
-    expect(await change('addReaction', 'ReactionInput', bad, asked)).toMatchObject({ code: 'BAD_USER_INPUT' })
+    expect(await change('addReaction', 'AddReactionInput', bad, asked)).toMatchObject({
+      code: 'BAD_USER_INPUT',
+    })
   })
 
   test('whether you may edit and delete stands on each message, for one call however many there are', async () => {

@@ -97,7 +97,7 @@ describe('a private message', () => {
 
 describe('a private conversation', () => {
   const change = async (name: 'openPrivateConversation' | 'closePrivateConversation', userId: string) => {
-    const query = `mutation ($input: PrivateConversationInput!) { ${name}(input: $input) { __typename
+    const query = `mutation ($input: ${name[0]?.toUpperCase()}${name.slice(1)}Input!) { ${name}(input: $input) { __typename
       ... on PrivateConversationPayload { conversation { isOpen } } ${failure} } }`
     return (await app.graphql('Ada', query, { input: { userId } })).data[name]
   }

@@ -66,7 +66,7 @@ async function edit(id: string, content: string, tags?: string[]) {
 
 async function changeTags(mutation: 'setTags' | 'addTags' | 'removeTags', id: string, tags: string[]) {
   const data = await run(
-    `mutation ($input: TagsInput!) { ${mutation}(input: $input) { ... on SetTagsPayload { taggedMessage { tags } } } }`,
+    `mutation ($input: ${mutation[0]?.toUpperCase()}${mutation.slice(1)}Input!) { ${mutation}(input: $input) { ... on SetTagsPayload { taggedMessage { tags } } } }`,
     { input: { messageId: id, tags } },
   )
   return data[mutation].taggedMessage.tags
@@ -376,7 +376,7 @@ test.each<[string, string, string]>([
 test('what the wrapper could not: emoji and re-threading', async () => {
   const { id } = await send(flow, 'nice')
   const reacted = await run(
-    'mutation ($input: ReactionInput!) { addReaction(input: $input) { ... on ReactionPayload { reactedMessage { reactions { emoji count users { nodes { nick } } } } } } }',
+    'mutation ($input: AddReactionInput!) { addReaction(input: $input) { ... on ReactionPayload { reactedMessage { reactions { emoji count users { nodes { nick } } } } } } }',
     { input: { messageId: id, emoji: 'tada' } },
   )
   expect(reacted.addReaction.reactedMessage.reactions).toEqual([
@@ -384,7 +384,7 @@ test('what the wrapper could not: emoji and re-threading', async () => {
   ])
   const { thread } = await send(flow, 'where it belongs')
   const moved = await run(
-    'mutation ($input: MoveMessageInput!) { moveMessageToThread(input: $input) { ... on MoveMessagePayload { movedMessage { thread { id } } } } }',
+    'mutation ($input: MoveMessageToThreadInput!) { moveMessageToThread(input: $input) { ... on MoveMessagePayload { movedMessage { thread { id } } } } }',
     { input: { messageId: id, threadId: thread?.id } },
   )
   expect(moved.moveMessageToThread.movedMessage.thread).toEqual({ id: thread?.id })

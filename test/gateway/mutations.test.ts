@@ -224,7 +224,7 @@ describe('tags', () => {
     const change = async (mutation: string, tags: string[]) => {
       const { data } = await app.graphql(
         'Ben',
-        `mutation ($input: TagsInput!) { ${mutation}(input: $input) { ... on SetTagsPayload { taggedMessage { tags } } ${failure} } }`,
+        `mutation ($input: ${mutation[0]?.toUpperCase()}${mutation.slice(1)}Input!) { ${mutation}(input: $input) { ... on SetTagsPayload { taggedMessage { tags } } ${failure} } }`,
         { input: { messageId: sentMessage.id, tags } },
       )
       return data[mutation].taggedMessage?.tags ?? data[mutation]

@@ -299,7 +299,7 @@ test('what happens besides messages is told by its own type, with who did it', a
 
 test('who is there is told at first, then who comes, falls idle and goes', async () => {
   const query = `subscription { presenceChanged {
-    __typename ... on PresenceChanged { user { nick } state } } }`
+    __typename ... on PresenceChanged { user { nick } presence } } }`
   const say = (nick: 'Ada' | 'Ben' | 'Cleo', state: string) =>
     app.graphql(nick, `mutation { setPresence(input: { state: ${state} }) { __typename } }`)
   await say('Ben', 'ACTIVE')
@@ -338,7 +338,7 @@ test('the client tells of everybody who is there, though nothing of it has a pla
   const there: string[] = []
   const presences = client.listen<LiveEvent & { user?: { nick: string } }>({
     query:
-      'subscription { presenceChanged { __typename cursor ... on PresenceChanged { user { nick } state } } }',
+      'subscription { presenceChanged { __typename cursor ... on PresenceChanged { user { nick } presence } } }',
   })
   for await (const { __typename, user } of presences) {
     if (__typename === 'PresenceChanged') there.push(user?.nick ?? '')
