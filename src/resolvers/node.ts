@@ -1,6 +1,6 @@
 import type { Context } from '../context.ts'
 import { ValidationError } from '../errors.ts'
-import { type GlobalId, splitInFlow, splitMessageKey } from './global-id.ts'
+import { decodeGlobalId, type GlobalId, splitInFlow, splitMessageKey } from './global-id.ts'
 
 /** What a global id names, marked with its type; null when it is gone or not for the caller to see. */
 export async function node({ typename, id }: GlobalId, { flowdock }: Context): Promise<object | null> {
@@ -9,9 +9,14 @@ export async function node({ typename, id }: GlobalId, { flowdock }: Context): P
   return { ...found, __typename: 'kind' in found ? found.kind : typename }
 }
 
-export function nodes(ids: readonly GlobalId[], context: Context): Promise<object | null>[] {
+/**
+ * One result for each id: the object, null, or the error of this id. Errors are values, because graphql-jit leaves an item
+ * out whose promise is rejected while an earlier one is pending.
+ */
+export async function nodes(ids: readonly string[], context: Context): Promise<(object | null | Error)[]> {
   if (ids.length > 100) throw new ValidationError(`Expected ids to have at most 100, got ${ids.length}`)
-  return ids.map((id) => node(id, context))
+  const read = await Promise.allSettled(ids.map(async (id) => node(decodeGlobalId(id), context)))
+  return read.map((each) => (each.status === 'fulfilled' ? each.value : (each.reason as Error)))
 }
 
 function read(typename: string, key: string, load: Context['flowdock']['load']) {

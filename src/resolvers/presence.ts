@@ -1,7 +1,7 @@
 import type { Context, LiveEvents } from '../context.ts'
+import { ValidationError } from '../errors.ts'
 import type { FlowEvent, PresenceState, User } from '../upstream/flowdock/model.ts'
-import { eventType } from './events.ts'
-import { requireCapability } from './named.ts'
+import { namedUser, requireCapability } from './named.ts'
 
 /** Who it is about. */
 export async function user(
@@ -22,15 +22,48 @@ export async function setPresence(
   return { state: input.state, lastsMs: await context.flowdock.users.setPresence(input.state) }
 }
 
-/** Who is there, now and later. It is told to the caller alone: others share other flows with other people. */
+export async function userPresence(
+  { id }: User,
+  _: unknown,
+  { flowdock }: Context,
+): Promise<PresenceState | null> {
+  return (await flowdock.capabilities()).has('presence') ? flowdock.load.presence(id) : null
+}
+
+interface PresenceFilter {
+  readonly userIds?: readonly string[] | null | undefined
+  readonly presences?: readonly PresenceState[] | null | undefined
+}
+
+const maxUsers = 1000
+
+/** Delivered to the caller alone: other users share other flows with other users. */
 export async function subscribePresenceChanged(
   _: unknown,
-  __: unknown,
+  { input }: { input: { filter?: PresenceFilter | null | undefined } },
   context: Context,
 ): Promise<LiveEvents> {
-  const kinds = ['PresenceChanged', 'UserActive']
+  const { userIds, presences } = input.filter ?? {}
+  const path = ['input', 'filter', 'userIds']
+  if (userIds != null && userIds.length > maxUsers)
+    throw new ValidationError(
+      `Expected ${path.join('.')} to name at most ${maxUsers} users, got ${userIds.length}`,
+      [],
+      { inputPath: path },
+    )
+  const users =
+    userIds == null
+      ? undefined
+      : new Set(userIds.map((userId, index) => namedUser(userId, [...path, String(index)])))
+  const states = presences == null ? undefined : new Set(presences)
   return context.listen({
-    ...{ flowIds: 'all', isPrivate: true, after: undefined, key: kinds.join(' ') },
-    wants: (event) => kinds.includes(eventType(event)),
+    flowIds: 'all',
+    isPrivate: true,
+    after: undefined,
+    key: JSON.stringify(['PresenceChanged', userIds ?? null, presences ?? null]),
+    wants: (event) =>
+      event.type === 'presence' &&
+      (users === undefined || users.has(event.userId)) &&
+      (states === undefined || states.has(event.state)),
   })
 }

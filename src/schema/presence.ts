@@ -24,11 +24,52 @@ builder.objectType('PresenceChanged', {
   }),
 })
 
+builder.objectField('User', 'presence', (t) =>
+  t.field({
+    type: PresenceState,
+    nullable: true,
+    description:
+      'Whether the user is present now. Null for a user with whom you share no flow, and for an upstream without the capability `PRESENCE`.',
+    resolve: presence.userPresence,
+  }),
+)
+
+const PresenceFilter = builder.inputType('PresenceFilter', {
+  description: 'The changes of presence to deliver. A change must match every field that is given.',
+  fields: (t) => ({
+    userIds: t.idList({
+      description: 'The global ids of the users whose presence to deliver, at most 1,000.',
+    }),
+    presences: t.field({
+      type: [PresenceState],
+      description: 'The new presence of the user is one of these.',
+    }),
+  }),
+})
+
+const PresenceChangedInput = builder.inputType('PresenceChangedInput', {
+  description: 'The presence to subscribe to.',
+  fields: (t) => ({
+    filter: t.field({
+      type: PresenceFilter,
+      description: 'The changes to deliver; all unless given.',
+    }),
+  }),
+})
+
 builder.subscriptionField('presenceChanged', (t) =>
   t.field({
     type: 'FlowEvent',
     description:
-      'Tells who of those you share a flow with is there: first everybody who is, as `PresenceChanged`, then each change. `UserActive` comes again and again while somebody is, and is all there is where the upstream tells no presence. Kept nowhere.',
+      'Delivers the presence of the users with whom you share a flow as `PresenceChanged`: first of each user who is present, then each change. It has no history: a new subscription begins with the present again. Where the upstream sends no presence, nothing is delivered; `flowEvents(input: { kinds: [USER_ACTIVE] })` has the activity pings.',
+    args: {
+      input: t.arg({
+        type: PresenceChangedInput,
+        required: true,
+        defaultValue: {},
+        description: 'The presence to subscribe to.',
+      }),
+    },
     subscribe: presence.subscribePresenceChanged,
     resolve: (event) => event,
   }),

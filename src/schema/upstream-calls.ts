@@ -22,6 +22,7 @@ export const callEstimates: CallEstimates = {
   'Query.sources': { once: ['sources'] },
   'Query.capabilities': { once: ['capabilities'] },
   'Query.resource': { each: 22 },
+  'User.presence': { once: ['capabilities', 'presences'] },
   'Flow.users': { batch: 'flow users' },
   'Flow.messages': page,
   'Flow.message': { each: 1 },

@@ -56,7 +56,7 @@ export interface Documents {
 }
 
 /** Fields that tell of this moment alone. A text that has such a word elsewhere is taken for one that asks. */
-const passingFields = /\b(rateLimit|flowActivity|activity)\b/
+const passingFields = /\b(rateLimit|flowActivity|activity|presence)\b/
 /** How many documents are kept, and how long their texts may be in all. */
 const kept = { documents: 1000, characters: 4 * 1024 * 1024 }
 /** A few are enough to mend a document; hundreds of them would be an answer larger than any document. */

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { insertUser } from '../../src/backend/store/users.ts'
 import { basic, type Nick, startTestBackend, type TestBackend } from '../support/backend.ts'
 import { openRawStream } from '../support/stream.ts'
 
@@ -52,6 +53,24 @@ describe('presence', () => {
     first.close()
     await ada.until(/"user_id":2,"state":2000000[\s\S]*"user_id":2,"state":1000000/)
   })
+})
+
+test('GET /users/presence lists the members of one’s flows, also those who are not here', async () => {
+  const presences = async (nick: Nick): Promise<Map<number, number>> => {
+    const { status, json } = await backend.as(nick)('GET', '/users/presence')
+    expect(status).toBe(200)
+    return new Map(json.map((each: { user_id: number; state: number }) => [each.user_id, each.state]))
+  }
+  const say = (nick: Nick, state: string) => backend.as(nick)('PUT', '/user/presence', { state })
+  await say('Ben', 'idle')
+  onTestFinished(async () => void (await say('Ben', 'offline')))
+  expect((await presences('Ada')).get(2)).toBe(1_000_000)
+  await say('Ben', 'offline')
+  expect((await presences('Ada')).get(2)).toBe(0)
+  const stranger = await backend.store.write((db) =>
+    insertUser(db, { nick: 'Dan', name: 'Dan', email: 'dan@example.com' }),
+  )
+  expect((await presences('Ada')).has(stranger.id)).toBe(false)
 })
 
 describe('presence without a stream', () => {

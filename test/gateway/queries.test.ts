@@ -317,6 +317,53 @@ describe('paging', () => {
   })
 })
 
+test('nodes answers null for a malformed id, an error with its path, and the other nodes', async () => {
+  const { data: known } = await app.graphql(
+    'Ada',
+    '{ viewer { id } flow(by: { path: "example/main" }) { id } }',
+  )
+  const ids = [known.viewer.id, 'nonsense', Buffer.from('Password:1').toString('base64url'), known.flow.id]
+  const { data, errors } = await app.graphql(
+    'Ada',
+    'query ($ids: [ID!]!) { nodes(ids: $ids) { __typename ... on User { nick } ... on Flow { name } } }',
+    { ids },
+  )
+  expect(data.nodes).toEqual([
+    { __typename: 'User', nick: 'Ada' },
+    null,
+    null,
+    { __typename: 'Flow', name: 'Main' },
+  ])
+  expect(errors).toMatchObject([
+    {
+      message: 'Expected a global id, the "id" of an object of this API; got "nonsense"',
+      path: ['nodes', 1],
+      extensions: { code: 'BAD_USER_INPUT' },
+    },
+    { path: ['nodes', 2], extensions: { code: 'BAD_USER_INPUT' } },
+  ])
+})
+
+test('presence of many users takes one call beside the capabilities, and is never cached', async () => {
+  const query = `{ flow(by: { path: "example/main" }) { users { nodes { user { nick presence } } } } }`
+  const say = (state: string) =>
+    app.graphql('Ben', `mutation { setPresence(input: { state: ${state} }) { __typename } }`)
+  const presenceOfBen = async () =>
+    (await app.graphql('Ada', query)).data.flow.users.nodes.find(
+      ({ user }: { user: { nick: string } }) => user.nick === 'Ben',
+    ).user.presence
+  await say('IDLE')
+  app.calls.length = 0
+  expect(await presenceOfBen()).toBe('IDLE')
+  expect(app.calls.map(({ url }) => new URL(url).pathname).sort()).toEqual([
+    '/capabilities',
+    '/flows/example/main',
+    '/users/presence',
+  ])
+  await say('OFFLINE')
+  expect(await presenceOfBen()).toBe('OFFLINE')
+})
+
 describe('bad input', () => {
   test.each([
     [

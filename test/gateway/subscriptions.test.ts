@@ -305,21 +305,54 @@ test('who is there is told at first, then who comes, falls idle and goes', async
   await say('Ben', 'ACTIVE')
   const ada = await app.subscribe('Ada', query)
   onTestFinished(ada.close)
-  const told = async () => (await ada.next())?.data.presenceChanged
-  const change = async () => {
-    for (;;) {
-      const event = await told()
-      if (event.__typename === 'PresenceChanged') return event
-    }
-  }
-  expect(await change()).toMatchObject({ user: { nick: 'Ben' }, state: 'ACTIVE' })
+  const change = async () => (await ada.next())?.data.presenceChanged
+  expect(await change()).toMatchObject({ user: { nick: 'Ben' }, presence: 'ACTIVE' })
   await say('Ben', 'IDLE')
-  expect(await change()).toMatchObject({ user: { nick: 'Ben' }, state: 'IDLE' })
+  expect(await change()).toMatchObject({ user: { nick: 'Ben' }, presence: 'IDLE' })
   const late = await app.subscribe('Ada', query)
   onTestFinished(late.close)
-  expect((await late.next())?.data.presenceChanged).toMatchObject({ user: { nick: 'Ben' }, state: 'IDLE' })
+  expect((await late.next())?.data.presenceChanged).toMatchObject({ user: { nick: 'Ben' }, presence: 'IDLE' })
   await say('Ben', 'OFFLINE')
-  expect(await change()).toMatchObject({ user: { nick: 'Ben' }, state: 'OFFLINE' })
+  expect(await change()).toMatchObject({ user: { nick: 'Ben' }, presence: 'OFFLINE' })
+})
+
+test('presenceChanged delivers what its filter matches, and no activity pings', async () => {
+  const say = (nick: 'Ben' | 'Cleo', state: string) =>
+    app.graphql(nick, `mutation { setPresence(input: { state: ${state} }) { __typename } }`)
+  const { data } = await app.graphql(
+    'Ada',
+    '{ flow(by: { path: "example/main" }) { users { nodes { user { id nick } } } } }',
+  )
+  const cleo = data.flow.users.nodes.find(({ user }: { user: { nick: string } }) => user.nick === 'Cleo').user
+    .id
+  const query = `subscription ($filter: PresenceFilter) { presenceChanged(input: { filter: $filter }) {
+    __typename ... on PresenceChanged { user { nick } presence } } }`
+  const ada = await app.subscribe('Ada', query, {
+    filter: { userIds: [cleo], presences: ['ACTIVE', 'OFFLINE'] },
+  })
+  onTestFinished(ada.close)
+  const events = [ada.next(), ada.next()]
+  await eventually(() => liveMembers(app) === 1)
+  // A stream that is active pings every flow of its user.
+  const stream = await openRawStream(`${app.backend.url}/stream/flows/example/main?active=true`, {
+    authorization: basic(await app.backend.token('Cleo')),
+  })
+  await say('Ben', 'ACTIVE')
+  await say('Ben', 'OFFLINE')
+  stream.close()
+  expect((await Promise.all(events)).map((result) => result?.data.presenceChanged)).toEqual([
+    { __typename: 'PresenceChanged', user: { nick: 'Cleo' }, presence: 'ACTIVE' },
+    { __typename: 'PresenceChanged', user: { nick: 'Cleo' }, presence: 'OFFLINE' },
+  ])
+})
+
+test('presenceChanged refuses what names no user', async () => {
+  const query = 'subscription { presenceChanged(input: { filter: { userIds: ["nonsense"] } }) { cursor } }'
+  const ada = await app.subscribe('Ada', query)
+  onTestFinished(ada.close)
+  expect((await ada.next())?.errors).toMatchObject([
+    { message: expect.stringContaining('got "nonsense"'), extensions: { code: 'BAD_USER_INPUT' } },
+  ])
 })
 
 test('the client tells of everybody who is there, though nothing of it has a place of its own', async () => {

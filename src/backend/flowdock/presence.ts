@@ -16,6 +16,13 @@ export interface Signal {
   readonly payload: object
 }
 
+/** A `presence` event. [flowdock] oulu */
+export interface PresencePayload {
+  readonly event: 'presence'
+  readonly content: { readonly user_id: number; readonly state: number; readonly updated_at: string }
+  readonly user_id: number
+}
+
 /** Who is here. It belongs to one process and is forgotten with it; nothing is told once that stops. */
 export interface Presence {
   /** Says that a stream of this user is open, until the returned function is called. */
@@ -24,7 +31,7 @@ export interface Presence {
   set(userId: number, activity: Activity | undefined): void
   readonly lastsMs: number
   /** The presence of everybody who is here, as streams that asked for it are told at first. */
-  list(): readonly { readonly userId: number; readonly payload: object }[]
+  list(): readonly { readonly userId: number; readonly payload: PresencePayload }[]
   /** Tells something of somebody, such as that they type. */
   tell(signal: Signal): void
   listen(listener: (signal: Signal) => void): () => void
@@ -56,7 +63,7 @@ export function createPresence(
     return open.includes('active') ? 'active' : 'idle'
   }
 
-  function encode(userId: number): object {
+  function encode(userId: number): PresencePayload {
     const updatedAt = new Date(since.get(userId) ?? Date.now()).toISOString()
     const content = { user_id: userId, state: states[stateOf(userId)], updated_at: updatedAt }
     return { event: 'presence', content, user_id: userId }

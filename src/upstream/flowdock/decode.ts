@@ -265,6 +265,12 @@ export function decodeCapabilities(value: unknown): string[] {
   return strings(record(value, 'capabilities')['extensions'])
 }
 
+/** The number of a user, and their presence. */
+export function decodePresence(value: unknown): readonly [userId: number, state: PresenceState] {
+  const presence = record(value, 'a presence')
+  return [number(presence, 'user_id'), presenceState(number(presence, 'state'))]
+}
+
 /** How many seconds something lasts. */
 export function decodeExpiry(value: unknown): number {
   return optionalNumber(record(value, 'how long it lasts'), 'expires_in') ?? 0

@@ -11,6 +11,7 @@ import type {
   Message,
   Organization,
   OrganizationUser,
+  PresenceState,
   PrivateConversation,
   Source,
   Thread,
@@ -61,6 +62,8 @@ export interface Loaders {
   flowSources(flowPath: string): Promise<readonly Source[]>
   conversation(userId: number): Promise<PrivateConversation | null>
   viewer(): Promise<User>
+  /** Null for a user with whom the caller shares no flow. */
+  presence(userId: number): Promise<PresenceState | null>
 }
 
 /** @param directory what need not be asked for, because events keep it true */
@@ -203,6 +206,8 @@ export function createLoaders(resources: Resources, directory?: Directory): Load
     sources,
     flowSources: (flowPath) => sourcesByFlow.load(flowPath),
     viewer: () => once('viewer', () => resources.users.viewer()),
+    presence: async (userId) =>
+      (await once('presences', () => resources.users.presences())).get(userId) ?? null,
   }
 }
 

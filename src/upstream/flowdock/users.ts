@@ -1,5 +1,4 @@
-import { decodeExpiry, decodeList, decodeUser } from './decode.ts'
-import type { Attachment } from './messages.ts'
+import { decodeExpiry, decodeList, decodePresence, decodeUser } from './decode.ts'
 import type { PresenceState, User } from './model.ts'
 import type { FlowdockCalls } from './request.ts'
 
@@ -10,6 +9,8 @@ export interface Users {
   list(): Promise<User[]>
   /** Null for nobody, or somebody the caller shares no organization with. */
   find(id: number): Promise<User | null>
+  /** The presence of the members of the caller's flows, by user number. Only some upstreams can. */
+  presences(): Promise<ReadonlyMap<number, PresenceState>>
   /** Says whether the caller is there: for as many milliseconds as it answers. */
   setPresence(state: PresenceState): Promise<number>
   /** Changes the caller's own account. */
@@ -26,6 +27,10 @@ export function createUsers(calls: FlowdockCalls): Users {
     async find(id) {
       const json = await calls.find(['users', String(id)], { doing: `read user ${id}` })
       return json === null ? null : decodeUser(json)
+    },
+    async presences() {
+      const json = await calls.get(['users', 'presence'], { doing: 'read who is present' })
+      return new Map(decodeList(json, decodePresence))
     },
     async setPresence(state) {
       const doing = 'say whether you are there'

@@ -1,6 +1,7 @@
 import { boundedText } from '../../bounds.ts'
 import { accessDenied, HttpError, invalid, notFound } from '../../http-error.ts'
 import type { Route } from '../../router.ts'
+import { listFlows, listFlowUsers } from '../../store/flows.ts'
 import { findUser, listVisibleUsers, shareOrganization, updateUser } from '../../store/users.ts'
 import { encodeUser } from '../encode.ts'
 import { tellUserEdited } from '../members.ts'
@@ -22,6 +23,26 @@ export const userRoutes: readonly Route[] = [
       status: 200,
       body: (await listVisibleUsers(store.reader, user.id)).map((row) => encodeUser(row, base)),
     }),
+  },
+  {
+    // An extension: the presence of all members of the user's flows. Streams only send those who are here, and changes.
+    method: 'GET',
+    pattern: '/users/presence',
+    auth: 'user',
+    scopes: ['flow'],
+    async handle({ user }, { store, presence }) {
+      const flows = await listFlows(store.reader, user.id, 'joined')
+      const members = await listFlowUsers(
+        store.reader,
+        flows.map(({ id }) => id),
+      )
+      const here = new Map(presence.list().map(({ userId, payload }) => [userId, payload.content]))
+      const ids = new Set(members.filter(({ flow_disabled }) => flow_disabled === 0).map(({ id }) => id))
+      return {
+        status: 200,
+        body: [...ids].map((id) => here.get(id) ?? { user_id: id, state: 0, updated_at: null }),
+      }
+    },
   },
   ...['/users/:id', '/user/:id'].map(
     (pattern): Route => ({
