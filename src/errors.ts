@@ -47,6 +47,15 @@ export class GatewayError extends Error {
     this.retryAfterMs = options.retryAfterMs
     this.inputPath = options.inputPath
   }
+
+  /** The same failure, caused by this input. A copy: operations that read the same at the same time get the same failure. */
+  at(inputPath: readonly string[]): this {
+    const properties = Object.getOwnPropertyDescriptors<GatewayError>(this)
+    return Object.create(Object.getPrototypeOf(this), {
+      ...properties,
+      inputPath: { ...properties.inputPath, value: inputPath },
+    })
+  }
 }
 
 /** What one input field has wrong. */

@@ -51,7 +51,7 @@ export async function findFlow(
 ): Promise<Flow | null> {
   if (by.databaseId != null) return flowdock.load.flow(by.databaseId)
   if (by.id != null) return flowdock.load.flow(expectId('Flow', by.id, [...path, 'id']))
-  if (by.url != null) return flowdock.load.flowByPath(pathOfUrl(by.url))
+  if (by.url != null) return flowdock.load.flowByPath(pathOfUrl(by.url, path))
   return flowdock.load.flowByPath(checkFlowPath(by.path ?? '', path))
 }
 
@@ -74,14 +74,14 @@ export async function users(
 }
 
 /** [flowdock] flows.md: `…/flows/:organization/:flow` in the API, `…/app/:organization/:flow` on the web. */
-function pathOfUrl(url: string): string {
+function pathOfUrl(url: string, by: readonly string[]): string {
   const pathname = URL.canParse(url) ? new URL(url).pathname : ''
   const [, path] = /^\/(?:flows|app)\/([^/]+\/[^/]+)(?:\/|$)/.exec(pathname) ?? []
   if (path === undefined)
     throw new ValidationError(
-      `Expected by.url to be the address of a flow, such as "https://api.flowdock.com/flows/example/main"; got "${url.slice(0, 80)}"`,
+      `Expected ${by.join('.')}.url to be the address of a flow, such as "https://api.flowdock.com/flows/example/main"; got "${url.slice(0, 80)}"`,
       [],
-      { inputPath: ['by', 'url'] },
+      { inputPath: [...by, 'url'] },
     )
   return path
 }

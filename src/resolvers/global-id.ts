@@ -11,12 +11,17 @@ export function encodeGlobalId(typename: string, id: string): string {
   return Buffer.from(`${typename}:${id}`).toString('base64url')
 }
 
-/** @throws ValidationError when `text` is no global id */
-export function decodeGlobalId(text: string): GlobalId {
+/**
+ * @param path the input it stood in
+ * @throws ValidationError when `text` is no global id
+ */
+export function decodeGlobalId(text: string, path?: readonly string[]): GlobalId {
   const [, typename, id] = /^([A-Za-z]+):(.+)$/s.exec(Buffer.from(text, 'base64url').toString('utf8')) ?? []
   if (typename === undefined || id === undefined || encodeGlobalId(typename, id) !== text)
     throw new ValidationError(
       `Expected a global id, the "id" of an object of this API; got "${text.slice(0, 80)}"`,
+      [],
+      { inputPath: path },
     )
   return { typename, id }
 }
@@ -28,7 +33,7 @@ export function decodeGlobalId(text: string): GlobalId {
  * @throws ValidationError when it is none, or names another type
  */
 export function expectId(typename: string, text: string, path: readonly string[]): string {
-  const decoded = decodeGlobalId(text)
+  const decoded = decodeGlobalId(text, path)
   if (decoded.typename !== typename)
     throw new ValidationError(
       `Expected ${path.join('.')} to be the id of a ${typename}, got that of a ${decoded.typename}`,
@@ -44,16 +49,23 @@ export function encodeInFlow(typename: string, flowId: string, id: string | numb
 }
 
 /** Splits the key of something inside a flow. @throws ValidationError when it is none */
-export function splitInFlow(key: string): { readonly flowId: string; readonly id: string } {
+export function splitInFlow(
+  key: string,
+  path?: readonly string[],
+): { readonly flowId: string; readonly id: string } {
   const colon = key.lastIndexOf(':')
-  if (colon <= 0 || colon === key.length - 1) throw new ValidationError('Expected a global id of this API')
+  if (colon <= 0 || colon === key.length - 1)
+    throw new ValidationError('Expected a global id of this API', [], { inputPath: path })
   return { flowId: key.slice(0, colon), id: key.slice(colon + 1) }
 }
 
 /** Splits the key of a message. @throws ValidationError when it is none */
-export function splitMessageKey(key: string): { readonly channel: string; readonly id: number } {
-  const { flowId: channel, id } = splitInFlow(key)
+export function splitMessageKey(
+  key: string,
+  path?: readonly string[],
+): { readonly channel: string; readonly id: number } {
+  const { flowId: channel, id } = splitInFlow(key, path)
   if (!/^\d{1,15}$/.test(id) || (channel.startsWith('@') && !/^@\d{1,15}$/.test(channel)))
-    throw new ValidationError('Expected the global id of a message')
+    throw new ValidationError('Expected the global id of a message', [], { inputPath: path })
   return { channel, id: Number(id) }
 }

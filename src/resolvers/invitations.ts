@@ -47,7 +47,7 @@ export async function cancelInvitation(
   context: Context,
 ): Promise<{ invitationId: string }> {
   const path = ['input', 'invitationId']
-  const key = splitInFlow(expectId('Invitation', input.invitationId, path))
+  const key = splitInFlow(expectId('Invitation', input.invitationId, path), path)
   const { path: flowPath } = await namedFlow({ databaseId: key.flowId }, context, path)
   await context.flowdock.invitations.delete(flowPath, Number(key.id))
   return { invitationId: input.invitationId }

@@ -1,4 +1,5 @@
 import type { Context } from '../context.ts'
+import { NotFoundError } from '../errors.ts'
 import type { AccessMode, Flow } from '../upstream/flowdock/model.ts'
 import type { FlowBy } from './flows.ts'
 import {
@@ -99,7 +100,14 @@ export async function blockFlowMember(
 ): Promise<{ path: string }> {
   const userId = namedUser(input.userId, ['input', 'userId'])
   const path = await namedFlowPath(input.flow, context, flowInput)
-  await context.flowdock.flows.setBlocked(path, userId, input.blocked)
+  try {
+    await context.flowdock.flows.setBlocked(path, userId, input.blocked)
+  } catch (error) {
+    // The upstream does not say which of the two is not there.
+    if (error instanceof NotFoundError && (await context.flowdock.flows.find({ path })) !== null)
+      throw new NotFoundError(error.message, { inputPath: ['input', 'userId'], cause: error })
+    throw error
+  }
   return { path }
 }
 

@@ -157,12 +157,61 @@ export async function sendMessage(
     event: 'message',
     content: input.content,
     tags: input.tags ?? [],
-    // With an id of its own, a message whose answer was lost can be sent again without becoming two.
-    uuid: input.uuid ?? randomBytes(16).toString('base64url'),
+    uuid: input.uuid ?? makeUuid(),
     threadId,
     externalUserName: input.externalUserName ?? undefined,
   })
   return { message }
+}
+
+interface CommentInput {
+  readonly messageId: string
+  readonly content: string
+  readonly tags?: readonly string[] | null | undefined
+  readonly uuid?: string | null | undefined
+}
+
+/** [flowdock] messages.md, "Comment": messages of private conversations take none, nor do comments. */
+export async function comment(
+  _: unknown,
+  { input }: { input: CommentInput },
+  context: Context,
+): Promise<{ message: Message }> {
+  checkContent(input.content)
+  const path = ['input', 'messageId']
+  const { channel, messageId } = await namedMessage(input.messageId, context, path)
+  if (channel.startsWith('@'))
+    throw new ValidationError('Cannot comment on a private message: send a message to the user instead', [], {
+      inputPath: path,
+    })
+  const message = await context.flowdock.messages.comment(channel, messageId, {
+    content: input.content,
+    tags: input.tags ?? [],
+    uuid: input.uuid ?? makeUuid(),
+  })
+  return { message }
+}
+
+/** [flowdock] messages.md: a message of the kind `status` sets what the flow shows beside the user's name. */
+export async function setStatus(
+  _: unknown,
+  { input }: { input: { flow: FlowBy; content: string; uuid?: string | null | undefined } },
+  context: Context,
+): Promise<{ message: Message }> {
+  checkContent(input.content)
+  const channel = await namedFlowPath(input.flow, context, ['input', 'flow'])
+  const message = await context.flowdock.messages.send(channel, {
+    event: 'status',
+    content: input.content,
+    tags: [],
+    uuid: input.uuid ?? makeUuid(),
+  })
+  return { message }
+}
+
+/** With an id of its own, a message whose response was lost can be sent again without becoming two. */
+function makeUuid(): string {
+  return randomBytes(16).toString('base64url')
 }
 
 export async function editMessage(

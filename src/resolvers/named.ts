@@ -27,7 +27,7 @@ export async function namedMessage(
   { flowdock }: Context,
   path: readonly string[],
 ): Promise<{ channel: string; messageId: number }> {
-  const key = splitMessageKey(expectId('Message', globalId, path))
+  const key = splitMessageKey(expectId('Message', globalId, path), path)
   const channel = key.channel.startsWith('@') ? key.channel : await pathOf(key.channel, flowdock, path)
   return { channel, messageId: key.id }
 }
@@ -37,7 +37,7 @@ export async function namedThread(
   { flowdock }: Context,
   path: readonly string[],
 ): Promise<{ flowPath: string; flowId: string; threadId: string }> {
-  const { flowId, id } = splitInFlow(expectId('Thread', globalId, path))
+  const { flowId, id } = splitInFlow(expectId('Thread', globalId, path), path)
   return { flowPath: await pathOf(flowId, flowdock, path), flowId, threadId: id }
 }
 
@@ -64,7 +64,7 @@ export function namedInFlow(
   globalId: string,
   path: readonly string[],
 ): { flowPath: string; id: number } {
-  const { flowId, id } = splitInFlow(expectId(typename, globalId, path))
+  const { flowId, id } = splitInFlow(expectId(typename, globalId, path), path)
   return { flowPath: flowId, id: toNumber(id, path) }
 }
 

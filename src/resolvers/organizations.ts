@@ -1,5 +1,5 @@
 import type { Context } from '../context.ts'
-import { ValidationError } from '../errors.ts'
+import { NotFoundError, ValidationError } from '../errors.ts'
 import type { Organization, OrganizationUser, Subscription } from '../upstream/flowdock/model.ts'
 import { encodeGlobalId, expectId } from './global-id.ts'
 import { checkFilled, namedOrganization, namedUser } from './named.ts'
@@ -79,6 +79,13 @@ export async function removeOrganizationMember(
 ): Promise<{ userId: string }> {
   const userId = namedUser(input.userId, ['input', 'userId'])
   const slug = await namedOrganization(input.organizationId, context, ['input', 'organizationId'])
-  await context.flowdock.organizations.removeUser(slug, userId)
+  try {
+    await context.flowdock.organizations.removeUser(slug, userId)
+  } catch (error) {
+    // The organization is there: it was looked up.
+    if (error instanceof NotFoundError)
+      throw new NotFoundError(error.message, { inputPath: ['input', 'userId'], cause: error })
+    throw error
+  }
   return { userId: input.userId }
 }

@@ -39,7 +39,7 @@ export async function present(
   const threadId =
     input.threadId == null
       ? undefined
-      : splitInFlow(expectId('Thread', input.threadId, ['input', 'threadId'])).id
+      : splitInFlow(expectId('Thread', input.threadId, ['input', 'threadId']), ['input', 'threadId']).id
   const flowToken = checkFilled(input.flowToken, 'flowToken')
   // With an id of its own, what was posted without an answer can be posted again without becoming two, and be found.
   const uuid = input.uuid ?? randomBytes(16).toString('base64url')

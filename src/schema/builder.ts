@@ -1,10 +1,16 @@
-import SchemaBuilder, { type FieldMap, type InputFieldMap } from '@pothos/core'
+import SchemaBuilder, {
+  BasePlugin,
+  type FieldMap,
+  type InputFieldMap,
+  type PothosOutputFieldConfig,
+  type SchemaTypes,
+} from '@pothos/core'
 import ErrorsPlugin from '@pothos/plugin-errors'
 import RelayPlugin from '@pothos/plugin-relay'
 import {
   type FieldNode,
+  type GraphQLFieldResolver,
   type GraphQLResolveInfo,
-  type GraphQLSchema,
   getArgumentValues,
   getNamedType,
   isObjectType,
@@ -15,7 +21,7 @@ import type { Context } from '../context.ts'
 import {
   ConflictError,
   ForbiddenError,
-  type GatewayError,
+  GatewayError,
   NotFoundError,
   NotSupportedError,
   RateLimitedError,
@@ -24,6 +30,7 @@ import {
 } from '../errors.ts'
 import type { FlowBy } from '../resolvers/flows.ts'
 import { decodeGlobalId, encodeGlobalId } from '../resolvers/global-id.ts'
+import { blamedInput } from '../resolvers/input-path.ts'
 import type { LiveEvent, ThreadEvent } from '../resolvers/live-event.ts'
 import type { LiveMessageFilter } from '../resolvers/message-filter.ts'
 import { node } from '../resolvers/node.ts'
@@ -131,15 +138,52 @@ export function mutationResult(name: string, description: string) {
   return { types: failures, union: { name, description }, directResult: true }
 }
 
+/**
+ * Completes the result of every mutation: the payload has the `clientMutationId` of the input, and a failure has the path of
+ * the input that caused it.
+ */
+class MutationsPlugin<T extends SchemaTypes> extends BasePlugin<T> {
+  override wrapResolve(
+    resolve: GraphQLFieldResolver<unknown, T['Context'], object>,
+    { kind }: PothosOutputFieldConfig<T>,
+  ): GraphQLFieldResolver<unknown, T['Context'], object> {
+    if (kind !== 'Mutation') return resolve
+    return async (source, args, context, info) => {
+      const { input } = args as { input: Readonly<Record<string, unknown>> }
+      try {
+        const payload = (await resolve(source, args, context, info)) as object
+        const { clientMutationId } = input
+        return clientMutationId == null ? payload : Object.assign(payload, { clientMutationId })
+      } catch (error) {
+        const path = error instanceof GatewayError ? blamedInput(error, input) : undefined
+        throw error instanceof GatewayError && path !== undefined ? error.at(path) : error
+      }
+    }
+  }
+}
+
+const mutationsPlugin = 'mutations'
+
+declare global {
+  namespace PothosSchemaTypes {
+    interface Plugins<Types extends SchemaTypes> {
+      [mutationsPlugin]: MutationsPlugin<Types>
+    }
+  }
+}
+
+SchemaBuilder.registerPlugin(mutationsPlugin, MutationsPlugin)
+
 /** Every schema file adds its noun to this one builder; they name each other's types by string. */
 export const builder = new SchemaBuilder<Types>({
-  plugins: [ErrorsPlugin, RelayPlugin],
+  // The first one is the outermost: it turns what the others throw into results.
+  plugins: [ErrorsPlugin, RelayPlugin, mutationsPlugin],
   defaultFieldNullability: false,
   errors: { directResult: true },
   relay: {
     cursorType: 'String',
     encodeGlobalID: (typename, id) => encodeGlobalId(typename, String(id)),
-    decodeGlobalID: decodeGlobalId,
+    decodeGlobalID: (id) => decodeGlobalId(id),
     nodesOnConnection: { description: 'The items of this page, without their cursors.' },
     nodeTypeOptions: { description: 'Something that can be read again by its global id.' },
     idFieldOptions: { description: 'Identifies this object among all others; opaque.' },
@@ -168,7 +212,7 @@ export const builder = new SchemaBuilder<Types>({
   },
 })
 
-type SchemaTypes = PothosSchemaTypes.ExtendDefaultTypes<Types>
+type OurTypes = PothosSchemaTypes.ExtendDefaultTypes<Types>
 
 /** The input of a mutation. */
 export function mutationInput<Fields extends InputFieldMap>(
@@ -178,7 +222,7 @@ export function mutationInput<Fields extends InputFieldMap>(
     fields,
   }: {
     description: string
-    fields: (t: PothosSchemaTypes.InputFieldBuilder<SchemaTypes, 'InputObject'>) => Fields
+    fields: (t: PothosSchemaTypes.InputFieldBuilder<OurTypes, 'InputObject'>) => Fields
   },
 ) {
   return builder.inputType(name, {
@@ -198,7 +242,7 @@ export function mutationPayload<Shape extends object>(
     fields,
   }: {
     description: string
-    fields: (t: PothosSchemaTypes.ObjectFieldBuilder<SchemaTypes, Shape>) => FieldMap
+    fields: (t: PothosSchemaTypes.ObjectFieldBuilder<OurTypes, Shape>) => FieldMap
   },
 ) {
   return builder.objectRef<Shape>(name).implement({
@@ -212,21 +256,6 @@ export function mutationPayload<Shape extends object>(
       }),
     }),
   })
-}
-
-/** Hands what a mutation's input had as `clientMutationId` to its payload. */
-export function answerClientMutationIds(schema: GraphQLSchema): GraphQLSchema {
-  for (const field of Object.values(schema.getMutationType()?.getFields() ?? {})) {
-    const { resolve } = field
-    field.resolve = async (source, args: { input: { clientMutationId?: string | null } }, context, info) => {
-      const result: unknown = await resolve?.(source, args, context, info)
-      const { clientMutationId } = args.input
-      return clientMutationId == null || result instanceof Error
-        ? result
-        : Object.assign(result as object, { clientMutationId })
-    }
-  }
-  return schema
 }
 
 /**

@@ -9,14 +9,35 @@ import {
 } from '../errors.ts'
 import { builder } from './builder.ts'
 
+const UserErrorCode = builder.enumType('UserErrorCode', {
+  description: 'The kind of a failure. Errors of a whole operation have more codes: `extensions.code`.',
+  values: {
+    BAD_USER_INPUT: { description: 'The input is not acceptable.' },
+    CONFLICT: { description: 'The request contradicts what is stored.' },
+    FORBIDDEN: { description: 'You may not make this change.' },
+    NOT_FOUND: { description: 'The input names an object that does not exist or that you cannot see.' },
+    NOT_SUPPORTED: { description: 'The upstream cannot make this change.' },
+    RATE_LIMITED: { description: 'There were too many requests.' },
+    UPSTREAM_INVALID: { description: 'The response of the upstream could not be read.' },
+    UPSTREAM_TIMEOUT: { description: 'The upstream did not respond in time.' },
+    UPSTREAM_UNAVAILABLE: { description: 'The upstream could not be reached, or failed.' },
+  } as const,
+})
+
 builder.interfaceType('UserError', {
   description: 'Why a mutation did not happen. Nothing was changed, unless the type says otherwise.',
   fields: (t) => ({
     message: t.exposeString('message', { description: 'What was attempted and what is wrong, for people.' }),
-    code: t.exposeString('code', { description: 'The same failure always has the same code.' }),
+    code: t.field({
+      type: UserErrorCode,
+      description: 'The same failure always has the same code.',
+      // The classes of the union have no other codes.
+      resolve: (error) => error.code as typeof UserErrorCode.$inferType,
+    }),
     path: t.stringList({
       nullable: true,
-      description: 'The input that caused it, such as `["input", "flow"]`, if one did.',
+      description:
+        'The path of the input that caused the failure, such as `["input", "flow"]` for a flow that does not exist. Null when no input is to blame, or the upstream does not say which.',
       resolve: (error) => error.inputPath,
     }),
   }),

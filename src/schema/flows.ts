@@ -38,6 +38,11 @@ builder.objectType('Flow', {
       resolve: (flow) => flow.accessMode,
     }),
     isOpen: t.exposeBoolean('isOpen', { description: 'Whether you keep a tab open for it.' }),
+    disabled: t.exposeBoolean('isDisabled', {
+      nullable: true,
+      description:
+        'Whether the flow is archived: nobody can write to it or join it. Null where the upstream does not say.',
+    }),
     viewerIsMember: t.exposeBoolean('isJoined', { description: 'Whether you are a member.' }),
     viewerIsAdmin: t.exposeBoolean('isAdmin', {
       nullable: true,

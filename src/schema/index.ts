@@ -5,7 +5,7 @@ import {
   lexicographicSortSchema,
   printSchema,
 } from 'graphql'
-import { answerClientMutationIds, builder } from './builder.ts'
+import { builder } from './builder.ts'
 import { markSharedFields } from './impersonal-fields.ts'
 import './scalars.ts'
 import './errors.ts'
@@ -38,7 +38,7 @@ builder.subscriptionType({ description: 'What can be listened to.' })
 
 /** Everything that may be asked. */
 export const schema: GraphQLSchema = resolvePageInfo(
-  markSharedFields(answerClientMutationIds(builder.toSchema({ sortSchema: false }))),
+  markSharedFields(builder.toSchema({ sortSchema: false })),
 )
 
 /** Whether a list goes on may have to be asked for; compiled operations wait for what resolvers answer alone. */

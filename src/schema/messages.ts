@@ -517,6 +517,54 @@ const SendMessagePayload = mutationPayload<{ message: Message }>('SendMessagePay
   }),
 })
 
+const CommentPayload = mutationPayload<{ message: Message }>('CommentPayload', {
+  description: 'A comment was stored.',
+  fields: (t) => ({
+    postedComment: t.field({
+      type: 'Message',
+      description: 'The comment.',
+      resolve: (payload) => payload.message,
+    }),
+  }),
+})
+
+const CommentInput = mutationInput('CommentInput', {
+  description: 'A comment on a message of a flow.',
+  fields: (t) => ({
+    messageId: t.id({
+      required: true,
+      description: 'The global id of the message, which must not be a comment itself.',
+    }),
+    content: t.string({ required: true, description: 'The text, at most 8,096 characters.' }),
+    tags: t.stringList({ description: 'Tags beside those in the text: `release`, `#release`, `@Ada`.' }),
+    uuid: t.string({
+      description: 'An id that you choose. A request that repeats it makes no second comment.',
+    }),
+  }),
+})
+
+const SetStatusPayload = mutationPayload<{ message: Message }>('SetStatusPayload', {
+  description: 'Your status in a flow was changed.',
+  fields: (t) => ({
+    statusMessage: t.field({
+      type: 'Message',
+      description: 'The message that announces the status in the flow.',
+      resolve: (payload) => payload.message,
+    }),
+  }),
+})
+
+const SetStatusInput = mutationInput('SetStatusInput', {
+  description: 'Your new status in a flow.',
+  fields: (t) => ({
+    flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }),
+    content: t.string({ required: true, description: 'The status, at most 8,096 characters.' }),
+    uuid: t.string({
+      description: 'An id that you choose. A request that repeats it makes no second message.',
+    }),
+  }),
+})
+
 const EditMessagePayload = mutationPayload<{ message: Message }>('EditMessagePayload', {
   description: 'A message was changed.',
   fields: (t) => ({
@@ -685,6 +733,20 @@ builder.mutationFields((t) => ({
     args: { input: t.arg({ type: SendMessageInput, required: true, description: 'The message.' }) },
     errors: mutationResult('SendMessageResult', 'The stored message, or why there is none.'),
     resolve: messages.sendMessage,
+  }),
+  comment: t.field({
+    type: CommentPayload,
+    description: 'Comments on a message of a flow. Replies in a thread are sent by `sendMessage`.',
+    args: { input: t.arg({ type: CommentInput, required: true, description: 'The comment.' }) },
+    errors: mutationResult('CommentResult', 'The comment, or why there is none.'),
+    resolve: messages.comment,
+  }),
+  setStatus: t.field({
+    type: SetStatusPayload,
+    description: 'Sets your status in a flow: it appears as a message, and as `FlowUser.status`.',
+    args: { input: t.arg({ type: SetStatusInput, required: true, description: 'The status.' }) },
+    errors: mutationResult('SetStatusResult', 'The message, or why the status is unchanged.'),
+    resolve: messages.setStatus,
   }),
   editMessage: t.field({
     type: EditMessagePayload,

@@ -58,6 +58,8 @@ export interface WireFlow {
   flow_admin?: boolean
   api_token?: string
   open: boolean
+  /** Whether the flow is archived. Documented for updates only. */
+  disabled?: boolean
   joined?: boolean
   join_url?: string
   last_message_at?: string | null

@@ -106,10 +106,18 @@ describe('flows', () => {
       (await app.graphql('Ada', '{ flows { nodes { path } } }')).data.flows.nodes.map(
         ({ path }: { path: string }) => path,
       )
-    await change('archiveFlow', 'ArchiveFlowInput', { flow: by }, flow)
+    const archived = await change(
+      'archiveFlow',
+      'ArchiveFlowInput',
+      { flow: by },
+      '... on FlowPayload { flow { disabled } }',
+    )
+    expect(archived.flow).toEqual({ disabled: true })
     expect(await paths()).not.toContain(by.path)
     await change('archiveFlow', 'ArchiveFlowInput', { flow: by, archived: false }, flow)
     expect(await paths()).toContain(by.path)
+    const read = await app.graphql('Ada', `{ flow(by: { path: "${by.path}" }) { disabled } }`)
+    expect(read.data.flow).toEqual({ disabled: false })
     expect(
       await change('updateFlow', 'UpdateFlowInput', { flow: main, name: 'x' }, flow, 'Ben'),
     ).toMatchObject({

@@ -105,11 +105,16 @@ describe('a private conversation', () => {
   test('is opened and closed, listed, and read by its id', async () => {
     expect((await change('openPrivateConversation', ids.Cleo)).conversation.isOpen).toBe(true)
     expect((await change('closePrivateConversation', ids.Cleo)).conversation.isOpen).toBe(false)
-    const { data } = await app.graphql('Ada', '{ privateConversations { nodes { id user { nick } } } }')
+    const { data } = await app.graphql(
+      'Ada',
+      '{ privateConversations { nodes { id databaseId user { nick databaseId } } } }',
+    )
     expect(data.privateConversations.nodes.map(({ user }: { user: { nick: string } }) => user.nick)).toEqual([
       'Ben',
       'Cleo',
     ])
+    for (const { databaseId, user } of data.privateConversations.nodes)
+      expect(databaseId).toBe(user.databaseId)
     const { id } = data.privateConversations.nodes[0]
     const query = 'query ($id: ID!) { node(id: $id) { ... on PrivateConversation { user { nick } } } }'
     expect((await app.graphql('Ada', query, { id })).data.node).toEqual({ user: { nick: 'Ben' } })

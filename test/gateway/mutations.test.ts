@@ -126,7 +126,7 @@ describe('sendMessage', () => {
     [
       'a flow that is not there',
       { content: 'x', flow: { path: 'example/nothing' } },
-      { __typename: 'NotFound', code: 'NOT_FOUND' },
+      { __typename: 'NotFound', code: 'NOT_FOUND', path: ['input', 'flow'] },
     ],
     [
       'no target',
@@ -155,6 +155,69 @@ describe('sendMessage', () => {
       message: 'Cannot post to "example/support": access denied',
     })
   })
+})
+
+describe('comment', () => {
+  const mutation = `mutation ($input: CommentInput!) { comment(input: $input) {
+    ... on CommentPayload { clientMutationId postedComment { id event thread { id } ... on Comment { content title parent { id } } } } ${failure} } }`
+  const comment = async (input: object) => (await app.graphql('Ben', mutation, { input })).data.comment
+
+  test('comments on a message, once for one uuid', async () => {
+    const { sentMessage } = await send({ flow: { id: flowId }, content: 'question' })
+    const input = {
+      messageId: sentMessage.id,
+      content: 'an answer',
+      uuid: 'comment-1',
+      clientMutationId: 'x',
+    }
+    const first = await comment(input)
+    expect(first).toEqual({
+      __typename: 'CommentPayload',
+      clientMutationId: 'x',
+      postedComment: {
+        id: expect.any(String),
+        event: 'comment',
+        thread: { id: sentMessage.thread.id },
+        content: 'an answer',
+        title: 'question',
+        parent: { id: sentMessage.id },
+      },
+    })
+    expect((await comment(input)).postedComment.id).toBe(first.postedComment.id)
+  })
+
+  test('is refused on a comment, and on a private message', async () => {
+    const { sentMessage } = await send({ flow: { id: flowId }, content: 'question' })
+    const { postedComment } = await comment({ messageId: sentMessage.id, content: 'an answer' })
+    expect(await comment({ messageId: postedComment.id, content: 'x' })).toMatchObject({
+      __typename: 'ValidationFailed',
+      path: ['input', 'messageId'],
+    })
+    const { data } = await app.graphql('Ada', '{ viewer { id } }')
+    const privately = await send({ userId: data.viewer.id, content: 'x' }, 'Ben')
+    expect(await comment({ messageId: privately.sentMessage.id, content: 'x' })).toMatchObject({
+      __typename: 'ValidationFailed',
+      message: 'Cannot comment on a private message: send a message to the user instead',
+      path: ['input', 'messageId'],
+    })
+  })
+})
+
+test('setStatus sets the status of the caller in a flow', async () => {
+  const { data } = await app.graphql(
+    'Ben',
+    `mutation { setStatus(input: { flow: { path: "example/main" }, content: "lunch" }) {
+      ... on SetStatusPayload { statusMessage { text ... on StatusMessage { content } } } ${failure} } }`,
+  )
+  expect(data.setStatus).toEqual({
+    __typename: 'SetStatusPayload',
+    statusMessage: { text: 'lunch', content: 'lunch' },
+  })
+  const flow = await app.graphql(
+    'Ada',
+    '{ flow(by: { path: "example/main" }) { users { nodes { status user { nick } } } } }',
+  )
+  expect(flow.data.flow.users.nodes).toContainEqual({ status: 'lunch', user: { nick: 'Ben' } })
 })
 
 describe('editMessage', () => {

@@ -126,6 +126,7 @@ export function encodeFlow(
       ? { api_token: flow.push_token }
       : {}),
     open: flow.open === 1,
+    disabled: flow.disabled === 1,
     joined: isJoined(flow),
     ...(mayManage && flow.access_mode !== 'invitation' ? { join_url: joinUrl(flow, base) } : {}),
     last_message_at: flow.last_message_at === null ? null : toIso(flow.last_message_at),

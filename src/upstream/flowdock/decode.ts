@@ -100,6 +100,7 @@ export function decodeFlow(value: unknown): Flow {
     isOpen: flow['open'] === true,
     // Missing where the service documents a single flow; only members could read those.
     isJoined: flow['joined'] !== false,
+    isDisabled: typeof flow['disabled'] === 'boolean' ? flow['disabled'] : null,
     isAdmin: typeof flow['flow_admin'] === 'boolean' ? flow['flow_admin'] : null,
     unreadMentions: optionalNumber(flow, 'unread_mentions'),
     lastMessageAt: optionalTime(flow, 'last_message_at'),

@@ -48,6 +48,12 @@ export interface Messages {
   ): Promise<{ messages: Message[]; at: string | undefined }>
   find(channel: string, id: number): Promise<Message | null>
   send(channel: string, message: NewMessage): Promise<Message>
+  /** Comments on a message of a flow. */
+  comment(
+    channel: string,
+    id: number,
+    comment: Pick<NewMessage, 'content' | 'tags' | 'uuid'>,
+  ): Promise<Message>
   edit(channel: string, id: number, edit: { content?: string; tags?: readonly string[] }): Promise<void>
   delete(channel: string, id: number): Promise<void>
   /**
@@ -135,6 +141,13 @@ export function createMessages(calls: FlowdockCalls): Messages {
           ...(externalUserName === undefined ? {} : { external_user_name: externalUserName }),
         },
         doing: `post to "${channel}"`,
+      })
+      return decodeMessage(json, privateChannel(channel))
+    },
+    async comment(channel, id, comment) {
+      const json = await calls.post([...segments(channel), 'messages', String(id), 'comments'], {
+        body: { event: 'comment', ...comment },
+        doing: `comment on message ${id}`,
       })
       return decodeMessage(json, privateChannel(channel))
     },

@@ -89,6 +89,8 @@ export interface Flow {
   readonly accessMode: AccessMode
   readonly isOpen: boolean
   readonly isJoined: boolean
+  /** Whether it is archived; null where the upstream does not say. */
+  readonly isDisabled: boolean | null
   readonly isAdmin: boolean | null
   readonly unreadMentions: number | null
   readonly lastMessageAt: number | null

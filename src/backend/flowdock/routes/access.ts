@@ -90,6 +90,6 @@ export function isoTime(params: Params, name: string): number | undefined {
   const text = params.string(name)
   if (text === undefined || text === '') return undefined
   const ms = parseIsoTime(text)
-  if (ms === undefined) throw invalid({ [name]: ['must be an ISO 8601 time, such as 2026-01-31T12:00:00Z'] })
+  if (ms === undefined) throw invalid({ [name]: ['must be an ISO 8601 time'] })
   return ms
 }
