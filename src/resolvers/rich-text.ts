@@ -123,8 +123,8 @@ function sanitize(source: string): string {
 
 const textPatterns = {
   /** Where a line ends: after a line break, and where a block begins or ends. */
-  lineEnds: new RegExp(`<br />|</?(?:${blockTags.join('|')})(?: [^>]*)?>`, 'g'),
-  tags: /<[^>]*>/g,
+  lineEnds: new RegExp(`<br />|</?(?:${blockTags.join('|')})(?: [^<>]*)?>`, 'g'),
+  tags: /<[^<>]*>/g,
   entities: /&(amp|lt|gt|quot);/g,
 }
 const characters: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"' }
@@ -140,7 +140,7 @@ function textOfSafeHtml(html: string): string {
     .replace(/\s+/g, ' ')
     .replace(textPatterns.lineEnds, '\n')
     .replace(textPatterns.tags, '')
-    .replace(/ *\n[ \n]*/g, '\n')
+    .replace(/ ?\n[ \n]*/g, '\n')
     .trim()
     .replace(textPatterns.entities, (_, name: string) => characters[name] ?? '')
 }
