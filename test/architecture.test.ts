@@ -124,6 +124,7 @@ const doors: [name: RegExp, door: RegExp][] = [
   [/^jose$/, /^src\/backend\/flowdock\/routes\/actions\.ts$/],
   [/^image-size$/, /^src\/backend\/flowdock\/image\.ts$/],
   [/^(sanitize-html|linkify-it|emojibase-data\/.*)$/, /^src\/resolvers\/rich-text\.ts$/],
+  [/^negotiator$/, /^src\/(backend\/flowdock\/routes\/web-pages|server\/negotiation)\.ts$/],
   [/^zod$/, /^src\/config\.ts$/],
   [/^negotiator$/, /^src\/server\/negotiation\.ts$/],
   [/^graphql$/, /^src\/(schema|server)\//],

@@ -75,12 +75,12 @@ builder.objectType('Flow', {
     joinUrl: t.exposeString('joinUrl', {
       nullable: true,
       description:
-        'Where others can join, if the access allows it. Removing or blocking a user replaces it. Null for applications without the scope `manage`.',
+        'The URL by which others can join, if the access allows it; in a browser it says how. Removing or blocking a user replaces it. Null for applications without the scope `manage`.',
     }),
     url: t.exposeString('url', { nullable: true, description: 'The URL in the REST API.' }),
     webUrl: t.exposeString('webUrl', {
       nullable: true,
-      description: 'The URL of a web page about the flow.',
+      description: 'The URL of a web page that says how to read the flow.',
     }),
     organization: t.field({
       type: 'Organization',

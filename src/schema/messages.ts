@@ -93,7 +93,8 @@ builder.interfaceType('Message', {
     }),
     webUrl: t.string({
       nullable: true,
-      description: 'Its address on the web; null when its flow is not to be seen.',
+      description:
+        'The URL of a web page that says how to read the message. Null when its flow is not visible to you.',
       resolve: messages.webUrl,
     }),
     externalUrl: t.exposeString('externalUrl', {

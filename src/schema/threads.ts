@@ -118,7 +118,8 @@ builder.objectType('Thread', {
     }),
     webUrl: t.string({
       nullable: true,
-      description: 'Its address on the web; null when its flow is not to be seen.',
+      description:
+        'The URL of a web page that says how to read the thread. Null when its flow is not visible to you.',
       resolve: threads.webUrl,
     }),
     createdAt: t.field({

@@ -7,6 +7,7 @@ main{background:#fff;border:1px solid #d8dee6;border-radius:8px;padding:1.5rem}
 h1{font-size:1.2rem;margin:0 0 1rem}label{display:block;margin:.75rem 0 .25rem}
 input{font:inherit;width:100%;box-sizing:border-box;padding:.5rem;border:1px solid #aab4c0;border-radius:4px}
 .problem{color:#b00020}.buttons{display:flex;gap:.5rem;margin-top:1.25rem}
+pre{white-space:pre-wrap;overflow-wrap:anywhere;padding:.5rem;border:1px solid #d8dee6;border-radius:4px}
 button{font:inherit;padding:.5rem 1rem;border:1px solid #aab4c0;border-radius:4px;background:#fff;cursor:pointer}
 button[value=allow]{background:#14507d;border-color:#14507d;color:#fff}
 @media(prefers-color-scheme:dark){body{background:#14181d;color:#e6eaef}main{background:#1d232a;border-color:#38424d}
@@ -59,6 +60,23 @@ ${problem === undefined ? '' : `<p class="problem" role="alert">${escapeHtml(pro
 /** Says something to a person. */
 export function messagePage(status: number, title: string, text: string): Answer {
   return page(status, title, `<h1>${escapeHtml(title)}</h1><p>${escapeHtml(text)}</p>`, "'none'")
+}
+
+/** Says to a person what a URL is of, and how to go on. */
+export function guidePage({
+  title,
+  text,
+  steps,
+}: {
+  title: string
+  text: string
+  steps: readonly { readonly text: string; readonly code: string }[]
+}): Answer {
+  const list = steps.map(
+    (step) => `<p>${escapeHtml(step.text)}</p><pre><code>${escapeHtml(step.code)}</code></pre>`,
+  )
+  const body = `<h1>${escapeHtml(title)}</h1><p>${escapeHtml(text)}</p>${list.join('')}`
+  return page(200, title, body, "'none'")
 }
 
 function page(status: number, title: string, body: string, formAction: string): Answer {

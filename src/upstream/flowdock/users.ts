@@ -1,4 +1,5 @@
 import { decodeExpiry, decodeList, decodePresence, decodeUser } from './decode.ts'
+import type { Attachment } from './messages.ts'
 import type { PresenceState, User } from './model.ts'
 import type { FlowdockCalls } from './request.ts'
 

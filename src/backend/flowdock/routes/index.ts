@@ -19,6 +19,7 @@ import { sourceRoutes } from './sources.ts'
 import { streamRoutes } from './stream.ts'
 import { threadRoutes } from './threads.ts'
 import { userRoutes } from './users.ts'
+import { webPageRoutes } from './web-pages.ts'
 
 /**
  * What an application's token needs to read and to change; one of them is enough, and without any every token does.
@@ -51,6 +52,7 @@ export const flowdockRoutes: readonly Route[] = [
   ...scoped(streamRoutes, ['flow', 'private']),
   ...oauthRoutes,
   ...pageRoutes,
+  ...webPageRoutes,
   ...capabilityRoutes,
   ...healthRoutes,
 ]
