@@ -126,7 +126,6 @@ const doors: [name: RegExp, door: RegExp][] = [
   [/^(sanitize-html|linkify-it|emojibase-data\/.*)$/, /^src\/resolvers\/rich-text\.ts$/],
   [/^negotiator$/, /^src\/(backend\/flowdock\/routes\/web-pages|server\/negotiation)\.ts$/],
   [/^zod$/, /^src\/config\.ts$/],
-  [/^negotiator$/, /^src\/server\/negotiation\.ts$/],
   [/^graphql$/, /^src\/(schema|server)\//],
 ]
 
