@@ -11,7 +11,6 @@ import { invitationRoutes } from './invitations.ts'
 import { messageRoutes } from './messages.ts'
 import { oauthRoutes } from './oauth.ts'
 import { organizationRoutes } from './organizations.ts'
-import { pageRoutes } from './pages.ts'
 import { privateRoutes } from './private.ts'
 import { pushRoutes } from './push.ts'
 import { searchRoutes } from './search.ts'
@@ -51,7 +50,6 @@ export const flowdockRoutes: readonly Route[] = [
   ...fileRoutes,
   ...scoped(streamRoutes, ['flow', 'private']),
   ...oauthRoutes,
-  ...pageRoutes,
   ...webPageRoutes,
   ...capabilityRoutes,
   ...healthRoutes,
