@@ -688,7 +688,7 @@ describe('reading', () => {
       (name): Fact => ({
         ref: 'flows.md',
         fact: `${name} of a flow leads a person to a page`,
-        request: ({ flow }) => get(new URL(flow[name]).pathname, {}, 'nobody'),
+        request: ({ flow }) => get(new URL(flow[name]).pathname, { accept: 'text/html,*/*;q=0.8' }, 'nobody'),
         status: 200,
         headers: { 'content-type': /^text\/html/, 'content-security-policy': /default-src 'none'/ },
       }),
