@@ -168,7 +168,7 @@ builder.objectFields('Flow', (t) => ({
       type: 'Thread',
       nullable: true,
       description:
-        'Its threads, the most recently updated first; `first: 30` unless said otherwise. `last` needs `before`.',
+        'Its threads, the most recently updated first; those with one time by descending id; `first: 30` by default. `last` reads at most 1,000 threads.',
       args: {
         since: t.arg({ type: 'DateTime', description: 'Only those updated after this moment.' }),
         until: t.arg({ type: 'DateTime', description: 'Only those updated before this moment.' }),
