@@ -104,6 +104,29 @@ export function withTextTags(
   return [...tags]
 }
 
+/**
+ * Tags after a change, with the marks of what is unread made true: nobody is marked whom the message no longer mentions,
+ * and whom it mentions now and did not before is.
+ *
+ * @param readers who wrote the message and who changed it: neither is marked unread to themselves
+ */
+export function followUnread(
+  before: readonly string[],
+  after: readonly string[],
+  members: readonly Mentionable[],
+  readers: readonly number[],
+): string[] {
+  const isEverybody = after.includes(':user:everyone')
+  const isMentioned = (id: string) => isEverybody || after.includes(`:user:${id}`)
+  const tags = new Set(
+    after.filter((tag) => !tag.startsWith(':unread:') || isMentioned(tag.slice(':unread:'.length))),
+  )
+  const known = new Set(mentionedUsers(before, members))
+  const added = mentionedUsers([...tags], members).filter((id) => !known.has(id) && !readers.includes(id))
+  for (const id of added.slice(0, maxEntries.unread)) tags.add(`:unread:${id}`)
+  return [...tags]
+}
+
 /** The tags a text alone tells: hashtags, mentions, nicks named without "@", links. */
 export function textTags(text: string, members: readonly Mentionable[]): string[] {
   const tags = new Set(extractHashtags(text))

@@ -143,14 +143,14 @@ export async function recountThread(db: Database, id: string): Promise<void> {
     .selectFrom('messages')
     .select((select) => [
       'event' as const,
-      select.fn.countAll<number>().as('count'),
+      select.fn.countAll<number>().filterWhere('deleted_at', 'is', null).as('counted'),
       select.fn.min('id').as('first'),
     ])
     .where('thread_id', '=', id)
     .groupBy('event')
     .execute()
   const total = (matches: (event: string) => boolean) =>
-    rows.filter(({ event }) => matches(event)).reduce((sum, row) => sum + row.count, 0)
+    rows.filter(({ event }) => matches(event)).reduce((sum, row) => sum + row.counted, 0)
   await updateThread(db, id, {
     activities: total((event) => event === 'activity'),
     external_comments: total((event) => event === 'discussion'),
