@@ -112,7 +112,7 @@ async function count(
     })
     for (const message of messages) {
       if (message.sentAt < query.since || message.sentAt >= query.until) continue
-      if (notWritten.includes(message.kind)) continue
+      if (notWritten.includes(message.kind) || isDeleted(message)) continue
       const start = query.startOf(message.sentAt)
       const bucket = counts.get(start) ?? { count: 0, groups: new Map<string, ActivityGroup>() }
       bucket.count += 1
@@ -135,6 +135,11 @@ async function count(
       groups: [...bucket.groups.values()],
     })),
   }
+}
+
+/** Whether a message was deleted. [flowdock] messages.md: a chat message stays, without its text. */
+function isDeleted(message: Message): boolean {
+  return (message.kind === 'ChatMessage' || message.kind === 'Comment') && message.content === ''
 }
 
 const noGroup: ActivityGroup = {
