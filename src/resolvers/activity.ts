@@ -162,7 +162,7 @@ function groupsOf(message: Message, groupBy: ActivityGroupBy | undefined): Activ
     case 'kind':
       return [{ ...noGroup, event: message.event }]
     case 'tag':
-      return [...new Set(message.tags.map((tag) => tag.toLowerCase()))]
+      return [...new Set(message.tags.map((tag) => tag.normalize().toLowerCase()))]
         .filter((tag) => !/^(:|influx:)/.test(tag))
         .map((tag) => ({ ...noGroup, tag }))
     case 'source':

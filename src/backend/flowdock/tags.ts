@@ -216,8 +216,9 @@ export function followUnread(
   return [...tags]
 }
 
-/** The tags a text alone tells: hashtags, mentions, nicks named without "@", links. */
-export function textTags(text: string, members: readonly Mentionable[]): string[] {
+/** The tags a text alone tells, in composed form (NFC): hashtags, mentions, nicks named without "@", links. */
+export function textTags(written: string, members: readonly Mentionable[]): string[] {
+  const text = written.normalize()
   const tags = new Set(extractHashtags(text))
   const tagOf = mentionTags(members)
   for (const mention of extractMentions(text)) {
@@ -226,7 +227,7 @@ export function textTags(text: string, members: readonly Mentionable[]): string[
   }
   const words = new Set([...text.matchAll(wordPattern)].flatMap((match) => wordForms(match[0])))
   for (const { id, nick } of members) {
-    if (words.has(nick.toLowerCase()) && !tags.has(`:user:${id}`)) tags.add(`:highlight:${id}`)
+    if (words.has(nick.normalize().toLowerCase()) && !tags.has(`:user:${id}`)) tags.add(`:highlight:${id}`)
   }
   if (hasLink(text)) tags.add(':url')
   return [...tags]
@@ -234,7 +235,7 @@ export function textTags(text: string, members: readonly Mentionable[]): string[
 
 /** A tag as people write it ("#tag", "@nick", "tag") as it is stored; undefined for a mention of nobody. */
 export function resolveTag(written: string, members: readonly Mentionable[]): string | undefined {
-  const tag = written.trim()
+  const tag = written.trim().normalize()
   if (tag.startsWith('@')) return mentionTags(members)(tag.slice(1))
   return tag.startsWith('#') ? tag.slice(1) : tag
 }

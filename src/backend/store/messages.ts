@@ -382,12 +382,13 @@ function byId(a: MessageRow, b: MessageRow): number {
 }
 
 /**
- * The words of a text as the index keeps them: lower case, Chinese, Japanese and Korean characters one by one.
+ * The words of a text as the index keeps them: in composed form (NFC) and lower case, Chinese, Japanese and Korean characters one by one.
  * A query goes through the same function.
  */
 export function searchWords(text: string): string[] {
   return [
     ...text
+      .normalize()
       .toLowerCase()
       .matchAll(
         /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}]|(?:(?![\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}])[\p{L}\p{M}\p{N}_])+/gu,
@@ -401,7 +402,7 @@ const insertTag = prepared<Tables['message_tags'], never>((db, row) =>
 
 async function insertTags(db: Database, { channel_id, seq, tags_json }: MessageRow): Promise<void> {
   if (tags_json === '[]') return
-  const tags = new Set((JSON.parse(tags_json) as string[]).map((tag) => tag.toLowerCase()))
+  const tags = new Set((JSON.parse(tags_json) as string[]).map((tag) => tag.normalize().toLowerCase()))
   for (const tag of tags) await insertTag(db, { channel_id, tag, seq })
 }
 
