@@ -1,5 +1,5 @@
 import type { Context, LiveEvents } from '../context.ts'
-import { NotFoundError, ValidationError } from '../errors.ts'
+import { NotFoundError, UpstreamError, ValidationError } from '../errors.ts'
 import type {
   ActivityCount,
   ActivityGroup,
@@ -137,6 +137,11 @@ async function count(
   }
 }
 
+function sourceIdOf({ thread }: Message): number | null {
+  const source = thread?.source ?? null
+  return source === null || source instanceof UpstreamError ? null : source.id
+}
+
 /** Whether a message was deleted. [flowdock] messages.md: a chat message stays, without its text. */
 function isDeleted(message: Message): boolean {
   return (message.kind === 'ChatMessage' || message.kind === 'Comment') && message.content === ''
@@ -166,7 +171,7 @@ function groupsOf(message: Message, groupBy: ActivityGroupBy | undefined): Activ
         .filter((tag) => !/^(:|influx:)/.test(tag))
         .map((tag) => ({ ...noGroup, tag }))
     case 'source':
-      return [{ ...noGroup, sourceId: message.thread?.source?.id ?? null }]
+      return [{ ...noGroup, sourceId: sourceIdOf(message) }]
   }
 }
 

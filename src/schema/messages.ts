@@ -1,3 +1,4 @@
+import { decoded } from '../resolvers/decoded.ts'
 import * as messages from '../resolvers/messages.ts'
 import type { MailAddress, Message, MessageKind } from '../upstream/flowdock/model.ts'
 import { builder, mutationInput, mutationPayload, mutationResult } from './builder.ts'
@@ -301,7 +302,7 @@ builder.objectType('File', {
       type: 'Thumbnail',
       nullable: true,
       description: 'It in small, for images.',
-      resolve: (file) => file.thumbnail,
+      resolve: (file) => decoded(file.thumbnail),
     }),
   }),
 })

@@ -1,3 +1,4 @@
+import { decoded } from '../resolvers/decoded.ts'
 import * as threads from '../resolvers/threads.ts'
 import type { Thread } from '../upstream/flowdock/model.ts'
 import { builder, mutationInput, mutationPayload, mutationResult } from './builder.ts'
@@ -78,7 +79,7 @@ builder.objectType('Thread', {
       type: 'ThreadStatus',
       nullable: true,
       description: 'How an item stands.',
-      resolve: (thread) => thread.status,
+      resolve: (thread) => decoded(thread.status),
     }),
     fields: t.field({
       type: ['ThreadField'],
@@ -94,7 +95,7 @@ builder.objectType('Thread', {
       type: 'Source',
       nullable: true,
       description: 'The integration it came from; null for conversations.',
-      resolve: (thread) => thread.source,
+      resolve: (thread) => decoded(thread.source),
     }),
     activityCount: t.exposeInt('activityCount', { description: 'How many activities it has.' }),
     internalCommentCount: t.exposeInt('internalCommentCount', {
