@@ -242,7 +242,7 @@ function threadCursor({ updatedAt, id }: Thread): string {
 }
 
 function decodeThreadCursor(cursor: string, name: 'after' | 'before'): ThreadPosition {
-  const [, updatedAt, id] = /^(\d{1,15}):(.+)$/.exec(decodeCursor('thread', cursor, name)) ?? []
+  const [, updatedAt, id] = /^(\d{1,16}):(.+)$/.exec(decodeCursor('thread', cursor, name)) ?? []
   if (updatedAt === undefined || id === undefined)
     throw new ValidationError(`Expected ${name} to be a cursor of a list of threads`)
   return { updatedAt: Number(updatedAt), id }

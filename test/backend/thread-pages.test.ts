@@ -103,6 +103,16 @@ test('more threads of one time than a page can have', async () => {
   expect(await readByCursor(path, 90, false)).toEqual(ids)
 })
 
+test('a thread with a time that no calendar has is listed first, and pages go on after it', async () => {
+  const { path, ids } = await makeFlow([start, start, 8.64e15, start])
+  await setThreadTimes(app.backend, [{ id: ids[0] as string, time: 8.64e15 + 1 }])
+  for (const size of [1, 2, 5]) {
+    expect(await readByLink(path, `limit=${size}`)).toEqual(ids)
+    expect(await readByCursor(path, size, true)).toEqual(ids)
+    expect(await readByCursor(path, size, false)).toEqual(ids)
+  }
+})
+
 test('a link to the next page keeps the parameters of this one', async () => {
   const { path, ids } = await makeFlow([0, 0, 0, 1, 2, 2].map((offset) => start + offset))
   const since = new Date(start).toISOString()

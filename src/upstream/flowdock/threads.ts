@@ -60,8 +60,11 @@ export function createThreads(calls: FlowdockCalls): Threads {
   }
 }
 
+/** [ecma] 21.4.1.1: the last millisecond that a calendar has */
+const lastMs = 8.64e15
+
 function toIso(ms: number | undefined): string | undefined {
-  return ms === undefined ? undefined : new Date(ms).toISOString()
+  return ms === undefined ? undefined : new Date(Math.min(ms, lastMs)).toISOString()
 }
 
 /** [flowdock] threads.md, thread-actions.md: a thread as it is posted. */

@@ -3,7 +3,7 @@ import type { Params } from '../../params.ts'
 import type { Route } from '../../router.ts'
 import { findSources } from '../../store/sources.ts'
 import { findThread, listThreads, type ThreadPosition, type ThreadRow } from '../../store/threads.ts'
-import { encodeThread } from '../encode.ts'
+import { encodeThread, toIso } from '../encode.ts'
 import { createThread } from '../messages.ts'
 import { checkWritable, isoTime, joinedFlow, segment } from './access.ts'
 import { decodeThreadState } from './channel-messages.ts'
@@ -79,7 +79,7 @@ export const threadRoutes: readonly Route[] = [
 function threadPosition(params: Params): ThreadPosition | undefined {
   const text = params.string('after')
   if (text === undefined || text === '') return undefined
-  const [, updatedAt, id] = /^(\d{1,15}),([\w-]{1,100})$/.exec(text) ?? []
+  const [, updatedAt, id] = /^(\d{1,19}),([\w-]{1,100})$/.exec(text) ?? []
   if (updatedAt === undefined || id === undefined)
     throw invalid({ after: ['must be a time in milliseconds, a comma and the id of a thread'] })
   return { updatedAt: Number(updatedAt), id }
@@ -92,7 +92,7 @@ function threadPosition(params: Params): ThreadPosition | undefined {
  */
 function nextPage(params: Params, { updated_at, id }: ThreadRow): URLSearchParams {
   const next = new URLSearchParams({
-    until: new Date(updated_at + 1).toISOString(),
+    until: toIso(updated_at + 1),
     after: `${updated_at},${id}`,
   })
   for (const name of ['limit', 'since', 'application', 'empty']) {

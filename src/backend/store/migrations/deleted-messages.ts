@@ -1,6 +1,18 @@
 import { statementMigration } from './statements.ts'
 
+/** [ecma] 21.4.1.1: the last millisecond that a calendar has. Imports took larger numbers, which SQLite cannot even hand out. */
+const lastMs = 8_640_000_000_000_000
+
 export const deletedMessages = statementMigration([
+  ...(
+    [
+      ['threads', 'created_at'],
+      ['threads', 'updated_at'],
+      ['messages', 'sent'],
+      ['messages', 'edited'],
+      ['flows', 'last_message_at'],
+    ] as const
+  ).map(([table, column]) => `update ${table} set ${column} = ${lastMs} where ${column} > ${lastMs}`),
   'alter table messages add column deleted_at integer',
   // Only a deletion leaves a chat message or a comment blank.
   `update messages set deleted_at = coalesce(edited, sent) where
