@@ -140,7 +140,7 @@ test('an older database: deleted messages lose their tags, and impossible times 
   await first.close()
 
   const database = new DatabaseSync(join(dataDir, 'flowdock.db'))
-  database.exec(`delete from kysely_migration where name = '0006-deleted-messages';
+  database.exec(`delete from kysely_migration where name = '0007-deleted-messages';
     alter table messages drop column deleted_at;
     update messages set content_json = '""' where uuid = '${gone.uuid}';
     update messages set sent = 1400000000000000000 where uuid = '${kept.uuid}';
