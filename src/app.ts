@@ -41,6 +41,7 @@ import type { Tracing } from './tracing.ts'
 import { addHeaders } from './upstream/added-headers.ts'
 import { createFairHttp } from './upstream/fair-http.ts'
 import { basicAuthorization, createCredentialReader } from './upstream/flowdock/credentials.ts'
+import { deletionOf } from './upstream/flowdock/deletions.ts'
 import { createFileDownloads } from './upstream/flowdock/files.ts'
 import { createFlowdock } from './upstream/flowdock/index.ts'
 import { placeOf, removalOf } from './upstream/flowdock/live-events.ts'
@@ -218,6 +219,7 @@ async function start(
     placeOf,
     memberOf: ({ userId }) => userId,
     removalOf,
+    amendmentOf: deletionOf,
     check: listChannels,
     isRefusal: (error) =>
       error instanceof GatewayError && (error.code === 'UNAUTHENTICATED' || error.code === 'FORBIDDEN'),

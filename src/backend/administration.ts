@@ -15,6 +15,7 @@ import {
   tellFlowRemoved,
   tellUserEdited,
 } from './flowdock/members.ts'
+import { isNickTaken, nickProblem } from './flowdock/nicks.ts'
 import { freeSlug, toSlug } from './flowdock/slug.ts'
 import { privateFolderMode } from './private-files.ts'
 import {
@@ -60,6 +61,7 @@ import {
   insertToken,
   insertUser,
   isTokenTaken,
+  listOrganizationIds,
   listTokens,
   listUsers,
   setUserDisabled,
@@ -173,8 +175,8 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
       return { slug, removed: true }
     },
 
-    async addUser({ nick, name, email, password, id, organization, admin }) {
-      checkNick(nick)
+    async addUser({ nick: given, name, email, password, id, organization, admin }) {
+      const nick = checkNick(given)
       checkEmail(email)
       checkLength('name', name)
       // Ids count on from the highest, and paths take 15 digits.
@@ -186,6 +188,8 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
         await requireFreeEmail(db, email)
         if (id !== undefined && (await findUser(db, id)) !== undefined)
           throw new AdministrationError(`There is a user with the id ${id} already`)
+        if (await isNickTaken(db, [organizationId], nick, undefined))
+          throw new AdministrationError(`There is a user with the nick ${nick} already`)
         const row = { nick, name, email, avatar: null, website: null, password_hash: hash }
         const added = await insertUser(db, id === undefined ? row : { ...row, id })
         await insertOrganizationMember(db, organizationId, added.id, admin)
@@ -218,12 +222,13 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
     },
     async editUser(address, changes) {
       if (changes.email !== undefined) checkEmail(changes.email)
-      if (changes.nick !== undefined) checkNick(changes.nick)
+      const given = changes.nick === undefined ? undefined : checkNick(changes.nick)
       if (changes.name !== undefined) checkLength('name', changes.name)
       return log.write(async (change) => {
         const user = await requireUser(change.db, address)
         if (changes.email !== undefined) await requireFreeEmail(change.db, changes.email, user.id)
-        const edited = { ...user, ...changes }
+        const edited = { ...user, ...changes, ...(given === undefined ? {} : { nick: given }) }
+        if (edited.nick !== user.nick) await requireFreeNick(change.db, user.id, edited.nick)
         const { id, nick, name, email } = edited
         await updateUser(change.db, id, { nick, name, email })
         await tellUserEdited(change, edited)
@@ -470,9 +475,18 @@ function checkLength(field: BoundedText, text: string, shownAs = `--${field}`): 
   if (problem !== undefined) throw new AdministrationError(`${shownAs} ${problem}`)
 }
 
-function checkNick(nick: string): void {
-  if (!/^\S{1,50}$/.test(nick))
-    throw new AdministrationError('A nick has 1 to 50 characters and no whitespace')
+/** The nick in composed form (NFC). @throws AdministrationError */
+function checkNick(given: string): string {
+  const nick = given.normalize()
+  const problem = nickProblem(nick)
+  if (problem !== undefined) throw new AdministrationError(`The nick "${nick}" ${problem}`)
+  return nick
+}
+
+/** @throws AdministrationError when somebody else in an organization of the user has the nick */
+async function requireFreeNick(db: Database, userId: number, nick: string): Promise<void> {
+  if (await isNickTaken(db, await listOrganizationIds(db, userId), nick, userId))
+    throw new AdministrationError(`There is a user with the nick ${nick} already`)
 }
 
 function checkEmail(email: string): void {

@@ -16,6 +16,7 @@ import { hashToken, makeToken } from './flowdock/auth.ts'
 import { type ExportedMessage, type ExportedPerson, readMessage, readPeople } from './flowdock/exported.ts'
 import { tellFlowAdded } from './flowdock/members.ts'
 import { storedText } from './flowdock/messages.ts'
+import { isNickTaken, nickProblem } from './flowdock/nicks.ts'
 import { freeSlug } from './flowdock/slug.ts'
 import { ensureApplication } from './store/applications.ts'
 import { type Database, openStore, type Store } from './store/db.ts'
@@ -289,9 +290,14 @@ async function userFor(
     const madeUp = isPlaceholderTaken
       ? `user-${person.id}-${randomUUID()}@${organization.slug}.invalid`
       : placeholder
+    const wanted = person.nick?.normalize()
+    const isFree =
+      wanted !== undefined &&
+      nickProblem(wanted) === undefined &&
+      !(await isNickTaken(db, [organization.id], wanted, undefined))
     const user = await insertUser(db, {
       ...(keepsId ? { id: number } : {}),
-      nick: person.nick ?? `user-${person.id}`,
+      nick: isFree ? wanted : `${wanted ?? 'user'}-${person.id}`,
       name: person.name ?? person.nick ?? `User ${person.id}`,
       email: ownAddress ?? madeUp,
       avatar: null,

@@ -68,7 +68,9 @@ export class Params {
   /** @throws 400 when it is neither text nor a number */
   string(name: string): string | undefined {
     const value = this.raw(name)
-    if (value === undefined || typeof value === 'string') return value
+    if (value === undefined) return undefined
+    // UTF-8 cannot have half of a character, which JSON can.
+    if (typeof value === 'string') return value.toWellFormed()
     if (typeof value === 'number' || typeof value === 'boolean') return String(value)
     throw invalid({ [name]: ['must be a string'] })
   }
@@ -111,7 +113,7 @@ export class Params {
     return items
       .map((item) => {
         if (item === null) return ''
-        if (typeof item === 'string') return item.trim()
+        if (typeof item === 'string') return item.trim().toWellFormed()
         if (typeof item === 'number') return String(item)
         throw invalid({ [name]: ['must be a list of strings'] })
       })

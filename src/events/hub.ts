@@ -44,6 +44,8 @@ export interface HubOptions<Owner, T> {
   readonly placeOf: (event: T) => string | undefined
   /** Whom an event takes a channel from; undefined for all other events. */
   readonly removalOf: (event: T) => Removal | undefined
+  /** What an event changes in the earlier ones that are kept, such as a deletion; undefined for all other events. */
+  readonly amendmentOf?: (event: T) => ((earlier: T) => T) | undefined
   /**
    * The channels an owner may hear at this moment.
    *
@@ -233,6 +235,8 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
       // What is done for every event must not grow with the number of seats.
       push(event, bytes) {
         if (isGone) return
+        const amend = options.amendmentOf?.(event)
+        if (amend !== undefined) log.amend(amend)
         const isFleeting = seats.size > 0 && source.lastingSeats === 0
         const entry = log.push(event, options.placeOf(event), bytes, isFleeting ? fleetingLimits : undefined)
         for (const listener of listeners) listener(entry)

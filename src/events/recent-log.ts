@@ -76,6 +76,15 @@ export class RecentLog<T> {
     return entry
   }
 
+  /** Replaces the events of the entries that are kept, where `amend` answers another one. */
+  amend(amend: (event: T) => T): void {
+    for (let index = this.#first; index < this.#entries.length; index += 1) {
+      const entry = this.#entries[index] as Entry<T>
+      const event = amend(entry.event)
+      if (event !== entry.event) this.#entries[index] = { ...entry, event }
+    }
+  }
+
   /** The number of the entry at a place; 0 for where the log began. */
   seqOf(place: string): number | undefined {
     return this.#seqs.get(place) ?? (place === this.#begin ? this.beginSeq : undefined)

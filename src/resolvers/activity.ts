@@ -1,5 +1,5 @@
 import type { Context, LiveEvents } from '../context.ts'
-import { NotFoundError, ValidationError } from '../errors.ts'
+import { NotFoundError, UpstreamError, ValidationError } from '../errors.ts'
 import type {
   ActivityCount,
   ActivityGroup,
@@ -112,7 +112,7 @@ async function count(
     })
     for (const message of messages) {
       if (message.sentAt < query.since || message.sentAt >= query.until) continue
-      if (notWritten.includes(message.kind)) continue
+      if (notWritten.includes(message.kind) || isDeleted(message)) continue
       const start = query.startOf(message.sentAt)
       const bucket = counts.get(start) ?? { count: 0, groups: new Map<string, ActivityGroup>() }
       bucket.count += 1
@@ -137,6 +137,16 @@ async function count(
   }
 }
 
+function sourceIdOf({ thread }: Message): number | null {
+  const source = thread?.source ?? null
+  return source === null || source instanceof UpstreamError ? null : source.id
+}
+
+/** Whether a message was deleted. [flowdock] messages.md: a chat message stays, without its text. */
+function isDeleted(message: Message): boolean {
+  return (message.kind === 'ChatMessage' || message.kind === 'Comment') && message.content === ''
+}
+
 const noGroup: ActivityGroup = {
   count: 0,
   userId: null,
@@ -157,11 +167,11 @@ function groupsOf(message: Message, groupBy: ActivityGroupBy | undefined): Activ
     case 'kind':
       return [{ ...noGroup, event: message.event }]
     case 'tag':
-      return [...new Set(message.tags.map((tag) => tag.toLowerCase()))]
+      return [...new Set(message.tags.map((tag) => tag.normalize().toLowerCase()))]
         .filter((tag) => !/^(:|influx:)/.test(tag))
         .map((tag) => ({ ...noGroup, tag }))
     case 'source':
-      return [{ ...noGroup, sourceId: message.thread?.source?.id ?? null }]
+      return [{ ...noGroup, sourceId: sourceIdOf(message) }]
   }
 }
 

@@ -156,7 +156,9 @@ function matcher(filter: MessageFilter, range: IdRange): Matcher {
 /** What a message that comes must be like; the same as in lists. */
 export function messageMatcher(filter: LiveMessageFilter): (message: Message) => boolean {
   const matches = matcher(filter, { after: undefined, before: undefined })
-  const words = (filter.text?.toLowerCase() ?? '').split(/[^\p{L}\p{N}]+/u).filter((word) => word !== '')
+  const words = (filter.text?.normalize().toLowerCase() ?? '')
+    .split(/[^\p{L}\p{N}]+/u)
+    .filter((word) => word !== '')
   expectAtMost(maxWords, words.length, 'words', 'text')
   expectAtMost(maxTags, filter.tags?.length ?? 0, 'tags', 'tags')
   const thread =
@@ -184,7 +186,12 @@ function hasWords(message: Message, words: readonly string[]): boolean {
     .map((name) => (message as unknown as Record<string, unknown>)[name])
     .filter((each) => typeof each === 'string')
     .join(' ')
-  const present = new Set(text.toLowerCase().split(/[^\p{L}\p{N}]+/u))
+  const present = new Set(
+    text
+      .normalize()
+      .toLowerCase()
+      .split(/[^\p{L}\p{N}]+/u),
+  )
   return words.every((word) => present.has(word))
 }
 
@@ -320,7 +327,7 @@ async function search(
 
 function hasTags({ tags }: Message, { tags: wanted, tagMode }: MessageFilter): boolean {
   if (wanted == null || wanted.length === 0) return true
-  const present = new Set(tags.map((tag) => tag.toLowerCase()))
-  const has = (tag: string) => present.has(tag.replace(/^#/, '').toLowerCase())
+  const present = new Set(tags.map((tag) => tag.normalize().toLowerCase()))
+  const has = (tag: string) => present.has(tag.replace(/^#/, '').normalize().toLowerCase())
   return tagMode === 'any' ? wanted.some(has) : wanted.every(has)
 }

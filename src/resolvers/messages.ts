@@ -265,8 +265,8 @@ export async function removeTags(
 ): Promise<{ message: Message }> {
   return changeMessage(context, input.messageId, async (path, messageId) => {
     const message = await requireMessage(context.flowdock, path, messageId)
-    const unwanted = new Set(input.tags.map((tag) => tag.replace(/^#/, '').toLowerCase()))
-    const tags = message.tags.filter((tag) => !unwanted.has(tag.toLowerCase()))
+    const unwanted = new Set(input.tags.map((tag) => tag.replace(/^#/, '').normalize().toLowerCase()))
+    const tags = message.tags.filter((tag) => !unwanted.has(tag.normalize().toLowerCase()))
     if (tags.length < message.tags.length) await context.flowdock.messages.edit(path, messageId, { tags })
   })
 }

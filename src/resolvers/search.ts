@@ -28,19 +28,22 @@ export async function search(_: unknown, args: SearchArgs, { flowdock }: Context
   const text = args.text?.trim() ?? ''
   const tags = args.tags ?? []
   if (text === '' && tags.length === 0) throw new ValidationError('Expected text or tags to search for')
-  if (args.first != null || args.after != null)
-    throw new ValidationError('Expected last and before: a search begins at the newest match')
-  const { size } = pageSize(args, { from: 'back', size: 30 })
+  const { from, size } = pageSize(args, { from: 'back', size: 30 })
   const skip = args.before == null ? 0 : numberCursor('search result', args.before, 'before') + 1
+  const after = args.after == null ? undefined : numberCursor('search result', args.after, 'after')
   const query = { text: text === '' ? undefined : text, tags, anyTag: args.tagMode === 'any' }
   const { found, isExhaustive } = await newest(query, flowdock)
+  const positionOf = (index: number) => found.length - 1 - index
   const end = Math.max(found.length - skip, 0)
-  const items = found.slice(Math.max(end - size, 0), end)
-  const places = new Map(items.map((message, index) => [message, skip + items.length - 1 - index]))
+  const start = after === undefined ? 0 : Math.min(Math.max(found.length - after, 0), end)
+  const [first, last] =
+    from === 'front' ? [start, Math.min(start + size, end)] : [Math.max(end - size, start), end]
+  const items = found.slice(first, last)
+  const places = new Map(items.map((message, index) => [message, positionOf(first + index)]))
   const connection = toConnection(
     items,
     (message) => encodeCursor('search result', String(places.get(message))),
-    { next: skip > 0, previous: end > size },
+    { next: last < found.length, previous: first > 0 },
   )
   return { ...connection, isExhaustive }
 }
@@ -63,7 +66,10 @@ async function newest(
       .slice(0, maxFlows)
       .map(({ path }) => flowdock.messages.searchIn(path, undefined, { ...query, limit: maxPageSize })),
   )
-  const found = lists.flat().toSorted((a, b) => a.sentAt - b.sentAt || a.id - b.id)
+  // Messages of several flows may share a time and a number: pages need one order.
+  const found = lists
+    .flat()
+    .toSorted((a, b) => a.sentAt - b.sentAt || a.id - b.id || (a.channel < b.channel ? -1 : 1))
   return {
     found,
     isExhaustive: flows.length <= maxFlows && lists.every((list) => list.length < maxPageSize),

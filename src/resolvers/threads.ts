@@ -1,5 +1,5 @@
 import type { Context } from '../context.ts'
-import { NotFoundError, ValidationError } from '../errors.ts'
+import { NotFoundError, UpstreamError, ValidationError } from '../errors.ts'
 import type { Flow, Message, Thread, ThreadAction } from '../upstream/flowdock/model.ts'
 import type { FlowBy } from './flows.ts'
 import { encodeInFlow } from './global-id.ts'
@@ -50,7 +50,7 @@ interface ActionInput {
     | undefined
 }
 
-/** How many pages are read to find what stands right before a cursor. */
+/** How many pages of threads one request with `last` reads. */
 const maxBackwardPages = 10
 
 export function id(thread: Thread): string {
@@ -90,7 +90,10 @@ export async function flowThread(
   return flowdock.load.thread(flow.id, databaseId)
 }
 
-/** The threads of a flow, newest update first. The upstream pages by that time alone, from the newest on. */
+/**
+ * The threads of a flow, newest update first. [flowdock] threads.md: the upstream pages by that time alone, which several
+ * threads may share. A cursor names the thread, too.
+ */
 export async function flowThreads(
   flow: Flow,
   args: ThreadArgs,
@@ -100,60 +103,136 @@ export async function flowThreads(
   const after = args.after == null ? undefined : decodeThreadCursor(args.after, 'after')
   const before = args.before == null ? undefined : decodeThreadCursor(args.before, 'before')
   const filter = { application: args.origin ?? undefined, includeEmpty: args.includeEmpty }
-  // The bounds of the upstream are exclusive and several threads may share a time: ask for one millisecond more
-  // and leave out what stands on the other side of the cursor.
+  // The bounds of the upstream are exclusive: one millisecond more includes the threads with the time of the cursor.
   const since = Math.max(args.since ?? 0, before === undefined ? 0 : before.updatedAt - 1) || undefined
-  const read = async (until: number | undefined, limit: number) =>
-    flowdock.threads.list(flow.path, { ...filter, since, until, limit })
-  const inRange = (thread: Thread) =>
-    (after === undefined || compare(thread, after) > 0) &&
-    (before === undefined || compare(thread, before) < 0)
-  const start =
-    after === undefined ? (args.until ?? undefined) : Math.min(after.updatedAt + 1, args.until ?? Infinity)
-
+  const range = new ThreadRange(
+    (position, end, limit) => {
+      const until = Math.min(end === undefined ? Infinity : end + 1, args.until ?? Infinity)
+      return flowdock.threads.list(flow.path, {
+        ...filter,
+        since,
+        until: until === Infinity ? undefined : until,
+        after: position,
+        limit,
+      })
+    },
+    after,
+    before,
+  )
   if (from === 'back') {
-    if (before === undefined) throw new ValidationError('Expected before together with last')
-    const range = (await readAll(read, start)).filter(inRange)
-    return toConnection(range.slice(-size), threadCursor, { next: true, previous: range.length > size })
+    const threads = await range.readAll()
+    return toConnection(threads.slice(-size), threadCursor, {
+      next: before !== undefined,
+      previous: threads.length > size || after !== undefined,
+    })
   }
-  const page = await read(start, Math.min(size + (after === undefined ? 1 : 2), maxPageSize))
-  const range = page.filter(inRange)
-  const items = range.slice(0, size)
-  const next = async () => {
-    if (range.length > size || page.length < maxPageSize) return range.length > size
-    const last = items.at(-1)
-    return last !== undefined && (await read(last.updatedAt, 1)).length > 0
-  }
-  return toConnection(items, threadCursor, { next, previous: after !== undefined })
+  const items = (await range.read(size)).slice(0, size)
+  return toConnection(items, threadCursor, {
+    next: () => range.hasMoreThan(size),
+    previous: after !== undefined,
+  })
 }
 
-/** Every thread between the bounds, in as many reads as that takes. */
-async function readAll(
-  read: (until: number | undefined, limit: number) => Promise<Thread[]>,
-  start: number | undefined,
-): Promise<Thread[]> {
-  const threads: Thread[] = []
-  const seen = new Set<string>()
-  let until = start
-  for (let pages = 0; pages < maxBackwardPages; pages += 1) {
-    const page = await read(until, maxPageSize)
-    for (const thread of page) if (!seen.has(thread.id)) threads.push(thread)
-    for (const thread of page) seen.add(thread.id)
-    if (page.length < maxPageSize) return threads
-    until = (page.at(-1) as Thread).updatedAt + 1
+/**
+ * Lists threads that were updated at `end` or earlier. An upstream that knows `position` leaves out what comes before it;
+ * another one ignores it.
+ */
+type ListThreads = (
+  position: ThreadPosition | undefined,
+  end: number | undefined,
+  limit: number,
+) => Promise<Thread[]>
+
+/**
+ * The threads between two positions, read in as many calls as that takes. The order that the upstream has threads of one
+ * time in is unknown, so the threads of one time are taken once all of them are there.
+ */
+class ThreadRange {
+  readonly #list: ListThreads
+  readonly #before: ThreadPosition | undefined
+  readonly #found = new Map<string, Thread>()
+  /** Threads of the last time on a page, of which the next page may have more. */
+  #incomplete: readonly Thread[] = []
+  #position: ThreadPosition | undefined
+  #end: number | undefined
+  #ended = false
+
+  constructor(list: ListThreads, after: ThreadPosition | undefined, before: ThreadPosition | undefined) {
+    this.#list = list
+    this.#position = after
+    this.#end = after?.updatedAt
+    this.#before = before
   }
-  throw new ValidationError(
-    `Expected before to be among the ${maxBackwardPages * maxPageSize} newest threads`,
+
+  /** The threads read so far, at least `count` if there are as many. */
+  async read(count: number): Promise<readonly Thread[]> {
+    // One more than wanted completes the last time; another upstream may begin with the thread at the cursor.
+    let limit = Math.min(count + (this.#position === undefined ? 1 : 2), maxPageSize)
+    while (!this.#ended && this.#found.size < count) {
+      await this.#readPage(limit)
+      limit = maxPageSize
+    }
+    return [...this.#found.values()]
+  }
+
+  async hasMoreThan(count: number): Promise<boolean> {
+    if (this.#found.size > count || this.#incomplete.length > 0) return true
+    return (await this.read(count + 1)).length > count
+  }
+
+  /** @throws ValidationError when there are more than are read for one page */
+  async readAll(): Promise<readonly Thread[]> {
+    const most = maxBackwardPages * maxPageSize
+    const threads = await this.read(most)
+    if (this.#ended) return threads
+    throw new ValidationError(
+      `Expected last to be used among the ${most} newest threads; give until, or read with first and after`,
+    )
+  }
+
+  async #readPage(limit: number): Promise<void> {
+    const page = await this.#list(this.#position, this.#end, limit)
+    const start = this.#position
+    const inRange = (thread: Thread) =>
+      (start === undefined || compare(thread, start) > 0) &&
+      (this.#before === undefined || compare(thread, this.#before) < 0)
+    const last = page.at(-1)
+    this.#ended = last === undefined || page.length < limit
+    let complete = page
+    if (last !== undefined && !this.#ended) {
+      this.#end = last.updatedAt
+      complete = page.filter(({ updatedAt }) => updatedAt !== last.updatedAt)
+      // A whole page of one time: an upstream that knows positions goes on after its last thread.
+      if (complete.length === 0 && limit === maxPageSize) complete = checkOrder(page, start)
+    }
+    const taken = new Set(complete)
+    this.#incomplete = page.filter((thread) => !taken.has(thread) && inRange(thread))
+    for (const thread of complete.filter(inRange).sort(compare))
+      if (!this.#found.has(thread.id)) this.#found.set(thread.id, thread)
+    this.#position = complete.toSorted(compare).at(-1) ?? this.#position
+    if (this.#before !== undefined && last !== undefined && compare(last, this.#before) > 0)
+      this.#ended ||= this.#incomplete.length === 0
+  }
+}
+
+/** @throws UpstreamError when threads of one time are not in the order of positions, so that some could be left out */
+function checkOrder(page: readonly Thread[], start: ThreadPosition | undefined): Thread[] {
+  const ordered = page.toSorted(compare)
+  const follows = (thread: Thread) => start === undefined || compare(thread, start) > 0
+  if (ordered.every((thread, index) => thread === page[index] && follows(thread))) return ordered
+  throw new UpstreamError(
+    'UPSTREAM_INVALID',
+    `The upstream has more than ${maxPageSize} threads with one time, and no way to list all of them`,
   )
 }
 
-interface ThreadPlace {
+interface ThreadPosition {
   readonly updatedAt: number
   readonly id: string
 }
 
 /** Newest update first; threads with the same time in descending order of their ids. */
-function compare(a: ThreadPlace, b: ThreadPlace): number {
+function compare(a: ThreadPosition, b: ThreadPosition): number {
   if (a.updatedAt !== b.updatedAt) return b.updatedAt - a.updatedAt
   return a.id === b.id ? 0 : a.id < b.id ? 1 : -1
 }
@@ -162,8 +241,8 @@ function threadCursor({ updatedAt, id }: Thread): string {
   return encodeCursor('thread', `${updatedAt}:${id}`)
 }
 
-function decodeThreadCursor(cursor: string, name: 'after' | 'before'): ThreadPlace {
-  const [, updatedAt, id] = /^(\d{1,15}):(.+)$/.exec(decodeCursor('thread', cursor, name)) ?? []
+function decodeThreadCursor(cursor: string, name: 'after' | 'before'): ThreadPosition {
+  const [, updatedAt, id] = /^(\d{1,16}):(.+)$/.exec(decodeCursor('thread', cursor, name)) ?? []
   if (updatedAt === undefined || id === undefined)
     throw new ValidationError(`Expected ${name} to be a cursor of a list of threads`)
   return { updatedAt: Number(updatedAt), id }

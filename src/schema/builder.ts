@@ -102,12 +102,12 @@ interface Types {
     SourceApplication: Source['application']
     TagsChanged: MessageEvent
     Thread: Thread
-    Thumbnail: NonNullable<File['thumbnail']>
+    Thumbnail: Exclude<File['thumbnail'], null | UpstreamError>
     ThreadField: Thread['fields'][number]
     ViewAction: Extract<ThreadAction, { kind: 'ViewAction' }>
     UpdateAction: Extract<ThreadAction, { kind: 'UpdateAction' }>
     Reaction: Message['reactions'][number]
-    ThreadStatus: NonNullable<Thread['status']>
+    ThreadStatus: Exclude<Thread['status'], null | UpstreamError>
     User: User
   }
   Inputs: {

@@ -1,4 +1,7 @@
+import { decoded } from '../resolvers/decoded.ts'
+
 import * as messageText from '../resolvers/message-text.ts'
+
 import * as messages from '../resolvers/messages.ts'
 import type { MailAddress, Message, MessageKind } from '../upstream/flowdock/model.ts'
 import { builder, mutationInput, mutationPayload, mutationResult } from './builder.ts'
@@ -355,7 +358,7 @@ builder.objectType('File', {
       type: 'Thumbnail',
       nullable: true,
       description: 'It in small, for images.',
-      resolve: (file) => file.thumbnail,
+      resolve: (file) => decoded(file.thumbnail),
     }),
   }),
 })

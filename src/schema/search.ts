@@ -15,7 +15,7 @@ builder.queryField('search', (t) =>
       type: 'Message',
       nullable: true,
       description:
-        'Searches every flow you have joined: whole words, in either case, or tags, or both united. The matches are merged by time, oldest first: `last: 30` unless said otherwise, and `before` to go back.',
+        'Searches every flow you have joined: whole words, in either case, or tags, or both united. The matches are merged by time, oldest first. Cursors count from the newest match: `last: 30` by default, and `before` to go back. `first` begins at the oldest of the newest 100 matches, and `after` goes on from there.',
       args: {
         text: t.arg.string({ description: 'Words that are all in the message.' }),
         tags: t.arg.stringList({ description: 'Tags: `release`, `@Ada`, `:url`, `:file`.' }),

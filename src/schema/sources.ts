@@ -1,3 +1,4 @@
+import { decoded } from '../resolvers/decoded.ts'
 import * as sources from '../resolvers/sources.ts'
 import type { Source } from '../upstream/flowdock/model.ts'
 import { builder, mutationInput, mutationPayload, mutationResult } from './builder.ts'
@@ -27,7 +28,7 @@ builder.objectType('Source', {
       type: 'User',
       nullable: true,
       description: 'Who set it up; null where the upstream does not say.',
-      resolve: (source) => source.creator,
+      resolve: (source) => decoded(source.creator),
     }),
     flow: t.field({
       type: 'Flow',

@@ -1,3 +1,4 @@
+import { decoded } from '../resolvers/decoded.ts'
 import * as threads from '../resolvers/threads.ts'
 import type { Thread } from '../upstream/flowdock/model.ts'
 import { builder, mutationInput, mutationPayload, mutationResult } from './builder.ts'
@@ -79,7 +80,7 @@ builder.objectType('Thread', {
       type: 'ThreadStatus',
       nullable: true,
       description: 'How an item stands.',
-      resolve: (thread) => thread.status,
+      resolve: (thread) => decoded(thread.status),
     }),
     fields: t.field({
       type: ['ThreadField'],
@@ -95,7 +96,7 @@ builder.objectType('Thread', {
       type: 'Source',
       nullable: true,
       description: 'The integration it came from; null for conversations.',
-      resolve: (thread) => thread.source,
+      resolve: (thread) => decoded(thread.source),
     }),
     activityCount: t.exposeInt('activityCount', { description: 'How many activities it has.' }),
     internalCommentCount: t.exposeInt('internalCommentCount', {
@@ -170,7 +171,7 @@ builder.objectFields('Flow', (t) => ({
       type: 'Thread',
       nullable: true,
       description:
-        'Its threads, the most recently updated first; `first: 30` unless said otherwise. `last` needs `before`.',
+        'Its threads, the most recently updated first; those with one time by descending id; `first: 30` by default. `last` reads at most 1,000 threads.',
       args: {
         since: t.arg({ type: 'DateTime', description: 'Only those updated after this moment.' }),
         until: t.arg({ type: 'DateTime', description: 'Only those updated before this moment.' }),

@@ -201,6 +201,7 @@ export function createEventStreams(): EventStreams {
       if (request.method === 'GET') return open(token, stream, response)
       if (request.method === 'POST') return begin(stream, request, response, options)
       if (request.method === 'DELETE') return end(stream, request, response)
+      response.setHeader('Allow', 'GET, POST, PUT, DELETE, OPTIONS')
       answer(response, 405, 'BAD_USER_INPUT', 'Expected PUT, GET, POST or DELETE')
     },
     close() {

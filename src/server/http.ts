@@ -272,6 +272,8 @@ function handle(
     return void response.writeHead(204).end()
   if (!path.startsWith('/health/')) admission.count(request)
 
+  if (readPaths.includes(path) && !readMethods.includes(request.method ?? ''))
+    return refuseMethod(response, readMethods, 'This can only be read')
   switch (path) {
     case '/':
       response.writeHead(302, { Location: '/graphql' })
@@ -313,22 +315,36 @@ function handle(
   }
 }
 
+const readMethods = ['GET', 'HEAD']
+/** PUT and DELETE are for streams that several operations share. */
+const graphqlMethods = ['GET', 'POST', 'PUT', 'DELETE', 'OPTIONS']
+const readPaths = ['/', '/schema.graphql', '/metrics', '/streams', '/health/live', '/health/ready']
+const uploadPath = /^\/uploads\/([\w-]{22})$/
+const downloadPath = /^\/files\/([\w-]{22})\/[^/]+$/
+
+/** [spec] RFC 9110, 15.5.6: the response names every method that the path serves. */
+function refuseMethod(response: ServerResponse, methods: readonly string[], reason: string): void {
+  response.setHeader('Allow', methods.join(', '))
+  sendError(response, 405, 'BAD_USER_INPUT', `${reason}: expected ${methods.join(' or ')}`)
+}
+
 function serveFile(
   path: string,
   request: IncomingMessage,
   response: ServerResponse,
   { openDownload, sendUpload, admission }: HttpServerOptions,
 ): void {
-  const [, upload] = /^\/uploads\/([\w-]{22})$/.exec(path) ?? []
-  if (upload !== undefined && request.method === 'PUT') {
+  const [, upload] = uploadPath.exec(path) ?? []
+  if (upload !== undefined) {
+    if (request.method !== 'PUT') return refuseMethod(response, ['PUT'], 'A file is uploaded by PUT')
     response.once('close', admission.openTransfer(request))
     return void serveUpload(upload, request, response, sendUpload)
   }
-  const [, ticket] = /^\/files\/([\w-]{22})\/[^/]+$/.exec(path) ?? []
+  const [, ticket] = downloadPath.exec(path) ?? []
   if (ticket === undefined)
     return sendError(response, 404, 'NOT_FOUND', 'There is nothing here; GraphQL is at /graphql')
-  if (request.method !== 'GET' && request.method !== 'HEAD')
-    return sendError(response, 405, 'BAD_USER_INPUT', 'A file can only be read')
+  if (!readMethods.includes(request.method ?? ''))
+    return refuseMethod(response, readMethods, 'A file can only be read')
   response.once('close', admission.openTransfer(request))
   void serveDownload(ticket, request, response, openDownload)
 }
@@ -349,6 +365,8 @@ function serveGraphql(
   }
   if (!door.isAllowedOrigin(request))
     return sendError(response, 403, 'FORBIDDEN', door.describeRefusal(request))
+  if (!graphqlMethods.includes(request.method ?? ''))
+    return refuseMethod(response, graphqlMethods, 'This method is not served')
   const ticket = request.method === 'GET' ? ticketIn(request) : undefined
   if (ticket !== undefined) {
     if (accepted.json !== undefined || accepted.stream !== 'sse')
@@ -376,6 +394,8 @@ function serveGraphql(
   if (!/^(identity)?$/i.test(request.headers['content-encoding'] ?? ''))
     return sendError(response, 415, 'BAD_USER_INPUT', 'Expected the body not to be encoded')
   if (eventStreams.isFor(request)) return serveEventStream(request, response, arrival, options)
+  if (request.method === 'DELETE')
+    return sendError(response, 400, 'BAD_USER_INPUT', 'Expected the token of a stream, as PUT answers it')
   if (accepted.json === undefined && accepted.stream === undefined)
     return sendError(
       response,

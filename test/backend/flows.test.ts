@@ -169,9 +169,17 @@ describe('threads and sources', () => {
     const times = all.json.map((thread: { updated_at: string }) => Date.parse(thread.updated_at))
     expect(times).toEqual(times.toSorted((a: number, b: number) => b - a))
     const first = await ada('GET', `${flow}/threads?limit=1`)
+    const [{ id, updated_at }] = first.json
+    const until = encodeURIComponent(new Date(Date.parse(updated_at) + 1).toISOString())
+    const after = encodeURIComponent(`${Date.parse(updated_at)},${id}`)
     expect(first.headers.get('link')).toBe(
-      `<${backend.url}${flow}/threads?until=${encodeURIComponent(first.json[0].updated_at)}>; rel="next"`,
+      `<${backend.url}${flow}/threads?until=${until}&after=${after}&limit=1>; rel="next"`,
     )
+    const invalid = await ada('GET', `${flow}/threads?after=yesterday`)
+    expect([invalid.status, invalid.json.errors.after]).toEqual([
+      400,
+      ['must be a time in milliseconds, a comma and the id of a thread'],
+    ])
     expect(
       (await ada('GET', `${flow}/threads?application=inbox`)).json.every(
         (thread: { source?: object }) => thread.source,

@@ -128,3 +128,30 @@ test('editing again and again, which the word index numbers past what a number h
   expect((await ada('GET', `${path}?search=40`)).json).toMatchObject([{ id: json.id, content: 'word 40' }])
   expect((await ada('GET', `${path}?search=39`)).json).toEqual([])
 })
+
+test('an older database: deleted messages lose their tags, and impossible times become possible', async () => {
+  const dataDir = await makeFolder()
+  const first = await startTestBackend({ dataDir })
+  const ada = first.as('Ada')
+  const path = '/flows/example/main/messages'
+  const kept = (await ada('POST', path, { event: 'message', content: 'kept #release' })).json
+  const gone = (await ada('POST', path, { event: 'message', content: 'gone #release' })).json
+  const token = await first.token('Ada')
+  await first.close()
+
+  const database = new DatabaseSync(join(dataDir, 'flowdock.db'))
+  database.exec(`delete from kysely_migration where name = '0007-deleted-messages';
+    alter table messages drop column deleted_at;
+    update messages set content_json = '""' where uuid = '${gone.uuid}';
+    update messages set sent = 1400000000000000000 where uuid = '${kept.uuid}';
+    update threads set updated_at = 1400000000000000000 where id = '${kept.thread_id}';`)
+  database.close()
+
+  const second = await startTestBackend({ dataDir })
+  const read = (url: string) => call(second.url + url, 'GET', { authorization: basic(token) })
+  const found = await read(`${path}?tags=release`)
+  expect(found.json.map(({ id }: { id: number }) => id)).toEqual([kept.id])
+  expect((await read(`${path}/${gone.id}`)).json).toMatchObject({ content: '', tags: [] })
+  expect((await read('/flows/example/main/threads?limit=1')).json[0].id).toBe(kept.thread_id)
+  await second.close()
+})

@@ -61,7 +61,7 @@ test('a multipart upload is stored as it came, with its name and type', async ()
   const answer = await download(json.content.path)
   expect(new Uint8Array(await answer.arrayBuffer())).toEqual(bytes)
   expect(answer.headers.get('content-disposition')).toBe(
-    "attachment; filename*=UTF-8''p%C3%A4ck%20%221%22.zip",
+    `attachment; filename="p?ck \\"1\\".zip"; filename*=UTF-8''p%C3%A4ck%20%221%22.zip`,
   )
   expect(await incoming()).toEqual([])
 })

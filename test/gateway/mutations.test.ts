@@ -293,8 +293,8 @@ describe('tags', () => {
       return data[mutation].taggedMessage?.tags ?? data[mutation]
     }
     expect(await change('setTags', ['b', 'a'])).toEqual(['b', 'a'])
-    expect(await change('addTags', ['#c', 'a', '@Cleo'])).toEqual(['b', 'a', 'c', ':user:3'])
-    expect(await change('removeTags', ['#A', 'nothing'])).toEqual(['b', 'c', ':user:3'])
+    expect(await change('addTags', ['#c', 'a', '@Cleo'])).toEqual(['b', 'a', 'c', ':user:3', ':unread:3'])
+    expect(await change('removeTags', ['#A', 'nothing'])).toEqual(['b', 'c', ':user:3', ':unread:3'])
     expect(await change('setTags', ['@nobody'])).toMatchObject({
       __typename: 'ValidationFailed',
       fields: [{ field: 'tags' }],

@@ -13,7 +13,9 @@ function connect(base: string, { seed = 1, connections = 4, deadlineMs = 1000 } 
   onTestFinished(() => http.close())
   const request = (method: 'GET' | 'POST', signal?: AbortSignal) =>
     http.request({ method, url: new URL(`${base}/user`), headers: {}, signal })
-  return { http, request }
+  const read = (path: string) =>
+    http.request({ method: 'GET', url: new URL(base + path), headers: {}, signal: undefined })
+  return { http, request, read }
 }
 
 const failed = { code: 'UPSTREAM_UNAVAILABLE', retryable: true }
@@ -45,10 +47,11 @@ test.each([400, 401, 404, 429])('an answer is an answer: %i is not asked for aga
 test('an outage is not made worse, and is told at once; the first call that gets through ends it', async () => {
   let isDown = true
   const upstream = await startScriptedUpstream((_, response) => answerJson(response, isDown ? 500 : 200, {}))
-  const { http, request } = connect(upstream.url)
-  for (let count = 0; count < 200; count += 1) await expect(request('GET')).rejects.toMatchObject(failed)
-  // Ten repetitions are saved up, and twenty failures are enough.
-  expect(upstream.requests.length).toBeLessThanOrEqual(31)
+  const { http, request, read } = connect(upstream.url)
+  for (let count = 0; count < 200; count += 1)
+    await expect(read(`/flows/${count}`)).rejects.toMatchObject(failed)
+  // Ten repetitions are saved up and four are earned, and twenty operations are enough.
+  expect(upstream.requests.length).toBeLessThanOrEqual(34)
   expect(http.state()).toMatchObject({ openBreakers: [upstream.url] })
   const error = await request('POST').catch((reason: { retryAfterMs: number }) => reason)
   expect(error).toMatchObject({ ...failed, retryAfterMs: expect.any(Number) })
@@ -59,6 +62,32 @@ test('an outage is not made worse, and is told at once; the first call that gets
     await new Promise((resolve) => setTimeout(resolve, 20))
   expect(http.state().openBreakers).toEqual([])
   expect(await request('GET')).toMatchObject({ status: 200 })
+})
+
+test('a page that keeps failing is left alone, and its operations count once each', async () => {
+  const upstream = await startScriptedUpstream((_, response) => answerJson(response, 500, {}))
+  const { http, read } = connect(upstream.url)
+  for (let count = 0; count < 100; count += 1) await expect(read('/bad?page=2')).rejects.toMatchObject(failed)
+  expect(upstream.requests.length).toBeGreaterThanOrEqual(20)
+  expect(upstream.requests.length).toBeLessThanOrEqual(34)
+  expect(http.state().openBreakers).toEqual([`${upstream.url}/bad`])
+})
+
+test.each([
+  ['another page', ['/bad'], '/good'],
+  ['another page of the same list', ['/list?until=1'], '/list?until=2'],
+  ['another page, beside many that fail', Array.from({ length: 40 }, (_, index) => `/bad/${index}`), '/good'],
+])('all reads of %s succeed beside one that fails always, and so do writes', async (_, bad, good) => {
+  const upstream = await startScriptedUpstream(({ url = '' }, response) =>
+    answerJson(response, bad.includes(url) ? 500 : 200, {}),
+  )
+  const { http, read, request } = connect(upstream.url)
+  for (let count = 0; count < 120; count += 1) {
+    const [failing, reading] = await Promise.allSettled([read(bad[count % bad.length] as string), read(good)])
+    expect([failing.status, reading.status]).toEqual(['rejected', 'fulfilled'])
+  }
+  expect(await request('POST')).toMatchObject({ status: 200 })
+  expect(http.state().openBreakers).not.toContain(upstream.url)
 })
 
 test('where one call in five fails, few callers hear of it, and the upstream is asked a quarter more at most', async () => {

@@ -293,7 +293,8 @@ export function encodeInvitation(invitation: InvitationRow, flowPath: string, ba
 /** [ecma] 21.4.1.1: the last millisecond a calendar has; a stored time past it would be a RangeError */
 const lastMs = 8.64e15
 
-function toIso(ms: number): string {
+/** A time in ISO 8601; the last one of the calendar for a stored number past it. */
+export function toIso(ms: number): string {
   return new Date(Math.max(-lastMs, Math.min(ms, lastMs))).toISOString()
 }
 

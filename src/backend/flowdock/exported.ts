@@ -114,6 +114,11 @@ function toMessage(raw: Json, id: number, event: string, sent: number): Exported
   const thread = isJson(raw['thread']) ? readThread(raw['thread']) : undefined
   const named = [user, ...tags.map((tag) => userTag.exec(tag)?.[1]), ...Object.values(reactions).flat()]
 
+  // [flowdock] messages.md: a message without text was deleted, and is found by nothing it said.
+  const isDeleted =
+    event === 'message' ? content === '' : event === 'comment' && isJson(content) && content['text'] === ''
+  const lasting = (tag: string) => !tag.startsWith(':unread:') && (!isDeleted || tag.startsWith('influx:'))
+
   const written = {
     event,
     sent,
@@ -123,13 +128,14 @@ function toMessage(raw: Json, id: number, event: string, sent: number): Exported
     app: raw['app'] === 'influx' || raw['app'] === 'chat' ? raw['app'] : null,
     content_json: JSON.stringify(content),
     // Whoever has not read it by now will not: everything in an export counts as read.
-    tags_json: JSON.stringify([...new Set(tags)].filter((tag) => !tag.startsWith(':unread:'))),
+    tags_json: JSON.stringify([...new Set(tags)].filter(lasting)),
     external_user_name: text(raw['external_user_name']) ?? null,
     author_json: authorOf(raw['author']),
     title: text(raw['title']) ?? null,
     body: text(raw['body']) ?? null,
     attachments_json: JSON.stringify(attachments),
     edited: toMs(raw['edited']) ?? null,
+    deleted_at: isDeleted ? (toMs(raw['edited']) ?? sent) : null,
     reactions_json: JSON.stringify(reactions),
   }
   const fitting = fitMessage({

@@ -3,19 +3,23 @@ import { checkMessageSize, checkThreadSize, cut, maxCharacters, maxEntries, tags
 import type { Change } from '../event-log.ts'
 import { accessDenied, HttpError, invalid, notFound } from '../http-error.ts'
 import type { Database } from '../store/db.ts'
-import { type FileRow, insertFile } from '../store/files.ts'
+import { deleteFiles, type FileRow, insertFile } from '../store/files.ts'
 import { listMentionable, touchFlow, upsertFlowMember } from '../store/flows.ts'
 import {
   deleteMessage as deleteRow,
+  emptyMessageRow,
   findMessage,
   findMessageByUuid,
   insertMessage,
   isContent,
+  listComments,
+  listEdits,
   type MessageRow,
   moveToThread,
   nextMessageId,
   searchMessages,
   searchWords,
+  setContent,
   setReactions,
   updateMessage,
 } from '../store/messages.ts'
@@ -43,7 +47,7 @@ import {
   type ThreadContext,
   tellMessage,
 } from './record.ts'
-import { messageTags, resolveTag, textTags, withTextTags } from './tags.ts'
+import { followUnread, messageTags, resolveTag, textTags, withTextTags } from './tags.ts'
 import { isUpdateAction } from './thread-actions.ts'
 
 /** Who sends: a user, or nobody (0) on behalf of a source. */
@@ -128,7 +132,10 @@ export async function sendMessage(
   const content =
     commented === undefined ? draft.content : { title: parentTitle(commented), text: draft.content }
   const members = await listMembers(db, channel)
-  const given = draft.tags.map((tag) => resolveTag(tag, members)).filter((tag) => tag !== undefined)
+  const given = draft.tags
+    .map((tag) => resolveTag(tag, members))
+    // Whom it is unread to follows from whom it mentions.
+    .filter((tag) => tag !== undefined && !tag.startsWith(':unread:')) as string[]
   if (draft.event === 'file' || (draft.attachments?.length ?? 0) > 0) given.unshift(':file')
   if (commented !== undefined) given.unshift(`influx:${commented.id}`)
   // [flowdock] a private message is unread for whom it is for without a mention, and says so first
@@ -180,8 +187,7 @@ export async function editMessage(
   edit: { content?: string; tags?: readonly string[] },
 ): Promise<void> {
   const { db } = change
-  const message = await findMessage(db, channel.channel_id, messageId)
-  if (message === undefined || !isContent(message)) throw notFound()
+  const message = await requireMessage(db, channel, messageId)
   const members = await listMembers(db, channel)
   const before = JSON.parse(message.tags_json) as string[]
   let after = before
@@ -201,7 +207,8 @@ export async function editMessage(
     }
   }
   if (edit.tags !== undefined) after = resolveTags(edit.tags, members)
-  after = [...new Set(after)]
+  after =
+    'id' in channel ? followUnread(before, after, members, [message.user_id, userId]) : [...new Set(after)]
   const problem = tagsProblem(after, before)
   if (problem !== undefined) throw invalid({ tags: [problem] })
   edited = { ...edited, tags_json: JSON.stringify(after) }
@@ -223,7 +230,9 @@ export async function editMessage(
  * Deletes a message. One's own chat message stays with empty content; one's own file and anybody's inbox message
  * go. [flowdock] messages.md, "Delete a Message"
  *
- * @returns whether the message is still there, emptied
+ * Either way nothing finds it by what it said, and nothing counts it.
+ *
+ * @returns whether the message is still there, emptied, and the tokens of the files to delete after the commit
  * @throws 404 for no such message, 403 for any other kind or somebody else's
  */
 export async function deleteMessage(
@@ -231,23 +240,69 @@ export async function deleteMessage(
   channel: Channel,
   userId: number,
   messageId: number,
-): Promise<'emptied' | 'removed'> {
+): Promise<{ readonly outcome: 'emptied' | 'removed'; readonly files: readonly string[] }> {
   const { db } = change
   const message = await findMessage(db, channel.channel_id, messageId)
   if (message === undefined || !isContent(message)) throw notFound()
   if (message.user_id === userId && isEditable(message)) {
-    if (storedText(message) === '') return 'emptied'
-    const emptied = { ...message, content_json: JSON.stringify(withText(message, '')), edited: change.now() }
-    await updateMessage(db, emptied, [])
+    if (message.deleted_at !== null) return { outcome: 'emptied', files: [] }
+    const tags = JSON.parse(message.tags_json) as string[]
+    const emptied = await emptyMessageRow(db, message, {
+      content_json: JSON.stringify(withText(message, '')),
+      // What a comment is on is no part of what it said.
+      tags_json: JSON.stringify(tags.filter((tag) => tag.startsWith('influx:'))),
+      deletedAt: change.now(),
+    })
+    await forgetText(db, message)
+    if (message.thread_id !== null) await recountThread(db, message.thread_id)
     await tellEdit(change, channel, userId, emptied)
-    return 'emptied'
+    return { outcome: 'emptied', files: [] }
   }
   const mayRemove = message.app === 'influx' || (message.event === 'file' && message.user_id === userId)
   if (!mayRemove) throw accessDenied()
   await deleteRow(db, message)
+  await forgetText(db, message)
+  const files = await deleteFiles(db, channel.channel_id, fileTokens(message))
   if (message.thread_id !== null) await recountThread(db, message.thread_id)
   await recordEvent(change, channel, { event: 'message-delete', userId, content: { message: messageId } })
-  return 'removed'
+  return { outcome: 'removed', files }
+}
+
+/** Takes the text of a deleted message out of what repeats it: edits, the titles of comments, that of its thread. */
+async function forgetText(db: Database, message: MessageRow): Promise<void> {
+  for (const { seq, event, content_json } of await listEdits(db, message.channel_id, message.id)) {
+    const content = JSON.parse(content_json)
+    const blank = event === 'message-edit' ? withoutText(content) : { ...content, add: [], remove: [] }
+    await setContent(db, seq, JSON.stringify(blank))
+  }
+  for (const { seq, content_json } of await listComments(db, message.channel_id, message.id))
+    await setContent(db, seq, JSON.stringify({ ...JSON.parse(content_json), title: '' }))
+  const thread = message.thread_id === null ? undefined : await findThread(db, message.thread_id)
+  if (thread?.source_id === null && thread.title === storedText(message))
+    await updateThread(db, thread.id, { title: '' })
+}
+
+/** An edit without its text, which for a comment is `{ title, text }`. */
+export function withoutText(content: { updated_content: unknown }) {
+  const { updated_content: updated } = content
+  return { ...content, updated_content: typeof updated === 'object' ? { title: '', text: '' } : '' }
+}
+
+/** The tokens of the files of a message, which stand before their names in the paths. */
+function fileTokens({ content_json, attachments_json }: MessageRow): string[] {
+  const parts = [JSON.parse(content_json), ...JSON.parse(attachments_json)] as unknown[]
+  return parts.flatMap((part) =>
+    typeof part === 'object' && part !== null && 'path' in part
+      ? (String(part.path).split('/').at(-2) ?? [])
+      : [],
+  )
+}
+
+/** A message that can be changed. @throws 404 for one that is not there, was deleted, or was not said by anybody */
+async function requireMessage(db: Database, channel: Channel, id: number): Promise<MessageRow> {
+  const message = await findMessage(db, channel.channel_id, id)
+  if (message === undefined || !isContent(message) || message.deleted_at !== null) throw notFound()
+  return message
 }
 
 /**
@@ -262,8 +317,7 @@ export async function reactToMessage(
   messageId: number,
   reaction: { type: 'add' | 'remove'; emoji: string },
 ): Promise<void> {
-  const message = await findMessage(change.db, channel.channel_id, messageId)
-  if (message === undefined || !isContent(message)) throw notFound()
+  const message = await requireMessage(change.db, channel, messageId)
   const reactions = new Map(Object.entries(JSON.parse(message.reactions_json) as Record<string, string[]>))
   const before = reactions.get(reaction.emoji) ?? []
   const others = before.filter((id) => id !== String(userId))
@@ -299,8 +353,8 @@ export async function moveMessage(
   threadId: string | null,
 ): Promise<void> {
   const { db } = change
-  const message = await findMessage(db, flow.channel_id, messageId)
-  if (message === undefined || !isContent(message) || message.thread_id === null) throw notFound()
+  const message = await requireMessage(db, flow, messageId)
+  if (message.thread_id === null) throw notFound()
   const from = message.thread_id
   if (from === threadId) return
   const to =

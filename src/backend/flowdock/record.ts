@@ -48,6 +48,7 @@ export const emptyMessage = {
   body: null,
   attachments_json: '[]',
   edited: null,
+  deleted_at: null,
 } as const
 
 /** Numbers and stores a message; `tellMessage` makes it heard. */

@@ -6,6 +6,7 @@ import { withBase } from './encode.ts'
 import type { Activity, Presence, Signal } from './presence.ts'
 
 export interface StreamOptions {
+  /** Its replay may leave payloads blank: such events are not sent. */
   readonly log: EventLog
   readonly scope: EventScope
   /** The user who listens; losing a flow ends its events. */
@@ -89,7 +90,7 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
       if (event.flow_id !== null && endsAccess(event, userId)) flowIds.delete(event.flow_id)
       if (options.followsUser && event.user_id === userId) follow(event, flowIds)
     }
-    if (!mine && !inFlow) return
+    if ((!mine && !inFlow) || event.payload === '') return
     sent = event.seq
     // The log holds events from before there were bounds, too.
     const json = withBase(fitEvent(event.payload), options.base)

@@ -11,50 +11,136 @@ export interface Mentionable {
   readonly nick: string
 }
 
+/** Whether a nick is one that mentions use for several people. */
+export function isGroupName(nick: string): boolean {
+  const name = nick.normalize().toLowerCase()
+  return name === 'here' || groupTags.has(name)
+}
+
 /** Mentions of groups: what people write, and the tag it becomes. */
 const groupTags = new Map([
   ['team', ':user:team'],
   ...['everyone', 'everybody', 'all', 'anyone', 'anybody'].map((name) => [name, ':user:everyone'] as const),
 ])
 
-const word = '\\p{L}\\p{M}\\p{N}_'
+/** Letters, marks, digits; no marks that make an emoji of what stands before them, as in a keycap. */
+const word = '[[\\p{L}\\p{M}\\p{N}_]--[\\uFE00-\\uFE0F\\p{Me}]]'
 /** Not preceded by a word character, "/" or "&"; not followed by another "#" or by "://". */
-const hashtagPattern = new RegExp(`(?<![${word}/&])[#＃]([${word}-]+)(?![#＃${word}-]|://)`, 'gu')
-const mentionPattern = new RegExp(
-  `(?<![${word}/&])@([${word}-]+(?:\\.[${word}-]+)*)(?![#＃@${word}-]|://)`,
-  'gu',
+const hashtagPattern = new RegExp(
+  `(?<![${word}\\/\\&])[\\#＃]([${word}\\-]+)(?![\\#＃${word}\\-]|:\\/\\/)`,
+  'gv',
 )
-const wordPattern = new RegExp(`[${word}][${word}.-]*`, 'gu')
+const mentionPattern = new RegExp(
+  `(?<![${word}\\/\\&])@([${word}\\-]+(?:\\.[${word}\\-]+)*)(?![\\#＃\\@${word}\\-]|\\.[${word}\\-]|:\\/\\/)`,
+  'gv',
+)
+const wordPattern = new RegExp(`${word}[${word}.\\-]*`, 'gv')
 const linkPattern = /(?<![\p{L}\p{N}_@/#$.])https?:\/\/([^\s/?#:,;!'"()<>]{1,255})/giu
+/** What may follow the host of a link: a port, and then a path or a query. */
+const portPattern = /(?::\d{1,5})?(?=[/?])/y
+/** Characters of a path and a query; those after which an "@" is part of the link, too; parentheses are counted. */
+const linkCharacter = /[\p{L}\p{M}\p{N}!*';:=+,.$/%#[\]\-_~|&?]/u
+const linkEnding = /[\p{L}\p{M}\p{N}+\-=_#/)@]/u
 const hostLabelPattern = /^[^\p{P}](?:[^\s]{0,61}[^\p{P}])?$/u
 const emailPattern = /[a-z0-9_+-]@[a-z0-9-]{1,63}\.[a-z]{2}/i
 const domainPattern =
-  /(?<![\p{L}\p{N}_@/#$.-])(?:[\p{L}\p{N}](?:[\p{L}\p{N}_-]{0,61}[\p{L}\p{N}])?\.){1,8}([a-z]{2,6})(?![\p{L}\p{N}@])/giu
-const genericDomains = new Set(
-  'com net org edu gov mil int info biz name pro aero asia cat coop jobs mobi museum tel travel xxx'.split(
-    ' ',
-  ),
-)
-const countryDomains = new Set(
+  /(?<![\p{L}\p{N}_@/#$.-])(?:[\p{L}\p{N}](?:[\p{L}\p{N}_-]{0,61}[\p{L}\p{N}])?\.){1,8}(\p{L}[\p{L}\p{M}]{1,12}(?![\p{L}\p{N}@]))/giu
+/** Top-level domains of links without a protocol: those of Flowdock's own parser. */
+const topLevelDomains = new Set(
   (
-    'ac ad ae af ag ai al am an ao aq ar as at au aw ax az ba bb bd be bf bg bh bi bj bm bn bo br bs bt bv bw by bz ' +
-    'ca cc cd cf cg ch ci ck cl cm cn co cr cu cv cx cy cz de dj dk dm do dz ec ee eg er es et eu fi fj fk fm fo fr ' +
-    'ga gb gd ge gf gg gh gi gl gm gn gp gq gr gs gt gu gw gy hk hm hn hr ht hu id ie il im in io iq ir is it je jm ' +
-    'jo jp ke kg kh ki km kn kp kr kw ky kz la lb lc li lk lr ls lt lu lv ly ma mc md me mg mh mk ml mm mn mo mp mq ' +
-    'mr ms mt mu mv mw mx my mz na nc ne nf ng ni nl no np nr nu nz om pa pe pf pg ph pk pl pm pn pr ps pt pw py qa ' +
-    're ro rs ru rw sa sb sc sd se sg sh si sk sl sm sn so sr ss st su sv sx sy sz tc td tf tg th tj tk tl tm tn to ' +
-    'tp tr tt tv tw tz ua ug uk us uy uz va vc ve vg vi vn vu wf ws ye yt za zm zw'
+    'academy actor aero agency arpa asia bar bargains berlin best bid bike biz blue boutique build ' +
+    'builders buzz cab camera camp cards careers cat catering center ceo cheap christmas cleaning ' +
+    'clothing club codes coffee com community company computer construction contractors cool coop cruises ' +
+    'dance dating democrat diamonds directory domains edu education email enterprises equipment estate ' +
+    'events expert exposed farm fish flights florist foundation futbol gallery gift glass gov graphics ' +
+    'guitars guru holdings holiday house immobilien industries info institute int international jobs ' +
+    'kaufen kim kitchen kiwi koeln kred land lighting limo link luxury management mango marketing menu ' +
+    'mil mobi moda monash museum nagoya name net neustar ninja okinawa onl org partners parts photo ' +
+    'photography photos pics pink plumbing post pro productions properties pub qpon recipes red rentals ' +
+    'repair report reviews rich ruhr sexy shiksha shoes singles social solar solutions supplies supply ' +
+    'support systems tattoo technology tel tienda tips today tokyo tools training travel uno vacations ' +
+    'ventures viajes villas vision vote voting voto voyage wang watch wed wien wiki works local xxx xyz ' +
+    'zone дети онлайн орг сайт بازار شبكة みんな 中信 中文网 公司 公益 在线 我爱你 政务 游戏 移动 网络 集团 삼성 ac ad ae af ag ai al ' +
+    'am an ao aq ar as at au aw ax az ba bb bd be bf bg bh bi bj bl bm bn bo bq br bs bt bv bw by bz ca ' +
+    'cc cd cf cg ch ci ck cl cm cn co cr cu cv cw cx cy cz de dj dk dm do dz ec ee eg eh er es et eu fi ' +
+    'fj fk fm fo fr ga gb gd ge gf gg gh gi gl gm gn gp gq gr gs gt gu gw gy hk hm hn hr ht hu id ie il ' +
+    'im in io iq ir is it je jm jo jp ke kg kh ki km kn kp kr kw ky kz la lb lc li lk lr ls lt lu lv ly ' +
+    'ma mc md me mf mg mh mk ml mm mn mo mp mq mr ms mt mu mv mw mx my mz na nc ne nf ng ni nl no np nr ' +
+    'nu nz om pa pe pf pg ph pk pl pm pn pr ps pt pw py qa re ro rs ru rw sa sb sc sd se sg sh si sj sk ' +
+    'sl sm sn so sr ss st su sv sx sy sz tc td tf tg th tj tk tl tm tn to tp tr tt tv tw tz ua ug uk um ' +
+    'us uy uz va vc ve vg vi vn vu wf ws ye yt za zm zw мон рф срб укр қаз الاردن الجزائر السعودية المغرب ' +
+    'امارات ایران بھارت تونس سودان سورية عمان فلسطين قطر مصر مليسيا پاکستان भारत বাংলা ভারত ਭਾਰਤ ભારત ' +
+    'இந்தியா இலங்கை சிங்கப்பூர் భారత్ ලංකා ไทย გე 中国 中國 台湾 台灣 新加坡 香港 한국'
   ).split(' '),
 )
+/** Longer links are none: what follows is read as text again. */
+const maxLinkLength = 4096
 
-/** The hashtags of a text, without "#", in order. Lines quoted by four spaces are left out. */
+/** The hashtags of a text, without "#", in order. Lines quoted by four spaces and links are left out. */
 export function extractHashtags(text: string): string[] {
-  return [...withoutQuotes(text).matchAll(hashtagPattern)].map((match) => match[1] as string)
+  return outsideLinks(text, hashtagPattern)
 }
 
-/** The mentions of a text, without "@", in order. Lines quoted by four spaces are left out. */
+/** The mentions of a text, without "@", in order. Lines quoted by four spaces and links are left out. */
 export function extractMentions(text: string): string[] {
-  return [...withoutQuotes(text).matchAll(mentionPattern)].map((match) => match[1] as string)
+  return outsideLinks(text, mentionPattern)
+}
+
+function outsideLinks(text: string, pattern: RegExp): string[] {
+  const told = withoutQuotes(text)
+  const matches = [...told.matchAll(pattern)]
+  if (matches.length === 0) return []
+  const links = findLinks(told)
+  let next = 0
+  return matches.flatMap((match) => {
+    while (next < links.length && (links[next] as Span).end <= match.index) next += 1
+    const isInside = next < links.length && (links[next] as Span).start < match.index
+    return isInside ? [] : [match[1] as string]
+  })
+}
+
+interface Span {
+  readonly start: number
+  readonly end: number
+}
+
+/** Where the links of a text are, in order. */
+function findLinks(text: string): Span[] {
+  const links: Span[] = []
+  const take = (match: RegExpMatchArray & { index: number }) => {
+    // A link that begins in another one is a part of it.
+    const last = links.at(-1)
+    if (last !== undefined && match.index < last.end) return
+    links.push({ start: match.index, end: endOfLink(text, match.index + match[0].length) })
+  }
+  const hosts = [...text.matchAll(linkPattern)].filter((match) => isHost(match[1] as string))
+  const domains = [...text.matchAll(domainPattern)].filter((match) => isTopLevelDomain(match[1] as string))
+  for (const match of [...hosts, ...domains].sort((a, b) => a.index - b.index)) take(match)
+  return links
+}
+
+/** @param position behind the host */
+function endOfLink(text: string, position: number): number {
+  portPattern.lastIndex = position
+  const port = portPattern.exec(text)
+  if (port === null) return position
+  let end = position + port[0].length
+  let depth = 0
+  let before = ''
+  for (const character of text.slice(end, end + maxLinkLength)) {
+    if (character === '(') depth += 1
+    else if (character === ')') depth -= 1
+    const isPart =
+      character === '@'
+        ? linkEnding.test(before)
+        : character === '(' || character === ')'
+          ? depth >= 0
+          : linkCharacter.test(character)
+    if (!isPart) break
+    end += character.length
+    before = character
+  }
+  return end
 }
 
 /** Whether a text has a link or an e-mail address. */
@@ -62,10 +148,13 @@ export function hasLink(text: string): boolean {
   if (emailPattern.test(withoutQuotes(text))) return true
   for (const match of text.matchAll(linkPattern)) if (isHost(match[1] as string)) return true
   for (const match of text.matchAll(domainPattern)) {
-    const top = (match[1] as string).toLowerCase()
-    if (genericDomains.has(top) || countryDomains.has(top)) return true
+    if (isTopLevelDomain(match[1] as string)) return true
   }
   return false
+}
+
+function isTopLevelDomain(name: string): boolean {
+  return topLevelDomains.has(name.toLowerCase())
 }
 
 /**
@@ -104,8 +193,32 @@ export function withTextTags(
   return [...tags]
 }
 
-/** The tags a text alone tells: hashtags, mentions, nicks named without "@", links. */
-export function textTags(text: string, members: readonly Mentionable[]): string[] {
+/**
+ * Tags after a change, with the marks of what is unread made true: nobody is marked whom the message no longer mentions,
+ * and whom it mentions now and did not before is.
+ *
+ * @param readers who wrote the message and who changed it: neither is marked unread to themselves
+ */
+export function followUnread(
+  before: readonly string[],
+  after: readonly string[],
+  members: readonly Mentionable[],
+  readers: readonly number[],
+): string[] {
+  const isEverybody = after.includes(':user:everyone')
+  const isMentioned = (id: string) => isEverybody || after.includes(`:user:${id}`)
+  const tags = new Set(
+    after.filter((tag) => !tag.startsWith(':unread:') || isMentioned(tag.slice(':unread:'.length))),
+  )
+  const known = new Set(mentionedUsers(before, members))
+  const added = mentionedUsers([...tags], members).filter((id) => !known.has(id) && !readers.includes(id))
+  for (const id of added.slice(0, maxEntries.unread)) tags.add(`:unread:${id}`)
+  return [...tags]
+}
+
+/** The tags a text alone tells, in composed form (NFC): hashtags, mentions, nicks named without "@", links. */
+export function textTags(written: string, members: readonly Mentionable[]): string[] {
+  const text = written.normalize()
   const tags = new Set(extractHashtags(text))
   const tagOf = mentionTags(members)
   for (const mention of extractMentions(text)) {
@@ -114,7 +227,7 @@ export function textTags(text: string, members: readonly Mentionable[]): string[
   }
   const words = new Set([...text.matchAll(wordPattern)].flatMap((match) => wordForms(match[0])))
   for (const { id, nick } of members) {
-    if (words.has(nick.toLowerCase()) && !tags.has(`:user:${id}`)) tags.add(`:highlight:${id}`)
+    if (words.has(nick.normalize().toLowerCase()) && !tags.has(`:user:${id}`)) tags.add(`:highlight:${id}`)
   }
   if (hasLink(text)) tags.add(':url')
   return [...tags]
@@ -122,7 +235,7 @@ export function textTags(text: string, members: readonly Mentionable[]): string[
 
 /** A tag as people write it ("#tag", "@nick", "tag") as it is stored; undefined for a mention of nobody. */
 export function resolveTag(written: string, members: readonly Mentionable[]): string | undefined {
-  const tag = written.trim()
+  const tag = written.trim().normalize()
   if (tag.startsWith('@')) return mentionTags(members)(tag.slice(1))
   return tag.startsWith('#') ? tag.slice(1) : tag
 }
@@ -139,19 +252,20 @@ function isHost(text: string): boolean {
   )
 }
 
-/** The tag of each mention. A nick in the same case goes first; of several that are equal, the first member. */
+/**
+ * The tag of each mention. Groups go before members, and of members whose nicks differ in case alone the one with the lowest
+ * id does: nobody who comes later takes over the mentions of others.
+ */
 function mentionTags(members: readonly Mentionable[]): (name: string) => string | undefined {
   const byNick = new Map<string, number>()
-  const byLowerCase = new Map<string, number>()
   for (const { id, nick } of members) {
-    if (!byNick.has(nick)) byNick.set(nick, id)
-    const lower = nick.toLowerCase()
-    if (!byLowerCase.has(lower)) byLowerCase.set(lower, id)
+    const lower = nick.normalize().toLowerCase()
+    byNick.set(lower, Math.min(id, byNick.get(lower) ?? id))
   }
   return (name) => {
-    const lower = name.toLowerCase()
-    const id = byNick.get(name) ?? byLowerCase.get(lower)
-    return id === undefined ? groupTags.get(lower) : `:user:${id}`
+    const lower = name.normalize().toLowerCase()
+    const id = byNick.get(lower)
+    return groupTags.get(lower) ?? (id === undefined ? undefined : `:user:${id}`)
   }
 }
 

@@ -153,6 +153,7 @@ function counts(db: Database, channelId: number, { first, end }: IdRange, query:
     .where('messages.id', '>=', first)
     .where('messages.id', '<', end)
     .where('messages.event', 'not in', ['action', ...serviceEvents])
+    .where('messages.deleted_at', 'is', null)
     .select((select) => [bucketOf(query).as('bucket'), select.fn.countAll<number>().as('count')])
     .groupBy('bucket')
 }

@@ -97,6 +97,8 @@ export interface Tables {
     attachments_json: string
     sent: number
     edited: number | null
+    /** When the text of the message was deleted; what else is left of it is that it was there. */
+    deleted_at: number | null
     /** Emoji name to the ids of users, as text. */
     reactions_json: Generated<string>
   }

@@ -87,7 +87,7 @@ const insertRow = prepared<Omit<MessageRow, 'seq'>, { seq: number }>((db, row) =
       columns(row, [
         ...(['channel_id', 'id', 'event', 'user_id', 'source_id', 'uuid', 'thread_id', 'app'] as const),
         ...(['content_json', 'tags_json', 'external_user_name', 'author_json', 'title', 'body'] as const),
-        ...(['attachments_json', 'sent', 'edited', 'reactions_json'] as const),
+        ...(['attachments_json', 'sent', 'edited', 'deleted_at', 'reactions_json'] as const),
       ]),
     )
     .returning('seq'),
@@ -151,6 +151,53 @@ export async function updateMessage(
   await insertTags(db, message)
   await db.deleteFrom('message_words').where('rowid', '=', seq).execute()
   await insertWords(db, message, words)
+}
+
+/** Leaves nothing of a message but its number and who sent it when. */
+export async function emptyMessageRow(
+  db: Database,
+  message: MessageRow,
+  emptied: { readonly content_json: string; readonly tags_json: string; readonly deletedAt: number },
+): Promise<MessageRow> {
+  const { content_json, tags_json, deletedAt } = emptied
+  const row = {
+    ...message,
+    ...{ content_json, tags_json, edited: deletedAt, deleted_at: deletedAt, reactions_json: '{}' },
+  }
+  await updateMessage(db, row, [])
+  return row
+}
+
+/** The edits of a message: what the stream was sent when its text changed. */
+export async function listEdits(db: Database, channelId: number, messageId: number): Promise<MessageRow[]> {
+  return db
+    .selectFrom('messages')
+    .selectAll()
+    .where('channel_id', '=', channelId)
+    .where('event', 'in', ['message-edit', 'tag-change'])
+    .where('id', '>', messageId)
+    .where('content_json', 'like', `{"message":${messageId},%`)
+    .execute()
+}
+
+/** The comments on a message. */
+export async function listComments(
+  db: Database,
+  channelId: number,
+  messageId: number,
+): Promise<MessageRow[]> {
+  return db
+    .selectFrom('message_tags')
+    .innerJoin('messages', 'messages.seq', 'message_tags.seq')
+    .selectAll('messages')
+    .where('message_tags.channel_id', '=', channelId)
+    .where('message_tags.tag', '=', `influx:${messageId}`)
+    .where('messages.event', '=', 'comment')
+    .execute()
+}
+
+export async function setContent(db: Database, seq: number, content: string): Promise<void> {
+  await db.updateTable('messages').set({ content_json: content }).where('seq', '=', seq).execute()
 }
 
 export async function deleteMessage(db: Database, message: MessageRow): Promise<void> {
@@ -335,12 +382,13 @@ function byId(a: MessageRow, b: MessageRow): number {
 }
 
 /**
- * The words of a text as the index keeps them: lower case, Chinese, Japanese and Korean characters one by one.
+ * The words of a text as the index keeps them: in composed form (NFC) and lower case, Chinese, Japanese and Korean characters one by one.
  * A query goes through the same function.
  */
 export function searchWords(text: string): string[] {
   return [
     ...text
+      .normalize()
       .toLowerCase()
       .matchAll(
         /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}]|(?:(?![\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}])[\p{L}\p{M}\p{N}_])+/gu,
@@ -354,7 +402,7 @@ const insertTag = prepared<Tables['message_tags'], never>((db, row) =>
 
 async function insertTags(db: Database, { channel_id, seq, tags_json }: MessageRow): Promise<void> {
   if (tags_json === '[]') return
-  const tags = new Set((JSON.parse(tags_json) as string[]).map((tag) => tag.toLowerCase()))
+  const tags = new Set((JSON.parse(tags_json) as string[]).map((tag) => tag.normalize().toLowerCase()))
   for (const tag of tags) await insertTag(db, { channel_id, tag, seq })
 }
 

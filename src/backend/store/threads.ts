@@ -1,14 +1,22 @@
-import type { Selectable } from 'kysely'
-import { anyText, type Database, type Tables } from './db.ts'
+import { type Selectable, sql } from 'kysely'
+import { anyText, type Database, isPostgres, type Tables } from './db.ts'
 import { columns, prepared } from './prepared.ts'
 
 export type ThreadRow = Selectable<Tables['threads']>
+
+/** A position in the list of threads, which several threads with one time need an id for. */
+export interface ThreadPosition {
+  readonly updatedAt: number
+  readonly id: string
+}
 
 export interface ThreadPage {
   /** Only threads updated after this time, exclusive. */
   readonly since?: number
   /** Only threads updated before this time, exclusive. */
   readonly until?: number
+  /** Only threads that follow this position in the list; the thread itself may have moved since. */
+  readonly after?: ThreadPosition
   /** `chat` for threads without a source, `inbox` for those with one, or an application's id. */
   readonly application?: string
   /** Threads whose messages are all gone are listed too. */
@@ -42,11 +50,21 @@ export async function findThreads(db: Database, ids: readonly string[]): Promise
   return db.selectFrom('threads').selectAll().where('id', 'in', anyText(ids)).execute()
 }
 
-/** The most recently updated threads of a channel, newest first. */
+/** The most recently updated threads of a channel, newest first; those with one time by descending id. */
 export async function listThreads(db: Database, channelId: number, page: ThreadPage): Promise<ThreadRow[]> {
   let query = db.selectFrom('threads').selectAll('threads').where('threads.channel_id', '=', channelId)
   if (page.since !== undefined) query = query.where('threads.updated_at', '>', page.since)
   if (page.until !== undefined) query = query.where('threads.updated_at', '<', page.until)
+  // Ids are ASCII: compared by bytes, both databases and the clients of the API agree on their order.
+  const id = isPostgres(db) ? sql<string>`threads.id collate "C"` : sql<string>`threads.id`
+  if (page.after !== undefined) {
+    const { after } = page
+    query = query
+      .where('threads.updated_at', '<=', after.updatedAt)
+      .where((where) =>
+        where.or([where('threads.updated_at', '<', after.updatedAt), where(id, '<', after.id)]),
+      )
+  }
   if (page.application === 'chat') query = query.where('threads.source_id', 'is', null)
   else if (page.application === 'inbox') query = query.where('threads.source_id', 'is not', null)
   else if (page.application !== undefined) {
@@ -57,7 +75,7 @@ export async function listThreads(db: Database, channelId: number, page: ThreadP
     query = query.where('threads.source_id', 'in', sources)
   }
   if (page.empty !== true) query = query.where('threads.initial_message', 'is not', null)
-  return query.orderBy('threads.updated_at', 'desc').orderBy('threads.id', 'desc').limit(page.limit).execute()
+  return query.orderBy('threads.updated_at', 'desc').orderBy(id, 'desc').limit(page.limit).execute()
 }
 
 const insertRow = prepared<ThreadRow, never>((db, row) =>
@@ -125,14 +143,14 @@ export async function recountThread(db: Database, id: string): Promise<void> {
     .selectFrom('messages')
     .select((select) => [
       'event' as const,
-      select.fn.countAll<number>().as('count'),
+      select.fn.countAll<number>().filterWhere('deleted_at', 'is', null).as('counted'),
       select.fn.min('id').as('first'),
     ])
     .where('thread_id', '=', id)
     .groupBy('event')
     .execute()
   const total = (matches: (event: string) => boolean) =>
-    rows.filter(({ event }) => matches(event)).reduce((sum, row) => sum + row.count, 0)
+    rows.filter(({ event }) => matches(event)).reduce((sum, row) => sum + row.counted, 0)
   await updateThread(db, id, {
     activities: total((event) => event === 'activity'),
     external_comments: total((event) => event === 'discussion'),

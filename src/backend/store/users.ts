@@ -1,5 +1,5 @@
 import { type Insertable, type Selectable, sql } from 'kysely'
-import { type Database, isPostgres, type Tables } from './db.ts'
+import { anyNumber, type Database, isPostgres, type Tables } from './db.ts'
 import { prepared } from './prepared.ts'
 
 export type UserRow = Selectable<Tables['users']>
@@ -61,6 +61,28 @@ export async function listVisibleUsers(db: Database, viewerId: number): Promise<
     )
     .orderBy('id')
     .execute()
+}
+
+/** The nicks in organizations, those of disabled users included. */
+export async function listNicks(
+  db: Database,
+  organizationIds: readonly number[],
+): Promise<{ id: number; nick: string }[]> {
+  return db
+    .selectFrom('users')
+    .innerJoin('organization_members as member', 'member.user_id', 'users.id')
+    .select(['users.id', 'users.nick'])
+    .where('member.organization_id', 'in', anyNumber(organizationIds))
+    .execute()
+}
+
+export async function listOrganizationIds(db: Database, userId: number): Promise<number[]> {
+  const rows = await db
+    .selectFrom('organization_members')
+    .select('organization_id')
+    .where('user_id', '=', userId)
+    .execute()
+  return rows.map(({ organization_id }) => organization_id)
 }
 
 export async function shareOrganization(db: Database, one: number, other: number): Promise<boolean> {

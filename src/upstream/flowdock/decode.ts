@@ -3,6 +3,7 @@ import { parseIsoTime } from '../../iso-time.ts'
 import { decodeLegacy } from './decode-legacy.ts'
 import type {
   ActivityCount,
+  Decoded,
   ExternalAuthor,
   File,
   Flow,
@@ -133,7 +134,7 @@ export function decodeSource(value: unknown): Source {
       iconUrl: optionalText(application, 'icon_url'),
       url: optionalText(application, 'url') ?? '',
     },
-    creator: creator === undefined || creator === null ? null : decodeUser(creator),
+    creator: creator === undefined || creator === null ? null : attempt(() => decodeUser(creator)),
     configurationUrl: linkTo(source['_links'], 'configure'),
     createdAt: optionalTime(source, 'created_at') ?? 0,
     updatedAt: optionalTime(source, 'updated_at') ?? 0,
@@ -157,7 +158,7 @@ export function decodeThread(value: unknown): Thread {
     body: optionalText(thread, 'body'),
     externalUrl: optionalText(thread, 'external_url'),
     status: isRecord(status)
-      ? { color: text(status, 'color'), value: optionalText(status, 'value') ?? '' }
+      ? attempt(() => ({ color: text(status, 'color'), value: optionalText(status, 'value') ?? '' }))
       : null,
     fields: optionalRecords(thread['fields']).map((field) => ({
       label: optionalText(field, 'label') ?? '',
@@ -165,7 +166,7 @@ export function decodeThread(value: unknown): Thread {
     })),
     actions: optionalRecords(thread['actions']).flatMap(decodeThreadAction),
     // Older answers name only the application: not a source that can be shown.
-    source: isRecord(source) && isRecord(source['application']) ? decodeSource(source) : null,
+    source: isRecord(source) && isRecord(source['application']) ? attempt(() => decodeSource(source)) : null,
     activityCount: optionalNumber(thread, 'activities') ?? 0,
     internalCommentCount: optionalNumber(thread, 'internal_comments') ?? 0,
     externalCommentCount: optionalNumber(thread, 'external_comments') ?? 0,
@@ -524,11 +525,11 @@ function decodeFile(content: Json): File {
     width: optionalNumber(image, 'width'),
     height: optionalNumber(image, 'height'),
     thumbnail: isRecord(thumbnail)
-      ? {
+      ? attempt(() => ({
           path: text(thumbnail, 'path'),
           width: optionalNumber(thumbnail, 'width') ?? 0,
           height: optionalNumber(thumbnail, 'height') ?? 0,
-        }
+        }))
       : null,
   }
 }
@@ -544,6 +545,16 @@ function parentId(tags: readonly string[]): number | null {
 function editedText(updated: unknown): string {
   if (typeof updated === 'string') return updated
   return isRecord(updated) ? (optionalText(updated, 'text') ?? '') : ''
+}
+
+/** Decodes a part that the rest can do without. */
+function attempt<T>(decode: () => T): Decoded<T> {
+  try {
+    return decode()
+  } catch (error) {
+    if (error instanceof UpstreamError) return error
+    throw error
+  }
 }
 
 function record(value: unknown, what: string): Json {

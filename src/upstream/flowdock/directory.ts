@@ -5,6 +5,8 @@ export interface Directory {
   /** Undefined for somebody who is not known, or not known for certain at this moment. */
   user(id: number): User | undefined
   flow(id: string): Flow | undefined
+  /** A flow as it was when it was last read, for when it cannot be read again. */
+  lastKnownFlow(id: string): Flow | undefined
 }
 
 /** How long something is believed that no event contradicts. */
@@ -66,6 +68,7 @@ export function createDirectory(read: () => Promise<readonly Flow[]>, known: rea
   return {
     user: (id) => believed(users.get(id)),
     flow: (id) => believed(flows.get(id)),
+    lastKnownFlow: (id) => flows.get(id),
     invalidate() {
       isStale = true
       refresh()

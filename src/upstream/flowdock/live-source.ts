@@ -235,7 +235,12 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
     options.onEnd(error)
   })
   return {
-    directory: { user: (id) => directory?.user(id), flow: (id) => directory?.flow(id) },
+    directory: {
+      user: (id) => directory?.user(id),
+      flow: (id) => directory?.flow(id),
+      // Only of flows that the stream tells of: others may not be shown any more.
+      lastKnownFlow: (id) => (flowIds.has(id) ? directory?.lastKnownFlow(id) : undefined),
+    },
     status,
     presences: presences.list,
     close,

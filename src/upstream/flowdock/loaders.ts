@@ -1,4 +1,5 @@
 import DataLoader from 'dataloader'
+import { UpstreamError } from '../../errors.ts'
 import type { Conversations } from './conversations.ts'
 import type { Directory } from './directory.ts'
 import type { Flows } from './flows.ts'
@@ -164,10 +165,22 @@ export function createLoaders(resources: Resources, directory?: Directory): Load
     return flow === null ? null : read(flow.path)
   }
 
+  /** While the upstream cannot be asked, a flow is as the stream knows it. */
+  async function loadFlow(id: string): Promise<Flow | null> {
+    try {
+      return await flowsById.load(id)
+    } catch (error) {
+      const known =
+        error instanceof UpstreamError && error.retryable ? directory?.lastKnownFlow(id) : undefined
+      if (known !== undefined) return known
+      throw error
+    }
+  }
+
   return {
     user: (id) => directory?.user(id) ?? findPerson(id) ?? users.load(id),
     organization: (id) => organizations.load(id),
-    flow: (id) => directory?.flow(id) ?? findFlow(byId, id) ?? flowsById.load(id),
+    flow: (id) => directory?.flow(id) ?? findFlow(byId, id) ?? loadFlow(id),
     flowByPath: (path) => findFlow(byPath, path) ?? flowsByPath.load(path),
     async flows(scope) {
       const flows = await lists(scope)

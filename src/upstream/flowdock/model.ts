@@ -1,6 +1,10 @@
+import type { UpstreamError } from '../../errors.ts'
 /**
  * Flowdock as the gateway works with it. Times are milliseconds since the epoch; null is "known to be absent".
  */
+
+/** A part of a response, or why it cannot be decoded: whoever asks for it gets the error, and the rest is there. */
+export type Decoded<T> = T | UpstreamError
 
 export interface User {
   readonly id: number
@@ -118,7 +122,7 @@ export interface Source {
     readonly iconUrl: string | null
     readonly url: string
   }
-  readonly creator: User | null
+  readonly creator: Decoded<User> | null
   readonly configurationUrl: string | null
   readonly createdAt: number
   readonly updatedAt: number
@@ -130,10 +134,10 @@ export interface Thread {
   readonly title: string
   readonly body: string | null
   readonly externalUrl: string | null
-  readonly status: { readonly color: string; readonly value: string } | null
+  readonly status: Decoded<{ readonly color: string; readonly value: string }> | null
   readonly fields: readonly { readonly label: string; readonly value: string }[]
   readonly actions: readonly ThreadAction[]
-  readonly source: Source | null
+  readonly source: Decoded<Source> | null
   readonly activityCount: number
   readonly internalCommentCount: number
   readonly externalCommentCount: number
@@ -177,7 +181,11 @@ export interface File {
   readonly path: string
   readonly width: number | null
   readonly height: number | null
-  readonly thumbnail: { readonly path: string; readonly width: number; readonly height: number } | null
+  readonly thumbnail: Decoded<{
+    readonly path: string
+    readonly width: number
+    readonly height: number
+  }> | null
 }
 
 /** A private conversation of the caller with somebody. */

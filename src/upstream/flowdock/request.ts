@@ -205,7 +205,7 @@ export function buildUrl(base: string, path: readonly string[], query: Query): U
   const segments = path.map((part) => {
     if (part === '' || part === '.' || part === '..')
       throw new NotFoundError(`There is nothing called "${part}"`)
-    return encodeURIComponent(part)
+    return encodeURIComponent(part.toWellFormed())
   })
   const url = new URL(`${base}/${segments.join('/')}`)
   for (const [name, value] of Object.entries(query))

@@ -6,6 +6,8 @@ import type { FlowdockCalls } from './request.ts'
 export interface ThreadPage {
   readonly since?: number | undefined
   readonly until?: number | undefined
+  /** Threads after this position, where the upstream knows the parameter; others ignore it. */
+  readonly after?: { readonly updatedAt: number; readonly id: string } | undefined
   readonly application?: string | undefined
   readonly includeEmpty?: boolean | undefined
   /** 1 to 100. */
@@ -30,6 +32,7 @@ export function createThreads(calls: FlowdockCalls): Threads {
         query: {
           since: toIso(page.since),
           until: toIso(page.until),
+          after: page.after && `${page.after.updatedAt},${page.after.id}`,
           application: page.application,
           empty: page.includeEmpty ? 1 : undefined,
           limit: page.limit,
@@ -57,8 +60,11 @@ export function createThreads(calls: FlowdockCalls): Threads {
   }
 }
 
+/** [ecma] 21.4.1.1: the last millisecond that a calendar has */
+const lastMs = 8.64e15
+
 function toIso(ms: number | undefined): string | undefined {
-  return ms === undefined ? undefined : new Date(ms).toISOString()
+  return ms === undefined ? undefined : new Date(Math.min(ms, lastMs)).toISOString()
 }
 
 /** [flowdock] threads.md, thread-actions.md: a thread as it is posted. */

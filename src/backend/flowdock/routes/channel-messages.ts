@@ -186,10 +186,11 @@ export async function deleteAnswer(
   { channel, check }: ChannelAccess,
   messageId: number,
 ): Promise<Answer> {
-  const outcome = await backend.log.write(async (change) => {
+  const { outcome, files } = await backend.log.write(async (change) => {
     await check(change.db)
     return deleteMessage(change, channel, request.user.id, messageId)
   })
+  await Promise.all(files.map((token) => backend.files.remove(token)))
   return outcome === 'emptied' ? { status: 200, body: {} } : { status: 204 }
 }
 

@@ -1,4 +1,5 @@
 import { pipeline } from 'node:stream/promises'
+import { create as createContentDisposition } from 'content-disposition'
 import type { FileStore } from '../../files.ts'
 import { accessDenied, notFound } from '../../http-error.ts'
 import type { Answer, Request, Route } from '../../router.ts'
@@ -81,7 +82,7 @@ export const fileRoutes: readonly Route[] = [
           response.writeHead(range === undefined ? 200 : range === 'unsatisfiable' ? 416 : 206, {
             'Content-Type': plainContentType(file.content_type),
             'Content-Length': range === 'unsatisfiable' ? 0 : end - start + 1,
-            'Content-Disposition': `${disposition}; filename*=UTF-8''${encodeURIComponent(file.file_name.toWellFormed())}`,
+            'Content-Disposition': contentDisposition(file.file_name, disposition),
             'Accept-Ranges': 'bytes',
             // The storage of the service had it; encoded, because a header holds no other characters.
             'X-Amz-Meta-Name': encodeURIComponent(file.file_name.toWellFormed()),
@@ -106,6 +107,11 @@ function redirect({ base }: Request, files: FileStore, file: FileRow, size: stri
   if (token === null) throw notFound()
   const location = `${base}/storage/${token}?${files.sign(token)}`
   return { status: 302, headers: { Location: location, 'Content-Length': '0' } }
+}
+
+/** [spec] RFC 6266, RFC 8187: the name in ASCII for old clients, and as it is for the others. */
+function contentDisposition(fileName: string, type: string): string {
+  return createContentDisposition(fileName.toWellFormed(), { type })
 }
 
 type Range = readonly [start: number, end: number] | 'unsatisfiable' | undefined

@@ -33,7 +33,9 @@ export const searchRoutes: readonly Route[] = [
           return encodeMessages(reader, flow, rows, base, onError)
         }),
       )
-      const body = found.flat().toSorted((a, b) => a.sent - b.sent || a.id - b.id)
+      const body = found
+        .flat()
+        .toSorted((a, b) => a.sent - b.sent || a.id - b.id || ((a.flow ?? '') < (b.flow ?? '') ? -1 : 1))
       return { status: 200, body: body.slice(-limit) }
     },
   },

@@ -1,8 +1,9 @@
 import { accessDenied, HttpError, invalid } from '../../http-error.ts'
 import type { Answer, Backend, Route, Scope, UserRequest } from '../../router.ts'
-import { firstEventSeq, lastEventSeq } from '../../store/events.ts'
+import { type EventScope, firstEventSeq, lastEventSeq } from '../../store/events.ts'
 import { type FlowRow, isJoined, listFlows, listFlowUsers } from '../../store/flows.ts'
 import type { Activity } from '../presence.ts'
+import { withoutDeleted } from '../replay.ts'
 import { streamEvents } from '../stream.ts'
 import { checkVisible, findFlowByName, joinedFlow } from './access.ts'
 
@@ -107,7 +108,11 @@ async function stream(
       message: `Last-Event-ID ${lastEventId} is too old: the log begins at ${first}; read what was missed with since_id`,
     })
   const options = {
-    log: backend.log,
+    log: {
+      ...backend.log,
+      replay: async (scope: EventScope, seq: number, limit: number) =>
+        withoutDeleted(backend.store.reader, await backend.log.replay(scope, seq, limit)),
+    },
     scope: {
       flowIds: flows.map(({ id }) => id),
       userId: withUser ? user.id : null,

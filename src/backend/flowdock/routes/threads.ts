@@ -1,8 +1,9 @@
 import { invalid, notFound } from '../../http-error.ts'
+import type { Params } from '../../params.ts'
 import type { Route } from '../../router.ts'
 import { findSources } from '../../store/sources.ts'
-import { findThread, listThreads } from '../../store/threads.ts'
-import { encodeThread } from '../encode.ts'
+import { findThread, listThreads, type ThreadPosition, type ThreadRow } from '../../store/threads.ts'
+import { encodeThread, toIso } from '../encode.ts'
 import { createThread } from '../messages.ts'
 import { checkWritable, isoTime, joinedFlow, segment } from './access.ts'
 import { decodeThreadState } from './channel-messages.ts'
@@ -20,12 +21,14 @@ export const threadRoutes: readonly Route[] = [
       const limit = Math.min(Math.max(params.integer('limit') ?? 30, 1), 100)
       const since = isoTime(params, 'since')
       const until = isoTime(params, 'until')
+      const after = threadPosition(params)
       const application = params.string('application')
       const rows = await listThreads(store.reader, flow.channel_id, {
         limit: limit + 1,
         empty: params.boolean('empty') ?? false,
         ...(since === undefined ? {} : { since }),
         ...(until === undefined ? {} : { until }),
+        ...(after === undefined ? {} : { after }),
         ...(application === undefined ? {} : { application }),
       })
       const page = rows.slice(0, limit)
@@ -34,9 +37,9 @@ export const threadRoutes: readonly Route[] = [
       const body = page.map((row) =>
         encodeThread(row, flow.id, row.source_id === null ? undefined : sources.get(row.source_id), base),
       )
-      const last = body.at(-1)
+      const last = page.at(-1)
       if (rows.length <= limit || last === undefined) return { status: 200, body }
-      const next = `${base}/flows/${flow.organization_slug}/${flow.slug}/threads?until=${encodeURIComponent(last.updated_at)}`
+      const next = `${base}/flows/${flow.organization_slug}/${flow.slug}/threads?${nextPage(params, last)}`
       return { status: 200, body, headers: { Link: `<${next}>; rel="next"` } }
     },
   },
@@ -71,3 +74,30 @@ export const threadRoutes: readonly Route[] = [
     },
   },
 ]
+
+/** The position that `after` names: a time in milliseconds, a comma, a thread id. @throws 400 for anything else */
+function threadPosition(params: Params): ThreadPosition | undefined {
+  const text = params.string('after')
+  if (text === undefined || text === '') return undefined
+  const [, updatedAt, id] = /^(\d{1,19}),([\w-]{1,100})$/.exec(text) ?? []
+  if (updatedAt === undefined || id === undefined)
+    throw invalid({ after: ['must be a time in milliseconds, a comma and the id of a thread'] })
+  return { updatedAt: Number(updatedAt), id }
+}
+
+/**
+ * The query of the page after `last`. [flowdock] threads.md pages by `until` alone, which is exclusive: threads with the
+ * time of the last one would be left out. `after`, an extension, says which of them come next; `until` includes
+ * them, for clients that take nothing else from the link.
+ */
+function nextPage(params: Params, { updated_at, id }: ThreadRow): URLSearchParams {
+  const next = new URLSearchParams({
+    until: toIso(updated_at + 1),
+    after: `${updated_at},${id}`,
+  })
+  for (const name of ['limit', 'since', 'application', 'empty']) {
+    const value = params.string(name)
+    if (value !== undefined && value !== '') next.set(name, value)
+  }
+  return next
+}

@@ -2,9 +2,18 @@ import { boundedText } from '../../bounds.ts'
 import { accessDenied, HttpError, invalid, notFound } from '../../http-error.ts'
 import type { Route } from '../../router.ts'
 import { listFlows, listFlowUsers } from '../../store/flows.ts'
-import { findUser, listVisibleUsers, shareOrganization, updateUser } from '../../store/users.ts'
+
+import {
+  findUser,
+  listOrganizationIds,
+  listVisibleUsers,
+  shareOrganization,
+  updateUser,
+} from '../../store/users.ts'
+
 import { encodeUser } from '../encode.ts'
 import { tellUserEdited } from '../members.ts'
+import { isNickTaken, nickProblem } from '../nicks.ts'
 import { idSegment } from './access.ts'
 
 /** [flowdock] users.md */
@@ -77,10 +86,11 @@ export const userRoutes: readonly Route[] = [
     auth: 'user',
     async handle(request, { log }) {
       if (idSegment(request, 'id') !== request.user.id) throw accessDenied()
-      const nick = request.params.string('nick')?.toWellFormed()
+      const given = request.params.string('nick')?.toWellFormed().normalize()
+      const nick = given === request.user.nick ? undefined : given
       const email = boundedText(request.params, 'email', 'email')
-      if (nick !== undefined && !/^\S{1,50}$/.test(nick))
-        throw invalid({ nick: ['must be 1 to 50 characters without whitespace'] })
+      const problem = nick === undefined ? undefined : nickProblem(nick)
+      if (problem !== undefined) throw invalid({ nick: [problem] })
       // Nobody may claim an address: imports and commands tell by it who somebody is. The address is not looked up, so
       // that the answer does not tell whether another account has it.
       if (email !== undefined && email.toLowerCase() !== request.user.email.toLowerCase())
@@ -90,6 +100,9 @@ export const userRoutes: readonly Route[] = [
         })
       if (nick === undefined) return { status: 200, body: {} }
       await log.write(async (change) => {
+        const { id } = request.user
+        if (await isNickTaken(change.db, await listOrganizationIds(change.db, id), nick, id))
+          throw invalid({ nick: ['has already been taken'] })
         await updateUser(change.db, request.user.id, { nick })
         await tellUserEdited(change, { ...request.user, nick })
       })

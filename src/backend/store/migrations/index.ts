@@ -1,5 +1,6 @@
 import type { Migration } from 'kysely/migration'
 import { avatars } from './avatars.ts'
+import { deletedMessages } from './deleted-messages.ts'
 import { first } from './first.ts'
 import { legacyAndInvitations } from './legacy-and-invitations.ts'
 import { oauthAndSearch } from './oauth-and-search.ts'
@@ -14,4 +15,5 @@ export const migrations: Record<string, Migration> = {
   '0004-oauth-and-search': oauthAndSearch,
   '0005-senders-and-codes': sendersAndCodes,
   '0006-avatars': avatars,
+  '0007-deleted-messages': deletedMessages,
 }
