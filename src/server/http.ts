@@ -34,6 +34,8 @@ export interface HttpServerOptions {
   readonly graphiql: Graphiql | undefined
   /** Prints the schema in its own language; undefined where it may not be asked for. */
   readonly schemaFile: (() => string) | undefined
+  /** Prints the object types of each interface and union as JSON; undefined where the schema is not shown. */
+  readonly possibleTypes: (() => string) | undefined
   /** What GraphiQL sends for readers on this machine; undefined when there is no demo user. */
   readonly demoAuthorization: string | undefined
   /** Uses the ticket of an event stream: the `Authorization` it stands for; undefined for one that is not valid. */
@@ -176,7 +178,7 @@ function boundArrival(request: IncomingMessage): void {
 }
 
 function handle(request: IncomingMessage, response: ServerResponse, options: HandlerOptions): void {
-  const { admission, door, graphiql, schemaFile } = options
+  const { admission, door, graphiql } = options
   const [path] = (request.url ?? '/').split('?', 1) as [string]
   const problem = door.problem(request)
   // Whoever looks after the process calls it by its address.
@@ -196,9 +198,9 @@ function handle(request: IncomingMessage, response: ServerResponse, options: Han
     case '/graphql':
       return serveGraphql(request, response, options)
     case '/schema.graphql':
-      if (schemaFile === undefined)
-        return sendError(response, 403, 'FORBIDDEN', 'This gateway does not show its schema')
-      return sendText(response, schemaFile(), 'text/plain; charset=utf-8')
+      return sendSchema(response, options.schemaFile, 'text/plain; charset=utf-8')
+    case '/possible-types.json':
+      return sendSchema(response, options.possibleTypes, 'application/json')
     case '/metrics':
       return void options
         .metrics()
@@ -227,6 +229,12 @@ function handle(request: IncomingMessage, response: ServerResponse, options: Han
         return
       return serveFile(path, request, response, options)
   }
+}
+
+function sendSchema(response: ServerResponse, print: (() => string) | undefined, type: string): void {
+  if (print === undefined)
+    return sendError(response, 403, 'FORBIDDEN', 'This gateway does not show its schema')
+  sendText(response, print(), type)
 }
 
 function serveFile(
