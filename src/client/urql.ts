@@ -18,7 +18,23 @@ export function createLiveExchange<Exchange>(
 ): Exchange {
   return subscriptionExchange({
     forwardSubscription: ({ query = '', ...rest }) => ({
-      subscribe: (sink) => ({ unsubscribe: client.subscribe({ query, ...rest }, sink) }),
+      subscribe: (sink) => ({ unsubscribe: client.subscribe({ query, ...rest }, separate(sink)) }),
     }),
   })
+}
+
+/**
+ * urql merges each result into the one before it. An event without errors then has those of an earlier event, unless its own
+ * list is there and empty.
+ */
+function separate(sink: ResultSink): ResultSink {
+  let isFirst = true
+  return {
+    next(result) {
+      sink.next(isFirst ? result : { ...result, errors: result.errors ?? [] })
+      isFirst = false
+    },
+    error: (reason) => sink.error(reason),
+    complete: () => sink.complete(),
+  }
 }
