@@ -17,7 +17,20 @@ export interface RunningProcess {
 
 /** Runs a program of the project in a process of its own, which ends with the test. */
 export function run(args: readonly string[], environment: Record<string, string> = {}): RunningProcess {
-  const child = spawn(process.execPath, [...args], {
+  return start(process.execPath, args, environment)
+}
+
+/** Runs one command of a shell, in place of the shell. */
+export function runShell(command: string, environment: Record<string, string> = {}): RunningProcess {
+  return start('sh', ['-c', `exec ${command}`], environment)
+}
+
+function start(
+  program: string,
+  args: readonly string[],
+  environment: Record<string, string>,
+): RunningProcess {
+  const child = spawn(program, [...args], {
     cwd: root,
     env: { PATH: process.env['PATH'] ?? '', ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
