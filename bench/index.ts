@@ -1,3 +1,4 @@
+import { attackAll } from './attacks.ts'
 import { backend } from './backend.ts'
 import { fanOut } from './fan-out.ts'
 import { nested } from './nested.ts'
@@ -10,6 +11,7 @@ import { soak } from './soak.ts'
 import { start } from './start.ts'
 
 const benchmarks: Record<string, () => Promise<void>> = {
+  attacks: attackAll,
   nested,
   backend,
   'fan-out': fanOut,

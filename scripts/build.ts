@@ -65,7 +65,7 @@ const common = {
 } as const
 const program = await build({
   ...common,
-  entryPoints: ['src/main.ts', 'src/index.ts', 'src/backend/worker.ts'],
+  entryPoints: ['src/main.ts', 'src/index.ts', 'src/backend/worker.ts', 'src/backend/password-worker.ts'],
   chunkNames: 'parts/[name]-[hash]',
   splitting: true,
   platform: 'node',

@@ -24,7 +24,7 @@ const calls: Readonly<Record<string, number>> = {
   '05-search.graphql': 4,
   '06-private-message.graphql': 2,
   '07-integration.graphql': 1,
-  '08-upload.graphql': 0,
+  '08-upload.graphql': 1,
   '09-people.graphql': 4,
   '10-dashboard.graphql': 6,
   '11-address.graphql': 1,

@@ -1,9 +1,8 @@
 import { GatewayError } from '../errors.ts'
 
-/** Longest credential, as for the header. */
-const maxLength = 4096
-
 type Payload = Readonly<Record<string, unknown>>
+/** Whether a credential can be sent in an `Authorization` header. */
+export type IsWellFormed = (authorization: string) => boolean
 
 /**
  * The credential in the payload of `connection_init`, as the `Authorization` header has it. Libraries document several
@@ -13,14 +12,13 @@ type Payload = Readonly<Record<string, unknown>>
  * @returns undefined for a payload without one
  * @throws GatewayError `UNAUTHENTICATED` for a credential of another form
  */
-export function findCredential(payload: Payload): string | undefined {
+export function findCredential(payload: Payload, isWellFormed: IsWellFormed): string | undefined {
   const headers = payload['headers']
   const header = headerIn(payload) ?? (isRecord(headers) ? headerIn(headers) : undefined)
   const token = payload['authToken'] ?? payload['token']
   const given = header ?? (typeof token === 'string' ? withScheme(token) : token)
   if (given === undefined || given === null || given === '') return undefined
-  if (typeof given === 'string' && given.length <= maxLength && /^(basic|bearer) +[\x21-\x7e]+$/i.test(given))
-    return given
+  if (typeof given === 'string' && isWellFormed(given)) return given
   throw new GatewayError(
     'UNAUTHENTICATED',
     'Expected connectionParams.Authorization to be "Basic <base64 of token:>" or "Bearer <token>"',
@@ -33,8 +31,12 @@ export function findCredential(payload: Payload): string | undefined {
  * @param hasHeader whether the handshake had a credential
  * @throws GatewayError `UNAUTHENTICATED` also for a credential under another key, such as `{ apiKey }`
  */
-export function readConnectionParams(payload: Payload, hasHeader: boolean): string | undefined {
-  const credential = findCredential(payload)
+export function readConnectionParams(
+  payload: Payload,
+  isWellFormed: IsWellFormed,
+  hasHeader: boolean,
+): string | undefined {
+  const credential = findCredential(payload, isWellFormed)
   if (credential !== undefined || hasHeader) return credential
   const other = Object.keys(payload).find((key) => !known.has(key) && likeCredential.test(key))
   if (other === undefined) return undefined

@@ -67,7 +67,10 @@ export function answerDirectly(
 
   async function execute(): Promise<Answer> {
     try {
-      const context = engine.createContext({ request, departure, ...wishesOf(extensions) })
+      const context = engine.createContext({
+        ...{ request, departure, authorization: request.headers.authorization },
+        ...wishesOf(extensions),
+      })
       return await engine.answer({ document, operationName, variables: variables ?? {}, context })
     } catch (error) {
       return { text: JSON.stringify({ errors: [error] }), isWhole: false, errors: [error as GraphQLError] }

@@ -10,11 +10,19 @@ import { type OpenDownload, serveDownload } from './downloads.ts'
 import type { Engine } from './engine.ts'
 import type { EventStreams } from './event-streams.ts'
 import type { Graphiql } from './graphiql.ts'
-import { type Door, isLocal } from './host.ts'
+import type { Door } from './host.ts'
+import type { Holding, IncomingBodies } from './incoming-bodies.ts'
 import type { LiveResponses } from './live-http.ts'
 import { type Accepted, createNegotiation, errorType, negotiate } from './negotiation.ts'
 import { type OperationParams, operationOf, toParams } from './operation.ts'
-import { hasFiles, hasJson, readJson, readMultipartOperation, readQuery } from './operation-request.ts'
+import {
+  type BodyBounds,
+  hasFiles,
+  hasJson,
+  readJson,
+  readMultipartOperation,
+  readQuery,
+} from './operation-request.ts'
 import type { RequestIds } from './request-id.ts'
 import { requestErrorStatus, sendRequestErrors, statusOf } from './responses.ts'
 import { type SendUpload, serveUpload } from './uploads.ts'
@@ -29,6 +37,13 @@ export interface HttpServerOptions {
   readonly mask: (error: unknown) => GraphQLError
   readonly door: Door
   readonly admission: Admission
+  readonly bodies: IncomingBodies
+  /** Asks the upstream whether a credential is valid. @throws GatewayError when it is not, or nobody can tell */
+  readonly proveCredential: (authorization: unknown) => Promise<void>
+  /** Whether a request proves that it comes from an operator of this gateway. */
+  readonly isOperator: (request: IncomingMessage) => boolean
+  /** Whether `/metrics` needs that proof, too. */
+  readonly areMetricsOpen: boolean
   readonly requestIds: RequestIds
   /** Undefined where there is none. */
   readonly graphiql: Graphiql | undefined
@@ -36,8 +51,8 @@ export interface HttpServerOptions {
   readonly schemaFile: (() => string) | undefined
   /** Prints the object types of each interface and union as JSON; undefined where the schema is not shown. */
   readonly possibleTypes: (() => string) | undefined
-  /** What GraphiQL sends for readers on this machine; undefined when there is no demo user. */
-  readonly demoAuthorization: string | undefined
+  /** What GraphiQL sends for a reader with this page key; undefined for any other reader. */
+  readonly demoAuthorization: (pageKey: string) => string | undefined
   /** Uses the ticket of an event stream: the `Authorization` it stands for; undefined for one that is not valid. */
   readonly redeemTicket: (ticket: string) => string | undefined
   /** Opens a file by the ticket in its address. */
@@ -48,7 +63,7 @@ export interface HttpServerOptions {
   readonly metrics: () => Promise<string>
   /** Hears of every answer. @param status 0 when the client left before */
   readonly onResponse: (status: number) => void
-  /** What is live at this moment, for readers on this machine. */
+  /** What is live at this moment, for operators. */
   readonly streams: () => object
   /** Whether the upstream answers. */
   readonly isReady: () => Promise<boolean>
@@ -71,10 +86,11 @@ const preflightHeaders = ['graphql-require-preflight', 'apollo-require-preflight
 /** The media types of responses, as errors name them. */
 const jsonTypes = 'application/json, application/graphql-response+json'
 const streamTypes = 'text/event-stream or multipart/mixed;subscriptionSpec="1.0"'
-/** How long the head of a request may take to arrive, a file, and every other request. */
+/** How long the head of a request may take to arrive, a file, every other body, and that of a stranger. */
 const headersTimeout = 8000
 const uploadMs = 600_000
 const arrivalMs = 60_000
+const strangerArrivalMs = 10_000
 /** How long a connection may be silent in the middle of something. */
 const idleMs = 30_000
 /** From when an answer counts as read slowly, and how long its reader may take from then on. */
@@ -93,25 +109,25 @@ const unreadMs = 100
 /** Starts listening; answers everything but WebSockets. @throws the system's error when the port cannot be had */
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   let stopping = false
+  const arrivals = new Arrivals(options)
   const whole = {
     ...{ ...options, negotiate: createNegotiation() },
     isReady: async () => !stopping && options.isReady(),
   }
-  const arrivals = new Arrivals()
   const server = createServer(
     {
       ...{ headersTimeout, requestTimeout: uploadMs, keepAliveTimeout: 75_000 },
       connectionsCheckingInterval: 1000,
     },
     (request, response) => {
-      arrivals.add(request)
       response.on('error', () => undefined)
+      const arrival = arrivals.add(response)
       response.on('close', () => options.onResponse(response.headersSent ? response.statusCode : 0))
       if (stopping) response.setHeader('Connection', 'close')
       response.setHeader('X-Request-Id', options.requestIds.identify(request))
       response.setHeader('X-Content-Type-Options', 'nosniff')
       try {
-        handle(request, response, whole)
+        handle(request, response, arrival, whole)
       } catch (error) {
         refuse(request, response, error)
       }
@@ -149,39 +165,107 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   }
 }
 
-/** Requests whose bodies have to arrive. Most come in one piece with their heads, and are never waited for. */
-class Arrivals {
-  /** Those of this turn of the event loop. */
-  #fresh: IncomingMessage[] = []
+/** What has arrived of a body. It counts once the body turns out to arrive in pieces. */
+class Arrival {
+  readonly response: ServerResponse
+  #bytes = 0
+  #holding: Holding | undefined
 
-  add(request: IncomingMessage): void {
-    if (this.#fresh.push(request) === 1) setImmediate(() => this.#look())
+  constructor(response: ServerResponse) {
+    this.response = response
   }
 
-  #look(): void {
+  /** @throws GatewayError when more is held than may be */
+  receive(bytes: number): void {
+    this.#bytes += bytes
+    this.#holding?.take(bytes)
+  }
+
+  /** The same. */
+  count(holding: Holding): void {
+    this.#holding = holding
+    holding.take(this.#bytes)
+  }
+}
+
+/** Finds requests whose bodies are incomplete. Most bodies come in one piece with their heads and cost nothing here. */
+class Arrivals {
+  readonly #options: HttpServerOptions
+  /** Those of this turn of the event loop. */
+  #fresh: Arrival[] = []
+
+  constructor(options: HttpServerOptions) {
+    this.#options = options
+  }
+
+  add(response: ServerResponse): Arrival {
+    const arrival = new Arrival(response)
+    if (this.#fresh.push(arrival) === 1) setImmediate(() => this.#checkFresh())
+    return arrival
+  }
+
+  #checkFresh(): void {
     const fresh = this.#fresh
     this.#fresh = []
-    for (const request of fresh)
-      if (!request.complete && !request.url?.startsWith('/uploads/') && !hasFiles(request))
-        boundArrival(request)
+    for (const arrival of fresh) {
+      const { req: request } = arrival.response
+      if (request.complete || request.destroyed) continue
+      if (request.url?.startsWith('/uploads/') !== true && !hasFiles(request)) this.#bound(arrival)
+    }
+  }
+
+  #bound(arrival: Arrival): void {
+    const { admission, bodies } = this.#options
+    const { response } = arrival
+    const { req: request } = response
+    const refuseArrival = ({ code, message }: GatewayError) =>
+      endArrival(response, statusOf(code), code, message)
+    const holding = bodies.begin(admission.addressOf(request), refuseArrival)
+    const isStranger = admission.principalOf(request.headers.authorization) === undefined
+    const ms = isStranger ? strangerArrivalMs : arrivalMs
+    const limit = setTimeout(() => {
+      const message = `The body did not arrive within ${ms / 1000} seconds`
+      if (!request.complete) endArrival(response, 408, 'LIMIT_EXCEEDED', message)
+    }, ms)
+    const end = () => {
+      clearTimeout(limit)
+      holding.release()
+    }
+    request.once('end', end)
+    request.once('close', end)
+    try {
+      arrival.count(holding)
+    } catch (error) {
+      if (!(error instanceof GatewayError)) throw error
+      refuseArrival(error)
+    }
   }
 }
 
-/** Ends a request whose body does not arrive in time. */
-function boundArrival(request: IncomingMessage): void {
-  const limit = setTimeout(() => {
-    if (request.complete) return
-    request.socket.write('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n')
-    request.destroy()
-  }, arrivalMs)
-  request.once('close', () => clearTimeout(limit))
+/** Refuses a request in the middle of its body, of which nothing more is read. */
+function endArrival(response: ServerResponse, status: number, code: ErrorCode, message: string): void {
+  const { req: request } = response
+  if (response.headersSent || response.destroyed) return void request.destroy()
+  const text = describeError(code, message)
+  response.writeHead(status, {
+    'Content-Type': errorType(request),
+    'Content-Length': Buffer.byteLength(text),
+    'Cache-Control': 'no-store',
+    Connection: 'close',
+  })
+  response.end(text, () => request.destroy())
 }
 
-function handle(request: IncomingMessage, response: ServerResponse, options: HandlerOptions): void {
+function handle(
+  request: IncomingMessage,
+  response: ServerResponse,
+  arrival: Arrival,
+  options: HandlerOptions,
+): void {
   const { admission, door, graphiql } = options
   const [path] = (request.url ?? '/').split('?', 1) as [string]
   const problem = door.problem(request)
-  // Whoever looks after the process calls it by its address.
+  // Monitoring calls the process by its IP address.
   const isForOperators = path === '/metrics' || path.startsWith('/health/')
   if (problem !== undefined && !(isForOperators && problem.status === 421))
     return sendError(response, problem.status, 'BAD_USER_INPUT', problem.message)
@@ -196,19 +280,19 @@ function handle(request: IncomingMessage, response: ServerResponse, options: Han
       response.end()
       return
     case '/graphql':
-      return serveGraphql(request, response, options)
+      return serveGraphql(request, response, arrival, options)
     case '/schema.graphql':
       return sendSchema(response, options.schemaFile, 'text/plain; charset=utf-8')
     case '/possible-types.json':
       return sendSchema(response, options.possibleTypes, 'application/json')
     case '/metrics':
+      if (!options.areMetricsOpen && !options.isOperator(request)) return refuseReader(response)
       return void options
         .metrics()
         .then((text) => sendText(response, text, 'text/plain; version=0.0.4; charset=utf-8'))
         .catch(() => response.destroy())
     case '/streams':
-      if (!isLocal(request))
-        return sendError(response, 403, 'FORBIDDEN', 'Only for readers on the machine of the gateway')
+      if (!options.isOperator(request)) return refuseReader(response)
       return sendText(response, JSON.stringify(options.streams()), 'application/json')
     case '/health/live':
       return sendText(response, '{"status":"live"}', 'application/json')
@@ -257,15 +341,19 @@ function serveFile(
   void serveDownload(ticket, request, response, openDownload)
 }
 
-function serveGraphql(request: IncomingMessage, response: ServerResponse, options: HandlerOptions): void {
-  const { admission, door, engine, eventStreams, graphiql, mask } = options
+function serveGraphql(
+  request: IncomingMessage,
+  response: ServerResponse,
+  arrival: Arrival,
+  options: HandlerOptions,
+): void {
+  const { admission, door, eventStreams, graphiql } = options
   const accepted = options.negotiate(request)
   if (request.method === 'GET' && accepted.page) {
     if (graphiql === undefined)
       return sendError(response, 403, 'FORBIDDEN', 'This gateway has no GraphiQL; GRAPHIQL=on brings it')
-    // A page of another origin that may read responses must not read the token.
-    const isReader = isLocal(request) && request.headers.origin === undefined
-    return graphiql.servePage(response, isReader ? options.demoAuthorization : undefined)
+    const key = pageKeyOf(request)
+    return graphiql.servePage(response, key === undefined ? undefined : options.demoAuthorization(key))
   }
   if (!door.isAllowedOrigin(request))
     return sendError(response, 403, 'FORBIDDEN', door.describeRefusal(request))
@@ -295,17 +383,7 @@ function serveGraphql(request: IncomingMessage, response: ServerResponse, option
   // What is short on the way may be long here.
   if (!/^(identity)?$/i.test(request.headers['content-encoding'] ?? ''))
     return sendError(response, 415, 'BAD_USER_INPUT', 'Expected the body not to be encoded')
-  const openLine = () => admission.openLine(request, request.headers.authorization)
-  if (eventStreams.isFor(request)) {
-    const readParams = async (from: IncomingMessage) => toParams(await readJson(from, engine))
-    const enter = () => takePlace(request, response, admission).ready
-    eventStreams
-      .serve(request, response, { engine, mask, readParams, openLine, enter })
-      .catch((error: unknown) => {
-        refuse(request, response, error)
-      })
-    return
-  }
+  if (eventStreams.isFor(request)) return serveEventStream(request, response, arrival, options)
   if (accepted.json === undefined && accepted.stream === undefined)
     return sendError(
       response,
@@ -313,16 +391,81 @@ function serveGraphql(request: IncomingMessage, response: ServerResponse, option
       'BAD_USER_INPUT',
       `Expected Accept to allow ${jsonTypes} or ${streamTypes}`,
     )
-  const gone = new LateDeparture()
-  const { leave, ready } = takePlace(request, response, admission, gone)
-  const serve = () =>
-    serveOperation(request, response, {
-      ...{ ...options, accepted, gone, isMultipart, leave, openLine },
-      hasTicket: ticket !== undefined,
-    })
-  if (ready === undefined) return serve()
-  ready.then(serve).catch((error: unknown) => {
+  admission.countOperation(request.headers.authorization)
+  if (request.method !== 'POST') return execute(undefined)
+  const reading = isMultipart
+    ? readFiles(request, response, options)
+    : readJson(request, options.engine, boundsOf(request, arrival, admission))
+  reading.then(execute).catch((error: unknown) => {
     refuse(request, response, error)
+  })
+
+  function execute(body: object | undefined): void {
+    // The client may have left while its body came.
+    if (response.destroyed) return
+    const permit = acquirePermit(request, response, admission)
+    const serve = () =>
+      serveOperation(request, response, body, {
+        ...{ ...options, accepted, isMultipart, permit },
+        hasTicket: ticket !== undefined,
+      })
+    if (permit.ready === undefined) return serve()
+    permit.ready.then(serve).catch((error: unknown) => {
+      refuse(request, response, error)
+    })
+  }
+}
+
+/** Single connection mode: many operations, of which each is a request, and one response for their results. */
+function serveEventStream(
+  request: IncomingMessage,
+  response: ServerResponse,
+  arrival: Arrival,
+  options: HttpServerOptions,
+): void {
+  const { admission, engine, eventStreams, mask } = options
+  const { authorization } = request.headers
+  eventStreams
+    .serve(request, response, {
+      engine,
+      mask,
+      readParams: async (from) => toParams(await readJson(from, engine, boundsOf(from, arrival, admission))),
+      openConnection: () => admission.openConnection(request, authorization),
+      count: () => admission.countOperation(authorization),
+      enter: () => acquirePermit(request, response, admission).ready,
+    })
+    .catch((error: unknown) => {
+      refuse(request, response, error)
+    })
+}
+
+function boundsOf(request: IncomingMessage, arrival: Arrival, admission: Admission): BodyBounds {
+  return {
+    hasCredential: admission.principalOf(request.headers.authorization) !== undefined,
+    receive: (bytes) => arrival.receive(bytes),
+  }
+}
+
+/**
+ * An operation that comes with files. Nothing of it is read before the upstream has confirmed the credential: a stranger
+ * could fill the disk.
+ *
+ * @throws GatewayError for a request without a valid credential, or one that is not as it should be
+ */
+async function readFiles(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { admission, bodies, engine, proveCredential }: HttpServerOptions,
+): Promise<object> {
+  const { authorization } = request.headers
+  if (admission.principalOf(authorization) === undefined)
+    throw new GatewayError('UNAUTHENTICATED', 'Files are accepted with a credential only; send Authorization')
+  response.once('close', admission.openTransfer(request))
+  await proveCredential(authorization)
+  const address = admission.addressOf(request)
+  return readMultipartOperation(request, response, engine, {
+    memory: bodies.hold(address),
+    disk: bodies.spool(address),
   })
 }
 
@@ -331,10 +474,7 @@ interface OperationOptions extends HttpServerOptions {
   readonly isMultipart: boolean
   /** Whether the credential is that of a ticket, which opens a subscription and nothing else. */
   readonly hasTicket: boolean
-  /** Ends when nobody waits for the response any more. */
-  readonly gone: LateDeparture
-  readonly leave: () => void
-  readonly openLine: () => () => void
+  readonly permit: Permit
 }
 
 function ticketIn({ url = '' }: IncomingMessage): string | undefined {
@@ -343,16 +483,17 @@ function ticketIn({ url = '' }: IncomingMessage): string | undefined {
   return new URL(url, 'http://localhost').searchParams.get('ticket') ?? undefined
 }
 
-function serveOperation(request: IncomingMessage, response: ServerResponse, options: OperationOptions): void {
-  const { engine, isMultipart } = options
+/** @param posted the body of a POST */
+function serveOperation(
+  request: IncomingMessage,
+  response: ServerResponse,
+  posted: object | undefined,
+  options: OperationOptions,
+): void {
   response.setHeader('Cache-Control', 'no-store')
-  const execute = (body: object) => executeOperation(request, response, toParams(body), options)
-  if (request.method === 'GET') return execute(readQuery(request, engine))
-  if (request.method !== 'POST') return answerByFramework(request, response, undefined, options)
-  const reading = isMultipart ? readMultipartOperation(request, response, engine) : readJson(request, engine)
-  reading.then(execute).catch((error: unknown) => {
-    refuse(request, response, error)
-  })
+  const body = posted ?? (request.method === 'GET' ? readQuery(request, options.engine) : undefined)
+  if (body === undefined) return answerByFramework(request, response, undefined, options)
+  executeOperation(request, response, toParams(body), options)
 }
 
 /** @param body undefined for a request of a method that has none */
@@ -360,11 +501,11 @@ function answerByFramework(
   request: IncomingMessage,
   response: ServerResponse,
   body: OperationParams | undefined,
-  { accepted, engine, gone }: OperationOptions,
+  { accepted, engine, permit }: OperationOptions,
 ): void {
   const responseType = accepted.json ?? errorType(request)
   request.headers.accept = responseType
-  const context = { req: request, res: response, responseType, signal: gone.signal }
+  const context = { req: request, res: response, responseType, signal: permit.departure.signal }
   engine.respond(Object.assign(request, { body }), response, context).catch(() => response.destroy())
 }
 
@@ -375,8 +516,8 @@ function executeOperation(
   params: OperationParams,
   options: OperationOptions,
 ): void {
-  const { accepted, engine, liveResponses, mask, leave } = options
-  const checked = checkOperation(params, options)
+  const { accepted, admission, engine, liveResponses, mask, permit } = options
+  const checked = checkOperation(params, request, options)
   const isLive = checked.kind === 'subscription'
   if (checked.kind === 'mutation' && request.method === 'GET') {
     response.setHeader('Allow', 'POST')
@@ -387,16 +528,19 @@ function executeOperation(
     const { document } = checked
     if (options.isMultipart) return answerByFramework(request, response, params, options)
     return answerDirectly(request, response, {
-      ...{ engine, document, params, type: accepted.json, departure: options.gone },
+      ...{ engine, document, params, type: accepted.json, departure: permit.departure },
     })
   }
   if (accepted.stream === undefined) {
     const message = `A subscription needs a WebSocket, or Accept to name ${streamTypes}`
     return sendError(response, 406, 'BAD_USER_INPUT', message, true)
   }
-  if (isLive && checked.errors === undefined) response.once('close', options.openLine())
+  if (isLive && checked.errors === undefined) {
+    const connection = admission.openConnection(request, request.headers.authorization)
+    response.once('close', () => connection.close())
+  }
   liveResponses.serve(request, response, {
-    ...{ engine, format: accepted.stream, mask, onStanding: leave, params, errors: checked.errors },
+    ...{ engine, format: accepted.stream, mask, onStanding: permit.release, params, errors: checked.errors },
   })
 }
 
@@ -407,10 +551,11 @@ type CheckedOperation =
 
 function checkOperation(
   params: OperationParams,
+  request: IncomingMessage,
   { engine, hasTicket, mask }: OperationOptions,
 ): CheckedOperation {
   try {
-    const document = engine.parse(params.query ?? '')
+    const document = engine.parse(params.query ?? '', request)
     const { operation: kind } = operationOf(document.node, params.operationName)
     if (hasTicket && kind !== 'subscription') {
       const message = 'A ticket opens a subscription, not another operation'
@@ -439,56 +584,56 @@ class LateDeparture implements Departure {
   }
 }
 
-/**
- * A place for an operation, which is given back with its answer unless it is before.
- *
- * @param gone hears that nobody waits for the answer any more
- * @returns `ready` when it has to wait for its turn
- */
-function takePlace(
-  request: IncomingMessage,
-  response: ServerResponse,
-  admission: Admission,
-  gone?: LateDeparture,
-): { readonly leave: () => void; readonly ready: undefined | Promise<void> } {
-  const place = admission.enter(request.headers.authorization)
-  let isTaken = place === undefined
-  const leave = () => {
-    if (isTaken) admission.leave()
-    isTaken = false
+/** The right to execute one operation. */
+interface Permit {
+  readonly departure: Departure
+  /** Set when the permit is not acquired yet. */
+  readonly ready: undefined | Promise<void>
+  release(): void
+}
+
+/** A permit for an operation that has arrived completely; it is released with the response unless it was before. */
+function acquirePermit(request: IncomingMessage, response: ServerResponse, admission: Admission): Permit {
+  const departure = new LateDeparture()
+  const waiting = admission.enter()
+  let isHeld = waiting === undefined
+  const release = () => {
+    if (isHeld) admission.leave()
+    isHeld = false
   }
   response.on('prefinish', () => {
-    // Most are read at once.
-    if ((response.socket?.writableLength ?? 0) > 0) boundReading(request, response, admission, leave)
+    // Most responses are read at once.
+    if ((response.socket?.writableLength ?? 0) > 0) boundReading(request, response, admission, release)
   })
   response.on('close', () => {
-    leave()
-    // Telling everybody of what is over already costs more than a query.
-    if (!response.writableFinished) gone?.happen()
+    release()
+    // Aborting what has ended already costs more than a query.
+    if (!response.writableFinished) departure.happen()
   })
-  const ready = place?.then(() => {
-    isTaken = true
+  const ready = waiting?.then(() => {
+    isHeld = true
     if (!response.destroyed) return
-    leave()
+    release()
     throw new Error('The client left while it waited')
   })
-  return { leave, ready }
+  return { departure, ready, release }
 }
 
 /**
- * An answer that its reader takes time for gives its place back, and is a line of the caller's, for a while: whoever has
- * too many of them loses this one.
+ * A response that is read slowly gives its permit back and counts as an open connection, for a while; it is cut when there
+ * are too many of them.
  */
 function boundReading(
   request: IncomingMessage,
   response: ServerResponse,
   admission: Admission,
-  leave: () => void,
+  release: () => void,
 ): void {
   const slow = setTimeout(() => {
-    leave()
+    release()
     try {
-      response.once('close', admission.openLine(request, request.headers.authorization))
+      const connection = admission.openConnection(request, request.headers.authorization)
+      response.once('close', () => connection.close())
     } catch {
       response.destroy()
       return
@@ -497,6 +642,18 @@ function boundReading(
     response.once('close', () => clearTimeout(limit))
   }, slowReadingMs)
   response.once('close', () => clearTimeout(slow))
+}
+
+/** Of a page URL that the terminal printed. A page of another origin that may read responses must not read the token. */
+function pageKeyOf({ url = '', headers }: IncomingMessage): string | undefined {
+  if (headers.origin !== undefined) return undefined
+  return new URL(url, 'http://localhost').searchParams.get('key') ?? undefined
+}
+
+function refuseReader(response: ServerResponse): void {
+  response.setHeader('WWW-Authenticate', 'Bearer')
+  const message = 'Only for operators: send METRICS_TOKEN, or what DATA_DIR/metrics-token has, as Bearer'
+  sendError(response, 401, 'UNAUTHENTICATED', message)
 }
 
 /** Says why a request does not become an operation. */
@@ -533,7 +690,7 @@ function sendError(
   message: string,
   keepAlive = status < 300,
 ): void {
-  const text = JSON.stringify({ errors: [{ message, extensions: { code } }] })
+  const text = describeError(code, message)
   response.writeHead(status, {
     'Content-Type': errorType(response.req),
     'Content-Length': Buffer.byteLength(text),
@@ -543,6 +700,10 @@ function sendError(
   if (keepAlive || response.req.complete) return void response.end(text)
   response.write(text)
   drain(response.req, () => response.end())
+}
+
+function describeError(code: ErrorCode, message: string): string {
+  return JSON.stringify({ errors: [{ message, extensions: { code } }] })
 }
 
 /** Reads on for a while: a client that is still sending would not see the answer, and a proxy would make up its own. */

@@ -161,6 +161,7 @@ export function createLiveResponses(): LiveResponses {
       void runOperation(
         {
           ...{ engine, req: request, params, mask, signal: gone.signal },
+          authorization: request.headers.authorization,
           lastEventId: typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : undefined,
         },
         reader,

@@ -17,7 +17,8 @@ export interface OperationParams {
 export interface OperationRequest {
   readonly engine: Engine
   readonly req: RequestHead
-  readonly connectionParams?: Readonly<Record<string, unknown>>
+  /** The credential as it was sent. */
+  readonly authorization: unknown
   /** As the client sent them. */
   readonly params: object
   /** The last event the client had, which counts more than what the operation says, and `extensions.lastEventId` of it. */
@@ -75,13 +76,13 @@ export function operationOf(
  * unless `signal` ends it.
  */
 export async function runOperation(request: OperationRequest, reader: OperationReader): Promise<void> {
-  const { engine, req, connectionParams, mask, signal } = request
+  const { engine, req, authorization, mask, signal } = request
   try {
     const params = toParams(request.params)
     const lastEventId = request.lastEventId ?? textOf(params.extensions?.['lastEventId'])
     const text = engine.find(params)
     if (text === undefined) throw new ValidationError('Expected "query" to be text')
-    const document = engine.parse(text)
+    const document = engine.parse(text, req)
     if (document.problems.length > 0) return reader.refuse(document.problems)
     const operation = operationOf(document.node, params.operationName)
     const run = {
@@ -89,10 +90,9 @@ export async function runOperation(request: OperationRequest, reader: OperationR
       operationName: params.operationName,
       variables: params.variables ?? {},
       context: engine.createContext({
-        request: req,
+        ...{ request: req, authorization },
         departure: { signal },
         ...wishesOf(params.extensions),
-        ...(connectionParams === undefined ? {} : { connectionParams }),
         ...(lastEventId === undefined ? {} : { lastEventId }),
         onTokenEnd: request.onTokenEnd,
       }),
@@ -100,12 +100,13 @@ export async function runOperation(request: OperationRequest, reader: OperationR
     const result = await (operation.operation === 'subscription'
       ? engine.subscribe(run)
       : engine.execute(run))
-    if (signal.aborted) return
     if ('start' in result) {
-      reader.begin?.(result)
+      if (!signal.aborted) reader.begin?.(result)
+      // Also for a reader that has left: starting it gives back what it holds.
       return result.start(reader, signal)
     }
-    reader.next(toPayload(result, undefined))
+    if (signal.aborted) return
+    reader.next(toPayload(engine.toText(result), undefined))
     reader.complete()
   } catch (error) {
     if (signal.aborted) return

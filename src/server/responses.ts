@@ -11,6 +11,9 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   OVERLOADED: 503,
   RATE_LIMITED: 429,
   UNAUTHENTICATED: 401,
+  UPSTREAM_INVALID: 502,
+  UPSTREAM_TIMEOUT: 504,
+  UPSTREAM_UNAVAILABLE: 502,
 }
 
 export function statusOf(code: unknown): number {

@@ -13,7 +13,7 @@ import { liveMembers, post, startTestApp } from '../support/app.ts'
 import { makeFolder } from '../support/backend.ts'
 import { chromiumPath, openBrowser } from '../support/browser.ts'
 import { startFaultProxy } from '../support/fault-proxy.ts'
-import { root, run } from '../support/process.ts'
+import { readDemoToken, root, run } from '../support/process.ts'
 
 const execute = promisify(execFile)
 let packed: { readonly file: string; readonly names: readonly string[] }
@@ -45,7 +45,7 @@ test.each([
   async (_, flags) => {
     const folder = await makeFolder()
     const { names } = packed
-    expect(names).toContain('dist/backend/worker.js')
+    for (const name of ['worker', 'password-worker']) expect(names).toContain(`dist/backend/${name}.js`)
     expect(names).toContain('assets/graphiql/manifest.json')
     expect(names.filter((name: string) => /^(src|test|data)\//.test(name))).toEqual([])
 
@@ -63,7 +63,7 @@ test.each([
       OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${(collector.address() as AddressInfo).port}`,
     })
     const [, url = ''] = await gateway.until(/GraphQL +(http:\S+)\/graphql/)
-    const [, token = ''] = await gateway.until(/token: ([0-9a-f]{32})/)
+    const token = await readDemoToken(join(folder, 'data'))
     expect(await post(url, { query: '{ viewer { nick } }' }, token)).toEqual({
       data: { viewer: { nick: 'Ada' } },
     })

@@ -91,16 +91,17 @@ describe.each(accepted)(
   },
 )
 
-test.each([
-  ['no credential', ''],
-  ['one that cannot be one', 'Nope x'],
-  ['one that is not valid', basic('0'.repeat(32))],
-])('and so it is with %s', async (_, authorization) => {
-  const text = JSON.stringify({ query: '{ viewer { name } }' })
-  const headers = { accept: 'application/json', authorization }
-  const answer = await send(text, headers)
-  expect(answer).toEqual(await sendByFramework(text, headers))
-  expect(answer).toMatchObject({ body: expect.stringContaining('UNAUTHENTICATED') })
+/** The framework is asked by valid credentials alone: multipart requests without one are refused before. */
+test.each<[string, string, object]>([
+  ['no credential', '', { data: null, errors: [{ path: ['viewer'] }] }],
+  ['a malformed credential', 'Nope x', { errors: [{}] }],
+  ['an unknown credential', basic('0'.repeat(32)), { data: null, errors: [{ path: ['viewer'] }] }],
+])('%s is an error of the operation', async (_, authorization, expected) => {
+  const answer = await send('{"query":"{ viewer { name } }"}', { accept: 'application/json', authorization })
+  expect(answer).toMatchObject({ status: 200, headers: { 'cache-control': 'no-store' } })
+  const result = JSON.parse((answer as { body: string }).body)
+  expect(result).toMatchObject(expected)
+  expect(result.errors[0].extensions).toEqual({ code: 'UNAUTHENTICATED' })
 })
 
 describe('an answer that was got', () => {

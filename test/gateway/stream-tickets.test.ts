@@ -46,7 +46,7 @@ describe('a ticket in the URL', () => {
     expect(made).toMatchObject({
       __typename: 'CreateStreamTicketPayload',
       url: `/graphql?ticket=${made.ticket}`,
-      ticket: expect.stringMatching(/^[\w-]{32}$/),
+      ticket: expect.stringMatching(/^[\w-]{22}$/),
       clientMutationId: 'x',
     })
     const lifetimeMs = Date.parse(made.expiresAt) - Date.now()
@@ -124,15 +124,36 @@ describe('no ticket is made', () => {
     expect(data ?? null).toBeNull()
     expect(errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }])
   })
+})
 
-  test('for a caller who has 100 unused ones', async () => {
-    const many = (count: number) =>
-      app.graphql(
-        'Ben',
-        `mutation { ${Array.from({ length: count }, (_, index) => `m${index}: createStreamTicket(input: {}) { __typename ... on UserError { code } }`).join(' ')} }`,
-      )
-    for (let round = 0; round < 5; round += 1) expect((await many(20)).errors).toBeUndefined()
-    expect((await many(1)).data).toEqual({ m0: { __typename: 'RateLimited', code: 'RATE_LIMITED' } })
-    expect((await issue('Ada')).ticket).toBeDefined()
-  })
+test('a caller who has 100 unused tickets loses their own oldest one to another', async () => {
+  const many = (count: number) =>
+    app.graphql(
+      'Ben',
+      `mutation { ${Array.from({ length: count }, (_, index) => `m${index}: createStreamTicket(input: {}) { __typename ... on UserError { code } }`).join(' ')} }`,
+    )
+  const [oldest, next, other] = [await issue('Ben'), await issue('Ben'), await issue('Ada')]
+  for (const count of [20, 20, 20, 20, 19]) expect((await many(count)).errors).toBeUndefined()
+  expect((await fetch(address(oldest.url), { headers: sse })).status).toBe(401)
+  await open(address(next.url))
+  await open(address(other.url))
+})
+
+test.each([
+  ['requests', { REQUESTS_PER_MINUTE: '3' }],
+  ['connections', { LINES_PER_CALLER: '1' }],
+])('a stream that a ticket opens counts among the %s of who made the ticket', async (_, settings) => {
+  const limited = await startTestApp({ settings })
+  onTestFinished(limited.close)
+  const make = async (nick: 'Ada' | 'Ben') => {
+    const { data } = await limited.graphql(nick, mutation)
+    return `${limited.url}${data.createStreamTicket.url}&${new URLSearchParams({ query })}`
+  }
+  const [first, second] = [await make('Ada'), await make('Ada')]
+  const stream = await open(first)
+  await stream.until(/^:/)
+  const refused = await fetch(second, { headers: sse })
+  expect(refused.status).toBe(429)
+  expect(await refused.json()).toMatchObject({ errors: [{ extensions: { code: 'RATE_LIMITED' } }] })
+  await (await open(await make('Ben'))).until(/^:/)
 })

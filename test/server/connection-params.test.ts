@@ -2,8 +2,17 @@ import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { findCredential, readConnectionParams } from '../../src/server/connection-params.ts'
+import { parseAuthorization } from '../../src/upstream/flowdock/credentials.ts'
 import { startTestApp, type TestApp } from '../support/app.ts'
 import { basic } from '../support/backend.ts'
+
+const isWellFormed = (authorization: string) => {
+  try {
+    return parseAuthorization(authorization) !== null
+  } catch {
+    return false
+  }
+}
 
 describe('the credential of connectionParams', () => {
   test.each<[Record<string, unknown>, string | undefined]>([
@@ -21,7 +30,7 @@ describe('the credential of connectionParams', () => {
     [{ headers: {} }, undefined],
     [{}, undefined],
   ])('%j is %s', (payload, expected) => {
-    expect(readConnectionParams(payload, false)).toBe(expected)
+    expect(readConnectionParams(payload, isWellFormed, false)).toBe(expected)
   })
 
   test.each<[Record<string, unknown>]>([
@@ -31,18 +40,20 @@ describe('the credential of connectionParams', () => {
     [{ token: 5 }],
     [{ authToken: 'a b' }],
     [{ headers: { Authorization: 'Digest x' } }],
+    [{ Authorization: 'Basic %' }],
+    [{ Authorization: `Bearer ${'x'.repeat(5000)}` }],
   ])('is of no form that can be sent: %j', (payload) => {
-    expect(() => findCredential(payload)).toThrow('connectionParams.Authorization')
+    expect(() => findCredential(payload, isWellFormed)).toThrow('connectionParams.Authorization')
   })
 
   test('has to have a key that is known, unless the handshake had the credential', () => {
     for (const key of ['apiKey', 'accessToken', 'AUTHORIZATION', 'x-session'])
-      expect(() => readConnectionParams({ [key]: 'x' }, false)).toThrow(
+      expect(() => readConnectionParams({ [key]: 'x' }, isWellFormed, false)).toThrow(
         `Expected the credential in connectionParams.Authorization, not in "${key}"`,
       )
-    expect(readConnectionParams({ apiKey: 'x' }, true)).toBeUndefined()
-    expect(readConnectionParams({ clientName: 'web' }, false)).toBeUndefined()
-    expect(findCredential({ apiKey: 'x' })).toBeUndefined()
+    expect(readConnectionParams({ apiKey: 'x' }, isWellFormed, true)).toBeUndefined()
+    expect(readConnectionParams({ clientName: 'web' }, isWellFormed, false)).toBeUndefined()
+    expect(findCredential({ apiKey: 'x' }, isWellFormed)).toBeUndefined()
   })
 })
 
@@ -81,7 +92,7 @@ describe('a socket', () => {
   })
 
   test('with a credential of another form is closed before the first operation, and names the key', async () => {
-    for (const payload of [{ Authorization: token }, { apiKey: token }]) {
+    for (const payload of [{ Authorization: token }, { Authorization: 'Basic %' }, { apiKey: token }]) {
       const { closed, messages } = await open(payload)
       const [code, reason] = await closed
       expect([code, messages]).toEqual([4401, []])
