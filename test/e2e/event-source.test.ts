@@ -15,7 +15,9 @@ test.skipIf(chromiumPath === undefined && process.env['CI'] !== 'true')(
   'EventSource of a page on another origin listens as docs/use-from.md shows, and loses nothing over a cut',
   async () => {
     const documentation = await readFile(join(root, 'docs/use-from.md'), 'utf8')
-    const [, script = ''] = /```js event-source\.js\nexport (async function listenByEventSource[\s\S]+?)```/.exec(documentation) ?? []
+    const [, script = ''] =
+      /```js event-source\.js\nexport (async function listenByEventSource[\s\S]+?)```/.exec(documentation) ??
+      []
     expect(script).toContain('createStreamTicket')
     const site = createServer((_, response) => {
       response

@@ -146,6 +146,11 @@ test('another program starts the gateway with the settings it reads', async () =
   const folder = await makeProject({
     'start.js': `
       import { ConfigError, readConfig, startApp } from 'flowdock-gateway'
+      import { createLiveLink } from 'flowdock-gateway/client/apollo'
+      import { createLiveExchange } from 'flowdock-gateway/client/urql'
+      import possibleTypes from 'flowdock-gateway/possible-types.json' with { type: 'json' }
+      if (![typeof createLiveLink, typeof createLiveExchange].every((type) => type === 'function')) throw new Error('no functions')
+      if (!possibleTypes.UserError.includes('NotFound')) throw new Error('no possible types')
       try { readConfig({ PORT: 'x' }) } catch (error) { if (!(error instanceof ConfigError)) throw error }
       const app = await startApp(readConfig({ PORT: '0', BACKEND_PORT: '0', DATA_DIR: process.argv[2], LOG_LEVEL: 'error' }))
       const response = await fetch(app.url + '/health/live')
