@@ -2,6 +2,7 @@
  * Bundles GraphiQL into `assets/graphiql`, so that the gateway serves all of it itself: file names carry the hash of
  * their content, files are kept compressed, and `manifest.json` names the ones the page begins with.
  */
+import { createHash } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { gzipSync } from 'node:zlib'
@@ -46,11 +47,14 @@ const page = await build({
   define: { ...shared.define, WORKERS: JSON.stringify(addresses) },
 })
 
-const manifest = { script: entry(page, '.js'), style: entry(page, '.css') }
+const icon = await readFile(join(import.meta.dirname, 'graphiql/icon.svg'))
+const iconName = `icon-${createHash('sha256').update(icon).digest('hex').slice(0, 8)}.svg`
+const manifest = { script: entry(page, '.js'), style: entry(page, '.css'), icon: iconName }
 const files = new Map<string, Uint8Array | string>([
   ...[...workers.outputFiles, ...page.outputFiles].map(
     ({ path, contents }) => [`${basename(path)}.gz`, gzipSync(contents)] as const,
   ),
+  [`${iconName}.gz`, gzipSync(icon)],
   // The licence of what is inside travels with it.
   ['LICENSE', await readFile(join(import.meta.dirname, '../node_modules/graphiql/LICENSE'))],
   ['manifest.json', JSON.stringify(manifest)],

@@ -104,6 +104,8 @@ export interface AppHooks {
   /** Processor time for new documents of one IP address in a minute. */
   readonly documentMsPerMinute?: number
   readonly log?: Logger
+  /** Whether a demo organization that is made has a history of three weeks; not unless given. */
+  readonly demoHistory?: boolean
   /** What differs from the usual limits. */
   readonly limits?: Partial<Limits>
 }
@@ -150,7 +152,7 @@ async function start(
 ): Promise<App> {
   const metrics = createMetrics()
   const observer = createObserver(metrics, log)
-  const { backend, ...upstream } = await startUpstream(config, log, closers)
+  const { backend, ...upstream } = await startUpstream(config, log, closers, hooks.demoHistory ?? false)
   const tracing = await startTracing(config, upstream.restUrl, closers)
   const executed = tracing === undefined ? schema : await traced(schema)
   const plain = createHttp({
@@ -479,13 +481,14 @@ async function startUpstream(
   { upstream }: Config,
   log: Logger,
   closers: (() => Promise<void>)[],
+  demoHistory: boolean,
 ): Promise<
   Pick<App, 'restUrl' | 'streamUrl' | 'demoToken'> & { readonly backend: EmbeddedBackend | undefined }
 > {
   if (upstream.kind === 'remote')
     return { restUrl: upstream.restUrl, streamUrl: upstream.streamUrl, demoToken: null, backend: undefined }
   const backend = await startBackend(
-    { ...upstream, databaseUrl: upstream.databaseUrl?.reveal() },
+    { ...upstream, databaseUrl: upstream.databaseUrl?.reveal(), demoHistory },
     (message) => log.error(message),
     (message) => log.warn(message),
   )

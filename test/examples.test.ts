@@ -55,6 +55,15 @@ test.each(names)('%s runs as it stands on the demo organization', async (name) =
   expect(made.length, made.join('\n')).toBe(calls[name])
 })
 
+test('the first query shows something to read of every message', async () => {
+  const { data } = await app.graphql('Ada', await readFile(new URL('01-first-query.graphql', folder), 'utf8'))
+  const messages = (data.flows.nodes as { messages: { nodes: Record<string, unknown>[] } }[]).flatMap(
+    (flow) => flow.messages.nodes,
+  )
+  expect(messages.length).toBeGreaterThan(5)
+  for (const { content, title, file } of messages) expect(content ?? title ?? file).toBeTruthy()
+})
+
 describe('the typed client', () => {
   test('says what is new and answers', async () => {
     const client = createClient(app.url, await app.backend.token('Ada'))

@@ -1,12 +1,17 @@
 import { explorerPlugin } from '@graphiql/plugin-explorer'
+import { pick, useGraphiQL } from '@graphiql/react'
 import { createGraphiQLFetcher } from '@graphiql/toolkit'
 import { GraphiQL, HISTORY_PLUGIN } from 'graphiql'
 import { getOperationAST } from 'graphql'
-import { createElement, useSyncExternalStore } from 'react'
+import { createElement, useEffect } from 'react'
 import { createRoot } from 'react-dom/client'
-import { createLiveClient } from '../../src/client/index.ts'
+import { createLiveLog } from './live-log.ts'
+import { createStore, LivePane, LiveToggle } from './live-pane.js'
+import { createLiveSubscriptions } from './live-subscriptions.ts'
+import { TokenState } from './token-state.js'
 import 'graphiql/style.css'
 import '@graphiql/plugin-explorer/style.css'
+import './page.css'
 
 // `WORKERS` is put in by the build: the addresses of Monaco's workers by the language they serve.
 globalThis.MonacoEnvironment = {
@@ -49,69 +54,81 @@ const storage = {
   clear: () => localStorage.clear(),
 }
 
-/** How the line is that live queries run over. */
-const live = createStore('not connected')
-/** One for each credential: a line is opened with it. */
-const liveClients = new Map()
+const log = createLiveLog(500)
+const subscriptions = createLiveSubscriptions(endpoint.href, log)
+/** Whether the live pane is shown. */
+const pane = createStore(false)
 
-function liveClient(authorization) {
-  const known = liveClients.get(authorization)
-  if (known !== undefined) return known
-  const client = createLiveClient({ url: endpoint.href, token: authorization, onStatus: live.set })
-  liveClients.set(authorization, client)
-  return client
-}
-
-/** Goes on by itself where the line was cut, behind the last event whose `cursor` was selected. */
-function listen({ query, operationName, variables }, authorization) {
-  const results = liveClient(authorization).results({
-    query,
-    variables,
-    ...(operationName == null ? {} : { operationName }),
-  })
-  const next = results.next.bind(results)
-  results.next = () =>
-    next().catch((error) => ({
-      done: false,
-      value: { errors: [{ message: error.message, extensions: { code: error.code } }] },
-    }))
-  return results
-}
-
-const fetchOnce = createGraphiQLFetcher({
-  url: endpoint.href,
-  // Also for tabs restored from the last visit, which come back without their headers.
-  headers: settings.headers,
-})
+// Nothing but the headers of the tab: a credential that was deleted there is not sent.
+const fetchOnce = createGraphiQLFetcher({ url: endpoint.href })
 
 const fetcher = (params, options) => {
   const operation = options?.documentAST && getOperationAST(options.documentAST, params.operationName)
   if (operation?.operation !== 'subscription') return fetchOnce(params, options)
-  const headers = new Headers(settings.headers)
-  for (const [name, value] of Object.entries(options?.headers ?? {})) headers.set(name, value)
-  return listen(params, headers.get('authorization') ?? '')
+  pane.set(true)
+  const authorization = new Headers(options?.headers).get('authorization') ?? ''
+  openView?.detach()
+  openView = createView(subscriptions.start(params, authorization))
+  return openView.responses
 }
 
-const liveStyle = { fontSize: '13px', fontWeight: 'normal', whiteSpace: 'nowrap' }
+/** What the open tab shows of a subscription it started. */
+let openView
+let openTab
 
-function LiveState() {
-  const state = useSyncExternalStore(live.subscribe, live.get)
-  return createElement('span', { id: 'live-state', role: 'status', style: liveStyle }, `Live: ${state}`)
+/**
+ * GraphiQL ends the response of a tab when another tab is opened, just before it calls this function. A subscription is
+ * stopped only if its response ends without that.
+ */
+function onTabChange({ tabs, activeTabIndex }) {
+  const id = tabs[activeTabIndex]?.id
+  if (id === openTab) return
+  openTab = id
+  openView?.detach()
+  openView = undefined
 }
 
-function createStore(value) {
-  const listeners = new Set()
+function createView(subscription) {
+  const detached = Promise.withResolvers()
+  let isDetached = false
+  async function* show() {
+    yield {
+      live: `${subscription.name} is running. Its events are listed in the live pane, whichever tab is open.`,
+    }
+    const ended = await Promise.race([subscription.ended.then((error) => ({ error })), detached.promise])
+    if (ended === undefined) return
+    const { error } = ended
+    if (error === undefined) yield { live: `${subscription.name} was stopped.` }
+    else yield { errors: [{ message: error.message, extensions: { code: error.code } }] }
+  }
+  const items = show()
   return {
-    get: () => value,
-    set(next) {
-      value = next
-      for (const listener of listeners) listener()
+    responses: {
+      [Symbol.asyncIterator]: () => ({
+        next: () => items.next(),
+        async return() {
+          queueMicrotask(() => {
+            if (!isDetached) subscription.stop()
+          })
+          return { done: true, value: undefined }
+        },
+      }),
     },
-    subscribe(listener) {
-      listeners.add(listener)
-      return () => listeners.delete(listener)
+    /** The subscription runs on without the tab. */
+    detach() {
+      isDetached = true
+      detached.resolve(undefined)
     },
   }
+}
+
+/** Shows the tab that is opened, where there are so many that they scroll. */
+function OpenTabInView() {
+  const { activeTabIndex } = useGraphiQL(pick('activeTabIndex'))
+  useEffect(() => {
+    document.getElementById(`graphiql-session-tab-${activeTabIndex}`)?.scrollIntoView({ block: 'nearest' })
+  }, [activeTabIndex])
+  return null
 }
 
 createRoot(document.getElementById('graphiql')).render(
@@ -121,10 +138,20 @@ createRoot(document.getElementById('graphiql')).render(
       fetcher,
       storage,
       plugins: [HISTORY_PLUGIN, explorerPlugin({ showAttribution: false })],
+      onTabChange,
       defaultTabs: settings.tabs.map((query) => ({ query, headers })),
       defaultHeaders: headers,
+      // Headers hold tokens: the page does not offer to store them.
+      shouldPersistHeaders: false,
       defaultEditorToolsVisibility: 'headers',
     },
-    createElement(GraphiQL.Logo, null, createElement(LiveState)),
+    createElement(
+      GraphiQL.Logo,
+      null,
+      createElement(TokenState, { authorization: settings.headers.Authorization, defaultHeaders: headers }),
+      createElement(LiveToggle, { subscriptions, pane }),
+    ),
+    createElement(OpenTabInView),
+    createElement(LivePane, { subscriptions, log, pane }),
   ),
 )

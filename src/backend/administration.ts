@@ -7,8 +7,10 @@ import { isRedirectUri, registerApplication } from './flowdock/applications.ts'
 import { hashPassword, hashToken, makeToken } from './flowdock/auth.ts'
 import { emailPattern, invite, withdrawInvitation } from './flowdock/invitations.ts'
 import {
+  avatarProblem,
   leaveOrganization,
   type MemberFlow,
+  setAvatar,
   tellFlowAdded,
   tellFlowRemoved,
   tellUserEdited,
@@ -57,6 +59,7 @@ import {
   findUserByEmail,
   insertToken,
   insertUser,
+  isTokenTaken,
   listTokens,
   listUsers,
   setUserDisabled,
@@ -95,12 +98,15 @@ export interface Administration {
     admin: boolean
   }): Promise<Entry>
   listUsers(): Promise<Entry[]>
+  /** Sets the picture of a user; undefined brings the generated one back. */
+  setAvatar(email: string, bytes: Uint8Array | undefined): Promise<Entry>
   /** Changes what is given. Only here can an e-mail address change: it says who somebody is. */
   editUser(email: string, changes: { email?: string; nick?: string; name?: string }): Promise<Entry>
   /** Nobody is deleted: what they wrote stays. They cannot sign in any more and leave every flow. */
   removeUser(email: string): Promise<Entry>
   /** The answer has the token; it is not to be had again. */
-  addToken(email: string): Promise<Entry>
+  /** @param token one of the service that goes on being used; a new one unless given */
+  addToken(email: string, token?: string): Promise<Entry>
   listTokens(email: string): Promise<Entry[]>
   /** @param id as `listTokens` gives it */
   removeToken(email: string, id: string): Promise<Entry>
@@ -110,9 +116,9 @@ export interface Administration {
   removeFlow(path: string): Promise<Entry>
   addFlowUser(path: string, email: string): Promise<Entry>
   /** Replaces the push token of a flow; the answer has the new one. */
-  rotatePushToken(path: string): Promise<Entry>
+  rotatePushToken(path: string, token?: string): Promise<Entry>
   /** The answer has the flow token; it is not to be had again. */
-  addSource(path: string, name: string): Promise<Entry>
+  addSource(path: string, name: string, token?: string): Promise<Entry>
   /** A source goes on working when its creator has left; such sources are marked. */
   listSources(path: string): Promise<Entry[]>
   removeSource(id: number): Promise<Entry>
@@ -202,6 +208,14 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
         organizations: organizations.join(' '),
         disabled: disabled === 1,
       })),
+    async setAvatar(email, bytes) {
+      const problem = bytes && avatarProblem(bytes)
+      if (problem !== undefined) throw new AdministrationError(`The picture ${problem}`)
+      return log.write(async (change) => {
+        const user = await requireUser(change.db, email)
+        return { id: user.id, email, avatar: await setAvatar(change, user, bytes) }
+      })
+    },
     async editUser(address, changes) {
       if (changes.email !== undefined) checkEmail(changes.email)
       if (changes.nick !== undefined) checkNick(changes.nick)
@@ -227,10 +241,11 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
       return { id: user.id, email: user.email, disabled: true }
     },
 
-    async addToken(email) {
-      const token = makeToken()
+    async addToken(email, given) {
+      const token = given ?? makeToken()
       const user = await log.write(async ({ db }) => {
         const found = await requireUser(db, email)
+        await requireUsable(db, given)
         await insertToken(db, hashToken(token), found.id)
         return found
       })
@@ -321,18 +336,21 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
       return { path, user: email }
     },
 
-    async rotatePushToken(path) {
-      const apiToken = await log.write(async ({ db }) =>
-        rotatePushToken(db, (await requireFlow(db, path)).id),
-      )
+    async rotatePushToken(path, given) {
+      const apiToken = await log.write(async ({ db }) => {
+        const { id } = await requireFlow(db, path)
+        await requireUsable(db, given)
+        return rotatePushToken(db, id, given)
+      })
       return { path, apiToken }
     },
 
-    async addSource(path, name) {
+    async addSource(path, name, given) {
       checkLength('name', name)
-      const token = makeToken()
+      const token = given ?? makeToken()
       const id = await log.write(async ({ db }) => {
         const flow = await requireFlow(db, path)
+        await requireUsable(db, given)
         const creator = await requireAdministrator(db, flow)
         return insertSource(db, {
           flow_id: flow.id,
@@ -479,6 +497,17 @@ async function organizationsOf(db: Database, userId: number): Promise<string> {
 
 function memberFlow(flow: FlowRow, organization: OrganizationRow): MemberFlow {
   return { ...flow, organization_name: organization.name }
+}
+
+/** A token of the service that goes on being used. @throws AdministrationError for one that is short or in use */
+async function requireUsable(db: Database, token: string | undefined): Promise<void> {
+  if (token === undefined) return
+  if (!/^[\w-]{20,128}$/.test(token))
+    throw new AdministrationError('A token has 20 to 128 letters, digits, dashes and underscores')
+  if (await isTokenTaken(db, token, hashToken(token)))
+    throw new AdministrationError(
+      'This token is in use already; each token stands for one user, flow or source',
+    )
 }
 
 async function requireOrganization(db: Database, slug: string): Promise<OrganizationRow> {

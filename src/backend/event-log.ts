@@ -20,6 +20,8 @@ export interface NewEvent {
 /** What a change may do: read and write through `db`, and say what others should hear of it. */
 export interface Change {
   readonly db: Database
+  /** The time of the change, in milliseconds since 1970. */
+  now(): number
   /** Resolves with the payload as it is stored and sent. */
   tell(event: NewEvent): Promise<string>
 }
@@ -95,6 +97,7 @@ export async function createEventLog(
         events = []
         return change({
           db,
+          now: Date.now,
           async tell({ flowId, userId, payload }) {
             const text = fitEvent(JSON.stringify(payload))
             events.push(

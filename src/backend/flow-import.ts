@@ -68,6 +68,8 @@ export interface FlowImport {
 /** What was and was not taken. */
 export interface ImportSummary {
   readonly flow: string
+  /** That of the export, unless another flow had it, or the flow was there. */
+  readonly flowId: string
   readonly messages: { taken: number; alreadyThere: number; shortened: number }
   /** Reasons why messages were left out, and how often. */
   readonly leftOut: Record<string, number>
@@ -98,6 +100,7 @@ export async function importFlow(options: FlowImport): Promise<ImportSummary> {
       flowExport,
       summary: {
         flow: options.flow,
+        flowId: '',
         messages: { taken: 0, alreadyThere: 0, shortened: 0 },
         leftOut: {},
         files: { taken: 0, missing: 0, tooLong: 0 },
@@ -145,7 +148,7 @@ async function run(importing: Importing): Promise<ImportSummary> {
   }
   await take()
   await finish(importing, organization, flow)
-  return summary
+  return { ...summary, flowId: flow.id }
 }
 
 async function targetOrganization({ flow: path, store }: Importing): Promise<OrganizationRow> {
@@ -167,12 +170,13 @@ async function makeFlow(importing: Importing) {
     const problem = lengthProblem('name', text)
     if (problem !== undefined) throw new AdministrationError(`${option} ${problem}`)
   }
+  const exportedId = await exportedFlowId(importing.flowExport)
   const flow = await log.write(async ({ db }) => {
     const known = await findFlow(db, 0, { organization: organizationSlug, slug })
     if (known !== undefined) return known
     if ((await freeSlug(db, organization.id, slug)) !== slug)
       throw new AdministrationError(`"${slug}" cannot be the slug of a flow`)
-    const id = randomUUID()
+    const id = await flowIdFor(db, path, exportedId)
     await insertFlow(db, {
       id,
       organization_id: organization.id,
@@ -184,6 +188,24 @@ async function makeFlow(importing: Importing) {
     return (await findFlow(db, 0, { id })) as FlowRow
   })
   return { organization, flow }
+}
+
+/** The id that the messages of the export give their flow; programs that were written for it still name it. */
+async function exportedFlowId(flowExport: FlowExport): Promise<string | undefined> {
+  for await (const { messages } of flowExport.messages())
+    for (const { flow } of messages)
+      if (typeof flow === 'string' && /^[\w.:/-]{1,100}$/.test(flow)) return flow
+  return undefined
+}
+
+/** The exported id of a flow; a new one if there is none, or it already names another flow. */
+async function flowIdFor(db: Database, path: string, exportedId: string | undefined): Promise<string> {
+  if (exportedId === undefined) return randomUUID()
+  const [organization = '', slug = ''] = exportedId.split(/[/:]/)
+  const named = await findFlow(db, 0, { organization, slug })
+  const isTaken = (await findFlow(db, 0, { id: exportedId })) !== undefined
+  const isPathOfAnother = named !== undefined && `${organization}/${slug}` !== path
+  return isTaken || isPathOfAnother ? randomUUID() : exportedId
 }
 
 /** Everybody the export describes. Reads it to its end, so that a damaged one is found before anything is made. */

@@ -13,6 +13,7 @@ export type EmbeddedBackendOptions = Pick<
   | 'dataDir'
   | 'databaseUrl'
   | 'demoOrganization'
+  | 'demoHistory'
   | 'demoToken'
   | 'keepAliveMs'
   | 'eventRetentionDays'

@@ -18,7 +18,26 @@ export class UploadedFile {
   }
 }
 
-/** The parameters of a request, wherever they stood: path, query string, form or JSON body, GET included. */
+/** Texts that may be empty: in a change, that removes what was there. */
+const clearable = new Set([
+  'body',
+  'configuration_url',
+  'description',
+  'error_message',
+  'external_url',
+  'password',
+])
+/** Texts that people write: in these, "null" is a word. */
+const prose = new Set([
+  ...['body', 'content', 'description', 'error_message', 'label', 'list', 'name', 'nick', 'password'],
+  ...['search', 'state', 'subject', 'title', 'username', 'value'],
+])
+
+/**
+ * The parameters of a request, wherever they stood: path, query string, form or JSON body, GET included.
+ *
+ * A parameter that is null, blank or the text "null" is not given: clients send those for what they have no value for.
+ */
 export class Params {
   readonly #values: Readonly<Record<string, unknown>>
 
@@ -26,14 +45,24 @@ export class Params {
     this.#values = values
   }
 
-  /** Whether the parameter was given with something other than null. */
   has(name: string): boolean {
-    return this.#values[name] !== undefined && this.#values[name] !== null
+    return this.raw(name) !== undefined
   }
 
-  /** The parameter as it was sent; undefined when it is missing or null. */
+  /** The parameter as it was sent; undefined when it is not given. */
   raw(name: string): unknown {
-    return this.#values[name] ?? undefined
+    const value = this.#values[name] ?? undefined
+    if (typeof value !== 'string') return value
+    const text = value.trim()
+    const isAbsent = (text === '' && !clearable.has(name)) || (text === 'null' && !prose.has(name))
+    return isAbsent ? undefined : value
+  }
+
+  /** Everything that was sent, without files. */
+  all(): Readonly<Record<string, unknown>> {
+    return Object.fromEntries(
+      Object.entries(this.#values).filter(([, value]) => !(value instanceof UploadedFile)),
+    )
   }
 
   /** @throws 400 when it is neither text nor a number */
@@ -47,7 +76,7 @@ export class Params {
   /** @throws 400 when it is not a whole number */
   integer(name: string): number | undefined {
     const value = this.string(name)
-    if (value === undefined || value === '') return undefined
+    if (value === undefined) return undefined
     if (!/^-?\d{1,15}$/.test(value)) throw invalid({ [name]: ['must be a whole number'] })
     return Number(value)
   }
@@ -55,15 +84,24 @@ export class Params {
   /** `1`, `true`, `True` are true; `0` and `false` are false. @throws 400 for anything else */
   boolean(name: string): boolean | undefined {
     const value = this.string(name)?.toLowerCase()
-    if (value === undefined || value === '') return undefined
+    if (value === undefined) return undefined
     if (value === '1' || value === 'true') return true
     if (value === '0' || value === 'false') return false
     throw invalid({ [name]: ['must be true or false'] })
   }
 
+  /** An array, or an object whose keys are numbers, which `tags[0]=a` in a form makes; anything else as it was sent. */
+  items(name: string): unknown {
+    const value = this.raw(name)
+    if (!isRecord(value)) return value
+    const entries = Object.entries(value)
+    if (entries.length === 0 || !entries.every(([key]) => /^\d{1,9}$/.test(key))) return value
+    return entries.toSorted(([a], [b]) => Number(a) - Number(b)).map(([, item]) => item)
+  }
+
   /** An array, or text with commas, as an array without blanks. @throws 400 for anything else */
   list(name: string): string[] | undefined {
-    const value = this.raw(name)
+    const value = this.items(name)
     if (value === undefined) return undefined
     const items: unknown[] = Array.isArray(value)
       ? value
@@ -72,6 +110,7 @@ export class Params {
         : [value]
     return items
       .map((item) => {
+        if (item === null) return ''
         if (typeof item === 'string') return item.trim()
         if (typeof item === 'number') return String(item)
         throw invalid({ [name]: ['must be a list of strings'] })
@@ -106,7 +145,7 @@ export class Params {
 
   /** A list of objects. @throws 400 for anything else */
   objects(name: string): Params[] | undefined {
-    const value = this.raw(name)
+    const value = this.items(name)
     if (value === undefined) return undefined
     if (!Array.isArray(value) || !value.every(isRecord))
       throw invalid({ [name]: ['must be a list of objects'] })

@@ -54,7 +54,10 @@ export interface UserRequest extends Request {
 /** What an application may be allowed to. [flowdock] authentication.md, "Scopes" */
 export type Scope = 'flow' | 'private' | 'manage' | 'profile' | 'offline_access' | 'integration'
 
-/** A JSON answer, one without a body, or one that is written by hand. */
+/**
+ * A JSON answer, one without a body, or one that is written by hand. A HEAD request is answered like a GET; Node.js leaves
+ * out the body, and an answer that takes long to write ends after its headers.
+ */
 export type Answer =
   | {
       readonly status: number
@@ -112,7 +115,7 @@ export function createRouter(
   return (method, pathname) => {
     const segments = normalizePath(pathname)
     if (segments === undefined) return undefined
-    const wanted = method === 'PATCH' ? 'PUT' : method
+    const wanted = method === 'PATCH' ? 'PUT' : method === 'HEAD' ? 'GET' : method
     for (const { route, segments: pattern } of compiled) {
       if (route.method !== wanted || pattern.length !== segments.length) continue
       const path = matchSegments(pattern, segments)
@@ -123,12 +126,14 @@ export function createRouter(
 }
 
 /**
- * A path as clients write it, in segments: without version prefix, doubled and trailing slashes and `.json`.
+ * A path as clients write it, in segments: without version prefix or `/rest`, doubled and trailing slashes and `.json`.
  * Undefined when it is not decodable.
  */
 function normalizePath(pathname: string): string[] | undefined {
   const raw = pathname.split('/').filter((segment) => segment !== '')
   if (raw[0] === 'v1' || raw[0] === 'v2') raw.shift()
+  // [flowdock] The web app had the API below /rest, and clients fetched files there.
+  else if (raw[0] === 'rest') raw.shift()
   const last = raw.at(-1)
   if (last?.endsWith('.json') && raw[0] !== 'files') raw[raw.length - 1] = last.slice(0, -'.json'.length)
   try {

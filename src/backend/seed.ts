@@ -2,10 +2,24 @@ import { randomUUID } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { WireAttachment } from '../wire/flowdock.ts'
+import {
+  type DemoEvent,
+  type DemoFlow,
+  type DemoNick,
+  type DemoSource,
+  demoDays,
+  demoHistory,
+} from './demo-history.ts'
 import type { Change, EventLog } from './event-log.ts'
 import type { FileStore } from './files.ts'
 import { hashToken, makeToken } from './flowdock/auth.ts'
-import { type MessageDraft, type Sender, type SentMessage, sendMessage } from './flowdock/messages.ts'
+import {
+  type MessageDraft,
+  reactToMessage,
+  type Sender,
+  type SentMessage,
+  sendMessage,
+} from './flowdock/messages.ts'
 import type { FlowChannel } from './flowdock/record.ts'
 import { privateFileMode } from './private-files.ts'
 import { ensureApplication } from './store/applications.ts'
@@ -27,24 +41,40 @@ export interface SeedOptions {
   readonly files: FileStore
   readonly dataDir: string
   readonly token: string | undefined
+  /** Whether the people of the organization have worked together for three weeks; they have only just met otherwise. */
+  readonly withHistory: boolean
 }
 
 const demoEmail = 'ada@example.com'
+const minuteMs = 60_000
+const dayMs = 24 * 60 * minuteMs
 
 /**
  * Fills an empty database with the organization `example` and gives its user Ada the demo token. A database that has an
  * organization is left alone: a demo token that was removed stays removed.
  */
-export async function seedDemo({ store, log, files, dataDir, token: given }: SeedOptions): Promise<Demo> {
+export async function seedDemo({
+  store,
+  log,
+  files,
+  dataDir,
+  token: given,
+  withHistory,
+}: SeedOptions): Promise<Demo> {
   const path = join(dataDir, 'demo-token')
   if (await isEmpty(store.reader)) {
     const token = given ?? (await makeStoredToken(path))
+    const start = Date.now()
+    const history = withHistory ? demoHistory(start) : []
     const picture = await files.put(diagram)
+    const shared = await storeFiles(files, history)
     await log.write(async (change) => {
       // Another process may share the database.
       if (!(await isEmpty(change.db))) return
-      const ada = await seed(change, picture)
-      await insertToken(change.db, hashToken(token), ada.id)
+      let now = start - demoDays * dayMs
+      const demo = await seed(withHistory ? { ...change, now: () => (now += minuteMs) } : change, picture)
+      if (withHistory) await seedHistory(change, demo, history, shared)
+      await insertToken(change.db, hashToken(token), demo.people.Ada.id)
     })
   }
   const token = given ?? (await readStoredToken(path))
@@ -77,24 +107,19 @@ async function readStoredToken(path: string): Promise<string | undefined> {
   }
 }
 
-async function seed(change: Change, picture: string): Promise<UserRow> {
+interface SeededDemo {
+  readonly organizationId: number
+  readonly people: Readonly<Record<'Ada' | 'Ben' | 'Cleo', UserRow>>
+  readonly flows: Readonly<Record<DemoFlow, FlowChannel>>
+  readonly tracker: SourceRow
+}
+
+async function seed(change: Change, picture: string): Promise<SeededDemo> {
   const { db } = change
   const organizationId = await insertOrganization(db, { slug: 'example', name: 'Example' })
-  const person = async (nick: string, name: string, admin: boolean): Promise<UserRow> => {
-    const user = await insertUser(db, {
-      nick,
-      name,
-      email: `${nick.toLowerCase()}@example.com`,
-      avatar: null,
-      website: null,
-      password_hash: null,
-    })
-    await insertOrganizationMember(db, organizationId, user.id, admin)
-    return user
-  }
-  const ada = await person('Ada', 'Ada Byron', true)
-  const ben = await person('Ben', 'Ben Okri', false)
-  const cleo = await person('Cleo', 'Cleo Marsh', false)
+  const ada = await insertPerson(db, organizationId, 'Ada', 'Ada Byron', true)
+  const ben = await insertPerson(db, organizationId, 'Ben', 'Ben Okri')
+  const cleo = await insertPerson(db, organizationId, 'Cleo', 'Cleo Marsh')
 
   const flow = async (name: string, description: string, members: UserRow[]): Promise<FlowChannel> => {
     const id = randomUUID()
@@ -148,12 +173,12 @@ async function seed(change: Change, picture: string): Promise<UserRow> {
     file_name: file.file_name,
     content_type: file.content_type,
     file_size: file.file_size,
-    created_at: Date.now(),
+    created_at: change.now(),
     thumbnail: null,
   })
   await send(engineering, { userId: ben.id }, { event: 'file', content: file, attachments: [file] })
 
-  const tracker = await demoSource(change, engineering, ada)
+  const tracker = await insertDemoSource(change, engineering, ada, trackerSource)
   const ticket = (key: string, color: string, value: string, title: string): Partial<MessageDraft> => ({
     externalThreadId: key,
     author: { name: 'Ben Okri' },
@@ -185,18 +210,166 @@ async function seed(change: Change, picture: string): Promise<UserRow> {
 
   const question = await say(support, cleo, 'A customer asks how to reset a password #howto')
   await say(support, ada, 'Settings, then Security. I will write it down @Cleo', question)
-  return ada
+  return {
+    organizationId,
+    people: { Ada: ada, Ben: ben, Cleo: cleo },
+    flows: { main, engineering, support },
+    tracker,
+  }
 }
 
-async function demoSource(change: Change, flow: FlowChannel, creator: UserRow): Promise<SourceRow> {
-  const applicationId = await ensureApplication(change.db, 'Tracker')
+/** Stores the files of the history. Resolves with the token of each. */
+async function storeFiles(
+  files: FileStore,
+  history: readonly DemoEvent[],
+): Promise<ReadonlyMap<DemoEvent, string>> {
+  const sharing = history.filter((event) => event.kind === 'file')
+  return new Map(
+    await Promise.all(sharing.map(async (event) => [event, await files.put(event.file.bytes)] as const)),
+  )
+}
+
+/** Sends everything of the history, each at its time. */
+async function seedHistory(
+  change: Change,
+  { organizationId, people: known, flows, tracker }: SeededDemo,
+  history: readonly DemoEvent[],
+  fileTokens: ReadonlyMap<DemoEvent, string>,
+): Promise<void> {
+  const { db } = change
+  const { main, engineering, support } = flows
+  const people: Record<DemoNick, UserRow> = {
+    ...known,
+    Dina: await insertPerson(db, organizationId, 'Dina', 'Dina Farouk'),
+    Emil: await insertPerson(db, organizationId, 'Emil', 'Emil Novak'),
+  }
+  for (const flow of [main, engineering]) await upsertFlowMember(db, flow.id, people.Dina.id, {})
+  for (const flow of [main, support]) await upsertFlowMember(db, flow.id, people.Emil.id, {})
+  const sources: Record<DemoSource, SourceRow> = {
+    Tickets: tracker,
+    'Build server': await insertDemoSource(change, engineering, people.Ben, buildSource),
+    'Help desk': await insertDemoSource(change, support, people.Cleo, helpDeskSource),
+  }
+
+  const threads = new Map<string, string>()
+  for (const event of history) {
+    const then = { ...change, now: () => event.at }
+    const flow = flows[event.flow]
+    if (event.kind === 'item') {
+      await sendMessage(then, flow, { userId: 0, source: sources[event.source] }, itemDraft(event, sources))
+      continue
+    }
+    const user = people[event.nick]
+    const threadId = threads.get(event.thread)
+    const common = { tags: [], ...(threadId === undefined ? {} : { threadId }) }
+    const draft =
+      event.kind === 'message'
+        ? { ...common, event: 'message', content: event.text }
+        : { ...common, ...(await fileDraft(then, flow, event, fileTokens.get(event) ?? '')) }
+    const { message, thread } = await sendMessage(then, flow, { userId: user.id }, draft)
+    if (thread !== undefined) threads.set(event.thread, thread.row.id)
+    if (event.kind === 'message')
+      for (const nick of event.likes)
+        await reactToMessage(then, flow, people[nick].id, message.id, { type: 'add', emoji: 'thumbsup' })
+  }
+  await sendMessage(
+    change,
+    main,
+    { userId: people.Cleo.id },
+    { event: 'status', content: 'On call today', tags: [] },
+  )
+}
+
+function itemDraft(
+  { thread, source, item }: Extract<DemoEvent, { kind: 'item' }>,
+  sources: Record<DemoSource, SourceRow>,
+): MessageDraft {
+  return {
+    ...{ event: item.comment === undefined ? 'activity' : 'discussion', content: null, tags: [] },
+    ...{ externalThreadId: thread, title: item.action, author: { name: item.author } },
+    ...(item.comment === undefined ? {} : { body: item.comment }),
+    thread: {
+      title: item.title,
+      externalUrl: `${sources[source].external_url}/${encodeURIComponent(thread)}`,
+      status: item.status,
+    },
+  }
+}
+
+async function fileDraft(
+  { db, now }: Change,
+  flow: FlowChannel,
+  { file }: Extract<DemoEvent, { kind: 'file' }>,
+  token: string,
+): Promise<MessageDraft> {
+  const attachment: WireAttachment = {
+    content_type: file.type,
+    file_name: file.name,
+    file_size: file.bytes.length,
+    path: `/files/${flow.channel_id}/${token}/${file.name}`,
+  }
+  await insertFile(db, {
+    ...{ token, channel_id: flow.channel_id, file_name: file.name, content_type: file.type },
+    ...{ file_size: file.bytes.length, created_at: now(), thumbnail: null },
+  })
+  return { event: 'file', content: attachment, attachments: [attachment], tags: [] }
+}
+
+async function insertPerson(
+  db: Database,
+  organizationId: number,
+  nick: DemoNick,
+  name: string,
+  admin = false,
+): Promise<UserRow> {
+  const user = await insertUser(db, {
+    nick,
+    name,
+    email: `${nick.toLowerCase()}@example.com`,
+    avatar: null,
+    website: null,
+    password_hash: null,
+  })
+  await insertOrganizationMember(db, organizationId, user.id, admin)
+  return user
+}
+
+interface SourceDescription {
+  readonly application: string
+  readonly name: DemoSource
+  readonly url: string
+}
+
+const trackerSource: SourceDescription = {
+  application: 'Tracker',
+  name: 'Tickets',
+  url: 'https://tracker.example.com',
+}
+const buildSource: SourceDescription = {
+  application: 'Builds',
+  name: 'Build server',
+  url: 'https://builds.example.com',
+}
+const helpDeskSource: SourceDescription = {
+  application: 'Help desk',
+  name: 'Help desk',
+  url: 'https://help.example.com',
+}
+
+async function insertDemoSource(
+  change: Change,
+  flow: FlowChannel,
+  creator: UserRow,
+  { application, name, url }: SourceDescription,
+): Promise<SourceRow> {
+  const applicationId = await ensureApplication(change.db, application)
   const tokenHash = hashToken(makeToken())
   await insertSource(change.db, {
     flow_id: flow.id,
     application_id: applicationId,
     creator_id: creator.id,
-    name: 'Tickets',
-    external_url: 'https://tracker.example.com',
+    name,
+    external_url: url,
     token_hash: tokenHash,
   })
   return (await findSourceByTokenHash(change.db, tokenHash)) as SourceRow

@@ -56,6 +56,8 @@ export interface BackendOptions {
   readonly privateActionTargets?: boolean
   /** Whether an empty database gets the demo organization with its token; it does unless given. */
   readonly demoOrganization?: boolean
+  /** Whether the demo organization has a history of three weeks; not unless given. */
+  readonly demoHistory?: boolean
   /** The demo user's token; made and kept on first start when undefined. */
   readonly demoToken?: string | undefined
   /** How often silent streams are sent a keep-alive; 20 s unless given. */
@@ -141,7 +143,10 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     demo =
       options.demoOrganization === false
         ? { token: null }
-        : await seedDemo({ store, log, files, dataDir: options.dataDir, token: options.demoToken })
+        : await seedDemo({
+            ...{ store, log, files, dataDir: options.dataDir, token: options.demoToken },
+            withHistory: options.demoHistory ?? false,
+          })
     const backend: Backend = {
       store,
       log,
@@ -266,7 +271,8 @@ function createHandler(
       }
       const caller = identity === undefined ? undefined : { ...common, ...identity }
       // The credential may have been revoked while the body arrived, which can take minutes.
-      if (request.method !== 'GET') await checkCredential(backend.store.reader, identity)
+      if (request.method !== 'GET' && request.method !== 'HEAD')
+        await checkCredential(backend.store.reader, identity)
       const checked = whileValid(backend, identity)
       if (match.route.auth === 'any') return await match.route.handle({ ...common, caller }, checked)
       if (caller === undefined) throw unauthorized()

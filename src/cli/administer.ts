@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { type Administration, type Entry, openAdministration } from '../backend/administration.ts'
 import { readConfig } from '../config.ts'
@@ -46,17 +47,21 @@ export const nouns: Readonly<Record<string, Readonly<Record<string, Action>>>> =
     },
     list: { usage: '', run: (administration) => administration.listUsers() },
     edit: {
-      usage: '--user EMAIL [--email EMAIL] [--nick NICK] [--name NAME]',
-      run: (administration, options) => {
+      usage: '--user EMAIL [--email EMAIL] [--nick NICK] [--name NAME] [--avatar FILE|none]',
+      run: async (administration, options) => {
         const changes = Object.fromEntries(
           ['email', 'nick', 'name'].flatMap((name) => {
             const value = text(options, name)
             return value === undefined ? [] : [[name, value]]
           }),
         )
-        if (Object.keys(changes).length === 0)
-          throw new CommandError('Expected --email, --nick or --name: nothing would change')
-        return administration.editUser(need(options, 'user'), changes)
+        const user = need(options, 'user')
+        const avatar = text(options, 'avatar')
+        if (Object.keys(changes).length === 0 && avatar === undefined)
+          throw new CommandError('Expected --email, --nick, --name or --avatar: nothing would change')
+        const pictured =
+          avatar === undefined ? {} : await administration.setAvatar(user, await readPicture(avatar))
+        return Object.keys(changes).length === 0 ? pictured : administration.editUser(user, changes)
       },
     },
     remove: {
@@ -66,8 +71,9 @@ export const nouns: Readonly<Record<string, Readonly<Record<string, Action>>>> =
   },
   token: {
     add: {
-      usage: '--user EMAIL',
-      run: (administration, options) => administration.addToken(need(options, 'user')),
+      usage: '--user EMAIL [--token TOKEN]',
+      run: (administration, options) =>
+        administration.addToken(need(options, 'user'), text(options, 'token')),
     },
     list: {
       usage: '--user EMAIL',
@@ -91,8 +97,9 @@ export const nouns: Readonly<Record<string, Readonly<Record<string, Action>>>> =
       run: (administration, options) => administration.removeFlow(need(options, 'flow')),
     },
     'rotate-token': {
-      usage: '--flow ORG/FLOW',
-      run: (administration, options) => administration.rotatePushToken(need(options, 'flow')),
+      usage: '--flow ORG/FLOW [--token TOKEN]',
+      run: (administration, options) =>
+        administration.rotatePushToken(need(options, 'flow'), text(options, 'token')),
     },
     join: {
       usage: '--flow ORG/FLOW --user EMAIL',
@@ -102,9 +109,9 @@ export const nouns: Readonly<Record<string, Readonly<Record<string, Action>>>> =
   },
   source: {
     add: {
-      usage: '--flow ORG/FLOW --name NAME',
+      usage: '--flow ORG/FLOW --name NAME [--token TOKEN]',
       run: (administration, options) =>
-        administration.addSource(need(options, 'flow'), need(options, 'name')),
+        administration.addSource(need(options, 'flow'), need(options, 'name'), text(options, 'token')),
     },
     list: {
       usage: '--flow ORG/FLOW',
@@ -155,10 +162,9 @@ const flags = {
   admin: { type: 'boolean' },
   'password-stdin': { type: 'boolean' },
   ...Object.fromEntries(
-    ['name', 'slug', 'nick', 'email', 'id', 'org', 'user', 'flow', 'redirect-uri'].map((name) => [
-      name,
-      { type: 'string' },
-    ]),
+    ['name', 'slug', 'nick', 'email', 'id', 'org', 'user', 'flow', 'redirect-uri', 'token', 'avatar'].map(
+      (name) => [name, { type: 'string' }],
+    ),
   ),
 } satisfies ParseArgsConfig['options']
 
@@ -240,6 +246,16 @@ function describe(result: Entry | Entry[]): string {
         .trimEnd(),
     )
     .join('\n')
+}
+
+/** @returns undefined for "none" */
+async function readPicture(path: string): Promise<Uint8Array | undefined> {
+  if (path === 'none') return undefined
+  try {
+    return await readFile(path)
+  } catch (error) {
+    throw new CommandError(`"${path}" cannot be read: ${(error as Error).message}`)
+  }
 }
 
 function text(options: Options, name: string): string | undefined {

@@ -15,7 +15,7 @@ export async function backend(
   const log = createLogger(logLevel)
   return runUntilStopped(async () => {
     const running = await startBackend(
-      { ...upstream, databaseUrl: upstream.databaseUrl?.reveal() },
+      { ...upstream, databaseUrl: upstream.databaseUrl?.reveal(), demoHistory: true },
       (message) => log.error(message),
       (message) => log.warn(message),
     ).catch((error: unknown) => {

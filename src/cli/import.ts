@@ -79,9 +79,10 @@ function showProgress(part: number): void {
   process.stderr.write(`\r${bar} ${Math.floor(part * 100)} %${part >= 1 ? '\n' : ''}`)
 }
 
-function describe({ flow, messages, leftOut, files, people }: ImportSummary): string {
+function describe({ flow, flowId, messages, leftOut, files, people }: ImportSummary): string {
   const lines = [
     `${flow}: ${messages.taken} messages taken, ${messages.alreadyThere} were there already`,
+    `id of the flow: ${flowId}`,
     `files: ${files.taken} taken, ${files.missing} not in the export`,
     `people: ${people.matched} are members here, ${people.created} made, who cannot sign in`,
   ]

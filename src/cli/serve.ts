@@ -17,7 +17,7 @@ export async function serve(
 ): Promise<number> {
   const config = readConfig(environment)
   return runUntilStopped(async () => {
-    const app = await startApp(config).catch((error: unknown) => {
+    const app = await startApp(config, { demoHistory: true }).catch((error: unknown) => {
       throw explain(error, config.upstream.kind === 'embedded' ? config.upstream : undefined)
     })
     print(describe(app, config, isTerminal))

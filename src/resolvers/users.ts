@@ -1,7 +1,8 @@
 import type { Context } from '../context.ts'
 import type { User } from '../upstream/flowdock/model.ts'
 import { encodeGlobalId } from './global-id.ts'
-import { checkFilled } from './named.ts'
+import { checkFilled, requireCapability } from './named.ts'
+import { type Attached, mediaType } from './uploads.ts'
 
 export function id(user: User): string {
   return encodeGlobalId('User', String(user.id))
@@ -27,4 +28,18 @@ export async function updateViewer(
   })
   // The answer to the change is empty.
   return { user: await flowdock.users.viewer() }
+}
+
+export async function setAvatar(
+  _: unknown,
+  { input }: { input: { avatar?: Attached | null | undefined } },
+  context: Context,
+): Promise<{ user: User }> {
+  await requireCapability('avatar', context)
+  const { users } = context.flowdock
+  const { avatar } = input
+  await users.setAvatar(
+    avatar == null ? null : { name: avatar.name, contentType: mediaType(avatar), bytes: avatar.read() },
+  )
+  return { user: await users.viewer() }
 }

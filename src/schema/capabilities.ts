@@ -5,6 +5,7 @@ const Capability = builder.enumType('Capability', {
   description: 'What only some upstreams can do. The embedded backend can do all of it.',
   values: {
     ACTIVITY: { value: 'activity', description: 'Count what was written, however much.' },
+    AVATAR: { value: 'avatar', description: 'Set a picture of oneself.' },
     CREATE_THREAD: { value: 'createThread', description: 'Begin a thread without a message.' },
     FOLLOW_FLOWS: {
       value: 'followFlows',

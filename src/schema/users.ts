@@ -7,7 +7,11 @@ builder.interfaceType('Author', {
   resolveType: (author) => ('nick' in author ? 'User' : 'ExternalAuthor'),
   fields: (t) => ({
     name: t.exposeString('name', { description: 'The full name.' }),
-    avatarUrl: t.exposeString('avatarUrl', { nullable: true, description: 'A picture, if there is one.' }),
+    avatarUrl: t.exposeString('avatarUrl', {
+      nullable: true,
+      description:
+        'The URL of a picture; null only where the upstream has none. To one that ends in a slash, a size in pixels can be appended.',
+    }),
   }),
 })
 
@@ -70,5 +74,33 @@ builder.mutationField('updateViewer', (t) =>
     args: { input: t.arg({ type: UpdateViewerInput, required: true, description: 'The changes.' }) },
     errors: mutationResult('UpdateViewerResult', 'You, or why you are as you were.'),
     resolve: users.updateViewer,
+  }),
+)
+
+const SetAvatarPayload = mutationPayload<{ user: User }>('SetAvatarPayload', {
+  description: 'Your picture was changed.',
+  fields: (t) => ({
+    viewer: t.field({ type: 'User', description: 'You, with the new picture.', resolve: ({ user }) => user }),
+  }),
+})
+
+const SetAvatarInput = mutationInput('SetAvatarInput', {
+  description: 'A picture of you.',
+  fields: (t) => ({
+    avatar: t.field({
+      type: 'Upload',
+      description:
+        'A PNG, JPEG, GIF or WebP image of up to 128 KiB, square if possible. Null brings the generated picture back.',
+    }),
+  }),
+})
+
+builder.mutationField('setAvatar', (t) =>
+  t.field({
+    type: SetAvatarPayload,
+    description: 'Sets the picture that others see of you.',
+    args: { input: t.arg({ type: SetAvatarInput, required: true, description: 'The picture.' }) },
+    errors: mutationResult('SetAvatarResult', 'You, or why your picture is the one it was.'),
+    resolve: users.setAvatar,
   }),
 )

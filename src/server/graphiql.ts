@@ -11,6 +11,7 @@ const examples = packageFile('examples/')
 const types: Readonly<Record<string, string>> = {
   css: 'text/css; charset=utf-8',
   js: 'text/javascript; charset=utf-8',
+  svg: 'image/svg+xml',
   ttf: 'font/ttf',
 }
 
@@ -26,6 +27,7 @@ export async function loadGraphiql(): Promise<Graphiql> {
   const manifest = JSON.parse(await readFile(new URL('manifest.json', assets), 'utf8')) as {
     script: string
     style: string
+    icon: string
   }
   const names = new Set(await readdir(assets))
   const tabs = await loadExamples()
@@ -45,6 +47,7 @@ export async function loadGraphiql(): Promise<Graphiql> {
       response.end(
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>flowdock-gateway</title>' +
           '<meta name="viewport" content="width=device-width"><style>html,body,#graphiql{height:100%;margin:0}</style>' +
+          `<link rel="icon" type="image/svg+xml" href="/graphiql/${manifest.icon}">` +
           `<link rel="stylesheet" href="/graphiql/${manifest.style}">` +
           `<script id="settings" type="application/json">${JSON.stringify(settings).replaceAll('<', '\\u003c')}</script>` +
           `<script type="module" src="/graphiql/${manifest.script}"></script></head>` +

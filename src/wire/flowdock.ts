@@ -8,6 +8,7 @@ export interface WireUser {
   id: number
   nick: string
   email: string
+  /** Null only at the service, for some. */
   avatar: string | null
   name: string
   website: string | null
@@ -35,6 +36,12 @@ export interface WireOrganization {
   user_count: number
   active: boolean
   url: string
+}
+
+/** An organization as its own resource. */
+export interface WireOrganizationDetails extends WireOrganization {
+  subscription: { trial: boolean; trial_ends?: string; billing_date?: string | null }
+  users: { id: number; name: string; email: string; admin: boolean }[]
 }
 
 export type WireAccessMode = 'invitation' | 'link' | 'organization'

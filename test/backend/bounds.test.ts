@@ -389,7 +389,7 @@ describe('what was stored before there were bounds', () => {
 
   test('people, flows and sources are cut to what may be stored today', async () => {
     await change((db) =>
-      db.updateTable('users').set({ name: big, avatar: big }).where('id', '=', 3).execute(),
+      db.updateTable('users').set({ name: big, website: big }).where('id', '=', 3).execute(),
     )
     await change((db) =>
       db.updateTable('flows').set({ description: big }).where('id', '=', flow.id).execute(),
@@ -397,7 +397,7 @@ describe('what was stored before there were bounds', () => {
     const flows = await ada('GET', '/flows?users=1')
     expect(flows.text.length).toBeLessThan(100_000)
     const cleo = (await ada('GET', '/users/3')).json
-    expect([cleo.name, cleo.avatar]).toEqual([x(100), null])
+    expect([cleo.name, cleo.website]).toEqual([x(100), null])
   })
 })
 

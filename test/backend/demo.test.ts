@@ -77,3 +77,56 @@ test('without a demo the first start makes no organization, no token and no file
   await administration.close()
   expect(await first.status(String(token))).toBe(200)
 })
+
+test('a demo with history has three weeks of messages of five people, files and integrations', async () => {
+  const before = Date.now()
+  const backend = await start({ demoHistory: true })
+  const ada = backend.as('Ada')
+  const dayMs = 24 * 60 * 60_000
+  expect((await ada('GET', '/organizations/example/users')).json).toHaveLength(5)
+  const kinds = new Set<string>()
+  for (const [flow, atLeast] of [
+    ['main', 40],
+    ['engineering', 70],
+    ['support', 25],
+  ] as const) {
+    const { json } = await ada('GET', `/flows/example/${flow}/messages?limit=100`)
+    const messages = json as { id: number; sent: number; event: string }[]
+    expect(messages.length).toBeGreaterThan(atLeast)
+    for (const { event } of messages) kinds.add(event)
+    const times = messages.map(({ sent }) => sent)
+    expect(times).toEqual(times.toSorted((one, other) => one - other))
+    expect(times.at(-1)).toBeLessThanOrEqual(Date.now())
+    expect(times.at(-1)).toBeGreaterThan(before - 2 * 60 * 60_000)
+    expect(new Set(times.map((sent) => Math.floor(sent / dayMs))).size).toBeGreaterThan(7)
+  }
+  expect([...kinds].sort()).toEqual(['activity', 'discussion', 'file', 'message', 'status'])
+  const { json: oldest } = await ada('GET', '/flows/example/main/messages?limit=2&sort=asc&since_id=0')
+  expect(oldest.map(({ id, content }: { id: number; content: string }) => [id, content])).toEqual([
+    [1, 'Welcome to Example! Every message opens a thread, replies stay in it. #welcome'],
+    [2, 'Good to be here, @Ada'],
+  ])
+  expect(before - oldest[0].sent).toBeGreaterThan(20 * dayMs)
+  const { json: files } = await ada('GET', '/flows/example/engineering/messages?event=file&limit=100')
+  for (const { content } of files) {
+    const file = await call(backend.url + content.path, 'GET', {
+      authorization: basic(await backend.token('Ada')),
+    })
+    expect([200, 302]).toContain(file.status)
+  }
+})
+
+test('the history of the demo is made once, and each start of it holds the same', async () => {
+  const data = await makeData()
+  const first = await start({ ...data, demoHistory: true })
+  const read = async (backend: typeof first) => {
+    const { json } = await backend.as('Ada')('GET', '/flows/example/engineering/messages?limit=100')
+    return (json as { id: number; event: string; content: unknown; title?: string }[]).map(
+      ({ id, event, content, title }) => [id, event, event === 'file' ? 'a file' : content, title],
+    )
+  }
+  const held = await read(first)
+  await first.close()
+  expect(await read(await start({ ...data, demoHistory: true }))).toEqual(held)
+  expect(await read(await start({ demoHistory: true }))).toEqual(held)
+})

@@ -52,7 +52,7 @@ test('a message moves to another thread or into one of its own, and both are cou
   })
   expect(await thread(first.thread_id)).toMatchObject({ internal_comments: 1, initial_message: first.id })
   expect(await thread(second.thread_id)).toMatchObject({ internal_comments: 2, initial_message: second.id })
-  await ada('PUT', `${main}/messages/${second.id}`, { thread_id: '' })
+  await ada('PUT', `${main}/messages/${second.id}`, { thread_id: 'new' })
   const own = (await ada('GET', `${main}/messages/${second.id}`)).json
   expect(own.thread).toMatchObject({ title: 'thread two', internal_comments: 1, initial_message: second.id })
   expect(await thread(second.thread_id)).toMatchObject({ internal_comments: 1, initial_message: stray.id })

@@ -141,7 +141,7 @@ describe('sending', () => {
     [
       'an event nobody may send',
       { event: 'tag-change', content: 'x' },
-      { event: ['must be one of message, comment, status, line, file'] },
+      { event: ['must be one of message, comment, status, line, file, mail'] },
     ],
     ['blank content', { event: 'message', content: ' \n' }, { content: ["can't be blank"] }],
     [

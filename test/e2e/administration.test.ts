@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { post } from '../support/app.ts'
 import { basic, call, makeFolder } from '../support/backend.ts'
@@ -173,7 +175,7 @@ test.each([
     '--name is too long: 101 characters, at most 100 are stored',
   ],
   [['org', 'add', '--name', 'x'.repeat(101)], '--name is too long: 101 characters, at most 100 are stored'],
-  [['user', 'edit', '--user', 'x@x'], 'Expected --email, --nick or --name: nothing would change'],
+  [['user', 'edit', '--user', 'x@x'], 'Expected --email, --nick, --name or --avatar: nothing would change'],
   [['user', 'edit', '--user', 'x@x', '--email', 'x'], '"x" is no e-mail address'],
   [['user', 'edit', '--user', 'x@x', '--email', 'y@y'], 'There is no user with the address x@x'],
   [['token', 'add', '--user', 'nobody@x'], 'There is no user with the address nobody@x'],
@@ -227,6 +229,58 @@ test('invitations, applications and whole organizations come and go', async () =
   expect((await get('/organizations')).json).toEqual([])
   expect((await get('/flows/example/main/messages')).status).toBe(404)
 }, 60_000)
+
+test('tokens of the service go on working, each for one thing, and pictures are set', async () => {
+  const dataDir = await makeFolder()
+  const gateway = await runGateway(dataDir)
+  const command = async (...args: string[]) => {
+    const running = run(['src/main.ts', ...args, '--json'], { DATA_DIR: dataDir })
+    return { code: await running.exited, ...running.output }
+  }
+  const [personal, flowToken, pushToken] = ['personal', 'flow', 'push'].map(
+    (kind) => `${kind}-token-of-the-service`,
+  )
+  const done = async (...args: string[]) => {
+    const { code, stdout, stderr } = await command(...args)
+    expect(code, stderr).toBe(0)
+    return JSON.parse(stdout)
+  }
+  const ben = ['--user', 'ben@example.com']
+  expect(await done('token', 'add', ...ben, '--token', personal as string)).toMatchObject({ token: personal })
+  await done('source', 'add', '--flow', 'example/main', '--name', 'CI', '--token', flowToken as string)
+  await done('flow', 'rotate-token', '--flow', 'example/main', '--token', pushToken as string)
+  const me = () => call(`${gateway.restUrl}/user`, 'GET', { authorization: basic(personal as string) })
+  expect((await me()).json).toMatchObject({ nick: 'Ben' })
+  const sent = { flow_token: flowToken, event: 'message', content: 'built' }
+  expect((await call(`${gateway.restUrl}/messages`, 'POST', {}, sent)).status).toBe(202)
+  const pushed = { content: 'pushed', external_user_name: 'CI' }
+  for (const token of [pushToken, flowToken])
+    expect((await call(`${gateway.restUrl}/v1/messages/chat/${token}`, 'POST', {}, pushed)).status).toBe(200)
+
+  for (const token of [personal, flowToken, pushToken]) {
+    const refused = await command('token', 'add', ...ben, '--token', token as string)
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining('in use already') })
+    expect(refused.stderr).not.toContain(token)
+  }
+  expect((await command('token', 'add', ...ben, '--token', 'short')).stderr).toContain('20 to 128')
+
+  const generated = (await me()).json.avatar
+  const path = join(await makeFolder(), 'me.gif')
+  const gif = Buffer.from('R0lGODlhAQABAIAAAAAAAP///ywAAAAAAQABAAACAUwAOw==', 'base64')
+  await writeFile(path, gif)
+  await done('user', 'edit', ...ben, '--avatar', path)
+  const set = (await me()).json.avatar
+  expect(set).not.toBe(generated)
+  expect(Buffer.from(await (await fetch(`${set}120`)).arrayBuffer())).toEqual(gif)
+  expect((await command('user', 'edit', ...ben, '--avatar', 'package.json')).stderr).toContain(
+    'must be a PNG',
+  )
+  expect((await command('user', 'edit', ...ben, '--avatar', 'no-such-file.png')).stderr).toContain(
+    'cannot be read',
+  )
+  await done('user', 'edit', ...ben, '--avatar', 'none')
+  expect((await me()).json.avatar).toBe(generated)
+}, 120_000)
 
 test('the operator changes an e-mail address, which the person cannot; both are told who has one already', async () => {
   const dataDir = await makeFolder()

@@ -48,7 +48,11 @@ test('the official client lists flows, hears what a mutation sent, and posts wha
   const line = async (pattern: string) =>
     JSON.parse((await running.until(new RegExp(`^\\{"type":"${pattern}.*$`, 'm')))[0]).value
   const flows = await line('flows"')
-  expect(flows).toContainEqual({ id: expect.any(String), slug: 'main', nicks: ['Ada', 'Ben', 'Cleo'] })
+  expect(flows).toContainEqual({
+    id: expect.any(String),
+    slug: 'main',
+    nicks: ['Ada', 'Ben', 'Cleo', 'Dina', 'Emil'],
+  })
   await line('connected"')
   expect(await line('posted"')).toMatchObject({
     content: 'posted by the bot',

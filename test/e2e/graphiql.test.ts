@@ -1,6 +1,6 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Page } from 'playwright-core'
+import type { Locator, Page } from 'playwright-core'
 import { expect, onTestFinished, test } from 'vitest'
 import { basic, makeFolder } from '../support/backend.ts'
 import { chromiumPath, openBrowser } from '../support/browser.ts'
@@ -13,66 +13,31 @@ const pictures = process.env['PICTURES']
 const testInBrowser = test.skipIf(chromiumPath === undefined && process.env['CI'] !== 'true')
 
 testInBrowser(
-  'GraphiQL explores, listens and changes, all from files of its own',
+  'GraphiQL shows the schema and runs queries, all from files of its own',
   async () => {
-    const gateway = await runGateway(await makeFolder())
-    const browser = await openBrowser()
-    onTestFinished(() => browser.close())
-    const context = await browser.newContext({ viewport: { width: 1280, height: 760 } })
-    const foreign: string[] = []
-    const problems: string[] = []
-    await context.route('**/*', (route) => {
-      const { host, protocol } = new URL(route.request().url())
-      if (host === new URL(gateway.url).host || protocol === 'data:' || protocol === 'blob:')
-        return route.continue()
-      foreign.push(route.request().url())
-      return route.abort()
-    })
-    const listening = await context.newPage()
-    const changing = await context.newPage()
-    for (const page of [listening, changing]) {
-      page.on('pageerror', (error) => problems.push(String(error)))
-      page.on('console', (message) => {
-        if (message.type() === 'error') problems.push(message.text())
-      })
-      await page.goto(gateway.pageUrl)
-      await page.getByRole('tab', { name: 'FirstQuery' }).waitFor()
-    }
+    const { page, foreign, problems } = await openPage()
+    // Nothing was started, so nothing is amiss.
+    expect(await page.locator('#live-state').innerText()).toBe('Live: idle')
+    expect(await hiddenTabs(page)).toEqual([])
+    await expect.poll(() => insist(page), { timeout: 20_000, interval: 500 }).toContain('"nick": "Ada"')
+    await picture(page, 'first-query')
 
-    await execute(listening)
-    await expect.poll(() => response(listening), { timeout: 10_000 }).toContain('"nick": "Ada"')
-    await picture(listening, 'first-query')
-
-    await openTab(listening, 'LiveQuery')
-    await execute(listening)
-    // The stop button says that the subscription was sent; the stream behind it is open once something is heard.
-    await listening.getByRole('button', { name: 'Stop query' }).waitFor()
-
-    await openTab(changing, 'SendMessage')
-    await expect
-      .poll(
-        async () => {
-          await execute(changing)
-          await expect.poll(() => response(changing), { timeout: 5000 }).toContain('"sentMessage"')
-          return response(listening)
-        },
-        { timeout: 15_000, interval: 500 },
-      )
-      .toContain('Hello from GraphiQL #hello')
-    // Whoever listens sees whether they do.
-    expect(await listening.getByRole('status').innerText()).toBe('Live: connected')
-    expect(await changing.locator('#live-state').innerText()).toBe('Live: not connected')
-    await picture(listening, 'live-query')
-    await listening.getByRole('button', { name: 'Stop query' }).click()
-    await expect.poll(() => listening.locator('#live-state').innerText()).toBe('Live: not connected')
+    // With more tabs than there is room for, they scroll, and the one that is opened is in view.
+    for (let more = 0; more < 30; more += 1) await page.getByRole('button', { name: 'New tab' }).click()
+    await expect.poll(() => page.getByRole('tab').count()).toBe(42)
+    expect(await hiddenTabs(page)).toEqual([])
+    await expect.poll(() => isInView(page.getByRole('tab').last())).toBe(true)
+    for (let more = 0; more < 30; more += 1)
+      await page.getByRole('tab').last().getByRole('button', { name: 'Close Tab' }).click()
 
     // Fields can be picked instead of typed.
-    await changing.getByRole('button', { name: 'Show GraphiQL Explorer' }).click()
-    await changing.locator('.graphiql-plugin').getByText('runThreadAction').waitFor()
-    await picture(changing, 'explorer')
-    await changing.emulateMedia({ colorScheme: 'dark' })
-    const isDark = () => changing.evaluate(() => document.body.classList.contains('graphiql-dark'))
-    const background = await changing.evaluate(
+    await openTab(page, 'SendMessage')
+    await page.getByRole('button', { name: 'Show GraphiQL Explorer' }).click()
+    await page.locator('.graphiql-plugin').getByText('runThreadAction').waitFor()
+    await picture(page, 'explorer')
+    await page.emulateMedia({ colorScheme: 'dark' })
+    const isDark = () => page.evaluate(() => document.body.classList.contains('graphiql-dark'))
+    const background = await page.evaluate(
       () => getComputedStyle(document.querySelector('.graphiql-container') as Element).backgroundColor,
     )
     expect((await isDark()) || background === 'rgb(33, 42, 59)', background).toBe(true)
@@ -81,6 +46,76 @@ testInBrowser(
     expect(problems).toEqual([])
   },
   60_000,
+)
+
+testInBrowser(
+  'the live pane lists events beside whatever tab is open, until the subscription is stopped',
+  async () => {
+    const { gateway, page, foreign, problems } = await openPage()
+    await expect.poll(() => insist(page), { timeout: 20_000, interval: 500 }).toContain('"nick": "Ada"')
+    await openTab(page, 'LiveQuery')
+    await execute(page)
+    await page.getByRole('button', { name: 'Stop query' }).waitFor()
+    await page.getByText('Live: connected').waitFor()
+    expect(await hiddenTabs(page)).toEqual([])
+
+    // Another tab is opened, and what happens is listed beside it. The subscription is open once something is listed.
+    await openTab(page, 'SendMessage')
+    await expect
+      .poll(
+        async () => {
+          await execute(page)
+          await expect.poll(() => response(page), { timeout: 5000 }).toContain('"sentMessage"')
+          return page.getByRole('log').innerText()
+        },
+        { timeout: 15_000, interval: 500 },
+      )
+      .toContain('Hello from GraphiQL #hello')
+    const events = page.locator('.live-entry.event')
+    for (const content of ['Version 2.5 is out #release', 'Thank you, everybody']) {
+      await say(gateway, content)
+      await events.filter({ hasText: `MessageAdded · Ada Byron · ${content}` }).waitFor()
+    }
+    const before = await events.count()
+    expect(before).toBeGreaterThanOrEqual(3)
+    await picture(page, 'live-query')
+
+    // All of an event is there to be read.
+    await events.first().locator('summary').click()
+    expect(await events.first().innerText()).toContain('"__typename": "MessageAdded"')
+
+    // A pause holds back what comes.
+    await page.getByRole('button', { name: /^Hold events back/ }).click()
+    await say(gateway, 'three')
+    await page.getByText('Paused: 1 waiting').waitFor()
+    expect(await events.count()).toBe(before)
+    await page.getByRole('button', { name: /^Show the events/ }).click()
+    await expect.poll(() => events.count()).toBe(before + 1)
+
+    await page.getByRole('button', { name: /^Copy all/ }).click()
+    await page.getByText(/^Copied \d+ lines$/).waitFor()
+    const copied = (await page.evaluate(() => navigator.clipboard.readText())).split('\n')
+    const texts = copied.map((line) => JSON.parse(line).result?.data.flowEvents.message?.content)
+    expect(texts.slice(-3)).toEqual(['Version 2.5 is out #release', 'Thank you, everybody', 'three'])
+
+    await page.getByRole('button', { name: /^Empty the log/ }).click()
+    expect(await events.count()).toBe(0)
+    await page.getByRole('button', { name: 'Stop LiveQuery' }).click()
+    await page.getByText('LiveQuery was stopped.').waitFor()
+    expect(await page.locator('#live-state').innerText()).toBe('Live: idle')
+
+    // The button that started it stops it, too.
+    await openTab(page, 'LiveQuery')
+    await execute(page)
+    await page.getByText('Live: connected').waitFor()
+    await page.getByRole('button', { name: 'Stop query' }).click()
+    await page.getByText('Live: idle').waitFor()
+    await expect.poll(() => response(page), { timeout: 10_000 }).toContain('LiveQuery was stopped.')
+
+    expect(foreign).toEqual([])
+    expect(problems).toEqual([])
+  },
+  120_000,
 )
 
 testInBrowser(
@@ -97,34 +132,24 @@ testInBrowser(
     await openTab(page, 'LiveQuery')
     await execute(page)
     await page.getByRole('button', { name: 'Stop query' }).waitFor()
-    const say = async (url: string, content: string) => {
-      const answer = await fetch(`${url}/graphql`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json', authorization: basic(first.token) },
-        body: JSON.stringify({
-          query:
-            'mutation ($content: String!) { sendMessage(input: { flow: { path: "example/main" }, content: $content }) { __typename } }',
-          variables: { content },
-        }),
-      })
-      expect((await answer.json()).data.sendMessage.__typename).toBe('SendMessagePayload')
-    }
     await expect
       .poll(
         async () => {
-          await say(first.url, 'before')
-          return response(page)
+          await say(first, 'before')
+          return page.locator('#live-pane').innerText()
         },
         { timeout: 15_000, interval: 500 },
       )
       .toContain('before')
     first.child.kill('SIGTERM')
     expect(await first.exited).toBe(0)
-    await page.getByText('Live: not connected').waitFor()
+    await page.getByText('Live: connection lost, reconnecting…').waitFor()
     const second = await runGateway(dataDir, { PORT: new URL(first.url).port })
-    await say(second.url, 'while nobody listened')
+    await say(second, 'while nobody listened')
     await page.getByText('Live: connected').waitFor({ timeout: 20_000 })
-    await expect.poll(() => response(page), { timeout: 10_000 }).toContain('while nobody listened')
+    const listed = () => page.getByRole('log').innerText()
+    await expect.poll(listed, { timeout: 10_000 }).toContain('while nobody listened')
+    expect(await listed()).toContain('Connected again. What happened meanwhile follows.')
   },
   60_000,
 )
@@ -163,6 +188,116 @@ testInBrowser(
   },
   60_000,
 )
+
+testInBrowser(
+  'a tab whose Authorization was deleted is sent without the demo token, and says so',
+  async () => {
+    const { gateway, page } = await openPage()
+    const token = page.locator('#token-state')
+    await expect.poll(() => token.innerText()).toBe('Demo token')
+    await expect.poll(() => insist(page), { timeout: 20_000, interval: 500 }).toContain('"nick": "Ada"')
+
+    await page.locator('section[aria-label="Headers"] .view-lines').last().click()
+    await page.keyboard.press('Control+A')
+    await page.keyboard.press('Delete')
+    await expect.poll(() => token.innerText(), { timeout: 10_000 }).toContain('No token')
+    expect(await hiddenTabs(page)).toEqual([])
+    await execute(page)
+    await expect.poll(() => response(page), { timeout: 10_000 }).toContain('"code": "UNAUTHENTICATED"')
+
+    await page.getByTitle('Put the demo token back').click()
+    await expect.poll(() => token.innerText(), { timeout: 10_000 }).toBe('Demo token')
+    await execute(page)
+    await expect.poll(() => response(page), { timeout: 10_000 }).toContain('"nick": "Ada"')
+
+    // Neither the token nor the headers outlive the page in what the browser stores for good.
+    const stored = await page.evaluate(() => JSON.stringify(localStorage))
+    expect(stored).not.toContain(btoa(`${gateway.token}:`))
+  },
+  60_000,
+)
+
+testInBrowser(
+  'the page has an icon',
+  async () => {
+    const gateway = await runGateway(await makeFolder())
+    const page = await (await fetch(`${gateway.url}/graphql`, { headers: { accept: 'text/html' } })).text()
+    const [, icon = ''] = /<link rel="icon"[^>]* href="([^"]+)"/.exec(page) ?? []
+    const answer = await fetch(gateway.url + icon)
+    expect([answer.status, answer.headers.get('content-type')]).toEqual([200, 'image/svg+xml'])
+    expect(await answer.text()).toMatch(/^<svg /)
+  },
+  60_000,
+)
+
+/** The page of a gateway of its own, and what went wrong there: requests elsewhere and errors. */
+async function openPage() {
+  const gateway = await runGateway(await makeFolder())
+  const browser = await openBrowser()
+  onTestFinished(() => browser.close())
+  const context = await browser.newContext({
+    viewport: { width: 1280, height: 800 },
+    permissions: ['clipboard-read', 'clipboard-write'],
+  })
+  context.setDefaultTimeout(20_000)
+  const foreign: string[] = []
+  const problems: string[] = []
+  await context.route('**/*', (route) => {
+    const { host, protocol } = new URL(route.request().url())
+    if (host === new URL(gateway.url).host || protocol === 'data:' || protocol === 'blob:')
+      return route.continue()
+    foreign.push(route.request().url())
+    return route.abort()
+  })
+  const page = await context.newPage()
+  page.on('pageerror', (error) => problems.push(String(error)))
+  page.on('console', (message) => {
+    if (message.type() === 'error') problems.push(message.text())
+  })
+  await page.goto(gateway.pageUrl)
+  await page.getByRole('tab', { name: 'FirstQuery' }).waitFor()
+  return { gateway, page, foreign, problems }
+}
+
+/** Sends a message as Ada. */
+async function say({ url, token }: { url: string; token: string }, content: string): Promise<void> {
+  const answer = await fetch(`${url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: basic(token) },
+    body: JSON.stringify({
+      query:
+        'mutation ($content: String!) { sendMessage(input: { flow: { path: "example/main" }, content: $content }) { __typename } }',
+      variables: { content },
+    }),
+  })
+  expect((await answer.json()).data.sendMessage.__typename).toBe('SendMessagePayload')
+}
+
+/** Tabs that are out of sight without a scrollbar that leads to them. */
+function hiddenTabs(page: Page): Promise<string[]> {
+  return page.evaluate(() => {
+    const list = document.querySelector('.graphiql-tabs') as HTMLElement
+    const scrolls = list.offsetWidth > list.clientWidth || list.offsetHeight > list.clientHeight
+    const { left, right, top, bottom } = list.getBoundingClientRect()
+    return [...list.querySelectorAll('[role="tab"]')]
+      .filter((tab) => {
+        const box = tab.getBoundingClientRect()
+        const isInside =
+          box.left >= left - 1 && box.right <= right + 1 && box.top >= top - 1 && box.bottom <= bottom + 1
+        return !(isInside || scrolls) || right > innerWidth
+      })
+      .map((tab) => tab.textContent ?? '')
+  })
+}
+
+function isInView(tab: Locator): Promise<boolean> {
+  return tab.evaluate((element) => {
+    const [box, list] = [element, element.closest('.graphiql-tabs') as Element].map((each) =>
+      each.getBoundingClientRect(),
+    ) as [DOMRect, DOMRect]
+    return box.top >= list.top - 1 && box.bottom <= list.bottom + 1
+  })
+}
 
 /** Opens a tab, and waits until GraphiQL has noticed which operation is in it: until then it would run the old one. */
 async function openTab(page: Page, name: string): Promise<void> {

@@ -29,6 +29,7 @@ test('a flow moves in while the server runs, with its threads, files, people and
   expect(first.stderr).toBe('')
   expect(JSON.parse(first.stdout)).toEqual({
     flow: 'example/archive',
+    flowId: '05654aa3-3b13-4a79-8cea-92ed45bdc9a5',
     messages: { taken: 10, alreadyThere: 0, shortened: 0 },
     leftOut: { 'activity.user is no message': 1, 'it is private': 1 },
     files: { taken: 1, missing: 1, tooLong: 0 },
@@ -53,7 +54,7 @@ test('a flow moves in while the server runs, with its threads, files, people and
   expect(howdy.thread).toMatchObject({ title: 'Howdy #hello', initial_message: 1, internal_comments: 3 })
   expect(comment).toMatchObject({ user: '77', thread_id: howdy.thread_id, content: { text: 'an old reply' } })
   const { json: people } = await server.get('/organizations/example/users')
-  expect(people.filter(({ id }: { id: number }) => id > 3)).toMatchObject([
+  expect(people.filter(({ id }: { id: number }) => id > 5)).toMatchObject([
     { id: 12, nick: 'Kim', name: 'Kim Doe', email: 'kim@acme.example' },
     { id: 77, nick: 'user-77', email: 'user-77@example.invalid' },
   ])
@@ -80,6 +81,7 @@ test('a flow moves in while the server runs, with its threads, files, people and
   const again = await importZip(server.dataDir, zip)
   expect(again.stdout).toBe(
     'example/archive: 0 messages taken, 10 were there already\n' +
+      'id of the flow: 05654aa3-3b13-4a79-8cea-92ed45bdc9a5\n' +
       'files: 0 taken, 0 not in the export\n' +
       'people: 2 are members here, 0 made, who cannot sign in\n' +
       'left out:\n  1 × activity.user is no message\n  1 × it is private\n',
@@ -152,4 +154,30 @@ test('what is no export is refused in words, and makes nothing', async () => {
   const nowhere = command(server.dataDir, 'import', await makeFlowExport(), '--flow', 'nobody/x')
   expect(await nowhere.exited).toBe(1)
   expect(nowhere.output.stderr).toBe('There is no organization "nobody"; expected ORGANIZATION/FLOW\n')
+}, 60_000)
+
+test('a flow keeps the id that programs know it by, unless it means another flow here', async () => {
+  const server = await startServer()
+  const exported = (flow: string) => [
+    { id: 1, flow, event: 'message', app: 'chat', content: 'old', user: '0', tags: [], sent: 1480546596695 },
+  ]
+  const importAs = async (slug: string, id: string) => {
+    const zip = await makeZip({ 'messages.json': JSON.stringify(exported(id)) })
+    const running = command(server.dataDir, 'import', zip, '--flow', `example/${slug}`, '--json')
+    expect(await running.exited, running.output.stderr).toBe(0)
+    return JSON.parse(running.output.stdout).flowId
+  }
+  expect(await importAs('moved', 'acme:moved')).toBe('acme:moved')
+  expect((await server.get('/flows/find?id=acme:moved')).json).toMatchObject({
+    id: 'acme:moved',
+    parameterized_name: 'moved',
+  })
+  expect((await server.get('/flows/example/moved/messages')).json).toMatchObject([
+    { flow: 'acme:moved', content: 'old' },
+  ])
+  const other = /^[0-9a-f-]{36}$/
+  expect(await importAs('again', 'acme:moved')).toMatch(other)
+  // It would be found in place of the flow at this path.
+  expect(await importAs('disguised', 'example:main')).toMatch(other)
+  expect(await importAs('odd', 'a flow with blanks')).toMatch(other)
 }, 60_000)

@@ -26,6 +26,9 @@ const noClientText: Readonly<Record<string, string>> = {
   'backend/http-error.ts tooMany': 'a message of this program',
   'backend/flowdock/image.ts makeThumbnail': 'the path of a file',
   'backend/flowdock/auth.ts hashPassword': 'a password is only hashed, which takes the same time for any',
+  'backend/flowdock/routes/source-token.ts push':
+    'tokens are only split at commas and looked up, the first 20 of them',
+  'backend/flowdock/routes/source-token.ts knownTokens': 'the same',
   'backend/maintenance.ts restoreData': 'the path of a folder that the operator named',
   'backend/store/db.ts openStore': 'the path of a file or a URL that the operator named',
   'backend/store/postgres.ts openPostgres': 'a URL that the operator named',
@@ -52,6 +55,8 @@ const first =
 /** How functions are called that take more than the text, or the text inside of something else. */
 const adapters: Readonly<Record<string, (exported: Exported, text: string) => unknown>> = {
   'backend/bounds.ts cut': (cut, text) => cut(text, text.length - 1),
+  'backend/flowdock/integration-events.ts integrationText': (integrationText, text) =>
+    integrationText('vcs', { comment: { body: text } }),
   'backend/flowdock/encode.ts withBase': first('http://127.0.0.1'),
   'backend/flowdock/tags.ts resolveTag': (resolveTag, text) => resolveTag(text, members),
   'backend/flowdock/tags.ts textTags': (textTags, text) => textTags(text, members),

@@ -32,7 +32,7 @@ test('DATABASE_URL is all it takes: messages are there after a restart, commands
   await first.ada('POST', '/flows/example/main/messages', file)
   const added = run(['src/main.ts', 'user', 'list', '--json'], environment)
   expect(await added.exited, added.output.stderr).toBe(0)
-  expect(JSON.parse(added.output.stdout)).toHaveLength(3)
+  expect(JSON.parse(added.output.stdout)).toHaveLength(5)
   first.child.kill('SIGTERM')
   expect(await first.exited).toBe(0)
 

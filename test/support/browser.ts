@@ -17,6 +17,8 @@ export async function openBrowser(): Promise<Browser> {
     throw new Error('Chromium is not installed: install your distribution’s package, or set CHROMIUM')
   return chromium.launch({
     executablePath: chromiumPath,
+    // Whether there is a scrollbar matters to those who look for what is out of view.
+    ignoreDefaultArgs: ['--hide-scrollbars'],
     args: [
       '--no-sandbox',
       '--disable-gpu',

@@ -7,6 +7,7 @@ import type {
   WireInvitation,
   WireMessage,
   WireOrganization,
+  WireOrganizationDetails,
   WireOrganizationUser,
   WireSource,
   WireThread,
@@ -21,6 +22,7 @@ import type { OrganizationRow } from '../store/organizations.ts'
 import type { SourceRow } from '../store/sources.ts'
 import type { ThreadRow } from '../store/threads.ts'
 import type { UserRow } from '../store/users.ts'
+import { avatarUrl } from './avatar.ts'
 import { encodeActions } from './thread-actions.ts'
 
 /*
@@ -36,24 +38,27 @@ export function withBase(json: string, base: string): string {
   return json.replaceAll(storedBase, base)
 }
 
-export function encodeUser(user: UserRow): WireUser {
+export function encodeUser(user: UserRow, base: string): WireUser {
   return {
     id: user.id,
     nick: shown('nick', user.nick),
     email: shown('email', user.email),
-    avatar: shownUrl(user.avatar),
+    avatar: avatarUrl(user, base),
     name: shown('name', user.name),
     website: shownUrl(user.website),
   }
 }
 
-export function encodeOrganizationUser(user: UserRow & { admin: number }): WireOrganizationUser {
-  return { ...encodeUser(user), admin: user.admin === 1 }
+export function encodeOrganizationUser(
+  user: UserRow & { admin: number },
+  base: string,
+): WireOrganizationUser {
+  return { ...encodeUser(user, base), admin: user.admin === 1 }
 }
 
-export function encodeFlowUser(user: FlowUserRow): WireFlowUser {
+export function encodeFlowUser(user: FlowUserRow, base: string): WireFlowUser {
   return {
-    ...encodeUser(user),
+    ...encodeUser(user, base),
     disabled: user.flow_disabled === 1,
     last_activity: user.last_activity,
     last_ping: user.last_activity,
@@ -71,6 +76,23 @@ export function encodeOrganization(organization: OrganizationRow, base: string):
     user_count: organization.user_count,
     active: organization.active === 1,
     url: `${base}/organizations/${organization.slug}`,
+  }
+}
+
+/**
+ * An organization as its own resource, which has more than the one in a flow. [flowdock] organizations.md
+ *
+ * `subscription` says that there is no trial; nothing is billed, so there is no date.
+ */
+export function encodeOrganizationDetails(
+  organization: OrganizationRow,
+  users: readonly (UserRow & { admin: number })[],
+  base: string,
+): WireOrganizationDetails {
+  return {
+    ...encodeOrganization(organization, base),
+    subscription: { trial: false, billing_date: null },
+    users: users.map(({ id, name, email, admin }) => ({ id, name, email, admin: admin === 1 })),
   }
 }
 
@@ -112,7 +134,7 @@ export function encodeFlow(
     organization: encodeOrganization(organization, base),
     unread_mentions: flow.unread_mentions,
     flow_groups: [],
-    ...(users === undefined ? {} : { users: users.map(encodeFlowUser) }),
+    ...(users === undefined ? {} : { users: users.map((user) => encodeFlowUser(user, base)) }),
   }
 }
 
@@ -134,7 +156,7 @@ export function encodeSource(source: SourceRow, base: string, flowToken?: string
     ...(flowToken === undefined ? {} : { flow_token: flowToken }),
     _links: configurationUrl === null ? {} : { configure: { href: configurationUrl } },
     application: encodeApplication(source, base),
-    creator: encodeUser(source.creator),
+    creator: encodeUser(source.creator, base),
   }
 }
 
@@ -215,7 +237,8 @@ export function encodeMessage(
     ...('to' in place ? place : {}),
     id: message.id,
     ...('flow' in place ? place : {}),
-    content: JSON.parse(message.content_json),
+    // What people write has no URL of ours in it; an event about a user has that of the avatar.
+    content: JSON.parse(message.app === null ? withBase(message.content_json, base) : message.content_json),
     sent: message.sent,
     app: message.app as WireMessage['app'],
     ...(message.title === null ? {} : { title: message.title }),
@@ -248,7 +271,7 @@ export function encodeConversation(
     open: open === 1,
     activity: { inbox: false, mentions: unread, chat: unread > 0 },
     users: [viewer, other].map((user) => {
-      const { website: _, ...rest } = encodeUser(user)
+      const { website: _, ...rest } = encodeUser(user, base)
       return rest
     }),
   }

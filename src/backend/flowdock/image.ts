@@ -11,6 +11,23 @@ export function imageDimensions(head: Uint8Array): { width: number; height: numb
   }
 }
 
+/** By the names that the package gives them. */
+const pictureTypes = new Map([
+  ['png', 'image/png'],
+  ['jpg', 'image/jpeg'],
+  ['gif', 'image/gif'],
+  ['webp', 'image/webp'],
+])
+
+/** The media type of a picture that browsers show without running anything, read from its bytes; undefined for anything else. */
+export function pictureType(bytes: Uint8Array): string | undefined {
+  try {
+    return pictureTypes.get(imageSize(bytes).type ?? '')
+  } catch {
+    return undefined
+  }
+}
+
 export interface Thumbnail {
   readonly bytes: Uint8Array
   readonly contentType: string

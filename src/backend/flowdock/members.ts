@@ -1,8 +1,12 @@
+import { randomBytes } from 'node:crypto'
 import type { Change } from '../event-log.ts'
+import { replaceAvatar } from '../store/avatars.ts'
 import { listFlowIds, listFlows, listMemberFlows, rotateSecrets, upsertFlowMember } from '../store/flows.ts'
 import { deleteOrganizationMember, findOrganizationMember } from '../store/organizations.ts'
-import type { UserRow } from '../store/users.ts'
-import { encodeUser } from './encode.ts'
+import { findUser, type UserRow } from '../store/users.ts'
+import { maxAvatarBytes } from './avatar.ts'
+import { encodeUser, storedBase } from './encode.ts'
+import { pictureType } from './image.ts'
 import { type FlowChannel, recordEvent } from './record.ts'
 
 /** What people are told of a flow they came into. */
@@ -79,8 +83,36 @@ export async function tellUserEdited(change: Change, user: UserRow): Promise<voi
 }
 
 function shownUser(user: UserRow) {
-  const { id, nick, name, email, avatar } = encodeUser(user)
+  const { id, nick, name, email, avatar } = encodeUser(user, storedBase)
   return { id, nick, name, email, avatar }
+}
+
+/** What is wrong with a picture that somebody wants to set; undefined when nothing is. */
+export function avatarProblem(bytes: Uint8Array): string | undefined {
+  if (bytes.length > maxAvatarBytes) return `is too long (maximum is ${maxAvatarBytes} bytes)`
+  return pictureType(bytes) === undefined ? 'must be a PNG, JPEG, GIF or WebP image' : undefined
+}
+
+/**
+ * Sets the picture of a user; undefined brings the generated one back. The flows of the user are told.
+ *
+ * @param bytes a picture that has no problem
+ * @returns the key of the picture; null for the generated one
+ */
+export async function setAvatar(
+  change: Change,
+  { id }: Pick<UserRow, 'id'>,
+  bytes: Uint8Array | undefined,
+): Promise<string | null> {
+  const type = bytes && pictureType(bytes)
+  const avatar =
+    bytes === undefined || type === undefined
+      ? undefined
+      : { key: randomBytes(16).toString('hex'), content_type: type, bytes }
+  await replaceAvatar(change.db, id, avatar)
+  const user = await findUser(change.db, id)
+  if (user !== undefined) await tellUserEdited(change, user)
+  return avatar?.key ?? null
 }
 
 export async function tellFlowAdded(change: Change, flow: MemberFlow, userId: number): Promise<void> {

@@ -32,6 +32,7 @@ import {
 import { findUser } from '../store/users.ts'
 import { encodeMessage, storedBase } from './encode.ts'
 import { newThreadId, newUuid } from './ids.ts'
+import { integrationText, isIntegrationEvent } from './integration-events.ts'
 import {
   type Channel,
   emptyMessage,
@@ -70,7 +71,7 @@ export interface MessageDraft {
   readonly threadId?: string
   readonly externalThreadId?: string
   readonly thread?: ThreadState
-  /** The message a comment is on. */
+  /** The message a comment is on; any other event goes into its thread. */
   readonly parentId?: number
   readonly externalUserName?: string
   readonly author?: WireAuthor
@@ -118,16 +119,18 @@ export async function sendMessage(
       return { message: stored, thread, json: JSON.stringify(wire), isRepeat: true }
     }
   }
-  const sent = Date.now()
+  const sent = change.now()
   const parent = draft.parentId === undefined ? undefined : await findParent(db, channel, draft.parentId)
   const id = await nextMessageId(db, channel.channel_id)
   const thread =
     'id' in channel ? await openThread(change, channel, sender, draft, parent, { id, sent }) : undefined
-  const content = parent === undefined ? draft.content : { title: parentTitle(parent), text: draft.content }
+  const commented = draft.event === 'comment' ? parent : undefined
+  const content =
+    commented === undefined ? draft.content : { title: parentTitle(commented), text: draft.content }
   const members = await listMembers(db, channel)
   const given = draft.tags.map((tag) => resolveTag(tag, members)).filter((tag) => tag !== undefined)
   if (draft.event === 'file' || (draft.attachments?.length ?? 0) > 0) given.unshift(':file')
-  if (parent !== undefined) given.unshift(`influx:${parent.id}`)
+  if (commented !== undefined) given.unshift(`influx:${commented.id}`)
   // [flowdock] a private message is unread for whom it is for without a mention, and says so first
   if (!('id' in channel)) given.unshift(`:unread:${otherUser(channel, sender.userId)}`)
 
@@ -191,7 +194,11 @@ export async function editMessage(
       edit.content,
       members,
     )
-    edited = { ...message, content_json: JSON.stringify(withText(message, edit.content)), edited: Date.now() }
+    edited = {
+      ...message,
+      content_json: JSON.stringify(withText(message, edit.content)),
+      edited: change.now(),
+    }
   }
   if (edit.tags !== undefined) after = resolveTags(edit.tags, members)
   after = [...new Set(after)]
@@ -230,7 +237,7 @@ export async function deleteMessage(
   if (message === undefined || !isContent(message)) throw notFound()
   if (message.user_id === userId && isEditable(message)) {
     if (storedText(message) === '') return 'emptied'
-    const emptied = { ...message, content_json: JSON.stringify(withText(message, '')), edited: Date.now() }
+    const emptied = { ...message, content_json: JSON.stringify(withText(message, '')), edited: change.now() }
     await updateMessage(db, emptied, [])
     await tellEdit(change, channel, userId, emptied)
     return 'emptied'
@@ -521,7 +528,7 @@ function resolveTags(tags: readonly string[], members: readonly { id: number; ni
 }
 
 function isInbox(event: string): boolean {
-  return event === 'activity' || event === 'discussion' || event === 'mail'
+  return event === 'activity' || event === 'discussion' || event === 'mail' || isIntegrationEvent(event)
 }
 
 function isEditable(message: MessageRow): boolean {
@@ -539,6 +546,7 @@ function messageText(
   { content, title, body }: { content: unknown; title?: string; body?: string },
 ) {
   if (event === 'mail') return `${mailPart(content, 'subject')}\n${mailPart(content, 'content')}`
+  if (isIntegrationEvent(event)) return integrationText(event, content)
   if (isInbox(event)) return [title, body].filter((part) => part !== undefined).join('\n')
   if (typeof content === 'string') return content
   return isFileContent(content) ? content.file_name : ''

@@ -93,7 +93,7 @@ export async function recordEvent(
       app: event.app ?? null,
       user_id: event.userId,
       content_json: JSON.stringify(event.content),
-      sent: Date.now(),
+      sent: change.now(),
     },
     [],
   )

@@ -75,6 +75,10 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
     // An extension: what is told live has higher numbers.
     'Flowdock-Event-Id': String(options.checkedAt),
   })
+  if (response.req.method === 'HEAD') {
+    response.end()
+    return
+  }
   response.write(keepAlive)
 
   const send = (event: EventRow) => {

@@ -19,6 +19,7 @@ export interface Tables {
     nick: string
     name: string
     email: string
+    /** The key of the picture that they set; null for the generated one. */
     avatar: string | null
     website: string | null
     password_hash: string | null
@@ -26,6 +27,8 @@ export interface Tables {
     created_at: number
     last_access_at: number | null
   }
+  /** Pictures that users set. */
+  avatars: { key: string; user_id: number; content_type: string; bytes: Uint8Array }
   organization_members: { organization_id: number; user_id: number; admin: number }
   tokens: {
     hash: string

@@ -250,8 +250,11 @@ export async function updateFlow(
 }
 
 /** Gives a flow a new push token; the old one is refused from then on. Resolves with the new one. */
-export async function rotatePushToken(db: Database, id: string): Promise<string> {
-  const token = newPushToken()
+export async function rotatePushToken(
+  db: Database,
+  id: string,
+  token: string = newPushToken(),
+): Promise<string> {
   await db.updateTable('flows').set({ push_token: token }).where('id', '=', id).execute()
   return token
 }

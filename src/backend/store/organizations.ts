@@ -68,6 +68,22 @@ export async function listOrganizationUsers(
     .execute()
 }
 
+/** The members of several organizations, by organization. */
+export async function listUsersOfOrganizations(
+  db: Database,
+  organizationIds: readonly number[],
+): Promise<Map<number, (UserRow & { admin: number })[]>> {
+  const rows = await db
+    .selectFrom('organization_members as member')
+    .innerJoin('users', 'users.id', 'member.user_id')
+    .selectAll('users')
+    .select(['member.admin', 'member.organization_id'])
+    .where('member.organization_id', 'in', anyNumber(organizationIds))
+    .orderBy('users.id')
+    .execute()
+  return Map.groupBy(rows, ({ organization_id }) => organization_id)
+}
+
 export async function insertOrganization(
   db: Database,
   organization: { slug: string; name: string },

@@ -124,6 +124,17 @@ export async function insertToken(
     .execute()
 }
 
+/** Whether a token is one of a user, an application, a source or a flow, removed and expired ones included. */
+export async function isTokenTaken(db: Database, token: string, hash: string): Promise<boolean> {
+  const rows = await Promise.all([
+    db.selectFrom('tokens').select('hash').where('hash', '=', hash).executeTakeFirst(),
+    db.selectFrom('oauth_grants').select('hash').where('hash', '=', hash).executeTakeFirst(),
+    db.selectFrom('sources').select('id').where('token_hash', '=', hash).executeTakeFirst(),
+    db.selectFrom('flows').select('id').where('push_token', '=', token).executeTakeFirst(),
+  ])
+  return rows.some((row) => row !== undefined)
+}
+
 export async function setUserDisabled(db: Database, id: number, disabled: boolean): Promise<void> {
   await db
     .updateTable('users')

@@ -5,6 +5,7 @@ import type { FlowdockCalls } from './request.ts'
 /** By the names the upstream gives them. */
 const names: Readonly<Record<string, Capability>> = {
   activity: 'activity',
+  avatar: 'avatar',
   'create-thread': 'createThread',
   'follow-flows': 'followFlows',
   'mark-read': 'markRead',

@@ -204,7 +204,7 @@ export function createMessages(calls: FlowdockCalls): Messages {
     },
     async move(channel, id, threadId) {
       await calls.put([...segments(channel), 'messages', String(id)], {
-        body: { thread_id: threadId ?? '' },
+        body: { thread_id: threadId ?? 'new' },
         doing: `move message ${id}`,
       })
     },

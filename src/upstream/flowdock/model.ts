@@ -23,6 +23,7 @@ export interface Invitation {
 /** What only some upstreams can do. */
 export type Capability =
   | 'activity'
+  | 'avatar'
   | 'createThread'
   | 'followFlows'
   | 'presence'

@@ -3,6 +3,7 @@ const words = new Set([
   ...[
     'activity',
     'all',
+    'avatar',
     'capabilities',
     'comments',
     'emoji_reaction',

@@ -1,4 +1,5 @@
 import { decodeExpiry, decodeList, decodeUser } from './decode.ts'
+import type { Attachment } from './messages.ts'
 import type { PresenceState, User } from './model.ts'
 import type { FlowdockCalls } from './request.ts'
 
@@ -13,6 +14,8 @@ export interface Users {
   setPresence(state: PresenceState): Promise<number>
   /** Changes the caller's own account. */
   update(id: number, changes: { nick?: string | undefined; email?: string | undefined }): Promise<void>
+  /** Sets the picture of the caller; null brings the generated one back. */
+  setAvatar(picture: Attachment | null): Promise<void>
 }
 
 /** [flowdock] users.md */
@@ -31,6 +34,11 @@ export function createUsers(calls: FlowdockCalls): Users {
     },
     async update(id, changes) {
       await calls.put(['users', String(id)], { body: changes, doing: 'change your profile' })
+    },
+    async setAvatar(picture) {
+      const doing = 'set your picture'
+      if (picture === null) await calls.delete(['user', 'avatar'], { doing })
+      else await calls.upload(['user', 'avatar'], [{ field: 'avatar', ...picture }], { doing })
     },
   }
 }

@@ -41,7 +41,8 @@ const shapes: [name: string, read: () => Promise<Json>, fields: Field[]][] = [
       ['§4', 'user_count', 'an integer', equals(3)],
       ['§4', 'active', 'a flag', isBool],
       ['§4', 'url', 'its address', matches(/\/organizations\/example$/)],
-      ['§20', 'users', 'left out since 2017', isAbsent],
+      ['§4', 'users', 'its members, as organizations.md shows them', isList],
+      ['§4', 'subscription', 'no trial', (value) => (value as Json).trial === false],
     ],
   ],
   [
@@ -51,7 +52,12 @@ const shapes: [name: string, read: () => Promise<Json>, fields: Field[]][] = [
       ['§5.1', 'id', 'an integer', isInt],
       ['§5.1', 'nick', 'text', isText],
       ['§5.1', 'email', 'text', isText],
-      ['§5.1', 'avatar', 'null or an address', either(isNull, isUrl)],
+      [
+        '§5.1',
+        'avatar',
+        'an address that ends in a slash',
+        (value) => isUrl(value) && String(value).endsWith('/'),
+      ],
       ['§5.1', 'name', 'text', isText],
       ['§5.1', 'website', 'null or text', either(isNull, isText)],
       ['§5.1', 'first_name', 'gone since 2012', isAbsent],

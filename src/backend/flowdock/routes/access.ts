@@ -18,6 +18,21 @@ export async function visibleFlow(request: UserRequest, backend: Backend): Promi
   return checkVisible(flow)
 }
 
+/**
+ * The flow that a parameter names: by id, or as "organization/flow" or "organization:flow". Ids of before 2013 have one of
+ * these forms, so an id goes first.
+ */
+export async function findFlowByName(
+  db: Database,
+  userId: number,
+  name: string,
+): Promise<FlowRow | undefined> {
+  const flow = await findFlow(db, userId, { id: name })
+  const [, organization, slug] = /^([\w-]+)[/:]([\w-]+)$/.exec(name) ?? []
+  if (flow !== undefined || organization === undefined || slug === undefined) return flow
+  return findFlow(db, userId, { organization, slug })
+}
+
 export function checkVisible<T extends FlowAccess>(flow: T | undefined): T {
   if (flow === undefined || (flow.organization_admin === null && flow.blocked === null)) throw notFound()
   if (!isJoined(flow) && (flow.access_mode !== 'organization' || flow.blocked === 1)) throw accessDenied()

@@ -3,6 +3,7 @@ import type { Route } from '../../router.ts'
 /** What this server can do that the service could not, by names that do not change. */
 const extensions = [
   'activity',
+  'avatar',
   'create-thread',
   'follow-flows',
   'mark-read',

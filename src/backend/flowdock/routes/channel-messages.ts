@@ -33,6 +33,7 @@ import { type Channel, placeOf } from '../record.ts'
 import { resolveTag } from '../tags.ts'
 import { actionProblem, threadColors } from '../thread-actions.ts'
 import { webUrl } from '../web-url.ts'
+import { decodeMail } from './push.ts'
 
 /*
  * What can be done with messages is the same in flows, threads and private conversations; the routes of each find
@@ -46,6 +47,8 @@ export interface ChannelAccess {
   readonly check: (db: Database) => Promise<unknown>
 }
 
+/** Of a status that has only a value, as some integrations send it. */
+const defaultThreadColor = 'grey'
 const maxFileBytes = 10 * 1024 * 1024
 /** A search reads as many matches as are skipped, of each of its words. */
 const maxSkip = 10_000
@@ -172,7 +175,7 @@ export async function editAnswer(
       await editMessage(change, channel, request.user.id, messageId, edit)
     // An extension: the service's own apps could do this, its API could not.
     if (threadId !== undefined && 'id' in channel)
-      await moveMessage(change, channel, request.user.id, messageId, threadId === '' ? null : threadId)
+      await moveMessage(change, channel, request.user.id, messageId, threadId === 'new' ? null : threadId)
   })
   return { status: 200, body: {} }
 }
@@ -298,11 +301,15 @@ async function decodeContent(
   params: Params,
   backend: Backend,
   channel: Channel,
-): Promise<Pick<MessageDraft, 'content' | 'author' | 'title' | 'body' | 'attachments' | 'files'>> {
+): Promise<
+  Pick<MessageDraft, 'content' | 'author' | 'title' | 'body' | 'attachments' | 'files'> &
+    Partial<MessageDraft>
+> {
   if (event === 'file') {
     const { attachment, rows } = await decodeFile(params, backend, channel)
     return { content: attachment, attachments: [attachment], files: rows }
   }
+  if (event === 'mail') return decodeMail(params)
   if (event !== 'activity' && event !== 'discussion') return { content: chatContent(params) }
   const title = boundedText(params, 'title', 'title')
   if (title === undefined || title.trim() === '') throw invalid({ title: ["can't be blank"] })
@@ -335,7 +342,7 @@ export function decodeThreadState(thread: Params | undefined): ThreadState | und
   if (thread === undefined) return undefined
   const title = boundedText(thread, 'title', 'title')
   const status = thread.object('status')
-  const color = status?.string('color')
+  const color = status && (status.string('color') ?? defaultThreadColor)
   if (status !== undefined && (color === undefined || !threadColors.includes(color)))
     throw invalid({ thread: [`status color must be one of ${threadColors.join(', ')}`] })
   const fields = thread.objects('fields')?.map((field) => ({
@@ -344,7 +351,7 @@ export function decodeThreadState(thread: Params | undefined): ThreadState | und
   }))
   if (fields !== undefined && fields.length > maxEntries.fields)
     throw invalid({ fields: [`has ${fields.length} entries, at most ${maxEntries.fields} are stored`] })
-  const actions = thread.raw('actions')
+  const actions = thread.items('actions')
   const problem = actions === undefined ? undefined : actionProblem(actions)
   if (problem !== undefined) throw invalid({ thread: [problem] })
   const statusValue = status && boundedText(status, 'value', 'status', 'status')

@@ -6,7 +6,7 @@ import { findConversation } from '../../store/conversations.ts'
 import { type FileRow, findFile } from '../../store/files.ts'
 import { listFlows } from '../../store/flows.ts'
 import { plainContentType } from '../file-description.ts'
-import { idSegment, segment } from './access.ts'
+import { idSegment, joinedFlow, segment } from './access.ts'
 
 /** Types a browser shows without running anything. */
 const inertTypes = /^(image\/(png|jpeg|gif|webp)|text\/plain|audio\/[\w.+-]+|video\/[\w.+-]+)$/
@@ -25,6 +25,21 @@ export const fileRoutes: readonly Route[] = [
         const flows = await listFlows(store.reader, request.user.id, 'joined')
         if (!flows.some(({ channel_id }) => channel_id === file.channel_id)) throw notFound()
         return redirect(request, files, file, size)
+      },
+    }),
+  ),
+  // [flowdock] messages.md: the path of a flow's files until 2012, which old messages and clients still have.
+  ...['', '/thumb'].map(
+    (size): Route => ({
+      method: 'GET',
+      pattern: `/flows/:organization/:flow/files/:token${size}/:name`,
+      auth: 'user',
+      scopes: ['flow'],
+      async handle(request, backend) {
+        const flow = await joinedFlow(request, backend)
+        const file = await findFile(backend.store.reader, segment(request, 'token'))
+        if (file === undefined || file.channel_id !== flow.channel_id) throw notFound()
+        return redirect(request, backend.files, file, size)
       },
     }),
   ),
@@ -68,11 +83,13 @@ export const fileRoutes: readonly Route[] = [
             'Content-Length': range === 'unsatisfiable' ? 0 : end - start + 1,
             'Content-Disposition': `${disposition}; filename*=UTF-8''${encodeURIComponent(file.file_name.toWellFormed())}`,
             'Accept-Ranges': 'bytes',
+            // The storage of the service had it; encoded, because a header holds no other characters.
+            'X-Amz-Meta-Name': encodeURIComponent(file.file_name.toWellFormed()),
             'X-Content-Type-Options': 'nosniff',
             'Cache-Control': 'private, no-store',
             ...(range === undefined ? {} : { 'Content-Range': contentRange(range, file.file_size) }),
           })
-          if (range === 'unsatisfiable' || file.file_size === 0) {
+          if (range === 'unsatisfiable' || file.file_size === 0 || response.req.method === 'HEAD') {
             response.end()
             return
           }

@@ -25,6 +25,7 @@ import {
   checkAdministers,
   checkVisible,
   checkWritable,
+  findFlowByName,
   idSegment,
   joinedFlow,
   segment,
@@ -54,7 +55,7 @@ export const flowRoutes: readonly Route[] = [
     async handle(request, backend) {
       const id = request.params.string('id')
       if (id === undefined) throw invalid({ id: ["can't be blank"] })
-      const flow = checkVisible(await findFlow(backend.store.reader, request.user.id, { id }))
+      const flow = checkVisible(await findFlowByName(backend.store.reader, request.user.id, id))
       return { status: 200, body: await encodeOne(backend.store.reader, flow, request, true) }
     },
   },
@@ -144,7 +145,7 @@ export const flowRoutes: readonly Route[] = [
     async handle(request, backend) {
       const flow = await visibleFlow(request, backend)
       const users = await listFlowUsers(backend.store.reader, [flow.id])
-      return { status: 200, body: users.map(encodeFlowUser) }
+      return { status: 200, body: users.map((user) => encodeFlowUser(user, request.base)) }
     },
   },
   {
@@ -281,6 +282,5 @@ async function memberFlow(db: Database, flow: FlowRow) {
 
 function flowName(params: Params): string | undefined {
   const name = boundedText(params, 'name', 'name')?.trim()
-  if (name === '') throw invalid({ name: ["can't be blank"] })
   return name
 }

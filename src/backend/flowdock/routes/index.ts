@@ -1,14 +1,17 @@
 import type { Route, Scope } from '../../router.ts'
 import { actionRoutes } from './actions.ts'
 import { activityRoutes } from './activity.ts'
+import { avatarRoutes } from './avatars.ts'
 import { capabilityRoutes } from './capabilities.ts'
 import { fileRoutes } from './files.ts'
 import { flowRoutes } from './flows.ts'
 import { healthRoutes } from './health.ts'
+import { integrationRoutes } from './integrations.ts'
 import { invitationRoutes } from './invitations.ts'
 import { messageRoutes } from './messages.ts'
 import { oauthRoutes } from './oauth.ts'
 import { organizationRoutes } from './organizations.ts'
+import { pageRoutes } from './pages.ts'
 import { privateRoutes } from './private.ts'
 import { pushRoutes } from './push.ts'
 import { searchRoutes } from './search.ts'
@@ -31,6 +34,7 @@ function scoped(routes: readonly Route[], read: readonly Scope[], change: readon
 /** The Flowdock API. */
 export const flowdockRoutes: readonly Route[] = [
   ...scoped(userRoutes, [], ['profile']),
+  ...scoped(avatarRoutes, [], ['profile']),
   ...scoped(organizationRoutes, [], ['manage']),
   ...scoped(flowRoutes, ['flow', 'manage', 'integration'], ['manage']),
   ...scoped(messageRoutes, ['flow']),
@@ -41,10 +45,12 @@ export const flowdockRoutes: readonly Route[] = [
   ...scoped(sourceRoutes, ['flow', 'manage', 'integration'], ['integration']),
   ...scoped(invitationRoutes, ['manage']),
   ...pushRoutes,
+  ...integrationRoutes,
   ...scoped(searchRoutes, ['flow']),
   ...fileRoutes,
   ...scoped(streamRoutes, ['flow', 'private']),
   ...oauthRoutes,
+  ...pageRoutes,
   ...capabilityRoutes,
   ...healthRoutes,
 ]

@@ -82,7 +82,9 @@ export const invitationRoutes: readonly Route[] = [
           invitations: invited
             .filter((each) => each.added === undefined)
             .map(({ invitation }) => encodeInvitation(invitation, pathOf(flow), request.base)),
-          added_users: users.filter(({ id }) => added.has(id)).map(encodeFlowUser),
+          added_users: users
+            .filter(({ id }) => added.has(id))
+            .map((user) => encodeFlowUser(user, request.base)),
           erroneous_emails: erroneous.map((address) => ({ [address]: 'Invalid email' })),
         },
       }

@@ -1,16 +1,14 @@
 import { boundedText } from '../../bounds.ts'
-import { HttpError, invalid, notFound, unauthorized } from '../../http-error.ts'
+import { invalid, notFound, unauthorized } from '../../http-error.ts'
+import type { Params } from '../../params.ts'
 import type { Answer, Backend, Request, Route, UserRequest } from '../../router.ts'
-import type { Database } from '../../store/db.ts'
 import { type FlowRow, findFlow, findFlowAccess } from '../../store/flows.ts'
-import { findSourceByTokenHash, type SourceRow } from '../../store/sources.ts'
 import { findThreads } from '../../store/threads.ts'
-import { hashToken } from '../auth.ts'
 import { withBase } from '../encode.ts'
 import { sendWithFiles } from '../message-files.ts'
-import { sendMessage } from '../messages.ts'
+import { type MessageDraft, sendMessage } from '../messages.ts'
 import { activityEvent } from '../presence.ts'
-import { checkVisible, checkWritable, idSegment, joinedFlow, segment } from './access.ts'
+import { checkVisible, checkWritable, findFlowByName, idSegment, joinedFlow, segment } from './access.ts'
 import {
   type ChannelAccess,
   decodeDraft,
@@ -22,9 +20,10 @@ import {
   sendAnswer,
   showAnswer,
 } from './channel-messages.ts'
+import { activeSource } from './source-token.ts'
 
 /** What a user may send, and what the holder of a flow token may. [flowdock] messages.md, "Send a Message" */
-const userEvents = ['message', 'comment', 'status', 'line', 'file']
+const userEvents = ['message', 'comment', 'status', 'line', 'file', 'mail']
 const sourceEvents = ['activity', 'discussion', 'message', 'file']
 
 /** [flowdock] messages.md */
@@ -43,12 +42,24 @@ export const messageRoutes: readonly Route[] = [
     },
   },
   {
+    // Until 2014 the URL of integrations, which called the flow token a token and their own key a thread_id.
+    method: 'POST',
+    pattern: '/activities',
+    auth: 'any',
+    takesFlowToken: true,
+    async handle(request, backend) {
+      const flowToken = request.params.string('flow_token') ?? request.params.string('token')
+      if (flowToken === undefined) throw invalid({ flow_token: ["can't be blank"] })
+      return sendFromSource(request, backend, flowToken, true)
+    },
+  },
+  {
     method: 'POST',
     pattern: '/comments',
     auth: 'user',
     handle: async (request, backend) =>
       sendAnswer(request, backend, writable(request, await namedFlow(request, backend)), userEvents, {
-        event: 'comment',
+        event: commentEvent(request.params),
       }),
   },
   {
@@ -70,7 +81,7 @@ export const messageRoutes: readonly Route[] = [
     auth: 'user',
     handle: async (request, backend) =>
       sendAnswer(request, backend, writable(request, await joinedFlow(request, backend)), userEvents, {
-        event: 'comment',
+        event: commentEvent(request.params),
         parentId: idSegment(request, 'message'),
       }),
   },
@@ -169,18 +180,32 @@ export const messageRoutes: readonly Route[] = [
   },
 ]
 
+/** [flowdock] files.md: a file may be posted where comments are, and goes into the thread of the message. */
+function commentEvent(params: Params): 'comment' | 'file' {
+  return params.string('event') === 'file' || params.file('content') !== undefined ? 'file' : 'comment'
+}
+
 /** A flow the caller may write to, as far as can be told before the transaction. */
 function writable({ user }: UserRequest, flow: FlowRow): ChannelAccess {
   return { channel: flow, check: (db) => checkWritable(db, user.id, flow.id) }
 }
 
 /** [flowdock] production-integrations.md: 202 without a body of use, unless the caller asks to wait. */
-async function sendFromSource(request: Request, backend: Backend, flowToken: string): Promise<Answer> {
+async function sendFromSource(
+  request: Request,
+  backend: Backend,
+  flowToken: string,
+  isActivity = false,
+): Promise<Answer> {
   const source = await activeSource(backend.store.reader, flowToken)
   const flow = await findFlow(backend.store.reader, 0, { id: source.flow_id })
   if (flow === undefined || flow.disabled === 1) throw notFound()
-  const draft = await decodeDraft(request.params, backend, flow, sourceEvents)
-  if (draft.threadId === undefined && draft.externalThreadId === undefined)
+  const draft = isActivity
+    ? withOwnThread(await decodeDraft(request.params, backend, flow, sourceEvents, 'activity'))
+    : await decodeDraft(request.params, backend, flow, sourceEvents)
+  // [flowdock] messages.md: a chat message or a file may open a thread of its own
+  const isChat = draft.event === 'message' || draft.event === 'file'
+  if (!isChat && draft.threadId === undefined && draft.externalThreadId === undefined)
     throw invalid({ external_thread_id: ["can't be blank"] })
   const sent = await sendWithFiles(backend.files, draft, () =>
     backend.log.write(async (change) => {
@@ -196,19 +221,14 @@ async function sendFromSource(request: Request, backend: Backend, flowToken: str
   return { status: 201, json: withBase(sent.json, request.base) }
 }
 
-/** @throws 404 for a token that never was, 410 for that of a removed source */
-export async function activeSource(db: Database, flowToken: string): Promise<SourceRow> {
-  const source = await findSourceByTokenHash(db, hashToken(flowToken))
-  if (source === undefined) throw notFound()
-  if (source.deleted_at !== null) throw new HttpError(410, { message: 'The source was removed' })
-  return source
+/** A draft whose thread id is the integration's own key. */
+function withOwnThread({ threadId, ...draft }: MessageDraft): MessageDraft {
+  return threadId === undefined ? draft : { ...draft, externalThreadId: draft.externalThreadId ?? threadId }
 }
 
-/** The flow that the `flow` parameter names by id or as "org/flow". */
+/** The flow that the `flow` parameter names. */
 async function namedFlow(request: UserRequest, { store }: Backend): Promise<FlowRow> {
   const name = request.params.string('flow')
-  if (name === undefined || name === '') throw invalid({ flow: ["can't be blank"] })
-  const [organization, slug] = name.split('/')
-  const by = organization !== undefined && slug !== undefined ? { organization, slug } : { id: name }
-  return checkVisible(await findFlow(store.reader, request.user.id, by))
+  if (name === undefined) throw invalid({ flow: ["can't be blank"] })
+  return checkVisible(await findFlowByName(store.reader, request.user.id, name))
 }

@@ -1,3 +1,4 @@
+import type { WireOrganizationDetails } from '../../../wire/flowdock.ts'
 import { boundedText } from '../../bounds.ts'
 import { accessDenied, invalid, notFound } from '../../http-error.ts'
 import type { Route } from '../../router.ts'
@@ -7,10 +8,11 @@ import {
   findOrganizationMember,
   listOrganizations,
   listOrganizationUsers,
+  listUsersOfOrganizations,
   type OrganizationRow,
   renameOrganization,
 } from '../../store/organizations.ts'
-import { encodeOrganization, encodeOrganizationUser } from '../encode.ts'
+import { encodeOrganizationDetails, encodeOrganizationUser } from '../encode.ts'
 import { leaveOrganization } from '../members.ts'
 import { idSegment, segment } from './access.ts'
 
@@ -20,10 +22,10 @@ export const organizationRoutes: readonly Route[] = [
     method: 'GET',
     pattern: '/organizations',
     auth: 'user',
-    handle: async ({ user, base }, { store }) => ({
-      status: 200,
-      body: (await listOrganizations(store.reader, user.id)).map((row) => encodeOrganization(row, base)),
-    }),
+    async handle({ user, base }, { store }) {
+      const organizations = await listOrganizations(store.reader, user.id)
+      return { status: 200, body: await encodeDetails(store.reader, organizations, base) }
+    },
   },
   {
     method: 'GET',
@@ -33,7 +35,8 @@ export const organizationRoutes: readonly Route[] = [
       const id = request.params.integer('id')
       if (id === undefined) throw invalid({ id: ["can't be blank"] })
       const { organization } = await memberOrganization(backend.store.reader, request.user.id, { id })
-      return { status: 200, body: encodeOrganization(organization, request.base) }
+      const [body] = await encodeDetails(backend.store.reader, [organization], request.base)
+      return { status: 200, body }
     },
   },
   {
@@ -43,7 +46,8 @@ export const organizationRoutes: readonly Route[] = [
     async handle(request, backend) {
       const slug = segment(request, 'organization')
       const { organization } = await memberOrganization(backend.store.reader, request.user.id, { slug })
-      return { status: 200, body: encodeOrganization(organization, request.base) }
+      const [body] = await encodeDetails(backend.store.reader, [organization], request.base)
+      return { status: 200, body }
     },
   },
   {
@@ -59,7 +63,8 @@ export const organizationRoutes: readonly Route[] = [
         await renameOrganization(db, found.id, name)
         return { ...found, name }
       })
-      return { status: 200, body: encodeOrganization(organization, request.base) }
+      const [body] = await encodeDetails(backend.store.reader, [organization], request.base)
+      return { status: 200, body }
     },
   },
   {
@@ -70,7 +75,7 @@ export const organizationRoutes: readonly Route[] = [
       const slug = segment(request, 'organization')
       const { organization } = await memberOrganization(backend.store.reader, request.user.id, { slug })
       const users = await listOrganizationUsers(backend.store.reader, organization.id)
-      return { status: 200, body: users.map(encodeOrganizationUser) }
+      return { status: 200, body: users.map((user) => encodeOrganizationUser(user, request.base)) }
     },
   },
   {
@@ -108,6 +113,19 @@ export const organizationRoutes: readonly Route[] = [
     },
   },
 ]
+
+/** Organizations with their users, in one read however many there are. */
+async function encodeDetails(
+  db: Database,
+  organizations: readonly OrganizationRow[],
+  base: string,
+): Promise<WireOrganizationDetails[]> {
+  const users = await listUsersOfOrganizations(
+    db,
+    organizations.map(({ id }) => id),
+  )
+  return organizations.map((row) => encodeOrganizationDetails(row, users.get(row.id) ?? [], base))
+}
 
 /** @throws 404 when there is none or the user is not in it */
 async function memberOrganization(

@@ -1,19 +1,18 @@
 import { boundedTags, boundedText } from '../../bounds.ts'
-import { invalid, notFound } from '../../http-error.ts'
+import { invalid } from '../../http-error.ts'
 import type { Params } from '../../params.ts'
-import type { Backend, Request, Route } from '../../router.ts'
-import type { Database } from '../../store/db.ts'
-import { type FlowRow, findFlow } from '../../store/flows.ts'
-import { type MessageDraft, sendMessage } from '../messages.ts'
+import type { Route } from '../../router.ts'
+import type { MessageDraft } from '../messages.ts'
 import { webUrl } from '../web-url.ts'
 import { segment } from './access.ts'
+import { push, pushHolder } from './source-token.ts'
 
 /** [flowdock] push.md, team-inbox.md: what a name of a source or project may be made of. */
 const namePattern = /^[\w -]{1,100}$/
 
 /**
- * The deprecated push API, which many integrations still speak: the token in the path is that of a flow, several may
- * be joined by commas. The router takes the `/v1` off.
+ * The deprecated push API, which many integrations still speak: the token in the path is that of a flow or of a source,
+ * several may be joined by commas. The router takes the `/v1` off.
  */
 export const pushRoutes: readonly Route[] = [
   {
@@ -34,33 +33,6 @@ export const pushRoutes: readonly Route[] = [
     }),
   ),
 ]
-
-async function pushHolder(
-  request: Pick<Request, 'path'>,
-  { store }: Pick<Backend, 'store'>,
-): Promise<string | undefined> {
-  const [pushToken = ''] = segment(request, 'token').split(',', 1)
-  const flow = await findFlow(store.reader, 0, { pushToken })
-  return flow === undefined ? undefined : `push:${flow.id}`
-}
-
-async function push(tokens: string, draft: MessageDraft, { store, log }: Backend) {
-  const pushTokens = [...new Set(tokens.split(',').slice(0, 20))]
-  // A wrong token costs a read, not a turn of the one writer; the transaction asks again, since a token may be replaced.
-  for (const pushToken of pushTokens) await pushedFlow(store.reader, pushToken)
-  await log.write(async (change) => {
-    for (const pushToken of pushTokens)
-      await sendMessage(change, await pushedFlow(change.db, pushToken), { userId: 0 }, draft)
-  })
-  return { status: 200, body: {} }
-}
-
-/** @throws 404 for no such token, and for an archived flow */
-async function pushedFlow(db: Database, pushToken: string): Promise<FlowRow> {
-  const flow = await findFlow(db, 0, { pushToken })
-  if (flow === undefined || flow.disabled === 1) throw notFound()
-  return flow
-}
 
 function decodeChat(params: Params): MessageDraft {
   const content = boundedText(params, 'content', 'content')
@@ -83,7 +55,8 @@ function decodeChat(params: Params): MessageDraft {
   }
 }
 
-function decodeMail(params: Params): MessageDraft {
+/** An e-mail as the team inbox shows it. @throws 400 */
+export function decodeMail(params: Params): MessageDraft {
   const required = (
     [
       ['source', 'name'],

@@ -19,7 +19,7 @@ import { encodeSource, encodeSourceAlone } from '../encode.ts'
 import { sendMessage } from '../messages.ts'
 import { webUrl } from '../web-url.ts'
 import { checkVisible, checkWritable, idSegment, joinedFlow } from './access.ts'
-import { activeSource } from './messages.ts'
+import { activeSource } from './source-token.ts'
 
 /** [flowdock] sources.md */
 export const sourceRoutes: readonly Route[] = [
@@ -63,48 +63,51 @@ export const sourceRoutes: readonly Route[] = [
       return { status: 200, body: encodeSource(source, request.base) }
     },
   },
-  {
-    method: 'POST',
-    pattern: '/flows/:organization/:flow/sources',
-    auth: 'user',
-    async handle(request, backend) {
-      const flow = await joinedFlow(request, backend)
-      const name = boundedText(request.params, 'name', 'name')?.trim()
-      if (name === undefined || name === '') throw invalid({ name: ["can't be blank"] })
-      const externalUrl = webUrl(request.params, 'external_url')
-      const token = makeToken()
-      const source = await backend.log.write(async (change) => {
-        const { db } = change
-        await checkWritable(db, request.user.id, flow.id)
-        const id = await insertSource(db, {
-          flow_id: flow.id,
-          // [flowdock] sources.md: that of the token; a personal token has none, and stands in for one here
-          application_id: request.applicationId ?? (await ensureApplication(db, name)),
-          creator_id: request.user.id,
-          name,
-          external_url: externalUrl ?? null,
-          token_hash: hashToken(token),
+  // [flowdock] Sources were called integrations until 2014.
+  ...['sources', 'integrations'].map(
+    (name): Route => ({
+      method: 'POST',
+      pattern: `/flows/:organization/:flow/${name}`,
+      auth: 'user',
+      async handle(request, backend) {
+        const flow = await joinedFlow(request, backend)
+        const name = boundedText(request.params, 'name', 'name')?.trim()
+        if (name === undefined || name === '') throw invalid({ name: ["can't be blank"] })
+        const externalUrl = webUrl(request.params, 'external_url')
+        const token = makeToken()
+        const source = await backend.log.write(async (change) => {
+          const { db } = change
+          await checkWritable(db, request.user.id, flow.id)
+          const id = await insertSource(db, {
+            flow_id: flow.id,
+            // [flowdock] sources.md: that of the token; a personal token has none, and stands in for one here
+            application_id: request.applicationId ?? (await ensureApplication(db, name)),
+            creator_id: request.user.id,
+            name,
+            external_url: externalUrl ?? null,
+            token_hash: hashToken(token),
+          })
+          const [created] = (await findSources(db, [id])) as [SourceRow]
+          // [flowdock] sources.md: the team inbox is told of a new source
+          await sendMessage(
+            change,
+            flow,
+            { userId: 0, source: created },
+            {
+              event: 'activity',
+              content: null,
+              tags: [],
+              title: 'added this source',
+              author: { name: request.user.name },
+              thread: { title: name, externalUrl: externalUrl ?? null },
+            },
+          )
+          return created
         })
-        const [created] = (await findSources(db, [id])) as [SourceRow]
-        // [flowdock] sources.md: the team inbox is told of a new source
-        await sendMessage(
-          change,
-          flow,
-          { userId: 0, source: created },
-          {
-            event: 'activity',
-            content: null,
-            tags: [],
-            title: 'added this source',
-            author: { name: request.user.name },
-            thread: { title: name, externalUrl: externalUrl ?? null },
-          },
-        )
-        return created
-      })
-      return { status: 201, body: encodeSource(source, request.base, token) }
-    },
-  },
+        return { status: 201, body: encodeSource(source, request.base, token) }
+      },
+    }),
+  ),
   {
     method: 'PUT',
     pattern: '/flows/:organization/:flow/sources/:source',

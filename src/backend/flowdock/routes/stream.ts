@@ -1,10 +1,10 @@
 import { accessDenied, HttpError, invalid } from '../../http-error.ts'
 import type { Answer, Backend, Route, Scope, UserRequest } from '../../router.ts'
 import { firstEventSeq, lastEventSeq } from '../../store/events.ts'
-import { type FlowRow, findFlow, isJoined, listFlows, listFlowUsers } from '../../store/flows.ts'
+import { type FlowRow, isJoined, listFlows, listFlowUsers } from '../../store/flows.ts'
 import type { Activity } from '../presence.ts'
 import { streamEvents } from '../stream.ts'
-import { checkVisible, joinedFlow } from './access.ts'
+import { checkVisible, findFlowByName, joinedFlow } from './access.ts'
 
 /** Each is looked up, and asked for again with each page of a replay. The gateway's subscriptions have as many. */
 const maxFilter = 150
@@ -58,21 +58,25 @@ function requireScope({ scopes }: UserRequest, scope: Scope): void {
     throw new HttpError(403, { message: `Access denied: the token needs the scope ${scope}` })
 }
 
-/** The flows of a filter, which may be given several times. Old ids are written with a colon. */
+/** Go's eventsource package sends the header without a value until there was an event with an id. */
+function lastEventIdOf({ 'last-event-id': header }: UserRequest['headers']): string | undefined {
+  const id = String(header ?? '').trim()
+  return id === '' || id === 'null' ? undefined : id
+}
+
+/** The flows of a filter, which may be given several times. */
 function filterOf({ query, params }: UserRequest): string[] {
   const inAddress = query.getAll('filter').flatMap((text) => text.split(','))
   const names = inAddress.length > 0 ? inAddress : (params.list('filter') ?? [])
   // Other spellings of one flow count, too: each is looked up.
   if (names.length > maxFilter)
     throw invalid({ filter: [`names too many flows (maximum is ${maxFilter}; * is all)`] })
-  return [...new Set(names.map((name) => name.trim()).filter((name) => name !== ''))]
+  return [...new Set(names.map((name) => name.trim()).filter((name) => name !== '' && name !== 'null'))]
 }
 
 /** One inaccessible flow fails the whole request, as it always did. */
 async function filteredFlow(request: UserRequest, { store }: Backend, name: string): Promise<FlowRow> {
-  const [organization, slug] = name.replace(/^([\w-]+):([\w-]+)$/, '$1/$2').split('/')
-  const by = organization !== undefined && slug !== undefined ? { organization, slug } : { id: name }
-  const flow = checkVisible(await findFlow(store.reader, request.user.id, by))
+  const flow = checkVisible(await findFlowByName(store.reader, request.user.id, name))
   if (!isJoined(flow)) throw accessDenied()
   return flow
 }
@@ -89,8 +93,8 @@ async function stream(
   const withUser = params.boolean('user') ?? false
   if (withUser) requireScope(request, 'private')
   const accept = params.string('accept') ?? headers.accept ?? ''
-  const lastEventId = headers['last-event-id']
-  if (lastEventId !== undefined && !/^\d{1,15}$/.test(String(lastEventId)))
+  const lastEventId = lastEventIdOf(headers)
+  if (lastEventId !== undefined && !/^\d{1,15}$/.test(lastEventId))
     throw new HttpError(400, { message: 'Last-Event-ID is not an id of this stream' })
   // An id from before a backup was restored: going on from it would leave out what comes until it is reached.
   if (Number(lastEventId ?? 0) > checkedAt)

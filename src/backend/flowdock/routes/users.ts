@@ -12,15 +12,15 @@ export const userRoutes: readonly Route[] = [
     method: 'GET',
     pattern: '/user',
     auth: 'user',
-    handle: async ({ user }) => ({ status: 200, body: encodeUser(user) }),
+    handle: async ({ user, base }) => ({ status: 200, body: encodeUser(user, base) }),
   },
   {
     method: 'GET',
     pattern: '/users',
     auth: 'user',
-    handle: async ({ user }, { store }) => ({
+    handle: async ({ user, base }, { store }) => ({
       status: 200,
-      body: (await listVisibleUsers(store.reader, user.id)).map(encodeUser),
+      body: (await listVisibleUsers(store.reader, user.id)).map((row) => encodeUser(row, base)),
     }),
   },
   ...['/users/:id', '/user/:id'].map(
@@ -33,7 +33,7 @@ export const userRoutes: readonly Route[] = [
         const user = await findUser(store.reader, id)
         if (user === undefined || !(await shareOrganization(store.reader, request.user.id, id)))
           throw notFound()
-        return { status: 200, body: encodeUser(user) }
+        return { status: 200, body: encodeUser(user, request.base) }
       },
     }),
   ),

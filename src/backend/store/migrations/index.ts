@@ -1,4 +1,5 @@
 import type { Migration } from 'kysely/migration'
+import { avatars } from './avatars.ts'
 import { first } from './first.ts'
 import { legacyAndInvitations } from './legacy-and-invitations.ts'
 import { oauthAndSearch } from './oauth-and-search.ts'
@@ -12,4 +13,5 @@ export const migrations: Record<string, Migration> = {
   '0003-legacy-and-invitations': legacyAndInvitations,
   '0004-oauth-and-search': oauthAndSearch,
   '0005-senders-and-codes': sendersAndCodes,
+  '0006-avatars': avatars,
 }

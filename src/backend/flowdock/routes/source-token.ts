@@ -1,0 +1,78 @@
+import { HttpError, notFound } from '../../http-error.ts'
+import type { Backend, Request } from '../../router.ts'
+import type { Database } from '../../store/db.ts'
+import { type FlowRow, findFlow } from '../../store/flows.ts'
+import { findSourceByTokenHash, type SourceRow } from '../../store/sources.ts'
+import { hashToken } from '../auth.ts'
+import { type MessageDraft, sendMessage } from '../messages.ts'
+
+/** The source that a flow token belongs to. @throws 404 for an unknown token, 410 for that of a removed source */
+export async function activeSource(db: Database, flowToken: string): Promise<SourceRow> {
+  const source = await findSourceByTokenHash(db, hashToken(flowToken))
+  if (source === undefined) throw notFound()
+  if (source.deleted_at !== null) throw new HttpError(410, { message: 'The source was removed' })
+  return source
+}
+
+/**
+ * Who holds the first token of a push URL, so that a larger body is read. A token that is not valid is refused later, with
+ * the reason.
+ */
+export async function pushHolder(
+  { path, query }: Pick<Request, 'path' | 'query'>,
+  { store }: Pick<Backend, 'store'>,
+): Promise<string | undefined> {
+  const [token = ''] = (path['token'] ?? query.get('tokens') ?? '').split(/[,+]/, 1)
+  const flow = await findFlow(store.reader, 0, { pushToken: token })
+  if (flow !== undefined) return `push:${flow.id}`
+  const source = await findSourceByTokenHash(store.reader, hashToken(token))
+  return source === undefined || source.deleted_at !== null ? undefined : `source:${source.id}`
+}
+
+interface PushTarget {
+  readonly flow: FlowRow
+  /** Undefined for the push token of a flow, which belongs to no source. */
+  readonly source: SourceRow | undefined
+}
+
+/** Sends a message to each flow that a token of a push URL names; several tokens are joined by commas. */
+export async function push(
+  tokens: string,
+  draft: MessageDraft,
+  { store, log }: Pick<Backend, 'store' | 'log'>,
+): Promise<{ status: number; body: object }> {
+  const unique = await knownTokens(tokens, store.reader)
+  await log.write(async (change) => {
+    for (const token of unique) {
+      const { flow, source } = await pushTarget(change.db, token)
+      await sendMessage(change, flow, { userId: 0, ...(source === undefined ? {} : { source }) }, draft)
+    }
+  })
+  return { status: 200, body: {} }
+}
+
+/**
+ * The tokens of a push URL, each once. A wrong token costs a read, not a turn of the one writer; the transaction looks the
+ * tokens up again, since one may be replaced meanwhile.
+ *
+ * @throws 404 or 410, as `pushTarget`
+ */
+export async function knownTokens(tokens: string, db: Database): Promise<string[]> {
+  const unique = [...new Set(tokens.split(',').slice(0, 20))]
+  for (const token of unique) await pushTarget(db, token)
+  return unique
+}
+
+/**
+ * The flow that a token of a push URL posts to. Integrations were given the push token of a flow or, later, the flow token of
+ * a source.
+ *
+ * @throws 404 for an unknown token and for an archived flow, 410 for the token of a removed source
+ */
+async function pushTarget(db: Database, token: string): Promise<PushTarget> {
+  const pushed = await findFlow(db, 0, { pushToken: token })
+  const source = pushed === undefined ? await activeSource(db, token) : undefined
+  const flow = source === undefined ? pushed : await findFlow(db, 0, { id: source.flow_id })
+  if (flow === undefined || flow.disabled === 1) throw notFound()
+  return { flow, source }
+}
