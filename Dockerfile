@@ -5,7 +5,7 @@ RUN npm ci && npm run build
 
 FROM node:26-slim
 WORKDIR /app
-COPY --from=build /build/package.json /build/package-lock.json /build/.npmrc /build/LICENSE /build/schema.graphql ./
+COPY --from=build /build/package.json /build/package-lock.json /build/.npmrc /build/LICENSE /build/schema.graphql /build/possible-types.json ./
 # What is built for each machine: what reads images.
 RUN npm ci --omit=dev --ignore-scripts && npm cache clean --force
 COPY --from=build /build/dist dist

@@ -20,6 +20,17 @@ const onPostgres = {
   },
 }
 
+/** Clients of front ends. Their packages are installed first. */
+const clients = {
+  extends: true as const,
+  test: {
+    ...shared,
+    name: 'clients',
+    include: ['test/clients/*.test.ts'],
+    globalSetup: 'test/clients/install.ts',
+  },
+}
+
 export default defineConfig(async () => ({
   resolve: {
     // Bundlers take the package's other build; the types of one are unknown to the other.
@@ -30,8 +41,14 @@ export default defineConfig(async () => ({
     projects: [
       {
         extends: true as const,
-        test: { ...shared, name: 'main', include: ['test/**/*.test.ts'], exclude: ['test/postgres/**'] },
+        test: {
+          ...shared,
+          name: 'main',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/clients/**', 'test/postgres/**'],
+        },
       },
+      clients,
       ...(process.env['CI'] === 'true' || (await isPostgresThere()) ? [onPostgres] : []),
     ],
   },

@@ -46,7 +46,9 @@ const onlyUsedOfUndici: Plugin = {
 
 rmSync(dist, { recursive: true, force: true })
 execFileSync('tsc', ['-p', join(root, 'tsconfig.build.json')], { stdio: 'inherit' })
-const exported = typesOf(join(dist, 'index.d.ts'), typesOf(join(dist, 'client/index.d.ts')))
+const exported = new Set<string>()
+for (const name of ['index', 'client/index', 'client/apollo', 'client/urql'])
+  typesOf(join(dist, `${name}.d.ts`), exported)
 for (const file of globSync('**/*.d.ts', { cwd: dist }))
   if (!exported.has(join(dist, file))) rmSync(join(dist, file))
 const common = {
@@ -80,7 +82,7 @@ const program = await build({
 // Browsers load it as well as Node.js: it uses nothing that only one of them has.
 const client = await build({
   ...common,
-  entryPoints: ['src/client/index.ts'],
+  entryPoints: ['src/client/index.ts', 'src/client/apollo.ts', 'src/client/urql.ts'],
   platform: 'neutral',
   target: 'es2022',
 })
@@ -99,13 +101,12 @@ writeFileSync(join(dist, 'THIRD-PARTY-LICENSES.txt'), components.map(describe).j
 writeFileSync(join(dist, 'sbom.cdx.json'), `${JSON.stringify(toSbom(components), null, 2)}\n`)
 
 /** A declaration file and those that it imports. The others need packages that consumers do not have. */
-function typesOf(file: string, known = new Set<string>()): Set<string> {
+function typesOf(file: string, known: Set<string>): void {
   known.add(file)
   for (const [, path = ''] of readFileSync(file, 'utf8').matchAll(/from '(\.[^']+)\.[jt]s'/g)) {
     const imported = join(dirname(file), `${path}.d.ts`)
     if (!known.has(imported)) typesOf(imported, known)
   }
-  return known
 }
 
 function readComponent(folder: string): Component {

@@ -15,7 +15,7 @@ import { createReadiness } from './readiness.ts'
 import { eventCursor } from './resolvers/cursor.ts'
 import type { LiveEvent } from './resolvers/live-event.ts'
 import { id as messageId } from './resolvers/messages.ts'
-import { printSchemaFile, schema } from './schema/index.ts'
+import { printPossibleTypes, printSchemaFile, schema } from './schema/index.ts'
 import { callEstimates } from './schema/upstream-calls.ts'
 import { createAdmission } from './server/admission.ts'
 import { createBackgroundQueue } from './server/background-queue.ts'
@@ -370,11 +370,6 @@ async function start(
       'milliseconds of work for new documents from your address',
     ),
   })
-  let printed: string | undefined
-  const printSchemaOnce = () => {
-    printed ??= printSchemaFile()
-    return printed
-  }
   const requestIds = createRequestIds()
   const bodies = createIncomingBodies()
   const liveResponses = createLiveResponses()
@@ -412,7 +407,8 @@ async function start(
     areMetricsOpen: exposure.isDevelopment && exposure.metricsToken === undefined,
     requestIds,
     graphiql: config.exposure.graphiql ? await loadGraphiql() : undefined,
-    schemaFile: config.exposure.introspection ? printSchemaOnce : undefined,
+    schemaFile: config.exposure.introspection ? once(printSchemaFile) : undefined,
+    possibleTypes: config.exposure.introspection ? once(printPossibleTypes) : undefined,
     demoAuthorization,
     sendUpload: async (ticket, bytes, signal) => messageId(await uploads.send(ticket, bytes, signal)),
     redeemTicket: (ticket) => streamTickets.redeem(ticket)?.authorization.reveal(),
@@ -525,5 +521,14 @@ async function tryUpstream(restUrl: string, http: Http): Promise<void> {
     await http.request({ method: 'GET', url, headers: {}, signal: undefined })
   } catch (error) {
     if (!(error instanceof RateLimitedError)) throw error
+  }
+}
+
+/** Calls `make` at the first call, and returns its result at each. */
+function once(make: () => string): () => string {
+  let made: string | undefined
+  return () => {
+    made ??= make()
+    return made
   }
 }

@@ -12,10 +12,18 @@ import { expect, test } from 'vitest'
 import { schemaPicture } from '../scripts/schema-picture.ts'
 import { schemaReference } from '../scripts/schema-reference.ts'
 import { schemaTypes } from '../scripts/schema-types.ts'
-import { printSchemaFile, schema } from '../src/schema/index.ts'
+import { printPossibleTypes, printSchemaFile, schema } from '../src/schema/index.ts'
 
 test('schema.graphql is the schema; "npm run schema" prints it anew', async () => {
   expect(await readFile(new URL('../schema.graphql', import.meta.url), 'utf8')).toBe(printSchemaFile())
+})
+
+test('possible-types.json names the types of each interface and union; "npm run schema" writes it', async () => {
+  const file = await readFile(new URL('../possible-types.json', import.meta.url), 'utf8')
+  expect(file).toBe(printPossibleTypes())
+  const types = JSON.parse(file)
+  expect(types.UserError).toContain('ValidationFailed')
+  expect(types.SendMessageResult).toContain('SendMessagePayload')
 })
 
 test('docs/schema.md describes it; "npm run schema" writes it anew', async () => {

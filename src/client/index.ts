@@ -47,6 +47,24 @@ export interface LiveResult<Event extends LiveEvent> {
   readonly errors?: readonly { readonly message: string }[] | undefined
 }
 
+/** A subscription as libraries hand it to a client of graphql-ws. */
+export interface SubscribeRequest {
+  readonly query: string
+  readonly operationName?: string | null | undefined
+  readonly variables?: Readonly<Record<string, unknown>> | null | undefined
+  /** `lastEventId` is the cursor to begin after. */
+  readonly extensions?: Readonly<Record<string, unknown>> | null | undefined
+}
+
+/** Receives the results of a subscription. */
+export interface ResultSink {
+  next(result: LiveResult<LiveEvent>): void
+  /** The subscription was refused. `reason` is the list of GraphQL errors, or what the token function threw. */
+  error(reason: unknown): void
+  /** The client was closed. */
+  complete(): void
+}
+
 export interface LiveClient {
   /**
    * Events, each once and in order, until `signal` ends it.
@@ -56,6 +74,13 @@ export interface LiveClient {
   listen<Event extends LiveEvent>(options: ListenOptions): AsyncGenerator<Event, void, undefined>
   /** The same with all that came with each event: its name in the result, and errors of fields. */
   results<Event extends LiveEvent>(options: ListenOptions): AsyncGenerator<LiveResult<Event>, void, undefined>
+  /**
+   * The same for libraries that take a client of graphql-ws, such as Apollo Client, urql and Relay. The subscription has to
+   * select `cursor` and `__typename`.
+   *
+   * @returns a function that ends the subscription; `sink` is not called after that
+   */
+  subscribe(request: SubscribeRequest, sink: ResultSink): () => void
   /** Goes on with another token on the same line, behind the last event of each subscription. */
   setToken(token: LiveClientOptions['token']): void
   close(): void
@@ -66,11 +91,20 @@ export class LiveError extends Error {
   override readonly name = 'LiveError'
   /** The gateway's code, such as `FORBIDDEN`; undefined when it gave none. */
   readonly code: string | undefined
+  /** The GraphQL errors, at least one. */
+  readonly errors: readonly GraphqlError[]
 
-  constructor(message: string, code: string | undefined) {
-    super(message)
-    this.code = code
+  constructor(errors: readonly [GraphqlError, ...GraphqlError[]]) {
+    super(errors[0].message)
+    this.code = errors[0].extensions?.code
+    this.errors = errors
   }
+}
+
+/** An error as the gateway sends it. */
+export interface GraphqlError {
+  readonly message: string
+  readonly extensions?: { readonly code?: string; readonly retryAfterMs?: number }
 }
 
 const firstDelayMs = 250
@@ -89,9 +123,8 @@ const retryableCodes = [
   'INTERNAL_SERVER_ERROR',
 ]
 
-interface GraphqlError {
-  readonly message: string
-  readonly extensions?: { readonly code?: string; readonly retryAfterMs?: number }
+interface RunOptions extends ListenOptions {
+  readonly extensions?: Readonly<Record<string, unknown>> | undefined
 }
 
 export function createLiveClient(options: LiveClientOptions): LiveClient {
@@ -153,10 +186,11 @@ export function createLiveClient(options: LiveClientOptions): LiveClient {
     query,
     operationName,
     variables = {},
+    extensions = {},
     after,
     onGap,
     signal,
-  }: ListenOptions): AsyncGenerator<LiveResult<Event>, void, undefined> {
+  }: RunOptions): AsyncGenerator<LiveResult<Event>, void, undefined> {
     const ended = AbortSignal.any([closed.signal, ...(signal === undefined ? [] : [signal])])
     const seen = new Set<string>()
     let cursor = after
@@ -168,17 +202,18 @@ export function createLiveClient(options: LiveClientOptions): LiveClient {
         query,
         ...(operationName === undefined ? {} : { operationName }),
         variables,
-        ...(cursor === undefined ? {} : { extensions: { lastEventId: cursor } }),
+        extensions: { ...extensions, ...(cursor === undefined ? {} : { lastEventId: cursor }) },
       })
       const leave = () => void running.return?.(undefined)
       ended.addEventListener('abort', leave)
       try {
         for await (const result of running) {
-          const [error] = (result.errors ?? []) as readonly GraphqlError[]
+          const errors = (result.errors ?? []) as readonly GraphqlError[]
+          const [error] = errors
           const event = eventOf(result.data)
           if (event == null) {
             if (error !== undefined) {
-              failIfFinal(error)
+              failIfFinal(errors)
               reason = error.message
               leastDelayMs = error.extensions?.retryAfterMs ?? 0
             }
@@ -195,7 +230,7 @@ export function createLiveClient(options: LiveClientOptions): LiveClient {
         if (ended.aborted) return
         // Refused before it began: a list of errors. Anything else is about the line.
         if (error instanceof LiveError) throw error
-        if (Array.isArray(error)) failIfFinal((error as readonly GraphqlError[])[0])
+        if (Array.isArray(error)) failIfFinal(error as readonly GraphqlError[])
         reason = describe(error)
       } finally {
         ended.removeEventListener('abort', leave)
@@ -210,7 +245,34 @@ export function createLiveClient(options: LiveClientOptions): LiveClient {
     }
   }
 
+  function subscribe(request: SubscribeRequest, sink: ResultSink): () => void {
+    const { query, operationName, variables, extensions } = request
+    const after = extensions?.['lastEventId']
+    const left = new AbortController()
+    const results = run({
+      query,
+      ...(operationName == null ? {} : { operationName }),
+      variables: variables ?? {},
+      extensions: extensions ?? {},
+      ...(typeof after === 'string' ? { after } : {}),
+      signal: left.signal,
+    })
+    const forward = async () => {
+      for await (const result of results) sink.next(result)
+    }
+    forward().then(
+      () => {
+        if (!left.signal.aborted) sink.complete()
+      },
+      (error: unknown) => {
+        if (!left.signal.aborted) sink.error(error instanceof LiveError ? error.errors : error)
+      },
+    )
+    return () => left.abort()
+  }
+
   return {
+    subscribe,
     listen: <Event extends LiveEvent>(listening: ListenOptions) => leavable(listening, listen<Event>),
     results: <Event extends LiveEvent>(listening: ListenOptions) => leavable(listening, run<Event>),
     setToken(next) {
@@ -260,16 +322,19 @@ function isRepeated({ cursor, __typename }: LiveEvent, seen: Set<string>): boole
   return false
 }
 
-function failIfFinal(error: GraphqlError | undefined): void {
-  const code = error?.extensions?.code
+function failIfFinal(errors: readonly GraphqlError[]): void {
+  const [first = { message: 'The subscription was refused' }, ...rest] = errors
+  const code = first.extensions?.code
   if (code !== undefined && retryableCodes.includes(code)) return
-  throw new LiveError(error?.message ?? 'The subscription was refused', code)
+  throw new LiveError([first, ...rest])
 }
 
 function describe(error: unknown): string {
   const { code, reason, message } = (error ?? {}) as { code?: number; reason?: string; message?: string }
   if (code === 4401 || code === 4403)
-    throw new LiveError(reason ?? 'The token is not valid', 'UNAUTHENTICATED')
+    throw new LiveError([
+      { message: reason ?? 'The token is not valid', extensions: { code: 'UNAUTHENTICATED' } },
+    ])
   if (code !== undefined) return `closed ${code}${reason === undefined || reason === '' ? '' : `: ${reason}`}`
   return message ?? 'the line was lost'
 }

@@ -1,6 +1,7 @@
 import {
   defaultFieldResolver,
   type GraphQLSchema,
+  isAbstractType,
   isObjectType,
   lexicographicSortSchema,
   printSchema,
@@ -57,4 +58,16 @@ export function sortSchema(): GraphQLSchema {
 /** The schema as `schema.graphql` holds it. */
 export function printSchemaFile(): string {
   return `${printSchema(sortSchema())}\n`
+}
+
+/**
+ * The object types of each interface and union, as `possible-types.json` holds them. The caches of Apollo Client and urql need them
+ * to match fragments on interfaces.
+ */
+export function printPossibleTypes(): string {
+  const sorted = sortSchema()
+  const types = Object.values(sorted.getTypeMap())
+    .filter(isAbstractType)
+    .map((type) => [type.name, sorted.getPossibleTypes(type).map(({ name }) => name)] as const)
+  return `${JSON.stringify(Object.fromEntries(types), null, 2)}\n`
 }

@@ -49,6 +49,8 @@ export interface HttpServerOptions {
   readonly graphiql: Graphiql | undefined
   /** Prints the schema in its own language; undefined where it may not be asked for. */
   readonly schemaFile: (() => string) | undefined
+  /** Prints the object types of each interface and union as JSON; undefined where the schema is not shown. */
+  readonly possibleTypes: (() => string) | undefined
   /** What GraphiQL sends for a reader with this page key; undefined for any other reader. */
   readonly demoAuthorization: (pageKey: string) => string | undefined
   /** Uses the ticket of an event stream: the `Authorization` it stands for; undefined for one that is not valid. */
@@ -260,7 +262,7 @@ function handle(
   arrival: Arrival,
   options: HandlerOptions,
 ): void {
-  const { admission, door, graphiql, schemaFile } = options
+  const { admission, door, graphiql } = options
   const [path] = (request.url ?? '/').split('?', 1) as [string]
   const problem = door.problem(request)
   // Monitoring calls the process by its IP address.
@@ -282,9 +284,9 @@ function handle(
     case '/graphql':
       return serveGraphql(request, response, arrival, options)
     case '/schema.graphql':
-      if (schemaFile === undefined)
-        return sendError(response, 403, 'FORBIDDEN', 'This gateway does not show its schema')
-      return sendText(response, schemaFile(), 'text/plain; charset=utf-8')
+      return sendSchema(response, options.schemaFile, 'text/plain; charset=utf-8')
+    case '/possible-types.json':
+      return sendSchema(response, options.possibleTypes, 'application/json')
     case '/metrics':
       if (!options.areMetricsOpen && !options.isOperator(request)) return refuseReader(response)
       return void options
@@ -318,7 +320,15 @@ function handle(
 const readMethods = ['GET', 'HEAD']
 /** PUT and DELETE are for streams that several operations share. */
 const graphqlMethods = ['GET', 'POST', 'PUT', 'DELETE', 'OPTIONS']
-const readPaths = ['/', '/schema.graphql', '/metrics', '/streams', '/health/live', '/health/ready']
+const readPaths = [
+  '/',
+  '/schema.graphql',
+  '/possible-types.json',
+  '/metrics',
+  '/streams',
+  '/health/live',
+  '/health/ready',
+]
 const uploadPath = /^\/uploads\/([\w-]{22})$/
 const downloadPath = /^\/files\/([\w-]{22})\/[^/]+$/
 
@@ -326,6 +336,12 @@ const downloadPath = /^\/files\/([\w-]{22})\/[^/]+$/
 function refuseMethod(response: ServerResponse, methods: readonly string[], reason: string): void {
   response.setHeader('Allow', methods.join(', '))
   sendError(response, 405, 'BAD_USER_INPUT', `${reason}: expected ${methods.join(' or ')}`)
+}
+
+function sendSchema(response: ServerResponse, print: (() => string) | undefined, type: string): void {
+  if (print === undefined)
+    return sendError(response, 403, 'FORBIDDEN', 'This gateway does not show its schema')
+  sendText(response, print(), type)
 }
 
 function serveFile(

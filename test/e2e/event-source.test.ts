@@ -12,10 +12,12 @@ import { root } from '../support/process.ts'
 
 // Without a browser there is nothing to try; continuous integration has to have one.
 test.skipIf(chromiumPath === undefined && process.env['CI'] !== 'true')(
-  'EventSource of a page on another origin listens as docs/live-queries.md shows, and loses nothing over a cut',
+  'EventSource of a page on another origin listens as docs/use-from.md shows, and loses nothing over a cut',
   async () => {
-    const documentation = await readFile(join(root, 'docs/live-queries.md'), 'utf8')
-    const [, script = ''] = /```js\n(async function listenByEventSource[\s\S]+?)```/.exec(documentation) ?? []
+    const documentation = await readFile(join(root, 'docs/use-from.md'), 'utf8')
+    const [, script = ''] =
+      /```js event-source\.js\nexport (async function listenByEventSource[\s\S]+?)```/.exec(documentation) ??
+      []
     expect(script).toContain('createStreamTicket')
     const site = createServer((_, response) => {
       response

@@ -82,6 +82,8 @@ test.each([
 const consumer = `
 import { type Config, ConfigError, type RunningApp, readConfig, startApp } from 'flowdock-gateway'
 import { createLiveClient, type LiveEvent, LiveError } from 'flowdock-gateway/client'
+import { createLiveLink } from 'flowdock-gateway/client/apollo'
+import { createLiveExchange } from 'flowdock-gateway/client/urql'
 
 const config: Config = readConfig({ PORT: '0' })
 const app: RunningApp = await startApp(config)
@@ -96,6 +98,9 @@ for await (const event of client.listen<Event>({ query: 'subscription { x }' }))
   event.nothing
   if (content === '') client.close()
 }
+class Link { constructor(readonly client: { subscribe(request: { query: string }, sink: { next(result: unknown): void, error(reason: unknown): void, complete(): void }): () => void }) {} }
+export const link: Link = createLiveLink(client, Link)
+export const exchange: string = createLiveExchange(client, ({ forwardSubscription }) => typeof forwardSubscription)
 export const isKnown = (error: unknown): boolean => error instanceof LiveError || error instanceof ConfigError
 `
 
@@ -127,7 +132,9 @@ describe('the types of the package', () => {
   test('are only those that can be imported', () => {
     const types = packed.names.filter((name) => /^dist\/.*\.d\.ts$/.test(name))
     expect(types.sort()).toEqual([
+      'dist/client/apollo.d.ts',
       'dist/client/index.d.ts',
+      'dist/client/urql.d.ts',
       'dist/config.d.ts',
       'dist/index.d.ts',
       'dist/secret.d.ts',
@@ -139,6 +146,11 @@ test('another program starts the gateway with the settings it reads', async () =
   const folder = await makeProject({
     'start.js': `
       import { ConfigError, readConfig, startApp } from 'flowdock-gateway'
+      import { createLiveLink } from 'flowdock-gateway/client/apollo'
+      import { createLiveExchange } from 'flowdock-gateway/client/urql'
+      import possibleTypes from 'flowdock-gateway/possible-types.json' with { type: 'json' }
+      if (![typeof createLiveLink, typeof createLiveExchange].every((type) => type === 'function')) throw new Error('no functions')
+      if (!possibleTypes.UserError.includes('NotFound')) throw new Error('no possible types')
       try { readConfig({ PORT: 'x' }) } catch (error) { if (!(error instanceof ConfigError)) throw error }
       const app = await startApp(readConfig({ PORT: '0', BACKEND_PORT: '0', DATA_DIR: process.argv[2], LOG_LEVEL: 'error' }))
       const response = await fetch(app.url + '/health/live')

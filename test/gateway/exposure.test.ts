@@ -416,6 +416,7 @@ describe('in production', () => {
         expect(result.errors?.[0]?.message).not.toContain('nick')
       }
     expect((await fetch(`${app.url}/schema.graphql`)).status).toBe(403)
+    expect((await fetch(`${app.url}/possible-types.json`)).status).toBe(403)
     expect((await post(app.url, { query: '{ viewer { nick __typename } }' }, token)).data).toEqual({
       viewer: { nick: 'Ada', __typename: 'User' },
     })
@@ -442,6 +443,7 @@ describe('every answer', () => {
     '/metrics',
     '/health/ready',
     '/schema.graphql',
+    '/possible-types.json',
   ])('of %s has a request id and says what it is', async (path) => {
     const own = await fetch(app.url + path, { headers: { 'x-request-id': 'mine-1' } })
     expect(own.headers.get('x-request-id')).toBe('mine-1')

@@ -26,7 +26,21 @@ export function run(
   environment: Record<string, string> = {},
   input?: string,
 ): RunningProcess {
-  const child = spawn(process.execPath, [...args], {
+  return start(process.execPath, args, environment, input)
+}
+
+/** Runs one command of a shell, in place of the shell. */
+export function runShell(command: string, environment: Record<string, string> = {}): RunningProcess {
+  return start('sh', ['-c', `exec ${command}`], environment)
+}
+
+function start(
+  program: string,
+  args: readonly string[],
+  environment: Record<string, string>,
+  input?: string,
+): RunningProcess {
+  const child = spawn(program, [...args], {
     cwd: root,
     env: { PATH: process.env['PATH'] ?? '', ...environment },
     stdio: ['pipe', 'pipe', 'pipe'],
