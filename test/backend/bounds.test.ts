@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { cut, fitEvent, maxBytes, maxCharacters, maxEntries } from '../../src/backend/bounds.ts'
-import { createEventLog } from '../../src/backend/event-log.ts'
 import { call, startTestBackend, type TestBackend } from '../support/backend.ts'
 import { openRawStream } from '../support/stream.ts'
 
@@ -361,19 +360,17 @@ describe('what was stored before there were bounds', () => {
   })
 
   test('an event in the log is replayed shortened, with its number and kind', async () => {
-    const log = await createEventLog(backend.store)
     const { seq } = await backend.store.reader
       .selectFrom('events')
       .select('seq')
       .orderBy('seq', 'desc')
       .executeTakeFirstOrThrow()
-    await log.write((done) =>
-      done.tell({ flowId: flow.id, payload: { event: 'message', content: 'old', tags: [], id: 77 } }),
-    )
+    const { id } = (await chat({ content: 'old' })).json
+    const old = { event: 'message', content: 'old', tags: [x(400_000)], id, flow: flow.id }
     await change((db) =>
       db
         .updateTable('events')
-        .set({ payload: JSON.stringify({ event: 'message', content: 'old', tags: [x(400_000)], id: 77 }) })
+        .set({ payload: JSON.stringify(old) })
         .where('seq', '>', seq)
         .execute(),
     )
@@ -382,7 +379,7 @@ describe('what was stored before there were bounds', () => {
       'last-event-id': String(seq),
     })
     onTestFinished(stream.close)
-    const text = await stream.until(/"id":77.*\n\n/)
+    const text = await stream.until(new RegExp(`"id":${id}.*\n\n`))
     expect(text).toContain('"content":"old"')
     expect(text.length).toBeLessThan(maxBytes.event)
   })
