@@ -188,14 +188,11 @@ async function readMultipart(
     fieldBytes += Buffer.byteLength(name) + Buffer.byteLength(value) + partOverhead
     try {
       if (isCut || fieldBytes > reception.maxBytes()) throw tooLong(reception)
-      reception.take(fieldBytes - counted)
-      counted = fieldBytes
       assignForm(values, name, value)
     } catch (error) {
       reject(error)
     }
   })
-  let counted = 0
   parser.on('fieldsLimit', () =>
     reject(new HttpError(413, { message: `More than ${maxFields} fields at once` })),
   )
@@ -214,7 +211,7 @@ async function readMultipart(
     const plainName = (fileName ?? 'file').replaceAll('%22', '"')
     const received = reception
       .identify(flowToken(values))
-      .then(() => reception.receive(stream))
+      .then(() => reception.receive(passing(stream)))
       .then((file): [string, UploadedFile] => [name, new UploadedFile(file, plainName, contentType)])
     files.push(received)
     received.catch((error: unknown) =>
@@ -232,17 +229,34 @@ async function readMultipart(
   })
   const wait = limitWaiting(reception, reject)
   let arrived = 0
+  /** Bytes of files, which do not stay in memory. */
+  let passed = 0
+  let counted = 0
   let checked: Promise<void> | undefined
-  request.pipe(parser)
-  request.on('data', (chunk: Buffer) => {
+  async function* passing(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of stream) {
+      passed += chunk.length
+      yield chunk
+    }
+  }
+  const onData = (chunk: Buffer) => {
     wait.arrived()
     arrived += chunk.length
+    try {
+      // Also of a field that is not complete: it may have 15 MiB, and take ten minutes.
+      if (arrived - passed > counted) reception.take(arrived - passed - counted)
+      counted = Math.max(counted, arrived - passed)
+    } catch (error) {
+      return reject(error)
+    }
     if (!reception.isStranger() || arrived <= reception.maxBytes()) return
     checked = reception.identify(flowToken(values)).then(() => {
       if (reception.isStranger()) throw tooLong(reception)
     })
     checked.catch(reject)
-  })
+  }
+  request.pipe(parser)
+  request.on('data', onData)
   try {
     await parsed
     await checked
@@ -255,6 +269,7 @@ async function readMultipart(
     throw error
   } finally {
     wait.stop()
+    request.off('data', onData)
   }
 }
 
