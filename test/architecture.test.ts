@@ -53,7 +53,10 @@ function readModule(path: string, source: string): Module {
 
 /** Who may import whom: each part, and the parts (or files) it may know. Its own part goes without saying. */
 const floors: [part: RegExp, may: RegExp][] = [
-  [/^src\/(call-estimate|errors|iso-time|log|own-network|package-files|readiness|secret)\.ts$/, /^$/],
+  [
+    /^src\/(call-estimate|errors|iso-time|json-values|log|own-network|package-files|readiness|secret)\.ts$/,
+    /^$/,
+  ],
   [/^src\/operator-token\.ts$/, /^src\/secret\.ts$/],
   [/^src\/allowance\.ts$/, /^src\/errors\.ts$/],
   [/^src\/client-address\.ts$/, /^$/],
@@ -70,7 +73,7 @@ const floors: [part: RegExp, may: RegExp][] = [
   [/^src\/freshness\.ts$/, /^src\/events\//],
   [
     /^src\/server\//,
-    /^src\/(allowance|call-estimate|client-address|errors|log|context|package-files|secret)\.ts$/,
+    /^src\/(allowance|call-estimate|client-address|errors|json-values|log|context|package-files|secret)\.ts$/,
   ],
   [
     /^src\/schema\//,
@@ -90,7 +93,7 @@ const floors: [part: RegExp, may: RegExp][] = [
   [/^src\/events\//, /^src\/errors\.ts$/],
   [
     /^src\/backend\//,
-    /^src\/wire\/|^src\/(allowance|client-address|iso-time|own-network|package-files|readiness)\.ts$/,
+    /^src\/wire\/|^src\/(allowance|client-address|iso-time|json-values|own-network|package-files|readiness)\.ts$/,
   ],
 ]
 

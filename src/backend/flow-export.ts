@@ -110,7 +110,7 @@ async function readEntries(zip: ZipFile, path: string, bounds: ExportBounds): Pr
     total += uncompressedSize
     if (uncompressedSize > maxSuspectBytes && uncompressedSize > compressedSize * maxRatio)
       throw new ExportError(
-        `"${path}" is no export: "${fileName}" unpacks ${compressedSize} bytes to ${uncompressedSize}`,
+        `"${path}" is no export: "${fileName}" unpacks ${compressedSize} bytes to ${uncompressedSize}, at most ${maxRatio} times as many are imported`,
       )
   }
   if (total > bounds.totalBytes)

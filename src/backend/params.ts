@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { finished, type Readable } from 'node:stream'
 import { Busboy } from '@fastify/busboy'
+import { hasTooManyValues, maxJsonValues } from '../json-values.ts'
 import { FileTooLongError, type ReceivedFile } from './files.ts'
 import { assignForm, readForm } from './form.ts'
 import { HttpError, invalid } from './http-error.ts'
@@ -228,14 +229,11 @@ async function readMultipart(
     fieldBytes += Buffer.byteLength(name) + Buffer.byteLength(value) + partOverhead
     try {
       if (isCut || fieldBytes > reception.maxBytes()) throw tooLong(reception)
-      reception.take(fieldBytes - counted)
-      counted = fieldBytes
       assignForm(values, name, value)
     } catch (error) {
       reject(error)
     }
   })
-  let counted = 0
   parser.on('fieldsLimit', () =>
     reject(new HttpError(413, { message: `More than ${maxFields} fields at once` })),
   )
@@ -254,7 +252,7 @@ async function readMultipart(
     const plainName = (fileName ?? 'file').replaceAll('%22', '"')
     const received = reception
       .identify(flowToken(values))
-      .then(() => reception.receive(stream))
+      .then(() => reception.receive(passing(stream)))
       .then((file): [string, UploadedFile] => [name, new UploadedFile(file, plainName, contentType)])
     files.push(received)
     received.catch((error: unknown) =>
@@ -272,17 +270,34 @@ async function readMultipart(
   })
   const wait = limitWaiting(reception, reject)
   let arrived = 0
+  /** Bytes of files, which do not stay in memory. */
+  let passed = 0
+  let counted = 0
   let checked: Promise<void> | undefined
-  request.pipe(parser)
-  request.on('data', (chunk: Buffer) => {
+  async function* passing(stream: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of stream) {
+      passed += chunk.length
+      yield chunk
+    }
+  }
+  const onData = (chunk: Buffer) => {
     wait.arrived()
     arrived += chunk.length
+    try {
+      // Also of a field that is not complete: it may have 15 MiB, and take ten minutes.
+      if (arrived - passed > counted) reception.take(arrived - passed - counted)
+      counted = Math.max(counted, arrived - passed)
+    } catch (error) {
+      return reject(error)
+    }
     if (!reception.isStranger() || arrived <= reception.maxBytes()) return
     checked = reception.identify(flowToken(values)).then(() => {
       if (reception.isStranger()) throw tooLong(reception)
     })
     checked.catch(reject)
-  })
+  }
+  request.pipe(parser)
+  request.on('data', onData)
   try {
     await parsed
     await checked
@@ -295,6 +310,7 @@ async function readMultipart(
     throw error
   } finally {
     wait.stop()
+    request.off('data', onData)
   }
 }
 
@@ -372,6 +388,8 @@ function limitWaiting(
 }
 
 function parseJsonObject(text: string): Record<string, unknown> {
+  if (hasTooManyValues(text))
+    throw new HttpError(400, { message: `Body has more than ${maxJsonValues} values` })
   let value: unknown
   try {
     value = JSON.parse(text)

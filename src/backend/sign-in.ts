@@ -14,7 +14,9 @@ import { findUserByEmail, type UserRow } from './store/users.ts'
  * - an account that 30 attempts were made at lately, from whatever addresses, gives each further address one attempt in 15
  *   minutes. An owner who enters the right password is let in by that one; the addresses they signed in from lately keep
  *   their own 10.
- * A right password takes its attempt back. A restart forgets all of it.
+ * A right password takes its attempt back, so a request waits while the same password is being checked: twenty requests at
+ * one time with a right password are one attempt. Passwords that are remembered count as attempts, too. Otherwise somebody
+ * past the limits would see from a different answer that a guess was right. A restart forgets all of it.
  */
 export interface SignIn {
   /**
@@ -45,6 +47,8 @@ export function createSignIn(keys: PasswordKeys, now: () => number = Date.now): 
   const memoryKey = randomBytes(32)
   /** Until when passwords were found right, by a keyed hash that means nothing outside of this process. */
   const remembered = new Map<string, number>()
+  /** Passwords that are being checked, by the same hash. */
+  const checking = new Map<string, Promise<void>>()
 
   function begin(
     account: string,
@@ -75,10 +79,16 @@ export function createSignIn(keys: PasswordKeys, now: () => number = Date.now): 
       const [, salt = 'none', key = ''] = user?.password_hash?.split(':') ?? []
       // It holds the stored hash: a changed password is a new entry.
       const proof = createHmac('sha256', memoryKey)
-        .update(JSON.stringify([user?.id, user?.password_hash, password]))
+        .update(JSON.stringify([account, user?.id, user?.password_hash, password]))
         .digest('base64url')
-      if ((remembered.get(proof) ?? 0) > now()) return user?.disabled === 0 ? user : undefined
+      for (let other = checking.get(proof); other !== undefined; other = checking.get(proof)) await other
       const { isFamiliar, giveBack } = begin(account, address)
+      if ((remembered.get(proof) ?? 0) > now()) {
+        giveBack()
+        return user?.disabled === 0 ? user : undefined
+      }
+      const { promise: checked, resolve: endCheck } = Promise.withResolvers<void>()
+      checking.set(proof, checked)
       // An unknown address costs the same time as a wrong password.
       let given: Buffer
       try {
@@ -86,6 +96,10 @@ export function createSignIn(keys: PasswordKeys, now: () => number = Date.now): 
       } catch (error) {
         giveBack()
         throw error
+      } finally {
+        checking.delete(proof)
+        // Those who wait go on when a right password is remembered, in the lines below.
+        endCheck()
       }
       const stored = Buffer.from(key, 'base64url')
       if (stored.length !== given.length || !timingSafeEqual(stored, given)) return undefined

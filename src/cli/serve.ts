@@ -27,9 +27,11 @@ export async function serve(
 
 function describe(app: App, config: Config, isTerminal: boolean): string {
   const page = `${app.url}/graphql${app.pageKey === null ? '' : `?key=${app.pageKey}`}`
+  const key = app.pageKey === null ? '' : '; the key works once'
+  const explore = config.exposure.graphiql ? `   (open it in a browser to explore${key})` : ''
   const lines = [
     '',
-    `  GraphQL      ${page}   (open it in a browser to explore${app.pageKey === null ? '' : '; the key works once'})`,
+    `  GraphQL      ${page}${explore}`,
     `  Flowdock API ${app.restUrl}`,
     `  Streaming    ${app.streamUrl}/flows`,
   ]

@@ -361,6 +361,8 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
 
   /** Checks a guest. Resolves when the check is over; then `allowed` says what is proved. */
   function confirm(guest: Guest<Owner>): Promise<void> {
+    // One that subscribes again and again is checked each time. At the front of the queue it would keep the rest waiting.
+    if (queue.delete(guest)) queue.add(guest)
     // A check that began before an event removed the member proves nothing of the time after.
     if (guest.check !== undefined && guest.check.taken.size === 0) return guest.check.done
     const check: Check = { taken: new Set(), done: Promise.resolve() }
@@ -405,11 +407,8 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
       () => {
         checking = undefined
         const [guest] = queue
-        if (guest !== undefined && guest.checkedAt + options.checkEveryMs <= performance.now()) {
-          queue.delete(guest)
-          queue.add(guest)
+        if (guest !== undefined && guest.checkedAt + options.checkEveryMs <= performance.now())
           void confirm(guest)
-        }
         scheduleCheck()
       },
       Math.max(Math.ceil(dueAt - performance.now()), checkPauseMs),

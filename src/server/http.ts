@@ -404,7 +404,10 @@ function serveGraphql(
       'BAD_USER_INPUT',
       `Expected a multipart request to have one of the headers ${preflightHeaders.join(', ')}`,
     )
-  if (request.method === 'POST' && !isMultipart && !hasJson(request))
+  // A body with files is bounded by its reader, which has the credential confirmed first. Operations on an event stream
+  // have no files: as multipart, their bodies would be bounded by nothing.
+  const mayHaveFiles = isMultipart && !eventStreams.isFor(request)
+  if (request.method === 'POST' && !mayHaveFiles && !hasJson(request))
     return sendError(response, 415, 'BAD_USER_INPUT', 'Expected Content-Type to be application/json in UTF-8')
   // What is short on the way may be long here.
   if (!/^(identity)?$/i.test(request.headers['content-encoding'] ?? ''))

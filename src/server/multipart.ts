@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { Busboy } from '@fastify/busboy'
 import { GatewayError } from '../errors.ts'
+import { hasTooManyValues, maxJsonValues } from '../json-values.ts'
 import type { Holding } from './incoming-bodies.ts'
 
 /** A file that came with an operation. */
@@ -223,6 +224,8 @@ function isContainer(value: unknown): value is Record<string, unknown> {
 }
 
 function parseObject(text: string | undefined, name: string): Record<string, unknown> {
+  if (hasTooManyValues(text ?? ''))
+    throw tooMuch(`Expected the field "${name}" to have at most ${maxJsonValues} values`)
   let value: unknown
   try {
     value = JSON.parse(text ?? '')

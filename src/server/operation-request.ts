@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { GatewayError } from '../errors.ts'
+import { hasTooManyValues, maxJsonValues } from '../json-values.ts'
 import type { Engine } from './engine.ts'
 import type { Holding } from './incoming-bodies.ts'
 import { readMultipart } from './multipart.ts'
@@ -115,7 +116,10 @@ function readBody(request: IncomingMessage, { hasCredential, receive }: BodyBoun
   })
 }
 
+/** @throws GatewayError `BAD_USER_INPUT` for text that is not JSON, `LIMIT_EXCEEDED` for too many values */
 function parseJson(text: string, what: string): unknown {
+  if (hasTooManyValues(text))
+    throw new GatewayError('LIMIT_EXCEEDED', `Expected ${what} to have at most ${maxJsonValues} values`)
   try {
     return JSON.parse(text)
   } catch {

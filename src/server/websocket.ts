@@ -4,6 +4,7 @@ import type { GraphQLError } from 'graphql'
 import { WebSocket, WebSocketServer } from 'ws'
 import type { RequestHead } from '../context.ts'
 import { GatewayError } from '../errors.ts'
+import { hasTooManyValues } from '../json-values.ts'
 import type { Logger } from '../log.ts'
 import type { Admission, Connection } from './admission.ts'
 import { findCredential, type IsWellFormed, readConnectionParams } from './connection-params.ts'
@@ -552,6 +553,7 @@ function headerSize(byteSize: number): number {
 
 /** Undefined for what is no message of a client. */
 function parseMessage(text: string): ClientMessage | undefined {
+  if (hasTooManyValues(text)) return undefined
   let message: unknown
   try {
     message = JSON.parse(text)

@@ -180,6 +180,26 @@ describe('bodies that arrive', () => {
     expect(ben.status).toBe(201)
   })
 
+  test('count while a field of a multipart body is not complete, and not for files that went to the disk', async () => {
+    const backend = await start({ traffic: { bodies } })
+    const url = `${backend.url}/flows/example/main/messages`
+    const authorization = basic(await backend.token('Ada'))
+    const headers = { authorization, ...boundary }
+    const part = field('content', 'x'.repeat(150 * KiB)).slice(0, -10)
+    const first = begin(url, headers, part)
+    await settled(backend)
+    const second = await begin(url, headers, part).answer
+    expect(second).toMatchObject({ status: 429, text: expect.stringContaining('more than 204800 bytes') })
+    first.sent.destroy()
+    await settled(backend)
+    const body = `${field('event', 'file')}${file('content', 'x'.repeat(2000 * KiB))}\r\n--x--\r\n`
+    const response = await fetch(url, { method: 'POST', headers, body })
+    expect(response.status).toBe(201)
+    // What was refused counts no longer.
+    const fields = `${field('event', 'message')}${field('content', 'x')}${field('padding', 'x'.repeat(190 * KiB))}--x--\r\n`
+    expect((await fetch(url, { method: 'POST', headers, body: fields })).status).toBe(201)
+  })
+
   test('have 15 MiB of fields in all, and 100 of them', async () => {
     const backend = await start()
     const headers = { ...boundary, authorization: basic(await backend.token('Ada')) }

@@ -10,10 +10,11 @@ let now: number
 let derived: { readonly password: string; readonly goesFirst: boolean }[]
 let signIn: SignIn
 
-/** Derives at once, and notes what. */
+/** Derives in the next turn of the event loop, and notes what. */
 const keys: PasswordKeys = {
   async derive(password, salt, goesFirst) {
     derived.push({ password, goesFirst })
+    await new Promise(setImmediate)
     return scryptSync(password, salt, 32)
   },
   close: async () => undefined,
@@ -78,6 +79,14 @@ describe('guessing passwords', () => {
     expect(derived.at(-1)).toEqual({ password: 'open sesame', goesFirst: true })
   })
 
+  test('past the limit, a right password is answered like a wrong one, also while its owner is signed in', async () => {
+    expect((await ben('open sesame', '2.2.2.2'))?.id).toBe(2)
+    for (let turn = 0; turn < 10; turn += 1) await guess('1.1.1.1')
+    await expect(guess('1.1.1.1')).rejects.toMatchObject({ status: 429 })
+    await expect(ben('open sesame', '1.1.1.1')).rejects.toMatchObject({ status: 429 })
+    expect((await ben('open sesame', '2.2.2.2'))?.id).toBe(2)
+  })
+
   test('a right password takes its attempt back', async () => {
     for (let turn = 0; turn < 40; turn += 1) {
       now += 30_000
@@ -94,6 +103,19 @@ describe('a right password', () => {
     now += 30_000
     expect((await ben('open sesame', '1.1.1.1'))?.id).toBe(2)
     expect(derived).toHaveLength(2)
+  })
+
+  test('is one attempt and one derivation, however many requests bring it at one time', async () => {
+    const found = await Promise.all(Array.from({ length: 40 }, () => ben('open sesame', '1.1.1.1')))
+    expect(found.map((user) => user?.id)).toEqual(found.map(() => 2))
+    expect(derived).toHaveLength(1)
+    // Also where one attempt is left.
+    for (let turn = 0; turn < 31; turn += 1) await guess(`1.1.${turn}.1`)
+    const elsewhere = await Promise.all(Array.from({ length: 40 }, () => ben('open sesame', '4.4.4.4')))
+    expect(elsewhere.map((user) => user?.id)).toEqual(elsewhere.map(() => 2))
+    now += 30_000
+    const later = await Promise.all(Array.from({ length: 40 }, () => ben('open sesame', '4.4.4.4')))
+    expect(later.map((user) => user?.id)).toEqual(later.map(() => 2))
   })
 
   test('is forgotten when it is changed, and when its user is disabled', async () => {

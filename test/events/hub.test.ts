@@ -336,6 +336,30 @@ describe('access to a hub', () => {
     },
   )
 
+  test('of a guest is checked, however often another guest is checked who came before', async () => {
+    const gone = new Error('401')
+    const revoked = new Set<string>()
+    const { subscribe } = await startHosted({
+      check: async (owner) =>
+        revoked.has(owner) ? Promise.reject(gone) : new Set(owner === 'ben' ? 'a' : 'ab'),
+      isRefusal: (error) => error === gone,
+      checkEveryMs: 200,
+    })
+    await subscribe('ben')
+    const guest = await subscribe('cleo')
+    revoked.add('cleo')
+    let ending: unknown
+    guest.onEnd(() => {
+      ending = guest.ending
+    })
+    // A client that asks for a flow it is not in, and does not give up.
+    for (let times = 0; times < 100 && ending === undefined; times += 1) {
+      await expect(subscribe('ben', { channels: ['b'] })).rejects.toThrow('lost')
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    expect(ending).toEqual({ kind: 'failed', error: gone })
+  })
+
   test('of a guest goes on when a check succeeds before', async () => {
     let checks = 0
     const { subscribe } = await startHosted({

@@ -155,6 +155,20 @@ describe('without a credential a request may have 16 KiB', () => {
     expect((await post(operation(17_001), { ...headers, ...known })).status).toBe(202)
   })
 
+  test('on such a stream, where no files come: a body is bounded whatever it says that it is', async () => {
+    const stream = await (await fetch(`${fortress.url}/graphql`, { method: 'PUT' })).text()
+    const { body } = await fetch(`${fortress.url}/graphql?token=${stream}`, {
+      headers: { accept: 'text/event-stream' },
+    })
+    onTestFinished(() => body?.cancel())
+    const line = begin('{', {
+      ...{ ...known, 'x-graphql-event-stream-token': stream, 'x-requested-with': 'x' },
+      'content-type': 'multipart/form-data; boundary=x',
+    })
+    await expect.poll(() => statusOf(line)).toBe(415)
+    expect(line.text()).toContain('Expected Content-Type to be application/json in UTF-8')
+  })
+
   test('is refused by its length, before any of it is there', async () => {
     const line = begin('', { ...typed, length: 16 * 1024 + 1 })
     await expect.poll(() => statusOf(line)).toBe(413)

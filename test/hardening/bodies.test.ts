@@ -57,12 +57,12 @@ describe('a body', () => {
         headers: json,
         body: `{"query":"{__typename}","variables":${'['.repeat(100_000)}${']'.repeat(100_000)}}`,
       },
-      400,
+      413,
     ],
     [
       'that nests 100,000 deep and does not end',
       { headers: json, body: `{"variables":${'{"a":'.repeat(100_000)}` },
-      400,
+      413,
     ],
     [
       'of 60,000 members',
@@ -70,7 +70,7 @@ describe('a body', () => {
         headers: json,
         body: `{"query":"{__typename}","variables":{${Array.from({ length: 60_000 }, (_, i) => `"k${i}":1`).join(',')}}}`,
       },
-      200,
+      413,
     ],
     ['with members nobody knows', { headers: json, body: '{"query":"{__typename}","more":1}' }, 400],
     [
