@@ -4,7 +4,6 @@ import { basic } from './backend.ts'
 export interface HeldRequest {
   /** Sends the rest of the body, and resolves with the answer. */
   complete(): Promise<{ readonly status: number; readonly text: string }>
-  abandon(): void
 }
 
 /** Sends a request without the end of its body. Resolves when the server has read the head. */
@@ -44,7 +43,6 @@ export function holdRequest(
       outgoing.end(kept)
       return answered
     },
-    abandon: () => outgoing.destroy(),
   }
   return new Promise((resolve, reject) => {
     outgoing.on('continue', () => {

@@ -48,6 +48,9 @@ export async function startRequestFaults(target: string): Promise<RequestFaults>
   }
 
   const proxy = createServer((incoming, outgoing) => {
+    // A client that leaves in the middle of its request.
+    incoming.on('error', () => undefined)
+    outgoing.on('error', () => undefined)
     if (isHit(incoming)) return fail(incoming, outgoing)
     const { method, url, headers } = incoming
     const forwarded = request({ host: '127.0.0.1', port, method, path: url, headers, agent }, (answer) => {

@@ -64,7 +64,7 @@ export async function startStage(hasResponseCache: boolean): Promise<Stage> {
 }
 
 /** How long something that has to happen may take, the machine being busy. */
-const patienceMs = 45_000
+const patienceMs = 20_000
 const markerPattern = /mk\d+z\d+k/g
 
 export interface Topic {
@@ -710,10 +710,10 @@ export class World {
   }
 
   async tearDown(): Promise<void> {
-    for (const { request } of this.held.values()) request.abandon()
     if (this.model.fault !== undefined) await this.heal()
     await this.settle()
     for (const slot of [...this.readers.keys()]) this.close(slot)
+    for (const { request } of this.held.values()) await request.complete()
   }
 
   /** @throws Error naming everything that was wrong so far */
