@@ -42,6 +42,7 @@ const slots = 8
 type Step = fc.AsyncCommand<RightsModel, World, true>
 
 let taken = 0
+let heard = 0
 const counts = new Map<string, number>()
 
 function step(
@@ -73,6 +74,29 @@ const aFlow = fc.oneof(
   { weight: 3, arbitrary: fc.constant<FlowName>('acme/general') },
   { weight: 2, arbitrary: fc.constantFrom<FlowName>(...flowNames) },
 )
+/** Who does something where: mostly one who was there in the beginning. */
+const anActorInFlow = fc.oneof(
+  {
+    weight: 3,
+    arbitrary: fc.oneof(
+      fc.record({
+        by: fc.constantFrom<Principal>('zoe', 'zoe', 'max', 'eve', 'gus'),
+        flow: fc.constant<FlowName>('acme/general'),
+      }),
+      fc.record({ by: fc.constantFrom<Principal>('zoe', 'max'), flow: fc.constant<FlowName>('acme/secret') }),
+      fc.record({
+        by: fc.constantFrom<Principal>('oto', 'ivy'),
+        flow: fc.constant<FlowName>('other/theirs'),
+      }),
+    ),
+  },
+  { weight: 1, arbitrary: fc.record({ by: anActor, flow: aFlow }) },
+)
+/** Two records of arguments as one. */
+function joined<A, B>([one, other]: readonly [A, B]): A & B {
+  return { ...one, ...other }
+}
+
 const aSlot = fc.nat(slots - 1)
 
 function canWrite(model: RightsModel, credential: Credential, flow: FlowName): Expectation {
@@ -101,7 +125,8 @@ async function afterSending(
 }
 
 const send = fc
-  .record({ by: anActor, flow: aFlow, how: fc.constantFrom('REST', 'REST', 'GraphQL', 'reply', 'comment') })
+  .tuple(anActorInFlow, fc.record({ how: fc.constantFrom('REST', 'REST', 'GraphQL', 'reply', 'comment') }))
+  .map(joined)
   .map(({ by, flow, how }) =>
     step(
       `send(${by}, ${flow}, ${how})`,
@@ -143,28 +168,31 @@ const send = fc
     ),
   )
 
-const edit = fc.record({ by: anActor, flow: aFlow, nth: fc.nat(3) }).map(({ by, flow, nth }) =>
-  step(`edit(${by}, ${flow}, ${nth} before the last)`, async (world, model, label) => {
-    const { path, messages } = world.flow(flow)
-    const message = messages.at(-1 - nth)
-    if (message === undefined) return
-    const credential = model.credential(by)
-    const isOwn = message.author === credential.person
-    const may = canWrite(model, credential, flow)
-    const marker = world.mark({ flow }, label)
-    const answer = await world.rest(by, 'PUT', `/flows/${path}/messages/${message.id}`, {
-      content: `common ${marker.text}`,
-    })
-    const isEdited = world.judgeAnswer(
-      label,
-      expectation(isOwn && !message.isDeleted, may === 'mustNot' || !isOwn),
-      answer,
-    )
-    await afterSending(world, isEdited, marker, undefined)
-  }),
-)
+const edit = fc
+  .tuple(anActorInFlow, fc.record({ nth: fc.nat(3) }))
+  .map(joined)
+  .map(({ by, flow, nth }) =>
+    step(`edit(${by}, ${flow}, ${nth} before the last)`, async (world, model, label) => {
+      const { path, messages } = world.flow(flow)
+      const message = messages.at(-1 - nth)
+      if (message === undefined) return
+      const credential = model.credential(by)
+      const isOwn = message.author === credential.person
+      const may = canWrite(model, credential, flow)
+      const marker = world.mark({ flow }, label)
+      const answer = await world.rest(by, 'PUT', `/flows/${path}/messages/${message.id}`, {
+        content: `common ${marker.text}`,
+      })
+      const isEdited = world.judgeAnswer(
+        label,
+        expectation(isOwn && !message.isDeleted, may === 'mustNot' || !isOwn),
+        answer,
+      )
+      await afterSending(world, isEdited, marker, undefined)
+    }),
+  )
 
-const remove = fc.record({ by: anActor, flow: aFlow }).map(({ by, flow }) =>
+const remove = anActorInFlow.map(({ by, flow }) =>
   step(`delete(${by}, ${flow})`, async (world, model, label) => {
     const { path, messages } = world.flow(flow)
     const message = messages.findLast(({ isDeleted }) => !isDeleted)
@@ -178,7 +206,7 @@ const remove = fc.record({ by: anActor, flow: aFlow }).map(({ by, flow }) =>
   }),
 )
 
-const react = fc.record({ by: anActor, flow: aFlow }).map(({ by, flow }) =>
+const react = anActorInFlow.map(({ by, flow }) =>
   step(`react(${by}, ${flow})`, async (world, model, label) => {
     const { path, messages } = world.flow(flow)
     const message = messages.findLast(({ isDeleted }) => !isDeleted)
@@ -204,7 +232,7 @@ const whisper = fc.record({ by: anActor, to: aPerson }).map(({ by, to }) =>
   }),
 )
 
-const upload = fc.record({ by: anActor, flow: aFlow }).map(({ by, flow }) =>
+const upload = anActorInFlow.map(({ by, flow }) =>
   step(`upload(${by}, ${flow})`, async (world, model, label) => {
     const credential = model.credential(by)
     const marker = world.mark({ flow }, label)
@@ -219,7 +247,7 @@ const upload = fc.record({ by: anActor, flow: aFlow }).map(({ by, flow }) =>
   }),
 )
 
-const type = fc.record({ by: anActor, flow: aFlow }).map(({ by, flow }) =>
+const type = anActorInFlow.map(({ by, flow }) =>
   step(`type(${by}, ${flow})`, async (world, model, label) => {
     const credential = model.credential(by)
     const marker = world.mark({ flow }, label)
@@ -245,15 +273,19 @@ const presence = fc
 
 // Members
 
-const addMember = fc.record({ by: anActor, flow: aFlow, person: aPerson }).map(({ by, flow, person }) =>
-  step(`add(${by}, ${flow}, ${person})`, async (world, model, label) => {
-    const expected = mayAdd(model, model.credential(by), flow, person)
-    const answer = await world.rest(by, 'POST', `/flows/${world.flow(flow).path}/users`, {
-      id: world.userId(person),
-    })
-    if (world.judgeAnswer(label, expected, answer) && !model.isJoined(person, flow)) model.join(person, flow)
-  }),
-)
+const addMember = fc
+  .tuple(anActorInFlow, fc.record({ person: aPerson }))
+  .map(joined)
+  .map(({ by, flow, person }) =>
+    step(`add(${by}, ${flow}, ${person})`, async (world, model, label) => {
+      const expected = mayAdd(model, model.credential(by), flow, person)
+      const answer = await world.rest(by, 'POST', `/flows/${world.flow(flow).path}/users`, {
+        id: world.userId(person),
+      })
+      if (world.judgeAnswer(label, expected, answer) && !model.isJoined(person, flow))
+        model.join(person, flow)
+    }),
+  )
 
 function mayAdd(model: RightsModel, credential: Credential, flow: FlowName, person: Person): Expectation {
   const may =
@@ -262,7 +294,8 @@ function mayAdd(model: RightsModel, credential: Credential, flow: FlowName, pers
 }
 
 const block = fc
-  .record({ by: anActor, flow: aFlow, person: aPerson, isBlocked: fc.boolean() })
+  .tuple(anActorInFlow, fc.record({ person: aPerson, isBlocked: fc.boolean() }))
+  .map(joined)
   .map(({ by, flow, person, isBlocked }) =>
     step(`${isBlocked ? 'block' : 'unblock'}(${by}, ${flow}, ${person})`, async (world, model, label) => {
       const expected = mayBlock(model, model.credential(by), flow, person)
@@ -305,7 +338,7 @@ async function applyBlock(
   await world.readSecrets()
 }
 
-const joinAlone = fc.record({ by: anActor, flow: aFlow }).map(({ by, flow }) =>
+const joinAlone = anActorInFlow.map(({ by, flow }) =>
   step(`join(${by}, ${flow})`, async (world, model, label) => {
     const credential = model.credential(by)
     const { person } = credential
@@ -320,24 +353,27 @@ const joinAlone = fc.record({ by: anActor, flow: aFlow }).map(({ by, flow }) =>
   }),
 )
 
-const invite = fc.record({ by: anActor, flow: aFlow, person: aPerson }).map(({ by, flow, person }) =>
-  step(`invite(${by}, ${flow}, ${person})`, async (world, model, label) => {
-    const credential = model.credential(by)
-    const may = model.may(credential, 'manage') && model.isJoined(credential.person, flow)
-    const isArchived = model.flows[flow].isArchived
-    const answer = await world.rest(by, 'POST', `/flows/${world.flow(flow).path}/invitations`, {
-      email: world.email(person),
-    })
-    const isInvited = world.judgeAnswer(
-      label,
-      expectation(may && !isArchived && !model.disabled.has(person), !may),
-      answer,
-    )
-    if (isInvited && model.isStaff(person, flow) && !model.isJoined(person, flow)) model.join(person, flow)
-  }),
-)
+const invite = fc
+  .tuple(anActorInFlow, fc.record({ person: aPerson }))
+  .map(joined)
+  .map(({ by, flow, person }) =>
+    step(`invite(${by}, ${flow}, ${person})`, async (world, model, label) => {
+      const credential = model.credential(by)
+      const may = model.may(credential, 'manage') && model.isJoined(credential.person, flow)
+      const isArchived = model.flows[flow].isArchived
+      const answer = await world.rest(by, 'POST', `/flows/${world.flow(flow).path}/invitations`, {
+        email: world.email(person),
+      })
+      const isInvited = world.judgeAnswer(
+        label,
+        expectation(may && !isArchived && !model.disabled.has(person), !may),
+        answer,
+      )
+      if (isInvited && model.isStaff(person, flow) && !model.isJoined(person, flow)) model.join(person, flow)
+    }),
+  )
 
-const inviteStranger = fc.record({ by: anActor, flow: aFlow }).map(({ by, flow }) =>
+const inviteStranger = anActorInFlow.map(({ by, flow }) =>
   step(`inviteStranger(${by}, ${flow})`, async (world, model, label) => {
     const credential = model.credential(by)
     const may = model.may(credential, 'manage') && model.isJoined(credential.person, flow)
@@ -352,35 +388,40 @@ const inviteStranger = fc.record({ by: anActor, flow: aFlow }).map(({ by, flow }
   }),
 )
 
-const joinByCode = fc.record({ by: anActor, flow: aFlow, isOld: fc.boolean() }).map(({ by, flow, isOld }) =>
-  step(`joinByCode(${by}, ${flow}, ${isOld ? 'oldest' : 'newest'} code)`, async (world, model, label) => {
-    const credential = model.credential(by)
-    const { person } = credential
-    const { organization, mode, isArchived } = model.flows[flow]
-    const { joinCodes } = world.flow(flow)
-    const code = isOld ? joinCodes[0] : joinCodes.at(-1)
-    const removedAt = model.removedAt.get(`${organization} ${person}`) ?? -1
-    const mustNot =
-      !model.may(credential, 'manage') ||
-      isArchived ||
-      mode === 'invitation' ||
-      code !== joinCodes.at(-1) ||
-      model.isBlocked(person, flow) ||
-      (mode === 'organization' && !model.isStaff(person, flow)) ||
-      (!model.isStaff(person, flow) && removedAt > (code?.at ?? 0))
-    const slug = flow.split('/')[1]
-    const answer = await world.rest(by, 'POST', `/invitations/${code?.value}-${slug}`)
-    const isIn = world.judgeAnswer(label, expectation(model.isStaff(person, flow), mustNot), answer)
-    if (isIn && !model.isJoined(person, flow)) model.join(person, flow)
-  }),
-)
+const joinByCode = fc
+  .tuple(anActorInFlow, fc.record({ isOld: fc.boolean() }))
+  .map(joined)
+  .map(({ by, flow, isOld }) =>
+    step(`joinByCode(${by}, ${flow}, ${isOld ? 'oldest' : 'newest'} code)`, async (world, model, label) => {
+      const credential = model.credential(by)
+      const { person } = credential
+      const { organization, mode, isArchived } = model.flows[flow]
+      const { joinCodes } = world.flow(flow)
+      const code = isOld ? joinCodes[0] : joinCodes.at(-1)
+      const removedAt = model.removedAt.get(`${organization} ${person}`) ?? -1
+      const mustNot =
+        !model.may(credential, 'manage') ||
+        isArchived ||
+        mode === 'invitation' ||
+        code !== joinCodes.at(-1) ||
+        model.isBlocked(person, flow) ||
+        (mode === 'organization' && !model.isStaff(person, flow)) ||
+        (!model.isStaff(person, flow) && removedAt > (code?.at ?? 0))
+      const slug = flow.split('/')[1]
+      const answer = await world.rest(by, 'POST', `/invitations/${code?.value}-${slug}`)
+      const isIn = world.judgeAnswer(label, expectation(model.isStaff(person, flow), mustNot), answer)
+      if (isIn && !model.isJoined(person, flow)) model.join(person, flow)
+    }),
+  )
 
 const changeMode = fc
-  .record({
-    by: anActor,
-    flow: aFlow,
-    how: fc.constantFrom('invitation', 'link', 'organization', 'new join address', 'no join address'),
-  })
+  .tuple(
+    anActorInFlow,
+    fc.record({
+      how: fc.constantFrom('invitation', 'link', 'organization', 'new join address', 'no join address'),
+    }),
+  )
+  .map(joined)
   .map(({ by, flow, how }) =>
     step(`mode(${by}, ${flow}, ${how})`, async (world, model, label) => {
       const credential = model.credential(by)
@@ -400,7 +441,8 @@ const changeMode = fc
   )
 
 const archive = fc
-  .record({ by: anActor, flow: aFlow, isArchived: fc.boolean() })
+  .tuple(anActorInFlow, fc.record({ isArchived: fc.boolean() }))
+  .map(joined)
   .map(({ by, flow, isArchived }) =>
     step(`${isArchived ? 'archive' : 'unarchive'}(${by}, ${flow})`, async (world, model, label) => {
       const credential = model.credential(by)
@@ -449,7 +491,7 @@ const changeAdmin = fc
     ),
   )
 
-const disable = fc.constantFrom<Person>('max', 'eve', 'gus', 'ivy').map((person) =>
+const disable = fc.constantFrom<Person>('eve', 'gus', 'ivy').map((person) =>
   step(
     `disable(${person})`,
     async (world, model, label) => {
@@ -471,7 +513,7 @@ const disable = fc.constantFrom<Person>('max', 'eve', 'gus', 'ivy').map((person)
 const revoke = aPrincipal.map((principal) =>
   step(
     `revoke(${principal})`,
-    (world) => world.revoke(principal),
+    (world, model) => world.revoke(model.credential(principal)),
     (model) => !model.credential(principal).isRevoked,
   ),
 )
@@ -485,9 +527,56 @@ const issue = fc.constantFrom<Principal>('zoe', 'max', 'eve', 'eve-2', 'gus', 'o
   ),
 )
 
+// What is done to somebody who listens, or whose request is held
+
+const revokeListener = aSlot.map((slot) =>
+  step(
+    `revokeTokenOf(#${slot})`,
+    async (world) => {
+      const credential = world.readers.get(slot)?.credential
+      if (credential !== undefined && !credential.isRevoked) await world.revoke(credential)
+    },
+    (model) => model.openSlots.has(slot),
+  ),
+)
+
+const revokeHeld = fc.nat(2).map((slot) =>
+  step(
+    `revokeTokenOfHeld(${slot})`,
+    async (world) => {
+      const credential = world.held.get(slot)?.credential
+      if (credential !== undefined && !credential.isRevoked) await world.revoke(credential)
+    },
+    (model) => model.heldSlots.has(slot),
+  ),
+)
+
+const blockListener = fc.record({ slot: aSlot, isBlocked: fc.boolean() }).map(({ slot, isBlocked }) =>
+  step(
+    `${isBlocked ? 'block' : 'unblock'}(who listens at #${slot})`,
+    async (world, model, label) => {
+      const { topic, credential } = world.readers.get(slot) ?? {}
+      if (topic === undefined || credential === undefined) return
+      const { person } = credential
+      const flow = (topic.flows === 'all' ? flowNames : topic.flows).find((each) =>
+        model.flows[each].members.has(person),
+      )
+      const by = principalNames.find(
+        (each) => flow !== undefined && mayBlock(model, model.credential(each), flow, person) === 'must',
+      )
+      if (flow === undefined || by === undefined) return
+      const path = `/flows/${world.flow(flow).path}/users/${world.userId(person)}`
+      const answer = await world.rest(by, 'PUT', path, { disabled: isBlocked })
+      if (world.judgeAnswer(`${label}: ${by} ${person} in ${flow}`, 'must', answer))
+        await applyBlock(world, model, flow, person, isBlocked, label)
+    },
+    (model) => model.openSlots.has(slot),
+  ),
+)
+
 // Integrations
 
-const makeSource = fc.record({ by: anActor, flow: aFlow }).map(({ by, flow }) =>
+const makeSource = anActorInFlow.map(({ by, flow }) =>
   step(`makeSource(${by}, ${flow})`, async (world, model, label) => {
     const credential = model.credential(by)
     const may = isPersonal(credential) ? canWrite(model, credential, flow) : 'mustNot'
@@ -506,7 +595,7 @@ const makeSource = fc.record({ by: anActor, flow: aFlow }).map(({ by, flow }) =>
   }),
 )
 
-const removeSource = fc.record({ by: anActor, flow: aFlow }).map(({ by, flow }) =>
+const removeSource = anActorInFlow.map(({ by, flow }) =>
   step(
     `removeSource(${by}, ${flow})`,
     async (world, model, label) => {
@@ -778,7 +867,8 @@ const readGraphql = fc
 const holdKinds = ['send', 'edit', 'add', 'invite', 'source', 'push', 'GraphQL', 'join'] as const
 
 const hold = fc
-  .record({ slot: fc.nat(2), by: anActor, flow: aFlow, kind: fc.constantFrom(...holdKinds), person: aPerson })
+  .tuple(anActorInFlow, fc.record({ slot: fc.nat(2), kind: fc.constantFrom(...holdKinds), person: aPerson }))
+  .map(joined)
   .map(({ slot, by, flow, kind, person }) =>
     step(
       `hold(${slot}, ${kind}, ${by}, ${flow}${kind === 'add' ? `, ${person}` : ''})`,
@@ -864,7 +954,7 @@ const hold = fc
             url.startsWith('http') ? url : backend.url + url,
             ...([method, token, JSON.stringify(body)] as const),
           ),
-          ...{ label, before: expected(), expected, marker },
+          ...{ label, before: expected(), expected, marker, credential },
           isGraphql: kind === 'GraphQL',
           onSuccess() {
             if (kind === 'add' && !model.isJoined(person, flow)) model.join(person, flow)
@@ -988,6 +1078,21 @@ const fail = fc
     )
   })
 
+const failListener = fc
+  .record({ kind: fc.constantFrom<FaultKind>('status 500', 'no answer', 'closed connection'), slot: aSlot })
+  .map(({ kind, slot }) => {
+    const label = `fail(${kind} for flow lists of who listens at #${slot})`
+    return step(
+      label,
+      async (world) => {
+        const credential = world.readers.get(slot)?.credential
+        if (credential === undefined) return
+        world.fail(label, { kind, reach: 'flow lists', authorization: basic(credential.token) })
+      },
+      (model) => model.fault === undefined && model.openSlots.has(slot),
+    )
+  })
+
 const heal = fc.constant(
   step(
     'heal()',
@@ -1000,7 +1105,7 @@ const cut = fc.constant(step('cutStreams()', async (world) => world.cutStreams()
 
 const weighted: readonly (readonly [number, fc.Arbitrary<Step>])[] = [
   ...([
-    [14, send],
+    [22, send],
     [3, edit],
     [1, remove],
     [1, react],
@@ -1010,34 +1115,39 @@ const weighted: readonly (readonly [number, fc.Arbitrary<Step>])[] = [
     [2, presence],
   ] as const),
   ...([
-    [4, addMember],
-    [7, block],
-    [2, joinAlone],
+    [5, addMember],
+    [3, block],
+    [6, blockListener],
+    [1, joinAlone],
     [2, invite],
     [1, inviteStranger],
-    [3, joinByCode],
   ] as const),
   ...([
-    [3, changeMode],
-    [2, archive],
-    [2, removeFromOrganization],
-    [2, changeAdmin],
+    [2, joinByCode],
+    [2, changeMode],
+    [1, archive],
+    [1, removeFromOrganization],
+    [1, changeAdmin],
+  ] as const),
+  ...([
     [1, disable],
+    [1, revoke],
+    [1, revokeListener],
+    [3, revokeHeld],
+    [6, issue],
   ] as const),
   ...([
-    [2, revoke],
-    [2, issue],
     [2, makeSource],
     [1, removeSource],
     [2, sendFromSource],
-    [2, push],
+    [1, push],
   ] as const),
   ...([
-    [12, open],
+    [16, open],
     [1, close],
     [4, leave],
-    [7, resume],
-    [3, renew],
+    [8, resume],
+    [2, renew],
     [3, settle],
   ] as const),
   ...([
@@ -1045,13 +1155,14 @@ const weighted: readonly (readonly [number, fc.Arbitrary<Step>])[] = [
     [2, readPrivate],
     [3, readFile],
     [8, readGraphql],
-    [4, hold],
-    [7, complete],
+    [5, hold],
+    [9, complete],
   ] as const),
   ...([
     [3, race],
     [1, fail],
-    [5, heal],
+    [3, failListener],
+    [6, heal],
     [1, cut],
   ] as const),
 ]
@@ -1084,6 +1195,7 @@ async function play(stage: Stage, nextSeed: () => number): Promise<void> {
         await world.tearDown()
       }
       world.check()
+      heard += world.heard
     } catch (error) {
       failedAt ??= performance.now()
       throw error
@@ -1107,8 +1219,9 @@ test(
     )
     expect(taken).toBeGreaterThanOrEqual(steps)
     const perSecond = (taken * 1000) / (performance.now() - begun)
+    expect(heard).toBeGreaterThan(steps / 20)
     process.stdout.write(
-      `${taken} steps, ${perSecond.toFixed(1)} a second: ${JSON.stringify(Object.fromEntries(counts))}\n`,
+      `${taken} steps, ${perSecond.toFixed(1)} a second, ${heard} deliveries that had to come came: ${JSON.stringify(Object.fromEntries(counts))}\n`,
     )
   },
   Math.max(300_000, steps * 200) + shrinkMs,

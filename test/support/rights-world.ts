@@ -118,6 +118,7 @@ export interface Held {
   readonly before: Expectation
   readonly expected: () => Expectation
   readonly marker: Marker | undefined
+  readonly credential: Credential
   readonly isGraphql: boolean
   readonly onSuccess: () => void
 }
@@ -147,6 +148,8 @@ export class World {
   readonly nodeIds = new Set<string>()
   readonly threadIds = new Map<FlowName, string>()
   readonly leaks: string[] = []
+  /** How often somebody heard what they had to. */
+  heard = 0
   /** The newest event before this world began. */
   firstEvent = 0
   readonly number: number
@@ -540,9 +543,11 @@ export class World {
     const { credential, topic } = reader
     const label = this.describe(reader)
     for (const [text] of json.matchAll(markerPattern)) {
+      const marker = model.markers.get(text)
+      if (marker !== undefined && !reader.seen.has(text) && this.#mustHear(reader, marker.audience))
+        this.heard += 1
       reader.seen.add(text)
       reader.owed.delete(text)
-      const marker = model.markers.get(text)
       if (marker === undefined) {
         this.leaks.push(`${label} heard ${text} of another world`)
         continue
@@ -618,8 +623,7 @@ export class World {
 
   // Credentials and people
 
-  async revoke(principal: Principal): Promise<void> {
-    const credential = this.model.credential(principal)
+  async revoke(credential: Credential): Promise<void> {
     const hash = hashToken(credential.token)
     if (isPersonal(credential)) {
       const id = Buffer.from(hash, 'base64url').toString('hex').slice(0, 12)
