@@ -63,8 +63,6 @@ export async function startStage(hasResponseCache: boolean): Promise<Stage> {
   }
 }
 
-/** How long something that has to happen may take, the machine being busy. */
-const patienceMs = 20_000
 const markerPattern = /mk\d+z\d+k/g
 
 export interface Topic {
@@ -156,15 +154,20 @@ export class World {
   readonly #userIds = new Map<Person, number>()
   readonly #flows = new Map<FlowName, FlowRecord>()
   #client = { id: '', secret: '' }
+  readonly #patienceMs: number
   #markers = 0
   #isRacing = false
   #postponed: (() => void)[] = []
   readonly #waiting = new Set<() => void>()
   readonly #typedAt = new Map<FlowName, number[]>()
 
-  /** @param passOver leaks that are known, and not reported */
-  constructor(stage: Stage, model: RightsModel, passOver?: RegExp) {
+  /**
+   * @param patienceMs how long something that has to happen may take
+   * @param passOver leaks that are known, and not reported
+   */
+  constructor(stage: Stage, model: RightsModel, patienceMs: number, passOver: RegExp | undefined) {
     this.stage = stage
+    this.#patienceMs = patienceMs
     this.passOver = passOver
     this.model = model
     worlds += 1
@@ -739,7 +742,7 @@ export class World {
     const look = () => {
       if (check()) resolve(true)
     }
-    const bound = setTimeout(() => resolve(false), patienceMs)
+    const bound = setTimeout(() => resolve(false), this.#patienceMs)
     this.#waiting.add(look)
     try {
       return await promise
@@ -750,7 +753,7 @@ export class World {
   }
 
   async #poll(check: () => Promise<boolean>): Promise<boolean> {
-    const deadline = Date.now() + patienceMs
+    const deadline = Date.now() + this.#patienceMs
     while (!(await check())) {
       if (Date.now() > deadline) return false
       await new Promise((resolve) => setTimeout(resolve, 50))
