@@ -30,10 +30,10 @@ import { messageFields, type Stage, startStage, World } from '../support/rights-
  * is a pattern of known leaks, to look for others.
  */
 
-const steps = Number(process.env['STEPS'] ?? 400)
+const steps = Number(process.env['STEPS'] ?? 1000)
 const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000_000)
 /** Histories that are played at the same time, each on servers of its own: much of a history is waiting. */
-const lanes = steps > 1000 ? 3 : 1
+const lanes = steps > 1000 ? 3 : 2
 /** How long a failing history may be made shorter for. */
 const shrinkMs = Number(process.env['SHRINK_SECONDS'] ?? 120) * 1000
 const passOver = process.env['PASS_OVER']
@@ -1172,8 +1172,8 @@ const weighted: readonly (readonly [number, fc.Arbitrary<Step>])[] = [
   ...([
     [45, open],
     [10, close],
-    [12, leave],
-    [22, resume],
+    [18, leave],
+    [45, resume],
     [6, renew],
     [8, settle],
   ] as const),

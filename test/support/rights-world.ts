@@ -63,6 +63,7 @@ export async function startStage(hasResponseCache: boolean): Promise<Stage> {
   }
 }
 
+const dayMs = 86_400_000
 const markerPattern = /mk\d+z\d+k/g
 
 export interface Topic {
@@ -203,7 +204,9 @@ export class World {
         const grant =
           scopes === undefined
             ? undefined
-            : { applicationId, scope: scopes.join(' '), expiresAt: Date.now() + 86_400_000 }
+            : ({ applicationId, scope: scopes.join(' '), expiresAt: Date.now() + dayMs } as Parameters<
+                typeof insertToken
+              >[3])
         await insertToken(db, hashToken(token), this.userId(person), grant)
         model.credentials.set(principal, { principal, person, token, isRevoked: false })
       }
