@@ -24,10 +24,9 @@ import { messageFields, type Stage, startStage, World } from '../support/rights-
 
 /*
  * Nobody is shown what is not theirs, and everybody hears what is, whatever the order of changes of rights, requests,
- * subscriptions and upstream failures. A history is a random list of steps; a model says after each who may what.
- * Every text is unique, so that a leak names what leaked and to whom. `STEPS=20000` takes that many steps; `SEED`
- * repeats a history, which is the first one then. `PASS_OVER`
- * is a pattern of known leaks, to look for others.
+ * subscriptions and upstream failures. A history is a random list of steps, and a model says after each step who may
+ * read and change what. Every text is unique, so a leak names what leaked and to whom. CONTRIBUTING.md lists the
+ * settings: `STEPS`, `SEED`, `SHRINK_SECONDS`, `PASS_OVER`.
  */
 
 const steps = Number(process.env['STEPS'] ?? 1000)
