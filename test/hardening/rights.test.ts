@@ -35,7 +35,7 @@ const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000_000)
 const lanes = steps > 1000 ? 3 : 2
 /** How long a failing history may be made shorter for. */
 const shrinkMs = Number(process.env['SHRINK_SECONDS'] ?? 120) * 1000
-const passOver = process.env['PASS_OVER']
+const passOver = process.env['PASS_OVER'] || undefined
 /** How long something that has to happen may take, the machine being busy; less where it is known that it does not. */
 const firstPatienceMs = 30_000
 const laterPatienceMs = 6000
