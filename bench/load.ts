@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { Agent, request } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -69,12 +69,12 @@ export async function startGateway(): Promise<Gateway> {
   child.stdout?.setEncoding('utf8').on('data', (text: string) => {
     output += text
   })
-  while (!/token: [0-9a-f]{32}/.test(output)) if (child.stdout) await once(child.stdout, 'data')
+  while (!/Streaming/.test(output)) if (child.stdout) await once(child.stdout, 'data')
   const find = (pattern: RegExp) => pattern.exec(output)?.[1] ?? ''
   return {
     url: find(/GraphQL +(http:\S+)\/graphql/),
     restUrl: find(/Flowdock API (http:\S+)/),
-    token: find(/token: ([0-9a-f]{32})/),
+    token: readFileSync(join(dataDir, 'demo-token'), 'utf8').trim(),
     async close() {
       child.kill('SIGTERM')
       await once(child, 'close')

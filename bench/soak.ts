@@ -58,7 +58,7 @@ export async function soak(): Promise<void> {
   const dataDir = mkdtempSync(join(tmpdir(), 'flowdock-gateway-soak-'))
   const backend = await run(
     ['backend'],
-    { BACKEND_PORT: '0', DATA_DIR: dataDir, FLOWDOCK_DEMO_TOKEN: token },
+    { BACKEND_PORT: '0', DATA_DIR: dataDir, FLOWDOCK_DEMO_TOKEN: token, ...unlimited },
     /Flowdock API (http:\S+)/,
   )
   const proxy = await startFaultProxy(backend.url, Math.random)

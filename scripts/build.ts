@@ -48,7 +48,13 @@ rmSync(dist, { recursive: true, force: true })
 execFileSync('tsc', ['-p', join(root, 'tsconfig.build.json')], { stdio: 'inherit' })
 const { metafile } = await build({
   absWorkingDir: root,
-  entryPoints: ['src/main.ts', 'src/app.ts', 'src/client/index.ts', 'src/backend/worker.ts'],
+  entryPoints: [
+    'src/main.ts',
+    'src/app.ts',
+    'src/client/index.ts',
+    'src/backend/worker.ts',
+    'src/backend/password-worker.ts',
+  ],
   outbase: 'src',
   outdir: 'dist',
   chunkNames: 'parts/[name]-[hash]',

@@ -14,6 +14,18 @@ export interface Allowances {
   readonly isLimited: boolean
   /** @throws RateLimitedError when none is left, saying when the next one is */
   take(principal: string): void
+  /**
+   * Takes `amount`, one unless given.
+   *
+   * @returns undefined, or in how many milliseconds there is enough; nothing is taken then
+   */
+  tryTake(principal: string, amount?: number): number | undefined
+  /** Gives back what was taken and is not to count. */
+  giveBack(principal: string): void
+  /** @throws RateLimitedError when nothing is left, without taking any */
+  expect(principal: string): void
+  /** Takes what work has cost that is done: perhaps more than is left, which is made up for before there is more. */
+  charge(principal: string, amount: number): void
   of(principal: string): RateLimit
 }
 
@@ -44,24 +56,44 @@ export function createAllowances(perMinute: number, what: string, now: () => num
     return bucket
   }
 
+  function tryTake(principal: string, amount: number): number | undefined {
+    if (perMinute === 0) return undefined
+    const bucket = refill(principal)
+    if (bucket.tokens < amount) return Math.ceil((amount - bucket.tokens) / perMs)
+    bucket.tokens -= amount
+    return undefined
+  }
+
+  function refuse(waitMs: number): never {
+    throw new RateLimitedError(`You have made ${perMinute} ${what} in a minute, which is all you may`, waitMs)
+  }
+
   return {
     isLimited: perMinute !== 0,
     take(principal) {
+      const waitMs = tryTake(principal, 1)
+      if (waitMs !== undefined) refuse(waitMs)
+    },
+    tryTake: (principal, amount = 1) => tryTake(principal, amount),
+    giveBack(principal) {
+      const bucket = refill(principal)
+      bucket.tokens = Math.min(perMinute, bucket.tokens + 1)
+    },
+    expect(principal) {
+      const { tokens } = refill(principal)
+      if (perMinute !== 0 && tokens < 1) refuse(Math.ceil((1 - tokens) / perMs))
+    },
+    charge(principal, amount) {
       if (perMinute === 0) return
       const bucket = refill(principal)
-      if (bucket.tokens < 1)
-        throw new RateLimitedError(
-          `You have made ${perMinute} ${what} in a minute, which is all you may`,
-          Math.ceil((1 - bucket.tokens) / perMs),
-        )
-      bucket.tokens -= 1
+      bucket.tokens = Math.max(bucket.tokens - amount, -perMinute)
     },
     of(principal) {
       const { tokens, at } = refill(principal)
       const missing = perMinute - tokens
       return {
         limit: perMinute,
-        remaining: Math.floor(tokens),
+        remaining: Math.max(Math.floor(tokens), 0),
         resetsAt: perMinute === 0 ? at : at + Math.ceil(missing / perMs),
       }
     },

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { createAllowances } from './allowance.ts'
-import { startBackend } from './backend/index.ts'
+import { type EmbeddedBackend, startBackend } from './backend/index.ts'
+import { clientAddress } from './client-address.ts'
 import { type Config, ConfigError } from './config.ts'
 import { createContextFactory, type Listener } from './context.ts'
 import { ForbiddenError, GatewayError, RateLimitedError } from './errors.ts'
@@ -9,6 +10,7 @@ import { createHub, type HubState, type Topic } from './events/hub.ts'
 import { Subscriber } from './events/subscriber.ts'
 import { createFreshness } from './freshness.ts'
 import { createLogger, type Logger } from './log.ts'
+import { keepOperatorToken } from './operator-token.ts'
 import { createReadiness } from './readiness.ts'
 import { eventCursor } from './resolvers/cursor.ts'
 import type { LiveEvent } from './resolvers/live-event.ts'
@@ -16,13 +18,15 @@ import { id as messageId } from './resolvers/messages.ts'
 import { printSchemaFile, schema } from './schema/index.ts'
 import { callEstimates } from './schema/upstream-calls.ts'
 import { createAdmission } from './server/admission.ts'
+import { createBackgroundQueue } from './server/background-queue.ts'
 import { createEngine } from './server/engine.ts'
 import { maskError } from './server/error-mask.ts'
 import { createEventStreams } from './server/event-streams.ts'
 import { createExecutor } from './server/executor.ts'
 import { loadGraphiql } from './server/graphiql.ts'
-import { createDoor } from './server/host.ts'
+import { createDoor, createOperatorCheck, createPageKey } from './server/host.ts'
 import { startHttpServer } from './server/http.ts'
+import { createIncomingBodies } from './server/incoming-bodies.ts'
 import { createKeptAnswers, type KeptAnswers } from './server/kept-answers.ts'
 import { defaultLimits, type Limits } from './server/limits.ts'
 import { createLive, type LiveState } from './server/live.ts'
@@ -34,13 +38,15 @@ import { createPersistedDocuments, readTrustedDocuments } from './server/persist
 import { createRequestIds } from './server/request-id.ts'
 import { serveWebSockets } from './server/websocket.ts'
 import type { Tracing } from './tracing.ts'
+import { addHeaders } from './upstream/added-headers.ts'
 import { createFairHttp } from './upstream/fair-http.ts'
-import { basicAuthorization } from './upstream/flowdock/credentials.ts'
+import { basicAuthorization, createCredentialReader } from './upstream/flowdock/credentials.ts'
 import { createFileDownloads } from './upstream/flowdock/files.ts'
 import { createFlowdock } from './upstream/flowdock/index.ts'
-import { mayShutOut, placeOf } from './upstream/flowdock/live-events.ts'
+import { placeOf, removalOf } from './upstream/flowdock/live-events.ts'
 import { type LiveSource, openLiveSource, openReplay } from './upstream/flowdock/live-source.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
+import { createProofs } from './upstream/flowdock/proofs.ts'
 import { createReconnects } from './upstream/flowdock/reconnects.ts'
 import { routeOf } from './upstream/flowdock/route.ts'
 import { createSingleFlight, type SingleFlight } from './upstream/flowdock/single-flight.ts'
@@ -56,6 +62,8 @@ export interface App {
   readonly streamUrl: string
   /** The demo user's token, when the embedded backend has one. */
   readonly demoToken: string | null
+  /** Gives GraphiQL that token where it is the `key` of the page's URL; null where GraphiQL is not given one. */
+  readonly pageKey: string | null
   /** Upstream streams that are open at this moment. */
   readonly openStreams: number
   /** What is live at this moment. */
@@ -83,13 +91,17 @@ export interface AppState {
   readonly keptAnswers: ReturnType<KeptAnswers['state']> | null
   /** How much is going on, and what was turned away. */
   readonly load: LoadState
+  /** How often the embedded backend was started again, because its thread stopped or hung. */
+  readonly backendRestarts: number
 }
 
 export interface AppHooks {
   /** Hears of every call to the upstream. */
   readonly onUpstreamCall?: (call: UpstreamCall) => void
-  /** How often an operation is interpreted before it is compiled; once unless given. */
+  /** After how many executions an operation is compiled; 0 compiles it before the first. */
   readonly interpretations?: number
+  /** Processor time for new documents of one IP address in a minute. */
+  readonly documentMsPerMinute?: number
   readonly log?: Logger
   /** What differs from the usual limits. */
   readonly limits?: Partial<Limits>
@@ -99,6 +111,8 @@ export interface AppHooks {
 const deadlineMs = 10_000
 /** Kept to the upstream for calls; no principal has more than half of them. */
 const connections = 128
+/** A tenth of a core for documents of one IP address that are not known yet. Usual ones take 1 to 3 ms, and are known from then on. */
+const documentMsPerMinute = 6000
 /** An upstream that was restarted has its streams opened again at this rate. */
 const reconnectsEachSecond = 50
 /** Within what time clients are asked to come back after a stop, and how long the asking takes. */
@@ -106,6 +120,8 @@ const retryWithinMs = 5000
 const farewellMs = 100
 /** How much of what happened is kept for those who missed a little of it, for each source. */
 const keptEvents = { maxEvents: 20_000, maxBytes: 16 * 1024 * 1024 }
+/** Access that nobody has confirmed for this long is taken for lost. */
+const confirmWithinMs = 10_000
 /** How far the reader of a replay may be behind, before it is begun again where the reader is. */
 const replayLimits = { maxEvents: 1000, maxBytes: 4 * 1024 * 1024 }
 
@@ -133,10 +149,10 @@ async function start(
 ): Promise<App> {
   const metrics = createMetrics()
   const observer = createObserver(metrics, log)
-  const upstream = await startUpstream(config, log, closers)
+  const { backend, ...upstream } = await startUpstream(config, log, closers)
   const tracing = await startTracing(config, upstream.restUrl, closers)
   const executed = tracing === undefined ? schema : await traced(schema)
-  const direct = createHttp({
+  const plain = createHttp({
     deadlineMs,
     maxBytes: 16 * 1024 * 1024,
     connections,
@@ -147,14 +163,32 @@ async function start(
       metrics.upstreamCall({ method, route, status, durationMs })
     },
   })
+  const direct =
+    backend === undefined
+      ? plain
+      : addHeaders(plain, new URL(upstream.restUrl).origin, { 'x-gateway-key': backend.gatewayKey })
   const resilient = createResilientHttp(direct, { deadlineMs })
   const http = createFairHttp(resilient, { callsEach: connections / 2, waitMs: deadlineMs })
   closers.push(() => http.close())
+  const eventCalls = {
+    callsEach: 4,
+    callsInAll: connections / 8,
+    waitMs: 5000,
+    overdue: () =>
+      new RateLimitedError('Too many calls to the upstream for your events are on their way', undefined),
+  }
+  const eventHttp = createFairHttp(resilient, eventCalls)
+  const sharedEventHttp = createFairHttp(resilient, eventCalls)
 
   const reconnects = createReconnects(reconnectsEachSecond)
   const onRetry = (error: Error, delayMs: number) =>
     log.warn({ err: error, delayMs }, 'The upstream stream was lost')
   const sources = new Map<string, LiveSource & { lastDisconnect: { at: string; reason: string } | null }>()
+  /** Not through the bulkhead: a caller could delay the check by calls of their own. */
+  const listChannels = async ({ credential }: Listener, signal: AbortSignal): Promise<Set<string>> => {
+    const flowdock = createFlowdock({ http: resilient, base: upstream.restUrl, credential, signal })
+    return new Set((await flowdock.flows.list('joined', false)).map(({ id }) => id))
+  }
   const hub = createHub<Listener, FlowEvent>({
     keyOf: ({ credential }) => credential.principal,
     open({ credential }, sink) {
@@ -179,17 +213,17 @@ async function start(
       }
     },
     placeOf,
-    endsAccess: (event, { userId }) => mayShutOut(event, userId),
-    async check({ credential }) {
-      const flowdock = createFlowdock({ http, base: upstream.restUrl, credential, signal: undefined })
-      return new Set((await flowdock.flows.list('joined', false)).map(({ id }) => id))
-    },
+    memberOf: ({ userId }) => userId,
+    removalOf,
+    check: listChannels,
     isRefusal: (error) =>
       error instanceof GatewayError && (error.code === 'UNAUTHENTICATED' || error.code === 'FORBIDDEN'),
     lost: () => new ForbiddenError('You were shut out of one of the flows, or left it'),
     limits: keptEvents,
     lingerMs: 1000,
     checkEveryMs: 4000,
+    checkWithinMs: 5000,
+    confirmWithinMs,
   })
 
   closers.push(async () =>
@@ -232,6 +266,10 @@ async function start(
             return status?.type === 'status' && status.state === 'live'
           },
           onChange: flights.changed,
+          async confirm(owner) {
+            await listChannels(owner, AbortSignal.timeout(confirmWithinMs / 2))
+          },
+          confirmWithinMs,
         })
   closers.push(async () => freshness?.close())
   const keptAnswers = freshness && createKeptAnswers(config.keepAnswersMs)
@@ -242,11 +280,21 @@ async function start(
       freshness?.changed(principal)
     },
   }
-  const uploads = createFileUploads({ http, restUrl: upstream.restUrl, reads })
-  const executor = createExecutor({ schema: executed, interpretations: hooks.interpretations ?? 1 })
+  const readCredential = createCredentialReader()
+  const prove = createProofs({ http, restUrl: upstream.restUrl, reads })
+  const uploads = createFileUploads({ http, restUrl: upstream.restUrl, reads, prove })
+  const background = createBackgroundQueue()
+  closers.push(async () => background.close())
+  const executor = createExecutor({ schema: executed, interpretations: hooks.interpretations, background })
+  const { exposure, protection } = config
+  const load = createLoad({ most: protection.requestsInFlight, isSteady: !protection.loadShedding })
+  closers.push(async () => load.close())
+  const limits = { ...defaultLimits, ...hooks.limits }
   const live = createLive({
     schema: executed,
     executor,
+    limits,
+    isBusy: () => load.state().waiting > 0,
     cursorOf: (event) => eventCursor(event as LiveEvent),
     onUnexpected: (error) => log.error({ err: error }, 'A subscription failed unexpectedly'),
     onEnd: (reason) => observer.ended(reason),
@@ -260,7 +308,8 @@ async function start(
     }),
     live,
     createContext: createContextFactory({
-      http,
+      readCredential,
+      ...{ http, eventHttp, sharedEventHttp },
       restUrl: upstream.restUrl,
       publicBase: publicUrl,
       hub,
@@ -276,23 +325,43 @@ async function start(
       uploads,
       tracing,
       freshness,
+      clientHeaders:
+        backend &&
+        ((request) => ({ 'x-gateway-client': clientAddress(request, config.exposure.trustedProxies) })),
     }),
-    limits: { ...defaultLimits, ...hooks.limits },
+    limits,
     introspection: config.exposure.introspection,
+    beginDocument: (request) => admission.beginDocument(request),
     observer,
     keptAnswers,
     estimates: callEstimates,
     log,
   })
-  const demoAuthorization = upstream.demoToken === null ? undefined : basicAuthorization(upstream.demoToken)
-  const { exposure, protection } = config
+  const pageKey =
+    upstream.demoToken !== null && exposure.graphiql && exposure.isDevelopment ? createPageKey() : undefined
+  const demoAuthorization = (key: string) =>
+    upstream.demoToken !== null && pageKey?.accepts(key) === true
+      ? basicAuthorization(upstream.demoToken)
+      : undefined
+  const operatorToken =
+    exposure.metricsToken ??
+    (config.upstream.kind === 'embedded' ? await keepOperatorToken(config.upstream.dataDir) : undefined)
   const door = createDoor(exposure)
-  const load = createLoad({ most: protection.requestsInFlight, isSteady: !protection.loadShedding })
-  closers.push(async () => load.close())
   const admission = createAdmission({
     ...{ load, ...protection, trustedProxies: exposure.trustedProxies },
+    principalOf(authorization) {
+      try {
+        return readCredential(authorization)?.principal
+      } catch {
+        return undefined
+      }
+    },
     callers: createAllowances(protection.requestsPerMinute, 'requests'),
     addresses: createAllowances(protection.addressRequestsPerMinute, 'requests from your address'),
+    documentTime: createAllowances(
+      protection.addressRequestsPerMinute === 0 ? 0 : (hooks.documentMsPerMinute ?? documentMsPerMinute),
+      'milliseconds of work for new documents from your address',
+    ),
   })
   let printed: string | undefined
   const printSchemaOnce = () => {
@@ -300,6 +369,7 @@ async function start(
     return printed
   }
   const requestIds = createRequestIds()
+  const bodies = createIncomingBodies()
   const liveResponses = createLiveResponses()
   const eventStreams = createEventStreams()
   const mask = (error: unknown) =>
@@ -315,6 +385,7 @@ async function start(
     upstream: resilient.state(),
     load: load.state(),
     keptAnswers: keptAnswers?.state() ?? null,
+    backendRestarts: backend?.restarts ?? 0,
   })
   const httpServer = await startHttpServer({
     host: config.host,
@@ -325,6 +396,13 @@ async function start(
     mask,
     door,
     admission,
+    bodies,
+    async proveCredential(authorization) {
+      const credential = readCredential(authorization)
+      if (credential !== null) await prove(credential)
+    },
+    isOperator: createOperatorCheck(operatorToken),
+    areMetricsOpen: exposure.isDevelopment && exposure.metricsToken === undefined,
     requestIds,
     graphiql: config.exposure.graphiql ? await loadGraphiql() : undefined,
     schemaFile: config.exposure.introspection ? printSchemaOnce : undefined,
@@ -344,6 +422,7 @@ async function start(
     engine,
     door,
     admission,
+    bodies,
     requestIds,
     mask,
     log,
@@ -362,6 +441,7 @@ async function start(
   return {
     url: httpServer.url,
     ...upstream,
+    pageKey: pageKey?.text ?? null,
     get openStreams() {
       return hub.size
     },
@@ -399,15 +479,19 @@ async function startUpstream(
   { upstream }: Config,
   log: Logger,
   closers: (() => Promise<void>)[],
-): Promise<Pick<App, 'restUrl' | 'streamUrl' | 'demoToken'>> {
+): Promise<
+  Pick<App, 'restUrl' | 'streamUrl' | 'demoToken'> & { readonly backend: EmbeddedBackend | undefined }
+> {
   if (upstream.kind === 'remote')
-    return { restUrl: upstream.restUrl, streamUrl: upstream.streamUrl, demoToken: null }
+    return { restUrl: upstream.restUrl, streamUrl: upstream.streamUrl, demoToken: null, backend: undefined }
   const backend = await startBackend(
     { ...upstream, databaseUrl: upstream.databaseUrl?.reveal() },
     (message) => log.error(message),
+    (message) => log.warn(message),
   )
   closers.push(() => backend.close())
-  return { restUrl: backend.url, streamUrl: `${backend.url}/stream`, demoToken: backend.demoToken }
+  const { url, demoToken } = backend
+  return { restUrl: url, streamUrl: `${url}/stream`, demoToken, backend }
 }
 
 /** @throws ConfigError for a file that cannot be used */

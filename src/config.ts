@@ -21,6 +21,8 @@ export interface Config {
         readonly host: string
         readonly port: number
         readonly dataDir: string
+        /** Whether an empty database gets the demo organization with its token; not in production. */
+        readonly demoOrganization: boolean
         /** Undefined: one is made and kept on first start. */
         readonly demoToken: string | undefined
         /** The address people reach the backend at; undefined: the one each request named. */
@@ -31,6 +33,14 @@ export interface Config {
         readonly eventRetentionDays: number
         /** Whether actions of threads may be delivered to addresses of this machine and its network. */
         readonly privateActionTargets: boolean
+        /** How many proxies stand in front of it. */
+        readonly trustedProxies: number
+        /** What one caller may do at it, and one address without a valid credential; 0 for any number. */
+        readonly traffic: {
+          readonly requestsPerMinute: number
+          readonly strangerRequestsPerMinute: number
+          readonly streamsPerPrincipal: number
+        }
       }
     | {
         readonly kind: 'remote'
@@ -52,6 +62,13 @@ export interface Exposure {
   readonly allowedHosts: readonly string[] | undefined
   /** How many proxies stand in front of it. */
   readonly trustedProxies: number
+  /**
+   * Whether nobody but its developers is expected: not in production, nor where a setting says that others come by way
+   * of a proxy or another name.
+   */
+  readonly isDevelopment: boolean
+  /** What operators send to read `/metrics` and `/streams`. */
+  readonly metricsToken: Secret | undefined
 }
 
 /** How much is taken in; 0 is any number. */
@@ -97,7 +114,21 @@ const address = z
     (text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol),
     'expected an http or https address',
   )
-  .transform((text) => text.replace(/\/+$/, ''))
+  // Addresses are printed and logged.
+  .refine((text) => {
+    const { username, password, search, hash } = URL.parse(text) ?? {}
+    return !username && !password && !search && !hash
+  }, 'expected an address without user name, password, query and fragment')
+  .transform((text) => text.replace(/(?<!\/)\/+$/, ''))
+
+/** Of the upstream, where a user name would be taken for the credential of all callers. */
+const withoutCredential = z
+  .string()
+  .refine(
+    (text) => !/^[^/?#]*\/\/[^/?#]*@/.test(text),
+    'expected an address without user name and password: each request is sent with the credential of its caller',
+  )
+  .pipe(address)
 
 const amount = (of: string) =>
   z
@@ -122,8 +153,8 @@ const settings = {
   BACKEND_PORT: port.default(4001),
   BACKEND_URL: address.optional(),
   DATA_DIR: z.string().min(1, 'expected a folder').default('./data'),
-  FLOWDOCK_API_URL: address.optional(),
-  FLOWDOCK_STREAM_URL: address.optional(),
+  FLOWDOCK_API_URL: withoutCredential.optional(),
+  FLOWDOCK_STREAM_URL: withoutCredential.optional(),
   FILE_HOSTS: list(
     (item) => hostName.test(item),
     'expected names without ports and with commas between them',
@@ -182,6 +213,11 @@ const settings = {
     .transform(Number)
     .default(0),
   TRUSTED_DOCUMENTS: z.string().min(1, 'expected a file').optional(),
+  METRICS_TOKEN: z
+    .string()
+    .regex(/^[\x21-\x7e]{16,}$/, 'expected 16 or more characters without blanks')
+    .transform((text) => new Secret(text))
+    .optional(),
   OTEL_EXPORTER_OTLP_ENDPOINT: address.optional(),
   OTEL_SERVICE_NAME: z.string().min(1, 'expected a name').default('flowdock-gateway'),
   LOG_LEVEL: z.enum(logLevels, `expected one of ${logLevels.join(', ')}`).default('info'),
@@ -205,8 +241,14 @@ const embeddedOnly = [
 ] as const
 /** Settings of features this version does not have: going on without them would surprise. */
 const unsupported = ['REDIS_URL'] as const
-/** Settings whose values are not shown. */
+/** Settings whose values are not shown, and values that may have a password in them. */
 const secret = /TOKEN$|^DATABASE_URL$/
+const mayHavePassword = /@|[?&#]/
+
+function showValue(name: string, value: string | undefined): string {
+  if (secret.test(name)) return ''
+  return mayHavePassword.test(value ?? '') ? '=[not shown]' : `=${JSON.stringify(value)}`
+}
 
 /**
  * Reads the settings from an environment. Blank ones count as not given.
@@ -221,7 +263,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   const parsed = z.object(settings).safeParse(given)
   for (const { path, message } of parsed.error?.issues ?? []) {
     const name = String(path[0])
-    problems.push(`${name}${secret.test(name) ? '' : `=${JSON.stringify(given[name])}`}: ${message}`)
+    problems.push(`${name}${showValue(name, given[name])}: ${message}`)
   }
   for (const name of Object.keys(given))
     if (/^(FLOWDOCK|BACKEND)_/.test(name) && !(name in settings))
@@ -243,7 +285,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   }
   if (parsed.data === undefined || problems.length > 0) throw new ConfigError(problems)
   const { HOST, PORT, LOG_LEVEL, CALLS_PER_MINUTE, TRUSTED_DOCUMENTS, ...values } = parsed.data
-  const isOpen = values.NODE_ENV === 'production' ? 'off' : 'on'
+  const isProduction = values.NODE_ENV === 'production'
+  const isOpen = isProduction ? 'off' : 'on'
   return Object.freeze({
     host: HOST,
     port: PORT,
@@ -261,6 +304,12 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       allowedOrigins: values.ALLOWED_ORIGINS,
       allowedHosts: readHosts(values.ALLOWED_HOSTS, HOST),
       trustedProxies: values.TRUSTED_PROXIES,
+      isDevelopment:
+        !isProduction &&
+        values.TRUSTED_PROXIES === 0 &&
+        values.ALLOWED_HOSTS === undefined &&
+        values.BACKEND_URL === undefined,
+      metricsToken: values.METRICS_TOKEN,
     },
     protection: {
       requestsPerMinute: values.REQUESTS_PER_MINUTE,
@@ -291,10 +340,17 @@ function readUpstream(values: z.infer<z.ZodObject<typeof settings>>): Config['up
       port: values.BACKEND_PORT,
       publicUrl: values.BACKEND_URL,
       dataDir: values.DATA_DIR,
+      demoOrganization: values.NODE_ENV !== 'production',
       demoToken: values.FLOWDOCK_DEMO_TOKEN,
       databaseUrl: values.DATABASE_URL,
       eventRetentionDays: values.EVENT_RETENTION_DAYS,
       privateActionTargets: values.ACTION_TARGETS === 'any',
+      trustedProxies: values.TRUSTED_PROXIES,
+      traffic: {
+        requestsPerMinute: values.REQUESTS_PER_MINUTE,
+        strangerRequestsPerMinute: values.ADDRESS_REQUESTS_PER_MINUTE,
+        streamsPerPrincipal: values.LINES_PER_CALLER,
+      },
     }
   return {
     kind: 'remote',
@@ -310,5 +366,5 @@ function streamUrlOf(restUrl: string): string {
   const url = new URL(restUrl)
   if (!url.hostname.startsWith('api.')) return `${restUrl}/stream`
   url.hostname = url.hostname.replace(/^api\./, 'stream.')
-  return url.href.replace(/\/+$/, '')
+  return url.href.replace(/(?<!\/)\/+$/, '')
 }

@@ -6,11 +6,19 @@ import type { Hub, Channel as HubChannel, Topic } from './events/hub.ts'
 import type { Entry as LogEntry } from './events/recent-log.ts'
 import type { Freshness } from './freshness.ts'
 import type { Trace, Tracing } from './tracing.ts'
-import { type Credential, parseAuthorization } from './upstream/flowdock/credentials.ts'
+import type { Credential, ReadCredential } from './upstream/flowdock/credentials.ts'
 import type { Directory } from './upstream/flowdock/directory.ts'
 import type { FileDownloads } from './upstream/flowdock/files.ts'
 import { createFlowdock, type Flowdock } from './upstream/flowdock/index.ts'
-import { isBehind, isForEverybody, isGap, makeGap, placeOf, timeOf } from './upstream/flowdock/live-events.ts'
+import {
+  isBehind,
+  isForEverybody,
+  isGap,
+  isLoss,
+  makeGap,
+  placeOf,
+  timeOf,
+} from './upstream/flowdock/live-events.ts'
 import type { Upload } from './upstream/flowdock/messages.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
 import type { SingleFlight } from './upstream/flowdock/single-flight.ts'
@@ -71,7 +79,8 @@ export interface LiveEvents extends AsyncIterable<FlowEvent> {
    * What the fields of one event are resolved with; nothing is remembered of the event before.
    *
    * @param channel where it came from
-   * @param isShared whether the answer goes to others, too: then nothing may depend on whose it is
+   * @param isShared whether the result goes to other principals, too: then nothing may depend on the viewer, and the calls
+   *   to the upstream are not counted against the rate limit of the principal
    */
   context(channel: Channel | undefined, isShared: boolean): Context
 }
@@ -109,7 +118,7 @@ export interface Context {
   /** The path of this gateway that a file of the upstream can be read at, for a while, without a credential. */
   fileAddress(path: string): string
   /** The path of this gateway that the bytes of one file can be put to, for a while, without a credential. */
-  uploadAddress(upload: Upload): { readonly path: string; readonly expiresAt: number }
+  uploadAddress(upload: Upload): Promise<{ readonly path: string; readonly expiresAt: number }>
 }
 
 /** What of a request tells who it is from. A socket keeps no more of the one it began with. */
@@ -118,8 +127,8 @@ export type RequestHead = Pick<IncomingMessage, 'headers' | 'socket'>
 /** What a request or a socket says about its caller. */
 export interface Caller {
   readonly request: RequestHead
-  /** The payload of `connection_init`, for sockets. */
-  readonly connectionParams?: Readonly<Record<string, unknown>>
+  /** The credential as it was sent: in a header, or on a socket for the connection or for one operation. */
+  readonly authorization: unknown
   /** The last event a client had that comes back. */
   readonly lastEventId?: string
   /** Hears when the credential ends, in milliseconds, if the upstream says so. */
@@ -136,7 +145,12 @@ export interface Caller {
 export type Departure = Pick<AbortController, 'signal'>
 
 export interface ContextOptions {
+  readonly readCredential: ReadCredential
   readonly http: Http
+  /** For the events of subscriptions, so that their calls leave connections to queries. */
+  readonly eventHttp: Http
+  /** The same for executions whose results are shared across principals. */
+  readonly sharedEventHttp: Http
   readonly restUrl: string
   /** The same as people reach it, if that is another. */
   readonly publicBase?: string | undefined
@@ -152,6 +166,8 @@ export interface ContextOptions {
   readonly downloads: FileDownloads
   readonly uploads: FileUploads
   readonly tracing: Tracing | undefined
+  /** Headers by which the upstream knows whose calls they are, if it is our own. */
+  readonly clientHeaders?: ((request: RequestHead) => Readonly<Record<string, string>>) | undefined
   /** Undefined where answers are not kept. */
   readonly freshness: Freshness<Listener> | undefined
 }
@@ -159,13 +175,12 @@ export interface ContextOptions {
 /** @throws GatewayError `UNAUTHENTICATED` for a credential that cannot be one, when the returned function is called */
 export function createContextFactory(options: ContextOptions): (caller: Caller) => Context {
   return (caller) => {
-    const { request, connectionParams: params = {} } = caller
-    const credential = parseAuthorization(
-      params['authorization'] ?? params['Authorization'] ?? request.headers.authorization,
-    )
+    const { request } = caller
+    const credential = options.readCredential(caller.authorization)
     const requestId = request.headers['x-request-id'] as string | undefined
     const session: Session = {
       ...{ options, credential, requestId, userId: undefined },
+      clientHeaders: options.clientHeaders?.(request),
       trace: options.tracing?.begin(request.headers['traceparent'] as string | undefined),
       lastEventId: caller.lastEventId,
       onTokenEnd: caller.onTokenEnd,
@@ -183,6 +198,7 @@ interface Session {
   /** Once the upstream has told it. */
   userId: number | undefined
   readonly requestId: string | undefined
+  readonly clientHeaders: Readonly<Record<string, string>> | undefined
   readonly trace: Trace | undefined
   readonly lastEventId: string | undefined
   readonly onTokenEnd: ((at: number) => void) | undefined
@@ -190,11 +206,15 @@ interface Session {
   readonly wantsExplanation: boolean
 }
 
+/** What a context is made for: an operation, an event for one principal, or an event for several. */
+type Purpose = 'operation' | 'event' | 'shared event'
+
 /** A class, because objects whose getters are written in place are slow, and stay longer than they are needed. */
 class CallerContext implements Context {
   readonly #session: Session
   readonly #departure: Departure | undefined
   readonly #reads: SingleFlight | undefined
+  readonly #purpose: Purpose
   readonly #directory: Directory | undefined
   #flowdock: Flowdock | undefined
   #calls = 0
@@ -206,11 +226,13 @@ class CallerContext implements Context {
     session: Session,
     departure: Departure | undefined,
     reads: SingleFlight | undefined,
+    purpose: Purpose = 'operation',
     directory?: Directory,
   ) {
     this.#session = session
     this.#departure = departure
     this.#reads = reads
+    this.#purpose = purpose
     this.#directory = directory
   }
 
@@ -287,7 +309,8 @@ class CallerContext implements Context {
           ? isPrivate
           : heard === undefined || heard.has(event.flowId)
     const feed = {
-      ...{ hub, topic, isBehind, placeOf, isGap, makeGap },
+      ...{ hub, topic, isBehind, placeOf, isGap: isLoss, retryAfterMs },
+      makeGap: (after: string | undefined) => makeGap(after),
       wants: (event: FlowEvent) => isHeard(event) && (isGap(event) || wants(event)),
       // The source is ahead of a reader who has missed something.
       standing: (channel: Channel, place: string | undefined) =>
@@ -318,7 +341,13 @@ class CallerContext implements Context {
         // What a flow is to its reader changes without an event.
         const directory = known && (isShared ? known : { ...known, flow: () => undefined })
         // What is under way may have been asked for before the event.
-        return new CallerContext(session, undefined, undefined, directory)
+        return new CallerContext(
+          session,
+          undefined,
+          undefined,
+          isShared ? 'shared event' : 'event',
+          directory,
+        )
       },
       // GraphQL takes nothing else for the source of a subscription; `Live` reads it.
       [Symbol.asyncIterator]() {
@@ -334,24 +363,29 @@ class CallerContext implements Context {
     return options.downloads.address(credential, path)
   }
 
-  uploadAddress(upload: Upload): { readonly path: string; readonly expiresAt: number } {
+  async uploadAddress(upload: Upload): Promise<{ readonly path: string; readonly expiresAt: number }> {
     const { credential, options } = this.#session
     if (credential === null)
       throw new GatewayError('UNAUTHENTICATED', 'Cannot make an upload: no credential was sent')
-    return options.uploads.address(credential, upload)
+    return options.uploads.address(credential, upload, () => options.allowances.take(credential.principal))
   }
 
   #createFlowdock(): Flowdock {
     const session = this.#session
-    const { options, credential, requestId, trace } = session
+    const { options, credential, requestId, clientHeaders, trace } = session
+    const https = {
+      operation: options.http,
+      event: options.eventHttp,
+      'shared event': options.sharedEventHttp,
+    }
     return createFlowdock({
-      http: options.http,
+      http: https[this.#purpose],
       base: options.restUrl,
       publicBase: options.publicBase,
       credential,
       signal: this.#departure?.signal,
       directory: this.#directory,
-      headers: requestId === undefined ? undefined : { 'x-request-id': requestId },
+      headers: { ...clientHeaders, ...(requestId === undefined ? {} : { 'x-request-id': requestId }) },
       trace,
       reads: this.#reads,
       onCall: () => {
@@ -365,7 +399,8 @@ class CallerContext implements Context {
             'COST_EXCEEDED',
             `The operation has made ${this.#calls} calls to the upstream, which is all it may; ask for less at once`,
           )
-        options.allowances.take(credential?.principal ?? 'nobody')
+        // One member's used-up rate limit would break the events of all others.
+        if (this.#purpose !== 'shared event') options.allowances.take(credential?.principal ?? 'nobody')
         this.#calls += 1
       },
       onShared: () => {
@@ -377,6 +412,11 @@ class CallerContext implements Context {
       onTokenEnd: session.onTokenEnd,
     })
   }
+}
+
+/** 0.5 to 1 s after the first failure, doubled by each, up to 15 s. */
+function retryAfterMs(failures: number): number {
+  return Math.min(1000 * 2 ** (failures - 1), 15_000) * (0.5 + Math.random() / 2)
 }
 
 /** Tells what comes first. Resolves with the place to go on from. */

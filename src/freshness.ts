@@ -24,6 +24,10 @@ export interface FreshnessOptions<Owner, Event> {
   readonly isPassing: (event: Event) => boolean
   /** How the stream of a caller is at this moment. */
   readonly isLive: (key: string) => boolean
+  /** Reads something with the rights of a caller. @throws when the upstream refuses, fails or does not answer in time */
+  readonly confirm: (owner: Owner) => Promise<void>
+  /** Without a confirmation for this long nothing is known of a caller, whatever their stream says. */
+  readonly confirmWithinMs: number
   /** Hears of each caller for whom something happened: what is being read may be of before. */
   readonly onChange: (key: string) => void
   /** A stream is kept for so long behind the last question; a minute unless given. */
@@ -52,6 +56,9 @@ interface World {
   watching: AbortController | undefined
   /** It is not tried earlier. */
   watchFrom: number
+  /** When the last check that confirmed the access began, in milliseconds of `now`. */
+  confirmedAt: number
+  isConfirming: boolean
 }
 
 export function createFreshness<Owner, Event>(options: FreshnessOptions<Owner, Event>): Freshness<Owner> {
@@ -65,6 +72,21 @@ export function createFreshness<Owner, Event>(options: FreshnessOptions<Owner, E
     latest += 1
     world.mark = latest
     options.onChange(key)
+  }
+
+  /** The stream of a caller may be silent because it hangs, so it does not prove alone that they still have access. */
+  async function confirm(owner: Owner, world: World): Promise<void> {
+    const begunAt = now()
+    world.isConfirming = true
+    try {
+      await options.confirm(owner)
+      world.confirmedAt = begunAt
+    } catch {
+      // It is tried again at the next question.
+      world.confirmedAt = Number.NEGATIVE_INFINITY
+    } finally {
+      world.isConfirming = false
+    }
   }
 
   function forget(key: string, world: World): void {
@@ -106,6 +128,7 @@ export function createFreshness<Owner, Event>(options: FreshnessOptions<Owner, E
       signal.addEventListener('abort', leave)
       bump(key, world)
       world.isLive = options.isLive(key)
+      void confirm(owner, world)
       await seat.ended
     } catch {
       // Whoever may not listen, or cannot, reads each time.
@@ -131,6 +154,7 @@ export function createFreshness<Owner, Event>(options: FreshnessOptions<Owner, E
         world = {
           ...{ mark: 0, isLive: false, askedAt: Number.NEGATIVE_INFINITY },
           ...{ watching: undefined, watchFrom: 0 },
+          ...{ confirmedAt: Number.NEGATIVE_INFINITY, isConfirming: false },
         }
       else worlds.delete(key)
       worlds.set(key, world)
@@ -144,7 +168,10 @@ export function createFreshness<Owner, Event>(options: FreshnessOptions<Owner, E
         const [oldest] = worlds
         if (oldest !== undefined) forget(...oldest)
       }
-      return world.isLive ? world.mark : undefined
+      if (!world.isLive) return undefined
+      const age = time - world.confirmedAt
+      if (age > options.confirmWithinMs / 2 && !world.isConfirming) void confirm(owner, world)
+      return age <= options.confirmWithinMs ? world.mark : undefined
     },
     changed(key) {
       const world = worlds.get(key)

@@ -16,7 +16,7 @@ const usage = `Usage: flowdock-gateway [command]
   serve                      the gateway with its embedded backend (the default)
   backend                    the Flowdock-compatible backend alone
   print-schema [--out FILE]  the GraphQL schema
-  streams [URL] [--json]     what is live in a gateway that runs here
+  streams [URL] [--json]     what is live in a gateway, for its operators (METRICS_TOKEN)
   doctor [URL] [--json]      looks at a running gateway from outside, and says what is wrong
   help                       this text
 
@@ -31,7 +31,7 @@ async function main([command = 'serve', ...args]: readonly string[]): Promise<nu
   switch (command) {
     case 'serve': {
       const { serve } = await import('./cli/serve.ts')
-      return serve(process.env, print)
+      return serve(process.env, print, process.stdout.isTTY === true)
     }
     case 'backend': {
       const { backend } = await import('./cli/backend.ts')
@@ -43,7 +43,7 @@ async function main([command = 'serve', ...args]: readonly string[]): Promise<nu
     }
     case 'streams': {
       const { streams } = await import('./cli/streams.ts')
-      return streams(args, print)
+      return streams(args, process.env, print)
     }
     case 'doctor': {
       const { doctor } = await import('./cli/doctor.ts')

@@ -10,8 +10,8 @@ export class NotPublicError extends Error {
   }
 }
 
-/** Loopback, private, link-local, shared, multicast and reserved addresses: nobody's public server. */
-const ownNetwork = new BlockList()
+/** IPv4 addresses that are nobody's public server. [iana] IPv4 Special-Purpose Address Registry */
+const specialIpv4 = new BlockList()
 for (const [address, prefix] of [
   ['0.0.0.0', 8],
   ['10.0.0.0', 8],
@@ -20,28 +20,48 @@ for (const [address, prefix] of [
   ['169.254.0.0', 16],
   ['172.16.0.0', 12],
   ['192.0.0.0', 24],
+  ['192.0.2.0', 24],
+  ['192.31.196.0', 24],
+  ['192.52.193.0', 24],
+  ['192.88.99.0', 24],
   ['192.168.0.0', 16],
+  ['192.175.48.0', 24],
   ['198.18.0.0', 15],
+  ['198.51.100.0', 24],
+  ['203.0.113.0', 24],
+  // Multicast, reserved and broadcast.
   ['224.0.0.0', 3],
 ] as const)
-  ownNetwork.addSubnet(address, prefix, 'ipv4')
-for (const [address, prefix] of [
-  ['::', 127],
-  // Addresses that stand for those of the older protocol.
-  ['64:ff9b::', 96],
-  ['2002::', 16],
-  ['fc00::', 7],
-  ['fe80::', 10],
-  ['ff00::', 8],
-] as const)
-  ownNetwork.addSubnet(address, prefix, 'ipv6')
+  specialIpv4.addSubnet(address, prefix, 'ipv4')
 
-/** Whether an address is of this machine or its network, and so not for strangers to send us to. */
+/**
+ * All public IPv6 addresses begin with these bits. Loopback, private and link-local addresses do not, nor do those that
+ * stand for IPv4 addresses in any of their ways: `::/96`, `::ffff:0:0/96`, `::ffff:0:0:0/96`, `64:ff9b::/96`,
+ * `64:ff9b:1::/48`. [iana] IPv6 Global Unicast Address Assignments
+ */
+const globalUnicast = new BlockList()
+globalUnicast.addSubnet('2000::', 3, 'ipv6')
+
+/** [iana] IPv6 Special-Purpose Address Registry, those among the above */
+const specialIpv6 = new BlockList()
+for (const [address, prefix] of [
+  // Protocol assignments, of which Teredo (2001::/32) stands for IPv4 addresses.
+  ['2001::', 23],
+  ['2001:db8::', 32],
+  // 6to4, which stands for IPv4 addresses.
+  ['2002::', 16],
+  ['2620:4f:8000::', 48],
+  ['3fff::', 20],
+] as const)
+  specialIpv6.addSubnet(address, prefix, 'ipv6')
+
+/** Whether an IP address is anything but that of a public server, and so not one to send requests of strangers to. */
 export function isOwnNetwork(address: string): boolean {
   const family = isIP(address)
-  if (family === 4) return ownNetwork.check(address, 'ipv4')
-  // An IPv4 address written as IPv6 is looked up among those.
-  return family !== 6 || ownNetwork.check(address, 'ipv6')
+  if (family === 4) return specialIpv4.check(address, 'ipv4')
+  // A zone (`fe80::1%eth0`) belongs to addresses of the own network alone.
+  if (family !== 6 || address.includes('%')) return true
+  return !globalUnicast.check(address, 'ipv6') || specialIpv6.check(address, 'ipv6')
 }
 
 /**

@@ -54,26 +54,37 @@ function readModule(path: string, source: string): Module {
 /** Who may import whom: each part, and the parts (or files) it may know. Its own part goes without saying. */
 const floors: [part: RegExp, may: RegExp][] = [
   [/^src\/(call-estimate|errors|log|own-network|package-files|readiness|secret)\.ts$/, /^$/],
+  [/^src\/operator-token\.ts$/, /^src\/secret\.ts$/],
   [/^src\/allowance\.ts$/, /^src\/errors\.ts$/],
+  [/^src\/client-address\.ts$/, /^$/],
   [/^src\/tracing\.ts$/, /^$/],
   [/^src\/config\.ts$/, /^src\/secret\.ts$/],
   [/^src\/main\.ts$/, /^src\/cli\//],
   [
     /^src\/cli\//,
-    /^src\/(app|config|errors|log)\.ts$|^src\/(backend\/(index|administration|maintenance|flow-import)|schema\/index)\.ts$/,
+    /^src\/(app|config|errors|log|operator-token)\.ts$|^src\/(backend\/(index|administration|maintenance|flow-import)|schema\/index)\.ts$/,
   ],
   [/^src\/app\.ts$/, /^src\//],
   [/^src\/context\.ts$/, /^src\/(allowance|errors|freshness|secret|tracing)\.ts$|^src\/(events|upstream)\//],
   [/^src\/freshness\.ts$/, /^src\/events\//],
-  [/^src\/server\//, /^src\/(allowance|call-estimate|errors|log|context|package-files|secret)\.ts$/],
+  [
+    /^src\/server\//,
+    /^src\/(allowance|call-estimate|client-address|errors|log|context|package-files|secret)\.ts$/,
+  ],
   [/^src\/schema\//, /^src\/(allowance|call-estimate|errors|context)\.ts$|^src\/(resolvers|upstream)\//],
   [/^src\/resolvers\//, /^src\/(allowance|errors|context)\.ts$|^src\/upstream\//],
   [/^src\/upstream\/http\.ts$/, /^src\/(errors|own-network|secret)\.ts$/],
-  [/^src\/upstream\/(fair|resilient)-http\.ts$/, /^src\/errors\.ts$|^src\/upstream\/http\.ts$/],
+  [
+    /^src\/upstream\/(added-headers|(fair|resilient)-http)\.ts$/,
+    /^src\/errors\.ts$|^src\/upstream\/http\.ts$/,
+  ],
   [/^src\/upstream\/flowdock\//, /^src\/(errors|secret)\.ts$|^src\/upstream\/http\.ts$|^src\/wire\//],
   [/^src\/(wire|client)\//, /^$/],
   [/^src\/events\//, /^src\/errors\.ts$/],
-  [/^src\/backend\//, /^src\/wire\/|^src\/(own-network|package-files|readiness)\.ts$/],
+  [
+    /^src\/backend\//,
+    /^src\/wire\/|^src\/(allowance|client-address|own-network|package-files|readiness)\.ts$/,
+  ],
 ]
 
 /** Edges that carry types only. */

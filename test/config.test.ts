@@ -15,6 +15,8 @@ describe('settings', () => {
         allowedOrigins: [],
         allowedHosts: ['localhost', '127.0.0.1', '[::1]'],
         trustedProxies: 0,
+        isDevelopment: true,
+        metricsToken: undefined,
       },
       protection: {
         requestsPerMinute: 6000,
@@ -30,12 +32,58 @@ describe('settings', () => {
         port: 4001,
         publicUrl: undefined,
         dataDir: './data',
+        demoOrganization: true,
         demoToken: undefined,
         databaseUrl: undefined,
         eventRetentionDays: 30,
         privateActionTargets: false,
+        trustedProxies: 0,
+        traffic: {
+          requestsPerMinute: 6000,
+          strangerRequestsPerMinute: 30_000,
+          streamsPerPrincipal: 100,
+        },
       },
     })
+  })
+
+  test.each([
+    [
+      'FLOWDOCK_API_URL',
+      'https://ada:hunter2@api.team.example',
+      'each request is sent with the credential of its caller',
+    ],
+    [
+      'FLOWDOCK_API_URL',
+      'ftp://ada:hunter2@api.team.example',
+      'each request is sent with the credential of its caller',
+    ],
+    ['FLOWDOCK_API_URL', 'https://api.team.example?key=hunter2', 'without user name, password, query'],
+    ['BACKEND_URL', 'https://:hunter2@api.team.example', 'without user name, password, query'],
+    [
+      'OTEL_EXPORTER_OTLP_ENDPOINT',
+      'http://ada:hunter2@collector:4318',
+      'without user name, password, query',
+    ],
+    ['ALLOWED_ORIGINS', 'https://ada:hunter2@team.example', 'expected origins'],
+    ['METRICS_TOKEN', 'hunter2', 'expected 16 or more characters'],
+    ['DATABASE_URL', 'mysql://ada:hunter2@db/chat', 'expected an address such as postgres://'],
+  ])('that have a password in them are refused without showing it: %s=%s', (name, value, expected) => {
+    const read = () => readConfig({ [name]: value })
+    expect(read).toThrow(name)
+    expect(read).toThrow(expected)
+    expect(read).not.toThrow('hunter2')
+  })
+
+  test('that have a proper address are taken', () => {
+    const { upstream } = readConfig({ FLOWDOCK_API_URL: 'https://api.team.example:8443/v1/' })
+    expect(upstream).toMatchObject({
+      restUrl: 'https://api.team.example:8443/v1',
+      streamUrl: 'https://stream.team.example:8443/v1',
+    })
+    expect(readConfig({ METRICS_TOKEN: 'sixteen-letters.' }).exposure.metricsToken?.reveal()).toBe(
+      'sixteen-letters.',
+    )
   })
 
   test('that are blank count as not given', () => {

@@ -14,8 +14,40 @@ globalThis.MonacoEnvironment = {
 }
 
 const settings = JSON.parse(document.getElementById('settings').textContent)
+keepCredential()
 const headers = JSON.stringify(settings.headers, undefined, 2)
 const endpoint = new URL('/graphql', location.href)
+
+/**
+ * The page comes with a credential for the key in its URL, which works once. It is remembered for this tab alone, so that
+ * the page can be loaded again, and the key goes out of the address bar.
+ */
+function keepCredential() {
+  const item = 'flowdock-gateway:authorization'
+  const { Authorization } = settings.headers
+  if (Authorization !== undefined) sessionStorage.setItem(item, Authorization)
+  const known = sessionStorage.getItem(item)
+  if (known !== null) settings.headers.Authorization = known
+  const url = new URL(location.href)
+  if (!url.searchParams.has('key')) return
+  url.searchParams.delete('key')
+  history.replaceState(null, '', url)
+}
+
+/** Where GraphiQL keeps its tabs and history. The history would keep headers, and so tokens, after the tab is closed. */
+const storage = {
+  get length() {
+    return localStorage.length
+  },
+  getItem: (name) => localStorage.getItem(name),
+  setItem(name, value) {
+    const leaveOut = (key, member) => (key === 'headers' ? undefined : member)
+    const isHistory = /^graphiql:(queries|favorites)$/.test(name)
+    localStorage.setItem(name, isHistory ? JSON.stringify(JSON.parse(value), leaveOut) : value)
+  },
+  removeItem: (name) => localStorage.removeItem(name),
+  clear: () => localStorage.clear(),
+}
 
 /** How the line is that live queries run over. */
 const live = createStore('not connected')
@@ -87,6 +119,7 @@ createRoot(document.getElementById('graphiql')).render(
     GraphiQL,
     {
       fetcher,
+      storage,
       plugins: [HISTORY_PLUGIN, explorerPlugin({ showAttribution: false })],
       defaultTabs: settings.tabs.map((query) => ({ query, headers })),
       defaultHeaders: headers,

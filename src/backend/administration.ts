@@ -1,12 +1,20 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { type BoundedText, lengthProblem, maxImportedId } from './bounds.ts'
 import { createEventLog } from './event-log.ts'
 import { isRedirectUri, registerApplication } from './flowdock/applications.ts'
 import { hashPassword, hashToken, makeToken } from './flowdock/auth.ts'
 import { emailPattern, invite, withdrawInvitation } from './flowdock/invitations.ts'
-import { leaveOrganization, type MemberFlow, tellFlowAdded, tellFlowRemoved } from './flowdock/members.ts'
+import {
+  leaveOrganization,
+  type MemberFlow,
+  tellFlowAdded,
+  tellFlowRemoved,
+  tellUserEdited,
+} from './flowdock/members.ts'
 import { freeSlug, toSlug } from './flowdock/slug.ts'
+import { privateFolderMode } from './private-files.ts'
 import {
   ensureApplication,
   findApplication,
@@ -19,8 +27,10 @@ import {
   findFlow,
   insertFlow,
   isFlowSlugTaken,
+  isJoined,
   listAllFlows,
   listFlowUsers,
+  rotatePushToken,
   updateFlow,
   upsertFlowMember,
 } from './store/flows.ts'
@@ -36,6 +46,7 @@ import {
   insertOrganization,
   insertOrganizationMember,
   listAllOrganizations,
+  listOrganizations,
   listOrganizationUsers,
   type OrganizationRow,
 } from './store/organizations.ts'
@@ -50,6 +61,7 @@ import {
   listUsers,
   setUserDisabled,
   type UserRow,
+  updateUser,
 } from './store/users.ts'
 
 /** Why something cannot be administered that way, in words for whoever asked. */
@@ -83,6 +95,8 @@ export interface Administration {
     admin: boolean
   }): Promise<Entry>
   listUsers(): Promise<Entry[]>
+  /** Changes what is given. Only here can an e-mail address change: it says who somebody is. */
+  editUser(email: string, changes: { email?: string; nick?: string; name?: string }): Promise<Entry>
   /** Nobody is deleted: what they wrote stays. They cannot sign in any more and leave every flow. */
   removeUser(email: string): Promise<Entry>
   /** The answer has the token; it is not to be had again. */
@@ -95,8 +109,11 @@ export interface Administration {
   /** Archives a flow: its messages stay, nobody sees it or writes to it. */
   removeFlow(path: string): Promise<Entry>
   addFlowUser(path: string, email: string): Promise<Entry>
+  /** Replaces the push token of a flow; the answer has the new one. */
+  rotatePushToken(path: string): Promise<Entry>
   /** The answer has the flow token; it is not to be had again. */
   addSource(path: string, name: string): Promise<Entry>
+  /** A source goes on working when its creator has left; such sources are marked. */
   listSources(path: string): Promise<Entry[]>
   removeSource(id: number): Promise<Entry>
   /** Whoever is in the organization already comes into the flow at once. */
@@ -113,13 +130,14 @@ export interface Administration {
 
 /** Opens the data of a backend, which may be running. @throws the system's error when the folder cannot be used */
 export async function openAdministration({ dataDir, databaseUrl }: DataLocation): Promise<Administration> {
-  await mkdir(dataDir, { recursive: true })
+  await mkdir(dataDir, { recursive: true, mode: privateFolderMode })
   const store = await openStore(databaseUrl ?? join(dataDir, 'flowdock.db'))
   const log = await createEventLog(store)
   const { reader } = store
 
   return {
     async addOrganization(name, slug = toSlug(name)) {
+      checkLength('name', name)
       checkSlug(slug)
       await log.write(async ({ db }) => {
         if ((await findOrganization(db, { slug })) !== undefined)
@@ -150,14 +168,16 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
     },
 
     async addUser({ nick, name, email, password, id, organization, admin }) {
-      if (!/^\S{1,50}$/.test(nick))
-        throw new AdministrationError('A nick has 1 to 50 characters and no whitespace')
-      if (!/^[^\s@]+@[^\s@]+$/.test(email)) throw new AdministrationError(`"${email}" is no e-mail address`)
+      checkNick(nick)
+      checkEmail(email)
+      checkLength('name', name)
+      // Ids count on from the highest, and paths take 15 digits.
+      if (id !== undefined && id > maxImportedId)
+        throw new AdministrationError(`--id is at most ${maxImportedId}, got ${id}`)
       const hash = password === undefined ? null : await hashPassword(password)
       const user = await log.write(async ({ db }) => {
         const { id: organizationId } = await requireOrganization(db, organization)
-        if ((await findUserByEmail(db, email)) !== undefined)
-          throw new AdministrationError(`There is a user with the address ${email} already`)
+        await requireFreeEmail(db, email)
         if (id !== undefined && (await findUser(db, id)) !== undefined)
           throw new AdministrationError(`There is a user with the id ${id} already`)
         const row = { nick, name, email, avatar: null, website: null, password_hash: hash }
@@ -182,6 +202,20 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
         organizations: organizations.join(' '),
         disabled: disabled === 1,
       })),
+    async editUser(address, changes) {
+      if (changes.email !== undefined) checkEmail(changes.email)
+      if (changes.nick !== undefined) checkNick(changes.nick)
+      if (changes.name !== undefined) checkLength('name', changes.name)
+      return log.write(async (change) => {
+        const user = await requireUser(change.db, address)
+        if (changes.email !== undefined) await requireFreeEmail(change.db, changes.email, user.id)
+        const edited = { ...user, ...changes }
+        const { id, nick, name, email } = edited
+        await updateUser(change.db, id, { nick, name, email })
+        await tellUserEdited(change, edited)
+        return { id, nick, name, email }
+      })
+    },
     async removeUser(email) {
       const user = await log.write(async (change) => {
         const found = await requireUser(change.db, email)
@@ -195,8 +229,19 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
 
     async addToken(email) {
       const token = makeToken()
-      await log.write(async ({ db }) => insertToken(db, hashToken(token), (await requireUser(db, email)).id))
-      return { user: email, token }
+      const user = await log.write(async ({ db }) => {
+        const found = await requireUser(db, email)
+        await insertToken(db, hashToken(token), found.id)
+        return found
+      })
+      // An address alone does not show whose account it is.
+      return {
+        user: email,
+        id: user.id,
+        name: user.name,
+        organizations: await organizationsOf(reader, user.id),
+        token,
+      }
     },
     async listTokens(email) {
       const { id } = await requireUser(reader, email)
@@ -218,6 +263,7 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
 
     async addFlow(organization, name, slug) {
       if (slug !== undefined) checkSlug(slug)
+      checkLength('name', name)
       const path = await log.write(async (change) => {
         const { db } = change
         const owner = await requireOrganization(db, organization)
@@ -275,7 +321,15 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
       return { path, user: email }
     },
 
+    async rotatePushToken(path) {
+      const apiToken = await log.write(async ({ db }) =>
+        rotatePushToken(db, (await requireFlow(db, path)).id),
+      )
+      return { path, apiToken }
+    },
+
     async addSource(path, name) {
+      checkLength('name', name)
       const token = makeToken()
       const id = await log.write(async ({ db }) => {
         const flow = await requireFlow(db, path)
@@ -293,12 +347,17 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
     },
     async listSources(path) {
       const flow = await requireFlow(reader, path)
-      return (await listSources(reader, [flow.id])).map(({ id, name, created_at }) => ({
-        id,
-        path,
-        name,
-        created: new Date(created_at).toISOString(),
-      }))
+      const sources = await listSources(reader, [flow.id])
+      return Promise.all(
+        sources.map(async ({ id, name, created_at, creator }) => ({
+          id,
+          path,
+          name,
+          created: new Date(created_at).toISOString(),
+          creator: creator.email,
+          creatorLeft: creator.disabled === 1 || !(await isMember(reader, creator.id, flow.id)),
+        })),
+      )
     },
     async removeSource(id) {
       await log.write(async ({ db }) => {
@@ -310,6 +369,7 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
       return { id, removed: true }
     },
     async addInvitation(path, email) {
+      checkEmail(email)
       if (!emailPattern.test(email)) throw new AdministrationError(`"${email}" is no e-mail address`)
       const { invitation } = await log.write(async (change) => {
         const flow = await requireFlow(change.db, path)
@@ -340,6 +400,8 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
     async addApplication(name, redirectUri, owner) {
       if (!isRedirectUri(redirectUri))
         throw new AdministrationError(`"${redirectUri}" is no address an authorization can be sent to`)
+      checkLength('name', name)
+      checkLength('url', redirectUri, '--redirect-uri')
       const added = await log.write(async ({ db }) => {
         const { id } = await requireUser(db, owner)
         return registerApplication(db, { name, redirectUri, ownerId: id })
@@ -382,6 +444,37 @@ function checkSlug(slug: string): void {
     throw new AdministrationError(
       `"${slug}" is no slug: expected lower-case letters, digits and dashes between them`,
     )
+  checkLength('name', slug, '--slug')
+}
+
+function checkLength(field: BoundedText, text: string, shownAs = `--${field}`): void {
+  const problem = lengthProblem(field, text)
+  if (problem !== undefined) throw new AdministrationError(`${shownAs} ${problem}`)
+}
+
+function checkNick(nick: string): void {
+  if (!/^\S{1,50}$/.test(nick))
+    throw new AdministrationError('A nick has 1 to 50 characters and no whitespace')
+}
+
+function checkEmail(email: string): void {
+  if (!/^[^\s@]+@[^\s@]+$/.test(email)) throw new AdministrationError(`"${email}" is no e-mail address`)
+  checkLength('email', email)
+}
+
+/** @throws AdministrationError that says who has the address, so that nobody is taken for somebody else */
+async function requireFreeEmail(db: Database, email: string, except?: number): Promise<void> {
+  const user = await findUserByEmail(db, email)
+  if (user === undefined || user.id === except) return
+  const organizations = await organizationsOf(db, user.id)
+  throw new AdministrationError(
+    `There is a user with the address ${email} already: ${user.name} (${user.nick}, id ${user.id}), ` +
+      `${organizations === '' ? 'in no organization' : `in ${organizations}`}`,
+  )
+}
+
+async function organizationsOf(db: Database, userId: number): Promise<string> {
+  return (await listOrganizations(db, userId)).map(({ slug }) => slug).join(' ')
 }
 
 function memberFlow(flow: FlowRow, organization: OrganizationRow): MemberFlow {
@@ -398,6 +491,11 @@ async function requireUser(db: Database, email: string): Promise<UserRow> {
   const user = await findUserByEmail(db, email)
   if (user === undefined) throw new AdministrationError(`There is no user with the address ${email}`)
   return user
+}
+
+async function isMember(db: Database, userId: number, flowId: string): Promise<boolean> {
+  const flow = await findFlow(db, userId, { id: flowId })
+  return flow !== undefined && isJoined(flow)
 }
 
 /** Who stands for the organization where somebody has to. */

@@ -17,6 +17,12 @@ export class DeliveryError extends Error {
 
 const deadlineMs = 10_000
 
+/** A name that resolves to our own network is not told from one that does not exist: callers could list what is there. */
+function isUnknown(error: unknown): boolean {
+  const { code = '' } = error as NodeJS.ErrnoException
+  return error instanceof NotPublicError || /^(ENOTFOUND|EAI_\w+|ENODATA)$/.test(code)
+}
+
 /**
  * Sends it, follows no redirect, and reads no more of the answer than its head.
  *
@@ -33,7 +39,9 @@ export function deliver(
     const fail = (error: unknown) =>
       reject(
         new DeliveryError(
-          error instanceof NotPublicError ? error.message : `${url.hostname}: ${(error as Error).message}`,
+          !anywhere && isUnknown(error)
+            ? `${url.hostname} is not a public address`
+            : `${url.hostname}: ${(error as Error).message}`,
         ),
       )
     if (!anywhere && !isPublic(url)) return fail(new NotPublicError(url.hostname))

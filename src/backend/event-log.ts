@@ -1,4 +1,5 @@
 import { type Background, createBackground } from './background.ts'
+import { fitEvent } from './bounds.ts'
 import type { Database, Store } from './store/db.ts'
 import {
   type EventRow,
@@ -95,7 +96,7 @@ export async function createEventLog(
         return change({
           db,
           async tell({ flowId, userId, payload }) {
-            const text = JSON.stringify(payload)
+            const text = fitEvent(JSON.stringify(payload))
             events.push(
               await insertEvent(db, { flow_id: flowId ?? null, user_id: userId ?? null, payload: text }),
             )

@@ -3,6 +3,7 @@ import { createReadStream } from 'node:fs'
 import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
+import { privateFileMode, privateFolderMode } from './private-files.ts'
 import { createTransferMemory } from './transfer-memory.ts'
 
 /** The contents of uploaded files, each under its token. */
@@ -19,8 +20,10 @@ export interface FileStore {
   keep(token: string): Promise<void>
   /** Removes a received file that was not kept. */
   discard(token: string): Promise<void>
-  /** Where a kept file is. */
-  path(token: string): string
+  /** Removes a file, whether it was kept or only received. */
+  remove(token: string): Promise<void>
+  /** Where a received file is until it is kept. */
+  receivedPath(token: string): string
   /** @param range both ends inclusive @throws `ENOENT` when reading begins and there is no such file */
   read(token: string, range?: { readonly start: number; readonly end: number }): Readable
   /** A query string that lets whoever has it download the file for a minute. */
@@ -56,7 +59,7 @@ export async function openFileStore(
 ): Promise<FileStore> {
   const incoming = join(directory, 'incoming')
   if (options.keepIncoming !== true) await rm(incoming, { recursive: true, force: true })
-  await mkdir(incoming, { recursive: true })
+  await mkdir(incoming, { recursive: true, mode: privateFolderMode })
   const freeMemory = createTransferMemory()
   const key = await loadKey(join(directory, 'signing-key'))
   const pathOf = (token: string) => join(directory, token.slice(0, 2), token)
@@ -67,8 +70,8 @@ export async function openFileStore(
     async put(bytes) {
       const token = randomBytes(16).toString('hex')
       const folder = join(directory, token.slice(0, 2))
-      await mkdir(folder, { recursive: true })
-      const file = await open(pathOf(token), 'wx')
+      await mkdir(folder, { recursive: true, mode: privateFolderMode })
+      const file = await open(pathOf(token), 'wx', privateFileMode)
       try {
         await file.writeFile(bytes)
         await file.sync()
@@ -87,7 +90,7 @@ export async function openFileStore(
       const path = join(incoming, token)
       const head: Uint8Array[] = []
       let byteSize = 0
-      const file = await open(path, 'wx')
+      const file = await open(path, 'wx', privateFileMode)
       try {
         for await (const chunk of bytes) {
           if (byteSize < headBytes) head.push(chunk)
@@ -107,13 +110,17 @@ export async function openFileStore(
     },
     async keep(token) {
       const folder = join(directory, token.slice(0, 2))
-      await mkdir(folder, { recursive: true })
+      await mkdir(folder, { recursive: true, mode: privateFolderMode })
       await rename(join(incoming, token), pathOf(token))
       await syncFolder(folder)
       await syncFolder(directory)
     },
     discard: (token) => rm(join(incoming, token), { force: true }),
-    path: pathOf,
+    async remove(token) {
+      await rm(join(incoming, token), { force: true })
+      await rm(pathOf(token), { force: true })
+    },
+    receivedPath: (token) => join(incoming, token),
     read: (token, range) => createReadStream(pathOf(token), range),
     sign(token) {
       const expires = String(Date.now() + signatureLifetimeMs)
@@ -135,7 +142,7 @@ export async function openFileStore(
 
 async function loadKey(path: string): Promise<Buffer> {
   try {
-    await writeFile(path, randomBytes(32), { flag: 'wx', mode: 0o600 })
+    await writeFile(path, randomBytes(32), { flag: 'wx', mode: privateFileMode })
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
   }

@@ -1,4 +1,3 @@
-import type { Readable } from 'node:stream'
 import { JSONParser } from '@streamparser/json'
 import { type Entry, openPromise, type ZipFile } from 'yauzl'
 
@@ -11,8 +10,8 @@ export interface FlowExport {
     readonly messages: readonly Record<string, unknown>[]
     readonly readBytes: number
   }>
-  /** The bytes of the file that a message's `path` names; undefined when it is not in the zip. */
-  file(path: string): Promise<Readable | undefined>
+  /** The bytes of the file that a message's `path` names, or why there are none. */
+  file(path: string): Promise<AsyncIterable<Buffer> | 'missing' | 'too long'>
   /** `users.json` beside the messages, if there is one. */
   users(): Promise<unknown>
   close(): void
@@ -23,14 +22,38 @@ export class ExportError extends Error {
   override readonly name = 'ExportError'
 }
 
+/** How much an export may hold. */
+export interface ExportBounds {
+  /** Bytes of everything in it, uncompressed. */
+  readonly totalBytes: number
+  /** Bytes of one file, as for uploads; a longer one is left out. */
+  readonly fileBytes: number
+  readonly entries: number
+  readonly messages: number
+}
+
+export const exportBounds: ExportBounds = {
+  totalBytes: 64 * 1024 ** 3,
+  fileBytes: 256 * 1024 ** 2,
+  entries: 500_000,
+  messages: 10_000_000,
+}
+
 /** A list of people is small; more is no list of people. */
 const maxUsersBytes = 64 * 1024 * 1024
+/** What is read of `messages.json` before a message ends: its parser keeps all of it in memory. */
+const maxMessageBytes = 16 * 1024 * 1024
+/** Text is compressed to a twentieth; what is compressed further and is large only pretends to be a file. */
+const maxRatio = 200
+const maxSuspectBytes = 8 * 1024 * 1024
 
-/** @throws ExportError */
-export async function openFlowExport(path: string): Promise<FlowExport> {
+/** @throws ExportError, also for one that is larger than the bounds */
+export async function openFlowExport(path: string, bounds: ExportBounds = exportBounds): Promise<FlowExport> {
   const zip = await open(path)
-  const entries: Entry[] = []
-  for await (const entry of zip.eachEntry()) entries.push(entry)
+  const entries = await readEntries(zip, path, bounds).catch((error: unknown) => {
+    zip.close()
+    throw error
+  })
   const messages = entries.find(({ fileName }) => /(^|\/)messages\.json$/.test(fileName))
   if (messages === undefined) {
     zip.close()
@@ -42,17 +65,18 @@ export async function openFlowExport(path: string): Promise<FlowExport> {
   return {
     byteSize: messages.uncompressedSize,
     messages: async function* () {
-      yield* parseList(await zip.openReadStreamPromise(messages))
+      yield* parseList(await openEntry(zip, messages), bounds)
     },
     async file(filePath) {
       const entry = findFile(filePath)
-      return entry && zip.openReadStreamPromise(entry)
+      if (entry === undefined) return 'missing'
+      return entry.uncompressedSize > bounds.fileBytes ? 'too long' : openEntry(zip, entry)
     },
     async users() {
       if (users === undefined) return undefined
       if (users.uncompressedSize > maxUsersBytes) throw new ExportError('users.json is too long')
       const chunks: Buffer[] = []
-      for await (const chunk of await zip.openReadStreamPromise(users)) chunks.push(chunk as Buffer)
+      for await (const chunk of await openEntry(zip, users)) chunks.push(chunk)
       try {
         return JSON.parse(Buffer.concat(chunks).toString('utf8')) as unknown
       } catch {
@@ -68,6 +92,38 @@ async function open(path: string): Promise<ZipFile> {
     return await openPromise(path, { autoClose: false })
   } catch (error) {
     throw new ExportError(`"${path}" cannot be read as a zip file: ${(error as Error).message}`)
+  }
+}
+
+/** The files of a zip, by their declared sizes: none of them is unpacked yet. */
+async function readEntries(zip: ZipFile, path: string, bounds: ExportBounds): Promise<Entry[]> {
+  const entries: Entry[] = []
+  let total = 0
+  if (zip.entryCount > bounds.entries)
+    throw new ExportError(`"${path}" has ${zip.entryCount} files, at most ${bounds.entries} are imported`)
+  try {
+    for await (const entry of zip.eachEntry()) entries.push(entry)
+  } catch (error) {
+    throw new ExportError(`"${path}" is no export: ${(error as Error).message}`)
+  }
+  for (const { fileName, uncompressedSize, compressedSize } of entries) {
+    total += uncompressedSize
+    if (uncompressedSize > maxSuspectBytes && uncompressedSize > compressedSize * maxRatio)
+      throw new ExportError(
+        `"${path}" is no export: "${fileName}" unpacks ${compressedSize} bytes to ${uncompressedSize}`,
+      )
+  }
+  if (total > bounds.totalBytes)
+    throw new ExportError(`"${path}" unpacks to ${total} bytes, at most ${bounds.totalBytes} are imported`)
+  return entries
+}
+
+/** The bytes of a file of the zip. The zip reader fails when there are more than were declared. @throws ExportError */
+async function* openEntry(zip: ZipFile, entry: Entry): AsyncGenerator<Buffer> {
+  try {
+    for await (const chunk of await zip.openReadStreamPromise(entry)) yield chunk as Buffer
+  } catch (error) {
+    throw new ExportError(`"${entry.fileName}" of the export is damaged: ${(error as Error).message}`)
   }
 }
 
@@ -104,24 +160,33 @@ function decode(path: string): string {
 }
 
 /** The objects of a JSON list, as they come. */
-async function* parseList(stream: Readable) {
+async function* parseList(stream: AsyncIterable<Buffer>, bounds: ExportBounds) {
   let messages: Record<string, unknown>[] = []
   let readBytes = 0
+  let unfinishedBytes = 0
+  let count = 0
   const parser = new JSONParser({ paths: ['$.*'], keepStack: false })
   parser.onValue = ({ value, key }) => {
     if (typeof key !== 'number' || typeof value !== 'object' || value === null || Array.isArray(value))
       throw new ExportError('messages.json is no list of messages')
     messages.push(value as Record<string, unknown>)
+    unfinishedBytes = 0
+    count += 1
   }
   let failure: Error | undefined
   parser.onError = (error) => {
     failure ??=
       error instanceof ExportError ? error : new ExportError(`messages.json is damaged: ${error.message}`)
   }
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
+  for await (const chunk of stream) {
     readBytes += chunk.length
+    unfinishedBytes += chunk.length
     parser.write(chunk)
     if (failure !== undefined) throw failure
+    if (unfinishedBytes > maxMessageBytes)
+      throw new ExportError(`messages.json has a message of more than ${maxMessageBytes} bytes`)
+    if (count > bounds.messages)
+      throw new ExportError(`messages.json has more than ${bounds.messages} messages`)
     if (messages.length === 0) continue
     yield { messages, readBytes }
     messages = []

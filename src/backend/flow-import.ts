@@ -2,9 +2,16 @@ import { createHash, randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AdministrationError, type DataLocation } from './administration.ts'
+import { cut, lengthProblem, maxCharacters, maxImportedId } from './bounds.ts'
 import { type Change, createEventLog, type EventLog } from './event-log.ts'
 import { type FileStore, openFileStore } from './files.ts'
-import { ExportError, type FlowExport, openFlowExport } from './flow-export.ts'
+import {
+  type ExportBounds,
+  ExportError,
+  exportBounds,
+  type FlowExport,
+  openFlowExport,
+} from './flow-export.ts'
 import { hashToken, makeToken } from './flowdock/auth.ts'
 import { type ExportedMessage, type ExportedPerson, readMessage, readPeople } from './flowdock/exported.ts'
 import { tellFlowAdded } from './flowdock/members.ts'
@@ -38,7 +45,7 @@ import {
 } from './store/organizations.ts'
 import { findSourceByName, insertRemovedSource } from './store/sources.ts'
 import { findThread, insertThread, recountThread } from './store/threads.ts'
-import { findUser, findUserByEmail, insertUser } from './store/users.ts'
+import { findUser, findUserByEmail, insertUser, type UserRow } from './store/users.ts'
 
 export interface FlowImport {
   readonly location: DataLocation
@@ -50,6 +57,10 @@ export interface FlowImport {
   readonly name: string | undefined
   /** Path of a JSON list of people, as the API gives it, for whoever the export does not describe. */
   readonly people: string | undefined
+  /** Who somebody of the export is here, by their number there: a user's id, or the address of a member. */
+  readonly mapUsers?: ReadonlyMap<string, string>
+  /** How much the export may hold; the defaults of `exportBounds` unless given. */
+  readonly bounds?: ExportBounds
   /** Hears how far it is, from 0 to 1. */
   readonly onProgress: (part: number) => void
 }
@@ -57,11 +68,12 @@ export interface FlowImport {
 /** What was and was not taken. */
 export interface ImportSummary {
   readonly flow: string
-  readonly messages: { taken: number; alreadyThere: number }
+  readonly messages: { taken: number; alreadyThere: number; shortened: number }
   /** Reasons why messages were left out, and how often. */
   readonly leftOut: Record<string, number>
-  readonly files: { taken: number; missing: number }
-  readonly people: { matched: number; created: number }
+  readonly files: { taken: number; missing: number; tooLong: number }
+  /** `foreign` are those among the created whose address belongs to somebody who is not in the organization. */
+  readonly people: { matched: number; created: number; foreign: number }
 }
 
 const batchSize = 200
@@ -75,7 +87,7 @@ const batchSize = 200
  */
 export async function importFlow(options: FlowImport): Promise<ImportSummary> {
   const { dataDir, databaseUrl } = options.location
-  const flowExport = await openFlowExport(options.zip).catch(asAdministrationError)
+  const flowExport = await openFlowExport(options.zip, options.bounds).catch(asAdministrationError)
   const store = await openStore(databaseUrl ?? join(dataDir, 'flowdock.db'))
   try {
     const importing: Importing = {
@@ -86,10 +98,10 @@ export async function importFlow(options: FlowImport): Promise<ImportSummary> {
       flowExport,
       summary: {
         flow: options.flow,
-        messages: { taken: 0, alreadyThere: 0 },
+        messages: { taken: 0, alreadyThere: 0, shortened: 0 },
         leftOut: {},
-        files: { taken: 0, missing: 0 },
-        people: { matched: 0, created: 0 },
+        files: { taken: 0, missing: 0, tooLong: 0 },
+        people: { matched: 0, created: 0, foreign: 0 },
       },
       users: new Map(),
     }
@@ -113,7 +125,9 @@ interface Importing extends FlowImport {
 async function run(importing: Importing): Promise<ImportSummary> {
   const { flowExport, onProgress, summary } = importing
   const people = await describedPeople(importing)
+  const mapped = await mapUsers(importing)
   const { organization, flow } = await makeFlow(importing)
+  for (const [number, user] of mapped) await letIn(importing, organization, number, user)
   for (const person of people) await userFor(importing, organization, person)
   let batch: ExportedMessage[] = []
   const take = async () => {
@@ -134,13 +148,25 @@ async function run(importing: Importing): Promise<ImportSummary> {
   return summary
 }
 
-async function makeFlow({ flow: path, name, store, log }: Importing) {
-  const [organizationSlug = '', slug = ''] = path.split('/')
-  const organization = await findOrganization(store.reader, { slug: organizationSlug })
+async function targetOrganization({ flow: path, store }: Importing): Promise<OrganizationRow> {
+  const [slug = ''] = path.split('/')
+  const organization = await findOrganization(store.reader, { slug })
   if (organization === undefined)
-    throw new AdministrationError(
-      `There is no organization "${organizationSlug}"; expected ORGANIZATION/FLOW`,
-    )
+    throw new AdministrationError(`There is no organization "${slug}"; expected ORGANIZATION/FLOW`)
+  return organization
+}
+
+async function makeFlow(importing: Importing) {
+  const { flow: path, name, log } = importing
+  const [organizationSlug = '', slug = ''] = path.split('/')
+  const organization = await targetOrganization(importing)
+  for (const [option, text] of [
+    ['--flow', slug],
+    ['--name', name ?? ''],
+  ] as const) {
+    const problem = lengthProblem('name', text)
+    if (problem !== undefined) throw new AdministrationError(`${option} ${problem}`)
+  }
   const flow = await log.write(async ({ db }) => {
     const known = await findFlow(db, 0, { organization: organizationSlug, slug })
     if (known !== undefined) return known
@@ -173,7 +199,49 @@ async function describedPeople({ flowExport, people }: Importing): Promise<Expor
   return [...known.values()]
 }
 
-/** The user somebody of the export is here: the one with their address, or a new one who cannot sign in. */
+/**
+ * The users that the operator named. A user who is not in the organization must be named by their id: an address may
+ * be one that they claimed.
+ *
+ * @throws AdministrationError when somebody is not there
+ */
+async function mapUsers(importing: Importing): Promise<Map<string, UserRow>> {
+  const { reader } = importing.store
+  const organization = await targetOrganization(importing)
+  const mapped = new Map<string, UserRow>()
+  for (const [number, name] of importing.mapUsers ?? []) {
+    const isId = /^\d{1,15}$/.test(name)
+    const user = isId ? await findUser(reader, Number(name)) : await findUserByEmail(reader, name)
+    if (user === undefined)
+      throw new AdministrationError(`There is no user ${name}, whom ${number} is mapped to`)
+    if (!isId && (await findOrganizationMember(reader, organization.id, user.id)) === undefined)
+      throw new AdministrationError(
+        `${name} is not in "${organization.slug}". If you mean ${user.name} (${user.nick}), map ${number} to the id ${user.id}`,
+      )
+    mapped.set(number, user)
+  }
+  return mapped
+}
+
+/** Makes a user whom the operator named a member. */
+async function letIn(
+  { store, users, summary }: Importing,
+  organization: OrganizationRow,
+  number: string,
+  user: UserRow,
+): Promise<void> {
+  await store.write(async (db) => {
+    if ((await findOrganizationMember(db, organization.id, user.id)) === undefined)
+      await insertOrganizationMember(db, organization.id, user.id, false)
+  })
+  summary.people.matched += 1
+  users.set(number, user.id)
+}
+
+/**
+ * The user somebody of the export is here: a member of the organization with their address, or a new one who cannot
+ * sign in. Users of other organizations are never matched: they would become members by an address.
+ */
 async function userFor(
   { store, users, summary }: Importing,
   organization: OrganizationRow,
@@ -181,29 +249,41 @@ async function userFor(
 ): Promise<number> {
   const known = users.get(person.id)
   if (known !== undefined) return known
-  const id = await store.write(async (db) => {
-    const email = person.email ?? `user-${person.id}@${organization.slug}.invalid`
-    const matched = await findUserByEmail(db, email)
-    const keepsId = matched === undefined && (await findUser(db, Number(person.id))) === undefined
-    const user =
-      matched ??
-      (await insertUser(db, {
-        ...(keepsId ? { id: Number(person.id) } : {}),
-        nick: person.nick ?? `user-${person.id}`,
-        name: person.name ?? person.nick ?? `User ${person.id}`,
-        email,
-        avatar: null,
-        website: null,
-        password_hash: null,
-        disabled: 1,
-      }))
-    if ((await findOrganizationMember(db, organization.id, user.id)) === undefined)
-      await insertOrganizationMember(db, organization.id, user.id, false)
-    return { id: user.id, matched: matched !== undefined }
+  const placeholder = `user-${person.id}@${organization.slug}.invalid`
+  const outcome = await store.write(async (db) => {
+    let isForeign = false
+    let isPlaceholderTaken = false
+    for (const email of [person.email, placeholder]) {
+      const user = email === undefined ? undefined : await findUserByEmail(db, email)
+      if (user === undefined) continue
+      if ((await findOrganizationMember(db, organization.id, user.id)) !== undefined)
+        return { id: user.id, isNew: false, isForeign: false }
+      if (email === placeholder) isPlaceholderTaken = true
+      else isForeign = true
+    }
+    const number = Number(person.id)
+    const keepsId = number <= maxImportedId && (await findUser(db, number)) === undefined
+    const ownAddress = isForeign ? undefined : person.email
+    const madeUp = isPlaceholderTaken
+      ? `user-${person.id}-${randomUUID()}@${organization.slug}.invalid`
+      : placeholder
+    const user = await insertUser(db, {
+      ...(keepsId ? { id: number } : {}),
+      nick: person.nick ?? `user-${person.id}`,
+      name: person.name ?? person.nick ?? `User ${person.id}`,
+      email: ownAddress ?? madeUp,
+      avatar: null,
+      website: null,
+      password_hash: null,
+      disabled: 1,
+    })
+    await insertOrganizationMember(db, organization.id, user.id, false)
+    return { id: user.id, isNew: true, isForeign }
   })
-  summary.people[id.matched ? 'matched' : 'created'] += 1
-  users.set(person.id, id.id)
-  return id.id
+  summary.people[outcome.isNew ? 'created' : 'matched'] += 1
+  if (outcome.isForeign) summary.people.foreign += 1
+  users.set(person.id, outcome.id)
+  return outcome.id
 }
 
 async function takeMessages(
@@ -243,6 +323,7 @@ async function takeMessages(
     await raiseMessageId(change.db, flow.channel_id, newest)
   })
   summary.messages.taken += taken.length
+  summary.messages.shortened += taken.filter(({ isShortened }) => isShortened).length
 }
 
 function leaveOut(summary: ImportSummary, reason: string): void {
@@ -251,21 +332,19 @@ function leaveOut(summary: ImportSummary, reason: string): void {
 
 /** Puts the files of a message on the disk, and their new addresses into it. */
 async function takeFiles(
-  { flowExport, files, summary, log }: Importing,
+  { flowExport, files, summary, log, bounds }: Importing,
   flow: FlowRow,
   message: ExportedMessage,
 ): Promise<ExportedMessage> {
   const moved = new Map<string, string>()
   for (const file of message.files) {
-    const bytes = moved.has(file.path) ? undefined : await flowExport.file(file.path)
-    if (bytes === undefined) {
-      if (!moved.has(file.path)) summary.files.missing += 1
+    if (moved.has(file.path)) continue
+    const bytes = await flowExport.file(file.path)
+    if (bytes === 'missing' || bytes === 'too long') {
+      summary.files[bytes === 'missing' ? 'missing' : 'tooLong'] += 1
       continue
     }
-    const { token, byteSize } = await files.receive(
-      bytes as AsyncIterable<Uint8Array>,
-      Number.MAX_SAFE_INTEGER,
-    )
+    const { token, byteSize } = await files.receive(bytes, (bounds ?? exportBounds).fileBytes)
     await files.keep(token)
     await log.write(({ db }) =>
       insertFile(db, {
@@ -294,7 +373,13 @@ async function insert(
   if (threadId !== undefined) threads.add(threadId)
   const { uuid } = message.row
   const again =
-    uuid !== null && (await findMessageByUuid(db, flow.channel_id, message.row.user_id, uuid)) !== undefined
+    uuid !== null &&
+    (await findMessageByUuid(
+      db,
+      flow.channel_id,
+      { userId: message.row.user_id, sourceId: message.row.source_id },
+      uuid,
+    )) !== undefined
   const row = {
     ...message.row,
     id: message.id,
@@ -334,7 +419,10 @@ async function placeInThread(
     initial_message: id,
     created_at: row.sent,
     updated_at: row.sent,
-    title: storedText({ ...row, id, channel_id: flow.channel_id, thread_id: null, seq: 0 }),
+    title: cut(
+      storedText({ ...row, id, channel_id: flow.channel_id, thread_id: null, seq: 0 }),
+      maxCharacters.title,
+    ),
     ...thread?.columns,
   })
   return own

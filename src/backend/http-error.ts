@@ -6,11 +6,13 @@ export class HttpError extends Error {
   readonly status: number
   /** Sent as JSON, or as plain text when it is a string. */
   readonly body: WireError | string
+  readonly headers: Readonly<Record<string, string>>
 
-  constructor(status: number, body: WireError | string) {
+  constructor(status: number, body: WireError | string, headers: Readonly<Record<string, string>> = {}) {
     super(typeof body === 'string' ? body : body.message)
     this.status = status
     this.body = body
+    this.headers = headers
   }
 }
 
@@ -29,4 +31,9 @@ export function notFound(): HttpError {
 /** @param errors what is wrong with each parameter, such as `{ content: ["can't be blank"] }` */
 export function invalid(errors: Record<string, string[]>): HttpError {
   return new HttpError(400, { message: 'Validation error', errors })
+}
+
+/** @param waitMs how long until it is worth another try */
+export function tooMany(message: string, waitMs: number): HttpError {
+  return new HttpError(429, { message }, { 'Retry-After': String(Math.max(Math.ceil(waitMs / 1000), 1)) })
 }

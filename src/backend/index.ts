@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { packageFile, runsFromSource } from '../package-files.ts'
@@ -11,19 +12,48 @@ export type EmbeddedBackendOptions = Pick<
   | 'publicUrl'
   | 'dataDir'
   | 'databaseUrl'
+  | 'demoOrganization'
   | 'demoToken'
   | 'keepAliveMs'
   | 'eventRetentionDays'
   | 'privateActionTargets'
+  | 'trustedProxies'
+  | 'traffic'
 >
 
 export interface EmbeddedBackend {
   /** Where it listens, without a trailing slash. */
   readonly url: string
-  /** The demo user's token; null when the demo organization is gone. */
+  /** The demo user's token; null when there is none, or it was removed. */
   readonly demoToken: string | null
+  /** Goes with a request in the header `X-Gateway-Key`, and proves that our own gateway sent it. */
+  readonly gatewayKey: string
+  /** How often its thread stopped or was stopped, and was started again. */
+  readonly restarts: number
+  /** Stops it, within five seconds whatever its thread is doing. */
   close(): Promise<void>
 }
+
+/** How its thread is watched. */
+export interface Supervision {
+  /** How often it is checked whether the thread has sent a heartbeat. */
+  readonly checkMs: number
+  /**
+   * How many checks in a row without one the thread has before it is ended. Checks are counted, not time: while this
+   * process is suspended, or busy itself, there are none.
+   */
+  readonly maxMissed: number
+  /** How long a stop waits for the thread to finish what is under way. */
+  readonly closeMs: number
+  /** The program of the thread. */
+  readonly program?: URL
+}
+
+/**
+ * Half a minute: longer than any transaction or collection of garbage on a loaded machine takes, and soon enough for
+ * clients, whose own patience ends at about that.
+ */
+const defaultSupervision: Supervision = { checkMs: 1000, maxMissed: 30, closeMs: 5000 }
 
 /** Why a backend did not start: the system's code, such as `EADDRINUSE`, and its words. */
 export class BackendStartError extends Error {
@@ -43,16 +73,23 @@ const lastsMs = 60_000
 
 /**
  * Starts the embedded backend in a thread of its own, so that a slow disk never holds up the gateway. A thread that
- * stops by itself, such as for want of memory, is started again at the same address.
+ * stops by itself, such as for want of memory, or hangs is started again at the same address.
  *
  * @param onError hears of failures while it runs, and each time it stopped
+ * @param onNotice is called with what an operator should know
  * @throws BackendStartError
  */
 export async function startBackend(
   options: EmbeddedBackendOptions,
   onError: (message: string) => void,
+  onNotice: (message: string) => void = () => undefined,
+  supervision: Partial<Supervision> = {},
 ): Promise<EmbeddedBackend> {
-  let thread = startThread(options, onError)
+  const watch = { ...defaultSupervision, ...supervision }
+  const gatewayKey = randomBytes(32).toString('base64url')
+  const start = (port: number) => startThread({ ...options, port, gatewayKey }, watch, onError, onNotice)
+  let restarts = 0
+  let thread = start(options.port)
   const { url, demoToken } = await thread.listening
   const port = Number(new URL(url).port)
   const closing = new AbortController()
@@ -69,7 +106,8 @@ export async function startBackend(
       await sleep(pauseMs, undefined, { signal }).catch(() => undefined)
       if (signal.aborted) return
       pauseMs = Math.min(pauseMs * 2, maxPauseMs)
-      thread = startThread({ ...options, port }, onError)
+      restarts += 1
+      thread = start(port)
       thread.listening.catch((error: unknown) => {
         if (error instanceof BackendStartError) onError(error.message)
       })
@@ -80,10 +118,16 @@ export async function startBackend(
   return {
     url,
     demoToken,
+    gatewayKey,
+    get restarts() {
+      return restarts
+    },
     async close() {
       closing.abort()
       thread.close()
+      const deadline = setTimeout(thread.terminate, watch.closeMs)
       await over
+      clearTimeout(deadline)
     },
   }
 }
@@ -94,15 +138,38 @@ interface Thread {
   readonly ended: Promise<void>
   /** Asks it to finish what is under way, and end. */
   close(): void
+  /** Ends it at once. What it acknowledged is on the disk. */
+  terminate(): void
 }
 
-function startThread(options: EmbeddedBackendOptions, onError: (message: string) => void): Thread {
-  const program = packageFile(runsFromSource() ? 'src/backend/worker.ts' : 'dist/backend/worker.js')
-  const worker = new Worker(program, { workerData: options })
+function startThread(
+  options: EmbeddedBackendOptions & { readonly gatewayKey: string },
+  { program, checkMs, maxMissed }: Supervision,
+  onError: (message: string) => void,
+  onNotice: (message: string) => void,
+): Thread {
+  const own = packageFile(runsFromSource() ? 'src/backend/worker.ts' : 'dist/backend/worker.js')
+  const worker = new Worker(program ?? own, { workerData: options })
+  const terminate = () => void worker.terminate()
+  let missed = 0
+  let checking: NodeJS.Timeout | undefined
+  const check = () => {
+    missed += 1
+    if (missed < maxMissed) return
+    clearInterval(checking)
+    onError(
+      `The embedded backend has not responded for ${(maxMissed * checkMs) / 1000} s; its thread is ended`,
+    )
+    terminate()
+  }
   const listening = Promise.withResolvers<Extract<WorkerReport, { type: 'listening' }>>()
   worker.on('message', (report: WorkerReport) => {
+    missed = 0
+    // A start may take longer: it brings the database up to date.
+    if (report.type === 'listening') checking = setInterval(check, checkMs).unref()
     if (report.type === 'listening') listening.resolve(report)
     else if (report.type === 'error') onError(report.message)
+    else if (report.type === 'notice') onNotice(report.message)
     else if (report.type === 'failed') listening.reject(new BackendStartError(report.code, report.message))
   })
   worker.on('error', (error) => {
@@ -113,10 +180,12 @@ function startThread(options: EmbeddedBackendOptions, onError: (message: string)
     listening: listening.promise,
     ended: new Promise((resolve) => {
       worker.once('exit', () => {
+        clearInterval(checking)
         listening.reject(new Error('The embedded backend stopped'))
         resolve()
       })
     }),
     close: () => worker.postMessage('close'),
+    terminate,
   }
 }

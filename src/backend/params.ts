@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { finished, type Readable } from 'node:stream'
 import { Busboy } from '@fastify/busboy'
 import { FileTooLongError, type ReceivedFile } from './files.ts'
+import { assignForm, readForm } from './form.ts'
 import { HttpError, invalid } from './http-error.ts'
 
 /** A file part of a multipart body, on the disk but not kept yet. */
@@ -113,41 +114,51 @@ export class Params {
   }
 }
 
+/** What takes a body in as it arrives. */
+export interface Reception {
+  /** Most bytes of a body, but for its files. Few before a valid credential is known. */
+  readonly maxBytes: () => number
+  /** The same once one is known. */
+  readonly largestBytes: number
+  readonly isStranger: () => boolean
+  /** Counts bytes that are held in memory. @throws HttpError when that are too many at one time */
+  readonly take: (bytes: number) => void
+  /** Looks for a credential in what arrived so far, so that more is taken. */
+  readonly identify: (flowToken: string | undefined) => Promise<void>
+  /** Writes a file to the disk. @throws HttpError 401 before a valid credential is known */
+  readonly receive: (bytes: AsyncIterable<Uint8Array>) => Promise<ReceivedFile>
+  /** How long nothing may arrive. */
+  readonly idleMs: number
+  /** How long the body may take in all; undefined for as long as the server lets any request take. */
+  readonly wholeMs: () => number | undefined
+}
+
 /**
  * Reads the parameters of a request: those of the body go before those of the query string.
  *
- * @param receive takes the files of a multipart body, as they come
- * @throws 413 when the body is longer than `maxBytes`, 400 when it cannot be read
+ * @throws 413 when the body is longer than may be, 400 when it cannot be read, 408 when it takes too long
  */
-export async function readParams(
-  request: IncomingMessage,
-  url: URL,
-  maxBytes: number,
-  receive: (bytes: Readable) => Promise<ReceivedFile>,
-): Promise<Params> {
-  const values: Record<string, unknown> = Object.create(null)
-  for (const [key, value] of url.searchParams) assignForm(values, key, value)
+export async function readParams(request: IncomingMessage, url: URL, reception: Reception): Promise<Params> {
+  const values = readForm(url.search.slice(1))
   if (request.headers['content-type']?.startsWith('multipart/form-data'))
-    return new Params(Object.assign(values, await readMultipart(request, maxBytes, receive)))
-  const body = await readBody(request, maxBytes)
+    return new Params(Object.assign(values, await readMultipart(request, reception)))
+  const body = await readBody(request, reception)
   if (body.trim() === '') return new Params(values)
   const type = request.headers['content-type'] ?? ''
-  if (type.startsWith('application/x-www-form-urlencoded') && !body.startsWith('{')) {
-    const form: Record<string, unknown> = Object.create(null)
-    for (const [key, value] of new URLSearchParams(body)) assignForm(form, key, value)
-    return new Params(Object.assign(values, form))
-  }
+  if (type.startsWith('application/x-www-form-urlencoded') && !body.startsWith('{'))
+    return new Params(Object.assign(values, readForm(body)))
   return new Params(Object.assign(values, parseJsonObject(body)))
 }
 
 /** Most parts of each sort that a multipart body may have. */
 const maxFields = 100
 const maxFiles = 5
+/** A file's head and the boundaries around parts. */
+const partOverhead = 256
 
 async function readMultipart(
   request: IncomingMessage,
-  maxBytes: number,
-  receive: (bytes: Readable) => Promise<ReceivedFile>,
+  reception: Reception,
 ): Promise<Record<string, unknown>> {
   const values: Record<string, unknown> = Object.create(null)
   const { promise: parsed, resolve, reject } = Promise.withResolvers<void>()
@@ -159,16 +170,37 @@ async function readMultipart(
   try {
     parser = new Busboy({
       headers: { ...request.headers, 'content-type': request.headers['content-type'] ?? '' },
-      limits: { fields: maxFields, files: maxFiles, fieldSize: maxBytes, parts: maxFields + maxFiles },
+      limits: {
+        fields: maxFields,
+        files: maxFiles,
+        fieldSize: reception.largestBytes,
+        parts: maxFields + maxFiles,
+      },
     })
   } catch {
     throw broken
   }
+  let fieldBytes = 0
   // Types of the package do not say that a part may have no name.
-  parser.on('field', (name: string | undefined, value) => {
-    if (name === undefined) reject(broken)
-    else assignForm(values, name, value)
+  parser.on('field', (name: string | undefined, value, _, isCut) => {
+    if (name === undefined) return reject(broken)
+    fieldBytes += Buffer.byteLength(name) + Buffer.byteLength(value) + partOverhead
+    try {
+      if (isCut || fieldBytes > reception.maxBytes()) throw tooLong(reception)
+      reception.take(fieldBytes - counted)
+      counted = fieldBytes
+      assignForm(values, name, value)
+    } catch (error) {
+      reject(error)
+    }
   })
+  let counted = 0
+  parser.on('fieldsLimit', () =>
+    reject(new HttpError(413, { message: `More than ${maxFields} fields at once` })),
+  )
+  parser.on('partsLimit', () =>
+    reject(new HttpError(413, { message: `More than ${maxFields + maxFiles} parts at once` })),
+  )
   parser.on('file', (name: string | undefined, stream, fileName, _encoding, contentType) => {
     // One that is destroyed below has no reader any more to hear of it.
     stream.on('error', () => undefined)
@@ -179,10 +211,10 @@ async function readMultipart(
     streams.add(stream)
     // Browsers write a quote in a file's name as %22.
     const plainName = (fileName ?? 'file').replaceAll('%22', '"')
-    const received = receive(stream).then((file): [string, UploadedFile] => [
-      name,
-      new UploadedFile(file, plainName, contentType),
-    ])
+    const received = reception
+      .identify(flowToken(values))
+      .then(() => reception.receive(stream))
+      .then((file): [string, UploadedFile] => [name, new UploadedFile(file, plainName, contentType)])
     files.push(received)
     received.catch((error: unknown) =>
       reject(error instanceof FileTooLongError ? new HttpError(413, { message: error.message }) : error),
@@ -197,9 +229,22 @@ async function readMultipart(
   finished(request, { writable: false }, (error) => {
     if (error) reject(broken)
   })
+  const wait = limitWaiting(reception, reject)
+  let arrived = 0
+  let checked: Promise<void> | undefined
   request.pipe(parser)
+  request.on('data', (chunk: Buffer) => {
+    wait.arrived()
+    arrived += chunk.length
+    if (!reception.isStranger() || arrived <= reception.maxBytes()) return
+    checked = reception.identify(flowToken(values)).then(() => {
+      if (reception.isStranger()) throw tooLong(reception)
+    })
+    checked.catch(reject)
+  })
   try {
     await parsed
+    await checked
     for (const [name, file] of await Promise.all(files)) assignForm(values, name, file)
     return values
   } catch (error) {
@@ -207,18 +252,82 @@ async function readMultipart(
     for (const stream of streams) stream.destroy(broken)
     await Promise.allSettled(files)
     throw error
+  } finally {
+    wait.stop()
   }
 }
 
-async function readBody(request: IncomingMessage, maxBytes: number): Promise<string> {
+function flowToken({ flow_token: token }: Record<string, unknown>): string | undefined {
+  return typeof token === 'string' ? token : undefined
+}
+
+async function readBody(request: IncomingMessage, reception: Reception): Promise<string> {
+  const { headers } = request
+  if (headers['transfer-encoding'] === undefined && (headers['content-length'] ?? '0') === '0') return ''
+  const { promise: read, resolve, reject } = Promise.withResolvers<void>()
   const chunks: Buffer[] = []
   let size = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
+  /** Whether a body longer than a stranger's may be read. It may have arrived whole before that is known. */
+  let checked: Promise<void> | undefined
+  const wait = limitWaiting(reception, reject)
+  const onData = (chunk: Buffer) => {
+    wait.arrived()
     size += chunk.length
-    if (size > maxBytes) throw new HttpError(413, { message: `Body is longer than ${maxBytes} bytes` })
+    try {
+      reception.take(chunk.length)
+    } catch (error) {
+      return reject(error)
+    }
     chunks.push(chunk)
+    if (size <= reception.maxBytes()) return
+    request.pause()
+    checked = identify()
+    checked.then(() => request.resume(), reject)
+  }
+  const identify = async () => {
+    await reception.identify(flowTokenIn(Buffer.concat(chunks).toString('latin1', 0, reception.maxBytes())))
+    if (size > reception.maxBytes()) throw tooLong(reception)
+  }
+  request.on('data', onData)
+  finished(request, { writable: false }, (error) =>
+    error ? reject(new HttpError(400, { message: 'Body is not complete' })) : resolve(),
+  )
+  try {
+    await read
+    await checked
+  } finally {
+    wait.stop()
+    request.off('data', onData)
   }
   return Buffer.concat(chunks).toString('utf8')
+}
+
+function tooLong(reception: Reception): HttpError {
+  return new HttpError(413, { message: `Body is longer than ${reception.maxBytes()} bytes` })
+}
+
+/** The flow token at the beginning of a long body, as JSON or as a form. */
+function flowTokenIn(start: string): string | undefined {
+  return /(?:"flow_token"\s{0,9}:\s{0,9}"|\bflow_token=)([0-9a-f]{32})\b/.exec(start)?.[1]
+}
+
+/** Ends the reading of a body that stops arriving, or takes longer than it may. */
+function limitWaiting(
+  { idleMs, wholeMs }: Reception,
+  reject: (reason: HttpError) => void,
+): { readonly arrived: () => void; readonly stop: () => void } {
+  const late = () => reject(new HttpError(408, { message: 'Body took too long to arrive' }))
+  const idle = setTimeout(late, idleMs)
+  const longest = wholeMs()
+  // The sender may have become known by then.
+  const whole = longest === undefined ? undefined : setTimeout(() => wholeMs() && late(), longest)
+  return {
+    arrived: () => idle.refresh(),
+    stop() {
+      clearTimeout(idle)
+      clearTimeout(whole)
+    },
+  }
 }
 
 function parseJsonObject(text: string): Record<string, unknown> {
@@ -230,30 +339,6 @@ function parseJsonObject(text: string): Record<string, unknown> {
   }
   if (!isRecord(value)) throw new HttpError(400, { message: 'Body must be a JSON object' })
   return value
-}
-
-/** Rails-style names: `author[name]`, `tags[]`, `thread[fields][][label]`. */
-function assignForm(target: Record<string, unknown>, name: string, value: unknown): void {
-  const path = [...name.matchAll(/^[^[]+|\[([^\]]*)\]/g)].map((match) => match[1] ?? match[0]).slice(0, 8)
-  let node: Record<string, unknown> | unknown[] = target
-  for (const [index, key] of path.entries()) {
-    const last = index === path.length - 1
-    const next: unknown = last ? value : path[index + 1] === '' ? [] : Object.create(null)
-    if (Array.isArray(node)) {
-      const tail: unknown = node.at(-1)
-      // A key seen again begins the next object of the list.
-      const repeated = isRecord(tail) && (path[index + 1] ?? '') in tail
-      if (last || !isRecord(tail) || repeated) node.push(next)
-      if (last) return
-      node = node.at(-1) as Record<string, unknown>
-    } else {
-      if (last) node[key] = value
-      else node[key] ??= next
-      const child: unknown = node[key]
-      if (typeof child !== 'object' || child === null) return
-      node = child as Record<string, unknown> | unknown[]
-    }
-  }
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

@@ -3,9 +3,10 @@ import type { EventLog } from './event-log.ts'
 import type { FileStore } from './files.ts'
 import type { Presence } from './flowdock/presence.ts'
 import type { Params } from './params.ts'
-import type { SignInLimit } from './sign-in-limit.ts'
+import type { SignIn } from './sign-in.ts'
 import type { Database, Store } from './store/db.ts'
 import type { UserRow } from './store/users.ts'
+import type { Principal, Traffic } from './traffic.ts'
 
 /** What every handler works with. */
 export interface Backend {
@@ -14,12 +15,15 @@ export interface Backend {
   readonly files: FileStore
   /** How often silent streams are sent a keep-alive. */
   readonly keepAliveMs: number
-  readonly signInLimit: SignInLimit
+  readonly signIn: SignIn
+  readonly traffic: Traffic
   readonly presence: Presence
   /** Whether messages and files can be stored at the moment. */
   readonly isWritable: () => Promise<boolean>
   /** Whether actions of threads may be delivered to addresses of this machine and its network. */
   readonly privateActionTargets: boolean
+  /** Is called with failures that no request is answered with. */
+  readonly onError: (error: unknown) => void
   /** Ends when the server stops; open streams end with it. */
   readonly signal: AbortSignal
 }
@@ -32,6 +36,10 @@ export interface Request {
   readonly headers: IncomingHttpHeaders
   /** The address this request reached the API at, without a trailing slash. */
   readonly base: string
+  /** Who the request counts for. */
+  readonly principal: Principal
+  /** The client's IP address. */
+  readonly address: string
 }
 
 export interface UserRequest extends Request {
@@ -64,6 +72,16 @@ interface RouteBase {
   readonly pattern: string
   /** An application's token must have one of these; any will do when there are none. */
   readonly scopes?: readonly Scope[]
+  /**
+   * Finds who holds the token that is part of the path or the query string, for routes that no user needs to sign in for.
+   * The key is the same for the same token; undefined for one that is not valid.
+   */
+  readonly holder?: (
+    request: Pick<Request, 'path' | 'query'>,
+    backend: Backend,
+  ) => Promise<string | undefined>
+  /** Whether the flow token of a source, as parameter `flow_token`, stands in for a user. */
+  readonly takesFlowToken?: boolean
 }
 
 /** `auth: 'user'` answers 401 to everybody else; with `'any'` the handler looks at `user` itself. */

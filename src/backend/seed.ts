@@ -7,15 +7,16 @@ import type { FileStore } from './files.ts'
 import { hashToken, makeToken } from './flowdock/auth.ts'
 import { type MessageDraft, type Sender, type SentMessage, sendMessage } from './flowdock/messages.ts'
 import type { FlowChannel } from './flowdock/record.ts'
+import { privateFileMode } from './private-files.ts'
 import { ensureApplication } from './store/applications.ts'
-import type { Store } from './store/db.ts'
+import type { Database, Store } from './store/db.ts'
 import { insertFile } from './store/files.ts'
 import { findFlow, insertFlow, upsertFlowMember } from './store/flows.ts'
-import { findOrganization, insertOrganization, insertOrganizationMember } from './store/organizations.ts'
+import { insertOrganization, insertOrganizationMember } from './store/organizations.ts'
 import { findSourceByTokenHash, insertSource, type SourceRow } from './store/sources.ts'
-import { findUserByEmail, insertToken, insertUser, type UserRow } from './store/users.ts'
+import { findUserByTokenHash, insertToken, insertUser, type UserRow } from './store/users.ts'
 
-/** How to use the demo organization; null in `token` when its user is gone. */
+/** How to use the demo organization; null in `token` when there is none, or it was removed. */
 export interface Demo {
   readonly token: string | null
 }
@@ -31,34 +32,52 @@ export interface SeedOptions {
 const demoEmail = 'ada@example.com'
 
 /**
- * Fills an empty database with the organization `example` and lets its user Ada in with the demo token. A database
- * that has organizations is left alone, save for that token.
+ * Fills an empty database with the organization `example` and gives its user Ada the demo token. A database that has an
+ * organization is left alone: a demo token that was removed stays removed.
  */
-export async function seedDemo(options: SeedOptions): Promise<Demo> {
-  const { store, log, files } = options
-  const anything = await store.reader.selectFrom('organizations').select('id').executeTakeFirst()
-  if (anything === undefined) {
+export async function seedDemo({ store, log, files, dataDir, token: given }: SeedOptions): Promise<Demo> {
+  const path = join(dataDir, 'demo-token')
+  if (await isEmpty(store.reader)) {
+    const token = given ?? (await makeStoredToken(path))
     const picture = await files.put(diagram)
-    await log.write((change) => seed(change, picture))
+    await log.write(async (change) => {
+      // Another process may share the database.
+      if (!(await isEmpty(change.db))) return
+      const ada = await seed(change, picture)
+      await insertToken(change.db, hashToken(token), ada.id)
+    })
   }
-  const ada = await findUserByEmail(store.reader, demoEmail)
-  const organization = await findOrganization(store.reader, { slug: 'example' })
-  if (ada === undefined || organization === undefined) return { token: null }
-  const token = options.token ?? (await keptToken(join(options.dataDir, 'demo-token')))
-  await log.write(({ db }) => insertToken(db, hashToken(token), ada.id))
-  return { token }
+  const token = given ?? (await readStoredToken(path))
+  const user = token === undefined ? undefined : await findUserByTokenHash(store.reader, hashToken(token))
+  return { token: token !== undefined && user?.email === demoEmail && user.disabled === 0 ? token : null }
 }
 
-async function keptToken(path: string): Promise<string> {
+async function isEmpty(db: Database): Promise<boolean> {
+  return (await db.selectFrom('organizations').select('id').executeTakeFirst()) === undefined
+}
+
+/** The token that an interrupted first start stored is used again. */
+async function makeStoredToken(path: string): Promise<string> {
+  const token = makeToken()
   try {
-    await writeFile(path, makeToken(), { flag: 'wx', mode: 0o600 })
+    await writeFile(path, token, { flag: 'wx', mode: privateFileMode })
+    return token
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+    return (await readStoredToken(path)) ?? token
   }
-  return (await readFile(path, 'utf8')).trim()
 }
 
-async function seed(change: Change, picture: string): Promise<void> {
+async function readStoredToken(path: string): Promise<string | undefined> {
+  try {
+    return (await readFile(path, 'utf8')).trim()
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+async function seed(change: Change, picture: string): Promise<UserRow> {
   const { db } = change
   const organizationId = await insertOrganization(db, { slug: 'example', name: 'Example' })
   const person = async (nick: string, name: string, admin: boolean): Promise<UserRow> => {
@@ -166,6 +185,7 @@ async function seed(change: Change, picture: string): Promise<void> {
 
   const question = await say(support, cleo, 'A customer asks how to reset a password #howto')
   await say(support, ada, 'Settings, then Security. I will write it down @Cleo', question)
+  return ada
 }
 
 async function demoSource(change: Change, flow: FlowChannel, creator: UserRow): Promise<SourceRow> {

@@ -1,26 +1,44 @@
+import { timingSafeEqual } from 'node:crypto'
 import { mkdir, stat } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { clientAddress } from '../client-address.ts'
 import { createReadiness } from '../readiness.ts'
 import { type Background, createBackground } from './background.ts'
+import {
+  boundConnections,
+  type ConnectionLimits,
+  type Connections,
+  defaultConnections,
+} from './connections.ts'
 import { createEventLog, type EventLog } from './event-log.ts'
 import { type FileStore, openFileStore } from './files.ts'
-import { authenticate, type Identity } from './flowdock/auth.ts'
+import { authenticate, checkCredential, hashToken, type Identity, whileValid } from './flowdock/auth.ts'
 import { createPresence } from './flowdock/presence.ts'
 import { flowdockRoutes } from './flowdock/routes/index.ts'
 import { startHousekeeping } from './housekeeping.ts'
 import { HttpError, notFound, unauthorized } from './http-error.ts'
-import { readParams } from './params.ts'
-import { type Answer, type Backend, createRouter, type Route } from './router.ts'
+import { type Reception, readParams } from './params.ts'
+import { createPasswordKeys } from './password-keys.ts'
+import { privateFolderMode, protectData } from './private-files.ts'
+import { type Answer, type Backend, createRouter, type Match, type Route } from './router.ts'
 import { type Demo, seedDemo } from './seed.ts'
-import { createSignInLimit } from './sign-in-limit.ts'
+import { createSignIn } from './sign-in.ts'
 import { storageError } from './storage-error.ts'
 import { openStore, type Store } from './store/db.ts'
 import { tryWriting } from './store/messages.ts'
+import { findSourceByTokenHash } from './store/sources.ts'
 import { touchUser, type UserRow } from './store/users.ts'
+import {
+  type ArrivingBody,
+  createTraffic,
+  defaultTraffic,
+  type Principal,
+  type TrafficLimits,
+} from './traffic.ts'
 
 export interface BackendOptions {
   readonly host: string
@@ -36,6 +54,8 @@ export interface BackendOptions {
   readonly eventRetentionDays?: number
   /** Whether actions may be delivered to addresses of this machine and its network; not unless given. */
   readonly privateActionTargets?: boolean
+  /** Whether an empty database gets the demo organization with its token; it does unless given. */
+  readonly demoOrganization?: boolean
   /** The demo user's token; made and kept on first start when undefined. */
   readonly demoToken?: string | undefined
   /** How often silent streams are sent a keep-alive; 20 s unless given. */
@@ -44,9 +64,21 @@ export interface BackendOptions {
   readonly activityEveryMs?: number
   /** How long somebody is there who said so without a stream. */
   readonly presenceLastsMs?: number
+  /** How many proxies stand in front, each of which adds an address to `X-Forwarded-For`; none unless given. */
+  readonly trustedProxies?: number
+  /** What differs from the usual limits. */
+  readonly traffic?: Partial<TrafficLimits>
+  readonly connections?: ConnectionLimits
+  /** How long a body may pause, and how long that of a stranger may take; two minutes and 10 s unless given. */
+  readonly bodyIdleMs?: number
+  readonly strangerBodyMs?: number
+  /** Proves, in a header, that a request comes from our own gateway. */
+  readonly gatewayKey?: string | undefined
   /** Hears of every request once it was answered or its stream began, and of failures nobody expected. */
   readonly onRequest?: (request: { method: string; path: string; status: number }) => void
   readonly onError?: (error: unknown) => void
+  /** Is called with what an operator should know and need not act on. */
+  readonly onNotice?: (message: string) => void
 }
 
 export interface RunningBackend {
@@ -59,12 +91,15 @@ export interface RunningBackend {
 
 /** Longest body of a request: a Base64 file of 10 MiB and what stands around it. */
 const maxBodyBytes = 15 * 1024 * 1024
+/** The same before a valid credential is known: a sign-in, or a message of usual length. */
+const maxStrangerBodyBytes = 16 * 1024
 /** Longest file of a multipart body. */
 const maxFileBytes = 256 * 1024 * 1024
 /** How exactly it is known when somebody was last here. */
 const accessResolutionMs = 5 * 60_000
-/** How long a stop waits for what still runs once all connections are closed. */
-const settleMs = 5000
+/** How long a stop waits for requests, and then for what still runs: together less than the five seconds of a whole stop. */
+const closeMs = 3000
+const settleMs = 1500
 /** How soon streams hear of what commands beside the server changed. */
 const catchUpMs = 1000
 const hostPattern = /^([a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(:\d{1,5})?$/i
@@ -88,8 +123,10 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     background,
     signal,
   })
+  const signIn = createSignIn(createPasswordKeys())
   const stop = async () => {
     stopping.abort()
+    await signIn.close()
     await Promise.race([background.settled(), sleep(settleMs, undefined, { ref: false })])
     await store.close()
   }
@@ -99,25 +136,34 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
   try {
     log = await createEventLog(store, background)
     const files = await openFileStore(join(options.dataDir, 'files'))
-    demo = await seedDemo({ store, log, files, dataDir: options.dataDir, token: options.demoToken })
+    // Only now: a folder that holds something else is left as it is.
+    await closeToOthers(options)
+    demo =
+      options.demoOrganization === false
+        ? { token: null }
+        : await seedDemo({ store, log, files, dataDir: options.dataDir, token: options.demoToken })
     const backend: Backend = {
       store,
       log,
       files,
       keepAliveMs: options.keepAliveMs ?? 20_000,
-      signInLimit: createSignInLimit(),
+      signIn,
+      traffic: createTraffic({ ...defaultTraffic, ...options.traffic }),
       presence,
       isWritable: createReadiness(() => tryStorage(store, files), onError),
       privateActionTargets: options.privateActionTargets ?? false,
+      onError,
       signal,
     }
-    const answer = createHandler(backend, background, options)
-    server = createServer(
-      { headersTimeout: 10_000, requestTimeout: 600_000, keepAliveTimeout: 75_000 },
-      (request, response) => {
-        background.run(answer(request, response))
-      },
-    )
+    server = createServer({
+      headersTimeout: 10_000,
+      requestTimeout: 600_000,
+      keepAliveTimeout: 75_000,
+      connectionsCheckingInterval: 5000,
+    })
+    const connections = boundConnections(server, options.connections ?? defaultConnections)
+    const answer = createHandler(backend, background, connections, options)
+    server.on('request', (request, response) => background.run(answer(request, response)))
     await listen(server, options.host, options.port)
   } catch (error) {
     await stop()
@@ -137,7 +183,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
       stopping.abort()
       const closed = new Promise((resolve) => server.close(resolve))
       server.closeIdleConnections()
-      const deadline = setTimeout(() => server.closeAllConnections(), 3000)
+      const deadline = setTimeout(() => server.closeAllConnections(), closeMs)
       await closed
       clearTimeout(deadline)
       await stop()
@@ -155,8 +201,10 @@ async function tryStorage(store: Store, files: FileStore): Promise<void> {
 function createHandler(
   backend: Backend,
   background: Background,
-  { publicUrl, onRequest, onError }: BackendOptions,
+  connections: Connections,
+  options: BackendOptions,
 ) {
+  const { publicUrl, onRequest, onError } = options
   const findRoute = createRouter(flowdockRoutes)
   const noted = new Map<number, number>()
 
@@ -177,7 +225,17 @@ function createHandler(
     const url = URL.canParse(target, reached) ? new URL(target, reached) : undefined
     if (url === undefined || !target.startsWith('/')) throw notFound()
     if (request.method === 'OPTIONS') return { status: 204 }
-    const identity = await authenticate(backend.store.reader, request, url.searchParams)
+    const isGateway = comesFromGateway(request, options.gatewayKey)
+    const address = isGateway
+      ? String(request.headers['x-gateway-client'] ?? 'gateway')
+      : clientAddress(request, options.trustedProxies ?? 0)
+    const identity = await authenticate(
+      backend.store.reader,
+      backend.signIn,
+      request,
+      url.searchParams,
+      address,
+    )
     const user = identity?.user
     if (user !== undefined) {
       response.setHeader('Flowdock-User', String(user.id))
@@ -191,25 +249,68 @@ function createHandler(
       request.method ?? 'GET',
       host.startsWith('stream.') ? `/stream${pathname}` : pathname,
     )
+    const holder = identity?.key ?? (await findHolder(match, url.searchParams, backend))
+    const principal: Principal = { key: holder ?? address, isStranger: holder === undefined, isGateway }
+    backend.traffic.countRequest(principal)
+    if (holder !== undefined || isGateway) connections.trust(request.socket)
     if (match === undefined) throw user === undefined ? unauthorized() : notFound()
     if (match.route.auth === 'user' && user === undefined) throw unauthorized()
     checkScopes(match.route, identity)
     const received: string[] = []
-    const receive = async (bytes: AsyncIterable<Uint8Array>) => {
-      const file = await backend.files.receive(bytes, maxFileBytes)
-      received.push(file.token)
-      return file
-    }
+    const reception = receive(match, principal, received)
     try {
-      const params = await readParams(request, url, maxBodyBytes, receive)
-      const common = { path: match.path, params, query: url.searchParams, headers: request.headers, base }
+      const params = await readParams(request, url, reception)
+      const common = {
+        ...{ path: match.path, params, query: url.searchParams, headers: request.headers, base },
+        ...{ principal: reception.principal(), address },
+      }
       const caller = identity === undefined ? undefined : { ...common, ...identity }
-      if (match.route.auth === 'any') return await match.route.handle({ ...common, caller }, backend)
+      // The credential may have been revoked while the body arrived, which can take minutes.
+      if (request.method !== 'GET') await checkCredential(backend.store.reader, identity)
+      const checked = whileValid(backend, identity)
+      if (match.route.auth === 'any') return await match.route.handle({ ...common, caller }, checked)
       if (caller === undefined) throw unauthorized()
-      return await match.route.handle(caller, backend)
+      return await match.route.handle(caller, checked)
     } finally {
+      reception.close()
       // What a handler did not keep goes with the request.
       for (const token of received) await backend.files.discard(token)
+    }
+  }
+
+  /** Takes a body in: little of it, and no file, until a valid credential is known. */
+  function receive(
+    { route }: Match,
+    sender: Principal,
+    received: string[],
+  ): Reception & { readonly principal: () => Principal; readonly close: () => void } {
+    let principal = sender
+    const body = backend.traffic.openBody(sender)
+    return {
+      principal: () => principal,
+      close: () => body.close(),
+      maxBytes: () => (principal.isStranger ? maxStrangerBodyBytes : maxBodyBytes),
+      largestBytes: maxBodyBytes,
+      isStranger: () => principal.isStranger,
+      take: (bytes) => body.take(bytes),
+      async identify(flowToken) {
+        if (!principal.isStranger || route.takesFlowToken !== true || flowToken === undefined) return
+        const holder = await findSource(flowToken, backend)
+        if (holder === undefined || !principal.isStranger) return
+        principal = { ...sender, key: holder, isStranger: false }
+        body.moveTo(principal)
+      },
+      async receive(bytes) {
+        if (principal.isStranger)
+          throw new HttpError(401, {
+            message: 'Files need a valid credential, and a flow token comes before them',
+          })
+        const file = await backend.files.receive(counted(bytes, body), maxFileBytes)
+        received.push(file.token)
+        return file
+      },
+      idleMs: options.bodyIdleMs ?? 120_000,
+      wholeMs: () => (principal.isStranger ? (options.strangerBodyMs ?? 10_000) : undefined),
     }
   }
 
@@ -235,6 +336,39 @@ function createHandler(
       status: response.statusCode,
     })
   }
+}
+
+async function* counted(bytes: AsyncIterable<Uint8Array>, body: ArrivingBody): AsyncGenerator<Uint8Array> {
+  for await (const chunk of bytes) {
+    body.takeFile(chunk.length)
+    yield chunk
+  }
+}
+
+/** Whose token stands in the path or the query string, where no user signs in. */
+async function findHolder(
+  match: Match | undefined,
+  query: URLSearchParams,
+  backend: Backend,
+): Promise<string | undefined> {
+  if (match === undefined) return undefined
+  const { route, path } = match
+  const flowToken = route.takesFlowToken === true ? query.get('flow_token') : null
+  if (flowToken !== null) return findSource(flowToken, backend)
+  return route.holder?.({ path, query }, backend)
+}
+
+async function findSource(flowToken: string, { store }: Backend): Promise<string | undefined> {
+  const source = await findSourceByTokenHash(store.reader, hashToken(flowToken))
+  return source === undefined || source.deleted_at !== null ? undefined : `source:${source.id}`
+}
+
+/** Only our own gateway knows the key, which is made anew at each start and never leaves the process. */
+function comesFromGateway({ headers }: IncomingMessage, key: string | undefined): boolean {
+  const given = headers['x-gateway-key']
+  if (key === undefined || typeof given !== 'string') return false
+  const [a, b] = [Buffer.from(given), Buffer.from(key)]
+  return a.length === b.length && timingSafeEqual(a, b)
 }
 
 /** @throws 403 when an application's token is not for this */
@@ -268,10 +402,10 @@ function sendError(response: ServerResponse, cause: unknown, onError?: (error: u
     return
   }
   if (error instanceof HttpError && typeof error.body === 'string') {
-    response.writeHead(error.status, { 'Content-Type': 'text/plain; charset=utf-8' })
+    response.writeHead(error.status, { 'Content-Type': 'text/plain; charset=utf-8', ...error.headers })
     response.end(error.body)
   } else if (error instanceof HttpError) {
-    sendAnswer(response, { status: error.status, body: error.body })
+    sendAnswer(response, { status: error.status, body: error.body, headers: { ...error.headers } })
   } else {
     onError?.(error)
     sendAnswer(response, { status: 500, body: { message: 'Internal Server Error' } })
@@ -315,16 +449,28 @@ async function drain(request: IncomingMessage): Promise<void> {
   request.pause()
 }
 
+async function closeToOthers({ dataDir, onNotice }: BackendOptions): Promise<void> {
+  const { changed, refused } = await protectData(dataDir)
+  if (changed > 0)
+    onNotice?.(
+      `Other users of this machine could read ${changed} files or folders of DATA_DIR; now its owner alone can`,
+    )
+  if (refused.length > 0)
+    onNotice?.(
+      `Other users of this machine may be able to read ${refused.slice(0, 3).join(', ')}: the mode cannot be changed`,
+    )
+}
+
 /** Makes a folder and those above it. Node's own way of doing that never ends where the system refuses, as in /proc. */
 async function makeFolder(path: string): Promise<void> {
   try {
-    await mkdir(path)
+    await mkdir(path, privateFolderMode)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'EEXIST' && (await stat(path)).isDirectory()) return
     if (code !== 'ENOENT' || dirname(path) === path) throw error
     await makeFolder(dirname(path))
-    await mkdir(path)
+    await mkdir(path, privateFolderMode)
   }
 }
 

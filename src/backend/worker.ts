@@ -5,14 +5,19 @@ import { type BackendOptions, createBackend } from './server.ts'
 export type WorkerReport =
   | { readonly type: 'listening'; readonly url: string; readonly demoToken: string | null }
   | { readonly type: 'failed'; readonly code: string | undefined; readonly message: string }
-  | { readonly type: 'error'; readonly message: string }
+  | { readonly type: 'error' | 'notice'; readonly message: string }
+  /** Sent every second: a thread that hangs sends none. */
+  | { readonly type: 'heartbeat' }
 
 function report(message: WorkerReport): void {
   parentPort?.postMessage(message)
 }
 
+const heartbeatMs = 1000
+
 const starting = createBackend({
   ...(workerData as BackendOptions),
+  onNotice: (message) => report({ type: 'notice', message }),
   onError: (error) =>
     report({
       type: 'error',
@@ -29,6 +34,7 @@ parentPort?.once('message', async () => {
 try {
   const backend = await starting
   report({ type: 'listening', url: backend.url, demoToken: backend.demo.token })
+  setInterval(() => report({ type: 'heartbeat' }), heartbeatMs).unref()
 } catch (error) {
   const { code, message } = error as NodeJS.ErrnoException
   report({ type: 'failed', code, message })

@@ -2,13 +2,18 @@ import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { type Administration, type Entry, openAdministration } from '../backend/administration.ts'
 import { readConfig } from '../config.ts'
 import { CommandError } from './command-error.ts'
+import { readSecret } from './read-secret.ts'
 
 type Options = Readonly<Record<string, string | boolean | undefined>>
 
 interface Action {
   /** What follows the command on the line, as the help shows it. */
   readonly usage: string
-  readonly run: (administration: Administration, options: Options) => Promise<Entry | Entry[]>
+  readonly run: (
+    administration: Administration,
+    options: Options,
+    readSecret: (prompt: string) => Promise<string>,
+  ) => Promise<Entry | Entry[]>
 }
 
 /** The commands that administer a backend, by noun and verb. They work while the server runs. */
@@ -27,20 +32,33 @@ export const nouns: Readonly<Record<string, Readonly<Record<string, Action>>>> =
   },
   user: {
     add: {
-      usage: '--nick NICK --name NAME --email EMAIL --org SLUG [--password PASSWORD] [--id N] [--admin]',
-      run: (administration, options) =>
+      usage: '--nick NICK --name NAME --email EMAIL --org SLUG [--password-stdin] [--id N] [--admin]',
+      run: async (administration, options, readSecret) =>
         administration.addUser({
           nick: need(options, 'nick'),
           name: need(options, 'name'),
           email: need(options, 'email'),
           organization: need(options, 'org'),
-          // As it was typed: blanks belong to it.
-          password: typeof options['password'] === 'string' ? options['password'] : undefined,
+          password: options['password-stdin'] === true ? await readSecret('Password: ') : undefined,
           id: number(options, 'id'),
           admin: options['admin'] === true,
         }),
     },
     list: { usage: '', run: (administration) => administration.listUsers() },
+    edit: {
+      usage: '--user EMAIL [--email EMAIL] [--nick NICK] [--name NAME]',
+      run: (administration, options) => {
+        const changes = Object.fromEntries(
+          ['email', 'nick', 'name'].flatMap((name) => {
+            const value = text(options, name)
+            return value === undefined ? [] : [[name, value]]
+          }),
+        )
+        if (Object.keys(changes).length === 0)
+          throw new CommandError('Expected --email, --nick or --name: nothing would change')
+        return administration.editUser(need(options, 'user'), changes)
+      },
+    },
     remove: {
       usage: '--email EMAIL',
       run: (administration, options) => administration.removeUser(need(options, 'email')),
@@ -71,6 +89,10 @@ export const nouns: Readonly<Record<string, Readonly<Record<string, Action>>>> =
     remove: {
       usage: '--flow ORG/FLOW',
       run: (administration, options) => administration.removeFlow(need(options, 'flow')),
+    },
+    'rotate-token': {
+      usage: '--flow ORG/FLOW',
+      run: (administration, options) => administration.rotatePushToken(need(options, 'flow')),
     },
     join: {
       usage: '--flow ORG/FLOW --user EMAIL',
@@ -131,8 +153,9 @@ export const nouns: Readonly<Record<string, Readonly<Record<string, Action>>>> =
 const flags = {
   json: { type: 'boolean' },
   admin: { type: 'boolean' },
+  'password-stdin': { type: 'boolean' },
   ...Object.fromEntries(
-    ['name', 'slug', 'nick', 'email', 'password', 'id', 'org', 'user', 'flow', 'redirect-uri'].map((name) => [
+    ['name', 'slug', 'nick', 'email', 'id', 'org', 'user', 'flow', 'redirect-uri'].map((name) => [
       name,
       { type: 'string' },
     ]),
@@ -164,6 +187,11 @@ export async function administer(
     throw new CommandError(
       `Expected "${noun}" to be followed by ${Object.keys(nouns[noun] ?? {}).join(', ')}; got "${verb}"`,
     )
+  if (args.some((arg) => arg === '--password' || arg.startsWith('--password=')))
+    throw new CommandError(
+      'A password on the command line is seen by other users of this machine and kept in the history of the shell; ' +
+        'use --password-stdin, which reads it from a file or pipe, or asks for it on a terminal',
+    )
   const options = readOptions(`${noun} ${verb} ${action.usage}`, args)
   const { upstream } = readConfig(environment)
   if (upstream.kind === 'remote')
@@ -173,7 +201,9 @@ export async function administer(
     databaseUrl: upstream.databaseUrl?.reveal(),
   })
   try {
-    const result = await action.run(administration, options)
+    const result = await action.run(administration, options, (prompt) =>
+      readSecret(process.stdin, process.stderr, prompt),
+    )
     print(options['json'] === true ? JSON.stringify(result) : describe(result))
     return 0
   } catch (error) {

@@ -17,6 +17,7 @@ export async function backend(
     const running = await startBackend(
       { ...upstream, databaseUrl: upstream.databaseUrl?.reveal() },
       (message) => log.error(message),
+      (message) => log.warn(message),
     ).catch((error: unknown) => {
       throw explain(error, upstream)
     })

@@ -258,15 +258,12 @@ const checks: readonly (readonly [check: string, look: (patient: Patient) => Pro
       if ((await ask(patient, '/schema.graphql')).status === 200) seen.push('the schema (INTROSPECTION=off)')
       if ((await ask(patient, '/graphql', { headers: { accept: 'text/html' } })).status === 200)
         seen.push('GraphiQL (GRAPHIQL=off)')
-      if ((await ask(patient, '/metrics')).status === 200)
-        seen.push('metrics (keep /metrics to yourself in the proxy)')
-      if ((await ask(patient, '/streams')).status === 200)
-        seen.push('streams (the proxy has to set X-Forwarded-For)')
+      if ((await ask(patient, '/metrics')).status === 200) seen.push('metrics (METRICS_TOKEN)')
       return seen.length === 0
         ? ok('neither schema nor figures')
         : warning(
             seen.join(', '),
-            'Turn off what they need not see; NODE_ENV=production turns off the first two.',
+            'Turn off what they need not see; NODE_ENV=production turns off all of them.',
           )
     },
   ],

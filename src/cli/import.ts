@@ -3,7 +3,7 @@ import { type ImportSummary, importFlow } from '../backend/flow-import.ts'
 import { readConfig } from '../config.ts'
 import { CommandError } from './command-error.ts'
 
-export const importUsage = `  import ZIP --flow ORG/FLOW [--name NAME] [--people FILE]
+export const importUsage = `  import ZIP --flow ORG/FLOW [--name NAME] [--people FILE] [--map-user NUMBER=USER]…
                              takes in a flow that was exported from the service`
 
 /** Runs `import` on the data of the embedded backend, with a progress bar where somebody watches. */
@@ -23,6 +23,7 @@ export async function importExport(
       flow,
       name: values.name,
       people: values.people,
+      mapUsers: readMapping(values['map-user'] ?? []),
       onProgress: process.stderr.isTTY ? showProgress : () => undefined,
     })
     print(values.json === true ? JSON.stringify(summary) : describe(summary))
@@ -33,7 +34,8 @@ export async function importExport(
 }
 
 function readArguments(args: readonly string[]) {
-  const usage = 'Usage: flowdock-gateway import ZIP --flow ORG/FLOW [--name NAME] [--people FILE] [--json]'
+  const usage =
+    'Usage: flowdock-gateway import ZIP --flow ORG/FLOW [--name NAME] [--people FILE] [--map-user NUMBER=USER]… [--json]'
   try {
     const { values, positionals } = parseArgs({
       args: [...args],
@@ -42,6 +44,7 @@ function readArguments(args: readonly string[]) {
         flow: { type: 'string' },
         name: { type: 'string' },
         people: { type: 'string' },
+        'map-user': { type: 'string', multiple: true },
         json: { type: 'boolean' },
       },
     })
@@ -52,6 +55,20 @@ function readArguments(args: readonly string[]) {
   } catch (error) {
     throw new CommandError(`${(error as Error).message}\n${usage}`)
   }
+}
+
+/** Who somebody of the export is here, from arguments such as `777=ada@example.com` or `777=4`. */
+function readMapping(entries: readonly string[]): Map<string, string> {
+  return new Map(
+    entries.map((entry) => {
+      const [, number, user] = /^([1-9]\d{0,14})=(\S+)$/.exec(entry) ?? []
+      if (number === undefined || user === undefined)
+        throw new CommandError(
+          `Expected --map-user to be NUMBER=USER, such as 777=ada@example.com or 777=4, got "${entry}"`,
+        )
+      return [number, user]
+    }),
+  )
 }
 
 const barLength = 40
@@ -66,8 +83,15 @@ function describe({ flow, messages, leftOut, files, people }: ImportSummary): st
   const lines = [
     `${flow}: ${messages.taken} messages taken, ${messages.alreadyThere} were there already`,
     `files: ${files.taken} taken, ${files.missing} not in the export`,
-    `people: ${people.matched} known by their address, ${people.created} made, who cannot sign in`,
+    `people: ${people.matched} are members here, ${people.created} made, who cannot sign in`,
   ]
+  if (messages.shortened > 0)
+    lines.push(`${messages.shortened} messages were longer than is stored, and shortened`)
+  if (files.tooLong > 0) lines.push(`${files.tooLong} files were longer than is stored, and left out`)
+  if (people.foreign > 0)
+    lines.push(
+      `${people.foreign} of those made have the address of a user who is not in the organization; --map-user says who is who`,
+    )
   const reasons = Object.entries(leftOut).map(([reason, count]) => `  ${count} × ${reason}`)
   return [...lines, ...(reasons.length === 0 ? [] : ['left out:', ...reasons])].join('\n')
 }

@@ -8,7 +8,8 @@ export const maintenanceCommands = ['backup', 'restore', 'check']
 /** The lines of the help for these commands. */
 export const maintenanceUsage = `  backup --to FOLDER         copies DATA_DIR, also while the server runs
   restore --from FOLDER      puts a backup into an empty DATA_DIR
-  check                      looks for damage; the exit code is 1 if there is any`
+  check [--repair]           looks for damage; the exit code is 1 if there is any.
+                             --repair removes files that belong to no message`
 
 /** Runs `backup`, `restore` or `check` on the data of the embedded backend. @throws CommandError */
 export async function maintain(
@@ -25,7 +26,12 @@ export async function maintain(
   try {
     const { values } = parseArgs({
       args: [...args],
-      options: { to: { type: 'string' }, from: { type: 'string' }, json: { type: 'boolean' } },
+      options: {
+        to: { type: 'string' },
+        from: { type: 'string' },
+        repair: { type: 'boolean' },
+        json: { type: 'boolean' },
+      },
     })
     const say = (result: object, words: string) =>
       print(values.json === true ? JSON.stringify(result) : words)
@@ -41,8 +47,9 @@ export async function maintain(
       say({ from, to: dataDir }, `${from} was put into ${dataDir}`)
       return 0
     }
-    const problems = await checkData(location)
-    say({ problems }, problems.length === 0 ? 'All is well' : problems.join('\n'))
+    const { problems, repaired } = await checkData(location, values.repair === true)
+    const lines = [...repaired, ...problems]
+    say({ problems, repaired }, lines.length === 0 ? 'All is well' : lines.join('\n'))
     return problems.length === 0 ? 0 : 1
   } catch (error) {
     const { name, message, code } = error as NodeJS.ErrnoException

@@ -1,36 +1,62 @@
+import { join } from 'node:path'
 import { type App, startApp } from '../app.ts'
-import { readConfig } from '../config.ts'
+import { type Config, readConfig } from '../config.ts'
 import { CommandError } from './command-error.ts'
 import { runUntilStopped } from './run-until-stopped.ts'
 
-/** Runs the gateway until it is told to stop. Resolves with the exit code. */
-export async function serve(environment: NodeJS.ProcessEnv, print: (text: string) => void): Promise<number> {
+/**
+ * Runs the gateway until it is told to stop. Resolves with the exit code.
+ *
+ * @param isTerminal whether `print` writes to a terminal: what a service prints is kept in a log, and tokens do not belong
+ * there
+ */
+export async function serve(
+  environment: NodeJS.ProcessEnv,
+  print: (text: string) => void,
+  isTerminal: boolean,
+): Promise<number> {
   const config = readConfig(environment)
   return runUntilStopped(async () => {
     const app = await startApp(config).catch((error: unknown) => {
       throw explain(error, config.upstream.kind === 'embedded' ? config.upstream : undefined)
     })
-    print(describe(app))
+    print(describe(app, config, isTerminal))
     return app
   })
 }
 
-function describe(app: App): string {
+function describe(app: App, config: Config, isTerminal: boolean): string {
+  const page = `${app.url}/graphql${app.pageKey === null ? '' : `?key=${app.pageKey}`}`
   const lines = [
     '',
-    `  GraphQL      ${app.url}/graphql   (open it in a browser to explore)`,
+    `  GraphQL      ${page}   (open it in a browser to explore${app.pageKey === null ? '' : '; the key works once'})`,
     `  Flowdock API ${app.restUrl}`,
     `  Streaming    ${app.streamUrl}/flows`,
   ]
-  if (app.demoToken !== null)
+  const token = describeToken(app, config, isTerminal)
+  if (token !== undefined)
     lines.push(
       '',
-      `  The organization "example" is there to try things with. Ada's token: ${app.demoToken}`,
+      `  The organization "example" is there to try things with. ${token.where}`,
       '',
-      `  curl -s -u ${app.demoToken}: ${app.url}/graphql -H 'content-type: application/json' \\`,
+      `  curl -s -u ${token.argument} ${app.url}/graphql -H 'content-type: application/json' \\`,
       `    -d '{"query":"{ flows { nodes { path messages(first: 1) { nodes { author { name } ... on ChatMessage { content } } } } } }"}'`,
     )
   return `${lines.join('\n')}\n`
+}
+
+/** How to get at the demo token; undefined where others than developers may read it. */
+function describeToken(
+  { demoToken }: App,
+  { exposure, upstream }: Config,
+  isTerminal: boolean,
+): { readonly where: string; readonly argument: string } | undefined {
+  if (demoToken === null || !exposure.isDevelopment || upstream.kind !== 'embedded') return undefined
+  if (isTerminal) return { where: `Ada's token: ${demoToken}`, argument: `${demoToken}:` }
+  if (upstream.demoToken !== undefined)
+    return { where: "Ada's token is FLOWDOCK_DEMO_TOKEN.", argument: '"$FLOWDOCK_DEMO_TOKEN:"' }
+  const path = join(upstream.dataDir, 'demo-token')
+  return { where: `Ada's token is in ${path}.`, argument: `"$(cat '${path}'):"` }
 }
 
 /** What stands in the way of starting, in words. */
@@ -40,7 +66,7 @@ export function explain(
 ): unknown {
   const { code, message } = error as NodeJS.ErrnoException
   if (code === 'EADDRINUSE') {
-    const [address] = /[^ ]+$/.exec(message) ?? []
+    const address = message.slice(message.lastIndexOf(' ') + 1)
     return new CommandError(
       `Cannot listen on ${address}: the port is in use. Stop what uses it, or set PORT or BACKEND_PORT`,
     )

@@ -1,13 +1,26 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import type { AppState } from '../app.ts'
+import { operatorTokenFile } from '../operator-token.ts'
 import { CommandError } from './command-error.ts'
 
-/** Prints what is live in a gateway that runs on this machine. */
-export async function streams(args: readonly string[], print: (text: string) => void): Promise<number> {
+/** Prints what is live in a gateway. The token that proves an operator comes from METRICS_TOKEN or the data folder. */
+export async function streams(
+  args: readonly string[],
+  environment: NodeJS.ProcessEnv,
+  print: (text: string) => void,
+): Promise<number> {
   const asJson = args.includes('--json')
   const [url = 'http://127.0.0.1:4000'] = args.filter((arg) => !arg.startsWith('--'))
   let state: AppState
   try {
-    const response = await fetch(new URL('/streams', url))
+    const token = await findToken(new URL(url), environment)
+    const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
+    const response = await fetch(new URL('/streams', url), { headers })
+    if (response.status === 401)
+      throw new Error(
+        `it does not know you as an operator; set METRICS_TOKEN to that of the gateway, or DATA_DIR to its data folder`,
+      )
     if (!response.ok) throw new Error(`it answered ${response.status}`)
     state = (await response.json()) as AppState
   } catch (error) {
@@ -18,6 +31,19 @@ export async function streams(args: readonly string[], print: (text: string) => 
   }
   print(asJson ? JSON.stringify(state) : describe(state))
   return 0
+}
+
+/** That of the data folder is for a gateway on this machine alone. */
+async function findToken(
+  { hostname }: URL,
+  { METRICS_TOKEN, DATA_DIR = './data' }: NodeJS.ProcessEnv,
+): Promise<string | undefined> {
+  if (METRICS_TOKEN !== undefined && METRICS_TOKEN !== '') return METRICS_TOKEN
+  if (!/^(localhost|127\.0\.0\.1|\[::1\])$/.test(hostname)) return undefined
+  return readFile(join(DATA_DIR, operatorTokenFile), 'utf8').then(
+    (text) => text.trim(),
+    () => undefined,
+  )
 }
 
 function describe({ sources, live, sockets, liveResponses, waitingBytes }: AppState): string {

@@ -1,5 +1,5 @@
 import { GatewayError } from '../errors.ts'
-import type { Channel, Ending, Hub, Topic } from './hub.ts'
+import type { Channel, Hub, Seat, Topic } from './hub.ts'
 import type { Entry } from './recent-log.ts'
 
 /** Who reads a feed. */
@@ -30,7 +30,7 @@ export interface FeedOptions<Owner, T> {
   /** Whether the first place is behind the second; undefined when that cannot be told. */
   readonly isBehind: (a: string, b: string) => boolean | undefined
   readonly placeOf: (event: T) => string | undefined
-  /** Whether a replay says with it that it cannot have all that was missed. */
+  /** Whether a replay says with it that it cannot have what was missed up to now. */
   readonly isGap: (event: T) => boolean
   /**
    * What holds at a channel at this moment and is among no events, such as who is there: it comes first.
@@ -40,6 +40,12 @@ export interface FeedOptions<Owner, T> {
   readonly standing?: ((channel: Channel<T>, place: string | undefined) => readonly T[]) | undefined
   /** Says that what happened behind a place is lost. */
   readonly makeGap: (after: string | undefined) => T
+  /**
+   * The pause, in milliseconds, before a reader who was evicted tries again to resume where the upstream failed.
+   *
+   * @param failures how often in a row it has failed
+   */
+  readonly retryAfterMs: (failures: number) => number
   readonly signal: AbortSignal
 }
 
@@ -57,28 +63,35 @@ export async function runFeed<Owner, T>(
   options: FeedOptions<Owner, T>,
   reader: FeedReader<T>,
 ): Promise<void> {
-  const { hub, topic, signal } = options
+  const { signal } = options
   let after = options.after
-  let isDisplaced = false
+  let isResumed = false
   try {
     for (;;) {
-      const seat = await hub.subscribe(topic, signal)
+      const seat = await takeSeat(options, isResumed)
       try {
         const { channel } = seat
-        if (isDisplaced && after === undefined) await reader.event(options.makeGap(undefined))
-        const ending = watch(seat.ended)
-        const seq = await catchUp(options, channel, after, reader, ending)
+        if (isResumed && after === undefined) await reader.event(options.makeGap(undefined))
+        const progress: Progress = { after: undefined }
+        const seq = await catchUp(options, seat, { after, isResumed }, reader, progress)
         if (seq === undefined) {
-          after = ending.after ?? after
+          after = progress.after ?? after
         } else {
           const leave = reader.live(channel, seq)
+          let last: number | undefined
+          const stop = () => {
+            last ??= leave()
+            return last
+          }
+          // At once: nothing that comes after what ended the seat is delivered.
+          seat.onEnd(() => void stop())
           await Promise.race([seat.ended, aborted(signal)])
-          after = channel.log.placeAt(leave()) ?? after
+          after = channel.log.placeAt(stop()) ?? after
         }
         signal.throwIfAborted()
-        const { kind, ...rest } = await seat.ended
-        if (kind === 'failed') throw (rest as { error: unknown }).error
-        isDisplaced = true
+        const ending = await seat.ended
+        if (ending.kind === 'failed') throw ending.error
+        isResumed = true
       } finally {
         seat.leave()
       }
@@ -88,43 +101,71 @@ export async function runFeed<Owner, T>(
   }
 }
 
-/** What became of a seat, and how far its reader was told of the upstream's log by then. */
-interface Watch {
-  readonly ended: Promise<Ending>
-  isOver: boolean
-  after: string | undefined
+/** A reader who was evicted did nothing wrong: a moment in which the upstream fails does not end it. */
+async function takeSeat<Owner, T>(
+  { hub, topic, signal, retryAfterMs }: FeedOptions<Owner, T>,
+  isResumed: boolean,
+): Promise<Seat<T>> {
+  for (let failures = 1; ; failures += 1) {
+    try {
+      return await hub.subscribe(topic, signal, isResumed)
+    } catch (error) {
+      const isPassing = error instanceof GatewayError && error.retryable && !hub.isClosed
+      if (!isResumed || !isPassing) throw error
+      await pause(Math.max(retryAfterMs(failures), error.retryAfterMs ?? 0), signal)
+    }
+  }
 }
 
-function watch(ended: Promise<Ending>): Watch {
-  const state: Watch = { ended, isOver: false, after: undefined }
-  void ended.then(() => {
-    state.isOver = true
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const leave = () => {
+      clearTimeout(timer)
+      reject(signal.reason)
+    }
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', leave)
+      resolve()
+    }, ms)
+    if (signal.aborted) leave()
+    else signal.addEventListener('abort', leave, { once: true })
   })
-  return state
+}
+
+/** How far a reader was told of the upstream's log while it caught up. */
+interface Progress {
+  after: string | undefined
 }
 
 /** Resolves with the number of the entry the reader is at; undefined when the seat was taken away first. */
 async function catchUp<Owner, T>(
   options: FeedOptions<Owner, T>,
-  channel: Channel<T>,
-  after: string | undefined,
+  seat: Seat<T>,
+  { after, isResumed }: { readonly after: string | undefined; readonly isResumed: boolean },
   reader: FeedReader<T>,
-  ending: Watch,
+  progress: Progress,
 ): Promise<number | undefined> {
+  const { channel } = seat
   const { log } = channel
-  let seq = after === undefined ? log.seq : seqBehind(options, channel, after)
+  const { isBehind } = options
+  /** A reader who comes from another source may have had what this one has yet to hear. */
+  const isAhead = (place: string | undefined) =>
+    isResumed && place !== undefined && log.place !== undefined && isBehind(place, log.place) === true
+  let seq = after === undefined ? log.seq : isAhead(after) ? undefined : seqBehind(options, channel, after)
   const begunAt = log.seq
-  for (const event of options.standing?.(channel, after) ?? [])
+  for (const event of options.standing?.(channel, after) ?? []) {
+    if (seat.ending !== undefined) return undefined
     if (options.wants(event)) await reader.event(event)
+  }
   let place = after
   for (;;) {
+    if (seat.ending !== undefined) return undefined
     if (seq === undefined) {
-      const replayed = await replay(options, channel, place as string, begunAt, reader, ending)
+      const replayed = await replay(options, seat, place as string, begunAt, reader)
       place = replayed.place
-      ending.after = place
-      if (ending.isOver) return undefined
+      progress.after = place
       seq = replayed.seq
-      if (seq === undefined) continue
+      continue
     }
     const entries: readonly Entry<T>[] | undefined = log.since(seq, 100)
     if (entries === undefined) {
@@ -135,14 +176,22 @@ async function catchUp<Owner, T>(
       } else seq = seqBehind(options, channel, place)
       continue
     }
-    if (entries.length === 0) return seq
+    if (entries.length === 0) {
+      if (!isAhead(place)) return seq
+      await nextEntry(seat, options.signal)
+      options.signal.throwIfAborted()
+      continue
+    }
     for (const entry of entries) {
-      if (options.wants(entry.event)) await reader.event(entry.event)
+      if (seat.ending !== undefined) return undefined
+      const isKnown =
+        place !== undefined && entry.place !== undefined && isBehind(entry.place, place) === false
+      if (!isKnown && options.wants(entry.event)) await reader.event(entry.event)
       options.signal.throwIfAborted()
       seq = entry.seq
-      place = entry.place ?? place
-      ending.after = place
-      if (ending.isOver) return undefined
+      if (options.isGap(entry.event)) place = undefined
+      else if (!isKnown) place = entry.place ?? place
+      progress.after = place
     }
   }
 }
@@ -160,19 +209,21 @@ function seqBehind<Owner, T>(
   return log.seqUpTo(place, (a, b) => isBehind(a, b) === true)
 }
 
-/** Tells what is older than the channel's log, until the two meet. */
+/** Tells what is older than the channel's log, until the two meet. Without a `seq` it was ended, or has to begin again. */
 async function replay<Owner, T>(
   options: FeedOptions<Owner, T>,
-  channel: Channel<T>,
+  seat: Seat<T>,
   after: string,
   begunAt: number,
   reader: FeedReader<T>,
-  ending: Watch,
 ): Promise<{ seq: number | undefined; place: string }> {
+  const { channel } = seat
   const { log } = channel
   const { begin, beginSeq } = log
   let place = after
-  const events = options.replay(after, begin)
+  // To a reader who is ahead of the channel nothing is replayed, but it is told when the upstream has forgotten the place.
+  const isAhead = begin !== undefined && options.isBehind(begin, after) === false
+  const events = options.replay(after, isAhead ? after : begin)
   const met = Promise.withResolvers<'met'>()
   // The channel may be told of the reader's last event only after the replay was.
   const stopListening = channel.listen((entry) => {
@@ -182,9 +233,9 @@ async function replay<Owner, T>(
     for (;;) {
       const next = events.next()
       next.catch(() => undefined)
-      const result = await Promise.race([next, met.promise, ending.ended.then(() => 'ended' as const)])
+      const result = await Promise.race([next, met.promise, seat.ended.then(() => 'ended' as const)])
       options.signal.throwIfAborted()
-      if (result === 'ended') return { seq: undefined, place }
+      if (result === 'ended' || seat.ending !== undefined) return { seq: undefined, place }
       if (result === 'met') return { seq: log.seqOf(place), place }
       if (result.done === true) return { seq: events.isFinite ? beginSeq : undefined, place }
       const event = result.value
@@ -207,6 +258,18 @@ async function replay<Owner, T>(
     stopListening()
     await events.return?.()
   }
+}
+
+/** Resolves when the channel hears of something, or the reader has to go. */
+function nextEntry<T>({ channel, ended }: Seat<T>, signal: AbortSignal): Promise<unknown> {
+  const heard = Promise.withResolvers<void>()
+  const wake = () => heard.resolve()
+  const stop = channel.listen(wake)
+  signal.addEventListener('abort', wake)
+  return Promise.race([heard.promise, ended]).finally(() => {
+    stop()
+    signal.removeEventListener('abort', wake)
+  })
 }
 
 function aborted(signal: AbortSignal): Promise<void> {

@@ -1,3 +1,4 @@
+import { GatewayError } from '../errors.ts'
 import { type Entry, RecentLog, type RecentLogLimits } from './recent-log.ts'
 
 /** Where a source delivers what it has. */
@@ -26,17 +27,30 @@ export interface Topic<Owner> {
   readonly isFleeting?: boolean
 }
 
+/** A member who lost a channel. */
+export interface Removal {
+  readonly channel: string
+  readonly member: number
+}
+
 export interface HubOptions<Owner, T> {
   /** Owners with equal keys share one source. */
   readonly keyOf: (owner: Owner) => string
+  /** The number of the member that an owner is; undefined when it is not known. */
+  readonly memberOf: (owner: Owner) => number | undefined
   /** Opens all there is for an owner. */
   readonly open: (owner: Owner, sink: Sink<T>) => { close(): void }
   /** Where an event stands in the upstream's log; undefined for what is kept nowhere. */
   readonly placeOf: (event: T) => string | undefined
-  /** Whether an event may have taken a channel from an owner. */
-  readonly endsAccess: (event: T, owner: Owner) => boolean
-  /** The channels an owner may hear at this moment. @throws when it cannot be told; why they may hear none any more */
-  readonly check: (owner: Owner) => Promise<ReadonlySet<string>>
+  /** Whom an event takes a channel from; undefined for all other events. */
+  readonly removalOf: (event: T) => Removal | undefined
+  /**
+   * The channels an owner may hear at this moment.
+   *
+   * @param signal ends the check at its deadline
+   * @throws when it cannot be told; why they may hear none any more
+   */
+  readonly check: (owner: Owner, signal: AbortSignal) => Promise<ReadonlySet<string>>
   /** Whether what `check` threw is about the owner, and not a failure of the moment. */
   readonly isRefusal: (error: unknown) => boolean
   /** What somebody is told who has lost a channel. */
@@ -44,21 +58,25 @@ export interface HubOptions<Owner, T> {
   readonly limits: RecentLogLimits
   /** How long a source stays open that nobody listens to. */
   readonly lingerMs: number
-  /** How often guests are checked, if there are few of them. */
+  /** How often each guest is checked, if there are few of them. */
   readonly checkEveryMs: number
+  /** The deadline of one check. */
+  readonly checkWithinMs: number
+  /** A guest is evicted this long after the beginning of a check, unless that or a later one succeeds before. */
+  readonly confirmWithinMs: number
 }
 
 /** What is kept where nobody comes back to a place: enough for somebody who is just sitting down. */
 const fleetingLimits: RecentLogLimits = { maxEvents: 16, maxBytes: 256 * 1024 }
-/** How much time each check of a guest may take up: twenty of them in a second. */
-const checkMs = 50
+/** The pause between two checks of guests: at most twenty checks begin in a second. */
+const checkPauseMs = 50
 
 /** Why a seat is gone. */
 export type Ending =
   /** The source or the access came to an end. */
   | { readonly kind: 'failed'; readonly error: unknown }
-  /** The source was somebody else's, who left or lost it: another one goes on. */
-  | { readonly kind: 'displaced' }
+  /** The source is gone, or access to it could not be confirmed: the reader resumes with access that is proved again. */
+  | { readonly kind: 'evicted' }
 
 /** One source, and those who listen to it. */
 export interface Channel<T> {
@@ -71,8 +89,12 @@ export interface Channel<T> {
 /** A place at a channel. */
 export interface Seat<T> {
   readonly channel: Channel<T>
+  /** Set in the turn in which the seat is taken away, before the next event. */
+  readonly ending: Ending | undefined
   /** Resolves when it is taken away. */
   readonly ended: Promise<Ending>
+  /** Runs `listener` when the seat is taken away, before the next event; at once when it is gone already. */
+  onEnd(listener: () => void): void
   leave(): void
 }
 
@@ -91,20 +113,29 @@ export interface HubState {
 }
 
 /**
- * Shares sources. Whoever listens sits at the source of their own, or as a guest at somebody else's that covers what
- * they may hear; so there are never more sources than owners, and one is enough for all who listen to the same. Guests
- * are checked: when something says that they may have lost a channel, and once in a while.
+ * Shares sources. A subscription sits at the source of its owner, or as a guest at the source of another owner that
+ * covers its channels. So there are never more sources than owners, and one is enough for all who listen to the same.
+ *
+ * Access of guests fails closed:
+ * - a guest is admitted only after a check that began when its seat was there already, so an event that removes the
+ *   member meanwhile is not missed;
+ * - an event that removes a member ends the seats of that member before the next event is delivered;
+ * - every guest is checked again regularly, and evicted when no check succeeds in time, whatever the error is;
+ * - a result that is older than an event does not overrule the event.
  */
 export interface Hub<Owner, T> {
   /**
    * Takes a seat; resolves once the source is open, so what happens afterwards is heard.
    *
    * @param signal leaves, also while the source is still opening
-   * @throws what the source ended with, if it never opened
+   * @param isResumed whether an earlier seat was taken away: then the access of the owner is proved again
+   * @throws what the source ended with, if it never opened; why the access cannot be proved
    */
-  subscribe(topic: Topic<Owner>, signal: AbortSignal): Promise<Seat<T>>
+  subscribe(topic: Topic<Owner>, signal: AbortSignal, isResumed?: boolean): Promise<Seat<T>>
   /** How many sources are open. */
   readonly size: number
+  /** Whether it was closed, so that nobody can subscribe again. */
+  readonly isClosed: boolean
   state(): HubState
   /** Tells everybody who listens something that no source did. @param make is given the place of each source's newest event */
   announce(make: (place: string | undefined) => T): void
@@ -114,18 +145,50 @@ export interface Hub<Owner, T> {
 
 interface SeatState<Owner> {
   readonly topic: Topic<Owner>
-  readonly isGuest: boolean
+  /** Undefined for a seat at the owner's own source. */
+  readonly guest: Guest<Owner> | undefined
   end(ending: Ending): void
+}
+
+/** An owner at the source of another owner. */
+interface Guest<Owner> {
+  readonly owner: Owner
+  readonly key: string
+  readonly seats: Set<SeatState<Owner>>
+  /** The number of the member; undefined when it is not known. */
+  member: number | undefined
+  /** The channels of the last check that succeeded, without those that an event has taken since. */
+  allowed: Set<string>
+  /** The check that is under way. */
+  check: Check | undefined
+  checkedAt: number
+  /** Evicts the guest. Set from the beginning of a check until one succeeds. */
+  eviction: NodeJS.Timeout | undefined
+}
+
+interface Check {
+  /** The channels that events have taken since it began: its result may be older than they are. */
+  readonly taken: Set<string>
+  done: Promise<void>
 }
 
 interface Source<Owner, T> extends Channel<T> {
   readonly owner: Owner
   readonly seats: Set<SeatState<Owner>>
+  readonly guests: Map<string, Guest<Owner>>
   readonly ready: Promise<void>
+  /** The number of the member that its owner is; undefined when it is not known. */
+  member: number | undefined
+  /** How many of the seats are the owner's. */
+  ownSeats: number
+  /** How many of the seats need the log. */
+  lastingSeats: number
   /** Undefined until it is open. */
   channels: ReadonlySet<string> | undefined
   push(event: T, bytes: number): void
   end(error: unknown): void
+  /** Closes the source, and evicts everybody who sits there. */
+  retire(): void
   /** Closes what nobody needs, and moves guests whose host has left. */
   settle(): void
 }
@@ -143,12 +206,7 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     ready.catch(() => undefined)
     let linger: NodeJS.Timeout | undefined
     let isGone = false
-
-    /** Whether somebody is there, and nobody who would come back to a place. */
-    function areFleeting(): boolean {
-      for (const { topic } of seats) if (topic.isFleeting !== true) return false
-      return seats.size > 0
-    }
+    let coveredChannels = 0
 
     function forget(): void {
       isGone = true
@@ -162,40 +220,49 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
       owner,
       log,
       seats,
+      guests: new Map(),
       ready,
+      member: undefined,
+      ownSeats: 0,
+      lastingSeats: 0,
       channels: undefined,
       listen(listener) {
         listeners.add(listener)
         return () => listeners.delete(listener)
       },
+      // What is done for every event must not grow with the number of seats.
       push(event, bytes) {
         if (isGone) return
-        const entry = log.push(
-          event,
-          options.placeOf(event),
-          bytes,
-          areFleeting() ? fleetingLimits : undefined,
-        )
+        const isFleeting = seats.size > 0 && source.lastingSeats === 0
+        const entry = log.push(event, options.placeOf(event), bytes, isFleeting ? fleetingLimits : undefined)
         for (const listener of listeners) listener(entry)
-        for (const seat of [...seats])
-          if (options.endsAccess(event, seat.topic.owner)) void checkSeats(source, seat.topic.owner)
-        // What its owner may not hear any more it does not tell: guests of that go elsewhere.
-        for (const seat of [...seats])
-          if (seat.isGuest && !isCovered(source, seat.topic)) seat.end({ kind: 'displaced' })
-        if (seats.size > 0 && ![...seats].some(({ isGuest }) => !isGuest)) source.settle()
+        const removal = options.removalOf(event)
+        if (removal !== undefined) remove(source, removal)
+        const covered = source.channels?.size ?? 0
+        if (covered < coveredChannels) evictUncovered(source)
+        coveredChannels = covered
+        if (source.ownSeats === 0 && seats.size > 0) source.settle()
       },
       end(error) {
         if (isGone) return
         forget()
         reject(error)
-        // Guests lost nothing but their host.
+        // Guests keep their access; they only lose the shared stream.
         for (const seat of [...seats])
-          seat.end(seat.isGuest && closed === undefined ? { kind: 'displaced' } : { kind: 'failed', error })
+          seat.end(
+            seat.guest !== undefined && closed === undefined
+              ? { kind: 'evicted' }
+              : { kind: 'failed', error },
+          )
+      },
+      retire() {
+        if (isGone) return
+        forget()
+        for (const seat of [...seats]) seat.end({ kind: 'evicted' })
       },
       settle() {
-        if (isGone) return
+        if (isGone || source.ownSeats > 0) return
         clearTimeout(linger)
-        if ([...seats].some(({ isGuest }) => !isGuest)) return
         if (seats.size === 0) {
           linger = setTimeout(() => {
             if (seats.size === 0) forget()
@@ -204,15 +271,14 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
           return
         }
         // Guests go on from where the log stands: until that is known, they stay.
-        if (log.place === undefined) return
-        forget()
-        for (const seat of [...seats]) seat.end({ kind: 'displaced' })
+        if (log.place !== undefined) source.retire()
       },
     }
     sources.set(key, source)
     const upstream = options.open(owner, {
       open(channels, at) {
         source.channels = channels
+        coveredChannels = channels.size
         if (at !== undefined) log.beginAt(at)
         resolve()
       },
@@ -222,94 +288,280 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     return source
   }
 
+  /** Ends what a member may not hear any more, before anything is asked. */
+  function remove(source: Source<Owner, T>, { channel, member }: Removal): void {
+    for (const guest of [...source.guests.values()]) {
+      if (guest.member !== undefined && guest.member !== member) continue
+      guest.allowed.delete(channel)
+      guest.check?.taken.add(channel)
+      for (const seat of [...guest.seats])
+        if (names(seat.topic, channel))
+          seat.end(
+            guest.member === undefined ? { kind: 'evicted' } : { kind: 'failed', error: options.lost() },
+          )
+    }
+    if (source.member !== undefined && source.member !== member) return
+    const affected = [...source.seats].filter(
+      ({ guest, topic }) => guest === undefined && names(topic, channel),
+    )
+    if (affected.length === 0) return
+    // Nobody knows whether it was the owner: a new source proves the access.
+    if (source.member === undefined) source.retire()
+    else for (const seat of affected) seat.end({ kind: 'failed', error: options.lost() })
+  }
+
+  /** Guests of a channel that the owner of the source may not hear any more go elsewhere. */
+  function evictUncovered(source: Source<Owner, T>): void {
+    for (const guest of [...source.guests.values()])
+      for (const seat of [...guest.seats]) if (!isCovered(source, seat.topic)) seat.end({ kind: 'evicted' })
+  }
+
+  function names({ channels }: Topic<Owner>, channel: string): boolean {
+    return channels !== 'all' && channels.includes(channel)
+  }
+
+  function isWithin(channels: ReadonlySet<string>, topic: Topic<Owner>): boolean {
+    return topic.channels === 'all' || topic.channels.every((name) => channels.has(name))
+  }
+
   /** Whether a source tells somebody else all they want to hear. */
-  function isCovered(source: Source<Owner, T>, { channels, isPrivate }: Topic<Owner>): boolean {
-    if (isPrivate || channels === 'all' || source.channels === undefined) return false
-    const covered = source.channels
-    return channels.every((name) => covered.has(name))
+  function isCovered(source: Source<Owner, T>, topic: Topic<Owner>): boolean {
+    if (topic.isPrivate || topic.channels === 'all' || source.channels === undefined) return false
+    return isWithin(source.channels, topic)
   }
 
-  /** Whether somebody may sit at a source that is not theirs: its owner is there, too. */
-  function isHost(source: Source<Owner, T>, topic: Topic<Owner>): boolean {
-    return [...source.seats].some(({ isGuest }) => !isGuest) && isCovered(source, topic)
+  function findHost(topic: Topic<Owner>): Source<Owner, T> | undefined {
+    for (const source of sources.values()) if (source.ownSeats > 0 && isCovered(source, topic)) return source
+    return undefined
   }
 
-  async function checkSeats(source: Source<Owner, T>, owner: Owner): Promise<void> {
-    const key = options.keyOf(owner)
-    const theirs = () => [...source.seats].filter(({ topic }) => options.keyOf(topic.owner) === key)
-    let allowed: ReadonlySet<string>
+  /** The channels an owner may hear. @throws GatewayError `UPSTREAM_TIMEOUT` at the deadline, whatever the check does */
+  async function askChannels(owner: Owner): Promise<ReadonlySet<string>> {
+    const aborter = new AbortController()
+    const expired = Promise.withResolvers<never>()
+    const timer = setTimeout(() => {
+      const error = new GatewayError(
+        'UPSTREAM_TIMEOUT',
+        'The upstream did not say in time which flows you are in',
+        { retryable: true },
+      )
+      expired.reject(error)
+      aborter.abort(error)
+    }, options.checkWithinMs)
     try {
-      allowed = await options.check(owner)
-    } catch (error) {
-      if (options.isRefusal(error)) for (const seat of theirs()) seat.end({ kind: 'failed', error })
-      return
+      return await Promise.race([options.check(owner, aborter.signal), expired.promise])
+    } finally {
+      clearTimeout(timer)
     }
-    for (const seat of theirs())
-      if (seat.topic.channels !== 'all' && !seat.topic.channels.every((name) => allowed.has(name)))
-        seat.end({ kind: 'failed', error: options.lost() })
   }
 
-  let checking = setTimeout(checkGuests, options.checkEveryMs).unref()
+  /** Checks a guest. Resolves when the check is over; then `allowed` says what is proved. */
+  function confirm(guest: Guest<Owner>): Promise<void> {
+    // A check that began before an event removed the member proves nothing of the time after.
+    if (guest.check !== undefined && guest.check.taken.size === 0) return guest.check.done
+    const check: Check = { taken: new Set(), done: Promise.resolve() }
+    guest.check = check
+    guest.checkedAt = performance.now()
+    guest.eviction ??= setTimeout(() => evict(guest), options.confirmWithinMs).unref()
+    check.done = runCheck(guest, check)
+    return check.done
+  }
 
-  /** Many are checked less often, so that asking is never much of what is asked. */
-  function checkGuests(): void {
-    let checked = 0
-    for (const source of sources.values()) {
-      const guests = new Map<string, Owner>()
-      for (const { topic, isGuest } of source.seats)
-        if (isGuest) guests.set(options.keyOf(topic.owner), topic.owner)
-      for (const owner of guests.values()) void checkSeats(source, owner)
-      checked += guests.size
+  async function runCheck(guest: Guest<Owner>, check: Check): Promise<void> {
+    try {
+      const allowed = await askChannels(guest.owner)
+      if (guest.check !== check) return
+      clearTimeout(guest.eviction)
+      guest.eviction = undefined
+      guest.allowed = new Set([...allowed].filter((channel) => !check.taken.has(channel)))
+      for (const seat of [...guest.seats])
+        if (!isWithin(guest.allowed, seat.topic)) seat.end({ kind: 'failed', error: options.lost() })
+    } catch (error) {
+      if (options.isRefusal(error)) for (const seat of [...guest.seats]) seat.end({ kind: 'failed', error })
+      // Whatever else it was: the eviction stands unless a later check succeeds before.
+    } finally {
+      if (guest.check === check) guest.check = undefined
     }
-    checking = setTimeout(checkGuests, Math.max(options.checkEveryMs, checked * checkMs)).unref()
+  }
+
+  function evict(guest: Guest<Owner>): void {
+    for (const seat of [...guest.seats]) seat.end({ kind: 'evicted' })
+  }
+
+  /** Guests in the order in which they were checked last. */
+  const queue = new Set<Guest<Owner>>()
+  let checking: NodeJS.Timeout | undefined
+
+  /** One guest after the other, with a pause between: where there are many, each is checked less often. */
+  function scheduleCheck(): void {
+    const [next] = queue
+    if (checking !== undefined || next === undefined) return
+    const dueAt = next.checkedAt + options.checkEveryMs
+    checking = setTimeout(
+      () => {
+        checking = undefined
+        const [guest] = queue
+        if (guest !== undefined && guest.checkedAt + options.checkEveryMs <= performance.now()) {
+          queue.delete(guest)
+          queue.add(guest)
+          void confirm(guest)
+        }
+        scheduleCheck()
+      },
+      Math.max(Math.ceil(dueAt - performance.now()), checkPauseMs),
+    ).unref()
+  }
+
+  function guestOf(source: Source<Owner, T>, key: string, owner: Owner): Guest<Owner> {
+    const known = source.guests.get(key)
+    if (known !== undefined) return known
+    const guest: Guest<Owner> = {
+      ...{ owner, key, seats: new Set<SeatState<Owner>>(), member: undefined, allowed: new Set<string>() },
+      ...{ check: undefined, checkedAt: performance.now(), eviction: undefined },
+    }
+    source.guests.set(key, guest)
+    queue.add(guest)
+    scheduleCheck()
+    return guest
+  }
+
+  function forgetGuest(source: Source<Owner, T>, guest: Guest<Owner>): void {
+    source.guests.delete(guest.key)
+    queue.delete(guest)
+    clearTimeout(guest.eviction)
+  }
+
+  interface Taken extends Seat<T> {
+    readonly guest: Guest<Owner> | undefined
+    /** Rejects when its reader leaves. */
+    readonly left: Promise<never>
+  }
+
+  function takeSeat(source: Source<Owner, T>, key: string, topic: Topic<Owner>, signal: AbortSignal): Taken {
+    const ended = Promise.withResolvers<Ending>()
+    const left = Promise.withResolvers<never>()
+    left.promise.catch(() => undefined)
+    const guest = source.key === key ? undefined : guestOf(source, key, topic.owner)
+    const endListeners: (() => void)[] = []
+    let ending: Ending | undefined
+    const seat: SeatState<Owner> = {
+      topic,
+      guest,
+      end(reason) {
+        if (ending !== undefined || !source.seats.has(seat)) return
+        ending = reason
+        remove()
+        for (const listener of endListeners) listener()
+        ended.resolve(reason)
+      },
+    }
+    const remove = () => {
+      signal.removeEventListener('abort', leave)
+      if (!source.seats.delete(seat)) return
+      if (topic.isFleeting !== true) source.lastingSeats -= 1
+      if (guest === undefined) source.ownSeats -= 1
+      else if (guest.seats.delete(seat) && guest.seats.size === 0) forgetGuest(source, guest)
+      source.settle()
+    }
+    const leave = () => {
+      left.reject(signal.reason)
+      remove()
+    }
+    source.seats.add(seat)
+    if (topic.isFleeting !== true) source.lastingSeats += 1
+    const member = options.memberOf(topic.owner)
+    if (guest === undefined) {
+      source.ownSeats += 1
+      source.member ??= member
+    } else {
+      guest.seats.add(seat)
+      guest.member ??= member
+    }
+    source.settle()
+    signal.addEventListener('abort', leave)
+    return {
+      channel: source,
+      guest,
+      left: left.promise,
+      ended: ended.promise,
+      get ending() {
+        return ending
+      },
+      onEnd(listener) {
+        if (ending === undefined) endListeners.push(listener)
+        else listener()
+      },
+      leave: remove,
+    }
+  }
+
+  /** Waits until the access of a guest is proved. Resolves with whether it is. @throws what the seat failed with */
+  async function prove(seat: Taken, guest: Guest<Owner>, topic: Topic<Owner>): Promise<boolean> {
+    while (guest.eviction !== undefined || !isWithin(guest.allowed, topic)) {
+      await Promise.race([confirm(guest), seat.left, seat.ended])
+      if (seat.ending?.kind === 'failed') throw seat.ending.error
+      if (seat.ending?.kind === 'evicted') return false
+      // Without a newer check under way, the eviction says that this one did not succeed.
+      if (guest.check === undefined && guest.eviction !== undefined) {
+        seat.leave()
+        return false
+      }
+    }
+    return true
+  }
+
+  /** Waits until a source is open to its owner. Resolves with whether it is. @throws what the seat failed with */
+  async function enter(
+    source: Source<Owner, T>,
+    seat: Taken,
+    topic: Topic<Owner>,
+    isResumed: boolean,
+  ): Promise<boolean> {
+    try {
+      await Promise.race([source.ready, seat.left, seat.ended])
+      if (seat.ending?.kind === 'failed') throw seat.ending.error
+      if (seat.ending?.kind === 'evicted') return false
+      if (!isResumed || source.channels === undefined || isWithin(source.channels, topic)) return true
+      const allowed = await Promise.race([askChannels(topic.owner), seat.left])
+      if (!isWithin(allowed, topic)) throw options.lost()
+      return true
+    } catch (error) {
+      seat.leave()
+      throw error
+    }
   }
 
   return {
-    async subscribe(topic, signal) {
-      signal.throwIfAborted()
-      if (closed !== undefined) throw closed.error
+    async subscribe(topic, signal, isResumed = false) {
       const key = options.keyOf(topic.owner)
-      const own = sources.get(key)
-      const host = own ?? [...sources.values()].find((source) => isHost(source, topic))
-      const source = host ?? openSource(key, topic.owner)
-      const ended = Promise.withResolvers<Ending>()
-      const left = Promise.withResolvers<never>()
-      left.promise.catch(() => undefined)
-      const seat: SeatState<Owner> = {
-        topic,
-        isGuest: source.key !== key,
-        end(ending) {
-          remove()
-          ended.resolve(ending)
-        },
+      let mayBorrow = true
+      for (;;) {
+        signal.throwIfAborted()
+        if (closed !== undefined) throw closed.error
+        const own = sources.get(key)
+        const host = own === undefined && mayBorrow ? findHost(topic) : undefined
+        const source = own ?? host ?? openSource(key, topic.owner)
+        const seat = takeSeat(source, key, topic, signal)
+        const isIn =
+          seat.guest === undefined
+            ? await enter(source, seat, topic, isResumed)
+            : await prove(seat, seat.guest, topic)
+        if (isIn) return seat
+        // Where nobody says whether they may borrow, they have a source of their own.
+        mayBorrow = false
       }
-      const remove = () => {
-        signal.removeEventListener('abort', leave)
-        if (source.seats.delete(seat)) source.settle()
-      }
-      const leave = () => {
-        left.reject(signal.reason)
-        remove()
-      }
-      source.seats.add(seat)
-      source.settle()
-      signal.addEventListener('abort', leave)
-      try {
-        await Promise.race([source.ready, left.promise])
-      } catch (error) {
-        remove()
-        throw error
-      }
-      return { channel: source, ended: ended.promise, leave: remove }
     },
     get size() {
       return sources.size
     },
+    get isClosed() {
+      return closed !== undefined
+    },
     state: () => ({
-      sources: [...sources.values()].map(({ key, seats, channels, log }) => ({
+      sources: [...sources.values()].map(({ key, seats, ownSeats, channels, log }) => ({
         key,
         seats: seats.size,
-        guests: [...seats].filter(({ isGuest }) => isGuest).length,
+        guests: seats.size - ownSeats,
         channels: channels?.size ?? 0,
         isOpen: channels !== undefined,
         keptEvents: log.seq - log.beginSeq,

@@ -151,8 +151,8 @@ function groupsOf(message: Message, groupBy: ActivityGroupBy | undefined): Activ
     case undefined:
       return []
     case 'author': {
-      const authorName = message.externalAuthor?.name ?? null
-      return [{ ...noGroup, userId: authorName === null ? message.userId : null, authorName }]
+      const { userId, externalAuthor } = message
+      return [{ ...noGroup, userId, authorName: userId === null ? (externalAuthor?.name ?? null) : null }]
     }
     case 'kind':
       return [{ ...noGroup, event: message.event }]

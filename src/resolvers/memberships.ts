@@ -103,6 +103,17 @@ export async function blockFlowMember(
   return { path }
 }
 
+export async function rotatePushToken(
+  _: unknown,
+  { input }: { input: FlowInput },
+  context: Context,
+): Promise<{ path: string }> {
+  await requireCapability('rotatePushToken', context)
+  const path = await namedFlowPath(input.flow, context, flowInput)
+  await context.flowdock.flows.rotatePushToken(path)
+  return { path }
+}
+
 export async function markRead(
   _: unknown,
   { input }: { input: FlowInput & { untilMessageId?: string | null | undefined } },

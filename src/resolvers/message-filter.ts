@@ -14,6 +14,10 @@ import {
   toConnection,
 } from './pagination.ts'
 
+/** A live filter is matched with every message of its flows. An embedded backend searches for as many. */
+const maxWords = 20
+const maxTags = 50
+
 /** Which messages to list. All that is given must hold. */
 export interface MessageFilter {
   readonly kinds?: readonly MessageKind[] | null | undefined
@@ -153,6 +157,8 @@ function matcher(filter: MessageFilter, range: IdRange): Matcher {
 export function messageMatcher(filter: LiveMessageFilter): (message: Message) => boolean {
   const matches = matcher(filter, { after: undefined, before: undefined })
   const words = (filter.text?.toLowerCase() ?? '').split(/[^\p{L}\p{N}]+/u).filter((word) => word !== '')
+  expectAtMost(maxWords, words.length, 'words', 'text')
+  expectAtMost(maxTags, filter.tags?.length ?? 0, 'tags', 'tags')
   const thread =
     filter.threadId == null
       ? undefined
@@ -162,6 +168,14 @@ export function messageMatcher(filter: LiveMessageFilter): (message: Message) =>
     hasTags(message, filter) &&
     (thread === undefined || (message.threadId === thread.id && message.channel === thread.flowId)) &&
     (words.length === 0 || hasWords(message, words))
+}
+
+/** @throws ValidationError */
+function expectAtMost(limit: number, count: number, what: string, field: 'text' | 'tags'): void {
+  if (count <= limit) return
+  throw new ValidationError(`Expected filter.${field} to have at most ${limit} ${what}, got ${count}`, [], {
+    inputPath: ['input', 'filter', field],
+  })
 }
 
 /** Whole words, in either case. */

@@ -43,8 +43,8 @@ export function author(
   _: unknown,
   { flowdock }: Context,
 ): User | ExternalAuthor | null | Promise<User | null> {
-  if (externalAuthor !== null) return externalAuthor
-  return userId === null ? null : flowdock.load.user(userId)
+  // A name that a user chose for a message must not stand for somebody else.
+  return userId === null ? externalAuthor : flowdock.load.user(userId)
 }
 
 export function thread(

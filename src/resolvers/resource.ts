@@ -4,6 +4,8 @@ import type { Flow } from '../upstream/flowdock/model.ts'
 import type { GlobalId } from './global-id.ts'
 import { node } from './node.ts'
 
+/** Longer than any address of the service's; what is read of it takes time. */
+const maxUrlLength = 2000
 /** How many flows are looked through for a file whose address does not name one: the ones somebody wrote to last. */
 const maxFlows = 20
 
@@ -84,6 +86,14 @@ export async function resource(
   { url }: { url: string },
   context: Context,
 ): Promise<object | null> {
+  if (url.length > maxUrlLength)
+    throw new ValidationError(
+      `Expected url to have at most ${maxUrlLength} characters, got ${url.length}`,
+      [],
+      {
+        inputPath: ['url'],
+      },
+    )
   const parsed = URL.canParse(url) ? new URL(url) : undefined
   const id = parsed?.searchParams.get('id')
   const path = pathOf(parsed)
@@ -103,10 +113,18 @@ export async function resource(
 }
 
 /** The path without what versions and clients put around it. Until 2012 the organization was the host's first name. */
-function pathOf(url: URL | undefined): string {
-  const path = decodePath(url?.pathname ?? '').replace(/^\/+((v[12]|rest|stream)\/)?|(\.json)?\/*$/g, '')
+export function pathOf(url: URL | undefined): string {
+  const path = withoutSuffix(decodePath(url?.pathname ?? '').replace(/^\/+((v[12]|rest|stream)\/)?/, ''))
   const [, organization] = /^(?!(?:www|api|stream)\.)([\w-]+)\.flowdock\.com$/.exec(url?.hostname ?? '') ?? []
   return organization === undefined ? path : path.replace(/^flows\//, `flows/${organization}/`)
+}
+
+/** Without trailing slashes and `.json`. */
+function withoutSuffix(path: string): string {
+  let end = path.length
+  while (path[end - 1] === '/') end -= 1
+  if (path.endsWith('.json', end)) end -= '.json'.length
+  return path.slice(0, end)
 }
 
 async function inFlow(

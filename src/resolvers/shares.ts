@@ -56,5 +56,9 @@ export function urlsOf(message: Message): string[] {
     message.externalUrl,
   ]
   const found = texts.flatMap((text) => (text ?? '').match(/https?:\/\/[^\s<>"']+/g) ?? [])
-  return [...new Set(found.map((url) => url.replace(/[.,;:!?)\]}]+$/, '').replaceAll('&amp;', '&')))]
+  return [
+    ...new Set(
+      found.map((url) => url.replace(/(?<![.,;:!?)\]}])[.,;:!?)\]}]+$/, '').replaceAll('&amp;', '&')),
+    ),
+  ]
 }

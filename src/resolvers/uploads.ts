@@ -75,7 +75,7 @@ export function mediaType({ contentType }: Attached): string {
   return mediaTypePattern.test(contentType) ? contentType : 'application/octet-stream'
 }
 
-/** Says where the bytes of a file go. Nothing is asked of the upstream but where that is. */
+/** Says where the bytes of a file go. The upstream is asked where that is, and whether the credential is valid. */
 export async function createUpload(
   _: unknown,
   { input }: { input: CreateUploadInput },

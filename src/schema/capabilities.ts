@@ -14,6 +14,7 @@ const Capability = builder.enumType('Capability', {
     MOVE_MESSAGE: { value: 'moveMessage', description: 'Move a message to another thread.' },
     PRESENCE: { value: 'presence', description: 'Say whether one is there.' },
     REMOVE_REACTION: { value: 'removeReaction', description: 'Take a reaction back.' },
+    ROTATE_PUSH_TOKEN: { value: 'rotatePushToken', description: 'Replace the push token of a flow.' },
     SEARCH: { value: 'search', description: 'Search every flow at once.' },
     TYPING: { value: 'typing', description: 'Say that one types.' },
   } as const,

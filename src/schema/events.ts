@@ -272,6 +272,11 @@ const GapReason = builder.enumType('GapReason', {
       value: 'fellBehind',
       description: 'The subscription was interrupted, and nothing said where.',
     },
+    UNREADABLE: {
+      value: 'unreadable',
+      description:
+        'The upstream sent an event that the gateway cannot read: it is longer than 4 MiB, or broken. The events after it are delivered.',
+    },
   } as const,
 })
 

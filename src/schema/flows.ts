@@ -64,11 +64,13 @@ builder.objectType('Flow', {
     }),
     pushToken: t.exposeString('pushToken', {
       nullable: true,
-      description: 'What old integrations push with; only members are shown it. Whoever has it can post.',
+      description:
+        'The secret that old integrations push with. It posts under any name, so only administrators see it. Removing or blocking a user replaces it.',
     }),
     joinUrl: t.exposeString('joinUrl', {
       nullable: true,
-      description: 'Where others can join, if the access allows it.',
+      description:
+        'Where others can join, if the access allows it. Removing or blocking a user replaces it. Null for applications without the scope `manage`.',
     }),
     url: t.exposeString('url', { description: 'Its address in the REST API.' }),
     webUrl: t.exposeString('webUrl', { description: 'Its address on the web.' }),

@@ -21,6 +21,18 @@ const FlowMembersPayload = mutationPayload<{ path: string }>('FlowMembersPayload
   }),
 })
 
+const RotatePushTokenPayload = mutationPayload<{ path: string }>('RotatePushTokenPayload', {
+  description: 'The push token of a flow was replaced.',
+  fields: (t) => ({
+    flow: t.field({
+      type: 'Flow',
+      nullable: true,
+      description: 'The flow with its new `pushToken`.',
+      resolve: memberships.flowOf,
+    }),
+  }),
+})
+
 const MarkReadPayload = mutationPayload<{ path: string; readCount: number }>('MarkReadPayload', {
   description: 'Mentions were marked read.',
   fields: (t) => ({
@@ -147,6 +159,14 @@ builder.mutationFields((t) => ({
     args: { input: t.arg({ type: BlockFlowMemberInput, required: true, description: 'Who, and where.' }) },
     errors: mutationResult('BlockFlowMemberResult', 'The flow, or why nothing changed.'),
     resolve: memberships.blockFlowMember,
+  }),
+  rotatePushToken: t.field({
+    type: RotatePushTokenPayload,
+    description:
+      'Replaces the push token of a flow; integrations that push with the old one are refused from then on. For administrators. Needs the capability `ROTATE_PUSH_TOKEN`.',
+    args: { input: t.arg({ type: FlowInput, required: true, description: 'The flow.' }) },
+    errors: mutationResult('RotatePushTokenResult', 'The flow, or why its push token was not replaced.'),
+    resolve: memberships.rotatePushToken,
   }),
   markRead: t.field({
     type: MarkReadPayload,

@@ -21,8 +21,13 @@ builder.interfaceType('Message', {
     author: t.field({
       type: 'Author',
       nullable: true,
-      description: 'Who wrote it; null when nobody is named or they are not for you to see any more.',
+      description:
+        'Who wrote it: the user who sent it, whatever name they chose for it. Null when the upstream names nobody, or a user whom you cannot see.',
       resolve: messages.author,
+    }),
+    externalUserName: t.exposeString('externalUserName', {
+      nullable: true,
+      description: 'The name its sender chose for it. Not verified: show it beside `author`, not instead.',
     }),
     sentAt: t.field({
       type: 'DateTime',
@@ -512,7 +517,8 @@ const SendMessageInput = mutationInput('SendMessageInput', {
       description: 'An id of your own making. Sending again with the same one makes no second message.',
     }),
     externalUserName: t.string({
-      description: 'Send under this name instead of your own; without whitespace.',
+      description:
+        'A name to show with it; without whitespace. It appears as `externalUserName`; you stay the `author`. Clients of the REST API see the name and, in `sent_by`, you.',
     }),
   }),
 })

@@ -57,7 +57,9 @@ const UpdateViewerInput = mutationInput('UpdateViewerInput', {
   description: 'Changes to your profile; what is not given stays.',
   fields: (t) => ({
     nick: t.string({ description: 'What others write after "@"; without whitespace.' }),
-    email: t.string({ description: 'The address you sign in with.' }),
+    email: t.string({
+      description: 'The e-mail address you sign in with. The embedded backend refuses to change it.',
+    }),
   }),
 })
 

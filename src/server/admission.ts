@@ -1,65 +1,95 @@
 import type { Allowances } from '../allowance.ts'
+import { clientAddress } from '../client-address.ts'
 import type { RequestHead } from '../context.ts'
 import { GatewayError, RateLimitedError } from '../errors.ts'
-import { Secret } from '../secret.ts'
 import type { Load, LoadState } from './load.ts'
 
 export interface AdmissionOptions {
   readonly load: Load
-  /** Requests and operations of each caller, and of each address. */
+  /** The principal of an `Authorization` value; undefined without a well-formed credential. */
+  readonly principalOf: (authorization: unknown) => string | undefined
+  /** Requests and operations of each principal, and of each IP address. */
   readonly callers: Allowances
   readonly addresses: Allowances
-  /** Lines that stay open (sockets, SSE, multipart) of each caller and of each address; 0 for any number. */
+  /** Milliseconds of the processor for new documents of each IP address. */
+  readonly documentTime: Allowances
+  /** Connections that stay open (sockets, SSE, multipart) of each principal and of each IP address; 0 for any number. */
   readonly linesPerCaller: number
   readonly linesPerAddress: number
   /** How many proxies stand in front, each of which adds an address to `X-Forwarded-For`. */
   readonly trustedProxies: number
 }
 
-/** Lets work in, or turns it away before it costs anything. */
+/**
+ * Admission control: rate limits, connection limits and permits. Whatever counts for a principal counts for the
+ * credential that an operation runs with, however it is spelt and wherever it was sent.
+ */
 export interface Admission {
-  /** Counts a request, or an operation of a socket, for its address. @throws GatewayError `RATE_LIMITED` */
+  /** Counts a request, or an operation of a socket, for its IP address. @throws GatewayError `RATE_LIMITED` */
   count(request: RequestHead): void
+  /** Counts an operation for its principal, if it has one. @throws GatewayError `RATE_LIMITED` */
+  countOperation(authorization: unknown): void
   /**
-   * Lets an operation in, which takes a place until `leave` is called.
+   * A document that is not known yet is about to be parsed and validated.
    *
-   * @param authorization who asks, as they say themselves
-   * @returns nothing when it is in, or a promise to be in after a moment, which may be broken
-   * @throws GatewayError `RATE_LIMITED` or `OVERLOADED`, with a time to wait
+   * @returns what charges the time that it took of the processor to its IP address, in milliseconds
+   * @throws GatewayError `RATE_LIMITED` when the address has used all of its time
    */
-  enter(authorization: unknown): undefined | Promise<void>
+  beginDocument(request: RequestHead): (cpuMs: number) => void
+  /**
+   * Acquires a permit to execute, which `leave` releases. Only for operations that have arrived completely: a client
+   * could hold permits by sending bodies slowly.
+   *
+   * @returns nothing when it is acquired, or a promise, which rejects when it takes too long
+   * @throws GatewayError `OVERLOADED`, with a time to wait
+   */
+  enter(): undefined | Promise<void>
   /** The same for what cannot wait. */
-  enterNow(authorization: unknown): void
+  enterNow(): void
   leave(): void
   /**
-   * Takes a line for an address, and for a caller if they said who they are.
+   * Counts a connection that stays open for its IP address and, with a credential, for its principal.
    *
-   * @returns what gives it back
    * @throws GatewayError `RATE_LIMITED`
    */
-  openLine(request: RequestHead, authorization?: unknown): () => void
-  /** Takes a line for the caller alone, who says on an open line who they are. The same otherwise. */
-  identifyLine(authorization: unknown): () => void
-  /** Takes one of the file transfers of an address. The same otherwise. */
+  openConnection(request: RequestHead, authorization?: unknown): Connection
+  /** Counts one file that is being transferred. @returns what ends it @throws GatewayError `RATE_LIMITED` */
   openTransfer(request: RequestHead): () => void
+  principalOf(authorization: unknown): string | undefined
+  /** The IP address that limits count for. */
+  addressOf(request: RequestHead): string
   state(): LoadState
 }
 
-/** How many files may be on their way to or from one address at once. */
+/** A connection as the limits count it. */
+export interface Connection {
+  /**
+   * Counts the connection for another principal that uses it, until the returned function is called. A principal that
+   * uses it several times is counted once.
+   *
+   * @throws GatewayError `RATE_LIMITED`
+   */
+  identify(authorization: unknown): () => void
+  close(): void
+}
+
+/** How many files one IP address may transfer at once. */
 const transfersPerAddress = 50
-/** When to try again where nobody knows. */
+/** When to try again where nothing tells how long it takes. */
 const overloadPauseMs = 1000
-const linePauseMs = 10_000
+const connectionPauseMs = 10_000
 
 export function createAdmission({
   load,
+  principalOf,
   callers,
   addresses,
+  documentTime,
   linesPerCaller,
   linesPerAddress,
   trustedProxies,
 }: AdmissionOptions): Admission {
-  const lines = { callers: new Counts(linesPerCaller), addresses: new Counts(linesPerAddress) }
+  const connections = { callers: new Counts(linesPerCaller), addresses: new Counts(linesPerAddress) }
   const transfers = new Counts(transfersPerAddress)
   // One for all: to make each would take longer than to send it.
   const overloaded = new GatewayError(
@@ -68,24 +98,23 @@ export function createAdmission({
     { retryable: true, retryAfterMs: overloadPauseMs },
   )
   const addressOf = (request: RequestHead) => clientAddress(request, trustedProxies)
-  const countCaller = (authorization: unknown) => {
-    if (callers.isLimited && typeof authorization === 'string' && authorization !== '')
-      callers.take(callerOf(authorization))
-  }
-  const identifyLine = (authorization: unknown) =>
-    typeof authorization === 'string' && authorization !== ''
-      ? lines.callers.take(
-          callerOf(authorization),
-          (limit) => `You have ${limit} open lines, which is all you may have`,
-        )
-      : () => undefined
 
   return {
     count(request) {
       if (addresses.isLimited) addresses.take(addressOf(request))
     },
-    enter(authorization) {
-      countCaller(authorization)
+    beginDocument(request) {
+      if (!documentTime.isLimited) return () => undefined
+      const address = addressOf(request)
+      documentTime.expect(address)
+      return (cpuMs) => documentTime.charge(address, cpuMs)
+    },
+    countOperation(authorization) {
+      if (!callers.isLimited) return
+      const principal = principalOf(authorization)
+      if (principal !== undefined) callers.take(principal)
+    },
+    enter() {
       const isIn = load.enter()
       if (isIn === true) return undefined
       if (isIn === false) throw overloaded
@@ -93,38 +122,79 @@ export function createAdmission({
         if (!isInLater) throw overloaded
       })
     },
-    enterNow(authorization) {
-      countCaller(authorization)
+    enterNow() {
       if (!load.enterNow()) throw overloaded
     },
     leave: () => load.leave(),
-    openLine(request, authorization) {
-      const forget = identifyLine(authorization)
+    openConnection(request, authorization) {
+      const close = connections.addresses.take(
+        addressOf(request),
+        (limit) => `There are ${limit} open connections from your address, which is all there may be`,
+      )
+      const connection = new OpenConnection(connections.callers, principalOf, close)
       try {
-        const close = lines.addresses.take(
-          addressOf(request),
-          (limit) => `There are ${limit} open lines from your address, which is all there may be`,
-        )
-        return () => {
-          forget()
-          close()
-        }
+        connection.identify(authorization)
       } catch (error) {
-        forget()
+        connection.close()
         throw error
       }
+      return connection
     },
-    identifyLine,
     openTransfer: (request) =>
       transfers.take(
         addressOf(request),
         (limit) => `There are ${limit} files on their way for your address, which is all there may be`,
       ),
+    principalOf,
+    addressOf,
     state: () => load.state(),
   }
 }
 
-/** How many there are of something, by whose they are. */
+class OpenConnection implements Connection {
+  readonly #callers: Counts
+  readonly #principalOf: AdmissionOptions['principalOf']
+  readonly #close: () => void
+  readonly #users = new Map<string, { uses: number; readonly release: () => void }>()
+
+  constructor(callers: Counts, principalOf: AdmissionOptions['principalOf'], close: () => void) {
+    this.#callers = callers
+    this.#principalOf = principalOf
+    this.#close = close
+  }
+
+  identify(authorization: unknown): () => void {
+    const principal = this.#principalOf(authorization)
+    if (principal === undefined) return () => undefined
+    const user = this.#users.get(principal) ?? { uses: 0, release: this.#take(principal) }
+    this.#users.set(principal, user)
+    user.uses += 1
+    let isReleased = false
+    return () => {
+      if (isReleased) return
+      isReleased = true
+      user.uses -= 1
+      if (user.uses > 0) return
+      user.release()
+      if (this.#users.get(principal) === user) this.#users.delete(principal)
+    }
+  }
+
+  close(): void {
+    for (const { release } of this.#users.values()) release()
+    this.#users.clear()
+    this.#close()
+  }
+
+  #take(principal: string): () => void {
+    return this.#callers.take(
+      principal,
+      (limit) => `You have ${limit} open connections, which is all you may have`,
+    )
+  }
+}
+
+/** Counts something per key, up to a limit. */
 class Counts {
   readonly #limit: number
   readonly #counts = new Map<string, number>()
@@ -134,44 +204,19 @@ class Counts {
     this.#limit = limit
   }
 
+  /** @returns what releases it; further calls do nothing */
   take(key: string, describe: (limit: number) => string): () => void {
     if (this.#limit === 0) return () => undefined
     const count = this.#counts.get(key) ?? 0
-    if (count >= this.#limit) throw new RateLimitedError(describe(this.#limit), linePauseMs)
+    if (count >= this.#limit) throw new RateLimitedError(describe(this.#limit), connectionPauseMs)
     this.#counts.set(key, count + 1)
-    let isGiven = false
+    let isReleased = false
     return () => {
-      if (isGiven) return
-      isGiven = true
+      if (isReleased) return
+      isReleased = true
       const left = (this.#counts.get(key) ?? 1) - 1
       if (left > 0) this.#counts.set(key, left)
       else this.#counts.delete(key)
     }
   }
-}
-
-/** The same for equal credentials. */
-function callerOf(authorization: string): string {
-  return new Secret(authorization).fingerprint()
-}
-
-/**
- * Where a request came from: what the outermost of our own proxies saw. Whatever else `X-Forwarded-For` says was written
- * by strangers. An IPv6 address counts by its network, of which one household has all the addresses.
- */
-export function clientAddress({ socket, headers }: RequestHead, trustedProxies: number): string {
-  const forwarded = String(headers['x-forwarded-for'] ?? '')
-  const seen = trustedProxies === 0 || forwarded === '' ? [] : forwarded.split(',')
-  const address = seen.at(-Math.min(trustedProxies, seen.length))?.trim() ?? socket.remoteAddress ?? ''
-  const plain = address.replace(/^::ffff:/i, '').slice(0, 45)
-  return plain.includes(':') ? networkOf(plain) : plain
-}
-
-/** The first four groups. */
-function networkOf(address: string): string {
-  const [head = '', tail] = address.split('::')
-  const groups = head === '' ? [] : head.split(':')
-  const after = tail === undefined || tail === '' ? [] : tail.split(':')
-  const zeros = tail === undefined ? [] : Array.from({ length: 8 - groups.length - after.length }, () => '0')
-  return [...groups, ...zeros, ...after].slice(0, 4).join(':')
 }

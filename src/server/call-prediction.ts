@@ -19,6 +19,8 @@ export interface CallPrediction {
   readonly calls: number
   /** How many of them each field is for, such as `Flow.messages`; what fields share is named by itself. */
   readonly fields: Readonly<Record<string, number>>
+  /** The calls that are made for each operation, even where several are executed together; the rest they share. */
+  readonly unshared: number
 }
 
 export interface PredictionRequest {
@@ -131,7 +133,10 @@ function sum({ each, once, batches }: Shape): CallPrediction {
   const fields: Record<string, number> = Object.fromEntries(each)
   for (const name of once) fields[name] = 1
   for (const [name, count] of batches) fields[name] = count > 1 ? count + 1 : count
-  return { calls: Object.values(fields).reduce((total, count) => total + count, 0), fields }
+  const calls = Object.values(fields).reduce((total, count) => total + count, 0)
+  // Of a batch of one, such as the flow of an event, all operations ask for the same.
+  const shared = once.size + [...batches.values()].filter((count) => count === 1).length
+  return { calls, fields, unshared: calls - shared }
 }
 
 function add(shapes: readonly Shape[]): Shape {

@@ -44,7 +44,7 @@ export function answerDirectly(
   const params = readParams(body)
   if (params === undefined) return false
   const { query, operationName, variables, extensions } = params
-  const document = parse(engine, query)
+  const document = parse(engine, query, request)
   if (document instanceof GraphQLError) return refuse([document])
   const operation = getOperationAST(document.node, operationName)
   const isRead = request.method === 'GET'
@@ -91,7 +91,10 @@ export function answerDirectly(
 
   async function execute(document: Document): Promise<{ readonly text: string; readonly isWhole: boolean }> {
     try {
-      const context = engine.createContext({ request, departure, ...wishesOf(extensions) })
+      const context = engine.createContext({
+        ...{ request, departure, authorization: request.headers.authorization },
+        ...wishesOf(extensions),
+      })
       return await engine.answer({ document, operationName, variables: variables ?? {}, context })
     } catch (error) {
       return { text: JSON.stringify({ errors: [error] }), isWhole: false }
@@ -110,9 +113,9 @@ function isAmong(tag: string, known: string | undefined): boolean {
 }
 
 /** An error is what keeps the text from being a document that may be executed. */
-function parse(engine: Engine, text: string): Document | GraphQLError {
+function parse(engine: Engine, text: string, request: IncomingMessage): Document | GraphQLError {
   try {
-    return engine.parse(text)
+    return engine.parse(text, request)
   } catch (error) {
     return error as GraphQLError
   }

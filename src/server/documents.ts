@@ -12,7 +12,14 @@ import type { CallEstimates } from '../call-estimate.ts'
 import { type ErrorCode, GatewayError } from '../errors.ts'
 import { type CallPrediction, predictCalls } from './call-prediction.ts'
 import { withCode } from './error-mask.ts'
-import { checkDocumentSize, isTokenLimitError, type Limits, measureDocument } from './limits.ts'
+import { introspectionKey } from './introspection.ts'
+import {
+  checkDocumentSize,
+  checkFieldPairs,
+  isTokenLimitError,
+  type Limits,
+  measureDocument,
+} from './limits.ts'
 
 /** A text that was parsed and checked; the same for all who send the same text. */
 export interface Document {
@@ -25,6 +32,8 @@ export interface Document {
    * @throws GatewayError `LIMIT_EXCEEDED` when those are too many
    */
   cost(variables: Readonly<Record<string, unknown>>): number
+  /** The same for all operations that ask the schema alone, and the same of it; undefined for others. */
+  introspection(operationName: string | null | undefined): string | undefined
   /** Whether the same question may have another answer though nothing happened. */
   readonly isPassing: boolean
   /** What an operation will ask of the upstream at most. */
@@ -36,8 +45,12 @@ export interface Document {
 
 /** Documents as they come, the latest of which are kept. */
 export interface Documents {
-  /** @throws GraphQLError for a text that is no document, GatewayError `LIMIT_EXCEEDED` for one that is too long */
-  parse(text: string): Document
+  /**
+   * @param begin called before a document is read that is not known yet; what it returns hears how much time of the
+   *   processor that took, in milliseconds
+   * @throws GraphQLError for a text that is no document, GatewayError `LIMIT_EXCEEDED` for one that is too long
+   */
+  parse(text: string, begin: () => (cpuMs: number) => void): Document
   /** The document a node came from. */
   of(node: DocumentNode): Document
 }
@@ -73,13 +86,23 @@ export function createDocuments({
     const { cost, isFixed } = measureDocument(node, {}, { ...limits, maxCost: Number.POSITIVE_INFINITY })
     const fixedCost = isFixed && cost <= limits.maxCost ? cost : undefined
     const predictions = new Map<string, CallPrediction>()
-    const problems = validate(schema, node, rules, { hideSuggestions: !isOpen })
+    const introspections = new Map<string, string | undefined>()
+    checkFieldPairs(node, limits)
+    // Each error finds its lines and columns, which takes as long as the document has lines.
+    const problems = validate(schema, node, rules, { hideSuggestions: !isOpen, maxErrors: maxProblems })
       .slice(0, maxProblems)
       .map(shorten)
     return {
       node,
       problems,
       isPassing: passingFields.test(text),
+      introspection(operationName) {
+        const name = operationName ?? ''
+        if (introspections.has(name)) return introspections.get(name)
+        const key = introspectionKey(node, operationName)
+        introspections.set(name, key)
+        return key
+      },
       cost: (variables) => fixedCost ?? measureDocument(node, variables, limits).cost,
       predict(operationName, variables) {
         const name = operationName ?? ''
@@ -109,13 +132,20 @@ export function createDocuments({
   }
 
   return {
-    parse(text) {
+    parse(text, begin) {
       const known = texts.get(text)
       if (known !== undefined) return known
-      const document = readFlat(text)
-      texts.set(text, document, { size: text.length + 1 })
-      nodes.set(document.node, document)
-      return document
+      const end = begin()
+      const before = process.threadCpuUsage()
+      try {
+        const document = readFlat(text)
+        texts.set(text, document, { size: text.length + 1 })
+        nodes.set(document.node, document)
+        return document
+      } finally {
+        const { user, system } = process.threadCpuUsage(before)
+        end((user + system) / 1000)
+      }
     },
     of(node) {
       const document = nodes.get(node)

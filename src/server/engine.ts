@@ -8,13 +8,14 @@ import {
 } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
 import type { CallEstimates } from '../call-estimate.ts'
-import type { Caller, Context } from '../context.ts'
+import type { Caller, Context, RequestHead } from '../context.ts'
 import { type ErrorCode, GatewayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
 import type { CallPrediction } from './call-prediction.ts'
 import { createDocuments, type Document } from './documents.ts'
 import { maskError, withCode } from './error-mask.ts'
 import type { Executor } from './executor.ts'
+import { createIntrospections } from './introspection.ts'
 import type { KeptAnswers } from './kept-answers.ts'
 import type { Limits } from './limits.ts'
 import type { Live, LiveOperation } from './live.ts'
@@ -54,12 +55,17 @@ export interface Engine {
    * @throws GatewayError for a hash that is not known, or not one of the text
    */
   find(params: DocumentParams): string | undefined
-  /** @throws GraphQLError for a text that is no document, too long, or not among those that may be executed */
-  parse(text: string): Document
+  /**
+   * @param request what brought the text; a document that is not known yet is charged to its IP address
+   * @throws GraphQLError for a text that is no document, too long, or not among those that may be executed
+   */
+  parse(text: string, request: RequestHead): Document
   /** @throws GraphQLError for a credential that cannot be one */
   createContext(caller: Caller): Context
   /** Executes a query or a mutation. */
   execute(operation: EngineOperation): Promise<ExecutionResult>
+  /** A result as JSON, which may have been made for an earlier one. */
+  toText(result: ExecutionResult): string
   /** The same as JSON, which may have been made for an earlier one of the same caller. */
   answer(operation: EngineOperation): Promise<{ readonly text: string; readonly isWhole: boolean }>
   /** Begins a subscription. Answers why it cannot run, as a result with errors. */
@@ -77,6 +83,13 @@ export interface EngineOptions {
   readonly limits: Limits
   /** Whether the schema may be asked for. */
   readonly introspection: boolean
+  /**
+   * Called before a document is parsed that is not known yet, with what brought it.
+   *
+   * @returns what hears how much time of the processor it took, in milliseconds
+   * @throws GatewayError `RATE_LIMITED` to leave it alone
+   */
+  readonly beginDocument: (request: RequestHead) => (cpuMs: number) => void
   readonly observer: Observer
   /** Undefined where every answer is made anew. */
   readonly keptAnswers: KeptAnswers | undefined
@@ -91,16 +104,17 @@ export function createEngine(options: EngineOptions): Engine {
     ...{ schema, limits, estimates: options.estimates },
     isOpen: options.introspection,
   })
+  const introspections = createIntrospections()
   const mask = (error: unknown) =>
     maskError(error, (unexpected) => log.error({ err: unexpected }, 'Operation failed unexpectedly'))
 
-  /** @throws GatewayError `COST_EXCEEDED` for more calls than one operation may cause */
-  function expectAffordable({ calls, fields }: CallPrediction): void {
-    if (calls <= limits.maxCalls) return
+  /** @throws GatewayError `COST_EXCEEDED` for more calls than are allowed */
+  function expectAffordable({ calls, fields }: CallPrediction, maxCalls: number, what: string): void {
+    if (calls <= maxCalls) return
     const [dearest = ['', 0]] = Object.entries(fields).sort(([, a], [, b]) => b - a)
     throw new GatewayError(
       'COST_EXCEEDED',
-      `The operation may cause ${calls} calls to the upstream, ${dearest[1]} of them for ${dearest[0]}; at most ${limits.maxCalls} are allowed`,
+      `${what} may cause ${calls} calls to the upstream, ${dearest[1]} of them for ${dearest[0]}; at most ${maxCalls} are allowed. Ask for shorter lists, or for fewer of them inside of lists`,
     )
   }
 
@@ -123,10 +137,10 @@ export function createEngine(options: EngineOptions): Engine {
       const predicted = document.predict(operation.operationName, variables)
       if (context.wantsExplanation) {
         end([])
-        return { data: null, extensions: { explain: predicted } }
+        return explain(predicted)
       }
-      expectAffordable(predicted)
-      const result = await executor.execute(toArgs(operation))
+      expectAffordable(predicted, limits.maxCalls, 'The operation')
+      const result = await executeOnce(operation)
       const errors = result.errors?.map(mask)
       end(errors ?? [])
       const answer =
@@ -146,12 +160,22 @@ export function createEngine(options: EngineOptions): Engine {
     }
   }
 
+  /** An operation that asks the schema alone is executed once for everybody. */
+  function executeOnce(operation: EngineOperation): ExecutionResult | Promise<ExecutionResult> {
+    const { document, operationName, variables } = operation
+    const execute = () => executor.execute(toArgs(operation))
+    const key = document.introspection(operationName)
+    return key === undefined ? execute() : introspections.find(key, variables, execute)
+  }
+
+  const toText = (result: ExecutionResult) => introspections.textOf(result) ?? JSON.stringify(result)
+
   async function answer(operation: EngineOperation): Promise<{ text: string; isWhole: boolean }> {
     const { context } = operation
     const mark = isKeepable(operation) ? context.mark() : undefined
     if (kept === undefined || mark === undefined) {
       const result = await run(operation)
-      return { text: JSON.stringify(result), isWhole: result.errors === undefined }
+      return { text: toText(result), isWhole: result.errors === undefined }
     }
     const key = keyOf(operation)
     const known = kept.find(key, mark)
@@ -160,7 +184,7 @@ export function createEngine(options: EngineOptions): Engine {
       return { text: known, isWhole: true }
     }
     const result = await run(operation)
-    const text = JSON.stringify(result)
+    const text = toText(result)
     const isWhole = result.errors === undefined
     // What happened meanwhile may be in it, or not.
     if (isWhole && context.mark() === mark) kept.keep(key, mark, text)
@@ -176,10 +200,10 @@ export function createEngine(options: EngineOptions): Engine {
 
   const engine: Omit<Engine, 'respond'> = {
     find: (params) => persisted.find(params),
-    parse(text) {
+    parse(text, request) {
       try {
         persisted.check(text)
-        const document = documents.parse(text)
+        const document = documents.parse(text, () => options.beginDocument(request))
         if (document.problems.length > 0) observer.refused('GRAPHQL_VALIDATION_FAILED')
         return document
       } catch (error) {
@@ -196,18 +220,24 @@ export function createEngine(options: EngineOptions): Engine {
       }
     },
     execute: run,
+    toText,
     answer,
     async subscribe(operation) {
       const end = observer.begin(operation)
       const { document, operationName, variables, context } = operation
       try {
+        context.bound({ deadline: performance.now() + limits.maxOperationMs, maxCalls: limits.maxCalls })
         document.cost(variables)
+        // For one event: its fields are resolved again for each.
+        const predicted = document.predict(operationName, variables)
         if (context.wantsExplanation) {
           end([])
-          // Of one event: it is asked again for each.
-          return { data: null, extensions: { explain: document.predict(operationName, variables) } }
+          return explain(predicted)
         }
-        const begun = await live.subscribe(toArgs(operation))
+        expectAffordable(predicted, limits.maxEventCalls, 'An event of the subscription')
+        const begun = await live.subscribe(toArgs(operation), predicted.unshared)
+        // What its reader missed is listed page by page, for as long as that takes.
+        context.bound({ deadline: Number.POSITIVE_INFINITY, maxCalls: Number.POSITIVE_INFINITY })
         end('start' in begun ? [] : (begun.errors ?? []))
         return begun
       } catch (error) {
@@ -220,8 +250,8 @@ export function createEngine(options: EngineOptions): Engine {
 
   /** What the framework brings is parsed, checked and executed here. */
   const phases: Plugin<FrameworkContext & HttpContext> = {
-    onParse({ setParseFn }) {
-      setParseFn((source) => engine.parse(typeof source === 'string' ? source : source.body).node)
+    onParse({ setParseFn, context: { req } }) {
+      setParseFn((source) => engine.parse(typeof source === 'string' ? source : source.body, req).node)
     },
     onValidate({ setResult, params: { documentAST } }) {
       // The framework writes into errors it is given; these are kept for others.
@@ -254,6 +284,7 @@ export function createEngine(options: EngineOptions): Engine {
       context: ({ req, signal, params }) => ({
         ours: options.createContext({
           request: req,
+          authorization: req.headers.authorization,
           departure: { signal },
           ...wishesOf(params.extensions),
         }),
@@ -279,6 +310,10 @@ export function createEngine(options: EngineOptions): Engine {
       await handle(request, response, context)
     },
   }
+}
+
+function explain({ calls, fields }: CallPrediction): ExecutionResult {
+  return { data: null, extensions: { explain: { calls, fields } } }
 }
 
 /** The same for the same question of the same caller, who is a hash. */

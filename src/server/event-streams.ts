@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { GraphQLError } from 'graphql'
 import { GatewayError } from '../errors.ts'
+import type { Connection } from './admission.ts'
 import type { Engine } from './engine.ts'
 import { eventStreamHeaders, keepAliveMs } from './live-http.ts'
 import { type OperationParams, runOperation } from './operation.ts'
@@ -12,9 +13,11 @@ export interface EventStreamRequest {
   readonly mask: (error: unknown) => GraphQLError
   /** Reads the body of a request. @throws GatewayError for what a client got wrong */
   readonly readParams: (request: IncomingMessage) => Promise<OperationParams>
-  /** Takes a line; what it returns gives it back. @throws GatewayError `RATE_LIMITED` */
-  readonly openLine: () => () => void
-  /** Takes a place until the request is answered. @throws GatewayError `RATE_LIMITED` or `OVERLOADED` */
+  /** Counts the stream as a connection of the client. @throws GatewayError `RATE_LIMITED` */
+  readonly openConnection: () => Connection
+  /** Counts an operation for its principal. @throws GatewayError `RATE_LIMITED` */
+  readonly count: () => void
+  /** Acquires a permit until the request is answered. @throws GatewayError `OVERLOADED` */
   readonly enter: () => undefined | Promise<void>
 }
 
@@ -42,8 +45,7 @@ const bare = { head: Buffer.alloc(0), tail: Buffer.alloc(0) }
 interface Stream {
   readonly operations: Map<string, AbortController>
   readonly expiry: NodeJS.Timeout
-  /** Gives back the line it was reserved with. */
-  readonly closeLine: () => void
+  readonly connection: Connection
   response: ServerResponse | undefined
   writer: PacedWriter | undefined
 }
@@ -61,20 +63,20 @@ export function createEventStreams(): EventStreams {
   }, 1000)
   pacing.unref()
 
-  function reserve(response: ServerResponse, openLine: () => () => void): void {
+  function reserve(response: ServerResponse, openConnection: () => Connection): void {
     if (streams.size >= maxReservations)
       return answer(response, 503, 'LIMIT_EXCEEDED', 'There are too many streams; try again later')
     const token = randomBytes(24).toString('base64url')
-    const closeLine = openLine()
+    const connection = openConnection()
     const expiry = setTimeout(() => forget(token), reservedMs)
     expiry.unref()
-    streams.set(token, { operations: new Map(), expiry, closeLine, response: undefined, writer: undefined })
+    streams.set(token, { operations: new Map(), expiry, connection, response: undefined, writer: undefined })
     response.writeHead(201, { 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': 'no-store' })
     response.end(token)
   }
 
   function forget(token: string): void {
-    streams.get(token)?.closeLine()
+    streams.get(token)?.connection.close()
     streams.delete(token)
   }
 
@@ -106,13 +108,14 @@ export function createEventStreams(): EventStreams {
     stream: Stream,
     request: IncomingMessage,
     response: ServerResponse,
-    { engine, mask, readParams, enter }: EventStreamRequest,
+    { engine, mask, readParams, count, enter }: EventStreamRequest,
   ): Promise<void> {
-    await enter()
     const { writer } = stream
     if (writer === undefined)
       return answer(response, 409, 'CONFLICT', 'This stream is not open yet: GET it first')
+    count()
     const params = await readParams(request)
+    await enter()
     // Its reader may have left while the body came: nobody would end what is begun now.
     if (stream.response?.destroyed !== false)
       return answer(response, 404, 'NOT_FOUND', 'This stream is closed: PUT reserves another')
@@ -128,7 +131,10 @@ export function createEventStreams(): EventStreams {
         'LIMIT_EXCEEDED',
         `At most ${maxOperations} operations may run on one stream`,
       )
+    // The operation may have another credential than the one the stream was reserved with.
+    const release = stream.connection.identify(request.headers.authorization)
     const abort = new AbortController()
+    abort.signal.addEventListener('abort', release)
     stream.operations.set(id, abort)
     const head = Buffer.from(`event: next\ndata: {"id":${JSON.stringify(id)},"payload":`)
     const envelope = { head, tail: closing }
@@ -136,10 +142,14 @@ export function createEventStreams(): EventStreams {
       if (!response.headersSent) response.writeHead(202).end()
     }
     const over = () => {
+      release()
       if (stream.operations.get(id) === abort) stream.operations.delete(id)
     }
     await runOperation(
-      { engine, req: request, params, mask, signal: abort.signal },
+      {
+        ...{ engine, req: request, params, mask, signal: abort.signal },
+        authorization: request.headers.authorization,
+      },
       {
         begin: accept,
         next(payload) {
@@ -182,7 +192,7 @@ export function createEventStreams(): EventStreams {
     },
     isFor: (request) => request.method === 'PUT' || tokenOf(request) !== undefined,
     async serve(request, response, options) {
-      if (request.method === 'PUT') return reserve(response, options.openLine)
+      if (request.method === 'PUT') return reserve(response, options.openConnection)
       const token = tokenOf(request) ?? ''
       const stream = streams.get(token)
       if (stream === undefined)

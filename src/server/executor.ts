@@ -22,6 +22,7 @@ import {
   visit,
 } from 'graphql'
 import type { CompiledQuery } from 'graphql-jit'
+import type { BackgroundQueue } from './background-queue.ts'
 
 /** Executes operations whose documents were checked. */
 export interface Executor {
@@ -30,9 +31,21 @@ export interface Executor {
 
 export interface ExecutorOptions {
   readonly schema: GraphQLSchema
-  /** How often an operation is interpreted before it is compiled: most documents come once, or for ever. */
-  readonly interpretations: number
+  /**
+   * After how many executions an operation is compiled; `defaultInterpretations` unless given. With 0 it is compiled before
+   * the first one, which only tests want: they compare compiled code with graphql-js.
+   */
+  readonly interpretations?: number | undefined
+  /** Where operations are compiled. */
+  readonly background: BackgroundQueue
 }
+
+/**
+ * Compiling takes 1 to 4 ms, and ten times as long in a process that just started. It pays off after a few executions of a query
+ * for a page of messages, and after 200 to 500 executions of a subscription's event. This number lies between the two, and keeps
+ * documents that are used once or twice from being compiled at all.
+ */
+export const defaultInterpretations = 20
 
 /** An operation of one document. */
 interface Operation {
@@ -40,6 +53,8 @@ interface Operation {
   uses: number
   /** Null for one that is not worth it. */
   compiled: Compiled | null | undefined
+  /** Whether it waits to be compiled. */
+  isQueued: boolean
 }
 
 interface Compiled {
@@ -54,11 +69,15 @@ const maxCompiledFields = 3000
 const anyType = 'JSON'
 
 /**
- * Executes operations with code that is made for them, once they have come often enough. What it answers is what
- * graphql-js answers, which still reads the variables, and executes what compiled code would answer otherwise or not
- * much sooner: mutations, documents with directives, and variables without a value.
+ * Interprets operations with graphql-js until they were used often, then compiles them in the background and executes the
+ * compiled code. Its results are those of graphql-js, which still reads the variables, and still executes what compiled code
+ * would answer otherwise or not much sooner: mutations, documents with directives, and variables without a value.
  */
-export function createExecutor({ schema, interpretations }: ExecutorOptions): Executor {
+export function createExecutor({
+  schema,
+  interpretations = defaultInterpretations,
+  background,
+}: ExecutorOptions): Executor {
   const documents = new WeakMap<DocumentNode, Map<string, Operation>>()
   // A start is sooner over without it.
   let compiler: typeof import('graphql-jit') | undefined
@@ -78,7 +97,7 @@ export function createExecutor({ schema, interpretations }: ExecutorOptions): Ex
     if (known !== undefined) return known
     const node = getOperationAST(document, name)
     if (node == null) return undefined
-    const operation = { node, uses: 0, compiled: undefined }
+    const operation = { node, uses: 0, compiled: undefined, isQueued: false }
     operations.set(name ?? '', operation)
     return operation
   }
@@ -112,16 +131,35 @@ export function createExecutor({ schema, interpretations }: ExecutorOptions): Ex
     return finish(compiled.query(rootValue, contextValue, coerced), document)
   }
 
+  /** Compiling as part of a request or an event would stop all others for as long as it takes. */
+  function compileLater(document: DocumentNode, operation: Operation): void {
+    if (compiler === undefined) return void loadCompiler()
+    const loaded = compiler
+    operation.isQueued = background.add({
+      priority: () => operation.uses,
+      run() {
+        operation.isQueued = false
+        try {
+          operation.compiled = compile(loaded, document, operation)
+        } catch {
+          // What the compiler cannot do graphql-js goes on doing.
+          operation.compiled = null
+        }
+      },
+    })
+  }
+
   return {
     execute(args) {
       const { document, operationName } = args
       const operation = find(document, operationName)
       if (operation === undefined) return execute(args)
       operation.uses += 1
-      if (operation.uses > interpretations && operation.compiled === undefined) {
+      if (operation.compiled === undefined && interpretations === 0) {
         if (compiler === undefined) return loadCompiler().then(() => this.execute(args))
         operation.compiled = compile(compiler, document, operation)
-      }
+      } else if (operation.compiled === undefined && operation.uses > interpretations && !operation.isQueued)
+        compileLater(document, operation)
       return run(args, operation)
     },
   }

@@ -14,7 +14,7 @@ const types: Readonly<Record<string, string>> = {
 }
 
 export interface Graphiql {
-  /** The page. @param authorization filled in for the reader, if they may have it */
+  /** The page. @param authorization for the headers of its requests, if the reader may have it */
   servePage(response: ServerResponse, authorization: string | undefined): void
   /** Answers whether there is such an asset. */
   serveAsset(name: string, request: IncomingMessage, response: ServerResponse): boolean

@@ -1,4 +1,6 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
+import type { Secret } from '../secret.ts'
 
 /** Who may reach the gateway, by which names and from pages of which origins. */
 export interface Door {
@@ -70,16 +72,46 @@ export function createDoor({ allowedHosts, allowedOrigins }: DoorOptions): Door 
 }
 
 /**
- * Whether a request came from this machine and by its local name: another name may be somebody's trick, and whoever
- * comes by way of a proxy is somebody else.
+ * Recognises operators by a token that only they can read. Addresses prove nothing: a proxy on the same machine makes
+ * everybody appear to be there.
+ *
+ * @param token undefined where nobody is recognised
  */
-export function isLocal({ headers, socket }: IncomingMessage): boolean {
-  if ('x-forwarded-for' in headers || 'forwarded' in headers || 'via' in headers) return false
-  const address = socket.remoteAddress ?? ''
-  return (
-    /^(localhost|127\.0\.0\.1|\[::1\])$/.test(nameOf(headers.host ?? '')) &&
-    /^(127\.|::1$|::ffff:127\.)/.test(address)
-  )
+export function createOperatorCheck(token: Secret | undefined): (request: IncomingMessage) => boolean {
+  const expected = token && digest(token.reveal())
+  return ({ headers: { authorization = '' } }) => {
+    const [, given] = /^bearer +(\S+)$/i.exec(authorization) ?? []
+    return expected !== undefined && given !== undefined && timingSafeEqual(expected, digest(given))
+  }
+}
+
+/** How long a page key goes on working after its first use: browsers load a page ahead, and people open it twice. */
+const pageKeyGraceMs = 60_000
+
+/** A key in a page URL that is printed in the terminal: whoever has it can read the terminal. */
+export interface PageKey {
+  readonly text: string
+  /** Whether a key is the right one and still works: it works once, and for a minute after that. */
+  accepts(key: string): boolean
+}
+
+export function createPageKey(now: () => number = Date.now): PageKey {
+  const text = randomBytes(16).toString('base64url')
+  const expected = digest(text)
+  let endsAt = Number.POSITIVE_INFINITY
+  return {
+    text,
+    accepts(key) {
+      if (!timingSafeEqual(digest(key), expected) || now() > endsAt) return false
+      endsAt = Math.min(endsAt, now() + pageKeyGraceMs)
+      return true
+    },
+  }
+}
+
+/** Of one length, so that they can be compared in constant time. */
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest()
 }
 
 function nameOf(host: string): string {

@@ -9,9 +9,11 @@ import { type OpenDownload, serveDownload } from './downloads.ts'
 import type { Engine } from './engine.ts'
 import type { EventStreams } from './event-streams.ts'
 import type { Graphiql } from './graphiql.ts'
-import { type Door, isLocal } from './host.ts'
+import type { Door } from './host.ts'
+import type { Holding, IncomingBodies } from './incoming-bodies.ts'
 import { type LiveFormat, type LiveResponses, liveFormat } from './live-http.ts'
 import {
+  type BodyBounds,
   hasFiles,
   nameDocument,
   readJson,
@@ -32,13 +34,20 @@ export interface HttpServerOptions {
   readonly mask: (error: unknown) => GraphQLError
   readonly door: Door
   readonly admission: Admission
+  readonly bodies: IncomingBodies
+  /** Asks the upstream whether a credential is valid. @throws GatewayError when it is not, or nobody can tell */
+  readonly proveCredential: (authorization: unknown) => Promise<void>
+  /** Whether a request proves that it comes from an operator of this gateway. */
+  readonly isOperator: (request: IncomingMessage) => boolean
+  /** Whether `/metrics` needs that proof, too. */
+  readonly areMetricsOpen: boolean
   readonly requestIds: RequestIds
   /** Undefined where there is none. */
   readonly graphiql: Graphiql | undefined
   /** Prints the schema in its own language; undefined where it may not be asked for. */
   readonly schemaFile: (() => string) | undefined
-  /** What GraphiQL sends for readers on this machine; undefined when there is no demo user. */
-  readonly demoAuthorization: string | undefined
+  /** What GraphiQL sends for a reader with this page key; undefined for any other reader. */
+  readonly demoAuthorization: (pageKey: string) => string | undefined
   /** Opens a file by the ticket in its address. */
   readonly openDownload: OpenDownload
   /** Sends a file on, by the ticket in its address. */
@@ -47,7 +56,7 @@ export interface HttpServerOptions {
   readonly metrics: () => Promise<string>
   /** Hears of every answer. @param status 0 when the client left before */
   readonly onResponse: (status: number) => void
-  /** What is live at this moment, for readers on this machine. */
+  /** What is live at this moment, for operators. */
   readonly streams: () => object
   /** Whether the upstream answers. */
   readonly isReady: () => Promise<boolean>
@@ -63,10 +72,11 @@ export interface HttpServer {
 
 /** Browsers send these to another origin only after it agreed; one of them has to come with files. */
 const preflightHeaders = ['graphql-require-preflight', 'apollo-require-preflight', 'x-requested-with']
-/** How long the head of a request may take to arrive, a file, and every other request. */
+/** How long the head of a request may take to arrive, a file, every other body, and that of a stranger. */
 const headersTimeout = 8000
 const uploadMs = 600_000
 const arrivalMs = 60_000
+const strangerArrivalMs = 10_000
 /** How long a connection may be silent in the middle of something. */
 const idleMs = 30_000
 /** From when an answer counts as read slowly, and how long its reader may take from then on. */
@@ -85,22 +95,22 @@ const unreadMs = 100
 /** Starts listening; answers everything but WebSockets. @throws the system's error when the port cannot be had */
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   let stopping = false
+  const arrivals = new Arrivals(options)
   const whole = { ...options, isReady: async () => !stopping && options.isReady() }
-  const arrivals = new Arrivals()
   const server = createServer(
     {
       ...{ headersTimeout, requestTimeout: uploadMs, keepAliveTimeout: 75_000 },
       connectionsCheckingInterval: 1000,
     },
     (request, response) => {
-      arrivals.add(request)
       response.on('error', () => undefined)
+      const arrival = arrivals.add(response)
       response.on('close', () => options.onResponse(response.headersSent ? response.statusCode : 0))
       if (stopping) response.setHeader('Connection', 'close')
       response.setHeader('X-Request-Id', options.requestIds.identify(request))
       response.setHeader('X-Content-Type-Options', 'nosniff')
       try {
-        handle(request, response, whole)
+        handle(request, response, arrival, whole)
       } catch (error) {
         refuse(request, response, error)
       }
@@ -138,39 +148,107 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   }
 }
 
-/** Requests whose bodies have to arrive. Most come in one piece with their heads, and are never waited for. */
-class Arrivals {
-  /** Those of this turn of the event loop. */
-  #fresh: IncomingMessage[] = []
+/** What has arrived of a body. It counts once the body turns out to arrive in pieces. */
+class Arrival {
+  readonly response: ServerResponse
+  #bytes = 0
+  #holding: Holding | undefined
 
-  add(request: IncomingMessage): void {
-    if (this.#fresh.push(request) === 1) setImmediate(() => this.#look())
+  constructor(response: ServerResponse) {
+    this.response = response
   }
 
-  #look(): void {
+  /** @throws GatewayError when more is held than may be */
+  receive(bytes: number): void {
+    this.#bytes += bytes
+    this.#holding?.take(bytes)
+  }
+
+  /** The same. */
+  count(holding: Holding): void {
+    this.#holding = holding
+    holding.take(this.#bytes)
+  }
+}
+
+/** Finds requests whose bodies are incomplete. Most bodies come in one piece with their heads and cost nothing here. */
+class Arrivals {
+  readonly #options: HttpServerOptions
+  /** Those of this turn of the event loop. */
+  #fresh: Arrival[] = []
+
+  constructor(options: HttpServerOptions) {
+    this.#options = options
+  }
+
+  add(response: ServerResponse): Arrival {
+    const arrival = new Arrival(response)
+    if (this.#fresh.push(arrival) === 1) setImmediate(() => this.#checkFresh())
+    return arrival
+  }
+
+  #checkFresh(): void {
     const fresh = this.#fresh
     this.#fresh = []
-    for (const request of fresh)
-      if (!request.complete && !request.url?.startsWith('/uploads/') && !hasFiles(request))
-        boundArrival(request)
+    for (const arrival of fresh) {
+      const { req: request } = arrival.response
+      if (request.complete || request.destroyed) continue
+      if (request.url?.startsWith('/uploads/') !== true && !hasFiles(request)) this.#bound(arrival)
+    }
+  }
+
+  #bound(arrival: Arrival): void {
+    const { admission, bodies } = this.#options
+    const { response } = arrival
+    const { req: request } = response
+    const refuseArrival = ({ code, message }: GatewayError) =>
+      endArrival(response, refusals[code] ?? 400, code, message)
+    const holding = bodies.begin(admission.addressOf(request), refuseArrival)
+    const isStranger = admission.principalOf(request.headers.authorization) === undefined
+    const ms = isStranger ? strangerArrivalMs : arrivalMs
+    const limit = setTimeout(() => {
+      const message = `The body did not arrive within ${ms / 1000} seconds`
+      if (!request.complete) endArrival(response, 408, 'LIMIT_EXCEEDED', message)
+    }, ms)
+    const end = () => {
+      clearTimeout(limit)
+      holding.release()
+    }
+    request.once('end', end)
+    request.once('close', end)
+    try {
+      arrival.count(holding)
+    } catch (error) {
+      if (!(error instanceof GatewayError)) throw error
+      refuseArrival(error)
+    }
   }
 }
 
-/** Ends a request whose body does not arrive in time. */
-function boundArrival(request: IncomingMessage): void {
-  const limit = setTimeout(() => {
-    if (request.complete) return
-    request.socket.write('HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n')
-    request.destroy()
-  }, arrivalMs)
-  request.once('close', () => clearTimeout(limit))
+/** Refuses a request in the middle of its body, of which nothing more is read. */
+function endArrival(response: ServerResponse, status: number, code: ErrorCode, message: string): void {
+  const { req: request } = response
+  if (response.headersSent || response.destroyed) return void request.destroy()
+  const text = describeError(code, message)
+  response.writeHead(status, {
+    'Content-Type': 'application/json',
+    'Content-Length': Buffer.byteLength(text),
+    'Cache-Control': 'no-store',
+    Connection: 'close',
+  })
+  response.end(text, () => request.destroy())
 }
 
-function handle(request: IncomingMessage, response: ServerResponse, options: HttpServerOptions): void {
+function handle(
+  request: IncomingMessage,
+  response: ServerResponse,
+  arrival: Arrival,
+  options: HttpServerOptions,
+): void {
   const { admission, door, graphiql, schemaFile } = options
   const [path] = (request.url ?? '/').split('?', 1) as [string]
   const problem = door.problem(request)
-  // Whoever looks after the process calls it by its address.
+  // Monitoring calls the process by its IP address.
   const isForOperators = path === '/metrics' || path.startsWith('/health/')
   if (problem !== undefined && !(isForOperators && problem.status === 421))
     return sendError(response, problem.status, 'BAD_USER_INPUT', problem.message)
@@ -185,19 +263,19 @@ function handle(request: IncomingMessage, response: ServerResponse, options: Htt
       response.end()
       return
     case '/graphql':
-      return serveGraphql(request, response, options)
+      return serveGraphql(request, response, arrival, options)
     case '/schema.graphql':
       if (schemaFile === undefined)
         return sendError(response, 403, 'FORBIDDEN', 'This gateway does not show its schema')
       return sendText(response, schemaFile(), 'text/plain; charset=utf-8')
     case '/metrics':
+      if (!options.areMetricsOpen && !options.isOperator(request)) return refuseReader(response)
       return void options
         .metrics()
         .then((text) => sendText(response, text, 'text/plain; version=0.0.4; charset=utf-8'))
         .catch(() => response.destroy())
     case '/streams':
-      if (!isLocal(request))
-        return sendError(response, 403, 'FORBIDDEN', 'Only for readers on the machine of the gateway')
+      if (!options.isOperator(request)) return refuseReader(response)
       return sendText(response, JSON.stringify(options.streams()), 'application/json')
     case '/health/live':
       return sendText(response, '{"status":"live"}', 'application/json')
@@ -240,12 +318,18 @@ function serveFile(
   void serveDownload(ticket, request, response, openDownload)
 }
 
-function serveGraphql(request: IncomingMessage, response: ServerResponse, options: HttpServerOptions): void {
-  const { admission, door, engine, eventStreams, graphiql, mask } = options
+function serveGraphql(
+  request: IncomingMessage,
+  response: ServerResponse,
+  arrival: Arrival,
+  options: HttpServerOptions,
+): void {
+  const { admission, door, eventStreams, graphiql } = options
   if (request.method === 'GET' && (request.headers.accept ?? '').includes('text/html')) {
     if (graphiql === undefined)
       return sendError(response, 403, 'FORBIDDEN', 'This gateway has no GraphiQL; GRAPHIQL=on brings it')
-    return graphiql.servePage(response, isLocal(request) ? options.demoAuthorization : undefined)
+    const key = pageKeyOf(request)
+    return graphiql.servePage(response, key === undefined ? undefined : options.demoAuthorization(key))
   }
   if (!door.isAllowedOrigin(request))
     return sendError(response, 403, 'FORBIDDEN', 'Requests of other origins are not accepted')
@@ -267,67 +351,104 @@ function serveGraphql(request: IncomingMessage, response: ServerResponse, option
   // What is short on the way may be long here.
   if (!/^(identity)?$/i.test(request.headers['content-encoding'] ?? ''))
     return sendError(response, 415, 'BAD_USER_INPUT', 'Expected the body not to be encoded')
-  const openLine = () => admission.openLine(request, request.headers.authorization)
-  if (eventStreams.isFor(request)) {
-    const readParams = async (from: IncomingMessage) => toParams(await readJson(from, engine))
-    const enter = () => takePlace(request, response, admission).ready
-    eventStreams
-      .serve(request, response, { engine, mask, readParams, openLine, enter })
-      .catch((error: unknown) => {
-        refuse(request, response, error)
-      })
-    return
-  }
-  const gone = new LateDeparture()
-  const { leave, ready } = takePlace(request, response, admission, gone)
-  const serve = () => serveOperation(request, response, { ...options, gone, leave, openLine })
-  if (ready === undefined) return serve()
-  ready.then(serve).catch((error: unknown) => {
+  if (eventStreams.isFor(request)) return serveEventStream(request, response, arrival, options)
+  admission.countOperation(request.headers.authorization)
+  if (request.method !== 'POST') return execute(undefined)
+  const reading = isMultipart
+    ? readFiles(request, response, options)
+    : readJson(request, options.engine, boundsOf(request, arrival, admission))
+  reading.then(execute).catch((error: unknown) => {
     refuse(request, response, error)
+  })
+
+  function execute(body: object | undefined): void {
+    // The client may have left while its body came.
+    if (response.destroyed) return
+    const permit = acquirePermit(request, response, admission)
+    const serve = () => serveOperation(request, response, body, { ...options, isMultipart, permit })
+    if (permit.ready === undefined) return serve()
+    permit.ready.then(serve).catch((error: unknown) => {
+      refuse(request, response, error)
+    })
+  }
+}
+
+/** Single connection mode: many operations, of which each is a request, and one response for their results. */
+function serveEventStream(
+  request: IncomingMessage,
+  response: ServerResponse,
+  arrival: Arrival,
+  options: HttpServerOptions,
+): void {
+  const { admission, engine, eventStreams, mask } = options
+  const { authorization } = request.headers
+  eventStreams
+    .serve(request, response, {
+      engine,
+      mask,
+      readParams: async (from) => toParams(await readJson(from, engine, boundsOf(from, arrival, admission))),
+      openConnection: () => admission.openConnection(request, authorization),
+      count: () => admission.countOperation(authorization),
+      enter: () => acquirePermit(request, response, admission).ready,
+    })
+    .catch((error: unknown) => {
+      refuse(request, response, error)
+    })
+}
+
+function boundsOf(request: IncomingMessage, arrival: Arrival, admission: Admission): BodyBounds {
+  return {
+    hasCredential: admission.principalOf(request.headers.authorization) !== undefined,
+    receive: (bytes) => arrival.receive(bytes),
+  }
+}
+
+/**
+ * An operation that comes with files. Nothing of it is read before the upstream has confirmed the credential: a stranger
+ * could fill the disk.
+ *
+ * @throws GatewayError for a request without a valid credential, or one that is not as it should be
+ */
+async function readFiles(
+  request: IncomingMessage,
+  response: ServerResponse,
+  { admission, bodies, engine, proveCredential }: HttpServerOptions,
+): Promise<object> {
+  const { authorization } = request.headers
+  if (admission.principalOf(authorization) === undefined)
+    throw new GatewayError('UNAUTHENTICATED', 'Files are accepted with a credential only; send Authorization')
+  response.once('close', admission.openTransfer(request))
+  await proveCredential(authorization)
+  const address = admission.addressOf(request)
+  return readMultipartOperation(request, response, engine, {
+    memory: bodies.hold(address),
+    disk: bodies.spool(address),
   })
 }
 
+/** @param body what was posted */
 function serveOperation(
   request: IncomingMessage,
   response: ServerResponse,
-  options: HttpServerOptions & {
-    /** Ends when nobody waits for the answer any more. */
-    readonly gone: LateDeparture
-    readonly leave: () => void
-    readonly openLine: () => () => void
-  },
+  posted: object | undefined,
+  options: HttpServerOptions & { readonly isMultipart: boolean; readonly permit: Permit },
 ): void {
-  const { engine, gone, openLine } = options
+  const { admission, engine, isMultipart, permit } = options
+  const { departure } = permit
+  const body = posted ?? (request.method === 'GET' ? readQuery(request, engine) : undefined)
   const format = liveFormat(request)
-  if (format !== undefined && (request.method === 'GET' || request.method === 'POST')) {
-    response.once('close', openLine())
-    return void serveLive(request, response, { ...options, format })
+  if (format !== undefined && body !== undefined) {
+    const connection = admission.openConnection(request, request.headers.authorization)
+    response.once('close', () => connection.close())
+    return serveLive(request, response, body, { ...options, format })
   }
   response.setHeader('Cache-Control', 'no-store')
-  if (request.method !== 'POST') {
-    if (request.method === 'GET') {
-      const body = readQuery(request, engine)
-      if (answerDirectly(request, response, { engine, body, departure: gone })) return
-      nameDocument(request, body)
-    }
-    return respond(request)
-  }
-  const isMultipart = hasFiles(request)
-  const reading = isMultipart ? readMultipartOperation(request, response, engine) : readJson(request, engine)
-  reading.then(
-    (body) => {
-      if (!isMultipart && answerDirectly(request, response, { engine, body, departure: gone })) return
-      respond(Object.assign(request, { body }))
-    },
-    (error: unknown) => {
-      refuse(request, response, error)
-    },
-  )
-
-  function respond(from: IncomingMessage): void {
-    const context = { req: from, res: response, signal: gone.signal }
-    engine.respond(from, response, context).catch(() => response.destroy())
-  }
+  if (body !== undefined && !isMultipart && answerDirectly(request, response, { engine, body, departure }))
+    return
+  if (request.method === 'GET' && body !== undefined) nameDocument(request, body)
+  const from = posted === undefined ? request : Object.assign(request, { body: posted })
+  const context = { req: from, res: response, signal: departure.signal }
+  engine.respond(from, response, context).catch(() => response.destroy())
 }
 
 /** That nobody waits for an answer any more. Few look out for it: the signal is made when somebody does. */
@@ -347,56 +468,56 @@ class LateDeparture implements Departure {
   }
 }
 
-/**
- * A place for an operation, which is given back with its answer unless it is before.
- *
- * @param gone hears that nobody waits for the answer any more
- * @returns `ready` when it has to wait for its turn
- */
-function takePlace(
-  request: IncomingMessage,
-  response: ServerResponse,
-  admission: Admission,
-  gone?: LateDeparture,
-): { readonly leave: () => void; readonly ready: undefined | Promise<void> } {
-  const place = admission.enter(request.headers.authorization)
-  let isTaken = place === undefined
-  const leave = () => {
-    if (isTaken) admission.leave()
-    isTaken = false
+/** The right to execute one operation. */
+interface Permit {
+  readonly departure: Departure
+  /** Set when the permit is not acquired yet. */
+  readonly ready: undefined | Promise<void>
+  release(): void
+}
+
+/** A permit for an operation that has arrived completely; it is released with the response unless it was before. */
+function acquirePermit(request: IncomingMessage, response: ServerResponse, admission: Admission): Permit {
+  const departure = new LateDeparture()
+  const waiting = admission.enter()
+  let isHeld = waiting === undefined
+  const release = () => {
+    if (isHeld) admission.leave()
+    isHeld = false
   }
   response.on('prefinish', () => {
-    // Most are read at once.
-    if ((response.socket?.writableLength ?? 0) > 0) boundReading(request, response, admission, leave)
+    // Most responses are read at once.
+    if ((response.socket?.writableLength ?? 0) > 0) boundReading(request, response, admission, release)
   })
   response.on('close', () => {
-    leave()
-    // Telling everybody of what is over already costs more than a query.
-    if (!response.writableFinished) gone?.happen()
+    release()
+    // Aborting what has ended already costs more than a query.
+    if (!response.writableFinished) departure.happen()
   })
-  const ready = place?.then(() => {
-    isTaken = true
+  const ready = waiting?.then(() => {
+    isHeld = true
     if (!response.destroyed) return
-    leave()
+    release()
     throw new Error('The client left while it waited')
   })
-  return { leave, ready }
+  return { departure, ready, release }
 }
 
 /**
- * An answer that its reader takes time for gives its place back, and is a line of the caller's, for a while: whoever has
- * too many of them loses this one.
+ * A response that is read slowly gives its permit back and counts as an open connection, for a while; it is cut when there
+ * are too many of them.
  */
 function boundReading(
   request: IncomingMessage,
   response: ServerResponse,
   admission: Admission,
-  leave: () => void,
+  release: () => void,
 ): void {
   const slow = setTimeout(() => {
-    leave()
+    release()
     try {
-      response.once('close', admission.openLine(request, request.headers.authorization))
+      const connection = admission.openConnection(request, request.headers.authorization)
+      response.once('close', () => connection.close())
     } catch {
       response.destroy()
       return
@@ -408,29 +529,36 @@ function boundReading(
 }
 
 /** Answers with as many results as there are. */
-async function serveLive(
+function serveLive(
   request: IncomingMessage,
   response: ServerResponse,
+  body: object,
   {
     engine,
     format,
-    leave,
     liveResponses,
     mask,
-  }: HttpServerOptions & { readonly format: LiveFormat; readonly leave: () => void },
-): Promise<void> {
-  try {
-    const body = request.method === 'GET' ? readQuery(request, engine) : await readJson(request, engine)
-    liveResponses.serve(request, response, {
-      engine,
-      format,
-      mask,
-      onStanding: leave,
-      params: toParams(body),
-    })
-  } catch (error) {
-    refuse(request, response, error)
-  }
+    permit,
+  }: HttpServerOptions & { readonly format: LiveFormat; readonly permit: Permit },
+): void {
+  liveResponses.serve(request, response, {
+    engine,
+    format,
+    mask,
+    onStanding: permit.release,
+    params: toParams(body),
+  })
+}
+
+/** Of a page URL that the terminal printed. */
+function pageKeyOf({ url = '' }: IncomingMessage): string | undefined {
+  return new URL(url, 'http://localhost').searchParams.get('key') ?? undefined
+}
+
+function refuseReader(response: ServerResponse): void {
+  response.setHeader('WWW-Authenticate', 'Bearer')
+  const message = 'Only for operators: send METRICS_TOKEN, or what DATA_DIR/metrics-token has, as Bearer'
+  sendError(response, 401, 'UNAUTHENTICATED', message)
 }
 
 /** Says why a request does not become an operation. */
@@ -449,10 +577,15 @@ function refuse(request: IncomingMessage, response: ServerResponse, error: unkno
 
 /** Clients that sent a hash look for the code, and then send the text. */
 const refusals: Partial<Record<ErrorCode, number>> = {
+  FORBIDDEN: 403,
   LIMIT_EXCEEDED: 413,
   OVERLOADED: 503,
   PERSISTED_QUERY_NOT_FOUND: 200,
   RATE_LIMITED: 429,
+  UNAUTHENTICATED: 401,
+  UPSTREAM_INVALID: 502,
+  UPSTREAM_TIMEOUT: 504,
+  UPSTREAM_UNAVAILABLE: 502,
 }
 
 function sendText(response: ServerResponse, text: string, type: string): void {
@@ -472,7 +605,7 @@ function sendError(
   message: string,
   keepAlive = status < 300,
 ): void {
-  const text = JSON.stringify({ errors: [{ message, extensions: { code } }] })
+  const text = describeError(code, message)
   response.writeHead(status, {
     'Content-Type': 'application/json',
     'Content-Length': Buffer.byteLength(text),
@@ -482,6 +615,10 @@ function sendError(
   if (keepAlive || response.req.complete) return void response.end(text)
   response.write(text)
   drain(response.req, () => response.end())
+}
+
+function describeError(code: ErrorCode, message: string): string {
+  return JSON.stringify({ errors: [{ message, extensions: { code } }] })
 }
 
 /** Reads on for a while: a client that is still sending would not see the answer, and a proxy would make up its own. */

@@ -50,7 +50,11 @@ interface Framing {
 export function liveFormat({ headers }: IncomingMessage): LiveFormat | undefined {
   const accept = headers.accept ?? ''
   if (accept.includes('text/event-stream')) return 'sse'
-  return /multipart\/mixed[^,]*subscriptionSpec/i.test(accept) ? 'multipart' : undefined
+  const isMultipart = (range: string) => {
+    const at = range.indexOf('multipart/mixed')
+    return at !== -1 && range.includes('subscriptionspec', at)
+  }
+  return accept.toLowerCase().split(',').some(isMultipart) ? 'multipart' : undefined
 }
 
 const framings: Readonly<Record<LiveFormat, Framing>> = {
@@ -142,6 +146,7 @@ export function createLiveResponses(): LiveResponses {
       void runOperation(
         {
           ...{ engine, req: request, params, mask, signal: gone.signal },
+          authorization: request.headers.authorization,
           isReadOnly: request.method === 'GET',
           lastEventId: typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : undefined,
         },

@@ -1,14 +1,20 @@
+import { hash } from 'node:crypto'
 import {
   createSourceEventStream,
   type ExecutionArgs,
   type ExecutionResult,
+  GraphQLError,
   type GraphQLSchema,
   getOperationAST,
   type OperationDefinitionNode,
 } from 'graphql'
 import type { Channel, Context, Entry, LiveEvents, Pace } from '../context.ts'
+import { type ErrorCode, GatewayError } from '../errors.ts'
 import { maskError } from './error-mask.ts'
+import { createEventBudgets } from './event-budget.ts'
+import { EventPace } from './event-pace.ts'
 import type { Executor } from './executor.ts'
+import type { Limits } from './limits.ts'
 import { type Analysis, analyze } from './live-analysis.ts'
 import { type Body, Turn } from './paced-writer.ts'
 
@@ -49,17 +55,22 @@ export interface LiveState {
 
 export interface Live {
   /**
-   * Begins a subscription.
+   * Begins a subscription. It has to be started, even when its reader has left meanwhile: that ends what it holds.
    *
+   * @param calls to the upstream that one event may cause and that it shares with no other subscription
    * @returns why it cannot run, as a result with errors
+   * @throws GatewayError `COST_EXCEEDED` when the open subscriptions of its principal may cause too many
    */
-  subscribe(args: ExecutionArgs): Promise<LiveOperation | ExecutionResult>
+  subscribe(args: ExecutionArgs, calls: number): Promise<LiveOperation | ExecutionResult>
   state(): LiveState
 }
 
 export interface LiveOptions {
   readonly schema: GraphQLSchema
   readonly executor: Executor
+  readonly limits: Pick<Limits, 'maxEventCalls' | 'maxSubscriptionCalls' | 'maxOperationMs'>
+  /** Whether queries are queued: executions of events come after them. */
+  readonly isBusy: () => boolean
   readonly onUnexpected: (error: unknown) => void
   /** Where an event stands, as clients are told. */
   readonly cursorOf: (event: unknown) => string
@@ -70,15 +81,21 @@ export interface LiveOptions {
 /** For how many entries that are executed it is remembered what was read for them. */
 const maxContexts = 256
 
+/** What came of executing an event for a group. */
+interface Outcome {
+  readonly payload: Payload
+  /** What principals get in place of it, because their own execution had an error about them. */
+  readonly refusals: ReadonlyMap<string, Payload>
+}
+
 /** An event that is executed. */
 interface Slot {
   readonly entry: Entry
-  payload: Payload | undefined
+  outcome: Outcome | undefined
 }
 
 /** A result that is told at the end of the turn. */
-interface Told {
-  readonly payload: Payload
+interface Told extends Outcome {
   readonly seq: number
   /** Whether its event was told before, with another result. */
   readonly isRepeated: boolean
@@ -89,10 +106,32 @@ interface Member {
   readonly reader: LiveReader
   /** Entries up to this one it has. */
   seq: number
+  /** Ends its subscription. */
+  end(error: GatewayError): void
 }
 
-/** How many executions begin in one turn of the event loop: others want to be served, too. */
-const maxPerTurn = 256
+/** What an event is executed with. */
+interface Execution {
+  readonly context: Context
+  /** The member whose credential it is. */
+  readonly member: Member
+  /** Calls to the upstream that it may make, for all that are executed with it. */
+  maxCalls: number
+}
+
+/** Those of one event, by principal. */
+interface Executions {
+  readonly own: Map<string, Execution>
+  readonly shared: Map<string, Execution>
+}
+
+/** Errors about the principal that an event is executed as. Those of other principals are executed again. */
+const personalCodes: ReadonlySet<unknown> = new Set<ErrorCode>([
+  ...(['CLIENT_LEFT', 'COST_EXCEEDED', 'FORBIDDEN', 'RATE_LIMITED', 'UNAUTHENTICATED'] as const),
+])
+/** As how many principals an event of a shared group is executed at most. */
+const maxTries = 3
+const noRefusals: ReadonlyMap<string, Payload> = new Map()
 /** How many events of one group are executed at the same time; their results are sent in order. */
 const maxInFlight = 16
 
@@ -101,42 +140,104 @@ const maxInFlight = 16
  * events are one group, with one execution and one serialised result for each event. Where nothing in the selection
  * depends on who asks, groups reach across callers, all of whom were checked to be let hear those events.
  */
-export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: LiveOptions): Live {
+export function createLive(options: LiveOptions): Live {
+  const { schema, executor, limits, onUnexpected, cursorOf, onEnd } = options
+  const budgets = createEventBudgets(limits.maxSubscriptionCalls)
   const groups = new Map<string, Group>()
   /**
    * Of the latest entries alone, and while something is executed: entries are kept for long, and contexts are large. A map
    * that is old enough leaves all it had in the table it grew out of, until the next full collection: it begins anew.
    */
-  let contexts = new Map<Entry, Map<string, Context>>()
+  let contexts = new Map<Entry, Executions>()
   let executing = 0
   /** The same for all who send the same document. */
   const analyses = new WeakMap<OperationDefinitionNode, Analysis>()
   let operations = 0
 
-  async function executeEvent(args: ExecutionArgs, event: unknown, contextValue: Context): Promise<Payload> {
-    let result: ExecutionResult
+  async function executeEvent(
+    args: ExecutionArgs,
+    event: unknown,
+    contextValue: Context,
+    maxCalls = limits.maxEventCalls,
+  ): Promise<ExecutionResult> {
     try {
-      result = await executor.execute({ ...args, rootValue: event, contextValue })
+      contextValue.bound({ deadline: performance.now() + limits.maxOperationMs, maxCalls })
+      return mask(await executor.execute({ ...args, rootValue: event, contextValue }))
     } catch (error) {
-      result = { errors: [maskError(error, onUnexpected)] }
+      return { errors: [maskError(error, onUnexpected)] }
     }
-    return toPayload(mask(result), cursorOf(event))
   }
 
-  /** What is read for an event is read once for all groups of those who see the same, and for that event alone. */
-  function contextOf(entry: Entry, events: LiveEvents, channel: Channel, isShared: boolean): Context {
+  /** Executes an event for one reader that is not in a group yet. */
+  async function executeAlone(args: ExecutionArgs, event: unknown, events: LiveEvents): Promise<Payload> {
+    await pace.begin()
+    return toPayload(await executeEvent(args, event, events.context(undefined, false)), cursorOf(event))
+  }
+
+  /**
+   * Executes an event once for all members of a group. A result with an error about the principal it was executed as is
+   * delivered to that principal alone; it is executed again as another member for the rest.
+   */
+  async function executeForGroup(group: Group, entry: Entry, first: Member): Promise<Outcome> {
+    const { args, channel, isShared, members } = group
+    let refusals: Map<string, Payload> | undefined
+    let member = first
+    for (let tries = 1; ; tries += 1) {
+      const execution = executionOf(entry, member, channel, isShared)
+      execution.maxCalls += limits.maxEventCalls
+      const result = await executeEvent(args, entry.event, execution.context, execution.maxCalls)
+      const payload = toPayload(result, cursorOf(entry.event))
+      const outcome = { payload, refusals: refusals ?? noRefusals }
+      const isPersonal =
+        result.errors?.some(({ extensions }) => personalCodes.has(extensions['code'])) === true
+      // A member that has left may have lost the access it was executed with.
+      if (!isShared || (!isPersonal && members.has(member))) return outcome
+      if (isPersonal) {
+        refusals ??= new Map()
+        refusals.set(member.events.principal, payload)
+        group.demote(member.events.principal)
+      }
+      const next = [...members].find(({ events }) => refusals?.has(events.principal) !== true)
+      if (next === undefined) return { payload, refusals: refusals ?? noRefusals }
+      if (tries === maxTries)
+        return { payload: toPayload(anonymous(result), payload.cursor), refusals: refusals ?? noRefusals }
+      member = next
+    }
+  }
+
+  /** A result whose errors do not tell what is wrong with the principal it was executed as. */
+  function anonymous(result: ExecutionResult): ExecutionResult {
+    const errors = result.errors?.map((error) =>
+      personalCodes.has(error.extensions['code'])
+        ? new GraphQLError('The upstream could not be read for this event', {
+            path: error.path ?? null,
+            extensions: { code: 'UPSTREAM_UNAVAILABLE' satisfies ErrorCode, retryable: true },
+          })
+        : error,
+    )
+    return { ...result, ...(errors === undefined ? {} : { errors }) }
+  }
+
+  /** What is read for an event is read once for all groups that are executed as the same principal, and for that event alone. */
+  function executionOf(entry: Entry, member: Member, channel: Channel, isShared: boolean): Execution {
+    const { events } = member
+    const make = () => ({ context: events.context(channel, isShared), member, maxCalls: 0 })
     // Later it would be what was read before.
-    if (events.pace !== undefined) return events.context(channel, isShared)
-    const known = contexts.get(entry) ?? new Map<string, Context>()
-    if (known.size === 0) {
+    if (events.pace !== undefined) return make()
+    let known = contexts.get(entry)
+    if (known === undefined) {
+      known = { own: new Map(), shared: new Map() }
       contexts.set(entry, known)
       const [oldest] = contexts.size > maxContexts ? contexts.keys() : []
       if (oldest !== undefined) contexts.delete(oldest)
     }
-    const key = isShared ? '' : events.principal
-    const context = known.get(key) ?? events.context(channel, isShared)
-    known.set(key, context)
-    return context
+    const byPrincipal = isShared ? known.shared : known.own
+    let execution = byPrincipal.get(events.principal)
+    if (execution === undefined) {
+      execution = make()
+      byPrincipal.set(events.principal, execution)
+    }
+    return execution
   }
 
   function mask(result: ExecutionResult): ExecutionResult {
@@ -145,23 +246,7 @@ export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: 
   }
 
   const turn = new Turn()
-  let begun = 0
-  const stalled = new Set<Group>()
-
-  /** Whether a group may begin another execution now; else it is called when it may. */
-  function mayBegin(group: Group): boolean {
-    if (begun === 0)
-      setImmediate(() => {
-        begun = 0
-        const waiting = [...stalled]
-        stalled.clear()
-        for (const each of waiting) each.pump()
-      })
-    begun += 1
-    if (begun <= maxPerTurn) return true
-    stalled.add(group)
-    return false
-  }
+  const pace = new EventPace(options.isBusy)
 
   /** One group at one channel. */
   class Group {
@@ -171,7 +256,7 @@ export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: 
     /** What its members have in common, at whatever channel they are. */
     readonly scope: string
     readonly #key: string
-    readonly #args: ExecutionArgs
+    readonly args: ExecutionArgs
     readonly #waiting: Entry[] = []
     readonly #inFlight: Slot[] = []
     #told: Told[] = []
@@ -184,6 +269,7 @@ export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: 
     #pumpedAt = 0
     #latest: { readonly entry: Entry; payload: Payload | undefined } | undefined
     readonly #stop: () => void
+    readonly #resume = () => this.pump()
 
     constructor(
       key: string,
@@ -196,7 +282,7 @@ export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: 
       this.#key = key
       this.scope = scope
       this.channel = channel
-      this.#args = args
+      this.args = args
       this.isShared = isShared
       this.#pace = events.pace
       this.#due = this.#pace === undefined ? Number.POSITIVE_INFINITY : 0
@@ -204,7 +290,8 @@ export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: 
         if (!events.wants(entry.event)) return
         if (this.#pace?.tells === 'latest') this.#waiting.length = this.#next
         this.#waiting.push(entry)
-        if (this.#pace === undefined) this.pump()
+        if (this.#isTooSlow()) this.#fail()
+        else if (this.#pace === undefined) this.pump()
         else this.#wait(this.#pace.everyMs)
       })
     }
@@ -219,6 +306,40 @@ export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: 
       this.#stop()
       clearTimeout(this.#timer)
       if (groups.get(this.#key) === this) groups.delete(this.#key)
+    }
+
+    /** Executes as others while there are any. */
+    demote(principal: string): void {
+      for (const member of [...this.members])
+        if (member.events.principal === principal) {
+          this.members.delete(member)
+          this.members.add(member)
+        }
+    }
+
+    /** Whether the oldest event that is not delivered is not in the log any more: waiting would need memory without a bound. */
+    #isTooSlow(): boolean {
+      if (this.#pace?.tells === 'latest') return false
+      const oldest = this.#inFlight[0]?.entry ?? this.#waiting[this.#next]
+      return oldest !== undefined && oldest.seq <= this.channel.log.beginSeq
+    }
+
+    /** Ends the subscriptions of all members. They resume after the last event they got. */
+    #fail(): void {
+      this.#stop()
+      clearTimeout(this.#timer)
+      if (groups.get(this.#key) === this) groups.delete(this.#key)
+      this.#waiting.length = 0
+      this.#next = 0
+      const members = [...this.members]
+      this.members.clear()
+      for (const member of members)
+        member.end(
+          new GatewayError(
+            'SLOW_CONSUMER',
+            'The subscription was ended: its events come faster than they can be executed; resume after the last cursor',
+          ),
+        )
     }
 
     /** Pumps as soon as the last time lies so far back. */
@@ -242,7 +363,7 @@ export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: 
 
     pump(): void {
       while (this.#inFlight.length < maxInFlight && this.#next < Math.min(this.#waiting.length, this.#due)) {
-        if (!mayBegin(this)) return
+        if (!pace.mayBegin(this.#resume)) return
         const entry = this.#waiting[this.#next] as Entry
         this.#next += 1
         if (this.#next > 1024) {
@@ -252,15 +373,14 @@ export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: 
         }
         const [member] = this.members
         if (member === undefined) return
-        const slot: Slot = { entry, payload: undefined }
+        const slot: Slot = { entry, outcome: undefined }
         this.#inFlight.push(slot)
-        const context = contextOf(entry, member.events, this.channel, this.isShared)
         executing += 1
-        void executeEvent(this.#args, entry.event, context).then((payload) => {
-          slot.payload = payload
+        void executeForGroup(this, entry, member).then((outcome) => {
+          slot.outcome = outcome
           this.#flush()
           executing -= 1
-          if (executing === 0 && stalled.size === 0 && contexts.size > 0) contexts = new Map()
+          if (executing === 0 && !pace.isWaiting && contexts.size > 0) contexts = new Map()
         })
       }
       if (this.#next === this.#waiting.length) {
@@ -273,15 +393,16 @@ export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: 
     #flush(): void {
       for (;;) {
         const [slot] = this.#inFlight
-        if (slot?.payload === undefined) break
+        if (slot?.outcome === undefined) break
         this.#inFlight.shift()
-        const { payload, entry } = slot
+        const { outcome, entry } = slot
+        const { payload } = outcome
         const { seq } = entry
         const isRepeated = this.#latest?.entry.seq === seq
         // What is as it was is not told again.
         if (isRepeated && this.#latest?.payload?.bytes.equals(payload.bytes)) continue
         if (this.#pace?.repeatMs !== undefined) this.#latest = { entry, payload }
-        if (this.#told.push({ payload, seq, isRepeated }) === 1) turn.add(this)
+        if (this.#told.push({ ...outcome, seq, isRepeated }) === 1) turn.add(this)
       }
       this.pump()
     }
@@ -291,11 +412,17 @@ export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: 
       const told = this.#told
       this.#told = []
       const all = told.map(({ payload }) => payload)
+      const isSame = told.every(({ refusals }) => refusals.size === 0)
       const first = told[0]?.isRepeated === false ? told[0].seq : 0
       const last = told.at(-1)?.seq ?? 0
       for (const member of this.members) {
         const isBehind = member.seq < first
-        const its = isBehind ? all : told.filter((each) => isFor(member, each)).map(({ payload }) => payload)
+        const its =
+          isBehind && isSame
+            ? all
+            : told
+                .filter((each) => isFor(member, each))
+                .map(({ payload, refusals }) => refusals.get(member.events.principal) ?? payload)
         member.seq = Math.max(member.seq, last)
         if (its.length > 0) member.reader.nextAll(its)
       }
@@ -312,22 +439,30 @@ export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: 
     events: LiveEvents,
     analysis: Analysis,
     reader: LiveReader,
-    signal: AbortSignal,
+    left: AbortSignal,
+    giveBack: () => void,
   ): () => string | undefined {
     operations += 1
+    const ended = new AbortController()
+    const { signal } = ended
+    const leave = () => ended.abort(left.reason)
+    signal.addEventListener('abort', giveBack, { once: true })
+    if (left.aborted) leave()
+    else left.addEventListener('abort', leave, { once: true })
     let told: string | undefined
     let standing: (() => string | undefined) | undefined
     let reason = 'LEFT'
     let toldAt = 0
     let passedOver: unknown
     const { isShared } = analysis
-    let scope = [
-      isShared ? '' : events.principal,
-      events.key,
-      args.operationName ?? '',
-      analysis.variables(args.variableValues ?? {}),
-      analysis.source,
-    ].join('\0')
+    let scope = `${isShared ? '' : events.principal}\0${scopeOf(args, events, analysis)}`
+    function end(error: unknown): void {
+      if (signal.aborted) return
+      const told = maskError(error, onUnexpected)
+      reason = String(told.extensions['code'])
+      reader.next(toPayload({ errors: [told] }, undefined))
+      reader.complete()
+    }
     void events
       .read(
         {
@@ -339,7 +474,7 @@ export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: 
             }
             toldAt = Date.now()
             passedOver = undefined
-            const payload = await executeEvent(args, event, events.context(undefined, false))
+            const payload = await executeAlone(args, event, events)
             if (signal.aborted) return
             reader.next(payload)
             told = payload.cursor ?? told
@@ -355,11 +490,17 @@ export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: 
             const joined = group
             // One text for all of them: it has the whole document in it.
             scope = joined.scope
-            const member = { events, reader, seq }
+            const member = {
+              ...{ events, reader, seq },
+              end(error: GatewayError) {
+                end(error)
+                ended.abort(error)
+              },
+            }
             joined.join(member)
             standing = () => channel.log.placeAt(member.seq)
             if (passedOver !== undefined)
-              void executeEvent(args, passedOver, events.context(undefined, false)).then((payload) => {
+              void executeAlone(args, passedOver, events).then((payload) => {
                 // Unless the group was sooner with something newer.
                 if (joined.members.has(member) && member.seq === seq) reader.next(payload)
               })
@@ -371,25 +512,21 @@ export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: 
               return member.seq
             }
           },
-          end(error) {
-            if (signal.aborted) return
-            const told = maskError(error, onUnexpected)
-            reason = String(told.extensions['code'])
-            reader.next(toPayload({ errors: [told] }, undefined))
-            reader.complete()
-          },
+          end,
         },
         signal,
       )
       .finally(() => {
         operations -= 1
+        left.removeEventListener('abort', leave)
+        giveBack()
         onEnd(reason)
       })
     return () => standing?.() ?? told
   }
 
   return {
-    async subscribe(args) {
+    async subscribe(args, calls) {
       const source = await createSourceEventStream(args)
       if (!(Symbol.asyncIterator in source)) return mask(source)
       const events = source as unknown as LiveEvents
@@ -397,10 +534,16 @@ export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: 
       if (operation == null) throw new Error('A subscription without an operation cannot have begun')
       const analysis = analyses.get(operation) ?? analyze(schema, args.document, operation)
       analyses.set(operation, analysis)
+      const giveBack = budgets.take(
+        events.principal,
+        // A hash, because the text has the whole document in it.
+        calls === 0 ? '' : hash('sha1', scopeOf(args, events, analysis)),
+        calls,
+      )
       let place: (() => string | undefined) | undefined
       return {
         start(reader, signal) {
-          place = start(args, events, analysis, reader, signal)
+          place = start(args, events, analysis, reader, signal, giveBack)
         },
         place: () => place?.(),
       }
@@ -416,9 +559,20 @@ export function createLive({ schema, executor, onUnexpected, cursorOf, onEnd }: 
   }
 }
 
-export function toPayload(result: ExecutionResult, cursor: string | undefined): Payload {
+/** The same for subscriptions that are executed alike for the same events. */
+function scopeOf(args: ExecutionArgs, events: LiveEvents, analysis: Analysis): string {
+  return [
+    events.key,
+    args.operationName ?? '',
+    analysis.variables(args.variableValues ?? {}),
+    analysis.source,
+  ].join('\0')
+}
+
+/** @param result or its text as JSON */
+export function toPayload(result: ExecutionResult | string, cursor: string | undefined): Payload {
   return {
-    bytes: Buffer.from(JSON.stringify(result)),
+    bytes: Buffer.from(typeof result === 'string' ? result : JSON.stringify(result)),
     cursor: cursor === '' ? undefined : cursor,
     next: undefined,
   }

@@ -18,6 +18,7 @@ export interface LiveFigures {
   }
   readonly load: LoadState
   readonly keptAnswers: { readonly kept: number; readonly found: number } | null
+  readonly backendRestarts: number
 }
 
 /** Counts what happens, and tells it in the text format of Prometheus. No label depends on who asks. */
@@ -197,6 +198,11 @@ function createLiveGauges(register: Registry): (figures: LiveFigures) => void {
       'kept_answers_given_total',
       'Answers that were given again because nothing had happened',
       ({ keptAnswers }) => keptAnswers?.found ?? 0,
+    ],
+    [
+      'backend_restarts_total',
+      'Restarts of the embedded backend because its thread stopped or hung',
+      ({ backendRestarts }) => backendRestarts,
     ],
     ['overload_refusals_total', 'Operations that were turned away at once', ({ load }) => load.refusals],
   ]

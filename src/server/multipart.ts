@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { Busboy } from '@fastify/busboy'
 import { GatewayError } from '../errors.ts'
+import type { Holding } from './incoming-bodies.ts'
 
 /** A file that came with an operation. */
 export interface IncomingFile {
@@ -35,13 +36,18 @@ const bytesPerRead = 64 * 1024
  *
  * @throws GatewayError `BAD_USER_INPUT` when it is none, `LIMIT_EXCEEDED` when it is too much
  */
-export async function readMultipart(request: IncomingMessage): Promise<MultipartOperation> {
-  const handles: FileHandle[] = []
+export async function readMultipart(
+  request: IncomingMessage,
+  { memory, disk }: { readonly memory: Holding; readonly disk: Holding },
+): Promise<MultipartOperation> {
+  const spool: Spool = { handles: [], holding: disk }
   const close = async () => {
-    await Promise.all(handles.splice(0).map((handle) => handle.close()))
+    memory.release()
+    await Promise.all(spool.handles.splice(0).map((handle) => handle.close()))
+    disk.release()
   }
   try {
-    const { fields, files } = await readParts(request, handles)
+    const { fields, files } = await readParts(request, spool, memory)
     return { body: assemble(fields, files), close }
   } catch (error) {
     await close()
@@ -49,18 +55,33 @@ export async function readMultipart(request: IncomingMessage): Promise<Multipart
   }
 }
 
+/** Where files are written to, and what counts their bytes. */
+interface Spool {
+  readonly handles: FileHandle[]
+  readonly holding: Holding
+}
+
 interface Parts {
   readonly fields: Map<string, string>
   readonly files: Map<string, IncomingFile>
 }
 
-async function readParts(request: IncomingMessage, handles: FileHandle[]): Promise<Parts> {
+async function readParts(request: IncomingMessage, spool: Spool, memory: Holding): Promise<Parts> {
   const fields = new Map<string, string>()
   const files = new Map<string, IncomingFile>()
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const streams: Readable[] = []
   const keeping: Promise<void>[] = []
   const parser = createParser(request)
+  // Fields come before the files, and stay in memory. [spec] GraphQL multipart request
+  const countField = (chunk: Buffer) => {
+    try {
+      memory.take(chunk.length)
+    } catch (error) {
+      request.off('data', countField)
+      reject(error)
+    }
+  }
   parser.on('field', (name: string | undefined, value, _nameTruncated, truncated) => {
     if (name === undefined) reject(nameless())
     else if (truncated)
@@ -77,7 +98,8 @@ async function readParts(request: IncomingMessage, handles: FileHandle[]): Promi
     }
     if (files.has(field)) reject(bad(`The file "${field.slice(0, 80)}" is there twice`))
     streams.push(stream)
-    const kept = keep(stream, handles).then((bytes) => {
+    request.off('data', countField)
+    const kept = keep(stream, spool).then((bytes) => {
       files.set(field, { name: name ?? '', contentType, ...bytes })
     })
     kept.catch(reject)
@@ -90,11 +112,13 @@ async function readParts(request: IncomingMessage, handles: FileHandle[]): Promi
   parser.on('finish', () => Promise.all(keeping).then(() => resolve(), reject))
   request.on('aborted', () => reject(bad('The multipart body ended early')))
   request.on('error', reject)
+  request.on('data', countField)
   request.pipe(parser)
   try {
     await promise
   } catch (error) {
     request.unpipe(parser)
+    request.off('data', countField)
     for (const stream of streams) stream.destroy()
     await Promise.allSettled(keeping)
     await drain(request)
@@ -139,7 +163,7 @@ function createParser(request: IncomingMessage) {
 /** Writes a file to the disk, without a name. */
 async function keep(
   stream: Readable,
-  handles: FileHandle[],
+  { handles, holding }: Spool,
 ): Promise<Pick<IncomingFile, 'byteSize' | 'read'>> {
   const path = join(tmpdir(), `flowdock-gateway-${randomBytes(12).toString('hex')}`)
   const handle = await open(path, 'wx+', 0o600)
@@ -147,6 +171,7 @@ async function keep(
   await rm(path)
   let byteSize = 0
   for await (const chunk of stream as AsyncIterable<Buffer>) {
+    holding.take(chunk.length)
     await handle.write(chunk, 0, chunk.length, byteSize)
     byteSize += chunk.length
   }

@@ -1,11 +1,20 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { GatewayError } from '../errors.ts'
 import type { Engine } from './engine.ts'
+import type { Holding } from './incoming-bodies.ts'
 import { readMultipart } from './multipart.ts'
 import type { OperationParams } from './operation.ts'
 
-/** Longest body of a request without files. */
+/** Longest body of a request without files: with a well-formed credential, and without. */
 const maxBodyBytes = 1024 * 1024
+const maxStrangerBytes = 16 * 1024
+
+/** What bounds the body of a request. */
+export interface BodyBounds {
+  readonly hasCredential: boolean
+  /** Counts what has arrived. @throws GatewayError `RATE_LIMITED` or `OVERLOADED` when too much is held */
+  readonly receive: (bytes: number) => void
+}
 
 /** Whether a request says that files come with it. */
 export function hasFiles({ headers }: IncomingMessage): boolean {
@@ -45,8 +54,9 @@ export async function readMultipartOperation(
   request: IncomingMessage,
   response: ServerResponse,
   engine: Engine,
+  holdings: { readonly memory: Holding; readonly disk: Holding },
 ): Promise<object> {
-  const { body, close } = await readMultipart(request)
+  const { body, close } = await readMultipart(request, holdings)
   response.once('close', () => void close())
   if (response.destroyed) await close()
   // What is left is an operation like any other.
@@ -55,19 +65,44 @@ export async function readMultipartOperation(
 }
 
 /** Reads the body here, because the framework would answer a broken one with an excerpt of it. */
-export async function readJson(request: IncomingMessage, engine: Engine): Promise<object> {
-  return expectDocument(engine, parseJson(await readBody(request), 'the body'))
+export async function readJson(
+  request: IncomingMessage,
+  engine: Engine,
+  bounds: BodyBounds,
+): Promise<object> {
+  return expectDocument(engine, parseJson(await readBody(request, bounds), 'the body'))
 }
 
-/** @throws GatewayError `LIMIT_EXCEEDED` for a body that is too long */
-function readBody(request: IncomingMessage): Promise<string> {
+/** @throws GatewayError `LIMIT_EXCEEDED` for a body that is too long; `RATE_LIMITED` or `OVERLOADED` by its bounds */
+function readBody(request: IncomingMessage, { hasCredential, receive }: BodyBounds): Promise<string> {
+  const maxBytes = hasCredential ? maxBodyBytes : maxStrangerBytes
+  const tooLong = () =>
+    new GatewayError(
+      'LIMIT_EXCEEDED',
+      hasCredential
+        ? `The body is longer than ${maxBytes} bytes`
+        : `The body is longer than ${maxBytes} bytes, which is all a request without a credential may have; send Authorization`,
+    )
   return new Promise((resolve, reject) => {
+    if (Number(request.headers['content-length'] ?? 0) > maxBytes) return reject(tooLong())
     const chunks: Buffer[] = []
     let size = 0
+    let isRefused = false
+    const fail = (error: unknown) => {
+      isRefused = true
+      chunks.length = 0
+      reject(error)
+    }
     request.on('data', (chunk: Buffer) => {
+      if (isRefused) return
       size += chunk.length
-      if (size <= maxBodyBytes) return void chunks.push(chunk)
-      reject(new GatewayError('LIMIT_EXCEEDED', `The body is longer than ${maxBodyBytes} bytes`))
+      if (size > maxBytes) return fail(tooLong())
+      chunks.push(chunk)
+      try {
+        receive(chunk.length)
+      } catch (error) {
+        fail(error)
+      }
     })
     request.once('end', () =>
       resolve((chunks.length === 1 ? chunks[0] : Buffer.concat(chunks))?.toString() ?? ''),

@@ -17,7 +17,8 @@ export interface OperationParams {
 export interface OperationRequest {
   readonly engine: Engine
   readonly req: RequestHead
-  readonly connectionParams?: Readonly<Record<string, unknown>>
+  /** The credential as it was sent. */
+  readonly authorization: unknown
   readonly params: OperationParams
   /** The last event the client had, which counts more than what the operation says, and `extensions.lastEventId` of it. */
   readonly lastEventId?: string | undefined
@@ -43,12 +44,12 @@ export interface OperationReader extends LiveReader {
  * unless `signal` ends it.
  */
 export async function runOperation(request: OperationRequest, reader: OperationReader): Promise<void> {
-  const { engine, req, connectionParams, params, mask, signal } = request
+  const { engine, req, authorization, params, mask, signal } = request
   const lastEventId = request.lastEventId ?? textOf(params.extensions?.['lastEventId'])
   try {
     const text = engine.find(params)
     if (text === undefined) throw new ValidationError('Expected "query" to be text')
-    const document = engine.parse(text)
+    const document = engine.parse(text, req)
     if (document.problems.length > 0) return reader.refuse(document.problems)
     const operation = getOperationAST(document.node, params.operationName)
     if (operation == null)
@@ -62,10 +63,9 @@ export async function runOperation(request: OperationRequest, reader: OperationR
       operationName: params.operationName,
       variables: params.variables ?? {},
       context: engine.createContext({
-        request: req,
+        ...{ request: req, authorization },
         departure: { signal },
         ...wishesOf(params.extensions),
-        ...(connectionParams === undefined ? {} : { connectionParams }),
         ...(lastEventId === undefined ? {} : { lastEventId }),
         onTokenEnd: request.onTokenEnd,
       }),
@@ -73,12 +73,13 @@ export async function runOperation(request: OperationRequest, reader: OperationR
     const result = await (operation.operation === 'subscription'
       ? engine.subscribe(run)
       : engine.execute(run))
-    if (signal.aborted) return
     if ('start' in result) {
-      reader.begin?.(result)
+      if (!signal.aborted) reader.begin?.(result)
+      // Also for a reader that has left: starting it gives back what it holds.
       return result.start(reader, signal)
     }
-    reader.next(toPayload(result, undefined))
+    if (signal.aborted) return
+    reader.next(toPayload(engine.toText(result), undefined))
     reader.complete()
   } catch (error) {
     if (signal.aborted) return

@@ -5,16 +5,23 @@ import { WebSocket, WebSocketServer } from 'ws'
 import type { RequestHead } from '../context.ts'
 import { GatewayError } from '../errors.ts'
 import type { Logger } from '../log.ts'
-import type { Admission } from './admission.ts'
+import type { Admission, Connection } from './admission.ts'
 import type { Engine } from './engine.ts'
 import type { Door } from './host.ts'
+import type { Holding, IncomingBodies } from './incoming-bodies.ts'
 import type { LiveOperation, Payload } from './live.ts'
 import { type OperationParams, type OperationReader, runOperation } from './operation.ts'
 import { type Envelope, type Framing, joined, PacedWriter, Slab, sizeOf, Turn } from './paced-writer.ts'
 import type { RequestIds } from './request-id.ts'
+import { TokenBucket } from './token-bucket.ts'
 
-/** Longest message a client may send. */
+/** Longest message a client may send: with a well-formed credential, and without. */
 const maxMessageBytes = 256 * 1024
+const maxStrangerBytes = 16 * 1024
+/** How many pings and pongs a client may send. Clients send one every few seconds. */
+const pings = { burst: 100, perSecond: 10 }
+/** Longest payload of a ping that is returned with the pong. */
+const maxEchoBytes = 1024
 /** How many operations may run on one socket. */
 const maxOperations = 100
 /** How long a client may take to introduce itself. */
@@ -25,6 +32,8 @@ const keepAliveMs = 12_000
 const closingMs = 2000
 /** Over how long sockets are closed on a stop, so that not all come back at once. */
 const maxFarewellMs = 3000
+/** [spec] RFC 6455, 5.2: of a client, which masks its frames. */
+const maxFrameHeaderBytes = 14
 const protocol = 'graphql-transport-ws'
 
 export interface WebSocketTransport {
@@ -41,6 +50,7 @@ export interface WebSocketOptions {
   readonly engine: Engine
   readonly door: Door
   readonly admission: Admission
+  readonly bodies: IncomingBodies
   readonly requestIds: RequestIds
   /** An error as a client may see it. */
   readonly mask: (error: unknown) => GraphQLError
@@ -57,6 +67,13 @@ interface Client {
   readonly request: RequestHead
   readonly writer: PacedWriter
   readonly operations: Map<string, Operation>
+  readonly connection: Connection
+  readonly pings: TokenBucket
+  /** What has arrived of a message that is incomplete. */
+  readonly incomplete: { bytes: number; counted: number; readonly holding: Holding }
+  maxBytes: number
+  /** Stops counting the connection for the credential that holds for the whole socket. */
+  forget: () => void
   params: Readonly<Record<string, unknown>> | undefined
   isAlive: boolean
   /** Set while its credential is known to end. */
@@ -77,10 +94,21 @@ class Operation implements OperationReader {
   /** A field of its own, because asking a signal takes longer than sending. */
   #isOver = false
   #onStanding: (() => void) | undefined
+  readonly #onEnd: () => void
 
-  /** @param onStanding called once, if it is a subscription */
-  constructor(client: Client, id: string, payload: Operation['payload'], onStanding: () => void) {
+  /**
+   * @param onStanding called once, if it is a subscription
+   * @param onEnd called when nothing more is sent of it; more than once
+   */
+  constructor(
+    client: Client,
+    id: string,
+    payload: Operation['payload'],
+    onStanding: () => void,
+    onEnd: () => void,
+  ) {
     this.#client = client
+    this.#onEnd = onEnd
     this.#id = id
     this.payload = payload
     const head = Buffer.from(`{"id":${JSON.stringify(id)},"type":"next","payload":`)
@@ -133,6 +161,7 @@ class Operation implements OperationReader {
     // Another may have its id by now.
     if (operations.get(this.#id) === this) operations.delete(this.#id)
     this.#abort.abort()
+    this.#onEnd()
   }
 }
 
@@ -163,6 +192,7 @@ export function serveWebSockets({
   engine,
   door,
   admission,
+  bodies,
   requestIds,
   mask,
   log,
@@ -179,7 +209,7 @@ export function serveWebSockets({
   const slab = new Slab()
   let isClosing = false
 
-  function accept(socket: WebSocket, request: IncomingMessage, line: Duplex): void {
+  function accept(socket: WebSocket, request: IncomingMessage, line: Duplex, connection: Connection): void {
     // A broken frame must not end the process; the socket closes by itself.
     socket.on('error', () => undefined)
     if (socket.protocol !== protocol) {
@@ -199,14 +229,24 @@ export function serveWebSockets({
     const client: Client = {
       ...{ socket, request: headOf(request), writer, operations: new Map<string, Operation>() },
       ...{ params: undefined, isAlive: true, warning: undefined, warnedOf: undefined },
+      ...{ connection, pings: new TokenBucket(pings), forget: () => undefined, maxBytes: maxStrangerBytes },
+      incomplete: { bytes: 0, counted: 0, holding: bodies.hold(admission.addressOf(request)) },
     }
+    client.maxBytes = maxBytesOf(client)
     clients.add(client)
     const introduction = setTimeout(() => end(client, 4408, 'Connection initialisation timeout'), initMs)
     socket.on('pong', () => {
       client.isAlive = true
+      countPing(client)
     })
+    socket.on('ping', () => countPing(client))
+    watchIncomplete(client, line)
     socket.on('message', (data, isBinary) => {
       client.isAlive = true
+      if (socket.readyState !== WebSocket.OPEN) return
+      const size = (data as Buffer).length
+      client.incomplete.bytes = 0
+      if (size > client.maxBytes) return end(client, 1009, tooLong(client))
       const message = isBinary ? undefined : parseMessage(String(data))
       if (message === undefined) end(client, 4400, 'Invalid message received')
       else receive(client, message, () => clearTimeout(introduction))
@@ -215,9 +255,44 @@ export function serveWebSockets({
       clearTimeout(introduction)
       clients.delete(client)
       writer.close()
+      client.incomplete.holding.release()
       clearTimeout(client.warning)
       for (const operation of [...client.operations.values()]) operation.stop()
     })
+  }
+
+  function maxBytesOf(client: Client): number {
+    return admission.principalOf(authorizationOf(client)) === undefined ? maxStrangerBytes : maxMessageBytes
+  }
+
+  /** Bounds what an incomplete message takes: it is counted as it arrives, and forgotten once it is complete. */
+  function watchIncomplete(client: Client, line: Duplex): void {
+    const { incomplete } = client
+    line.prependListener('data', (chunk: Buffer) => {
+      incomplete.bytes += chunk.length
+    })
+    // By now the chunk was parsed: what is left belongs to a message that is incomplete.
+    line.on('data', () => {
+      if (incomplete.bytes === 0) {
+        if (incomplete.counted > 0) incomplete.holding.release()
+        incomplete.counted = 0
+        return
+      }
+      if (incomplete.bytes > client.maxBytes + maxFrameHeaderBytes) return end(client, 1009, tooLong(client))
+      try {
+        incomplete.holding.take(incomplete.bytes - incomplete.counted)
+        incomplete.counted = incomplete.bytes
+      } catch (error) {
+        end(client, 1013, mask(error).message)
+      }
+    })
+  }
+
+  /** @returns whether the client may go on */
+  function countPing(client: Client): boolean {
+    if (client.pings.take()) return true
+    end(client, 4429, 'Too many pings')
+    return false
   }
 
   function receive(client: Client, { type, id, payload }: ClientMessage, onInit: () => void): void {
@@ -227,16 +302,17 @@ export function serveWebSockets({
         onInit()
         client.params = payload ?? {}
         try {
-          client.request.socket.once('close', admission.identifyLine(authorizationOf(client)))
+          identify(client)
         } catch (error) {
           return end(client, 1013, mask(error).message)
         }
         return send(client, { type: 'connection_ack' })
       case 'ping':
+        if (!countPing(client)) return
         if (client.params !== undefined && isCredential(payload)) renew(client, payload)
-        return send(client, { type: 'pong', ...(payload === undefined ? {} : { payload }) })
+        return send(client, { type: 'pong', ...echoOf(payload) })
       case 'pong':
-        return
+        return void countPing(client)
       case 'subscribe':
         return subscribe(client, id, payload)
       case 'complete':
@@ -245,6 +321,14 @@ export function serveWebSockets({
       default:
         return end(client, 4400, 'Invalid message received')
     }
+  }
+
+  /** Counts the connection for the credential that the client has now, and no longer for the one it had. */
+  function identify(client: Client): void {
+    const forget = client.connection.identify(authorizationOf(client))
+    client.forget()
+    client.forget = forget
+    client.maxBytes = maxBytesOf(client)
   }
 
   function subscribe(client: Client, id: string, payload: ClientMessage['payload']): void {
@@ -258,24 +342,35 @@ export function serveWebSockets({
       return refuse(client, id, [
         mask(new GatewayError('LIMIT_EXCEEDED', `At most ${maxOperations} operations may run on one socket`)),
       ])
+    const authorization = authorizationOf(client, payload)
+    let forget: () => void = () => undefined
     try {
       admission.count(client.request)
-      admission.enterNow(authorizationOf(client))
+      admission.countOperation(authorization)
+      if (hasCredential(payload)) forget = client.connection.identify(authorization)
+      admission.enterNow()
     } catch (error) {
+      forget()
       return refuse(client, id, [mask(error)])
     }
     let isInside = true
-    run(client, id, payload, undefined, () => {
+    const leave = () => {
       if (isInside) admission.leave()
       isInside = false
-    })
+    }
+    run(client, id, payload, { place: undefined, leave, onEnd: forget })
   }
 
   /** A new credential holds for what begins from now on, and for subscriptions that run: they go on where they are. */
   function renew(client: Client, credential: ClientMessage['payload']): void {
     client.params = {
       ...client.params,
-      authorization: credential?.['authorization'] ?? credential?.['Authorization'],
+      authorization: authorizationIn(credential),
+    }
+    try {
+      identify(client)
+    } catch (error) {
+      return end(client, 1013, mask(error).message)
     }
     for (const [id, operation] of [...client.operations]) {
       const { live, payload } = operation
@@ -283,12 +378,13 @@ export function serveWebSockets({
       try {
         // Each begins again, which costs what a beginning costs.
         admission.count(client.request)
+        admission.countOperation(authorizationOf(client))
       } catch (error) {
         return end(client, 1013, mask(error).message)
       }
       const place = live.place()
       operation.stop()
-      run(client, id, payload, place, () => undefined)
+      run(client, id, payload, { place, leave: () => undefined, onEnd: () => undefined })
     }
   }
 
@@ -307,17 +403,20 @@ export function serveWebSockets({
   }
 
   /**
-   * @param place begin behind it, whatever the operation says
-   * @param leave called once it is a subscription that stands, or over; more than once
+   * @param options `place`: begin behind it, whatever the operation says; `leave`: called once it is an open subscription,
+   * or over; `onEnd`: called when it is over; both may be called more than once
    */
   function run(
     client: Client,
     id: string,
     payload: Operation['payload'],
-    place: string | undefined,
-    leave: () => void,
+    {
+      place,
+      leave,
+      onEnd,
+    }: { readonly place: string | undefined; readonly leave: () => void; readonly onEnd: () => void },
   ): void {
-    const operation = new Operation(client, id, payload, leave)
+    const operation = new Operation(client, id, payload, leave, onEnd)
     client.operations.set(id, operation)
     const { params } = client
     const onTokenEnd = (endsAt: number) => {
@@ -328,7 +427,7 @@ export function serveWebSockets({
       {
         ...{ engine, req: client.request, mask, lastEventId: place, onTokenEnd, signal: operation.signal },
         params: payload as unknown as OperationParams,
-        connectionParams: { ...client.params, ...credentialOf(payload) },
+        authorization: authorizationOf(client, payload),
       },
       operation,
     )
@@ -337,6 +436,7 @@ export function serveWebSockets({
 
   /** Closes a socket; one that does not answer is cut off. */
   function end({ socket, writer }: Client, code: number, reason: string): void {
+    if (socket.readyState !== WebSocket.OPEN) return
     writer.flushNow()
     writer.close()
     socket.close(code, reason)
@@ -372,8 +472,11 @@ export function serveWebSockets({
     try {
       admission.count(request)
       requestIds.identify(request)
-      socket.once('close', admission.openLine(request))
-      sockets.handleUpgrade(request, socket, head, (webSocket) => accept(webSocket, request, socket))
+      const connection = admission.openConnection(request)
+      socket.once('close', () => connection.close())
+      sockets.handleUpgrade(request, socket, head, (webSocket) =>
+        accept(webSocket, request, socket, connection),
+      )
     } catch (error) {
       if (!(error instanceof GatewayError)) throw error
       refuseUpgrade(socket, 429, Math.ceil((error.retryAfterMs ?? 1000) / 1000))
@@ -450,9 +553,26 @@ function parseMessage(text: string): ClientMessage | undefined {
   return { type, id: typeof id === 'string' ? id : '', payload: payload ?? undefined }
 }
 
-/** Who a client says it is; an operation of its own may say another. */
-function authorizationOf({ request, params }: Client): unknown {
-  return params?.['authorization'] ?? params?.['Authorization'] ?? request.headers.authorization
+/** The credential as it was sent: with the operation, else for the connection, else with the handshake. */
+function authorizationOf({ request, params }: Client, payload?: Operation['payload']): unknown {
+  return (payload && credentialOf(payload)) ?? authorizationIn(params) ?? request.headers.authorization
+}
+
+/** Clients write the name in both ways. */
+function authorizationIn(payload: ClientMessage['payload']): unknown {
+  return payload?.['authorization'] ?? payload?.['Authorization']
+}
+
+function tooLong({ maxBytes }: Client): string {
+  return maxBytes === maxStrangerBytes
+    ? `A message may have ${maxBytes} bytes without a credential`
+    : `A message may have ${maxBytes} bytes`
+}
+
+/** A pong need not have the payload of its ping. [graphql-ws] PROTOCOL.md, "Pong" */
+function echoOf(payload: ClientMessage['payload']): { readonly payload?: object } {
+  if (payload === undefined || Buffer.byteLength(JSON.stringify(payload)) > maxEchoBytes) return {}
+  return { payload }
 }
 
 /** The rest of a request would stay for as long as the socket is open. */
@@ -463,19 +583,17 @@ function headOf({ headers, socket }: IncomingMessage): RequestHead {
 }
 
 function isCredential(payload: ClientMessage['payload']): boolean {
-  return typeof (payload?.['authorization'] ?? payload?.['Authorization']) === 'string'
+  return typeof authorizationIn(payload) === 'string'
 }
 
 /** An operation may bring a credential of its own. */
-function credentialOf(payload: Operation['payload']): Readonly<Record<string, unknown>> {
+function credentialOf(payload: Operation['payload']): unknown {
   const extensions = payload['extensions']
-  return isRecord(extensions) && isCredential(extensions)
-    ? { authorization: extensions['authorization'] ?? extensions['Authorization'] }
-    : {}
+  return isRecord(extensions) && isCredential(extensions) ? authorizationIn(extensions) : undefined
 }
 
 function hasCredential(payload: Operation['payload']): boolean {
-  return Object.keys(credentialOf(payload)).length > 0
+  return credentialOf(payload) !== undefined
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

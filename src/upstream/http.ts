@@ -116,6 +116,11 @@ export function createHttp(options: HttpOptions): Http {
   })
   const streams = new Agent({ connect: connector(), headersTimeout: 10_000, bodyTimeout: 0 })
   const transfers = new Agent({ connect: connector(), headersTimeout: 10_000, bodyTimeout: 30_000 })
+  // What is sent may be long; what is answered is bounded as it is for every call.
+  const uploads = new Agent({
+    ...{ headersTimeout: 10_000, bodyTimeout: options.deadlineMs, maxResponseSize: options.maxBytes },
+    connect: connector(),
+  })
   const strangers = new Agent({
     ...{ headersTimeout: 10_000, bodyTimeout: 30_000 },
     connect: connector({ lookup: lookupPublic }),
@@ -217,20 +222,27 @@ export function createHttp(options: HttpOptions): Http {
     async upload(url, headers, bytes, signal) {
       const begun = performance.now()
       let status: number | undefined
+      const late = new AbortController()
+      let deadline: NodeJS.Timeout | undefined
       try {
-        const answer = await transfers.request({
+        const answer = await uploads.request({
           origin: url.origin,
           path: url.pathname + url.search,
           method: 'POST',
           headers,
           body: Readable.from(bytes, { objectMode: false }),
-          ...(signal === undefined ? {} : { signal }),
+          signal: signal === undefined ? late.signal : AbortSignal.any([signal, late.signal]),
         })
         status = answer.statusCode
+        deadline = setTimeout(
+          () => late.abort(new DOMException('The deadline has passed', 'TimeoutError')),
+          options.deadlineMs,
+        )
         return toAnswer(status, answer.headers, await answer.body.text())
       } catch (error) {
         throw error instanceof GatewayError ? error : translate(error, signal)
       } finally {
+        clearTimeout(deadline)
         options.onCall?.({
           method: 'POST',
           url: url.href,
@@ -242,7 +254,13 @@ export function createHttp(options: HttpOptions): Http {
     },
 
     async close() {
-      await Promise.all([calls.destroy(), streams.destroy(), transfers.destroy(), strangers.destroy()])
+      await Promise.all([
+        calls.destroy(),
+        streams.destroy(),
+        transfers.destroy(),
+        uploads.destroy(),
+        strangers.destroy(),
+      ])
     },
   }
 }
@@ -367,7 +385,9 @@ function translate(error: unknown, signal: AbortSignal | undefined): unknown {
   if (name === 'TimeoutError' || code?.endsWith('TIMEOUT'))
     return new UpstreamError('UPSTREAM_TIMEOUT', 'The upstream did not answer in time', { cause: error })
   if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE')
-    return new UpstreamError('UPSTREAM_INVALID', 'The upstream answered more than is read', { cause: error })
+    return new UpstreamError('UPSTREAM_INVALID', 'The upstream response is longer than the gateway reads', {
+      cause: error,
+    })
   const isNetwork = /^(E(?!RR_)[A-Z_]+|UND_ERR_\w+)$/.test(code ?? '') || name === 'HTTPParserError'
   if (!isNetwork) return error
   return new UpstreamError('UPSTREAM_UNAVAILABLE', 'The upstream cannot be reached', { cause: error })

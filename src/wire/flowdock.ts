@@ -147,6 +147,8 @@ export interface WireMessage {
   created_at: string
   edited?: number | null
   external_user_name?: string
+  /** An extension: the id of the user who sent it under that name; `user` is "0" then. */
+  sent_by?: string
   attachments: WireAttachment[]
   emojiReactions?: Record<string, string[]>
   user: string

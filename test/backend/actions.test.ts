@@ -106,6 +106,7 @@ test('a click on an UpdateAction goes to the integration, signed with its applic
   const { payload } = await jwtVerify(String(received?.headers['flowdock-token']), Buffer.from(secret))
   expect(payload).toMatchObject({ sub: '2', signature: createHash('sha256').update(body).digest('hex') })
   expect((payload.exp ?? 0) - Date.now() / 1000).toBeLessThanOrEqual(30)
+  expect(payload).toMatchObject({ aud: `${integration.url}/assign?to=me`, method: 'PUT' })
 })
 
 test('only members may click, and only on what is there now', async () => {
@@ -144,16 +145,19 @@ test('an integration may ask to sign in with it first; what else it answers is a
   expect((await click('http://127.0.0.1:1/')).status).toBe(502)
 })
 
-test.each(['http://127.0.0.1:9/', 'http://localhost:9/', 'http://[::1]:9/', 'http://[::ffff:10.0.0.1]:9/'])(
-  'nothing is sent to %s unless the configuration allows it',
-  async (address) => {
-    const { backend, flowToken } = await start(false)
-    const { json } = await present(backend, flowToken, [update(address)])
-    const click = await backend.as('Ben')('POST', clickUrl(json).slice(backend.url.length))
-    expect(click.status).toBe(502)
-    expect(click.json.message).toMatch(/is not a public address$/)
-  },
-)
+test.each([
+  'http://127.0.0.1:9/',
+  'http://localhost:9/',
+  'http://[::1]:9/',
+  'http://[::ffff:10.0.0.1]:9/',
+  'http://there-is-no.such-name.invalid/',
+])('nothing is sent to %s unless the configuration allows it', async (address) => {
+  const { backend, flowToken } = await start(false)
+  const { json } = await present(backend, flowToken, [update(address)])
+  const click = await backend.as('Ben')('POST', clickUrl(json).slice(backend.url.length))
+  expect(click.status).toBe(502)
+  expect(click.json.message).toMatch(/is not a public address$/)
+})
 
 test.each([
   ['8.8.8.8', false],
@@ -169,6 +173,41 @@ test.each([
   ['::ffff:192.168.0.1', true],
   ['64:ff9b::7f00:1', true],
   ['no address', true],
+  // Every way in which IPv6 writes 127.0.0.1 or another address of IPv4.
+  ['::7f00:1', true],
+  ['::127.0.0.1', true],
+  ['::ffff:7f00:1', true],
+  ['0:0:0:0:0:ffff:127.0.0.1', true],
+  ['::ffff:8.8.8.8', true],
+  ['::ffff:0:7f00:1', true],
+  ['64:ff9b:1::7f00:1', true],
+  ['2002:7f00:1::', true],
+  ['2001:0:7f00:1::', true],
+  ['fe80::1%lo', true],
+  ['fec0::1', true],
+  ['ff02::1', true],
+  ['100::1', true],
+  ['5f00::1', true],
+  ['2001:2::1', true],
+  ['2001:db8::1', true],
+  ['3fff::1', true],
+  ['192.0.2.1', true],
+  ['192.88.99.1', true],
+  ['198.18.0.1', true],
+  ['198.51.100.1', true],
+  ['203.0.113.1', true],
+  ['240.0.0.1', true],
+  ['255.255.255.255', true],
+  // Their neighbours.
+  ['192.0.1.1', false],
+  ['198.20.0.1', false],
+  ['203.0.112.1', false],
+  ['223.255.255.255', false],
+  ['2001:200::1', false],
+  ['2001:db7::1', false],
+  ['2003::1', false],
+  ['2606:4700:4700::1111', false],
+  ['3ffe::1', false],
 ])('%s is our own network: %s', (address, own) => {
   expect(isOwnNetwork(address)).toBe(own)
 })
@@ -187,9 +226,12 @@ test('a source of no registered application has nothing to sign with, and says s
 test.each([
   ['not a list', 'actions must be a list'],
   [['x'], 'actions must be objects'],
-  [[{ '@type': 'ViewAction', name: 'x' }], 'a ViewAction needs a url'],
-  [[{ '@type': 'ViewAction', url: 'javascript:alert(1)' }], 'a ViewAction needs a url'],
-  [[{ '@type': 'UpdateAction', name: 'x' }], 'an UpdateAction needs a target'],
+  [[{ '@type': 'ViewAction', name: 'x' }], 'the url of a ViewAction must be a URL'],
+  [[{ '@type': 'ViewAction', url: 'javascript:alert(1)' }], 'the url of a ViewAction must be a URL'],
+  [[{ '@type': 'LaunchAction', url: 'javascript:alert(1)' }], 'the url of an action must be a URL'],
+  [[{ '@type': 'ViewAction', url: 'https://x.example/', image: 'data:,x' }], 'the image of an action'],
+  [[{ '@type': 'UpdateAction', name: 'x' }], 'the target of an UpdateAction needs a urlTemplate'],
+  [[update('javascript:alert(1)')], 'the target of an UpdateAction needs a urlTemplate'],
   [[update('https://x.example/', 'CONNECT')], 'httpMethod'],
 ])('actions %j are refused', async (actions, problem) => {
   const { backend, flowToken } = await start(true)

@@ -138,6 +138,81 @@ test('answers begin with the address people reach it at, when one is configured'
   expect(download.headers.get('location')).toMatch(/^https:\/\/api\.team\.example\/storage\//)
 })
 
+test('counting goes on past a few thousand messages, and groups are bounded', async () => {
+  await ada('POST', '/flows/example', { name: 'Long' })
+  const path = '/flows/example/long'
+  await ada('POST', `${path}/messages`, { event: 'message', content: 'first' })
+  const count = async (query: string) => ada('GET', `${path}/activity?bucket=week&${query}`)
+  const {
+    channel_id: channelId,
+    seq: _,
+    ...row
+  } = await backend.store.reader
+    .selectFrom('messages')
+    .selectAll()
+    .orderBy('seq', 'desc')
+    .limit(1)
+    .executeTakeFirstOrThrow()
+  const total = 4500
+  /** Every message has tags of its own. */
+  const tagsEach = 5
+  await backend.store.write(async (db) => {
+    for (let id = row.id + 1; id <= row.id + total - 1; id += 1) {
+      const { seq } = await db
+        .insertInto('messages')
+        .values({ ...row, channel_id: channelId, id, uuid: null })
+        .returning('seq')
+        .executeTakeFirstOrThrow()
+      for (let tag = 0; tag < tagsEach; tag += 1)
+        await db
+          .insertInto('message_tags')
+          .values({ channel_id: channelId, tag: `t${id}-${tag}`, seq })
+          .execute()
+    }
+    await db
+      .updateTable('channels')
+      .set({ last_id: row.id + total - 1 })
+      .where('id', '=', channelId)
+      .execute()
+  })
+  const sum = (buckets: { count: number }[]) => buckets.reduce((all, bucket) => all + bucket.count, 0)
+  expect(sum((await count('group_by=kind')).json.buckets)).toBe(total)
+  expect((await count('group_by=kind')).json.buckets.flatMap(({ groups }: never) => groups)).toEqual([
+    { event: 'message', count: total },
+  ])
+  const refused = await count('group_by=tag')
+  expect([refused.status, refused.json.errors]).toEqual([
+    400,
+    { since: ['must be nearer to until: there are more than 20000 groups'] },
+  ])
+})
+
+test('a search has 20 words and 50 tags at most, and skips 10,000 matches', async () => {
+  const path = '/flows/example/main/messages'
+  const words = (length: number) => Array.from({ length }, (_, index) => `word${index}`).join('+')
+  const tags = (length: number) => Array.from({ length }, (_, index) => `tag${index}`).join(',')
+  const refusals: [query: string, allowed: number, errors: object][] = [
+    [`${path}?search=${words(21)}`, 400, { search: ['has too many words (maximum is 20)'] }],
+    [`/search?search=${words(21)}`, 400, { search: ['has too many words (maximum is 20)'] }],
+    [`${path}?tags=${tags(51)}`, 400, { tags: ['are too many (maximum is 50)'] }],
+    [`/search?tags=${tags(51)}`, 400, { tags: ['are too many (maximum is 50)'] }],
+    [`${path}?search=x&skip=10001`, 400, { skip: ['must be at most 10000'] }],
+  ]
+  for (const [query, status, errors] of refusals) {
+    const answer = await ada('GET', query)
+    expect([answer.status, answer.json.errors], query).toEqual([status, errors])
+  }
+  for (const query of [
+    `${path}?search=${words(20)}`,
+    `${path}?search=${'same+'.repeat(100)}`,
+    `/search?search=${words(20)}`,
+    `${path}?tags=${tags(50)}`,
+    `/search?tags=${tags(50)}`,
+    `${path}?search=x&skip=10000`,
+  ])
+    expect((await ada('GET', query)).status, query).toBe(200)
+})
+
 test('what was written is counted in stretches of time, told apart as asked', async () => {
   await ada('POST', '/flows/example', { name: 'Counted' })
   const path = '/flows/example/counted'
@@ -153,7 +228,7 @@ test('what was written is counted in stretches of time, told apart as asked', as
     const all = buckets.flatMap(({ groups }: { groups: object[] }) => groups)
     return all.map((group: object) => JSON.stringify(group)).sort()
   }
-  expect(await groups('author')).toEqual(['{"user":"0","name":"Bot","count":1}', '{"user":"1","count":3}'])
+  expect(await groups('author')).toEqual(['{"user":"1","count":4}'])
   expect(await groups('kind')).toEqual(['{"event":"message","count":4}'])
   expect(await groups('tag')).toEqual(['{"tag":"a","count":2}', '{"tag":"b","count":1}'])
   expect(await groups('source')).toEqual(['{"source":null,"count":4}'])

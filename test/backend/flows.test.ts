@@ -71,7 +71,7 @@ describe('a flow’s life', () => {
     )
     expect((await cleo('GET', '/flows/example/buro-kuche')).status).toBe(403)
     expect((await ben('POST', '/flows/example', { name: 'x'.repeat(101) })).json.errors.name).toEqual([
-      'is too long (maximum is 100 characters)',
+      'is too long: 101 characters, at most 100 are stored',
     ])
   })
 

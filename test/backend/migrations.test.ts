@@ -10,6 +10,7 @@ import { basic, call, makeFolder, startTestBackend } from '../support/backend.ts
 
 const names = Object.keys(migrations)
 const token = 'a'.repeat(32)
+const flowToken = 'b'.repeat(32)
 
 /** A database as an earlier version left it, with somebody, a flow and messages in it. */
 async function makeOld(dataDir: string, version: string): Promise<void> {
@@ -37,7 +38,20 @@ async function makeOld(dataDir: string, version: string): Promise<void> {
     insert into messages (channel_id, id, event, user_id, thread_id, app, content_json, tags_json, attachments_json, sent)
       values (1, 1, 'message', 1, 't', 'chat', '"kept since then"', '["old"]', '[]', 1);
     insert into message_tags values (1, 'old', 1);
+    insert into channels (last_id) values (1);
+    insert into flows (id, channel_id, organization_id, slug, name, description, access_mode, join_code, disabled,
+      created_at) values ('g', 2, 1, 'inbox', 'Inbox', '', 'invitation', 'y', 0, 1);
+    insert into applications (name) values ('CI');
+    insert into sources (flow_id, application_id, creator_id, name, token_hash, created_at, updated_at)
+      values ('g', 1, 1, 'CI', '${hashToken(flowToken)}', 1, 1);
+    insert into threads (id, channel_id, source_id, external_thread_id, title, fields_json, actions_json, activities,
+      internal_comments, external_comments, initial_message, created_at, updated_at)
+      values ('s', 2, 1, '1', 'Build', '[]', '[]', 1, 0, 0, 1, 1, 1);
+    insert into messages (channel_id, id, event, user_id, uuid, thread_id, app, content_json, tags_json, title,
+      attachments_json, sent) values (2, 1, 'activity', 0, 'sent-before', 's', 'influx', 'null', '[]', 'built', '[]', 1);
     insert into message_words (${words}) values (${values});`)
+  if (names.indexOf(version) >= names.indexOf('0005-senders-and-codes'))
+    old.exec('update messages set source_id = 1 where user_id = 0')
   old.close()
 }
 
@@ -58,6 +72,16 @@ describe.each(names)('a database of version %s', (version) => {
     const sent = await joe('POST', `${main}/messages`, { event: 'message', content: 'and now' })
     expect(sent.json.id).toBe(2)
     expect((await joe('GET', `${main}/messages?search=now`)).json).toMatchObject([{ id: 2 }])
+    const repeated = await call(
+      `${backend.url}/messages?wait=1`,
+      'POST',
+      {},
+      {
+        ...{ flow_token: flowToken, uuid: 'sent-before', event: 'activity', title: 'built' },
+        ...{ author: { name: 'CI' }, external_thread_id: '1' },
+      },
+    )
+    expect(repeated.json).toMatchObject({ id: 1, thread: { activities: 1 } })
   })
 })
 

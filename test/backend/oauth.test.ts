@@ -85,13 +85,75 @@ describe('authorization code', () => {
       token_type: 'Bearer',
       scope: 'flow,offline_access',
     })
-    expect((await exchange()).json).toEqual({ error: 'invalid_grant' })
     const asked = await as(first.json.access_token)('GET', '/user')
     expect(asked.json.nick).toBe('Ben')
     // Tokens that hold until they are taken away say nothing.
     const endsAt = Date.parse(asked.headers.get('flowdock-token-expires-at') ?? '')
     expect(endsAt - Date.now()).toBeGreaterThan(86_000_000)
     expect((await backend.as('Ben')('GET', '/user')).headers.get('flowdock-token-expires-at')).toBeNull()
+    expect((await exchange()).json).toEqual({ error: 'invalid_grant' })
+  })
+
+  test('a second use of a code revokes all that the first one gave, and nothing else', async () => {
+    const exchange = async (code: string) => (await token({ grant_type: 'authorization_code', code })).json
+    const refresh = (refresh_token: string) => token({ grant_type: 'refresh_token', refresh_token })
+    const [code, other] = [
+      codeOf((await allow({}, { scope: 'flow offline_access' })).headers.get('location')),
+      codeOf((await allow({}, { scope: 'flow offline_access' })).headers.get('location')),
+    ]
+    const given = await exchange(code)
+    const elsewhere = await exchange(other)
+    const refreshed = (await refresh(given.refresh_token)).json
+    expect(await exchange(code)).toEqual({ error: 'invalid_grant' })
+    for (const each of [given.access_token, refreshed.access_token])
+      expect((await as(each)('GET', '/user')).status).toBe(401)
+    expect((await refresh(given.refresh_token)).json).toEqual({ error: 'invalid_grant' })
+    expect((await as(elsewhere.access_token)('GET', '/user')).status).toBe(200)
+    expect((await refresh(elsewhere.refresh_token)).status).toBe(200)
+  })
+
+  describe('with a challenge', () => {
+    // [spec] RFC 7636, appendix B
+    const verifier = 'dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk'
+    const challenge = 'E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM'
+    const s256 = { code_challenge: challenge, code_challenge_method: 'S256' }
+
+    test.each<[string, Record<string, string>, Record<string, string>, boolean]>([
+      ['S256 and its verifier', s256, { code_verifier: verifier }, true],
+      ['plain and its verifier', { code_challenge: verifier }, { code_verifier: verifier }, true],
+      [
+        'plain by name',
+        { code_challenge: verifier, code_challenge_method: 'plain' },
+        { code_verifier: verifier },
+        true,
+      ],
+      ['S256 and another verifier', s256, { code_verifier: verifier.toLowerCase() }, false],
+      ['S256 and the challenge itself', s256, { code_verifier: challenge }, false],
+      ['S256 and no verifier', s256, {}, false],
+      ['plain and no verifier', { code_challenge: verifier }, {}, false],
+      ['no challenge and a verifier', {}, { code_verifier: verifier }, false],
+    ])('a code for %s', async (_, asked, given, isGood) => {
+      const code = codeOf((await allow({}, asked)).headers.get('location'))
+      const { status, json } = await token({ grant_type: 'authorization_code', code, ...given })
+      expect(status).toBe(isGood ? 200 : 400)
+      if (!isGood) expect(json).toEqual({ error: 'invalid_grant' })
+    })
+
+    test.each([
+      { code_challenge: 'short' },
+      { code_challenge: `${challenge}!`, code_challenge_method: 'S256' },
+      { code_challenge: challenge, code_challenge_method: 'S512' },
+      { code_challenge_method: 'S256' },
+    ])('%j is refused before anybody is asked', async (asked: Record<string, string>) => {
+      const { headers } = await call(authorizeUrl(asked), 'GET', {})
+      expect(headers.get('location')).toContain('error=invalid_request&state=s+1')
+    })
+
+    test('the page hands it on', async () => {
+      const { text } = await call(authorizeUrl(s256), 'GET', {})
+      expect(text).toContain(`name="code_challenge" value="${challenge}"`)
+      expect(text).toContain('name="code_challenge_method" value="S256"')
+    })
   })
 
   test('of two exchanges at once one wins', async () => {

@@ -178,22 +178,25 @@ describe('what is told', () => {
 })
 
 describe('filters', () => {
-  test('may be repeated, posted, and hold thousands of flows', async () => {
+  test('may be repeated and posted, and name 150 flows, however they are spelt', async () => {
     const { json } = await ada('GET', '/flows')
     const ids = json.map((flow: { id: string }) => flow.id)
     const repeated = await listen(`/stream/flows?${ids.map((id: string) => `filter=${id}`).join('&')}`)
-    const body = JSON.stringify({
-      filter: Array.from({ length: 3000 }, (_, index) => ids[index % ids.length]),
-    })
-    const posted = await fetch(`${backend.url}/stream/flows`, {
-      method: 'POST',
-      headers: {
-        authorization: basic(await backend.token('Ada')),
-        accept: 'text/event-stream',
-        'content-type': 'application/json',
-      },
-      body,
-    })
+    const authorization = basic(await backend.token('Ada'))
+    const post = (length: number) =>
+      fetch(`${backend.url}/stream/flows`, {
+        method: 'POST',
+        headers: { authorization, accept: 'text/event-stream', 'content-type': 'application/json' },
+        body: JSON.stringify({
+          filter: Array.from({ length }, (_, index) => ids[index % ids.length]),
+        }),
+      })
+    const tooMany = await post(151)
+    expect([tooMany.status, (await tooMany.json()).errors]).toEqual([
+      400,
+      { filter: ['names too many flows (maximum is 150; * is all)'] },
+    ])
+    const posted = await post(150)
     expect(posted.status).toBe(200)
     await say('in any of them', 'engineering')
     await repeated.until(/in any of them/)
@@ -340,3 +343,44 @@ test('whoever left before their stream begins is not here', async () => {
   })
   expect(presence.list()).toEqual([])
 })
+
+test.each<[string, () => Promise<boolean>]>([
+  ['fails', async () => Promise.reject(new Error('the database is locked'))],
+  ['never ends', () => new Promise(() => undefined)],
+])(
+  'a stream ends when it cannot be told whether it may go on, because the look-up %s',
+  async (_, mayGoOn) => {
+    const stopping = new AbortController()
+    onTestFinished(() => stopping.abort())
+    const presence = createPresence(backend.store, {
+      ...{ activityEveryMs: 1000, presenceLastsMs: 1000, signal: stopping.signal },
+      background: createBackground((error) => expect.unreachable(String(error))),
+    })
+    let isBroken = false
+    let lookUps = 0
+    const server = createServer((_, response) => {
+      void streamEvents(response, {
+        ...{ log: backend.log, scope: { flowIds: [], userId: 2 }, userId: 2, format: 'sse', base: '' },
+        ...{ followsUser: false, after: 0, checkedAt: 0, until: undefined, keepAliveMs: 10 },
+        ...{ presence, activity: undefined, wantsPresence: false, listMembers: async () => [] },
+        mayGoOn() {
+          lookUps += 1
+          return isBroken ? mayGoOn() : Promise.resolve(true)
+        },
+        ...{ confirmWithinMs: 200, signal: stopping.signal },
+      })
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => void server.close())
+    const stream = await openRawStream(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+    let isOver = false
+    void stream.ended.then(() => {
+      isOver = true
+    })
+    // As long as it is confirmed it goes on, for much longer than it would without.
+    await expect.poll(() => lookUps, { timeout: 10_000 }).toBeGreaterThan(50)
+    expect(isOver).toBe(false)
+    isBroken = true
+    await stream.ended
+  },
+)

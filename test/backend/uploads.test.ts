@@ -4,7 +4,7 @@ import { IncomingMessage, request } from 'node:http'
 import { Socket } from 'node:net'
 import { join } from 'node:path'
 import sharp from 'sharp'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { HttpError } from '../../src/backend/http-error.ts'
 import { readParams } from '../../src/backend/params.ts'
 import { eventually } from '../support/app.ts'
@@ -215,6 +215,136 @@ test('a client that left before its upload was read is not waited for', async ()
   gone.headers['content-type'] = 'multipart/form-data; boundary=x'
   gone.destroy()
   await once(gone, 'close')
-  const reading = readParams(gone, new URL('http://127.0.0.1/'), 1000, () => expect.unreachable())
+  const reading = readParams(gone, new URL('http://127.0.0.1/'), {
+    ...{ maxBytes: () => 1000, largestBytes: 1000, isStranger: () => false, take: () => undefined },
+    ...{ identify: () => expect.unreachable(), receive: () => expect.unreachable() },
+    ...{ idleMs: 60_000, wholeMs: () => undefined },
+  })
   await expect(reading).rejects.toThrow(HttpError)
+})
+
+describe('a file whose message is not stored', () => {
+  /** All files on the disk, wherever they are. */
+  const filesOnDisk = async () => {
+    const entries = await readdir(join(backend.dataDir, 'files'), { recursive: true, withFileTypes: true })
+    return entries.filter((entry) => entry.isFile()).length
+  }
+  const rows = async () => (await backend.store.reader.selectFrom('files').select('token').execute()).length
+  let image: Uint8Array<ArrayBuffer>
+  beforeAll(async () => {
+    image = new Uint8Array(
+      await sharp({ create: { width: 300, height: 200, channels: 3, background: 'red' } })
+        .png()
+        .toBuffer(),
+    )
+  })
+  const picture = (more: [string, string][], path?: string, nick?: 'Cleo') =>
+    upload(
+      [['event', 'file'], ...more, ['content', new Blob([image], { type: 'image/png' }), 'red.png']],
+      path,
+      nick,
+    )
+  const inBase64 = async (more: object) =>
+    (
+      await backend.as('Ada')('POST', main, {
+        ...{
+          event: 'file',
+          content: {
+            data: Buffer.from(image).toString('base64'),
+            file_name: 'red.png',
+            content_type: 'image/png',
+          },
+        },
+        ...more,
+      })
+    ).status
+
+  test.each([
+    ['its thread is not there', () => picture([['thread_id', 'nowhere']]), 400],
+    ['a tag is too long', () => picture([['tags', 'x'.repeat(200)]]), 400],
+    ['its sender is no member', () => picture([], '/flows/example/engineering/messages', 'Cleo'), 403],
+    [
+      'its thread is not there, in Base64',
+      async () => ({ status: await inBase64({ thread_id: 'nowhere' }) }),
+      400,
+    ],
+  ])('goes when %s', async (_, send, status) => {
+    const before = [await filesOnDisk(), await rows()]
+    expect((await send()).status).toBe(status)
+    await eventually(async () => (await filesOnDisk()) === before[0])
+    expect([await filesOnDisk(), await rows()]).toEqual(before)
+  })
+
+  test('goes when the message was stored before, under the same uuid; the first copy stays', async () => {
+    const { json } = await picture([['uuid', 'same-file']])
+    const before = [await filesOnDisk(), await rows()]
+    for (let count = 0; count < 3; count += 1) {
+      const again = await picture([['uuid', 'same-file']])
+      expect([again.status, again.json.id]).toEqual([201, json.id])
+    }
+    expect(await inBase64({ uuid: 'same-file' })).toBe(201)
+    expect([await filesOnDisk(), await rows()]).toEqual(before)
+    const answer = await download(json.content.path)
+    expect((await answer.arrayBuffer()).byteLength).toBe(image.byteLength)
+    expect((await download(json.content.thumbnail.path)).headers.get('content-type')).toBe('image/png')
+  })
+
+  test('goes with the other attachments of a message that is refused', async () => {
+    const { json: source } = await backend.as('Ada')('POST', '/flows/example/main/sources', { name: 'Files' })
+    const before = [await filesOnDisk(), await rows()]
+    const parts: Parameters<typeof upload>[0] = [
+      ...([
+        ['flow_token', source.flow_token],
+        ['event', 'activity'],
+        ['title', 'did'],
+      ] as [string, string][]),
+      ...([
+        ['author[name]', 'A'],
+        ['wait', '1'],
+      ] as [string, string][]),
+      ['attachments[one]', new Blob([image], { type: 'image/png' }), 'one.png'],
+      ['attachments[two]', new Blob(['text'], { type: 'text/plain' }), 'two.txt'],
+    ]
+    expect((await upload([...parts, ['thread_id', 'nowhere']], '/messages')).status).toBe(400)
+    await eventually(async () => (await filesOnDisk()) === before[0])
+    expect([await filesOnDisk(), await rows()]).toEqual(before)
+    const sent = await upload(
+      [...parts, ['external_thread_id', '1'], ['thread[title]', 'Files']],
+      '/messages',
+    )
+    expect(sent.status).toBe(201)
+    // Two files and a thumbnail.
+    expect([await filesOnDisk(), await rows()]).toEqual([(before[0] ?? 0) + 3, (before[1] ?? 0) + 3])
+  })
+})
+
+test.each([
+  ['of 200 emoji', '😀'.repeat(200), `${'😀'.repeat(127)}`],
+  ['that would be cut within a character', `a${'😀'.repeat(200)}`, `a${'😀'.repeat(127)}`],
+  ['with half a surrogate pair', 'half\ud83d.txt', 'half\ufffd.txt'],
+])('a file name %s is stored and answered', async (_, given, stored) => {
+  const { status, json } = await backend.as('Ada')('POST', main, {
+    event: 'file',
+    content: { data: btoa('x'), file_name: given, content_type: 'text/plain' },
+  })
+  expect([status, json?.content.file_name]).toEqual([201, stored])
+  const answer = await download(json.content.path)
+  expect([answer.status, await answer.text()]).toEqual([200, 'x'])
+})
+
+test('a row with a type that no header can hold is downloaded as plain bytes', async () => {
+  const { json } = await upload([
+    ['event', 'file'],
+    ['content', new Blob(['x'], { type: 'text/plain' }), 'x.txt'],
+  ])
+  await backend.store.write((db) =>
+    db
+      .updateTable('files')
+      .set({ content_type: 'text/html\r\nX-Evil: 1', file_name: 'half\ud83d.txt' })
+      .where('token', '=', json.content.path.split('/')[3])
+      .execute(),
+  )
+  const answer = await download(json.content.path)
+  expect([answer.status, answer.headers.get('content-type')]).toEqual([200, 'application/octet-stream'])
+  expect(answer.headers.get('x-evil')).toBeNull()
 })

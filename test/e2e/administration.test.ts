@@ -29,21 +29,27 @@ test('a team moves in while the server runs: people, tokens, flows and sources',
     '4711',
     '--admin',
   )
-  await command(
-    'user',
-    'add',
-    '--nick',
-    'Max',
-    '--name',
-    'Max Ow',
-    '--email',
-    'max@acme.example',
-    '--org',
-    'acme-inc',
-    '--password',
-    ' open sesame ',
+  const added = run(
+    [
+      'src/main.ts',
+      'user',
+      'add',
+      '--nick',
+      'Max',
+      '--name',
+      'Max Ow',
+      '--email',
+      'max@acme.example',
+      '--org',
+      'acme-inc',
+      '--password-stdin',
+    ],
+    { DATA_DIR: dataDir },
+    ' open sesame \n',
   )
-  const { token } = await command('token', 'add', '--user', 'zoe@acme.example')
+  expect(await added.exited, added.output.stderr).toBe(0)
+  const { token, ...whose } = await command('token', 'add', '--user', 'zoe@acme.example')
+  expect(whose).toEqual({ user: 'zoe@acme.example', id: 4711, name: 'Zoe Kay', organizations: 'acme-inc' })
   expect(
     await post(
       gateway.url,
@@ -82,8 +88,18 @@ test('a team moves in while the server runs: people, tokens, flows and sources',
     )
   expect((await present()).status).toBe(202)
   expect(await command('source', 'list', '--flow', 'acme-inc/general')).toMatchObject([
-    { id: source.id, name: 'CI' },
+    { id: source.id, name: 'CI', creator: 'zoe@acme.example', creatorLeft: false },
   ])
+  const rotate = () => command('flow', 'rotate-token', '--flow', 'acme-inc/general')
+  const push = async (pushToken: string) => {
+    const body = { content: 'built', external_user_name: 'CI' }
+    return (await call(`${gateway.restUrl}/v1/messages/chat/${pushToken}`, 'POST', {}, body)).status
+  }
+  const first = await rotate()
+  expect(await push(first.apiToken)).toBe(200)
+  const second = await rotate()
+  expect(await push(first.apiToken)).toBe(404)
+  expect(await push(second.apiToken)).toBe(200)
   await command('source', 'remove', '--id', String(source.id))
   expect((await present()).status).toBe(410)
 
@@ -111,6 +127,19 @@ test('an organization of one’s own, made first, takes the place of the demo', 
   expect(gateway.output.stdout).not.toContain('token')
 })
 
+test('in production the first start makes nothing that anybody could sign in with', async () => {
+  const dataDir = await makeFolder()
+  const production = { DATA_DIR: dataDir, NODE_ENV: 'production', FLOWDOCK_DEMO_TOKEN: '1'.repeat(32) }
+  const gateway = run(['src/main.ts'], { PORT: '0', BACKEND_PORT: '0', ...production })
+  const [, restUrl = ''] = await gateway.until(/Flowdock API (http:\S+)/)
+  await gateway.until(/Streaming/)
+  expect(gateway.output.stdout).not.toContain('token')
+  expect((await call(`${restUrl}/user`, 'GET', { authorization: basic('1'.repeat(32)) })).status).toBe(401)
+  const listed = run(['src/main.ts', 'org', 'list', '--json'], production)
+  expect(await listed.exited).toBe(0)
+  expect(JSON.parse(listed.output.stdout)).toEqual([])
+}, 30_000)
+
 test.each([
   [['org', 'add'], '--name is missing'],
   [
@@ -122,7 +151,31 @@ test.each([
     ['user', 'add', '--nick', 'x', '--name', 'x', '--email', 'x@x', '--org', 'x', '--id', '-1'],
     "Option '--id' argument is ambiguous",
   ],
-  [['user', 'frob'], 'Expected "user" to be followed by add, list, remove; got "frob"'],
+  [['user', 'frob'], 'Expected "user" to be followed by add, list, edit, remove; got "frob"'],
+  [
+    ['user', 'add', '--nick', 'x', '--name', 'x', '--email', 'x@x', '--org', 'x', '--password', 'secret'],
+    'A password on the command line is seen by other users of this machine',
+  ],
+  [
+    ['user', 'add', '--nick', 'x', '--name', 'x', '--email', 'x@x', '--org', 'x', '--password=secret'],
+    'use --password-stdin',
+  ],
+  [
+    ['user', 'add', '--nick', 'x', '--name', 'x', '--email', 'x@x', '--org', 'x', '--password-stdin'],
+    'Expected a password on standard input, got nothing',
+  ],
+  [
+    ['user', 'add', '--nick', 'x', '--name', 'x', '--email', 'x@x', '--org', 'x', '--id', '999999999999999'],
+    '--id is at most 100000000000000, got 999999999999999',
+  ],
+  [
+    ['user', 'add', '--nick', 'x', '--name', 'x'.repeat(101), '--email', 'x@x', '--org', 'x'],
+    '--name is too long: 101 characters, at most 100 are stored',
+  ],
+  [['org', 'add', '--name', 'x'.repeat(101)], '--name is too long: 101 characters, at most 100 are stored'],
+  [['user', 'edit', '--user', 'x@x'], 'Expected --email, --nick or --name: nothing would change'],
+  [['user', 'edit', '--user', 'x@x', '--email', 'x'], '"x" is no e-mail address'],
+  [['user', 'edit', '--user', 'x@x', '--email', 'y@y'], 'There is no user with the address x@x'],
   [['token', 'add', '--user', 'nobody@x'], 'There is no user with the address nobody@x'],
   [['flow', 'add', '--org', 'nothing', '--name', 'x'], 'There is no organization "nothing"'],
   [['source', 'add', '--flow', 'a/b', '--name', 'x'], 'There is no flow "a/b"; expected ORGANIZATION/FLOW'],
@@ -173,4 +226,40 @@ test('invitations, applications and whole organizations come and go', async () =
   expect((await get('/flows')).json).toEqual([])
   expect((await get('/organizations')).json).toEqual([])
   expect((await get('/flows/example/main/messages')).status).toBe(404)
+}, 60_000)
+
+test('the operator changes an e-mail address, which the person cannot; both are told who has one already', async () => {
+  const dataDir = await makeFolder()
+  const gateway = await runGateway(dataDir)
+  const command = async (...args: string[]) => {
+    const running = run(['src/main.ts', ...args], { DATA_DIR: dataDir })
+    return { code: await running.exited, ...running.output }
+  }
+  const ada = { authorization: basic(gateway.token) }
+  const own = await call(`${gateway.restUrl}/users/1`, 'PUT', ada, { email: 'byron@example.com' })
+  expect([own.status, own.json.message]).toEqual([
+    403,
+    'Access denied: an e-mail address is changed by the operator of the server, with "user edit"',
+  ])
+  const taken = await command('user', 'edit', '--user', 'ada@example.com', '--email', 'BEN@example.com')
+  expect([taken.code, taken.stderr]).toEqual([
+    1,
+    'There is a user with the address BEN@example.com already: Ben Okri (Ben, id 2), in example\n',
+  ])
+  const edited = await command(
+    'user',
+    'edit',
+    '--user',
+    'ada@example.com',
+    '--email',
+    'byron@example.com',
+    '--json',
+  )
+  expect(JSON.parse(edited.stdout)).toEqual({
+    id: 1,
+    nick: 'Ada',
+    name: 'Ada Byron',
+    email: 'byron@example.com',
+  })
+  expect((await call(`${gateway.restUrl}/user`, 'GET', ada)).json.email).toBe('byron@example.com')
 }, 60_000)

@@ -54,6 +54,57 @@ test('it can be closed before it is started again', async () => {
   expect(threads.length).toBe(1)
 })
 
+const hangingProgram = new URL('../support/hanging-worker.ts', import.meta.url)
+
+test('a thread that hangs is ended, and started again at the same address', async () => {
+  const threads = watchThreads()
+  const errors: string[] = []
+  const backend = await startBackend(
+    { host: '127.0.0.1', port: 0, dataDir: await makeFolder() },
+    (message) => errors.push(message),
+    () => undefined,
+    { program: hangingProgram, checkMs: 50, maxMissed: 40 },
+  )
+  onTestFinished(backend.close)
+  const status = async () => (await fetch(`${backend.url}/health/ready`)).status
+  await expect.poll(() => status().catch(() => 0), { timeout: 15_000 }).toBe(200)
+  expect(errors).toEqual([
+    'The embedded backend has not responded for 2 s; its thread is ended',
+    'The embedded backend stopped; it is started again in 250 ms',
+  ])
+  expect([threads.length, backend.restarts]).toEqual([2, 1])
+})
+
+test('a thread that works is not ended, however short the checks', async () => {
+  const threads = watchThreads()
+  const errors: string[] = []
+  const backend = await startBackend(
+    { host: '127.0.0.1', port: 0, dataDir: await makeFolder() },
+    (message) => errors.push(message),
+    () => undefined,
+    { checkMs: 100, maxMissed: 60 },
+  )
+  let heartbeats = 0
+  threads[0]?.on('message', () => {
+    heartbeats += 1
+  })
+  await expect.poll(() => heartbeats, { timeout: 15_000 }).toBeGreaterThan(2)
+  await backend.close()
+  expect([errors, backend.restarts, threads.length]).toEqual([[], 0, 1])
+})
+
+test('it can be closed while its thread hangs', async () => {
+  const errors: string[] = []
+  const backend = await startBackend(
+    { host: '127.0.0.1', port: 0, dataDir: await makeFolder() },
+    (message) => errors.push(message),
+    () => undefined,
+    { program: hangingProgram, closeMs: 100 },
+  )
+  await backend.close()
+  expect([errors, backend.restarts]).toEqual([[], 0])
+})
+
 test('a live query goes on where it was when the thread is there again', async () => {
   const threads = watchThreads()
   const app = await startApp(

@@ -35,7 +35,7 @@ testInBrowser(
       page.on('console', (message) => {
         if (message.type() === 'error') problems.push(message.text())
       })
-      await page.goto(`${gateway.url}/graphql`)
+      await page.goto(gateway.pageUrl)
       await page.getByRole('tab', { name: 'FirstQuery' }).waitFor()
     }
 
@@ -91,20 +91,9 @@ testInBrowser(
     const browser = await openBrowser()
     onTestFinished(() => browser.close())
     const page = await (await browser.newContext()).newPage()
-    await page.goto(`${first.url}/graphql`)
+    await page.goto(first.pageUrl)
     await page.getByRole('tab', { name: 'FirstQuery' }).waitFor()
-    // The page has to be done with itself before a click counts.
-    await expect
-      .poll(
-        async () => {
-          const text = await response(page)
-          const button = page.getByRole('button', { name: 'Execute query' })
-          if (text === '' && (await button.isVisible())) await button.click()
-          return text
-        },
-        { timeout: 20_000, interval: 500 },
-      )
-      .toContain('"nick": "Ada"')
+    await expect.poll(() => insist(page), { timeout: 20_000, interval: 500 }).toContain('"nick": "Ada"')
     await openTab(page, 'LiveQuery')
     await execute(page)
     await page.getByRole('button', { name: 'Stop query' }).waitFor()
@@ -140,6 +129,41 @@ testInBrowser(
   60_000,
 )
 
+testInBrowser(
+  'the key of the terminal gives one tab the token, which stays there',
+  async () => {
+    const gateway = await runGateway(await makeFolder())
+    expect(gateway.output.stdout).not.toContain(gateway.token)
+    const browser = await openBrowser()
+    onTestFinished(() => browser.close())
+    const context = await browser.newContext()
+    const page = await context.newPage()
+    const open = async (each: Page, url: string) => {
+      await each.goto(url)
+      await each.getByRole('tab', { name: 'FirstQuery' }).waitFor()
+    }
+    const isSignedIn = async (each: Page) => {
+      await expect
+        .poll(() => insist(each), { timeout: 20_000, interval: 500 })
+        .toMatch(/"nick": "Ada"|UNAUTHENTICATED/)
+      return (await response(each)).includes('"nick": "Ada"')
+    }
+    await open(page, gateway.pageUrl)
+    // The key is in no address bar, and so in no bookmark.
+    expect(page.url()).toBe(`${gateway.url}/graphql`)
+    expect(await isSignedIn(page)).toBe(true)
+    await page.reload()
+    await page.getByRole('tab', { name: 'FirstQuery' }).waitFor()
+    expect(await isSignedIn(page)).toBe(true)
+    const kept = await page.evaluate(() => JSON.stringify(localStorage) + document.cookie)
+    expect(kept).not.toContain(btoa(`${gateway.token}:`))
+    const other = await context.newPage()
+    await open(other, `${gateway.url}/graphql`)
+    expect(await isSignedIn(other)).toBe(false)
+  },
+  60_000,
+)
+
 /** Opens a tab, and waits until GraphiQL has noticed which operation is in it: until then it would run the old one. */
 async function openTab(page: Page, name: string): Promise<void> {
   await page.getByRole('tab', { name }).click()
@@ -153,6 +177,14 @@ async function openTab(page: Page, name: string): Promise<void> {
 
 async function execute(page: Page): Promise<void> {
   await page.getByRole('button', { name: 'Execute query' }).click()
+}
+
+/** The response; executes the query while there is none: a page that is still loading does not notice a click. */
+async function insist(page: Page): Promise<string> {
+  const text = await response(page)
+  const button = page.getByRole('button', { name: 'Execute query' })
+  if (text === '' && (await button.isVisible())) await button.click()
+  return text
 }
 
 function response(page: Page): Promise<string> {

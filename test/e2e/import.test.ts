@@ -29,10 +29,10 @@ test('a flow moves in while the server runs, with its threads, files, people and
   expect(first.stderr).toBe('')
   expect(JSON.parse(first.stdout)).toEqual({
     flow: 'example/archive',
-    messages: { taken: 10, alreadyThere: 0 },
+    messages: { taken: 10, alreadyThere: 0, shortened: 0 },
     leftOut: { 'activity.user is no message': 1, 'it is private': 1 },
-    files: { taken: 1, missing: 1 },
-    people: { matched: 1, created: 2 },
+    files: { taken: 1, missing: 1, tooLong: 0 },
+    people: { matched: 1, created: 2, foreign: 0 },
   })
 
   const { json: flow } = await server.get(archive)
@@ -81,7 +81,7 @@ test('a flow moves in while the server runs, with its threads, files, people and
   expect(again.stdout).toBe(
     'example/archive: 0 messages taken, 10 were there already\n' +
       'files: 0 taken, 0 not in the export\n' +
-      'people: 2 known by their address, 0 made, who cannot sign in\n' +
+      'people: 2 are members here, 0 made, who cannot sign in\n' +
       'left out:\n  1 × activity.user is no message\n  1 × it is private\n',
   )
   const sent = await call(

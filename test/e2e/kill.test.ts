@@ -71,7 +71,7 @@ test(
       stored.push(...json.map((message: { uuid: string }) => message.uuid))
     }
     expect(acknowledged.size).toBeGreaterThanOrEqual(rounds * 20)
-    expect(await checkData({ dataDir, databaseUrl: undefined })).toEqual([])
+    expect((await checkData({ dataDir, databaseUrl: undefined })).problems).toEqual([])
     const counts = Map.groupBy(stored, (uuid) => uuid)
     for (const uuid of sent) expect(counts.get(uuid), uuid).toHaveLength(1)
   },

@@ -1,6 +1,7 @@
-import { rm, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { eventually } from '../support/app.ts'
 import { basic, call, makeFolder } from '../support/backend.ts'
 import { run, runGateway } from '../support/process.ts'
 
@@ -34,7 +35,7 @@ test('a backup made while the server is written to holds every message that was 
 
   const restored = join(await makeFolder(), 'restored')
   expect((await command(restored, 'restore', '--from', copy)).code).toBe(0)
-  expect((await command(restored, 'check', '--json')).stdout).toBe('{"problems":[]}\n')
+  expect((await command(restored, 'check', '--json')).stdout).toBe('{"problems":[],"repaired":[]}\n')
   const again = await runGateway(restored)
   expect(again.token).toBe(gateway.token)
   const read = (path: string) => fetch(again.restUrl + path, { headers })
@@ -94,3 +95,85 @@ test('nothing is overwritten', async () => {
     'is not empty; nothing is overwritten',
   )
 })
+
+test('files that belong to no message are found, and removed when asked; others and new ones stay', async () => {
+  const dataDir = await makeFolder()
+  const gateway = await runGateway(dataDir)
+  const headers = { authorization: basic(gateway.token) }
+  const send = async (name: string) => {
+    const content = { data: btoa('kept'), file_name: name, content_type: 'text/plain' }
+    const { json } = await call(`${gateway.restUrl}/flows/example/main/messages`, 'POST', headers, {
+      event: 'file',
+      content,
+    })
+    return json as { id: number; content: { path: string } }
+  }
+  const kept = await send('kept.txt')
+  const hourAgo = new Date(Date.now() - 3_600_000)
+  const [old, young] = ['a'.repeat(32), 'b'.repeat(32)]
+  for (const token of [old, young]) {
+    await mkdir(join(dataDir, 'files', token.slice(0, 2)), { recursive: true })
+    await writeFile(join(dataDir, 'files', token.slice(0, 2), token), 'left by a crash')
+  }
+  await utimes(join(dataDir, 'files', 'aa', old), hourAgo, hourAgo)
+  const sentence = `The file ${old} belongs to no message`
+  expect(await command(dataDir, 'check')).toMatchObject({ code: 1, stdout: `${sentence}\n` })
+  expect(await command(dataDir, 'check', '--repair')).toMatchObject({
+    code: 0,
+    stdout: `${sentence}; it was removed\n`,
+  })
+  expect(await command(dataDir, 'check')).toMatchObject({ code: 0, stdout: 'All is well\n' })
+  expect(await readdir(join(dataDir, 'files', 'aa'))).toEqual([])
+  expect(await readdir(join(dataDir, 'files', 'bb'))).toEqual([young])
+  expect(await (await fetch(gateway.restUrl + kept.content.path, { headers })).text()).toBe('kept')
+}, 60_000)
+
+test('the data folder and backups are their owner’s alone, whatever the umask', async () => {
+  const mode = async (path: string) => ((await stat(path)).mode & 0o777).toString(8)
+  const modes = async (folder: string) => {
+    const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+    const found = await Promise.all(
+      entries.map(
+        async (entry) =>
+          `${entry.isDirectory() ? 'folder' : 'file'} ${await mode(join(entry.parentPath, entry.name))}`,
+      ),
+    )
+    return [...new Set([`folder ${await mode(folder)}`, ...found])].toSorted()
+  }
+  const priv = ['file 600', 'folder 700']
+  const umask = process.umask(0o000)
+  try {
+    const dataDir = join(await makeFolder(), 'data')
+    const first = await runGateway(dataDir)
+    await call(
+      `${first.restUrl}/flows/example/main/messages`,
+      'POST',
+      { authorization: basic(first.token) },
+      {
+        event: 'file',
+        content: { data: btoa('x'), file_name: 'x.txt', content_type: 'text/plain' },
+      },
+    )
+    expect(await modes(dataDir)).toEqual(priv)
+    expect(await readdir(dataDir)).toContain('flowdock.db-wal')
+    const copy = join(await makeFolder(), 'copy')
+    expect((await command(dataDir, 'backup', '--to', copy)).code).toBe(0)
+    expect(await modes(copy)).toEqual(priv)
+    first.child.kill('SIGTERM')
+    await first.exited
+
+    // As an earlier version made it.
+    for (const entry of await readdir(dataDir, { recursive: true, withFileTypes: true }))
+      await chmod(join(entry.parentPath, entry.name), entry.isDirectory() ? 0o755 : 0o644)
+    await chmod(dataDir, 0o755)
+    const again = await runGateway(dataDir)
+    expect(await modes(dataDir)).toEqual(priv)
+    await eventually(() => /Other users of this machine could read \d+ files/.test(again.output.stderr))
+
+    const administered = join(await makeFolder(), 'data')
+    expect((await command(administered, 'org', 'add', '--name', 'Acme')).code).toBe(0)
+    expect(await modes(administered)).toEqual(priv)
+  } finally {
+    process.umask(umask)
+  }
+}, 60_000)

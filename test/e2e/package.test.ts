@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
 import { post } from '../support/app.ts'
 import { makeFolder } from '../support/backend.ts'
-import { root, run } from '../support/process.ts'
+import { readDemoToken, root, run } from '../support/process.ts'
 
 const execute = promisify(execFile)
 
@@ -43,7 +43,7 @@ test.each([
       OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${(collector.address() as AddressInfo).port}`,
     })
     const [, url = ''] = await gateway.until(/GraphQL +(http:\S+)\/graphql/)
-    const [, token = ''] = await gateway.until(/token: ([0-9a-f]{32})/)
+    const token = await readDemoToken(join(folder, 'data'))
     expect(await post(url, { query: '{ viewer { nick } }' }, token)).toEqual({
       data: { viewer: { nick: 'Ada' } },
     })

@@ -1,4 +1,4 @@
-import { chmod, mkdir, readFile, rename, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -18,6 +18,32 @@ test('the gateway starts on nothing, and what it prints works as printed', async
   expect(printed.errors).toBeUndefined()
   expect(printed.data.flows.nodes.length).toBeGreaterThan(2)
   expect(gateway.output.stderr).toBe('')
+})
+
+test('what it prints has no token in it where that is no terminal; a file has, and the page for its key', async () => {
+  const dataDir = await makeFolder()
+  const gateway = await runGateway(dataDir)
+  const path = join(dataDir, 'demo-token')
+  expect(gateway.output.stdout).toContain(`Ada's token is in ${path}.`)
+  expect(gateway.output.stdout).not.toContain(gateway.token)
+  expect((await stat(path)).mode & 0o777).toBe(0o600)
+  const page = async () => (await fetch(gateway.pageUrl, { headers: { accept: 'text/html' } })).text()
+  expect(await page()).toContain(btoa(`${gateway.token}:`))
+})
+
+test('in production it prints no token and no key', async () => {
+  const FLOWDOCK_DEMO_TOKEN = 'ab'.repeat(16)
+  const gateway = await runGateway(await makeFolder(), { NODE_ENV: 'production', FLOWDOCK_DEMO_TOKEN })
+  expect(gateway.pageUrl).toBe(`${gateway.url}/graphql`)
+  expect(gateway.output.stdout).not.toMatch(/token|key|Ada/i)
+  expect(gateway.output.stdout).not.toContain(FLOWDOCK_DEMO_TOKEN)
+})
+
+test('a password in an address is refused at the start, and not printed', async () => {
+  const gateway = run(['src/main.ts'], { FLOWDOCK_API_URL: 'https://ada:hunter2@api.team.example' })
+  expect(await gateway.exited).toBe(1)
+  expect(gateway.output.stderr).toContain('FLOWDOCK_API_URL')
+  expect(gateway.output.stdout + gateway.output.stderr).not.toContain('hunter2')
 })
 
 test('the demo token stays the same over restarts, unless another is set', async () => {

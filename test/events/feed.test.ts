@@ -24,9 +24,13 @@ interface World {
 /**
  * An upstream and a hub over it. Sources and replays hear late and one after the other, as over a network.
  *
- * @param kind whether places can be compared, and replays end
+ * @param kind whether places can be compared, and replays end; how often an event says that a member lost its channel: nobody
+ *   knows who they are, so everybody who named it is evicted, and nobody has really lost anything
  */
-function createWorld(kind: { isNumbered: boolean; maxEvents: number }, random: () => number) {
+function createWorld(
+  kind: { isNumbered: boolean; maxEvents: number; removesEvery?: number },
+  random: () => number,
+) {
   const log: Event[] = []
   const sinks = new Set<{ sink: Sink<Event>; told: number; open: boolean }>()
   const replays = new Set<() => void>()
@@ -53,12 +57,16 @@ function createWorld(kind: { isNumbered: boolean; maxEvents: number }, random: (
       return { close: () => sinks.delete(source) }
     },
     placeOf: ({ place }) => String(place),
-    endsAccess: () => false,
+    memberOf: () => undefined,
+    removalOf: ({ place, channel }) =>
+      kind.removesEvery !== undefined && place % kind.removesEvery === 0 ? { channel, member: 1 } : undefined,
     check: async () => new Set(['a', 'b']),
     isRefusal: () => false,
     lost: () => new Error('lost'),
     lingerMs: 0,
     checkEveryMs: 3_600_000,
+    checkWithinMs: 60_000,
+    confirmWithinMs: 60_000,
   })
   /** Something of what is on its way arrives. */
   function deliver(): void {
@@ -148,6 +156,7 @@ function listen(
       placeOf: ({ place }) => (place < 0 ? undefined : String(place)),
       isGap: ({ channel }) => channel === 'gap',
       makeGap: () => ({ place: -1, channel: 'gap' }),
+      retryAfterMs: () => 0,
       signal: left.signal,
     },
     reader,
@@ -161,14 +170,16 @@ const step = fc.oneof(
   { weight: 2, arbitrary: fc.constant('break') },
 )
 
-test.each([
+test.each<[string, boolean, number, number, number?]>([
   ['that can be compared', true, 1000, 3],
+  ['that can be compared, with evictions', true, 1000, 3, 4],
+  ['of which nothing is known, with evictions', false, 1000, 3, 6],
   ['of which nothing is known', false, 1000, 3],
   ['that can be compared, with little kept', true, 3, 60],
   ['of which nothing is known, with little kept', false, 8, 60],
 ])(
   'joined over breaks, what is heard is the log: places %s',
-  async (_, isNumbered, maxEvents, slowness) => {
+  async (_, isNumbered, maxEvents, slowness, removesEvery = Number.POSITIVE_INFINITY) => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(step, { minLength: 5, maxLength: 120 }),
@@ -176,7 +187,7 @@ test.each([
         fc.integer(),
         async (steps, channels, seed) => {
           const random = createRandom(seed)
-          const all = createWorld({ isNumbered, maxEvents }, random)
+          const all = createWorld({ isNumbered, maxEvents, removesEvery }, random)
           const { world, deliver } = all
           const settle = async () => {
             for (let turn = 0; turn < 6; turn += 1) {

@@ -1,12 +1,30 @@
 import { describe, expect, test } from 'vitest'
-import { createHub, type Sink, type Topic } from '../../src/events/hub.ts'
+import { createHub, type Seat, type Sink, type Topic } from '../../src/events/hub.ts'
 import { RecentLog } from '../../src/events/recent-log.ts'
 
-/** A hub whose sources the test plays. Owners are names; a channel is a letter. */
-function startHub(options: { check?: (owner: string) => Promise<ReadonlySet<string>> } = {}) {
+type Check = (owner: string, signal: AbortSignal) => Promise<ReadonlySet<string>>
+
+/** The numbers of the members that owners are; of others nobody knows it. */
+const members = new Map([
+  ['ada', 1],
+  ['ben', 2],
+  ['cleo', 3],
+])
+
+/** A hub whose sources the test plays. Owners are names; a channel is a letter; `block ben a` takes a channel away. */
+function startHub(
+  options: {
+    check?: Check
+    isRefusal?: (error: unknown) => boolean
+    checkEveryMs?: number
+    checkWithinMs?: number
+    confirmWithinMs?: number
+  } = {},
+) {
   const sources: { owner: string; sink: Sink<string>; closed: boolean }[] = []
   const hub = createHub<string, string>({
     keyOf: (owner) => owner,
+    memberOf: (owner) => members.get(owner),
     limits: { maxEvents: 100, maxBytes: 1000 },
     open(owner, sink) {
       const source = { owner, sink, closed: false }
@@ -18,18 +36,26 @@ function startHub(options: { check?: (owner: string) => Promise<ReadonlySet<stri
       }
     },
     placeOf: (event) => event,
-    endsAccess: (event, owner) => event === `block ${owner}`,
+    removalOf(event) {
+      const [, name, channel] = /^block (\w+) (\w)/.exec(event) ?? []
+      return name === undefined || channel === undefined
+        ? undefined
+        : { channel, member: members.get(name) ?? 99 }
+    },
     check: options.check ?? (async () => new Set('ab')),
-    isRefusal: () => true,
+    isRefusal: options.isRefusal ?? (() => false),
     lost: () => new Error('lost'),
     lingerMs: 0,
-    checkEveryMs: 3_600_000,
+    checkEveryMs: options.checkEveryMs ?? 3_600_000,
+    checkWithinMs: options.checkWithinMs ?? 60_000,
+    confirmWithinMs: options.confirmWithinMs ?? 60_000,
   })
   const subscribe = (
     owner: string,
     topic: Partial<Topic<string>> = {},
     signal = new AbortController().signal,
-  ) => hub.subscribe({ owner, channels: ['a'], isPrivate: false, ...topic }, signal)
+    isResumed = false,
+  ) => hub.subscribe({ owner, channels: ['a'], isPrivate: false, ...topic }, signal, isResumed)
   const source = (index: number) => {
     const found = sources[index]
     if (found === undefined) throw new Error(`No source ${index} was opened`)
@@ -98,7 +124,7 @@ describe('a hub', () => {
     await turn()
     expect(source(0).closed).toBe(false)
     source(0).sink.event('1', 1)
-    expect(await guest.ended).toEqual({ kind: 'displaced' })
+    expect(await guest.ended).toEqual({ kind: 'evicted' })
     expect(source(0).closed).toBe(true)
     expect(guest.channel.log.place).toBe('1')
   })
@@ -112,7 +138,7 @@ describe('a hub', () => {
     const error = new Error('revoked')
     source(0).sink.end(error)
     expect(await host.ended).toEqual({ kind: 'failed', error })
-    expect(await guest.ended).toEqual({ kind: 'displaced' })
+    expect(await guest.ended).toEqual({ kind: 'evicted' })
   })
 
   test('moves guests of a channel that the owner of the source may not hear any more', async () => {
@@ -125,7 +151,7 @@ describe('a hub', () => {
     const staying = await subscribe('cleo', { channels: ['a'] })
     channels.delete('b')
     source(0).sink.event('1', 1)
-    expect(await moved.ended).toEqual({ kind: 'displaced' })
+    expect(await moved.ended).toEqual({ kind: 'evicted' })
     let isGone = false
     for (const { ended } of [host, staying])
       void ended.then(() => {
@@ -152,25 +178,6 @@ describe('a hub', () => {
     await expect.poll(() => source(0).closed).toBe(true)
   })
 
-  test('looks again when something may have shut somebody out, and ends what they may not hear', async () => {
-    const allowed = new Set(['a', 'b'])
-    const { subscribe, source, open } = startHub({ check: async () => allowed })
-    const hosting = subscribe('ada')
-    open(0)
-    await hosting
-    const lost = await subscribe('ben', { channels: ['a', 'b'] })
-    const kept = await subscribe('ben', { channels: ['a'] })
-    let isKept = true
-    void kept.ended.then(() => {
-      isKept = false
-    })
-    allowed.delete('b')
-    source(0).sink.event('block ben', 1)
-    expect(await lost.ended).toEqual({ kind: 'failed', error: new Error('lost') })
-    await turn()
-    expect(isKept).toBe(true)
-  })
-
   test('ends everybody when it is closed', async () => {
     const { hub, subscribe, open } = startHub()
     const waiting = subscribe('ada')
@@ -180,6 +187,248 @@ describe('a hub', () => {
     hub.close(error)
     expect(await seat.ended).toEqual({ kind: 'failed', error })
     await expect(subscribe('ben')).rejects.toThrow('closing')
+  })
+})
+
+describe('access to a hub', () => {
+  /** A host at `a` and `b`, whose source is open. */
+  async function startHosted(options: Parameters<typeof startHub>[0]) {
+    const started = startHub(options)
+    const hosting = started.subscribe('ada', { channels: ['a', 'b'] })
+    started.open(0, 'ab', '0')
+    return { ...started, host: await hosting }
+  }
+  /** A check that the test answers. */
+  function startChecks() {
+    const asked: ReturnType<typeof Promise.withResolvers<ReadonlySet<string>>>[] = []
+    const check = () => {
+      const answer = Promise.withResolvers<ReadonlySet<string>>()
+      asked.push(answer)
+      return answer.promise
+    }
+    const answer = (index: number, channels: string) => asked[index]?.resolve(new Set(channels))
+    return { asked, check, answer }
+  }
+  const hears = ({ channel, onEnd }: Seat<string>) => {
+    const heard: string[] = []
+    onEnd(channel.listen(({ event }) => heard.push(event)))
+    return heard
+  }
+
+  test('ends with the event that names the member, before anything is asked and before the next event', async () => {
+    const { asked, check, answer } = startChecks()
+    const { subscribe, source, host } = await startHosted({ check })
+    const coming = [subscribe('ben', { channels: ['a', 'b'] }), subscribe('ben', { channels: ['b'] })]
+    answer(0, 'ab')
+    const [both, other] = (await Promise.all(coming)) as [Seat<string>, Seat<string>]
+    const heard = { both: hears(both), other: hears(other), host: hears(host) }
+    for (const event of ['1', 'block ben a', '2']) source(0).sink.event(event, 1)
+    expect(both.ending).toEqual({ kind: 'failed', error: new Error('lost') })
+    expect(heard).toEqual({
+      both: ['1', 'block ben a'],
+      other: ['1', 'block ben a', '2'],
+      host: ['1', 'block ben a', '2'],
+    })
+    expect([asked.length, other.ending, host.ending]).toEqual([1, undefined, undefined])
+  })
+
+  test('of the owner of a source ends with such an event, too, where the channel is named', async () => {
+    const { subscribe, source, host } = await startHosted({})
+    const all = await subscribe('ada', { channels: 'all' })
+    const other = await subscribe('ada', { channels: ['b'] })
+    const guest = await subscribe('ben')
+    source(0).sink.event('block ada a', 1)
+    expect(host.ending).toMatchObject({ kind: 'failed' })
+    // Whether the guest is evicted depends on what the source says it covers.
+    expect([all.ending, other.ending, guest.ending]).toEqual([undefined, undefined, undefined])
+  })
+
+  test('is proved again when nobody knows which member somebody is', async () => {
+    const { subscribe, source, sources } = await startHosted({})
+    const stranger = await subscribe('nobody knows')
+    const elsewhere = await subscribe('nobody knows', { channels: ['b'] })
+    source(0).sink.event('block ben a', 1)
+    expect([stranger.ending, elsewhere.ending]).toEqual([{ kind: 'evicted' }, undefined])
+    const own = subscribe('dan', { channels: ['c'] })
+    source(1).sink.open(new Set('c'), '0')
+    const seat = await own
+    source(1).sink.event('block ben c', 1)
+    expect([seat.ending, sources[1]?.closed]).toEqual([{ kind: 'evicted' }, true])
+  })
+
+  test('of a guest begins when it is proved, and otherwise at a source of its own', async () => {
+    const { asked, check, answer } = startChecks()
+    const { hub, subscribe, sources, open } = await startHosted({ check })
+    let isIn = false
+    const guest = subscribe('ben').then((seat) => {
+      isIn = true
+      return seat
+    })
+    await turn()
+    expect([isIn, sources.length]).toEqual([false, 1])
+    answer(0, 'a')
+    expect((await guest).channel.key).toBe('ada')
+    const own = subscribe('cleo')
+    asked[1]?.reject(new Error('the upstream failed'))
+    await expect.poll(() => sources.length).toBe(2)
+    open(1, 'a')
+    expect((await own).channel.key).toBe('cleo')
+    const refused = subscribe('dan')
+    answer(2, 'b')
+    await expect(refused).rejects.toThrow('lost')
+    expect(hub.state().sources.map(({ seats, guests }) => [seats, guests])).toEqual([
+      [2, 1],
+      [1, 0],
+    ])
+  })
+
+  test('of a guest whom an event removes meanwhile does not begin, whatever the check says', async () => {
+    const { check, answer } = startChecks()
+    const { subscribe, source } = await startHosted({ check })
+    const coming = subscribe('ben')
+    source(0).sink.event('block ben a', 1)
+    answer(0, 'ab')
+    await expect(coming).rejects.toThrow('lost')
+  })
+
+  test('is not given back by a check that began before the event', async () => {
+    const { asked, check, answer } = startChecks()
+    const { subscribe, source, hub } = await startHosted({ check })
+    // It keeps the guest there, and its check is under way.
+    const keeping = subscribe('ben', { channels: ['b'] })
+    await turn()
+    source(0).sink.event('block ben a', 1)
+    const again = subscribe('ben')
+    again.catch(() => undefined)
+    await turn()
+    // One that began after the event is asked for.
+    expect(asked.length).toBe(2)
+    answer(0, 'ab')
+    await turn()
+    expect(hub.state().sources[0]?.guests).toBe(2)
+    answer(1, 'b')
+    await expect(again).rejects.toThrow('lost')
+    expect((await keeping).ending).toBeUndefined()
+  })
+
+  test.each<[string, Check]>([
+    ['fails', async () => Promise.reject(new Error('HTTP 500'))],
+    ['never answers', () => new Promise(() => undefined)],
+    [
+      'answers after its deadline',
+      (_, signal) => new Promise((resolve) => signal.addEventListener('abort', () => resolve(new Set('ab')))),
+    ],
+  ])(
+    'of a guest ends when the check %s for long enough, and the guest goes on at a source of its own',
+    async (_, failing) => {
+      let check: Check = async () => new Set('ab')
+      const { subscribe, sources, open } = await startHosted({
+        check: (owner, signal) => check(owner, signal),
+        ...{ checkEveryMs: 1, checkWithinMs: 20, confirmWithinMs: 100 },
+      })
+      const guest = await subscribe('ben')
+      check = failing
+      expect(await guest.ended).toEqual({ kind: 'evicted' })
+      const resumed = subscribe('ben', {}, undefined, true)
+      await expect.poll(() => sources.length).toBe(2)
+      open(1, 'a')
+      expect((await resumed).channel.key).toBe('ben')
+    },
+  )
+
+  test('of a guest goes on when a check succeeds before', async () => {
+    let checks = 0
+    const { subscribe } = await startHosted({
+      async check() {
+        checks += 1
+        if (checks % 2 === 0) throw new Error('HTTP 500')
+        return new Set('ab')
+      },
+      ...{ checkEveryMs: 1, confirmWithinMs: 1000 },
+    })
+    const guest = await subscribe('ben')
+    await expect.poll(() => checks, { timeout: 5000 }).toBeGreaterThan(10)
+    expect(guest.ending).toBeUndefined()
+  })
+
+  test('that is refused ends with the reason', async () => {
+    const refusal = new Error('401')
+    let isRefused = false
+    const { subscribe } = await startHosted({
+      check: async () => (isRefused ? Promise.reject(refusal) : new Set('ab')),
+      isRefusal: (error) => error === refusal,
+      checkEveryMs: 1,
+    })
+    const guest = await subscribe('ben')
+    isRefused = true
+    expect(await guest.ended).toEqual({ kind: 'failed', error: refusal })
+  })
+
+  test('is proved again for a reader who resumes, unless the own source covers it', async () => {
+    const { asked, check, answer } = startChecks()
+    const { subscribe, open } = startHub({ check })
+    const first = subscribe('ada', { channels: ['a'] }, undefined, true)
+    open(0, 'a')
+    await first
+    expect(asked.length).toBe(0)
+    const allowed = subscribe('ada', { channels: ['b'] }, undefined, true)
+    await turn()
+    answer(0, 'ab')
+    await allowed
+    const lost = subscribe('ada', { channels: ['c'] }, undefined, true)
+    await turn()
+    answer(1, 'ab')
+    await expect(lost).rejects.toThrow('lost')
+  })
+})
+
+describe('the work of a hub', () => {
+  /** How many steps through sets and maps something takes. */
+  async function count(work: () => void | Promise<void>): Promise<number> {
+    let steps = 0
+    const restore = [new Set().values(), new Map().values()].map((iterator) => {
+      const prototype = Object.getPrototypeOf(iterator) as { next: () => unknown }
+      const { next } = prototype
+      prototype.next = function (this: unknown) {
+        steps += 1
+        return next.call(this)
+      }
+      return () => {
+        prototype.next = next
+      }
+    })
+    try {
+      await work()
+    } finally {
+      for (const undo of restore) undo()
+    }
+    return steps
+  }
+
+  async function seat(count: number) {
+    const { hub, subscribe, source, open } = startHub()
+    const leaving = new AbortController()
+    const hosting = subscribe('ada', {}, leaving.signal)
+    open(0, 'ab', '0')
+    await hosting
+    for (let index = 1; index < count; index += 1)
+      await subscribe(index % 2 === 0 ? 'ada' : `guest ${index % 50}`, {}, leaving.signal)
+    expect(hub.state().sources[0]?.seats).toBe(count)
+    return { source: source(0), leave: () => leaving.abort(new Error('left')) }
+  }
+
+  test('for an event does not grow with the number of seats', async () => {
+    const few = await seat(20)
+    const many = await seat(400)
+    const event = (seated: typeof few) => count(() => seated.source.sink.event('1', 1))
+    expect(await event(many)).toBe(await event(few))
+  })
+
+  test('for seats that leave together grows as their number does', async () => {
+    const few = await seat(250)
+    const many = await seat(1000)
+    const [less, more] = [await count(few.leave), await count(many.leave)]
+    expect(more).toBeLessThanOrEqual(Math.max(less, 250) * 5)
   })
 })
 

@@ -17,7 +17,7 @@ let messages: {
   user: string
   sent: number
   tags: string[]
-  external_user_name?: string
+  sent_by?: string
   author?: { name: string }
 }[]
 
@@ -142,7 +142,7 @@ describe.each([
     }
     const names: Record<string, string> = { '1': 'Ada Byron', '2': 'Ben Okri' }
     expect(await grouped('AUTHOR')).toEqual(
-      counted(({ user, external_user_name: name, author }) => [name ?? author?.name ?? names[user] ?? '']),
+      counted(({ user, sent_by: sender, author }) => [author?.name ?? names[sender ?? user] ?? '']),
     )
     expect(await grouped('KIND')).toEqual(counted(({ event }) => [event]))
     expect(await grouped('TAG')).toEqual(

@@ -143,6 +143,23 @@ describe('flows', () => {
     })
   })
 
+  test('get a new push token from administrators, who alone see it', async () => {
+    const read = async (nick: Nick) =>
+      (await app.graphql(nick, '{ flow(by: { path: "example/main" }) { pushToken } }')).data.flow.pushToken
+    const before = await read('Ada')
+    expect(before).toMatch(/^[0-9a-f]{32}$/)
+    expect(await read('Ben')).toBeNull()
+    const asked = '... on RotatePushTokenPayload { flow { pushToken } }'
+    const input = { flow: main }
+    expect(await change('rotatePushToken', 'FlowInput', input, asked, 'Ben')).toMatchObject({
+      __typename: 'Forbidden',
+    })
+    const { flow } = await change('rotatePushToken', 'FlowInput', input, asked)
+    expect(flow.pushToken).toMatch(/^[0-9a-f]{32}$/)
+    expect(flow.pushToken).not.toBe(before)
+    expect(await read('Ada')).toBe(flow.pushToken)
+  })
+
   test('are marked read', async () => {
     await app.backend.as('Ada')('POST', '/flows/example/main/messages', {
       event: 'message',

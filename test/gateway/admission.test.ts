@@ -4,12 +4,14 @@ import { type AddressInfo, connect } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { startApp } from '../../src/app.ts'
+import { clientAddress } from '../../src/client-address.ts'
 import { createLogger } from '../../src/log.ts'
-import { clientAddress } from '../../src/server/admission.ts'
 import { createLoad } from '../../src/server/load.ts'
 import {
   executeOverSocket,
   openSubscription,
+  post,
+  type Result,
   socketClient,
   startTestApp,
   testConfig,
@@ -86,6 +88,37 @@ test('what begins again because of another token is counted, too', async () => {
   expect(code).toBe(1013)
 })
 
+test('new documents of an address have a time; known ones are executed all the same', async () => {
+  const app = await startTestApp({
+    settings: { ADDRESS_REQUESTS_PER_MINUTE: '30000' },
+    documentMsPerMinute: 1,
+  })
+  onTestFinished(app.close)
+  const token = await app.backend.token('Ada')
+  const known = '{ __typename }'
+  expect((await post(app.url, { query: known })).errors).toBeUndefined()
+  // One more is read if the first took less than there is, and takes the rest.
+  const fresh = (name: string) => `query ${name} { viewer { ${'nick '.repeat(130)} } }`
+  for (const name of ['A', 'B', 'C']) await post(app.url, { query: fresh(name) }, token)
+  const overSse = await fetch(`${app.url}/graphql`, {
+    method: 'POST',
+    headers: { accept: 'text/event-stream', 'content-type': 'application/json', authorization: basic(token) },
+    body: JSON.stringify({ query: fresh('D') }),
+  })
+  for (const result of [
+    await post(app.url, { query: fresh('E') }, token),
+    (await overSse.json()) as Result,
+    await executeOverSocket(app.url, token, fresh('F')),
+  ])
+    expect(result.errors).toMatchObject([
+      {
+        message: expect.stringContaining('milliseconds of work for new documents from your address'),
+        extensions: { code: 'RATE_LIMITED', retryable: true, retryAfterMs: expect.any(Number) },
+      },
+    ])
+  expect((await post(app.url, { query: known })).errors).toBeUndefined()
+})
+
 describe('lines that stay open', () => {
   const query = 'subscription { flowEvents(input: {}) { cursor } }'
 
@@ -105,7 +138,7 @@ describe('lines that stay open', () => {
     await once(socket, 'open')
     socket.send(JSON.stringify({ type: 'connection_init', payload: { authorization } }))
     const [code, reason] = await once(socket, 'close')
-    expect([code, String(reason)]).toEqual([1013, 'You have 2 open lines, which is all you may have'])
+    expect([code, String(reason)]).toEqual([1013, 'You have 2 open connections, which is all you may have'])
     await subscription.close()
     await live.body?.cancel()
     await expect.poll(() => app.state().live.operations).toBe(0)

@@ -1,11 +1,31 @@
 import { once } from 'node:events'
+import { readFile, stat } from 'node:fs/promises'
 import { request } from 'node:http'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
+import { type App, startApp } from '../../src/app.ts'
+import { streams } from '../../src/cli/streams.ts'
+import { readConfig } from '../../src/config.ts'
+import { createPageKey } from '../../src/server/host.ts'
 import { executeOverSocket, post, startTestApp, type TestApp } from '../support/app.ts'
+import { basic, makeFolder } from '../support/backend.ts'
 
 const origin = 'https://app.team.example'
 const json = { 'content-type': 'application/json' }
+const operatorToken = 'for-the-eyes-of-operators'
+
+/** A gateway with the backend inside, as `npm start` runs it. */
+async function startEmbedded(settings: Record<string, string>): Promise<App & { dataDir: string }> {
+  const dataDir = await makeFolder()
+  const config = readConfig({
+    ...{ PORT: '0', BACKEND_PORT: '0', DATA_DIR: dataDir, LOG_LEVEL: 'silent', LOAD_SHEDDING: 'off' },
+    ...settings,
+  })
+  const app = await startApp(config)
+  onTestFinished(app.close)
+  return { ...app, dataDir }
+}
 
 /** A request as no browser and no `fetch` would send it. */
 function send(
@@ -99,7 +119,9 @@ describe('pages of an origin that is allowed', () => {
 describe('the names of the gateway', () => {
   let app: TestApp
   beforeAll(async () => {
-    app = await startTestApp({ settings: { ALLOWED_HOSTS: 'chat.team.example' } })
+    app = await startTestApp({
+      settings: { ALLOWED_HOSTS: 'chat.team.example', METRICS_TOKEN: operatorToken },
+    })
   })
   afterAll(() => app.close())
 
@@ -119,21 +141,120 @@ describe('the names of the gateway', () => {
   })
 
   test.each(['/health/live', '/health/ready', '/metrics'])('do not matter for %s', async (path) => {
-    expect((await send(app.url + path, { method: 'GET', headers: { host: '10.0.0.5:4000' } })).status).toBe(
-      200,
-    )
-    expect((await send(app.url + path, { method: 'GET', headers: { host: '[::::' } })).status).toBe(400)
+    const operator = { authorization: `Bearer ${operatorToken}` }
+    const get = (host: string) => send(app.url + path, { method: 'GET', headers: { ...operator, host } })
+    expect((await get('10.0.0.5:4000')).status).toBe(200)
+    expect((await get('[::::')).status).toBe(400)
+  })
+})
+
+describe('figures are for operators', () => {
+  const statusOf = async (url: string, path: string, headers: Record<string, string> = {}) =>
+    (await send(url + path, { method: 'GET', headers })).status
+
+  // A stranger who comes through a proxy on this machine appears to be on it.
+  test.each<[string, Record<string, string>]>([
+    ['in production', { NODE_ENV: 'production' }],
+    ['behind a proxy', { TRUSTED_PROXIES: '1' }],
+    ['under another name', { ALLOWED_HOSTS: 'chat.team.example' }],
+    ['where a token is set', { METRICS_TOKEN: operatorToken }],
+  ])('%s', async (_, settings) => {
+    const app = await startTestApp({ settings })
+    onTestFinished(app.close)
+    const isKnown = 'METRICS_TOKEN' in settings
+    for (const path of ['/metrics', '/streams']) {
+      for (const headers of [
+        {},
+        { authorization: 'Bearer' },
+        { authorization: `Bearer ${operatorToken}x` },
+        { authorization: basic(operatorToken) },
+        { authorization: basic(await app.backend.token('Ada')) },
+      ])
+        expect(await statusOf(app.url, path, headers as Record<string, string>)).toBe(401)
+      const own = await statusOf(app.url, path, { authorization: `bearer  ${operatorToken}` })
+      expect(own).toBe(isKnown ? 200 : 401)
+    }
+    const refused = await send(`${app.url}/metrics`, { method: 'GET' })
+    expect(JSON.parse(refused.body).errors[0]).toMatchObject({
+      message: expect.stringContaining('METRICS_TOKEN'),
+      extensions: { code: 'UNAUTHENTICATED' },
+    })
+    expect(refused.headers['www-authenticate']).toBe('Bearer')
   })
 
-  test.each([{ 'x-forwarded-for': '1.2.3.4' }, { forwarded: 'for=1.2.3.4' }, { via: '1.1 proxy' }])(
-    'by way of a proxy (%j) a reader is not on this machine, whatever the proxy calls it',
-    async (headers) => {
-      const local = await send(`${app.url}/streams`, { method: 'GET' })
-      expect(local.status).toBe(200)
-      const proxied = await send(`${app.url}/streams`, { method: 'GET', headers })
-      expect(proxied.status).toBe(403)
-    },
-  )
+  test('whom developers need not be for /metrics, but for /streams', async () => {
+    const app = await startTestApp()
+    onTestFinished(app.close)
+    expect(await statusOf(app.url, '/metrics')).toBe(200)
+    expect(await statusOf(app.url, '/streams')).toBe(401)
+  })
+
+  test('who can read the data folder', async () => {
+    const app = await startEmbedded({ NODE_ENV: 'production' })
+    const path = join(app.dataDir, 'metrics-token')
+    const token = (await readFile(path, 'utf8')).trim()
+    expect((await stat(path)).mode & 0o777).toBe(0o600)
+    for (const path of ['/metrics', '/streams']) {
+      expect(await statusOf(app.url, path)).toBe(401)
+      expect(await statusOf(app.url, path, { authorization: `Bearer ${token}` })).toBe(200)
+    }
+    const printed: string[] = []
+    await streams([app.url], { DATA_DIR: app.dataDir }, (text) => printed.push(text))
+    expect(printed.join('')).toContain('0 streams to the upstream')
+    await expect(streams([app.url], { DATA_DIR: '/nowhere' }, () => undefined)).rejects.toThrow(
+      'METRICS_TOKEN',
+    )
+  })
+})
+
+describe('the demo token', () => {
+  const pageOf = async (url: string, headers: Record<string, string> = {}) =>
+    (await send(url, { method: 'GET', headers: { accept: 'text/html', ...headers } })).body
+  const token = '0123456789abcdef'.repeat(2)
+
+  test('is in the page for who has the key of the terminal, and for nobody else', async () => {
+    const app = await startEmbedded({ FLOWDOCK_DEMO_TOKEN: token })
+    const key = app.pageKey ?? ''
+    expect(key).toMatch(/^[\w-]{22}$/)
+    const page = `${app.url}/graphql`
+    for (const url of [
+      page,
+      `${page}?key=`,
+      `${page}?key=${key.slice(1)}`,
+      `${page}?key=${key}x`,
+      `${page}?Key=${key}`,
+    ])
+      expect(await pageOf(url)).not.toContain(btoa(`${token}:`))
+    expect(await pageOf(`${page}?key=${key}`)).toContain(btoa(`${token}:`))
+    expect((await fetch(page, { headers: { accept: 'text/html' } })).headers.get('set-cookie')).toBeNull()
+  })
+
+  test.each<Record<string, string>>([
+    { NODE_ENV: 'production' },
+    { NODE_ENV: 'production', GRAPHIQL: 'on' },
+    { TRUSTED_PROXIES: '1' },
+    { ALLOWED_HOSTS: 'chat.team.example' },
+    { BACKEND_URL: 'https://api.team.example' },
+    { GRAPHIQL: 'off' },
+  ])('has no key with %j', async (settings) => {
+    const app = await startEmbedded({ FLOWDOCK_DEMO_TOKEN: token, ...settings })
+    expect(app.pageKey).toBeNull()
+    for (const query of ['', '?key=', '?key=null', '?key=undefined'])
+      expect(await pageOf(`${app.url}/graphql${query}`)).not.toContain(btoa(`${token}:`))
+  })
+
+  test('is shown once for a key, and for a minute after that', () => {
+    let now = 0
+    const key = createPageKey(() => now)
+    expect(key.accepts('x')).toBe(false)
+    now = 24 * 3_600_000
+    expect(key.accepts(key.text)).toBe(true)
+    now += 59_000
+    expect(key.accepts(key.text)).toBe(true)
+    now += 2000
+    expect(key.accepts(key.text)).toBe(false)
+    expect(createPageKey().text).not.toBe(key.text)
+  })
 })
 
 describe('in production', () => {

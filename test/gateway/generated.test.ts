@@ -101,6 +101,7 @@ const readings: Record<string, Record<string, (json: Json) => unknown>> = {
     event: ({ event }) => event,
     tags: ({ tags }) => tags,
     uuid: ({ uuid }) => uuid ?? null,
+    externalUserName: (json) => json['external_user_name'] ?? null,
     sentAt: ({ sent }) => time(sent),
     editedAt: ({ edited }) => time(edited),
     externalUrl: (json) => json['external_url'] ?? null,

@@ -206,23 +206,25 @@ test('a token that is taken back is not answered from what was kept', async () =
   await eventually(async () => (await ask('Ada')).errors?.[0]?.extensions?.['code'] === 'UNAUTHENTICATED')
 })
 
+const confirmed = { confirm: async () => undefined, confirmWithinMs: 10_000 }
+
 test('who asks again is listened for until they ask no more; others are not', async () => {
   let now = 0
   const open: string[] = []
   const hub = {
     async subscribe({ owner }: { owner: string }, signal: AbortSignal) {
       open.push(owner)
-      const ended = Promise.withResolvers<{ kind: 'displaced' }>()
+      const ended = Promise.withResolvers<{ kind: 'evicted' }>()
       signal.addEventListener('abort', () => {
         open.splice(open.indexOf(owner), 1)
-        ended.resolve({ kind: 'displaced' })
+        ended.resolve({ kind: 'evicted' })
       })
       return { channel: { listen: () => () => undefined }, ended: ended.promise, leave: () => undefined }
     },
   } as unknown as Hub<string, never>
   const freshness = createFreshness<string, never>({
     ...{ hub, keyOf: (owner) => owner, stateOf: () => undefined, isPassing: () => false },
-    ...{ isLive: () => true, onChange: () => undefined, idleMs: 20, now: () => now },
+    ...{ isLive: () => true, onChange: () => undefined, ...confirmed, idleMs: 20, now: () => now },
   })
   onTestFinished(freshness.close)
   expect(freshness.markOf('once')).toBeUndefined()
@@ -246,17 +248,17 @@ test('two hundred are listened for; others have a place when one of them has not
   const hub = {
     async subscribe({ owner }: { owner: string }, signal: AbortSignal) {
       open.add(owner)
-      const ended = Promise.withResolvers<{ kind: 'displaced' }>()
+      const ended = Promise.withResolvers<{ kind: 'evicted' }>()
       signal.addEventListener('abort', () => {
         open.delete(owner)
-        ended.resolve({ kind: 'displaced' })
+        ended.resolve({ kind: 'evicted' })
       })
       return { channel: { listen: () => () => undefined }, ended: ended.promise, leave: () => undefined }
     },
   } as unknown as Hub<string, never>
   const freshness = createFreshness<string, never>({
     ...{ hub, keyOf: (owner) => owner, stateOf: () => undefined, isPassing: () => false },
-    ...{ isLive: () => true, onChange: () => undefined, idleMs: 1_000_000, now: () => now },
+    ...{ isLive: () => true, onChange: () => undefined, ...confirmed, idleMs: 1_000_000, now: () => now },
   })
   onTestFinished(freshness.close)
   const people = Array.from({ length: 300 }, (_, index) => `person ${index}`)
@@ -286,7 +288,7 @@ test('who may not listen is not tried for again at once', async () => {
   } as unknown as Hub<string, never>
   const freshness = createFreshness<string, never>({
     ...{ hub, keyOf: (owner) => owner, stateOf: () => undefined, isPassing: () => false },
-    ...{ isLive: () => true, onChange: () => undefined, now: () => now },
+    ...{ isLive: () => true, onChange: () => undefined, ...confirmed, now: () => now },
   })
   onTestFinished(freshness.close)
   for (; now < 25_000; now += 1000) {
@@ -294,6 +296,51 @@ test('who may not listen is not tried for again at once', async () => {
     await new Promise(setImmediate)
   }
   expect(tries).toBe(3)
+})
+
+test('of a caller whose access nobody has confirmed for ten seconds nothing is known, whatever their stream says', async () => {
+  let now = 0
+  let outcome: 'confirms' | 'fails' | 'hangs' = 'confirms'
+  let asked = 0
+  const hub = {
+    subscribe: async () => ({
+      channel: { listen: () => () => undefined },
+      ended: new Promise(() => undefined),
+      leave: () => undefined,
+    }),
+  } as unknown as Hub<string, never>
+  const freshness = createFreshness<string, never>({
+    ...{ hub, keyOf: (owner) => owner, stateOf: () => undefined, isPassing: () => false },
+    ...{ isLive: () => true, onChange: () => undefined, idleMs: 1_000_000, now: () => now },
+    async confirm() {
+      asked += 1
+      if (outcome === 'fails') throw new Error('HTTP 500')
+      if (outcome === 'hangs') await new Promise(() => undefined)
+    },
+    confirmWithinMs: 10_000,
+  })
+  onTestFinished(freshness.close)
+  const isKnown = async () => {
+    const mark = freshness.markOf('ada')
+    await new Promise(setImmediate)
+    return mark !== undefined
+  }
+  await eventually(isKnown)
+  for (; now < 60_000; now += 1000) expect(await isKnown()).toBe(true)
+  // Once when it begins, then every six seconds or so.
+  expect(asked).toBeLessThan(13)
+  outcome = 'fails'
+  now += 6000
+  await isKnown()
+  expect(await isKnown()).toBe(false)
+  outcome = 'confirms'
+  await isKnown()
+  expect(await isKnown()).toBe(true)
+  outcome = 'hangs'
+  now += 6000
+  expect(await isKnown()).toBe(true)
+  now += 5000
+  expect(await isKnown()).toBe(false)
 })
 
 test('over random changes by three people nobody sees what is not theirs, or less than they changed', async () => {

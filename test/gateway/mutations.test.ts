@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { startTestApp, type TestApp } from '../support/app.ts'
+import { call } from '../support/backend.ts'
 
 let app: TestApp
 let flowId: string
@@ -16,7 +17,7 @@ afterAll(() => app.close())
 const failure =
   '__typename ... on UserError { code message path } ... on ValidationFailed { fields { field message } }'
 const sendMutation = `mutation ($input: SendMessageInput!) { sendMessage(input: $input) {
-  ... on SendMessagePayload { sentMessage { id databaseId uuid tags author { name } thread { id title } ... on ChatMessage { content } } } ${failure} } }`
+  ... on SendMessagePayload { sentMessage { id databaseId uuid tags author { name } externalUserName thread { id title } ... on ChatMessage { content } } } ${failure} } }`
 
 async function send(input: object, nick: 'Ada' | 'Ben' | 'Cleo' = 'Ada') {
   const { data, errors } = await app.graphql(nick, sendMutation, { input })
@@ -71,9 +72,28 @@ describe('sendMessage', () => {
     expect(await storedMessages()).toBe(Math.min(100, before + 1))
   })
 
-  test('under another name is by nobody with an account', async () => {
-    const { sentMessage } = await send({ flow: { id: flowId }, content: 'beep', externalUserName: 'robot' })
-    expect(sentMessage.author).toEqual({ name: 'robot' })
+  test('under another name shows who sent it, in flows and in private', async () => {
+    const { data } = await app.graphql('Ada', '{ viewer { id } }')
+    for (const target of [{ flow: { id: flowId } }, { userId: data.viewer.id }]) {
+      const { sentMessage } = await send({ ...target, content: 'beep', externalUserName: 'Cleo' }, 'Ben')
+      expect(sentMessage).toMatchObject({ author: { name: 'Ben Okri' }, externalUserName: 'Cleo' })
+    }
+    const plain = await send({ flow: { id: flowId }, content: 'beep' }, 'Ben')
+    expect(plain.sentMessage).toMatchObject({ author: { name: 'Ben Okri' }, externalUserName: null })
+  })
+
+  test('under the name of a program that pushes is by that name', async () => {
+    const flow = await app.graphql('Ada', '{ flow(by: { path: "example/main" }) { pushToken } }')
+    const url = `${app.backend.url}/v1/messages/chat/${flow.data.flow.pushToken}`
+    await call(url, 'POST', {}, { content: 'pushed', external_user_name: 'robot' })
+    const { data } = await app.graphql(
+      'Ada',
+      `{ flow(by: { path: "example/main" }) { messages(last: 1) { nodes {
+        author { __typename name } externalUserName } } } }`,
+    )
+    expect(data.flow.messages.nodes).toEqual([
+      { author: { __typename: 'ExternalAuthor', name: 'robot' }, externalUserName: 'robot' },
+    ])
   })
 
   test.each([

@@ -414,6 +414,17 @@ describe('resource finds what an address names', () => {
     expect(data.resource).toMatchObject(found)
   })
 
+  test('a url has at most 2,000 characters', async () => {
+    const url = 'https://api.flowdock.com/flows/example/main'
+    const longest = await find(url + '/'.repeat(2000 - url.length))
+    expect(longest.data.resource).toEqual({ __typename: 'Flow', path: 'example/main' })
+    const { errors } = await find(url + '/'.repeat(2001 - url.length))
+    expect(errors?.[0]).toMatchObject({
+      message: 'Expected url to have at most 2000 characters, got 2001',
+      extensions: { code: 'BAD_USER_INPUT' },
+    })
+  })
+
   test('null for what is not there, and an error for what is no such address', async () => {
     for (const url of [
       'https://api.flowdock.com/flows/example/nothing',

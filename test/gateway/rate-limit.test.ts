@@ -45,6 +45,24 @@ test('calls come back evenly, never more than there were', () => {
   expect(allowances.of('ada').remaining).toBe(60)
 })
 
+test('work can be charged after it is done, and is made up for before there is more', () => {
+  let now = 0
+  const allowances = createAllowances(60, 'calls', () => now)
+  allowances.charge('ada', 90)
+  expect(() => allowances.expect('ada')).toThrow(expect.objectContaining({ retryAfterMs: 31_000 }))
+  expect(allowances.of('ada').remaining).toBe(0)
+  now += 30_999
+  expect(() => allowances.expect('ada')).toThrow()
+  now += 1
+  allowances.expect('ada')
+  allowances.expect('ada')
+  allowances.expect('ben')
+  // However much it was: within two minutes all is well again.
+  allowances.charge('ada', 1_000_000)
+  now += 120_000
+  expect(allowances.of('ada').remaining).toBe(60)
+})
+
 test('what an operation cost is told to those who ask, over every transport', async () => {
   const app = await startTestApp()
   onTestFinished(app.close)

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { keepHouse } from '../../src/backend/housekeeping.ts'
+import { insertEvent } from '../../src/backend/store/events.ts'
 import {
   eventually,
   liveMembers,
@@ -312,4 +313,45 @@ test('a gateway that stops says so first, to whoever wants to hear it, and all g
   const again = await app.subscribe('Ada', query, { after: cursor })
   onTestFinished(again.close)
   expect((await next(again)).message?.content).toBe('while it was away')
+})
+
+test('an event that cannot be read is told as a gap, live and to those who resume, and stalls nobody', async () => {
+  const gapQuery = `subscription ($after: String) { flowEvents(input: { flows: [{ path: "example/main" }], includePrivate: true, after: $after }) {
+    __typename cursor ... on MessageAdded { message { ... on ChatMessage { content } } } ... on Gap { after reason fidelity } } }`
+  const { json: main } = await app.backend.as('Ada')('GET', '/flows/example/main')
+  const breakLog = (to: { flow_id: string | null; user_id: number | null }) =>
+    app.backend.store.write((db) => insertEvent(db, { ...to, payload: '{"event":"message","con' }))
+  const after = await cursorNow()
+  const before = liveMembers(app)
+  const live = await app.subscribe('Ada', gapQuery)
+  onTestFinished(live.close)
+  const first = live.next()
+  await eventually(() => liveMembers(app) > before)
+  await say('before it')
+  // One to the flow, and one to Ada alone.
+  await breakLog({ flow_id: main.id, user_id: null })
+  await breakLog({ flow_id: null, user_id: 1 })
+  await say('after it')
+  const read = async (subscription: Subscription, begun = subscription.next()) => {
+    const heard: Record<string, unknown>[] = []
+    for (let result = await begun; ; result = await subscription.next()) {
+      const event = result?.data.flowEvents
+      heard.push({ ...event, cursor: placeIn(event.cursor) })
+      if (event.message?.content === 'after it') return heard
+    }
+  }
+  const told = await read(live, first)
+  const place = Number(told[0]?.['cursor'])
+  const gap = { __typename: 'Gap', reason: 'UNREADABLE', fidelity: 'MESSAGES' }
+  expect(told).toMatchObject([
+    { message: { content: 'before it' } },
+    { ...gap, after: String(place), cursor: place + 1 },
+    { ...gap, after: String(place + 1), cursor: place + 2 },
+    { message: { content: 'after it' }, cursor: place + 3 },
+  ])
+  const resumed = await app.subscribe('Ada', gapQuery, { after })
+  onTestFinished(resumed.close)
+  const replayed = await read(resumed)
+  expect(replayed.slice(-told.length)).toEqual(told)
+  expect(replayed.filter(({ __typename }) => __typename === 'Gap')).toHaveLength(2)
 })

@@ -3,7 +3,8 @@ import { streams } from '../../src/cli/streams.ts'
 import { eventually, liveMembers, startTestApp } from '../support/app.ts'
 
 test('operators see what is live: streams, who shares them, groups, and who is behind', async () => {
-  const app = await startTestApp()
+  const METRICS_TOKEN = 'a token of operators'.replaceAll(' ', '-')
+  const app = await startTestApp({ settings: { METRICS_TOKEN } })
   onTestFinished(app.close)
   const query = 'subscription { messageAdded(input: { flows: [{ path: "example/main" }] }) { cursor } }'
   const open = async (nick: 'Ada' | 'Ben', count: number) => {
@@ -18,7 +19,9 @@ test('operators see what is live: streams, who shares them, groups, and who is b
   await open('Ben', 3)
   await eventually(() => liveMembers(app) === 5)
 
-  const metrics = await (await fetch(`${app.url}/metrics`)).text()
+  const metrics = await (
+    await fetch(`${app.url}/metrics`, { headers: { authorization: `Bearer ${METRICS_TOKEN}` } })
+  ).text()
   for (const [name, value] of [
     ['upstream_streams', 1],
     ['upstream_stream_seats', 5],
@@ -32,14 +35,16 @@ test('operators see what is live: streams, who shares them, groups, and who is b
     expect(metrics).toContain(`\nflowdock_gateway_${name} ${value}\n`)
 
   const printed: string[] = []
-  expect(await streams([app.url], (text) => printed.push(text))).toBe(0)
+  expect(await streams([app.url], { METRICS_TOKEN }, (text) => printed.push(text))).toBe(0)
   expect(printed.join('')).toContain('1 streams to the upstream feed 5 subscriptions (5.0 each)')
   expect(printed.join('')).toMatch(/5 subscriptions, 3 of them guests; groups of 5$/)
   printed.length = 0
-  await streams([app.url, '--json'], (text) => printed.push(text))
+  await streams([app.url, '--json'], { METRICS_TOKEN }, (text) => printed.push(text))
   const json = JSON.parse(printed.join(''))
   expect(json).toMatchObject({ sockets: 5, sources: [{ seats: 5, isOpen: true, lastDisconnect: null }] })
   // Nothing of it says whose anything is.
   expect(JSON.stringify(json)).not.toContain(await app.backend.token('Ada'))
-  await expect(streams(['http://127.0.0.1:1'], () => undefined)).rejects.toThrow('Cannot ask the gateway at')
+  await expect(streams(['http://127.0.0.1:1'], { METRICS_TOKEN }, () => undefined)).rejects.toThrow(
+    'Cannot ask the gateway at',
+  )
 })

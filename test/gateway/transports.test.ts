@@ -245,3 +245,20 @@ describe('requests that never become operations', () => {
     expect((await raw('/nowhere', { method: 'GET' })).status).toBe(404)
   })
 })
+
+test('introspection has the same bytes over every transport, under whatever name', async () => {
+  const body = 'IntrospectionOf { __schema { types { name fields { name } } } }'
+  const texts: string[] = []
+  for (const accept of ['application/json', 'application/json;q=1', 'text/event-stream']) {
+    const response = await fetch(`${app.url}/graphql`, {
+      method: 'POST',
+      headers: { accept, 'content-type': 'application/json' },
+      body: JSON.stringify({ query: `query ${texts.length === 0 ? '' : `N${texts.length}`}${body}` }),
+    })
+    const text = await response.text()
+    texts.push(/^data: (\{.*)$/m.exec(text)?.[1] ?? text)
+  }
+  texts.push(JSON.stringify(await executeOverSocket(app.url, token, `query ${body}`)))
+  expect(JSON.parse(texts[0] ?? '').data.__schema.types.length).toBeGreaterThan(50)
+  expect(new Set(texts).size).toBe(1)
+})

@@ -138,7 +138,8 @@ describe('a body', () => {
     ['of no type', { headers: {}, body: Buffer.from('{"query":"{__typename}"}') }, 415],
     ['of graphql itself', { headers: { 'content-type': 'application/graphql' }, body: '{__typename}' }, 415],
   ])('%s', async (_, init, status) => {
-    const answer = await fortress.beside(() => fortress.send(init as RequestInit))
+    const headers = { authorization: basic(fortress.token), ...(init.headers as Record<string, string>) }
+    const answer = await fortress.beside(() => fortress.send({ ...init, headers } as RequestInit))
     expect(answer.status).toBe(status)
   })
 })
@@ -160,11 +161,15 @@ test.each([
     '--b\r\nContent-Disposition: form-data; name="__proto__"\r\n\r\n{}\r\n--b--\r\n',
   ],
 ])('a multipart body in which %s is refused, by the gateway and by the backend', async (_, body) => {
-  const headers = { 'content-type': 'multipart/form-data; boundary=b', 'x-requested-with': 'x' }
+  const headers = {
+    'content-type': 'multipart/form-data; boundary=b',
+    'x-requested-with': 'x',
+    authorization: basic(fortress.token),
+  }
   expect((await fortress.send({ headers, body })).status).toBe(400)
   const stored = await fetch(`${fortress.app.backend.url}/flows/example/main/messages`, {
     method: 'POST',
-    headers: { ...headers, authorization: basic(fortress.token) },
+    headers,
     body,
   })
   expect(stored.status).toBeGreaterThanOrEqual(400)

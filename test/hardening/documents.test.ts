@@ -59,6 +59,22 @@ const refused: readonly Row[] = [
     '{ viewer { ...A } } fragment A on User { ...B } fragment B on User { ...C } fragment C on User { ...A }',
     'GRAPHQL_VALIDATION_FAILED',
   ],
+  ['300 times the same field', `{ viewer { ${'nick '.repeat(300)} } }`, 'LIMIT_EXCEEDED'],
+  [
+    '300 times the same object',
+    `{ flow(by: { path: "example/main" }) { ${'organization { id name } '.repeat(300)} } }`,
+    'LIMIT_EXCEEDED',
+  ],
+  [
+    'repetitions of repetitions',
+    `{ flow(by: { path: "example/main" }) { ${`organization { ${'name '.repeat(15)} } `.repeat(15)} } }`,
+    'LIMIT_EXCEEDED',
+  ],
+  [
+    'many lines and many mistakes',
+    `${'\n'.repeat(5000)}{ viewer { ${Array.from({ length: 300 }, (_, i) => `n${i}`).join(' ')} } }`,
+    'GRAPHQL_VALIDATION_FAILED',
+  ],
   ['overlapping fragments', `{ viewer { ${'... on User { nick } '.repeat(500)} } }`, 'LIMIT_EXCEEDED'],
   [
     'overlapping fragments with a name',
@@ -160,7 +176,15 @@ const allowed: readonly (readonly [string, string])[] = [
   ['30 aliases', aliases(30, 'nick')],
   ['30 aliases of __typename', aliases(30, '__typename')],
   ['20 fields of the operation', `{ ${'__typename '.repeat(20)} }`],
-  ['300 times the same field', `{ viewer { ${'nick '.repeat(300)} } }`],
+  ['140 times the same field', `{ viewer { ${'nick '.repeat(140)} } }`],
+  [
+    '90 times the same field in a fragment that is spread ten times',
+    `{ viewer { ${'...F '.repeat(10)} } } fragment F on User { ${'nick '.repeat(90)} }`,
+  ],
+  [
+    'a fragment of 30 fields in 50 operations',
+    `${Array.from({ length: 50 }, (_, i) => `query Q${i} { viewer { ...F } }`).join(' ')} fragment F on User { ${Array.from({ length: 30 }, (_, i) => `a${i}: nick`).join(' ')} } query operations { viewer { ...F } }`,
+  ],
   ['50 directives', `{ viewer { ${'nick @include(if: true) '.repeat(50)} } }`],
   ['fragments that double 10 times', chain(10)],
   ['overlapping fragments', `{ viewer { ${'... on User { nick } '.repeat(100)} } }`],

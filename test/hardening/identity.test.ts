@@ -1,4 +1,8 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { once } from 'node:events'
+import { readdir } from 'node:fs/promises'
+import { type IncomingMessage, request } from 'node:http'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { openAdministration } from '../../src/backend/administration.ts'
 import { eventually, liveMembers, openSubscription, post, socketClient } from '../support/app.ts'
 import { basic } from '../support/backend.ts'
@@ -55,6 +59,45 @@ describe('a token that is taken back', () => {
     20_000,
   )
 })
+
+test.each([true, false])(
+  'a file that is arriving when its token is revoked (%s) is stored only otherwise',
+  async (isRevoked) => {
+    const { app } = fortress
+    const { dataDir } = app.backend
+    const administration = await openAdministration({ dataDir, databaseUrl: undefined })
+    onTestFinished(() => administration.close())
+    const token = String((await administration.addToken('ben@example.com'))['token'])
+    const name = `arriving-${isRevoked}.txt`
+    const { data } = await post(
+      app.url,
+      {
+        query: `mutation { createUpload(input: { flow: { path: "example/main" }, name: "${name}", contentType: "text/plain" }) {
+          ... on CreateUploadPayload { url } } }`,
+      },
+      token,
+    )
+    const sending = request(app.url + data.createUpload.url, {
+      method: 'PUT',
+      headers: { 'content-length': 200_000 },
+    })
+    const answer = once(sending, 'response') as Promise<[IncomingMessage]>
+    sending.write('x'.repeat(100_000))
+    // The backend has authenticated the request once it writes the file.
+    await eventually(async () => (await readdir(join(dataDir, 'files/incoming'))).length > 0)
+    if (isRevoked) {
+      const id = (await administration.listTokens('ben@example.com')).at(-1)?.['id']
+      await administration.removeToken('ben@example.com', String(id))
+    }
+    sending.end('x'.repeat(100_000))
+    const [response] = await answer
+    response.resume()
+    expect(response.statusCode).toBe(isRevoked ? 401 : 201)
+    const messages = await app.backend.as('Ada')('GET', '/flows/example/main/messages?event=file&limit=1')
+    expect(messages.json[0]?.content.file_name === name).toBe(!isRevoked)
+    await eventually(async () => (await readdir(join(dataDir, 'files/incoming'))).length === 0)
+  },
+)
 
 test('an address nobody has is answered like a password that is wrong', async () => {
   const ask = async (email: string) => {

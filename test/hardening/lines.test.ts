@@ -295,7 +295,7 @@ describe('a credential', () => {
     }
   })
 
-  test.each([1, null, {}, ['Basic x'], 'x'.repeat(200_000), 'Basic a\r\nb', '\u0000'])(
+  test.each([1, null, {}, ['Basic x'], 'x'.repeat(10_000), 'Basic a\r\nb', '\u0000'])(
     'that a socket introduces itself with and is none (%j) is told so',
     async (value) => {
       const socket = new WebSocket(`${fortress.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws')

@@ -5,7 +5,7 @@ import { beginPostgres, openPostgres } from '../../src/backend/store/postgres.ts
 import { post } from '../support/app.ts'
 import { basic, call, makeFolder } from '../support/backend.ts'
 import { execute, makeDatabase } from '../support/database.ts'
-import { run } from '../support/process.ts'
+import { readDemoToken, run } from '../support/process.ts'
 
 async function makePlace() {
   const database = await makeDatabase()
@@ -18,7 +18,7 @@ async function serve(environment: Record<string, string>) {
   const running = run(['src/main.ts', 'serve'], environment)
   const [, url = ''] = await running.until(/GraphQL +(http:\S+)\/graphql/)
   const [, restUrl = ''] = await running.until(/Flowdock API (http:\S+)/)
-  const [, token = ''] = await running.until(/token: ([0-9a-f]{32})/)
+  const token = await readDemoToken(environment['DATA_DIR'] ?? '')
   const ada = (method: string, path: string, body?: unknown) =>
     call(restUrl + path, method, { authorization: basic(token) }, body)
   return { ...running, url, token, ada }

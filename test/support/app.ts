@@ -37,6 +37,7 @@ export async function startTestApp(
     /** Settings as in the environment; without them nothing is counted. */
     settings?: Readonly<Record<string, string>>
     interpretations?: number
+    documentMsPerMinute?: number
     log?: Logger
     limits?: Partial<Limits>
   } = {},
@@ -48,6 +49,9 @@ export async function startTestApp(
     onUpstreamCall: (call) => calls.push(call),
     log: options.log ?? createLogger('silent'),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
+    ...(options.documentMsPerMinute === undefined
+      ? {}
+      : { documentMsPerMinute: options.documentMsPerMinute }),
     ...(options.interpretations === undefined ? {} : { interpretations: options.interpretations }),
   })
 

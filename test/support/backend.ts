@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
+import type { DataLocation } from '../../src/backend/administration.ts'
 import { hashToken, makeToken } from '../../src/backend/flowdock/auth.ts'
 import { type BackendOptions, createBackend, type RunningBackend } from '../../src/backend/server.ts'
 import { insertToken } from '../../src/backend/store/users.ts'
@@ -22,6 +23,8 @@ export interface Answer {
 
 export interface TestBackend extends RunningBackend {
   readonly dataDir: string
+  /** Where commands find its data. */
+  readonly location: DataLocation
   /** A token of one of the demo's people. */
   token(nick: Nick): Promise<string>
   /** A call as that person, with a JSON body if one is given. */
@@ -40,6 +43,11 @@ export async function startTestBackend(options: Partial<BackendOptions> = {}): P
     databaseUrl: database?.url,
     onError: (error) => errors.push(error),
     ...options,
+    // Tests ask more than any person: nothing is counted unless they say so.
+    traffic: {
+      ...{ requestsPerMinute: 0, strangerRequestsPerMinute: 0, streamsPerPrincipal: 0 },
+      ...options.traffic,
+    },
   })
   const tokens = new Map<Nick, Promise<string>>()
 
@@ -58,6 +66,7 @@ export async function startTestBackend(options: Partial<BackendOptions> = {}): P
   return {
     ...backend,
     dataDir,
+    location: { dataDir, databaseUrl: database?.url },
     token,
     as: (nick) => async (method, path, body) =>
       call(backend.url + path, method, { authorization: basic(await token(nick)) }, body),

@@ -23,6 +23,7 @@ export interface Fortress {
 /** The gateway never works for so long without looking up, and nobody waits, however slow the machine of the tests, for so long. */
 const hang = { cpuMs: 1000, ms: 10_000 }
 const lookMs = 20
+const operatorToken = 'for-the-eyes-of-operators'
 /** Nothing of these is ever answered. */
 const inside = /node_modules|\/src\/|\n +at |file:\/\/|\.ts:\d/
 
@@ -42,13 +43,13 @@ export async function startFortress({
     },
   })
   const app = await startTestApp({
-    settings: { NODE_ENV: 'production', ...settings },
+    settings: { NODE_ENV: 'production', METRICS_TOKEN: operatorToken, ...settings },
     log: pino({ level: 'trace', base: null }, kept),
     ...(upstreamUrl === undefined ? {} : { upstreamUrl }),
   })
   const token = await app.backend.token('Ada')
   const other = await app.backend.token('Ben')
-  const secrets = [token, other].flatMap((each) => [
+  const secrets = [token, other, operatorToken].flatMap((each) => [
     each,
     btoa(`${each}:`),
     encodeURIComponent(btoa(`${each}:`)),
@@ -108,8 +109,14 @@ export async function startFortress({
       }
     },
     async close() {
-      const metrics = await (await fetch(`${app.url}/metrics`)).text()
-      const streams = await (await fetch(`${app.url}/streams`)).text()
+      const headers = { authorization: `Bearer ${operatorToken}` }
+      const read = async (path: string) => {
+        const response = await fetch(app.url + path, { headers })
+        expect(response.status).toBe(200)
+        return response.text()
+      }
+      const metrics = await read('/metrics')
+      const streams = await read('/streams')
       await app.close()
       for (const secret of secrets)
         for (const told of [lines.join(''), metrics, streams]) expect(told.includes(secret)).toBe(false)

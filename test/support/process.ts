@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 
@@ -15,13 +16,24 @@ export interface RunningProcess {
   readonly exited: Promise<number | string>
 }
 
-/** Runs a program of the project in a process of its own, which ends with the test. */
-export function run(args: readonly string[], environment: Record<string, string> = {}): RunningProcess {
+/**
+ * Runs a program of the project in a process of its own, which ends with the test.
+ *
+ * @param input what stands on its standard input; nothing unless given
+ */
+export function run(
+  args: readonly string[],
+  environment: Record<string, string> = {},
+  input?: string,
+): RunningProcess {
   const child = spawn(process.execPath, [...args], {
     cwd: root,
     env: { PATH: process.env['PATH'] ?? '', ...environment },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: ['pipe', 'pipe', 'pipe'],
   })
+  // A program that reads nothing may be gone before it is written to.
+  child.stdin.on('error', () => undefined)
+  child.stdin.end(input)
   const output = { stdout: '', stderr: '' }
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     output.stdout += text
@@ -56,7 +68,15 @@ export interface RunningGateway extends RunningProcess {
   readonly url: string
   readonly restUrl: string
   readonly streamUrl: string
+  /** Ada's. */
   readonly token: string
+  /** The page as the terminal names it. */
+  readonly pageUrl: string
+}
+
+/** The token of Ada, whom only the owner of the data folder can be. */
+export async function readDemoToken(dataDir: string): Promise<string> {
+  return (await readFile(join(dataDir, 'demo-token'), 'utf8')).trim()
 }
 
 /** Runs the backend alone, on a free port. */
@@ -80,6 +100,7 @@ export async function runGateway(
   const [, url = ''] = await running.until(/GraphQL +(http:\S+)\/graphql/)
   const [, restUrl = ''] = await running.until(/Flowdock API (http:\S+)/)
   const [, streamUrl = ''] = await running.until(/Streaming +(http:\S+)/)
-  const [, token = ''] = await running.until(/token: ([0-9a-f]{32})/)
-  return { ...running, url, restUrl, streamUrl, token }
+  const [, pageUrl = ''] = await running.until(/GraphQL +(http:\S+)/)
+  const token = settings['FLOWDOCK_DEMO_TOKEN'] ?? (await readDemoToken(dataDir))
+  return { ...running, url, restUrl, streamUrl, token, pageUrl }
 }

@@ -106,6 +106,57 @@ describe('what the upstream does becomes an error with a stable code', () => {
   })
 })
 
+describe('the response to an upload is bounded as any other', () => {
+  const upload = async (respond: (response: ServerResponse) => void, deadlineMs = 5000) => {
+    const upstream = await startScriptedUpstream((request, response) => {
+      request.resume().on('end', () => respond(response))
+    })
+    const { http, calls } = connect(upstream.url, { deadlineMs })
+    async function* bytes() {
+      for (let count = 0; count < 10; count += 1) yield Buffer.alloc(10_000)
+    }
+    const answer = await http
+      .upload(new URL('/messages', upstream.url), {}, bytes(), undefined)
+      .catch((error) => error)
+    return { answer, calls }
+  }
+
+  test.each([
+    ['at once', (response: ServerResponse) => response.writeHead(201).end('x'.repeat(20_000))],
+    [
+      'without an end',
+      (response: ServerResponse) => {
+        response.writeHead(201)
+        const more = () => {
+          while (!response.destroyed && response.write('x'.repeat(4000)));
+        }
+        response.on('drain', more)
+        more()
+      },
+    ],
+  ])('in bytes, %s', async (_, respond) => {
+    const { answer } = await upload(respond)
+    expect(answer).toMatchObject({ code: 'UPSTREAM_INVALID', retryable: false })
+  })
+
+  test('in time, from when the upstream begins to respond', async () => {
+    const { answer } = await upload((response) => {
+      response.writeHead(201)
+      const drip = setInterval(() => response.write(' '), 50)
+      response.on('close', () => clearInterval(drip))
+    }, 300)
+    expect(answer).toMatchObject({ code: 'UPSTREAM_TIMEOUT' })
+  })
+
+  test('and one that is as long as it may be is read', async () => {
+    const { answer, calls } = await upload((response) => {
+      response.writeHead(201, { 'content-type': 'application/json' }).end(JSON.stringify('x'.repeat(9900)))
+    })
+    expect(answer).toMatchObject({ status: 201, body: 'x'.repeat(9900) })
+    expect(calls).toMatchObject([{ method: 'POST', status: 201 }])
+  })
+})
+
 test('a caller who leaves ends the call', async () => {
   const { promise: closed, resolve: close } = Promise.withResolvers<void>()
   const leaving = new AbortController()

@@ -1,4 +1,4 @@
-import { createServer, request as forward } from 'node:http'
+import { createServer, request as forward, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { parseAuthorization } from '../../src/upstream/flowdock/credentials.ts'
@@ -8,6 +8,7 @@ import { createReconnects } from '../../src/upstream/flowdock/reconnects.ts'
 import { createHttp } from '../../src/upstream/http.ts'
 import { eventually } from '../support/app.ts'
 import { basic, startTestBackend } from '../support/backend.ts'
+import { answerJson, startScriptedUpstream } from '../support/upstream.ts'
 
 /** Lets everything through but what does not end, while it is blocked. */
 async function startBlockingProxy(target: string) {
@@ -104,3 +105,103 @@ test('an upstream whose streams are blocked is asked now and then: all is told, 
   expect(proxy.questions).toBe(questions)
   expect(proxy.streams).toBe(2)
 }, 20_000)
+
+/** A scripted upstream with two flows, of user 7, and what the gateway hears of it. */
+async function startScripted(
+  capabilities: readonly string[],
+  stream: (request: IncomingMessage, response: ServerResponse, number: number) => void,
+) {
+  const flow = (id: string) => ({
+    ...{ id, parameterized_name: id, name: id, joined: true },
+    organization: { id: 1, parameterized_name: 'acme', name: 'Acme' },
+  })
+  let streams = 0
+  const upstream = await startScriptedUpstream((request, response) => {
+    const { pathname, searchParams } = new URL(request.url ?? '', 'http://x')
+    response.setHeader('flowdock-user', '7')
+    if (pathname === '/stream/flows') {
+      response.writeHead(200, { 'content-type': 'text/event-stream', 'flowdock-event-id': '10' })
+      response.write(':\n')
+      streams += 1
+      stream(request, response, streams)
+    } else if (pathname !== '/flows') answerJson(response, 200, { extensions: capabilities })
+    else if (searchParams.has('users')) {
+      response.writeHead(200, { 'content-type': 'application/json' }).end('[{"id":')
+    } else answerJson(response, 200, [flow('one'), flow('two')])
+  })
+  const http = createHttp({ deadlineMs: 5000, maxBytes: 1024 * 1024, connections: 8 })
+  onTestFinished(() => http.close())
+  const credential = parseAuthorization('Bearer token')
+  if (credential === null) throw new Error('That is no credential')
+  const events: FlowEvent[] = []
+  let ended: unknown
+  const source = openLiveSource({
+    ...{ http, credential, restUrl: upstream.url, streamUrl: `${upstream.url}/stream` },
+    ...{ reconnects: createReconnects(1000), onOpen: () => undefined },
+    onEvent: (event) => events.push(event),
+    onEnd: (error) => {
+      ended = error
+    },
+  })
+  onTestFinished(() => source.close())
+  const asked = () =>
+    upstream.requests
+      .filter(({ url }) => url.startsWith('/stream/'))
+      .map(({ url, headers }) => [
+        new URL(url, 'http://x').searchParams.get('filter'),
+        headers['last-event-id'],
+      ])
+  return { events, asked, ended: () => ended }
+}
+
+const told = (id: number, flow: string, event: string, content: unknown) =>
+  `id: ${id}\ndata: ${JSON.stringify({ id, flow, event, content, sent: id, user: '1', tags: [], app: 'chat' })}\n\n`
+
+test.each([
+  ['that follows its user', ['follow-flows'], '*'],
+  ['that does not', [], 'two'],
+])(
+  'after an event that names its user, nothing more of the stream of then is believed: upstream %s',
+  async (_, capabilities, filter) => {
+    const { events, asked } = await startScripted(capabilities, (_, response, number) => {
+      if (number > 1) return void response.write(told(13, 'two', 'message', 'allowed'))
+      // In one piece, so that all of it is there already when the first is read.
+      response.write(
+        told(11, 'one', 'backend.user.block', '7') + told(12, 'one', 'message', 'told by mistake'),
+      )
+    })
+    await eventually(() => events.some(({ type }) => type === 'message'))
+    expect(events.flatMap((event) => (event.type === 'status' ? [event.state] : [event.cursor]))).toEqual([
+      ...['11', 'catchingUp', 'live', '13'],
+    ])
+    expect(asked()[1]).toEqual([filter, '11'])
+  },
+)
+
+test('an event that names somebody else leaves the stream as it is', async () => {
+  const { events, asked } = await startScripted([], (_, response) => {
+    response.write(told(11, 'one', 'backend.user.block', '8') + told(12, 'one', 'message', 'x'))
+  })
+  await eventually(() => events.length === 2)
+  expect(asked()).toHaveLength(1)
+})
+
+test('an event that every connection and every poll breaks off in is stepped over in the end', async () => {
+  const { events, asked } = await startScripted(['follow-flows'], (request, response, number) => {
+    if (request.headers['last-event-id'] === '12') {
+      response.write(told(13, 'one', 'message', 'after it'))
+      if (request.url?.includes('until=')) response.end('event: finished\ndata: {}\n\n')
+      return
+    }
+    response.write(`${number === 1 ? told(11, 'one', 'message', 'before it') : ''}id: 12\ndata: {"eve`, () =>
+      response.destroy(),
+    )
+  })
+  await eventually(() => events.some(({ cursor }) => cursor === '13'))
+  expect(events.flatMap((event) => (event.type === 'status' ? [] : [[event.type, event.cursor]]))).toEqual([
+    ['message', '11'],
+    ['gap', '12'],
+    ['message', '13'],
+  ])
+  expect(asked().filter(([, after]) => after === '11').length).toBeLessThanOrEqual(3)
+})

@@ -155,32 +155,125 @@ test('an upstream that does not know the last event any more is listened to from
   ])
 })
 
-test('an event nobody can read is left out, the ones after it are not', async () => {
+test('an event nobody can read is told as a gap, the ones after it are not lost', async () => {
   const upstream = await startScriptedUpstream((_, response) => {
     begin(response)
-    response.write(`${message(1)}id: 2\ndata: {"broken\n\nid: 3\ndata: []\n\n${message(4)}`)
+    response.write(
+      `${message(1)}id: 2\ndata: {"broken\n\nid: 3\ndata: []\n\ndata: {"of":"no id"\n\n${message(4)}`,
+    )
+  })
+  const { heard } = listen(upstream.url)
+  await eventually(() => heard.events.length === 4)
+  expect(heard.events).toMatchObject([
+    { type: 'message', cursor: '1' },
+    { type: 'gap', after: '1', cursor: '2', reason: 'unreadable' },
+    { type: 'gap', after: '2', cursor: '3', reason: 'unreadable' },
+    { type: 'message', cursor: '4' },
+  ])
+  expect(heard.retries).toEqual([])
+})
+
+/** Writes a piece again and again; resolves when all of it left, or nobody reads any more. */
+async function fill(response: ServerResponse, piece: string, times: number): Promise<void> {
+  for (let left = times; left > 0 && !response.destroyed; left -= 1)
+    await new Promise<unknown>((resolve) => response.write(piece, resolve))
+}
+
+test('an event that is too long is stepped over on the same connection, and told as a gap', async () => {
+  const upstream = await startScriptedUpstream(async (_, response) => {
+    begin(response)
+    response.write(`${message(1)}id: 2\ndata: {"event":"`)
+    await fill(response, 'x'.repeat(65_536), 80)
+    response.write(`"}\n\n${message(3)}`)
+  })
+  const { heard } = listen(upstream.url)
+  await eventually(() => heard.events.length === 3)
+  expect(heard.events).toMatchObject([
+    { type: 'message', cursor: '1' },
+    { type: 'gap', after: '1', cursor: '2', reason: 'unreadable' },
+    { type: 'message', cursor: '3' },
+  ])
+  expect([heard.retries, upstream.requests.length]).toEqual([[], 1])
+})
+
+test.each([
+  ['that says its id first is stepped over', 'id: 2\n', ['1', '1', '1', '2'], '2'],
+  ['of which nobody knows the id ends what can be had of the log', '', ['1', '1', '1', undefined], '1'],
+])('an event that every connection breaks off in at the same byte, and %s', async (_, id, asked, cursor) => {
+  const upstream = await startScriptedUpstream((request, response) => {
+    const after = request.headers['last-event-id']
+    begin(response)
+    const isBehind = upstream.requests.length > 1 && after !== '1'
+    if (isBehind) return void response.write(message(3))
+    response.write(`${after === undefined ? message(1) : ''}${id}data: {"event":"mess`, () =>
+      response.destroy(),
+    )
+  })
+  const { heard } = listen(upstream.url)
+  await eventually(() => heard.events.length === 3)
+  expect(upstream.requests.map(({ headers }) => headers['last-event-id'])).toEqual([
+    undefined,
+    ...asked.slice(1),
+  ])
+  expect(heard.events).toMatchObject([
+    { type: 'message', cursor: '1' },
+    { type: 'gap', after: '1', cursor, reason: 'unreadable' },
+    { type: 'message', cursor: '3' },
+  ])
+})
+
+test('an event that is told piece by piece, a little further each time, is waited for', async () => {
+  const whole = message(2)
+  const upstream = await startScriptedUpstream((request, response, number) => {
+    begin(response)
+    if (request.headers['last-event-id'] === undefined)
+      return void response.write(message(1), () => response.destroy())
+    response.write(number < 5 ? whole.slice(0, 20 + number) : whole, () => {
+      if (number < 5) response.destroy()
+    })
   })
   const { heard } = listen(upstream.url)
   await eventually(() => heard.events.length === 2)
-  expect(heard.events.map(({ cursor }) => cursor)).toEqual(['1', '4'])
+  expect(heard.events.map(({ type }) => type)).toEqual(['message', 'message'])
 })
 
 test('an endless line is cut off instead of filling the memory', async () => {
   const upstream = await startScriptedUpstream((_, response, number) => {
     begin(response)
     if (number > 0) return void response.write(message(1))
-    const fill = () => {
-      while (!response.destroyed) if (!response.write('x'.repeat(65_536))) break
-    }
     response.write('data: ')
-    response.on('drain', fill)
-    fill()
+    void fill(response, 'x'.repeat(65_536), 10_000)
   })
   const { heard } = listen(upstream.url)
   await eventually(() => heard.events.length === 2)
   expect(heard.retries).toHaveLength(1)
   // Nothing was read, so nothing says where to go on.
   expect(heard.events.map(({ type }) => type)).toEqual(['gap', 'message'])
+})
+
+test('a signal without an id does not make the stream forget where it is', async () => {
+  const upstream = await startScriptedUpstream((_, response, number) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream', 'flowdock-event-id': '41' })
+    if (number > 0) return void response.write(message(42))
+    response.write('data: {"event":"activity.user","flow":"flow-1","user":1,"content":{}}\n\n', () =>
+      response.destroy(),
+    )
+  })
+  const { heard } = listen(upstream.url)
+  await eventually(() => heard.events.some(({ type }) => type === 'message'))
+  expect(upstream.requests[1]?.headers['last-event-id']).toBe('41')
+})
+
+test('an id that no header can carry ends what can be had of the log, and the stream goes on', async () => {
+  const upstream = await startScriptedUpstream((_, response, number) => {
+    begin(response)
+    if (number > 0) return void response.write(message(2))
+    response.write(message(1).replace('id: 1', 'id: ä 1'), () => response.destroy())
+  })
+  const { heard } = listen(upstream.url)
+  await eventually(() => heard.events.length === 3)
+  expect(upstream.requests[1]?.headers['last-event-id']).toBeUndefined()
+  expect(heard.events.map(({ type }) => type)).toEqual(['message', 'gap', 'message'])
 })
 
 test('a stream that was cut before it told anything goes on from where it was opened, if the upstream said where', async () => {

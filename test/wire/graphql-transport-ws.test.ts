@@ -57,7 +57,7 @@ describe('what closes the socket', () => {
     ['a number', 4400, ['1']],
     ['a text', 4400, ['"x"']],
     ['a list', 4400, [[]]],
-    ['a hundred thousand brackets', 4400, ['['.repeat(100_000)]],
+    ['ten thousand brackets', 4400, ['['.repeat(10_000)]],
     ['no type', 4400, [{}]],
     ['a type that is a number', 4400, [{ type: 1 }]],
     ['an empty type', 4400, [{ type: '' }]],
@@ -98,14 +98,37 @@ describe('what closes the socket', () => {
     expect(Buffer.byteLength(end?.[1] ?? '')).toBeLessThanOrEqual(123)
   })
 
-  test('a message of more than 256 KiB: 1009; one that is as long is read', async () => {
+  test('a message that is too long: 1009; one that is as long as it may be is read', async () => {
     const long = (length: number) => {
       const message = JSON.stringify({ type: 'ping', payload: { filling: '' } })
       return message.replace('""', `"${'x'.repeat(length - message.length)}"`)
     }
-    expect((await converse([long(256 * 1024 + 1)])).end?.[0]).toBe(1009)
-    expect((await converse([long(256 * 1024)])).heard).toMatchObject([{ type: 'pong' }])
+    const known = { type: 'connection_init', payload: { authorization: 'Bearer x' } }
+    expect((await converse([known, long(256 * 1024 + 1)])).end?.[0]).toBe(1009)
+    expect((await converse([known, long(256 * 1024)])).heard).toEqual([ack, { type: 'pong' }])
+    // Without a credential it is 16 KiB, also for what never becomes whole.
+    for (const start of [[], [init]]) {
+      expect((await converse([...start, long(16 * 1024 + 1)])).end?.[0]).toBe(1009)
+      expect((await converse([...start, long(16 * 1024)])).heard.at(-1)).toEqual({ type: 'pong' })
+    }
   })
+
+  test('a ping with more than 1 KiB is answered without it', async () => {
+    const ping = (length: number) => ({ type: 'ping', payload: { x: 'x'.repeat(length - 8) } })
+    expect((await converse([ping(1024), ping(1025)])).heard).toEqual([
+      { ...ping(1024), type: 'pong' },
+      { type: 'pong' },
+    ])
+  })
+
+  test.each(['ping', 'pong'])(
+    'hundreds of messages of type %s: 4429; a hundred are none too many',
+    async (type) => {
+      const many = (count: number) => Array.from({ length: count }, () => ({ type }))
+      expect((await converse(many(400))).end).toEqual([4429, 'Too many pings'])
+      expect((await converse([...many(100), { type: 'connection_init' }])).heard.at(-1)).toEqual(ack)
+    },
+  )
 })
 
 describe('what is answered', () => {

@@ -1,8 +1,11 @@
-import { createHash, randomBytes, scrypt, timingSafeEqual } from 'node:crypto'
+import { createHash, randomBytes, scrypt } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { promisify } from 'node:util'
+import { unauthorized } from '../http-error.ts'
+import type { Backend } from '../router.ts'
+import type { SignIn } from '../sign-in.ts'
 import type { Database } from '../store/db.ts'
-import { findUser, findUserByEmail, findUserByTokenHash, type UserRow } from '../store/users.ts'
+import { findUser, findUserByTokenHash, type UserRow } from '../store/users.ts'
 
 type Credential = { readonly token: string } | { readonly email: string; readonly password: string }
 
@@ -11,6 +14,8 @@ const derive = promisify<string, Buffer, number, Buffer>(scrypt)
 /** Who sent a request, and what they may do. */
 export interface Identity {
   readonly user: UserRow
+  /** The same for the same token, however it is spelt, and for each password of one user. */
+  readonly key: string
   /** What the application may do whose token it is; undefined for a credential of the user's own, which may do all. */
   readonly scopes: ReadonlySet<string> | undefined
   readonly applicationId: number | undefined
@@ -25,11 +30,15 @@ export interface Identity {
  *
  * Accepts a token as Basic user name (with any password, none, or no colon at all), as Bearer, or as
  * `access_token`; e-mail and password as Basic. [flowdock] authentication.md
+ *
+ * @throws HttpError 429 or 503 for a password that is not checked now
  */
 export async function authenticate(
   db: Database,
+  signIn: SignIn,
   request: IncomingMessage,
   query: URLSearchParams,
+  address: string,
 ): Promise<Identity | undefined> {
   const credential = readCredential(request.headers.authorization, query.get('access_token'))
   if (credential === undefined) return undefined
@@ -39,16 +48,18 @@ export async function authenticate(
     if (user?.disabled !== 0) return undefined
     return {
       user,
+      key: `token:${hash}`,
       scopes: user.application_id === null ? undefined : new Set(user.scope?.split(' ')),
       applicationId: user.application_id ?? undefined,
       expiresAt: user.expires_at ?? undefined,
       isValid: async (reader) => (await findUserByTokenHash(reader, hash))?.disabled === 0,
     }
   }
-  const user = await findUserByPassword(db, credential.email, credential.password)
-  if (user?.disabled !== 0) return undefined
+  const user = await signIn.signIn(db, credential.email, credential.password, address)
+  if (user === undefined) return undefined
   return {
     user,
+    key: `user:${user.id}`,
     scopes: undefined,
     applicationId: undefined,
     expiresAt: undefined,
@@ -57,6 +68,23 @@ export async function authenticate(
       return now?.disabled === 0 && now.password_hash === user.password_hash
     },
   }
+}
+
+/** @throws 401 when the credential of a request was revoked or has expired since the request began */
+export async function checkCredential(db: Database, identity: Identity | undefined): Promise<void> {
+  if (identity !== undefined && !(await identity.isValid(db))) throw unauthorized()
+}
+
+/** The backend as a handler gets it: every change checks the credential again, inside its own transaction. */
+export function whileValid(backend: Backend, identity: Identity | undefined): Backend {
+  if (identity === undefined) return backend
+  const { log } = backend
+  const write: typeof log.write = (change) =>
+    log.write(async (writing) => {
+      await checkCredential(writing.db, identity)
+      return change(writing)
+    })
+  return { ...backend, log: { ...log, write } }
 }
 
 /** Tokens are long and random, so one fast hash hides them well enough. */
@@ -85,18 +113,4 @@ function readCredential(header: string | undefined, accessToken: string | null):
   const colon = text.indexOf(':')
   const name = colon === -1 ? text : text.slice(0, colon)
   return name.includes('@') ? { email: name, password: text.slice(colon + 1) } : { token: name }
-}
-
-/** Undefined for a wrong password, and for an address nobody has. */
-export async function findUserByPassword(
-  db: Database,
-  email: string,
-  password: string,
-): Promise<UserRow | undefined> {
-  const user = await findUserByEmail(db, email)
-  const [, salt = 'none', key = ''] = user?.password_hash?.split(':') ?? []
-  // An unknown address costs the same time as a wrong password.
-  const given = await derive(password, Buffer.from(salt, 'base64url'), 32)
-  const kept = Buffer.from(key, 'base64url')
-  return kept.length === given.length && timingSafeEqual(kept, given) ? user : undefined
 }

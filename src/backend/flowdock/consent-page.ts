@@ -18,6 +18,7 @@ export function consentPage({
   scopes: wanted,
   redirectUri,
   state,
+  challenge,
   email = '',
   problem,
 }: {
@@ -25,6 +26,7 @@ export function consentPage({
   scopes: readonly Scope[]
   redirectUri: string
   state: string | undefined
+  challenge: { readonly text: string; readonly method: string } | undefined
   email?: string
   problem?: string
 }): Answer {
@@ -34,6 +36,9 @@ export function consentPage({
     redirect_uri: redirectUri,
     scope: wanted.join(' '),
     ...(state === undefined ? {} : { state }),
+    ...(challenge === undefined
+      ? {}
+      : { code_challenge: challenge.text, code_challenge_method: challenge.method }),
   }
   const inputs = Object.entries(hidden)
     .map(([name, value]) => `<input type="hidden" name="${name}" value="${escapeHtml(value)}">`)

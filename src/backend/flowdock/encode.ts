@@ -12,6 +12,7 @@ import type {
   WireThread,
   WireUser,
 } from '../../wire/flowdock.ts'
+import { type BoundedText, cut, fitMessage, fitReactions, fitThread, maxCharacters } from '../bounds.ts'
 import type { ConversationRow } from '../store/conversations.ts'
 import { type FlowRow, type FlowUserRow, isJoined } from '../store/flows.ts'
 import type { InvitationRow } from '../store/invitations.ts'
@@ -23,7 +24,8 @@ import type { UserRow } from '../store/users.ts'
 import { encodeActions } from './thread-actions.ts'
 
 /*
- * Rows as the API sends them. `base` is the address the API is reached at, without a trailing slash.
+ * Rows as the API sends them. `base` is the address the API is reached at, without a trailing slash. Texts that were
+ * stored before there were bounds are cut to them, so that no row makes a list or a stream unreadable.
  */
 
 /** Stands for `base` in stored events, which readers reach at different addresses; streams put theirs in. */
@@ -35,8 +37,14 @@ export function withBase(json: string, base: string): string {
 }
 
 export function encodeUser(user: UserRow): WireUser {
-  const { id, nick, email, avatar, name, website } = user
-  return { id, nick, email, avatar, name, website }
+  return {
+    id: user.id,
+    nick: shown('nick', user.nick),
+    email: shown('email', user.email),
+    avatar: shownUrl(user.avatar),
+    name: shown('name', user.name),
+    website: shownUrl(user.website),
+  }
 }
 
 export function encodeOrganizationUser(user: UserRow & { admin: number }): WireOrganizationUser {
@@ -50,7 +58,7 @@ export function encodeFlowUser(user: FlowUserRow): WireFlowUser {
     last_activity: user.last_activity,
     last_ping: user.last_activity,
     in_flow: user.flow_disabled === 0,
-    status: user.flow_status,
+    status: user.flow_status && shown('status', user.flow_status),
   }
 }
 
@@ -58,7 +66,7 @@ export function encodeOrganization(organization: OrganizationRow, base: string):
   return {
     id: organization.id,
     parameterized_name: organization.slug,
-    name: organization.name,
+    name: shown('name', organization.name),
     user_limit: organization.user_limit,
     user_count: organization.user_count,
     active: organization.active === 1,
@@ -66,30 +74,38 @@ export function encodeOrganization(organization: OrganizationRow, base: string):
   }
 }
 
+/**
+ * The join URL is for members whose credential may manage the flow. The push token posts under any name, so it is for
+ * administrators, and for no application.
+ *
+ * @param scopes those of an application's token; undefined for a credential of the user's own
+ */
 export function encodeFlow(
   flow: FlowRow,
   organization: OrganizationRow,
   base: string,
+  scopes: ReadonlySet<string> | undefined,
   users?: readonly FlowUserRow[],
 ): WireFlow {
   const path = `${organization.slug}/${flow.slug}`
+  const mayManage = isJoined(flow) && (scopes === undefined || scopes.has('manage'))
   return {
     id: flow.id,
-    name: flow.name,
+    name: shown('name', flow.name),
     parameterized_name: flow.slug,
     email: `${flow.slug}@${organization.slug}.flowdock.com`,
-    description: flow.description,
+    description: shown('description', flow.description),
     url: `${base}/flows/${path}`,
     web_url: `${base}/app/${path}`,
     access_mode: flow.access_mode as WireAccessMode,
     flow_admin: flow.organization_admin === 1,
-    // [flowdock] undocumented, but there; only for members
-    ...(isJoined(flow) ? { api_token: flow.push_token } : {}),
+    // [flowdock] undocumented
+    ...(mayManage && scopes === undefined && flow.organization_admin === 1
+      ? { api_token: flow.push_token }
+      : {}),
     open: flow.open === 1,
     joined: isJoined(flow),
-    ...(flow.access_mode === 'invitation'
-      ? {}
-      : { join_url: `${base}/invitations/${flow.join_code}-${flow.slug}` }),
+    ...(mayManage && flow.access_mode !== 'invitation' ? { join_url: joinUrl(flow, base) } : {}),
     last_message_at: flow.last_message_at === null ? null : toIso(flow.last_message_at),
     last_message_id: flow.last_message_id,
     team_notifications: true,
@@ -100,17 +116,23 @@ export function encodeFlow(
   }
 }
 
+export function joinUrl(flow: Pick<FlowRow, 'join_code' | 'slug'>, base: string): string {
+  return `${base}/invitations/${flow.join_code}-${flow.slug}`
+}
+
 /** @param flowToken only in the answer to creation */
 export function encodeSource(source: SourceRow, base: string, flowToken?: string): WireSource {
+  const externalUrl = shownUrl(source.external_url)
+  const configurationUrl = shownUrl(source.configuration_url)
   return {
     id: source.id,
-    name: source.name,
+    name: shown('name', source.name),
     url: `${base}/flows/${source.flow_path}/sources/${source.id}`,
-    ...(source.external_url === null ? {} : { external_url: source.external_url }),
+    ...(externalUrl === null ? {} : { external_url: externalUrl }),
     created_at: toIso(source.created_at),
     updated_at: toIso(source.updated_at),
     ...(flowToken === undefined ? {} : { flow_token: flowToken }),
-    _links: source.configuration_url === null ? {} : { configure: { href: source.configuration_url } },
+    _links: configurationUrl === null ? {} : { configure: { href: configurationUrl } },
     application: encodeApplication(source, base),
     creator: encodeUser(source.creator),
   }
@@ -119,21 +141,22 @@ export function encodeSource(source: SourceRow, base: string, flowToken?: string
 function encodeApplication(source: SourceRow, base: string): WireApplication {
   return {
     id: source.application_id,
-    name: source.application_name,
-    icon_url: source.application_icon_url,
+    name: shown('name', source.application_name),
+    icon_url: shownUrl(source.application_icon_url),
     url: `${base}/oauth/applications/${source.application_id}`,
   }
 }
 
 export function encodeThread(
-  thread: ThreadRow,
+  row: ThreadRow,
   flowId: string,
   source: SourceRow | undefined,
   base: string,
 ): WireThread {
+  const thread = fitThread(row)
   return {
     body: thread.body,
-    ...(source === undefined ? {} : { source: encodeThreadSource(source, base) }),
+    ...(source === undefined ? {} : { source: encodeSourceAlone(source, base) }),
     external_url: thread.external_url,
     external_comments: thread.external_comments,
     activities: thread.activities,
@@ -150,7 +173,8 @@ export function encodeThread(
   }
 }
 
-function encodeThreadSource(source: SourceRow, base: string): WireSource {
+/** A source without its creator, whose name and address are not for the holder of a flow token. */
+export function encodeSourceAlone(source: SourceRow, base: string): WireSource {
   const { creator: _, ...rest } = encodeSource(source, base)
   return rest
 }
@@ -158,13 +182,20 @@ function encodeThreadSource(source: SourceRow, base: string): WireSource {
 /** Where a message stands: in a flow, or in a private conversation, which is named by who it is for. */
 export type Place = { readonly flow: string } | { readonly to: string }
 
-/** Keys stand in the order the service sent them in. */
+/**
+ * Keys stand in the order the service sent them in.
+ *
+ * [flowdock] messages.md: `external_user_name` makes a message of a flow anonymous, so `user` is "0". Anybody could speak as
+ * anybody else then; `sent_by` says who it was. In a private conversation `user` tells whose side it is on, and stays.
+ */
 export function encodeMessage(
-  message: MessageRow,
+  row: MessageRow,
   place: Place,
   thread: { row: ThreadRow; source: SourceRow | undefined } | undefined,
   base: string,
 ): WireMessage {
+  const message = fitMessage(row)
+  const isAnonymous = 'flow' in place && message.external_user_name !== null && message.user_id !== 0
   return {
     ...(message.thread_id === null ? {} : { thread_id: message.thread_id }),
     ...(message.author_json === null ? {} : { author: JSON.parse(message.author_json) }),
@@ -191,9 +222,10 @@ export function encodeMessage(
     created_at: toIso(message.sent),
     edited: message.edited,
     ...(message.external_user_name === null ? {} : { external_user_name: message.external_user_name }),
+    ...(isAnonymous ? { sent_by: String(message.user_id) } : {}),
     attachments: JSON.parse(message.attachments_json),
-    emojiReactions: JSON.parse(message.reactions_json),
-    user: String(message.user_id),
+    emojiReactions: JSON.parse(fitReactions(message.reactions_json)),
+    user: isAnonymous ? '0' : String(message.user_id),
   }
 }
 
@@ -212,25 +244,40 @@ export function encodeConversation(
   return {
     id: other.id,
     url: `${base}/private/${other.id}`,
-    name: `@${other.nick}`,
+    name: `@${shown('nick', other.nick)}`,
     open: open === 1,
     activity: { inbox: false, mentions: unread, chat: unread > 0 },
-    users: [viewer, other].map(({ id, nick, email, avatar, name }) => ({ id, nick, email, avatar, name })),
+    users: [viewer, other].map((user) => {
+      const { website: _, ...rest } = encodeUser(user)
+      return rest
+    }),
   }
 }
 
 /** [flowdock] invitations.md */
 export function encodeInvitation(invitation: InvitationRow, flowPath: string, base: string): WireInvitation {
-  const { id, email, flow_id: flow, state } = invitation
+  const { id, flow_id: flow, state } = invitation
   return {
     id,
     state: state as WireInvitation['state'],
-    email,
+    email: shown('email', invitation.email),
     flow,
     url: `${base}/flows/${flowPath}/invitations/${id}`,
   }
 }
 
+/** [ecma] 21.4.1.1: the last millisecond a calendar has; a stored time past it would be a RangeError */
+const lastMs = 8.64e15
+
 function toIso(ms: number): string {
-  return new Date(ms).toISOString()
+  return new Date(Math.max(-lastMs, Math.min(ms, lastMs))).toISOString()
+}
+
+function shown(field: BoundedText, text: string): string {
+  return cut(text, maxCharacters[field])
+}
+
+/** Half an address leads elsewhere, so one that is too long is left out. */
+function shownUrl(url: string | null): string | null {
+  return url !== null && url.length > maxCharacters.url ? null : url
 }

@@ -1,5 +1,19 @@
+import {
+  cut,
+  fitMessage,
+  fitReactions,
+  fitTags,
+  fitThread,
+  isSensibleTime,
+  maxCharacters,
+  maxEntries,
+  maxImportedId,
+} from '../bounds.ts'
 import type { MessageRow } from '../store/messages.ts'
 import type { ThreadRow } from '../store/threads.ts'
+import { plainContentType, plainFileName } from './file-description.ts'
+import { actionProblem, isUpdateAction, threadColors } from './thread-actions.ts'
+import { isWebUrl } from './web-url.ts'
 
 /** Somebody as an export or a list of users describes them. */
 export interface ExportedPerson {
@@ -26,6 +40,8 @@ export interface ExportedMessage {
   readonly threadId: string | undefined
   /** The message a comment is on. */
   readonly parentId: number | undefined
+  /** Whether parts of it were longer than what is stored, and were shortened. */
+  readonly isShortened: boolean
   /** Its thread as it was, if the message says so. */
   readonly thread: ExportedThread | undefined
   readonly files: readonly ExportedFile[]
@@ -52,11 +68,13 @@ const transient = ['activity.user', 'presence', 'flow-add', 'flow-remove', 'back
 export function readMessage(raw: Json): ExportedMessage | string {
   const { id, event } = raw
   if (typeof event !== 'string' || event === '') return 'it does not say what it is'
+  if (event.length > maxCharacters.event) return 'its kind is too long'
   if (transient.includes(event)) return `${event} is no message`
-  if (typeof id !== 'number' || !Number.isSafeInteger(id) || id < 1) return 'it has no number'
+  if (typeof id !== 'number' || !Number.isInteger(id) || id < 1) return 'it has no number'
+  if (id > maxImportedId) return `its number is above ${maxImportedId}`
   if (raw['to'] !== undefined && raw['to'] !== null) return 'it is private'
   const sent = toMs(raw['sent']) ?? toMs(raw['created_at'])
-  if (sent === undefined) return 'it has no time'
+  if (sent === undefined) return 'it has no time between the years 1970 and 2100'
   return toMessage(raw, id, event, sent)
 }
 
@@ -68,12 +86,14 @@ export function readPeople(list: unknown): ExportedPerson[] {
     const id = userNumber(user['id'])
     if (id === undefined) return []
     const [nick, name, email] = [text(user['nick']), text(user['name']), text(user['email'])]
+    const isAddress =
+      email !== undefined && email.length <= maxCharacters.email && /^[^\s@]+@[^\s@]+$/.test(email)
     return [
       {
         id,
-        ...(nick === undefined ? {} : { nick }),
-        ...(name === undefined ? {} : { name }),
-        ...(email === undefined ? {} : { email }),
+        ...(nick === undefined ? {} : { nick: cut(nick, maxCharacters.nick) }),
+        ...(name === undefined ? {} : { name: cut(name, maxCharacters.name) }),
+        ...(isAddress ? { email } : {}),
       },
     ]
   })
@@ -82,13 +102,41 @@ export function readPeople(list: unknown): ExportedPerson[] {
 function toMessage(raw: Json, id: number, event: string, sent: number): ExportedMessage {
   const tags = strings(raw['tags'])
   const reactions = reactionsOf(raw['emojiReactions'])
-  const user = userNumber(raw['user']) ?? '0'
+  const user = userNumber(raw['sent_by']) ?? userNumber(raw['user']) ?? '0'
   const attachments = Array.isArray(raw['attachments']) ? raw['attachments'].filter(isJson) : []
   const content = raw['content'] ?? null
   const parent = tags.map((tag) => /^influx:(\d{1,15})$/.exec(tag)?.[1]).find((found) => found !== undefined)
-  const threadId = text(raw['thread_id'])
+  const namedThread = text(raw['thread_id'])
+  const threadId =
+    namedThread !== undefined && namedThread.length <= maxCharacters.thread_id ? namedThread : undefined
+  const uuid = text(raw['uuid'])
   const thread = isJson(raw['thread']) ? readThread(raw['thread']) : undefined
   const named = [user, ...tags.map((tag) => userTag.exec(tag)?.[1]), ...Object.values(reactions).flat()]
+
+  const written = {
+    event,
+    sent,
+    user_id: Number(user),
+    source_id: 0,
+    uuid: uuid !== undefined && uuid.length <= maxCharacters.uuid ? uuid : null,
+    app: raw['app'] === 'influx' || raw['app'] === 'chat' ? raw['app'] : null,
+    content_json: JSON.stringify(content),
+    // Whoever has not read it by now will not: everything in an export counts as read.
+    tags_json: JSON.stringify([...new Set(tags)].filter((tag) => !tag.startsWith(':unread:'))),
+    external_user_name: text(raw['external_user_name']) ?? null,
+    author_json: authorOf(raw['author']),
+    title: text(raw['title']) ?? null,
+    body: text(raw['body']) ?? null,
+    attachments_json: JSON.stringify(attachments),
+    edited: toMs(raw['edited']) ?? null,
+    reactions_json: JSON.stringify(reactions),
+  }
+  const fitting = fitMessage({
+    ...written,
+    tags_json: JSON.stringify(fitTags(JSON.parse(written.tags_json) as string[])),
+    reactions_json: fitReactions(written.reactions_json),
+  })
+  const parts = ['content_json', 'tags_json', 'author_json', 'title', 'body', 'reactions_json'] as const
 
   return {
     id,
@@ -97,23 +145,8 @@ function toMessage(raw: Json, id: number, event: string, sent: number): Exported
     threadId,
     thread,
     parentId: event === 'comment' && parent !== undefined ? Number(parent) : undefined,
-    row: {
-      event,
-      sent,
-      user_id: Number(user),
-      uuid: text(raw['uuid']) ?? null,
-      app: raw['app'] === 'influx' || raw['app'] === 'chat' ? raw['app'] : null,
-      content_json: JSON.stringify(content),
-      // Whoever has not read it by now will not: everything in an export counts as read.
-      tags_json: JSON.stringify([...new Set(tags)].filter((tag) => !tag.startsWith(':unread:'))),
-      external_user_name: text(raw['external_user_name']) ?? null,
-      author_json: isJson(raw['author']) ? JSON.stringify(raw['author']) : null,
-      title: text(raw['title']) ?? null,
-      body: text(raw['body']) ?? null,
-      attachments_json: JSON.stringify(attachments),
-      edited: toMs(raw['edited']) ?? null,
-      reactions_json: JSON.stringify(reactions),
-    },
+    isShortened: parts.some((part) => fitting[part] !== written[part]),
+    row: fitting,
     files: filesOf([content, ...attachments]),
     userIds: [...new Set(named.filter((number) => number !== undefined && number !== '0'))] as string[],
     withUsers: (users) => toMessage(renumber(raw, tags, reactions, user, users), id, event, sent),
@@ -140,6 +173,7 @@ function renumber(
   return {
     ...raw,
     user: numberOf(user),
+    ...(raw['sent_by'] === undefined ? {} : { sent_by: numberOf(user) }),
     tags: tags.map((tag) => tag.replace(userTag, (_, old: string) => `:user:${numberOf(old)}`)),
     emojiReactions: Object.fromEntries(
       Object.entries(reactions).map(([emoji, ids]) => [emoji, ids.map(numberOf)]),
@@ -149,23 +183,59 @@ function renumber(
 
 function readThread(thread: Json): ExportedThread {
   const source = isJson(thread['source']) ? text(thread['source']['name']) : undefined
-  const title = text(thread['title'])
-  const status = isJson(thread['status']) ? thread['status'] : undefined
+  const title = text(thread['title']) ?? ''
+  const status = statusOf(thread['status'])
+  const fields = (Array.isArray(thread['fields']) ? thread['fields'] : [])
+    .filter(isJson)
+    .slice(0, maxEntries.fields)
+    .map(({ label, value }) => ({
+      label: cut(text(label) ?? '', maxCharacters.label),
+      value: cut(text(value) ?? '', maxCharacters.value),
+    }))
   const created = toMs(thread['created_at'])
   const updated = toMs(thread['updated_at'])
+  const texts = fitThread({
+    title: cut(title, maxCharacters.title),
+    body: text(thread['body']) ?? '',
+    external_url: isWebUrl(thread['external_url']) ? thread['external_url'] : null,
+    status_json: status === undefined ? null : JSON.stringify(status),
+    fields_json: JSON.stringify(fields),
+    actions_json: JSON.stringify(readActions(thread['actions'])),
+  })
+  const { title: _, ...untitled } = texts
   return {
-    source,
+    source: source && cut(source, maxCharacters.name),
     columns: {
-      ...(title === undefined ? {} : { title }),
-      body: text(thread['body']) ?? '',
-      external_url: text(thread['external_url']) ?? null,
-      status_json: status === undefined ? null : JSON.stringify(status),
-      fields_json: JSON.stringify(Array.isArray(thread['fields']) ? thread['fields'].filter(isJson) : []),
-      actions_json: JSON.stringify(Array.isArray(thread['actions']) ? thread['actions'].filter(isJson) : []),
+      ...(text(thread['title']) === undefined ? untitled : texts),
       ...(created === undefined ? {} : { created_at: created }),
       ...(updated === undefined ? {} : { updated_at: updated }),
     },
   }
+}
+
+/** Without UpdateActions: signed clicks go only to what a source here wrote itself. */
+function readActions(actions: unknown): Json[] {
+  if (!Array.isArray(actions)) return []
+  return actions
+    .filter(isJson)
+    .filter((action) => !isUpdateAction(action) && actionProblem([action]) === undefined)
+}
+
+function statusOf(status: unknown): { color: string; value: string } | undefined {
+  const color = isJson(status) ? text(status['color']) : undefined
+  if (!isJson(status) || color === undefined || !threadColors.includes(color)) return undefined
+  return { color, value: cut(text(status['value']) ?? '', maxCharacters.status) }
+}
+
+function authorOf(author: unknown): string | null {
+  const name = isJson(author) ? text(author['name']) : undefined
+  if (!isJson(author) || name === undefined) return null
+  const [avatar, email] = [text(author['avatar']), text(author['email'])]
+  return JSON.stringify({
+    name: cut(name, maxCharacters.author),
+    ...(isWebUrl(avatar) ? { avatar } : {}),
+    ...(email === undefined || email.length > maxCharacters.email ? {} : { email }),
+  })
 }
 
 /** Files by their paths, each once: that of a file message stands in its attachments, too. */
@@ -176,8 +246,8 @@ function filesOf(parts: readonly unknown[]): ExportedFile[] {
     const path = text(part['path'])
     const name = text(part['file_name'])
     if (path === undefined || name === undefined) continue
-    const type = text(part['content_type']) ?? 'application/octet-stream'
-    files.set(path, { path, file_name: name.replace(/[\p{Cc}/\\]/gu, '_').slice(0, 255), content_type: type })
+    const type = plainContentType(text(part['content_type']))
+    files.set(path, { path, file_name: plainFileName(name), content_type: type })
   }
   return [...files.values()]
 }
@@ -188,7 +258,8 @@ function move(part: unknown, paths: ReadonlyMap<string, string>): unknown {
   const path = paths.get(text(part['path']) ?? '')
   if (path === undefined) return part
   const { thumbnail: _, ...rest } = part
-  return { ...rest, path }
+  const [name, type] = [text(part['file_name']), text(part['content_type'])]
+  return { ...rest, path, file_name: plainFileName(name ?? ''), content_type: plainContentType(type) }
 }
 
 function reactionsOf(value: unknown): Record<string, string[]> {
@@ -208,18 +279,18 @@ function userNumber(value: unknown): string | undefined {
 }
 
 function strings(value: unknown): string[] {
-  return Array.isArray(value) ? value.filter((item) => typeof item === 'string') : []
+  return Array.isArray(value) ? value.map(text).filter((item) => item !== undefined) : []
 }
 
+/** A text without half surrogate pairs. */
 function text(value: unknown): string | undefined {
-  return typeof value === 'string' ? value : undefined
+  return typeof value === 'string' ? value.toWellFormed() : undefined
 }
 
-/** Milliseconds, or an ISO 8601 time. */
+/** Milliseconds, or an ISO 8601 time; undefined for what is no time of these centuries. */
 function toMs(value: unknown): number | undefined {
-  if (typeof value === 'number' && Number.isFinite(value)) return Math.trunc(value)
-  const ms = typeof value === 'string' ? Date.parse(value) : Number.NaN
-  return Number.isNaN(ms) ? undefined : ms
+  const ms = typeof value === 'string' ? Date.parse(value) : value
+  return typeof ms === 'number' && isSensibleTime(ms) ? Math.trunc(ms) : undefined
 }
 
 function isJson(value: unknown): value is Json {

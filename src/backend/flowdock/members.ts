@@ -1,7 +1,8 @@
 import type { Change } from '../event-log.ts'
-import { listFlows, listMemberFlows, upsertFlowMember } from '../store/flows.ts'
-import { deleteOrganizationMember } from '../store/organizations.ts'
+import { listFlowIds, listFlows, listMemberFlows, rotateSecrets, upsertFlowMember } from '../store/flows.ts'
+import { deleteOrganizationMember, findOrganizationMember } from '../store/organizations.ts'
 import type { UserRow } from '../store/users.ts'
+import { encodeUser } from './encode.ts'
 import { type FlowChannel, recordEvent } from './record.ts'
 
 /** What people are told of a flow they came into. */
@@ -18,14 +19,15 @@ export async function joinFlow(change: Change, flow: MemberFlow, user: UserRow, 
   await recordEvent(change, flow, {
     event: 'backend.user.join',
     userId: user.id,
-    content: {
-      user: { id: user.id, nick: user.nick, name: user.name, email: user.email, avatar: user.avatar },
-    },
+    content: { user: shownUser(user) },
   })
   await tellFlowAdded(change, flow, user.id)
 }
 
-/** `user` loses access to the flow; `by` did it. */
+/**
+ * `user` loses access to the flow; `by` did it. Where that is another user, the flow's secrets are rotated, since the blocked
+ * user may know them. A user who leaves by themselves may come back, and must not stop what posts with the push token.
+ */
 export async function blockMember(
   change: Change,
   flow: MemberFlow,
@@ -33,6 +35,7 @@ export async function blockMember(
   by: UserRow,
 ): Promise<void> {
   await upsertFlowMember(change.db, flow.id, user.id, { disabled: 1, open: 0 })
+  if (by.id !== user.id) await rotateSecrets(change.db, [flow.id])
   await recordEvent(change, flow, {
     event: 'action',
     userId: by.id,
@@ -47,29 +50,37 @@ export async function blockMember(
   await tellFlowRemoved(change, flow, user.id)
 }
 
-/** Takes somebody out of an organization and its flows. What they wrote stays. */
+/**
+ * Removes a user from an organization and its flows, and rotates the secrets of all its flows, since they may know them.
+ * What they wrote stays.
+ */
 export async function leaveOrganization(
   change: Change,
   organizationId: number,
   userId: number,
   by: number,
 ): Promise<void> {
-  for (const flow of await listMemberFlows(change.db, organizationId, userId)) {
+  const flows = await listMemberFlows(change.db, organizationId, userId)
+  const member = await findOrganizationMember(change.db, organizationId, userId)
+  if (member === undefined && flows.length === 0) return
+  for (const flow of flows) {
     await recordEvent(change, flow, { event: 'backend.user.block', userId: by, content: String(userId) })
     await tellFlowRemoved(change, flow, userId)
   }
   await deleteOrganizationMember(change.db, organizationId, userId)
+  await rotateSecrets(change.db, await listFlowIds(change.db, organizationId))
 }
 
 /** Tells every flow of somebody that their profile changed. */
 export async function tellUserEdited(change: Change, user: UserRow): Promise<void> {
-  const { id, nick, name, email, avatar } = user
-  for (const flow of await listFlows(change.db, id, 'joined'))
-    await recordEvent(change, flow, {
-      event: 'user-edit',
-      userId: id,
-      content: { user: { id, nick, name, email, avatar } },
-    })
+  const content = { user: shownUser(user) }
+  for (const flow of await listFlows(change.db, user.id, 'joined'))
+    await recordEvent(change, flow, { event: 'user-edit', userId: user.id, content })
+}
+
+function shownUser(user: UserRow) {
+  const { id, nick, name, email, avatar } = encodeUser(user)
+  return { id, nick, name, email, avatar }
 }
 
 export async function tellFlowAdded(change: Change, flow: MemberFlow, userId: number): Promise<void> {

@@ -1,7 +1,9 @@
 import type { WireAttachment, WireAuthor, WireThreadField, WireThreadStatus } from '../../wire/flowdock.ts'
+import { checkMessageSize, checkThreadSize, cut, maxCharacters, maxEntries, tagsProblem } from '../bounds.ts'
 import type { Change } from '../event-log.ts'
-import { accessDenied, invalid, notFound } from '../http-error.ts'
+import { accessDenied, HttpError, invalid, notFound } from '../http-error.ts'
 import type { Database } from '../store/db.ts'
+import { type FileRow, insertFile } from '../store/files.ts'
 import { listMentionable, touchFlow, upsertFlowMember } from '../store/flows.ts'
 import {
   deleteMessage as deleteRow,
@@ -40,10 +42,8 @@ import {
   type ThreadContext,
   tellMessage,
 } from './record.ts'
-import { messageTags, resolveTag, textTags } from './tags.ts'
-
-/** [flowdock] messages.md: the most characters a chat message may have. */
-export const maxContentLength = 8096
+import { messageTags, resolveTag, textTags, withTextTags } from './tags.ts'
+import { isUpdateAction } from './thread-actions.ts'
 
 /** Who sends: a user, or nobody (0) on behalf of a source. */
 export interface Sender {
@@ -51,7 +51,7 @@ export interface Sender {
   readonly source?: SourceRow
 }
 
-/** The state an integration gives its thread; what is left out stays as it was. */
+/** What may be said of a thread beside its messages; what is left out stays as it was. */
 export interface ThreadState {
   readonly title?: string
   readonly body?: string | null
@@ -77,6 +77,8 @@ export interface MessageDraft {
   readonly title?: string
   readonly body?: string
   readonly attachments?: readonly WireAttachment[]
+  /** The files that come with it. */
+  readonly files?: readonly FileRow[]
 }
 
 export interface SentMessage {
@@ -84,13 +86,16 @@ export interface SentMessage {
   readonly thread: ThreadContext | undefined
   /** The message as it is sent, in JSON, with `storedBase` for the address of the API. */
   readonly json: string
+  /** Whether it was stored before, under the same `uuid`, and nothing was stored now. */
+  readonly isRepeat: boolean
 }
 
 /**
  * Stores a message and tells the channel; in a flow in its thread, its own new one if it names none. The same `uuid` from the
  * same sender is one message: the stored one is answered, nothing changes.
  *
- * @throws 400 when the thread or the parent it names is not there
+ * @throws 400 when the thread or the parent it names is not there, or the message or its thread is too long; 403 when the
+ *   thread's state is not for this sender
  */
 export async function sendMessage(
   change: Change,
@@ -99,12 +104,18 @@ export async function sendMessage(
   draft: MessageDraft,
 ): Promise<SentMessage> {
   const { db } = change
+  const sourceId = sender.source?.id ?? 0
   if (draft.uuid !== undefined) {
-    const stored = await findMessageByUuid(db, channel.channel_id, sender.userId, draft.uuid)
+    const stored = await findMessageByUuid(
+      db,
+      channel.channel_id,
+      { userId: sender.userId, sourceId },
+      draft.uuid,
+    )
     if (stored !== undefined) {
       const thread = await threadContext(db, stored)
       const wire = encodeMessage(stored, placeOf(channel, stored), thread, storedBase)
-      return { message: stored, thread, json: JSON.stringify(wire) }
+      return { message: stored, thread, json: JSON.stringify(wire), isRepeat: true }
     }
   }
   const sent = Date.now()
@@ -120,41 +131,43 @@ export async function sendMessage(
   // [flowdock] a private message is unread for whom it is for without a mention, and says so first
   if (!('id' in channel)) given.unshift(`:unread:${otherUser(channel, sender.userId)}`)
 
-  const message = await insertMessage(
-    db,
-    {
-      ...emptyMessage,
-      id,
-      channel_id: channel.channel_id,
-      event: draft.event,
-      user_id: sender.userId,
-      uuid: draft.uuid ?? newUuid(),
-      thread_id: thread?.row.id ?? null,
-      app: isInbox(draft.event) ? 'influx' : 'chat',
-      content_json: JSON.stringify(content ?? null),
-      tags_json: JSON.stringify(messageTags(given, messageText(draft.event, draft), members, sender.userId)),
-      external_user_name: draft.externalUserName ?? null,
-      author_json: draft.author === undefined ? null : JSON.stringify(draft.author),
-      title: draft.title ?? null,
-      body: draft.body ?? null,
-      attachments_json: JSON.stringify(draft.attachments ?? []),
-      sent,
-    },
-    searchWords(messageText(draft.event, draft)),
-  )
+  const row = {
+    ...emptyMessage,
+    id,
+    channel_id: channel.channel_id,
+    event: draft.event,
+    user_id: sender.userId,
+    source_id: sourceId,
+    uuid: draft.uuid ?? newUuid(),
+    thread_id: thread?.row.id ?? null,
+    app: isInbox(draft.event) ? 'influx' : 'chat',
+    content_json: JSON.stringify(content ?? null),
+    tags_json: JSON.stringify(messageTags(given, messageText(draft.event, draft), members, sender.userId)),
+    external_user_name: draft.externalUserName ?? null,
+    author_json: draft.author === undefined ? null : JSON.stringify(draft.author),
+    title: draft.title ?? null,
+    body: draft.body ?? null,
+    attachments_json: JSON.stringify(draft.attachments ?? []),
+    sent,
+  }
+  checkMessageSize(row)
+  const message = await insertMessage(db, row, searchWords(messageText(draft.event, draft)))
   if ('id' in channel) {
     await touchFlow(db, channel.id, { id, sent, userId: sender.userId })
     if (draft.event === 'status')
-      await upsertFlowMember(db, channel.id, sender.userId, { status: String(draft.content) })
+      await upsertFlowMember(db, channel.id, sender.userId, {
+        status: cut(String(draft.content), maxCharacters.status),
+      })
   }
-  return { message, thread, json: await tellMessage(change, channel, message, thread) }
+  for (const file of draft.files ?? []) await insertFile(db, file)
+  return { message, thread, json: await tellMessage(change, channel, message, thread), isRepeat: false }
 }
 
 /**
  * Changes the content of one's own message or comment, the tags of any message, or both.
  * [flowdock] messages.md, "Edit a Message"
  *
- * @throws 404 for no such message, 403 for the content of somebody else's, 400 when tags name nobody
+ * @throws 404 for no such message, 403 for the content of somebody else's, 400 when tags name nobody or are too many
  */
 export async function editMessage(
   change: Change,
@@ -173,12 +186,19 @@ export async function editMessage(
   if (edit.content !== undefined) {
     if (message.user_id !== userId || !isEditable(message)) throw accessDenied()
     const old = new Set(textTags(storedText(message), members))
-    after = [...before.filter((tag) => !old.has(tag)), ...textTags(edit.content, members)]
+    after = withTextTags(
+      before.filter((tag) => !old.has(tag)),
+      edit.content,
+      members,
+    )
     edited = { ...message, content_json: JSON.stringify(withText(message, edit.content)), edited: Date.now() }
   }
   if (edit.tags !== undefined) after = resolveTags(edit.tags, members)
   after = [...new Set(after)]
+  const problem = tagsProblem(after, before)
+  if (problem !== undefined) throw invalid({ tags: [problem] })
   edited = { ...edited, tags_json: JSON.stringify(after) }
+  if (edit.content !== undefined || after.length > before.length) checkMessageSize(edited)
   await updateMessage(db, edited, searchWords(storedText(edited)))
   if (edit.content !== undefined) await tellEdit(change, channel, userId, edited)
 
@@ -226,7 +246,7 @@ export async function deleteMessage(
 /**
  * Adds somebody's reaction to a message, or takes it back; nothing happens when it is so already.
  *
- * @throws 404 for no such message
+ * @throws 404 for no such message, 400 when it has as many reactions as it may have
  */
 export async function reactToMessage(
   change: Change,
@@ -244,6 +264,13 @@ export async function reactToMessage(
   if (after.length === before.length) return
   if (after.length === 0) reactions.delete(reaction.emoji)
   else reactions.set(reaction.emoji, after)
+  if (reaction.type === 'add') {
+    const count = [...reactions.values()].reduce((sum, ids) => sum + ids.length, 0)
+    if (count > maxEntries.reactions)
+      throw invalid({ emoji: [`cannot be added: a message has at most ${maxEntries.reactions} reactions`] })
+    if (before.length === 0 && reactions.size > maxEntries.emoji)
+      throw invalid({ emoji: [`cannot be added: a message has at most ${maxEntries.emoji} different emoji`] })
+  }
   await setReactions(change.db, message.seq, JSON.stringify(Object.fromEntries(reactions)))
   await recordEvent(change, channel, {
     event: 'emoji-reaction',
@@ -271,7 +298,7 @@ export async function moveMessage(
   if (from === threadId) return
   const to =
     threadId === null
-      ? await createThread(db, flow, { title: storedText(message) })
+      ? await createThread(db, flow, { title: cut(storedText(message), maxCharacters.title) })
       : await requireThread(db, flow, threadId)
   await moveToThread(db, message.seq, to.id)
   for (const id of [from, to.id]) await recountThread(db, id)
@@ -329,6 +356,7 @@ async function openThread(
   const { db } = change
   const { source } = sender
   const known = await namedThread(db, flow, source, draft, parent)
+  checkThreadState(draft.thread, source?.id ?? null, known)
   const counter = threadCounter(draft.event)
   if (known !== undefined) {
     const changes = threadColumns(draft.thread ?? {})
@@ -339,6 +367,7 @@ async function openThread(
       initial_message: known.initial_message ?? message.id,
       updated_at: message.sent,
     }
+    if (draft.thread !== undefined) checkThreadSize(row)
     await updateThread(db, known.id, changes)
     await countInThread(db, row)
     const [origin] =
@@ -358,6 +387,7 @@ async function openThread(
     [counter]: 1,
     initial_message: message.id,
   }
+  checkThreadSize(row)
   await insertThread(db, row)
   return { row, source }
 }
@@ -375,9 +405,38 @@ async function namedThread(
   return findExternalThread(db, source.id, draft.externalThreadId)
 }
 
-/** A thread without messages; it is listed once it has one. */
+/**
+ * The state of a thread belongs to the source that opened it, or to the users of the flow: nobody else changes it. Signed
+ * clicks go to where an UpdateAction says, so only a source may have one.
+ *
+ * @param sourceId of the sender; null for a user
+ * @param thread undefined when the state is for a new one
+ * @throws 403
+ */
+function checkThreadState(
+  state: ThreadState | undefined,
+  sourceId: number | null,
+  thread: ThreadRow | undefined,
+): void {
+  if (state === undefined || Object.keys(state).length === 0) return
+  if (thread !== undefined && thread.source_id !== sourceId)
+    throw new HttpError(403, {
+      message:
+        thread.source_id === null
+          ? 'Access denied: the state of this thread belongs to the users of the flow; send the message without "thread"'
+          : 'Access denied: the state of this thread belongs to the source that opened it; send the message without "thread"',
+    })
+  if (sourceId === null && state.actions?.some(isUpdateAction))
+    throw new HttpError(403, {
+      message: 'Access denied: an UpdateAction is for threads of a source; send it with its flow_token',
+    })
+}
+
+/** A thread of users without messages; it is listed once it has one. @throws 403 for actions of an integration */
 export async function createThread(db: Database, flow: FlowChannel, state: ThreadState): Promise<ThreadRow> {
+  checkThreadState(state, null, undefined)
   const created = { ...newThread(flow, Date.now()), ...threadColumns(state) }
+  checkThreadSize(created)
   await insertThread(db, created)
   return created
 }
@@ -438,7 +497,7 @@ async function tellEdit(
 ): Promise<void> {
   const thread = message.thread_id === null ? undefined : await findThread(change.db, message.thread_id)
   if (thread?.initial_message === message.id && thread.source_id === null)
-    await updateThread(change.db, thread.id, { title: storedText(message) })
+    await updateThread(change.db, thread.id, { title: cut(storedText(message), maxCharacters.title) })
   await recordEvent(change, channel, {
     event: 'message-edit',
     userId,
@@ -509,7 +568,7 @@ function withText(message: MessageRow, text: string): unknown {
 }
 
 function parentTitle(parent: MessageRow): string {
-  return parent.title ?? storedText(parent)
+  return cut(parent.title ?? storedText(parent), maxCharacters.title)
 }
 
 function isFileContent(content: unknown): content is { file_name: string } {

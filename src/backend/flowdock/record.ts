@@ -1,3 +1,4 @@
+import { fitMessage } from '../bounds.ts'
 import type { Change } from '../event-log.ts'
 import { insertMessage, type MessageRow, type NewMessage, nextMessageId } from '../store/messages.ts'
 import type { SourceRow } from '../store/sources.ts'
@@ -36,6 +37,7 @@ export interface ThreadContext {
 
 /** The columns of a message that most kinds leave empty. */
 export const emptyMessage = {
+  source_id: 0,
   uuid: null,
   thread_id: null,
   app: null,
@@ -55,7 +57,8 @@ async function storeMessage(
   words: readonly string[],
 ): Promise<MessageRow> {
   const id = await nextMessageId(change.db, message.channel_id)
-  return insertMessage(change.db, { ...message, id }, words)
+  // It may name what was stored before there were bounds, such as the tags that were taken off a message.
+  return insertMessage(change.db, { ...fitMessage(message), id }, words)
 }
 
 /** A flow is told once, a private conversation to each of the two. Resolves with the message as it is sent. */

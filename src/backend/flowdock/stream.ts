@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http'
+import { fitEvent } from '../bounds.ts'
 import type { EventLog } from '../event-log.ts'
 import type { EventRow, EventScope } from '../store/events.ts'
 import { withBase } from './encode.ts'
@@ -27,13 +28,20 @@ export interface StreamOptions {
   readonly activity: Activity | undefined
   /** Whether the presence of others is told. */
   readonly wantsPresence: boolean
-  /** Asked with every keep-alive: a credential may be taken away while the stream is open. */
+  /**
+   * Asked with every keep-alive: a credential may be taken away while the stream is open. The stream ends when this resolves
+   * with false, or does not resolve with true for ten seconds.
+   */
   readonly mayGoOn: () => Promise<boolean>
+  /** How long the stream goes on while `mayGoOn` fails or does not resolve; ten seconds unless given. */
+  readonly confirmWithinMs?: number
   readonly signal: AbortSignal
 }
 
 /** How often it is looked up whether a credential still holds, at least. */
 const checkEveryMs = 4000
+/** A stream whose credential nobody could confirm for this long ends. Its client connects again, and is checked then. */
+const confirmWithinMs = 10_000
 /** A reader who is this far behind is cut off; it resumes with its last id. */
 const maxUnsentBytes = 4 * 1024 * 1024
 const replayPage = 100
@@ -70,7 +78,7 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
   response.write(keepAlive)
 
   const send = (event: EventRow) => {
-    if (event.seq <= sent) return
+    if (event.seq <= sent || response.writableEnded) return
     const mine = event.user_id === userId && options.scope.userId === userId
     const inFlow = event.flow_id !== null && flowIds.has(event.flow_id)
     if (event.seq > options.checkedAt) {
@@ -79,7 +87,8 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
     }
     if (!mine && !inFlow) return
     sent = event.seq
-    const json = withBase(event.payload, options.base)
+    // The log holds events from before there were bounds, too.
+    const json = withBase(fitEvent(event.payload), options.base)
     response.write(format === 'sse' ? `id: ${event.seq}\ndata: ${json}\n\n` : `${json}\r\n`)
   }
   const endIfTooSlow = () => {
@@ -92,10 +101,14 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
     } else if (waiting.length < maxWaiting) waiting.push(event)
     else overflowed = true
   })
-  const end = () => response.end()
+  /** Nothing is written any more, also while the reader has not taken yet what was. */
+  const end = () => {
+    stop()
+    if (!response.writableEnded) response.end()
+  }
   /** What is kept nowhere has no id: a stream resumes after the last event that has one. */
   const sendSignal = ({ flowIds: about, userId: to, isPresence, payload }: Signal) => {
-    if (!live || (isPresence && !options.wantsPresence)) return
+    if (!live || response.writableEnded || (isPresence && !options.wantsPresence)) return
     if (!about.some((id) => flowIds.has(id)) && (to === undefined || to !== options.scope.userId)) return
     const json = JSON.stringify(payload)
     response.write(format === 'sse' ? `data: ${json}\n\n` : `${json}\r\n`)
@@ -104,26 +117,39 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
   const stopSignals = options.presence.listen(sendSignal)
   const leave = options.activity && options.presence.enter(userId, options.activity)
   const keeping = setInterval(() => response.write(keepAlive), options.keepAliveMs)
+  const unconfirmed = setTimeout(end, options.confirmWithinMs ?? confirmWithinMs)
   const checkStanding = async () => {
+    let isValid: boolean
     try {
-      if (await options.mayGoOn()) return
-      // The reason may be among the events, and is told first.
-      await log.catchUp()
-      end()
+      isValid = await options.mayGoOn()
     } catch {
-      // What cannot be looked up at the moment is looked up the next time.
+      // It is looked up again, until the stream ends for want of an answer.
+      return
     }
+    if (response.closed) return
+    if (isValid) {
+      unconfirmed.refresh()
+      return
+    }
+    // The reason may be among the events, and is told first.
+    await log.catchUp().catch(() => undefined)
+    end()
   }
   const checking = setInterval(() => void checkStanding(), Math.min(options.keepAliveMs, checkEveryMs))
   options.signal.addEventListener('abort', end)
-  response.on('close', () => {
+  let isStopped = false
+  const stop = () => {
+    if (isStopped) return
+    isStopped = true
     stopListening()
     stopSignals()
     leave?.()
     clearInterval(keeping)
     clearInterval(checking)
+    clearTimeout(unconfirmed)
     options.signal.removeEventListener('abort', end)
-  })
+  }
+  response.on('close', stop)
 
   async function tellWhoIsHere(): Promise<void> {
     const members = new Set(await options.listMembers([...flowIds]))
@@ -133,7 +159,7 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
 
   // Whose flows they are may change under way, and a user's own events show it: they are read whether told or not.
   let read = options.after
-  while (!live && !response.closed) {
+  while (!live && !response.closed && !response.writableEnded) {
     const page = await log.replay({ flowIds: [...flowIds], userId }, read, replayPage)
     for (const event of page) if (event.seq <= (options.until ?? event.seq)) send(event)
     read = page.at(-1)?.seq ?? read

@@ -1,3 +1,5 @@
+import { isUnreadMark, maxCharacters, maxEntries } from '../bounds.ts'
+
 /**
  * What a message's text says about it: hashtags, mentions, links. The rules are those of Flowdock's own parser
  * ([flowdock] flowdock-text 1.2, extract.yml). Every pattern is linear in the length of the text.
@@ -79,17 +81,35 @@ export function messageTags(
   members: readonly Mentionable[],
   sender: number,
 ): string[] {
+  const tags = withTextTags(given, text, members)
+  const marked = mentionedUsers(tags, members).filter((id) => id !== sender)
+  const marks = marked.slice(0, maxEntries.unread).map((id) => `:unread:${id}`)
+  return [...new Set([...tags, ...marks])]
+}
+
+/** Tags and those that a text tells, each once: of the text's own as many as there is room for. */
+export function withTextTags(
+  given: readonly string[],
+  text: string,
+  members: readonly Mentionable[],
+): string[] {
   const tags = new Set(given)
-  for (const tag of textTags(text, members)) tags.add(tag)
-  for (const id of mentionedUsers([...tags], members)) if (id !== sender) tags.add(`:unread:${id}`)
+  let left = maxEntries.tags - given.filter((tag) => !isUnreadMark(tag)).length
+  for (const tag of textTags(text, members)) {
+    if (left <= 0) break
+    if (tags.has(tag) || tag.length > maxCharacters.tag) continue
+    tags.add(tag)
+    left -= 1
+  }
   return [...tags]
 }
 
 /** The tags a text alone tells: hashtags, mentions, nicks named without "@", links. */
 export function textTags(text: string, members: readonly Mentionable[]): string[] {
   const tags = new Set(extractHashtags(text))
+  const tagOf = mentionTags(members)
   for (const mention of extractMentions(text)) {
-    const tag = mentionTag(mention, members)
+    const tag = tagOf(mention)
     if (tag !== undefined) tags.add(tag)
   }
   const words = new Set([...text.matchAll(wordPattern)].flatMap((match) => wordForms(match[0])))
@@ -103,13 +123,13 @@ export function textTags(text: string, members: readonly Mentionable[]): string[
 /** A tag as people write it ("#tag", "@nick", "tag") as it is stored; undefined for a mention of nobody. */
 export function resolveTag(written: string, members: readonly Mentionable[]): string | undefined {
   const tag = written.trim()
-  if (tag.startsWith('@')) return mentionTag(tag.slice(1), members)
+  if (tag.startsWith('@')) return mentionTags(members)(tag.slice(1))
   return tag.startsWith('#') ? tag.slice(1) : tag
 }
 
 /** Behind a protocol any host will do: a name without dots, an address, a domain nobody has heard of. */
 function isHost(text: string): boolean {
-  const labels = text.replace(/[.…]+$/, '').split('.')
+  const labels = text.replace(/(?<![.…])[.…]+$/, '').split('.')
   const [top = '', domain = ''] = labels.toReversed()
   const isNumeric = /^\d+$/.test(top)
   return (
@@ -119,17 +139,27 @@ function isHost(text: string): boolean {
   )
 }
 
-function mentionTag(name: string, members: readonly Mentionable[]): string | undefined {
-  const wanted = name.toLowerCase()
-  const user =
-    members.find(({ nick }) => nick === name) ?? members.find(({ nick }) => nick.toLowerCase() === wanted)
-  return user === undefined ? groupTags.get(wanted) : `:user:${user.id}`
+/** The tag of each mention. A nick in the same case goes first; of several that are equal, the first member. */
+function mentionTags(members: readonly Mentionable[]): (name: string) => string | undefined {
+  const byNick = new Map<string, number>()
+  const byLowerCase = new Map<string, number>()
+  for (const { id, nick } of members) {
+    if (!byNick.has(nick)) byNick.set(nick, id)
+    const lower = nick.toLowerCase()
+    if (!byLowerCase.has(lower)) byLowerCase.set(lower, id)
+  }
+  return (name) => {
+    const lower = name.toLowerCase()
+    const id = byNick.get(name) ?? byLowerCase.get(lower)
+    return id === undefined ? groupTags.get(lower) : `:user:${id}`
+  }
 }
 
 /** [flowdock] message-tags: `:unread:ID` for each mentioned user and everyone; `@team` never had it. */
 function mentionedUsers(tags: readonly string[], members: readonly Mentionable[]): number[] {
-  if (tags.includes(':user:everyone')) return members.map(({ id }) => id)
-  return members.map(({ id }) => id).filter((id) => tags.includes(`:user:${id}`))
+  const present = new Set(tags)
+  const everyone = present.has(':user:everyone')
+  return members.map(({ id }) => id).filter((id) => everyone || present.has(`:user:${id}`))
 }
 
 function withoutQuotes(text: string): string {
@@ -141,6 +171,6 @@ function withoutQuotes(text: string): string {
 
 /** "joe.smith." names "joe.smith", and "joe" by itself. */
 function wordForms(match: string): string[] {
-  const trimmed = match.toLowerCase().replace(/[.-]{1,100}$/, '')
+  const trimmed = match.toLowerCase().replace(/(?<![.-])[.-]+$/, '')
   return [trimmed, ...trimmed.split(/[.-]/)]
 }

@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto'
+import { maxEntries } from '../bounds.ts'
+import { isWebUrl, webUrlProblem } from './web-url.ts'
 
 /** A button of a thread that sends something to its integration. [flowdock] thread-actions.md, "UpdateAction" */
 export interface UpdateAction {
@@ -11,19 +13,39 @@ export interface UpdateAction {
   }
 }
 
+/** [flowdock] message types, "Thread status" */
+export const threadColors: readonly string[] = [
+  'red',
+  'green',
+  'yellow',
+  'cyan',
+  'orange',
+  'grey',
+  'black',
+  'lime',
+  'purple',
+  'blue',
+]
+
 const methods = ['POST', 'PUT', 'PATCH', 'DELETE']
 
 /** What is wrong with the actions of a thread; undefined when nothing is. Kinds nobody knows are let through. */
 export function actionProblem(actions: unknown): string | undefined {
   if (!Array.isArray(actions)) return 'actions must be a list'
+  if (actions.length > maxEntries.actions)
+    return `actions has ${actions.length} entries, at most ${maxEntries.actions} are stored`
   for (const action of actions as unknown[]) {
     if (!isRecord(action)) return 'actions must be objects'
     const target = action['target']
-    if (action['@type'] === 'ViewAction' && !isWebAddress(action['url']))
-      return 'a ViewAction needs a url that begins with http:// or https://'
+    if (action['@type'] === 'ViewAction' && !isWebUrl(action['url']))
+      return `the url of a ViewAction ${webUrlProblem}`
+    // Clients may show those of kinds that are unknown here, too.
+    for (const name of ['url', 'image'])
+      if (action[name] !== undefined && action[name] !== null && !isWebUrl(action[name]))
+        return `the ${name} of an action ${webUrlProblem}`
     if (action['@type'] !== 'UpdateAction') continue
-    if (!isRecord(target) || !isWebAddress(target['urlTemplate']))
-      return 'an UpdateAction needs a target with a urlTemplate that begins with http:// or https://'
+    if (!isRecord(target) || !isWebUrl(target['urlTemplate']))
+      return `the target of an UpdateAction needs a urlTemplate, which ${webUrlProblem}`
     const method = target['httpMethod']
     if (method !== undefined && !methods.includes(String(method)))
       return `the httpMethod of a target must be one of ${methods.join(', ')}`
@@ -55,10 +77,6 @@ export function encodeActions(
     const urlTemplate = `${base}/threads/${threadId}/actions/${actionDigest(threadId, action)}`
     return { ...action, target: { ...action.target, urlTemplate, httpMethod: 'POST' } }
   })
-}
-
-function isWebAddress(value: unknown): boolean {
-  return typeof value === 'string' && URL.canParse(value) && /^https?:$/.test(new URL(value).protocol)
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {

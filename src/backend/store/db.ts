@@ -36,6 +36,8 @@ export interface Tables {
     /** What it may do, separated by blanks. */
     scope: string | null
     expires_at: number | null
+    /** The authorization code that it was given for; null for other ways. */
+    code_hash: string | null
   }
   /** Where messages are numbered: one row for a flow or a private conversation. `last_id` is the newest message id given out. */
   channels: { id: Generated<number>; last_id: number }
@@ -76,7 +78,10 @@ export interface Tables {
     channel_id: number
     id: number
     event: string
+    /** 0 for a message of a source, or of a program with the push token. */
     user_id: number
+    /** The source that sent it; 0 for none. */
+    source_id: number
     uuid: string | null
     thread_id: string | null
     app: string | null
@@ -134,6 +139,12 @@ export interface Tables {
     scope: string
     created_at: number
     expires_at: number | null
+    /** When a code was exchanged; it cannot be again. */
+    used_at: number | null
+    /** The SHA-256, in base64url, of the verifier that a code is exchanged with; null when none was announced. */
+    code_challenge: string | null
+    /** The code that a refresh token was given for. */
+    code_hash: string | null
   }
   sources: {
     id: Generated<number>

@@ -10,3 +10,11 @@ export async function insertFile(db: Database, file: FileRow): Promise<void> {
 export async function findFile(db: Database, token: string): Promise<FileRow | undefined> {
   return db.selectFrom('files').selectAll().where('token', '=', token).executeTakeFirst()
 }
+
+export async function listFiles(db: Database): Promise<FileRow[]> {
+  return db.selectFrom('files').selectAll().orderBy('created_at').execute()
+}
+
+export async function deleteFile(db: Database, token: string): Promise<void> {
+  await db.deleteFrom('files').where('token', '=', token).execute()
+}

@@ -202,6 +202,15 @@ export async function listMentionable(db: Database, flowId: string): Promise<{ i
   return mentionable(db, { flow: flowId })
 }
 
+/** The secret of a join URL. */
+export function newJoinCode(): string {
+  return randomBytes(20).toString('hex')
+}
+
+function newPushToken(): string {
+  return randomBytes(16).toString('hex')
+}
+
 export async function insertFlow(
   db: Database,
   flow: Pick<
@@ -219,8 +228,8 @@ export async function insertFlow(
     .values({
       ...flow,
       channel_id: channelId,
-      join_code: randomBytes(20).toString('hex'),
-      push_token: randomBytes(16).toString('hex'),
+      join_code: newJoinCode(),
+      push_token: newPushToken(),
       disabled: 0,
       last_message_id: null,
       last_message_at: null,
@@ -238,6 +247,31 @@ export async function updateFlow(
 ): Promise<void> {
   if (Object.keys(changes).length > 0)
     await db.updateTable('flows').set(changes).where('id', '=', id).execute()
+}
+
+/** Gives a flow a new push token; the old one is refused from then on. Resolves with the new one. */
+export async function rotatePushToken(db: Database, id: string): Promise<string> {
+  const token = newPushToken()
+  await db.updateTable('flows').set({ push_token: token }).where('id', '=', id).execute()
+  return token
+}
+
+/** Makes the join URL and the push token of flows useless to people who know them and lost access. */
+export async function rotateSecrets(db: Database, flowIds: readonly string[]): Promise<void> {
+  for (const id of flowIds) {
+    await updateFlow(db, id, { join_code: newJoinCode() })
+    await rotatePushToken(db, id)
+  }
+}
+
+/** The ids of all flows of an organization, archived ones included. */
+export async function listFlowIds(db: Database, organizationId: number): Promise<string[]> {
+  const rows = await db
+    .selectFrom('flows')
+    .select('id')
+    .where('organization_id', '=', organizationId)
+    .execute()
+  return rows.map(({ id }) => id)
 }
 
 /** Adds or changes a member; what is not given stays, or begins open, unblocked and without status. */

@@ -4,26 +4,54 @@ import type { Database, Tables } from './db.ts'
 /** What an application may exchange for a token: an authorization code or a refresh token. */
 export type GrantRow = Selectable<Tables['oauth_grants']>
 
-export async function insertGrant(db: Database, grant: GrantRow): Promise<void> {
-  await db.insertInto('oauth_grants').values(grant).execute()
+export async function insertGrant(
+  db: Database,
+  grant: Omit<GrantRow, 'used_at' | 'code_challenge' | 'code_hash'> &
+    Partial<Pick<GrantRow, 'code_challenge' | 'code_hash'>>,
+): Promise<void> {
+  const row = { used_at: null, code_challenge: null, code_hash: null, ...grant }
+  await db.insertInto('oauth_grants').values(row).execute()
 }
 
-export async function findGrant(
+/** An authorization code, used or not, that was given to an application; undefined when it has long expired. */
+export async function findCode(
   db: Database,
-  kind: GrantRow['kind'],
+  applicationId: number,
   hash: string,
 ): Promise<GrantRow | undefined> {
   return db
     .selectFrom('oauth_grants')
     .selectAll()
     .where('hash', '=', hash)
-    .where('kind', '=', kind)
-    .where((where) => where.or([where('expires_at', 'is', null), where('expires_at', '>', Date.now())]))
+    .where('kind', '=', 'code')
+    .where('application_id', '=', applicationId)
     .executeTakeFirst()
 }
 
-export async function deleteGrant(db: Database, hash: string): Promise<void> {
-  await db.deleteFrom('oauth_grants').where('hash', '=', hash).execute()
+/** Notes that a code was exchanged. */
+export async function useCode(db: Database, hash: string): Promise<void> {
+  await db.updateTable('oauth_grants').set({ used_at: Date.now() }).where('hash', '=', hash).execute()
+}
+
+/** Revokes every token and refresh token that a code was exchanged for, directly or by refreshing. */
+export async function revokeCode(db: Database, hash: string): Promise<void> {
+  await db.deleteFrom('tokens').where('code_hash', '=', hash).execute()
+  await db.deleteFrom('oauth_grants').where('code_hash', '=', hash).execute()
+}
+
+/** A refresh token that was given to an application. */
+export async function findRefreshToken(
+  db: Database,
+  applicationId: number,
+  hash: string,
+): Promise<GrantRow | undefined> {
+  return db
+    .selectFrom('oauth_grants')
+    .selectAll()
+    .where('hash', '=', hash)
+    .where('kind', '=', 'refresh')
+    .where('application_id', '=', applicationId)
+    .executeTakeFirst()
 }
 
 /** Takes away a token or a refresh token of an application. */

@@ -85,8 +85,8 @@ const insertRow = prepared<Omit<MessageRow, 'seq'>, { seq: number }>((db, row) =
     .insertInto('messages')
     .values(
       columns(row, [
-        ...(['channel_id', 'id', 'event', 'user_id', 'uuid', 'thread_id', 'app', 'content_json'] as const),
-        ...(['tags_json', 'external_user_name', 'author_json', 'title', 'body'] as const),
+        ...(['channel_id', 'id', 'event', 'user_id', 'source_id', 'uuid', 'thread_id', 'app'] as const),
+        ...(['content_json', 'tags_json', 'external_user_name', 'author_json', 'title', 'body'] as const),
         ...(['attachments_json', 'sent', 'edited', 'reactions_json'] as const),
       ]),
     )
@@ -172,23 +172,26 @@ export async function findMessage(
     .executeTakeFirst()
 }
 
-const byUuid = prepared<{ channel: number; user: number; uuid: string }, MessageRow>(
-  (db, { channel, user, uuid }) =>
+const byUuid = prepared<{ channel: number; user: number; source: number; uuid: string }, MessageRow>(
+  (db, { channel, user, source, uuid }) =>
     db
       .selectFrom('messages')
       .selectAll()
       .where('channel_id', '=', channel)
       .where('user_id', '=', user)
+      .where('source_id', '=', source)
       .where('uuid', '=', uuid),
 )
 
+/** The message that a sender, a user or a source, gave a uuid. */
 export async function findMessageByUuid(
   db: Database,
   channelId: number,
-  userId: number,
+  sender: { userId: number; sourceId: number },
   uuid: string,
 ): Promise<MessageRow | undefined> {
-  return (await byUuid(db, { channel: channelId, user: userId, uuid }))[0]
+  const { userId: user, sourceId: source } = sender
+  return (await byUuid(db, { channel: channelId, user, source, uuid }))[0]
 }
 
 export async function setReactions(db: Database, seq: number, reactions: string): Promise<void> {
@@ -294,6 +297,37 @@ function matchesWords(db: Database, channelId: number, words: readonly string[])
       and message_words.words @@ cast(${words.map((word) => `'${word}'`).join(' & ')} as tsquery)`
   const terms = words.map((word) => `"${word}"`).join(' ')
   return sql<boolean>`message_words match ${`channel:"${channelId}" AND words:(${terms})`}`
+}
+
+const scanPage = 1000
+
+/** The tokens of all files that messages name, in whatever part of them. */
+export async function namedFiles(db: Database): Promise<Set<string>> {
+  const tokens = new Set<string>()
+  for (let last = 0; ; ) {
+    const page = await db
+      .selectFrom('messages')
+      .select(['seq', 'content_json', 'attachments_json', 'title', 'body'])
+      .where('seq', '>', last)
+      .where((where) =>
+        where.or([
+          where('attachments_json', '!=', '[]'),
+          where('content_json', 'like', '%/files/%'),
+          where('body', 'like', '%/files/%'),
+          where('title', 'like', '%/files/%'),
+        ]),
+      )
+      .orderBy('seq')
+      .limit(scanPage)
+      .execute()
+    for (const { content_json, attachments_json, title, body } of page)
+      for (const [token] of `${content_json} ${attachments_json} ${title} ${body}`.matchAll(
+        /(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])/g,
+      ))
+        tokens.add(token)
+    last = page.at(-1)?.seq ?? last
+    if (page.length < scanPage) return tokens
+  }
 }
 
 function byId(a: MessageRow, b: MessageRow): number {

@@ -1,3 +1,4 @@
+import { closeSync, openSync } from 'node:fs'
 import { backup, DatabaseSync, type SQLInputValue, type StatementSync } from 'node:sqlite'
 import { type Kysely, SqliteDialect, type SqliteDialectConfig, sql } from 'kysely'
 
@@ -17,6 +18,7 @@ const checkpointPages = 8192
 const maxWalBytes = 64 * 1024 * 1024
 
 function openSqlite(path: string, readOnly: boolean): SqliteDatabase {
+  if (!readOnly) makePrivate(path)
   const database = new DatabaseSync(path, { readOnly, timeout: 2000 })
   // Whoever waits for another program's change waits in `beginSqlite`, while the thread does other things.
   if (!readOnly)
@@ -78,9 +80,20 @@ function toSqlite(value: unknown): SQLInputValue {
   return typeof value === 'boolean' ? Number(value) : (value as SQLInputValue)
 }
 
+/** Makes the file for its owner alone; SQLite gives the files beside it the same mode. */
+function makePrivate(path: string): void {
+  if (path === ':memory:') return
+  try {
+    closeSync(openSync(path, 'a', 0o600))
+  } catch {
+    // SQLite says better what is wrong.
+  }
+}
+
 /** Copies the database at `from` as it is at one moment, while others may write to it. */
 export async function backupSqlite(from: string, to: string): Promise<void> {
   const source = new DatabaseSync(from, { readOnly: true, timeout: 2000 })
+  makePrivate(to)
   try {
     // All pages in one step: between steps a busy writer would make it begin again and again.
     await backup(source, to, { rate: 0x7fffffff })

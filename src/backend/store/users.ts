@@ -95,7 +95,7 @@ export async function insertUser(
 export async function updateUser(
   db: Database,
   id: number,
-  changes: { nick?: string; email?: string },
+  changes: { nick?: string; name?: string; email?: string },
 ): Promise<void> {
   await db.updateTable('users').set(changes).where('id', '=', id).execute()
 }
@@ -105,7 +105,9 @@ export async function insertToken(
   db: Database,
   hash: string,
   userId: number,
-  grant: { applicationId: number; scope: string; expiresAt: number } | undefined = undefined,
+  grant:
+    | { applicationId: number; scope: string; expiresAt: number; codeHash: string | null }
+    | undefined = undefined,
 ): Promise<void> {
   await db
     .insertInto('tokens')
@@ -116,6 +118,7 @@ export async function insertToken(
       application_id: grant?.applicationId ?? null,
       scope: grant?.scope ?? null,
       expires_at: grant?.expiresAt ?? null,
+      code_hash: grant?.codeHash ?? null,
     })
     .onConflict((conflict) => conflict.column('hash').doNothing())
     .execute()

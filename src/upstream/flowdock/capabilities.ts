@@ -11,6 +11,7 @@ const names: Readonly<Record<string, Capability>> = {
   'move-message': 'moveMessage',
   presence: 'presence',
   'remove-reaction': 'removeReaction',
+  'rotate-push-token': 'rotatePushToken',
   search: 'search',
   typing: 'typing',
 }

@@ -1,46 +1,94 @@
+import { LRUCache } from 'lru-cache'
 import { GatewayError } from '../../errors.ts'
 import { Secret } from '../../secret.ts'
 
-/** What a caller authenticates with. It is passed to the upstream as it came and never stored. */
+/** What a client authenticates with. It is sent to the upstream and never stored on a disk. */
 export interface Credential {
-  /** The `Authorization` header to send. */
+  /** The `Authorization` header to send: one spelling for all ways in which a client can write the same credential. */
   readonly authorization: Secret
-  /** The same for equal credentials: what may be shared is shared by this. */
+  /** The fingerprint of the token, or of e-mail address and password: limits, caches and streams are per principal. */
   readonly principal: string
 }
 
+/** Reads an `Authorization` value; null without one. @throws GatewayError `UNAUTHENTICATED` for a malformed one */
+export type ReadCredential = (authorization: unknown) => Credential | null
+
 const maxLength = 4096
+/** Parsed headers that are remembered: hashing one again for each request would cost more than finding it. */
+const maxParsed = 1000
+
+/** Parses each header once while it is in use. */
+export function createCredentialReader(): ReadCredential {
+  const parsed = new LRUCache<string, Credential>({ max: maxParsed })
+  return (authorization) => {
+    const known = typeof authorization === 'string' ? parsed.get(authorization) : undefined
+    if (known !== undefined) return known
+    const credential = parseAuthorization(authorization)
+    if (credential !== null) parsed.set(authorization as string, credential)
+    return credential
+  }
+}
 
 /**
- * Reads an `Authorization` header: Basic (a personal token, or e-mail and password) or Bearer.
+ * Parses an `Authorization` header: Basic (a personal token, or e-mail address and password) or Bearer. The same token
+ * is the same principal, whatever follows it as password, however many blanks precede it and by whichever scheme it
+ * comes: otherwise every spelling would have limits of its own. [flowdock] authentication.md
  *
  * @returns null when there is none
  * @throws GatewayError `UNAUTHENTICATED` when it is something else or cannot be sent in a header
  */
 export function parseAuthorization(header: unknown): Credential | null {
   if (header === undefined || header === null || header === '') return null
-  if (
-    typeof header !== 'string' ||
-    header.length > maxLength ||
-    !/^(basic|bearer) +[\x21-\x7e]+$/i.test(header)
-  )
+  const [, scheme, value] =
+    typeof header === 'string' && header.length <= maxLength
+      ? (/^(basic|bearer) +([\x21-\x7e]+)$/i.exec(header) ?? [])
+      : []
+  const credential =
+    scheme === undefined || value === undefined
+      ? undefined
+      : scheme.toLowerCase() === 'bearer'
+        ? new HeaderCredential(`Bearer ${value}`, tokenKey(value))
+        : parseBasic(value)
+  if (credential === undefined)
     throw new GatewayError(
       'UNAUTHENTICATED',
       'Expected Authorization to be "Basic <base64 of token:>" or "Bearer <token>"',
     )
-  return new HeaderCredential(new Secret(header))
+  return credential
+}
+
+/** [spec] RFC 7617. Bytes are kept as they came: passwords may be in any encoding. */
+function parseBasic(value: string): Credential | undefined {
+  const text = /^[\w+/-]+={0,2}$/.test(value) ? Buffer.from(value, 'base64').toString('latin1') : ''
+  const colon = text.indexOf(':')
+  const name = colon === -1 ? text : text.slice(0, colon)
+  if (name === '') return undefined
+  if (!name.includes('@')) return new HeaderCredential(toBasic(`${name}:`), tokenKey(name))
+  const password = colon === -1 ? '' : text.slice(colon + 1)
+  const address = name.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
+  return new HeaderCredential(toBasic(`${name}:${password}`), `password ${address}:${password}`)
+}
+
+function tokenKey(token: string): string {
+  return `token ${token}`
+}
+
+function toBasic(latin1: string): string {
+  return `Basic ${Buffer.from(latin1, 'latin1').toString('base64')}`
 }
 
 class HeaderCredential implements Credential {
   readonly authorization: Secret
+  readonly #key: Secret
   #principal: string | undefined
 
-  constructor(authorization: Secret) {
-    this.authorization = authorization
+  constructor(authorization: string, key: string) {
+    this.authorization = new Secret(authorization)
+    this.#key = new Secret(key)
   }
 
   get principal(): string {
-    this.#principal ??= this.authorization.fingerprint()
+    this.#principal ??= this.#key.fingerprint()
     return this.#principal
   }
 }

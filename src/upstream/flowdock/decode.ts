@@ -296,7 +296,8 @@ export function decodeMessage(value: unknown, channel?: string, threads?: Map<un
   const message = record(value, 'a message')
   const event = text(message, 'event')
   const thread = message['thread']
-  const userId = Number(message['user'] ?? 0)
+  // Upstreams that hide who sent a message under an external name may say it beside.
+  const userId = Number(message['sent_by'] ?? message['user'] ?? 0)
   const base = {
     channel: channel ?? optionalText(message, 'flow') ?? '',
     id: number(message, 'id'),
@@ -305,6 +306,7 @@ export function decodeMessage(value: unknown, channel?: string, threads?: Map<un
     attachments: optionalRecords(message['attachments']).map(decodeFile),
     uuid: optionalText(message, 'uuid'),
     userId: Number.isSafeInteger(userId) && userId > 0 ? userId : null,
+    externalUserName: optionalText(message, 'external_user_name'),
     externalAuthor: decodeExternalAuthor(message),
     sentAt: number(message, 'sent'),
     editedAt: optionalTime(message, 'edited'),

@@ -22,6 +22,8 @@ export interface FileDownloads {
 }
 
 const lifetimeMs = 15 * 60_000
+/** More pictures than anybody looks at within a quarter of an hour. */
+const maxTicketsEach = 5000
 const maxTickets = 50_000
 /** What is sent on is what is stored, whatever its reader can unpack. */
 const plain = { 'accept-encoding': 'identity' }
@@ -46,22 +48,15 @@ export function createFileDownloads({
 }: FileDownloadOptions): FileDownloads {
   const tickets = createTickets<{ credential: Credential; path: string }>({
     lifetimeMs,
+    mostEach: maxTicketsEach,
     most: maxTickets,
     now,
   })
-  /** The same address again lets browsers keep the picture. Not longer than the tickets it names. */
-  const ids = new Map<string, string>()
 
   return {
     address(credential, path) {
-      const key = `${credential.principal} ${path}`
-      const known = ids.get(key) ?? ''
-      const fresh = (tickets.find(known)?.expiresAt ?? 0) - now() > lifetimeMs / 2
-      const id = fresh ? known : tickets.issue({ credential, path })
-      if (!fresh) {
-        if (ids.size >= maxTickets) ids.clear()
-        ids.set(key, id)
-      }
+      // The same URL again lets browsers cache the picture.
+      const { id } = tickets.issue(credential.principal, { credential, path }, path)
       return `/files/${id}/${path.slice(path.lastIndexOf('/') + 1)}`
     },
     async open(id, range, signal) {

@@ -13,6 +13,8 @@ export interface Flows {
   addUser(path: string, userId: number): Promise<void>
   /** Shuts somebody out, or lets them in again. */
   setBlocked(path: string, userId: number, blocked: boolean): Promise<void>
+  /** Replaces the push token; the old one is refused from then on. */
+  rotatePushToken(path: string): Promise<void>
   /** How much was written there; only some upstreams count. Times in milliseconds. */
   activity(
     path: string,
@@ -70,6 +72,10 @@ export function createFlows(calls: FlowdockCalls): Flows {
       const doing = `${blocked ? 'block' : 'unblock'} user ${userId} in "${path}"`
       const body = { disabled: blocked }
       await calls.put(['flows', ...path.split('/'), 'users', String(userId)], { body, doing })
+    },
+    async rotatePushToken(path) {
+      const doing = `replace the push token of "${path}"`
+      await calls.post(['flows', ...path.split('/'), 'api_token'], { doing })
     },
     async activity(path, { since, until, bucket, groupBy }) {
       const json = await calls.get(['flows', ...path.split('/'), 'activity'], {

@@ -6,7 +6,9 @@ import type { FlowEvent, GapReason } from './model.ts'
 
 /** Where an event stands in the upstream's log; undefined for what is kept nowhere. */
 export function placeOf(event: FlowEvent): string | undefined {
-  if (event.type === 'gap' || event.type === 'status' || event.type === 'presence') return undefined
+  // What nobody could read has a place; what is lost up to now has none.
+  if (event.type === 'gap') return event.cursor === (event.after ?? '') ? undefined : event.cursor
+  if (event.type === 'status' || event.type === 'presence') return undefined
   if (event.type === 'message' && event.isListed === true) return undefined
   const isKept =
     event.type !== 'change' || (event.change.kind !== 'UserTyping' && event.change.kind !== 'UserActive')
@@ -22,13 +24,23 @@ export function isGap({ type }: FlowEvent): boolean {
   return type === 'gap'
 }
 
-/** Says that what happened behind a place is lost. */
+/** Whether everything up to now is lost, and not one event that nobody could read. */
+export function isLoss(event: FlowEvent): boolean {
+  return event.type === 'gap' && placeOf(event) === undefined
+}
+
+/**
+ * Says that what happened after a place is lost.
+ *
+ * @param until the place of the last event that is lost; up to now unless given
+ */
 export function makeGap(
   after: string | undefined,
   reason: GapReason = 'fellBehind',
+  until = after,
 ): Extract<FlowEvent, { type: 'gap' }> {
   return {
-    ...{ type: 'gap', cursor: after ?? '', flowId: null, after: after ?? null, reason },
+    ...{ type: 'gap', cursor: until ?? '', flowId: null, after: after ?? null, reason },
     ...{ from: null, to: Date.now(), flowIds: 'all' },
   }
 }
@@ -44,8 +56,11 @@ export function isForEverybody({ type }: FlowEvent): boolean {
   return type === 'gap' || type === 'status'
 }
 
-/** Whether an event may have shut somebody out of its flow. @param userId undefined when it is not known who they are */
-export function mayShutOut(event: FlowEvent, userId: number | undefined): boolean {
-  if (event.type !== 'change' || event.change.kind !== 'MemberBlocked') return false
-  return userId === undefined || event.change.blockedUserId === userId
+/** Whom an event takes a flow from; undefined for other events. */
+export function removalOf(
+  event: FlowEvent,
+): { readonly channel: string; readonly member: number } | undefined {
+  if (event.type !== 'change' || event.change.kind !== 'MemberBlocked' || event.flowId === null)
+    return undefined
+  return { channel: event.flowId, member: event.change.blockedUserId }
 }

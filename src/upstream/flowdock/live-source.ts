@@ -1,8 +1,9 @@
-import type { GatewayError } from '../../errors.ts'
+import { GatewayError } from '../../errors.ts'
 import { createDirectory, type Directory, type LiveDirectory } from './directory.ts'
+import { createStalledEvents, type StalledEvents } from './event-bound.ts'
 import { createFlowdock, type FlowdockOptions } from './index.ts'
-import { mayShutOut, timeOf } from './live-events.ts'
-import type { FlowEvent, StreamState } from './model.ts'
+import { makeGap, removalOf, timeOf } from './live-events.ts'
+import type { Flow, FlowEvent, StreamState } from './model.ts'
 import { createPresenceTable, type PresenceEvent } from './presence-table.ts'
 import { type FlowdockStream, openStream, type StreamOptions } from './stream.ts'
 
@@ -68,9 +69,15 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
   let timer: NodeJS.Timeout | undefined
   let lastCursor: string | undefined
   let lastSentAt: number | undefined
+  /** For each of the streams that are open at the same time. */
+  const stalled: StalledEvents[] = []
+  const stalledAt = (index: number) => {
+    stalled[index] ??= createStalledEvents()
+    return stalled[index]
+  }
 
   async function start(): Promise<void> {
-    const read = () => flowdock.flows.list('joined', true)
+    const read = () => flowdock.flows.list('joined', true).catch(readWithoutUsers)
     const [flows, capabilities] = await Promise.all([read(), flowdock.capabilities()])
     if (aborter.signal.aborted) return
     directory = createDirectory(read, flows)
@@ -79,24 +86,43 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
     connect()
   }
 
+  /** Flows can be heard without their users, who are then asked for one by one. */
+  function readWithoutUsers(error: unknown): Promise<Flow[]> {
+    if (error instanceof GatewayError && error.code === 'UPSTREAM_INVALID')
+      return flowdock.flows.list('joined', false)
+    throw error
+  }
+
+  /** Opens streams in place of those that are open. The upstream checks the access to each flow again. */
   function connect(): void {
+    // Whoever heard of an event may have closed the source.
+    if (aborter.signal.aborted) return
+    // Until they are open, what happens is not told.
+    if (state === 'live') change('catchingUp')
     const before = streams
+    const resumedAfter = lastCursor
     const shards = follows ? [['*']] : split([...flowIds])
     /** Those that do not stand at this moment. */
     const down = new Set(shards.keys())
+    const opened = new Set<number>()
     streams = shards.map((ids, index) =>
       openStream({
         http: options.http,
         base: options.streamUrl,
         credential: options.credential,
         reconnects: options.reconnects,
+        stalled: stalledAt(index),
         flowIds: ids,
         isPrivate: isPrivate && index === 0,
         wantsPresence: true,
         ...(lastCursor === undefined ? {} : { after: lastCursor }),
         onOpen(at) {
-          down.delete(index)
           openedAt = Date.now()
+          // Nothing says where the streams before it were.
+          if (isOpen && resumedAfter === undefined && !opened.has(index))
+            options.onEvent(makeGap(undefined), 0)
+          opened.add(index)
+          down.delete(index)
           // One of several tells of some people only.
           if (isOpen && shards.length === 1) presences.reconnected()
           // Later it is ahead of what was told.
@@ -143,7 +169,7 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
     }
     const question = openStream({
       ...{ http: options.http, base: options.streamUrl, credential: options.credential, flowIds: ['*'] },
-      reconnects: options.reconnects,
+      ...{ reconnects: options.reconnects, stalled: stalledAt(0) },
       ...{ isPrivate, after, until: 'now', onEvent: receive, onEnd },
       onOpen: () => change('polling'),
       onFinish: again,
@@ -175,11 +201,13 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
       else flowIds.delete(event.flowId)
     }
     // Told to the flow; without the right to hear what is private it is all that says so.
-    if (viewerId !== undefined && event.flowId !== null && mayShutOut(event, viewerId))
-      flowIds.delete(event.flowId)
+    const removal = removalOf(event)
+    const mayBeOurs = removal !== undefined && (viewerId ?? removal.member) === removal.member
+    if (removal !== undefined && removal.member === viewerId) flowIds.delete(removal.channel)
     if (changesPeople(event)) directory?.invalidate()
     options.onEvent(event.type === 'gap' ? { ...event, from: lastSentAt ?? null } : event, bytes)
-    if (event.type === 'membership' && !follows) connect()
+    // What the streams go on telling was allowed before: the upstream decides again. A poll asks anew by itself.
+    if ((event.type === 'membership' && !follows) || (mayBeOurs && state !== 'polling')) connect()
   }
 
   function onEnd(error: GatewayError): void {

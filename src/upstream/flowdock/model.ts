@@ -29,6 +29,7 @@ export type Capability =
   | 'markRead'
   | 'moveMessage'
   | 'removeReaction'
+  | 'rotatePushToken'
   | 'search'
   | 'typing'
 
@@ -195,8 +196,10 @@ interface MessageBase {
   /** Files that came with it; that of a file message, too. */
   readonly attachments: readonly File[]
   readonly uuid: string | null
-  /** Null for messages of integrations and under external names. */
+  /** Who sent it; null for messages of integrations, and under external names where the upstream does not say. */
   readonly userId: number | null
+  /** The name that a user or a program chose for this message. */
+  readonly externalUserName: string | null
   readonly externalAuthor: ExternalAuthor | null
   readonly sentAt: number
   readonly editedAt: number | null
@@ -399,6 +402,8 @@ export type GapReason =
   | 'forgotten'
   /** The reader was too far behind, and nothing says where. */
   | 'fellBehind'
+  /** The upstream sent an event that is too long, or is none. */
+  | 'unreadable'
 
 /** Whether somebody is there; idle is there, and doing something else. */
 export type PresenceState = 'active' | 'idle' | 'offline'
@@ -408,7 +413,9 @@ export type StreamState = 'live' | 'catchingUp' | 'polling' | 'closing'
 
 /** Something told on a stream. `cursor` is its place in the stream. */
 export type FlowEvent =
-  /** What happened after `after` until now cannot be had any more. */
+  /**
+   * What happened after `after` cannot be had: until now, or up to the place `cursor` where that is another one.
+   */
   | {
       readonly type: 'gap'
       readonly cursor: string

@@ -34,11 +34,12 @@ export function createSingleFlight(): SingleFlight {
     make: (signal: AbortSignal) => Promise<HttpAnswer>,
   ): Flight {
     const flights = principals.get(principal) ?? new Map<string, Flight>()
-    principals.set(principal, flights)
     const known = flights.get(address)
     if (known !== undefined) return known
     const aborter = new AbortController()
     const flight: Flight = { answer: make(aborter.signal), aborter, waiting: 0 }
+    // Not before the call is made: a caller who may make none leaves nothing behind.
+    principals.set(principal, flights)
     flights.set(address, flight)
     const land = () => {
       if (flights.get(address) === flight) flights.delete(address)

@@ -3,8 +3,9 @@ import { type GatewayError, UpstreamError } from '../../errors.ts'
 import type { Http, HttpStream } from '../http.ts'
 import type { Credential } from './credentials.ts'
 import { decodeEvent } from './decode.ts'
+import { createEventBound, createStalledEvents, type EventBound, type StalledEvents } from './event-bound.ts'
 import { makeGap } from './live-events.ts'
-import type { FlowEvent } from './model.ts'
+import type { FlowEvent, GapReason } from './model.ts'
 import type { Reconnects } from './reconnects.ts'
 import { buildUrl, toError } from './request.ts'
 
@@ -33,6 +34,8 @@ export interface StreamOptions {
   readonly onEvent: (event: FlowEvent, bytes: number) => void
   /** The upstream will not serve this stream again: the credential or the access is gone. */
   readonly onEnd: (error: GatewayError) => void
+  /** Events that connections broke off in, also those of earlier streams from the same position. */
+  readonly stalled?: StalledEvents
   /** Each connection that was lost or refused, with what is tried next. */
   readonly onRetry?: (error: Error, delayMs: number) => void
 }
@@ -41,8 +44,10 @@ export interface FlowdockStream {
   close(): void
 }
 
-/** Longest event that is read; a longer one cuts the connection. */
+/** Longest event that is read. A longer one is stepped over, and told as a gap. */
 const maxEventBytes = 4 * 1024 * 1024
+/** How much of a longer event is read to find its end; what goes on for longer cuts the connection. */
+const maxSkippedBytes = 32 * 1024 * 1024
 /** A connection without a byte for so long is taken for dead. The service sends something every 30 s. */
 const idleLimitMs = 60_000
 const firstDelayMs = 250
@@ -50,7 +55,8 @@ const longestDelayMs = 15_000
 
 /**
  * Listens to flows until closed. A lost connection is opened again after a random part of a growing delay, once it is
- * its turn among all that were lost, and resumes with the last event's id, so that nothing in between is missed.
+ * its turn among all that were lost, and resumes with the last event's id, so that nothing in between is missed. An event
+ * that cannot be read is stepped over and told as a gap; so is one that every connection breaks off in.
  * [flowdock] streaming.md, [spec] SSE
  *
  * The package does one connection; waiting, resuming and giving up are decided here, because on its own it stops for
@@ -65,8 +71,9 @@ export function openStream(options: StreamOptions): FlowdockStream {
   })
   let viewerId: number | null = null
   let lastEventId: string | undefined = options.after
-  /** The id that the upstream does not know any more. What is lost ends with the next connection, so it is told then. */
-  let forgotten: string | undefined
+  /** Everything after an event is lost. It ends with the next connection, so it is told then. */
+  let lost: { readonly after: string; readonly reason: GapReason } | undefined
+  const stalled = options.stalled ?? createStalledEvents()
   let failures = 0
   let connection: EventSource | undefined
   let timer: NodeJS.Timeout | undefined
@@ -79,10 +86,12 @@ export function openStream(options: StreamOptions): FlowdockStream {
     let status: number | undefined
     let at: string | undefined
     const resumedAfter = lastEventId
+    const bound = createEventBound({ maxBytes: maxEventBytes, maxSkippedBytes })
     const source = new EventSource(url, {
-      maxBufferSize: maxEventBytes,
+      // Never reached: the bound is stricter.
+      maxBufferSize: 2 * maxEventBytes,
       fetch: async (_, init) => {
-        const answer = await openResponse(options, url, lastEventId, init)
+        const answer = await openResponse(options, url, lastEventId, bound, init)
         status = answer.status
         viewerId = Number(answer.headers.get('flowdock-user')) || viewerId
         at = answer.headers.get('flowdock-event-id') || undefined
@@ -95,20 +104,23 @@ export function openStream(options: StreamOptions): FlowdockStream {
       const wasOpen = isOpen
       isOpen = true
       options.onOpen(at)
-      if (wasOpen && resumedAfter === undefined && forgotten === undefined)
+      if (wasOpen && resumedAfter === undefined && lost === undefined)
         // It was cut before it told anything: nothing says what came in between.
         options.onEvent(makeGap(undefined), 0)
       lastEventId ??= at
-      if (forgotten === undefined) return
-      options.onEvent(makeGap(forgotten, 'forgotten'), 0)
-      forgotten = undefined
+      if (lost === undefined) return
+      options.onEvent(makeGap(lost.after, lost.reason), 0)
+      lost = undefined
     })
     source.addEventListener('finished', () => {
       isFinished = true
     })
     source.addEventListener('message', (message) => {
-      lastEventId = message.lastEventId
-      receive(String(message.data), message.lastEventId)
+      const before = lastEventId
+      const id = message.lastEventId
+      // What is kept nowhere has no id: a stream resumes after the last event that has one.
+      if (id !== '') lastEventId = isPosition(id) ? id : undefined
+      receive(String(message.data), lastEventId === undefined ? '' : id, before)
     })
     source.addEventListener('error', (error) => {
       source.close()
@@ -118,9 +130,15 @@ export function openStream(options: StreamOptions): FlowdockStream {
         options.onFinish?.()
         return
       }
-      if (status === 410 && lastEventId !== undefined) {
-        forgotten = lastEventId
-        lastEventId = undefined
+      if (status === 410 && lastEventId !== undefined) lose(lastEventId, 'forgotten')
+      const unfinished = bound.unfinished()
+      if (unfinished !== undefined && lastEventId !== undefined && stalled.ended(lastEventId, unfinished)) {
+        if (unfinished.id === undefined || !isPosition(unfinished.id)) lose(lastEventId, 'unreadable')
+        else {
+          const before = lastEventId
+          lastEventId = unfinished.id
+          options.onEvent(makeGap(before, 'unreadable', lastEventId), 0)
+        }
       }
       const refused = status === 400 || status === 401 || status === 403 || status === 404
       if (refused) end(toError(status as number, undefined, 'listen to the flows'))
@@ -128,12 +146,20 @@ export function openStream(options: StreamOptions): FlowdockStream {
     })
   }
 
-  function receive(data: string, cursor: string): void {
+  /** The next connection begins at the end of the log. */
+  function lose(after: string, reason: GapReason): void {
+    lost = { after, reason }
+    lastEventId = undefined
+  }
+
+  function receive(data: string, cursor: string, before: string | undefined): void {
     let event: FlowEvent
     try {
       event = decodeEvent(JSON.parse(data), cursor, viewerId)
     } catch {
-      // An event nobody can read is no reason to lose those after it.
+      // Without an id of its own it is kept nowhere, unless the upstream numbers nothing.
+      if (cursor === '' || cursor !== before)
+        options.onEvent(makeGap(before, 'unreadable', cursor || before), 0)
       return
     }
     options.onEvent(event, data.length)
@@ -170,6 +196,7 @@ async function openResponse(
   { http, credential }: StreamOptions,
   url: URL,
   lastEventId: string | undefined,
+  bound: EventBound,
   init: EventSourceFetchInit,
 ): Promise<FetchLikeResponse> {
   const idle = new AbortController()
@@ -187,46 +214,45 @@ async function openResponse(
     url: url.href,
     redirected: false,
     headers: { get: (name) => String(answer.headers[name] ?? '') },
-    body: { getReader: () => watchedReader(answer, idle) },
+    body: { getReader: () => watchedReader(answer, bound, idle) },
   }
 }
 
-/**
- * Reads chunks, and ends the connection when none comes for too long, or an event comes to no end: what is read of it
- * costs memory by its lines, too, of which the package knows nothing.
- */
-function watchedReader(stream: HttpStream, idle: AbortController) {
+/** Whether the upstream can be asked for what comes after an id: it is sent as a header. */
+function isPosition(id: string): boolean {
+  return /^[\x21-\x7e]{1,200}$/.test(id)
+}
+
+/** Reads chunks within a bound, and ends the connection when none comes for too long, or an event comes to no end. */
+function watchedReader(stream: HttpStream, bound: EventBound, idle: AbortController) {
   const chunks = stream.chunks[Symbol.asyncIterator]()
-  let unfinishedBytes = 0
-  let lastByte = 0
+  const pieces: Uint8Array<ArrayBuffer>[] = []
   return {
     async read(): Promise<{ done: false; value: Uint8Array<ArrayBuffer> } | { done: true }> {
-      const watchdog = setTimeout(
-        () => idle.abort(new UpstreamError('UPSTREAM_TIMEOUT', 'The stream fell silent')),
-        idleLimitMs,
-      )
-      try {
-        const { done, value } = await chunks.next()
-        if (done === true) return { done }
-        unfinishedBytes = endsEvent(lastByte, value) ? 0 : unfinishedBytes + value.length
-        lastByte = value.at(-1) ?? lastByte
-        if (unfinishedBytes <= maxEventBytes) return { done: false, value }
-        idle.abort()
-        throw new UpstreamError('UPSTREAM_INVALID', 'The stream sent an event that is longer than is read')
-      } finally {
-        clearTimeout(watchdog)
+      for (;;) {
+        const piece = pieces.shift()
+        if (piece !== undefined) return { done: false, value: piece }
+        const watchdog = setTimeout(
+          () => idle.abort(new UpstreamError('UPSTREAM_TIMEOUT', 'The stream fell silent')),
+          idleLimitMs,
+        )
+        try {
+          const { done, value } = await chunks.next()
+          if (done === true) return { done }
+          pieces.push(...bound.take(value))
+        } catch (error) {
+          if (!(error instanceof RangeError)) throw error
+          idle.abort()
+          throw new UpstreamError('UPSTREAM_INVALID', 'The stream sent an event that does not end', {
+            cause: error,
+          })
+        } finally {
+          clearTimeout(watchdog)
+        }
       }
     },
     async cancel(): Promise<void> {
       idle.abort()
     },
   }
-}
-
-/** Whether there is an empty line in a chunk, or where it goes on. */
-function endsEvent(before: number, chunk: Uint8Array<ArrayBuffer>): boolean {
-  const isEnd = (byte: number | undefined) => byte === 10 || byte === 13
-  if (isEnd(before) && isEnd(chunk[0])) return true
-  const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
-  return bytes.includes('\n\n') || bytes.includes('\n\r') || bytes.includes('\r\r')
 }

@@ -3,16 +3,27 @@ import type { Http } from '../http.ts'
 import type { Credential } from './credentials.ts'
 import { createMessages, type Upload } from './messages.ts'
 import type { Message } from './model.ts'
+import type { ProveCredential } from './proofs.ts'
 import { createCalls } from './request.ts'
 import type { SingleFlight } from './single-flight.ts'
 import { createTickets } from './tickets.ts'
 
 /** Uploads of any length, which pass through without being kept. Each address takes one file of one caller. */
 export interface FileUploads {
-  /** The path of this gateway that the bytes are put to. */
-  address(credential: Credential, upload: Upload): { readonly path: string; readonly expiresAt: number }
   /**
-   * Sends the bytes as a file message.
+   * The path of this gateway that the bytes are put to.
+   *
+   * @param onCall runs before the upstream is asked whether the credential is valid
+   * @throws GatewayError `UNAUTHENTICATED` for a credential that the upstream refuses: a stranger with many invented ones
+   * could take the tickets of others
+   */
+  address(
+    credential: Credential,
+    upload: Upload,
+    onCall?: () => void,
+  ): Promise<{ readonly path: string; readonly expiresAt: number }>
+  /**
+   * Sends the bytes as a file message. None is read before the upstream has confirmed the credential.
    *
    * @throws NotFoundError for a ticket that is none or was used; what the upstream refuses
    */
@@ -20,27 +31,41 @@ export interface FileUploads {
 }
 
 const lifetimeMs = 15 * 60_000
+const maxTicketsEach = 500
 const maxTickets = 10_000
 
-/** @param options `restUrl`: the REST address, without a trailing slash; `reads`: hears what was changed */
+/** @param options `restUrl`: the REST address, without a trailing slash; `reads`: is notified of changes */
 export function createFileUploads(
-  { http, restUrl, reads }: { http: Http; restUrl: string; reads?: SingleFlight },
+  {
+    http,
+    restUrl,
+    reads,
+    prove,
+  }: { http: Http; restUrl: string; reads?: SingleFlight; prove: ProveCredential },
   now: () => number = Date.now,
 ): FileUploads {
   const tickets = createTickets<{ credential: Credential; upload: Upload }>({
     lifetimeMs,
+    mostEach: maxTicketsEach,
     most: maxTickets,
     now,
   })
   return {
-    address(credential, upload) {
-      const id = tickets.issue({ credential, upload })
-      return { path: `/uploads/${id}`, expiresAt: now() + lifetimeMs }
+    async address(credential, upload, onCall) {
+      await prove(credential, onCall)
+      const { id, expiresAt } = tickets.issue(credential.principal, { credential, upload })
+      return { path: `/uploads/${id}`, expiresAt }
     },
     async send(id, bytes, signal) {
-      const ticket = tickets.find(id)?.value
-      if (ticket === undefined)
-        throw new NotFoundError('There is no such upload, it was used, or it has expired; make a new one')
+      const find = () => {
+        const ticket = tickets.find(id)?.value
+        if (ticket === undefined)
+          throw new NotFoundError('There is no such upload, it was used, or it has expired; make a new one')
+        return ticket
+      }
+      await prove(find().credential)
+      // Another request may have used it meanwhile.
+      const ticket = find()
       // A second request with the same ticket would be a second message.
       tickets.forget(id)
       const { credential, upload } = ticket

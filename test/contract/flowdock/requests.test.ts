@@ -704,7 +704,7 @@ describe('sending', () => {
         fact: 'external_user_name makes it anonymous',
         request: post(`${facts}/messages`, say({ external_user_name: 'Robot' })),
         status: 201,
-        json: () => ({ external_user_name: 'Robot' }),
+        json: () => ({ external_user_name: 'Robot', user: '0' }),
       },
       {
         ref: '§7.4',

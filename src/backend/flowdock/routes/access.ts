@@ -41,8 +41,18 @@ export async function checkWritable(db: Database, userId: number, flowId: string
   if (!isJoined(flow) || flow.disabled === 1) throw accessDenied()
 }
 
+/**
+ * The same for what only an administrator of the organization may change.
+ *
+ * @throws 404 or 403
+ */
+export async function checkAdministers(db: Database, userId: number, flowId: string): Promise<void> {
+  const flow = checkVisible(await findFlowAccess(db, userId, flowId))
+  if (flow.organization_admin !== 1) throw accessDenied()
+}
+
 /** A segment the route's pattern has. */
-export function segment(request: Request, name: string): string {
+export function segment(request: Pick<Request, 'path'>, name: string): string {
   const value = request.path[name]
   if (value === undefined) throw new Error(`Route has no segment "${name}"`)
   return value

@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto'
 import { SignJWT } from 'jose'
 import { DeliveryError, deliver } from '../../deliver.ts'
-import { HttpError, notFound } from '../../http-error.ts'
+import { accessDenied, HttpError, notFound } from '../../http-error.ts'
 import type { Answer, Backend, Route, UserRequest } from '../../router.ts'
 import { findApplication } from '../../store/applications.ts'
-import { findFlow } from '../../store/flows.ts'
+import { findFlow, isJoined } from '../../store/flows.ts'
 import { findSources } from '../../store/sources.ts'
 import { findThread, type ThreadRow } from '../../store/threads.ts'
 import { actionDigest, isUpdateAction, type UpdateAction } from '../thread-actions.ts'
@@ -22,7 +22,7 @@ export const actionRoutes: readonly Route[] = [
       const thread = await findThread(backend.store.reader, segment(request, 'thread'))
       const flow =
         thread && (await findFlow(backend.store.reader, request.user.id, { channelId: thread.channel_id }))
-      checkVisible(flow)
+      if (!isJoined(checkVisible(flow)) || flow?.disabled === 1) throw accessDenied()
       const action = thread && findAction(thread, segment(request, 'digest'))
       if (thread === undefined || action === undefined) throw notFound()
       return run(request, backend, thread, action)
@@ -49,17 +49,21 @@ async function run(
     throw new HttpError(409, {
       message: `The source "${source.name}" belongs to no registered application, so nothing can be signed for it`,
     })
+  const method = action.target.httpMethod ?? 'POST'
+  // As the integration registered it: a token that reached one URL is of no use at another.
+  const url = action.target.urlTemplate
   const agent = { '@type': 'Person', name: user.name, image: user.avatar }
   const body = JSON.stringify({ ...action, agent })
-  const token = await new SignJWT({ signature: createHash('sha256').update(body).digest('hex') })
+  const token = await new SignJWT({ signature: createHash('sha256').update(body).digest('hex'), method })
     .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
     .setSubject(String(user.id))
+    .setAudience(url)
     .setExpirationTime(`${tokenLifetimeSeconds}s`)
     .sign(Buffer.from(application.client_secret))
   const answer = await deliver(
     {
-      method: action.target.httpMethod ?? 'POST',
-      url: new URL(action.target.urlTemplate),
+      method,
+      url: new URL(url),
       headers: { 'Content-Type': 'application/json', 'FLOWDOCK-TOKEN': token },
       body,
     },

@@ -1,7 +1,14 @@
 import type { WireActivity, WireActivityGroup } from '../../../wire/flowdock.ts'
 import { invalid } from '../../http-error.ts'
 import type { Route } from '../../router.ts'
-import { type ActivityGroup, countGroups, countMessages, type GroupCount } from '../../store/activity.ts'
+import {
+  type ActivityGroup,
+  countGroups,
+  countMessages,
+  type GroupCount,
+  maxGroups,
+  TooManyGroupsError,
+} from '../../store/activity.ts'
 import { isoTime, joinedFlow } from './access.ts'
 
 const hourMs = 3_600_000
@@ -44,7 +51,11 @@ export const activityRoutes: readonly Route[] = [
       const [counts, grouped] = await Promise.all([
         countMessages(reader, flow.channel_id, query),
         by === undefined ? [] : countGroups(reader, flow.channel_id, by, query),
-      ])
+      ]).catch((error: unknown) => {
+        if (error instanceof TooManyGroupsError)
+          throw invalid({ since: [`must be nearer to until: there are more than ${maxGroups} groups`] })
+        throw error
+      })
       const groupsOf = Map.groupBy(grouped, (row) => row.bucket)
       const body: WireActivity = {
         since: new Date(since).toISOString(),
@@ -62,7 +73,7 @@ export const activityRoutes: readonly Route[] = [
   },
 ]
 
-/** Groups as the API sends them. Who wrote under a name is told by it, whoever that was. */
+/** Groups as the API sends them. A user counts as that user, whatever name they chose for a message. */
 function encodeGroups(rows: readonly GroupCount[], group: ActivityGroup | undefined): WireActivityGroup[] {
   const merged = new Map<string, WireActivityGroup>()
   for (const row of rows) {
@@ -76,9 +87,10 @@ function encodeGroups(rows: readonly GroupCount[], group: ActivityGroup | undefi
 function nameOf(row: GroupCount, group: ActivityGroup | undefined): Omit<WireActivityGroup, 'count'> {
   switch (group) {
     case 'author': {
+      if (row.user_id !== null && row.user_id !== 0) return { user: String(row.user_id) }
       const author = row.author_json === null ? null : (JSON.parse(row.author_json) as { name?: string })
       const name = row.external_user_name ?? author?.name
-      return name === undefined ? { user: String(row.user_id ?? 0) } : { user: '0', name }
+      return name === undefined ? { user: '0' } : { user: '0', name }
     }
     case 'kind':
       return { event: row.event ?? '' }

@@ -9,6 +9,7 @@ const extensions = [
   'move-message',
   'presence',
   'remove-reaction',
+  'rotate-push-token',
   'search',
   'typing',
 ]

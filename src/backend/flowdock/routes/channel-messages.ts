@@ -1,10 +1,12 @@
+import { Readable } from 'node:stream'
 import type { WireAttachment, WireAuthor, WireMessage } from '../../../wire/flowdock.ts'
+import { boundedTags, boundedText, lengthProblem, maxEntries } from '../../bounds.ts'
 import { HttpError, invalid, notFound } from '../../http-error.ts'
-import type { Params, UploadedFile } from '../../params.ts'
+import type { Params } from '../../params.ts'
 import type { Answer, Backend, UserRequest } from '../../router.ts'
 import type { Database } from '../../store/db.ts'
 import { lastEventSeq } from '../../store/events.ts'
-import { insertFile } from '../../store/files.ts'
+import type { FileRow } from '../../store/files.ts'
 import {
   browseMessages,
   findMessage,
@@ -15,14 +17,13 @@ import {
 import { findSources } from '../../store/sources.ts'
 import { findThreads } from '../../store/threads.ts'
 import { encodeMessage, withBase } from '../encode.ts'
-import { imageDimensions, makeThumbnail } from '../image.ts'
+import { type DescribedFile, describeFile, sendWithFiles } from '../message-files.ts'
 import {
   deleteMessage,
   editMessage,
   listMembers,
   type MessageDraft,
   markRead,
-  maxContentLength,
   moveMessage,
   reactToMessage,
   sendMessage,
@@ -30,7 +31,8 @@ import {
 } from '../messages.ts'
 import { type Channel, placeOf } from '../record.ts'
 import { resolveTag } from '../tags.ts'
-import { actionProblem } from '../thread-actions.ts'
+import { actionProblem, threadColors } from '../thread-actions.ts'
+import { webUrl } from '../web-url.ts'
 
 /*
  * What can be done with messages is the same in flows, threads and private conversations; the routes of each find
@@ -44,13 +46,16 @@ export interface ChannelAccess {
   readonly check: (db: Database) => Promise<unknown>
 }
 
-const threadColors = ['red', 'green', 'yellow', 'cyan', 'orange', 'grey', 'black', 'lime', 'purple', 'blue']
 const maxFileBytes = 10 * 1024 * 1024
+/** A search reads as many matches as are skipped, of each of its words. */
+const maxSkip = 10_000
+const maxSearchWords = 20
+const maxSearchTags = 50
 
 /** Lists or searches. [flowdock] messages.md, "List Messages" */
 export async function listAnswer(
   { params, base }: UserRequest,
-  { store }: Backend,
+  { store, onError }: Backend,
   channel: Channel,
   threadId?: string,
 ): Promise<Answer> {
@@ -67,14 +72,18 @@ export async function listAnswer(
   let rows: MessageRow[]
   let at: number | undefined
   if ((search !== undefined && search !== '') || (tags !== undefined && tags.length > 0)) {
+    const skip = Math.max(params.integer('skip') ?? 0, 0)
+    if (skip > maxSkip) throw invalid({ skip: [`must be at most ${maxSkip}`] })
+    const words = wordsToSearch(search ?? '')
+    checkSearchTags(tags ?? [])
     const members = await listMembers(reader, channel)
     rows = await searchMessages(reader, channel.channel_id, {
       ...shared,
-      words: searchWords(search ?? ''),
+      words,
       // A mention of nobody matches nothing, which no stored tag does either.
       tags: [...new Set((tags ?? []).map((tag) => (resolveTag(tag, members) ?? tag).toLowerCase()))],
       tagMode: params.string('tag_mode') === 'or' ? 'or' : 'and',
-      skip: Math.max(params.integer('skip') ?? 0, 0),
+      skip,
     })
   } else {
     const sinceId = params.integer('since_id')
@@ -92,21 +101,35 @@ export async function listAnswer(
   }
   return {
     status: 200,
-    body: await encodeMessages(reader, channel, rows, base),
+    body: await encodeMessages(reader, channel, rows, base, onError),
     // An extension: what is told behind this event is not in the list, and all before it is.
     ...(at === undefined ? {} : { headers: { 'Flowdock-Event-Id': String(at) } }),
   }
 }
 
+/** The words of a search, each once. @throws 400 for more than 20 */
+export function wordsToSearch(search: string): string[] {
+  const words = [...new Set(searchWords(search))]
+  if (words.length > maxSearchWords)
+    throw invalid({ search: [`has too many words (maximum is ${maxSearchWords})`] })
+  return words
+}
+
+/** @throws 400 for more than 50 */
+export function checkSearchTags(tags: readonly string[]): void {
+  if (tags.length > maxSearchTags) throw invalid({ tags: [`are too many (maximum is ${maxSearchTags})`] })
+}
+
 export async function showAnswer(
   request: UserRequest,
-  { store }: Backend,
+  { store, onError }: Backend,
   channel: Channel,
   messageId: number,
 ): Promise<Answer> {
   const message = await findMessage(store.reader, channel.channel_id, messageId)
   if (message === undefined) throw notFound()
-  const [body] = await encodeMessages(store.reader, channel, [message], request.base)
+  const [body] = await encodeMessages(store.reader, channel, [message], request.base, onError)
+  if (body === undefined) throw notFound()
   return { status: 200, body }
 }
 
@@ -120,10 +143,12 @@ export async function sendAnswer(
   const draft = { ...(await decodeDraft(request.params, backend, channel, allowed, fixed.event)), ...fixed }
   if (draft.event === 'comment' && draft.parentId === undefined)
     throw invalid({ message: ["can't be blank"] })
-  const sent = await backend.log.write(async (change) => {
-    await check(change.db)
-    return sendMessage(change, channel, { userId: request.user.id }, draft)
-  })
+  const sent = await sendWithFiles(backend.files, draft, () =>
+    backend.log.write(async (change) => {
+      await check(change.db)
+      return sendMessage(change, channel, { userId: request.user.id }, draft)
+    }),
+  )
   return { status: 201, json: withBase(sent.json, request.base) }
 }
 
@@ -134,8 +159,8 @@ export async function editAnswer(
   messageId: number,
 ): Promise<Answer> {
   const content = request.params.has('content') ? chatContent(request.params) : undefined
-  const tags = request.params.list('tags')
-  const threadId = request.params.string('thread_id')
+  const tags = request.params.list('tags')?.map((tag) => tag.toWellFormed())
+  const threadId = boundedText(request.params, 'thread_id', 'thread_id')
   if (content === undefined && tags === undefined && threadId === undefined)
     throw invalid({ content: ["can't be blank"] })
   if (threadId !== undefined && !('id' in channel))
@@ -198,12 +223,16 @@ export async function readAnswer(
   return { status: 200, body: { read } }
 }
 
-/** Messages with the threads they belong to, in two reads however many there are. */
+/**
+ * Messages with the threads they belong to, in two reads however many there are. One whose row is damaged is left out
+ * and reported, so that it does not take its list down.
+ */
 export async function encodeMessages(
   db: Database,
   channel: Channel,
   messages: readonly MessageRow[],
   base: string,
+  onError: (error: unknown) => void,
 ): Promise<WireMessage[]> {
   const ids = new Set(messages.map(({ thread_id }) => thread_id).filter((id) => id !== null))
   const threads = await findThreads(db, [...ids])
@@ -215,9 +244,18 @@ export async function encodeMessages(
       { row, source: row.source_id === null ? undefined : sources.get(row.source_id) },
     ]),
   )
-  return messages.map((message) => {
+  return messages.flatMap((message) => {
     const thread = message.thread_id === null ? undefined : contexts.get(message.thread_id)
-    return encodeMessage(message, placeOf(channel, message), thread, base)
+    try {
+      return [encodeMessage(message, placeOf(channel, message), thread, base)]
+    } catch (cause) {
+      onError(
+        new Error(`Message ${message.id} of channel ${channel.channel_id} is damaged and was left out`, {
+          cause,
+        }),
+      )
+      return []
+    }
   })
 }
 
@@ -235,16 +273,16 @@ export async function decodeDraft(
   const uuid = params.string('uuid')
   if (uuid !== undefined && !/^[\x21-\x7e]{1,100}$/.test(uuid))
     throw invalid({ uuid: ['must be 1 to 100 printable characters'] })
-  const threadId = params.string('thread_id')
-  const externalThreadId = params.string('external_thread_id')
+  const threadId = boundedText(params, 'thread_id', 'thread_id')
+  const externalThreadId = boundedText(params, 'external_thread_id', 'external_thread_id')
   const parentId = params.integer('message')
-  const externalUserName = params.string('external_user_name')
+  const externalUserName = boundedText(params, 'external_user_name', 'external_user_name')
   if (externalUserName !== undefined && /\s/.test(externalUserName))
     throw invalid({ external_user_name: ['should not contain whitespace'] })
   const thread = decodeThreadState(params.object('thread'))
   return {
     event,
-    tags: params.list('tags') ?? [],
+    tags: boundedTags(params) ?? [],
     ...(uuid === undefined ? {} : { uuid }),
     ...(threadId === undefined ? {} : { threadId }),
     ...(externalThreadId === undefined ? {} : { externalThreadId }),
@@ -260,168 +298,109 @@ async function decodeContent(
   params: Params,
   backend: Backend,
   channel: Channel,
-): Promise<Pick<MessageDraft, 'content' | 'author' | 'title' | 'body' | 'attachments'>> {
+): Promise<Pick<MessageDraft, 'content' | 'author' | 'title' | 'body' | 'attachments' | 'files'>> {
   if (event === 'file') {
-    const file = await storeFile(params, backend, channel)
-    return { content: file, attachments: [file] }
+    const { attachment, rows } = await decodeFile(params, backend, channel)
+    return { content: attachment, attachments: [attachment], files: rows }
   }
   if (event !== 'activity' && event !== 'discussion') return { content: chatContent(params) }
-  const title = params.string('title')
+  const title = boundedText(params, 'title', 'title')
   if (title === undefined || title.trim() === '') throw invalid({ title: ["can't be blank"] })
-  const body = params.string('body')
+  const body = boundedText(params, 'body', 'body')
   if (event === 'discussion' && (body === undefined || body.trim() === ''))
     throw invalid({ body: ["can't be blank"] })
   const author = decodeAuthor(params)
-  const attachments = await storeAttachments(params, backend, channel)
-  return { content: null, title, author, attachments, ...(body === undefined ? {} : { body }) }
+  const attached = await decodeAttachments(params, backend, channel)
+  return { content: null, title, author, ...attached, ...(body === undefined ? {} : { body }) }
 }
 
 function chatContent(params: Params): string {
-  const content = params.string('content')
+  const content = boundedText(params, 'content', 'content')
   if (content === undefined || content.trim() === '') throw invalid({ content: ["can't be blank"] })
-  if (content.length > maxContentLength)
-    throw invalid({ content: [`is too long (maximum is ${maxContentLength} characters)`] })
   return content
 }
 
 function decodeAuthor(params: Params): WireAuthor {
   const author = params.object('author')
-  const name = author?.string('name')
-  if (name === undefined || name.trim() === '') throw invalid({ author: ["name can't be blank"] })
-  const avatar = author?.string('avatar')
-  const email = author?.string('email')
+  const name = author && boundedText(author, 'name', 'author', 'author')
+  if (author === undefined || name === undefined || name.trim() === '')
+    throw invalid({ author: ["name can't be blank"] })
+  const avatar = webUrl(author, 'avatar', 'author') ?? undefined
+  const email = boundedText(author, 'email', 'email', 'author')
   return { name, ...(avatar === undefined ? {} : { avatar }), ...(email === undefined ? {} : { email }) }
 }
 
 /** @throws 400 for a status color that is none, or parts of another shape */
 export function decodeThreadState(thread: Params | undefined): ThreadState | undefined {
   if (thread === undefined) return undefined
-  const title = thread.string('title')
+  const title = boundedText(thread, 'title', 'title')
   const status = thread.object('status')
   const color = status?.string('color')
   if (status !== undefined && (color === undefined || !threadColors.includes(color)))
     throw invalid({ thread: [`status color must be one of ${threadColors.join(', ')}`] })
   const fields = thread.objects('fields')?.map((field) => ({
-    label: field.string('label') ?? '',
-    value: field.string('value') ?? '',
+    label: boundedText(field, 'label', 'label', 'fields') ?? '',
+    value: boundedText(field, 'value', 'value', 'fields') ?? '',
   }))
+  if (fields !== undefined && fields.length > maxEntries.fields)
+    throw invalid({ fields: [`has ${fields.length} entries, at most ${maxEntries.fields} are stored`] })
   const actions = thread.raw('actions')
   const problem = actions === undefined ? undefined : actionProblem(actions)
   if (problem !== undefined) throw invalid({ thread: [problem] })
-  const body = thread.string('body')
-  const externalUrl = thread.string('external_url')
+  const statusValue = status && boundedText(status, 'value', 'status', 'status')
+  const body = boundedText(thread, 'body', 'body')
+  const externalUrl = webUrl(thread, 'external_url', 'thread')
   return {
     ...(title === undefined ? {} : { title }),
     ...(body === undefined ? {} : { body }),
     ...(externalUrl === undefined ? {} : { externalUrl }),
-    ...(color === undefined ? {} : { status: { color, value: status?.string('value') ?? '' } }),
+    ...(color === undefined ? {} : { status: { color, value: statusValue ?? '' } }),
     ...(fields === undefined ? {} : { fields }),
     ...(actions === undefined ? {} : { actions: actions as Record<string, unknown>[] }),
   }
 }
 
-/** Keeps the file of a message: a part of a multipart body, or Base64. [flowdock] messages.md, "Uploading files" */
-async function storeFile(params: Params, backend: Backend, channel: Channel): Promise<WireAttachment> {
+/** The file of a message: a part of a multipart body, or Base64. [flowdock] messages.md, "Uploading files" */
+async function decodeFile(params: Params, backend: Backend, channel: Channel): Promise<DescribedFile> {
+  const { files } = backend
   const uploaded = params.file('content')
-  if (uploaded !== undefined) return keepUploaded(uploaded, backend, channel)
+  if (uploaded !== undefined)
+    return describeFile(files, channel, uploaded.file, uploaded.fileName, uploaded.contentType)
   const content = params.object('content')
   const data = content?.string('data')
   const name = content?.string('file_name')
+  const type = content?.string('content_type')
   if (data === undefined || data === '') throw invalid({ content: ["data can't be blank"] })
   if (name === undefined || name.trim() === '') throw invalid({ content: ["file_name can't be blank"] })
   const bytes = Buffer.from(data, 'base64')
   if (bytes.length > maxFileBytes)
     throw new HttpError(413, { message: `File is longer than ${maxFileBytes} bytes` })
-  const token = await backend.files.put(bytes)
-  return describeFile(backend, channel, token, name, content?.string('content_type'), bytes.length, bytes)
-}
-
-async function keepUploaded(
-  { file, fileName, contentType }: UploadedFile,
-  backend: Backend,
-  channel: Channel,
-): Promise<WireAttachment> {
-  const { token, byteSize, head } = file
-  await backend.files.keep(token)
-  return describeFile(backend, channel, token, fileName, contentType, byteSize, head)
+  return describeFile(files, channel, await files.receive(Readable.from([bytes]), maxFileBytes), name, type)
 }
 
 /**
  * The files beside an activity or discussion, parts named `attachments[file1]`: their body may show one as
  * `cid:file1`. [flowdock] files.md, "Attachments"
  */
-async function storeAttachments(
+async function decodeAttachments(
   params: Params,
   backend: Backend,
   channel: Channel,
-): Promise<WireAttachment[]> {
-  const files = params.files('attachments')
+): Promise<Pick<MessageDraft, 'attachments' | 'files'>> {
+  const uploads = params.files('attachments')
   // [flowdock] files.md: all of them have ids, or none
-  if (files.some(([id]) => id === '') && files.some(([id]) => id !== ''))
+  if (uploads.some(([id]) => id === '') && uploads.some(([id]) => id !== ''))
     throw invalid({ attachments: ['must all be named, as in attachments[file1], or none'] })
-  const attachments: WireAttachment[] = []
-  for (const [id, file] of files)
-    attachments.push({
-      ...(await keepUploaded(file, backend, channel)),
-      ...(id === '' ? {} : { content_id: id }),
-    })
-  return attachments
-}
-
-async function describeFile(
-  { files, log }: Backend,
-  channel: Channel,
-  token: string,
-  name: string,
-  type: string | undefined,
-  byteSize: number,
-  head: Uint8Array,
-): Promise<WireAttachment> {
-  // A name is shown and saved under, so it holds neither folders nor control characters.
-  const plain = name
-    .replace(/[\p{Cc}/\\]/gu, '_')
-    .trim()
-    .slice(0, 255)
-  const fileName = /^\.*$/.test(plain) ? 'file' : plain
-  const contentType = /^[\w.+-]+\/[\w.+-]+$/.test(type ?? '') ? (type as string) : 'application/octet-stream'
-  const image = contentType.startsWith('image/') ? imageDimensions(head) : undefined
-  const thumbnail = image && (await makeThumbnail(files.path(token), contentType))
-  const thumbnailToken = thumbnail && (await files.put(thumbnail.bytes))
-  const row = { channel_id: channel.channel_id, file_name: fileName, created_at: Date.now(), thumbnail: null }
-  await log.write(async ({ db }) => {
-    if (thumbnail !== undefined && thumbnailToken !== undefined)
-      await insertFile(db, {
-        ...row,
-        token: thumbnailToken,
-        content_type: thumbnail.contentType,
-        file_size: thumbnail.bytes.length,
-      })
-    await insertFile(db, {
-      ...row,
-      token,
-      content_type: contentType,
-      file_size: byteSize,
-      thumbnail: thumbnailToken ?? null,
-    })
-  })
-  const folder = `${filesOf(channel)}/${token}`
-  const shown = encodeURIComponent(fileName)
-  return {
-    content_type: contentType,
-    file_name: fileName,
-    file_size: byteSize,
-    path: `${folder}/${shown}`,
-    ...(image === undefined ? {} : { image }),
-    ...(thumbnail === undefined
-      ? {}
-      : {
-          thumbnail: { path: `${folder}/thumb/${shown}`, width: thumbnail.width, height: thumbnail.height },
-        }),
+  for (const [id] of uploads) {
+    const problem = lengthProblem('content_id', id)
+    if (problem !== undefined) throw invalid({ attachments: [`has a name that ${problem}`] })
   }
-}
-
-/** [flowdock] files.md: files of private conversations have a path of their own. */
-function filesOf(channel: Channel): string {
-  if ('id' in channel) return `/files/${channel.channel_id}`
-  return `/private/${channel.low_user_id}/${channel.high_user_id}/files`
+  const attachments: WireAttachment[] = []
+  const files: FileRow[] = []
+  for (const [id, { file, fileName, contentType }] of uploads) {
+    const { attachment, rows } = await describeFile(backend.files, channel, file, fileName, contentType)
+    attachments.push({ ...attachment, ...(id === '' ? {} : { content_id: id.toWellFormed() }) })
+    files.push(...rows)
+  }
+  return { attachments, files }
 }

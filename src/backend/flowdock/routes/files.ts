@@ -5,6 +5,7 @@ import type { Answer, Request, Route } from '../../router.ts'
 import { findConversation } from '../../store/conversations.ts'
 import { type FileRow, findFile } from '../../store/files.ts'
 import { listFlows } from '../../store/flows.ts'
+import { plainContentType } from '../file-description.ts'
 import { idSegment, segment } from './access.ts'
 
 /** Types a browser shows without running anything. */
@@ -47,6 +48,10 @@ export const fileRoutes: readonly Route[] = [
     method: 'GET',
     pattern: '/storage/:token',
     auth: 'any',
+    async holder({ path, query }, { files }) {
+      const { token = '' } = path
+      return files.verify(token, query) ? `storage:${token}` : undefined
+    },
     async handle(request, { store, files }) {
       const token = segment(request, 'token')
       if (!files.verify(token, request.query)) throw accessDenied()
@@ -59,9 +64,9 @@ export const fileRoutes: readonly Route[] = [
           const [start, end] =
             range === 'unsatisfiable' || range === undefined ? [0, file.file_size - 1] : range
           response.writeHead(range === undefined ? 200 : range === 'unsatisfiable' ? 416 : 206, {
-            'Content-Type': file.content_type,
+            'Content-Type': plainContentType(file.content_type),
             'Content-Length': range === 'unsatisfiable' ? 0 : end - start + 1,
-            'Content-Disposition': `${disposition}; filename*=UTF-8''${encodeURIComponent(file.file_name)}`,
+            'Content-Disposition': `${disposition}; filename*=UTF-8''${encodeURIComponent(file.file_name.toWellFormed())}`,
             'Accept-Ranges': 'bytes',
             'X-Content-Type-Options': 'nosniff',
             'Cache-Control': 'private, no-store',

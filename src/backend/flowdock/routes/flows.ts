@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type { WireAccessMode, WireFlow } from '../../../wire/flowdock.ts'
-import { accessDenied, invalid, notFound } from '../../http-error.ts'
+import { boundedText } from '../../bounds.ts'
+import { accessDenied, HttpError, invalid, notFound } from '../../http-error.ts'
 import type { Params } from '../../params.ts'
 import type { Backend, Route, UserRequest } from '../../router.ts'
 import type { Database } from '../../store/db.ts'
@@ -11,6 +12,7 @@ import {
   isJoined,
   listFlows,
   listFlowUsers,
+  rotatePushToken,
   updateFlow,
   upsertFlowMember,
 } from '../../store/flows.ts'
@@ -19,7 +21,15 @@ import { findUser } from '../../store/users.ts'
 import { encodeFlow, encodeFlowUser } from '../encode.ts'
 import { blockMember, joinFlow, tellFlowAdded, tellFlowRemoved } from '../members.ts'
 import { freeSlug } from '../slug.ts'
-import { checkVisible, idSegment, joinedFlow, segment, visibleFlow } from './access.ts'
+import {
+  checkAdministers,
+  checkVisible,
+  checkWritable,
+  idSegment,
+  joinedFlow,
+  segment,
+  visibleFlow,
+} from './access.ts'
 
 const accessModes: readonly WireAccessMode[] = ['invitation', 'link', 'organization']
 
@@ -45,7 +55,7 @@ export const flowRoutes: readonly Route[] = [
       const id = request.params.string('id')
       if (id === undefined) throw invalid({ id: ["can't be blank"] })
       const flow = checkVisible(await findFlow(backend.store.reader, request.user.id, { id }))
-      return { status: 200, body: await encodeOne(backend.store.reader, flow, request.base, true) }
+      return { status: 200, body: await encodeOne(backend.store.reader, flow, request, true) }
     },
   },
   {
@@ -91,7 +101,7 @@ export const flowRoutes: readonly Route[] = [
         await tellFlowAdded(change, { ...created, organization_name: organization.name }, request.user.id)
         return created
       })
-      return { status: 201, body: await encodeOne(backend.store.reader, flow, request.base, true) }
+      return { status: 201, body: await encodeOne(backend.store.reader, flow, request, true) }
     },
   },
   {
@@ -100,7 +110,7 @@ export const flowRoutes: readonly Route[] = [
     auth: 'user',
     async handle(request, backend) {
       const flow = await visibleFlow(request, backend)
-      return { status: 200, body: await encodeOne(backend.store.reader, flow, request.base, true) }
+      return { status: 200, body: await encodeOne(backend.store.reader, flow, request, true) }
     },
   },
   {
@@ -108,6 +118,24 @@ export const flowRoutes: readonly Route[] = [
     pattern: '/flows/:organization/:flow',
     auth: 'user',
     handle: updateAnswer,
+  },
+  {
+    // An extension: at the service a push token could not be changed.
+    method: 'POST',
+    pattern: '/flows/:organization/:flow/api_token',
+    auth: 'user',
+    async handle(request, backend) {
+      if (request.scopes !== undefined)
+        throw new HttpError(403, {
+          message: 'Access denied: the api_token of a flow is for a credential of your own',
+        })
+      const flow = await joinedFlow(request, backend)
+      const token = await backend.log.write(async ({ db }) => {
+        await checkAdministers(db, request.user.id, flow.id)
+        return rotatePushToken(db, flow.id)
+      })
+      return { status: 201, body: { api_token: token } }
+    },
   },
   {
     method: 'GET',
@@ -128,6 +156,7 @@ export const flowRoutes: readonly Route[] = [
       if (id === undefined) throw invalid({ id: ["can't be blank"] })
       const flow = await joinedFlow(request, backend)
       await backend.log.write(async (change) => {
+        await checkWritable(change.db, request.user.id, flow.id)
         const user = await findUser(change.db, id)
         const seat = await findOrganizationMember(change.db, flow.organization_id, id)
         if (user === undefined || seat === undefined)
@@ -147,8 +176,10 @@ export const flowRoutes: readonly Route[] = [
       const id = idSegment(request, 'id')
       const disabled = request.params.boolean('disabled')
       if (disabled === undefined) throw invalid({ disabled: ["can't be blank"] })
-      const flow = await joinedFlow(request, backend)
+      const { id: flowId } = await joinedFlow(request, backend)
       await backend.log.write(async (change) => {
+        const flow = checkVisible(await findFlow(change.db, request.user.id, { id: flowId }))
+        if (!isJoined(flow)) throw accessDenied()
         const user = await findUser(change.db, id)
         const theirs = await findFlow(change.db, id, { id: flow.id })
         if (user === undefined || theirs === undefined || theirs.blocked === null) throw notFound()
@@ -165,11 +196,11 @@ export const flowRoutes: readonly Route[] = [
 ]
 
 async function updateAnswer(request: UserRequest, backend: Backend) {
-  const { params, user, base } = request
+  const { params, user } = request
   const name = flowName(params)
   const open = params.boolean('open')
   const disabled = params.boolean('disabled')
-  const description = params.string('description')
+  const description = boundedText(params, 'description', 'description')
   const accessMode = params.string('access_mode')
   if (accessMode !== undefined && !accessModes.includes(accessMode as WireAccessMode))
     throw invalid({ access_mode: [`must be one of ${accessModes.join(', ')}`] })
@@ -180,10 +211,10 @@ async function updateAnswer(request: UserRequest, backend: Backend) {
     ...(disabled === undefined ? {} : { disabled: Number(disabled) }),
   }
   const flow = await visibleFlow(request, backend)
-  if (Object.keys(changes).length > 0 && flow.organization_admin !== 1) throw accessDenied()
 
   const updated = await backend.log.write(async (change) => {
     const { db } = change
+    if (Object.keys(changes).length > 0) await checkAdministers(db, user.id, flow.id)
     const before = checkVisible(await findFlow(db, user.id, { id: flow.id }))
     await updateFlow(db, flow.id, changes)
     if (disabled !== undefined && disabled !== (before.disabled === 1)) {
@@ -201,11 +232,11 @@ async function updateAnswer(request: UserRequest, backend: Backend) {
     }
     return (await findFlow(db, user.id, { id: flow.id })) as FlowRow
   })
-  return { status: 200, body: await encodeOne(backend.store.reader, updated, base, false) }
+  return { status: 200, body: await encodeOne(backend.store.reader, updated, request, false) }
 }
 
 async function listAnswer(
-  { user, params, base }: UserRequest,
+  { user, params, base, scopes }: UserRequest,
   { store }: Backend,
   scope: 'joined' | 'all',
   organizationId?: number,
@@ -226,15 +257,21 @@ async function listAnswer(
   const body = flows.flatMap((flow): WireFlow[] => {
     const organization = byId.get(flow.organization_id)
     if (organization === undefined) return []
-    return [encodeFlow(flow, organization, base, withUsers ? (byFlow.get(flow.id) ?? []) : undefined)]
+    return [encodeFlow(flow, organization, base, scopes, withUsers ? (byFlow.get(flow.id) ?? []) : undefined)]
   })
   return { status: 200, body }
 }
 
-async function encodeOne(db: Database, flow: FlowRow, base: string, withUsers: boolean): Promise<WireFlow> {
+async function encodeOne(
+  db: Database,
+  flow: FlowRow,
+  { base, scopes }: UserRequest,
+  withUsers: boolean,
+): Promise<WireFlow> {
   const organization = await findOrganization(db, { id: flow.organization_id })
   if (organization === undefined) throw notFound()
-  return encodeFlow(flow, organization, base, withUsers ? await listFlowUsers(db, [flow.id]) : undefined)
+  const users = withUsers ? await listFlowUsers(db, [flow.id]) : undefined
+  return encodeFlow(flow, organization, base, scopes, users)
 }
 
 async function memberFlow(db: Database, flow: FlowRow) {
@@ -243,9 +280,7 @@ async function memberFlow(db: Database, flow: FlowRow) {
 }
 
 function flowName(params: Params): string | undefined {
-  const name = params.string('name')?.trim()
+  const name = boundedText(params, 'name', 'name')?.trim()
   if (name === '') throw invalid({ name: ["can't be blank"] })
-  if (name !== undefined && name.length > 100)
-    throw invalid({ name: ['is too long (maximum is 100 characters)'] })
   return name
 }

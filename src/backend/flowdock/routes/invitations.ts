@@ -1,14 +1,21 @@
-import { randomBytes } from 'node:crypto'
-import { accessDenied, invalid, notFound } from '../../http-error.ts'
+import { boundedText, maxCharacters } from '../../bounds.ts'
+import { accessDenied, HttpError, invalid, notFound } from '../../http-error.ts'
 import type { Route } from '../../router.ts'
-import { type FlowRow, findFlow, isJoined, listFlowUsers, updateFlow } from '../../store/flows.ts'
+import {
+  type FlowRow,
+  findFlow,
+  isJoined,
+  listFlowUsers,
+  newJoinCode,
+  updateFlow,
+} from '../../store/flows.ts'
 import { findInvitation, type InvitationRow, listPendingInvitations } from '../../store/invitations.ts'
 import { insertOrganizationMember } from '../../store/organizations.ts'
 import type { UserRow } from '../../store/users.ts'
-import { encodeFlowUser, encodeInvitation } from '../encode.ts'
+import { encodeFlowUser, encodeInvitation, joinUrl } from '../encode.ts'
 import { emailPattern, invite, memberFlow, withdrawInvitation } from '../invitations.ts'
 import { joinFlow } from '../members.ts'
-import { checkVisible, checkWritable, idSegment, joinedFlow, segment } from './access.ts'
+import { checkAdministers, checkVisible, checkWritable, idSegment, joinedFlow, segment } from './access.ts'
 
 const maxImport = 1000
 
@@ -33,7 +40,7 @@ export const invitationRoutes: readonly Route[] = [
     auth: 'user',
     async handle(request, backend) {
       const flow = await joinedFlow(request, backend)
-      const email = request.params.string('email')?.trim() ?? ''
+      const email = boundedText(request.params, 'email', 'email')?.trim() ?? ''
       if (!emailPattern.test(email))
         throw invalid({ email: [email === '' ? "can't be blank" : 'is invalid'] })
       const { invitation } = await backend.log.write(async (change) => {
@@ -58,11 +65,12 @@ export const invitationRoutes: readonly Route[] = [
       if (entries.length > maxImport)
         throw invalid({ list: [`is too long (maximum is ${maxImport} addresses)`] })
       const addresses = entries.map((entry) => (/<([^<>]*)>$/.exec(entry)?.[1] ?? entry).trim())
-      const erroneous = addresses.filter((address) => !emailPattern.test(address))
+      const isAddress = (text: string) => text.length <= maxCharacters.email && emailPattern.test(text)
+      const erroneous = addresses.filter((address) => !isAddress(address))
       const invited = await backend.log.write(async (change) => {
         await checkWritable(change.db, request.user.id, flow.id)
         const outcomes: { invitation: InvitationRow; added: UserRow | undefined }[] = []
-        for (const address of new Set(addresses.filter((each) => emailPattern.test(each))))
+        for (const address of new Set(addresses.filter(isAddress)))
           outcomes.push(await invite(change, flow, address, request.user))
         return outcomes
       })
@@ -97,12 +105,12 @@ export const invitationRoutes: readonly Route[] = [
     auth: 'user',
     async handle(request, backend) {
       const { user } = request
-      const flow = await findFlow(backend.store.reader, user.id, {
-        organization: segment(request, 'organization'),
-        slug: segment(request, 'flow'),
-      })
-      if (flow === undefined) throw notFound()
       await backend.log.write(async (change) => {
+        const flow = await findFlow(change.db, user.id, {
+          organization: segment(request, 'organization'),
+          slug: segment(request, 'flow'),
+        })
+        if (flow === undefined) throw notFound()
         const invitation = await findInvitation(change.db, idSegment(request, 'invitation'))
         const mine = invitation?.email.toLowerCase() === user.email.toLowerCase()
         // Whoever was invited may decline without being in the flow.
@@ -130,6 +138,11 @@ export const invitationRoutes: readonly Route[] = [
           flow.blocked === 1
         )
           throw notFound()
+        if (flow.organization_admin === null && flow.access_mode === 'organization')
+          throw new HttpError(403, {
+            message:
+              'Access denied: this flow admits members of its organization only; ask for an invitation',
+          })
         if (flow.organization_admin === null)
           await insertOrganizationMember(db, flow.organization_id, request.user.id, false)
         if (!isJoined(flow))
@@ -145,7 +158,7 @@ export const invitationRoutes: readonly Route[] = [
     auth: 'user',
     async handle(request, backend) {
       const flow = await joinedFlow(request, backend)
-      return { status: 200, body: { join_url: joinUrl(flow, request.base) } }
+      return { status: 200, body: { join_url: shownJoinUrl(flow, request.base) } }
     },
   },
   {
@@ -155,14 +168,14 @@ export const invitationRoutes: readonly Route[] = [
     async handle(request, backend) {
       const flow = await joinedFlow(request, backend)
       const changes = {
-        join_code: randomBytes(20).toString('hex'),
+        join_code: newJoinCode(),
         access_mode: flow.access_mode === 'invitation' ? 'link' : flow.access_mode,
       }
       await backend.log.write(async ({ db }) => {
-        await checkWritable(db, request.user.id, flow.id)
+        await checkAdministers(db, request.user.id, flow.id)
         await updateFlow(db, flow.id, changes)
       })
-      return { status: 201, body: { join_url: joinUrl({ ...flow, ...changes }, request.base) } }
+      return { status: 201, body: { join_url: shownJoinUrl({ ...flow, ...changes }, request.base) } }
     },
   },
   {
@@ -172,11 +185,8 @@ export const invitationRoutes: readonly Route[] = [
     async handle(request, backend) {
       const flow = await joinedFlow(request, backend)
       await backend.log.write(async ({ db }) => {
-        await checkWritable(db, request.user.id, flow.id)
-        await updateFlow(db, flow.id, {
-          access_mode: 'invitation',
-          join_code: randomBytes(20).toString('hex'),
-        })
+        await checkAdministers(db, request.user.id, flow.id)
+        await updateFlow(db, flow.id, { access_mode: 'invitation', join_code: newJoinCode() })
       })
       return { status: 200, body: {} }
     },
@@ -187,6 +197,9 @@ function pathOf(flow: FlowRow): string {
   return `${flow.organization_slug}/${flow.slug}`
 }
 
-function joinUrl(flow: Pick<FlowRow, 'access_mode' | 'join_code' | 'slug'>, base: string): string | null {
-  return flow.access_mode === 'invitation' ? null : `${base}/invitations/${flow.join_code}-${flow.slug}`
+function shownJoinUrl(
+  flow: Pick<FlowRow, 'access_mode' | 'join_code' | 'slug'>,
+  base: string,
+): string | null {
+  return flow.access_mode === 'invitation' ? null : joinUrl(flow, base)
 }

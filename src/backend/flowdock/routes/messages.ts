@@ -1,11 +1,13 @@
+import { boundedText } from '../../bounds.ts'
 import { HttpError, invalid, notFound, unauthorized } from '../../http-error.ts'
 import type { Answer, Backend, Request, Route, UserRequest } from '../../router.ts'
 import type { Database } from '../../store/db.ts'
-import { type FlowRow, findFlow } from '../../store/flows.ts'
+import { type FlowRow, findFlow, findFlowAccess } from '../../store/flows.ts'
 import { findSourceByTokenHash, type SourceRow } from '../../store/sources.ts'
 import { findThreads } from '../../store/threads.ts'
 import { hashToken } from '../auth.ts'
 import { withBase } from '../encode.ts'
+import { sendWithFiles } from '../message-files.ts'
 import { sendMessage } from '../messages.ts'
 import { activityEvent } from '../presence.ts'
 import { checkVisible, checkWritable, idSegment, joinedFlow, segment } from './access.ts'
@@ -31,6 +33,7 @@ export const messageRoutes: readonly Route[] = [
     method: 'POST',
     pattern: '/messages',
     auth: 'any',
+    takesFlowToken: true,
     async handle(request, backend) {
       const flowToken = request.params.string('flow_token')
       if (flowToken !== undefined) return sendFromSource(request, backend, flowToken)
@@ -128,13 +131,14 @@ export const messageRoutes: readonly Route[] = [
     auth: 'user',
     async handle(request, backend) {
       const flow = await joinedFlow(request, backend)
-      const threadId = request.params.string('thread_id')
+      const threadId = boundedText(request.params, 'thread_id', 'thread_id')
       const content = {
         last_activity: Date.now(),
         typing: true,
         ...(threadId === undefined ? {} : { thread_id: threadId }),
       }
       const payload = activityEvent({ flow: flow.id }, flow.last_message_id ?? 0, request.user.id, content)
+      backend.traffic.countTyping(request.principal, JSON.stringify(payload).length)
       backend.presence.tell({ flowIds: [flow.id], isPresence: false, payload })
       return { status: 200, body: {} }
     },
@@ -178,7 +182,13 @@ async function sendFromSource(request: Request, backend: Backend, flowToken: str
   const draft = await decodeDraft(request.params, backend, flow, sourceEvents)
   if (draft.threadId === undefined && draft.externalThreadId === undefined)
     throw invalid({ external_thread_id: ["can't be blank"] })
-  const sent = await backend.log.write((change) => sendMessage(change, flow, { userId: 0, source }, draft))
+  const sent = await sendWithFiles(backend.files, draft, () =>
+    backend.log.write(async (change) => {
+      const current = await activeSource(change.db, flowToken)
+      if ((await findFlowAccess(change.db, 0, flow.id))?.disabled !== 0) throw notFound()
+      return sendMessage(change, flow, { userId: 0, source: current }, draft)
+    }),
+  )
   // The parameter is an extension for whoever cannot set headers.
   const waits =
     request.headers['x-flowdock-wait-for-message'] !== undefined || request.params.boolean('wait') === true

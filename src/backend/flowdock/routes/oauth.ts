@@ -1,4 +1,5 @@
-import { timingSafeEqual } from 'node:crypto'
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { boundedText } from '../../bounds.ts'
 import { accessDenied, HttpError, invalid, notFound } from '../../http-error.ts'
 import type { Answer, Backend, Request, Route, Scope, UserRequest } from '../../router.ts'
 import {
@@ -7,18 +8,27 @@ import {
   listApplications,
   unregisterApplication,
 } from '../../store/applications.ts'
-import { deleteGrant, findGrant, insertGrant, revokeGranted } from '../../store/grants.ts'
-import { findUser, insertToken, type UserRow } from '../../store/users.ts'
+import type { Database } from '../../store/db.ts'
+import {
+  findCode,
+  findRefreshToken,
+  insertGrant,
+  revokeCode,
+  revokeGranted,
+  useCode,
+} from '../../store/grants.ts'
+import { findUser, insertToken } from '../../store/users.ts'
 import { isRedirectUri, outOfBand, registerApplication } from '../applications.ts'
-import { findUserByPassword, hashToken, makeToken } from '../auth.ts'
+import { hashToken, makeToken } from '../auth.ts'
 import { consentPage, messagePage } from '../consent-page.ts'
 import { parseScopes } from '../scopes.ts'
+import { webUrl } from '../web-url.ts'
 import { idSegment, segment } from './access.ts'
 
 const codeLifetimeMs = 10 * 60_000
 const tokenLifetimeSeconds = 24 * 3600
 
-/** [flowdock] authentication.md, "OAuth 2.0"; [spec] RFC 6749, RFC 7009 */
+/** [flowdock] authentication.md, "OAuth 2.0"; [spec] RFC 6749, RFC 7009, RFC 7636 */
 export const oauthRoutes: readonly Route[] = [
   {
     method: 'POST',
@@ -28,13 +38,13 @@ export const oauthRoutes: readonly Route[] = [
       requirePersonal(request)
       const { user, params, base } = request
       const given = params.object('application') ?? params
-      const name = given.string('name')?.trim() ?? ''
-      const redirectUri = given.string('redirect_uri')?.trim() ?? ''
+      const name = boundedText(given, 'name', 'name')?.trim() ?? ''
+      const redirectUri = boundedText(given, 'redirect_uri', 'url')?.trim() ?? ''
       if (name === '') throw invalid({ name: ["can't be blank"] })
       if (!isRedirectUri(redirectUri))
         throw invalid({ redirect_uri: [`must be an https or http address, or ${outOfBand}`] })
-      const iconUrl = given.string('icon_url')
-      const url = given.string('url')
+      const iconUrl = webUrl(given, 'icon_url')
+      const url = webUrl(given, 'url')
       const application = await log.write(({ db }) =>
         registerApplication(db, {
           name,
@@ -104,7 +114,8 @@ export const oauthRoutes: readonly Route[] = [
       const { params } = request
       if (params.string('decision') !== 'allow') return redirect(asked, { error: 'access_denied' })
       const email = params.string('email') ?? ''
-      const user = await signIn(backend, email, params.string('password') ?? '')
+      const password = params.string('password') ?? ''
+      const user = await backend.signIn.signIn(backend.store.reader, email, password, request.address)
       if (user === undefined)
         return consentPage({
           ...asked,
@@ -113,8 +124,10 @@ export const oauthRoutes: readonly Route[] = [
         })
       const code = makeToken()
       const now = Date.now()
-      await backend.log.write(({ db }) =>
-        insertGrant(db, {
+      await backend.log.write(async ({ db }) => {
+        if (!(await isRegistered(db, asked.application)))
+          throw new HttpError(400, { message: 'The application was removed' })
+        await insertGrant(db, {
           hash: hashToken(code),
           kind: 'code',
           application_id: asked.application.id,
@@ -123,8 +136,9 @@ export const oauthRoutes: readonly Route[] = [
           scope: asked.scopes.join(' '),
           created_at: now,
           expires_at: now + codeLifetimeMs,
-        }),
-      )
+          code_challenge: asked.challenge === undefined ? null : storedChallenge(asked.challenge),
+        })
+      })
       return redirect(asked, { code })
     },
   },
@@ -173,7 +187,43 @@ export interface Authorization {
   /** One of the application's own. */
   readonly redirectUri: string
   readonly state: string | undefined
+  /** What the application proves at the exchange that it began the request with; undefined for none. */
+  readonly challenge: Challenge | undefined
   readonly base: string
+}
+
+/** [spec] RFC 7636, 4.3 */
+interface Challenge {
+  readonly text: string
+  readonly method: 'plain' | 'S256'
+}
+
+/** [spec] RFC 7636, 4.1 and 4.2: the same characters for a challenge and its verifier. */
+const challengePattern = /^[A-Za-z0-9._~-]{43,128}$/
+
+/** Undefined when there is none, and null for one that is not valid. */
+function readChallenge(params: Request['params']): Challenge | undefined | null {
+  const text = params.string('code_challenge')
+  const method = params.string('code_challenge_method')
+  if (text === undefined) return method === undefined ? undefined : null
+  if (!challengePattern.test(text)) return null
+  if (method === undefined || method === 'plain') return { text, method: 'plain' }
+  return method === 'S256' ? { text, method } : null
+}
+
+/** A plain challenge is its verifier, so it is stored as a hash, too, and verified like the other. */
+function storedChallenge({ text, method }: Challenge): string {
+  return method === 'S256' ? text : sha256(text)
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('base64url')
+}
+
+/** A verifier without a challenge is refused, too: somebody may have taken the challenge out of the request. */
+function fitsChallenge(stored: string | null, verifier: string | undefined): boolean {
+  if (stored === null || verifier === undefined) return stored === null && verifier === undefined
+  return challengePattern.test(verifier) && sha256(verifier) === stored
 }
 
 /**
@@ -193,7 +243,15 @@ async function askedFor(request: Request, { store }: Backend): Promise<Authoriza
       'Wrong address',
       'redirect_uri is not the one the application was registered with.',
     )
-  const asked = { application, redirectUri, state: params.string('state'), base }
+  const challenge = readChallenge(params)
+  const asked = {
+    application,
+    redirectUri,
+    state: params.string('state'),
+    base,
+    challenge: challenge ?? undefined,
+  }
+  if (challenge === null) return redirect(asked, { error: 'invalid_request' })
   if (params.string('response_type') !== 'code')
     return redirect(asked, { error: 'unsupported_response_type' })
   const wanted = parseScopes(params.string('scope'))
@@ -229,73 +287,96 @@ async function exchange(request: Request, backend: Backend): Promise<Exchange> {
   const application = await authenticateClient(request, backend)
   if (application === undefined) return failed('invalid_client', 401)
   const type = params.string('grant_type')
-  if (type === 'authorization_code') {
-    const hash = hashToken(params.string('code') ?? '')
-    const grant = await findGrant(backend.store.reader, 'code', hash)
-    if (grant?.application_id !== application.id) return failed('invalid_grant')
-    if ((params.string('redirect_uri') ?? grant.redirect_uri) !== grant.redirect_uri)
-      return failed('invalid_grant')
-    return issue(backend, application, grant.user_id, grant.scope, { usedUp: hash })
-  }
+  if (type === 'authorization_code') return exchangeCode(request, backend, application)
   if (type === 'password') {
     const wanted = parseScopes(params.string('scope'))
     if (wanted === undefined) return failed('invalid_scope')
-    const user = await signIn(backend, params.string('username') ?? '', params.string('password') ?? '')
+    const [name, password] = [params.string('username') ?? '', params.string('password') ?? '']
+    const user = await backend.signIn.signIn(backend.store.reader, name, password, request.address)
     if (user === undefined) return failed('invalid_grant')
-    return issue(backend, application, user.id, wanted.join(' '), {})
+    const given = { userId: user.id, scope: wanted.join(' '), codeHash: null }
+    return backend.log.write(({ db }) => issue(db, application, given))
   }
   if (type === 'refresh_token') {
     const refreshToken = params.string('refresh_token') ?? ''
-    const grant = await findGrant(backend.store.reader, 'refresh', hashToken(refreshToken))
-    if (grant?.application_id !== application.id) return failed('invalid_grant')
-    return issue(backend, application, grant.user_id, grant.scope, { refreshToken })
+    return backend.log.write(async ({ db }) => {
+      const grant = await findRefreshToken(db, application.id, hashToken(refreshToken))
+      if (grant === undefined) return failed('invalid_grant')
+      const given = { userId: grant.user_id, scope: grant.scope, codeHash: grant.code_hash, refreshToken }
+      return issue(db, application, given)
+    })
   }
   return failed('unsupported_grant_type')
 }
 
 /**
- * Gives out a token, and with `offline_access` one to refresh it.
- *
- * @param usedUp the code it is given for, which is of no further use; of two requests with one code, one wins
- * @param refreshToken the one it is given for, which stays
+ * Gives a token for a code. A code that comes a second time was stolen, by the first or the second who sent it, so it
+ * takes away what it gave. [spec] RFC 6749, 4.1.2
  */
-async function issue(
+async function exchangeCode(
+  { params }: Request,
   { log }: Backend,
   application: ApplicationRow,
-  userId: number,
-  scope: string,
-  { usedUp, refreshToken }: { usedUp?: string; refreshToken?: string },
 ): Promise<Exchange> {
+  const codeHash = hashToken(params.string('code') ?? '')
+  const redirectUri = params.string('redirect_uri')
+  const verifier = params.string('code_verifier')
+  return log.write(async ({ db }) => {
+    const grant = await findCode(db, application.id, codeHash)
+    if (grant === undefined) return failed('invalid_grant')
+    if (grant.used_at !== null) {
+      await revokeCode(db, codeHash)
+      return failed('invalid_grant')
+    }
+    if ((grant.expires_at ?? 0) <= Date.now()) return failed('invalid_grant')
+    if ((redirectUri ?? grant.redirect_uri) !== grant.redirect_uri) return failed('invalid_grant')
+    if (!fitsChallenge(grant.code_challenge, verifier)) return failed('invalid_grant')
+    await useCode(db, codeHash)
+    return issue(db, application, { userId: grant.user_id, scope: grant.scope, codeHash })
+  })
+}
+
+/** Whether an application that was found before the transaction is still registered. */
+async function isRegistered(db: Database, { id }: ApplicationRow): Promise<boolean> {
+  return (await findApplication(db, { id }))?.client_id != null
+}
+
+/**
+ * Gives out a token, and with `offline_access` one to refresh it.
+ *
+ * @param given.codeHash the code that all this comes from; null for none
+ * @param given.refreshToken the one it is given for, which stays
+ */
+async function issue(
+  db: Database,
+  application: ApplicationRow,
+  given: { userId: number; scope: string; codeHash: string | null; refreshToken?: string },
+): Promise<Exchange> {
+  const { userId, scope, codeHash, refreshToken } = given
+  if (!(await isRegistered(db, application))) return failed('invalid_client', 401)
+  if ((await findUser(db, userId))?.disabled !== 0) return failed('invalid_grant')
   const token = makeToken()
   const offline = scope.split(' ').includes('offline_access')
   const refresh = refreshToken ?? (offline ? makeToken() : undefined)
   const now = Date.now()
-  const issued = await log.write(async ({ db }) => {
-    const user = await findUser(db, userId)
-    if (user?.disabled !== 0) return false
-    if (usedUp !== undefined) {
-      if ((await findGrant(db, 'code', usedUp)) === undefined) return false
-      await deleteGrant(db, usedUp)
-    }
-    await insertToken(db, hashToken(token), userId, {
-      applicationId: application.id,
-      scope,
-      expiresAt: now + tokenLifetimeSeconds * 1000,
-    })
-    if (refresh !== undefined && refresh !== refreshToken)
-      await insertGrant(db, {
-        hash: hashToken(refresh),
-        kind: 'refresh',
-        application_id: application.id,
-        user_id: userId,
-        redirect_uri: null,
-        scope,
-        created_at: now,
-        expires_at: null,
-      })
-    return true
+  await insertToken(db, hashToken(token), userId, {
+    applicationId: application.id,
+    scope,
+    expiresAt: now + tokenLifetimeSeconds * 1000,
+    codeHash,
   })
-  if (!issued) return failed('invalid_grant')
+  if (refresh !== undefined && refresh !== refreshToken)
+    await insertGrant(db, {
+      hash: hashToken(refresh),
+      kind: 'refresh',
+      application_id: application.id,
+      user_id: userId,
+      redirect_uri: null,
+      scope,
+      created_at: now,
+      expires_at: null,
+      code_hash: codeHash,
+    })
   return {
     status: 200,
     body: {
@@ -337,25 +418,6 @@ async function authenticateClient(
   const application = clientId === '' ? undefined : await findApplication(store.reader, { clientId })
   if (application?.client_secret == null) return undefined
   return timingSafeEqual(secret, Buffer.from(hashToken(application.client_secret))) ? application : undefined
-}
-
-/** @throws 429 after too many wrong passwords for an address */
-async function signIn(
-  { store, signInLimit }: Backend,
-  email: string,
-  password: string,
-): Promise<UserRow | undefined> {
-  const key = email.trim().toLowerCase()
-  const waitSeconds = signInLimit.waitSeconds(key)
-  if (waitSeconds > 0)
-    throw new HttpError(429, { message: `Too many wrong passwords; try again in ${waitSeconds} seconds` })
-  const user = await findUserByPassword(store.reader, key, password)
-  if (user?.disabled === 0) {
-    signInLimit.succeeded(key)
-    return user
-  }
-  signInLimit.failed(key)
-  return undefined
 }
 
 function encode({ id, name, icon_url, url }: ApplicationRow, base: string) {

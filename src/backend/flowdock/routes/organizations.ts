@@ -1,5 +1,7 @@
+import { boundedText } from '../../bounds.ts'
 import { accessDenied, invalid, notFound } from '../../http-error.ts'
-import type { Backend, Route, UserRequest } from '../../router.ts'
+import type { Route } from '../../router.ts'
+import type { Database } from '../../store/db.ts'
 import {
   findOrganization,
   findOrganizationMember,
@@ -30,7 +32,7 @@ export const organizationRoutes: readonly Route[] = [
     async handle(request, backend) {
       const id = request.params.integer('id')
       if (id === undefined) throw invalid({ id: ["can't be blank"] })
-      const { organization } = await memberOrganization(request, backend, { id })
+      const { organization } = await memberOrganization(backend.store.reader, request.user.id, { id })
       return { status: 200, body: encodeOrganization(organization, request.base) }
     },
   },
@@ -40,7 +42,7 @@ export const organizationRoutes: readonly Route[] = [
     auth: 'user',
     async handle(request, backend) {
       const slug = segment(request, 'organization')
-      const { organization } = await memberOrganization(request, backend, { slug })
+      const { organization } = await memberOrganization(backend.store.reader, request.user.id, { slug })
       return { status: 200, body: encodeOrganization(organization, request.base) }
     },
   },
@@ -50,12 +52,14 @@ export const organizationRoutes: readonly Route[] = [
     auth: 'user',
     async handle(request, backend) {
       const slug = segment(request, 'organization')
-      const { organization, admin } = await memberOrganization(request, backend, { slug })
-      if (!admin) throw accessDenied()
-      const name = request.params.string('name')?.trim()
-      if (name === undefined || name === '') throw invalid({ name: ["can't be blank"] })
-      await backend.log.write(({ db }) => renameOrganization(db, organization.id, name))
-      return { status: 200, body: encodeOrganization({ ...organization, name }, request.base) }
+      const name = boundedText(request.params, 'name', 'name')?.trim()
+      const organization = await backend.log.write(async ({ db }) => {
+        const found = await administeredOrganization(db, request.user.id, slug)
+        if (name === undefined || name === '') throw invalid({ name: ["can't be blank"] })
+        await renameOrganization(db, found.id, name)
+        return { ...found, name }
+      })
+      return { status: 200, body: encodeOrganization(organization, request.base) }
     },
   },
   {
@@ -64,7 +68,7 @@ export const organizationRoutes: readonly Route[] = [
     auth: 'user',
     async handle(request, backend) {
       const slug = segment(request, 'organization')
-      const { organization } = await memberOrganization(request, backend, { slug })
+      const { organization } = await memberOrganization(backend.store.reader, request.user.id, { slug })
       const users = await listOrganizationUsers(backend.store.reader, organization.id)
       return { status: 200, body: users.map(encodeOrganizationUser) }
     },
@@ -75,10 +79,9 @@ export const organizationRoutes: readonly Route[] = [
     auth: 'user',
     async handle(request, backend) {
       const slug = segment(request, 'organization')
-      const { organization, admin } = await memberOrganization(request, backend, { slug })
-      if (!admin) throw accessDenied()
       const userId = idSegment(request, 'user')
       await backend.log.write(async (change) => {
+        const organization = await administeredOrganization(change.db, request.user.id, slug)
         if ((await findOrganizationMember(change.db, organization.id, userId)) === undefined) throw notFound()
         await leaveOrganization(change, organization.id, userId, request.user.id)
       })
@@ -93,8 +96,7 @@ export const organizationRoutes: readonly Route[] = [
     scopes: ['manage'],
     async handle(request, backend) {
       const slug = segment(request, 'organization')
-      const { organization, admin } = await memberOrganization(request, backend, { slug })
-      if (!admin) throw accessDenied()
+      const organization = await administeredOrganization(backend.store.reader, request.user.id, slug)
       const users = await listOrganizationUsers(backend.store.reader, organization.id)
       const body = users.map(({ id, email, nick, last_access_at: at }) => ({
         id,
@@ -109,13 +111,24 @@ export const organizationRoutes: readonly Route[] = [
 
 /** @throws 404 when there is none or the user is not in it */
 async function memberOrganization(
-  request: UserRequest,
-  { store }: Backend,
+  db: Database,
+  userId: number,
   by: { id: number } | { slug: string },
 ): Promise<{ organization: OrganizationRow; admin: boolean }> {
-  const organization = await findOrganization(store.reader, by)
+  const organization = await findOrganization(db, by)
   if (organization === undefined) throw notFound()
-  const member = await findOrganizationMember(store.reader, organization.id, request.user.id)
+  const member = await findOrganizationMember(db, organization.id, userId)
   if (member === undefined) throw notFound()
   return { organization, admin: member.admin }
+}
+
+/** @throws the same, and 403 when the user does not administer it */
+async function administeredOrganization(
+  db: Database,
+  userId: number,
+  slug: string,
+): Promise<OrganizationRow> {
+  const { organization, admin } = await memberOrganization(db, userId, { slug })
+  if (!admin) throw accessDenied()
+  return organization
 }

@@ -66,6 +66,7 @@ export const privateRoutes: readonly Route[] = [
       if (open === undefined) throw invalid({ open: ["can't be blank"] })
       const { conversation, other } = await conversationWith(request, backend)
       const updated = await backend.log.write(async ({ db }) => {
+        if (!(await shareOrganization(db, user.id, other.id))) throw notFound()
         await setConversationOpen(db, conversation, user.id, open)
         return (await findConversation(db, user.id, other.id)) as ConversationRow
       })
@@ -125,6 +126,7 @@ export const privateRoutes: readonly Route[] = [
       const id = await channelLastId(backend.store.reader, conversation.channel_id)
       const content = { last_activity: Date.now(), typing: true }
       const payload = activityEvent({ to: String(other.id) }, id, request.user.id, content)
+      backend.traffic.countTyping(request.principal, JSON.stringify(payload).length)
       backend.presence.tell({ flowIds: [], userId: other.id, isPresence: false, payload })
       return { status: 200, body: {} }
     },
@@ -157,11 +159,12 @@ async function conversationWith(
   if (other === undefined || !(await shareOrganization(store.reader, request.user.id, id))) throw notFound()
   const known = await findConversation(store.reader, request.user.id, id)
   if (known !== undefined) return { conversation: known, other }
-  const conversation = await log.write(
-    async ({ db }) =>
-      (await findConversation(db, request.user.id, id)) ??
-      (await insertConversation(db, request.user.id, id)),
-  )
+  const conversation = await log.write(async ({ db }) => {
+    if (!(await shareOrganization(db, request.user.id, id))) throw notFound()
+    return (
+      (await findConversation(db, request.user.id, id)) ?? (await insertConversation(db, request.user.id, id))
+    )
+  })
   return { conversation, other }
 }
 

@@ -1,8 +1,11 @@
+import { boundedTags, boundedText } from '../../bounds.ts'
 import { invalid, notFound } from '../../http-error.ts'
 import type { Params } from '../../params.ts'
-import type { Backend, Route } from '../../router.ts'
+import type { Backend, Request, Route } from '../../router.ts'
+import type { Database } from '../../store/db.ts'
 import { type FlowRow, findFlow } from '../../store/flows.ts'
-import { type MessageDraft, maxContentLength, sendMessage } from '../messages.ts'
+import { type MessageDraft, sendMessage } from '../messages.ts'
+import { webUrl } from '../web-url.ts'
 import { segment } from './access.ts'
 
 /** [flowdock] push.md, team-inbox.md: what a name of a source or project may be made of. */
@@ -17,6 +20,7 @@ export const pushRoutes: readonly Route[] = [
     method: 'POST',
     pattern: '/messages/chat/:token',
     auth: 'any',
+    holder: pushHolder,
     handle: async (request, backend) => push(segment(request, 'token'), decodeChat(request.params), backend),
   },
   ...['/messages/team_inbox/:token', '/messages/influx/:token'].map(
@@ -24,56 +28,70 @@ export const pushRoutes: readonly Route[] = [
       method: 'POST',
       pattern,
       auth: 'any',
+      holder: pushHolder,
       handle: async (request, backend) =>
         push(segment(request, 'token'), decodeMail(request.params), backend),
     }),
   ),
 ]
 
+async function pushHolder(
+  request: Pick<Request, 'path'>,
+  { store }: Pick<Backend, 'store'>,
+): Promise<string | undefined> {
+  const [pushToken = ''] = segment(request, 'token').split(',', 1)
+  const flow = await findFlow(store.reader, 0, { pushToken })
+  return flow === undefined ? undefined : `push:${flow.id}`
+}
+
 async function push(tokens: string, draft: MessageDraft, { store, log }: Backend) {
-  const flows: FlowRow[] = []
-  for (const pushToken of new Set(tokens.split(',').slice(0, 20))) {
-    const flow = await findFlow(store.reader, 0, { pushToken })
-    if (flow === undefined || flow.disabled === 1) throw notFound()
-    flows.push(flow)
-  }
+  const pushTokens = [...new Set(tokens.split(',').slice(0, 20))]
+  // A wrong token costs a read, not a turn of the one writer; the transaction asks again, since a token may be replaced.
+  for (const pushToken of pushTokens) await pushedFlow(store.reader, pushToken)
   await log.write(async (change) => {
-    for (const flow of flows) await sendMessage(change, flow, { userId: 0 }, draft)
+    for (const pushToken of pushTokens)
+      await sendMessage(change, await pushedFlow(change.db, pushToken), { userId: 0 }, draft)
   })
   return { status: 200, body: {} }
 }
 
+/** @throws 404 for no such token, and for an archived flow */
+async function pushedFlow(db: Database, pushToken: string): Promise<FlowRow> {
+  const flow = await findFlow(db, 0, { pushToken })
+  if (flow === undefined || flow.disabled === 1) throw notFound()
+  return flow
+}
+
 function decodeChat(params: Params): MessageDraft {
-  const content = params.string('content')
-  const name = params.string('external_user_name')
+  const content = boundedText(params, 'content', 'content')
+  const name = boundedText(params, 'external_user_name', 'external_user_name')
   const errors = {
     ...problem('content', content === undefined || content.trim() === '', "can't be blank"),
-    ...problem(
-      'content',
-      (content?.length ?? 0) > maxContentLength,
-      `is too long (maximum is ${maxContentLength} characters)`,
-    ),
     ...problem('external_user_name', name === undefined || name === '', "can't be blank"),
     ...problem('external_user_name', /\s/.test(name ?? ''), 'should not contain whitespace'),
   }
   if (content === undefined || name === undefined || Object.keys(errors).length > 0) throw invalid(errors)
   const parentId = params.integer('message_id')
-  const threadId = params.string('thread_id')
+  const threadId = boundedText(params, 'thread_id', 'thread_id')
   return {
     event: parentId === undefined ? 'message' : 'comment',
     content,
     externalUserName: name,
-    tags: params.list('tags') ?? [],
+    tags: boundedTags(params) ?? [],
     ...(parentId === undefined ? {} : { parentId }),
     ...(threadId === undefined ? {} : { threadId }),
   }
 }
 
 function decodeMail(params: Params): MessageDraft {
-  const required = ['source', 'from_address', 'subject', 'content'].map((name) => [
-    name,
-    params.string(name)?.trim() ?? '',
-  ])
+  const required = (
+    [
+      ['source', 'name'],
+      ['from_address', 'email'],
+      ['subject', 'title'],
+      ['content', 'body'],
+    ] as const
+  ).map(([name, field]) => [name, boundedText(params, name, field)?.trim() ?? ''])
   const { source = '', from_address: address = '', subject = '', content = '' } = Object.fromEntries(required)
   const project = params.string('project')
   const nameProblem = 'can only contain letters, digits, underscores, dashes and spaces'
@@ -85,9 +103,9 @@ function decodeMail(params: Params): MessageDraft {
     ...problem('project', project !== undefined && !namePattern.test(project), nameProblem),
   }
   if (Object.keys(errors).length > 0) throw invalid(errors)
-  const replyTo = params.string('reply_to')
-  const link = params.string('link')
-  const name = params.string('from_name')
+  const replyTo = boundedText(params, 'reply_to', 'email')
+  const link = webUrl(params, 'link') ?? undefined
+  const name = boundedText(params, 'from_name', 'author')
   return {
     event: 'mail',
     content: {
@@ -104,7 +122,7 @@ function decodeMail(params: Params): MessageDraft {
       ...(project === undefined ? {} : { project }),
       ...(link === undefined ? {} : { link }),
     },
-    tags: [`:source:${source}`, ...(params.list('tags') ?? [])],
+    tags: [`:source:${source}`, ...(boundedTags(params) ?? [])],
     ...(link === undefined ? {} : { thread: { externalUrl: link } }),
   }
 }

@@ -1,9 +1,9 @@
 import { invalid } from '../../http-error.ts'
 import type { Route } from '../../router.ts'
 import { listFlows, listMentionable } from '../../store/flows.ts'
-import { searchMessages, searchWords } from '../../store/messages.ts'
+import { searchMessages } from '../../store/messages.ts'
 import { resolveTag } from '../tags.ts'
-import { encodeMessages } from './channel-messages.ts'
+import { checkSearchTags, encodeMessages, wordsToSearch } from './channel-messages.ts'
 
 /** How many flows one search looks into: the ones somebody wrote to last. */
 const maxFlows = 100
@@ -14,10 +14,11 @@ export const searchRoutes: readonly Route[] = [
     method: 'GET',
     pattern: '/search',
     auth: 'user',
-    async handle({ params, user, base }, { store }) {
+    async handle({ params, user, base }, { store, onError }) {
       const { reader } = store
-      const words = searchWords(params.string('search') ?? '')
+      const words = wordsToSearch(params.string('search') ?? '')
       const given = params.list('tags') ?? []
+      checkSearchTags(given)
       if (words.length === 0 && given.length === 0) throw invalid({ search: ["can't be blank without tags"] })
       const limit = Math.min(Math.max(params.integer('limit') ?? 30, 1), 100)
       const tagMode = params.string('tag_mode') === 'or' ? 'or' : 'and'
@@ -29,7 +30,7 @@ export const searchRoutes: readonly Route[] = [
           const members = await listMentionable(reader, flow.id)
           const tags = [...new Set(given.map((tag) => (resolveTag(tag, members) ?? tag).toLowerCase()))]
           const rows = await searchMessages(reader, flow.channel_id, { words, tags, tagMode, skip: 0, limit })
-          return encodeMessages(reader, flow, rows, base)
+          return encodeMessages(reader, flow, rows, base, onError)
         }),
       )
       const body = found.flat().toSorted((a, b) => a.sent - b.sent || a.id - b.id)

@@ -1,8 +1,10 @@
+import { boundedText } from '../../bounds.ts'
 import { accessDenied, invalid, notFound, unauthorized } from '../../http-error.ts'
 import type { Params } from '../../params.ts'
 import type { Backend, Route, UserRequest } from '../../router.ts'
 import { ensureApplication } from '../../store/applications.ts'
-import { listFlows } from '../../store/flows.ts'
+import type { Database } from '../../store/db.ts'
+import { findFlowAccess, isJoined, listFlows } from '../../store/flows.ts'
 import {
   deleteSource,
   findSourceByTokenHash,
@@ -13,9 +15,10 @@ import {
   updateSource,
 } from '../../store/sources.ts'
 import { hashToken, makeToken } from '../auth.ts'
-import { encodeSource } from '../encode.ts'
+import { encodeSource, encodeSourceAlone } from '../encode.ts'
 import { sendMessage } from '../messages.ts'
-import { checkWritable, idSegment, joinedFlow } from './access.ts'
+import { webUrl } from '../web-url.ts'
+import { checkVisible, checkWritable, idSegment, joinedFlow } from './access.ts'
 import { activeSource } from './messages.ts'
 
 /** [flowdock] sources.md */
@@ -24,12 +27,13 @@ export const sourceRoutes: readonly Route[] = [
     method: 'GET',
     pattern: '/sources',
     auth: 'any',
+    takesFlowToken: true,
     async handle({ params, caller, base }, { store }) {
       const flowToken = params.string('flow_token')
       if (flowToken !== undefined) {
         const source = await findSourceByTokenHash(store.reader, hashToken(flowToken))
         if (source === undefined || source.deleted_at !== null) throw notFound()
-        return { status: 200, body: [encodeSource(source, base)] }
+        return { status: 200, body: [encodeSourceAlone(source, base)] }
       }
       if (caller === undefined) throw unauthorized()
       const flows = await listFlows(store.reader, caller.user.id, 'joined')
@@ -65,9 +69,9 @@ export const sourceRoutes: readonly Route[] = [
     auth: 'user',
     async handle(request, backend) {
       const flow = await joinedFlow(request, backend)
-      const name = request.params.string('name')?.trim()
+      const name = boundedText(request.params, 'name', 'name')?.trim()
       if (name === undefined || name === '') throw invalid({ name: ["can't be blank"] })
-      const externalUrl = request.params.string('external_url')
+      const externalUrl = webUrl(request.params, 'external_url')
       const token = makeToken()
       const source = await backend.log.write(async (change) => {
         const { db } = change
@@ -106,18 +110,29 @@ export const sourceRoutes: readonly Route[] = [
     pattern: '/flows/:organization/:flow/sources/:source',
     auth: 'user',
     async handle(request, backend) {
-      const source = await ownSource(request, backend)
-      return updateAnswer(source, request.params, request.base, backend)
+      const { id } = await ownSource(request, backend)
+      const changes = decodeChanges(request.params)
+      const updated = await backend.log.write(async ({ db }) => {
+        await checkOwns(db, request.user.id, id)
+        return update(db, id, changes)
+      })
+      return { status: 200, body: encodeSource(updated, request.base) }
     },
   },
   {
     method: 'PUT',
     pattern: '/sources',
     auth: 'any',
+    takesFlowToken: true,
     async handle({ params, base }, backend) {
       const flowToken = params.string('flow_token')
       if (flowToken === undefined) throw invalid({ flow_token: ["can't be blank"] })
-      return updateAnswer(await activeSource(backend.store.reader, flowToken), params, base, backend)
+      await activeSource(backend.store.reader, flowToken)
+      const changes = decodeChanges(params)
+      const updated = await backend.log.write(async ({ db }) =>
+        update(db, (await activeSource(db, flowToken)).id, changes),
+      )
+      return { status: 200, body: encodeSourceAlone(updated, base) }
     },
   },
   {
@@ -125,10 +140,11 @@ export const sourceRoutes: readonly Route[] = [
     pattern: '/flows/:organization/:flow/sources/:source',
     auth: 'user',
     async handle(request, backend) {
-      const source = await ownSource(request, backend)
-      const flow = await joinedFlow(request, backend)
-      if (source.creator_id !== request.user.id && flow.organization_admin !== 1) throw accessDenied()
-      await backend.log.write(({ db }) => deleteSource(db, source.id))
+      const { id } = await ownSource(request, backend)
+      await backend.log.write(async ({ db }) => {
+        await checkOwns(db, request.user.id, id)
+        await deleteSource(db, id)
+      })
       return { status: 204 }
     },
   },
@@ -142,16 +158,34 @@ async function ownSource(request: UserRequest, backend: Backend): Promise<Source
   return source
 }
 
-/** [flowdock] sources.md: an empty error message clears it. */
-async function updateAnswer(source: SourceRow, params: Params, base: string, { log }: Backend) {
-  const error = params.string('error_message')
-  const configuration = params.string('configuration_url')
-  const updated = await log.write(async ({ db }) => {
-    await updateSource(db, source.id, {
-      ...(error === undefined ? {} : { error_message: error === '' ? null : error }),
-      ...(configuration === undefined ? {} : { configuration_url: configuration }),
-    })
-    return (await findSources(db, [source.id])) as [SourceRow]
-  })
-  return { status: 200, body: encodeSource(updated[0], base) }
+/**
+ * Checks inside the transaction that is about to change a source: that is for its creator and for administrators, who are
+ * members of its flow.
+ *
+ * @throws 404 or 403
+ */
+async function checkOwns(db: Database, userId: number, sourceId: number): Promise<void> {
+  const [source] = await findSources(db, [sourceId])
+  if (source === undefined || source.deleted_at !== null) throw notFound()
+  const flow = checkVisible(await findFlowAccess(db, userId, source.flow_id))
+  if (!isJoined(flow)) throw accessDenied()
+  if (source.creator_id !== userId && flow.organization_admin !== 1) throw accessDenied()
+}
+
+type SourceChanges = Parameters<typeof updateSource>[2]
+
+/** [flowdock] sources.md: an empty error message clears it; so does an empty URL. */
+function decodeChanges(params: Params): SourceChanges {
+  const error = boundedText(params, 'error_message', 'error_message')
+  const configuration = webUrl(params, 'configuration_url')
+  return {
+    ...(error === undefined ? {} : { error_message: error === '' ? null : error }),
+    ...(configuration === undefined ? {} : { configuration_url: configuration }),
+  }
+}
+
+async function update(db: Database, id: number, changes: SourceChanges): Promise<SourceRow> {
+  await updateSource(db, id, changes)
+  const [updated] = (await findSources(db, [id])) as [SourceRow]
+  return updated
 }

@@ -6,6 +6,9 @@ import type { Activity } from '../presence.ts'
 import { streamEvents } from '../stream.ts'
 import { checkVisible, joinedFlow } from './access.ts'
 
+/** Each is looked up, and asked for again with each page of a replay. The gateway's subscriptions have as many. */
+const maxFilter = 150
+
 /** [flowdock] streaming.md. Also served at the root of a host that begins with "stream.". */
 export const streamRoutes: readonly Route[] = [
   // A filter of thousands of flows is too long for an address: it may come as a body, too.
@@ -59,6 +62,9 @@ function requireScope({ scopes }: UserRequest, scope: Scope): void {
 function filterOf({ query, params }: UserRequest): string[] {
   const inAddress = query.getAll('filter').flatMap((text) => text.split(','))
   const names = inAddress.length > 0 ? inAddress : (params.list('filter') ?? [])
+  // Other spellings of one flow count, too: each is looked up.
+  if (names.length > maxFilter)
+    throw invalid({ filter: [`names too many flows (maximum is ${maxFilter}; * is all)`] })
   return [...new Set(names.map((name) => name.trim()).filter((name) => name !== ''))]
 }
 
@@ -121,5 +127,12 @@ async function stream(
     mayGoOn: () => request.isValid(backend.store.reader),
     signal: backend.signal,
   }
-  return { write: (response) => streamEvents(response, options) }
+  const leave = backend.traffic.openStream(request.principal)
+  return {
+    async write(response) {
+      if (response.closed) leave()
+      else response.on('close', leave)
+      await streamEvents(response, options)
+    },
+  }
 }

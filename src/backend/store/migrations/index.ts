@@ -3,6 +3,7 @@ import { first } from './first.ts'
 import { legacyAndInvitations } from './legacy-and-invitations.ts'
 import { oauthAndSearch } from './oauth-and-search.ts'
 import { privateConversations } from './private-conversations.ts'
+import { sendersAndCodes } from './senders-and-codes.ts'
 
 /** In the order they run; a released one is never changed. */
 export const migrations: Record<string, Migration> = {
@@ -10,4 +11,5 @@ export const migrations: Record<string, Migration> = {
   '0002-private-conversations': privateConversations,
   '0003-legacy-and-invitations': legacyAndInvitations,
   '0004-oauth-and-search': oauthAndSearch,
+  '0005-senders-and-codes': sendersAndCodes,
 }

@@ -1,0 +1,60 @@
+import { chmod, lstat, readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+
+/** The owner's alone, whatever the umask: messages, client secrets and flow tokens are in these files. */
+export const privateFolderMode = 0o700
+export const privateFileMode = 0o600
+
+const othersMask = 0o077
+const stickyBit = 0o1000
+
+/** What was made private, and what could not be. */
+export interface ProtectedData {
+  readonly changed: number
+  readonly refused: readonly string[]
+}
+
+/**
+ * Takes the rights of others away from a data folder that an earlier version, or a copy, made readable to them. Files
+ * below `files` are looked through only while that folder itself is open to others: it is closed last.
+ */
+export async function protectData(dataDir: string): Promise<ProtectedData> {
+  // Windows has no such modes.
+  if (process.getuid === undefined) return { changed: 0, refused: [] }
+  const refused: string[] = []
+  let changed = 0
+  const protect = async (path: string, mode: number, wanted: number) => {
+    if ((mode & othersMask) === 0) return
+    try {
+      await chmod(path, wanted)
+      changed += 1
+    } catch {
+      refused.push(path)
+    }
+  }
+  const protectFile = async (path: string) => {
+    const found = await lstat(path).catch(() => undefined)
+    if (found?.isFile()) await protect(path, found.mode, privateFileMode)
+  }
+  const protectTree = async (folder: string) => {
+    const { mode } = await stat(folder)
+    if ((mode & othersMask) === 0) return
+    for (const entry of await readdir(folder, { withFileTypes: true })) {
+      const path = join(folder, entry.name)
+      if (entry.isDirectory()) await protectTree(path)
+      else if (entry.isFile()) await protectFile(path)
+    }
+    await protect(folder, mode, privateFolderMode)
+  }
+
+  for (const name of ['flowdock.db', 'flowdock.db-wal', 'flowdock.db-shm', 'demo-token'])
+    await protectFile(join(dataDir, name))
+  await protectTree(join(dataDir, 'files')).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') refused.push(join(dataDir, 'files'))
+  })
+  const { mode } = await stat(dataDir)
+  // A folder that everybody shares, such as /tmp, is not ours to close.
+  if ((mode & stickyBit) === 0) await protect(dataDir, mode, privateFolderMode)
+  else refused.push(dataDir)
+  return { changed, refused }
+}

@@ -1,0 +1,143 @@
+import { GatewayError, RateLimitedError } from '../errors.ts'
+
+export interface IncomingBodiesOptions {
+  /** Bytes of incomplete bodies in memory, of all clients and of one IP address. */
+  readonly memory: ByteLimits
+  /** Bytes of files on the disk, of all clients and of one IP address. */
+  readonly disk: ByteLimits
+  /** How many incomplete bodies one IP address may have. */
+  readonly bodiesPerAddress: number
+}
+
+export interface ByteLimits {
+  readonly total: number
+  readonly perAddress: number
+}
+
+/**
+ * Bounds what is held of bodies that have not arrived completely. Their senders are unknown until then, and a body that
+ * is sent slowly would hold what it takes for as long as it likes.
+ */
+export interface IncomingBodies {
+  /**
+   * Counts an incomplete body. When its IP address has too many of them, the one that began first is displaced, so that
+   * somebody who sends slow bodies gets in their own way and not in that of others behind the same address.
+   *
+   * @param displace called with the reason when this body has to go
+   */
+  begin(address: string, displace: (reason: GatewayError) => void): Holding
+  /** Holds memory for something that is counted elsewhere. */
+  hold(address: string): Holding
+  /** Holds space on the disk. */
+  spool(address: string): Holding
+}
+
+/** Bytes that are held for one body. */
+export interface Holding {
+  /** @throws GatewayError `RATE_LIMITED` when the IP address holds too much, `OVERLOADED` when all hold too much */
+  take(bytes: number): void
+  /** Releases all of them. */
+  release(): void
+}
+
+const mebibyte = 1024 * 1024
+/** A stranger cannot make the process grow by more than `memory.total`; a body in memory has 1 MiB at most. */
+export const bodyLimits: IncomingBodiesOptions = {
+  memory: { total: 32 * mebibyte, perAddress: 8 * mebibyte },
+  // An operation may bring 250 MiB along; a folder for temporary files often has few GiB.
+  disk: { total: 1024 * mebibyte, perAddress: 512 * mebibyte },
+  bodiesPerAddress: 200,
+}
+const pauseMs = 1000
+
+export function createIncomingBodies({
+  memory,
+  disk,
+  bodiesPerAddress,
+}: IncomingBodiesOptions = bodyLimits): IncomingBodies {
+  const memoryBudget = new ByteBudget(memory, 'request bodies')
+  const diskBudget = new ByteBudget(disk, 'files')
+  /** By IP address, those that began first in front. */
+  const incomplete = new Map<string, Set<(reason: GatewayError) => void>>()
+  // One for all: many are displaced when somebody attacks.
+  const displaced = new RateLimitedError(
+    `There are more than ${bodiesPerAddress} incomplete requests from your address; send each body without a pause`,
+    pauseMs,
+  )
+
+  return {
+    begin(address, displace) {
+      const bodies = incomplete.get(address) ?? new Set()
+      incomplete.set(address, bodies)
+      bodies.add(displace)
+      const [first] = bodies
+      if (bodies.size > bodiesPerAddress && first !== undefined) {
+        bodies.delete(first)
+        first(displaced)
+      }
+      const held = memoryBudget.hold(address)
+      return {
+        take: held.take,
+        release() {
+          held.release()
+          bodies.delete(displace)
+          if (bodies.size === 0 && incomplete.get(address) === bodies) incomplete.delete(address)
+        },
+      }
+    },
+    hold: (address) => memoryBudget.hold(address),
+    spool: (address) => diskBudget.hold(address),
+  }
+}
+
+class ByteBudget {
+  readonly #limits: ByteLimits
+  readonly #what: string
+  readonly #byAddress = new Map<string, number>()
+  #total = 0
+
+  constructor(limits: ByteLimits, what: string) {
+    this.#limits = limits
+    this.#what = what
+  }
+
+  hold(address: string): Holding {
+    let held = 0
+    return {
+      take: (bytes) => {
+        this.#take(address, bytes)
+        held += bytes
+      },
+      release: () => {
+        this.#give(address, held)
+        held = 0
+      },
+    }
+  }
+
+  #take(address: string, bytes: number): void {
+    const { total, perAddress } = this.#limits
+    const own = (this.#byAddress.get(address) ?? 0) + bytes
+    if (own > perAddress)
+      throw new RateLimitedError(
+        `Your address is sending more than ${perAddress} bytes of ${this.#what} at once, which is all it may`,
+        pauseMs,
+      )
+    if (this.#total + bytes > total)
+      throw new GatewayError(
+        'OVERLOADED',
+        `The gateway is receiving more than ${total} bytes of ${this.#what} at once; try again in a moment`,
+        { retryable: true, retryAfterMs: pauseMs },
+      )
+    this.#total += bytes
+    this.#byAddress.set(address, own)
+  }
+
+  #give(address: string, bytes: number): void {
+    if (bytes === 0) return
+    this.#total -= bytes
+    const own = (this.#byAddress.get(address) ?? 0) - bytes
+    if (own > 0) this.#byAddress.set(address, own)
+    else this.#byAddress.delete(address)
+  }
+}

@@ -1,0 +1,78 @@
+import {
+  type DocumentNode,
+  type ExecutionResult,
+  type FragmentDefinitionNode,
+  getOperationAST,
+  Kind,
+  OperationTypeNode,
+  print,
+  type SelectionSetNode,
+} from 'graphql'
+import { LRUCache } from 'lru-cache'
+
+/** Results of operations that ask the schema alone: they are the same for everybody. */
+export interface Introspections {
+  /** @param execute makes the result, unless it is known */
+  find(
+    key: string,
+    variables: Readonly<Record<string, unknown>>,
+    execute: () => ExecutionResult | Promise<ExecutionResult>,
+  ): ExecutionResult | Promise<ExecutionResult>
+  /** The text of a result that was found. */
+  textOf(result: ExecutionResult): string | undefined
+}
+
+const maxResults = 16
+const maxCharacters = 16 * 1024 * 1024
+
+/** Keeps the latest results with their texts. */
+export function createIntrospections(): Introspections {
+  const results = new LRUCache<string, ExecutionResult>({ max: maxResults, maxSize: maxCharacters })
+  const texts = new WeakMap<ExecutionResult, string>()
+  return {
+    find(key, variables, execute) {
+      const whole = `${JSON.stringify(variables)} ${key}`
+      const known = results.get(whole)
+      if (known !== undefined) return known
+      const result = execute()
+      // graphql-js executes introspection at once. Errors name places of one document.
+      if ('then' in result || result.errors !== undefined) return result
+      const text = JSON.stringify(result)
+      texts.set(result, text)
+      results.set(whole, result, { size: text.length + whole.length })
+      return result
+    },
+    textOf: (result) => texts.get(result),
+  }
+}
+
+/**
+ * The text of an operation without its name, with its fragments, if all its root fields are `__schema`, `__type` and
+ * `__typename`; undefined otherwise.
+ */
+export function introspectionKey(
+  document: DocumentNode,
+  operationName: string | null | undefined,
+): string | undefined {
+  const operation = getOperationAST(document, operationName)
+  if (operation?.operation !== OperationTypeNode.QUERY) return undefined
+  const fragments = document.definitions.filter(({ kind }) => kind === Kind.FRAGMENT_DEFINITION)
+  const byName = new Map(fragments.map((each) => [(each as FragmentDefinitionNode).name.value, each]))
+  const visited = new Set<string>()
+
+  function asksSchemaAlone({ selections }: SelectionSetNode): boolean {
+    return selections.every((selection) => {
+      if (selection.kind === Kind.FIELD) return selection.name.value.startsWith('__')
+      if (selection.kind === Kind.INLINE_FRAGMENT) return asksSchemaAlone(selection.selectionSet)
+      const { value } = selection.name
+      if (visited.has(value)) return true
+      visited.add(value)
+      const fragment = byName.get(value) as FragmentDefinitionNode | undefined
+      return fragment !== undefined && asksSchemaAlone(fragment.selectionSet)
+    })
+  }
+
+  if (!asksSchemaAlone(operation.selectionSet)) return undefined
+  const { name: _, ...nameless } = operation
+  return print({ ...document, definitions: [nameless, ...fragments] })
+}

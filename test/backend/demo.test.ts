@@ -1,0 +1,79 @@
+import { access, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
+import { openAdministration } from '../../src/backend/administration.ts'
+import { hashToken } from '../../src/backend/flowdock/auth.ts'
+import { deleteToken } from '../../src/backend/store/users.ts'
+import { basic, call, makeFolder, makeLocation, startTestBackend } from '../support/backend.ts'
+
+/* The demo organization and the token that lets its administrator in. */
+
+async function start(options: Parameters<typeof startTestBackend>[0]) {
+  const backend = await startTestBackend(options)
+  let open = true
+  const close = async () => {
+    if (open) await backend.close()
+    open = false
+  }
+  onTestFinished(close)
+  const status = async (token: string) =>
+    (await call(`${backend.url}/user`, 'GET', { authorization: basic(token) })).status
+  return { ...backend, close, status }
+}
+
+/** Data that outlive a backend, on the database of the project. */
+const makeData = async () => ({ dataDir: await makeFolder(), databaseUrl: await makeLocation() })
+
+test('the token is made once, kept in a file and good after a restart', async () => {
+  const data = await makeData()
+  const first = await start(data)
+  const token = first.demo.token ?? ''
+  expect(token).toMatch(/^[0-9a-f]{32}$/)
+  expect(await readFile(join(data.dataDir, 'demo-token'), 'utf8')).toBe(token)
+  expect(await first.status(token)).toBe(200)
+  await first.close()
+  const second = await start(data)
+  expect(second.demo.token).toBe(token)
+  expect(await second.status(token)).toBe(200)
+})
+
+test('a token that was removed stays removed', async () => {
+  const data = await makeData()
+  const first = await start(data)
+  const token = first.demo.token ?? ''
+  await first.store.write((db) => deleteToken(db, 1, hashToken(token)))
+  await first.close()
+  const second = await start(data)
+  expect(second.demo.token).toBeNull()
+  expect(await second.status(token)).toBe(401)
+})
+
+test('the token of the settings is taken when the organization is made, not later', async () => {
+  const data = await makeData()
+  const [one, other] = ['1'.repeat(32), '2'.repeat(32)]
+  const first = await start({ ...data, demoToken: one })
+  expect(first.demo.token).toBe(one)
+  await first.close()
+  const second = await start({ ...data, demoToken: other })
+  expect(second.demo.token).toBeNull()
+  expect([await second.status(one), await second.status(other)]).toEqual([200, 401])
+})
+
+test('without a demo the first start makes no organization, no token and no file', async () => {
+  const data = await makeData()
+  const first = await start({ ...data, demoOrganization: false, demoToken: '1'.repeat(32) })
+  expect(first.demo.token).toBeNull()
+  expect(await first.status('1'.repeat(32))).toBe(401)
+  await expect(access(join(data.dataDir, 'demo-token'))).rejects.toThrow('ENOENT')
+  const administration = await openAdministration(data)
+  expect([await administration.listOrganizations(), await administration.listUsers()]).toEqual([[], []])
+
+  await administration.addOrganization('Acme', undefined)
+  await administration.addUser({
+    ...{ nick: 'Zoe', name: 'Zoe Kay', email: 'zoe@acme.example', organization: 'acme', admin: true },
+    ...{ password: undefined, id: undefined },
+  })
+  const { token } = await administration.addToken('zoe@acme.example')
+  await administration.close()
+  expect(await first.status(String(token))).toBe(200)
+})

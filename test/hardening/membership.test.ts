@@ -1,0 +1,108 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { expect, onTestFinished, test } from 'vitest'
+import { eventually, liveMembers, openSubscription, socketClient, startTestApp } from '../support/app.ts'
+import { basic, type Nick, startTestBackend } from '../support/backend.ts'
+import { startSelectiveProxy } from '../support/selective-proxy.ts'
+
+/* Somebody who lost access to a flow, and whose upstream does not answer the question whether they have. */
+
+const broken: Record<string, (response: ServerResponse) => void> = {
+  'answers 500': (response) => response.writeHead(500).end(),
+  'answers broken JSON': (response) =>
+    response.writeHead(200, { 'content-type': 'application/json' }).end('[{"id":'),
+  'never answers': () => undefined,
+}
+
+/** Ada owns the stream, Ben is a guest at it. From `breakFor` on, what lists the flows of Ben alone is broken. */
+async function start(how: string) {
+  const backend = await startTestBackend()
+  onTestFinished(backend.close)
+  let isBroken = false
+  let asked = 0
+  const bens = basic(await backend.token('Ben'))
+  const listsFlows = ({ url, headers }: IncomingMessage) =>
+    headers.authorization === bens && new URL(url ?? '', 'http://x').pathname === '/flows'
+  const upstreamUrl = await startSelectiveProxy(backend.url, (request, response) => {
+    if (!isBroken || !listsFlows(request)) return false
+    asked += 1
+    // A stream of one's own lists the flows with their users.
+    if (request.url?.includes('users=')) return false
+    broken[how]?.(response)
+    return true
+  })
+  const app = await startTestApp({ upstreamUrl })
+  onTestFinished(app.close)
+  const query =
+    'subscription { flowEvents(input: { flows: [{ path: "example/main" }] }) { __typename ... on MessageAdded { message { ... on ChatMessage { content } } } } }'
+  async function listen(nick: Nick) {
+    const before = liveMembers(app)
+    const subscription = openSubscription(socketClient(app.url, await backend.token(nick)), query)
+    onTestFinished(subscription.close)
+    const heard: string[] = []
+    const errors: unknown[] = []
+    const ended = (async () => {
+      for (let next = await subscription.next(); next !== undefined; next = await subscription.next()) {
+        errors.push(...(next.errors ?? []))
+        const event = next.data?.flowEvents
+        heard.push(event?.message?.content ?? event?.__typename)
+      }
+    })()
+    await eventually(() => liveMembers(app) > before)
+    return { heard, errors, ended }
+  }
+  const ada = await listen('Ada')
+  const ben = await listen('Ben')
+  expect(app.state().sources).toMatchObject([{ seats: 2, guests: 1 }])
+  return {
+    ...{ app, backend, ada, ben },
+    askedFor: () => asked,
+    breakNow() {
+      isBroken = true
+    },
+    say: (content: string) =>
+      backend.as('Ada')('POST', '/flows/example/main/messages', { event: 'message', content }),
+  }
+}
+
+test.each(Object.keys(broken))(
+  'somebody who is shut out hears nothing after that, also where the upstream %s to the question',
+  async (how) => {
+    const { backend, ada, ben, breakNow, say } = await start(how)
+    await say('before')
+    await eventually(() => ben.heard.includes('before'))
+    breakNow()
+    await backend.as('Ada')('PUT', '/flows/example/main/users/2', { disabled: true })
+    await say('secret')
+    await ben.ended
+    await eventually(() => ada.heard.includes('secret'))
+    expect(ben.errors).toMatchObject([{ extensions: { code: 'FORBIDDEN' } }])
+    expect(ben.heard).not.toContain('secret')
+  },
+)
+
+test('somebody who loses access without an event hears nothing after ten seconds in which nobody confirmed it', async () => {
+  const { app, backend, ben, breakNow, say, askedFor } = await start('never answers')
+  breakNow()
+  await eventually(() => askedFor() > 0)
+  // No event tells of that.
+  await backend.store.write((db) =>
+    db.updateTable('users').set({ disabled: 1 }).where('id', '=', 2).execute(),
+  )
+  await expect.poll(() => liveMembers(app), { timeout: 15_000 }).toBe(1)
+  await say('secret')
+  await ben.ended
+  expect(ben.errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }])
+  expect(ben.heard).not.toContain('secret')
+}, 60_000)
+
+test('somebody whose access cannot be confirmed for a while, and who still has it, misses nothing', async () => {
+  const { app, ben, breakNow, say, askedFor } = await start('answers 500')
+  breakNow()
+  await eventually(() => askedFor() > 0)
+  await say('one')
+  await expect.poll(() => app.state().sources.length, { timeout: 15_000 }).toBe(2)
+  await say('two')
+  await eventually(() => ben.heard.length >= 2)
+  expect(ben.heard).toEqual(['one', 'two'])
+  expect(app.state().sources).toMatchObject([{ guests: 0 }, { guests: 0 }])
+}, 60_000)
