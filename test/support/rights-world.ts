@@ -204,9 +204,7 @@ export class World {
         const grant =
           scopes === undefined
             ? undefined
-            : ({ applicationId, scope: scopes.join(' '), expiresAt: Date.now() + dayMs } as Parameters<
-                typeof insertToken
-              >[3])
+            : { applicationId, scope: scopes.join(' '), expiresAt: Date.now() + dayMs, codeHash: null }
         await insertToken(db, hashToken(token), this.userId(person), grant)
         model.credentials.set(principal, { principal, person, token, isRevoked: false })
       }
