@@ -49,6 +49,8 @@ interface Flow {
   readonly members: Map<Person, 'joined' | 'blocked'>
   /** When each person lost the flow last. */
   readonly leftAt: Map<Person, number>
+  /** When somebody was shut out by another last: who leaves by themselves does not change the secrets of the flow. */
+  shutOutAt: number
 }
 
 /** Whom a text is for: the members of a flow, or two people. */
@@ -103,7 +105,7 @@ export class RightsModel {
   constructor() {
     const flow = (organization: Organization): Flow => ({
       ...{ organization, mode: 'invitation', isArchived: false },
-      ...{ members: new Map(), leftAt: new Map() },
+      ...{ members: new Map(), leftAt: new Map(), shutOutAt: -1 },
     })
     this.flows = {
       'acme/general': flow('acme'),
@@ -173,9 +175,11 @@ export class RightsModel {
       if (state === 'joined') this.acquainted.add(pairOf(person, other))
   }
 
-  block(person: Person, flow: FlowName): void {
+  block(person: Person, flow: FlowName, by: Person): void {
+    const at = this.tick()
     this.flows[flow].members.set(person, 'blocked')
-    this.flows[flow].leftAt.set(person, this.tick())
+    this.flows[flow].leftAt.set(person, at)
+    if (by !== person) this.flows[flow].shutOutAt = at
   }
 
   leaveOrganization(person: Person, organization: Organization): void {
@@ -183,7 +187,10 @@ export class RightsModel {
     for (const name of flowNames) {
       const flow = this.flows[name]
       if (flow.organization !== organization) continue
-      if (flow.members.get(person) === 'joined') flow.leftAt.set(person, at)
+      if (flow.members.get(person) === 'joined') {
+        flow.leftAt.set(person, at)
+        flow.shutOutAt = at
+      }
       flow.members.delete(person)
     }
     this.staff[organization].delete(person)

@@ -262,6 +262,19 @@ export class World {
     return post(this.stage.gatewayUrl, { query, variables }, this.model.credential(principal).token)
   }
 
+  /** A GraphQL mutation, answered as a REST route would: 200 when it was done. */
+  async mutate(
+    principal: Principal,
+    field: string,
+    type: string,
+    input: Record<string, unknown>,
+  ): Promise<{ status: number; text: string }> {
+    const query = `mutation ($input: ${type}!) { result: ${field}(input: $input) { __typename } }`
+    const { data, errors } = await this.graphql(principal, query, { input })
+    const outcome = String(data?.result?.__typename)
+    return { status: outcome.endsWith('Payload') ? 200 : 400, text: JSON.stringify(errors ?? data) }
+  }
+
   mark(audience: Audience, origin: string): Marker {
     this.#markers += 1
     return this.model.mark(audience, origin, `mk${this.number}z${this.#markers}k`)
