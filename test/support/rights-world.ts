@@ -701,7 +701,8 @@ export class World {
     for (const reader of [...this.readers.values()]) {
       const reason = this.#mustEnd(reader)
       if (reason === undefined || reader.delivery === undefined) continue
-      const withinMs = this.model.fault === undefined ? endsWithinMs : this.#patienceMs
+      const isQuick = this.model.fault === undefined && !this.#faulted.has(reader)
+      const withinMs = isQuick ? endsWithinMs : this.#patienceMs
       if (!(await this.#waitFor(() => reader.ended !== undefined, withinMs)))
         this.leaks.push(`${this.describe(reader)} is still open after ${withinMs} ms, although ${reason}`)
     }
