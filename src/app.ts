@@ -236,10 +236,12 @@ async function start(
 
   const replay = (topic: Topic<Listener>, after: string, until: string | undefined): Replay<FlowEvent> => {
     const subscriber = new Subscriber<FlowEvent>(replayLimits, () => stream.close())
+    const { credential } = topic.owner
+    const isPrivate = topic.isPrivate && sources.get(credential.principal)?.hearsPrivate() !== false
     const ends = until !== undefined && /^\d+$/.test(until)
     const stream = openReplay({
-      ...{ http, reconnects, streamUrl: upstream.streamUrl, credential: topic.owner.credential, onRetry },
-      ...{ flowIds: topic.channels, isPrivate: topic.isPrivate, after },
+      ...{ http, reconnects, streamUrl: upstream.streamUrl, credential, onRetry },
+      ...{ flowIds: topic.channels, isPrivate, after },
       until: ends ? until : undefined,
       onEvent: (event, bytes) => subscriber.push(event, bytes),
       onEnd: (error) => subscriber.fail(error),

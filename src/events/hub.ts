@@ -350,8 +350,11 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     source.proof = undefined
   }
 
-  /** Guests of a channel that the owner of the source may not hear any more go elsewhere. */
+  /** Who named a channel that the owner of the source may not hear any more has to prove the access again. */
   function evictUncovered(source: Source<Owner, T>): void {
+    for (const seat of [...source.seats])
+      if (seat.guest === undefined && !isWithin(source.channels ?? new Set(), seat.topic))
+        seat.end({ kind: 'evicted' })
     for (const guest of [...source.guests.values()])
       for (const seat of [...guest.seats]) if (!isCovered(source, seat.topic)) seat.end({ kind: 'evicted' })
   }

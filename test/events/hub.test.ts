@@ -245,6 +245,23 @@ describe('access to a hub', () => {
     expect([all.ending, other.ending, guest.ending]).toEqual([undefined, undefined, undefined])
   })
 
+  test('of an owner who named a channel is proved again when the source does not cover it any more', async () => {
+    const { subscribe, sources } = startHub({ check: async () => new Set('b') })
+    const channels = new Set('ab')
+    const coming = [
+      subscribe('ada'),
+      subscribe('ada', { channels: ['b'] }),
+      subscribe('ada', { channels: 'all' }),
+    ]
+    const sink = sources[0]?.sink as Sink<string>
+    sink.open(channels, '0')
+    const seats = await Promise.all(coming)
+    channels.delete('a')
+    sink.event('1', 1)
+    expect(seats.map(({ ending }) => ending)).toEqual([{ kind: 'evicted' }, undefined, undefined])
+    await expect(subscribe('ada', {}, undefined, true)).rejects.toThrow('lost')
+  })
+
   test('is proved again when nobody knows which member somebody is', async () => {
     const { subscribe, source, sources } = await startHosted({})
     const stranger = await subscribe('nobody knows')
