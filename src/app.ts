@@ -188,9 +188,12 @@ async function start(
   const onRetry = (error: Error, delayMs: number) =>
     log.warn({ err: error, delayMs }, 'The upstream stream was lost')
   const sources = new Map<string, LiveSource & { lastDisconnect: { at: string; reason: string } | null }>()
-  /** Not through the bulkhead: a caller could delay the check by calls of their own. */
+  /**
+   * Not through the bulkhead: a caller could delay the check by calls of their own. Not through the circuit breaker either:
+   * checks repeat themselves, and one caller whose flows cannot be listed would stop the calls of all.
+   */
   const listChannels = async ({ credential }: Listener, signal: AbortSignal): Promise<Set<string>> => {
-    const flowdock = createFlowdock({ http: resilient, base: upstream.restUrl, credential, signal })
+    const flowdock = createFlowdock({ http: direct, base: upstream.restUrl, credential, signal })
     return new Set((await flowdock.flows.list('joined', false)).map(({ id }) => id))
   }
   const hub = createHub<Listener, FlowEvent>({
@@ -226,9 +229,10 @@ async function start(
     lost: () => new ForbiddenError('You were shut out of one of the flows, or left it'),
     limits: keptEvents,
     lingerMs: 1000,
-    checkEveryMs: 4000,
+    checkEveryMs: 1500,
     checkWithinMs: 5000,
     confirmWithinMs,
+    proofAgeMs: 2000,
   })
 
   closers.push(async () =>
@@ -237,10 +241,12 @@ async function start(
 
   const replay = (topic: Topic<Listener>, after: string, until: string | undefined): Replay<FlowEvent> => {
     const subscriber = new Subscriber<FlowEvent>(replayLimits, () => stream.close())
+    const { credential } = topic.owner
+    const isPrivate = topic.isPrivate && sources.get(credential.principal)?.hearsPrivate() !== false
     const ends = until !== undefined && /^\d+$/.test(until)
     const stream = openReplay({
-      ...{ http, reconnects, streamUrl: upstream.streamUrl, credential: topic.owner.credential, onRetry },
-      ...{ flowIds: topic.channels, isPrivate: topic.isPrivate, after },
+      ...{ http, reconnects, streamUrl: upstream.streamUrl, credential, onRetry },
+      ...{ flowIds: topic.channels, isPrivate, after },
       until: ends ? until : undefined,
       onEvent: (event, bytes) => subscriber.push(event, bytes),
       onEnd: (error) => subscriber.fail(error),

@@ -11,6 +11,7 @@ import type { Directory } from './upstream/flowdock/directory.ts'
 import type { FileDownloads } from './upstream/flowdock/files.ts'
 import { createFlowdock, type Flowdock } from './upstream/flowdock/index.ts'
 import {
+  channelOf,
   isBehind,
   isForEverybody,
   isGap,
@@ -310,14 +311,13 @@ class CallerContext implements Context {
     const channels = flowIds === 'all' ? flowIds : [...new Set(flowIds)].sort()
     const topic = { owner: { credential, userId }, channels, isPrivate }
     const heard = channels === 'all' ? undefined : new Set(channels)
-    const isHeard = (event: FlowEvent) =>
-      isForEverybody(event)
-        ? true
-        : event.flowId === null || event.type === 'membership'
-          ? isPrivate
-          : heard === undefined || heard.has(event.flowId)
+    const isHeard = (event: FlowEvent) => {
+      if (isForEverybody(event)) return true
+      const flowId = channelOf(event)
+      return flowId === undefined ? isPrivate : heard === undefined || heard.has(flowId)
+    }
     const feed = {
-      ...{ hub, topic, isBehind, placeOf, isGap: isLoss, retryAfterMs },
+      ...{ hub, topic, isBehind, placeOf, channelOf, isGap: isLoss, retryAfterMs },
       makeGap: (after: string | undefined) => makeGap(after),
       wants: (event: FlowEvent) => isHeard(event) && (isGap(event) || wants(event)),
       // The source is ahead of a reader who has missed something.

@@ -1,10 +1,11 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import type { EventLog } from './event-log.ts'
 import type { FileStore } from './files.ts'
+import type { OpenCredentials, SignedInBy } from './flowdock/open-credentials.ts'
 import type { Presence } from './flowdock/presence.ts'
 import type { Params } from './params.ts'
 import type { SignIn } from './sign-in.ts'
-import type { Database, Store } from './store/db.ts'
+import type { Store } from './store/db.ts'
 import type { UserRow } from './store/users.ts'
 import type { Principal, Traffic } from './traffic.ts'
 
@@ -18,6 +19,7 @@ export interface Backend {
   readonly signIn: SignIn
   readonly traffic: Traffic
   readonly presence: Presence
+  readonly openCredentials: OpenCredentials
   /** Whether messages and files can be stored at the moment. */
   readonly isWritable: () => Promise<boolean>
   /** Whether actions of threads may be delivered to addresses of this machine and its network. */
@@ -47,8 +49,7 @@ export interface UserRequest extends Request {
   /** What the application may do whose token it is; undefined for a credential of the user's own, which may do all. */
   readonly scopes: ReadonlySet<string> | undefined
   readonly applicationId: number | undefined
-  /** Whether the credential still holds. */
-  readonly isValid: (db: Database) => Promise<boolean>
+  readonly signedInBy: SignedInBy
 }
 
 /** What an application may be allowed to. [flowdock] authentication.md, "Scopes" */

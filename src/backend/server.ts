@@ -16,7 +16,15 @@ import {
 } from './connections.ts'
 import { createEventLog, type EventLog } from './event-log.ts'
 import { type FileStore, openFileStore } from './files.ts'
-import { authenticate, checkCredential, hashToken, type Identity, whileValid } from './flowdock/auth.ts'
+import {
+  authenticate,
+  checkCredential,
+  findValid,
+  hashToken,
+  type Identity,
+  whileValid,
+} from './flowdock/auth.ts'
+import { createOpenCredentials } from './flowdock/open-credentials.ts'
 import { createPresence } from './flowdock/presence.ts'
 import { flowdockRoutes } from './flowdock/routes/index.ts'
 import { startHousekeeping } from './housekeeping.ts'
@@ -155,6 +163,11 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
       signIn,
       traffic: createTraffic({ ...defaultTraffic, ...options.traffic }),
       presence,
+      openCredentials: createOpenCredentials({
+        findValid: (credentials) => findValid(store.reader, credentials),
+        background,
+        signal,
+      }),
       isWritable: createReadiness(() => tryStorage(store, files), onError),
       privateActionTargets: options.privateActionTargets ?? false,
       onError,

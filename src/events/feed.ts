@@ -30,6 +30,8 @@ export interface FeedOptions<Owner, T> {
   /** Whether the first place is behind the second; undefined when that cannot be told. */
   readonly isBehind: (a: string, b: string) => boolean | undefined
   readonly placeOf: (event: T) => string | undefined
+  /** The channel an event is of; undefined for what a reader hears whatever their channels are. */
+  readonly channelOf: (event: T) => string | undefined
   /** Whether a replay says with it that it cannot have what was missed up to now. */
   readonly isGap: (event: T) => boolean
   /**
@@ -68,7 +70,7 @@ export async function runFeed<Owner, T>(
   let isResumed = false
   try {
     for (;;) {
-      const seat = await takeSeat(options, isResumed)
+      const seat = await takeSeat(options, after !== undefined, isResumed)
       try {
         const { channel } = seat
         if (isResumed && after === undefined) await reader.event(options.makeGap(undefined))
@@ -104,11 +106,12 @@ export async function runFeed<Owner, T>(
 /** A reader who was evicted did nothing wrong: a moment in which the upstream fails does not end it. */
 async function takeSeat<Owner, T>(
   { hub, topic, signal, retryAfterMs }: FeedOptions<Owner, T>,
+  catchesUp: boolean,
   isResumed: boolean,
 ): Promise<Seat<T>> {
   for (let failures = 1; ; failures += 1) {
     try {
-      return await hub.subscribe(topic, signal, isResumed)
+      return await hub.subscribe(topic, signal, catchesUp)
     } catch (error) {
       const isPassing = error instanceof GatewayError && error.retryable && !hub.isClosed
       if (!isResumed || !isPassing) throw error
@@ -157,8 +160,14 @@ async function catchUp<Owner, T>(
     if (seat.ending !== undefined) return undefined
     if (options.wants(event)) await reader.event(event)
   }
+  /** What came before the seat is delivered by what the reader may hear now. */
+  const mayHear = (event: T) => {
+    const of = options.channelOf(event)
+    return of === undefined || seat.covers(of)
+  }
   let place = after
   for (;;) {
+    if (!seat.isProved) await seat.prove()
     if (seat.ending !== undefined) return undefined
     if (seq === undefined) {
       const replayed = await replay(options, seat, place as string, begunAt, reader)
@@ -184,9 +193,10 @@ async function catchUp<Owner, T>(
     }
     for (const entry of entries) {
       if (seat.ending !== undefined) return undefined
+      if (!seat.isProved) break
       const isKnown =
         place !== undefined && entry.place !== undefined && isBehind(entry.place, place) === false
-      if (!isKnown && options.wants(entry.event)) await reader.event(entry.event)
+      if (!isKnown && options.wants(entry.event) && mayHear(entry.event)) await reader.event(entry.event)
       options.signal.throwIfAborted()
       seq = entry.seq
       if (options.isGap(entry.event)) place = undefined
@@ -236,6 +246,8 @@ async function replay<Owner, T>(
       const result = await Promise.race([next, met.promise, seat.ended.then(() => 'ended' as const)])
       options.signal.throwIfAborted()
       if (result === 'ended' || seat.ending !== undefined) return { seq: undefined, place }
+      // The upstream allowed this replay before it took a channel away.
+      if (!seat.isProved) return { seq: undefined, place }
       if (result === 'met') return { seq: log.seqOf(place), place }
       if (result.done === true) return { seq: events.isFinite ? beginSeq : undefined, place }
       const event = result.value

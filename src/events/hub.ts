@@ -66,6 +66,8 @@ export interface HubOptions<Owner, T> {
   readonly checkWithinMs: number
   /** A guest is evicted this long after the beginning of a check, unless that or a later one succeeds before. */
   readonly confirmWithinMs: number
+  /** A new seat needs a check of its owner that is no older than this. */
+  readonly proofAgeMs: number
 }
 
 /** What is kept where nobody comes back to a place: enough for somebody who is just sitting down. */
@@ -97,6 +99,15 @@ export interface Seat<T> {
   readonly ended: Promise<Ending>
   /** Runs `listener` when the seat is taken away, before the next event; at once when it is gone already. */
   onEnd(listener: () => void): void
+  /**
+   * Whether it is proved which channels the reader may hear now. It is not after an event that changed the channels of the
+   * owner: then nothing from before that event is delivered until `prove` has resolved.
+   */
+  readonly isProved: boolean
+  /** Proves it again. Resolves as well when the seat is taken away. @throws why the access cannot be proved */
+  prove(): Promise<void>
+  /** Whether the reader may hear a channel, by the last proof. */
+  covers(channel: string): boolean
   leave(): void
 }
 
@@ -118,9 +129,10 @@ export interface HubState {
  * Shares sources. A subscription sits at the source of its owner, or as a guest at the source of another owner that
  * covers its channels. So there are never more sources than owners, and one is enough for all who listen to the same.
  *
- * Access of guests fails closed:
- * - a guest is admitted only after a check that began when its seat was there already, so an event that removes the
- *   member meanwhile is not missed;
+ * Access fails closed:
+ * - a seat is given only after a recent check of its owner; the opening of a source is such a check;
+ * - a reader who catches up is delivered what the source remembers only after a check that began when its seat was there
+ *   already, and only of channels that this check allows: who lost a channel while away hears nothing of it;
  * - an event that removes a member ends the seats of that member before the next event is delivered;
  * - every guest is checked again regularly, and evicted when no check succeeds in time, whatever the error is;
  * - a result that is older than an event does not overrule the event.
@@ -130,10 +142,10 @@ export interface Hub<Owner, T> {
    * Takes a seat; resolves once the source is open, so what happens afterwards is heard.
    *
    * @param signal leaves, also while the source is still opening
-   * @param isResumed whether an earlier seat was taken away: then the access of the owner is proved again
+   * @param catchesUp whether the reader is delivered what the source remembers, too: then no earlier check counts
    * @throws what the source ended with, if it never opened; why the access cannot be proved
    */
-  subscribe(topic: Topic<Owner>, signal: AbortSignal, isResumed?: boolean): Promise<Seat<T>>
+  subscribe(topic: Topic<Owner>, signal: AbortSignal, catchesUp?: boolean): Promise<Seat<T>>
   /** How many sources are open. */
   readonly size: number
   /** Whether it was closed, so that nobody can subscribe again. */
@@ -164,14 +176,24 @@ interface Guest<Owner> {
   /** The check that is under way. */
   check: Check | undefined
   checkedAt: number
+  /** When the last check that succeeded began. */
+  provedAt: number
   /** Evicts the guest. Set from the beginning of a check until one succeeds. */
   eviction: NodeJS.Timeout | undefined
 }
 
 interface Check {
+  readonly begunAt: number
   /** The channels that events have taken since it began: its result may be older than they are. */
   readonly taken: Set<string>
   done: Promise<void>
+}
+
+/** Which channels the owner of a source may hear. */
+interface Proof {
+  readonly channels: ReadonlySet<string>
+  /** When the check began. */
+  readonly begunAt: number
 }
 
 interface Source<Owner, T> extends Channel<T> {
@@ -187,6 +209,12 @@ interface Source<Owner, T> extends Channel<T> {
   lastingSeats: number
   /** Undefined until it is open. */
   channels: ReadonlySet<string> | undefined
+  /** How often an event changed the channels of its owner. */
+  changes: number
+  /** The last check of its owner; undefined after such an event. */
+  proof: Proof | undefined
+  /** The check of its owner that is under way. */
+  proving: Promise<void> | undefined
   push(event: T, bytes: number): void
   end(error: unknown): void
   /** Closes the source, and evicts everybody who sits there. */
@@ -209,6 +237,7 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     let linger: NodeJS.Timeout | undefined
     let isGone = false
     let coveredChannels = 0
+    const openedAt = performance.now()
 
     function forget(): void {
       isGone = true
@@ -228,6 +257,9 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
       ownSeats: 0,
       lastingSeats: 0,
       channels: undefined,
+      changes: 0,
+      proof: undefined,
+      proving: undefined,
       listen(listener) {
         listeners.add(listener)
         return () => listeners.delete(listener)
@@ -243,6 +275,7 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
         const removal = options.removalOf(event)
         if (removal !== undefined) remove(source, removal)
         const covered = source.channels?.size ?? 0
+        if (covered !== coveredChannels) disprove(source)
         if (covered < coveredChannels) evictUncovered(source)
         coveredChannels = covered
         if (source.ownSeats === 0 && seats.size > 0) source.settle()
@@ -283,6 +316,7 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
       open(channels, at) {
         source.channels = channels
         coveredChannels = channels.size
+        source.proof = { channels: new Set(channels), begunAt: openedAt }
         if (at !== undefined) log.beginAt(at)
         resolve()
       },
@@ -305,6 +339,7 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
           )
     }
     if (source.member !== undefined && source.member !== member) return
+    disprove(source)
     const affected = [...source.seats].filter(
       ({ guest, topic }) => guest === undefined && names(topic, channel),
     )
@@ -314,8 +349,16 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     else for (const seat of affected) seat.end({ kind: 'failed', error: options.lost() })
   }
 
-  /** Guests of a channel that the owner of the source may not hear any more go elsewhere. */
+  function disprove(source: Source<Owner, T>): void {
+    source.changes += 1
+    source.proof = undefined
+  }
+
+  /** Who named a channel that the owner of the source may not hear any more has to prove the access again. */
   function evictUncovered(source: Source<Owner, T>): void {
+    for (const seat of [...source.seats])
+      if (seat.guest === undefined && !isWithin(source.channels ?? new Set(), seat.topic))
+        seat.end({ kind: 'evicted' })
     for (const guest of [...source.guests.values()])
       for (const seat of [...guest.seats]) if (!isCovered(source, seat.topic)) seat.end({ kind: 'evicted' })
   }
@@ -365,9 +408,10 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     if (queue.delete(guest)) queue.add(guest)
     // A check that began before an event removed the member proves nothing of the time after.
     if (guest.check !== undefined && guest.check.taken.size === 0) return guest.check.done
-    const check: Check = { taken: new Set(), done: Promise.resolve() }
+    const begunAt = performance.now()
+    const check: Check = { begunAt, taken: new Set(), done: Promise.resolve() }
     guest.check = check
-    guest.checkedAt = performance.now()
+    guest.checkedAt = begunAt
     guest.eviction ??= setTimeout(() => evict(guest), options.confirmWithinMs).unref()
     check.done = runCheck(guest, check)
     return check.done
@@ -379,6 +423,7 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
       if (guest.check !== check) return
       clearTimeout(guest.eviction)
       guest.eviction = undefined
+      guest.provedAt = check.begunAt
       guest.allowed = new Set([...allowed].filter((channel) => !check.taken.has(channel)))
       for (const seat of [...guest.seats])
         if (!isWithin(guest.allowed, seat.topic)) seat.end({ kind: 'failed', error: options.lost() })
@@ -421,6 +466,7 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     const guest: Guest<Owner> = {
       ...{ owner, key, seats: new Set<SeatState<Owner>>(), member: undefined, allowed: new Set<string>() },
       ...{ check: undefined, checkedAt: performance.now(), eviction: undefined },
+      provedAt: Number.NEGATIVE_INFINITY,
     }
     source.guests.set(key, guest)
     queue.add(guest)
@@ -436,11 +482,19 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
 
   interface Taken extends Seat<T> {
     readonly guest: Guest<Owner> | undefined
+    /** Access has to be proved by a check that began no earlier. */
+    since: number
     /** Rejects when its reader leaves. */
     readonly left: Promise<never>
   }
 
-  function takeSeat(source: Source<Owner, T>, key: string, topic: Topic<Owner>, signal: AbortSignal): Taken {
+  function takeSeat(
+    source: Source<Owner, T>,
+    key: string,
+    topic: Topic<Owner>,
+    signal: AbortSignal,
+    catchesUp: boolean,
+  ): Taken {
     const ended = Promise.withResolvers<Ending>()
     const left = Promise.withResolvers<never>()
     left.promise.catch(() => undefined)
@@ -482,9 +536,19 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     }
     source.settle()
     signal.addEventListener('abort', leave)
-    return {
+    const takenAt = performance.now()
+    const taken: Taken = {
       channel: source,
       guest,
+      since: catchesUp ? takenAt : takenAt - options.proofAgeMs,
+      get isProved() {
+        return guest === undefined ? isProved(source, taken.since) : guest.provedAt >= taken.since
+      },
+      async prove() {
+        if (guest === undefined) await proveOwner(source, taken)
+      },
+      covers: (channel) =>
+        (guest === undefined ? source.proof?.channels : guest.allowed)?.has(channel) === true,
       left: left.promise,
       ended: ended.promise,
       get ending() {
@@ -496,11 +560,46 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
       },
       leave: remove,
     }
+    return taken
+  }
+
+  function isProved({ proof }: Source<Owner, T>, since: number): boolean {
+    return proof !== undefined && proof.begunAt >= since
+  }
+
+  /** Checks the owner of a source. Who waits for the same source waits for the same check. */
+  function confirmOwner(source: Source<Owner, T>): Promise<void> {
+    source.proving ??= checkOwner(source).finally(() => {
+      source.proving = undefined
+    })
+    return source.proving
+  }
+
+  async function checkOwner(source: Source<Owner, T>): Promise<void> {
+    const begunAt = performance.now()
+    const { changes } = source
+    try {
+      const channels = await askChannels(source.owner)
+      // The result may be older than an event that came meanwhile.
+      if (source.changes === changes) source.proof = { channels, begunAt }
+    } catch (error) {
+      if (options.isRefusal(error)) source.end(error)
+      throw error
+    }
+  }
+
+  /** Waits until the access of the owner of a source is proved, or the seat is taken away. @throws why it cannot be */
+  async function proveOwner(source: Source<Owner, T>, seat: Taken): Promise<void> {
+    while (seat.ending === undefined && !seat.isProved) {
+      const check = confirmOwner(source)
+      check.catch(() => undefined)
+      await Promise.race([check, seat.left, seat.ended])
+    }
   }
 
   /** Waits until the access of a guest is proved. Resolves with whether it is. @throws what the seat failed with */
   async function prove(seat: Taken, guest: Guest<Owner>, topic: Topic<Owner>): Promise<boolean> {
-    while (guest.eviction !== undefined || !isWithin(guest.allowed, topic)) {
+    while (guest.eviction !== undefined || !seat.isProved || !isWithin(guest.allowed, topic)) {
       await Promise.race([confirm(guest), seat.left, seat.ended])
       if (seat.ending?.kind === 'failed') throw seat.ending.error
       if (seat.ending?.kind === 'evicted') return false
@@ -514,19 +613,19 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
   }
 
   /** Waits until a source is open to its owner. Resolves with whether it is. @throws what the seat failed with */
-  async function enter(
-    source: Source<Owner, T>,
-    seat: Taken,
-    topic: Topic<Owner>,
-    isResumed: boolean,
-  ): Promise<boolean> {
+  async function enter(source: Source<Owner, T>, seat: Taken, topic: Topic<Owner>): Promise<boolean> {
+    const wasOpen = source.channels !== undefined
+    const takenAt = performance.now()
     try {
       await Promise.race([source.ready, seat.left, seat.ended])
+      // What is told now began when the seat was there already, and all before is asked of the upstream.
+      if (!wasOpen) seat.since = Number.NEGATIVE_INFINITY
+      const isCovered = source.channels === undefined || isWithin(source.channels, topic)
+      if (!isCovered) seat.since = takenAt
+      await proveOwner(source, seat)
       if (seat.ending?.kind === 'failed') throw seat.ending.error
       if (seat.ending?.kind === 'evicted') return false
-      if (!isResumed || source.channels === undefined || isWithin(source.channels, topic)) return true
-      const allowed = await Promise.race([askChannels(topic.owner), seat.left])
-      if (!isWithin(allowed, topic)) throw options.lost()
+      if (!isCovered && !isWithin(source.proof?.channels ?? new Set(), topic)) throw options.lost()
       return true
     } catch (error) {
       seat.leave()
@@ -535,7 +634,7 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
   }
 
   return {
-    async subscribe(topic, signal, isResumed = false) {
+    async subscribe(topic, signal, catchesUp = false) {
       const key = options.keyOf(topic.owner)
       let mayBorrow = true
       for (;;) {
@@ -544,11 +643,9 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
         const own = sources.get(key)
         const host = own === undefined && mayBorrow ? findHost(topic) : undefined
         const source = own ?? host ?? openSource(key, topic.owner)
-        const seat = takeSeat(source, key, topic, signal)
+        const seat = takeSeat(source, key, topic, signal, catchesUp)
         const isIn =
-          seat.guest === undefined
-            ? await enter(source, seat, topic, isResumed)
-            : await prove(seat, seat.guest, topic)
+          seat.guest === undefined ? await enter(source, seat, topic) : await prove(seat, seat.guest, topic)
         if (isIn) return seat
         // Where nobody says whether they may borrow, they have a source of their own.
         mayBorrow = false

@@ -2,6 +2,7 @@ import { createServer, type ServerResponse } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { createBackground } from '../../src/backend/background.ts'
+import { createOpenCredentials } from '../../src/backend/flowdock/open-credentials.ts'
 import { createPresence } from '../../src/backend/flowdock/presence.ts'
 import { streamEvents } from '../../src/backend/flowdock/stream.ts'
 import { keepHouse } from '../../src/backend/housekeeping.ts'
@@ -339,48 +340,50 @@ test('whoever left before their stream begins is not here', async () => {
     ...{ log: backend.log, scope: { flowIds: [], userId: 2 }, userId: 2, format: 'sse', base: '' },
     ...{ followsUser: false, after: 0, checkedAt: 0, until: undefined, keepAliveMs: 1000 },
     ...{ presence, activity: 'active', wantsPresence: false },
-    ...{ listMembers: async () => [], mayGoOn: async () => true, signal: stopping.signal },
+    ...{ listMembers: async () => [], watchCredential: () => () => undefined, signal: stopping.signal },
   })
   expect(presence.list()).toEqual([])
 })
 
-test.each<[string, () => Promise<boolean>]>([
+test.each<[string, () => Promise<never>]>([
   ['fails', async () => Promise.reject(new Error('the database is locked'))],
   ['never ends', () => new Promise(() => undefined)],
-])(
-  'a stream ends when it cannot be told whether it may go on, because the look-up %s',
-  async (_, mayGoOn) => {
-    const stopping = new AbortController()
-    onTestFinished(() => stopping.abort())
-    const presence = createPresence(backend.store, {
-      ...{ activityEveryMs: 1000, presenceLastsMs: 1000, signal: stopping.signal },
-      background: createBackground((error) => expect.unreachable(String(error))),
+])('a stream ends when its credential cannot be confirmed, because the look-up %s', async (_, lookUp) => {
+  const stopping = new AbortController()
+  onTestFinished(() => stopping.abort())
+  const background = createBackground((error) => expect.unreachable(String(error)))
+  const presence = createPresence(backend.store, {
+    ...{ activityEveryMs: 1000, presenceLastsMs: 1000, signal: stopping.signal, background },
+  })
+  let isBroken = false
+  let lookUps = 0
+  const openCredentials = createOpenCredentials({
+    ...{ background, signal: stopping.signal, everyMs: 10 },
+    async findValid(credentials) {
+      lookUps += 1
+      return isBroken ? lookUp() : new Set(credentials)
+    },
+  })
+  const server = createServer((_, response) => {
+    void streamEvents(response, {
+      ...{ log: backend.log, scope: { flowIds: [], userId: 2 }, userId: 2, format: 'sse', base: '' },
+      ...{ followsUser: false, after: 0, checkedAt: 0, until: undefined, keepAliveMs: 10 },
+      ...{ presence, activity: undefined, wantsPresence: false, listMembers: async () => [] },
+      watchCredential: (stream) =>
+        openCredentials.watch({ ...stream, signedInBy: { userId: 2, passwordHash: null } }),
+      ...{ confirmWithinMs: 200, signal: stopping.signal },
     })
-    let isBroken = false
-    let lookUps = 0
-    const server = createServer((_, response) => {
-      void streamEvents(response, {
-        ...{ log: backend.log, scope: { flowIds: [], userId: 2 }, userId: 2, format: 'sse', base: '' },
-        ...{ followsUser: false, after: 0, checkedAt: 0, until: undefined, keepAliveMs: 10 },
-        ...{ presence, activity: undefined, wantsPresence: false, listMembers: async () => [] },
-        mayGoOn() {
-          lookUps += 1
-          return isBroken ? mayGoOn() : Promise.resolve(true)
-        },
-        ...{ confirmWithinMs: 200, signal: stopping.signal },
-      })
-    })
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    onTestFinished(() => void server.close())
-    const stream = await openRawStream(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
-    let isOver = false
-    void stream.ended.then(() => {
-      isOver = true
-    })
-    // As long as it is confirmed it goes on, for much longer than it would without.
-    await expect.poll(() => lookUps, { timeout: 10_000 }).toBeGreaterThan(50)
-    expect(isOver).toBe(false)
-    isBroken = true
-    await stream.ended
-  },
-)
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close())
+  const stream = await openRawStream(`http://127.0.0.1:${(server.address() as AddressInfo).port}`)
+  let isOver = false
+  void stream.ended.then(() => {
+    isOver = true
+  })
+  // As long as it is confirmed it goes on, for much longer than it would without.
+  await expect.poll(() => lookUps, { timeout: 10_000 }).toBeGreaterThan(50)
+  expect(isOver).toBe(false)
+  isBroken = true
+  await stream.ended
+})

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { type FeedReader, type Replay, runFeed } from '../../src/events/feed.ts'
 import { createHub, type Sink } from '../../src/events/hub.ts'
 import { Subscriber } from '../../src/events/subscriber.ts'
@@ -19,6 +19,8 @@ interface World {
   /** Cuts every source, as an upstream that goes away for good for their owner. */
   endSources(): void
   readonly openSources: () => number
+  /** The channels that everybody may hear now. Sources learn of it later. */
+  allowed: Set<string>
 }
 
 /**
@@ -47,7 +49,10 @@ function createWorld(
       }
     },
     openSources: () => sinks.size,
+    allowed: new Set(['a', 'b']),
   }
+  /** What sources say that they cover. */
+  const sourceChannels = new Set(['a', 'b'])
   const hub = createHub<string, Event>({
     keyOf: (owner) => owner,
     limits: { maxEvents: kind.maxEvents, maxBytes: 1e9 },
@@ -60,13 +65,14 @@ function createWorld(
     memberOf: () => undefined,
     removalOf: ({ place, channel }) =>
       kind.removesEvery !== undefined && place % kind.removesEvery === 0 ? { channel, member: 1 } : undefined,
-    check: async () => new Set(['a', 'b']),
+    check: async () => world.allowed,
     isRefusal: () => false,
     lost: () => new Error('lost'),
     lingerMs: 0,
     checkEveryMs: 3_600_000,
     checkWithinMs: 60_000,
     confirmWithinMs: 60_000,
+    proofAgeMs: 60_000,
   })
   /** Something of what is on its way arrives. */
   function deliver(): void {
@@ -75,7 +81,7 @@ function createWorld(
       if (!source.open) {
         source.open = true
         source.told = log.length
-        source.sink.open(new Set(['a', 'b']), kind.isNumbered ? String(log.length) : undefined)
+        source.sink.open(sourceChannels, kind.isNumbered ? String(log.length) : undefined)
         continue
       }
       const event = log[source.told]
@@ -86,7 +92,7 @@ function createWorld(
     for (const tell of [...replays]) if (random() > 0.4) tell()
   }
   /** Of some channels, as upstreams filter. */
-  function replay(channels: string[], after: string, until: string | undefined): Replay<Event> {
+  function replay(channels: string[] | 'all', after: string, until: string | undefined): Replay<Event> {
     const queue = new Subscriber<Event>({ maxEvents: 5, maxBytes: 1e9 }, () => replays.delete(tell))
     const ends = kind.isNumbered && until !== undefined
     let told = Number(after)
@@ -103,12 +109,13 @@ function createWorld(
       const event = log[told]
       if (event === undefined) return
       told += 1
-      if (channels.includes(event.channel)) queue.push(event, 1)
+      if (channels === 'all' ? world.allowed.has(event.channel) : channels.includes(event.channel))
+        queue.push(event, 1)
     }
     replays.add(tell)
     return Object.assign(queue, { isFinite: ends })
   }
-  return { world, hub, deliver, replay }
+  return { world, hub, sourceChannels, deliver, replay }
 }
 
 interface Heard {
@@ -120,11 +127,17 @@ interface Heard {
 function listen(
   { hub, replay }: ReturnType<typeof createWorld>,
   isNumbered: boolean,
-  options: { owner: string; channels: string[]; after: string | undefined; slow: () => Promise<void> },
+  options: {
+    owner: string
+    channels: string[] | 'all'
+    after: string | undefined
+    slow: () => Promise<void>
+  },
 ): Heard {
   const left = new AbortController()
   const heard: Heard = { events: [], ended: undefined, leave: () => left.abort(new Error('left')) }
-  const wants = ({ channel }: Event) => channel === 'gap' || options.channels.includes(channel)
+  const wants = ({ channel }: Event) =>
+    channel === 'gap' || options.channels === 'all' || options.channels.includes(channel)
   const reader: FeedReader<Event> = {
     async event(event) {
       await options.slow()
@@ -154,6 +167,7 @@ function listen(
       replay: (after, until) => replay(options.channels, after, until),
       isBehind: (a, b) => (isNumbered ? Number(a) > Number(b) : undefined),
       placeOf: ({ place }) => (place < 0 ? undefined : String(place)),
+      channelOf: ({ channel }) => (channel === 'gap' ? undefined : channel),
       isGap: ({ channel }) => channel === 'gap',
       makeGap: () => ({ place: -1, channel: 'gap' }),
       retryAfterMs: () => 0,
@@ -282,4 +296,55 @@ test('guests go on where their host left, without a gap or a repeat', async () =
   all.world.endSources()
   await turns()
   expect(guest.ended).toEqual(new Error('ended'))
+})
+
+describe('a reader of all channels who lost one', () => {
+  /** Somebody who keeps a source open that remembers the events 1 to 6, of `a` and `b` in turn. */
+  async function startRemembering() {
+    const all = createWorld({ isNumbered: true, maxEvents: 100 }, () => 1)
+    const turns = async () => {
+      for (let turn = 0; turn < 20; turn += 1) {
+        all.deliver()
+        await new Promise((resolve) => setTimeout(resolve, 0))
+      }
+    }
+    const nothing = async () => undefined
+    const keeping = listen(all, true, { owner: 'ada', channels: 'all', after: undefined, slow: nothing })
+    await turns()
+    for (let index = 0; index < 6; index += 1) all.world.happen(index % 2 === 0 ? 'a' : 'b')
+    await turns()
+    expect(keeping.events.length).toBe(6)
+    return { ...all, all, turns }
+  }
+  const places = ({ events }: Heard) => events.map(({ place }) => place)
+
+  test('while away is not told what the source remembers of it', async () => {
+    const { all, world, turns } = await startRemembering()
+    world.allowed = new Set('b')
+    const slow = async () => undefined
+    const heard = listen(all, true, { owner: 'ada', channels: 'all', after: '1', slow })
+    await turns()
+    expect(places(heard)).toEqual([2, 4, 6])
+    world.happen('b')
+    await turns()
+    expect(places(heard)).toEqual([2, 4, 6, 7])
+    heard.leave()
+  })
+
+  test('while catching up is told nothing of it after the event that says so', async () => {
+    const { all, world, sourceChannels, turns } = await startRemembering()
+    const slow = async () => {
+      if (places(heard).length !== 1) return
+      world.allowed = new Set('b')
+      sourceChannels.delete('a')
+      world.happen('b')
+      await turns()
+    }
+    const heard: Heard = listen(all, true, { owner: 'ada', channels: 'all', after: '1', slow })
+    await turns()
+    await turns()
+    // The second was being told when it came.
+    expect(places(heard)).toEqual([2, 3, 4, 6, 7])
+    heard.leave()
+  })
 })

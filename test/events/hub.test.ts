@@ -19,6 +19,7 @@ function startHub(
     checkEveryMs?: number
     checkWithinMs?: number
     confirmWithinMs?: number
+    proofAgeMs?: number
   } = {},
 ) {
   const sources: { owner: string; sink: Sink<string>; closed: boolean }[] = []
@@ -49,6 +50,7 @@ function startHub(
     checkEveryMs: options.checkEveryMs ?? 3_600_000,
     checkWithinMs: options.checkWithinMs ?? 60_000,
     confirmWithinMs: options.confirmWithinMs ?? 60_000,
+    proofAgeMs: options.proofAgeMs ?? 60_000,
   })
   const subscribe = (
     owner: string,
@@ -243,6 +245,23 @@ describe('access to a hub', () => {
     expect([all.ending, other.ending, guest.ending]).toEqual([undefined, undefined, undefined])
   })
 
+  test('of an owner who named a channel is proved again when the source does not cover it any more', async () => {
+    const { subscribe, sources } = startHub({ check: async () => new Set('b') })
+    const channels = new Set('ab')
+    const coming = [
+      subscribe('ada'),
+      subscribe('ada', { channels: ['b'] }),
+      subscribe('ada', { channels: 'all' }),
+    ]
+    const sink = sources[0]?.sink as Sink<string>
+    sink.open(channels, '0')
+    const seats = await Promise.all(coming)
+    channels.delete('a')
+    sink.event('1', 1)
+    expect(seats.map(({ ending }) => ending)).toEqual([{ kind: 'evicted' }, undefined, undefined])
+    await expect(subscribe('ada', {}, undefined, true)).rejects.toThrow('lost')
+  })
+
   test('is proved again when nobody knows which member somebody is', async () => {
     const { subscribe, source, sources } = await startHosted({})
     const stranger = await subscribe('nobody knows')
@@ -403,6 +422,102 @@ describe('access to a hub', () => {
     await turn()
     answer(1, 'ab')
     await expect(lost).rejects.toThrow('lost')
+  })
+
+  test('of the owner is proved for a new seat, by one check for all who come together, unless a recent one did', async () => {
+    const { asked, check, answer } = startChecks()
+    const recent = await startHosted({ check })
+    await recent.subscribe('ada', { channels: 'all' })
+    expect(asked.length).toBe(0)
+    const { subscribe } = await startHosted({ check, proofAgeMs: 0 })
+    await turn()
+    const coming = [subscribe('ada', { channels: 'all' }), subscribe('ada')]
+    await turn()
+    expect(asked.length).toBe(1)
+    answer(0, 'ab')
+    await Promise.all(coming)
+  })
+
+  test('of the owner that is refused for a new seat ends the source', async () => {
+    const refusal = new Error('401')
+    const { subscribe, source, host } = await startHosted({
+      check: async () => Promise.reject(refusal),
+      isRefusal: (error) => error === refusal,
+      proofAgeMs: 0,
+    })
+    await turn()
+    await expect(subscribe('ada', { channels: 'all' })).rejects.toBe(refusal)
+    expect([host.ending, source(0).closed]).toEqual([{ kind: 'failed', error: refusal }, true])
+  })
+
+  test('of the owner that cannot be proved fails the new seat alone', async () => {
+    const { subscribe, host } = await startHosted({
+      check: async () => Promise.reject(new Error('HTTP 500')),
+      proofAgeMs: 0,
+    })
+    await turn()
+    await expect(subscribe('ada', { channels: 'all' })).rejects.toThrow('HTTP 500')
+    expect(host.ending).toBeUndefined()
+  })
+
+  test('to what is remembered needs a check that began when the seat was there', async () => {
+    const { asked, check, answer } = startChecks()
+    const { subscribe } = await startHosted({ check, proofAgeMs: 0 })
+    await turn()
+    const earlier = subscribe('ada', { channels: 'all' })
+    await turn()
+    const all = subscribe('ada', { channels: 'all' }, undefined, true)
+    await turn()
+    answer(0, 'ab')
+    await earlier
+    await turn()
+    expect(asked.length).toBe(2)
+    answer(1, 'b')
+    const seat = await all
+    expect([seat.isProved, seat.covers('a'), seat.covers('b')]).toEqual([true, false, true])
+  })
+
+  test('to what is remembered is proved again after an event that changes the channels of the owner', async () => {
+    const { asked, check, answer } = startChecks()
+    const { subscribe, sources } = startHub({ check })
+    const channels = new Set('ab')
+    const coming = subscribe('ada', { channels: 'all' }, undefined, true)
+    const sink = sources[0]?.sink as Sink<string>
+    sink.open(channels, '0')
+    const seat = await coming
+    expect([asked.length, seat.isProved, seat.covers('a')]).toEqual([0, true, true])
+    sink.event('block ben a', 1)
+    expect(seat.isProved).toBe(true)
+    for (const change of [
+      () => sink.event('block ada a', 1),
+      () => {
+        channels.delete('a')
+        sink.event('1', 1)
+      },
+      () => {
+        channels.add('c')
+        sink.event('2', 1)
+      },
+    ]) {
+      change()
+      expect(seat.isProved).toBe(false)
+      const proving = seat.prove()
+      answer(asked.length - 1, 'b')
+      await proving
+      expect([seat.isProved, seat.covers('a')]).toEqual([true, false])
+    }
+    // The result of a check that began before an event may be older than it.
+    channels.add('d')
+    sink.event('3', 1)
+    const proving = seat.prove()
+    channels.delete('d')
+    sink.event('4', 1)
+    answer(3, 'bd')
+    await turn()
+    expect([asked.length, seat.isProved]).toEqual([5, false])
+    answer(4, 'b')
+    await proving
+    expect(seat.covers('d')).toBe(false)
   })
 })
 

@@ -1,11 +1,16 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { hashToken, makeToken } from '../../src/backend/flowdock/auth.ts'
 import { keepHouse } from '../../src/backend/housekeeping.ts'
+import { ensureApplication } from '../../src/backend/store/applications.ts'
 import { insertEvent } from '../../src/backend/store/events.ts'
+import { insertToken } from '../../src/backend/store/users.ts'
 import {
   eventually,
   liveMembers,
+  openSubscription,
   placeIn,
   type Subscription,
+  socketClient,
   startTestApp,
   type TestApp,
 } from '../support/app.ts'
@@ -354,4 +359,21 @@ test('an event that cannot be read is told as a gap, live and to those who resum
   const replayed = await read(resumed)
   expect(replayed.slice(-told.length)).toEqual(told)
   expect(replayed.filter(({ __typename }) => __typename === 'Gap')).toHaveLength(2)
+})
+
+test('an application that may not hear private messages resumes behind what the gateway remembers', async () => {
+  const after = await cursorNow()
+  await say('missed by the application')
+  const token = makeToken()
+  await app.backend.store.write(async (db) => {
+    const applicationId = await ensureApplication(db, 'Resuming')
+    await insertToken(db, hashToken(token), 1, {
+      ...{ applicationId, scope: 'flow', expiresAt: Date.now() + 60_000, codeHash: null },
+    })
+  })
+  const all = `subscription ($after: String) { flowEvents(input: { includePrivate: true, after: $after }) {
+    __typename ... on MessageAdded { message { ... on ChatMessage { content } } } } }`
+  const subscription = openSubscription(socketClient(app.url, token), all, { after })
+  onTestFinished(subscription.close)
+  expect((await next(subscription)).message?.content).toBe('missed by the application')
 })

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { expect, onTestFinished, test } from 'vitest'
+import { openAdministration } from '../../src/backend/administration.ts'
 import { eventually, liveMembers, openSubscription, socketClient, startTestApp } from '../support/app.ts'
 import { basic, type Nick, startTestBackend } from '../support/backend.ts'
 import { startSelectiveProxy } from '../support/selective-proxy.ts'
@@ -106,3 +107,63 @@ test('somebody whose access cannot be confirmed for a while, and who still has i
   expect(ben.heard).toEqual(['one', 'two'])
   expect(app.state().sources).toMatchObject([{ guests: 0 }, { guests: 0 }])
 }, 60_000)
+
+/** Somebody who listens to every flow as Ben, each time from where they were; another subscription of Ben's keeps his stream open. */
+async function startWithBen() {
+  const app = await startTestApp()
+  onTestFinished(app.close)
+  const query = `subscription ($after: String) { flowEvents(input: { includeStatus: true, after: $after }) {
+    __typename cursor ... on MessageAdded { message { flow { path } ... on ChatMessage { content } } } } }`
+  const listen = async (after?: string) => {
+    const subscription = await app.subscribe('Ben', query, { after })
+    onTestFinished(subscription.close)
+    const heard: string[] = []
+    let cursor = ''
+    return {
+      ...{ heard, close: subscription.close, cursor: () => cursor },
+      /** Reads until a message was heard. @throws the errors it ended with */
+      async until(content: string) {
+        while (!heard.includes(content)) {
+          const result = await subscription.next()
+          if (result === undefined || result.errors !== undefined) throw result?.errors
+          const event = result.data?.flowEvents
+          cursor = event?.cursor ?? cursor
+          if (event?.message !== undefined) heard.push(event.message.content)
+        }
+      },
+    }
+  }
+  const keeping = await app.subscribe('Ben', query)
+  onTestFinished(keeping.close)
+  await eventually(() => liveMembers(app) === 1)
+  const say = (content: string, flow = 'main') =>
+    app.backend.as('Ada')('POST', `/flows/example/${flow}/messages`, { event: 'message', content })
+  return { app, listen, say }
+}
+
+test('somebody who comes back after they lost a flow is told nothing of it that the gateway remembers', async () => {
+  const { app, listen, say } = await startWithBen()
+  const before = await listen()
+  await eventually(() => liveMembers(app) === 2)
+  await say('first')
+  await before.until('first')
+  await before.close()
+  await say('secret')
+  await say('elsewhere', 'engineering')
+  await app.backend.as('Ada')('PUT', '/flows/example/main/users/2', { disabled: true })
+  const after = await listen(before.cursor())
+  await after.until('elsewhere')
+  expect(after.heard).toEqual(['elsewhere'])
+})
+
+test('a revoked token ends its subscriptions, and those that begin while they end', async () => {
+  const { app, listen } = await startWithBen()
+  const { email } = (await app.backend.as('Ben')('GET', '/user')).json
+  const administration = await openAdministration(app.backend.location)
+  onTestFinished(administration.close)
+  const [token] = await administration.listTokens(email)
+  await administration.removeToken(email, String(token?.['id']))
+  const late = await listen()
+  await expect(late.until('anything')).rejects.toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }])
+  await expect.poll(() => app.state().sources.length).toBe(0)
+})

@@ -5,7 +5,14 @@ import { unauthorized } from '../http-error.ts'
 import type { Backend } from '../router.ts'
 import type { SignIn } from '../sign-in.ts'
 import type { Database } from '../store/db.ts'
-import { findUser, findUserByTokenHash, type UserRow } from '../store/users.ts'
+import {
+  findUser,
+  findUserByTokenHash,
+  listEnabledUsers,
+  listValidTokens,
+  type UserRow,
+} from '../store/users.ts'
+import type { SignedInBy } from './open-credentials.ts'
 
 type Credential = { readonly token: string } | { readonly email: string; readonly password: string }
 
@@ -21,8 +28,9 @@ export interface Identity {
   readonly applicationId: number | undefined
   /** When the credential ends, in milliseconds; undefined for one that holds until it is taken away. */
   readonly expiresAt: number | undefined
-  /** Whether the credential still holds: it may be taken away while a stream is open. */
+  /** Whether the credential is still valid: it may be revoked while the request is arriving. */
   readonly isValid: (db: Database) => Promise<boolean>
+  readonly signedInBy: SignedInBy
 }
 
 /**
@@ -53,6 +61,7 @@ export async function authenticate(
       applicationId: user.application_id ?? undefined,
       expiresAt: user.expires_at ?? undefined,
       isValid: async (reader) => (await findUserByTokenHash(reader, hash))?.disabled === 0,
+      signedInBy: { tokenHash: hash },
     }
   }
   const user = await signIn.signIn(db, credential.email, credential.password, address)
@@ -67,12 +76,35 @@ export async function authenticate(
       const now = await findUser(reader, user.id)
       return now?.disabled === 0 && now.password_hash === user.password_hash
     },
+    signedInBy: { userId: user.id, passwordHash: user.password_hash },
   }
 }
 
 /** @throws 401 when the credential of a request was revoked or has expired since the request began */
 export async function checkCredential(db: Database, identity: Identity | undefined): Promise<void> {
   if (identity !== undefined && !(await identity.isValid(db))) throw unauthorized()
+}
+
+/** Those of many credentials that are valid: the same as `isValid` says of each, with two queries for all. */
+export async function findValid(
+  db: Database,
+  credentials: readonly SignedInBy[],
+): Promise<ReadonlySet<SignedInBy>> {
+  const hashes = new Set<string>()
+  const userIds = new Set<number>()
+  for (const each of credentials)
+    if ('tokenHash' in each) hashes.add(each.tokenHash)
+    else userIds.add(each.userId)
+  const tokens = new Set(hashes.size === 0 ? [] : await listValidTokens(db, [...hashes]))
+  const users = userIds.size === 0 ? [] : await listEnabledUsers(db, [...userIds])
+  const passwords = new Map(users.map(({ id, password_hash }) => [id, password_hash]))
+  return new Set(
+    credentials.filter((each) =>
+      'tokenHash' in each
+        ? tokens.has(each.tokenHash)
+        : passwords.has(each.userId) && passwords.get(each.userId) === each.passwordHash,
+    ),
+  )
 }
 
 /** The backend as a handler gets it: every change checks the credential again, inside its own transaction. */

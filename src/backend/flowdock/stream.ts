@@ -3,6 +3,7 @@ import { fitEvent } from '../bounds.ts'
 import type { EventLog } from '../event-log.ts'
 import type { EventRow, EventScope } from '../store/events.ts'
 import { withBase } from './encode.ts'
+import type { CredentialUser } from './open-credentials.ts'
 import type { Activity, Presence, Signal } from './presence.ts'
 
 export interface StreamOptions {
@@ -30,17 +31,15 @@ export interface StreamOptions {
   /** Whether the presence of others is told. */
   readonly wantsPresence: boolean
   /**
-   * Asked with every keep-alive: a credential may be taken away while the stream is open. The stream ends when this resolves
-   * with false, or does not resolve with true for ten seconds.
+   * Says what becomes of the credential, until the returned function is called. The stream ends when it is lost, or is not
+   * confirmed for ten seconds.
    */
-  readonly mayGoOn: () => Promise<boolean>
-  /** How long the stream goes on while `mayGoOn` fails or does not resolve; ten seconds unless given. */
+  readonly watchCredential: (user: Omit<CredentialUser, 'signedInBy'>) => () => void
+  /** How long the stream goes on while the credential is not confirmed; ten seconds unless given. */
   readonly confirmWithinMs?: number
   readonly signal: AbortSignal
 }
 
-/** How often it is looked up whether a credential still holds, at least. */
-const checkEveryMs = 4000
 /** A stream whose credential nobody could confirm for this long ends. Its client connects again, and is checked then. */
 const confirmWithinMs = 10_000
 /** A reader who is this far behind is cut off; it resumes with its last id. */
@@ -123,24 +122,14 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
   const leave = options.activity && options.presence.enter(userId, options.activity)
   const keeping = setInterval(() => response.write(keepAlive), options.keepAliveMs)
   const unconfirmed = setTimeout(end, options.confirmWithinMs ?? confirmWithinMs)
-  const checkStanding = async () => {
-    let isValid: boolean
-    try {
-      isValid = await options.mayGoOn()
-    } catch {
-      // It is looked up again, until the stream ends for want of an answer.
-      return
-    }
-    if (response.closed) return
-    if (isValid) {
-      unconfirmed.refresh()
-      return
-    }
-    // The reason may be among the events, and is told first.
-    await log.catchUp().catch(() => undefined)
-    end()
-  }
-  const checking = setInterval(() => void checkStanding(), Math.min(options.keepAliveMs, checkEveryMs))
+  const stopWatching = options.watchCredential({
+    confirmed: () => void unconfirmed.refresh(),
+    async lost() {
+      // The reason may be among the events, and is told first.
+      await log.catchUp().catch(() => undefined)
+      end()
+    },
+  })
   options.signal.addEventListener('abort', end)
   let isStopped = false
   const stop = () => {
@@ -150,7 +139,7 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
     stopSignals()
     leave?.()
     clearInterval(keeping)
-    clearInterval(checking)
+    stopWatching()
     clearTimeout(unconfirmed)
     options.signal.removeEventListener('abort', end)
   }

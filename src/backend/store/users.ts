@@ -1,5 +1,5 @@
 import { type Insertable, type Selectable, sql } from 'kysely'
-import { anyNumber, type Database, isPostgres, type Tables } from './db.ts'
+import { anyNumber, anyText, type Database, isPostgres, type Tables } from './db.ts'
 import { prepared } from './prepared.ts'
 
 export type UserRow = Selectable<Tables['users']>
@@ -34,6 +34,34 @@ const byTokenHash = prepared<{ hash: string; now: number }, TokenUserRow>((db, {
 /** Whose token it is and, for one an application was given, what it may do; undefined when it has expired. */
 export async function findUserByTokenHash(db: Database, hash: string): Promise<TokenUserRow | undefined> {
   return (await byTokenHash(db, { hash, now: Date.now() }))[0]
+}
+
+/** The hashes of those tokens that have not expired, and whose user is not disabled. */
+export async function listValidTokens(db: Database, hashes: readonly string[]): Promise<string[]> {
+  const rows = await db
+    .selectFrom('tokens')
+    .innerJoin('users', 'users.id', 'tokens.user_id')
+    .select('tokens.hash')
+    .where('tokens.hash', 'in', anyText(hashes))
+    .where('users.disabled', '=', 0)
+    .where((where) =>
+      where.or([where('tokens.expires_at', 'is', null), where('tokens.expires_at', '>', Date.now())]),
+    )
+    .execute()
+  return rows.map(({ hash }) => hash)
+}
+
+/** Those users who are not disabled. */
+export async function listEnabledUsers(
+  db: Database,
+  ids: readonly number[],
+): Promise<Pick<UserRow, 'id' | 'password_hash'>[]> {
+  return db
+    .selectFrom('users')
+    .select(['id', 'password_hash'])
+    .where('id', 'in', anyNumber(ids))
+    .where('disabled', '=', 0)
+    .execute()
 }
 
 /**

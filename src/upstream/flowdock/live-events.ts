@@ -56,6 +56,11 @@ export function isForEverybody({ type }: FlowEvent): boolean {
   return type === 'gap' || type === 'status'
 }
 
+/** The flow that an event is told to; undefined for what is told to its user, or to everybody. */
+export function channelOf(event: FlowEvent): string | undefined {
+  return isForEverybody(event) || event.type === 'membership' ? undefined : (event.flowId ?? undefined)
+}
+
 /** Whom an event takes a flow from; undefined for other events. */
 export function removalOf(
   event: FlowEvent,

@@ -26,6 +26,8 @@ export interface LiveSource {
   readonly directory: Directory
   /** How it is at this moment. */
   status(): FlowEvent
+  /** Whether it hears what is told to its user alone: the credential of an application may not have the scope. */
+  hearsPrivate(): boolean
   /** Everybody who is there at this moment, among those the caller shares a flow with. */
   presences(): readonly PresenceEvent[]
   close(): void
@@ -242,6 +244,7 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
       lastKnownFlow: (id) => (flowIds.has(id) ? directory?.lastKnownFlow(id) : undefined),
     },
     status,
+    hearsPrivate: () => isPrivate,
     presences: presences.list,
     close,
   }

@@ -86,12 +86,13 @@ export const oauthRoutes: readonly Route[] = [
     method: 'DELETE',
     pattern: '/oauth/applications/:id',
     auth: 'user',
-    async handle(request, { store, log }) {
+    async handle(request, { store, log, openCredentials }) {
       requirePersonal(request)
       const application = await findApplication(store.reader, { id: idSegment(request, 'id') })
       if (application === undefined || application.client_id === null) throw notFound()
       if (application.owner_id !== request.user.id) throw accessDenied()
       await log.write(({ db }) => unregisterApplication(db, application.id))
+      await openCredentials.check()
       return { status: 204 }
     },
   },
@@ -164,11 +165,12 @@ export const oauthRoutes: readonly Route[] = [
     method: 'POST',
     pattern: '/oauth/revoke',
     auth: 'any',
-    async handle(request, { store, log }) {
+    async handle(request, { store, log, openCredentials }) {
       const application = await authenticateClient(request, { store })
       if (application === undefined) return formatted(true, failed('invalid_client', 401))
       const token = request.params.string('token') ?? ''
       await log.write(({ db }) => revokeGranted(db, application.id, hashToken(token)))
+      await openCredentials.check()
       return { status: 200, body: {} }
     },
   },
@@ -315,17 +317,19 @@ async function exchange(request: Request, backend: Backend): Promise<Exchange> {
  */
 async function exchangeCode(
   { params }: Request,
-  { log }: Backend,
+  { log, openCredentials }: Backend,
   application: ApplicationRow,
 ): Promise<Exchange> {
   const codeHash = hashToken(params.string('code') ?? '')
   const redirectUri = params.string('redirect_uri')
   const verifier = params.string('code_verifier')
-  return log.write(async ({ db }) => {
+  let isRevoked = false
+  const exchanged = await log.write(async ({ db }) => {
     const grant = await findCode(db, application.id, codeHash)
     if (grant === undefined) return failed('invalid_grant')
     if (grant.used_at !== null) {
       await revokeCode(db, codeHash)
+      isRevoked = true
       return failed('invalid_grant')
     }
     if ((grant.expires_at ?? 0) <= Date.now()) return failed('invalid_grant')
@@ -334,6 +338,8 @@ async function exchangeCode(
     await useCode(db, codeHash)
     return issue(db, application, { userId: grant.user_id, scope: grant.scope, codeHash })
   })
+  if (isRevoked) await openCredentials.check()
+  return exchanged
 }
 
 /** Whether an application that was found before the transaction is still registered. */

@@ -2,6 +2,7 @@ import { accessDenied, HttpError, invalid } from '../../http-error.ts'
 import type { Answer, Backend, Route, Scope, UserRequest } from '../../router.ts'
 import { type EventScope, firstEventSeq, lastEventSeq } from '../../store/events.ts'
 import { type FlowRow, isJoined, listFlows, listFlowUsers } from '../../store/flows.ts'
+import type { CredentialUser } from '../open-credentials.ts'
 import type { Activity } from '../presence.ts'
 import { withoutDeleted } from '../replay.ts'
 import { streamEvents } from '../stream.ts'
@@ -133,7 +134,8 @@ async function stream(
       (await listFlowUsers(backend.store.reader, flowIds))
         .filter(({ flow_disabled }) => flow_disabled === 0)
         .map(({ id }) => id),
-    mayGoOn: () => request.isValid(backend.store.reader),
+    watchCredential: (stream: Omit<CredentialUser, 'signedInBy'>) =>
+      backend.openCredentials.watch({ ...stream, signedInBy: request.signedInBy }),
     signal: backend.signal,
   }
   const leave = backend.traffic.openStream(request.principal)
