@@ -303,7 +303,7 @@ const addMember = fc
         const answer =
           how === 'REST'
             ? await world.rest(by, 'POST', `/flows/${path}/users`, { id })
-            : await world.mutate(by, 'addFlowMember', 'FlowMemberInput', { flow: { path }, userId })
+            : await world.mutate(by, 'addFlowMember', 'AddFlowMemberInput', { flow: { path }, userId })
         if (world.judgeAnswer(label, expected, answer) && !model.isJoined(person, flow))
           model.join(person, flow)
       },
@@ -348,7 +348,7 @@ const leaveFlow = anActorInFlow.map(({ by, flow }) =>
       const { person } = credential
       const expected = throughServer('GraphQL', credential, mayBlock(model, credential, flow, person))
       const { path } = world.flow(flow)
-      const answer = await world.mutate(by, 'leaveFlow', 'FlowInput', { flow: { path } })
+      const answer = await world.mutate(by, 'leaveFlow', 'LeaveFlowInput', { flow: { path } })
       if (world.judgeAnswer(label, expected, answer))
         await applyBlock(world, model, flow, person, true, person, label)
     },
@@ -363,7 +363,7 @@ const rotatePushToken = anActorInFlow.map(({ by, flow }) =>
       const credential = model.credential(by)
       const may = model.may(credential, 'manage') && model.isJoined(credential.person, flow)
       const { path } = world.flow(flow)
-      const answer = await world.mutate(by, 'rotatePushToken', 'FlowInput', { flow: { path } })
+      const answer = await world.mutate(by, 'rotatePushToken', 'RotatePushTokenInput', { flow: { path } })
       world.judgeAnswer(label, expectation(false, !may), answer)
       await world.readSecrets()
     },
@@ -414,7 +414,7 @@ const joinAlone = fc
         const answer =
           how === 'REST'
             ? await world.rest(by, 'PUT', `/flows/${path}`, { open: true })
-            : await world.mutate(by, 'joinFlow', 'FlowInput', { flow: { path } })
+            : await world.mutate(by, 'joinFlow', 'JoinFlowInput', { flow: { path } })
         if (world.judgeAnswer(label, expected, answer) && !model.isJoined(person, flow))
           model.join(person, flow)
       },
