@@ -109,13 +109,16 @@ function sanitize(source: string): string {
     allowProtocolRelative: false,
     nestingLimit: 32,
     transformTags: {
-      a: (tagName, { href, title }) => ({
-        tagName,
-        attribs: {
-          ...(href !== undefined && isLink(href) ? { href, rel: 'nofollow noopener noreferrer' } : {}),
-          ...(title === undefined ? {} : { title }),
-        },
-      }),
+      a: (tagName, { href, title }) => {
+        const url = href === undefined ? undefined : absoluteUrl(href)
+        return {
+          tagName,
+          attribs: {
+            ...(url === undefined ? {} : { href: url, rel: 'nofollow noopener noreferrer' }),
+            ...(title === undefined ? {} : { title }),
+          },
+        }
+      },
     },
     textFilter: replaceShortcodes,
   }).trim()
@@ -124,14 +127,20 @@ function sanitize(source: string): string {
 const textPatterns = {
   /** Where a line ends: after a line break, and where a block begins or ends. */
   lineEnds: new RegExp(`<br />|</?(?:${blockTags.join('|')})(?: [^<>]*)?>`, 'g'),
+  cellEnds: /<\/t[dh]>/g,
   tags: /<[^<>]*>/g,
   entities: /&(amp|lt|gt|quot);/g,
 }
 const characters: Readonly<Record<string, string>> = { amp: '&', lt: '<', gt: '>', quot: '"' }
 
-/** A relative URL would lead to a page of the client. */
-function isLink(href: string): boolean {
-  return URL.canParse(href) && /^(https?|mailto):$/.test(new URL(href).protocol)
+/**
+ * A relative URL would lead to a page of the client, and `https:/logout` is relative in a page of that scheme. So the URL
+ * is written out. [spec] WHATWG URL, "special relative or authority state"
+ */
+function absoluteUrl(href: string): string | undefined {
+  if (!URL.canParse(href)) return undefined
+  const url = new URL(href)
+  return /^(https?|mailto):$/.test(url.protocol) ? url.href : undefined
 }
 
 /** Of HTML that `sanitize` wrote: a "<" or ">" in it is always that of a tag. */
@@ -139,6 +148,7 @@ function textOfSafeHtml(html: string): string {
   return html
     .replace(/\s+/g, ' ')
     .replace(textPatterns.lineEnds, '\n')
+    .replace(textPatterns.cellEnds, ' ')
     .replace(textPatterns.tags, '')
     .replace(/ ?\n[ \n]*/g, '\n')
     .trim()

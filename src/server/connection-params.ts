@@ -38,7 +38,10 @@ export function readConnectionParams(
 ): string | undefined {
   const credential = findCredential(payload, isWellFormed)
   if (credential !== undefined || hasHeader) return credential
-  const other = Object.keys(payload).find((key) => !known.has(key) && likeCredential.test(key))
+  const headers = isRecord(payload['headers']) ? payload['headers'] : {}
+  const other =
+    Object.keys(payload).find((key) => !known.has(key) && likeCredential.test(key)) ??
+    Object.keys(headers).find((key) => !knownHeaders.has(key) && likeCredential.test(key))
   if (other === undefined) return undefined
   const shown = other.slice(0, 30).replace(/[^\x20-\x7e]/g, '?')
   throw new GatewayError(
@@ -48,6 +51,7 @@ export function readConnectionParams(
 }
 
 const known = new Set(['Authorization', 'authorization', 'headers', 'authToken', 'token'])
+const knownHeaders = new Set(['Authorization', 'authorization'])
 /** A client that sends such a key does not mean to be anonymous. */
 const likeCredential = /auth|token|key|jwt|bearer|secret|password|credential|session/i
 

@@ -48,6 +48,11 @@ test.each([
   ],
   ['links to code', '<a href="java&#10;script:alert(1)">a</a>', '<a>a</a>'],
   ['relative links', '<a href="/logout">a</a>', '<a>a</a>'],
+  [
+    'links that are relative in a page of the same scheme',
+    '<a href="https:/a.example/logout">a</a>',
+    '<a href="https://a.example/logout" rel="nofollow noopener noreferrer">a</a>',
+  ],
   ['tags that are left open', '<div><b>a', '<div><b>a</b></div>'],
   ['tags that were not opened', 'a</div></b>', 'a'],
   ['emoji', '<i>:tada:</i>', '<i>🎉</i>'],
@@ -66,6 +71,9 @@ test('text has no markup, and keeps lines', () => {
   expect(toText(plain('<b>:rocket:</b> &amp;\nx'))).toBe('<b>🚀</b> &amp;\nx')
   expect(toText(html('<p>a <b>b</b>\n c</p><ul><li>1</li><li>&lt;2&gt;</li></ul>d<br>e &amp;lt;'))).toBe(
     'a b c\n1\n<2>\nd\ne &lt;',
+  )
+  expect(toText(html('<table><tr><th>failed</th><td>1</td></tr><tr><td>a</td><td>b</td></tr></table>'))).toBe(
+    'failed 1\na b',
   )
 })
 

@@ -51,6 +51,12 @@ describe('the credential of connectionParams', () => {
       expect(() => readConnectionParams({ [key]: 'x' }, isWellFormed, false)).toThrow(
         `Expected the credential in connectionParams.Authorization, not in "${key}"`,
       )
+    for (const key of ['X-Api-Key', 'token', 'AUTHORIZATION'])
+      expect(() => readConnectionParams({ headers: { [key]: 'x' } }, isWellFormed, false)).toThrow(
+        `Expected the credential in connectionParams.Authorization, not in "${key}"`,
+      )
+    expect(readConnectionParams({ headers: { 'X-Request-Id': 'x' } }, isWellFormed, false)).toBeUndefined()
+    expect(readConnectionParams({ headers: { authorization: '' } }, isWellFormed, false)).toBeUndefined()
     expect(readConnectionParams({ apiKey: 'x' }, isWellFormed, true)).toBeUndefined()
     expect(readConnectionParams({ clientName: 'web' }, isWellFormed, false)).toBeUndefined()
     expect(findCredential({ apiKey: 'x' }, isWellFormed)).toBeUndefined()
