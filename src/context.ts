@@ -99,6 +99,8 @@ export interface Context {
   readonly wantsCost: boolean
   /** Whether the caller wants to know what it would cost, and nothing else. */
   readonly wantsExplanation: boolean
+  /** Whether a subscription says at its start after which cursor it is live. */
+  readonly wantsPosition: boolean
   /** How many reads were had from others who were asking the same. */
   savedCount(): number
   /** Another number as soon as something happened that the caller could see; undefined where nobody would say so. */
@@ -145,6 +147,8 @@ export interface Caller {
   readonly wantsCost?: boolean
   /** Whether it wants to know what the operation would cost, and nothing else. */
   readonly wantsExplanation?: boolean
+  /** Whether a subscription says at its start after which cursor it is live. */
+  readonly wantsPosition?: boolean
   /** Whose signal ends when nobody waits for the answer any more. */
   readonly departure: Departure
 }
@@ -195,6 +199,7 @@ export function createContextFactory(options: ContextOptions): (caller: Caller) 
       onTokenEnd: caller.onTokenEnd,
       wantsCost: caller.wantsCost ?? false,
       wantsExplanation: caller.wantsExplanation ?? false,
+      wantsPosition: caller.wantsPosition ?? false,
     }
     return new CallerContext(session, caller.departure, options.reads)
   }
@@ -213,6 +218,7 @@ interface Session {
   readonly onTokenEnd: ((at: number) => void) | undefined
   readonly wantsCost: boolean
   readonly wantsExplanation: boolean
+  readonly wantsPosition: boolean
 }
 
 /** What a context is made for: an operation, an event for one principal, or an event for several. */
@@ -272,6 +278,10 @@ class CallerContext implements Context {
 
   get wantsExplanation(): boolean {
     return this.#session.wantsExplanation
+  }
+
+  get wantsPosition(): boolean {
+    return this.#session.wantsPosition
   }
 
   get lastEventId(): string | undefined {

@@ -198,11 +198,14 @@ export function createLiveClient(options: LiveClientOptions): LiveClient {
     while (!ended.aborted) {
       let reason = 'the gateway ended the subscription'
       let leastDelayMs = 0
-      const running = client.iterate<Record<string, Event | null>>({
+      const running = client.iterate<Record<string, Event | null>, Record<string, unknown>>({
         query,
         ...(operationName === undefined ? {} : { operationName }),
         variables,
-        extensions: { ...extensions, ...(cursor === undefined ? {} : { lastEventId: cursor }) },
+        extensions: {
+          ...{ position: true, ...extensions },
+          ...(cursor === undefined ? {} : { lastEventId: cursor }),
+        },
       })
       const leave = () => void running.return?.(undefined)
       ended.addEventListener('abort', leave)
@@ -211,6 +214,8 @@ export function createLiveClient(options: LiveClientOptions): LiveClient {
           const errors = (result.errors ?? []) as readonly GraphqlError[]
           const [error] = errors
           const event = eventOf(result.data)
+          const position = result.extensions?.['cursor']
+          if (typeof position === 'string') cursor = position
           if (event == null) {
             if (error !== undefined) {
               failIfFinal(errors)

@@ -256,7 +256,7 @@ export function createEngine(options: EngineOptions): Engine {
         const node = getOperationAST(document.node, operationName)
         if (node != null) expectRootField(schema, document.node, node, variables)
         expectAffordable(predicted, limits.maxEventCalls, 'An event of the subscription')
-        const begun = await live.subscribe(toArgs(operation), predicted.unshared)
+        const begun = await live.subscribe(toArgs(operation), predicted.unshared, context.wantsPosition)
         // What its reader missed is listed page by page, for as long as that takes.
         context.bound({ deadline: Number.POSITIVE_INFINITY, maxCalls: Number.POSITIVE_INFINITY })
         end('start' in begun ? [] : (begun.errors ?? []))

@@ -58,10 +58,16 @@ export interface Live {
    * Begins a subscription. It has to be started, even when its reader has left meanwhile: that ends what it holds.
    *
    * @param calls to the upstream that one event may cause and that it shares with no other subscription
+   * @param wantsPosition whether the first result says after which cursor the subscription is live: `data` is null and
+   *   `extensions.cursor` is the cursor. A reader that is cut off before the first event can resume then.
    * @returns why it cannot run, as a result with errors
    * @throws GatewayError `COST_EXCEEDED` when the open subscriptions of its principal may cause too many
    */
-  subscribe(args: ExecutionArgs, calls: number): Promise<LiveOperation | ExecutionResult>
+  subscribe(
+    args: ExecutionArgs,
+    calls: number,
+    wantsPosition?: boolean,
+  ): Promise<LiveOperation | ExecutionResult>
   state(): LiveState
 }
 
@@ -440,7 +446,7 @@ export function createLive(options: LiveOptions): Live {
     analysis: Analysis,
     reader: LiveReader,
     left: AbortSignal,
-    giveBack: () => void,
+    { giveBack, wantsPosition }: { readonly giveBack: () => void; readonly wantsPosition: boolean },
   ): () => string | undefined {
     operations += 1
     const ended = new AbortController()
@@ -499,6 +505,11 @@ export function createLive(options: LiveOptions): Live {
             }
             joined.join(member)
             standing = () => channel.log.placeAt(member.seq)
+            const position = wantsPosition && told === undefined ? standing() : undefined
+            if (position !== undefined) {
+              reader.next(toPayload({ data: null, extensions: { cursor: position } }, position))
+              told = position
+            }
             if (passedOver !== undefined)
               void executeAlone(args, passedOver, events).then((payload) => {
                 // Unless the group was sooner with something newer.
@@ -526,7 +537,7 @@ export function createLive(options: LiveOptions): Live {
   }
 
   return {
-    async subscribe(args, calls) {
+    async subscribe(args, calls, wantsPosition = false) {
       const source = await createSourceEventStream(args)
       if (!(Symbol.asyncIterator in source)) return mask(source)
       const events = source as unknown as LiveEvents
@@ -543,7 +554,7 @@ export function createLive(options: LiveOptions): Live {
       let place: (() => string | undefined) | undefined
       return {
         start(reader, signal) {
-          place = start(args, events, analysis, reader, signal, giveBack)
+          place = start(args, events, analysis, reader, signal, { giveBack, wantsPosition })
         },
         place: () => place?.(),
       }

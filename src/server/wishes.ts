@@ -2,6 +2,12 @@
 export function wishesOf(extensions: Readonly<Record<string, unknown>> | null | undefined): {
   readonly wantsCost: boolean
   readonly wantsExplanation: boolean
+  /** Whether a subscription says at its start after which cursor it is live. */
+  readonly wantsPosition: boolean
 } {
-  return { wantsCost: extensions?.['cost'] === true, wantsExplanation: extensions?.['explain'] === true }
+  return {
+    wantsCost: extensions?.['cost'] === true,
+    wantsExplanation: extensions?.['explain'] === true,
+    wantsPosition: extensions?.['position'] === true,
+  }
 }

@@ -3,7 +3,7 @@ import { WebSocket } from 'ws'
 import { startApp } from '../../src/app.ts'
 import { createLiveClient, type LiveEvent } from '../../src/client/index.ts'
 import { createLogger } from '../../src/log.ts'
-import { testConfig } from '../support/app.ts'
+import { liveMembers, testConfig } from '../support/app.ts'
 import { startTestBackend } from '../support/backend.ts'
 import { startFaultProxy } from '../support/fault-proxy.ts'
 import { createRandom } from '../support/query-generator.ts'
@@ -127,3 +127,34 @@ test(
   },
   60_000 + wantedCuts * 1000 + wantedEvents * 20,
 )
+
+test('a subscription that is cut off before its first event loses nothing', async () => {
+  const backend = await startTestBackend()
+  onTestFinished(backend.close)
+  const startGateway = () => startApp(testConfig(backend.url), { log: createLogger('silent') })
+  let gateway = await startGateway()
+  const front = await startFaultProxy(gateway.url, createRandom(1))
+  onTestFinished(async () => {
+    await gateway.close()
+    await front.close()
+  })
+  const say = (content: string) =>
+    backend.as('Ada')('POST', '/flows/example/main/messages', { event: 'message', content })
+  const client = createLiveClient({
+    ...{ url: `${front.url}/graphql`, token: await backend.token('Ben'), webSocketImpl: WebSocket },
+  })
+  const events = client.listen<Heard>({
+    query: `subscription { messageAdded(input: { flows: [{ path: "example/main" }] }) {
+      __typename cursor ... on MessageAdded { message { ... on ChatMessage { content } } } } }`,
+  })
+  const first = events.next()
+  onTestFinished(() => client.close())
+  await expect.poll(() => liveMembers(gateway)).toBe(1)
+
+  await gateway.close()
+  await say('sent meanwhile')
+  gateway = await startGateway()
+  front.setTarget(gateway.url)
+
+  expect((await first).value).toMatchObject({ message: { content: 'sent meanwhile' } })
+})
