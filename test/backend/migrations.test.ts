@@ -178,6 +178,7 @@ test('an older database: decomposed text is found, and marks of removed mentions
     insert into message_words (rowid, channel, words)
       select seq, cast(channel_id as text), '''cafe\u0301'' ''other''' ${where(accented.uuid)};
     insert into message_tags (channel_id, tag, seq) select channel_id, 'e\u0301t\u00e9', seq ${where(accented.uuid)};
+    update messages set tags_json = '["e\u0301t\u00e9"]' where uuid = '${accented.uuid}';
     update messages set tags_json = '["x",":unread:2"]' where uuid = '${removed.uuid}';
     insert into message_tags (channel_id, tag, seq) select channel_id, ':unread:2', seq ${where(removed.uuid)};`)
   database.close()
@@ -191,6 +192,7 @@ test('an older database: decomposed text is found, and marks of removed mentions
   for (const search of ['caf\u00e9', 'cafe\u0301', 'other caf\u00e9'])
     expect(await ids({ search })).toEqual([accented.id])
   for (const tags of ['\u00e9t\u00e9', 'e\u0301te\u0301']) expect(await ids({ tags })).toEqual([accented.id])
+  expect((await read(`${path}/${accented.id}`)).tags).toEqual(['\u00e9t\u00e9'])
   expect((await read(`${path}/${removed.id}`)).tags).toEqual(['x'])
   expect((await read(`${path}/${mention.id}`)).tags).toEqual([':user:2', ':unread:2'])
   expect((await read(`${path}/${everyone.id}`)).tags).toContain(':unread:2')

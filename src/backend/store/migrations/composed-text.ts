@@ -7,6 +7,7 @@ const postgresText = statementMigration([
   `insert into message_tags (channel_id, tag, seq)
     select channel_id, normalize(tag), seq from message_tags where tag is not normalized on conflict do nothing`,
   'delete from message_tags where tag is not normalized',
+  'update messages set tags_json = normalize(tags_json) where tags_json is not normalized',
   `update message_words set words = cast(normalize(cast(words as text)) as tsvector)
     where cast(words as text) is not normalized`,
 ])
@@ -36,6 +37,10 @@ async function composeInSqlite(database: Kysely<unknown>): Promise<void> {
   for (const tag of tags.rows.map((row) => row.tag).filter(isDecomposed)) {
     await sql`insert or ignore into message_tags (channel_id, tag, seq)
       select channel_id, ${tag.normalize()}, seq from message_tags where tag = ${tag}`.execute(database)
+    const tagged = await sql<{ seq: number; tags_json: string }>`select seq, tags_json from messages
+      where seq in (select seq from message_tags where tag = ${tag})`.execute(database)
+    for (const { seq, tags_json } of tagged.rows)
+      await sql`update messages set tags_json = ${tags_json.normalize()} where seq = ${seq}`.execute(database)
     await sql`delete from message_tags where tag = ${tag}`.execute(database)
   }
   await sql`create virtual table temp.term_list using fts5vocab(main, message_words, row)`.execute(database)
