@@ -28,10 +28,10 @@ const clearable = new Set([
   'external_url',
   'password',
 ])
-/** Texts that people write: in these, "null" is a word. */
+/** Texts that people write, and the bytes of a file in Base64: in these, "null" is no missing value. */
 const prose = new Set([
-  ...['body', 'content', 'description', 'error_message', 'label', 'list', 'name', 'nick', 'password'],
-  ...['search', 'state', 'subject', 'title', 'username', 'value'],
+  ...['body', 'content', 'data', 'description', 'error_message', 'file_name', 'label', 'list', 'name'],
+  ...['nick', 'password', 'search', 'state', 'subject', 'title', 'username', 'value'],
 ])
 
 /**

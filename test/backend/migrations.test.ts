@@ -140,7 +140,7 @@ test('an older database: deleted messages lose their tags, and impossible times 
   await first.close()
 
   const database = new DatabaseSync(join(dataDir, 'flowdock.db'))
-  database.exec(`delete from kysely_migration where name = '0007-deleted-messages';
+  database.exec(`delete from kysely_migration where name >= '0007';
     alter table messages drop column deleted_at;
     update messages set content_json = '""' where uuid = '${gone.uuid}';
     update messages set sent = 1400000000000000000 where uuid = '${kept.uuid}';
@@ -154,4 +154,49 @@ test('an older database: deleted messages lose their tags, and impossible times 
   expect((await read(`${path}/${gone.id}`)).json).toMatchObject({ content: '', tags: [] })
   expect((await read('/flows/example/main/threads?limit=1')).json[0].id).toBe(kept.thread_id)
   await second.close()
+})
+
+test('an older database: decomposed text is found, and marks of removed mentions are gone', async () => {
+  const dataDir = await makeFolder()
+  const first = await startTestBackend({ dataDir })
+  const ada = first.as('Ada')
+  const path = '/flows/example/main/messages'
+  const send = async (content: string) =>
+    (await ada('POST', path, { event: 'message', content })).json as { id: number; uuid: string }
+  const accented = await send('placeholder other')
+  const removed = await send('hello')
+  const mention = await send('hello @Ben')
+  const everyone = await send('hello @everyone')
+  const personal = (await ada('POST', '/private/2/messages', { event: 'message', content: 'hi' })).json
+  const [adasToken, bensToken] = [await first.token('Ada'), await first.token('Ben')]
+  await first.close()
+
+  const database = new DatabaseSync(join(dataDir, 'flowdock.db'))
+  const where = (uuid: string) => `from messages where uuid = '${uuid}'`
+  database.exec(`delete from kysely_migration where name >= '0008';
+    delete from message_words where rowid = (select seq ${where(accented.uuid)});
+    insert into message_words (rowid, channel, words)
+      select seq, cast(channel_id as text), '''cafe\u0301'' ''other''' ${where(accented.uuid)};
+    insert into message_tags (channel_id, tag, seq) select channel_id, 'e\u0301t\u00e9', seq ${where(accented.uuid)};
+    update messages set tags_json = '["e\u0301t\u00e9"]' where uuid = '${accented.uuid}';
+    update messages set tags_json = '["x",":unread:2"]' where uuid = '${removed.uuid}';
+    insert into message_tags (channel_id, tag, seq) select channel_id, ':unread:2', seq ${where(removed.uuid)};`)
+  database.close()
+
+  const second = await startTestBackend({ dataDir })
+  onTestFinished(second.close)
+  const read = async (url: string, token = adasToken) =>
+    (await call(second.url + url, 'GET', { authorization: basic(token) })).json
+  const ids = async (query: Record<string, string>) =>
+    (await read(`${path}?${new URLSearchParams(query)}`)).map(({ id }: { id: number }) => id)
+  for (const search of ['caf\u00e9', 'cafe\u0301', 'other caf\u00e9'])
+    expect(await ids({ search })).toEqual([accented.id])
+  for (const tags of ['\u00e9t\u00e9', 'e\u0301te\u0301']) expect(await ids({ tags })).toEqual([accented.id])
+  expect((await read(`${path}/${accented.id}`)).tags).toEqual(['\u00e9t\u00e9'])
+  expect((await read(`${path}/${removed.id}`)).tags).toEqual(['x'])
+  expect((await read(`${path}/${mention.id}`)).tags).toEqual([':user:2', ':unread:2'])
+  expect((await read(`${path}/${everyone.id}`)).tags).toContain(':unread:2')
+  expect((await read(`/private/2/messages/${personal.id}`)).tags).toEqual([':unread:2'])
+  const flows = (await read('/flows', bensToken)) as { parameterized_name: string; unread_mentions: number }[]
+  expect(flows.find((flow) => flow.parameterized_name === 'main')?.unread_mentions).toBe(2)
 })

@@ -210,6 +210,19 @@ describe('what stands for nothing', () => {
     },
     {
       ref: 'messages.md',
+      fact: 'a file called "null", whose bytes are "null" in Base64',
+      request: () =>
+        post(
+          `${facts}/messages`,
+          { event: 'file', content: { data: 'null', content_type: 'text/plain', file_name: 'null' } },
+          {},
+          'Ada',
+        ),
+      status: 201,
+      json: () => ({ content: { file_name: 'null', file_size: 3 } }),
+    },
+    {
+      ref: 'messages.md',
       fact: '"null" for what bounds a list',
       request: () =>
         get(`${facts}/messages?since_id=null&until_id=&limit=null&event=null&tags=&sort=null&search=&skip=`),

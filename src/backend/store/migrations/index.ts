@@ -1,5 +1,6 @@
 import type { Migration } from 'kysely/migration'
 import { avatars } from './avatars.ts'
+import { composedText } from './composed-text.ts'
 import { deletedMessages } from './deleted-messages.ts'
 import { first } from './first.ts'
 import { legacyAndInvitations } from './legacy-and-invitations.ts'
@@ -16,4 +17,5 @@ export const migrations: Record<string, Migration> = {
   '0005-senders-and-codes': sendersAndCodes,
   '0006-avatars': avatars,
   '0007-deleted-messages': deletedMessages,
+  '0008-composed-text': composedText,
 }
