@@ -1,21 +1,24 @@
-/** Most members and elements that a client's JSON may have: several times what any request needs. */
+/** Most members and elements that the JSON of an operation may have: several times what any operation needs. */
 export const maxJsonValues = 10_000
+
+/** The same for a body of the REST API: a large push of GitHub names tens of thousands of files. */
+export const maxRestValues = 100_000
 
 /** Text of this length cannot have enough values to matter. */
 const harmlessLength = 64 * 1024
 
 /**
- * Whether a client's JSON has too many values to be parsed. Millions of small values take seconds of an event loop, where one
+ * Whether a client's JSON has more values than `most`. Millions of small values take seconds of an event loop, where one
  * long text of the same length, such as a file in Base64, takes milliseconds.
  */
-export function hasTooManyValues(json: string): boolean {
+export function hasTooManyValues(json: string, most = maxJsonValues): boolean {
   if (json.length <= harmlessLength) return false
   let values = 0
   for (let at = 0; at < json.length; at += 1) {
     const character = json[at]
     if (character === '"') at = endOfString(json, at)
     else if (character === ',' || character === '[' || character === '{') values += 1
-    if (values > maxJsonValues) return true
+    if (values > most) return true
   }
   return false
 }

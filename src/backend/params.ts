@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { finished, type Readable } from 'node:stream'
 import { Busboy } from '@fastify/busboy'
-import { hasTooManyValues, maxJsonValues } from '../json-values.ts'
+import { hasTooManyValues, maxRestValues } from '../json-values.ts'
 import { FileTooLongError, type ReceivedFile } from './files.ts'
 import { assignForm, readForm } from './form.ts'
 import { HttpError, invalid } from './http-error.ts'
@@ -388,8 +388,8 @@ function limitWaiting(
 }
 
 function parseJsonObject(text: string): Record<string, unknown> {
-  if (hasTooManyValues(text))
-    throw new HttpError(400, { message: `Body has more than ${maxJsonValues} values` })
+  if (hasTooManyValues(text, maxRestValues))
+    throw new HttpError(400, { message: `Body has more than ${maxRestValues} values` })
   let value: unknown
   try {
     value = JSON.parse(text)
