@@ -1,6 +1,6 @@
-/** A year has four digits, or a sign and six, as `Date.toISOString` writes years beyond 9999. */
+/** [ecma] 21.4.1.32.1: years outside of 0 to 9999 have a sign and six digits, in the links of lists, too. */
 const pattern =
-  /^([+-]\d{6}|\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?(Z|[+-]\d\d:?\d\d)?)?$/i
+  /^(\d{4}|[+-]\d{6})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?(Z|[+-]\d\d:?\d\d)?)?$/i
 
 /** [spec] RFC 3339, section 5.6: seconds and an offset are required. */
 const rfc3339 = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)$/i
@@ -21,7 +21,9 @@ export function parseIsoTime(text: string): number | undefined {
   // Dates and hours that do not exist become others.
   const isReal = time.getUTCDate() === day && time.getUTCMonth() + 1 === month && time.getUTCHours() === hour
   if (!isReal || (minute as number) > 59 || (second as number) > 59 || offset === undefined) return undefined
-  return time.getTime() - offset * 60_000
+  const ms = time.getTime() - offset * 60_000
+  // An offset can lead past the last time that a calendar has.
+  return Number.isNaN(new Date(ms).getTime()) ? undefined : ms
 }
 
 /** The same for a text that RFC 3339 allows: it says the seconds and the offset. */

@@ -63,3 +63,10 @@ test('no time depends on the time zone of the server', () => {
   })
   expect(JSON.parse(output)).toEqual([300, noon, noon, noon])
 })
+
+test('a year of six digits is read as it is written', () => {
+  expect(parseIsoTime('+275760-09-13T00:00:00.000Z')).toBe(8.64e15)
+  expect(parseIsoTime('+275760-09-13T00:00:00.001Z')).toBeUndefined()
+  expect(parseIsoTime('+275760-09-13T00:00:00-01:00')).toBeUndefined()
+  expect(parseRfc3339('+275760-09-13T00:00:00.000Z')).toBeUndefined()
+})
