@@ -114,6 +114,18 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
     }
   }
 
+  /**
+   * A stream that may not hear what is told to its user says nothing of flows that were lost while it was not connected. It
+   * delivers nothing of them either, so a list that fails ends nothing.
+   */
+  async function relistFlows(): Promise<void> {
+    const flows = await flowdock.flows.list('joined', false).catch(() => undefined)
+    if (flows === undefined) return
+    const listed = new Set(flows.map(({ id }) => id))
+    for (const id of flowIds) if (!listed.has(id)) flowIds.delete(id)
+    for (const id of listed) flowIds.add(id)
+  }
+
   function fail(error: unknown): void {
     if (aborter.signal.aborted) return
     close()
@@ -162,6 +174,13 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
           // Later it is ahead of what was told.
           if (shards.length === 1) lastCursor ??= at
           if (down.size > 0) return
+          if (isOpen && follows && !isPrivate) {
+            const reopened = streams
+            void relistFlows().finally(() => {
+              if (streams === reopened && down.size === 0) change('live')
+            })
+            return
+          }
           change('live')
           if (!isOpen) begin(shards.length === 1 ? at : undefined).catch(fail)
         },
