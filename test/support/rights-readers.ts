@@ -8,8 +8,12 @@ export interface Delivery {
   /** Resolves with the reason when there is no more. */
   readonly ended: Promise<string>
   close(): void
-  /** Presents another credential on the open connection. Resolves when the server has taken it. */
-  renew(token: string): Promise<void>
+  /**
+   * Presents another credential on the open connection. Resolves when the server has taken it.
+   *
+   * @param onTaken runs before the next result is heard
+   */
+  renew(token: string, onTaken: () => void): Promise<void>
 }
 
 export const transports = ['WebSocket', 'SSE', 'backend'] as const
@@ -46,9 +50,12 @@ export function openOverWebSocket({ url, token, query, after, onText }: Subscrip
   return {
     ended,
     close: () => socket.close(),
-    async renew(other) {
+    async renew(other, onTaken) {
       const { promise, resolve: taken } = Promise.withResolvers<void>()
-      onPong = taken
+      onPong = () => {
+        onTaken()
+        taken()
+      }
       send({ type: 'ping', payload: { authorization: basic(other) } })
       await Promise.race([promise, ended])
     },

@@ -534,8 +534,9 @@ export class World {
       credential.person === reader.credential.person &&
       isPersonal(credential) &&
       isPersonal(reader.credential)
-    if (!isSame) reader.isEstablished = false
-    await reader.delivery.renew(credential.token)
+    await reader.delivery.renew(credential.token, () => {
+      if (!isSame) reader.isEstablished = false
+    })
     if (reader.ended !== undefined) return
     reader.credential = credential
     reader.openedAt = this.model.tick()

@@ -151,8 +151,17 @@ async function startScripted(
         new URL(url, 'http://x').searchParams.get('filter'),
         headers['last-event-id'],
       ])
-  return { events, asked, ended: () => ended }
+  const paths = () => upstream.requests.map(({ url }) => new URL(url, 'http://x').pathname)
+  return { events, asked, paths, ended: () => ended }
 }
+
+test('a stream that follows its user is open before the flows are listed, and what it tells meanwhile is not lost', async () => {
+  const { events, paths } = await startScripted(['follow-flows'], (_, response) => {
+    response.write(told(11, 'one', 'message', 'first'))
+  })
+  await eventually(() => events.some(({ type }) => type === 'message'))
+  expect(paths().filter((path) => path.endsWith('/flows'))).toEqual(['/stream/flows', '/flows', '/flows'])
+})
 
 const told = (id: number, flow: string, event: string, content: unknown) =>
   `id: ${id}\ndata: ${JSON.stringify({ id, flow, event, content, sent: id, user: '1', tags: [], app: 'chat' })}\n\n`

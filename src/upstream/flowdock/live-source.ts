@@ -63,6 +63,8 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
   let directory: LiveDirectory | undefined
   let streams: FlowdockStream[] = []
   let isOpen = false
+  let beginning = false
+  const waiting: { readonly event: FlowEvent; readonly bytes: number }[] = []
   let isPrivate = true
   let follows = false
   let state: StreamState = 'catchingUp'
@@ -79,13 +81,55 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
   }
 
   async function start(): Promise<void> {
+    follows = (await flowdock.capabilities()).has('followFlows')
+    // Elsewhere the address of the stream names the flows.
+    if (!follows) await listFlows()
+    connect()
+  }
+
+  async function listFlows(): Promise<void> {
     const read = () => flowdock.flows.list('joined', true).catch(readWithoutUsers)
-    const [flows, capabilities] = await Promise.all([read(), flowdock.capabilities()])
+    const flows = await read()
     if (aborter.signal.aborted) return
     directory = createDirectory(read, flows)
     for (const { id } of flows) flowIds.add(id)
-    follows = capabilities.has('followFlows')
-    connect()
+  }
+
+  /**
+   * Connected for the first time. A stream that follows its user is opened before the flows are listed: what changes
+   * between the two would be in neither. Events that come meanwhile wait.
+   */
+  async function begin(at: string | undefined): Promise<void> {
+    if (beginning) return
+    beginning = true
+    if (follows) await listFlows()
+    if (aborter.signal.aborted) return
+    isOpen = true
+    options.onOpen(flowIds, at)
+    const opened = streams
+    for (const { event, bytes } of waiting.splice(0)) {
+      receive(event, bytes)
+      // A stream that was opened in its place sends the rest again.
+      if (streams !== opened) return
+    }
+  }
+
+  /**
+   * A stream that may not hear what is told to its user says nothing of flows that were lost while it was not connected. It
+   * delivers nothing of them either, so a list that fails ends nothing.
+   */
+  async function relistFlows(): Promise<void> {
+    const flows = await flowdock.flows.list('joined', false).catch(() => undefined)
+    if (flows === undefined) return
+    const listed = new Set(flows.map(({ id }) => id))
+    for (const id of flowIds) if (!listed.has(id)) flowIds.delete(id)
+    for (const id of listed) flowIds.add(id)
+  }
+
+  function fail(error: unknown): void {
+    if (aborter.signal.aborted) return
+    close()
+    options.onEnd(error)
   }
 
   /** Flows can be heard without their users, who are then asked for one by one. */
@@ -130,10 +174,15 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
           // Later it is ahead of what was told.
           if (shards.length === 1) lastCursor ??= at
           if (down.size > 0) return
+          if (isOpen && follows && !isPrivate) {
+            const reopened = streams
+            void relistFlows().finally(() => {
+              if (streams === reopened && down.size === 0) change('live')
+            })
+            return
+          }
           change('live')
-          if (isOpen) return
-          isOpen = true
-          options.onOpen(flowIds, shards.length === 1 ? at : undefined)
+          if (!isOpen) begin(shards.length === 1 ? at : undefined).catch(fail)
         },
         onEvent(event, bytes) {
           failures = 0
@@ -195,6 +244,10 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
   }
 
   function receive(event: FlowEvent, bytes: number): void {
+    if (!isOpen) {
+      waiting.push({ event, bytes })
+      return
+    }
     if (event.cursor !== '') lastCursor = event.cursor
     lastSentAt = timeOf(event) ?? lastSentAt
     if (event.type === 'presence' && !presences.learn(event)) return
@@ -231,11 +284,7 @@ export function openLiveSource(options: LiveSourceOptions): LiveSource {
     for (const stream of streams) stream.close()
   }
 
-  start().catch((error: unknown) => {
-    if (aborter.signal.aborted) return
-    close()
-    options.onEnd(error)
-  })
+  start().catch(fail)
   return {
     directory: {
       user: (id) => directory?.user(id),
