@@ -885,7 +885,7 @@ const readRest = fc
       const latest = world.flow(flow).messages.at(-1)
       if (
         may &&
-        latest !== undefined &&
+        latest?.isDeleted === false &&
         latest.marker === world.newest(flow) &&
         !answer.text.includes(latest.marker.text)
       )
@@ -953,7 +953,7 @@ const readGraphql = fc
           !world.stage.hasResponseCache
         if (
           must &&
-          latest !== undefined &&
+          latest?.isDeleted === false &&
           latest.marker === world.newest(flow) &&
           !text.includes(latest.marker.text)
         )
