@@ -10,6 +10,11 @@ const rfc3339 = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)
  * in the time zone of the server. Undefined for anything else, such as the 30th of February.
  */
 export function parseIsoTime(text: string): number | undefined {
+  // The form that servers write, without the pattern: a page of messages has hundreds of times.
+  if (text.length === 24) {
+    const ms = Date.parse(text)
+    if (!Number.isNaN(ms) && new Date(ms).toISOString() === text) return ms
+  }
   const match = pattern.exec(text)
   if (match === null) return undefined
   const [year, month, day, hour, minute, second] = match.slice(1, 7).map((digits) => Number(digits ?? 0))
