@@ -109,7 +109,7 @@ const attack = (port: number, path: string, body: string, headers: Record<string
 const graphql = ({ gateway, token }: Target, query: string, variables: object = {}) =>
   attack(gateway, '/graphql', JSON.stringify({ query, variables }), { ...json, authorization: basic(token) })
 
-/** Repeats for a while, with so many at once. */
+/** Repeats `work` for `attackMs`, at most `most` times, with `atOnce` calls at a time. */
 async function repeat(atOnce: number, most: number, work: (turn: number) => Promise<unknown>): Promise<void> {
   const until = performance.now() + attackMs
   let turn = 0
@@ -119,7 +119,7 @@ async function repeat(atOnce: number, most: number, work: (turn: number) => Prom
   await Promise.all(Array.from({ length: atOnce }, loop))
 }
 
-/** Connections on which a request begins and does not go on. */
+/** Opens `count` connections and sends the beginning of a request on each. */
 async function hold(count: number, port: number, text: string): Promise<void> {
   const sockets = Array.from({ length: count }, () => {
     const socket = connect({ port, host: '127.0.0.1', localAddress: attackerIp })
@@ -131,7 +131,7 @@ async function hold(count: number, port: number, text: string): Promise<void> {
   for (const socket of sockets) socket.destroy()
 }
 
-/** One socket with so many subscriptions, then a message that all of them are about. */
+/** Opens `count` subscriptions on one socket, then sends three messages that each of them delivers. */
 async function subscribe(target: Target, count: number, query: (turn: number) => string): Promise<void> {
   const socket = new WebSocket(`ws://127.0.0.1:${target.gateway}/graphql`, 'graphql-transport-ws', {
     localAddress: attackerIp,
@@ -240,7 +240,7 @@ const attacks: readonly Attack[] = [
       ),
   },
   {
-    name: '200 subscriptions of different names',
+    name: '100 subscriptions of different names',
     run: (target) =>
       subscribe(
         target,
@@ -260,7 +260,7 @@ const attacks: readonly Attack[] = [
       ),
   },
   {
-    name: 'searches of 5,000 words',
+    name: 'searches of 3,000 words',
     run: ({ backend, token }) =>
       repeat(4, 40, () =>
         send({
@@ -321,7 +321,7 @@ const at = (list: readonly number[], share: number) =>
   [...list].sort((a, b) => a - b)[Math.min(Math.floor(list.length * share), list.length - 1)] ?? 0
 
 /**
- * What a bystander waits while somebody attacks: each attack against each build in turns. `BASE=folder` names a checkout
+ * How long a bystander waits during an attack: each attack against each build in turns. `BASE=folder` names a checkout
  * of an earlier build.
  */
 export async function attackAll(): Promise<void> {
@@ -329,7 +329,7 @@ export async function attackAll(): Promise<void> {
     ...(process.env['BASE'] === undefined ? [] : [{ name: 'before', folder: resolve(process.env['BASE']) }]),
     { name: 'now', folder: join(import.meta.dirname, '..') },
   ]
-  console.log(`\nA bystander while somebody attacks: medians of ${rounds} rounds\n`)
+  console.log(`\nA bystander during an attack: medians of ${rounds} rounds\n`)
   console.log('| attack | build | p99, ms | longest, ms | failed | memory, MiB | CPU, s |')
   console.log('|---|---|---:|---:|---:|---:|---:|')
   for (const each of attacks) {
