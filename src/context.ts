@@ -1,11 +1,11 @@
-import type { IncomingMessage } from 'node:http'
-import type { Allowances, RateLimit } from './allowance.ts'
 import { GatewayError, UpstreamError } from './errors.ts'
-import { type FeedReader, type Replay, runFeed } from './events/feed.ts'
-import type { Hub, Channel as HubChannel, Topic } from './events/hub.ts'
+import type { Freshness } from './events/change-tracker.ts'
 import type { Entry as LogEntry } from './events/recent-log.ts'
-import type { Freshness } from './freshness.ts'
-import type { Trace, Tracing } from './tracing.ts'
+import { type FeedReader, type Replay, runFeed } from './events/replay.ts'
+import type { Hub, Channel as HubChannel, Topic } from './events/stream-hub.ts'
+import type { Trace, Tracing } from './telemetry/tracing.ts'
+import type { RequestHead } from './traffic/client-address.ts'
+import type { Allowances, RateLimit } from './traffic/rate-limiter.ts'
 import type { Credential, ReadCredential } from './upstream/flowdock/credentials.ts'
 import type { Directory } from './upstream/flowdock/directory.ts'
 import type { FileDownloads } from './upstream/flowdock/files.ts'
@@ -130,9 +130,6 @@ export interface Context {
    */
   streamTicket(): StreamTicket
 }
-
-/** What of a request tells who it is from. A socket keeps no more of the one it began with. */
-export type RequestHead = Pick<IncomingMessage, 'headers' | 'socket'>
 
 /** What a request or a socket says about its caller. */
 export interface Caller {

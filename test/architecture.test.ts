@@ -53,63 +53,59 @@ function readModule(path: string, source: string): Module {
 
 /** Who may import whom: each part, and the parts (or files) it may know. Its own part goes without saying. */
 const floors: [part: RegExp, may: RegExp][] = [
-  [
-    /^src\/(call-estimate|errors|iso-time|json-values|log|own-network|package-files|readiness|secret)\.ts$/,
-    /^$/,
-  ],
-  [/^src\/operator-token\.ts$/, /^src\/secret\.ts$/],
-  [/^src\/allowance\.ts$/, /^src\/errors\.ts$/],
-  [/^src\/client-address\.ts$/, /^$/],
-  [/^src\/tracing\.ts$/, /^$/],
-  [/^src\/config\.ts$/, /^src\/secret\.ts$/],
+  [/^src\/(call-estimate|errors|iso-time|json-values|package-files|secret)\.ts$/, /^$/],
+  [/^src\/(net|wire|client)\//, /^$/],
+  [/^src\/(operator-token|config)\.ts$/, /^src\/secret\.ts$/],
   [/^src\/main\.ts$/, /^src\/cli\//],
   [
     /^src\/cli\//,
-    /^src\/(app|config|errors|log|operator-token)\.ts$|^src\/(backend\/(index|administration|maintenance|flow-import)|schema\/index)\.ts$/,
+    /^src\/(app|config|errors|operator-token)\.ts$|^src\/telemetry\/log\.ts$|^src\/(backend\/|schema\/index\.ts$)/,
   ],
   [/^src\/app\.ts$/, /^src\//],
   [/^src\/index\.ts$/, /^src\/(app|config)\.ts$/],
-  [/^src\/context\.ts$/, /^src\/(allowance|errors|freshness|secret|tracing)\.ts$|^src\/(events|upstream)\//],
-  [/^src\/freshness\.ts$/, /^src\/events\//],
+  [/^src\/context\.ts$/, /^src\/(errors|secret)\.ts$|^src\/(events|telemetry|traffic|upstream)\//],
+  [/^src\/events\//, /^src\/errors\.ts$/],
+  [/^src\/graphql\//, /^src\/(call-estimate|errors)\.ts$/],
+  [/^src\/subscriptions\//, /^src\/(context|errors)\.ts$|^src\/graphql\//],
+  [/^src\/traffic\//, /^src\/errors\.ts$/],
+  [/^src\/telemetry\//, /^src\/traffic\//],
   [
-    /^src\/server\//,
-    /^src\/(allowance|call-estimate|client-address|errors|json-values|log|context|package-files|secret)\.ts$/,
+    /^src\/server\/[^/]+$/,
+    /^src\/(call-estimate|context|errors)\.ts$|^src\/(graphql|subscriptions|telemetry|traffic)\//,
+  ],
+  [
+    /^src\/server\/(http|sse|websocket)\//,
+    /^src\/(context|errors|json-values|package-files|secret)\.ts$|^src\/(graphql|server|subscriptions|telemetry|traffic)\//,
   ],
   [
     /^src\/schema\//,
-    /^src\/(allowance|call-estimate|errors|iso-time|context)\.ts$|^src\/(resolvers|upstream)\//,
+    /^src\/(call-estimate|context|errors|iso-time)\.ts$|^src\/(resolvers|traffic|upstream)\//,
   ],
-  [/^src\/resolvers\//, /^src\/(allowance|errors|context)\.ts$|^src\/upstream\//],
-  [/^src\/upstream\/http\.ts$/, /^src\/(errors|own-network|secret)\.ts$/],
-  [
-    /^src\/upstream\/(added-headers|(fair|resilient)-http)\.ts$/,
-    /^src\/errors\.ts$|^src\/upstream\/http\.ts$/,
-  ],
+  [/^src\/resolvers\//, /^src\/(context|errors)\.ts$|^src\/(traffic|upstream)\//],
+  [/^src\/upstream\/[^/]+$/, /^src\/errors\.ts$|^src\/net\//],
   [
     /^src\/upstream\/flowdock\//,
     /^src\/(errors|iso-time|secret)\.ts$|^src\/upstream\/http\.ts$|^src\/wire\//,
   ],
-  [/^src\/(wire|client)\//, /^$/],
-  [/^src\/events\//, /^src\/errors\.ts$/],
   [
     /^src\/backend\//,
-    /^src\/wire\/|^src\/(allowance|client-address|iso-time|json-values|own-network|package-files|readiness)\.ts$/,
+    /^src\/(iso-time|json-values|package-files)\.ts$|^src\/(net|wire)\/|^src\/traffic\/(client-address|rate-limiter)\.ts$|^src\/telemetry\/readiness\.ts$/,
   ],
 ]
 
 /** Edges that carry types only. */
 const typesOnly: [from: RegExp, to: RegExp][] = [
-  [/^src\/(resolvers|schema)\//, /^src\/(upstream\/|(allowance|context)\.ts)/],
-  [/^src\/server\//, /^src\/(allowance|context|log)\.ts$/],
+  [/^src\/(resolvers|schema)\//, /^src\/(upstream\/|traffic\/|context\.ts)/],
+  [/^src\/(server|subscriptions)\//, /^src\/context\.ts$|^src\/telemetry\//],
   [/^src\/(upstream|backend)\//, /^src\/wire\//],
-  [/^src\/context\.ts$/, /^src\/tracing\.ts$/],
+  [/^src\/context\.ts$/, /^src\/(telemetry|traffic)\//],
 ]
 
 /** Third-party packages with one door, and the door. */
 const doors: [name: RegExp, door: RegExp][] = [
   [/^undici$/, /^src\/upstream\/http\.ts$/],
   [/^eventsource$/, /^src\/upstream\/flowdock\/stream\.ts$/],
-  [/^ws$/, /^src\/server\/websocket\.ts$/],
+  [/^ws$/, /^src\/server\/websocket\/sockets\.ts$/],
   [/^graphql-ws$/, /^src\/client\/index\.ts$/],
   [/^graphql-yoga$/, /^src\/server\/engine\.ts$/],
   [/^pg$/, /^src\/backend\/store\/postgres\.ts$/],
@@ -117,11 +113,11 @@ const doors: [name: RegExp, door: RegExp][] = [
   [/^kysely(\/|$)/, /^src\/backend\/store\//],
   [/^@pothos\//, /^src\/schema\/builder\.ts$/],
   [/^dataloader$/, /^src\/upstream\/flowdock\/loaders\.ts$/],
-  [/^pino$/, /^src\/log\.ts$/],
-  [/^prom-client$/, /^src\/server\/metrics\.ts$/],
-  [/^@opentelemetry\//, /^src\/tracing\.ts$/],
+  [/^pino$/, /^src\/telemetry\/log\.ts$/],
+  [/^prom-client$/, /^src\/telemetry\/metrics\.ts$/],
+  [/^@opentelemetry\//, /^src\/telemetry\/tracing\.ts$/],
   [/^@graphql-tools\/utils$/, /^src\/server\/traced-schema\.ts$/],
-  [/^@fastify\/busboy$/, /^src\/(backend\/params|server\/multipart)\.ts$/],
+  [/^@fastify\/busboy$/, /^src\/(backend\/params|server\/http\/multipart)\.ts$/],
   [/^sharp$/, /^src\/backend\/flowdock\/image\.ts$/],
   [/^(yauzl|@streamparser\/json)$/, /^src\/backend\/flow-export\.ts$/],
   [/^jose$/, /^src\/backend\/flowdock\/routes\/actions\.ts$/],
@@ -129,7 +125,7 @@ const doors: [name: RegExp, door: RegExp][] = [
   [/^(sanitize-html|linkify-it|emojibase-data\/.*)$/, /^src\/resolvers\/rich-text\.ts$/],
   [/^negotiator$/, /^src\/(backend\/flowdock\/routes\/web-pages|server\/negotiation)\.ts$/],
   [/^zod$/, /^src\/config\.ts$/],
-  [/^graphql$/, /^src\/(schema|server)\//],
+  [/^graphql$/, /^src\/(graphql|schema|server|subscriptions)\//],
 ]
 
 test('imports point one way', () => {
@@ -195,7 +191,7 @@ test('each package has one door', () => {
 })
 
 test('files are named in kebab-case after what they hold, and export by name', () => {
-  const vague = /^(utils?|helpers?|manager|common|misc|shared)\b/
+  const vague = /^((utils?|helpers?|manager|common|misc)\b|shared$)/
   const wrong = modules.flatMap(({ path, hasDefaultExport }) => {
     const name = path.slice(path.lastIndexOf('/') + 1, -'.ts'.length)
     return [

@@ -4,7 +4,7 @@ import { buildSchema, parse, validate } from 'graphql'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { settingList } from '../src/config.ts'
 import { errorCodes } from '../src/errors.ts'
-import { defaultLimits } from '../src/server/limits.ts'
+import { defaultLimits } from '../src/graphql/document-limits.ts'
 import { startTestApp, type TestApp } from './support/app.ts'
 
 const root = join(import.meta.dirname, '..')

@@ -1,6 +1,6 @@
 import { type IncomingHttpHeaders, request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
-import { isPublic, lookupPublic, NotPublicError } from '../own-network.ts'
+import { isPublic, lookupPublic, NotPublicError } from '../net/public-address.ts'
 
 /** A request of ours to an address that somebody else chose. */
 export interface Delivery {

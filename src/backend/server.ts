@@ -5,8 +5,8 @@ import type { AddressInfo } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { clientAddress } from '../client-address.ts'
-import { createReadiness } from '../readiness.ts'
+import { createReadiness } from '../telemetry/readiness.ts'
+import { clientAddress } from '../traffic/client-address.ts'
 import { type Background, createBackground } from './background.ts'
 import {
   boundConnections,

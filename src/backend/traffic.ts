@@ -1,4 +1,4 @@
-import { createAllowances } from '../allowance.ts'
+import { createAllowances } from '../traffic/rate-limiter.ts'
 import { HttpError, tooMany } from './http-error.ts'
 
 /** Who a request counts for. */

@@ -1,6 +1,6 @@
 import { startBackend } from '../backend/index.ts'
 import { ConfigError, readConfig } from '../config.ts'
-import { createLogger } from '../log.ts'
+import { createLogger } from '../telemetry/log.ts'
 import { runUntilStopped } from './run-until-stopped.ts'
 import { explain } from './serve.ts'
 

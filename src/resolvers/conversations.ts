@@ -2,7 +2,7 @@ import type { Context } from '../context.ts'
 import { NotFoundError } from '../errors.ts'
 import type { PrivateConversation } from '../upstream/flowdock/model.ts'
 import { encodeGlobalId } from './global-id.ts'
-import { namedUser } from './named.ts'
+import { namedUser } from './inputs.ts'
 import { type Connection, listConnection, type PageArgs } from './pagination.ts'
 
 export function id({ user }: PrivateConversation): string {

@@ -2,7 +2,7 @@ import type { Context } from '../context.ts'
 import type { Flow, FlowUser, Invitation } from '../upstream/flowdock/model.ts'
 import type { FlowBy } from './flows.ts'
 import { encodeInFlow, expectId, splitInFlow } from './global-id.ts'
-import { checkFilled, namedFlow, namedFlowPath } from './named.ts'
+import { checkFilled, namedFlow, namedFlowPath } from './inputs.ts'
 import { type Connection, listConnection, type PageArgs } from './pagination.ts'
 
 export function id(invitation: Invitation): string {

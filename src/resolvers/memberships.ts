@@ -9,7 +9,7 @@ import {
   namedOrganization,
   namedUser,
   requireCapability,
-} from './named.ts'
+} from './inputs.ts'
 
 /*
  * Making and changing flows, and who is in them.

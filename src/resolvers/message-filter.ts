@@ -3,7 +3,7 @@ import { ValidationError } from '../errors.ts'
 import type { Message, MessageKind } from '../upstream/flowdock/model.ts'
 import { decodeMessageCursor } from './cursor.ts'
 import { expectId, splitInFlow } from './global-id.ts'
-import { namedMessage, namedThread, namedUser } from './named.ts'
+import { namedMessage, namedThread, namedUser } from './inputs.ts'
 import {
   type Connection,
   encodeCursor,

@@ -12,9 +12,9 @@ import type {
 import { decodeMessageCursor, messageCursor } from './cursor.ts'
 import type { FlowBy } from './flows.ts'
 import { encodeInFlow } from './global-id.ts'
+import { namedFlowPath, namedMessage, namedThread, namedUser, requireCapability } from './inputs.ts'
 import { type FilteredMessages, filteredMessages, type MessageFilter } from './message-filter.ts'
 import { messagePage } from './message-page.ts'
-import { namedFlowPath, namedMessage, namedThread, namedUser, requireCapability } from './named.ts'
 import { type Connection, listConnection, type PageArgs, toConnection } from './pagination.ts'
 
 interface SendMessageInput {

@@ -2,7 +2,7 @@ import type { Context } from '../context.ts'
 import { NotFoundError, ValidationError } from '../errors.ts'
 import type { Organization, OrganizationUser, Subscription } from '../upstream/flowdock/model.ts'
 import { encodeGlobalId, expectId } from './global-id.ts'
-import { checkFilled, namedOrganization, namedUser } from './named.ts'
+import { checkFilled, namedOrganization, namedUser } from './inputs.ts'
 import { type Connection, listConnection, type PageArgs } from './pagination.ts'
 
 interface OrganizationBy {

@@ -1,7 +1,7 @@
 import type { Context, LiveEvents } from '../context.ts'
 import { ValidationError } from '../errors.ts'
 import type { FlowEvent, PresenceState, User } from '../upstream/flowdock/model.ts'
-import { namedUser, requireCapability } from './named.ts'
+import { namedUser, requireCapability } from './inputs.ts'
 
 /** Who it is about. */
 export async function user(

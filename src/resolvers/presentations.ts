@@ -3,7 +3,7 @@ import type { Context } from '../context.ts'
 import { GatewayError, ValidationError } from '../errors.ts'
 import type { Message } from '../upstream/flowdock/model.ts'
 import { expectId, splitInFlow } from './global-id.ts'
-import { checkFilled } from './named.ts'
+import { checkFilled } from './inputs.ts'
 import { type ThreadInput, threadState } from './threads.ts'
 import { type Attached, mediaType } from './uploads.ts'
 

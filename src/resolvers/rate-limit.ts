@@ -1,5 +1,5 @@
-import type { RateLimit } from '../allowance.ts'
 import type { Context } from '../context.ts'
+import type { RateLimit } from '../traffic/rate-limiter.ts'
 
 export function rateLimit(_: unknown, __: unknown, context: Context): RateLimit | null {
   return context.rateLimit()

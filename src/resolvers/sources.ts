@@ -2,7 +2,7 @@ import type { Context } from '../context.ts'
 import type { Flow, Source } from '../upstream/flowdock/model.ts'
 import type { FlowBy } from './flows.ts'
 import { encodeInFlow } from './global-id.ts'
-import { checkFilled, namedFlowPath, namedInFlow } from './named.ts'
+import { checkFilled, namedFlowPath, namedInFlow } from './inputs.ts'
 import { type Connection, listConnection, type PageArgs } from './pagination.ts'
 
 export function id(source: Source): string {

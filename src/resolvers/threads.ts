@@ -3,7 +3,7 @@ import { NotFoundError, UpstreamError, ValidationError } from '../errors.ts'
 import type { Flow, Message, Thread, ThreadAction } from '../upstream/flowdock/model.ts'
 import type { FlowBy } from './flows.ts'
 import { encodeInFlow } from './global-id.ts'
-import { checkFilled, namedFlowPath, namedThread, requireCapability } from './named.ts'
+import { checkFilled, namedFlowPath, namedThread, requireCapability } from './inputs.ts'
 import {
   type Connection,
   decodeCursor,

@@ -3,8 +3,8 @@ import type { Context } from '../context.ts'
 import { ValidationError } from '../errors.ts'
 import type { Message } from '../upstream/flowdock/model.ts'
 import type { FlowBy } from './flows.ts'
+import { checkFilled } from './inputs.ts'
 import { sendTarget } from './messages.ts'
-import { checkFilled } from './named.ts'
 
 interface CreateUploadInput {
   readonly flow?: FlowBy | null | undefined

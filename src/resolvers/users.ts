@@ -1,7 +1,7 @@
 import type { Context } from '../context.ts'
 import type { User } from '../upstream/flowdock/model.ts'
 import { encodeGlobalId } from './global-id.ts'
-import { checkFilled, requireCapability } from './named.ts'
+import { checkFilled, requireCapability } from './inputs.ts'
 import { type Attached, mediaType } from './uploads.ts'
 
 export function id(user: User): string {

@@ -1,5 +1,5 @@
-import type { RateLimit } from '../allowance.ts'
 import * as rateLimits from '../resolvers/rate-limit.ts'
+import type { RateLimit } from '../traffic/rate-limiter.ts'
 import { builder } from './builder.ts'
 
 const RateLimitType = builder.objectRef<RateLimit>('RateLimit').implement({

@@ -1,4 +1,4 @@
-import * as search from '../resolvers/search.ts'
+import * as search from '../resolvers/message-search.ts'
 import { builder } from './builder.ts'
 
 const TagMode = builder.enumType('TagMode', {

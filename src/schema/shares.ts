@@ -1,4 +1,4 @@
-import * as shares from '../resolvers/shares.ts'
+import * as shares from '../resolvers/shared-media.ts'
 import { builder } from './builder.ts'
 
 const FileShare = builder.objectRef<shares.FileShare>('FileShare').implement({

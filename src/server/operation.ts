@@ -1,9 +1,9 @@
 import { type DocumentNode, GraphQLError, getOperationAST, type OperationDefinitionNode } from 'graphql'
-import type { RequestHead } from '../context.ts'
 import { ValidationError } from '../errors.ts'
+import { type LiveOperation, type LiveReader, toPayload } from '../subscriptions/fan-out.ts'
+import type { RequestHead } from '../traffic/client-address.ts'
 import type { Engine } from './engine.ts'
-import { type LiveOperation, type LiveReader, toPayload } from './live.ts'
-import { wishesOf } from './wishes.ts'
+import { wishesOf } from './extensions.ts'
 
 export interface OperationParams {
   /** Not needed where it is known by its hash. */

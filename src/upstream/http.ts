@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { Readable } from 'node:stream'
 import { Agent, buildConnector, type Dispatcher } from 'undici'
 import { GatewayError, RateLimitedError, UpstreamError } from '../errors.ts'
-import { isPublic, lookupPublic, NotPublicError } from '../own-network.ts'
+import { isPublic, lookupPublic, NotPublicError } from '../net/public-address.ts'
 
 export interface HttpOptions {
   /** How long a call may take in all, from asking to the last byte. */

@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { jwtVerify } from 'jose'
 import { expect, onTestFinished, test } from 'vitest'
 import { hashPassword } from '../../src/backend/flowdock/auth.ts'
-import { isOwnNetwork } from '../../src/own-network.ts'
+import { isOwnNetwork } from '../../src/net/public-address.ts'
 import { call, startTestBackend, type TestBackend } from '../support/backend.ts'
 
 const main = '/flows/example/main'

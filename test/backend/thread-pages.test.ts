@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { startApp } from '../../src/app.ts'
-import { createLogger } from '../../src/log.ts'
+import { createLogger } from '../../src/telemetry/log.ts'
 import { post, startTestApp, type TestApp, testConfig } from '../support/app.ts'
 import { setThreadTimes } from '../support/threads.ts'
 

@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import type { Limits } from '../../src/server/limits.ts'
+import type { Limits } from '../../src/graphql/document-limits.ts'
 import { post, startTestApp, type TestApp } from '../support/app.ts'
 import { startTestBackend } from '../support/backend.ts'
 import { openScriptedUpstream } from '../support/upstream.ts'

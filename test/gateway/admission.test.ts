@@ -4,9 +4,9 @@ import { type AddressInfo, connect } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { startApp } from '../../src/app.ts'
-import { clientAddress } from '../../src/client-address.ts'
-import { createLogger } from '../../src/log.ts'
-import { createLoad } from '../../src/server/load.ts'
+import { createLogger } from '../../src/telemetry/log.ts'
+import { createLoad } from '../../src/traffic/adaptive-concurrency.ts'
+import { clientAddress } from '../../src/traffic/client-address.ts'
 import {
   executeOverSocket,
   openSubscription,

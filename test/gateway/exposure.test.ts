@@ -8,7 +8,7 @@ import { WebSocket } from 'ws'
 import { type App, startApp } from '../../src/app.ts'
 import { streams } from '../../src/cli/streams.ts'
 import { readConfig } from '../../src/config.ts'
-import { createPageKey } from '../../src/server/host.ts'
+import { createPageKey } from '../../src/server/http/origin-policy.ts'
 import { executeOverSocket, post, startTestApp, type TestApp } from '../support/app.ts'
 import { basic, makeFolder } from '../support/backend.ts'
 

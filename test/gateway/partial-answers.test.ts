@@ -2,7 +2,7 @@ import { createServer, request as forward } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { startApp } from '../../src/app.ts'
-import { createLogger } from '../../src/log.ts'
+import { createLogger } from '../../src/telemetry/log.ts'
 import {
   openSubscription,
   post,

@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
-import { createAllowances } from '../../src/allowance.ts'
+import { createAllowances } from '../../src/traffic/rate-limiter.ts'
 import { openSubscription, post, socketClient, startTestApp } from '../support/app.ts'
 
 test('what is left can be asked for, and what an operation has used', async () => {

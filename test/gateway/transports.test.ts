@@ -2,7 +2,7 @@ import { request } from 'node:http'
 import { createClient } from 'graphql-ws'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
-import { defaultLimits } from '../../src/server/limits.ts'
+import { defaultLimits } from '../../src/graphql/document-limits.ts'
 import {
   executeOverSocket,
   openSubscription,

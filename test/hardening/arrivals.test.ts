@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
-import { bodyLimits, createIncomingBodies } from '../../src/server/incoming-bodies.ts'
+import { bodyLimits, createIncomingBodies } from '../../src/traffic/body-memory.ts'
 import { basic } from '../support/backend.ts'
 import { type Fortress, startFortress } from '../support/fortress.ts'
 

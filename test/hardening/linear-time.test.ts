@@ -38,8 +38,8 @@ const noClientText: Readonly<Record<string, string>> = {
   'cli/administer.ts administer': 'the command line',
   'cli/maintain.ts maintain': 'the command line',
   'resolvers/pagination.ts listConnection': 'the name of a list',
-  'server/downloads.ts serveDownload': 'a ticket is only looked up',
-  'server/uploads.ts serveUpload': 'a ticket is only looked up',
+  'server/http/downloads.ts serveDownload': 'a ticket is only looked up',
+  'server/http/uploads.ts serveUpload': 'a ticket is only looked up',
   'upstream/flowdock/decode-legacy.ts decodeLegacy': 'the kind of an event is only compared',
 }
 
@@ -71,11 +71,11 @@ const adapters: Readonly<Record<string, (exported: Exported, text: string) => un
   'resolvers/global-id.ts encodeInFlow': first('1', 1),
   'resolvers/global-id.ts expectId': (expectId, text) => expectId('Message', text, ['id']),
   'resolvers/message-page.ts expectMessages': first([], {}),
-  'resolvers/named.ts checkFilled': first('name'),
-  'resolvers/named.ts namedMessage': first({}, ['id']),
-  'resolvers/named.ts namedOrganization': first({}, ['id']),
-  'resolvers/named.ts namedThread': first({}, ['id']),
-  'resolvers/named.ts namedUser': first(['id']),
+  'resolvers/inputs.ts checkFilled': first('name'),
+  'resolvers/inputs.ts namedMessage': first({}, ['id']),
+  'resolvers/inputs.ts namedOrganization': first({}, ['id']),
+  'resolvers/inputs.ts namedThread': first({}, ['id']),
+  'resolvers/inputs.ts namedUser': first(['id']),
   'resolvers/pagination.ts decodeCursor': (decode, text) => decode('message', text, 'after'),
   'resolvers/pagination.ts encodeCursor': first('1'),
   'resolvers/pagination.ts numberCursor': (decode, text) =>
@@ -86,18 +86,18 @@ const adapters: Readonly<Record<string, (exported: Exported, text: string) => un
   ],
   'resolvers/resource.ts resource': (resource, text) =>
     resource(undefined, { url: `http://x/a${text}b` }, {}),
-  'resolvers/shares.ts urlsOf': (urlsOf, text) => urlsOf({ content: `http://x${text}a ${text}` }),
-  'server/limits.ts checkDocumentSize': first({ maxDocumentBytes: 1_000_000 }),
-  'server/connection-params.ts findCredential': (find, text) =>
+  'resolvers/shared-media.ts urlsOf': (urlsOf, text) => urlsOf({ content: `http://x${text}a ${text}` }),
+  'graphql/document-limits.ts checkDocumentSize': first({ maxDocumentBytes: 1_000_000 }),
+  'server/websocket/connection-params.ts findCredential': (find, text) =>
     find({ token: text, headers: { Authorization: text } }, () => true),
-  'server/connection-params.ts readConnectionParams': (read, text) =>
+  'server/websocket/connection-params.ts readConnectionParams': (read, text) =>
     read({ [text]: text }, () => true, false),
-  'server/live.ts toPayload': first(''),
+  'subscriptions/fan-out.ts toPayload': first(''),
   'server/negotiation.ts acceptsGzip': (accepts, text) => accepts({ headers: { 'accept-encoding': text } }),
   'server/negotiation.ts errorType': (errorType, text) => errorType({ headers: { accept: text } }),
-  'server/operation-request.ts hasFiles': (hasFiles, text) =>
+  'server/http/request-body.ts hasFiles': (hasFiles, text) =>
     hasFiles({ headers: { 'content-type': `multipart/form-data${text}` } }),
-  'server/operation-request.ts hasJson': (hasJson, text) =>
+  'server/http/request-body.ts hasJson': (hasJson, text) =>
     hasJson({ headers: { 'content-type': `application/json${text}` } }),
   'upstream/flowdock/credentials.ts parseAuthorization': (parse, text) => parse(`Basic ${text}`),
   'upstream/flowdock/live-events.ts isBehind': (isBehind, text) => isBehind(text, text),

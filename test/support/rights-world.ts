@@ -3,7 +3,7 @@ import { type Administration, openAdministration } from '../../src/backend/admin
 import { hashToken, makeToken } from '../../src/backend/flowdock/auth.ts'
 import { lastEventSeq } from '../../src/backend/store/events.ts'
 import { insertToken } from '../../src/backend/store/users.ts'
-import { createLogger } from '../../src/log.ts'
+import { createLogger } from '../../src/telemetry/log.ts'
 import { post, type Result, testConfig } from './app.ts'
 import { type Answer, basic, call, startTestBackend, type TestBackend } from './backend.ts'
 import type { HeldRequest } from './held-request.ts'

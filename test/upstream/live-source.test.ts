@@ -2,7 +2,7 @@ import { createServer, request as forward, type IncomingMessage, type ServerResp
 import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { parseAuthorization } from '../../src/upstream/flowdock/credentials.ts'
-import { openLiveSource } from '../../src/upstream/flowdock/live-source.ts'
+import { openLiveSource } from '../../src/upstream/flowdock/live-stream.ts'
 import type { FlowEvent } from '../../src/upstream/flowdock/model.ts'
 import { createReconnects } from '../../src/upstream/flowdock/reconnects.ts'
 import { createHttp } from '../../src/upstream/http.ts'

@@ -1,0 +1,292 @@
+import { GatewayError } from '../errors.ts'
+import type { Entry } from './recent-log.ts'
+import type { Channel, Hub, Seat, Topic } from './stream-hub.ts'
+
+/** Who reads a feed. */
+export interface FeedReader<T> {
+  /** An event for this reader alone, while it catches up. Resolves when it can take the next. */
+  event(event: T): Promise<void>
+  /**
+   * It has caught up: the entries of `channel` behind `seq` are next, as they come. It leaves when the returned
+   * function is called, which answers the number of the last entry it took.
+   */
+  live(channel: Channel<T>, seq: number): () => number
+  /** There is no more. */
+  end(error: unknown): void
+}
+
+export interface FeedOptions<Owner, T> {
+  readonly hub: Hub<Owner, T>
+  readonly topic: Topic<Owner>
+  /** Begin behind this place; with what happens unless given. */
+  readonly after: string | undefined
+  /** Which events the reader is told; what it is not told it has not missed. */
+  readonly wants: (event: T) => boolean
+  /**
+   * Reads what happened behind a place once more from the upstream: up to `until`, if it is given and the upstream can
+   * stop there, else without an end.
+   */
+  readonly replay: (after: string, until: string | undefined) => Replay<T>
+  /** Whether the first place is behind the second; undefined when that cannot be told. */
+  readonly isBehind: (a: string, b: string) => boolean | undefined
+  readonly placeOf: (event: T) => string | undefined
+  /** The channel an event is of; undefined for what a reader hears whatever their channels are. */
+  readonly channelOf: (event: T) => string | undefined
+  /** Whether a replay says with it that it cannot have what was missed up to now. */
+  readonly isGap: (event: T) => boolean
+  /**
+   * What holds at a channel at this moment and is among no events, such as who is there: it comes first.
+   *
+   * @param place where its reader is, who goes on from there if they come back; with what happens when undefined
+   */
+  readonly standing?: ((channel: Channel<T>, place: string | undefined) => readonly T[]) | undefined
+  /** Says that what happened behind a place is lost. */
+  readonly makeGap: (after: string | undefined) => T
+  /**
+   * The pause, in milliseconds, before a reader who was evicted tries again to resume where the upstream failed.
+   *
+   * @param failures how often in a row it has failed
+   */
+  readonly retryAfterMs: (failures: number) => number
+  readonly signal: AbortSignal
+}
+
+export interface Replay<T> extends AsyncIterableIterator<T> {
+  /** Whether it ends by itself when everything was told. */
+  readonly isFinite: boolean
+}
+
+/**
+ * Brings a reader to where a source is, and lets it go on there: each event once, in order, none left out. What the
+ * source remembers is taken from it; what is older is read from the upstream once more, until both meet. When the source
+ * is taken away, the same begins anew behind what the reader was told last.
+ */
+export async function runFeed<Owner, T>(
+  options: FeedOptions<Owner, T>,
+  reader: FeedReader<T>,
+): Promise<void> {
+  const { signal } = options
+  let after = options.after
+  let isResumed = false
+  try {
+    for (;;) {
+      const seat = await takeSeat(options, after !== undefined, isResumed)
+      try {
+        const { channel } = seat
+        if (isResumed && after === undefined) await reader.event(options.makeGap(undefined))
+        const progress: Progress = { after: undefined }
+        const seq = await catchUp(options, seat, { after, isResumed }, reader, progress)
+        if (seq === undefined) {
+          after = progress.after ?? after
+        } else {
+          const leave = reader.live(channel, seq)
+          let last: number | undefined
+          const stop = () => {
+            last ??= leave()
+            return last
+          }
+          // At once: nothing that comes after what ended the seat is delivered.
+          seat.onEnd(() => void stop())
+          await Promise.race([seat.ended, aborted(signal)])
+          after = channel.log.placeAt(stop()) ?? after
+        }
+        signal.throwIfAborted()
+        const ending = await seat.ended
+        if (ending.kind === 'failed') throw ending.error
+        isResumed = true
+      } finally {
+        seat.leave()
+      }
+    }
+  } catch (error) {
+    if (!signal.aborted) reader.end(error)
+  }
+}
+
+/** A reader who was evicted did nothing wrong: a moment in which the upstream fails does not end it. */
+async function takeSeat<Owner, T>(
+  { hub, topic, signal, retryAfterMs }: FeedOptions<Owner, T>,
+  catchesUp: boolean,
+  isResumed: boolean,
+): Promise<Seat<T>> {
+  for (let failures = 1; ; failures += 1) {
+    try {
+      return await hub.subscribe(topic, signal, catchesUp)
+    } catch (error) {
+      const isPassing = error instanceof GatewayError && error.retryable && !hub.isClosed
+      if (!isResumed || !isPassing) throw error
+      await pause(Math.max(retryAfterMs(failures), error.retryAfterMs ?? 0), signal)
+    }
+  }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const leave = () => {
+      clearTimeout(timer)
+      reject(signal.reason)
+    }
+    const timer = setTimeout(() => {
+      signal.removeEventListener('abort', leave)
+      resolve()
+    }, ms)
+    if (signal.aborted) leave()
+    else signal.addEventListener('abort', leave, { once: true })
+  })
+}
+
+/** How far a reader was told of the upstream's log while it caught up. */
+interface Progress {
+  after: string | undefined
+}
+
+/** Resolves with the number of the entry the reader is at; undefined when the seat was taken away first. */
+async function catchUp<Owner, T>(
+  options: FeedOptions<Owner, T>,
+  seat: Seat<T>,
+  { after, isResumed }: { readonly after: string | undefined; readonly isResumed: boolean },
+  reader: FeedReader<T>,
+  progress: Progress,
+): Promise<number | undefined> {
+  const { channel } = seat
+  const { log } = channel
+  const { isBehind } = options
+  /** A reader who comes from another source may have had what this one has yet to hear. */
+  const isAhead = (place: string | undefined) =>
+    isResumed && place !== undefined && log.place !== undefined && isBehind(place, log.place) === true
+  let seq = after === undefined ? log.seq : isAhead(after) ? undefined : seqBehind(options, channel, after)
+  const begunAt = log.seq
+  for (const event of options.standing?.(channel, after) ?? []) {
+    if (seat.ending !== undefined) return undefined
+    if (options.wants(event)) await reader.event(event)
+  }
+  /** What came before the seat is delivered by what the reader may hear now. */
+  const mayHear = (event: T) => {
+    const of = options.channelOf(event)
+    return of === undefined || seat.covers(of)
+  }
+  let place = after
+  for (;;) {
+    if (!seat.isProved) await seat.prove()
+    if (seat.ending !== undefined) return undefined
+    if (seq === undefined) {
+      const replayed = await replay(options, seat, place as string, begunAt, reader)
+      place = replayed.place
+      progress.after = place
+      seq = replayed.seq
+      continue
+    }
+    const entries: readonly Entry<T>[] | undefined = log.since(seq, 100)
+    if (entries === undefined) {
+      // It fell behind what is remembered. Without a place there is no way back.
+      if (place === undefined) {
+        await reader.event(options.makeGap(undefined))
+        seq = log.seq
+      } else seq = seqBehind(options, channel, place)
+      continue
+    }
+    if (entries.length === 0) {
+      if (!isAhead(place)) return seq
+      await nextEntry(seat, options.signal)
+      options.signal.throwIfAborted()
+      continue
+    }
+    for (const entry of entries) {
+      if (seat.ending !== undefined) return undefined
+      if (!seat.isProved) break
+      const isKnown =
+        place !== undefined && entry.place !== undefined && isBehind(entry.place, place) === false
+      if (!isKnown && options.wants(entry.event) && mayHear(entry.event)) await reader.event(entry.event)
+      options.signal.throwIfAborted()
+      seq = entry.seq
+      if (options.isGap(entry.event)) place = undefined
+      else if (!isKnown) place = entry.place ?? place
+      progress.after = place
+    }
+  }
+}
+
+/** The entry a place is at; undefined when the channel does not remember it. */
+function seqBehind<Owner, T>(
+  { isBehind }: FeedOptions<Owner, T>,
+  { log }: Channel<T>,
+  place: string,
+): number | undefined {
+  const exact = log.seqOf(place)
+  if (exact !== undefined) return exact
+  // Places of other channels are not among the entries; where places can be compared, that is no matter.
+  if (log.begin === undefined || isBehind(log.begin, place) !== false) return undefined
+  return log.seqUpTo(place, (a, b) => isBehind(a, b) === true)
+}
+
+/** Tells what is older than the channel's log, until the two meet. Without a `seq` it was ended, or has to begin again. */
+async function replay<Owner, T>(
+  options: FeedOptions<Owner, T>,
+  seat: Seat<T>,
+  after: string,
+  begunAt: number,
+  reader: FeedReader<T>,
+): Promise<{ seq: number | undefined; place: string }> {
+  const { channel } = seat
+  const { log } = channel
+  const { begin, beginSeq } = log
+  let place = after
+  // To a reader who is ahead of the channel nothing is replayed, but it is told when the upstream has forgotten the place.
+  const isAhead = begin !== undefined && options.isBehind(begin, after) === false
+  const events = options.replay(after, isAhead ? after : begin)
+  const met = Promise.withResolvers<'met'>()
+  // The channel may be told of the reader's last event only after the replay was.
+  const stopListening = channel.listen((entry) => {
+    if (entry.place === place) met.resolve('met')
+  })
+  try {
+    for (;;) {
+      const next = events.next()
+      next.catch(() => undefined)
+      const result = await Promise.race([next, met.promise, seat.ended.then(() => 'ended' as const)])
+      options.signal.throwIfAborted()
+      if (result === 'ended' || seat.ending !== undefined) return { seq: undefined, place }
+      // The upstream allowed this replay before it took a channel away.
+      if (!seat.isProved) return { seq: undefined, place }
+      if (result === 'met') return { seq: log.seqOf(place), place }
+      if (result.done === true) return { seq: events.isFinite ? beginSeq : undefined, place }
+      const event = result.value
+      if (options.isGap(event)) {
+        await reader.event(event)
+        return { seq: begunAt, place }
+      }
+      const reached = options.placeOf(event)
+      if (reached === undefined) continue
+      if (options.wants(event)) await reader.event(event)
+      place = reached
+      const seq = log.seqOf(place)
+      if (seq !== undefined) return { seq, place }
+    }
+  } catch (error) {
+    // A replay its reader cannot keep up with begins again where the reader is.
+    if (error instanceof GatewayError && error.code === 'SLOW_CONSUMER') return { seq: undefined, place }
+    throw error
+  } finally {
+    stopListening()
+    await events.return?.()
+  }
+}
+
+/** Resolves when the channel hears of something, or the reader has to go. */
+function nextEntry<T>({ channel, ended }: Seat<T>, signal: AbortSignal): Promise<unknown> {
+  const heard = Promise.withResolvers<void>()
+  const wake = () => heard.resolve()
+  const stop = channel.listen(wake)
+  signal.addEventListener('abort', wake)
+  return Promise.race([heard.promise, ended]).finally(() => {
+    stop()
+    signal.removeEventListener('abort', wake)
+  })
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve()
+    else signal.addEventListener('abort', () => resolve(), { once: true })
+  })
+}

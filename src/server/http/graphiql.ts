@@ -1,0 +1,80 @@
+import { createReadStream } from 'node:fs'
+import { readdir, readFile } from 'node:fs/promises'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { pipeline } from 'node:stream/promises'
+import { createGunzip } from 'node:zlib'
+import { packageFile } from '../../package-files.ts'
+import { acceptsGzip } from '../negotiation.ts'
+
+const assets = packageFile('assets/graphiql/')
+const examples = packageFile('examples/')
+const types: Readonly<Record<string, string>> = {
+  css: 'text/css; charset=utf-8',
+  js: 'text/javascript; charset=utf-8',
+  svg: 'image/svg+xml',
+  ttf: 'font/ttf',
+}
+
+export interface Graphiql {
+  /** The page. @param authorization for the headers of its requests, if the reader may have it */
+  servePage(response: ServerResponse, authorization: string | undefined): void
+  /** Answers whether there is such an asset. */
+  serveAsset(name: string, request: IncomingMessage, response: ServerResponse): boolean
+}
+
+/** GraphiQL from files of this package alone: it works without a network. */
+export async function loadGraphiql(): Promise<Graphiql> {
+  const manifest = JSON.parse(await readFile(new URL('manifest.json', assets), 'utf8')) as {
+    script: string
+    style: string
+    icon: string
+  }
+  const names = new Set(await readdir(assets))
+  const tabs = await loadExamples()
+
+  return {
+    servePage(response, authorization) {
+      const settings = { headers: authorization === undefined ? {} : { Authorization: authorization }, tabs }
+      response.writeHead(200, {
+        'Content-Type': 'text/html; charset=utf-8',
+        'Cache-Control': 'no-store',
+        'Referrer-Policy': 'no-referrer',
+        // Editors style themselves and draw their icons inline; everything else comes from here.
+        'Content-Security-Policy':
+          "default-src 'none'; script-src 'self'; worker-src 'self' blob:; style-src 'self' 'unsafe-inline'; " +
+          "font-src 'self' data:; img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'",
+      })
+      response.end(
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>flowdock-gateway</title>' +
+          '<meta name="viewport" content="width=device-width"><style>html,body,#graphiql{height:100%;margin:0}</style>' +
+          `<link rel="icon" type="image/svg+xml" href="/graphiql/${manifest.icon}">` +
+          `<link rel="stylesheet" href="/graphiql/${manifest.style}">` +
+          `<script id="settings" type="application/json">${JSON.stringify(settings).replaceAll('<', '\\u003c')}</script>` +
+          `<script type="module" src="/graphiql/${manifest.script}"></script></head>` +
+          '<body><div id="graphiql"></div></body></html>',
+      )
+    },
+    serveAsset(name, request, response) {
+      const type = types[name.slice(name.lastIndexOf('.') + 1)]
+      if (type === undefined || !names.has(`${name}.gz`)) return false
+      const compressed = acceptsGzip(request)
+      response.writeHead(200, {
+        'Content-Type': type,
+        'Cache-Control': 'public, max-age=31536000, immutable',
+        Vary: 'Accept-Encoding',
+        ...(compressed ? { 'Content-Encoding': 'gzip' } : {}),
+      })
+      const file = createReadStream(new URL(`${name}.gz`, assets))
+      const sent = compressed ? pipeline(file, response) : pipeline(file, createGunzip(), response)
+      // A reader who leaves half-way is no failure of ours.
+      sent.catch(() => response.destroy())
+      return true
+    },
+  }
+}
+
+/** The example queries in the order of their file names: the tabs GraphiQL opens with. */
+async function loadExamples(): Promise<string[]> {
+  const files = (await readdir(examples)).filter((name) => name.endsWith('.graphql')).sort()
+  return Promise.all(files.map((name) => readFile(new URL(name, examples), 'utf8')))
+}

@@ -1,0 +1,161 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import type { Secret } from '../../secret.ts'
+import type { Logger } from '../../telemetry/log.ts'
+
+/** Who may reach the gateway, by which names and from pages of which origins. */
+export interface Door {
+  /** Why a request cannot be answered at all; undefined when it can. */
+  problem(request: IncomingMessage): DoorProblem | undefined
+  /** Whether a request was made by a page that may use the gateway, or by no page at all. */
+  isAllowedOrigin(request: IncomingMessage): boolean
+  /** Why the origin of a request is refused, and which setting allows it. The first such request of an origin is logged. */
+  describeRefusal(request: IncomingMessage): string
+  /** What lets the page of another origin that may, read the answer. */
+  corsHeaders(request: IncomingMessage): Readonly<Record<string, string>>
+}
+
+export interface DoorProblem {
+  readonly status: 400 | 421
+  readonly message: string
+}
+
+export interface DoorOptions {
+  /** Names without ports, in lower case; undefined for any. */
+  readonly allowedHosts: readonly string[] | undefined
+  readonly allowedOrigins: readonly string[]
+  /** Whether pages of `localhost` may use the gateway, whatever their port. */
+  readonly localOrigins: boolean
+  /** Request headers that pages may send, besides those that clients are known to send. */
+  readonly allowedHeaders: readonly string[]
+  readonly log: Pick<Logger, 'warn'>
+}
+
+const hostPattern = /^([a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(:\d{1,5})?$/i
+/** What clients send: the protocols of this gateway, Apollo Client, and the tracing of browsers. */
+const requestHeaders = [
+  ...['authorization', 'content-type', 'last-event-id', 'x-graphql-event-stream-token', 'x-request-id'],
+  ...['graphql-require-preflight', 'apollo-require-preflight', 'x-requested-with'],
+  ...['apollographql-client-name', 'apollographql-client-version'],
+  ...['x-apollo-operation-name', 'x-apollo-operation-id'],
+  ...['traceparent', 'tracestate', 'baggage', 'sentry-trace'],
+]
+const localOrigin = /^https?:\/\/(localhost|[a-z0-9-]+\.localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/
+/** How many refused origins are remembered, so that each is logged once. */
+const rememberedOrigins = 100
+const maxShownOrigin = 100
+
+export function createDoor({
+  allowedHosts,
+  allowedOrigins,
+  localOrigins,
+  allowedHeaders,
+  log,
+}: DoorOptions): Door {
+  const hosts = allowedHosts === undefined ? undefined : new Set(allowedHosts)
+  const origins = new Set(allowedOrigins)
+  const isListed = (origin: string) => origins.has(origin) || (localOrigins && localOrigin.test(origin))
+  const hasOrigins = localOrigins || origins.size > 0
+  const forEveryOrigin = { Vary: 'Origin' }
+  const forAllowedOrigins = {
+    'Access-Control-Allow-Methods': 'GET, POST, PUT, DELETE',
+    'Access-Control-Allow-Headers': [...new Set([...requestHeaders, ...allowedHeaders])].join(', '),
+    'Access-Control-Expose-Headers': 'ETag, Retry-After, X-Request-Id',
+    'Access-Control-Max-Age': '600',
+    ...forEveryOrigin,
+  }
+  const refused = new Set<string>()
+  /** The last name that was right: most requests come by the same. */
+  let knownHost: string | undefined
+  return {
+    problem({ headers: { host }, url = '' }) {
+      // Frameworks answer a broken Host or target with a stack trace; they never see one.
+      const isKnown = host !== undefined && host === knownHost
+      if (!isKnown && (host === undefined || !hostPattern.test(host)))
+        return { status: 400, message: 'The Host header is not valid' }
+      if (!url.startsWith('/') || url.startsWith('//'))
+        return { status: 400, message: 'The request target is not a path' }
+      if (isKnown) return undefined
+      if (hosts !== undefined && !hosts.has(nameOf(host)))
+        return {
+          status: 421,
+          message: 'This gateway is not reached by that name; ALLOWED_HOSTS lists the names',
+        }
+      knownHost = host
+      return undefined
+    },
+    isAllowedOrigin({ headers }) {
+      const { origin, host } = headers
+      // Images, scripts and links of other pages send no Origin. [spec] Fetch Metadata Request Headers
+      if (origin === undefined) return !/^(cross|same)-site$/.test(String(headers['sec-fetch-site'] ?? ''))
+      return isListed(origin) || (URL.canParse(origin) && new URL(origin).host === host)
+    },
+    describeRefusal({ headers: { origin } }) {
+      if (origin === undefined)
+        return 'A page of another origin sent this without CORS: use fetch, and add the origin to ALLOWED_ORIGINS'
+      const shown = origin.slice(0, maxShownOrigin)
+      if (!refused.has(shown)) {
+        log.warn(
+          { origin: shown },
+          'Refused a page of another origin; ALLOWED_ORIGINS lists those that are allowed',
+        )
+        const [oldest] = refused.size === rememberedOrigins ? refused : []
+        if (oldest !== undefined) refused.delete(oldest)
+        refused.add(shown)
+      }
+      return `Pages of ${JSON.stringify(shown)} may not use this gateway; ALLOWED_ORIGINS lists the origins that may`
+    },
+    corsHeaders({ headers: { origin } }) {
+      if (!hasOrigins) return {}
+      if (origin === undefined || !isListed(origin)) return forEveryOrigin
+      return { 'Access-Control-Allow-Origin': origin, ...forAllowedOrigins }
+    },
+  }
+}
+
+/**
+ * Recognises operators by a token that only they can read. Addresses prove nothing: a proxy on the same machine makes
+ * everybody appear to be there.
+ *
+ * @param token undefined where nobody is recognised
+ */
+export function createOperatorCheck(token: Secret | undefined): (request: IncomingMessage) => boolean {
+  const expected = token && digest(token.reveal())
+  return ({ headers: { authorization = '' } }) => {
+    const [, given] = /^bearer +(\S+)$/i.exec(authorization) ?? []
+    return expected !== undefined && given !== undefined && timingSafeEqual(expected, digest(given))
+  }
+}
+
+/** How long a page key goes on working after its first use: browsers load a page ahead, and people open it twice. */
+const pageKeyGraceMs = 60_000
+
+/** A key in a page URL that is printed in the terminal: whoever has it can read the terminal. */
+export interface PageKey {
+  readonly text: string
+  /** Whether a key is the right one and still works: it works once, and for a minute after that. */
+  accepts(key: string): boolean
+}
+
+export function createPageKey(now: () => number = Date.now): PageKey {
+  const text = randomBytes(16).toString('base64url')
+  const expected = digest(text)
+  let endsAt = Number.POSITIVE_INFINITY
+  return {
+    text,
+    accepts(key) {
+      if (!timingSafeEqual(digest(key), expected) || now() > endsAt) return false
+      endsAt = Math.min(endsAt, now() + pageKeyGraceMs)
+      return true
+    },
+  }
+}
+
+/** Of one length, so that they can be compared in constant time. */
+function digest(text: string): Buffer {
+  return createHash('sha256').update(text).digest()
+}
+
+function nameOf(host: string): string {
+  return host.replace(/:\d+$/, '').toLowerCase()
+}

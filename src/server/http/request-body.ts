@@ -1,0 +1,150 @@
+import { isUtf8 } from 'node:buffer'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { GatewayError } from '../../errors.ts'
+import { hasTooManyValues, maxJsonValues } from '../../json-values.ts'
+import type { Holding } from '../../traffic/body-memory.ts'
+import type { Engine } from '../engine.ts'
+import { readMultipart } from './multipart.ts'
+
+/** The parameters of a request. */
+const members = new Set(['query', 'operationName', 'variables', 'extensions'])
+/** Longest body of a request without files: with a well-formed credential, and without. */
+const maxBodyBytes = 1024 * 1024
+const maxStrangerBytes = 16 * 1024
+
+/** What bounds the body of a request. */
+export interface BodyBounds {
+  readonly hasCredential: boolean
+  /** Counts what has arrived. @throws GatewayError `RATE_LIMITED` or `OVERLOADED` when too much is held */
+  readonly receive: (bytes: number) => void
+}
+
+/** Whether a request says that files come with it. */
+export function hasFiles({ headers }: IncomingMessage): boolean {
+  return /^multipart\/form-data/i.test(headers['content-type'] ?? '')
+}
+
+/** Whether a request says that its body is JSON in UTF-8, the one encoding that JSON has. [spec] RFC 8259, 8.1 */
+export function hasJson({ headers }: IncomingMessage): boolean {
+  const type = headers['content-type'] ?? ''
+  if (type === 'application/json') return true
+  const [, charset = 'utf-8'] = /;\s*charset\s*=\s*"?([^";\s]*)/i.exec(type) ?? []
+  return /^application\/(graphql\+)?json\s*(;|$)/i.test(type) && /^(utf-?8|us-ascii)$/i.test(charset)
+}
+
+/** An operation in a URL. A blank parameter is none. [spec] GraphQL over HTTP, "GET" */
+export function readQuery(request: IncomingMessage, engine: Engine): object {
+  const { searchParams } = new URL(request.url ?? '/', 'http://localhost')
+  const json = (name: string) => {
+    const text = searchParams.get(name)
+    return text === null || text === '' ? undefined : parseJson(text, name)
+  }
+  return expectDocument(engine, {
+    ...(searchParams.has('query') ? { query: searchParams.get('query') } : {}),
+    ...(searchParams.has('documentId') ? { documentId: searchParams.get('documentId') } : {}),
+    operationName: searchParams.get('operationName') ?? undefined,
+    variables: json('variables'),
+    extensions: json('extensions'),
+  })
+}
+
+/** An operation that comes with files, which are kept until it is answered. */
+export async function readMultipartOperation(
+  request: IncomingMessage,
+  response: ServerResponse,
+  engine: Engine,
+  holdings: { readonly memory: Holding; readonly disk: Holding },
+): Promise<object> {
+  const { body, close } = await readMultipart(request, holdings)
+  response.once('close', () => void close())
+  if (response.destroyed) await close()
+  // What is left is an operation like any other.
+  request.headers['content-type'] = 'application/json'
+  return expectDocument(engine, body)
+}
+
+/** Reads the body here, because the framework would answer a broken one with an excerpt of it. */
+export async function readJson(
+  request: IncomingMessage,
+  engine: Engine,
+  bounds: BodyBounds,
+): Promise<object> {
+  return expectDocument(engine, parseJson(await readBody(request, bounds), 'the body'))
+}
+
+/** @throws GatewayError `LIMIT_EXCEEDED` for a body that is too long; `RATE_LIMITED` or `OVERLOADED` by its bounds */
+function readBody(request: IncomingMessage, { hasCredential, receive }: BodyBounds): Promise<string> {
+  const maxBytes = hasCredential ? maxBodyBytes : maxStrangerBytes
+  const tooLong = () =>
+    new GatewayError(
+      'LIMIT_EXCEEDED',
+      hasCredential
+        ? `The body is longer than ${maxBytes} bytes`
+        : `The body is longer than ${maxBytes} bytes, which is all a request without a credential may have; send Authorization`,
+    )
+  return new Promise((resolve, reject) => {
+    if (Number(request.headers['content-length'] ?? 0) > maxBytes) return reject(tooLong())
+    const chunks: Buffer[] = []
+    let size = 0
+    let isRefused = false
+    const fail = (error: unknown) => {
+      isRefused = true
+      chunks.length = 0
+      reject(error)
+    }
+    request.on('data', (chunk: Buffer) => {
+      if (isRefused) return
+      size += chunk.length
+      if (size > maxBytes) return fail(tooLong())
+      chunks.push(chunk)
+      try {
+        receive(chunk.length)
+      } catch (error) {
+        fail(error)
+      }
+    })
+    request.once('end', () => {
+      const [first] = chunks
+      const bytes = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks)
+      if (isUtf8(bytes)) resolve(bytes.toString())
+      else reject(new GatewayError('BAD_USER_INPUT', 'Expected the body to be JSON in UTF-8'))
+    })
+    request.once('error', reject)
+    request.once('close', () => {
+      if (!request.complete) reject(new Error('The request was not sent to its end'))
+    })
+  })
+}
+
+/** @throws GatewayError `BAD_USER_INPUT` for text that is not JSON, `LIMIT_EXCEEDED` for too many values */
+function parseJson(text: string, what: string): unknown {
+  if (hasTooManyValues(text))
+    throw new GatewayError('LIMIT_EXCEEDED', `Expected ${what} to have at most ${maxJsonValues} values`)
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw new GatewayError('BAD_USER_INPUT', `Expected ${what} to be JSON`)
+  }
+}
+
+/**
+ * The parameters of a request with the text of its document. Every other member is reserved. [spec] GraphQL over HTTP, "POST"
+ *
+ * @throws GatewayError for a body without a document, for a hash that is not known, or for a reserved member
+ */
+function expectDocument(engine: Engine, body: unknown): object {
+  if (typeof body !== 'object' || body === null || Array.isArray(body))
+    throw new GatewayError('BAD_USER_INPUT', 'Expected the body to be a JSON object with "query"')
+  const { documentId, ...rest } = body as Record<string, unknown>
+  for (const member in rest)
+    if (!members.has(member))
+      throw new GatewayError(
+        'BAD_USER_INPUT',
+        `Expected the body to have "query", "operationName", "variables" and "extensions" alone, not ${JSON.stringify(member.slice(0, 40))}`,
+      )
+  const query = engine.find(body)
+  if (query !== undefined) return { ...rest, query }
+  if (!('query' in body))
+    throw new GatewayError('BAD_USER_INPUT', 'Expected the body to be a JSON object with "query"')
+  return rest
+}

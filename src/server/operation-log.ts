@@ -1,0 +1,66 @@
+import { type GraphQLError, getOperationAST, type OperationTypeNode } from 'graphql'
+import type { Context } from '../context.ts'
+import type { ErrorCode } from '../errors.ts'
+import type { Document } from '../graphql/documents.ts'
+import type { Logger } from '../telemetry/log.ts'
+import type { Metrics } from '../telemetry/metrics.ts'
+
+/** Sees every operation, whichever transport brought it, and tells those who look on. */
+export interface Observer {
+  /** An operation begins. @returns what is called with what came of it, once */
+  begin(operation: {
+    readonly document: Document
+    readonly operationName: string | null | undefined
+    readonly context: Context
+  }): (errors: readonly GraphQLError[]) => void
+  /** A text came that is not executed. */
+  refused(code: ErrorCode): void
+  /** A subscription ended. @param reason `LEFT` by its reader, or the code it was told */
+  ended(reason: string): void
+}
+
+/** Slower operations are worth a line by themselves. */
+const slowMs = 5000
+/** Longest name of an operation in a line: names are what clients make them. */
+const maxNameLength = 100
+
+export function createObserver(metrics: Metrics, log: Logger): Observer {
+  return {
+    begin({ document, operationName, context }) {
+      const begun = performance.now()
+      return (errors) => {
+        const durationMs = performance.now() - begun
+        const node = getOperationAST(document.node, operationName)
+        const kind: OperationTypeNode | 'unknown' = node?.operation ?? 'unknown'
+        const name = node?.name?.value.slice(0, maxNameLength)
+        const codes = errors.map(({ extensions }) => String(extensions['code'] ?? 'INTERNAL_SERVER_ERROR'))
+        const upstreamCalls = context.callCount()
+        metrics.operation({ kind, name, code: codes[0] ?? 'OK', durationMs })
+        context.trace?.end({ kind, name, codes, upstreamCalls })
+        const isFailed = codes.some((code) => code !== 'CLIENT_LEFT')
+        const level = durationMs > slowMs ? 'warn' : isFailed ? 'info' : 'debug'
+        if (!log.isLevelEnabled(level)) return
+        log[level](
+          {
+            ...{ requestId: context.requestId, kind, operation: name, caller: context.caller?.slice(0, 8) },
+            ...{ upstreamCalls, durationMs: Math.round(durationMs * 10) / 10 },
+            ...(codes.length > 0 ? { codes: [...new Set(codes)] } : {}),
+          },
+          durationMs > slowMs
+            ? 'A slow operation'
+            : codes.length > 0
+              ? 'An operation failed'
+              : 'An operation',
+        )
+      }
+    },
+    refused(code) {
+      metrics.refusal(code)
+      log.debug({ code }, 'A document was refused')
+    },
+    ended(reason) {
+      metrics.subscriptionEnd(reason)
+      log[reason === 'LEFT' ? 'debug' : 'info']({ reason }, 'A subscription ended')
+    },
+  }
+}

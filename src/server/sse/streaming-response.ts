@@ -1,0 +1,178 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { GraphQLError } from 'graphql'
+import { type Payload, toPayload } from '../../subscriptions/fan-out.ts'
+import { type Body, type Envelope, joined, PacedWriter, Slab } from '../../subscriptions/outbox.ts'
+import type { Engine } from '../engine.ts'
+import type { LiveFormat } from '../negotiation.ts'
+import { type OperationParams, runOperation } from '../operation.ts'
+
+export interface LiveRequest {
+  readonly engine: Engine
+  readonly format: LiveFormat
+  readonly params: OperationParams
+  /** What keeps the operation from being executed: the response delivers these and ends. */
+  readonly errors: readonly GraphQLError[] | undefined
+  readonly mask: (error: unknown) => GraphQLError
+  /** Hears that it is a subscription, and stands. */
+  readonly onStanding: () => void
+}
+
+/** Every answer that is open. */
+export interface LiveResponses {
+  readonly size: number
+  serve(request: IncomingMessage, response: ServerResponse, options: LiveRequest): void
+  /** Ends every answer; clients come back and resume. */
+  close(): void
+}
+
+/** How often a line is kept alive. Proxies cut after a minute. */
+export const keepAliveMs = 12_000
+
+/** Of replies that go on: nobody on the way may keep them. */
+export const eventStreamHeaders = {
+  'Content-Type': 'text/event-stream; charset=utf-8',
+  'Cache-Control': 'no-store',
+  'X-Accel-Buffering': 'no',
+} as const
+
+interface Framing {
+  readonly contentType: string
+  readonly begin: string
+  readonly keepAlive: string
+  /** What stands around a result. */
+  readonly envelope: Envelope
+  /** A result as it stands there. */
+  body(payload: Payload): Body
+  readonly complete: string
+}
+
+const framings: Readonly<Record<LiveFormat, Framing>> = {
+  /** [graphql-sse] PROTOCOL.md, "Distinct connections mode"; [spec] SSE */
+  sse: {
+    contentType: eventStreamHeaders['Content-Type'],
+    begin: '',
+    keepAlive: ':\n\n',
+    envelope: { head: Buffer.from('event: next\n'), tail: Buffer.from('\n\n') },
+    body: ({ cursor, bytes }) => ({
+      bytes: Buffer.concat([Buffer.from(`${cursor === undefined ? '' : `id: ${cursor}\n`}data: `), bytes]),
+      next: undefined,
+    }),
+    complete: 'event: complete\ndata: \n\n',
+  },
+  /**
+   * [apollo-router] multipart-subscriptions-protocol. Each part brings the boundary behind it along, because readers wait
+   * for it.
+   */
+  multipart: {
+    contentType: 'multipart/mixed; boundary="graphql"; subscriptionSpec="1.0"',
+    begin: '\r\n--graphql',
+    keepAlive: '\r\nContent-Type: application/json\r\n\r\n{}\r\n--graphql',
+    envelope: {
+      head: Buffer.from('\r\nContent-Type: application/json\r\n\r\n{"payload":'),
+      tail: Buffer.from('}\r\n--graphql'),
+    },
+    body: (payload) => payload,
+    complete: '--\r\n',
+  },
+}
+
+export function createLiveResponses(): LiveResponses {
+  const open = new Map<ServerResponse, PacedWriter>()
+  const timer = setInterval(() => {
+    const now = Date.now()
+    for (const writer of open.values()) writer.check(now)
+  }, 1000)
+  timer.unref()
+  const slab = new Slab()
+  const last = new Map<
+    LiveFormat,
+    { readonly payloads: readonly Payload[]; readonly bodies: readonly Body[] }
+  >()
+
+  /** Made once for all readers of a group: they are told the same in one turn, one after the other. */
+  function bodiesOf(format: LiveFormat, payloads: readonly Payload[]): readonly Body[] {
+    const known = last.get(format)
+    if (known?.payloads === payloads) return known.bodies
+    const bodies = payloads.map((payload) => framings[format].body(payload))
+    last.set(format, { payloads, bodies })
+    return bodies
+  }
+
+  return {
+    get size() {
+      return open.size
+    },
+    serve(request, response, { engine, format, params, errors, mask, onStanding }) {
+      const framing = framings[format]
+      const gone = new AbortController()
+      const writer = new PacedWriter({
+        stream: response,
+        framing: joined,
+        slab,
+        // The line is cut: whoever comes back says how far it got.
+        onSlow: () => response.destroy(),
+      })
+      let keepAlive: NodeJS.Timeout | undefined
+      response.on('close', () => {
+        gone.abort()
+        clearInterval(keepAlive)
+        open.delete(response)
+      })
+      const begin = () => {
+        if (response.headersSent || response.destroyed) return
+        response.writeHead(200, {
+          ...eventStreamHeaders,
+          'Content-Type': framing.contentType,
+        })
+        response.write(framing.begin + framing.keepAlive)
+        open.set(response, writer)
+        keepAlive = setInterval(() => {
+          if (writer.waitingBytes === 0) response.write(framing.keepAlive)
+        }, keepAliveMs)
+        keepAlive.unref()
+      }
+      const reader = {
+        begin() {
+          onStanding()
+          begin()
+        },
+        next(payload: Payload) {
+          begin()
+          writer.send(framing.envelope, framing.body(payload))
+        },
+        nextAll(payloads: readonly Payload[]) {
+          begin()
+          writer.sendNow(framing.envelope, bodiesOf(format, payloads))
+        },
+        ready: () => writer.ready(),
+        complete() {
+          begin()
+          writer.flushNow()
+          response.end(framing.complete)
+        },
+        // Clients retry after a status of 400 and do not show its reason. [graphql-sse] PROTOCOL.md, "Distinct connections"
+        refuse(reasons: readonly GraphQLError[]) {
+          reader.next(toPayload({ errors: reasons }, undefined))
+          reader.complete()
+        },
+      }
+      if (errors !== undefined) return reader.refuse(errors)
+      const lastEventId = request.headers['last-event-id']
+      void runOperation(
+        {
+          ...{ engine, req: request, params, mask, signal: gone.signal },
+          authorization: request.headers.authorization,
+          lastEventId: typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : undefined,
+        },
+        reader,
+      )
+    },
+    close() {
+      clearInterval(timer)
+      for (const [response, writer] of open) {
+        writer.flushNow()
+        response.end()
+      }
+    },
+  }
+}

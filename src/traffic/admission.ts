@@ -1,0 +1,221 @@
+import { GatewayError, RateLimitedError } from '../errors.ts'
+import type { Load, LoadState } from './adaptive-concurrency.ts'
+import { clientAddress, type RequestHead } from './client-address.ts'
+import type { Allowances } from './rate-limiter.ts'
+
+export interface AdmissionOptions {
+  readonly load: Load
+  /** The principal of an `Authorization` value; undefined without a well-formed credential. */
+  readonly principalOf: (authorization: unknown) => string | undefined
+  /** Requests and operations of each principal, and of each IP address. */
+  readonly callers: Allowances
+  readonly addresses: Allowances
+  /** Milliseconds of the processor for new documents of each IP address. */
+  readonly documentTime: Allowances
+  /** Connections that stay open (sockets, SSE, multipart) of each principal and of each IP address; 0 for any number. */
+  readonly linesPerCaller: number
+  readonly linesPerAddress: number
+  /** How many proxies stand in front, each of which adds an address to `X-Forwarded-For`. */
+  readonly trustedProxies: number
+}
+
+/**
+ * Admission control: rate limits, connection limits and permits. Whatever counts for a principal counts for the
+ * credential that an operation runs with, however it is spelt and wherever it was sent.
+ */
+export interface Admission {
+  /** Counts a request, or an operation of a socket, for its IP address. @throws GatewayError `RATE_LIMITED` */
+  count(request: RequestHead): void
+  /** Counts an operation for its principal, if it has one. @throws GatewayError `RATE_LIMITED` */
+  countOperation(authorization: unknown): void
+  /**
+   * A document that is not known yet is about to be parsed and validated.
+   *
+   * @returns what charges the time that it took of the processor to its IP address, in milliseconds
+   * @throws GatewayError `RATE_LIMITED` when the address has used all of its time
+   */
+  beginDocument(request: RequestHead): (cpuMs: number) => void
+  /**
+   * Acquires a permit to execute, which `leave` releases. Only for operations that have arrived completely: a client
+   * could hold permits by sending bodies slowly.
+   *
+   * @returns nothing when it is acquired, or a promise, which rejects when it takes too long
+   * @throws GatewayError `OVERLOADED`, with a time to wait
+   */
+  enter(): undefined | Promise<void>
+  /** The same for what cannot wait. */
+  enterNow(): void
+  leave(): void
+  /**
+   * Counts a connection that stays open for its IP address and, with a credential, for its principal.
+   *
+   * @throws GatewayError `RATE_LIMITED`
+   */
+  openConnection(request: RequestHead, authorization?: unknown): Connection
+  /** Counts one file that is being transferred. @returns what ends it @throws GatewayError `RATE_LIMITED` */
+  openTransfer(request: RequestHead): () => void
+  principalOf(authorization: unknown): string | undefined
+  /** The IP address that limits count for. */
+  addressOf(request: RequestHead): string
+  state(): LoadState
+}
+
+/** A connection as the limits count it. */
+export interface Connection {
+  /**
+   * Counts the connection for another principal that uses it, until the returned function is called. A principal that
+   * uses it several times is counted once.
+   *
+   * @throws GatewayError `RATE_LIMITED`
+   */
+  identify(authorization: unknown): () => void
+  close(): void
+}
+
+/** How many files one IP address may transfer at once. */
+const transfersPerAddress = 50
+/** When to try again where nothing tells how long it takes. */
+const overloadPauseMs = 1000
+const connectionPauseMs = 10_000
+
+export function createAdmission({
+  load,
+  principalOf,
+  callers,
+  addresses,
+  documentTime,
+  linesPerCaller,
+  linesPerAddress,
+  trustedProxies,
+}: AdmissionOptions): Admission {
+  const connections = { callers: new Counts(linesPerCaller), addresses: new Counts(linesPerAddress) }
+  const transfers = new Counts(transfersPerAddress)
+  // One for all: to make each would take longer than to send it.
+  const overloaded = new GatewayError(
+    'OVERLOADED',
+    'The gateway has more to do than it can; try again in a moment',
+    { retryable: true, retryAfterMs: overloadPauseMs },
+  )
+  const addressOf = (request: RequestHead) => clientAddress(request, trustedProxies)
+
+  return {
+    count(request) {
+      if (addresses.isLimited) addresses.take(addressOf(request))
+    },
+    beginDocument(request) {
+      if (!documentTime.isLimited) return () => undefined
+      const address = addressOf(request)
+      documentTime.expect(address)
+      return (cpuMs) => documentTime.charge(address, cpuMs)
+    },
+    countOperation(authorization) {
+      if (!callers.isLimited) return
+      const principal = principalOf(authorization)
+      if (principal !== undefined) callers.take(principal)
+    },
+    enter() {
+      const isIn = load.enter()
+      if (isIn === true) return undefined
+      if (isIn === false) throw overloaded
+      return isIn.then((isInLater) => {
+        if (!isInLater) throw overloaded
+      })
+    },
+    enterNow() {
+      if (!load.enterNow()) throw overloaded
+    },
+    leave: () => load.leave(),
+    openConnection(request, authorization) {
+      const close = connections.addresses.take(
+        addressOf(request),
+        (limit) => `There are ${limit} open connections from your address, which is all there may be`,
+      )
+      const connection = new OpenConnection(connections.callers, principalOf, close)
+      try {
+        connection.identify(authorization)
+      } catch (error) {
+        connection.close()
+        throw error
+      }
+      return connection
+    },
+    openTransfer: (request) =>
+      transfers.take(
+        addressOf(request),
+        (limit) => `There are ${limit} files on their way for your address, which is all there may be`,
+      ),
+    principalOf,
+    addressOf,
+    state: () => load.state(),
+  }
+}
+
+class OpenConnection implements Connection {
+  readonly #callers: Counts
+  readonly #principalOf: AdmissionOptions['principalOf']
+  readonly #close: () => void
+  readonly #users = new Map<string, { uses: number; readonly release: () => void }>()
+
+  constructor(callers: Counts, principalOf: AdmissionOptions['principalOf'], close: () => void) {
+    this.#callers = callers
+    this.#principalOf = principalOf
+    this.#close = close
+  }
+
+  identify(authorization: unknown): () => void {
+    const principal = this.#principalOf(authorization)
+    if (principal === undefined) return () => undefined
+    const user = this.#users.get(principal) ?? { uses: 0, release: this.#take(principal) }
+    this.#users.set(principal, user)
+    user.uses += 1
+    let isReleased = false
+    return () => {
+      if (isReleased) return
+      isReleased = true
+      user.uses -= 1
+      if (user.uses > 0) return
+      user.release()
+      if (this.#users.get(principal) === user) this.#users.delete(principal)
+    }
+  }
+
+  close(): void {
+    for (const { release } of this.#users.values()) release()
+    this.#users.clear()
+    this.#close()
+  }
+
+  #take(principal: string): () => void {
+    return this.#callers.take(
+      principal,
+      (limit) => `You have ${limit} open connections, which is all you may have`,
+    )
+  }
+}
+
+/** Counts something per key, up to a limit. */
+class Counts {
+  readonly #limit: number
+  readonly #counts = new Map<string, number>()
+
+  /** @param limit 0 for any number */
+  constructor(limit: number) {
+    this.#limit = limit
+  }
+
+  /** @returns what releases it; further calls do nothing */
+  take(key: string, describe: (limit: number) => string): () => void {
+    if (this.#limit === 0) return () => undefined
+    const count = this.#counts.get(key) ?? 0
+    if (count >= this.#limit) throw new RateLimitedError(describe(this.#limit), connectionPauseMs)
+    this.#counts.set(key, count + 1)
+    let isReleased = false
+    return () => {
+      if (isReleased) return
+      isReleased = true
+      const left = (this.#counts.get(key) ?? 1) - 1
+      if (left > 0) this.#counts.set(key, left)
+      else this.#counts.delete(key)
+    }
+  }
+}

@@ -1,0 +1,252 @@
+import { buildSchema, execute, type GraphQLError, type GraphQLSchema, parse } from 'graphql'
+import { expect, onTestFinished, test } from 'vitest'
+import type { Channel, Context, Entry, LiveEvents } from '../../src/context.ts'
+import { type ErrorCode, GatewayError } from '../../src/errors.ts'
+import { RecentLog } from '../../src/events/recent-log.ts'
+import { EventPace } from '../../src/subscriptions/event-loop-budget.ts'
+import { createLive, type LiveReader } from '../../src/subscriptions/fan-out.ts'
+import type { FlowEvent } from '../../src/upstream/flowdock/model.ts'
+import { eventually } from '../support/app.ts'
+
+const limits = { maxEventCalls: 100, maxSubscriptionCalls: 1000, maxOperationMs: 20_000 }
+
+/** A schema with one subscription, whose field `of` says as whom it was executed. */
+function makeSchema(resolve: (principal: string, event: { id: number }) => unknown): GraphQLSchema {
+  const schema = buildSchema(
+    'type Query { x: Int } type Event { id: Int of: String } type Subscription { event: Event }',
+  )
+  const root = schema.getSubscriptionType()?.getFields()['event']
+  const fields = schema.getType('Event') as unknown as {
+    getFields(): Record<string, { extensions: object; resolve: unknown }>
+  }
+  for (const field of Object.values(fields.getFields())) field.extensions = { isShared: true }
+  const of = fields.getFields()['of']
+  if (root === undefined || of === undefined) throw new Error('The schema lacks a field')
+  root.subscribe = (_source, _args, context: { events: LiveEvents }) => context.events
+  root.resolve = (event: unknown) => event
+  of.resolve = (event: { id: number }, _: unknown, context: { principal: string }) =>
+    resolve(context.principal, event)
+  return schema
+}
+
+/** A channel that a test pushes events to. */
+function makeChannel(maxEvents = 1000) {
+  const listeners = new Set<(entry: Entry) => void>()
+  const log = new RecentLog<FlowEvent>({ maxEvents, maxBytes: 1024 * 1024 })
+  const channel: Channel = {
+    ...{ key: 'channel', log },
+    listen(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
+  }
+  return {
+    channel,
+    listeners,
+    push(id: number) {
+      const entry = log.push({ id } as unknown as FlowEvent, String(id), 1)
+      for (const listener of [...listeners]) listener(entry)
+    },
+  }
+}
+
+async function setUp(
+  resolve: (principal: string, event: { id: number }) => unknown,
+  { principals, maxEvents }: { principals: readonly string[]; maxEvents?: number },
+) {
+  const { channel, listeners, push } = makeChannel(maxEvents)
+  const ends: string[] = []
+  const schema = makeSchema(resolve)
+  const live = createLive({
+    schema,
+    executor: { execute },
+    ...{ limits, isBusy: () => false, onUnexpected: () => undefined },
+    cursorOf: (event) => String((event as { id: number }).id),
+    onEnd: (reason) => ends.push(reason),
+  })
+  const heard: Record<string, string[]> = {}
+  const leave: Record<string, () => void> = {}
+  for (const principal of principals) {
+    const events = {
+      ...{ principal, key: 'all', pace: undefined, wants: () => true },
+      context: () => ({ principal, bound: () => undefined }) as unknown as Context,
+      read(reader, signal) {
+        const left = reader.live(channel, channel.log.seq)
+        return new Promise<void>((end) =>
+          signal.addEventListener('abort', () => {
+            left()
+            end()
+          }),
+        )
+      },
+      [Symbol.asyncIterator]() {
+        throw new Error('Events are read, not iterated')
+      },
+    } as LiveEvents
+    const begun = await live.subscribe(
+      {
+        schema,
+        document: parse('subscription { event { id of } }'),
+        contextValue: { events },
+      },
+      0,
+    )
+    if (!('start' in begun)) throw new Error(JSON.stringify(begun.errors))
+    const results: string[] = []
+    heard[principal] = results
+    const reader: LiveReader = {
+      next: ({ bytes }) => void results.push(String(bytes)),
+      nextAll: (payloads) => void results.push(...payloads.map(({ bytes }) => String(bytes))),
+      ready: async () => undefined,
+      complete: () => void results.push('complete'),
+    }
+    const controller = new AbortController()
+    leave[principal] = () => controller.abort()
+    onTestFinished(() => controller.abort())
+    begun.start(reader, controller.signal)
+  }
+  return { live, push, heard, leave, ends, listeners }
+}
+
+const result = (id: number, of: string) => JSON.stringify({ data: { event: { id, of } } })
+const codes = (text: string | undefined) =>
+  (JSON.parse(text ?? '{}').errors ?? []).map((error: GraphQLError) => error.extensions['code'])
+
+test.each<ErrorCode>(['RATE_LIMITED', 'UNAUTHENTICATED', 'FORBIDDEN', 'COST_EXCEEDED'])(
+  'an error about the caller an event is executed as (%s) is for that caller alone',
+  async (code) => {
+    const executedAs: string[] = []
+    const { push, heard } = await setUp(
+      (principal) => {
+        executedAs.push(principal)
+        if (principal === 'eve') throw new GatewayError(code, 'About Eve')
+        return principal
+      },
+      { principals: ['eve', 'max', 'zoe'] },
+    )
+    push(1)
+    await eventually(() => heard['zoe']?.length === 1)
+    expect(codes(heard['eve']?.[0])).toEqual([code])
+    expect(heard['max']).toEqual([result(1, 'max')])
+    expect(heard['zoe']).toEqual(heard['max'])
+    push(2)
+    await eventually(() => heard['zoe']?.length === 2)
+    // The next event is executed as somebody else at once.
+    expect(executedAs).toEqual(['eve', 'max', 'max'])
+    expect(heard['eve']?.[1]).toBe(result(2, 'max'))
+  },
+)
+
+test('an event is executed as three callers at most, and errors about them are delivered to nobody else', async () => {
+  const executedAs: string[] = []
+  const { push, heard } = await setUp(
+    (principal) => {
+      executedAs.push(principal)
+      throw new GatewayError('FORBIDDEN', `About ${principal}`)
+    },
+    { principals: ['a', 'b', 'c', 'd', 'e'] },
+  )
+  push(1)
+  await eventually(() => heard['e']?.length === 1)
+  expect(executedAs).toEqual(['a', 'b', 'c'])
+  for (const principal of executedAs) {
+    expect(codes(heard[principal]?.[0])).toEqual(['FORBIDDEN'])
+    expect(heard[principal]?.[0]).toContain(`About ${principal}`)
+  }
+  for (const principal of ['d', 'e']) {
+    expect(codes(heard[principal]?.[0])).toEqual(['UPSTREAM_UNAVAILABLE'])
+    expect(heard[principal]?.[0]).not.toContain('About')
+  }
+})
+
+test('other errors are delivered to all, and the event is executed once', async () => {
+  let executions = 0
+  const { push, heard } = await setUp(
+    () => {
+      executions += 1
+      throw new GatewayError('UPSTREAM_TIMEOUT', 'Too slow')
+    },
+    { principals: ['eve', 'max'] },
+  )
+  push(1)
+  await eventually(() => heard['max']?.length === 1)
+  expect(codes(heard['max']?.[0])).toEqual(['UPSTREAM_TIMEOUT'])
+  expect(heard['eve']).toEqual(heard['max'])
+  expect(executions).toBe(1)
+})
+
+test('an event executed as a member that leaves meanwhile is executed again', async () => {
+  const { promise, resolve } = Promise.withResolvers<string>()
+  const { push, heard, leave } = await setUp((principal) => (principal === 'eve' ? promise : principal), {
+    principals: ['eve', 'max'],
+  })
+  push(1)
+  leave['eve']?.()
+  resolve('what Eve may not read any more')
+  await eventually(() => heard['max']?.length === 1)
+  expect(heard['max']).toEqual([result(1, 'max')])
+})
+
+test('results keep the order of the events, whichever is executed first', async () => {
+  const waiting = new Map<number, (value: string) => void>()
+  const { push, heard } = await setUp((_, { id }) => new Promise((answer) => waiting.set(id, answer)), {
+    principals: ['max'],
+  })
+  for (let id = 1; id <= 40; id += 1) push(id)
+  await eventually(() => waiting.size === 16)
+  while ((heard['max']?.length ?? 0) < 40) {
+    for (const [id, answer] of [...waiting].reverse()) {
+      waiting.delete(id)
+      answer('x')
+    }
+    await new Promise(setImmediate)
+  }
+  expect(heard['max']).toEqual(Array.from({ length: 40 }, (_, index) => result(index + 1, 'x')))
+})
+
+test('a subscription whose events cannot be executed in time ends with SLOW_CONSUMER, and none is left out before', async () => {
+  const waiting: ((value: string) => void)[] = []
+  const { push, heard, live, ends, listeners } = await setUp(
+    () => new Promise((answer) => waiting.push(answer)),
+    { principals: ['max', 'zoe'], maxEvents: 50 },
+  )
+  push(1)
+  await eventually(() => waiting.length === 1)
+  waiting.shift()?.('x')
+  await eventually(() => heard['max']?.length === 1)
+  for (let id = 2; id <= 51; id += 1) push(id)
+  await new Promise(setImmediate)
+  expect(heard['max']).toHaveLength(1)
+  // The log forgets the second event, which no member has got.
+  push(52)
+  for (const name of ['max', 'zoe']) {
+    expect(heard[name]?.[0]).toBe(result(1, 'x'))
+    expect(codes(heard[name]?.[1])).toEqual(['SLOW_CONSUMER'])
+    expect(heard[name]?.slice(2)).toEqual(['complete'])
+  }
+  await eventually(() => live.state().operations === 0)
+  expect(ends).toEqual(['SLOW_CONSUMER', 'SLOW_CONSUMER'])
+  expect(live.state().groups).toEqual([])
+  expect(listeners.size).toBe(0)
+  for (const answer of waiting) answer('too late')
+  await new Promise(setImmediate)
+  expect(heard['max']).toHaveLength(3)
+})
+
+test('fewer executions begin in a turn of the event loop while queries are queued', async () => {
+  let isBusy = false
+  const pace = new EventPace(() => isBusy)
+  const beginsInOneTurn = () => {
+    let begun = 0
+    while (begun < 1000 && pace.mayBegin(() => undefined)) begun += 1
+    return begun
+  }
+  expect(beginsInOneTurn()).toBe(256)
+  isBusy = true
+  await new Promise(setImmediate)
+  expect(beginsInOneTurn()).toBe(16)
+  // What had to wait begins in later turns, in its order.
+  const order: number[] = []
+  await Promise.all(Array.from({ length: 40 }, (_, index) => pace.begin().then(() => order.push(index))))
+  expect(order).toEqual(Array.from({ length: 40 }, (_, index) => index))
+})
