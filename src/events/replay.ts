@@ -1,6 +1,6 @@
 import { GatewayError } from '../errors.ts'
-import type { Entry } from './recent-log.ts'
 import type { Channel, Hub, Seat, Topic } from './principal-hub.ts'
+import type { Entry } from './recent-log.ts'
 
 /** Who reads a feed. */
 export interface FeedReader<T> {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { RecentLog } from '../../src/events/recent-log.ts'
 import { createHub, type Seat, type Sink, type Topic } from '../../src/events/principal-hub.ts'
+import { RecentLog } from '../../src/events/recent-log.ts'
 
 type Check = (owner: string, signal: AbortSignal) => Promise<ReadonlySet<string>>
 

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { BoundedQueue } from '../../src/events/bounded-queue.ts'
-import { type FeedReader, type Replay, runFeed } from '../../src/events/replay.ts'
 import { createHub, type Sink } from '../../src/events/principal-hub.ts'
+import { type FeedReader, type Replay, runFeed } from '../../src/events/replay.ts'
 import { createRandom } from '../support/query-generator.ts'
 
 /** An event of the upstream's log: its number, and the channel it is of. `gap` is what a replay says of what is lost. */
