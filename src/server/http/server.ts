@@ -381,7 +381,12 @@ function serveGraphql(
   const accepted = options.negotiate(request)
   if (request.method === 'GET' && accepted.page) {
     if (graphiql === undefined)
-      return sendError(response, 403, 'FORBIDDEN', 'This gateway has no GraphiQL; GRAPHIQL=on brings it')
+      return sendError(
+        response,
+        403,
+        'FORBIDDEN',
+        'This gateway serves no GraphiQL: set GRAPHIQL=on, and install without --omit=dev',
+      )
     const key = pageKeyOf(request)
     return graphiql.servePage(response, key === undefined ? undefined : options.demoAuthorization(key))
   }
