@@ -21,15 +21,15 @@ const trustedPatterns: Readonly<Record<string, string>> = {
 
 /** Functions whose text comes from the operator, from this program, or is used as a key and not read. */
 const noClientText: Readonly<Record<string, string>> = {
-  'backend/flow-export.ts openFlowExport': 'the path of a file that the operator named',
+  'backend/admin/flow-export.ts openFlowExport': 'the path of a file that the operator named',
   'backend/files.ts openFileStore': 'the path of a folder',
-  'backend/http-error.ts tooMany': 'a message of this program',
+  'backend/http/errors.ts tooMany': 'a message of this program',
   'backend/flowdock/image.ts makeThumbnail': 'the path of a file',
   'backend/flowdock/auth.ts hashPassword': 'a password is only hashed, which takes the same time for any',
   'backend/flowdock/routes/source-token.ts push':
     'tokens are only split at commas and looked up, the first 20 of them',
   'backend/flowdock/routes/source-token.ts knownTokens': 'the same',
-  'backend/maintenance.ts restoreData': 'the path of a folder that the operator named',
+  'backend/admin/maintenance.ts restoreData': 'the path of a folder that the operator named',
   'backend/store/db.ts openStore': 'the path of a file or a URL that the operator named',
   'backend/store/postgres.ts openPostgres': 'a URL that the operator named',
   'backend/store/sqlite.ts sqliteDialect': 'the path of a file',

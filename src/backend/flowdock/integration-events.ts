@@ -1,4 +1,4 @@
-import { invalid } from '../http-error.ts'
+import { invalid } from '../http/errors.ts'
 import { isWebUrl } from './web-url.ts'
 
 /*
