@@ -1,3 +1,4 @@
+import { isRecord } from '../json-values.ts'
 import { HttpError } from './http-error.ts'
 
 /** What the parameters of one form are read into. It has no prototype, so every name is only a name. */
@@ -71,8 +72,4 @@ function splitName(name: string): string[] {
     open = name.indexOf('[', close)
   }
   return keys
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
 import { finished, type Readable } from 'node:stream'
 import { Busboy } from '@fastify/busboy'
-import { hasTooManyValues, maxRestValues } from '../json-values.ts'
+import { hasTooManyValues, isRecord, maxRestValues } from '../json-values.ts'
 import { FileTooLongError, type ReceivedFile } from './files.ts'
 import { assignForm, readForm } from './form.ts'
 import { HttpError, invalid } from './http-error.ts'
@@ -398,8 +398,4 @@ function parseJsonObject(text: string): Record<string, unknown> {
   }
   if (!isRecord(value)) throw new HttpError(400, { message: 'Body must be a JSON object' })
   return value
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -1,4 +1,5 @@
 import { UpstreamError } from '../errors.ts'
+import { sleep } from '../sleep.ts'
 import type { Http, HttpRequest } from './http.ts'
 
 export interface ResilienceOptions {
@@ -66,7 +67,7 @@ export function createResilientHttp(
         if (!isWorthIt || credits < 1) throw error
         credits -= 1
         retries += 1
-        await pause(random() * delayMs, request.signal)
+        await sleep(random() * delayMs, request.signal)
       }
     }
     return http.request(request)
@@ -249,19 +250,4 @@ class Breaker {
     this.#pauseMs = Math.min(Math.max(this.#pauseMs * 2, breaker.firstPauseMs), breaker.longestPauseMs)
     this.#openUntil = performance.now() + this.#pauseMs * (0.75 + this.#random() / 4)
   }
-}
-
-function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const leave = () => {
-      clearTimeout(timer)
-      reject(signal?.reason)
-    }
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', leave)
-      resolve()
-    }, ms)
-    if (signal?.aborted === true) return leave()
-    signal?.addEventListener('abort', leave, { once: true })
-  })
 }
