@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { UpstreamError } from '../errors.ts'
+import { sleep } from '../sleep.ts'
 import type { Http, HttpRequest } from './http.ts'
 
 export interface RetryOptions {
@@ -47,7 +47,7 @@ export function createRetry(http: Http, { deadlineMs, random = Math.random }: Re
           if (!mayRetry(request, error, begunAt)) throw error
           credits -= 1
           retries += 1
-          await pause(random() * longestPauseMs, request.signal)
+          await sleep(random() * longestPauseMs, request.signal)
         }
       }
       return http.request(request)
@@ -56,9 +56,4 @@ export function createRetry(http: Http, { deadlineMs, random = Math.random }: Re
       return retries
     },
   }
-}
-
-/** @throws the reason of `signal` */
-async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  await sleep(ms, undefined, { signal }).catch(() => signal?.throwIfAborted())
 }
