@@ -22,7 +22,13 @@ import { TokenBucket } from '../../traffic/token-bucket.ts'
 import type { Engine } from '../engine.ts'
 import type { OriginPolicy } from '../http/origin-policy.ts'
 import type { RequestIds } from '../http/request-id.ts'
-import { type OperationReader, runOperation } from '../operation.ts'
+import {
+  type OperationReader,
+  parseOperation,
+  prepareOperation,
+  readParams,
+  runOperation,
+} from '../operation.ts'
 import { findCredential, type IsWellFormed, readConnectionParams } from './connection-params.ts'
 
 /** Longest message a client may send: with a well-formed credential, and without. */
@@ -62,8 +68,6 @@ export interface WebSocketOptions {
   readonly admission: Admission
   readonly bodies: BodyMemory
   readonly requestIds: RequestIds
-  /** An error as a client may see it. */
-  readonly mask: (error: unknown) => GraphQLError
   readonly log: Logger
 }
 
@@ -205,9 +209,9 @@ export function serveWebSockets({
   admission,
   bodies,
   requestIds,
-  mask,
   log,
 }: WebSocketOptions): WebSocketTransport {
+  const { mask } = engine
   // Compression would cost memory for each socket and open the door to bombs.
   const sockets = new WebSocketServer({
     noServer: true,
@@ -444,15 +448,26 @@ export function serveWebSockets({
       // Not of a credential of its own, nor of one that is not used any more.
       if (client.params === params && !hasCredential(payload)) warn(client, endsAt)
     }
-    const running = runOperation(
-      {
-        ...{ engine, req: client.request, mask, lastEventId: place, onTokenEnd, signal: operation.signal },
-        params: payload,
+    const reject = (errors: readonly GraphQLError[]) => {
+      operation.refuse(errors)
+      leave()
+    }
+    try {
+      const { signal } = operation
+      const parsed = parseOperation(engine, readParams(engine, payload), client.request)
+      if (parsed.errors !== undefined) return reject(parsed.errors)
+      const prepared = prepareOperation(engine, parsed, {
+        request: client.request,
         authorization: authorizationOf(client, payload),
-      },
-      operation,
-    )
-    void running.finally(leave)
+        departure: operation,
+        lastEventId: place,
+        onTokenEnd,
+      })
+      if ('errors' in prepared) return reject(prepared.errors)
+      void runOperation(engine, prepared, operation, signal).finally(leave)
+    } catch (error) {
+      reject([mask(error)])
+    }
   }
 
   /** Closes a socket; one that does not answer is cut off. */
