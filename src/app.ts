@@ -428,6 +428,7 @@ async function start(
   })
   const sockets = serveWebSockets({
     server: httpServer.server,
+    schema,
     engine,
     originPolicy,
     admission,

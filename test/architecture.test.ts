@@ -105,8 +105,8 @@ const typesOnly: [from: RegExp, to: RegExp][] = [
 const doors: [name: RegExp, door: RegExp][] = [
   [/^undici$/, /^src\/upstream\/http\.ts$/],
   [/^eventsource$/, /^src\/upstream\/flowdock\/stream\.ts$/],
-  [/^ws$/, /^src\/server\/websocket\/sockets\.ts$/],
-  [/^graphql-ws$/, /^src\/client\/index\.ts$/],
+  [/^ws$/, /^src\/server\/websocket\/(client|sockets)\.ts$/],
+  [/^graphql-ws$/, /^src\/(client\/index|server\/websocket\/protocol)\.ts$/],
   [/^graphql-yoga$/, /^src\/server\/engine\.ts$/],
   [/^pg$/, /^src\/backend\/store\/postgres\.ts$/],
   [/^node:sqlite$/, /^src\/backend\/store\/sqlite\.ts$/],
