@@ -77,7 +77,8 @@ export function sendTransferError(response: ServerResponse, error: unknown, mask
   if (response.headersSent || response.destroyed) return void response.destroy()
   const { code, message } =
     error instanceof GatewayError ? error : new GatewayError('INTERNAL_SERVER_ERROR', masked)
-  sendError(response, statusOf(code), code, message)
+  // The rest of a file, which may have 100 MB, is not read.
+  response.end(writeErrorHead(response, statusOf(code), [describe(code, message)], { keepAlive: false }))
 }
 
 function describe(code: ErrorCode, message: string): object {

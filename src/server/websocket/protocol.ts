@@ -35,6 +35,13 @@ const initMs = 3000
 /** How many operations may run on one socket. */
 const maxOperations = 100
 const maxIdLength = 100
+const clientTypes: ReadonlySet<unknown> = new Set([
+  'connection_init',
+  'ping',
+  'pong',
+  'subscribe',
+  'complete',
+])
 /** Longest payload of a ping that is returned with the pong. */
 const maxEchoBytes = 1024
 /** The longest delay of a timer, 24 days. */
@@ -275,7 +282,9 @@ function withoutParams(text: string, extra: Extra): string | undefined {
   } catch {
     return undefined
   }
-  if (!isRecord(message) || message['type'] !== 'subscribe') return text
+  // graphql-ws throws for the messages of servers.
+  if (!isRecord(message) || !clientTypes.has(message['type'])) return undefined
+  if (message['type'] !== 'subscribe') return text
   const { type, id, payload } = message
   if (typeof id !== 'string' || id.length > maxIdLength || !isRecord(payload)) return undefined
   const { query, documentId, extensions } = payload
