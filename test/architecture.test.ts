@@ -87,6 +87,19 @@ const floors: [part: RegExp, may: RegExp][] = [
     /^src\/upstream\/flowdock\//,
     /^src\/(errors|iso-time|json-values|secret)\.ts$|^src\/upstream\/http\.ts$|^src\/wire\//,
   ],
+  [/^src\/backend\/store\//, /^$/],
+  [
+    /^src\/backend\/http\//,
+    /^src\/(json-values|package-files)\.ts$|^src\/wire\/|^src\/traffic\/rate-limiter\.ts$|^src\/backend\/(store\/|(files|password-worker)\.ts$)/,
+  ],
+  [
+    /^src\/backend\/flowdock\//,
+    /^src\/(iso-time|json-values)\.ts$|^src\/wire\/|^src\/backend\/((http|store)\/|(background|bounds|deliver|event-log|files)\.ts$)/,
+  ],
+  [
+    /^src\/backend\/admin\//,
+    /^src\/(iso-time|json-values)\.ts$|^src\/wire\/|^src\/backend\/((flowdock|http|store)\/|(background|bounds|event-log|files|private-files)\.ts$)/,
+  ],
   [
     /^src\/backend\//,
     /^src\/(iso-time|json-values|package-files)\.ts$|^src\/(net|wire)\/|^src\/traffic\/(client-address|rate-limiter)\.ts$|^src\/telemetry\/readiness\.ts$/,
@@ -117,9 +130,9 @@ const doors: [name: RegExp, door: RegExp][] = [
   [/^prom-client$/, /^src\/telemetry\/metrics\.ts$/],
   [/^@opentelemetry\//, /^src\/telemetry\/tracing\.ts$/],
   [/^@graphql-tools\/utils$/, /^src\/server\/traced-schema\.ts$/],
-  [/^@fastify\/busboy$/, /^src\/(backend\/params|server\/http\/multipart)\.ts$/],
+  [/^@fastify\/busboy$/, /^src\/(backend\/http\/request-body|server\/http\/multipart)\.ts$/],
   [/^sharp$/, /^src\/backend\/flowdock\/image\.ts$/],
-  [/^(yauzl|@streamparser\/json)$/, /^src\/backend\/flow-export\.ts$/],
+  [/^(yauzl|@streamparser\/json)$/, /^src\/backend\/admin\/flow-export\.ts$/],
   [/^jose$/, /^src\/backend\/flowdock\/routes\/actions\.ts$/],
   [/^image-size$/, /^src\/backend\/flowdock\/image\.ts$/],
   [/^(sanitize-html|linkify-it|emojibase-data\/.*)$/, /^src\/resolvers\/rich-text\.ts$/],

@@ -1,5 +1,5 @@
 import { isRecord } from '../../json-values.ts'
-import { invalid } from '../http-error.ts'
+import { invalid } from '../http/errors.ts'
 import { isWebUrl } from './web-url.ts'
 
 /*

@@ -11,11 +11,11 @@ import {
   maxEntries,
   maxImportedId,
 } from '../bounds.ts'
+import { plainContentType, plainFileName } from '../flowdock/file-description.ts'
+import { actionProblem, isUpdateAction, threadColors } from '../flowdock/thread-actions.ts'
+import { isWebUrl } from '../flowdock/web-url.ts'
 import type { MessageRow } from '../store/messages.ts'
 import type { ThreadRow } from '../store/threads.ts'
-import { plainContentType, plainFileName } from './file-description.ts'
-import { actionProblem, isUpdateAction, threadColors } from './thread-actions.ts'
-import { isWebUrl } from './web-url.ts'
 
 /** Somebody as an export or a list of users describes them. */
 export interface ExportedPerson {
