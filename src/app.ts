@@ -9,7 +9,6 @@ import { createHub, type HubState, type Topic } from './events/principal-hub.ts'
 import type { Replay } from './events/replay.ts'
 import { createBackgroundQueue } from './graphql/background-queue.ts'
 import { defaultLimits, type Limits } from './graphql/document-limits.ts'
-import { maskError } from './graphql/error-mask.ts'
 import { createExecutor } from './graphql/executor.ts'
 import { createPersistedDocuments, readTrustedDocuments } from './graphql/persisted-documents.ts'
 import { createResponseCache, type ResponseCache } from './graphql/response-cache.ts'
@@ -385,8 +384,6 @@ async function start(
   const bodies = createBodyMemory()
   const streamingResponses = createStreamingResponses()
   const eventStreams = createSingleConnections()
-  const mask = (error: unknown) =>
-    maskError(error, (unexpected) => log.error({ err: unexpected }, 'Operation failed unexpectedly'))
   const state = (): AppState => ({
     sources: hub
       .state()
@@ -406,7 +403,6 @@ async function start(
     engine,
     streamingResponses,
     eventStreams,
-    mask,
     originPolicy,
     admission,
     bodies,
@@ -434,12 +430,12 @@ async function start(
   })
   const sockets = serveWebSockets({
     server: httpServer.server,
+    schema,
     engine,
     originPolicy,
     admission,
     bodies,
     requestIds,
-    mask,
     log,
   })
   closers.push(async () => {

@@ -75,7 +75,7 @@ const floors: [part: RegExp, may: RegExp][] = [
   ],
   [
     /^src\/server\/(http|sse|websocket)\//,
-    /^src\/(context|errors|json-values|package-files|secret)\.ts$|^src\/(graphql|net|server|subscriptions|telemetry|traffic)\//,
+    /^src\/(context|errors|json-values|package-files|secret|sleep)\.ts$|^src\/(graphql|net|server|subscriptions|telemetry|traffic)\//,
   ],
   [
     /^src\/schema\//,
@@ -118,8 +118,8 @@ const typesOnly: [from: RegExp, to: RegExp][] = [
 const doors: [name: RegExp, door: RegExp][] = [
   [/^undici$/, /^src\/upstream\/http\.ts$/],
   [/^eventsource$/, /^src\/upstream\/flowdock\/stream\.ts$/],
-  [/^ws$/, /^src\/server\/websocket\/sockets\.ts$/],
-  [/^graphql-ws$/, /^src\/client\/index\.ts$/],
+  [/^ws$/, /^src\/server\/websocket\/(client|sockets)\.ts$/],
+  [/^graphql-ws$/, /^src\/(client\/index|server\/websocket\/protocol)\.ts$/],
   [/^graphql-yoga$/, /^src\/server\/engine\.ts$/],
   [/^pg$/, /^src\/backend\/store\/postgres\.ts$/],
   [/^node:sqlite$/, /^src\/backend\/store\/sqlite\.ts$/],
