@@ -1097,10 +1097,11 @@ const complete = fc.nat(1).map((slot) =>
       if (held === undefined) return
       const { request, label, before, marker, isGraphql } = held
       const now = held.expected()
-      // Where it was refused before the rest came, that is right as well.
-      const expected = now === 'must' && before !== 'must' ? 'may' : now
       if (marker !== undefined) marker.at = model.tick()
       const answer = await request.complete()
+      // Where it was refused before the rest came, that is right as well, and so it is where the rest came too late.
+      const isLate = answer.status === 408
+      const expected = now === 'must' && (before !== 'must' || isLate) ? 'may' : now
       const isDone = isGraphql
         ? world.judge(
             `complete ${label}`,
