@@ -1,6 +1,7 @@
 import { GatewayError } from '../errors.ts'
+import { sleep } from '../sleep.ts'
+import type { Channel, Hub, Seat, Topic } from './principal-hub.ts'
 import type { Entry } from './recent-log.ts'
-import type { Channel, Hub, Seat, Topic } from './stream-hub.ts'
 
 /** Who reads a feed. */
 export interface FeedReader<T> {
@@ -29,7 +30,7 @@ export interface FeedOptions<Owner, T> {
   readonly replay: (after: string, until: string | undefined) => Replay<T>
   /** Whether the first place is behind the second; undefined when that cannot be told. */
   readonly isBehind: (a: string, b: string) => boolean | undefined
-  readonly placeOf: (event: T) => string | undefined
+  readonly offsetOf: (event: T) => string | undefined
   /** The channel an event is of; undefined for what a reader hears whatever their channels are. */
   readonly channelOf: (event: T) => string | undefined
   /** Whether a replay says with it that it cannot have what was missed up to now. */
@@ -115,24 +116,9 @@ async function takeSeat<Owner, T>(
     } catch (error) {
       const isPassing = error instanceof GatewayError && error.retryable && !hub.isClosed
       if (!isResumed || !isPassing) throw error
-      await pause(Math.max(retryAfterMs(failures), error.retryAfterMs ?? 0), signal)
+      await sleep(Math.max(retryAfterMs(failures), error.retryAfterMs ?? 0), signal)
     }
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const leave = () => {
-      clearTimeout(timer)
-      reject(signal.reason)
-    }
-    const timer = setTimeout(() => {
-      signal.removeEventListener('abort', leave)
-      resolve()
-    }, ms)
-    if (signal.aborted) leave()
-    else signal.addEventListener('abort', leave, { once: true })
-  })
 }
 
 /** How far a reader was told of the upstream's log while it caught up. */
@@ -256,7 +242,7 @@ async function replay<Owner, T>(
         await reader.event(event)
         return { seq: begunAt, place }
       }
-      const reached = options.placeOf(event)
+      const reached = options.offsetOf(event)
       if (reached === undefined) continue
       if (options.wants(event)) await reader.event(event)
       place = reached

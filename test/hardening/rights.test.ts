@@ -670,7 +670,12 @@ const makeSource = anActorInFlow.map(({ by, flow }) =>
     const isMade = world.judgeAnswer(label, may, answer)
     if (isMade)
       world.sourceTokens.set(flow, {
-        ...{ id: answer.json.id, token: answer.json.flow_token, creator: credential.person },
+        ...{
+          id: answer.json.id,
+          token: answer.json.flow_token,
+          creator: credential.person,
+          isRemoved: false,
+        },
       })
     if (isMade) model.sources.add(flow)
     // Its name is among the flow's sources, and in the thread of its first message.
@@ -691,7 +696,9 @@ const removeSource = anActorInFlow.map(({ by, flow }) =>
         model.isJoined(credential.person, flow) &&
         isAllowed
       const answer = await world.rest(by, 'DELETE', `/flows/${world.flow(flow).path}/sources/${source?.id}`)
-      if (world.judgeAnswer(label, expectation(may, !may), answer)) model.sources.delete(flow)
+      if (!world.judgeAnswer(label, expectation(may, !may), answer)) return
+      model.sources.delete(flow)
+      if (source !== undefined) source.isRemoved = true
     },
     (model) => model.sources.has(flow),
   ),
@@ -1037,8 +1044,7 @@ const hold = fc
           source: source && {
             ...{ url: '/messages?wait=1', body: marker && sourceMessage(source.token, marker) },
             expected: () => {
-              const isThere = model.sources.has(flow) && world.sourceTokens.get(flow) === source
-              return expectation(model.isJoined(source.creator, flow), !isThere || isArchived())
+              return expectation(model.isJoined(source.creator, flow), source.isRemoved || isArchived())
             },
           },
           push: {

@@ -1,5 +1,5 @@
 import { startApp } from '../../src/app.ts'
-import { type Administration, openAdministration } from '../../src/backend/administration.ts'
+import { type Administration, openAdministration } from '../../src/backend/admin/administration.ts'
 import { hashToken, makeToken } from '../../src/backend/flowdock/auth.ts'
 import { lastEventSeq } from '../../src/backend/store/events.ts'
 import { insertToken } from '../../src/backend/store/users.ts'
@@ -49,7 +49,10 @@ export async function startStage(hasResponseCache: boolean): Promise<Stage> {
   const backend = await startTestBackend({ keepAliveMs: 500 })
   const faults = await startRequestFaults(backend.url)
   const app = await startApp(
-    testConfig(faults.url, hasResponseCache ? { KEEP_ANSWERS_SECONDS: '60' } : { KEEP_ANSWERS_SECONDS: '0' }),
+    testConfig(
+      faults.url,
+      hasResponseCache ? { RESPONSE_CACHE_SECONDS: '60' } : { RESPONSE_CACHE_SECONDS: '0' },
+    ),
     { log: createLogger('silent') },
   )
   const administration = await openAdministration({ dataDir: backend.dataDir, databaseUrl: undefined })
@@ -146,7 +149,11 @@ export class World {
   readonly passOver: RegExp | undefined
   readonly readers = new Map<number, Reader>()
   readonly held = new Map<number, Held>()
-  readonly sourceTokens = new Map<FlowName, { id: number; token: string; creator: Person }>()
+  /** The newest source of each flow. */
+  readonly sourceTokens = new Map<
+    FlowName,
+    { readonly id: number; readonly token: string; readonly creator: Person; isRemoved: boolean }
+  >()
   readonly fileAddresses: { readonly flow: FlowName; readonly path: string; readonly marker: Marker }[] = []
   readonly nodeIds = new Set<string>()
   readonly threadIds = new Map<FlowName, string>()

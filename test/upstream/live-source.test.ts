@@ -2,7 +2,7 @@ import { createServer, request as forward, type IncomingMessage, type ServerResp
 import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { parseAuthorization } from '../../src/upstream/flowdock/credentials.ts'
-import { openLiveSource } from '../../src/upstream/flowdock/live-stream.ts'
+import { openLiveStream } from '../../src/upstream/flowdock/live-stream.ts'
 import type { FlowEvent } from '../../src/upstream/flowdock/model.ts'
 import { createReconnects } from '../../src/upstream/flowdock/reconnects.ts'
 import { createHttp } from '../../src/upstream/http.ts'
@@ -64,7 +64,7 @@ test('an upstream whose streams are blocked is asked now and then: all is told, 
   if (credential === null) throw new Error('That is no credential')
   const events: FlowEvent[] = []
   const opened = Promise.withResolvers<void>()
-  const source = openLiveSource({
+  const source = openLiveStream({
     ...{ http, credential, restUrl: proxy.url, streamUrl: `${proxy.url}/stream` },
     ...{ reconnects: createReconnects(1000), pollEveryMs: 50, pollAfter: 2 },
     onOpen: () => opened.resolve(),
@@ -136,7 +136,7 @@ async function startScripted(
   if (credential === null) throw new Error('That is no credential')
   const events: FlowEvent[] = []
   let ended: unknown
-  const source = openLiveSource({
+  const source = openLiveStream({
     ...{ http, credential, restUrl: upstream.url, streamUrl: `${upstream.url}/stream` },
     ...{ reconnects: createReconnects(1000), onOpen: () => undefined },
     onEvent: (event) => events.push(event),

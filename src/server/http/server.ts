@@ -4,18 +4,19 @@ import type { GraphQLError, OperationTypeNode } from 'graphql'
 import type { Departure } from '../../context.ts'
 import { type ErrorCode, GatewayError } from '../../errors.ts'
 import type { Document } from '../../graphql/documents.ts'
+import { discardBody } from '../../net/discard-body.ts'
 import type { Admission } from '../../traffic/admission.ts'
-import type { Holding, IncomingBodies } from '../../traffic/body-memory.ts'
+import type { BodyMemory, Holding } from '../../traffic/body-memory.ts'
 import type { Engine } from '../engine.ts'
 import { type Accepted, createNegotiation, errorType, negotiate } from '../negotiation.ts'
 import { type OperationParams, operationOf, toParams } from '../operation.ts'
-import type { EventStreams } from '../sse/single-connection.ts'
-import type { LiveResponses } from '../sse/streaming-response.ts'
+import type { SingleConnections } from '../sse/single-connection.ts'
+import type { StreamingResponses } from '../sse/streaming-response.ts'
 import { requestErrorStatus, statusOf } from '../status.ts'
 import { type OpenDownload, serveDownload } from './downloads.ts'
-import { answerDirectly } from './fast-path.ts'
+import { serveFastPath } from './fast-path.ts'
 import type { Graphiql } from './graphiql.ts'
-import type { Door } from './origin-policy.ts'
+import type { OriginPolicy } from './origin-policy.ts'
 import {
   type BodyBounds,
   hasFiles,
@@ -32,13 +33,13 @@ export interface HttpServerOptions {
   readonly host: string
   readonly port: number
   readonly engine: Engine
-  readonly liveResponses: LiveResponses
-  readonly eventStreams: EventStreams
+  readonly streamingResponses: StreamingResponses
+  readonly eventStreams: SingleConnections
   /** An error as a client may see it. */
   readonly mask: (error: unknown) => GraphQLError
-  readonly door: Door
+  readonly originPolicy: OriginPolicy
   readonly admission: Admission
-  readonly bodies: IncomingBodies
+  readonly bodies: BodyMemory
   /** Asks the upstream whether a credential is valid. @throws GatewayError when it is not, or nobody can tell */
   readonly proveCredential: (authorization: unknown) => Promise<void>
   /** Whether a request proves that it comes from an operator of this gateway. */
@@ -101,9 +102,6 @@ const readingMs = 60_000
 const drainMs = 5000
 /** How long the port stays open after that: requests on their way still arrive, and load balancers look elsewhere. */
 const farewellMs = 250
-/** What is still read of a request that is refused. */
-const maxDrainedBytes = 8 * 1024 * 1024
-const drainingMs = 2000
 /** How long the request of a connection may be on its way that came last. */
 const unreadMs = 100
 
@@ -151,7 +149,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     async close() {
       stopping = true
       await new Promise((resolve) => setTimeout(resolve, farewellMs))
-      options.liveResponses.close()
+      options.streamingResponses.close()
       options.eventStreams.close()
       // Right after connections were accepted: those that still wait for it are lost with the port.
       await new Promise((resolve) => setImmediate(resolve))
@@ -263,15 +261,20 @@ function handle(
   arrival: Arrival,
   options: HandlerOptions,
 ): void {
-  const { admission, door, graphiql } = options
+  const { admission, originPolicy, graphiql } = options
   const [path] = (request.url ?? '/').split('?', 1) as [string]
-  const problem = door.problem(request)
+  const problem = originPolicy.problem(request)
   // Monitoring calls the process by its IP address.
   const isForOperators = path === '/metrics' || path.startsWith('/health/')
   if (problem !== undefined && !(isForOperators && problem.status === 421))
     return sendError(response, problem.status, 'BAD_USER_INPUT', problem.message)
-  for (const [name, value] of Object.entries(door.corsHeaders(request))) response.setHeader(name, value)
-  if (request.method === 'OPTIONS' && door.isAllowedOrigin(request) && request.headers.origin !== undefined)
+  for (const [name, value] of Object.entries(originPolicy.corsHeaders(request)))
+    response.setHeader(name, value)
+  if (
+    request.method === 'OPTIONS' &&
+    originPolicy.isAllowedOrigin(request) &&
+    request.headers.origin !== undefined
+  )
     return void response.writeHead(204).end()
   if (!path.startsWith('/health/')) admission.count(request)
 
@@ -372,16 +375,21 @@ function serveGraphql(
   arrival: Arrival,
   options: HandlerOptions,
 ): void {
-  const { admission, door, eventStreams, graphiql } = options
+  const { admission, originPolicy, eventStreams, graphiql } = options
   const accepted = options.negotiate(request)
   if (request.method === 'GET' && accepted.page) {
     if (graphiql === undefined)
-      return sendError(response, 403, 'FORBIDDEN', 'This gateway has no GraphiQL; GRAPHIQL=on brings it')
+      return sendError(
+        response,
+        403,
+        'FORBIDDEN',
+        'This gateway serves no GraphiQL: set GRAPHIQL=on, and install without --omit=dev',
+      )
     const key = pageKeyOf(request)
     return graphiql.servePage(response, key === undefined ? undefined : options.demoAuthorization(key))
   }
-  if (!door.isAllowedOrigin(request))
-    return sendError(response, 403, 'FORBIDDEN', door.describeRefusal(request))
+  if (!originPolicy.isAllowedOrigin(request))
+    return sendError(response, 403, 'FORBIDDEN', originPolicy.describeRefusal(request))
   if (!graphqlMethods.includes(request.method ?? ''))
     return refuseMethod(response, graphqlMethods, 'This method is not served')
   const ticket = request.method === 'GET' ? ticketIn(request) : undefined
@@ -548,7 +556,7 @@ function executeOperation(
   params: OperationParams,
   options: OperationOptions,
 ): void {
-  const { accepted, admission, engine, liveResponses, mask, permit } = options
+  const { accepted, admission, engine, streamingResponses, mask, permit } = options
   const checked = checkOperation(params, request, options)
   const isLive = checked.kind === 'subscription'
   if (checked.kind === 'mutation' && request.method === 'GET') {
@@ -559,7 +567,7 @@ function executeOperation(
     if (checked.errors !== undefined) return sendRequestErrors(response, accepted.json, checked.errors)
     const { document } = checked
     if (options.isMultipart) return answerByFramework(request, response, params, options)
-    return answerDirectly(request, response, {
+    return serveFastPath(request, response, {
       ...{ engine, document, params, type: accepted.json, departure: permit.departure },
     })
   }
@@ -571,7 +579,7 @@ function executeOperation(
     const connection = admission.openConnection(request, request.headers.authorization)
     response.once('close', () => connection.close())
   }
-  liveResponses.serve(request, response, {
+  streamingResponses.serve(request, response, {
     ...{ engine, format: accepted.stream, mask, onStanding: permit.release, params, errors: checked.errors },
   })
 }
@@ -731,26 +739,9 @@ function sendError(
   })
   if (keepAlive || response.req.complete) return void response.end(text)
   response.write(text)
-  drain(response.req, () => response.end())
+  void discardBody(response.req).then(() => response.end())
 }
 
 function describeError(code: ErrorCode, message: string): string {
   return JSON.stringify({ errors: [{ message, extensions: { code } }] })
-}
-
-/** Reads on for a while: a client that is still sending would not see the answer, and a proxy would make up its own. */
-function drain(request: IncomingMessage, done: () => void): void {
-  let left = maxDrainedBytes
-  const finish = () => {
-    clearTimeout(timer)
-    done()
-  }
-  const timer = setTimeout(finish, drainingMs)
-  request.on('data', (chunk: Buffer) => {
-    left -= chunk.length
-    if (left < 0) finish()
-  })
-  request.once('end', finish)
-  request.once('close', finish)
-  request.resume()
 }

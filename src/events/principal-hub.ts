@@ -1,0 +1,716 @@
+import { GatewayError } from '../errors.ts'
+import { type Entry, RecentLog, type RecentLogLimits } from './recent-log.ts'
+
+/** Where a source delivers what it has. */
+export interface Sink<T> {
+  /**
+   * From now on nothing is missed.
+   *
+   * @param channels what it covers, kept up to date by the source, which calls `channelsChanged` after each change
+   * @param at where the upstream's log stands, if it says so
+   */
+  open(channels: ReadonlySet<string>, at: string | undefined): void
+  event(event: T, bytes: number): void
+  /**
+   * `channels` has changed. A channel that was added is covered from here on: the event that added it, if there is one, was
+   * passed before, and every event of the channel after it follows.
+   */
+  channelsChanged(): void
+  /** Nothing more will come. */
+  end(error: unknown): void
+}
+
+/** What somebody listens to. */
+export interface Topic<Owner> {
+  /** With whose rights. */
+  readonly owner: Owner
+  /** The channels to hear, or all that are the owner's, now and later. */
+  readonly channels: readonly string[] | 'all'
+  /** Whether what is told to the owner alone is heard, too. */
+  readonly isPrivate: boolean
+  /** Whether nothing need be remembered: only that something happens counts. */
+  readonly isFleeting?: boolean
+}
+
+/** A member who lost a channel. */
+export interface Removal {
+  readonly channel: string
+  readonly member: number
+}
+
+export interface HubOptions<Owner, T> {
+  /** Owners with equal keys share one source. */
+  readonly keyOf: (owner: Owner) => string
+  /** The number of the member that an owner is; undefined when it is not known. */
+  readonly memberOf: (owner: Owner) => number | undefined
+  /** Opens all there is for an owner. */
+  readonly open: (owner: Owner, sink: Sink<T>) => { close(): void }
+  /** Where an event stands in the upstream's log; undefined for what is kept nowhere. */
+  readonly offsetOf: (event: T) => string | undefined
+  /** Whom an event takes a channel from; undefined for all other events. */
+  readonly removalOf: (event: T) => Removal | undefined
+  /** What an event changes in the earlier ones that are kept, such as a deletion; undefined for all other events. */
+  readonly amendmentOf?: (event: T) => ((earlier: T) => T) | undefined
+  /**
+   * The channels an owner may hear at this moment.
+   *
+   * @param signal ends the check at its deadline
+   * @throws when it cannot be told; why they may hear none any more
+   */
+  readonly check: (owner: Owner, signal: AbortSignal) => Promise<ReadonlySet<string>>
+  /** Whether what `check` threw is about the owner, and not a failure of the moment. */
+  readonly isRefusal: (error: unknown) => boolean
+  /** What somebody is told who has lost a channel. */
+  readonly lost: () => unknown
+  readonly limits: RecentLogLimits
+  /** How long a source stays open that nobody listens to. */
+  readonly lingerMs: number
+  /** How often each guest is checked, if there are few of them. */
+  readonly checkEveryMs: number
+  /** The deadline of one check. */
+  readonly checkWithinMs: number
+  /** A guest is evicted this long after the beginning of a check, unless that or a later one succeeds before. */
+  readonly confirmWithinMs: number
+  /** A new seat needs a check of its owner that is no older than this. */
+  readonly proofAgeMs: number
+}
+
+/** What is kept where nobody comes back to a place: enough for somebody who is just sitting down. */
+const fleetingLimits: RecentLogLimits = { maxEvents: 16, maxBytes: 256 * 1024 }
+/** The pause between two checks of guests: at most twenty checks begin in a second. */
+const checkPauseMs = 50
+
+/** Why a seat is gone. */
+export type Ending =
+  /** The source or the access came to an end. */
+  | { readonly kind: 'failed'; readonly error: unknown }
+  /** The source is gone, or access to it could not be confirmed: the reader resumes with access that is proved again. */
+  | { readonly kind: 'evicted' }
+
+/** One source, and those who listen to it. */
+export interface Channel<T> {
+  readonly key: string
+  readonly log: RecentLog<T>
+  /** Hears each entry from now on, until the returned function is called. */
+  listen(listener: (entry: Entry<T>) => void): () => void
+}
+
+/** A place at a channel. */
+export interface Seat<T> {
+  readonly channel: Channel<T>
+  /** Set in the turn in which the seat is taken away, before the next event. */
+  readonly ending: Ending | undefined
+  /** Resolves when it is taken away. */
+  readonly ended: Promise<Ending>
+  /** Runs `listener` when the seat is taken away, before the next event; at once when it is gone already. */
+  onEnd(listener: () => void): void
+  /**
+   * Whether it is proved which channels the reader may hear now. It is not after an event that changed the channels of the
+   * owner: then nothing from before that event is delivered until `prove` has resolved.
+   */
+  readonly isProved: boolean
+  /** Proves it again. Resolves as well when the seat is taken away. @throws why the access cannot be proved */
+  prove(): Promise<void>
+  /** Whether the reader may hear a channel, by the last proof. */
+  covers(channel: string): boolean
+  /**
+   * From where on the source's log has every event of the reader's channels. It may lack earlier ones: a source covers a
+   * channel that its owner joined later, or lost for a while, only from then on.
+   */
+  readonly begin: LogBegin
+  leave(): void
+}
+
+/** A number of a log's entries, behind which nothing is missing, and the upstream's place there, if it is known. */
+export interface LogBegin {
+  readonly seq: number
+  readonly place: string | undefined
+}
+
+/** What can be seen of a hub from outside. */
+export interface HubState {
+  readonly sources: readonly {
+    /** Tells sources apart; says nothing of the owner. */
+    readonly key: string
+    readonly seats: number
+    readonly guests: number
+    readonly channels: number
+    readonly isOpen: boolean
+    readonly keptEvents: number
+    readonly place: string | undefined
+  }[]
+}
+
+/**
+ * Shares sources. A subscription sits at the source of its owner, or as a guest at the source of another owner that
+ * covers its channels. So there are never more sources than owners, and one is enough for all who listen to the same.
+ *
+ * Access fails closed:
+ * - a seat is given only after a recent check of its owner; the opening of a source is such a check;
+ * - a reader who catches up is delivered what the source remembers only after a check that began when its seat was there
+ *   already, and only of channels that this check allows: who lost a channel while away hears nothing of it;
+ * - an event that removes a member ends the seats of that member before the next event is delivered;
+ * - every guest is checked again regularly, and evicted when no check succeeds in time, whatever the error is;
+ * - a result that is older than an event does not overrule the event.
+ */
+export interface Hub<Owner, T> {
+  /**
+   * Takes a seat; resolves once the source is open, so what happens afterwards is heard.
+   *
+   * @param signal leaves, also while the source is still opening
+   * @param catchesUp whether the reader is delivered what the source remembers, too: then no earlier check counts
+   * @throws what the source ended with, if it never opened; why the access cannot be proved
+   */
+  subscribe(topic: Topic<Owner>, signal: AbortSignal, catchesUp?: boolean): Promise<Seat<T>>
+  /** How many sources are open. */
+  readonly size: number
+  /** Whether it was closed, so that nobody can subscribe again. */
+  readonly isClosed: boolean
+  state(): HubState
+  /** Tells everybody who listens something that no source did. @param make is given the place of each source's newest event */
+  announce(make: (place: string | undefined) => T): void
+  /** Ends every seat with `error`. */
+  close(error: unknown): void
+}
+
+interface SeatState<Owner> {
+  readonly topic: Topic<Owner>
+  /** Undefined for a seat at the owner's own source. */
+  readonly guest: Guest<Owner> | undefined
+  end(ending: Ending): void
+}
+
+/** An owner at the source of another owner. */
+interface Guest<Owner> {
+  readonly owner: Owner
+  readonly key: string
+  readonly seats: Set<SeatState<Owner>>
+  /** The number of the member; undefined when it is not known. */
+  member: number | undefined
+  /** The channels of the last check that succeeded, without those that an event has taken since. */
+  allowed: Set<string>
+  /** The check that is under way. */
+  check: Check | undefined
+  checkedAt: number
+  /** When the last check that succeeded began. */
+  provedAt: number
+  /** Evicts the guest. Set from the beginning of a check until one succeeds. */
+  eviction: NodeJS.Timeout | undefined
+}
+
+interface Check {
+  readonly begunAt: number
+  /** The channels that events have taken since it began: its result may be older than they are. */
+  readonly taken: Set<string>
+  done: Promise<void>
+}
+
+/** Which channels the owner of a source may hear. */
+interface Proof {
+  readonly channels: ReadonlySet<string>
+  /** When the check began. */
+  readonly begunAt: number
+}
+
+interface Source<Owner, T> extends Channel<T> {
+  readonly owner: Owner
+  readonly seats: Set<SeatState<Owner>>
+  readonly guests: Map<string, Guest<Owner>>
+  readonly ready: Promise<void>
+  /** The number of the member that its owner is; undefined when it is not known. */
+  member: number | undefined
+  /** How many of the seats are the owner's. */
+  ownSeats: number
+  /** How many of the seats need the log. */
+  lastingSeats: number
+  /** Undefined until it is open. */
+  channels: ReadonlySet<string> | undefined
+  /** For each of them the number of the entry behind which the log has all its events. */
+  readonly coveredFrom: Map<string, number>
+  /** How often an event changed the channels of its owner. */
+  changes: number
+  /** The last check of its owner; undefined after such an event. */
+  proof: Proof | undefined
+  /** The check of its owner that is under way. */
+  proving: Promise<void> | undefined
+  push(event: T, bytes: number): void
+  end(error: unknown): void
+  /** Closes the source, and evicts everybody who sits there. */
+  retire(): void
+  /** Closes what nobody needs, and moves guests whose host has left. */
+  settle(): void
+}
+
+export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T> {
+  const sources = new Map<string, Source<Owner, T>>()
+  let closed: { error: unknown } | undefined
+
+  function openSource(key: string, owner: Owner): Source<Owner, T> {
+    const seats = new Set<SeatState<Owner>>()
+    const listeners = new Set<(entry: Entry<T>) => void>()
+    const log = new RecentLog<T>(options.limits)
+    const { promise: ready, resolve, reject } = Promise.withResolvers<void>()
+    // Whoever waits for it hears of it; an end that nobody waits for is no failure.
+    ready.catch(() => undefined)
+    let linger: NodeJS.Timeout | undefined
+    let isGone = false
+    const openedAt = performance.now()
+
+    function forget(): void {
+      isGone = true
+      clearTimeout(linger)
+      if (sources.get(key) === source) sources.delete(key)
+      upstream.close()
+    }
+
+    const source: Source<Owner, T> = {
+      key,
+      owner,
+      log,
+      seats,
+      guests: new Map(),
+      ready,
+      member: undefined,
+      ownSeats: 0,
+      lastingSeats: 0,
+      channels: undefined,
+      coveredFrom: new Map(),
+      changes: 0,
+      proof: undefined,
+      proving: undefined,
+      listen(listener) {
+        listeners.add(listener)
+        return () => listeners.delete(listener)
+      },
+      // What is done for every event must not grow with the number of seats.
+      push(event, bytes) {
+        if (isGone) return
+        const amend = options.amendmentOf?.(event)
+        if (amend !== undefined) log.amend(amend)
+        const isFleeting = seats.size > 0 && source.lastingSeats === 0
+        const entry = log.push(event, options.offsetOf(event), bytes, isFleeting ? fleetingLimits : undefined)
+        for (const listener of listeners) listener(entry)
+        const removal = options.removalOf(event)
+        if (removal !== undefined) remove(source, removal)
+        if (source.ownSeats === 0 && seats.size > 0) source.settle()
+      },
+      end(error) {
+        if (isGone) return
+        forget()
+        reject(error)
+        // Guests keep their access; they only lose the shared stream.
+        for (const seat of [...seats])
+          seat.end(
+            seat.guest !== undefined && closed === undefined
+              ? { kind: 'evicted' }
+              : { kind: 'failed', error },
+          )
+      },
+      retire() {
+        if (isGone) return
+        forget()
+        for (const seat of [...seats]) seat.end({ kind: 'evicted' })
+      },
+      settle() {
+        if (isGone || source.ownSeats > 0) return
+        clearTimeout(linger)
+        if (seats.size === 0) {
+          linger = setTimeout(() => {
+            if (seats.size === 0) forget()
+          }, options.lingerMs)
+          linger.unref()
+          return
+        }
+        // Guests go on from where the log stands: until that is known, they stay.
+        if (log.place !== undefined) source.retire()
+      },
+    }
+    sources.set(key, source)
+    const upstream = options.open(owner, {
+      open(channels, at) {
+        source.channels = channels
+        for (const channel of channels) source.coveredFrom.set(channel, 0)
+        source.proof = { channels: new Set(channels), begunAt: openedAt }
+        if (at !== undefined) log.beginAt(at)
+        resolve()
+      },
+      event: source.push,
+      channelsChanged: () => updateCoverage(source),
+      end: source.end,
+    })
+    return source
+  }
+
+  /** Ends what a member may not hear any more, before anything is asked. */
+  function remove(source: Source<Owner, T>, { channel, member }: Removal): void {
+    for (const guest of [...source.guests.values()]) {
+      if (guest.member !== undefined && guest.member !== member) continue
+      guest.allowed.delete(channel)
+      guest.check?.taken.add(channel)
+      for (const seat of [...guest.seats])
+        if (names(seat.topic, channel))
+          seat.end(
+            guest.member === undefined ? { kind: 'evicted' } : { kind: 'failed', error: options.lost() },
+          )
+    }
+    if (source.member !== undefined && source.member !== member) return
+    disprove(source)
+    const affected = [...source.seats].filter(
+      ({ guest, topic }) => guest === undefined && names(topic, channel),
+    )
+    if (affected.length === 0) return
+    // Nobody knows whether it was the owner: a new source proves the access.
+    if (source.member === undefined) source.retire()
+    else for (const seat of affected) seat.end({ kind: 'failed', error: options.lost() })
+  }
+
+  /** Notes which channels a source covers no longer, and which from here on. */
+  function updateCoverage(source: Source<Owner, T>): void {
+    const { channels = new Set<string>(), coveredFrom, log } = source
+    const lost = [...coveredFrom.keys()].filter((channel) => !channels.has(channel))
+    for (const channel of lost) coveredFrom.delete(channel)
+    for (const channel of channels) if (!coveredFrom.has(channel)) coveredFrom.set(channel, log.seq)
+    disprove(source)
+    if (lost.length > 0) evictUncovered(source)
+  }
+
+  function beginOf({ channels, coveredFrom, log }: Source<Owner, T>, topic: Topic<Owner>): LogBegin {
+    const names = topic.channels === 'all' ? (channels ?? []) : topic.channels
+    let seq = log.beginSeq
+    for (const name of names) seq = Math.max(seq, coveredFrom.get(name) ?? log.seq)
+    return { seq, place: log.placeAt(seq) }
+  }
+
+  function disprove(source: Source<Owner, T>): void {
+    source.changes += 1
+    source.proof = undefined
+  }
+
+  /** Who named a channel that the owner of the source may not hear any more has to prove the access again. */
+  function evictUncovered(source: Source<Owner, T>): void {
+    for (const seat of [...source.seats])
+      if (seat.guest === undefined && !isWithin(source.channels ?? new Set(), seat.topic))
+        seat.end({ kind: 'evicted' })
+    for (const guest of [...source.guests.values()])
+      for (const seat of [...guest.seats]) if (!isCovered(source, seat.topic)) seat.end({ kind: 'evicted' })
+  }
+
+  function names({ channels }: Topic<Owner>, channel: string): boolean {
+    return channels !== 'all' && channels.includes(channel)
+  }
+
+  function isWithin(channels: ReadonlySet<string>, topic: Topic<Owner>): boolean {
+    return topic.channels === 'all' || topic.channels.every((name) => channels.has(name))
+  }
+
+  /** Whether a source tells somebody else all they want to hear. */
+  function isCovered(source: Source<Owner, T>, topic: Topic<Owner>): boolean {
+    if (topic.isPrivate || topic.channels === 'all' || source.channels === undefined) return false
+    return isWithin(source.channels, topic)
+  }
+
+  function findHost(topic: Topic<Owner>): Source<Owner, T> | undefined {
+    for (const source of sources.values()) if (source.ownSeats > 0 && isCovered(source, topic)) return source
+    return undefined
+  }
+
+  /** The channels an owner may hear. @throws GatewayError `UPSTREAM_TIMEOUT` at the deadline, whatever the check does */
+  async function askChannels(owner: Owner): Promise<ReadonlySet<string>> {
+    const aborter = new AbortController()
+    const expired = Promise.withResolvers<never>()
+    const timer = setTimeout(() => {
+      const error = new GatewayError(
+        'UPSTREAM_TIMEOUT',
+        'The upstream did not say in time which flows you are in',
+        { retryable: true },
+      )
+      expired.reject(error)
+      aborter.abort(error)
+    }, options.checkWithinMs)
+    try {
+      return await Promise.race([options.check(owner, aborter.signal), expired.promise])
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  /** Checks a guest. Resolves when the check is over; then `allowed` says what is proved. */
+  function confirm(guest: Guest<Owner>): Promise<void> {
+    // One that subscribes again and again is checked each time. At the front of the queue it would keep the rest waiting.
+    if (queue.delete(guest)) queue.add(guest)
+    // A check that began before an event removed the member proves nothing of the time after.
+    if (guest.check !== undefined && guest.check.taken.size === 0) return guest.check.done
+    const begunAt = performance.now()
+    const check: Check = { begunAt, taken: new Set(), done: Promise.resolve() }
+    guest.check = check
+    guest.checkedAt = begunAt
+    guest.eviction ??= setTimeout(() => evict(guest), options.confirmWithinMs).unref()
+    check.done = runCheck(guest, check)
+    return check.done
+  }
+
+  async function runCheck(guest: Guest<Owner>, check: Check): Promise<void> {
+    try {
+      const allowed = await askChannels(guest.owner)
+      if (guest.check !== check) return
+      clearTimeout(guest.eviction)
+      guest.eviction = undefined
+      guest.provedAt = check.begunAt
+      guest.allowed = new Set([...allowed].filter((channel) => !check.taken.has(channel)))
+      for (const seat of [...guest.seats])
+        if (!isWithin(guest.allowed, seat.topic)) seat.end({ kind: 'failed', error: options.lost() })
+    } catch (error) {
+      if (options.isRefusal(error)) for (const seat of [...guest.seats]) seat.end({ kind: 'failed', error })
+      // Whatever else it was: the eviction stands unless a later check succeeds before.
+    } finally {
+      if (guest.check === check) guest.check = undefined
+    }
+  }
+
+  function evict(guest: Guest<Owner>): void {
+    for (const seat of [...guest.seats]) seat.end({ kind: 'evicted' })
+  }
+
+  /** Guests in the order in which they were checked last. */
+  const queue = new Set<Guest<Owner>>()
+  let checking: NodeJS.Timeout | undefined
+
+  /** One guest after the other, with a pause between: where there are many, each is checked less often. */
+  function scheduleCheck(): void {
+    const [next] = queue
+    if (checking !== undefined || next === undefined) return
+    const dueAt = next.checkedAt + options.checkEveryMs
+    checking = setTimeout(
+      () => {
+        checking = undefined
+        const [guest] = queue
+        if (guest !== undefined && guest.checkedAt + options.checkEveryMs <= performance.now())
+          void confirm(guest)
+        scheduleCheck()
+      },
+      Math.max(Math.ceil(dueAt - performance.now()), checkPauseMs),
+    ).unref()
+  }
+
+  function guestOf(source: Source<Owner, T>, key: string, owner: Owner): Guest<Owner> {
+    const known = source.guests.get(key)
+    if (known !== undefined) return known
+    const guest: Guest<Owner> = {
+      ...{ owner, key, seats: new Set<SeatState<Owner>>(), member: undefined, allowed: new Set<string>() },
+      ...{ check: undefined, checkedAt: performance.now(), eviction: undefined },
+      provedAt: Number.NEGATIVE_INFINITY,
+    }
+    source.guests.set(key, guest)
+    queue.add(guest)
+    scheduleCheck()
+    return guest
+  }
+
+  function forgetGuest(source: Source<Owner, T>, guest: Guest<Owner>): void {
+    source.guests.delete(guest.key)
+    queue.delete(guest)
+    clearTimeout(guest.eviction)
+  }
+
+  interface Taken extends Seat<T> {
+    readonly guest: Guest<Owner> | undefined
+    /** Access has to be proved by a check that began no earlier. */
+    since: number
+    /** Rejects when its reader leaves. */
+    readonly left: Promise<never>
+  }
+
+  function takeSeat(
+    source: Source<Owner, T>,
+    key: string,
+    topic: Topic<Owner>,
+    signal: AbortSignal,
+    catchesUp: boolean,
+  ): Taken {
+    const ended = Promise.withResolvers<Ending>()
+    const left = Promise.withResolvers<never>()
+    left.promise.catch(() => undefined)
+    const guest = source.key === key ? undefined : guestOf(source, key, topic.owner)
+    const endListeners: (() => void)[] = []
+    let ending: Ending | undefined
+    const seat: SeatState<Owner> = {
+      topic,
+      guest,
+      end(reason) {
+        if (ending !== undefined || !source.seats.has(seat)) return
+        ending = reason
+        remove()
+        for (const listener of endListeners) listener()
+        ended.resolve(reason)
+      },
+    }
+    const remove = () => {
+      signal.removeEventListener('abort', leave)
+      if (!source.seats.delete(seat)) return
+      if (topic.isFleeting !== true) source.lastingSeats -= 1
+      if (guest === undefined) source.ownSeats -= 1
+      else if (guest.seats.delete(seat) && guest.seats.size === 0) forgetGuest(source, guest)
+      source.settle()
+    }
+    const leave = () => {
+      left.reject(signal.reason)
+      remove()
+    }
+    source.seats.add(seat)
+    if (topic.isFleeting !== true) source.lastingSeats += 1
+    const member = options.memberOf(topic.owner)
+    if (guest === undefined) {
+      source.ownSeats += 1
+      source.member ??= member
+    } else {
+      guest.seats.add(seat)
+      guest.member ??= member
+    }
+    source.settle()
+    signal.addEventListener('abort', leave)
+    const takenAt = performance.now()
+    const taken: Taken = {
+      channel: source,
+      guest,
+      since: catchesUp ? takenAt : takenAt - options.proofAgeMs,
+      get isProved() {
+        return guest === undefined ? isProved(source, taken.since) : guest.provedAt >= taken.since
+      },
+      async prove() {
+        if (guest === undefined) await proveOwner(source, taken)
+      },
+      covers: (channel) =>
+        (guest === undefined ? source.proof?.channels : guest.allowed)?.has(channel) === true,
+      get begin() {
+        return beginOf(source, topic)
+      },
+      left: left.promise,
+      ended: ended.promise,
+      get ending() {
+        return ending
+      },
+      onEnd(listener) {
+        if (ending === undefined) endListeners.push(listener)
+        else listener()
+      },
+      leave: remove,
+    }
+    return taken
+  }
+
+  function isProved({ proof }: Source<Owner, T>, since: number): boolean {
+    return proof !== undefined && proof.begunAt >= since
+  }
+
+  /** Checks the owner of a source. Who waits for the same source waits for the same check. */
+  function confirmOwner(source: Source<Owner, T>): Promise<void> {
+    source.proving ??= checkOwner(source).finally(() => {
+      source.proving = undefined
+    })
+    return source.proving
+  }
+
+  async function checkOwner(source: Source<Owner, T>): Promise<void> {
+    const begunAt = performance.now()
+    const { changes } = source
+    try {
+      const channels = await askChannels(source.owner)
+      // The result may be older than an event that came meanwhile.
+      if (source.changes === changes) source.proof = { channels, begunAt }
+    } catch (error) {
+      if (options.isRefusal(error)) source.end(error)
+      throw error
+    }
+  }
+
+  /** Waits until the access of the owner of a source is proved, or the seat is taken away. @throws why it cannot be */
+  async function proveOwner(source: Source<Owner, T>, seat: Taken): Promise<void> {
+    while (seat.ending === undefined && !seat.isProved) {
+      const check = confirmOwner(source)
+      check.catch(() => undefined)
+      await Promise.race([check, seat.left, seat.ended])
+    }
+  }
+
+  /** Waits until the access of a guest is proved. Resolves with whether it is. @throws what the seat failed with */
+  async function prove(seat: Taken, guest: Guest<Owner>, topic: Topic<Owner>): Promise<boolean> {
+    while (guest.eviction !== undefined || !seat.isProved || !isWithin(guest.allowed, topic)) {
+      await Promise.race([confirm(guest), seat.left, seat.ended])
+      if (seat.ending?.kind === 'failed') throw seat.ending.error
+      if (seat.ending?.kind === 'evicted') return false
+      // Without a newer check under way, the eviction says that this one did not succeed.
+      if (guest.check === undefined && guest.eviction !== undefined) {
+        seat.leave()
+        return false
+      }
+    }
+    return true
+  }
+
+  /** Waits until a source is open to its owner. Resolves with whether it is. @throws what the seat failed with */
+  async function enter(source: Source<Owner, T>, seat: Taken, topic: Topic<Owner>): Promise<boolean> {
+    const wasOpen = source.channels !== undefined
+    const takenAt = performance.now()
+    try {
+      await Promise.race([source.ready, seat.left, seat.ended])
+      // What is told now began when the seat was there already, and all before is asked of the upstream.
+      if (!wasOpen) seat.since = Number.NEGATIVE_INFINITY
+      const isCovered = source.channels === undefined || isWithin(source.channels, topic)
+      if (!isCovered) seat.since = takenAt
+      await proveOwner(source, seat)
+      if (seat.ending?.kind === 'failed') throw seat.ending.error
+      if (seat.ending?.kind === 'evicted') return false
+      if (!isCovered && !isWithin(source.proof?.channels ?? new Set(), topic)) throw options.lost()
+      return true
+    } catch (error) {
+      seat.leave()
+      throw error
+    }
+  }
+
+  return {
+    async subscribe(topic, signal, catchesUp = false) {
+      const key = options.keyOf(topic.owner)
+      let mayBorrow = true
+      for (;;) {
+        signal.throwIfAborted()
+        if (closed !== undefined) throw closed.error
+        const own = sources.get(key)
+        const host = own === undefined && mayBorrow ? findHost(topic) : undefined
+        const source = own ?? host ?? openSource(key, topic.owner)
+        const seat = takeSeat(source, key, topic, signal, catchesUp)
+        const isIn =
+          seat.guest === undefined ? await enter(source, seat, topic) : await prove(seat, seat.guest, topic)
+        if (isIn) return seat
+        // Where nobody says whether they may borrow, they have a source of their own.
+        mayBorrow = false
+      }
+    },
+    get size() {
+      return sources.size
+    },
+    get isClosed() {
+      return closed !== undefined
+    },
+    state: () => ({
+      sources: [...sources.values()].map(({ key, seats, ownSeats, channels, log }) => ({
+        key,
+        seats: seats.size,
+        guests: seats.size - ownSeats,
+        channels: channels?.size ?? 0,
+        isOpen: channels !== undefined,
+        keptEvents: log.seq - log.beginSeq,
+        place: log.place,
+      })),
+    }),
+    announce(make) {
+      for (const source of sources.values())
+        if (source.channels !== undefined) source.push(make(source.log.place), 0)
+    },
+    close(error) {
+      closed = { error }
+      clearTimeout(checking)
+      for (const source of [...sources.values()]) source.end(error)
+    },
+  }
+}
