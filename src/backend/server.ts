@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { discardBody } from '../net/discard-body.ts'
 import { createReadiness } from '../telemetry/readiness.ts'
 import { clientAddress } from '../traffic/client-address.ts'
 import { startHousekeeping } from './admin/retention.ts'
@@ -344,7 +345,7 @@ function createHandler(
       else sendAnswer(response, answer)
     } catch (error) {
       if (!request.complete && !response.headersSent) {
-        await drain(request)
+        await discardBody(request)
         // What is left of the body stays unread, so the connection is of no further use.
         if (!request.complete) response.setHeader('Connection', 'close')
       }
@@ -444,29 +445,6 @@ function setCorsHeaders(request: IncomingMessage, response: ServerResponse): voi
     'Origin, Accept, Content-type, Authorization, X-CSRF-Token, X-Requested-With, X-Prototype-Version',
   )
   response.setHeader('Access-Control-Expose-Headers', 'Flowdock-Token-Expires-At, Flowdock-User, Link')
-}
-
-/**
- * Reads on for a while after a body was refused: closed while it still writes, a client would see a broken connection
- * instead of the answer.
- */
-async function drain(request: IncomingMessage): Promise<void> {
-  let left = 1024 * 1024
-  await new Promise<void>((resolve) => {
-    const deadline = setTimeout(resolve, 1000)
-    const end = () => {
-      clearTimeout(deadline)
-      resolve()
-    }
-    request.on('data', (chunk: Buffer) => {
-      left -= chunk.length
-      if (left < 0) end()
-    })
-    request.on('end', end)
-    request.on('close', end)
-    request.resume()
-  })
-  request.pause()
 }
 
 async function closeToOthers({ dataDir, onNotice }: BackendOptions): Promise<void> {

@@ -1,5 +1,5 @@
+import { isRecord } from '../../json-values.ts'
 import { HttpError } from './errors.ts'
-import { isRecord } from './params.ts'
 
 /** What the parameters of one form are read into. It has no prototype, so every name is only a name. */
 export type FormValues = Record<string, unknown>

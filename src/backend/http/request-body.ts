@@ -1,11 +1,11 @@
 import type { IncomingMessage } from 'node:http'
 import { finished, type Readable } from 'node:stream'
 import { Busboy } from '@fastify/busboy'
-import { hasTooManyValues, maxRestValues } from '../../json-values.ts'
+import { hasTooManyValues, isRecord, maxRestValues } from '../../json-values.ts'
 import { FileTooLongError, type ReceivedFile } from '../files.ts'
 import { HttpError } from './errors.ts'
 import { assignForm, readForm } from './form.ts'
-import { isRecord, Params, UploadedFile } from './params.ts'
+import { Params, UploadedFile } from './params.ts'
 
 /** What takes a body in as it arrives. */
 export interface Reception {
