@@ -157,11 +157,12 @@ function shorten({ message, nodes }: GraphQLError): GraphQLError {
   )
 }
 
-function parseText(text: string, { maxTokens }: Limits): DocumentNode {
+function parseText(text: string, limits: Limits): DocumentNode {
+  const { maxTokens } = limits
   try {
     return parse(text, { maxTokens })
   } catch (error) {
-    if (isTokenLimitError(error))
+    if (error instanceof GraphQLError && isTokenLimitError(error, text, limits))
       throw new GatewayError('LIMIT_EXCEEDED', `The document has more than ${maxTokens} tokens`)
     throw error instanceof GraphQLError ? withCode(error, 'GRAPHQL_PARSE_FAILED') : error
   }

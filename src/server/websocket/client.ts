@@ -126,23 +126,21 @@ export class SocketOperation implements OperationReader {
   readonly #abort = new AbortController()
   /** A field, because reading the state of a signal takes longer than sending. */
   #isOver = false
-  readonly #onOpen: () => void
+  /** Releases its permit, unless that was released before. */
+  readonly leave: () => void
   readonly #onEnd: () => void
 
-  /**
-   * @param onOpen called when it becomes an open subscription
-   * @param onEnd called when nothing more is sent of it, once or more often
-   */
+  /** @param onEnd called when nothing more is sent of it, once or more often */
   constructor(
     client: SocketClient,
     { id, params, lifetime }: Pick<SocketOperation, 'id' | 'params' | 'lifetime'>,
-    { onOpen, onEnd }: { readonly onOpen: () => void; readonly onEnd: () => void },
+    { leave, onEnd }: { readonly leave: () => void; readonly onEnd: () => void },
   ) {
     this.id = id
     this.params = params
     this.lifetime = lifetime
     this.#client = client
-    this.#onOpen = onOpen
+    this.leave = leave
     this.#onEnd = onEnd
     const head = Buffer.from(`{"id":${JSON.stringify(id)},"type":"next","payload":`)
     this.#envelope = { head, tail: closingBrace }
@@ -155,7 +153,7 @@ export class SocketOperation implements OperationReader {
 
   begin(live: LiveOperation): void {
     this.live = live
-    this.#onOpen()
+    this.leave()
   }
 
   next(result: Payload): void {
@@ -196,14 +194,18 @@ export class SocketOperation implements OperationReader {
  * all subscribers of a group.
  */
 export class Lifetime implements AsyncIterableIterator<never, undefined> {
+  /** Called once, when graphql-ws has taken the id; not for an operation that ends before. */
+  onStart: (() => void) | undefined
   readonly #ended = Promise.withResolvers<IteratorReturnResult<undefined>>()
-  readonly #start: () => void
-  readonly #stop: () => void
+  readonly #client: SocketClient
+  readonly #id: string
+  #admitNext: (() => void) | undefined
 
-  /** @param start called when graphql-ws has taken the id @param stop called when the client ends the operation, or leaves */
-  constructor(start: () => void, stop: () => void) {
-    this.#start = start
-    this.#stop = stop
+  /** @param admitNext lets the next message of the client in */
+  constructor(client: SocketClient, id: string, admitNext: () => void) {
+    this.#client = client
+    this.#id = id
+    this.#admitNext = admitNext
   }
 
   [Symbol.asyncIterator](): this {
@@ -211,12 +213,19 @@ export class Lifetime implements AsyncIterableIterator<never, undefined> {
   }
 
   next(): Promise<IteratorReturnResult<undefined>> {
-    this.#start()
+    this.#admitNext?.()
+    this.#admitNext = undefined
+    this.onStart?.()
+    this.onStart = undefined
     return this.#ended.promise
   }
 
+  /** The client ends the operation, or leaves. */
   return(): Promise<IteratorReturnResult<undefined>> {
-    this.#stop()
+    const operation = this.#client.operations.get(this.#id)
+    if (this.onStart !== undefined) operation?.leave()
+    this.onStart = undefined
+    operation?.stop()
     this.end()
     return this.#ended.promise
   }

@@ -129,28 +129,15 @@ export function createProtocol({ schema, engine, admission, log }: ProtocolOptio
       if (isInside) admission.leave()
       isInside = false
     }
-    // graphql-ws may end an operation before it starts it.
-    let start: (() => void) | undefined
-    const lifetime = new Lifetime(
-      () => {
-        extra.admitNext()
-        start?.()
-        start = undefined
-      },
-      () => {
-        client.operations.get(id)?.stop()
-        if (start !== undefined) leave()
-        start = undefined
-      },
-    )
-    const operation = new SocketOperation(client, { id, params, lifetime }, { onOpen: leave, onEnd: forget })
+    const lifetime = new Lifetime(client, id, extra.admitNext)
+    const operation = new SocketOperation(client, { id, params, lifetime }, { leave, onEnd: forget })
     const prepared = prepare(client, operation, undefined)
     if ('errors' in prepared) {
-      operation.stop()
       leave()
+      operation.stop()
       return prepared
     }
-    start = () => void runOperation(engine, prepared, operation, operation.signal).finally(leave)
+    lifetime.onStart = startOf(engine, prepared, operation)
     return { prepared, lifetime }
   }
 
@@ -205,7 +192,7 @@ export function createProtocol({ schema, engine, admission, log }: ProtocolOptio
       }
       const after = live.place()
       operation.stop()
-      const renewed = new SocketOperation(client, { id, params, lifetime }, { onOpen() {}, onEnd() {} })
+      const renewed = new SocketOperation(client, { id, params, lifetime }, { leave() {}, onEnd() {} })
       const prepared = prepare(client, renewed, after)
       if (!('errors' in prepared)) void runOperation(engine, prepared, renewed, renewed.signal)
       else {
@@ -271,6 +258,12 @@ export function createProtocol({ schema, engine, admission, log }: ProtocolOptio
       }
     },
   }
+}
+
+/** A function of its own, so that an open subscription does not hold what only its start needs. */
+function startOf(engine: Engine, prepared: EngineOperation, operation: SocketOperation): () => void {
+  return () =>
+    void runOperation(engine, prepared, operation, operation.signal).finally(() => operation.leave())
 }
 
 /** The message for graphql-ws; the parameters of an operation are put into `extra`. Undefined for an invalid message. */
