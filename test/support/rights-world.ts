@@ -824,8 +824,9 @@ function describeMarker({ text, audience, origin, isRefused }: Marker): string {
 // biome-ignore lint/suspicious/noExplicitAny: results and events of every shape
 function deletionIn({ data, event, flow, content }: any): string | undefined {
   if (data?.flowEvents?.__typename === 'MessageDeleted') return data.flowEvents.messageId
-  const isEmptied =
-    event === 'message-edit' && !JSON.stringify(content.updated_content ?? '').includes('common')
+  const edited = event === 'message-edit' ? content.updated_content : undefined
+  // That of a comment has a title, which is the text of another message.
+  const isEmptied = edited === '' || edited?.text === ''
   if (event !== 'message-delete' && !isEmptied) return undefined
   return flow === undefined ? undefined : encodeInFlow('Message', flow, content.message)
 }
