@@ -133,13 +133,8 @@ async function seed(change: Change, picture: string): Promise<SeededDemo> {
 
   const send = (channel: FlowChannel, sender: Sender, draft: Partial<MessageDraft>): Promise<SentMessage> =>
     sendMessage(change, channel, sender, { event: 'message', content: null, tags: [], ...draft })
-  const say = (
-    channel: FlowChannel,
-    user: UserRow,
-    content: string,
-    thread?: SentMessage,
-  ): Promise<SentMessage> =>
-    send(channel, { userId: user.id }, { content, ...(thread?.thread && { threadId: thread.thread.row.id }) })
+  const say = (channel: FlowChannel, user: UserRow, content: string, to?: SentMessage) =>
+    send(channel, { userId: user.id }, { content, threadId: to?.thread?.row.id })
 
   const welcome = await say(
     main,
@@ -163,7 +158,7 @@ async function seed(change: Change, picture: string): Promise<SeededDemo> {
   const files = [fileRow(change, engineering, picture, file)]
   await send(engineering, { userId: ben.id }, { event: 'file', content: file, attachments: [file], files })
 
-  const tracker = await addDemoSource(change, engineering, ada, trackerSource)
+  const tracker = await addDemoSource(change, engineering, ada, 'Tickets')
   const ticket = (key: string, color: string, value: string, title: string): Partial<MessageDraft> => ({
     externalThreadId: key,
     author: { name: 'Ben Okri' },
@@ -232,8 +227,8 @@ async function seedHistory(
   const beginning = { ...change, now: () => history[0]?.at ?? change.now() }
   const sources: Record<DemoSource, SourceRow> = {
     Tickets: tracker,
-    'Build server': await addDemoSource(beginning, engineering, users.Ben, buildSource),
-    'Help desk': await addDemoSource(beginning, support, users.Cleo, helpDeskSource),
+    'Build server': await addDemoSource(beginning, engineering, users.Ben, 'Build server'),
+    'Help desk': await addDemoSource(beginning, support, users.Cleo, 'Help desk'),
   }
 
   const threads = new Map<string, string>()
@@ -306,47 +301,19 @@ function fileRow(
   return { token, channel_id, file_name, content_type, file_size, created_at: change.now(), thumbnail: null }
 }
 
-function addDemoUser(
-  change: Change,
-  organizationId: number,
-  nick: DemoNick,
-  name: string,
-  admin = false,
-): Promise<UserRow> {
+function addDemoUser(change: Change, organizationId: number, nick: DemoNick, name: string, admin = false) {
   const email = `${nick.toLowerCase()}@example.com`
   return addUser(change, organizationId, { nick, name, email, admin })
 }
 
-interface SourceDescription {
-  readonly application: string
-  readonly name: DemoSource
-  readonly url: string
-}
+const demoSources = {
+  Tickets: { application: 'Tracker', externalUrl: 'https://tracker.example.com' },
+  'Build server': { application: 'Builds', externalUrl: 'https://builds.example.com' },
+  'Help desk': { application: 'Help desk', externalUrl: 'https://help.example.com' },
+} as const satisfies Record<DemoSource, object>
 
-const trackerSource: SourceDescription = {
-  application: 'Tracker',
-  name: 'Tickets',
-  url: 'https://tracker.example.com',
-}
-const buildSource: SourceDescription = {
-  application: 'Builds',
-  name: 'Build server',
-  url: 'https://builds.example.com',
-}
-const helpDeskSource: SourceDescription = {
-  application: 'Help desk',
-  name: 'Help desk',
-  url: 'https://help.example.com',
-}
-
-function addDemoSource(
-  change: Change,
-  flow: FlowChannel,
-  creator: UserRow,
-  { application, name, url }: SourceDescription,
-): Promise<SourceRow> {
-  const tokenHash = hashToken(makeToken())
-  return addSource(change, flow, creator, { application, name, externalUrl: url, tokenHash })
+function addDemoSource(change: Change, flow: FlowChannel, creator: UserRow, name: DemoSource) {
+  return addSource(change, flow, creator, { name, ...demoSources[name], tokenHash: hashToken(makeToken()) })
 }
 
 const diagram = Buffer.from(

@@ -25,16 +25,16 @@ export interface MessageDraft {
   readonly event: string
   readonly content: unknown
   readonly tags: readonly string[]
-  readonly uuid?: string
-  readonly threadId?: string
-  readonly externalThreadId?: string
-  readonly thread?: ThreadState
+  readonly uuid?: string | undefined
+  readonly threadId?: string | undefined
+  readonly externalThreadId?: string | undefined
+  readonly thread?: ThreadState | undefined
   /** The message that a comment is on. Any other event goes into the thread of that message. */
-  readonly parentId?: number
-  readonly externalUserName?: string
+  readonly parentId?: number | undefined
+  readonly externalUserName?: string | undefined
   readonly author?: WireAuthor
   readonly title?: string
-  readonly body?: string
+  readonly body?: string | undefined
   readonly attachments?: readonly WireAttachment[]
   /** The rows of its files, which are on the disk already. */
   readonly files?: readonly FileRow[]
@@ -72,17 +72,9 @@ export async function decodeDraft(
   if (externalUserName !== undefined && /\s/.test(externalUserName))
     throw invalid({ external_user_name: ['should not contain whitespace'] })
   const thread = decodeThreadState(params.object('thread'))
-  return {
-    event,
-    tags: boundedTags(params) ?? [],
-    ...(uuid === undefined ? {} : { uuid }),
-    ...(threadId === undefined ? {} : { threadId }),
-    ...(externalThreadId === undefined ? {} : { externalThreadId }),
-    ...(parentId === undefined ? {} : { parentId }),
-    ...(externalUserName === undefined ? {} : { externalUserName }),
-    ...(thread === undefined ? {} : { thread }),
-    ...(await decodeContent(event, params, files, channel)),
-  }
+  const named = { uuid, threadId, externalThreadId, thread, parentId, externalUserName }
+  const tags = boundedTags(params) ?? []
+  return { event, tags, ...named, ...(await decodeContent(event, params, files, channel)) }
 }
 
 async function decodeContent(
@@ -90,10 +82,7 @@ async function decodeContent(
   params: Params,
   files: FileStore,
   channel: Channel,
-): Promise<
-  Pick<MessageDraft, 'content' | 'author' | 'title' | 'body' | 'attachments' | 'files'> &
-    Partial<MessageDraft>
-> {
+): Promise<Pick<MessageDraft, 'content'> & Partial<MessageDraft>> {
   if (event === 'file') {
     const { attachment, rows } = await decodeFile(params, files, channel)
     return { content: attachment, attachments: [attachment], files: rows }
@@ -107,7 +96,7 @@ async function decodeContent(
     throw invalid({ body: ["can't be blank"] })
   const author = decodeAuthor(params)
   const attached = await decodeAttachments(params, files, channel)
-  return { content: null, title, author, ...attached, ...(body === undefined ? {} : { body }) }
+  return { content: null, title, author, body, ...attached }
 }
 
 /** The text of a chat message. @throws 400 when it is blank or too long */
@@ -218,8 +207,8 @@ export function decodeChat(params: Params): MessageDraft {
     content,
     externalUserName: name,
     tags: boundedTags(params) ?? [],
-    ...(parentId === undefined ? {} : { parentId }),
-    ...(threadId === undefined ? {} : { threadId }),
+    parentId,
+    threadId,
   }
 }
 

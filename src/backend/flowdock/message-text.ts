@@ -9,7 +9,7 @@ export function isInbox(event: string): boolean {
 /** The text of a message that a user reads. Tags are read from it, and searches read it. */
 export function messageText(
   event: string,
-  { content, title, body }: { content: unknown; title?: string; body?: string },
+  { content, title, body }: { content: unknown; title?: string | undefined; body?: string | undefined },
 ) {
   if (event === 'mail') return `${mailPart(content, 'subject')}\n${mailPart(content, 'content')}`
   if (isIntegrationEvent(event)) return integrationText(event, content)
@@ -24,11 +24,7 @@ export function storedText(message: MessageRow): string {
   const { title, body } = message
   if (message.event === 'comment' && typeof content === 'object' && content !== null && 'text' in content)
     return String(content.text)
-  return messageText(message.event, {
-    content,
-    ...(title === null ? {} : { title }),
-    ...(body === null ? {} : { body }),
-  })
+  return messageText(message.event, { content, title: title ?? undefined, body: body ?? undefined })
 }
 
 /** The subject or the text of an e-mail; blank for any other content. */

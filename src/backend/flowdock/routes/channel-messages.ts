@@ -55,11 +55,7 @@ export async function listAnswer(
   const { reader } = store
   const limit = Math.min(Math.max(params.integer('limit') ?? 30, 1), 100)
   const events = params.list('event')
-  const shared = {
-    limit,
-    ...(events === undefined || events.length === 0 ? {} : { events }),
-    ...(threadId === undefined ? {} : { threadId }),
-  }
+  const shared = { limit, threadId, events: events?.length === 0 ? undefined : events }
   const search = params.string('search')
   const tags = params.list('tags')
   let rows: MessageRow[]
@@ -85,8 +81,8 @@ export async function listAnswer(
       browseMessages(db, channel.channel_id, {
         ...shared,
         sort: params.string('sort') === 'asc' ? 'asc' : 'desc',
-        ...(sinceId === undefined ? {} : { sinceId }),
-        ...(untilId === undefined ? {} : { untilId }),
+        sinceId,
+        untilId,
       })
     if (untilId !== undefined) rows = await browse(reader)
     else

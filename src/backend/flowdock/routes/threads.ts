@@ -26,10 +26,10 @@ export const threadRoutes: readonly Route[] = [
       const rows = await listThreads(store.reader, flow.channel_id, {
         limit: limit + 1,
         empty: params.boolean('empty') ?? false,
-        ...(since === undefined ? {} : { since }),
-        ...(until === undefined ? {} : { until }),
-        ...(after === undefined ? {} : { after }),
-        ...(application === undefined ? {} : { application }),
+        since,
+        until,
+        after,
+        application,
       })
       const page = rows.slice(0, limit)
       const ids = page.map(({ source_id }) => source_id).filter((id) => id !== null)
