@@ -1,6 +1,9 @@
 /** Who receives an event: the members of a flow, by its id, or one user, by their number. */
 export type Audience = `f:${string}` | `u:${number}`
 
+/** Who receives an event; `all` for what the gateway says of the stream itself. */
+export type Audiences = readonly Audience[] | 'all'
+
 /** What a subscription asks for. */
 export interface Topic {
   /** The ids of the flows, or all flows that its user has joined, now and later. */
@@ -31,6 +34,12 @@ export function audiencesOf(topic: Topic, access: Access): ReadonlySet<Audience>
   const named = new Set(topic.flows.map(flowAudience).filter((audience) => access.flows.has(audience)))
   if (topic.isPrivate) for (const audience of access.all) if (!access.flows.has(audience)) named.add(audience)
   return named
+}
+
+/** Whether a subscription receives what is sent to an audience: whether `audiencesOf` has it. */
+export function hears(topic: Topic, access: Access, audience: Audience): boolean {
+  if (!audience.startsWith('f:')) return topic.isPrivate && access.all.has(audience)
+  return access.flows.has(audience) && (topic.flows === 'all' || topic.flows.includes(audience.slice(2)))
 }
 
 /** Whether an access has every flow that a topic names. */
@@ -82,7 +91,8 @@ export class AudienceIndex<Member> {
   }
 
   /** The members of one or several audiences, each once. */
-  membersOf(audiences: readonly Audience[]): readonly Member[] {
+  membersOf(audiences: Audiences): readonly Member[] {
+    if (audiences === 'all') return Object.freeze([...this.#audiences.keys()])
     const [first, ...others] = audiences
     if (first === undefined) return none
     if (others.length === 0) return this.#listOf(first)

@@ -207,11 +207,6 @@ export function bringUpToDate(snapshot: Snapshot, changes: Iterable<AccessChange
   return { event: 'snapshotCovered', access }
 }
 
-function toAccess(
-  user: number,
-  grant: string,
-  flows: ReadonlySet<Audience>,
-  isPrivate: boolean,
-): HeldAccess {
+function toAccess(user: number, grant: string, flows: ReadonlySet<Audience>, isPrivate: boolean): HeldAccess {
   return { user, grant, flows, all: isPrivate ? new Set([...flows, userAudience(user)]) : flows }
 }

@@ -1,4 +1,4 @@
-import type { Audience } from './audience.ts'
+import type { Audiences } from './audience.ts'
 import type { AccessChange } from './entitlement.ts'
 import type { Entry, RecentLogLimits } from './recent-log.ts'
 
@@ -7,8 +7,8 @@ export interface StreamEntry<T> extends Entry<T> {
   /** Its number in the upstream's log; for a signal the number of the last event before it. */
   readonly number: number
   readonly isSignal: boolean
-  /** Who receives it; nobody receives a control event. */
-  readonly audiences: readonly Audience[]
+  /** Who receives it; empty for a control event. */
+  readonly audiences: Audiences
   /** What it changes in the rights of principals. */
   readonly change: AccessChange | undefined
 }
@@ -19,8 +19,8 @@ export interface StreamEntry<T> extends Entry<T> {
  */
 export class StreamLog<T> {
   readonly #limits: RecentLogLimits
-  /** Those before `#first` are forgotten. */
-  #entries: StreamEntry<T>[] = []
+  /** Those before `#first` are forgotten, and undefined. */
+  #entries: (StreamEntry<T> | undefined)[] = []
   #first = 0
   #bytes = 0
   #lastSeq = 0
@@ -101,18 +101,28 @@ export class StreamLog<T> {
     }
   }
 
-  /** The cursor of an entry, or of the last event before it. */
-  placeAt(seq: number): string {
-    const index = this.#entries.length - 1 - (this.#lastSeq - seq)
-    const entry = index >= this.#first ? this.#entries[index] : undefined
-    return String(entry?.number ?? this.#begin)
+  /** The number of an entry; undefined for one that is forgotten. */
+  numberAt(seq: number): number | undefined {
+    if (seq === this.beginSeq) return this.#begin
+    return this.#entries[this.#entries.length - 1 - (this.#lastSeq - seq)]?.number
+  }
+
+  /** The cursor of an entry, or of the last event before it; undefined for one that is forgotten. */
+  placeAt(seq: number): string | undefined {
+    const number = this.numberAt(seq)
+    return number === undefined ? undefined : String(number)
+  }
+
+  /** The entry after a position, which is in memory; undefined when there is none yet. */
+  next(seq: number): StreamEntry<T> | undefined {
+    return this.#entries[this.#entries.length - (this.#lastSeq - seq)]
   }
 
   /** The entries after a position, at most `limit`; undefined when some of them are forgotten. */
   since(seq: number, limit = Number.POSITIVE_INFINITY): readonly StreamEntry<T>[] | undefined {
     if (seq < this.beginSeq) return undefined
     const from = this.#entries.length - (this.#lastSeq - seq)
-    return this.#entries.slice(from, from + limit)
+    return this.#entries.slice(from, from + limit) as StreamEntry<T>[]
   }
 
   /** The position of the event with a number between `begin` and `end`, both included. */
@@ -131,6 +141,7 @@ export class StreamLog<T> {
 
   #forget(): void {
     const entry = this.#entries[this.#first] as StreamEntry<T>
+    this.#entries[this.#first] = undefined
     this.#first += 1
     this.#bytes -= entry.bytes
     this.#begin = entry.number

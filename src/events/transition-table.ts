@@ -10,7 +10,7 @@ export type TransitionTable<State extends string, Event extends string, Effect e
 >
 
 /** Makes a cell. */
-export function go<State extends string, Effect extends string>(
+export function go<State extends string, Effect extends string = never>(
   next: State,
   ...effects: Effect[]
 ): Transition<State, Effect> {
