@@ -279,6 +279,8 @@ interface HubReader extends Reader {
   view: HeldAccess | undefined
   /** Whether `position` is one of another log. */
   isLost: boolean
+  /** Whether its access is proved once more because `position` was ahead of the log. */
+  isAhead: boolean
   hasBegun: boolean
   readonly cameAt: number
 }
@@ -374,15 +376,15 @@ export class StreamHub<T> {
     }
     const reader: HubReader = {
       ...{ topic, principal, state: 'waiting' as const, position: after },
-      ...{ seq: 0, seat: 0, view: undefined, isLost: false, hasBegun: false, cameAt: now },
+      ...{ seq: 0, seat: 0, view: undefined, isLost: false, isAhead: false, hasBegun: false, cameAt: now },
     }
     principal.readers.add(reader)
     this.#readers.add(reader)
     this.#unusedSince = Number.POSITIVE_INFINITY
     if (isNew) this.#options.effects.prove(principal, false)
     this.#handle('readerCame')
-    // A cursor of another gateway may be ahead of this log; a snapshot says where the log ends.
-    if (!isNew && (this.#state !== 'live' || (after ?? 0) > this.log.end)) this.#entitle(principal, 'doubted')
+    // An event that ended the access may be missing.
+    if (!isNew && this.#state !== 'live') this.#entitle(principal, 'doubted')
     if (principal.access !== undefined && reader.state === 'waiting') this.#begin(reader, principal.access)
     return reader
   }
@@ -742,8 +744,14 @@ export class StreamHub<T> {
     if (!hasNamedFlows(reader.topic, access)) return this.#end(reader, { kind: 'flowLost' })
     const { log } = this
     const { position } = reader
+    // A cursor of another gateway may be ahead of this log; a snapshot that is read now says where the log ends.
+    if (position !== undefined && position > log.end && !reader.isLost && !reader.isAhead) {
+      reader.isAhead = true
+      return this.#entitle(reader.principal, 'doubted')
+    }
     this.#seat(reader)
     reader.hasBegun = true
+    reader.isAhead = false
     if (position === undefined) {
       reader.position = log.end
       this.#move(reader, 'heldInMemory')

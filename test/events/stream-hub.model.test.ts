@@ -19,6 +19,9 @@ interface Followed {
   /** The number after which it goes on, and the log of that number. */
   position: number | undefined
   log: string | undefined
+  /** Where the backend's log ended when it came, and whether the hub was live then. */
+  readonly cameAt: number
+  readonly cameWhileLive: boolean
   /** Where the log in memory ended when its access was held last. */
   seat: number
   isLive: boolean
@@ -42,6 +45,8 @@ class Model {
   #connectedTo = ''
   readonly #proofs: { principal: Principal; snapshot?: ReturnType<ServiceWorld['snapshot']> }[] = []
   readonly #byReader = new Map<Reader, Followed>()
+  /** How often events were left out. */
+  #skips = 0
   /** The log in memory, as the model follows it. */
   #log = ''
 
@@ -101,7 +106,9 @@ class Model {
 
   subscribe(principal: WorldPrincipal, topic: Topic, after: number | undefined): void {
     const followed: Followed = {
-      ...{ principal, topic, reader: undefined, position: after, log: undefined, seat: 0 },
+      ...{ principal, topic, reader: undefined, position: after, seat: 0 },
+      log: after === undefined ? undefined : this.world.log,
+      ...{ cameAt: this.world.end, cameWhileLive: this.hub.state === 'live' },
       ...{ isLive: false, isEnded: false, received: [], gaps: 0 },
     }
     this.followed.push(followed)
@@ -120,8 +127,10 @@ class Model {
     const { log, first } = { log: this.#log, first: this.world.epochs.get(this.#log)?.first ?? 0 }
     expect(after).toBe(followed.position)
     const isOfOther = followed.log !== log
-    const isOut = after === undefined || after > this.hub.log.end || after < first - 1
-    expect(isOfOther || isOut).toBe(true)
+    const isPast = after !== undefined && after > Math.max(this.hub.log.end, followed.cameAt)
+    const isOut = after === undefined || isPast || after < first - 1
+    // The hub gives up events that the backend leaves out again and again.
+    expect(isOfOther || isOut || this.#skips > 1).toBe(true)
     followed.position = this.hub.log.end
     followed.log = log
     followed.gaps += 1
@@ -130,7 +139,8 @@ class Model {
   /** Its access is held: it goes on where it was. */
   #begin(followed: Followed): void {
     followed.position ??= this.hub.log.end
-    followed.log = this.#log
+    followed.log ??= this.#log
+    expect(followed.log).toBe(this.#log)
     followed.seat = this.hub.log.end
     expect(followed.reader?.position).toBe(followed.position)
   }
@@ -217,6 +227,7 @@ class Model {
   skip(count: number): void {
     if (this.#sent === undefined || this.#sent + count >= this.world.end) return
     this.#sent += count
+    this.#skips += 1
     this.#frame(this.#sent + 1)
   }
 
@@ -370,16 +381,19 @@ class Model {
     }
   }
 
+  /** Lets what is under way go on. */
+  catchUp(): void {
+    this.connect(3)
+    for (let index = this.#proofs.length; index > 0; index -= 1) this.readProof(index - 1)
+    for (let index = this.#proofs.length; index > 0; index -= 1) this.answerProof(index - 1)
+    this.send(1000)
+    for (const followed of this.followed) this.read(followed, 1000)
+    this.check()
+  }
+
   /** Lets everything that is under way come to its end. */
   settle(): void {
-    for (let round = 0; round < 50; round += 1) {
-      this.connect(3)
-      for (let index = this.#proofs.length; index > 0; index -= 1) this.readProof(index - 1)
-      for (let index = this.#proofs.length; index > 0; index -= 1) this.answerProof(index - 1)
-      this.send(1000)
-      for (const followed of this.followed) this.read(followed, 1000)
-      this.check()
-    }
+    for (let round = 0; round < 20; round += 1) this.catchUp()
     if (this.hub.readerCount === 0) return
     expect(this.hub.state).toBe('live')
     for (const { isEnded, isLive, position } of this.followed) {
@@ -515,6 +529,18 @@ const commands = [
       },
     ],
     4,
+  ),
+  ...stepsOf(() => ['catch up', (model) => model.catchUp()], 6),
+  ...stepsOf(
+    (a, b) => [
+      `post and send ${a} ${b}`,
+      (model) => {
+        for (let index = 0; index <= b % 4; index += 1)
+          model.world.post(`f:${pick(model.world.flows, a + index)}`)
+        model.send(10)
+      },
+    ],
+    6,
   ),
   ...stepsOf((a, b, c) => [
     `reset ${a} ${b}`,
