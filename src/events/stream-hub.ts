@@ -430,7 +430,6 @@ export class StreamHub<T> {
   head(number: number): void {
     if (number > this.log.end) return this.#hole()
     this.#failures = 0
-    this.#holeAfter = undefined
     this.#handle('head')
   }
 

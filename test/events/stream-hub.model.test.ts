@@ -374,10 +374,16 @@ class Model {
         continue
       }
       const rights = this.world.audiencesAfter(this.#log, hub.log.end, principal.user)
-      expect(audiences).toEqual(this.#names(followed, rights))
       const all = [...this.world.flows.map((flow): Audience => `f:${flow}`), `u:${principal.user}` as const]
-      for (const audience of all)
-        expect(hub.members.membersOf([audience]).includes(reader)).toBe(audiences?.has(audience))
+      const names = this.#names(followed, rights)
+      // Comparing is dear: most of the time there is nothing to say.
+      const isRight = all.every(
+        (audience) =>
+          audiences?.has(audience) === names.has(audience) &&
+          hub.members.membersOf([audience]).includes(reader) === names.has(audience),
+      )
+      if (!isRight || audiences?.size !== names.size) expect(audiences).toEqual(names)
+      expect(isRight).toBe(true)
     }
   }
 
@@ -393,7 +399,10 @@ class Model {
 
   /** Lets everything that is under way come to its end. */
   settle(): void {
-    for (let round = 0; round < 20; round += 1) this.catchUp()
+    const isSettled = () =>
+      this.hub.readerCount === 0 ||
+      (this.hub.state === 'live' && this.followed.every(({ isEnded, isLive }) => isEnded || isLive))
+    for (let round = 0; round < 3 || (round < 50 && !isSettled()); round += 1) this.catchUp()
     if (this.hub.readerCount === 0) return
     expect(this.hub.state).toBe('live')
     for (const { isEnded, isLive, position } of this.followed) {
