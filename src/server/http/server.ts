@@ -446,7 +446,10 @@ function serveGraphql(
     const permit = acquirePermit(request, response, admission)
     const serve = () =>
       serveOperation(request, response, body, {
-        ...{ ...options, accepted, isMultipart, permit },
+        server: options,
+        accepted,
+        isMultipart,
+        permit,
         hasTicket: ticket !== undefined,
       })
     if (permit.ready === undefined) return serve()
@@ -509,7 +512,9 @@ async function readFiles(
   })
 }
 
-interface OperationOptions extends HttpServerOptions {
+/** Made for each request: it names the options of the server rather than copies them. */
+interface OperationOptions {
+  readonly server: HttpServerOptions
   readonly accepted: Accepted
   readonly isMultipart: boolean
   /** Whether the credential is that of a ticket, which opens a subscription and nothing else. */
@@ -531,7 +536,7 @@ function serveOperation(
   options: OperationOptions,
 ): void {
   response.setHeader('Cache-Control', 'no-store')
-  const body = posted ?? (request.method === 'GET' ? readQuery(request, options.engine) : undefined)
+  const body = posted ?? (request.method === 'GET' ? readQuery(request, options.server.engine) : undefined)
   if (body === undefined) return answerByFramework(request, response, undefined, options)
   executeOperation(request, response, toParams(body), options)
 }
@@ -541,7 +546,7 @@ function answerByFramework(
   request: IncomingMessage,
   response: ServerResponse,
   body: OperationParams | undefined,
-  { accepted, engine, permit }: OperationOptions,
+  { accepted, permit, server: { engine } }: OperationOptions,
 ): void {
   const responseType = accepted.json ?? errorType(request)
   request.headers.accept = responseType
@@ -556,7 +561,8 @@ function executeOperation(
   params: OperationParams,
   options: OperationOptions,
 ): void {
-  const { accepted, admission, engine, streamingResponses, mask, permit } = options
+  const { accepted, permit } = options
+  const { admission, engine, streamingResponses, mask } = options.server
   const checked = checkOperation(params, request, options)
   const isLive = checked.kind === 'subscription'
   if (checked.kind === 'mutation' && request.method === 'GET') {
@@ -592,7 +598,7 @@ type CheckedOperation =
 function checkOperation(
   params: OperationParams,
   request: IncomingMessage,
-  { engine, hasTicket, mask }: OperationOptions,
+  { hasTicket, server: { engine, mask } }: OperationOptions,
 ): CheckedOperation {
   try {
     const document = engine.parse(params.query ?? '', request)
