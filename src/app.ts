@@ -35,7 +35,7 @@ import { createReadiness } from './telemetry/readiness.ts'
 import type { Tracing } from './telemetry/tracing.ts'
 import { createLoad, type LoadState } from './traffic/adaptive-concurrency.ts'
 import { createAdmission } from './traffic/admission.ts'
-import { createIncomingBodies } from './traffic/body-memory.ts'
+import { bodyLimits, createIncomingBodies } from './traffic/body-memory.ts'
 import { clientAddress } from './traffic/client-address.ts'
 import { createAllowances } from './traffic/rate-limiter.ts'
 import { addHeaders } from './upstream/added-headers.ts'
@@ -377,7 +377,10 @@ async function start(
     ),
   })
   const requestIds = createRequestIds()
-  const bodies = createIncomingBodies()
+  const bodies = createIncomingBodies({
+    ...bodyLimits,
+    memory: { total: protection.bodyBytes, perAddress: protection.bodyBytesPerIp },
+  })
   const liveResponses = createLiveResponses()
   const eventStreams = createEventStreams()
   const mask = (error: unknown) =>
@@ -405,6 +408,7 @@ async function start(
     door,
     admission,
     bodies,
+    connectionLimits: { ...protection, trustedProxies: exposure.trustedProxies },
     async proveCredential(authorization) {
       const credential = readCredential(authorization)
       if (credential !== null) await prove(credential)
@@ -429,6 +433,7 @@ async function start(
   })
   const sockets = serveWebSockets({
     server: httpServer.server,
+    connections: httpServer.connections,
     engine,
     door,
     admission,

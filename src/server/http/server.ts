@@ -6,6 +6,11 @@ import { type ErrorCode, GatewayError } from '../../errors.ts'
 import type { Document } from '../../graphql/documents.ts'
 import type { Admission } from '../../traffic/admission.ts'
 import type { Holding, IncomingBodies } from '../../traffic/body-memory.ts'
+import {
+  boundTcpConnections,
+  type TcpConnectionLimits,
+  type TcpConnections,
+} from '../../traffic/tcp-connections.ts'
 import type { Engine } from '../engine.ts'
 import { type Accepted, createNegotiation, errorType, negotiate } from '../negotiation.ts'
 import { type OperationParams, operationOf, toParams } from '../operation.ts'
@@ -39,6 +44,7 @@ export interface HttpServerOptions {
   readonly door: Door
   readonly admission: Admission
   readonly bodies: IncomingBodies
+  readonly connectionLimits: TcpConnectionLimits
   /** Asks the upstream whether a credential is valid. @throws GatewayError when it is not, or nobody can tell */
   readonly proveCredential: (authorization: unknown) => Promise<void>
   /** Whether a request proves that it comes from an operator of this gateway. */
@@ -76,6 +82,7 @@ interface HandlerOptions extends HttpServerOptions {
 
 export interface HttpServer {
   readonly server: Server
+  readonly connections: TcpConnections
   /** Where it listens, without a trailing slash. */
   readonly url: string
   /** Answers what came, refuses what comes, and resolves when the last connection is closed. */
@@ -128,12 +135,14 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       response.setHeader('X-Request-Id', options.requestIds.identify(request))
       response.setHeader('X-Content-Type-Options', 'nosniff')
       try {
+        connections.request(request, response)
         handle(request, response, arrival, whole)
       } catch (error) {
         refuse(request, response, error)
       }
     },
   )
+  const connections = boundTcpConnections(server, options.connectionLimits)
   // Whoever neither reads nor sends for so long is gone; live answers are written to more often.
   server.setTimeout(idleMs)
   await new Promise<void>((resolve, reject) => {
@@ -147,6 +156,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   const host = options.host.includes(':') ? `[${options.host}]` : options.host
   return {
     server,
+    connections,
     url: `http://${host}:${port}`,
     async close() {
       stopping = true

@@ -18,6 +18,7 @@ import type { Logger } from '../../telemetry/log.ts'
 import type { Admission, Connection } from '../../traffic/admission.ts'
 import type { Holding, IncomingBodies } from '../../traffic/body-memory.ts'
 import type { RequestHead } from '../../traffic/client-address.ts'
+import type { TcpConnections } from '../../traffic/tcp-connections.ts'
 import { TokenBucket } from '../../traffic/token-bucket.ts'
 import type { Engine } from '../engine.ts'
 import type { Door } from '../http/origin-policy.ts'
@@ -60,6 +61,8 @@ export interface WebSocketOptions {
   readonly engine: Engine
   readonly door: Door
   readonly admission: Admission
+  /** Of the server. */
+  readonly connections: TcpConnections
   readonly bodies: IncomingBodies
   readonly requestIds: RequestIds
   /** An error as a client may see it. */
@@ -203,6 +206,7 @@ export function serveWebSockets({
   engine,
   door,
   admission,
+  connections,
   bodies,
   requestIds,
   mask,
@@ -492,6 +496,7 @@ export function serveWebSockets({
 
   function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     try {
+      connections.upgrade(request, socket)
       admission.count(request)
       requestIds.identify(request)
       const connection = admission.openConnection(request)
