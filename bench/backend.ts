@@ -33,7 +33,7 @@ async function start(dataDir: string): Promise<Running> {
       BACKEND_PORT: '0',
       DATA_DIR: dataDir,
       FLOWDOCK_DEMO_TOKEN: token,
-      ...{ REQUESTS_PER_MINUTE: '0', ADDRESS_REQUESTS_PER_MINUTE: '0', LINES_PER_CALLER: '0' },
+      ...{ REQUESTS_PER_MINUTE: '0', REQUESTS_PER_MINUTE_PER_IP: '0', MAX_CONNECTIONS_PER_PRINCIPAL: '0' },
     },
     stdio: ['ignore', 'pipe', 'inherit'],
   })

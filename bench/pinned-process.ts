@@ -70,7 +70,7 @@ export function memoryKiB(pid: number): number {
 export const unlimited = {
   CALLS_PER_MINUTE: '0',
   REQUESTS_PER_MINUTE: '0',
-  ADDRESS_REQUESTS_PER_MINUTE: '0',
-  LINES_PER_CALLER: '0',
-  LINES_PER_ADDRESS: '0',
+  REQUESTS_PER_MINUTE_PER_IP: '0',
+  MAX_CONNECTIONS_PER_PRINCIPAL: '0',
+  MAX_CONNECTIONS_PER_IP: '0',
 } as const

@@ -94,7 +94,9 @@ const ours = (name: string, settings: Record<string, string> = {}): Contender =>
   start: (upstream) => startPinnedGateway(upstream, settings),
 })
 const gateway = ours('the gateway')
-const keeping = ours('the gateway, answers kept (KEEP_ANSWERS_SECONDS=60)', { KEEP_ANSWERS_SECONDS: '60' })
+const keeping = ours('the gateway, answers kept (RESPONSE_CACHE_SECONDS=60)', {
+  RESPONSE_CACHE_SECONDS: '60',
+})
 const peers = [
   peer('Mercurius, loaders and compiler', 'query-mercurius.js'),
   peer('Yoga, Pothos, DataLoader', 'query-yoga.js'),

@@ -3,16 +3,16 @@ import { type EmbeddedBackend, startBackend } from './backend/index.ts'
 import { type Config, ConfigError } from './config.ts'
 import { createContextFactory, type Listener } from './context.ts'
 import { ForbiddenError, GatewayError, RateLimitedError } from './errors.ts'
-import { Subscriber } from './events/bounded-queue.ts'
-import { createFreshness } from './events/change-tracker.ts'
+import { BoundedQueue } from './events/bounded-queue.ts'
+import { createChangeTracker } from './events/change-tracker.ts'
+import { createHub, type HubState, type Topic } from './events/principal-hub.ts'
 import type { Replay } from './events/replay.ts'
-import { createHub, type HubState, type Topic } from './events/stream-hub.ts'
 import { createBackgroundQueue } from './graphql/background-queue.ts'
 import { defaultLimits, type Limits } from './graphql/document-limits.ts'
 import { maskError } from './graphql/error-mask.ts'
 import { createExecutor } from './graphql/executor.ts'
 import { createPersistedDocuments, readTrustedDocuments } from './graphql/persisted-documents.ts'
-import { createKeptAnswers, type KeptAnswers } from './graphql/response-cache.ts'
+import { createResponseCache, type ResponseCache } from './graphql/response-cache.ts'
 import { keepOperatorToken } from './operator-token.ts'
 import { eventCursor } from './resolvers/cursor.ts'
 import type { LiveEvent } from './resolvers/live-event.ts'
@@ -21,31 +21,31 @@ import { printPossibleTypes, printSchemaFile, schema } from './schema/index.ts'
 import { callEstimates } from './schema/upstream-calls.ts'
 import { createEngine } from './server/engine.ts'
 import { loadGraphiql } from './server/http/graphiql.ts'
-import { createDoor, createOperatorCheck, createPageKey } from './server/http/origin-policy.ts'
+import { createOperatorCheck, createOriginPolicy, createPageKey } from './server/http/origin-policy.ts'
 import { createRequestIds } from './server/http/request-id.ts'
 import { startHttpServer } from './server/http/server.ts'
-import { createObserver } from './server/operation-log.ts'
-import { createEventStreams } from './server/sse/single-connection.ts'
-import { createLiveResponses } from './server/sse/streaming-response.ts'
+import { createOperationLog } from './server/operation-log.ts'
+import { createSingleConnections } from './server/sse/single-connection.ts'
+import { createStreamingResponses } from './server/sse/streaming-response.ts'
 import { serveWebSockets } from './server/websocket/sockets.ts'
-import { createLive, type LiveState } from './subscriptions/fan-out.ts'
+import { createFanOut, type FanOutState } from './subscriptions/fan-out.ts'
 import { createLogger, type Logger } from './telemetry/log.ts'
 import { createMetrics } from './telemetry/metrics.ts'
 import { createReadiness } from './telemetry/readiness.ts'
 import type { Tracing } from './telemetry/tracing.ts'
-import { createLoad, type LoadState } from './traffic/adaptive-concurrency.ts'
+import { type ConcurrencyState, createAdaptiveConcurrency } from './traffic/adaptive-concurrency.ts'
 import { createAdmission } from './traffic/admission.ts'
-import { bodyLimits, createIncomingBodies } from './traffic/body-memory.ts'
+import { bodyLimits, createBodyMemory } from './traffic/body-memory.ts'
 import { clientAddress } from './traffic/client-address.ts'
-import { createAllowances } from './traffic/rate-limiter.ts'
+import { createRateLimiter } from './traffic/rate-limiter.ts'
 import { addHeaders } from './upstream/added-headers.ts'
-import { createFairHttp } from './upstream/bulkhead.ts'
+import { createBulkhead } from './upstream/bulkhead.ts'
 import { basicAuthorization, createCredentialReader } from './upstream/flowdock/credentials.ts'
 import { deletionOf } from './upstream/flowdock/deletions.ts'
 import { createFileDownloads } from './upstream/flowdock/files.ts'
 import { createFlowdock } from './upstream/flowdock/index.ts'
-import { placeOf, removalOf } from './upstream/flowdock/live-events.ts'
-import { type LiveSource, openLiveSource, openReplay } from './upstream/flowdock/live-stream.ts'
+import { offsetOf, removalOf } from './upstream/flowdock/live-events.ts'
+import { type LiveStream, openLiveStream, openReplay } from './upstream/flowdock/live-stream.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
 import { createProofs } from './upstream/flowdock/proofs.ts'
 import { createReconnects } from './upstream/flowdock/reconnects.ts'
@@ -81,18 +81,18 @@ export interface AppState {
     readonly lastDisconnect: { readonly at: string; readonly reason: string } | null
   })[]
   /** Subscriptions, and which of them are executed together. */
-  readonly live: LiveState
+  readonly live: FanOutState
   readonly sockets: number
   /** Answers over SSE and multipart. */
-  readonly liveResponses: number
+  readonly streamingResponses: number
   /** What waits for slow readers. */
   readonly waitingBytes: number
   /** How calls to the upstream fare. */
   readonly upstream: ReturnType<ResilientHttp['state']>
   /** Answers that are kept while nothing happens; null where none are. */
-  readonly keptAnswers: ReturnType<KeptAnswers['state']> | null
+  readonly responseCache: ReturnType<ResponseCache['state']> | null
   /** How much is going on, and what was turned away. */
-  readonly load: LoadState
+  readonly load: ConcurrencyState
   /** How often the embedded backend was started again, because its thread stopped or hung. */
   readonly backendRestarts: number
 }
@@ -152,7 +152,7 @@ async function start(
   closeAll: () => Promise<void>,
 ): Promise<App> {
   const metrics = createMetrics()
-  const observer = createObserver(metrics, log)
+  const operationLog = createOperationLog(metrics, log)
   const { backend, ...upstream } = await startUpstream(config, log, closers, hooks.demoHistory ?? false)
   const tracing = await startTracing(config, upstream.restUrl, closers)
   const executed = tracing === undefined ? schema : await traced(schema)
@@ -172,7 +172,7 @@ async function start(
       ? plain
       : addHeaders(plain, new URL(upstream.restUrl).origin, { 'x-gateway-key': backend.gatewayKey })
   const resilient = createResilientHttp(direct, { deadlineMs })
-  const http = createFairHttp(resilient, { callsEach: connections / 2, waitMs: deadlineMs })
+  const http = createBulkhead(resilient, { callsEach: connections / 2, waitMs: deadlineMs })
   closers.push(() => http.close())
   const eventCalls = {
     callsEach: 4,
@@ -181,13 +181,13 @@ async function start(
     overdue: () =>
       new RateLimitedError('Too many calls to the upstream for your events are on their way', undefined),
   }
-  const eventHttp = createFairHttp(resilient, eventCalls)
-  const sharedEventHttp = createFairHttp(resilient, eventCalls)
+  const eventHttp = createBulkhead(resilient, eventCalls)
+  const sharedEventHttp = createBulkhead(resilient, eventCalls)
 
   const reconnects = createReconnects(reconnectsEachSecond)
   const onRetry = (error: Error, delayMs: number) =>
     log.warn({ err: error, delayMs }, 'The upstream stream was lost')
-  const sources = new Map<string, LiveSource & { lastDisconnect: { at: string; reason: string } | null }>()
+  const sources = new Map<string, LiveStream & { lastDisconnect: { at: string; reason: string } | null }>()
   /**
    * Not through the bulkhead: a caller could delay the check by calls of their own. Not through the circuit breaker either:
    * checks repeat themselves, and one caller whose flows cannot be listed would stop the calls of all.
@@ -202,7 +202,7 @@ async function start(
       const { principal } = credential
       const source = {
         lastDisconnect: null as { at: string; reason: string } | null,
-        ...openLiveSource({
+        ...openLiveStream({
           ...{ http, reconnects, restUrl: upstream.restUrl, streamUrl: upstream.streamUrl, credential },
           ...{ onOpen: sink.open, onEvent: sink.event, onEnd: sink.end },
           onRetry(error, delayMs) {
@@ -219,7 +219,7 @@ async function start(
         },
       }
     },
-    placeOf,
+    offsetOf,
     memberOf: ({ userId }) => userId,
     removalOf,
     amendmentOf: deletionOf,
@@ -240,7 +240,7 @@ async function start(
   )
 
   const replay = (topic: Topic<Listener>, after: string, until: string | undefined): Replay<FlowEvent> => {
-    const subscriber = new Subscriber<FlowEvent>(replayLimits, () => stream.close())
+    const subscriber = new BoundedQueue<FlowEvent>(replayLimits, () => stream.close())
     const { credential } = topic.owner
     const isPrivate = topic.isPrivate && sources.get(credential.principal)?.hearsPrivate() !== false
     const ends = until !== undefined && /^\d+$/.test(until)
@@ -263,10 +263,10 @@ async function start(
     fileHosts: config.upstream.kind === 'remote' ? config.upstream.fileHosts : [],
   })
   const flights = createSingleFlight()
-  const freshness =
-    config.keepAnswersMs === 0
+  const changeTracker =
+    config.responseCacheMs === 0
       ? undefined
-      : createFreshness<Listener, FlowEvent>({
+      : createChangeTracker<Listener, FlowEvent>({
           hub,
           keyOf: ({ credential }) => credential.principal,
           stateOf: (event) =>
@@ -282,13 +282,13 @@ async function start(
           },
           confirmWithinMs,
         })
-  closers.push(async () => freshness?.close())
-  const keptAnswers = freshness && createKeptAnswers(config.keepAnswersMs)
+  closers.push(async () => changeTracker?.close())
+  const responseCache = changeTracker && createResponseCache(config.responseCacheMs)
   const reads: SingleFlight = {
     read: flights.read,
     changed(principal) {
       flights.changed(principal)
-      freshness?.changed(principal)
+      changeTracker?.changed(principal)
     },
   }
   const streamTickets = createStreamTickets()
@@ -299,17 +299,20 @@ async function start(
   closers.push(async () => background.close())
   const executor = createExecutor({ schema: executed, interpretations: hooks.interpretations, background })
   const { exposure, protection } = config
-  const load = createLoad({ most: protection.requestsInFlight, isSteady: !protection.loadShedding })
+  const load = createAdaptiveConcurrency({
+    most: protection.requestsInFlight,
+    isSteady: !protection.loadShedding,
+  })
   closers.push(async () => load.close())
   const limits = { ...defaultLimits, ...hooks.limits }
-  const live = createLive({
+  const live = createFanOut({
     schema: executed,
     executor,
     limits,
     isBusy: () => load.state().waiting > 0,
     cursorOf: (event) => eventCursor(event as LiveEvent),
     onUnexpected: (error) => log.error({ err: error }, 'A subscription failed unexpectedly'),
-    onEnd: (reason) => observer.ended(reason),
+    onEnd: (reason) => operationLog.ended(reason),
   })
   const engine = createEngine({
     schema: executed,
@@ -331,13 +334,13 @@ async function start(
         return source === undefined ? [] : [source.status(), ...source.presences()]
       },
       replay,
-      allowances: createAllowances(config.callsPerMinute, 'calls to the upstream'),
+      allowances: createRateLimiter(config.callsPerMinute, 'calls to the upstream'),
       reads,
       downloads,
       uploads,
       streamTickets,
       tracing,
-      freshness,
+      changeTracker,
       clientHeaders:
         backend &&
         ((request) => ({ 'x-gateway-client': clientAddress(request, config.exposure.trustedProxies) })),
@@ -345,8 +348,8 @@ async function start(
     limits,
     introspection: config.exposure.introspection,
     beginDocument: (request) => admission.beginDocument(request),
-    observer,
-    keptAnswers,
+    operationLog,
+    responseCache,
     estimates: callEstimates,
     log,
   })
@@ -359,7 +362,7 @@ async function start(
   const operatorToken =
     exposure.metricsToken ??
     (config.upstream.kind === 'embedded' ? await keepOperatorToken(config.upstream.dataDir) : undefined)
-  const door = createDoor({ ...exposure, log })
+  const originPolicy = createOriginPolicy({ ...exposure, log })
   const admission = createAdmission({
     ...{ load, ...protection, trustedProxies: exposure.trustedProxies },
     principalOf(authorization) {
@@ -369,20 +372,20 @@ async function start(
         return undefined
       }
     },
-    callers: createAllowances(protection.requestsPerMinute, 'requests'),
-    addresses: createAllowances(protection.addressRequestsPerMinute, 'requests from your address'),
-    documentTime: createAllowances(
+    callers: createRateLimiter(protection.requestsPerMinute, 'requests'),
+    addresses: createRateLimiter(protection.addressRequestsPerMinute, 'requests from your address'),
+    documentTime: createRateLimiter(
       protection.addressRequestsPerMinute === 0 ? 0 : (hooks.documentMsPerMinute ?? documentMsPerMinute),
       'milliseconds of work for new documents from your address',
     ),
   })
   const requestIds = createRequestIds()
-  const bodies = createIncomingBodies({
+  const bodies = createBodyMemory({
     ...bodyLimits,
     memory: { total: protection.bodyBytes, perAddress: protection.bodyBytesPerIp },
   })
-  const liveResponses = createLiveResponses()
-  const eventStreams = createEventStreams()
+  const streamingResponses = createStreamingResponses()
+  const eventStreams = createSingleConnections()
   const mask = (error: unknown) =>
     maskError(error, (unexpected) => log.error({ err: unexpected }, 'Operation failed unexpectedly'))
   const state = (): AppState => ({
@@ -391,21 +394,21 @@ async function start(
       .sources.map((each) => ({ ...each, lastDisconnect: sources.get(each.key)?.lastDisconnect ?? null })),
     live: live.state(),
     sockets: sockets.size,
-    liveResponses: liveResponses.size + eventStreams.size,
+    streamingResponses: streamingResponses.size + eventStreams.size,
     waitingBytes: sockets.waitingBytes,
     upstream: resilient.state(),
     load: load.state(),
-    keptAnswers: keptAnswers?.state() ?? null,
+    responseCache: responseCache?.state() ?? null,
     backendRestarts: backend?.restarts ?? 0,
   })
   const httpServer = await startHttpServer({
     host: config.host,
     port: config.port,
     engine,
-    liveResponses,
+    streamingResponses,
     eventStreams,
     mask,
-    door,
+    originPolicy,
     admission,
     bodies,
     connectionLimits: { ...protection, trustedProxies: exposure.trustedProxies },
@@ -435,7 +438,7 @@ async function start(
     server: httpServer.server,
     connections: httpServer.connections,
     engine,
-    door,
+    originPolicy,
     admission,
     bodies,
     requestIds,

@@ -10,7 +10,7 @@ export interface Config {
   /** The file of the only documents that are executed, if there is one. */
   readonly trustedDocuments?: string | undefined
   /** How old an answer may be that is given again; 0 where every answer is made anew. */
-  readonly keepAnswersMs: number
+  readonly responseCacheMs: number
   readonly exposure: Exposure
   readonly protection: Protection
   /** Where traces are sent; undefined when there are none. */
@@ -79,8 +79,8 @@ export interface Exposure {
 export interface Protection {
   readonly requestsPerMinute: number
   readonly addressRequestsPerMinute: number
-  readonly linesPerCaller: number
-  readonly linesPerAddress: number
+  readonly connectionsPerPrincipal: number
+  readonly connectionsPerIp: number
   /** TCP connections of the gateway. */
   readonly tcpConnections: number
   readonly tcpConnectionsPerIp: number
@@ -196,15 +196,15 @@ const settings = {
   ACTION_TARGETS: z.enum(['public', 'any'], 'expected "public" or "any"').default('public'),
   CALLS_PER_MINUTE: amount('calls').default(6000),
   REQUESTS_PER_MINUTE: amount('requests').default(6000),
-  ADDRESS_REQUESTS_PER_MINUTE: amount('requests').default(30_000),
-  LINES_PER_CALLER: amount('lines').default(100),
-  LINES_PER_ADDRESS: amount('lines').default(1000),
+  REQUESTS_PER_MINUTE_PER_IP: amount('requests').default(30_000),
+  MAX_CONNECTIONS_PER_PRINCIPAL: amount('connections').default(100),
+  MAX_CONNECTIONS_PER_IP: amount('connections').default(1000),
   MAX_TCP_CONNECTIONS: amount('connections').default(16_384),
   MAX_TCP_CONNECTIONS_PER_IP: amount('connections').default(4096),
   MAX_TRANSFERS_PER_IP: amount('files').default(50),
   BODY_MEMORY_MIB: mebibytes.default(32),
   BODY_MEMORY_MIB_PER_IP: mebibytes.default(8),
-  REQUESTS_IN_FLIGHT: z
+  MAX_CONCURRENT_REQUESTS: z
     .string()
     .refine((text) => /^\d{1,6}$/.test(text) && Number(text) > 0, 'expected a number of requests, 1 or more')
     .transform(Number)
@@ -230,7 +230,7 @@ const settings = {
   INTROSPECTION: onOrOff.optional(),
   GRAPHIQL: onOrOff.optional(),
   NODE_ENV: z.string().optional(),
-  KEEP_ANSWERS_SECONDS: z
+  RESPONSE_CACHE_SECONDS: z
     .string()
     .refine(
       (text) => /^\d{1,2}$/.test(text) && Number(text) <= 60,
@@ -267,6 +267,14 @@ const embeddedOnly = [
 ] as const
 /** Settings of features this version does not have: going on without them would surprise. */
 const unsupported = ['REDIS_URL'] as const
+/** Earlier names of settings, refused so that no limit is lost without notice. */
+const renamed: Readonly<Record<string, keyof typeof settings>> = {
+  ADDRESS_REQUESTS_PER_MINUTE: 'REQUESTS_PER_MINUTE_PER_IP',
+  KEEP_ANSWERS_SECONDS: 'RESPONSE_CACHE_SECONDS',
+  LINES_PER_ADDRESS: 'MAX_CONNECTIONS_PER_IP',
+  LINES_PER_CALLER: 'MAX_CONNECTIONS_PER_PRINCIPAL',
+  REQUESTS_IN_FLIGHT: 'MAX_CONCURRENT_REQUESTS',
+}
 /** Settings whose values are not shown, and values that may have a password in them. */
 const secret = /TOKEN$|^DATABASE_URL$/
 const mayHavePassword = /@|[?&#]/
@@ -296,6 +304,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       problems.push(`${name}: there is no such setting`)
   for (const name of unsupported)
     if (name in given) problems.push(`${name}: not supported by this version; unset it`)
+  for (const [name, now] of Object.entries(renamed))
+    if (name in given) problems.push(`${name}: is named ${now} now; rename it`)
   if ('FLOWDOCK_API_URL' in given) {
     for (const name of embeddedOnly)
       if (name in given) problems.push(`${name}: has no effect with FLOWDOCK_API_URL; unset one of the two`)
@@ -323,7 +333,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     logLevel: LOG_LEVEL,
     callsPerMinute: CALLS_PER_MINUTE,
     trustedDocuments: TRUSTED_DOCUMENTS,
-    keepAnswersMs: values.KEEP_ANSWERS_SECONDS * 1000,
+    responseCacheMs: values.RESPONSE_CACHE_SECONDS * 1000,
     tracing:
       values.OTEL_EXPORTER_OTLP_ENDPOINT === undefined
         ? undefined
@@ -345,15 +355,15 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     },
     protection: {
       requestsPerMinute: values.REQUESTS_PER_MINUTE,
-      addressRequestsPerMinute: values.ADDRESS_REQUESTS_PER_MINUTE,
-      linesPerCaller: values.LINES_PER_CALLER,
-      linesPerAddress: values.LINES_PER_ADDRESS,
+      addressRequestsPerMinute: values.REQUESTS_PER_MINUTE_PER_IP,
+      connectionsPerPrincipal: values.MAX_CONNECTIONS_PER_PRINCIPAL,
+      connectionsPerIp: values.MAX_CONNECTIONS_PER_IP,
       tcpConnections: values.MAX_TCP_CONNECTIONS,
       tcpConnectionsPerIp: values.MAX_TCP_CONNECTIONS_PER_IP,
       transfersPerIp: values.MAX_TRANSFERS_PER_IP,
       bodyBytes: values.BODY_MEMORY_MIB * mebibyte,
       bodyBytesPerIp: values.BODY_MEMORY_MIB_PER_IP * mebibyte,
-      requestsInFlight: values.REQUESTS_IN_FLIGHT,
+      requestsInFlight: values.MAX_CONCURRENT_REQUESTS,
       loadShedding: values.LOAD_SHEDDING === 'on',
     },
     upstream: readUpstream(parsed.data),
@@ -385,8 +395,8 @@ function readUpstream(values: z.infer<z.ZodObject<typeof settings>>): Config['up
       trustedProxies: values.TRUSTED_PROXIES,
       traffic: {
         requestsPerMinute: values.REQUESTS_PER_MINUTE,
-        strangerRequestsPerMinute: values.ADDRESS_REQUESTS_PER_MINUTE,
-        streamsPerPrincipal: values.LINES_PER_CALLER,
+        strangerRequestsPerMinute: values.REQUESTS_PER_MINUTE_PER_IP,
+        streamsPerPrincipal: values.MAX_CONNECTIONS_PER_PRINCIPAL,
       },
     }
   return {

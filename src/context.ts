@@ -1,11 +1,11 @@
 import { GatewayError, UpstreamError } from './errors.ts'
-import type { Freshness } from './events/change-tracker.ts'
+import type { ChangeTracker } from './events/change-tracker.ts'
+import type { Hub, Channel as HubChannel, Topic } from './events/principal-hub.ts'
 import type { Entry as LogEntry } from './events/recent-log.ts'
 import { type FeedReader, type Replay, runFeed } from './events/replay.ts'
-import type { Hub, Channel as HubChannel, Topic } from './events/stream-hub.ts'
 import type { Trace, Tracing } from './telemetry/tracing.ts'
 import type { RequestHead } from './traffic/client-address.ts'
-import type { Allowances, RateLimit } from './traffic/rate-limiter.ts'
+import type { RateLimit, RateLimiter } from './traffic/rate-limiter.ts'
 import type { Credential, ReadCredential } from './upstream/flowdock/credentials.ts'
 import type { Directory } from './upstream/flowdock/directory.ts'
 import type { FileDownloads } from './upstream/flowdock/files.ts'
@@ -17,7 +17,7 @@ import {
   isGap,
   isLoss,
   makeGap,
-  placeOf,
+  offsetOf,
   timeOf,
 } from './upstream/flowdock/live-events.ts'
 import type { Upload } from './upstream/flowdock/messages.ts'
@@ -170,7 +170,7 @@ export interface ContextOptions {
   readonly standing: (channel: Channel) => readonly FlowEvent[]
   /** Reads what happened behind an event once more. */
   readonly replay: (topic: Topic<Listener>, after: string, until: string | undefined) => Replay<FlowEvent>
-  readonly allowances: Allowances
+  readonly allowances: RateLimiter
   readonly reads: SingleFlight
   readonly downloads: FileDownloads
   readonly uploads: FileUploads
@@ -179,7 +179,7 @@ export interface ContextOptions {
   /** Headers by which the upstream knows whose calls they are, if it is our own. */
   readonly clientHeaders?: ((request: RequestHead) => Readonly<Record<string, string>>) | undefined
   /** Undefined where answers are not kept. */
-  readonly freshness: Freshness<Listener> | undefined
+  readonly changeTracker: ChangeTracker<Listener> | undefined
 }
 
 /** @throws GatewayError `UNAUTHENTICATED` for a credential that cannot be one, when the returned function is called */
@@ -300,7 +300,7 @@ class CallerContext implements Context {
 
   mark(): number | undefined {
     const { credential, userId, options } = this.#session
-    return credential === null ? undefined : options.freshness?.markOf({ credential, userId })
+    return credential === null ? undefined : options.changeTracker?.markOf({ credential, userId })
   }
 
   rateLimit(): RateLimit | null {
@@ -324,7 +324,7 @@ class CallerContext implements Context {
       return flowId === undefined ? isPrivate : heard === undefined || heard.has(flowId)
     }
     const feed = {
-      ...{ hub, topic, isBehind, placeOf, channelOf, isGap: isLoss, retryAfterMs },
+      ...{ hub, topic, isBehind, offsetOf, channelOf, isGap: isLoss, retryAfterMs },
       makeGap: (after: string | undefined) => makeGap(after),
       wants: (event: FlowEvent) => isHeard(event) && (isGap(event) || wants(event)),
       // The source is ahead of a reader who has missed something.

@@ -9,7 +9,7 @@ describe('settings', () => {
       port: 4000,
       logLevel: 'info',
       callsPerMinute: 6000,
-      keepAnswersMs: 0,
+      responseCacheMs: 0,
       exposure: {
         introspection: true,
         graphiql: true,
@@ -24,8 +24,8 @@ describe('settings', () => {
       protection: {
         requestsPerMinute: 6000,
         addressRequestsPerMinute: 30_000,
-        linesPerCaller: 100,
-        linesPerAddress: 1000,
+        connectionsPerPrincipal: 100,
+        connectionsPerIp: 1000,
         tcpConnections: 16_384,
         tcpConnectionsPerIp: 4096,
         transfersPerIp: 50,
@@ -128,10 +128,10 @@ describe('settings', () => {
     const environment = {
       FLOWDOCK_API_URL: 'http://x',
       FILE_HOSTS: 'Minio, [::2]',
-      KEEP_ANSWERS_SECONDS: '5',
+      RESPONSE_CACHE_SECONDS: '5',
     }
     expect(readConfig(environment)).toMatchObject({
-      keepAnswersMs: 5000,
+      responseCacheMs: 5000,
       upstream: { fileHosts: ['minio', '[::2]'] },
     })
   })
@@ -153,13 +153,13 @@ describe('settings', () => {
       {
         ALLOWED_ORIGINS: 'https://a.example/x',
         ALLOWED_HOSTS: 'a:80',
-        REQUESTS_IN_FLIGHT: '0',
+        MAX_CONCURRENT_REQUESTS: '0',
         GRAPHIQL: 'no',
       },
       [
         'ALLOWED_ORIGINS="https://a.example/x": expected origins such as',
         'ALLOWED_HOSTS="a:80": expected names without ports',
-        'REQUESTS_IN_FLIGHT="0": expected a number of requests, 1 or more',
+        'MAX_CONCURRENT_REQUESTS="0": expected a number of requests, 1 or more',
         'GRAPHIQL="no": expected "on" or "off"',
       ],
     ],
@@ -170,10 +170,10 @@ describe('settings', () => {
     [{ FLOWDOCK_STREAM_URL: 'http://x' }, ['FLOWDOCK_STREAM_URL: needs FLOWDOCK_API_URL']],
     [{ FILE_HOSTS: 'minio' }, ['FILE_HOSTS: needs FLOWDOCK_API_URL']],
     [
-      { FLOWDOCK_API_URL: 'http://x', FILE_HOSTS: 'http://minio', KEEP_ANSWERS_SECONDS: '61' },
+      { FLOWDOCK_API_URL: 'http://x', FILE_HOSTS: 'http://minio', RESPONSE_CACHE_SECONDS: '61' },
       [
         'FILE_HOSTS="http://minio": expected names without ports',
-        'KEEP_ANSWERS_SECONDS="61": expected a number of seconds from 0 to 60',
+        'RESPONSE_CACHE_SECONDS="61": expected a number of seconds from 0 to 60',
       ],
     ],
     [{ FLOWDOCK_API_ULR: 'http://x' }, ['FLOWDOCK_API_ULR: there is no such setting']],
@@ -187,6 +187,22 @@ describe('settings', () => {
     [
       { DATABASE_URL: 'mysql://u:hidden@x/y', REDIS_URL: 'redis://x' },
       ['DATABASE_URL: expected an address', 'REDIS_URL: not supported'],
+    ],
+    [
+      {
+        ADDRESS_REQUESTS_PER_MINUTE: '1',
+        KEEP_ANSWERS_SECONDS: '5',
+        LINES_PER_ADDRESS: '1',
+        LINES_PER_CALLER: '1',
+        REQUESTS_IN_FLIGHT: '1',
+      },
+      [
+        'ADDRESS_REQUESTS_PER_MINUTE: is named REQUESTS_PER_MINUTE_PER_IP now',
+        'KEEP_ANSWERS_SECONDS: is named RESPONSE_CACHE_SECONDS now',
+        'LINES_PER_ADDRESS: is named MAX_CONNECTIONS_PER_IP now',
+        'LINES_PER_CALLER: is named MAX_CONNECTIONS_PER_PRINCIPAL now',
+        'REQUESTS_IN_FLIGHT: is named MAX_CONCURRENT_REQUESTS now',
+      ],
     ],
     [
       { LOG_LEVEL: 'loud', PORT: 'x' },

@@ -1,6 +1,6 @@
 import { type IncomingHttpHeaders, request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
-import { isPublic, lookupPublic, NotPublicError } from '../net/public-address.ts'
+import { isPublic, lookupPublicAddress, NotPublicAddressError } from '../net/public-address.ts'
 
 /** A request of ours to an address that somebody else chose. */
 export interface Delivery {
@@ -20,7 +20,7 @@ const deadlineMs = 10_000
 /** A name that resolves to our own network is not told from one that does not exist: callers could list what is there. */
 function isUnknown(error: unknown): boolean {
   const { code = '' } = error as NodeJS.ErrnoException
-  return error instanceof NotPublicError || /^(ENOTFOUND|EAI_\w+|ENODATA)$/.test(code)
+  return error instanceof NotPublicAddressError || /^(ENOTFOUND|EAI_\w+|ENODATA)$/.test(code)
 }
 
 /**
@@ -44,7 +44,7 @@ export function deliver(
             : `${url.hostname}: ${(error as Error).message}`,
         ),
       )
-    if (!anywhere && !isPublic(url)) return fail(new NotPublicError(url.hostname))
+    if (!anywhere && !isPublic(url)) return fail(new NotPublicAddressError(url.hostname))
     const headers = { ...delivery.headers, 'Content-Length': String(Buffer.byteLength(body)) }
     const outgoing = send(
       url,
@@ -53,7 +53,7 @@ export function deliver(
         headers,
         agent: false,
         signal: AbortSignal.timeout(deadlineMs),
-        ...(anywhere ? {} : { lookup: lookupPublic }),
+        ...(anywhere ? {} : { lookup: lookupPublicAddress }),
       },
       (response) => {
         resolve({ status: response.statusCode ?? 0, headers: response.headers })

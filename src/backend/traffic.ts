@@ -1,4 +1,4 @@
-import { createAllowances } from '../traffic/rate-limiter.ts'
+import { createRateLimiter } from '../traffic/rate-limiter.ts'
 import { HttpError, tooMany } from './http-error.ts'
 
 /** Who a request counts for. */
@@ -73,9 +73,9 @@ const retryMs = 1000
 const streamRetryMs = 10_000
 
 export function createTraffic(limits: TrafficLimits): Traffic {
-  const requests = createAllowances(limits.requestsPerMinute, 'requests')
-  const strangers = createAllowances(limits.strangerRequestsPerMinute, 'requests')
-  const typing = createAllowances(limits.typingBytesPerMinute, 'bytes')
+  const requests = createRateLimiter(limits.requestsPerMinute, 'requests')
+  const strangers = createRateLimiter(limits.strangerRequestsPerMinute, 'requests')
+  const typing = createRateLimiter(limits.typingBytesPerMinute, 'bytes')
   const streams = new Map<string, number>()
   const { bodies } = limits
   const arriving = {

@@ -46,12 +46,12 @@ async function findToken(
   )
 }
 
-function describe({ sources, live, sockets, liveResponses, waitingBytes }: AppState): string {
+function describe({ sources, live, sockets, streamingResponses, waitingBytes }: AppState): string {
   const seats = sources.reduce((sum, source) => sum + source.seats, 0)
   const sharing = sources.length === 0 ? 0 : seats / sources.length
   const lines = [
     `${sources.length} streams to the upstream feed ${seats} subscriptions (${sharing.toFixed(1)} each)`,
-    `${live.operations} subscriptions in ${live.groups.length} groups, over ${sockets} sockets and ${liveResponses} answers; ${waitingBytes} bytes wait for slow readers`,
+    `${live.operations} subscriptions in ${live.groups.length} groups, over ${sockets} sockets and ${streamingResponses} answers; ${waitingBytes} bytes wait for slow readers`,
   ]
   for (const source of sources) {
     const groups = live.groups.filter((group) => group.source === source.key)

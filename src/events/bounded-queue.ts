@@ -1,6 +1,6 @@
 import { GatewayError } from '../errors.ts'
 
-export interface SubscriberLimits {
+export interface QueueLimits {
   readonly maxEvents: number
   readonly maxBytes: number
 }
@@ -10,8 +10,8 @@ export interface SubscriberLimits {
  * `SLOW_CONSUMER`, so one reader never costs more than that. `return()` takes effect at once, also while the reader
  * waits for an event that never comes.
  */
-export class Subscriber<T> implements AsyncIterableIterator<T> {
-  readonly #limits: SubscriberLimits
+export class BoundedQueue<T> implements AsyncIterableIterator<T> {
+  readonly #limits: QueueLimits
   readonly #onClose: () => void
   #queue: { readonly event: T; readonly bytes: number }[] = []
   #queuedBytes = 0
@@ -21,7 +21,7 @@ export class Subscriber<T> implements AsyncIterableIterator<T> {
   #failure: { readonly error: unknown } | undefined
 
   /** @param onClose runs once, when the reader leaves or is dropped */
-  constructor(limits: SubscriberLimits, onClose: () => void) {
+  constructor(limits: QueueLimits, onClose: () => void) {
     this.#limits = limits
     this.#onClose = onClose
   }

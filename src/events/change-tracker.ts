@@ -1,10 +1,10 @@
-import type { Hub } from './stream-hub.ts'
+import type { Hub } from './principal-hub.ts'
 
 /**
  * Knows whether something happened that a caller could see. It listens with each caller's own rights, to whoever asks
  * again and again, and for as long as they do.
  */
-export interface Freshness<Owner> {
+export interface ChangeTracker<Owner> {
   /**
    * A number that is another one as soon as something happened; the same at two times says that nothing did in between.
    * Undefined while nobody would say so: then nothing is known.
@@ -15,7 +15,7 @@ export interface Freshness<Owner> {
   close(): void
 }
 
-export interface FreshnessOptions<Owner, Event> {
+export interface ChangeTrackerOptions<Owner, Event> {
   readonly hub: Hub<Owner, Event>
   readonly keyOf: (owner: Owner) => string
   /** How the stream is, for events that say so. */
@@ -61,7 +61,9 @@ interface World {
   isConfirming: boolean
 }
 
-export function createFreshness<Owner, Event>(options: FreshnessOptions<Owner, Event>): Freshness<Owner> {
+export function createChangeTracker<Owner, Event>(
+  options: ChangeTrackerOptions<Owner, Event>,
+): ChangeTracker<Owner> {
   const { hub, keyOf, idleMs = defaultIdleMs, now = Date.now } = options
   // In the order they asked last; those that are listened for once more.
   const worlds = new Map<string, World>()

@@ -1,6 +1,6 @@
 import { GatewayError } from '../errors.ts'
+import type { Channel, Hub, Seat, Topic } from './principal-hub.ts'
 import type { Entry } from './recent-log.ts'
-import type { Channel, Hub, Seat, Topic } from './stream-hub.ts'
 
 /** Who reads a feed. */
 export interface FeedReader<T> {
@@ -29,7 +29,7 @@ export interface FeedOptions<Owner, T> {
   readonly replay: (after: string, until: string | undefined) => Replay<T>
   /** Whether the first place is behind the second; undefined when that cannot be told. */
   readonly isBehind: (a: string, b: string) => boolean | undefined
-  readonly placeOf: (event: T) => string | undefined
+  readonly offsetOf: (event: T) => string | undefined
   /** The channel an event is of; undefined for what a reader hears whatever their channels are. */
   readonly channelOf: (event: T) => string | undefined
   /** Whether a replay says with it that it cannot have what was missed up to now. */
@@ -255,7 +255,7 @@ async function replay<Owner, T>(
         await reader.event(event)
         return { seq: begunAt, place }
       }
-      const reached = options.placeOf(event)
+      const reached = options.offsetOf(event)
       if (reached === undefined) continue
       if (options.wants(event)) await reader.event(event)
       place = reached

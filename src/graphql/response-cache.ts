@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache'
 
 /** Answers that are still what would be answered. */
-export interface KeptAnswers {
+export interface ResponseCache {
   /** @param mark how things stand for the caller: an answer of another time is none */
   find(key: string, mark: number): string | undefined
   keep(key: string, mark: number, text: string): void
@@ -19,7 +19,7 @@ const maxCharacters = 32 * 1024 * 1024
 const maxAnswerCharacters = 2 * 1024 * 1024
 
 /** @param maxAgeMs how old an answer may be, whatever its mark says: not everything is told as it happens */
-export function createKeptAnswers(maxAgeMs: number, now: () => number = Date.now): KeptAnswers {
+export function createResponseCache(maxAgeMs: number, now: () => number = Date.now): ResponseCache {
   const answers = new LRUCache<string, Kept>({
     maxSize: maxCharacters,
     maxEntrySize: maxAnswerCharacters,

@@ -2,8 +2,8 @@ import { lookup } from 'node:dns'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
 
 /** Of a name or an address that belongs to this machine or its network, where a public one was needed. */
-export class NotPublicError extends Error {
-  override readonly name = 'NotPublicError'
+export class NotPublicAddressError extends Error {
+  override readonly name = 'NotPublicAddressError'
 
   constructor(host: string) {
     super(`${host} is not a public address`)
@@ -56,7 +56,7 @@ for (const [address, prefix] of [
   specialIpv6.addSubnet(address, prefix, 'ipv6')
 
 /** Whether an IP address is anything but that of a public server, and so not one to send requests of strangers to. */
-export function isOwnNetwork(address: string): boolean {
+export function isPrivateAddress(address: string): boolean {
   const family = isIP(address)
   if (family === 4) return specialIpv4.check(address, 'ipv4')
   // A zone (`fe80::1%eth0`) belongs to addresses of the own network alone.
@@ -68,19 +68,19 @@ export function isOwnNetwork(address: string): boolean {
  * Looks up a name that has to be public. The address that is checked is the one that is connected to: a name cannot
  * change in between. Addresses in figures are not looked up: see {@link isPublic}.
  */
-export const lookupPublic: LookupFunction = (hostname, options, callback) => {
+export const lookupPublicAddress: LookupFunction = (hostname, options, callback) => {
   lookup(hostname, { ...options, all: true }, (error, addresses) => {
     if (error !== null) return callback(error, [])
-    if (addresses.length === 0 || addresses.some(({ address }) => isOwnNetwork(address)))
-      return callback(new NotPublicError(hostname), [])
+    if (addresses.length === 0 || addresses.some(({ address }) => isPrivateAddress(address)))
+      return callback(new NotPublicAddressError(hostname), [])
     return options.all === true
       ? callback(null, addresses)
       : callback(null, addresses[0]?.address ?? '', addresses[0]?.family)
   })
 }
 
-/** Whether an address has a name, which {@link lookupPublic} decides about, or the figures of somebody else's network. */
+/** Whether an address has a name, which {@link lookupPublicAddress} decides about, or the figures of somebody else's network. */
 export function isPublic({ hostname }: URL): boolean {
   const host = hostname.replace(/^\[|\]$/g, '')
-  return isIP(host) === 0 || !isOwnNetwork(host)
+  return isIP(host) === 0 || !isPrivateAddress(host)
 }

@@ -2,7 +2,7 @@ import type { Context } from '../context.ts'
 import { NotFoundError } from '../errors.ts'
 import type { PrivateConversation } from '../upstream/flowdock/model.ts'
 import { encodeGlobalId } from './global-id.ts'
-import { namedUser } from './inputs.ts'
+import { resolveUser } from './inputs.ts'
 import { type Connection, listConnection, type PageArgs } from './pagination.ts'
 
 export function id({ user }: PrivateConversation): string {
@@ -22,7 +22,7 @@ export async function privateConversation(
   { userId }: { userId: string },
   { flowdock }: Context,
 ): Promise<PrivateConversation | null> {
-  return flowdock.load.conversation(namedUser(userId, ['userId']))
+  return flowdock.load.conversation(resolveUser(userId, ['userId']))
 }
 
 export async function openPrivateConversation(
@@ -47,7 +47,7 @@ async function setOpen(
   { flowdock }: Context,
 ): Promise<{ conversation: PrivateConversation }> {
   const path = ['input', 'userId']
-  const userId = namedUser(globalId, path)
+  const userId = resolveUser(globalId, path)
   // It begins when it is first asked for.
   if ((await flowdock.load.conversation(userId)) === null)
     throw new NotFoundError('There is nobody like that, or you share no organization', { inputPath: path })

@@ -22,7 +22,7 @@ export async function namedFlowPath(by: FlowBy, context: Context, path: readonly
 }
 
 /** Where a message is, as the upstream is asked for it, and its number there. */
-export async function namedMessage(
+export async function resolveMessage(
   globalId: string,
   { flowdock }: Context,
   path: readonly string[],
@@ -32,7 +32,7 @@ export async function namedMessage(
   return { channel, messageId: key.id }
 }
 
-export async function namedThread(
+export async function resolveThread(
   globalId: string,
   { flowdock }: Context,
   path: readonly string[],
@@ -42,11 +42,11 @@ export async function namedThread(
 }
 
 /** The number of a user. */
-export function namedUser(globalId: string, path: readonly string[]): number {
+export function resolveUser(globalId: string, path: readonly string[]): number {
   return toNumber(expectId('User', globalId, path), path)
 }
 
-export async function namedOrganization(
+export async function resolveOrganization(
   globalId: string,
   { flowdock }: Context,
   path: readonly string[],

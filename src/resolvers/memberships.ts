@@ -5,10 +5,10 @@ import type { FlowBy } from './flows.ts'
 import {
   checkFilled,
   namedFlowPath,
-  namedMessage,
-  namedOrganization,
-  namedUser,
   requireCapability,
+  resolveMessage,
+  resolveOrganization,
+  resolveUser,
 } from './inputs.ts'
 
 /*
@@ -27,7 +27,7 @@ export async function createFlow(
   context: Context,
 ): Promise<{ flow: Flow }> {
   const name = checkFilled(input.name, 'name')
-  const organization = await namedOrganization(input.organizationId, context, ['input', 'organizationId'])
+  const organization = await resolveOrganization(input.organizationId, context, ['input', 'organizationId'])
   const flow = await context.flowdock.flows.create(organization, name)
   if (input.description == null) return { flow }
   return { flow: await context.flowdock.flows.update(flow.path, { description: input.description }) }
@@ -87,7 +87,7 @@ export async function addFlowMember(
   { input }: { input: FlowInput & { userId: string } },
   context: Context,
 ): Promise<{ path: string }> {
-  const userId = namedUser(input.userId, ['input', 'userId'])
+  const userId = resolveUser(input.userId, ['input', 'userId'])
   const path = await namedFlowPath(input.flow, context, flowInput)
   await context.flowdock.flows.addUser(path, userId)
   return { path }
@@ -98,7 +98,7 @@ export async function blockFlowMember(
   { input }: { input: FlowInput & { userId: string; blocked: boolean } },
   context: Context,
 ): Promise<{ path: string }> {
-  const userId = namedUser(input.userId, ['input', 'userId'])
+  const userId = resolveUser(input.userId, ['input', 'userId'])
   const path = await namedFlowPath(input.flow, context, flowInput)
   try {
     await context.flowdock.flows.setBlocked(path, userId, input.blocked)
@@ -132,7 +132,7 @@ export async function markRead(
   const until =
     input.untilMessageId == null
       ? undefined
-      : await namedMessage(input.untilMessageId, context, ['input', 'untilMessageId'])
+      : await resolveMessage(input.untilMessageId, context, ['input', 'untilMessageId'])
   return { path, readCount: await context.flowdock.flows.markRead(path, until?.messageId) }
 }
 

@@ -3,7 +3,7 @@ import { ValidationError } from '../errors.ts'
 import type { Message, MessageKind } from '../upstream/flowdock/model.ts'
 import { decodeMessageCursor } from './cursor.ts'
 import { expectId, splitInFlow } from './global-id.ts'
-import { namedMessage, namedThread, namedUser } from './inputs.ts'
+import { resolveMessage, resolveThread, resolveUser } from './inputs.ts'
 import {
   type Connection,
   encodeCursor,
@@ -105,7 +105,7 @@ async function narrow(
 ): Promise<MessagePlace> {
   if (threadId == null) return place
   const path = ['filter', 'threadId']
-  const named = await namedThread(threadId, context, path)
+  const named = await resolveThread(threadId, context, path)
   const isHere =
     named.flowPath === place.channel && (place.threadId === undefined || place.threadId === named.threadId)
   if (isHere) return { ...place, threadId: named.threadId }
@@ -125,7 +125,7 @@ async function idRange(place: MessagePlace, filter: MessageFilter, context: Cont
     const globalId = filter[name]
     if (globalId == null) return undefined
     const path = ['filter', name]
-    const { channel, messageId } = await namedMessage(globalId, context, path)
+    const { channel, messageId } = await resolveMessage(globalId, context, path)
     if (channel === place.channel) return messageId
     throw new ValidationError(`Expected filter.${name} to be a message of what is listed`, [], {
       inputPath: path,
@@ -138,8 +138,8 @@ type Matcher = (message: Message) => boolean
 
 /** What the upstream is not asked to decide. */
 function matcher(filter: MessageFilter, range: IdRange): Matcher {
-  const authors = filter.authorIds?.map((id) => namedUser(id, ['filter', 'authorIds']))
-  const mentions = filter.mentionIds?.map((id) => `:user:${namedUser(id, ['filter', 'mentionIds'])}`)
+  const authors = filter.authorIds?.map((id) => resolveUser(id, ['filter', 'authorIds']))
+  const mentions = filter.mentionIds?.map((id) => `:user:${resolveUser(id, ['filter', 'mentionIds'])}`)
   const { since, until, hasFile, hasLink, kinds } = filter
   return (message) =>
     (kinds == null || kinds.includes(message.kind)) &&

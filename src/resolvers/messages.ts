@@ -12,7 +12,7 @@ import type {
 import { decodeMessageCursor, messageCursor } from './cursor.ts'
 import type { FlowBy } from './flows.ts'
 import { encodeInFlow } from './global-id.ts'
-import { namedFlowPath, namedMessage, namedThread, namedUser, requireCapability } from './inputs.ts'
+import { namedFlowPath, requireCapability, resolveMessage, resolveThread, resolveUser } from './inputs.ts'
 import { type FilteredMessages, filteredMessages, type MessageFilter } from './message-filter.ts'
 import { messagePage } from './message-page.ts'
 import { type Connection, listConnection, type PageArgs, toConnection } from './pagination.ts'
@@ -179,7 +179,7 @@ export async function comment(
 ): Promise<{ message: Message }> {
   checkContent(input.content)
   const path = ['input', 'messageId']
-  const { channel, messageId } = await namedMessage(input.messageId, context, path)
+  const { channel, messageId } = await resolveMessage(input.messageId, context, path)
   if (channel.startsWith('@'))
     throw new ValidationError('Cannot comment on a private message: send a message to the user instead', [], {
       inputPath: path,
@@ -231,7 +231,7 @@ export async function deleteMessage(
   { input }: { input: { messageId: string } },
   context: Context,
 ): Promise<{ messageId: string; message: Message | null }> {
-  const { channel, messageId } = await namedMessage(input.messageId, context, ['input', 'messageId'])
+  const { channel, messageId } = await resolveMessage(input.messageId, context, ['input', 'messageId'])
   await context.flowdock.messages.delete(channel, messageId)
   const message = await context.flowdock.messages.find(channel, messageId)
   return { messageId: input.messageId, message }
@@ -319,8 +319,8 @@ export async function sendTarget(
     })
   if (flow != null)
     return { channel: await namedFlowPath(flow, context, ['input', 'flow']), threadId: undefined }
-  if (userId != null) return { channel: `@${namedUser(userId, ['input', 'userId'])}`, threadId: undefined }
-  const thread = await namedThread(threadId ?? '', context, ['input', 'threadId'])
+  if (userId != null) return { channel: `@${resolveUser(userId, ['input', 'userId'])}`, threadId: undefined }
+  const thread = await resolveThread(threadId ?? '', context, ['input', 'threadId'])
   return { channel: thread.flowPath, threadId: thread.threadId }
 }
 
@@ -365,7 +365,7 @@ export async function moveMessageToThread(
 ): Promise<{ message: Message }> {
   await requireCapability('moveMessage', context)
   const thread =
-    input.threadId == null ? null : await namedThread(input.threadId, context, ['input', 'threadId'])
+    input.threadId == null ? null : await resolveThread(input.threadId, context, ['input', 'threadId'])
   return changeMessage(context, input.messageId, (path, messageId) =>
     context.flowdock.messages.move(path, messageId, thread?.threadId ?? null),
   )
@@ -422,7 +422,7 @@ async function changeMessage(
   globalId: string,
   change: (channel: string, messageId: number) => Promise<void>,
 ): Promise<{ message: Message }> {
-  const { channel, messageId } = await namedMessage(globalId, context, ['input', 'messageId'])
+  const { channel, messageId } = await resolveMessage(globalId, context, ['input', 'messageId'])
   await change(channel, messageId)
   return { message: await requireMessage(context.flowdock, channel, messageId) }
 }

@@ -2,7 +2,7 @@ import type { Context } from '../context.ts'
 import { NotFoundError, ValidationError } from '../errors.ts'
 import type { Organization, OrganizationUser, Subscription } from '../upstream/flowdock/model.ts'
 import { encodeGlobalId, expectId } from './global-id.ts'
-import { checkFilled, namedOrganization, namedUser } from './inputs.ts'
+import { checkFilled, resolveOrganization, resolveUser } from './inputs.ts'
 import { type Connection, listConnection, type PageArgs } from './pagination.ts'
 
 interface OrganizationBy {
@@ -68,7 +68,7 @@ export async function updateOrganization(
   context: Context,
 ): Promise<{ organization: Organization }> {
   const name = checkFilled(input.name, 'name')
-  const slug = await namedOrganization(input.organizationId, context, ['input', 'organizationId'])
+  const slug = await resolveOrganization(input.organizationId, context, ['input', 'organizationId'])
   return { organization: await context.flowdock.organizations.rename(slug, name) }
 }
 
@@ -77,8 +77,8 @@ export async function removeOrganizationMember(
   { input }: { input: { organizationId: string; userId: string } },
   context: Context,
 ): Promise<{ userId: string }> {
-  const userId = namedUser(input.userId, ['input', 'userId'])
-  const slug = await namedOrganization(input.organizationId, context, ['input', 'organizationId'])
+  const userId = resolveUser(input.userId, ['input', 'userId'])
+  const slug = await resolveOrganization(input.organizationId, context, ['input', 'organizationId'])
   try {
     await context.flowdock.organizations.removeUser(slug, userId)
   } catch (error) {

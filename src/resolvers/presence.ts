@@ -1,7 +1,7 @@
 import type { Context, LiveEvents } from '../context.ts'
 import { ValidationError } from '../errors.ts'
 import type { FlowEvent, PresenceState, User } from '../upstream/flowdock/model.ts'
-import { namedUser, requireCapability } from './inputs.ts'
+import { requireCapability, resolveUser } from './inputs.ts'
 
 /** Who it is about. */
 export async function user(
@@ -54,7 +54,7 @@ export async function subscribePresenceChanged(
   const users =
     userIds == null
       ? undefined
-      : new Set(userIds.map((userId, index) => namedUser(userId, [...path, String(index)])))
+      : new Set(userIds.map((userId, index) => resolveUser(userId, [...path, String(index)])))
   const states = presences == null ? undefined : new Set(presences)
   return context.listen({
     flowIds: 'all',

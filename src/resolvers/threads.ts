@@ -3,7 +3,7 @@ import { NotFoundError, UpstreamError, ValidationError } from '../errors.ts'
 import type { Flow, Message, Thread, ThreadAction } from '../upstream/flowdock/model.ts'
 import type { FlowBy } from './flows.ts'
 import { encodeInFlow } from './global-id.ts'
-import { checkFilled, namedFlowPath, namedThread, requireCapability } from './inputs.ts'
+import { checkFilled, namedFlowPath, requireCapability, resolveThread } from './inputs.ts'
 import {
   type Connection,
   decodeCursor,
@@ -289,7 +289,7 @@ export async function runThreadAction(
   { input }: { input: { threadId: string; name: string } },
   context: Context,
 ): Promise<{ thread: Thread }> {
-  const { flowPath, threadId } = await namedThread(input.threadId, context, ['input', 'threadId'])
+  const { flowPath, threadId } = await resolveThread(input.threadId, context, ['input', 'threadId'])
   const find = async () => {
     const thread = await context.flowdock.threads.find(flowPath, threadId)
     if (thread === null)

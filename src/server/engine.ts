@@ -17,14 +17,14 @@ import { maskError, withCode } from '../graphql/error-mask.ts'
 import type { Executor } from '../graphql/executor.ts'
 import { createIntrospections } from '../graphql/introspection.ts'
 import type { DocumentParams, PersistedDocuments } from '../graphql/persisted-documents.ts'
-import type { KeptAnswers } from '../graphql/response-cache.ts'
+import type { ResponseCache } from '../graphql/response-cache.ts'
 import { expectRootField } from '../graphql/subscription-rules.ts'
-import type { Live, LiveOperation } from '../subscriptions/fan-out.ts'
+import type { FanOut, LiveOperation } from '../subscriptions/fan-out.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { RequestHead } from '../traffic/client-address.ts'
-import { wishesOf } from './extensions.ts'
+import { readExtensions } from './extensions.ts'
 import type { JsonType } from './negotiation.ts'
-import type { Observer } from './operation-log.ts'
+import type { OperationLog } from './operation-log.ts'
 import { requestErrorStatus } from './status.ts'
 
 /** What goes with an operation that comes over HTTP. */
@@ -94,7 +94,7 @@ export interface EngineOptions {
   readonly executor: Executor
   readonly persisted: PersistedDocuments
   readonly createContext: (caller: Caller) => Context
-  readonly live: Live
+  readonly live: FanOut
   readonly limits: Limits
   /** Whether the schema may be asked for. */
   readonly introspection: boolean
@@ -105,16 +105,16 @@ export interface EngineOptions {
    * @throws GatewayError `RATE_LIMITED` to leave it alone
    */
   readonly beginDocument: (request: RequestHead) => (cpuMs: number) => void
-  readonly observer: Observer
+  readonly operationLog: OperationLog
   /** Undefined where every answer is made anew. */
-  readonly keptAnswers: KeptAnswers | undefined
+  readonly responseCache: ResponseCache | undefined
   /** How many calls to the upstream fields take. */
   readonly estimates: CallEstimates
   readonly log: Logger
 }
 
 export function createEngine(options: EngineOptions): Engine {
-  const { schema, executor, persisted, live, limits, observer, log, keptAnswers: kept } = options
+  const { schema, executor, persisted, live, limits, operationLog, log, responseCache: kept } = options
   const documents = createDocuments({
     ...{ schema, limits, estimates: options.estimates },
     isOpen: options.introspection,
@@ -145,7 +145,7 @@ export function createEngine(options: EngineOptions): Engine {
 
   async function run(operation: EngineOperation): Promise<ExecutionResult> {
     const { document, variables, context } = operation
-    const end = observer.begin(operation)
+    const end = operationLog.begin(operation)
     try {
       context.bound({ deadline: performance.now() + limits.maxOperationMs, maxCalls: limits.maxCalls })
       const fields = document.cost(variables)
@@ -201,7 +201,7 @@ export function createEngine(options: EngineOptions): Engine {
     const key = keyOf(operation)
     const known = kept.find(key, mark)
     if (known !== undefined) {
-      observer.begin(operation)([])
+      operationLog.begin(operation)([])
       return { text: known, isWhole: true }
     }
     const result = await run(operation)
@@ -224,11 +224,11 @@ export function createEngine(options: EngineOptions): Engine {
       try {
         persisted.check(text)
         const document = documents.parse(text, () => options.beginDocument(request))
-        if (document.problems.length > 0) observer.refused('GRAPHQL_VALIDATION_FAILED')
+        if (document.problems.length > 0) operationLog.refused('GRAPHQL_VALIDATION_FAILED')
         return document
       } catch (error) {
         const masked = mask(error)
-        observer.refused(masked.extensions['code'] as ErrorCode)
+        operationLog.refused(masked.extensions['code'] as ErrorCode)
         throw masked
       }
     },
@@ -243,7 +243,7 @@ export function createEngine(options: EngineOptions): Engine {
     toText,
     answer,
     async subscribe(operation) {
-      const end = observer.begin(operation)
+      const end = operationLog.begin(operation)
       const { document, operationName, variables, context } = operation
       try {
         context.bound({ deadline: performance.now() + limits.maxOperationMs, maxCalls: limits.maxCalls })
@@ -310,7 +310,7 @@ export function createEngine(options: EngineOptions): Engine {
           request: req,
           authorization: req.headers.authorization,
           departure: { signal },
-          ...wishesOf(params.extensions),
+          ...readExtensions(params.extensions),
         }),
       }),
       plugins: [phases],

@@ -1,5 +1,5 @@
 /** What a client wants to know besides the answer. */
-export function wishesOf(extensions: Readonly<Record<string, unknown>> | null | undefined): {
+export function readExtensions(extensions: Readonly<Record<string, unknown>> | null | undefined): {
   readonly wantsCost: boolean
   readonly wantsExplanation: boolean
   /** Whether a subscription says at its start after which cursor it is live. */

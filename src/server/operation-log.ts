@@ -6,7 +6,7 @@ import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 
 /** Sees every operation, whichever transport brought it, and tells those who look on. */
-export interface Observer {
+export interface OperationLog {
   /** An operation begins. @returns what is called with what came of it, once */
   begin(operation: {
     readonly document: Document
@@ -24,7 +24,7 @@ const slowMs = 5000
 /** Longest name of an operation in a line: names are what clients make them. */
 const maxNameLength = 100
 
-export function createObserver(metrics: Metrics, log: Logger): Observer {
+export function createOperationLog(metrics: Metrics, log: Logger): OperationLog {
   return {
     begin({ document, operationName, context }) {
       const begun = performance.now()

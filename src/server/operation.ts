@@ -1,9 +1,9 @@
 import { type DocumentNode, GraphQLError, getOperationAST, type OperationDefinitionNode } from 'graphql'
 import { ValidationError } from '../errors.ts'
-import { type LiveOperation, type LiveReader, toPayload } from '../subscriptions/fan-out.ts'
+import { type LiveOperation, type SubscriptionReader, toPayload } from '../subscriptions/fan-out.ts'
 import type { RequestHead } from '../traffic/client-address.ts'
 import type { Engine } from './engine.ts'
-import { wishesOf } from './extensions.ts'
+import { readExtensions } from './extensions.ts'
 
 export interface OperationParams {
   /** Not needed where it is known by its hash. */
@@ -31,7 +31,7 @@ export interface OperationRequest {
 }
 
 /** Who hears of an operation. */
-export interface OperationReader extends LiveReader {
+export interface OperationReader extends SubscriptionReader {
   /** It is a subscription, and stands. */
   begin?(operation: LiveOperation): void
   /** It was not run at all. */
@@ -92,7 +92,7 @@ export async function runOperation(request: OperationRequest, reader: OperationR
       context: engine.createContext({
         ...{ request: req, authorization },
         departure: { signal },
-        ...wishesOf(params.extensions),
+        ...readExtensions(params.extensions),
         ...(lastEventId === undefined ? {} : { lastEventId }),
         onTokenEnd: request.onTokenEnd,
       }),

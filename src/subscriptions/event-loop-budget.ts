@@ -2,7 +2,7 @@
 const perTurn = { idle: 256, busy: 16 }
 
 /** Spreads executions of events over turns of the event loop, so that requests are served in between. */
-export class EventPace {
+export class EventLoopBudget {
   readonly #isBusy: () => boolean
   #begun = 0
   #limit = perTurn.idle

@@ -14,7 +14,7 @@ import type { Limits } from '../graphql/document-limits.ts'
 import { maskError } from '../graphql/error-mask.ts'
 import type { Executor } from '../graphql/executor.ts'
 import { createEventBudgets } from './event-budget.ts'
-import { EventPace } from './event-loop-budget.ts'
+import { EventLoopBudget } from './event-loop-budget.ts'
 import { type Body, Turn } from './outbox.ts'
 import { type Analysis, analyze } from './selection.ts'
 
@@ -25,7 +25,7 @@ export interface Payload extends Body {
 }
 
 /** Who is sent the results of a subscription. */
-export interface LiveReader {
+export interface SubscriptionReader {
   /** Never throws, and keeps what cannot be sent yet. */
   next(payload: Payload): void
   /** The same at the end of a turn of the event loop, in which it is told nothing more of this subscription. */
@@ -38,13 +38,13 @@ export interface LiveReader {
 /** A subscription that is running. */
 export interface LiveOperation {
   /** Tells its reader until `signal` ends it. */
-  start(reader: LiveReader, signal: AbortSignal): void
+  start(reader: SubscriptionReader, signal: AbortSignal): void
   /** The place behind what was told, if it is known. */
   place(): string | undefined
 }
 
 /** What can be seen of the groups from outside. */
-export interface LiveState {
+export interface FanOutState {
   readonly operations: number
   readonly groups: readonly {
     readonly source: string
@@ -53,7 +53,7 @@ export interface LiveState {
   }[]
 }
 
-export interface Live {
+export interface FanOut {
   /**
    * Begins a subscription. It has to be started, even when its reader has left meanwhile: that ends what it holds.
    *
@@ -68,10 +68,10 @@ export interface Live {
     calls: number,
     wantsPosition?: boolean,
   ): Promise<LiveOperation | ExecutionResult>
-  state(): LiveState
+  state(): FanOutState
 }
 
-export interface LiveOptions {
+export interface FanOutOptions {
   readonly schema: GraphQLSchema
   readonly executor: Executor
   readonly limits: Pick<Limits, 'maxEventCalls' | 'maxSubscriptionCalls' | 'maxOperationMs'>
@@ -109,7 +109,7 @@ interface Told extends Outcome {
 
 interface Member {
   readonly events: LiveEvents
-  readonly reader: LiveReader
+  readonly reader: SubscriptionReader
   /** Entries up to this one it has. */
   seq: number
   /** Ends its subscription. */
@@ -146,7 +146,7 @@ const maxInFlight = 16
  * events are one group, with one execution and one serialised result for each event. Where nothing in the selection
  * depends on who asks, groups reach across callers, all of whom were checked to be let hear those events.
  */
-export function createLive(options: LiveOptions): Live {
+export function createFanOut(options: FanOutOptions): FanOut {
   const { schema, executor, limits, onUnexpected, cursorOf, onEnd } = options
   const budgets = createEventBudgets(limits.maxSubscriptionCalls)
   const groups = new Map<string, Group>()
@@ -252,7 +252,7 @@ export function createLive(options: LiveOptions): Live {
   }
 
   const turn = new Turn()
-  const pace = new EventPace(options.isBusy)
+  const pace = new EventLoopBudget(options.isBusy)
 
   /** One group at one channel. */
   class Group {
@@ -444,7 +444,7 @@ export function createLive(options: LiveOptions): Live {
     args: ExecutionArgs,
     events: LiveEvents,
     analysis: Analysis,
-    reader: LiveReader,
+    reader: SubscriptionReader,
     left: AbortSignal,
     { giveBack, wantsPosition }: { readonly giveBack: () => void; readonly wantsPosition: boolean },
   ): () => string | undefined {

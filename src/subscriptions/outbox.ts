@@ -80,7 +80,7 @@ export class Slab {
   }
 }
 
-export interface PacedWriterOptions {
+export interface OutboxOptions {
   readonly stream: Writable
   readonly framing: Framing
   /** The reader is too far behind, and gets no more. */
@@ -162,8 +162,8 @@ class Backlog {
  * Sends messages to one reader as fast as it takes them, all of a turn of the event loop in one write. What it does not
  * take waits, bounded in bytes, number and time; past that the reader is dropped, and nobody else notices.
  */
-export class PacedWriter {
-  readonly #options: PacedWriterOptions
+export class Outbox {
+  readonly #options: OutboxOptions
   readonly #limits: SlowReaderLimits
   readonly #turn: Turn
   readonly #slab: Slab
@@ -180,7 +180,7 @@ export class PacedWriter {
   #isClosed = false
   #readyListeners: (() => void)[] = []
 
-  constructor(options: PacedWriterOptions, limits: SlowReaderLimits = slowReaderLimits) {
+  constructor(options: OutboxOptions, limits: SlowReaderLimits = slowReaderLimits) {
     this.#options = options
     this.#turn = options.turn ?? new Turn()
     this.#slab = options.slab ?? new Slab()

@@ -1,5 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { LoadState } from '../traffic/adaptive-concurrency.ts'
+import type { ConcurrencyState } from '../traffic/adaptive-concurrency.ts'
 
 /** What is live, as gauges are made of. */
 export interface LiveFigures {
@@ -9,15 +9,15 @@ export interface LiveFigures {
     readonly groups: readonly { readonly members: number; readonly isShared: boolean }[]
   }
   readonly sockets: number
-  readonly liveResponses: number
+  readonly streamingResponses: number
   readonly waitingBytes: number
   readonly upstream: {
     readonly openBreakers: readonly string[]
     readonly retries: number
     readonly refusals: number
   }
-  readonly load: LoadState
-  readonly keptAnswers: { readonly kept: number; readonly found: number } | null
+  readonly load: ConcurrencyState
+  readonly responseCache: { readonly kept: number; readonly found: number } | null
   readonly backendRestarts: number
 }
 
@@ -167,7 +167,11 @@ function createLiveGauges(register: Registry): (figures: LiveFigures) => void {
       ({ live }) => live.groups.filter(({ isShared }) => isShared).length,
     ],
     ['sockets', 'WebSockets that are open', ({ sockets }) => sockets],
-    ['live_responses', 'Answers over SSE and multipart that are open', ({ liveResponses }) => liveResponses],
+    [
+      'live_responses',
+      'Answers over SSE and multipart that are open',
+      ({ streamingResponses }) => streamingResponses,
+    ],
     [
       'waiting_bytes',
       'What waits for slow readers of sockets; what several wait for counts for each',
@@ -192,12 +196,12 @@ function createLiveGauges(register: Registry): (figures: LiveFigures) => void {
     [
       'kept_answers_total',
       'Answers that were kept, for when nothing happens',
-      ({ keptAnswers }) => keptAnswers?.kept ?? 0,
+      ({ responseCache }) => responseCache?.kept ?? 0,
     ],
     [
       'kept_answers_given_total',
       'Answers that were given again because nothing had happened',
-      ({ keptAnswers }) => keptAnswers?.found ?? 0,
+      ({ responseCache }) => responseCache?.found ?? 0,
     ],
     [
       'backend_restarts_total',

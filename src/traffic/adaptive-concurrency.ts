@@ -1,7 +1,7 @@
 import { performance } from 'node:perf_hooks'
 
 /** How much is going on in the gateway, and whether there is room for more. */
-export interface Load {
+export interface AdaptiveConcurrency {
   /**
    * Takes a place, which `leave` gives back.
    *
@@ -11,11 +11,11 @@ export interface Load {
   /** The same for what cannot wait: it takes a place that those who wait would have had. */
   enterNow(): boolean
   leave(): void
-  state(): LoadState
+  state(): ConcurrencyState
   close(): void
 }
 
-export interface LoadState {
+export interface ConcurrencyState {
   /** Requests and operations that are being answered. */
   readonly inFlight: number
   /** How many may be at this moment, as far as the process is busy. */
@@ -62,7 +62,7 @@ const least = { running: 8, waiting: 8 }
  */
 const patient = { waiting: 128, longestWaitMs: 5000, looks: 20 }
 
-export interface LoadOptions {
+export interface ConcurrencyOptions {
   /** So many run at once at most, however little there is to do: what waits for a slow upstream costs memory. */
   readonly most: number
   /** The bounds never move: the process has other work, too, and being busy says nothing. */
@@ -79,7 +79,10 @@ interface Waiting {
  * is busy all the time, few things run at once, some wait for a moment, and the rest hear at once that they have to come
  * again. An upstream that is slow is no reason, because the process has time then. The bounds move by themselves.
  */
-export function createLoad({ most, isSteady = false }: LoadOptions): Load {
+export function createAdaptiveConcurrency({
+  most,
+  isSteady = false,
+}: ConcurrencyOptions): AdaptiveConcurrency {
   const queue: Waiting[] = []
   let inFlight = 0
   let limit = most

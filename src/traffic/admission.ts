@@ -1,21 +1,21 @@
 import { GatewayError } from '../errors.ts'
-import type { Load, LoadState } from './adaptive-concurrency.ts'
+import type { AdaptiveConcurrency, ConcurrencyState } from './adaptive-concurrency.ts'
 import { clientAddress, type RequestHead } from './client-address.ts'
 import { Counts } from './counts.ts'
-import type { Allowances } from './rate-limiter.ts'
+import type { RateLimiter } from './rate-limiter.ts'
 
 export interface AdmissionOptions {
-  readonly load: Load
+  readonly load: AdaptiveConcurrency
   /** The principal of an `Authorization` value; undefined without a well-formed credential. */
   readonly principalOf: (authorization: unknown) => string | undefined
   /** Requests and operations of each principal, and of each IP address. */
-  readonly callers: Allowances
-  readonly addresses: Allowances
+  readonly callers: RateLimiter
+  readonly addresses: RateLimiter
   /** Milliseconds of the processor for new documents of each IP address. */
-  readonly documentTime: Allowances
+  readonly documentTime: RateLimiter
   /** Connections that stay open (sockets, SSE, multipart) of each principal and of each IP address; 0 for any number. */
-  readonly linesPerCaller: number
-  readonly linesPerAddress: number
+  readonly connectionsPerPrincipal: number
+  readonly connectionsPerIp: number
   /** Files that one IP address may transfer at once; 0 for any number. */
   readonly transfersPerIp: number
   /** How many proxies stand in front, each of which adds an address to `X-Forwarded-For`. */
@@ -60,7 +60,7 @@ export interface Admission {
   principalOf(authorization: unknown): string | undefined
   /** The IP address that limits count for. */
   addressOf(request: RequestHead): string
-  state(): LoadState
+  state(): ConcurrencyState
 }
 
 /** A connection as the limits count it. */
@@ -84,12 +84,15 @@ export function createAdmission({
   callers,
   addresses,
   documentTime,
-  linesPerCaller,
-  linesPerAddress,
+  connectionsPerPrincipal,
+  connectionsPerIp,
   transfersPerIp,
   trustedProxies,
 }: AdmissionOptions): Admission {
-  const connections = { callers: new Counts(linesPerCaller), addresses: new Counts(linesPerAddress) }
+  const connections = {
+    callers: new Counts(connectionsPerPrincipal),
+    addresses: new Counts(connectionsPerIp),
+  }
   const transfers = new Counts(transfersPerIp)
   // One for all: to make each would take longer than to send it.
   const overloaded = new GatewayError(

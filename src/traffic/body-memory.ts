@@ -1,6 +1,6 @@
 import { GatewayError, RateLimitedError } from '../errors.ts'
 
-export interface IncomingBodiesOptions {
+export interface BodyMemoryOptions {
   /** Bytes of incomplete bodies in memory, of all clients and of one IP address. */
   readonly memory: ByteLimits
   /** Bytes of files on the disk, of all clients and of one IP address. */
@@ -18,7 +18,7 @@ export interface ByteLimits {
  * Bounds what is held of bodies that have not arrived completely. Their senders are unknown until then, and a body that
  * is sent slowly would hold what it takes for as long as it likes.
  */
-export interface IncomingBodies {
+export interface BodyMemory {
   /**
    * Counts an incomplete body. When its IP address has too many of them, the one that began first is displaced, so that
    * somebody who sends slow bodies gets in their own way and not in that of others behind the same address.
@@ -42,7 +42,7 @@ export interface Holding {
 
 const mebibyte = 1024 * 1024
 /** A stranger cannot make the process grow by more than `memory.total`; a body in memory has 1 MiB at most. */
-export const bodyLimits: IncomingBodiesOptions = {
+export const bodyLimits: BodyMemoryOptions = {
   memory: { total: 32 * mebibyte, perAddress: 8 * mebibyte },
   // An operation may bring 250 MiB along; a folder for temporary files often has few GiB.
   disk: { total: 1024 * mebibyte, perAddress: 512 * mebibyte },
@@ -50,11 +50,11 @@ export const bodyLimits: IncomingBodiesOptions = {
 }
 const pauseMs = 1000
 
-export function createIncomingBodies({
+export function createBodyMemory({
   memory,
   disk,
   bodiesPerAddress,
-}: IncomingBodiesOptions = bodyLimits): IncomingBodies {
+}: BodyMemoryOptions = bodyLimits): BodyMemory {
   const memoryBudget = new ByteBudget(memory, 'request bodies')
   const diskBudget = new ByteBudget(disk, 'files')
   /** By IP address, those that began first in front. */

@@ -9,7 +9,7 @@ export interface RateLimit {
 }
 
 /** What each principal may do: so many a minute, which come back evenly. Kept in memory, bounded. */
-export interface Allowances {
+export interface RateLimiter {
   /** Whether there is a limit at all. */
   readonly isLimited: boolean
   /** @throws RateLimitedError when none is left, saying when the next one is */
@@ -41,7 +41,11 @@ const maxPrincipals = 10_000
  * @param perMinute 0 for as many as they like
  * @param what is counted, such as "requests"
  */
-export function createAllowances(perMinute: number, what: string, now: () => number = Date.now): Allowances {
+export function createRateLimiter(
+  perMinute: number,
+  what: string,
+  now: () => number = Date.now,
+): RateLimiter {
   const buckets = new Map<string, Bucket>()
   const perMs = perMinute / 60_000
 

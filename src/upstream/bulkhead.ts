@@ -25,7 +25,7 @@ const timedOut = () =>
  * Calls of which no principal has so many on their way that others find no connection: what is more waits for its turn.
  * Calls of nobody go past this.
  */
-export function createFairHttp(
+export function createBulkhead(
   http: Http,
   { callsEach, callsInAll = Number.POSITIVE_INFINITY, waitMs, overdue = timedOut }: FairnessOptions,
 ): Http {

@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { Readable } from 'node:stream'
 import { Agent, buildConnector, type Dispatcher } from 'undici'
 import { GatewayError, RateLimitedError, UpstreamError } from '../errors.ts'
-import { isPublic, lookupPublic, NotPublicError } from '../net/public-address.ts'
+import { isPublic, lookupPublicAddress, NotPublicAddressError } from '../net/public-address.ts'
 
 export interface HttpOptions {
   /** How long a call may take in all, from asking to the last byte. */
@@ -123,7 +123,7 @@ export function createHttp(options: HttpOptions): Http {
   })
   const strangers = new Agent({
     ...{ headersTimeout: 10_000, bodyTimeout: 30_000 },
-    connect: connector({ lookup: lookupPublic }),
+    connect: connector({ lookup: lookupPublicAddress }),
   })
 
   /** Asks again where the connection had been there before, and was closed just as it was used again. */
@@ -216,7 +216,7 @@ export function createHttp(options: HttpOptions): Http {
     openStream: (url, headers, signal) => open(streams, url, headers, signal),
     openDownload: (url, headers, signal) => open(transfers, url, headers, signal),
     async openPublicDownload(url, headers, signal) {
-      if (!isPublic(url)) throw translate(new NotPublicError(url.hostname), signal)
+      if (!isPublic(url)) throw translate(new NotPublicAddressError(url.hostname), signal)
       return open(strangers, url, headers, signal)
     },
     async upload(url, headers, bytes, signal) {
@@ -375,7 +375,7 @@ function toAnswer(status: number, headers: IncomingHttpHeaders, text: string): H
 function translate(error: unknown, signal: AbortSignal | undefined): unknown {
   if (error instanceof UpstreamError || error instanceof RateLimitedError) return error
   if (signal?.aborted) return signal.reason
-  if (error instanceof NotPublicError)
+  if (error instanceof NotPublicAddressError)
     return new UpstreamError(
       'UPSTREAM_INVALID',
       'The upstream sent us into the gateway’s own network; FILE_HOSTS names the hosts there that it may send us to',

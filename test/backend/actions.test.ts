@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { jwtVerify } from 'jose'
 import { expect, onTestFinished, test } from 'vitest'
 import { hashPassword } from '../../src/backend/flowdock/auth.ts'
-import { isOwnNetwork } from '../../src/net/public-address.ts'
+import { isPrivateAddress } from '../../src/net/public-address.ts'
 import { call, startTestBackend, type TestBackend } from '../support/backend.ts'
 
 const main = '/flows/example/main'
@@ -209,7 +209,7 @@ test.each([
   ['2606:4700:4700::1111', false],
   ['3ffe::1', false],
 ])('%s is our own network: %s', (address, own) => {
-  expect(isOwnNetwork(address)).toBe(own)
+  expect(isPrivateAddress(address)).toBe(own)
 })
 
 test('a source of no registered application has nothing to sign with, and says so', async () => {

@@ -12,7 +12,7 @@ const headers = (token: string) => ({ 'content-type': 'application/json', author
 
 test('SIGTERM under load: every request is answered, 500 sockets hear when to come back and are closed one by one, and the exit is 0', async () => {
   const gateway = await runGateway(await makeFolder(), {
-    LINES_PER_CALLER: '0',
+    MAX_CONNECTIONS_PER_PRINCIPAL: '0',
     REQUESTS_PER_MINUTE: '0',
     CALLS_PER_MINUTE: '0',
   })

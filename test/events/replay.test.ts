@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { Subscriber } from '../../src/events/bounded-queue.ts'
+import { BoundedQueue } from '../../src/events/bounded-queue.ts'
+import { createHub, type Sink } from '../../src/events/principal-hub.ts'
 import { type FeedReader, type Replay, runFeed } from '../../src/events/replay.ts'
-import { createHub, type Sink } from '../../src/events/stream-hub.ts'
 import { createRandom } from '../support/query-generator.ts'
 
 /** An event of the upstream's log: its number, and the channel it is of. `gap` is what a replay says of what is lost. */
@@ -61,7 +61,7 @@ function createWorld(
       sinks.add(source)
       return { close: () => sinks.delete(source) }
     },
-    placeOf: ({ place }) => String(place),
+    offsetOf: ({ place }) => String(place),
     memberOf: () => undefined,
     removalOf: ({ place, channel }) =>
       kind.removesEvery !== undefined && place % kind.removesEvery === 0 ? { channel, member: 1 } : undefined,
@@ -93,7 +93,7 @@ function createWorld(
   }
   /** Of some channels, as upstreams filter. */
   function replay(channels: string[] | 'all', after: string, until: string | undefined): Replay<Event> {
-    const queue = new Subscriber<Event>({ maxEvents: 5, maxBytes: 1e9 }, () => replays.delete(tell))
+    const queue = new BoundedQueue<Event>({ maxEvents: 5, maxBytes: 1e9 }, () => replays.delete(tell))
     const ends = kind.isNumbered && until !== undefined
     let told = Number(after)
     let begun = false
@@ -166,7 +166,7 @@ function listen(
       wants,
       replay: (after, until) => replay(options.channels, after, until),
       isBehind: (a, b) => (isNumbered ? Number(a) > Number(b) : undefined),
-      placeOf: ({ place }) => (place < 0 ? undefined : String(place)),
+      offsetOf: ({ place }) => (place < 0 ? undefined : String(place)),
       channelOf: ({ channel }) => (channel === 'gap' ? undefined : channel),
       isGap: ({ channel }) => channel === 'gap',
       makeGap: () => ({ place: -1, channel: 'gap' }),

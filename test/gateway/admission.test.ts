@@ -5,7 +5,7 @@ import { describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { startApp } from '../../src/app.ts'
 import { createLogger } from '../../src/telemetry/log.ts'
-import { createLoad } from '../../src/traffic/adaptive-concurrency.ts'
+import { createAdaptiveConcurrency } from '../../src/traffic/adaptive-concurrency.ts'
 import { clientAddress } from '../../src/traffic/client-address.ts'
 import {
   executeOverSocket,
@@ -57,7 +57,7 @@ describe('requests of a minute', () => {
   })
 
   test('are counted for each address, whoever it says it is; health is not', async () => {
-    const app = await start({ ADDRESS_REQUESTS_PER_MINUTE: '5' })
+    const app = await start({ REQUESTS_PER_MINUTE_PER_IP: '5' })
     for (let index = 0; index < 5; index += 1)
       await (await ask(app.url, { authorization: basic(String(index)) })).text()
     expect((await ask(app.url, { authorization: basic('6') })).status).toBe(429)
@@ -70,7 +70,7 @@ describe('requests of a minute', () => {
 })
 
 test('what begins again because of another token is counted, too', async () => {
-  const app = await start({ ADDRESS_REQUESTS_PER_MINUTE: '20' })
+  const app = await start({ REQUESTS_PER_MINUTE_PER_IP: '20' })
   const authorization = basic(await app.backend.token('Ada'))
   const socket = new WebSocket(`${app.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws')
   await once(socket, 'open')
@@ -90,7 +90,7 @@ test('what begins again because of another token is counted, too', async () => {
 
 test('new documents of an address have a time; known ones are executed all the same', async () => {
   const app = await startTestApp({
-    settings: { ADDRESS_REQUESTS_PER_MINUTE: '30000' },
+    settings: { REQUESTS_PER_MINUTE_PER_IP: '30000' },
     documentMsPerMinute: 1,
   })
   onTestFinished(app.close)
@@ -123,7 +123,7 @@ describe('lines that stay open', () => {
   const query = 'subscription { flowEvents(input: {}) { cursor } }'
 
   test('are counted for each caller over sockets and SSE together, and given back', async () => {
-    const app = await start({ LINES_PER_CALLER: '2' })
+    const app = await start({ MAX_CONNECTIONS_PER_PRINCIPAL: '2' })
     const authorization = basic(await app.backend.token('Ada'))
     const token = await app.backend.token('Ada')
     const live = await ask(app.url, { authorization, accept: 'text/event-stream' }, { query })
@@ -148,7 +148,7 @@ describe('lines that stay open', () => {
   })
 
   test('are counted for each address; a subscription that stands takes none of the places of requests', async () => {
-    const app = await start({ LINES_PER_ADDRESS: '1', REQUESTS_IN_FLIGHT: '1' })
+    const app = await start({ MAX_CONNECTIONS_PER_IP: '1', MAX_CONCURRENT_REQUESTS: '1' })
     const token = await app.backend.token('Ada')
     const subscription = openSubscription(socketClient(app.url, token), query)
     void subscription.next()
@@ -174,7 +174,7 @@ test('what runs at once is bounded: others hear so at once, keep their connectio
   await once(slow, 'listening')
   onTestFinished(() => void slow.close())
   const upstream = `http://127.0.0.1:${(slow.address() as AddressInfo).port}`
-  const gateway = await startApp(testConfig(upstream, { REQUESTS_IN_FLIGHT: '2' }), {
+  const gateway = await startApp(testConfig(upstream, { MAX_CONCURRENT_REQUESTS: '2' }), {
     log: createLogger('silent'),
   })
   onTestFinished(gateway.close)
@@ -203,7 +203,7 @@ test('what runs at once is bounded: others hear so at once, keep their connectio
 })
 
 test('of many who come at once some begin; the others do as long as the process has time, and nobody is turned away', async () => {
-  const load = createLoad({ most: 1000 })
+  const load = createAdaptiveConcurrency({ most: 1000 })
   onTestFinished(load.close)
   const places = Array.from({ length: 1000 }, () => load.enter())
   expect(places.filter((place) => place === true).length).toBeLessThanOrEqual(64)
@@ -214,7 +214,7 @@ test('of many who come at once some begin; the others do as long as the process 
 
 describe('a process that is busy all the time', () => {
   async function makeBusy() {
-    const load = createLoad({ most: 1000 })
+    const load = createAdaptiveConcurrency({ most: 1000 })
     onTestFinished(load.close)
     let isBusy = true
     const burning = (async () => {
@@ -278,7 +278,7 @@ test.each([
 )
 
 test('an answer that is not read gives its place back, and is one of the lines of its caller', async () => {
-  const app = await start({ REQUESTS_IN_FLIGHT: '3', LINES_PER_CALLER: '2' })
+  const app = await start({ MAX_CONCURRENT_REQUESTS: '3', MAX_CONNECTIONS_PER_PRINCIPAL: '2' })
   const token = await app.backend.token('Ada')
   for (let count = 0; count < 100; count += 1)
     await app.backend.as('Ada')('POST', '/flows/example/main/messages', {

@@ -82,9 +82,9 @@ test('everything ends with the stream', async () => {
   const { stream, ask } = await open()
   await ask('live', query)
   await eventually(() => liveMembers(app) === 1)
-  expect(app.state().liveResponses).toBe(1)
+  expect(app.state().streamingResponses).toBe(1)
   stream.close()
-  await eventually(() => liveMembers(app) === 0 && app.state().liveResponses === 0)
+  await eventually(() => liveMembers(app) === 0 && app.state().streamingResponses === 0)
 })
 
 test('an operation whose stream closes while its body comes is not begun', async () => {
@@ -104,7 +104,7 @@ test('an operation whose stream closes while its body comes is not begun', async
   // What comes later is read later: then the first half was read, too.
   await app.graphql('Ada', '{ viewer { nick } }')
   stream.close()
-  await eventually(() => app.state().liveResponses === 0)
+  await eventually(() => app.state().streamingResponses === 0)
   outgoing.end(body.slice(10))
   const [{ statusCode }] = await answered
   expect(statusCode).toBe(404)

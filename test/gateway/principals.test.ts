@@ -9,7 +9,9 @@ import { startTestApp, type TestApp } from '../support/app.ts'
 const limit = 5
 let app: TestApp
 beforeAll(async () => {
-  app = await startTestApp({ settings: { REQUESTS_PER_MINUTE: String(limit), LINES_PER_CALLER: '2' } })
+  app = await startTestApp({
+    settings: { REQUESTS_PER_MINUTE: String(limit), MAX_CONNECTIONS_PER_PRINCIPAL: '2' },
+  })
 })
 afterAll(() => app.close())
 

@@ -1,5 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
-import { createAllowances } from '../../src/traffic/rate-limiter.ts'
+import { createRateLimiter } from '../../src/traffic/rate-limiter.ts'
 import { openSubscription, post, socketClient, startTestApp } from '../support/app.ts'
 
 test('what is left can be asked for, and what an operation has used', async () => {
@@ -33,7 +33,7 @@ test('past it operations fail with a code and a time to wait, each caller by its
 
 test('calls come back evenly, never more than there were', () => {
   let now = 0
-  const allowances = createAllowances(60, 'calls', () => now)
+  const allowances = createRateLimiter(60, 'calls', () => now)
   for (let index = 0; index < 60; index += 1) allowances.take('ada')
   expect(() => allowances.take('ada')).toThrow(expect.objectContaining({ retryAfterMs: 1000 }))
   now += 2500
@@ -47,7 +47,7 @@ test('calls come back evenly, never more than there were', () => {
 
 test('work can be charged after it is done, and is made up for before there is more', () => {
   let now = 0
-  const allowances = createAllowances(60, 'calls', () => now)
+  const allowances = createRateLimiter(60, 'calls', () => now)
   allowances.charge('ada', 90)
   expect(() => allowances.expect('ada')).toThrow(expect.objectContaining({ retryAfterMs: 31_000 }))
   expect(allowances.of('ada').remaining).toBe(0)

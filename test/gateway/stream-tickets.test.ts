@@ -141,7 +141,7 @@ test('a caller who has 100 unused tickets loses their own oldest one to another'
 
 test.each([
   ['requests', { REQUESTS_PER_MINUTE: '3' }],
-  ['connections', { LINES_PER_CALLER: '1' }],
+  ['connections', { MAX_CONNECTIONS_PER_PRINCIPAL: '1' }],
 ])('a stream that a ticket opens counts among the %s of who made the ticket', async (_, settings) => {
   const limited = await startTestApp({ settings })
   onTestFinished(limited.close)

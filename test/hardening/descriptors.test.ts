@@ -19,7 +19,7 @@ test('more connections than the system has files for are waited for, and nothing
       PATH: process.env['PATH'] ?? '',
       PORT: '0',
       FLOWDOCK_API_URL: upstream.url,
-      LINES_PER_ADDRESS: '0',
+      MAX_CONNECTIONS_PER_IP: '0',
     },
     stdio: ['ignore', 'pipe', 'pipe'],
   })

@@ -3,8 +3,8 @@ import { expect, onTestFinished, test } from 'vitest'
 import type { Channel, Context, Entry, LiveEvents } from '../../src/context.ts'
 import { type ErrorCode, GatewayError } from '../../src/errors.ts'
 import { RecentLog } from '../../src/events/recent-log.ts'
-import { EventPace } from '../../src/subscriptions/event-loop-budget.ts'
-import { createLive, type LiveReader } from '../../src/subscriptions/fan-out.ts'
+import { EventLoopBudget } from '../../src/subscriptions/event-loop-budget.ts'
+import { createFanOut, type SubscriptionReader } from '../../src/subscriptions/fan-out.ts'
 import type { FlowEvent } from '../../src/upstream/flowdock/model.ts'
 import { eventually } from '../support/app.ts'
 
@@ -57,7 +57,7 @@ async function setUp(
   const { channel, listeners, push } = makeChannel(maxEvents)
   const ends: string[] = []
   const schema = makeSchema(resolve)
-  const live = createLive({
+  const live = createFanOut({
     schema,
     executor: { execute },
     ...{ limits, isBusy: () => false, onUnexpected: () => undefined },
@@ -94,7 +94,7 @@ async function setUp(
     if (!('start' in begun)) throw new Error(JSON.stringify(begun.errors))
     const results: string[] = []
     heard[principal] = results
-    const reader: LiveReader = {
+    const reader: SubscriptionReader = {
       next: ({ bytes }) => void results.push(String(bytes)),
       nextAll: (payloads) => void results.push(...payloads.map(({ bytes }) => String(bytes))),
       ready: async () => undefined,
@@ -235,7 +235,7 @@ test('a subscription whose events cannot be executed in time ends with SLOW_CONS
 
 test('fewer executions begin in a turn of the event loop while queries are queued', async () => {
   let isBusy = false
-  const pace = new EventPace(() => isBusy)
+  const pace = new EventLoopBudget(() => isBusy)
   const beginsInOneTurn = () => {
     let begun = 0
     while (begun < 1000 && pace.mayBegin(() => undefined)) begun += 1

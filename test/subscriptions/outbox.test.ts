@@ -1,13 +1,7 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
-import {
-  type Body,
-  joined,
-  PacedWriter,
-  type SlowReaderLimits,
-  Turn,
-} from '../../src/subscriptions/outbox.ts'
+import { type Body, joined, Outbox, type SlowReaderLimits, Turn } from '../../src/subscriptions/outbox.ts'
 
 const limits: SlowReaderLimits = {
   maxWaitingBytes: 8 * 1024 * 1024,
@@ -30,7 +24,7 @@ async function open(more: Partial<SlowReaderLimits> = {}, turn = new Turn()) {
   for (const socket of [reader, line]) socket.on('error', () => undefined)
   let writes = 0
   let isSlow = false
-  const writer = new PacedWriter(
+  const writer = new Outbox(
     {
       stream: line,
       turn,

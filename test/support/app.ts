@@ -79,9 +79,9 @@ export async function startTestApp(
 export function testConfig(upstreamUrl: string, settings: Readonly<Record<string, string>> = {}): Config {
   return readConfig({
     ...{ PORT: '0', LOG_LEVEL: 'silent', FLOWDOCK_API_URL: upstreamUrl },
-    ...{ CALLS_PER_MINUTE: '0', REQUESTS_PER_MINUTE: '0', ADDRESS_REQUESTS_PER_MINUTE: '0' },
+    ...{ CALLS_PER_MINUTE: '0', REQUESTS_PER_MINUTE: '0', REQUESTS_PER_MINUTE_PER_IP: '0' },
     // Tests keep the process busy that their gateway runs in.
-    ...{ LINES_PER_CALLER: '0', LINES_PER_ADDRESS: '0', LOAD_SHEDDING: 'off' },
+    ...{ MAX_CONNECTIONS_PER_PRINCIPAL: '0', MAX_CONNECTIONS_PER_IP: '0', LOAD_SHEDDING: 'off' },
     ...settings,
   })
 }

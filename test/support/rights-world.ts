@@ -48,7 +48,10 @@ export async function startStage(hasResponseCache: boolean): Promise<Stage> {
   const backend = await startTestBackend({ keepAliveMs: 500 })
   const faults = await startRequestFaults(backend.url)
   const app = await startApp(
-    testConfig(faults.url, hasResponseCache ? { KEEP_ANSWERS_SECONDS: '60' } : { KEEP_ANSWERS_SECONDS: '0' }),
+    testConfig(
+      faults.url,
+      hasResponseCache ? { RESPONSE_CACHE_SECONDS: '60' } : { RESPONSE_CACHE_SECONDS: '0' },
+    ),
     { log: createLogger('silent') },
   )
   const administration = await openAdministration({ dataDir: backend.dataDir, databaseUrl: undefined })

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createFairHttp } from '../../src/upstream/bulkhead.ts'
+import { createBulkhead } from '../../src/upstream/bulkhead.ts'
 import type { Http, HttpAnswer, HttpRequest } from '../../src/upstream/http.ts'
 
 /** Calls that a test answers, by the principals they are of. */
@@ -11,7 +11,7 @@ function setUp(options: { callsEach: number; callsInAll?: number; waitMs?: numbe
         running.push({ principal, answer: () => resolve({ status: 200, headers: {}, body: undefined }) }),
       ),
   } as Partial<Http> as Http
-  const fair = createFairHttp(http, { waitMs: 60_000, ...options })
+  const fair = createBulkhead(http, { waitMs: 60_000, ...options })
   const call = (principal: string, signal?: AbortSignal) =>
     fair.request({ method: 'GET', url: new URL('http://x'), headers: {}, principal, signal })
   const principals = () => running.map(({ principal }) => principal).join('')

@@ -2,7 +2,7 @@ import { createServer, request as forward, type IncomingMessage, type ServerResp
 import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { parseAuthorization } from '../../src/upstream/flowdock/credentials.ts'
-import { type LiveSourceOptions, openLiveSource } from '../../src/upstream/flowdock/live-stream.ts'
+import { type LiveSourceOptions, openLiveStream } from '../../src/upstream/flowdock/live-stream.ts'
 import type { FlowEvent } from '../../src/upstream/flowdock/model.ts'
 import { createReconnects } from '../../src/upstream/flowdock/reconnects.ts'
 import { createHttp } from '../../src/upstream/http.ts'
@@ -64,7 +64,7 @@ test('an upstream whose streams are blocked is asked now and then: all is told, 
   if (credential === null) throw new Error('That is no credential')
   const events: FlowEvent[] = []
   const opened = Promise.withResolvers<void>()
-  const source = openLiveSource({
+  const source = openLiveStream({
     ...{ http, credential, restUrl: proxy.url, streamUrl: `${proxy.url}/stream` },
     ...{ reconnects: createReconnects(1000), pollEveryMs: 50, pollAfter: 2 },
     onOpen: () => opened.resolve(),
@@ -157,7 +157,7 @@ async function startScripted(
   const events: FlowEvent[] = []
   let ended: unknown
   let flowIds: ReadonlySet<string> = new Set()
-  const source = openLiveSource({
+  const source = openLiveStream({
     ...{ http, credential, restUrl: upstream.url, streamUrl: `${upstream.url}/stream` },
     ...{ reconnects: createReconnects(1000), ...options },
     onOpen(ids) {

@@ -11,7 +11,7 @@ beforeAll(async () => {
       NODE_ENV: 'production',
       INTROSPECTION: 'on',
       REQUESTS_PER_MINUTE: '6000',
-      ADDRESS_REQUESTS_PER_MINUTE: '30000',
+      REQUESTS_PER_MINUTE_PER_IP: '30000',
     },
   })
 })

@@ -139,7 +139,7 @@ describe('one stream for many operations', () => {
       { ...sse, [tokenHeader]: token },
       { method: 'GET', until: 'complete\ndata: {"id":"a' },
     )
-    await eventually(() => app.state().liveResponses > 0)
+    await eventually(() => app.state().streamingResponses > 0)
     const begun = await ask({ ...typename, extensions: { operationId: 'a"b' } }, { [tokenHeader]: token })
     expect([begun.status, begun.text]).toEqual([202, ''])
     expect((await reading).text).toMatch(
@@ -156,7 +156,7 @@ describe('one stream for many operations', () => {
   ])('does not take an operation %s', async (_, body, status) => {
     const token = await reserve()
     const reading = ask(undefined, { ...sse, [tokenHeader]: token }, { method: 'GET', until: '"id":"last"' })
-    await eventually(() => app.state().liveResponses > 0)
+    await eventually(() => app.state().streamingResponses > 0)
     expect((await ask(body, { [tokenHeader]: token })).status).toBe(status)
     await ask({ ...typename, extensions: { operationId: 'last' } }, { [tokenHeader]: token })
     expect((await reading).text).not.toContain('errors')
@@ -178,7 +178,7 @@ describe('one stream for many operations', () => {
   test('is read once', async () => {
     const token = await reserve()
     const reading = ask(undefined, { ...sse, [tokenHeader]: token }, { method: 'GET', until: '"id":"z"' })
-    await eventually(() => app.state().liveResponses > 0)
+    await eventually(() => app.state().streamingResponses > 0)
     expect((await ask(undefined, { ...sse, [tokenHeader]: token }, { method: 'GET' })).status).toBe(409)
     await ask({ ...typename, extensions: { operationId: 'z' } }, { [tokenHeader]: token })
     await reading

@@ -274,7 +274,7 @@ describe('a caller who may have no more requests or connections', () => {
   })
 
   test('still has their queries answered over SSE, which hold no connection', async () => {
-    const limited = await startTestApp({ settings: { LINES_PER_CALLER: '1' } })
+    const limited = await startTestApp({ settings: { MAX_CONNECTIONS_PER_PRINCIPAL: '1' } })
     const as = basic(await limited.backend.token('Ada'))
     const send = (document: string) =>
       fetch(`${limited.url}/graphql`, {

@@ -107,9 +107,9 @@ function toMessage(raw: Json, id: number, event: string, sent: number): Exported
   const attachments = Array.isArray(raw['attachments']) ? raw['attachments'].filter(isJson) : []
   const content = raw['content'] ?? null
   const parent = tags.map((tag) => /^influx:(\d{1,15})$/.exec(tag)?.[1]).find((found) => found !== undefined)
-  const namedThread = text(raw['thread_id'])
+  const resolveThread = text(raw['thread_id'])
   const threadId =
-    namedThread !== undefined && namedThread.length <= maxCharacters.thread_id ? namedThread : undefined
+    resolveThread !== undefined && resolveThread.length <= maxCharacters.thread_id ? resolveThread : undefined
   const uuid = text(raw['uuid'])
   const thread = isJson(raw['thread']) ? readThread(raw['thread']) : undefined
   const named = [user, ...tags.map((tag) => userTag.exec(tag)?.[1]), ...Object.values(reactions).flat()]

@@ -41,8 +41,8 @@ import {
   type Channel,
   emptyMessage,
   type FlowChannel,
+  offsetOf,
   otherUser,
-  placeOf,
   recordEvent,
   type ThreadContext,
   tellMessage,
@@ -119,7 +119,7 @@ export async function sendMessage(
     )
     if (stored !== undefined) {
       const thread = await threadContext(db, stored)
-      const wire = encodeMessage(stored, placeOf(channel, stored), thread, storedBase)
+      const wire = encodeMessage(stored, offsetOf(channel, stored), thread, storedBase)
       return { message: stored, thread, json: JSON.stringify(wire), isRepeat: true }
     }
   }
@@ -416,7 +416,7 @@ async function openThread(
 ): Promise<ThreadContext> {
   const { db } = change
   const { source } = sender
-  const known = await namedThread(db, flow, source, draft, parent)
+  const known = await resolveThread(db, flow, source, draft, parent)
   checkThreadState(draft.thread, source?.id ?? null, known)
   const counter = threadCounter(draft.event)
   if (known !== undefined) {
@@ -453,7 +453,7 @@ async function openThread(
   return { row, source }
 }
 
-async function namedThread(
+async function resolveThread(
   db: Database,
   flow: FlowChannel,
   source: SourceRow | undefined,

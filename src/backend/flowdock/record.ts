@@ -21,7 +21,7 @@ export interface PrivateChannel {
 export type Channel = FlowChannel | PrivateChannel
 
 /** Where a message of a channel stands. */
-export function placeOf(channel: Channel, message: { readonly user_id: number }): Place {
+export function offsetOf(channel: Channel, message: { readonly user_id: number }): Place {
   return 'id' in channel ? { flow: channel.id } : { to: String(otherUser(channel, message.user_id)) }
 }
 
@@ -69,7 +69,7 @@ export async function tellMessage(
   message: MessageRow,
   thread?: ThreadContext,
 ): Promise<string> {
-  const payload = encodeMessage(message, placeOf(channel, message), thread, storedBase)
+  const payload = encodeMessage(message, offsetOf(channel, message), thread, storedBase)
   if ('id' in channel) return change.tell({ flowId: channel.id, payload })
   await change.tell({ userId: channel.low_user_id, payload })
   return change.tell({ userId: channel.high_user_id, payload })

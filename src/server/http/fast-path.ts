@@ -6,7 +6,7 @@ import type { GraphQLError } from 'graphql'
 import type { Departure } from '../../context.ts'
 import type { Document } from '../../graphql/documents.ts'
 import type { Answer, Engine } from '../engine.ts'
-import { wishesOf } from '../extensions.ts'
+import { readExtensions } from '../extensions.ts'
 import { acceptsGzip, type JsonType } from '../negotiation.ts'
 import type { OperationParams } from '../operation.ts'
 import { requestErrorStatus } from '../status.ts'
@@ -21,7 +21,7 @@ const compress = promisify(gzip)
  *
  * @param type the media type of the response
  */
-export function answerDirectly(
+export function serveFastPath(
   request: IncomingMessage,
   response: ServerResponse,
   {
@@ -69,7 +69,7 @@ export function answerDirectly(
     try {
       const context = engine.createContext({
         ...{ request, departure, authorization: request.headers.authorization },
-        ...wishesOf(extensions),
+        ...readExtensions(extensions),
       })
       return await engine.answer({ document, operationName, variables: variables ?? {}, context })
     } catch (error) {

@@ -4,9 +4,9 @@ import type { Secret } from '../../secret.ts'
 import type { Logger } from '../../telemetry/log.ts'
 
 /** Who may reach the gateway, by which names and from pages of which origins. */
-export interface Door {
+export interface OriginPolicy {
   /** Why a request cannot be answered at all; undefined when it can. */
-  problem(request: IncomingMessage): DoorProblem | undefined
+  problem(request: IncomingMessage): OriginProblem | undefined
   /** Whether a request was made by a page that may use the gateway, or by no page at all. */
   isAllowedOrigin(request: IncomingMessage): boolean
   /** Why the origin of a request is refused, and which setting allows it. The first such request of an origin is logged. */
@@ -15,12 +15,12 @@ export interface Door {
   corsHeaders(request: IncomingMessage): Readonly<Record<string, string>>
 }
 
-export interface DoorProblem {
+export interface OriginProblem {
   readonly status: 400 | 421
   readonly message: string
 }
 
-export interface DoorOptions {
+export interface OriginPolicyOptions {
   /** Names without ports, in lower case; undefined for any. */
   readonly allowedHosts: readonly string[] | undefined
   readonly allowedOrigins: readonly string[]
@@ -45,13 +45,13 @@ const localOrigin = /^https?:\/\/(localhost|[a-z0-9-]+\.localhost|127\.0\.0\.1|\
 const rememberedOrigins = 100
 const maxShownOrigin = 100
 
-export function createDoor({
+export function createOriginPolicy({
   allowedHosts,
   allowedOrigins,
   localOrigins,
   allowedHeaders,
   log,
-}: DoorOptions): Door {
+}: OriginPolicyOptions): OriginPolicy {
   const hosts = allowedHosts === undefined ? undefined : new Set(allowedHosts)
   const origins = new Set(allowedOrigins)
   const isListed = (origin: string) => origins.has(origin) || (localOrigins && localOrigin.test(origin))

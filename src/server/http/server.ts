@@ -5,7 +5,7 @@ import type { Departure } from '../../context.ts'
 import { type ErrorCode, GatewayError } from '../../errors.ts'
 import type { Document } from '../../graphql/documents.ts'
 import type { Admission } from '../../traffic/admission.ts'
-import type { Holding, IncomingBodies } from '../../traffic/body-memory.ts'
+import type { BodyMemory, Holding } from '../../traffic/body-memory.ts'
 import {
   boundTcpConnections,
   type TcpConnectionLimits,
@@ -14,13 +14,13 @@ import {
 import type { Engine } from '../engine.ts'
 import { type Accepted, createNegotiation, errorType, negotiate } from '../negotiation.ts'
 import { type OperationParams, operationOf, toParams } from '../operation.ts'
-import type { EventStreams } from '../sse/single-connection.ts'
-import type { LiveResponses } from '../sse/streaming-response.ts'
+import type { SingleConnections } from '../sse/single-connection.ts'
+import type { StreamingResponses } from '../sse/streaming-response.ts'
 import { requestErrorStatus, statusOf } from '../status.ts'
 import { type OpenDownload, serveDownload } from './downloads.ts'
-import { answerDirectly } from './fast-path.ts'
+import { serveFastPath } from './fast-path.ts'
 import type { Graphiql } from './graphiql.ts'
-import type { Door } from './origin-policy.ts'
+import type { OriginPolicy } from './origin-policy.ts'
 import {
   type BodyBounds,
   hasFiles,
@@ -37,13 +37,13 @@ export interface HttpServerOptions {
   readonly host: string
   readonly port: number
   readonly engine: Engine
-  readonly liveResponses: LiveResponses
-  readonly eventStreams: EventStreams
+  readonly streamingResponses: StreamingResponses
+  readonly eventStreams: SingleConnections
   /** An error as a client may see it. */
   readonly mask: (error: unknown) => GraphQLError
-  readonly door: Door
+  readonly originPolicy: OriginPolicy
   readonly admission: Admission
-  readonly bodies: IncomingBodies
+  readonly bodies: BodyMemory
   readonly connectionLimits: TcpConnectionLimits
   /** Asks the upstream whether a credential is valid. @throws GatewayError when it is not, or nobody can tell */
   readonly proveCredential: (authorization: unknown) => Promise<void>
@@ -161,7 +161,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     async close() {
       stopping = true
       await new Promise((resolve) => setTimeout(resolve, farewellMs))
-      options.liveResponses.close()
+      options.streamingResponses.close()
       options.eventStreams.close()
       // Right after connections were accepted: those that still wait for it are lost with the port.
       await new Promise((resolve) => setImmediate(resolve))
@@ -273,15 +273,20 @@ function handle(
   arrival: Arrival,
   options: HandlerOptions,
 ): void {
-  const { admission, door, graphiql } = options
+  const { admission, originPolicy, graphiql } = options
   const [path] = (request.url ?? '/').split('?', 1) as [string]
-  const problem = door.problem(request)
+  const problem = originPolicy.problem(request)
   // Monitoring calls the process by its IP address.
   const isForOperators = path === '/metrics' || path.startsWith('/health/')
   if (problem !== undefined && !(isForOperators && problem.status === 421))
     return sendError(response, problem.status, 'BAD_USER_INPUT', problem.message)
-  for (const [name, value] of Object.entries(door.corsHeaders(request))) response.setHeader(name, value)
-  if (request.method === 'OPTIONS' && door.isAllowedOrigin(request) && request.headers.origin !== undefined)
+  for (const [name, value] of Object.entries(originPolicy.corsHeaders(request)))
+    response.setHeader(name, value)
+  if (
+    request.method === 'OPTIONS' &&
+    originPolicy.isAllowedOrigin(request) &&
+    request.headers.origin !== undefined
+  )
     return void response.writeHead(204).end()
   if (!path.startsWith('/health/')) admission.count(request)
 
@@ -382,7 +387,7 @@ function serveGraphql(
   arrival: Arrival,
   options: HandlerOptions,
 ): void {
-  const { admission, door, eventStreams, graphiql } = options
+  const { admission, originPolicy, eventStreams, graphiql } = options
   const accepted = options.negotiate(request)
   if (request.method === 'GET' && accepted.page) {
     if (graphiql === undefined)
@@ -390,8 +395,8 @@ function serveGraphql(
     const key = pageKeyOf(request)
     return graphiql.servePage(response, key === undefined ? undefined : options.demoAuthorization(key))
   }
-  if (!door.isAllowedOrigin(request))
-    return sendError(response, 403, 'FORBIDDEN', door.describeRefusal(request))
+  if (!originPolicy.isAllowedOrigin(request))
+    return sendError(response, 403, 'FORBIDDEN', originPolicy.describeRefusal(request))
   if (!graphqlMethods.includes(request.method ?? ''))
     return refuseMethod(response, graphqlMethods, 'This method is not served')
   const ticket = request.method === 'GET' ? ticketIn(request) : undefined
@@ -558,7 +563,7 @@ function executeOperation(
   params: OperationParams,
   options: OperationOptions,
 ): void {
-  const { accepted, admission, engine, liveResponses, mask, permit } = options
+  const { accepted, admission, engine, streamingResponses, mask, permit } = options
   const checked = checkOperation(params, request, options)
   const isLive = checked.kind === 'subscription'
   if (checked.kind === 'mutation' && request.method === 'GET') {
@@ -569,7 +574,7 @@ function executeOperation(
     if (checked.errors !== undefined) return sendRequestErrors(response, accepted.json, checked.errors)
     const { document } = checked
     if (options.isMultipart) return answerByFramework(request, response, params, options)
-    return answerDirectly(request, response, {
+    return serveFastPath(request, response, {
       ...{ engine, document, params, type: accepted.json, departure: permit.departure },
     })
   }
@@ -581,7 +586,7 @@ function executeOperation(
     const connection = admission.openConnection(request, request.headers.authorization)
     response.once('close', () => connection.close())
   }
-  liveResponses.serve(request, response, {
+  streamingResponses.serve(request, response, {
     ...{ engine, format: accepted.stream, mask, onStanding: permit.release, params, errors: checked.errors },
   })
 }

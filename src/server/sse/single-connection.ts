@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { GraphQLError } from 'graphql'
 import { GatewayError } from '../../errors.ts'
-import { joined, PacedWriter, Slab } from '../../subscriptions/outbox.ts'
+import { joined, Outbox, Slab } from '../../subscriptions/outbox.ts'
 import type { Connection } from '../../traffic/admission.ts'
 import type { Engine } from '../engine.ts'
 import { sendRequestErrors } from '../http/responses.ts'
@@ -10,7 +10,7 @@ import { errorType } from '../negotiation.ts'
 import { type OperationParams, runOperation } from '../operation.ts'
 import { eventStreamHeaders, keepAliveMs } from './streaming-response.ts'
 
-export interface EventStreamRequest {
+export interface SingleConnectionRequest {
   readonly engine: Engine
   readonly mask: (error: unknown) => GraphQLError
   /** Reads the body of a request. @throws GatewayError for what a client got wrong */
@@ -24,12 +24,12 @@ export interface EventStreamRequest {
 }
 
 /** Streams that carry the results of many operations, each of which is a request of its own. */
-export interface EventStreams {
+export interface SingleConnections {
   /** How many are open. */
   readonly size: number
   /** Whether a request is about one of them. */
   isFor(request: IncomingMessage): boolean
-  serve(request: IncomingMessage, response: ServerResponse, options: EventStreamRequest): Promise<void>
+  serve(request: IncomingMessage, response: ServerResponse, options: SingleConnectionRequest): Promise<void>
   /** Ends every stream. */
   close(): void
 }
@@ -49,14 +49,14 @@ interface Stream {
   readonly expiry: NodeJS.Timeout
   readonly connection: Connection
   response: ServerResponse | undefined
-  writer: PacedWriter | undefined
+  writer: Outbox | undefined
 }
 
 /**
  * One reply for all that a page asks, where the number of connections is small, as with HTTP/1: `PUT` reserves it, `GET`
  * opens it, `POST` begins an operation and `DELETE` ends one. [graphql-sse] PROTOCOL.md, "Single connection mode"
  */
-export function createEventStreams(): EventStreams {
+export function createSingleConnections(): SingleConnections {
   const streams = new Map<string, Stream>()
   const slab = new Slab()
   const pacing = setInterval(() => {
@@ -85,7 +85,7 @@ export function createEventStreams(): EventStreams {
   function open(token: string, stream: Stream, response: ServerResponse): void {
     if (stream.response !== undefined) return answer(response, 409, 'CONFLICT', 'This stream is open already')
     clearTimeout(stream.expiry)
-    const writer = new PacedWriter({
+    const writer = new Outbox({
       stream: response,
       framing: joined,
       slab,
@@ -110,7 +110,7 @@ export function createEventStreams(): EventStreams {
     stream: Stream,
     request: IncomingMessage,
     response: ServerResponse,
-    { engine, mask, readParams, count, enter }: EventStreamRequest,
+    { engine, mask, readParams, count, enter }: SingleConnectionRequest,
   ): Promise<void> {
     const { writer } = stream
     if (writer === undefined)

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { GraphQLError } from 'graphql'
 import { type Payload, toPayload } from '../../subscriptions/fan-out.ts'
-import { type Body, type Envelope, joined, PacedWriter, Slab } from '../../subscriptions/outbox.ts'
+import { type Body, type Envelope, joined, Outbox, Slab } from '../../subscriptions/outbox.ts'
 import type { Engine } from '../engine.ts'
 import type { LiveFormat } from '../negotiation.ts'
 import { type OperationParams, runOperation } from '../operation.ts'
@@ -18,7 +18,7 @@ export interface LiveRequest {
 }
 
 /** Every answer that is open. */
-export interface LiveResponses {
+export interface StreamingResponses {
   readonly size: number
   serve(request: IncomingMessage, response: ServerResponse, options: LiveRequest): void
   /** Ends every answer; clients come back and resume. */
@@ -76,8 +76,8 @@ const framings: Readonly<Record<LiveFormat, Framing>> = {
   },
 }
 
-export function createLiveResponses(): LiveResponses {
-  const open = new Map<ServerResponse, PacedWriter>()
+export function createStreamingResponses(): StreamingResponses {
+  const open = new Map<ServerResponse, Outbox>()
   const timer = setInterval(() => {
     const now = Date.now()
     for (const writer of open.values()) writer.check(now)
@@ -105,7 +105,7 @@ export function createLiveResponses(): LiveResponses {
     serve(request, response, { engine, format, params, errors, mask, onStanding }) {
       const framing = framings[format]
       const gone = new AbortController()
-      const writer = new PacedWriter({
+      const writer = new Outbox({
         stream: response,
         framing: joined,
         slab,

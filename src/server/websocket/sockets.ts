@@ -9,19 +9,19 @@ import {
   type Envelope,
   type Framing,
   joined,
-  PacedWriter,
+  Outbox,
   Slab,
   sizeOf,
   Turn,
 } from '../../subscriptions/outbox.ts'
 import type { Logger } from '../../telemetry/log.ts'
 import type { Admission, Connection } from '../../traffic/admission.ts'
-import type { Holding, IncomingBodies } from '../../traffic/body-memory.ts'
+import type { BodyMemory, Holding } from '../../traffic/body-memory.ts'
 import type { RequestHead } from '../../traffic/client-address.ts'
 import type { TcpConnections } from '../../traffic/tcp-connections.ts'
 import { TokenBucket } from '../../traffic/token-bucket.ts'
 import type { Engine } from '../engine.ts'
-import type { Door } from '../http/origin-policy.ts'
+import type { OriginPolicy } from '../http/origin-policy.ts'
 import type { RequestIds } from '../http/request-id.ts'
 import { type OperationReader, runOperation } from '../operation.ts'
 import { findCredential, type IsWellFormed, readConnectionParams } from './connection-params.ts'
@@ -59,11 +59,11 @@ export interface WebSocketTransport {
 export interface WebSocketOptions {
   readonly server: Server
   readonly engine: Engine
-  readonly door: Door
+  readonly originPolicy: OriginPolicy
   readonly admission: Admission
   /** Of the server. */
   readonly connections: TcpConnections
-  readonly bodies: IncomingBodies
+  readonly bodies: BodyMemory
   readonly requestIds: RequestIds
   /** An error as a client may see it. */
   readonly mask: (error: unknown) => GraphQLError
@@ -78,7 +78,7 @@ const warningMs = 60_000
 interface Client {
   readonly socket: WebSocket
   readonly request: RequestHead
-  readonly writer: PacedWriter
+  readonly writer: Outbox
   readonly operations: Map<string, Operation>
   readonly connection: Connection
   readonly pings: TokenBucket
@@ -204,7 +204,7 @@ const closingBrace = Buffer.from('}')
 export function serveWebSockets({
   server,
   engine,
-  door,
+  originPolicy,
   admission,
   connections,
   bodies,
@@ -232,7 +232,7 @@ export function serveWebSockets({
       socket.close(4406, 'Subprotocol not acceptable')
       return
     }
-    const writer = new PacedWriter({
+    const writer = new Outbox({
       stream: line,
       framing: frames,
       turn,
@@ -484,13 +484,13 @@ export function serveWebSockets({
 
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     socket.on('error', () => socket.destroy())
-    const problem = door.problem(request)
+    const problem = originPolicy.problem(request)
     const { pathname } = URL.parse(request.url ?? '', 'http://localhost') ?? {}
     if (isClosing) refuseUpgrade(socket, 503)
     else if (problem !== undefined) refuseUpgrade(socket, problem.status)
     else if (pathname !== '/graphql') refuseUpgrade(socket, 404)
-    else if (!door.isAllowedOrigin(request))
-      refuseUpgrade(socket, 403, { message: door.describeRefusal(request) })
+    else if (!originPolicy.isAllowedOrigin(request))
+      refuseUpgrade(socket, 403, { message: originPolicy.describeRefusal(request) })
     else upgrade(request, socket, head)
   })
 

@@ -5,7 +5,7 @@ import type { FlowEvent, GapReason } from './model.ts'
  */
 
 /** Where an event stands in the upstream's log; undefined for what is kept nowhere. */
-export function placeOf(event: FlowEvent): string | undefined {
+export function offsetOf(event: FlowEvent): string | undefined {
   // What nobody could read has a place; what is lost up to now has none.
   if (event.type === 'gap') return event.cursor === (event.after ?? '') ? undefined : event.cursor
   if (event.type === 'status' || event.type === 'presence') return undefined
@@ -26,7 +26,7 @@ export function isGap({ type }: FlowEvent): boolean {
 
 /** Whether everything up to now is lost, and not one event that nobody could read. */
 export function isLoss(event: FlowEvent): boolean {
-  return event.type === 'gap' && placeOf(event) === undefined
+  return event.type === 'gap' && offsetOf(event) === undefined
 }
 
 /**

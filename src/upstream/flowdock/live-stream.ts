@@ -28,7 +28,7 @@ interface WaitingLimits {
   readonly bytes: number
 }
 
-export interface LiveSource {
+export interface LiveStream {
   /** Nobody and nothing until it is open. */
   readonly directory: Directory
   /** How it is at this moment. */
@@ -57,7 +57,7 @@ const maxFlowsPerStream = 150
  * the upstream follows its user's flows by itself that is one stream for good; elsewhere the stream is opened anew, behind
  * the last event, whenever they come into a flow or out of one.
  */
-export function openLiveSource(options: LiveSourceOptions): LiveSource {
+export function openLiveStream(options: LiveSourceOptions): LiveStream {
   const aborter = new AbortController()
   let viewerId: number | undefined
   const flowdock = createFlowdock({

@@ -29,7 +29,7 @@ import {
   sendMessage,
   type ThreadState,
 } from '../messages.ts'
-import { type Channel, placeOf } from '../record.ts'
+import { type Channel, offsetOf } from '../record.ts'
 import { resolveTag } from '../tags.ts'
 import { actionProblem, threadColors } from '../thread-actions.ts'
 import { webUrl } from '../web-url.ts'
@@ -251,7 +251,7 @@ export async function encodeMessages(
   return messages.flatMap((message) => {
     const thread = message.thread_id === null ? undefined : contexts.get(message.thread_id)
     try {
-      return [encodeMessage(message, placeOf(channel, message), thread, base)]
+      return [encodeMessage(message, offsetOf(channel, message), thread, base)]
     } catch (cause) {
       onError(
         new Error(`Message ${message.id} of channel ${channel.channel_id} is damaged and was left out`, {

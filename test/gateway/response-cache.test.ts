@@ -1,7 +1,7 @@
 import { expect, onTestFinished, test } from 'vitest'
-import { createFreshness } from '../../src/events/change-tracker.ts'
-import type { Hub } from '../../src/events/stream-hub.ts'
-import { createKeptAnswers } from '../../src/graphql/response-cache.ts'
+import { createChangeTracker } from '../../src/events/change-tracker.ts'
+import type { Hub } from '../../src/events/principal-hub.ts'
+import { createResponseCache } from '../../src/graphql/response-cache.ts'
 import { eventually, openSubscription, post, socketClient, startTestApp } from '../support/app.ts'
 import type { Nick } from '../support/backend.ts'
 import { createRandom } from '../support/query-generator.ts'
@@ -15,7 +15,7 @@ const contents = (data: {
 
 async function start(settings: Record<string, string> = {}, upstreamUrl?: string) {
   const app = await startTestApp({
-    settings: { KEEP_ANSWERS_SECONDS: '60', ...settings },
+    settings: { RESPONSE_CACHE_SECONDS: '60', ...settings },
     ...(upstreamUrl === undefined ? {} : { upstreamUrl }),
   })
   onTestFinished(app.close)
@@ -55,7 +55,7 @@ test('an answer is given again while nothing happens, and made anew when somethi
   expect(app.calls).toHaveLength(1)
   await say('Ben', 'something new')
   await eventually(async () => contents((await ask('Ada')).data).includes('something new'))
-  const { kept, found } = app.state().keptAnswers ?? { kept: 0, found: 0 }
+  const { kept, found } = app.state().responseCache ?? { kept: 0, found: 0 }
   expect(kept).toBeGreaterThan(1)
   expect(found).toBeGreaterThan(1)
 })
@@ -222,24 +222,24 @@ test('who asks again is listened for until they ask no more; others are not', as
       return { channel: { listen: () => () => undefined }, ended: ended.promise, leave: () => undefined }
     },
   } as unknown as Hub<string, never>
-  const freshness = createFreshness<string, never>({
+  const changeTracker = createChangeTracker<string, never>({
     ...{ hub, keyOf: (owner) => owner, stateOf: () => undefined, isPassing: () => false },
     ...{ isLive: () => true, onChange: () => undefined, ...confirmed, idleMs: 20, now: () => now },
   })
-  onTestFinished(freshness.close)
-  expect(freshness.markOf('once')).toBeUndefined()
-  expect(freshness.markOf('again')).toBeUndefined()
+  onTestFinished(changeTracker.close)
+  expect(changeTracker.markOf('once')).toBeUndefined()
+  expect(changeTracker.markOf('again')).toBeUndefined()
   now = 1
-  expect(freshness.markOf('again')).toBeUndefined()
-  await eventually(() => freshness.markOf('again') !== undefined)
+  expect(changeTracker.markOf('again')).toBeUndefined()
+  await eventually(() => changeTracker.markOf('again') !== undefined)
   expect(open).toEqual(['again'])
-  const mark = freshness.markOf('again')
-  expect(freshness.markOf('again')).toBe(mark)
-  freshness.changed('again')
-  expect(freshness.markOf('again')).not.toBe(mark)
+  const mark = changeTracker.markOf('again')
+  expect(changeTracker.markOf('again')).toBe(mark)
+  changeTracker.changed('again')
+  expect(changeTracker.markOf('again')).not.toBe(mark)
   now = 1000
   await eventually(() => open.length === 0)
-  expect(freshness.markOf('again')).toBeUndefined()
+  expect(changeTracker.markOf('again')).toBeUndefined()
 })
 
 test('two hundred are listened for; others have a place when one of them has not asked for a while', async () => {
@@ -256,22 +256,22 @@ test('two hundred are listened for; others have a place when one of them has not
       return { channel: { listen: () => () => undefined }, ended: ended.promise, leave: () => undefined }
     },
   } as unknown as Hub<string, never>
-  const freshness = createFreshness<string, never>({
+  const changeTracker = createChangeTracker<string, never>({
     ...{ hub, keyOf: (owner) => owner, stateOf: () => undefined, isPassing: () => false },
     ...{ isLive: () => true, onChange: () => undefined, ...confirmed, idleMs: 1_000_000, now: () => now },
   })
-  onTestFinished(freshness.close)
+  onTestFinished(changeTracker.close)
   const people = Array.from({ length: 300 }, (_, index) => `person ${index}`)
   for (let round = 0; round < 5; round += 1) {
     now += 1000
-    for (const each of people) freshness.markOf(each)
+    for (const each of people) changeTracker.markOf(each)
     await new Promise(setImmediate)
     if (round > 0) expect([...open]).toEqual(people.slice(0, 200))
   }
   // The first of them leaves.
   for (let round = 0; round < 12; round += 1) {
     now += 1000
-    for (const each of people.slice(1)) freshness.markOf(each)
+    for (const each of people.slice(1)) changeTracker.markOf(each)
     await new Promise(setImmediate)
   }
   expect([...open]).toEqual(people.slice(1, 201))
@@ -286,13 +286,13 @@ test('who may not listen is not tried for again at once', async () => {
       throw new Error('denied')
     },
   } as unknown as Hub<string, never>
-  const freshness = createFreshness<string, never>({
+  const changeTracker = createChangeTracker<string, never>({
     ...{ hub, keyOf: (owner) => owner, stateOf: () => undefined, isPassing: () => false },
     ...{ isLive: () => true, onChange: () => undefined, ...confirmed, now: () => now },
   })
-  onTestFinished(freshness.close)
+  onTestFinished(changeTracker.close)
   for (; now < 25_000; now += 1000) {
-    expect(freshness.markOf('nobody')).toBeUndefined()
+    expect(changeTracker.markOf('nobody')).toBeUndefined()
     await new Promise(setImmediate)
   }
   expect(tries).toBe(3)
@@ -309,7 +309,7 @@ test('of a caller whose access nobody has confirmed for ten seconds nothing is k
       leave: () => undefined,
     }),
   } as unknown as Hub<string, never>
-  const freshness = createFreshness<string, never>({
+  const changeTracker = createChangeTracker<string, never>({
     ...{ hub, keyOf: (owner) => owner, stateOf: () => undefined, isPassing: () => false },
     ...{ isLive: () => true, onChange: () => undefined, idleMs: 1_000_000, now: () => now },
     async confirm() {
@@ -319,9 +319,9 @@ test('of a caller whose access nobody has confirmed for ten seconds nothing is k
     },
     confirmWithinMs: 10_000,
   })
-  onTestFinished(freshness.close)
+  onTestFinished(changeTracker.close)
   const isKnown = async () => {
-    const mark = freshness.markOf('ada')
+    const mark = changeTracker.markOf('ada')
     await new Promise(setImmediate)
     return mark !== undefined
   }
@@ -380,13 +380,13 @@ test('over random changes by three people nobody sees what is not theirs, or les
       expect(numberOf(contents(data).at(-1)), `SEED=${seed}`).toBeGreaterThanOrEqual(least)
     }
   }
-  expect(app.state().keptAnswers?.found).toBeGreaterThan(20)
+  expect(app.state().responseCache?.found).toBeGreaterThan(20)
   for (const subscription of listening) await subscription.close()
 }, 30_000)
 
 test('an answer is kept no longer than it may be, however quiet it is', () => {
   let now = 0
-  const kept = createKeptAnswers(1000, () => now)
+  const kept = createResponseCache(1000, () => now)
   kept.keep('a', 1, '{}')
   now = 999
   expect(kept.find('a', 1)).toBe('{}')

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
+import { createHub, type Seat, type Sink, type Topic } from '../../src/events/principal-hub.ts'
 import { RecentLog } from '../../src/events/recent-log.ts'
-import { createHub, type Seat, type Sink, type Topic } from '../../src/events/stream-hub.ts'
 
 type Check = (owner: string, signal: AbortSignal) => Promise<ReadonlySet<string>>
 
@@ -36,7 +36,7 @@ function startHub(
         },
       }
     },
-    placeOf: (event) => event,
+    offsetOf: (event) => event,
     removalOf(event) {
       const [, name, channel] = /^block (\w+) (\w)/.exec(event) ?? []
       return name === undefined || channel === undefined

@@ -41,7 +41,7 @@ export interface HubOptions<Owner, T> {
   /** Opens all there is for an owner. */
   readonly open: (owner: Owner, sink: Sink<T>) => { close(): void }
   /** Where an event stands in the upstream's log; undefined for what is kept nowhere. */
-  readonly placeOf: (event: T) => string | undefined
+  readonly offsetOf: (event: T) => string | undefined
   /** Whom an event takes a channel from; undefined for all other events. */
   readonly removalOf: (event: T) => Removal | undefined
   /** What an event changes in the earlier ones that are kept, such as a deletion; undefined for all other events. */
@@ -270,7 +270,7 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
         const amend = options.amendmentOf?.(event)
         if (amend !== undefined) log.amend(amend)
         const isFleeting = seats.size > 0 && source.lastingSeats === 0
-        const entry = log.push(event, options.placeOf(event), bytes, isFleeting ? fleetingLimits : undefined)
+        const entry = log.push(event, options.offsetOf(event), bytes, isFleeting ? fleetingLimits : undefined)
         for (const listener of listeners) listener(entry)
         const removal = options.removalOf(event)
         if (removal !== undefined) remove(source, removal)

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
-import { bodyLimits, createIncomingBodies } from '../../src/traffic/body-memory.ts'
+import { bodyLimits, createBodyMemory } from '../../src/traffic/body-memory.ts'
 import { basic } from '../support/backend.ts'
 import { type Fortress, startFortress } from '../support/fortress.ts'
 
@@ -10,7 +10,7 @@ import { type Fortress, startFortress } from '../support/fortress.ts'
 
 let fortress: Fortress
 beforeAll(async () => {
-  fortress = await startFortress({ settings: { REQUESTS_IN_FLIGHT: '20' } })
+  fortress = await startFortress({ settings: { MAX_CONCURRENT_REQUESTS: '20' } })
 })
 afterAll(() => fortress.close())
 
@@ -226,7 +226,7 @@ describe('files are not read before the credential is known to be valid', () => 
 
 describe('bytes that are held of incomplete bodies are bounded', () => {
   test('for each IP address and in all, in memory and on the disk', () => {
-    const bodies = createIncomingBodies({
+    const bodies = createBodyMemory({
       memory: { total: 100, perAddress: 60 },
       disk: { total: 1000, perAddress: 600 },
       bodiesPerAddress: 2,
@@ -251,7 +251,7 @@ describe('bytes that are held of incomplete bodies are bounded', () => {
   })
 
   test('and so are bodies of an address: the one that began first goes first', () => {
-    const bodies = createIncomingBodies({
+    const bodies = createBodyMemory({
       ...{ memory: { total: 100, perAddress: 60 }, disk: { total: 1, perAddress: 1 } },
       bodiesPerAddress: 2,
     })
