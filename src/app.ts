@@ -226,7 +226,7 @@ async function start(
     check: listChannels,
     isRefusal: (error) =>
       error instanceof GatewayError && (error.code === 'UNAUTHENTICATED' || error.code === 'FORBIDDEN'),
-    lost: () => new ForbiddenError('You were shut out of one of the flows, or left it'),
+    lost: () => new ForbiddenError('You were shut out of one of the flows, left it, or it was archived'),
     limits: keptEvents,
     lingerMs: 1000,
     checkEveryMs: 1500,

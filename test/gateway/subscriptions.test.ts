@@ -194,6 +194,30 @@ test.each<[string, object, string, string]>([
   expect(await subscription.next()).toBeUndefined()
 })
 
+test('a flow that is archived cannot be subscribed to by name, and a subscription to it ends', async () => {
+  const ada = app.backend.as('Ada')
+  await ada('POST', '/flows/example', { name: 'Archived' })
+  const named = { flows: [{ path: 'example/archived' }] }
+  const heard = await listen('Ada', named)
+  await ada('PUT', '/flows/example/archived', { disabled: true })
+  let result = await heard.next()
+  while (result !== undefined && result.errors === undefined) result = await heard.next()
+  expect(result?.errors).toMatchObject([
+    {
+      message: 'You were shut out of one of the flows, left it, or it was archived',
+      extensions: { code: 'FORBIDDEN' },
+    },
+  ])
+  const again = await app.subscribe('Ada', flowEvents, named)
+  expect((await again.next())?.errors).toMatchObject([
+    {
+      message: 'Cannot listen to input.flows.0: "example/archived" is archived',
+      extensions: { code: 'FORBIDDEN' },
+    },
+  ])
+  await again.close()
+})
+
 test('whoever is shut out is told so at once, and others go on', async () => {
   const ada = app.backend.as('Ada')
   await ada('POST', '/flows/example', { name: 'Private' })
@@ -211,7 +235,10 @@ test('whoever is shut out is told so at once, and others go on', async () => {
     if (result === undefined || result.errors !== undefined) break
   }
   expect(heard.at(-1)?.errors).toMatchObject([
-    { message: 'You were shut out of one of the flows, or left it', extensions: { code: 'FORBIDDEN' } },
+    {
+      message: 'You were shut out of one of the flows, left it, or it was archived',
+      extensions: { code: 'FORBIDDEN' },
+    },
   ])
   expect(JSON.stringify(heard)).not.toContain('secret')
   expect(await benElsewhere.event()).toMatchObject({ message: { content: 'public' } })
