@@ -107,23 +107,48 @@ export interface Match {
   readonly path: Readonly<Record<string, string>>
 }
 
-/** Finds routes; of several that fit, the first one listed answers. */
-export function createRouter(
-  routes: readonly Route[],
-): (method: string, pathname: string) => Match | undefined {
+export interface Router {
+  /** Of several routes that fit, the first one listed answers. */
+  find(method: string, pathname: string): Match | undefined
+  /** The routes of a path, whatever their methods. */
+  routesOf(pathname: string): readonly Route[]
+}
+
+export function createRouter(routes: readonly Route[]): Router {
   const compiled = routes.map((route) => ({ route, segments: route.pattern.split('/').slice(1) }))
 
-  return (method, pathname) => {
+  function* match(pathname: string, method: string | undefined): Generator<Match> {
     const segments = normalizePath(pathname)
-    if (segments === undefined) return undefined
-    const wanted = method === 'PATCH' ? 'PUT' : method === 'HEAD' ? 'GET' : method
+    if (segments === undefined) return
     for (const { route, segments: pattern } of compiled) {
-      if (route.method !== wanted || pattern.length !== segments.length) continue
+      if ((method !== undefined && route.method !== method) || pattern.length !== segments.length) continue
       const path = matchSegments(pattern, segments)
-      if (path !== undefined) return { route, path }
+      if (path !== undefined) yield { route, path }
     }
-    return undefined
   }
+
+  return {
+    find(method, pathname) {
+      const wanted = method === 'PATCH' ? 'PUT' : method === 'HEAD' ? 'GET' : method
+      const [found] = match(pathname, wanted)
+      return found
+    },
+    routesOf: (pathname) => [...match(pathname, undefined)].map(({ route }) => route),
+  }
+}
+
+/** The methods that routes are served by, as `Allow` names them. */
+export function methodsOf(routes: readonly Route[]): string {
+  const methods = new Set(routes.map(({ method }) => method))
+  const served: readonly [by: Method, method: string][] = [
+    ['GET', 'GET'],
+    ['GET', 'HEAD'],
+    ['POST', 'POST'],
+    ['PUT', 'PUT'],
+    ['PUT', 'PATCH'],
+    ['DELETE', 'DELETE'],
+  ]
+  return [...served.filter(([by]) => methods.has(by)).map(([, method]) => method), 'OPTIONS'].join(', ')
 }
 
 /**
