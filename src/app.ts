@@ -14,7 +14,7 @@ import { createExecutor } from './graphql/executor.ts'
 import { createPersistedDocuments, readTrustedDocuments } from './graphql/persisted-documents.ts'
 import { createResponseCache, type ResponseCache } from './graphql/response-cache.ts'
 import { keepOperatorToken } from './operator-token.ts'
-import { eventCursor } from './resolvers/cursor.ts'
+import { eventCursor, noCursor } from './resolvers/cursor.ts'
 import type { LiveEvent } from './resolvers/live-event.ts'
 import { id as messageId } from './resolvers/messages.ts'
 import { printPossibleTypes, printSchemaFile, schema } from './schema/index.ts'
@@ -249,7 +249,8 @@ async function start(
       ...{ flowIds: topic.channels, isPrivate, after },
       until: ends ? until : undefined,
       onEvent: (event, bytes) => subscriber.push(event, bytes),
-      onEnd: (error) => subscriber.fail(error),
+      // The upstream refuses no other input of a replay.
+      onEnd: (error) => subscriber.fail(error.code === 'BAD_USER_INPUT' ? noCursor(after) : error),
       onFinish: () => subscriber.finish(),
     })
     return Object.assign(subscriber, { isFinite: ends })
