@@ -45,13 +45,13 @@ export interface OperationReader extends SubscriptionReader {
  */
 export function toParams(body: object): OperationParams {
   const { query, documentId, operationName, variables, extensions } = body as Record<string, unknown>
-  if (query != null && typeof query !== 'string') throw new ValidationError('Expected "query" to be text')
+  if (query != null && typeof query !== 'string') throw new ValidationError('Expected query to be text')
   if (documentId != null && typeof documentId !== 'string')
-    throw new ValidationError('Expected "documentId" to be text')
+    throw new ValidationError('Expected documentId to be text')
   if (operationName != null && typeof operationName !== 'string')
-    throw new ValidationError('Expected "operationName" to be text')
-  if (!isObject(variables)) throw new ValidationError('Expected "variables" to be a JSON object')
-  if (!isObject(extensions)) throw new ValidationError('Expected "extensions" to be a JSON object')
+    throw new ValidationError('Expected operationName to be text')
+  if (!isObject(variables)) throw new ValidationError('Expected variables to be a JSON object')
+  if (!isObject(extensions)) throw new ValidationError('Expected extensions to be a JSON object')
   // A blank name is none. [spec] GraphQL over HTTP, "GET"
   return { query, documentId, operationName: operationName || undefined, variables, extensions }
 }
@@ -81,7 +81,7 @@ export async function runOperation(request: OperationRequest, reader: OperationR
     const params = toParams(request.params)
     const lastEventId = request.lastEventId ?? textOf(params.extensions?.['lastEventId'])
     const text = engine.find(params)
-    if (text === undefined) throw new ValidationError('Expected "query" to be text')
+    if (text === undefined) throw new ValidationError('Expected query to be text')
     const document = engine.parse(text, req)
     if (document.problems.length > 0) return reader.refuse(document.problems)
     const operation = operationOf(document.node, params.operationName)

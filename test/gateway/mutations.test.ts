@@ -133,7 +133,7 @@ describe('sendMessage', () => {
       { content: 'x', flow: null },
       {
         __typename: 'ValidationFailed',
-        message: 'Expected one of input.flow, input.threadId and input.userId',
+        message: 'Expected exactly one of input.flow, input.threadId and input.userId',
         path: ['input'],
       },
     ],

@@ -17,7 +17,7 @@ const compress = promisify(gzip)
 
 /**
  * Fast path: executes a query or mutation and writes the response that the framework would write, without its overhead.
- * The response to a GET has a tag, by which a client learns that its copy is still right.
+ * The response to a GET or HEAD has a tag, by which a client learns that its copy is still right.
  *
  * @param type the media type of the response
  */
@@ -38,7 +38,7 @@ export function serveFastPath(
     readonly departure: Departure
   },
 ): void {
-  const isRead = request.method === 'GET'
+  const isRead = request.method === 'GET' || request.method === 'HEAD'
   answer().catch(() => response.destroy())
 
   async function answer(): Promise<void> {

@@ -41,7 +41,7 @@ export function readQuery(request: IncomingMessage, engine: Engine): object {
   }
   return expectDocument(engine, {
     ...(searchParams.has('query') ? { query: searchParams.get('query') } : {}),
-    ...(searchParams.has('documentId') ? { documentId: searchParams.get('documentId') } : {}),
+    documentId: searchParams.get('documentId') ?? undefined,
     operationName: searchParams.get('operationName') ?? undefined,
     variables: json('variables'),
     extensions: json('extensions'),
@@ -106,7 +106,7 @@ function readBody(request: IncomingMessage, { hasCredential, receive }: BodyBoun
     request.once('end', () => {
       const [first] = chunks
       const bytes = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks)
-      if (isUtf8(bytes)) resolve(bytes.toString())
+      if (isUtf8(bytes)) resolve(withoutMark(bytes.toString()))
       else reject(new GatewayError('BAD_USER_INPUT', 'Expected the body to be JSON in UTF-8'))
     })
     request.once('error', reject)
@@ -114,6 +114,11 @@ function readBody(request: IncomingMessage, { hasCredential, receive }: BodyBoun
       if (!request.complete) reject(new Error('The request was not sent to its end'))
     })
   })
+}
+
+/** Without the byte order mark that some programs begin a text with. [spec] RFC 8259, 8.1: parsers may ignore it */
+function withoutMark(text: string): string {
+  return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text
 }
 
 /** @throws GatewayError `BAD_USER_INPUT` for text that is not JSON, `LIMIT_EXCEEDED` for too many values */
@@ -134,17 +139,17 @@ function parseJson(text: string, what: string): unknown {
  */
 function expectDocument(engine: Engine, body: unknown): object {
   if (typeof body !== 'object' || body === null || Array.isArray(body))
-    throw new GatewayError('BAD_USER_INPUT', 'Expected the body to be a JSON object with "query"')
+    throw new GatewayError('BAD_USER_INPUT', 'Expected the body to be a JSON object with query')
   const { documentId, ...rest } = body as Record<string, unknown>
   for (const member in rest)
     if (!members.has(member))
       throw new GatewayError(
         'BAD_USER_INPUT',
-        `Expected the body to have "query", "operationName", "variables" and "extensions" alone, not ${JSON.stringify(member.slice(0, 40))}`,
+        `Expected the body to have query, operationName, variables and extensions alone, not ${JSON.stringify(member.slice(0, 40))}`,
       )
   const query = engine.find(body)
   if (query !== undefined) return { ...rest, query }
   if (!('query' in body))
-    throw new GatewayError('BAD_USER_INPUT', 'Expected the body to be a JSON object with "query"')
+    throw new GatewayError('BAD_USER_INPUT', 'Expected the body to be a JSON object with query')
   return rest
 }

@@ -15,7 +15,7 @@ import type { Engine } from '../engine.ts'
 import { type Accepted, createNegotiation, errorType, negotiate } from '../negotiation.ts'
 import { type OperationParams, operationOf, toParams } from '../operation.ts'
 import type { SingleConnections } from '../sse/single-connection.ts'
-import type { StreamingResponses } from '../sse/streaming-response.ts'
+import { liveContentType, type StreamingResponses } from '../sse/streaming-response.ts'
 import { requestErrorStatus, statusOf } from '../status.ts'
 import { type OpenDownload, serveDownload } from './downloads.ts'
 import { serveFastPath } from './fast-path.ts'
@@ -334,8 +334,13 @@ function handle(
 }
 
 const readMethods = ['GET', 'HEAD']
+
+function isRead({ method }: IncomingMessage): boolean {
+  return method === 'GET' || method === 'HEAD'
+}
+
 /** PUT and DELETE are for streams that several operations share. */
-const graphqlMethods = ['GET', 'POST', 'PUT', 'DELETE', 'OPTIONS']
+const graphqlMethods = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS']
 const readPaths = [
   '/',
   '/schema.graphql',
@@ -389,7 +394,7 @@ function serveGraphql(
 ): void {
   const { admission, originPolicy, eventStreams, graphiql } = options
   const accepted = options.negotiate(request)
-  if (request.method === 'GET' && accepted.page) {
+  if (isRead(request) && accepted.page) {
     if (graphiql === undefined)
       return sendError(response, 403, 'FORBIDDEN', 'This gateway has no GraphiQL; GRAPHIQL=on brings it')
     const key = pageKeyOf(request)
@@ -399,8 +404,11 @@ function serveGraphql(
     return sendError(response, 403, 'FORBIDDEN', originPolicy.describeRefusal(request))
   if (!graphqlMethods.includes(request.method ?? ''))
     return refuseMethod(response, graphqlMethods, 'This method is not served')
-  const ticket = request.method === 'GET' ? ticketIn(request) : undefined
+  const ticket = ticketIn(request)
   if (ticket !== undefined) {
+    // A HEAD request would use the ticket up.
+    if (request.method !== 'GET')
+      return sendError(response, 400, 'BAD_USER_INPUT', 'A ticket is for a GET request of an event stream')
     if (accepted.json !== undefined || accepted.stream !== 'sse')
       return sendError(response, 406, 'BAD_USER_INPUT', 'A ticket needs Accept to be text/event-stream')
     const authorization = options.redeemTicket(ticket)
@@ -538,7 +546,7 @@ function serveOperation(
   options: OperationOptions,
 ): void {
   response.setHeader('Cache-Control', 'no-store')
-  const body = posted ?? (request.method === 'GET' ? readQuery(request, options.engine) : undefined)
+  const body = posted ?? (isRead(request) ? readQuery(request, options.engine) : undefined)
   if (body === undefined) return answerByFramework(request, response, undefined, options)
   executeOperation(request, response, toParams(body), options)
 }
@@ -566,9 +574,9 @@ function executeOperation(
   const { accepted, admission, engine, streamingResponses, mask, permit } = options
   const checked = checkOperation(params, request, options)
   const isLive = checked.kind === 'subscription'
-  if (checked.kind === 'mutation' && request.method === 'GET') {
+  if (checked.kind === 'mutation' && isRead(request)) {
     response.setHeader('Allow', 'POST')
-    return sendError(response, 405, 'BAD_USER_INPUT', 'A mutation cannot be sent by GET', true)
+    return sendError(response, 405, 'BAD_USER_INPUT', `A mutation cannot be sent by ${request.method}`, true)
   }
   if (accepted.json !== undefined && !isLive) {
     if (checked.errors !== undefined) return sendRequestErrors(response, accepted.json, checked.errors)
@@ -581,6 +589,10 @@ function executeOperation(
   if (accepted.stream === undefined) {
     const message = `A subscription needs a WebSocket, or Accept to name ${streamTypes}`
     return sendError(response, 406, 'BAD_USER_INPUT', message, true)
+  }
+  if (request.method === 'HEAD') {
+    response.writeHead(200, { 'Content-Type': liveContentType(accepted.stream) })
+    return void response.end()
   }
   if (isLive && checked.errors === undefined) {
     const connection = admission.openConnection(request, request.headers.authorization)
@@ -713,8 +725,7 @@ function refuse(request: IncomingMessage, response: ServerResponse, error: unkno
   if (error.retryAfterMs !== undefined)
     response.setHeader('Retry-After', String(Math.ceil(error.retryAfterMs / 1000)))
   // Whoever is to come back later need not connect again, if what they sent is soon read.
-  const isShort =
-    Number(request.headers['content-length'] ?? (request.method === 'GET' ? 0 : Infinity)) < 65_536
+  const isShort = Number(request.headers['content-length'] ?? (isRead(request) ? 0 : Infinity)) < 65_536
   const keepAlive = (status === 429 || status === 503) && isShort
   if (keepAlive) request.resume()
   sendError(response, status, error.code, error.message, keepAlive || isHash)
