@@ -347,7 +347,7 @@ test('nodes answers null for a malformed id, an error with its path, and the oth
 test('presence of many users takes one call beside the capabilities, and is never cached', async () => {
   const query = `{ flow(by: { path: "example/main" }) { users { nodes { user { nick presence } } } } }`
   const say = (state: string) =>
-    app.graphql('Ben', `mutation { setPresence(input: { state: ${state} }) { __typename } }`)
+    app.graphql('Ben', `mutation { setPresence(input: { presence: ${state} }) { __typename } }`)
   const presenceOfBen = async () =>
     (await app.graphql('Ada', query)).data.flow.users.nodes.find(
       ({ user }: { user: { nick: string } }) => user.nick === 'Ben',

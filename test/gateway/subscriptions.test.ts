@@ -328,7 +328,7 @@ test('who is there is told at first, then who comes, falls idle and goes', async
   const query = `subscription { presenceChanged {
     __typename ... on PresenceChanged { user { nick } presence } } }`
   const say = (nick: 'Ada' | 'Ben' | 'Cleo', state: string) =>
-    app.graphql(nick, `mutation { setPresence(input: { state: ${state} }) { __typename } }`)
+    app.graphql(nick, `mutation { setPresence(input: { presence: ${state} }) { __typename } }`)
   await say('Ben', 'ACTIVE')
   const ada = await app.subscribe('Ada', query)
   onTestFinished(ada.close)
@@ -345,7 +345,7 @@ test('who is there is told at first, then who comes, falls idle and goes', async
 
 test('presenceChanged delivers what its filter matches, and no activity pings', async () => {
   const say = (nick: 'Ben' | 'Cleo', state: string) =>
-    app.graphql(nick, `mutation { setPresence(input: { state: ${state} }) { __typename } }`)
+    app.graphql(nick, `mutation { setPresence(input: { presence: ${state} }) { __typename } }`)
   const { data } = await app.graphql(
     'Ada',
     '{ flow(by: { path: "example/main" }) { users { nodes { user { id nick } } } } }',
@@ -386,7 +386,7 @@ test('the client tells of everybody who is there, though nothing of it has a pla
   const say = (state: string) =>
     Promise.all(
       (['Ben', 'Cleo'] as const).map((nick) =>
-        app.graphql(nick, `mutation { setPresence(input: { state: ${state} }) { __typename } }`),
+        app.graphql(nick, `mutation { setPresence(input: { presence: ${state} }) { __typename } }`),
       ),
     )
   await say('ACTIVE')
