@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type BoundedText, lengthProblem, maxImportedId } from './bounds.ts'
+import { readStoredToken, removeStoredToken } from './demo-token.ts'
 import { createEventLog } from './event-log.ts'
 import { isRedirectUri, registerApplication } from './flowdock/applications.ts'
 import { hashPassword, hashToken, makeToken } from './flowdock/auth.ts'
@@ -278,6 +279,8 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
         if (token === undefined) throw new AdministrationError(`${email} has no token ${id}`)
         await deleteToken(db, user.id, token.hash)
       })
+      const demo = await readStoredToken(dataDir)
+      if (demo !== undefined && tokenId(hashToken(demo)) === id) await removeStoredToken(dataDir, demo)
       return { id, user: email, removed: true }
     },
 
