@@ -1,7 +1,7 @@
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { makeToken } from './flowdock/auth.ts'
-import { privateFileMode } from './private-files.ts'
+import { makeToken } from '../flowdock/auth.ts'
+import { privateFileMode } from '../private-files.ts'
 
 /* The file that people copy the demo token from. */
 

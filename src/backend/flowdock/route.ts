@@ -1,13 +1,13 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
-import type { EventLog } from './event-log.ts'
-import type { FileStore } from './files.ts'
-import type { OpenCredentials, SignedInBy } from './flowdock/open-credentials.ts'
-import type { Presence } from './flowdock/presence.ts'
-import type { Params } from './params.ts'
-import type { SignIn } from './sign-in.ts'
-import type { Store } from './store/db.ts'
-import type { UserRow } from './store/users.ts'
-import type { Principal, Traffic } from './traffic.ts'
+import type { EventLog } from '../event-log.ts'
+import type { FileStore } from '../files.ts'
+import type { Params } from '../http/params.ts'
+import type { SignIn } from '../http/sign-in-limit.ts'
+import type { Principal, Traffic } from '../http/traffic.ts'
+import type { Store } from '../store/db.ts'
+import type { UserRow } from '../store/users.ts'
+import type { OpenCredentials, SignedInBy } from './open-credentials.ts'
+import type { Presence } from './presence.ts'
 
 /** What every handler works with. */
 export interface Backend {
@@ -101,83 +101,3 @@ export type Route =
         backend: Backend,
       ) => Promise<Answer>
     })
-
-export interface Match {
-  readonly route: Route
-  readonly path: Readonly<Record<string, string>>
-}
-
-export interface Router {
-  /** Of several routes that fit, the first one listed answers. */
-  find(method: string, pathname: string): Match | undefined
-  /** The routes of a path, whatever their methods. */
-  routesOf(pathname: string): readonly Route[]
-}
-
-export function createRouter(routes: readonly Route[]): Router {
-  const compiled = routes.map((route) => ({ route, segments: route.pattern.split('/').slice(1) }))
-
-  function* match(pathname: string, method: string | undefined): Generator<Match> {
-    const segments = normalizePath(pathname)
-    if (segments === undefined) return
-    for (const { route, segments: pattern } of compiled) {
-      if ((method !== undefined && route.method !== method) || pattern.length !== segments.length) continue
-      const path = matchSegments(pattern, segments)
-      if (path !== undefined) yield { route, path }
-    }
-  }
-
-  return {
-    find(method, pathname) {
-      const wanted = method === 'PATCH' ? 'PUT' : method === 'HEAD' ? 'GET' : method
-      const [found] = match(pathname, wanted)
-      return found
-    },
-    routesOf: (pathname) => [...match(pathname, undefined)].map(({ route }) => route),
-  }
-}
-
-/** The methods that routes are served by, as `Allow` names them. */
-export function methodsOf(routes: readonly Route[]): string {
-  const methods = new Set(routes.map(({ method }) => method))
-  const served: readonly [by: Method, method: string][] = [
-    ['GET', 'GET'],
-    ['GET', 'HEAD'],
-    ['POST', 'POST'],
-    ['PUT', 'PUT'],
-    ['PUT', 'PATCH'],
-    ['DELETE', 'DELETE'],
-  ]
-  return [...served.filter(([by]) => methods.has(by)).map(([, method]) => method), 'OPTIONS'].join(', ')
-}
-
-/**
- * A path as clients write it, in segments: without version prefix or `/rest`, doubled and trailing slashes and `.json`.
- * Undefined when it is not decodable.
- */
-function normalizePath(pathname: string): string[] | undefined {
-  const raw = pathname.split('/').filter((segment) => segment !== '')
-  if (raw[0] === 'v1' || raw[0] === 'v2') raw.shift()
-  // [flowdock] The web app had the API below /rest, and clients fetched files there.
-  else if (raw[0] === 'rest') raw.shift()
-  const last = raw.at(-1)
-  if (last?.endsWith('.json') && raw[0] !== 'files') raw[raw.length - 1] = last.slice(0, -'.json'.length)
-  try {
-    return raw.map(decodeURIComponent)
-  } catch {
-    return undefined
-  }
-}
-
-function matchSegments(
-  pattern: readonly string[],
-  segments: readonly string[],
-): Record<string, string> | undefined {
-  const path: Record<string, string> = {}
-  for (const [index, name] of pattern.entries()) {
-    const segment = segments[index] as string
-    if (name.startsWith(':')) path[name.slice(1)] = segment
-    else if (name !== segment) return undefined
-  }
-  return path
-}

@@ -1,5 +1,29 @@
 import { randomUUID } from 'node:crypto'
-import type { WireAttachment } from '../wire/flowdock.ts'
+import type { WireAttachment } from '../../wire/flowdock.ts'
+import type { Change, EventLog } from '../event-log.ts'
+import type { FileStore } from '../files.ts'
+import { hashToken, makeToken } from '../flowdock/auth.ts'
+import {
+  type MessageDraft,
+  reactToMessage,
+  type Sender,
+  type SentMessage,
+  sendMessage,
+} from '../flowdock/operations/messages.ts'
+import type { FlowChannel } from '../flowdock/operations/record.ts'
+import { ensureApplication } from '../store/applications.ts'
+import type { Database, Store } from '../store/db.ts'
+import { insertFile } from '../store/files.ts'
+import { findFlow, insertFlow, upsertFlowMember } from '../store/flows.ts'
+import { insertOrganization, insertOrganizationMember } from '../store/organizations.ts'
+import { findSourceByTokenHash, insertSource, type SourceRow } from '../store/sources.ts'
+import {
+  findUserByEmail,
+  findUserByTokenHash,
+  insertToken,
+  insertUser,
+  type UserRow,
+} from '../store/users.ts'
 import {
   type DemoEvent,
   type DemoFlow,
@@ -9,24 +33,6 @@ import {
   demoHistory,
 } from './demo-history.ts'
 import { makeStoredToken, readStoredToken, removeStoredToken } from './demo-token.ts'
-import type { Change, EventLog } from './event-log.ts'
-import type { FileStore } from './files.ts'
-import { hashToken, makeToken } from './flowdock/auth.ts'
-import {
-  type MessageDraft,
-  reactToMessage,
-  type Sender,
-  type SentMessage,
-  sendMessage,
-} from './flowdock/messages.ts'
-import type { FlowChannel } from './flowdock/record.ts'
-import { ensureApplication } from './store/applications.ts'
-import type { Database, Store } from './store/db.ts'
-import { insertFile } from './store/files.ts'
-import { findFlow, insertFlow, upsertFlowMember } from './store/flows.ts'
-import { insertOrganization, insertOrganizationMember } from './store/organizations.ts'
-import { findSourceByTokenHash, insertSource, type SourceRow } from './store/sources.ts'
-import { findUserByEmail, findUserByTokenHash, insertToken, insertUser, type UserRow } from './store/users.ts'
 
 /** How to use the demo organization; null in `token` when there is none, or it was removed. */
 export interface Demo {
