@@ -1,6 +1,5 @@
-import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import type { IncomingMessage, Server } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
 import { clientAddress } from './client-address.ts'
 import { Counts } from './counts.ts'
 
@@ -16,13 +15,12 @@ export interface TcpConnectionLimits {
 /** Bounds the TCP connections of a server. */
 export interface TcpConnections {
   /**
-   * A request has begun: its connection is in use until the response is closed.
+   * A request or a WebSocket has begun: its connection is in use.
    *
+   * @returns what ends that; to be called once, when the response or the WebSocket is closed
    * @throws GatewayError `RATE_LIMITED` when its client has too many, which only a proxy can cause
    */
-  request(request: IncomingMessage, response: ServerResponse): void
-  /** The same for a WebSocket, whose connection is in use until it is closed. */
-  upgrade(request: IncomingMessage, socket: Duplex): void
+  use(request: IncomingMessage): () => void
 }
 
 /** Connections that one limit counts. */
@@ -53,7 +51,7 @@ export function boundTcpConnections(
 ): TcpConnections {
   const all: Group = { limit: tcpConnections, key: undefined, open: 0, idle: new Set() }
   const clients = new Map<string, Group>()
-  const tracked = new Map<Duplex, Tracked>()
+  const tracked = new Map<Socket, Tracked>()
   const behindProxy = new Counts(trustedProxies === 0 ? 0 : tcpConnectionsPerIp)
 
   function groupOf(key: string): Group {
@@ -90,37 +88,26 @@ export function boundTcpConnections(
     }
   })
 
-  function begin(socket: Duplex): (() => void) | undefined {
-    const connection = tracked.get(socket)
-    if (connection === undefined) return undefined
-    connection.requests += 1
-    for (const { idle } of connection.groups) idle.delete(socket as Socket)
-    return () => {
-      connection.requests -= 1
-      if (connection.requests > 0 || tracked.get(socket) !== connection) return
-      for (const { idle } of connection.groups) idle.add(socket as Socket)
-    }
-  }
-
-  function countBehindProxy(request: IncomingMessage): (() => void) | undefined {
-    if (trustedProxies === 0) return undefined
-    return behindProxy.take(
-      clientAddress(request, trustedProxies),
-      (limit) => `There are ${limit} connections in use from your IP address, which is all there may be`,
-    )
-  }
-
   return {
-    request(request, response) {
-      const end = begin(request.socket)
-      if (end !== undefined) response.once('close', end)
-      const release = countBehindProxy(request)
-      if (release !== undefined) response.once('close', release)
-    },
-    upgrade(request, socket) {
-      begin(socket)
-      const release = countBehindProxy(request)
-      if (release !== undefined) socket.once('close', release)
+    use({ socket, headers }) {
+      const release =
+        trustedProxies === 0
+          ? undefined
+          : behindProxy.take(
+              clientAddress({ socket, headers }, trustedProxies),
+              (limit) =>
+                `There are ${limit} connections in use from your IP address, which is all there may be`,
+            )
+      const connection = tracked.get(socket)
+      if (connection === undefined) return () => release?.()
+      connection.requests += 1
+      for (const { idle } of connection.groups) idle.delete(socket)
+      return () => {
+        release?.()
+        connection.requests -= 1
+        if (connection.requests > 0 || tracked.get(socket) !== connection) return
+        for (const { idle } of connection.groups) idle.add(socket)
+      }
     },
   }
 }

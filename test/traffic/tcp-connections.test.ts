@@ -12,7 +12,7 @@ async function start(limits: Partial<TcpConnectionLimits>) {
   const responses: ServerResponse[] = []
   const server = createServer((request, response) => {
     try {
-      connections.request(request, response)
+      response.once('close', connections.use(request))
     } catch {
       return void response.writeHead(429).end()
     }
@@ -23,7 +23,7 @@ async function start(limits: Partial<TcpConnectionLimits>) {
     ...{ tcpConnections: 0, tcpConnectionsPerIp: 0, trustedProxies: 0 },
     ...limits,
   })
-  server.on('upgrade', (request, socket) => connections.upgrade(request, socket))
+  server.on('upgrade', (request) => void connections.use(request))
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   onTestFinished(() => {

@@ -69,6 +69,7 @@ test('an upstream whose streams are blocked is asked now and then: all is told, 
     ...{ reconnects: createReconnects(1000), pollEveryMs: 50, pollAfter: 2 },
     onOpen: () => opened.resolve(),
     onEvent: (event) => events.push(event),
+    onFlowsChanged: () => undefined,
     onEnd: (error) => expect.unreachable(String(error)),
   })
   onTestFinished(() => source.close())
@@ -164,6 +165,7 @@ async function startScripted(
       flowIds = ids
     },
     onEvent: (event) => events.push(event),
+    onFlowsChanged: () => undefined,
     onEnd: (error) => {
       ended = error
     },
@@ -290,7 +292,7 @@ test('where the upstream does not say its position, that is a gap, and the flows
   )
   await eventually(() => statesOf(events).at(-1) === 'live')
   expect(events.map(({ type }) => type)).toEqual(['status', 'gap', 'status'])
-  expect(flowIds()).toEqual(['one', 'three'])
+  expect(flowIds()).toEqual(['one'])
 })
 
 test('a stream without private events that opens again is live once its flows are listed again', async () => {
@@ -321,7 +323,7 @@ test('a stream without private events that opens again is live once its flows ar
   expect(flowIds()).toEqual(['one', 'two'])
   listed.resolve()
   await eventually(() => statesOf(events).at(-1) === 'live')
-  expect(flowIds()).toEqual(['one', 'three'])
+  expect(flowIds()).toEqual(['one'])
   expect(paths().filter((path) => path === '/stream/flows')).toHaveLength(3)
 })
 
@@ -338,6 +340,6 @@ test('what the upstream has forgotten may name flows, so they are listed again',
       isForgetful: true,
     },
   )
-  await eventually(() => events.some(({ type }) => type === 'gap') && flowIds().includes('three'))
-  expect(flowIds()).toEqual(['one', 'three'])
+  await eventually(() => events.some(({ type }) => type === 'gap') && flowIds().length === 1)
+  expect(flowIds()).toEqual(['one'])
 })
