@@ -316,11 +316,15 @@ export function checkRange(value: number, least: number, most: number, name: str
   })
 }
 
-/** A flow somebody wants to hear. @throws NotFoundError, ForbiddenError unless it is one they have joined */
+/** A flow somebody wants to hear. @throws NotFoundError, ForbiddenError unless it is one they have joined and that is not archived */
 export async function requireFlow(by: FlowBy, context: Context, path: string[]): Promise<Flow> {
   const flow = await findFlow(by, context, path)
   if (flow === null)
     throw new NotFoundError(`${path.join('.')} names no flow, or one that is not for you to see`, {
+      inputPath: path,
+    })
+  if (flow.isDisabled === true)
+    throw new ForbiddenError(`Cannot listen to ${path.join('.')}: "${flow.path}" is archived`, {
       inputPath: path,
     })
   if (!flow.isJoined)

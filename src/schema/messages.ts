@@ -524,7 +524,7 @@ const SendMessagePayload = mutationPayload<{ message: Message }>('SendMessagePay
 const CommentPayload = mutationPayload<{ message: Message }>('CommentPayload', {
   description: 'A comment was stored.',
   fields: (t) => ({
-    postedComment: t.field({
+    sentMessage: t.field({
       type: 'Message',
       description: 'The comment.',
       resolve: (payload) => payload.message,
@@ -550,7 +550,7 @@ const CommentInput = mutationInput('CommentInput', {
 const SetStatusPayload = mutationPayload<{ message: Message }>('SetStatusPayload', {
   description: 'Your status in a flow was changed.',
   fields: (t) => ({
-    statusMessage: t.field({
+    sentMessage: t.field({
       type: 'Message',
       description: 'The message that announces the status in the flow.',
       resolve: (payload) => payload.message,

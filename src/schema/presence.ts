@@ -75,10 +75,14 @@ builder.subscriptionField('presenceChanged', (t) =>
   }),
 )
 
-const SetPresencePayload = mutationPayload<{ state: State; lastsMs: number }>('SetPresencePayload', {
+const SetPresencePayload = mutationPayload<{ presence: State; lastsMs: number }>('SetPresencePayload', {
   description: 'Others know whether you are there.',
   fields: (t) => ({
-    state: t.field({ type: PresenceState, description: 'What they know.', resolve: ({ state }) => state }),
+    presence: t.field({
+      type: PresenceState,
+      description: 'What they know.',
+      resolve: ({ presence }) => presence,
+    }),
     lastsMs: t.exposeInt('lastsMs', {
       description: 'For how many milliseconds it holds unless said again; 0 for `OFFLINE`.',
     }),
@@ -88,7 +92,7 @@ const SetPresencePayload = mutationPayload<{ state: State; lastsMs: number }>('S
 const SetPresenceInput = mutationInput('SetPresenceInput', {
   description: 'Whether you are there.',
   fields: (t) => ({
-    state: t.field({ type: PresenceState, required: true, description: 'Whether you are there.' }),
+    presence: t.field({ type: PresenceState, required: true, description: 'Whether you are there.' }),
   }),
 })
 
