@@ -205,7 +205,12 @@ async function start(
         lastDisconnect: null as { at: string; reason: string } | null,
         ...openLiveStream({
           ...{ http, reconnects, restUrl: upstream.restUrl, streamUrl: upstream.streamUrl, credential },
-          ...{ onOpen: sink.open, onEvent: sink.event, onEnd: sink.end },
+          ...{
+            onOpen: sink.open,
+            onEvent: sink.event,
+            onFlowsChanged: sink.channelsChanged,
+            onEnd: sink.end,
+          },
           onRetry(error, delayMs) {
             source.lastDisconnect = { at: new Date().toISOString(), reason: error.message }
             onRetry(error, delayMs)
