@@ -7,7 +7,6 @@ import {
   validate,
 } from 'graphql'
 import { LRUCache } from 'lru-cache'
-import type { CallEstimates } from '../call-estimate.ts'
 import { type ErrorCode, GatewayError } from '../errors.ts'
 import { type CallPrediction, predictCalls } from './call-cost.ts'
 import {
@@ -34,8 +33,8 @@ export interface Document {
   cost(variables: Readonly<Record<string, unknown>>): number
   /** The same for all operations that ask the schema alone, and the same of it; undefined for others. */
   introspection(operationName: string | null | undefined): string | undefined
-  /** Whether the same question may have another answer though nothing happened. */
-  readonly isPassing: boolean
+  /** Whether the response can change without an event. */
+  readonly isVolatile: boolean
   /** What an operation will ask of the upstream at most. */
   predict(
     operationName: string | null | undefined,
@@ -55,8 +54,6 @@ export interface Documents {
   of(node: DocumentNode): Document
 }
 
-/** Fields that tell of this moment alone. A text that has such a word elsewhere is taken for one that asks. */
-const passingFields = /\b(rateLimit|flowActivity|activity|presence)\b/
 /** How many documents are kept, and how long their texts may be in all. */
 const kept = { documents: 1000, characters: 4 * 1024 * 1024 }
 /** A few are enough to mend a document; hundreds of them would be an answer larger than any document. */
@@ -67,12 +64,10 @@ const maxPlaces = 5
 /** @param options `isOpen`: whether the schema may be asked for, and mistakes answered with what was perhaps meant */
 export function createDocuments({
   schema,
-  estimates,
   limits,
   isOpen,
 }: {
   schema: GraphQLSchema
-  estimates: CallEstimates
   limits: Limits
   isOpen: boolean
 }): Documents {
@@ -83,7 +78,8 @@ export function createDocuments({
   function read(text: string): Document {
     checkDocumentSize(text, limits)
     const node = parseText(text, limits)
-    const { cost, isFixed } = measureDocument(node, {}, { ...limits, maxCost: Number.POSITIVE_INFINITY })
+    const unbounded = { ...limits, maxCost: Number.POSITIVE_INFINITY }
+    const { cost, isFixed, isVolatile } = measureDocument(schema, node, {}, unbounded)
     const fixedCost = isFixed && cost <= limits.maxCost ? cost : undefined
     const predictions = new Map<string, CallPrediction>()
     const introspections = new Map<string, string | undefined>()
@@ -95,7 +91,7 @@ export function createDocuments({
     return {
       node,
       problems,
-      isPassing: passingFields.test(text),
+      isVolatile,
       introspection(operationName) {
         const name = operationName ?? ''
         if (introspections.has(name)) return introspections.get(name)
@@ -103,18 +99,13 @@ export function createDocuments({
         introspections.set(name, key)
         return key
       },
-      cost: (variables) => fixedCost ?? measureDocument(node, variables, limits).cost,
+      cost: (variables) => fixedCost ?? measureDocument(schema, node, variables, limits).cost,
       predict(operationName, variables) {
         const name = operationName ?? ''
         const known = predictions.get(name)
         if (known !== undefined) return known
-        const { prediction, isFixed } = predictCalls({
-          schema,
-          estimates,
-          document: node,
-          operationName,
-          variables,
-        })
+        const request = { schema, document: node, operationName, variables }
+        const { prediction, isFixed } = predictCalls(request)
         if (isFixed) predictions.set(name, prediction)
         return prediction
       },

@@ -30,6 +30,7 @@ const Group = builder.objectRef<activity.GroupInFlow>('ActivityGroup').implement
     author: t.field({
       type: 'Author',
       nullable: true,
+      calls: { once: ['users'] },
       description: 'Who wrote them, with `AUTHOR`; null when nobody is named.',
       resolve: activity.author,
     }),
@@ -59,6 +60,7 @@ const Bucket = builder.objectRef<activity.ActivityBucket>('ActivityBucket').impl
     count: t.exposeInt('count', { description: 'How many messages.' }),
     groups: t.field({
       type: [Group],
+      listSize: 100,
       description: 'The same told apart, the largest first; empty without `groupBy`.',
       resolve: ({ groups }) => [...groups],
     }),
@@ -90,11 +92,13 @@ const Activity = builder.objectRef<activity.FlowActivity>('FlowActivity').implem
     }),
     groups: t.field({
       type: [Group],
+      listSize: 100,
       description: 'What is told apart, over all the time, the largest first; empty without `groupBy`.',
       resolve: activity.groups,
     }),
     buckets: t.field({
       type: [Bucket],
+      listSize: 30,
       description: 'One after the other, without a gap; the first and the last may reach beyond the times.',
       resolve: ({ buckets }) => [...buckets],
     }),
@@ -105,6 +109,8 @@ builder.objectField('Flow', 'activity', (t) =>
   t.field({
     type: Activity,
     nullable: true,
+    calls: { each: 1, once: ['capabilities'], batch: 'flow sources' },
+    isVolatile: true,
     description: 'How much was written in it, for dashboards.',
     args: {
       since: t.arg({
@@ -151,6 +157,7 @@ const FlowActivityInput = builder.inputType('FlowActivityInput', {
 builder.subscriptionField('flowActivity', (t) =>
   t.field({
     type: Activity,
+    isVolatile: true,
     description:
       'Counts what was written in the last minutes, for dashboards: at once, then whenever something is written or the time has moved on. The latest count alone is told.',
     args: { input: t.arg({ type: FlowActivityInput, required: true, description: 'What to count.' }) },

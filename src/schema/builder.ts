@@ -54,6 +54,7 @@ import type {
   ThreadAction,
   User,
 } from '../upstream/flowdock/model.ts'
+import { fieldTraitsPlugin } from './field-traits.ts'
 
 type MessageOf<Kind extends MessageKind> = Extract<Message, { kind: Kind }>
 type MessageEvent = Extract<FlowEvent, { type: 'message' }>
@@ -177,7 +178,7 @@ SchemaBuilder.registerPlugin(mutationsPlugin, MutationsPlugin)
 /** Every schema file adds its noun to this one builder; they name each other's types by string. */
 export const builder = new SchemaBuilder<Types>({
   // The first one is the outermost: it turns what the others throw into results.
-  plugins: [ErrorsPlugin, RelayPlugin, mutationsPlugin],
+  plugins: [ErrorsPlugin, RelayPlugin, mutationsPlugin, fieldTraitsPlugin],
   defaultFieldNullability: false,
   errors: { directResult: true },
   relay: {
@@ -188,6 +189,7 @@ export const builder = new SchemaBuilder<Types>({
     nodeTypeOptions: { description: 'Something that can be read again by its global id.' },
     idFieldOptions: { description: 'Identifies this object among all others; opaque.' },
     nodeQueryOptions: {
+      calls: { each: 3 },
       description: 'Reads one object by its global id; null when it is gone or not for you to see.',
       args: { id: { description: 'The `id` of any object of this API.' } },
       resolve: (_, args, context) => node(args.id, context),

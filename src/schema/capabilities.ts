@@ -24,6 +24,7 @@ const Capability = builder.enumType('Capability', {
 builder.queryField('capabilities', (t) =>
   t.field({
     type: [Capability],
+    calls: { once: ['capabilities'] },
     description: 'What this upstream can do beyond Flowdock’s own API.',
     resolve: capabilities.capabilities,
   }),

@@ -29,6 +29,8 @@ builder.queryFields((t) => ({
   privateConversations: t.connection(
     {
       type: 'PrivateConversation',
+      calls: { each: 1 },
+      listSize: 100,
       description: 'Yours, by the number of the other one.',
       resolve: conversations.privateConversations,
     },
@@ -38,6 +40,7 @@ builder.queryFields((t) => ({
   privateConversation: t.field({
     type: 'PrivateConversation',
     nullable: true,
+    calls: { each: 1 },
     description: 'The one with somebody; null for nobody, or somebody you share no organization with.',
     args: { userId: t.arg.id({ required: true, description: 'The global id of the other one.' }) },
     resolve: conversations.privateConversation,

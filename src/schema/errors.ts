@@ -58,6 +58,7 @@ builder.objectType(ValidationError, {
   fields: (t) => ({
     fields: t.field({
       type: [FieldProblem],
+      listSize: 1,
       description: 'What is wrong, field by field, as far as it can be told.',
       resolve: (error) => error.fields,
     }),

@@ -4,6 +4,7 @@ import * as events from '../resolvers/events.ts'
 import { builder } from './builder.ts'
 
 builder.interfaceType('FlowEvent', {
+  sharing: 'same',
   description: 'Something that happened just now.',
   resolveType: events.eventType,
   fields: (t) => ({
@@ -21,6 +22,7 @@ builder.interfaceType('FlowEvent', {
     flow: t.field({
       type: 'Flow',
       nullable: true,
+      sharing: 'same',
       description: 'Where it happened; null for what is told to you rather than to a flow.',
       resolve: events.flow,
     }),
@@ -34,6 +36,7 @@ builder.interfaceType('FlowEvent', {
 })
 
 builder.objectType('MessageAdded', {
+  sharing: 'same',
   description: 'A message came.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({
@@ -42,6 +45,7 @@ builder.objectType('MessageAdded', {
 })
 
 builder.objectType('MessageEdited', {
+  sharing: 'same',
   description: 'Somebody changed what they wrote.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({
@@ -50,12 +54,14 @@ builder.objectType('MessageEdited', {
     editedMessage: t.field({
       type: 'Message',
       nullable: true,
+      sharing: 'same',
       description: 'The message as it is now, read from the upstream; null when it is gone.',
       resolve: events.message,
     }),
     editor: t.field({
       type: 'User',
       nullable: true,
+      sharing: 'same',
       description: 'Who changed it.',
       resolve: events.user,
     }),
@@ -63,6 +69,7 @@ builder.objectType('MessageEdited', {
 })
 
 builder.objectType('MessageDeleted', {
+  sharing: 'same',
   description: 'A message was deleted.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({
@@ -70,6 +77,7 @@ builder.objectType('MessageDeleted', {
     remover: t.field({
       type: 'User',
       nullable: true,
+      sharing: 'same',
       description: 'Who deleted it.',
       resolve: events.user,
     }),
@@ -77,6 +85,7 @@ builder.objectType('MessageDeleted', {
 })
 
 builder.objectType('TagsChanged', {
+  sharing: 'same',
   description: 'The tags of a message were changed.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({
@@ -86,12 +95,14 @@ builder.objectType('TagsChanged', {
     taggedMessage: t.field({
       type: 'Message',
       nullable: true,
+      sharing: 'same',
       description: 'The message as it is now, read from the upstream; null when it is gone.',
       resolve: events.message,
     }),
     tagger: t.field({
       type: 'User',
       nullable: true,
+      sharing: 'same',
       description: 'Who changed them.',
       resolve: events.user,
     }),
@@ -99,6 +110,7 @@ builder.objectType('TagsChanged', {
 })
 
 builder.objectType('ReactionChanged', {
+  sharing: 'same',
   description: 'Somebody answered a message with an emoji, or took one back.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({
@@ -111,14 +123,22 @@ builder.objectType('ReactionChanged', {
     reactedMessage: t.field({
       type: 'Message',
       nullable: true,
+      sharing: 'same',
       description: 'The message as it is now, read from the upstream; null when it is gone.',
       resolve: events.changedMessage,
     }),
-    reactor: t.field({ type: 'User', nullable: true, description: 'Who did.', resolve: events.changeUser }),
+    reactor: t.field({
+      type: 'User',
+      nullable: true,
+      sharing: 'same',
+      description: 'Who did.',
+      resolve: events.changeUser,
+    }),
   }),
 })
 
 builder.objectType('MessageMoved', {
+  sharing: 'same',
   description: 'A message went to another thread.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({
@@ -126,18 +146,21 @@ builder.objectType('MessageMoved', {
     movedMessage: t.field({
       type: 'Message',
       nullable: true,
+      sharing: 'same',
       description: 'The message as it is now, read from the upstream; null when it is gone.',
       resolve: events.changedMessage,
     }),
     thread: t.field({
       type: 'Thread',
       nullable: true,
+      sharing: 'same',
       description: 'The thread it went to.',
       resolve: events.changeThread,
     }),
     mover: t.field({
       type: 'User',
       nullable: true,
+      sharing: 'same',
       description: 'Who moved it.',
       resolve: events.changeUser,
     }),
@@ -145,6 +168,7 @@ builder.objectType('MessageMoved', {
 })
 
 builder.objectType('ThreadChanged', {
+  sharing: 'same',
   description:
     'A thread is not as it was: a message came into it, from somebody or from an integration that changed its state.',
   interfaces: ['FlowEvent'],
@@ -152,12 +176,14 @@ builder.objectType('ThreadChanged', {
     thread: t.field({
       type: 'Thread',
       nullable: true,
+      sharing: 'same',
       description: 'The thread as it is behind this event.',
       resolve: events.changedThread,
     }),
     threadMessage: t.field({
       type: 'Message',
       nullable: true,
+      sharing: 'same',
       description: 'What came into it; null when it is gone.',
       resolve: events.threadMessage,
     }),
@@ -165,10 +191,17 @@ builder.objectType('ThreadChanged', {
 })
 
 builder.objectType('MemberJoined', {
+  sharing: 'same',
   description: 'Somebody came into the flow.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({
-    user: t.field({ type: 'User', nullable: true, description: 'Who came.', resolve: events.changeUser }),
+    user: t.field({
+      type: 'User',
+      nullable: true,
+      sharing: 'same',
+      description: 'Who came.',
+      resolve: events.changeUser,
+    }),
   }),
 })
 
@@ -192,12 +225,14 @@ builder.objectType('MemberBlocked', {
 })
 
 builder.objectType('UserEdited', {
+  sharing: 'same',
   description: 'Somebody changed their profile.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({
     user: t.field({
       type: 'User',
       nullable: true,
+      sharing: 'same',
       description: 'Who it is, as they are now.',
       resolve: events.changeUser,
     }),
@@ -205,13 +240,21 @@ builder.objectType('UserEdited', {
 })
 
 builder.objectType('UserTyping', {
+  sharing: 'same',
   description: 'Somebody is about to say something. Kept nowhere.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({
-    user: t.field({ type: 'User', nullable: true, description: 'Who types.', resolve: events.changeUser }),
+    user: t.field({
+      type: 'User',
+      nullable: true,
+      sharing: 'same',
+      description: 'Who types.',
+      resolve: events.changeUser,
+    }),
     thread: t.field({
       type: 'Thread',
       nullable: true,
+      sharing: 'same',
       description: 'The thread it will be in, if they say so.',
       resolve: events.changeThread,
     }),
@@ -219,10 +262,17 @@ builder.objectType('UserTyping', {
 })
 
 builder.objectType('UserActive', {
+  sharing: 'same',
   description: 'Somebody is there. Told again and again while they are, and kept nowhere.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({
-    user: t.field({ type: 'User', nullable: true, description: 'Who it is.', resolve: events.changeUser }),
+    user: t.field({
+      type: 'User',
+      nullable: true,
+      sharing: 'same',
+      description: 'Who it is.',
+      resolve: events.changeUser,
+    }),
     lastActivityAt: t.field({
       type: 'DateTime',
       nullable: true,
@@ -281,6 +331,7 @@ const GapReason = builder.enumType('GapReason', {
 })
 
 builder.objectType('Gap', {
+  sharing: 'same',
   description:
     'Something that happened cannot be told any more; what comes now is behind it. The messages in between are still to be listed by `Flow.messages`.',
   interfaces: ['FlowEvent'],
@@ -308,6 +359,7 @@ builder.objectType('Gap', {
     }),
     missed: t.int({
       nullable: true,
+      calls: { once: ['flows', 'capabilities'], each: 20 },
       description:
         'How many messages were sent in it to the flows you listen to, whichever of them you asked for; null where nobody can count them: when `fidelity` is `NOTHING`, in none or more than twenty flows, or more messages than an upstream lists that does not count.',
       resolve: activity.missed,
@@ -336,6 +388,7 @@ const StreamState = builder.enumType('StreamState', {
 })
 
 builder.objectType('StreamStatus', {
+  sharing: 'same',
   description: 'How the stream itself is; with `includeStatus`.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({
@@ -348,6 +401,7 @@ builder.objectType('StreamStatus', {
 })
 
 builder.objectType('UnknownEvent', {
+  sharing: 'same',
   description: 'Something this API has no type for yet.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({

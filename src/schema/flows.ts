@@ -22,12 +22,19 @@ builder.objectType('Flow', {
   description: 'A place where a team talks: messages in threads, and what integrations post.',
   interfaces: [builder.nodeInterfaceRef()],
   fields: (t) => ({
-    id: t.id({ description: 'The global id.', resolve: flows.id }),
-    databaseId: t.exposeID('id', { description: 'The id the upstream knows it by.' }),
-    name: t.exposeString('name', { description: 'The name people see.' }),
-    slug: t.exposeString('slug', { description: 'The name in addresses.' }),
-    path: t.exposeString('path', { description: 'Organization and slug, as in addresses: `example/main`.' }),
-    description: t.exposeString('description', { nullable: true, description: 'What it is for.' }),
+    id: t.id({ sharing: 'same', description: 'The global id.', resolve: flows.id }),
+    databaseId: t.exposeID('id', { sharing: 'same', description: 'The id the upstream knows it by.' }),
+    name: t.exposeString('name', { sharing: 'same', description: 'The name people see.' }),
+    slug: t.exposeString('slug', { sharing: 'same', description: 'The name in addresses.' }),
+    path: t.exposeString('path', {
+      sharing: 'same',
+      description: 'Organization and slug, as in addresses: `example/main`.',
+    }),
+    description: t.exposeString('description', {
+      nullable: true,
+      sharing: 'same',
+      description: 'What it is for.',
+    }),
     email: t.exposeString('email', {
       nullable: true,
       description: 'Mail to this address appears in the flow.',
@@ -77,9 +84,10 @@ builder.objectType('Flow', {
       description:
         'The URL by which others can join, if the access allows it; in a browser it says how. Removing or blocking a user replaces it. Null for applications without the scope `manage`.',
     }),
-    url: t.exposeString('url', { nullable: true, description: 'The URL in the REST API.' }),
+    url: t.exposeString('url', { nullable: true, sharing: 'same', description: 'The URL in the REST API.' }),
     webUrl: t.exposeString('webUrl', {
       nullable: true,
+      sharing: 'same',
       description: 'The URL of a web page that says how to read the flow.',
     }),
     organization: t.field({
@@ -88,7 +96,14 @@ builder.objectType('Flow', {
       resolve: (flow) => flow.organization,
     }),
     users: t.connection(
-      { type: 'FlowUser', nullable: true, description: 'Its members, by id.', resolve: flows.users },
+      {
+        type: 'FlowUser',
+        nullable: true,
+        calls: { batch: 'flow users' },
+        listSize: 100,
+        description: 'Its members, by id.',
+        resolve: flows.users,
+      },
       { name: 'FlowUserConnection' },
       { name: 'FlowUserEdge' },
     ),
@@ -131,6 +146,8 @@ builder.queryFields((t) => ({
   flows: t.connection(
     {
       type: 'Flow',
+      calls: { each: 1 },
+      listSize: 100,
       description: 'Your flows, by path.',
       args: {
         scope: t.arg({
@@ -148,6 +165,7 @@ builder.queryFields((t) => ({
   flow: t.field({
     type: 'Flow',
     nullable: true,
+    calls: { batch: 'flows' },
     description: 'One flow; null when there is none or it is not for you to see.',
     args: { by: t.arg({ type: 'FlowBy', required: true, description: 'Which one.' }) },
     resolve: (root, args, context, info) =>

@@ -7,7 +7,6 @@ import {
   printSchema,
 } from 'graphql'
 import { builder } from './builder.ts'
-import { markSharedFields } from './impersonal-fields.ts'
 import './scalars.ts'
 import './errors.ts'
 import './nodes.ts'
@@ -38,9 +37,7 @@ builder.mutationType({ description: 'What can be changed.' })
 builder.subscriptionType({ description: 'What can be listened to.' })
 
 /** Everything that may be asked. */
-export const schema: GraphQLSchema = resolvePageInfo(
-  markSharedFields(builder.toSchema({ sortSchema: false })),
-)
+export const schema: GraphQLSchema = resolvePageInfo(builder.toSchema({ sortSchema: false }))
 
 /** Whether a list goes on may have to be asked for; compiled operations wait for what resolvers answer alone. */
 function resolvePageInfo(schema: GraphQLSchema): GraphQLSchema {

@@ -26,6 +26,7 @@ builder.objectType('Invitation', {
     flow: t.field({
       type: 'Flow',
       nullable: true,
+      calls: { batch: 'flows' },
       description: 'The flow it is to.',
       resolve: invitations.flow,
     }),
@@ -37,6 +38,8 @@ builder.objectField('Flow', 'invitations', (t) =>
     {
       type: 'Invitation',
       nullable: true,
+      calls: { each: 1 },
+      listSize: 100,
       description: 'Who was asked in and has not come yet.',
       resolve: invitations.flowInvitations,
     },
@@ -65,11 +68,13 @@ const ImportInvitationsPayload = mutationPayload<{
   fields: (t) => ({
     invitations: t.field({
       type: ['Invitation'],
+      listSize: 100,
       description: 'Those who were asked in.',
       resolve: (payload) => payload.invitations,
     }),
     addedUsers: t.field({
       type: ['FlowUser'],
+      listSize: 100,
       description: 'Those of the organization, who are in now.',
       resolve: (payload) => payload.added,
     }),

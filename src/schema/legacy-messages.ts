@@ -6,7 +6,7 @@ import { builder } from './builder.ts'
  * missing.
  */
 
-const kind = { interfaces: [builder.nodeInterfaceRef(), 'Message' as const] }
+const kind = { sharing: 'same' as const, interfaces: [builder.nodeInterfaceRef(), 'Message' as const] }
 
 builder.objectType('RssMessage', {
   ...kind,
@@ -84,6 +84,7 @@ builder.objectType('ConfluenceMessage', {
 })
 
 const CommitType = builder.objectRef<Commit>('Commit').implement({
+  sharing: 'same',
   description: 'A change that was pushed.',
   fields: (t) => ({
     id: t.exposeString('id', { description: 'Its hash.' }),
@@ -116,6 +117,7 @@ builder.objectType('VcsMessage', {
     actorName: t.exposeString('actorName', { nullable: true, description: 'Who did it.' }),
     commits: t.field({
       type: [CommitType],
+      listSize: 10,
       description: 'What was pushed, as far as the service told.',
       resolve: ({ commits }) => [...commits],
     }),

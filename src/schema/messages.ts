@@ -15,11 +15,14 @@ const MentionGroup = builder.enumType('MentionGroup', {
 })
 
 const Mention = builder.objectRef<messageText.Mention>('Mention').implement({
+  sharing: 'same',
   description: 'A user or a group that a message mentions.',
   fields: (t) => ({
     user: t.field({
       type: 'User',
       nullable: true,
+      calls: { once: ['users'] },
+      sharing: 'same',
       description: 'The user. Null for a group, and for a user whom you cannot see.',
       resolve: messageText.mentionedUser,
     }),
@@ -33,6 +36,7 @@ const Mention = builder.objectRef<messageText.Mention>('Mention').implement({
 })
 
 builder.interfaceType('Message', {
+  sharing: 'same',
   description: 'Something said or done in a flow or a private conversation.',
   interfaces: [builder.nodeInterfaceRef()],
   resolveType: (message) => message.kind,
@@ -50,6 +54,7 @@ builder.interfaceType('Message', {
     }),
     mentions: t.field({
       type: [Mention],
+      listSize: 1,
       description: 'The users and groups that the message mentions, each once.',
       resolve: messageText.mentions,
     }),
@@ -70,6 +75,8 @@ builder.interfaceType('Message', {
     author: t.field({
       type: 'Author',
       nullable: true,
+      calls: { once: ['users'] },
+      sharing: 'same',
       description:
         'Who wrote it: the user who sent it, whatever name they chose for it. Null when the upstream names nobody, or a user whom you cannot see.',
       resolve: messages.author,
@@ -91,11 +98,15 @@ builder.interfaceType('Message', {
     }),
     url: t.string({
       nullable: true,
+      calls: { batch: 'flows' },
+      sharing: 'same',
       description: 'Its address in the REST API; null when its flow is not to be seen.',
       resolve: messages.url,
     }),
     webUrl: t.string({
       nullable: true,
+      calls: { batch: 'flows' },
+      sharing: 'same',
       description:
         'The URL of a web page that says how to read the message. Null when its flow is not visible to you.',
       resolve: messages.webUrl,
@@ -106,31 +117,40 @@ builder.interfaceType('Message', {
     }),
     attachments: t.field({
       type: ['File'],
+      listSize: 1,
       description: 'Files that came with it; that of a file message, too.',
       resolve: (message) => [...message.attachments],
     }),
     reactions: t.field({
       type: ['Reaction'],
+      listSize: 1,
       description: 'What others answered it with in one sign.',
       resolve: (message) => [...message.reactions],
     }),
     viewerCanEdit: t.boolean({
+      calls: { once: ['viewer'] },
+      sharing: 'viewer',
       description: 'Whether you may change its text.',
       resolve: messages.viewerCanEdit,
     }),
     viewerCanDelete: t.boolean({
+      calls: { once: ['viewer'] },
+      sharing: 'viewer',
       description: 'Whether you may delete it.',
       resolve: messages.viewerCanDelete,
     }),
     thread: t.field({
       type: 'Thread',
       nullable: true,
+      sharing: 'same',
       description: 'The thread it belongs to; null for what happens rather than is said.',
       resolve: messages.thread,
     }),
     flow: t.field({
       type: 'Flow',
       nullable: true,
+      calls: { batch: 'flows' },
+      sharing: 'same',
       description: 'The flow it is in; null for a private message.',
       resolve: messages.flow,
     }),
@@ -144,6 +164,7 @@ builder.interfaceType('Message', {
 })
 
 builder.objectType('Reaction', {
+  sharing: 'same',
   description: 'An emoji, and who answered with it.',
   fields: (t) => ({
     emoji: t.exposeString('emoji', { description: 'Its name, such as `thumbsup`.' }),
@@ -152,6 +173,8 @@ builder.objectType('Reaction', {
       {
         type: 'User',
         nullable: true,
+        calls: { once: ['users'] },
+        listSize: 100,
         description: 'Who did, as far as you may see them, by number; `first: 100` unless said otherwise.',
         resolve: messages.reactionUsers,
       },
@@ -161,7 +184,7 @@ builder.objectType('Reaction', {
   }),
 })
 
-const kind = { interfaces: [builder.nodeInterfaceRef(), 'Message' as const] }
+const kind = { sharing: 'same' as const, interfaces: [builder.nodeInterfaceRef(), 'Message' as const] }
 
 builder.objectType('ChatMessage', {
   ...kind,
@@ -183,6 +206,8 @@ builder.objectType('Comment', {
     parent: t.field({
       type: 'Message',
       nullable: true,
+      calls: { each: 1 },
+      sharing: 'same',
       description: 'What it is on.',
       resolve: messages.parent,
     }),
@@ -225,6 +250,7 @@ builder.objectType('ActionMessage', {
     blockedUser: t.field({
       type: 'User',
       nullable: true,
+      sharing: 'same',
       description: 'Who was shut out, with `block`.',
       resolve: messages.blockedUser,
     }),
@@ -293,6 +319,7 @@ builder.objectType('Discussion', {
 })
 
 const MailAddressType = builder.objectRef<MailAddress>('MailAddress').implement({
+  sharing: 'same',
   description: 'Somebody mail is from or to.',
   fields: (t) => ({
     name: t.exposeString('name', { nullable: true, description: 'The name, if there is one.' }),
@@ -308,11 +335,22 @@ builder.objectType('MailMessage', {
     body: t.exposeString('body', { nullable: true, description: 'The text, as HTML.' }),
     from: t.field({
       type: [MailAddressType],
+      listSize: 1,
       description: 'Whom it is from.',
       resolve: ({ from }) => [...from],
     }),
-    to: t.field({ type: [MailAddressType], description: 'Whom it is to.', resolve: ({ to }) => [...to] }),
-    cc: t.field({ type: [MailAddressType], description: 'Who has a copy.', resolve: ({ cc }) => [...cc] }),
+    to: t.field({
+      type: [MailAddressType],
+      listSize: 1,
+      description: 'Whom it is to.',
+      resolve: ({ to }) => [...to],
+    }),
+    cc: t.field({
+      type: [MailAddressType],
+      listSize: 1,
+      description: 'Who has a copy.',
+      resolve: ({ cc }) => [...cc],
+    }),
     replyTo: t.exposeStringList('replyTo', { description: 'The addresses answers go to.' }),
     sourceName: t.exposeString('source', {
       nullable: true,
@@ -335,6 +373,7 @@ builder.objectType('UnknownMessage', {
 })
 
 builder.objectType('File', {
+  sharing: 'same',
   description: 'An uploaded file.',
   fields: (t) => ({
     name: t.exposeString('name', { description: 'Its name.' }),
@@ -364,6 +403,7 @@ builder.objectType('File', {
 })
 
 builder.objectType('Thumbnail', {
+  sharing: 'same',
   description: 'An image in small.',
   fields: (t) => ({
     width: t.exposeInt('width', { description: 'In pixels.' }),
@@ -464,11 +504,15 @@ builder.inputType('LiveMessageFilter', {
   }),
 })
 
+const pageCalls = { each: 1, withArgument: { name: 'filter', each: 10 }, isPage: true }
+
 builder.objectFields('Flow', (t) => ({
   messages: t.connection(
     {
       type: 'Message',
       nullable: true,
+      calls: pageCalls,
+      listSize: 30,
       description: 'Its messages, oldest first; `last: 30` unless said otherwise.',
       args: { filter: t.arg({ type: MessageFilterInput, description: 'Which of them.' }) },
       resolve: messages.flowMessages,
@@ -478,6 +522,7 @@ builder.objectFields('Flow', (t) => ({
   message: t.field({
     type: 'Message',
     nullable: true,
+    calls: { each: 1 },
     description: 'One of its messages; null when there is none.',
     args: { databaseId: t.arg.int({ required: true, description: 'Its number in the flow.' }) },
     resolve: messages.flowMessage,
@@ -489,6 +534,8 @@ builder.objectField('PrivateConversation', 'messages', (t) =>
     {
       type: 'Message',
       nullable: true,
+      calls: { each: 2, withArgument: { name: 'filter', each: 11 }, isPage: true },
+      listSize: 30,
       description: 'Its messages, oldest first; `last: 30` unless said otherwise.',
       args: { filter: t.arg({ type: MessageFilterInput, description: 'Which of them.' }) },
       resolve: messages.conversationMessages,
@@ -502,6 +549,8 @@ builder.objectField('Thread', 'messages', (t) =>
     {
       type: 'Message',
       nullable: true,
+      calls: pageCalls,
+      listSize: 30,
       description: 'Its messages, oldest first; `last: 30` unless said otherwise.',
       args: { filter: t.arg({ type: MessageFilterInput, description: 'Which of them.' }) },
       resolve: messages.threadMessages,

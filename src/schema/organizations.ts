@@ -29,11 +29,14 @@ builder.objectType('Organization', {
     subscription: t.field({
       type: SubscriptionType,
       nullable: true,
+      calls: { once: ['organizations'] },
       description: 'What is paid for it; null where the upstream does not say.',
       resolve: organizations.subscription,
     }),
     viewerIsAdmin: t.boolean({
       nullable: true,
+      calls: { each: 1, once: ['viewer'] },
+      sharing: 'viewer',
       description: 'Whether you administer it.',
       resolve: organizations.viewerIsAdmin,
     }),
@@ -41,6 +44,8 @@ builder.objectType('Organization', {
       {
         type: 'OrganizationUser',
         nullable: true,
+        calls: { each: 1 },
+        listSize: 100,
         description: 'Its users, by id.',
         resolve: organizations.users,
       },
@@ -72,6 +77,8 @@ builder.queryFields((t) => ({
   organizations: t.connection(
     {
       type: 'Organization',
+      calls: { once: ['organizations'] },
+      listSize: 100,
       description: 'The organizations you belong to.',
       resolve: organizations.organizations,
     },
@@ -81,6 +88,7 @@ builder.queryFields((t) => ({
   organization: t.field({
     type: 'Organization',
     nullable: true,
+    calls: { each: 1 },
     description: 'One organization; null when there is none or you are not in it.',
     args: { by: t.arg({ type: OrganizationBy, required: true, description: 'Which one.' }) },
     resolve: organizations.organization,

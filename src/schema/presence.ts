@@ -28,6 +28,8 @@ builder.objectField('User', 'presence', (t) =>
   t.field({
     type: PresenceState,
     nullable: true,
+    calls: { once: ['capabilities', 'presences'] },
+    isVolatile: true,
     description:
       'Whether the user is present now. Null for a user with whom you share no flow, and for an upstream without the capability `PRESENCE`.',
     resolve: presence.userPresence,

@@ -23,6 +23,7 @@ builder.queryField('rateLimit', (t) =>
   t.field({
     type: RateLimitType,
     nullable: true,
+    isVolatile: true,
     description: 'What you may still ask of the upstream; null without a limit, or without a credential.',
     resolve: rateLimits.rateLimit,
   }),

@@ -5,6 +5,7 @@ builder.queryField('resource', (t) =>
   t.field({
     type: builder.nodeInterfaceRef(),
     nullable: true,
+    calls: { each: 22 },
     description:
       'What an address of Flowdock’s names, of its REST API or of its web pages; null when it is gone or not for you to see.',
     args: {

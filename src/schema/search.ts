@@ -14,6 +14,8 @@ builder.queryField('search', (t) =>
     {
       type: 'Message',
       nullable: true,
+      calls: { each: 1, once: ['capabilities'] },
+      listSize: 30,
       description:
         'Searches every flow you have joined: whole words, in either case, or tags, or both united. The matches are merged by time, oldest first. Cursors count from the newest match: `last: 30` by default, and `before` to go back. `first` begins at the oldest of the newest 100 matches, and `after` goes on from there.',
       args: {

@@ -30,6 +30,8 @@ builder.objectFields('Flow', (t) => ({
     {
       type: FileShare,
       nullable: true,
+      calls: { each: 10 },
+      listSize: 30,
       description: 'Its uploaded files, oldest first; `last: 30` unless said otherwise.',
       resolve: shares.flowFiles,
     },
@@ -40,6 +42,8 @@ builder.objectFields('Flow', (t) => ({
     {
       type: LinkShare,
       nullable: true,
+      calls: { each: 10 },
+      listSize: 30,
       description: 'Its messages that have links, oldest first; `last: 30` unless said otherwise.',
       resolve: shares.flowLinks,
     },

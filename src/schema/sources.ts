@@ -7,12 +7,13 @@ builder.objectType('Source', {
   description: 'An integration that posts to a flow: a tracker, a build server, a help desk.',
   interfaces: [builder.nodeInterfaceRef()],
   fields: (t) => ({
-    id: t.id({ description: 'The global id.', resolve: sources.id }),
-    databaseId: t.exposeInt('id', { description: 'The number the upstream knows it by.' }),
-    name: t.exposeString('name', { description: 'The name people see.' }),
-    url: t.exposeString('url', { nullable: true, description: 'The URL in the REST API.' }),
+    id: t.id({ sharing: 'same', description: 'The global id.', resolve: sources.id }),
+    databaseId: t.exposeInt('id', { sharing: 'same', description: 'The number the upstream knows it by.' }),
+    name: t.exposeString('name', { sharing: 'same', description: 'The name people see.' }),
+    url: t.exposeString('url', { nullable: true, sharing: 'same', description: 'The URL in the REST API.' }),
     externalUrl: t.exposeString('externalUrl', {
       nullable: true,
+      sharing: 'same',
       description: 'The page of the service it brings in.',
     }),
     configurationUrl: t.exposeString('configurationUrl', {
@@ -21,6 +22,7 @@ builder.objectType('Source', {
     }),
     application: t.field({
       type: 'SourceApplication',
+      sharing: 'same',
       description: 'The application behind it.',
       resolve: (source) => source.application,
     }),
@@ -33,6 +35,7 @@ builder.objectType('Source', {
     flow: t.field({
       type: 'Flow',
       nullable: true,
+      calls: { batch: 'flows' },
       description: 'The flow it posts to.',
       resolve: sources.flow,
     }),
@@ -50,6 +53,7 @@ builder.objectType('Source', {
 })
 
 builder.objectType('SourceApplication', {
+  sharing: 'same',
   description: 'The application behind a source.',
   fields: (t) => ({
     databaseId: t.exposeInt('id', { description: 'The number the upstream knows it by.' }),
@@ -69,6 +73,8 @@ builder.objectField('Flow', 'sources', (t) =>
     {
       type: 'Source',
       nullable: true,
+      calls: { batch: 'flow sources' },
+      listSize: 100,
       description: 'The integrations that post here.',
       resolve: sources.flowSources,
     },
@@ -80,6 +86,8 @@ builder.queryField('sources', (t) =>
   t.connection(
     {
       type: 'Source',
+      calls: { once: ['sources'] },
+      listSize: 100,
       description: 'The integrations of every flow you have joined.',
       resolve: sources.sources,
     },

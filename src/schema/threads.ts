@@ -61,6 +61,7 @@ const ThreadAction = builder.unionType('ThreadAction', {
 })
 
 builder.objectType('Thread', {
+  sharing: 'same',
   description:
     'Messages that belong together: a conversation, or an item of an integration and what is said of it.',
   interfaces: [builder.nodeInterfaceRef()],
@@ -84,11 +85,14 @@ builder.objectType('Thread', {
     }),
     fields: t.field({
       type: ['ThreadField'],
+      listSize: 5,
       description: 'What else is known of an item.',
       resolve: (thread) => thread.fields,
     }),
     actions: t.field({
       type: [ThreadAction],
+      sharing: 'self',
+      listSize: 3,
       description: 'What can be clicked.',
       resolve: (thread) => [...thread.actions],
     }),
@@ -108,17 +112,29 @@ builder.objectType('Thread', {
     initialMessage: t.field({
       type: 'Message',
       nullable: true,
+      calls: { each: 1 },
       description: 'The message that began it; null when that is gone.',
       resolve: threads.initialMessage,
     }),
-    flow: t.field({ type: 'Flow', nullable: true, description: 'The flow it is in.', resolve: threads.flow }),
+    flow: t.field({
+      type: 'Flow',
+      nullable: true,
+      calls: { batch: 'flows' },
+      sharing: 'same',
+      description: 'The flow it is in.',
+      resolve: threads.flow,
+    }),
     url: t.string({
       nullable: true,
+      calls: { batch: 'flows' },
+      sharing: 'same',
       description: 'Its address in the REST API; null when its flow is not to be seen.',
       resolve: threads.url,
     }),
     webUrl: t.string({
       nullable: true,
+      calls: { batch: 'flows' },
+      sharing: 'same',
       description:
         'The URL of a web page that says how to read the thread. Null when its flow is not visible to you.',
       resolve: threads.webUrl,
@@ -137,6 +153,7 @@ builder.objectType('Thread', {
 })
 
 builder.objectType('ThreadStatus', {
+  sharing: 'same',
   description: 'How an item stands.',
   fields: (t) => ({
     color: t.field({
@@ -150,6 +167,7 @@ builder.objectType('ThreadStatus', {
 })
 
 builder.objectType('ThreadField', {
+  sharing: 'same',
   description: 'Something known of an item.',
   fields: (t) => ({
     label: t.exposeString('label', { description: 'What it is.' }),
@@ -170,6 +188,8 @@ builder.objectFields('Flow', (t) => ({
     {
       type: 'Thread',
       nullable: true,
+      calls: { each: 1, withArgument: { name: 'last', each: 10 }, isPage: true },
+      listSize: 30,
       description:
         'Its threads, the most recently updated first; those with one time by descending id; `first: 30` by default. `last` reads at most 1,000 threads.',
       args: {
@@ -190,6 +210,7 @@ builder.objectFields('Flow', (t) => ({
   thread: t.field({
     type: 'Thread',
     nullable: true,
+    calls: { each: 1 },
     description: 'One of its threads; null when there is none.',
     args: { databaseId: t.arg.id({ required: true, description: 'The id the upstream knows it by.' }) },
     resolve: threads.flowThread,

@@ -3,6 +3,7 @@ import type { User } from '../upstream/flowdock/model.ts'
 import { builder, mutationInput, mutationPayload, mutationResult } from './builder.ts'
 
 builder.interfaceType('Author', {
+  sharing: 'same',
   description: 'Who wrote a message.',
   resolveType: (author) => ('nick' in author ? 'User' : 'ExternalAuthor'),
   fields: (t) => ({
@@ -16,6 +17,7 @@ builder.interfaceType('Author', {
 })
 
 builder.objectType('User', {
+  sharing: 'same',
   description: 'Somebody with a Flowdock account.',
   interfaces: ['Author', builder.nodeInterfaceRef()],
   fields: (t) => ({
@@ -23,7 +25,12 @@ builder.objectType('User', {
     databaseId: t.exposeInt('id', { description: 'The number the upstream knows this user by.' }),
     nick: t.exposeString('nick', { description: 'What to write after "@".' }),
     email: t.exposeString('email', { nullable: true, description: 'The e-mail address.' }),
-    url: t.string({ nullable: true, description: 'The URL in the REST API.', resolve: users.url }),
+    url: t.string({
+      nullable: true,
+      sharing: 'same',
+      description: 'The URL in the REST API.',
+      resolve: users.url,
+    }),
     websiteUrl: t.exposeString('websiteUrl', {
       nullable: true,
       description: 'Their web site, if they gave one.',
@@ -32,6 +39,7 @@ builder.objectType('User', {
 })
 
 builder.objectType('ExternalAuthor', {
+  sharing: 'same',
   description: 'Somebody who wrote through an integration or under an external name, without an account.',
   interfaces: ['Author'],
   fields: (t) => ({
@@ -45,6 +53,7 @@ builder.objectType('ExternalAuthor', {
 builder.queryField('viewer', (t) =>
   t.field({
     type: 'User',
+    calls: { once: ['viewer'] },
     description: 'The user whose credential this request carries.',
     resolve: users.viewer,
   }),

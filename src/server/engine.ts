@@ -7,7 +7,6 @@ import {
   getOperationAST,
 } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
-import type { CallEstimates } from '../call-estimate.ts'
 import type { Caller, Context } from '../context.ts'
 import { type ErrorCode, GatewayError } from '../errors.ts'
 import type { CallPrediction } from '../graphql/call-cost.ts'
@@ -109,14 +108,13 @@ export interface EngineOptions {
   /** Undefined where every answer is made anew. */
   readonly responseCache: ResponseCache | undefined
   /** How many calls to the upstream fields take. */
-  readonly estimates: CallEstimates
   readonly log: Logger
 }
 
 export function createEngine(options: EngineOptions): Engine {
   const { schema, executor, persisted, live, limits, operationLog, log, responseCache: kept } = options
   const documents = createDocuments({
-    ...{ schema, limits, estimates: options.estimates },
+    ...{ schema, limits },
     isOpen: options.introspection,
   })
   const introspections = createIntrospections()
@@ -213,7 +211,7 @@ export function createEngine(options: EngineOptions): Engine {
 
   /** Whether the same question of the same caller has the same answer until something happens. */
   function isKeepable({ document, operationName, context }: EngineOperation): boolean {
-    if (kept === undefined || document.isPassing || context.wantsCost || context.wantsExplanation)
+    if (kept === undefined || document.isVolatile || context.wantsCost || context.wantsExplanation)
       return false
     return getOperationAST(document.node, operationName)?.operation === 'query'
   }
