@@ -108,7 +108,7 @@ const doors: [name: RegExp, door: RegExp][] = [
   [/^pg$/, /^src\/backend\/store\/postgres\.ts$/],
   [/^node:sqlite$/, /^src\/backend\/store\/sqlite\.ts$/],
   [/^kysely(\/|$)/, /^src\/backend\/store\//],
-  [/^@pothos\//, /^src\/schema\/(builder|field-traits)\.ts$/],
+  [/^@pothos\//, /^src\/schema\/(builder|field-traits|mutation)\.ts$/],
   [/^dataloader$/, /^src\/upstream\/flowdock\/loaders\.ts$/],
   [/^pino$/, /^src\/telemetry\/log\.ts$/],
   [/^prom-client$/, /^src\/telemetry\/metrics\.ts$/],

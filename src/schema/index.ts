@@ -32,9 +32,12 @@ import './capabilities.ts'
 import './resource.ts'
 import './rate-limit.ts'
 
-builder.queryType({ description: 'Where reading begins.' })
-builder.mutationType({ description: 'What can be changed.' })
-builder.subscriptionType({ description: 'What can be listened to.' })
+builder.queryType({ description: 'The queries: they read and change nothing.' })
+builder.mutationType({
+  description:
+    'The mutations. Each returns a union of its payload and the errors that can prevent the change.',
+})
+builder.subscriptionType({ description: 'The subscriptions. Each delivers events until the client ends it.' })
 
 /** Everything that may be asked. */
 export const schema: GraphQLSchema = resolvePageInfo(builder.toSchema({ sortSchema: false }))

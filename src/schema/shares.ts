@@ -2,22 +2,22 @@ import * as shares from '../resolvers/shared-media.ts'
 import { builder } from './builder.ts'
 
 const FileShare = builder.objectRef<shares.FileShare>('FileShare').implement({
-  description: 'A file of a flow, and the message that brought it.',
+  description: 'A file that was posted to a flow.',
   fields: (t) => ({
     file: t.field({ type: 'File', description: 'The file.', resolve: ({ file }) => file }),
     message: t.field({
       type: 'Message',
-      description: 'The message that brought it.',
+      description: 'The message with the file.',
       resolve: ({ message }) => message,
     }),
   }),
 })
 
 const LinkShare = builder.objectRef<shares.LinkShare>('LinkShare').implement({
-  description: 'The links of a message.',
+  description: 'A message with links.',
   fields: (t) => ({
     urls: t.exposeStringList('urls', {
-      description: 'The addresses in it, each once; none when it has only an e-mail address.',
+      description: 'The URLs in the message, each once. Empty when its only links are e-mail addresses.',
     }),
     message: t.field({ type: 'Message', description: 'The message.', resolve: ({ message }) => message }),
   }),
@@ -32,7 +32,8 @@ builder.objectFields('Flow', (t) => ({
       nullable: true,
       calls: { each: 10 },
       listSize: 30,
-      description: 'Its uploaded files, oldest first; `last: 30` unless said otherwise.',
+      description:
+        'The files that were posted to the flow, oldest first; `last: 30` by default. Null when they cannot be read.',
       resolve: shares.flowFiles,
     },
     { name: 'FileShareConnection' },
@@ -44,7 +45,8 @@ builder.objectFields('Flow', (t) => ({
       nullable: true,
       calls: { each: 10 },
       listSize: 30,
-      description: 'Its messages that have links, oldest first; `last: 30` unless said otherwise.',
+      description:
+        'The messages of the flow that contain links, oldest first; `last: 30` by default. Null when they cannot be read.',
       resolve: shares.flowLinks,
     },
     {
@@ -52,7 +54,7 @@ builder.objectFields('Flow', (t) => ({
       fields: (f) => ({
         isExhaustive: f.boolean({
           description:
-            'Whether every message that can be on this page was looked at: at most 1,000 are. The cursor goes on from there.',
+            'Whether this page is complete. A page is read from at most 1,000 messages; when that was not enough, its cursor continues after them.',
           resolve: isExhaustive,
         }),
       }),
