@@ -4,8 +4,8 @@ import type { AccessMode, Flow } from '../upstream/flowdock/model.ts'
 import type { FlowBy } from './flows.ts'
 import {
   checkFilled,
-  namedFlowPath,
   requireCapability,
+  resolveFlowPath,
   resolveMessage,
   resolveOrganization,
   resolveUser,
@@ -77,7 +77,7 @@ export async function leaveFlow(
   { input }: { input: FlowInput },
   context: Context,
 ): Promise<{ path: string }> {
-  const path = await namedFlowPath(input.flow, context, flowInput)
+  const path = await resolveFlowPath(input.flow, context, flowInput)
   await context.flowdock.flows.setBlocked(path, (await context.flowdock.load.viewer()).id, true)
   return { path }
 }
@@ -88,7 +88,7 @@ export async function addFlowMember(
   context: Context,
 ): Promise<{ path: string }> {
   const userId = resolveUser(input.userId, ['input', 'userId'])
-  const path = await namedFlowPath(input.flow, context, flowInput)
+  const path = await resolveFlowPath(input.flow, context, flowInput)
   await context.flowdock.flows.addUser(path, userId)
   return { path }
 }
@@ -99,7 +99,7 @@ export async function blockFlowMember(
   context: Context,
 ): Promise<{ path: string }> {
   const userId = resolveUser(input.userId, ['input', 'userId'])
-  const path = await namedFlowPath(input.flow, context, flowInput)
+  const path = await resolveFlowPath(input.flow, context, flowInput)
   try {
     await context.flowdock.flows.setBlocked(path, userId, input.blocked)
   } catch (error) {
@@ -117,7 +117,7 @@ export async function rotatePushToken(
   context: Context,
 ): Promise<{ path: string }> {
   await requireCapability('rotatePushToken', context)
-  const path = await namedFlowPath(input.flow, context, flowInput)
+  const path = await resolveFlowPath(input.flow, context, flowInput)
   await context.flowdock.flows.rotatePushToken(path)
   return { path }
 }
@@ -128,7 +128,7 @@ export async function markRead(
   context: Context,
 ): Promise<{ path: string; readCount: number }> {
   await requireCapability('markRead', context)
-  const path = await namedFlowPath(input.flow, context, flowInput)
+  const path = await resolveFlowPath(input.flow, context, flowInput)
   const until =
     input.untilMessageId == null
       ? undefined
@@ -150,6 +150,6 @@ async function change(
   context: Context,
   changes: Parameters<Context['flowdock']['flows']['update']>[1],
 ): Promise<{ flow: Flow }> {
-  const path = await namedFlowPath(flow, context, flowInput)
+  const path = await resolveFlowPath(flow, context, flowInput)
   return { flow: await context.flowdock.flows.update(path, changes) }
 }

@@ -2,7 +2,7 @@ import * as uploads from '../resolvers/uploads.ts'
 import type { Message } from '../upstream/flowdock/model.ts'
 import { mutation, mutationInput, mutationPayload } from './mutation.ts'
 
-const CreateUploadPayload = mutationPayload<uploads.UploadAddress>('CreateUploadPayload', {
+const CreateUploadPayload = mutationPayload<uploads.UploadUrl>('CreateUploadPayload', {
   description: 'The URL that takes the bytes of a file.',
   fields: (t) => ({
     url: t.exposeString('path', {

@@ -1,7 +1,7 @@
-import * as shares from '../resolvers/shared-media.ts'
+import * as sharedMedia from '../resolvers/shared-media.ts'
 import { builder } from './builder.ts'
 
-const FileShare = builder.objectRef<shares.FileShare>('FileShare').implement({
+const FileShare = builder.objectRef<sharedMedia.FileShare>('FileShare').implement({
   description: 'A file that was posted to a flow.',
   fields: (t) => ({
     file: t.field({ type: 'File', description: 'The file.', resolve: ({ file }) => file }),
@@ -13,7 +13,7 @@ const FileShare = builder.objectRef<shares.FileShare>('FileShare').implement({
   }),
 })
 
-const LinkShare = builder.objectRef<shares.LinkShare>('LinkShare').implement({
+const LinkShare = builder.objectRef<sharedMedia.LinkShare>('LinkShare').implement({
   description: 'A message with links.',
   fields: (t) => ({
     urls: t.exposeStringList('urls', {
@@ -34,7 +34,7 @@ builder.objectFields('Flow', (t) => ({
       listSize: 30,
       description:
         'The files that were posted to the flow, oldest first; `last: 30` by default. Null when they cannot be read.',
-      resolve: shares.flowFiles,
+      resolve: sharedMedia.flowFiles,
     },
     { name: 'FileShareConnection' },
     { name: 'FileShareEdge' },
@@ -47,7 +47,7 @@ builder.objectFields('Flow', (t) => ({
       listSize: 30,
       description:
         'The messages of the flow that contain links, oldest first; `last: 30` by default. Null when they cannot be read.',
-      resolve: shares.flowLinks,
+      resolve: sharedMedia.flowLinks,
     },
     {
       name: 'LinkShareConnection',
