@@ -53,7 +53,7 @@ function readModule(path: string, source: string): Module {
 
 /** Who may import whom: each part, and the parts (or files) it may know. Its own part goes without saying. */
 const floors: [part: RegExp, may: RegExp][] = [
-  [/^src\/(errors|iso-time|json-values|package-files|secret)\.ts$/, /^$/],
+  [/^src\/(errors|iso-time|json-values|package-files|secret|sleep)\.ts$/, /^$/],
   [/^src\/(net|wire|client)\//, /^$/],
   [/^src\/(operator-token|config)\.ts$/, /^src\/secret\.ts$/],
   [/^src\/main\.ts$/, /^src\/cli\//],
@@ -64,25 +64,41 @@ const floors: [part: RegExp, may: RegExp][] = [
   [/^src\/app\.ts$/, /^src\//],
   [/^src\/index\.ts$/, /^src\/(app|config)\.ts$/],
   [/^src\/context\.ts$/, /^src\/(errors|secret)\.ts$|^src\/(events|telemetry|traffic|upstream)\//],
-  [/^src\/events\//, /^src\/errors\.ts$/],
-  [/^src\/graphql\//, /^src\/errors\.ts$/],
+  [/^src\/events\//, /^src\/(errors|sleep)\.ts$/],
+  [/^src\/graphql\//, /^src\/(errors|json-values)\.ts$/],
   [/^src\/subscriptions\//, /^src\/(context|errors)\.ts$|^src\/graphql\//],
   [/^src\/traffic\//, /^src\/errors\.ts$/],
   [/^src\/telemetry\//, /^src\/traffic\//],
-  [/^src\/server\/[^/]+$/, /^src\/(context|errors)\.ts$|^src\/(graphql|subscriptions|telemetry|traffic)\//],
+  [
+    /^src\/server\/[^/]+$/,
+    /^src\/(context|errors|json-values)\.ts$|^src\/(graphql|subscriptions|telemetry|traffic)\//,
+  ],
   [
     /^src\/server\/(http|sse|websocket)\//,
-    /^src\/(context|errors|json-values|package-files|secret)\.ts$|^src\/(graphql|server|subscriptions|telemetry|traffic)\//,
+    /^src\/(context|errors|json-values|package-files|secret)\.ts$|^src\/(graphql|net|server|subscriptions|telemetry|traffic)\//,
   ],
   [
     /^src\/schema\//,
     /^src\/(context|errors|iso-time)\.ts$|^src\/graphql\/field-traits\.ts$|^src\/(resolvers|traffic|upstream)\//,
   ],
   [/^src\/resolvers\//, /^src\/(context|errors)\.ts$|^src\/(traffic|upstream)\//],
-  [/^src\/upstream\/[^/]+$/, /^src\/errors\.ts$|^src\/net\//],
+  [/^src\/upstream\/[^/]+$/, /^src\/(errors|sleep)\.ts$|^src\/net\//],
   [
     /^src\/upstream\/flowdock\//,
-    /^src\/(errors|iso-time|secret)\.ts$|^src\/upstream\/http\.ts$|^src\/wire\//,
+    /^src\/(errors|iso-time|json-values|secret)\.ts$|^src\/upstream\/http\.ts$|^src\/wire\//,
+  ],
+  [/^src\/backend\/store\//, /^$/],
+  [
+    /^src\/backend\/http\//,
+    /^src\/(json-values|package-files)\.ts$|^src\/wire\/|^src\/traffic\/rate-limiter\.ts$|^src\/backend\/(store\/|(files|password-worker)\.ts$)/,
+  ],
+  [
+    /^src\/backend\/flowdock\//,
+    /^src\/(iso-time|json-values)\.ts$|^src\/wire\/|^src\/backend\/((http|store)\/|(background|bounds|deliver|event-log|files)\.ts$)/,
+  ],
+  [
+    /^src\/backend\/admin\//,
+    /^src\/(iso-time|json-values)\.ts$|^src\/wire\/|^src\/backend\/((flowdock|http|store)\/|(background|bounds|event-log|files|private-files)\.ts$)/,
   ],
   [
     /^src\/backend\//,
@@ -114,9 +130,9 @@ const doors: [name: RegExp, door: RegExp][] = [
   [/^prom-client$/, /^src\/telemetry\/metrics\.ts$/],
   [/^@opentelemetry\//, /^src\/telemetry\/tracing\.ts$/],
   [/^@graphql-tools\/utils$/, /^src\/server\/traced-schema\.ts$/],
-  [/^@fastify\/busboy$/, /^src\/(backend\/params|server\/http\/multipart)\.ts$/],
+  [/^@fastify\/busboy$/, /^src\/(backend\/http\/request-body|server\/http\/multipart)\.ts$/],
   [/^sharp$/, /^src\/backend\/flowdock\/image\.ts$/],
-  [/^(yauzl|@streamparser\/json)$/, /^src\/backend\/flow-export\.ts$/],
+  [/^(yauzl|@streamparser\/json)$/, /^src\/backend\/admin\/flow-export\.ts$/],
   [/^jose$/, /^src\/backend\/flowdock\/routes\/actions\.ts$/],
   [/^image-size$/, /^src\/backend\/flowdock\/image\.ts$/],
   [/^(sanitize-html|linkify-it|emojibase-data\/.*)$/, /^src\/resolvers\/rich-text\.ts$/],

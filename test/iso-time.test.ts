@@ -48,7 +48,7 @@ test('no time depends on the time zone of the server', () => {
     import { parseIsoTime } from './src/iso-time.ts'
     import { decodeThread } from './src/upstream/flowdock/decode.ts'
     import { isoTime } from './src/backend/flowdock/routes/access.ts'
-    import { Params } from './src/backend/params.ts'
+    import { Params } from './src/backend/http/params.ts'
     const text = '2026-01-31T12:00:00'
     console.log(JSON.stringify([
       new Date(0).getTimezoneOffset(),

@@ -1,4 +1,5 @@
 import { GatewayError } from '../errors.ts'
+import { sleep } from '../sleep.ts'
 import type { Channel, Hub, Seat, Topic } from './principal-hub.ts'
 import type { Entry } from './recent-log.ts'
 
@@ -115,24 +116,9 @@ async function takeSeat<Owner, T>(
     } catch (error) {
       const isPassing = error instanceof GatewayError && error.retryable && !hub.isClosed
       if (!isResumed || !isPassing) throw error
-      await pause(Math.max(retryAfterMs(failures), error.retryAfterMs ?? 0), signal)
+      await sleep(Math.max(retryAfterMs(failures), error.retryAfterMs ?? 0), signal)
     }
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const leave = () => {
-      clearTimeout(timer)
-      reject(signal.reason)
-    }
-    const timer = setTimeout(() => {
-      signal.removeEventListener('abort', leave)
-      resolve()
-    }, ms)
-    if (signal.aborted) leave()
-    else signal.addEventListener('abort', leave, { once: true })
-  })
 }
 
 /** How far a reader was told of the upstream's log while it caught up. */

@@ -71,7 +71,7 @@ export async function joinFlow(
   return change(input, context, { isOpen: true })
 }
 
-/** The upstream knows no other way out than to be shut out by oneself. */
+/** In the upstream, users leave a flow by blocking themselves. */
 export async function leaveFlow(
   _: unknown,
   { input }: { input: FlowInput },
@@ -103,7 +103,7 @@ export async function blockFlowMember(
   try {
     await context.flowdock.flows.setBlocked(path, userId, input.blocked)
   } catch (error) {
-    // The upstream does not say which of the two is not there.
+    // The upstream does not say whether the flow or the user does not exist.
     if (error instanceof NotFoundError && (await context.flowdock.flows.find({ path })) !== null)
       throw new NotFoundError(error.message, { inputPath: ['input', 'userId'], cause: error })
     throw error
@@ -136,7 +136,7 @@ export async function markRead(
   return { path, readCount: await context.flowdock.flows.markRead(path, until?.messageId) }
 }
 
-/** The flow of a payload as it is now; null for one the caller may not see any more. */
+/** The flow of a payload as it is now. Null when the viewer can no longer see it. */
 export async function flowOf(
   { path }: { path: string },
   _: unknown,

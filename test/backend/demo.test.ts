@@ -1,7 +1,7 @@
 import { access, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { openAdministration } from '../../src/backend/administration.ts'
+import { openAdministration } from '../../src/backend/admin/administration.ts'
 import { hashToken } from '../../src/backend/flowdock/auth.ts'
 import { deleteToken } from '../../src/backend/store/users.ts'
 import { basic, call, makeFolder, makeLocation, startTestBackend } from '../support/backend.ts'

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { openAdministration } from '../../src/backend/administration.ts'
+import { openAdministration } from '../../src/backend/admin/administration.ts'
 import { createBackground } from '../../src/backend/background.ts'
 import { findValid, hashPassword, hashToken, makeToken } from '../../src/backend/flowdock/auth.ts'
 import { createOpenCredentials, type SignedInBy } from '../../src/backend/flowdock/open-credentials.ts'

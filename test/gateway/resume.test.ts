@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { keepHouse } from '../../src/backend/admin/retention.ts'
 import { hashToken, makeToken } from '../../src/backend/flowdock/auth.ts'
-import { keepHouse } from '../../src/backend/housekeeping.ts'
 import { ensureApplication } from '../../src/backend/store/applications.ts'
 import { insertEvent } from '../../src/backend/store/events.ts'
 import { insertToken } from '../../src/backend/store/users.ts'

@@ -1,5 +1,5 @@
 import { startApp } from '../../src/app.ts'
-import { type Administration, openAdministration } from '../../src/backend/administration.ts'
+import { type Administration, openAdministration } from '../../src/backend/admin/administration.ts'
 import { hashToken, makeToken } from '../../src/backend/flowdock/auth.ts'
 import { lastEventSeq } from '../../src/backend/store/events.ts'
 import { insertToken } from '../../src/backend/store/users.ts'

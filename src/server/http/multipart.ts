@@ -7,6 +7,7 @@ import type { Readable } from 'node:stream'
 import { Busboy } from '@fastify/busboy'
 import { GatewayError } from '../../errors.ts'
 import { hasTooManyValues, maxJsonValues } from '../../json-values.ts'
+import { discardBody } from '../../net/discard-body.ts'
 import type { Holding } from '../../traffic/body-memory.ts'
 
 /** A file that came with an operation. */
@@ -28,7 +29,6 @@ export interface MultipartOperation {
 export const maxFileBytes = 50 * 1024 * 1024
 export const maxFiles = 5
 const maxFieldBytes = 1024 * 1024
-const maxDrainedBytes = 1024 * 1024
 const bytesPerRead = 64 * 1024
 
 /**
@@ -122,25 +122,10 @@ async function readParts(request: IncomingMessage, spool: Spool, memory: Holding
     request.off('data', countField)
     for (const stream of streams) stream.destroy()
     await Promise.allSettled(keeping)
-    await drain(request)
+    await discardBody(request)
     throw error
   }
   return { fields, files }
-}
-
-/** Reads on for a while: a client that is still sending would not see the answer. */
-function drain(request: IncomingMessage): Promise<void> {
-  return new Promise((resolve) => {
-    let left = maxDrainedBytes
-    request.on('data', (chunk: Buffer) => {
-      left -= chunk.length
-      if (left < 0) resolve()
-    })
-    request.once('end', resolve)
-    request.once('close', resolve)
-    if (request.destroyed || request.readableEnded) resolve()
-    request.resume()
-  })
 }
 
 function createParser(request: IncomingMessage) {

@@ -4,6 +4,7 @@ import type { GraphQLError, OperationTypeNode } from 'graphql'
 import type { Departure } from '../../context.ts'
 import { type ErrorCode, GatewayError } from '../../errors.ts'
 import type { Document } from '../../graphql/documents.ts'
+import { discardBody } from '../../net/discard-body.ts'
 import type { Admission } from '../../traffic/admission.ts'
 import type { BodyMemory, Holding } from '../../traffic/body-memory.ts'
 import type { Engine } from '../engine.ts'
@@ -101,9 +102,6 @@ const readingMs = 60_000
 const drainMs = 5000
 /** How long the port stays open after that: requests on their way still arrive, and load balancers look elsewhere. */
 const farewellMs = 250
-/** What is still read of a request that is refused. */
-const maxDrainedBytes = 8 * 1024 * 1024
-const drainingMs = 2000
 /** How long the request of a connection may be on its way that came last. */
 const unreadMs = 100
 
@@ -741,26 +739,9 @@ function sendError(
   })
   if (keepAlive || response.req.complete) return void response.end(text)
   response.write(text)
-  drain(response.req, () => response.end())
+  void discardBody(response.req).then(() => response.end())
 }
 
 function describeError(code: ErrorCode, message: string): string {
   return JSON.stringify({ errors: [{ message, extensions: { code } }] })
-}
-
-/** Reads on for a while: a client that is still sending would not see the answer, and a proxy would make up its own. */
-function drain(request: IncomingMessage, done: () => void): void {
-  let left = maxDrainedBytes
-  const finish = () => {
-    clearTimeout(timer)
-    done()
-  }
-  const timer = setTimeout(finish, drainingMs)
-  request.on('data', (chunk: Buffer) => {
-    left -= chunk.length
-    if (left < 0) finish()
-  })
-  request.once('end', finish)
-  request.once('close', finish)
-  request.resume()
 }

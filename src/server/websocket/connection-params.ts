@@ -1,4 +1,5 @@
 import { GatewayError } from '../../errors.ts'
+import { isRecord } from '../../json-values.ts'
 
 type Payload = Readonly<Record<string, unknown>>
 /** Whether a credential can be sent in an `Authorization` header. */
@@ -61,8 +62,4 @@ function headerIn(record: Payload): unknown {
 
 function withScheme(token: string): string {
   return token === '' || /^(basic|bearer) /i.test(token) ? token : `Bearer ${token}`
-}
-
-function isRecord(value: unknown): value is Payload {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream'
 import type { GraphQLError } from 'graphql'
 import { WebSocket, WebSocketServer } from 'ws'
 import { GatewayError } from '../../errors.ts'
-import { hasTooManyValues } from '../../json-values.ts'
+import { hasTooManyValues, isRecord } from '../../json-values.ts'
 import type { LiveOperation, Payload } from '../../subscriptions/fan-out.ts'
 import {
   type Envelope,
@@ -609,10 +609,6 @@ function credentialOf({ extensions }: Operation['payload']): string | undefined 
 
 function hasCredential(payload: Operation['payload']): boolean {
   return credentialOf(payload) !== undefined
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** A reason has at most 123 bytes and nothing but text in it. [spec] RFC 6455, 5.5.1 */

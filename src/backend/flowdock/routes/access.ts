@@ -1,9 +1,9 @@
 import { parseIsoTime } from '../../../iso-time.ts'
-import { accessDenied, invalid, notFound } from '../../http-error.ts'
-import type { Params } from '../../params.ts'
-import type { Backend, Request, UserRequest } from '../../router.ts'
+import { accessDenied, invalid, notFound } from '../../http/errors.ts'
+import type { Params } from '../../http/params.ts'
 import type { Database } from '../../store/db.ts'
 import { type FlowAccess, type FlowRow, findFlow, findFlowAccess, isJoined } from '../../store/flows.ts'
+import type { Backend, Request, UserRequest } from '../route.ts'
 
 /**
  * The flow a path names, if the user may know of it.

@@ -1,9 +1,9 @@
-import { HttpError, invalid, notFound } from '../../http-error.ts'
-import type { Params } from '../../params.ts'
-import type { Route } from '../../router.ts'
+import { HttpError, invalid, notFound } from '../../http/errors.ts'
+import type { Params } from '../../http/params.ts'
 import { findAvatar } from '../../store/avatars.ts'
 import { avatarUrl, generateAvatar, maxAvatarBytes } from '../avatar.ts'
-import { avatarProblem, setAvatar } from '../members.ts'
+import { avatarProblem, setAvatar } from '../operations/members.ts'
+import type { Route } from '../route.ts'
 import { segment } from './access.ts'
 
 /** Pictures of users. [flowdock] Their URLs needed no credential, since pages and mails showed them. */

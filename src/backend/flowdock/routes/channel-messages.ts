@@ -1,9 +1,8 @@
 import { Readable } from 'node:stream'
 import type { WireAttachment, WireAuthor, WireMessage } from '../../../wire/flowdock.ts'
 import { boundedTags, boundedText, lengthProblem, maxEntries } from '../../bounds.ts'
-import { HttpError, invalid, notFound } from '../../http-error.ts'
-import type { Params } from '../../params.ts'
-import type { Answer, Backend, UserRequest } from '../../router.ts'
+import { HttpError, invalid, notFound } from '../../http/errors.ts'
+import type { Params } from '../../http/params.ts'
 import type { Database } from '../../store/db.ts'
 import { lastEventSeq } from '../../store/events.ts'
 import type { FileRow } from '../../store/files.ts'
@@ -16,8 +15,8 @@ import {
 } from '../../store/messages.ts'
 import { findSources } from '../../store/sources.ts'
 import { findThreads } from '../../store/threads.ts'
+import { type DescribedFile, describeFile, sendWithFiles } from '../attachments.ts'
 import { encodeMessage, withBase } from '../encode.ts'
-import { type DescribedFile, describeFile, sendWithFiles } from '../message-files.ts'
 import {
   deleteMessage,
   editMessage,
@@ -28,8 +27,9 @@ import {
   reactToMessage,
   sendMessage,
   type ThreadState,
-} from '../messages.ts'
-import { type Channel, offsetOf } from '../record.ts'
+} from '../operations/messages.ts'
+import { type Channel, offsetOf } from '../operations/record.ts'
+import type { Answer, Backend, UserRequest } from '../route.ts'
 import { resolveTag } from '../tags.ts'
 import { actionProblem, threadColors } from '../thread-actions.ts'
 import { webUrl } from '../web-url.ts'

@@ -1,9 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { WireAccessMode, WireFlow } from '../../../wire/flowdock.ts'
 import { boundedText } from '../../bounds.ts'
-import { accessDenied, HttpError, invalid, notFound } from '../../http-error.ts'
-import type { Params } from '../../params.ts'
-import type { Backend, Route, UserRequest } from '../../router.ts'
+import { accessDenied, HttpError, invalid, notFound } from '../../http/errors.ts'
+import type { Params } from '../../http/params.ts'
 import type { Database } from '../../store/db.ts'
 import {
   type FlowRow,
@@ -19,7 +18,8 @@ import {
 import { findOrganization, findOrganizationMember, findOrganizations } from '../../store/organizations.ts'
 import { findUser } from '../../store/users.ts'
 import { encodeFlow, encodeFlowUser } from '../encode.ts'
-import { blockMember, joinFlow, tellFlowAdded, tellFlowRemoved } from '../members.ts'
+import { blockMember, joinFlow, tellFlowAdded, tellFlowRemoved } from '../operations/members.ts'
+import type { Backend, Route, UserRequest } from '../route.ts'
 import { freeSlug } from '../slug.ts'
 import {
   checkAdministers,

@@ -1,6 +1,5 @@
 import { boundedText, maxCharacters } from '../../bounds.ts'
-import { accessDenied, HttpError, invalid, notFound } from '../../http-error.ts'
-import type { Route } from '../../router.ts'
+import { accessDenied, HttpError, invalid, notFound } from '../../http/errors.ts'
 import {
   type FlowRow,
   findFlow,
@@ -13,8 +12,9 @@ import { findInvitation, type InvitationRow, listPendingInvitations } from '../.
 import { insertOrganizationMember } from '../../store/organizations.ts'
 import type { UserRow } from '../../store/users.ts'
 import { encodeFlowUser, encodeInvitation, joinUrl } from '../encode.ts'
-import { emailPattern, invite, memberFlow, withdrawInvitation } from '../invitations.ts'
-import { joinFlow } from '../members.ts'
+import { emailPattern, invite, memberFlow, withdrawInvitation } from '../operations/invitations.ts'
+import { joinFlow } from '../operations/members.ts'
+import type { Route } from '../route.ts'
 import { checkAdministers, checkVisible, checkWritable, idSegment, joinedFlow, segment } from './access.ts'
 
 const maxImport = 1000

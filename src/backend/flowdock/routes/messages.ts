@@ -1,13 +1,13 @@
 import { boundedText } from '../../bounds.ts'
-import { invalid, notFound, unauthorized } from '../../http-error.ts'
-import type { Params } from '../../params.ts'
-import type { Answer, Backend, Request, Route, UserRequest } from '../../router.ts'
+import { invalid, notFound, unauthorized } from '../../http/errors.ts'
+import type { Params } from '../../http/params.ts'
 import { type FlowRow, findFlow, findFlowAccess } from '../../store/flows.ts'
 import { findThreads } from '../../store/threads.ts'
+import { sendWithFiles } from '../attachments.ts'
 import { withBase } from '../encode.ts'
-import { sendWithFiles } from '../message-files.ts'
-import { type MessageDraft, sendMessage } from '../messages.ts'
+import { type MessageDraft, sendMessage } from '../operations/messages.ts'
 import { activityEvent } from '../presence.ts'
+import type { Answer, Backend, Request, Route, UserRequest } from '../route.ts'
 import { checkVisible, checkWritable, findFlowByName, idSegment, joinedFlow, segment } from './access.ts'
 import {
   type ChannelAccess,

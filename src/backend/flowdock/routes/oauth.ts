@@ -1,7 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { boundedText } from '../../bounds.ts'
-import { accessDenied, HttpError, invalid, notFound } from '../../http-error.ts'
-import type { Answer, Backend, Request, Route, Scope, UserRequest } from '../../router.ts'
+import { accessDenied, HttpError, invalid, notFound } from '../../http/errors.ts'
 import {
   type ApplicationRow,
   findApplication,
@@ -18,9 +17,10 @@ import {
   useCode,
 } from '../../store/grants.ts'
 import { findUser, insertToken } from '../../store/users.ts'
-import { isRedirectUri, outOfBand, registerApplication } from '../applications.ts'
 import { hashToken, makeToken } from '../auth.ts'
 import { consentPage, messagePage } from '../consent-page.ts'
+import { isRedirectUri, outOfBand, registerApplication } from '../operations/applications.ts'
+import type { Answer, Backend, Request, Route, Scope, UserRequest } from '../route.ts'
 import { parseScopes } from '../scopes.ts'
 import { webUrl } from '../web-url.ts'
 import { idSegment, segment } from './access.ts'

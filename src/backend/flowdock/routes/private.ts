@@ -1,6 +1,5 @@
 import type { WireConversation } from '../../../wire/flowdock.ts'
-import { invalid, notFound } from '../../http-error.ts'
-import type { Backend, Route, UserRequest } from '../../router.ts'
+import { invalid, notFound } from '../../http/errors.ts'
 import {
   type ConversationRow,
   countUnread,
@@ -12,8 +11,9 @@ import {
 import { channelLastId } from '../../store/flows.ts'
 import { findUser, shareOrganization, type UserRow } from '../../store/users.ts'
 import { encodeConversation } from '../encode.ts'
+import { otherUser } from '../operations/record.ts'
 import { activityEvent } from '../presence.ts'
-import { otherUser } from '../record.ts'
+import type { Backend, Route, UserRequest } from '../route.ts'
 import { idSegment } from './access.ts'
 import {
   type ChannelAccess,

@@ -1,10 +1,10 @@
-import { HttpError, notFound } from '../../http-error.ts'
-import type { Backend, Request } from '../../router.ts'
+import { HttpError, notFound } from '../../http/errors.ts'
 import type { Database } from '../../store/db.ts'
 import { type FlowRow, findFlow } from '../../store/flows.ts'
 import { findSourceByTokenHash, type SourceRow } from '../../store/sources.ts'
 import { hashToken } from '../auth.ts'
-import { type MessageDraft, sendMessage } from '../messages.ts'
+import { type MessageDraft, sendMessage } from '../operations/messages.ts'
+import type { Backend, Request } from '../route.ts'
 
 /** The source that a flow token belongs to. @throws 404 for an unknown token, 410 for that of a removed source */
 export async function activeSource(db: Database, flowToken: string): Promise<SourceRow> {

@@ -1,8 +1,6 @@
 import { boundedText } from '../../bounds.ts'
-import { accessDenied, HttpError, invalid, notFound } from '../../http-error.ts'
-import type { Route } from '../../router.ts'
+import { accessDenied, HttpError, invalid, notFound } from '../../http/errors.ts'
 import { listFlows, listFlowUsers } from '../../store/flows.ts'
-
 import {
   findUser,
   listOrganizationIds,
@@ -10,10 +8,10 @@ import {
   shareOrganization,
   updateUser,
 } from '../../store/users.ts'
-
 import { encodeUser } from '../encode.ts'
-import { tellUserEdited } from '../members.ts'
 import { isNickTaken, nickProblem } from '../nicks.ts'
+import { tellUserEdited } from '../operations/members.ts'
+import type { Route } from '../route.ts'
 import { idSegment } from './access.ts'
 
 /** [flowdock] users.md */

@@ -1,26 +1,17 @@
 import { createHash, randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { AdministrationError, type DataLocation } from './administration.ts'
-import { cut, lengthProblem, maxCharacters, maxImportedId } from './bounds.ts'
-import { type Change, createEventLog, type EventLog } from './event-log.ts'
-import { type FileStore, openFileStore } from './files.ts'
-import {
-  type ExportBounds,
-  ExportError,
-  exportBounds,
-  type FlowExport,
-  openFlowExport,
-} from './flow-export.ts'
-import { hashToken, makeToken } from './flowdock/auth.ts'
-import { type ExportedMessage, type ExportedPerson, readMessage, readPeople } from './flowdock/exported.ts'
-import { tellFlowAdded } from './flowdock/members.ts'
-import { storedText } from './flowdock/messages.ts'
-import { isNickTaken, nickProblem } from './flowdock/nicks.ts'
-import { freeSlug } from './flowdock/slug.ts'
-import { ensureApplication } from './store/applications.ts'
-import { type Database, openStore, type Store } from './store/db.ts'
-import { insertFile } from './store/files.ts'
+import { cut, lengthProblem, maxCharacters, maxImportedId } from '../bounds.ts'
+import { type Change, createEventLog, type EventLog } from '../event-log.ts'
+import { type FileStore, openFileStore } from '../files.ts'
+import { hashToken, makeToken } from '../flowdock/auth.ts'
+import { isNickTaken, nickProblem } from '../flowdock/nicks.ts'
+import { tellFlowAdded } from '../flowdock/operations/members.ts'
+import { storedText } from '../flowdock/operations/messages.ts'
+import { freeSlug } from '../flowdock/slug.ts'
+import { ensureApplication } from '../store/applications.ts'
+import { type Database, openStore, type Store } from '../store/db.ts'
+import { insertFile } from '../store/files.ts'
 import {
   type FlowRow,
   findFlow,
@@ -28,7 +19,7 @@ import {
   listFlowUsers,
   updateFlow,
   upsertFlowMember,
-} from './store/flows.ts'
+} from '../store/flows.ts'
 import {
   findMessage,
   findMessageByUuid,
@@ -36,17 +27,26 @@ import {
   listMessagesById,
   raiseMessageId,
   searchWords,
-} from './store/messages.ts'
+} from '../store/messages.ts'
 import {
   findOrganization,
   findOrganizationMember,
   insertOrganizationMember,
   listOrganizationUsers,
   type OrganizationRow,
-} from './store/organizations.ts'
-import { findSourceByName, insertRemovedSource } from './store/sources.ts'
-import { findThread, insertThread, recountThread } from './store/threads.ts'
-import { findUser, findUserByEmail, insertUser, type UserRow } from './store/users.ts'
+} from '../store/organizations.ts'
+import { findSourceByName, insertRemovedSource } from '../store/sources.ts'
+import { findThread, insertThread, recountThread } from '../store/threads.ts'
+import { findUser, findUserByEmail, insertUser, type UserRow } from '../store/users.ts'
+import { AdministrationError, type DataLocation } from './administration.ts'
+import { type ExportedMessage, type ExportedPerson, readMessage, readPeople } from './exported.ts'
+import {
+  type ExportBounds,
+  ExportError,
+  exportBounds,
+  type FlowExport,
+  openFlowExport,
+} from './flow-export.ts'
 
 export interface FlowImport {
   readonly location: DataLocation

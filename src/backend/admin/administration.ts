@@ -1,11 +1,12 @@
 import { randomUUID } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type BoundedText, lengthProblem, maxImportedId } from './bounds.ts'
-import { createEventLog } from './event-log.ts'
-import { isRedirectUri, registerApplication } from './flowdock/applications.ts'
-import { hashPassword, hashToken, makeToken } from './flowdock/auth.ts'
-import { emailPattern, invite, withdrawInvitation } from './flowdock/invitations.ts'
+import { type BoundedText, lengthProblem, maxImportedId } from '../bounds.ts'
+import { createEventLog } from '../event-log.ts'
+import { hashPassword, hashToken, makeToken } from '../flowdock/auth.ts'
+import { isNickTaken, nickProblem } from '../flowdock/nicks.ts'
+import { isRedirectUri, registerApplication } from '../flowdock/operations/applications.ts'
+import { emailPattern, invite, withdrawInvitation } from '../flowdock/operations/invitations.ts'
 import {
   avatarProblem,
   leaveOrganization,
@@ -14,17 +15,16 @@ import {
   tellFlowAdded,
   tellFlowRemoved,
   tellUserEdited,
-} from './flowdock/members.ts'
-import { isNickTaken, nickProblem } from './flowdock/nicks.ts'
-import { freeSlug, toSlug } from './flowdock/slug.ts'
-import { privateFolderMode } from './private-files.ts'
+} from '../flowdock/operations/members.ts'
+import { freeSlug, toSlug } from '../flowdock/slug.ts'
+import { privateFolderMode } from '../private-files.ts'
 import {
   ensureApplication,
   findApplication,
   listApplications,
   unregisterApplication,
-} from './store/applications.ts'
-import { type Database, openStore } from './store/db.ts'
+} from '../store/applications.ts'
+import { type Database, openStore } from '../store/db.ts'
 import {
   type FlowRow,
   findFlow,
@@ -36,13 +36,13 @@ import {
   rotatePushToken,
   updateFlow,
   upsertFlowMember,
-} from './store/flows.ts'
+} from '../store/flows.ts'
 import {
   acceptInvitation,
   findInvitation,
   listInvitationsOf,
   listPendingInvitations,
-} from './store/invitations.ts'
+} from '../store/invitations.ts'
 import {
   deactivateOrganization,
   findOrganization,
@@ -52,8 +52,8 @@ import {
   listOrganizations,
   listOrganizationUsers,
   type OrganizationRow,
-} from './store/organizations.ts'
-import { deleteSource, findSources, insertSource, listSources } from './store/sources.ts'
+} from '../store/organizations.ts'
+import { deleteSource, findSources, insertSource, listSources } from '../store/sources.ts'
 import {
   deleteToken,
   findUser,
@@ -67,7 +67,7 @@ import {
   setUserDisabled,
   type UserRow,
   updateUser,
-} from './store/users.ts'
+} from '../store/users.ts'
 
 /** Why something cannot be administered that way, in words for whoever asked. */
 export class AdministrationError extends Error {

@@ -1,9 +1,9 @@
-import { fitMessage } from '../bounds.ts'
-import type { Change } from '../event-log.ts'
-import { insertMessage, type MessageRow, type NewMessage, nextMessageId } from '../store/messages.ts'
-import type { SourceRow } from '../store/sources.ts'
-import type { ThreadRow } from '../store/threads.ts'
-import { encodeMessage, type Place, storedBase } from './encode.ts'
+import { fitMessage } from '../../bounds.ts'
+import type { Change } from '../../event-log.ts'
+import { insertMessage, type MessageRow, type NewMessage, nextMessageId } from '../../store/messages.ts'
+import type { SourceRow } from '../../store/sources.ts'
+import type { ThreadRow } from '../../store/threads.ts'
+import { encodeMessage, type Place, storedBase } from '../encode.ts'
 
 /** What a change in a flow needs to know of it. */
 export interface FlowChannel {

@@ -1,11 +1,11 @@
 import { cp, mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { privateFolderMode, protectData } from '../private-files.ts'
+import { type Database, openStore } from '../store/db.ts'
+import { deleteFile, listFiles } from '../store/files.ts'
+import { namedFiles } from '../store/messages.ts'
+import { backupSqlite, checkSqlite } from '../store/sqlite.ts'
 import { AdministrationError, type DataLocation } from './administration.ts'
-import { privateFolderMode, protectData } from './private-files.ts'
-import { type Database, openStore } from './store/db.ts'
-import { deleteFile, listFiles } from './store/files.ts'
-import { namedFiles } from './store/messages.ts'
-import { backupSqlite, checkSqlite } from './store/sqlite.ts'
 
 const databaseName = 'flowdock.db'
 

@@ -1,4 +1,4 @@
-import type { WireError } from '../wire/flowdock.ts'
+import type { WireError } from '../../wire/flowdock.ts'
 
 /** An answer that is not the one asked for. [flowdock] general-information.md, "Errors" */
 export class HttpError extends Error {

@@ -1,10 +1,17 @@
-import type { WireAttachment, WireAuthor, WireThreadField, WireThreadStatus } from '../../wire/flowdock.ts'
-import { checkMessageSize, checkThreadSize, cut, maxCharacters, maxEntries, tagsProblem } from '../bounds.ts'
-import type { Change } from '../event-log.ts'
-import { accessDenied, HttpError, invalid, notFound } from '../http-error.ts'
-import type { Database } from '../store/db.ts'
-import { deleteFiles, type FileRow, insertFile } from '../store/files.ts'
-import { listMentionable, touchFlow, upsertFlowMember } from '../store/flows.ts'
+import type { WireAttachment, WireAuthor, WireThreadField, WireThreadStatus } from '../../../wire/flowdock.ts'
+import {
+  checkMessageSize,
+  checkThreadSize,
+  cut,
+  maxCharacters,
+  maxEntries,
+  tagsProblem,
+} from '../../bounds.ts'
+import type { Change } from '../../event-log.ts'
+import { accessDenied, HttpError, invalid, notFound } from '../../http/errors.ts'
+import type { Database } from '../../store/db.ts'
+import { deleteFiles, type FileRow, insertFile } from '../../store/files.ts'
+import { listMentionable, touchFlow, upsertFlowMember } from '../../store/flows.ts'
 import {
   deleteMessage as deleteRow,
   emptyMessageRow,
@@ -22,8 +29,8 @@ import {
   setContent,
   setReactions,
   updateMessage,
-} from '../store/messages.ts'
-import { findSources, type SourceRow } from '../store/sources.ts'
+} from '../../store/messages.ts'
+import { findSources, type SourceRow } from '../../store/sources.ts'
 import {
   countInThread,
   findExternalThread,
@@ -32,11 +39,13 @@ import {
   recountThread,
   type ThreadRow,
   updateThread,
-} from '../store/threads.ts'
-import { findUser } from '../store/users.ts'
-import { encodeMessage, storedBase } from './encode.ts'
-import { newThreadId, newUuid } from './ids.ts'
-import { integrationText, isIntegrationEvent } from './integration-events.ts'
+} from '../../store/threads.ts'
+import { findUser } from '../../store/users.ts'
+import { encodeMessage, storedBase } from '../encode.ts'
+import { newThreadId, newUuid } from '../ids.ts'
+import { integrationText, isIntegrationEvent } from '../integration-events.ts'
+import { followUnread, messageTags, resolveTag, textTags, withTextTags } from '../tags.ts'
+import { isUpdateAction } from '../thread-actions.ts'
 import {
   type Channel,
   emptyMessage,
@@ -47,8 +56,6 @@ import {
   type ThreadContext,
   tellMessage,
 } from './record.ts'
-import { followUnread, messageTags, resolveTag, textTags, withTextTags } from './tags.ts'
-import { isUpdateAction } from './thread-actions.ts'
 
 /** Who sends: a user, or nobody (0) on behalf of a source. */
 export interface Sender {

@@ -1,12 +1,18 @@
 import { randomBytes } from 'node:crypto'
-import type { Change } from '../event-log.ts'
-import { replaceAvatar } from '../store/avatars.ts'
-import { listFlowIds, listFlows, listMemberFlows, rotateSecrets, upsertFlowMember } from '../store/flows.ts'
-import { deleteOrganizationMember, findOrganizationMember } from '../store/organizations.ts'
-import { findUser, type UserRow } from '../store/users.ts'
-import { maxAvatarBytes } from './avatar.ts'
-import { encodeUser, storedBase } from './encode.ts'
-import { pictureType } from './image.ts'
+import type { Change } from '../../event-log.ts'
+import { replaceAvatar } from '../../store/avatars.ts'
+import {
+  listFlowIds,
+  listFlows,
+  listMemberFlows,
+  rotateSecrets,
+  upsertFlowMember,
+} from '../../store/flows.ts'
+import { deleteOrganizationMember, findOrganizationMember } from '../../store/organizations.ts'
+import { findUser, type UserRow } from '../../store/users.ts'
+import { maxAvatarBytes } from '../avatar.ts'
+import { encodeUser, storedBase } from '../encode.ts'
+import { pictureType } from '../image.ts'
 import { type FlowChannel, recordEvent } from './record.ts'
 
 /** What people are told of a flow they came into. */

@@ -1,12 +1,12 @@
 import { Readable } from 'node:stream'
 import type { WireAttachment } from '../../wire/flowdock.ts'
 import type { FileStore, ReceivedFile } from '../files.ts'
-import { storageError } from '../storage-error.ts'
+import { storageError } from '../http/storage-error.ts'
 import type { FileRow } from '../store/files.ts'
 import { plainContentType, plainFileName } from './file-description.ts'
 import { imageDimensions, makeThumbnail } from './image.ts'
-import type { MessageDraft, SentMessage } from './messages.ts'
-import type { Channel } from './record.ts'
+import type { MessageDraft, SentMessage } from './operations/messages.ts'
+import type { Channel } from './operations/record.ts'
 
 /** A received file as its message shows it, and the rows to store with the message. */
 export interface DescribedFile {

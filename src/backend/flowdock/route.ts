@@ -1,13 +1,13 @@
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
-import type { EventLog } from './event-log.ts'
-import type { FileStore } from './files.ts'
-import type { OpenCredentials, SignedInBy } from './flowdock/open-credentials.ts'
-import type { Presence } from './flowdock/presence.ts'
-import type { Params } from './params.ts'
-import type { SignIn } from './sign-in.ts'
-import type { Store } from './store/db.ts'
-import type { UserRow } from './store/users.ts'
-import type { Principal, Traffic } from './traffic.ts'
+import type { EventLog } from '../event-log.ts'
+import type { FileStore } from '../files.ts'
+import type { Params } from '../http/params.ts'
+import type { SignIn } from '../http/sign-in-limit.ts'
+import type { Principal, Traffic } from '../http/traffic.ts'
+import type { Store } from '../store/db.ts'
+import type { UserRow } from '../store/users.ts'
+import type { OpenCredentials, SignedInBy } from './open-credentials.ts'
+import type { Presence } from './presence.ts'
 
 /** What every handler works with. */
 export interface Backend {
@@ -101,58 +101,3 @@ export type Route =
         backend: Backend,
       ) => Promise<Answer>
     })
-
-export interface Match {
-  readonly route: Route
-  readonly path: Readonly<Record<string, string>>
-}
-
-/** Finds routes; of several that fit, the first one listed answers. */
-export function createRouter(
-  routes: readonly Route[],
-): (method: string, pathname: string) => Match | undefined {
-  const compiled = routes.map((route) => ({ route, segments: route.pattern.split('/').slice(1) }))
-
-  return (method, pathname) => {
-    const segments = normalizePath(pathname)
-    if (segments === undefined) return undefined
-    const wanted = method === 'PATCH' ? 'PUT' : method === 'HEAD' ? 'GET' : method
-    for (const { route, segments: pattern } of compiled) {
-      if (route.method !== wanted || pattern.length !== segments.length) continue
-      const path = matchSegments(pattern, segments)
-      if (path !== undefined) return { route, path }
-    }
-    return undefined
-  }
-}
-
-/**
- * A path as clients write it, in segments: without version prefix or `/rest`, doubled and trailing slashes and `.json`.
- * Undefined when it is not decodable.
- */
-function normalizePath(pathname: string): string[] | undefined {
-  const raw = pathname.split('/').filter((segment) => segment !== '')
-  if (raw[0] === 'v1' || raw[0] === 'v2') raw.shift()
-  // [flowdock] The web app had the API below /rest, and clients fetched files there.
-  else if (raw[0] === 'rest') raw.shift()
-  const last = raw.at(-1)
-  if (last?.endsWith('.json') && raw[0] !== 'files') raw[raw.length - 1] = last.slice(0, -'.json'.length)
-  try {
-    return raw.map(decodeURIComponent)
-  } catch {
-    return undefined
-  }
-}
-
-function matchSegments(
-  pattern: readonly string[],
-  segments: readonly string[],
-): Record<string, string> | undefined {
-  const path: Record<string, string> = {}
-  for (const [index, name] of pattern.entries()) {
-    const segment = segments[index] as string
-    if (name.startsWith(':')) path[name.slice(1)] = segment
-    else if (name !== segment) return undefined
-  }
-  return path
-}

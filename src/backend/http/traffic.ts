@@ -1,5 +1,5 @@
-import { createRateLimiter } from '../traffic/rate-limiter.ts'
-import { HttpError, tooMany } from './http-error.ts'
+import { createRateLimiter } from '../../traffic/rate-limiter.ts'
+import { HttpError, tooMany } from './errors.ts'
 
 /** Who a request counts for. */
 export interface Principal {

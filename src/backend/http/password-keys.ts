@@ -1,8 +1,8 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
-import { packageFile, runsFromSource } from '../package-files.ts'
-import { HttpError } from './http-error.ts'
-import type { Derivation, Derived } from './password-worker.ts'
+import { packageFile, runsFromSource } from '../../package-files.ts'
+import type { Derivation, Derived } from '../password-worker.ts'
+import { HttpError } from './errors.ts'
 
 /**
  * Derives keys from passwords, one at a time, in a thread of its own. Node's thread pool, which would be the usual place,

@@ -1,13 +1,13 @@
-import type { Change } from '../event-log.ts'
-import { type FlowRow, findFlow, isJoined } from '../store/flows.ts'
+import type { Change } from '../../event-log.ts'
+import { type FlowRow, findFlow, isJoined } from '../../store/flows.ts'
 import {
   acceptInvitation,
   deleteInvitation,
   type InvitationRow,
   upsertInvitation,
-} from '../store/invitations.ts'
-import { findOrganization, findOrganizationMember } from '../store/organizations.ts'
-import { findUserByEmail, type UserRow } from '../store/users.ts'
+} from '../../store/invitations.ts'
+import { findOrganization, findOrganizationMember } from '../../store/organizations.ts'
+import { findUserByEmail, type UserRow } from '../../store/users.ts'
 import { joinFlow, type MemberFlow } from './members.ts'
 import { recordEvent } from './record.ts'
 

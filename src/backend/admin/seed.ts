@@ -1,7 +1,26 @@
 import { randomUUID } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { WireAttachment } from '../wire/flowdock.ts'
+import type { WireAttachment } from '../../wire/flowdock.ts'
+import type { Change, EventLog } from '../event-log.ts'
+import type { FileStore } from '../files.ts'
+import { hashToken, makeToken } from '../flowdock/auth.ts'
+import {
+  type MessageDraft,
+  reactToMessage,
+  type Sender,
+  type SentMessage,
+  sendMessage,
+} from '../flowdock/operations/messages.ts'
+import type { FlowChannel } from '../flowdock/operations/record.ts'
+import { privateFileMode } from '../private-files.ts'
+import { ensureApplication } from '../store/applications.ts'
+import type { Database, Store } from '../store/db.ts'
+import { insertFile } from '../store/files.ts'
+import { findFlow, insertFlow, upsertFlowMember } from '../store/flows.ts'
+import { insertOrganization, insertOrganizationMember } from '../store/organizations.ts'
+import { findSourceByTokenHash, insertSource, type SourceRow } from '../store/sources.ts'
+import { findUserByTokenHash, insertToken, insertUser, type UserRow } from '../store/users.ts'
 import {
   type DemoEvent,
   type DemoFlow,
@@ -10,25 +29,6 @@ import {
   demoDays,
   demoHistory,
 } from './demo-history.ts'
-import type { Change, EventLog } from './event-log.ts'
-import type { FileStore } from './files.ts'
-import { hashToken, makeToken } from './flowdock/auth.ts'
-import {
-  type MessageDraft,
-  reactToMessage,
-  type Sender,
-  type SentMessage,
-  sendMessage,
-} from './flowdock/messages.ts'
-import type { FlowChannel } from './flowdock/record.ts'
-import { privateFileMode } from './private-files.ts'
-import { ensureApplication } from './store/applications.ts'
-import type { Database, Store } from './store/db.ts'
-import { insertFile } from './store/files.ts'
-import { findFlow, insertFlow, upsertFlowMember } from './store/flows.ts'
-import { insertOrganization, insertOrganizationMember } from './store/organizations.ts'
-import { findSourceByTokenHash, insertSource, type SourceRow } from './store/sources.ts'
-import { findUserByTokenHash, insertToken, insertUser, type UserRow } from './store/users.ts'
 
 /** How to use the demo organization; null in `token` when there is none, or it was removed. */
 export interface Demo {

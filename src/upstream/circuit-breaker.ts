@@ -1,75 +1,44 @@
 import { UpstreamError } from '../errors.ts'
-import type { Http, HttpRequest } from './http.ts'
+import type { Http } from './http.ts'
 
-export interface ResilienceOptions {
-  /** How long one call may take; no repetition begins after half of it. */
-  readonly deadlineMs: number
+export interface CircuitBreakerOptions {
+  /** Makes the read that probes a page or an upstream: once, without retries. */
+  readonly probe: Http
   /** From 0 to 1, as `Math.random`. */
   readonly random?: () => number
 }
 
-export interface ResilientHttp extends Http {
-  /** For operators: the pages that are left alone, with the origin alone for a whole upstream. */
-  state(): { readonly openBreakers: readonly string[]; readonly retries: number; readonly refusals: number }
+export interface CircuitBreaker extends Http {
+  /** Open breakers, as the URL of a page without its query, or as an origin where the whole upstream is refused. */
+  state(): { readonly openBreakers: readonly string[]; readonly refusals: number }
 }
 
-/** A read that failed is made again once for each, after up to so much time. */
-const retryDelaysMs = [100, 400]
-/** Each call earns this much of a repetition, and so many may be saved up: an outage is not made worse. */
-const retryBudget = { perCall: 0.2, saved: 10 }
 /**
- * The breaker of a page opens when half of its latest operations failed, if there were as many in that time. That of the
+ * The breaker of a page opens when half of its latest operations failed, if there were this many in the window. That of the
  * upstream opens when as many operations on several pages failed and none on any page succeeded.
  */
 const breaker = { calls: 20, windowMs: 10_000, failureShare: 0.5, firstPauseMs: 500, longestPauseMs: 4000 }
-/** Fewer failing pages say nothing of the upstream as a whole. */
+/** With fewer failing pages the upstream as a whole is taken to work. */
 const outagePages = 5
-/** Pages whose failures are remembered; the ones that failed first are forgotten. */
+/** Pages whose failures are remembered; past it the page that failed first is forgotten. */
 const maxFailingPages = 500
 
 /**
- * Calls that survive a short failure of the upstream without making it worse. A read that failed is made again after a
- * random time, within a budget; a write is never repeated. A page, that is a URL with its query, that keeps failing is
- * left alone for a moment, in which reads of it fail at once; then one read finds out how it is. The other pages go on, unless
- * nothing succeeds anywhere: then the whole upstream is left alone in the same way. An operation counts once, however
- * often it was repeated. Streams and files go past this: they have readers who supervise them.
+ * Refuses reads of a page (a URL with its query) that keeps failing, for a moment, and then lets one read probe it. Other
+ * pages are unaffected, unless no operation succeeds anywhere: then the whole upstream is refused and probed in the same way.
+ * An operation counts once, however often `http` retries it. Streams and files bypass this: their readers supervise them.
  */
-export function createResilientHttp(
+export function createCircuitBreaker(
   http: Http,
-  { deadlineMs, random = Math.random }: ResilienceOptions,
-): ResilientHttp {
+  { probe, random = Math.random }: CircuitBreakerOptions,
+): CircuitBreaker {
   const upstreams = new Map<string, UpstreamBreakers>()
-  let credits = retryBudget.saved
-  let retries = 0
   let refusals = 0
 
   function breakersOf(origin: string): UpstreamBreakers {
     const known = upstreams.get(origin) ?? new UpstreamBreakers(random)
     upstreams.set(origin, known)
     return known
-  }
-
-  /** @param mayRepeat false for the read that finds out how a page is */
-  async function attempt(request: HttpRequest, mayRepeat: boolean) {
-    const begun = performance.now()
-    credits = Math.min(credits + retryBudget.perCall, retryBudget.saved)
-    for (const delayMs of mayRepeat ? retryDelaysMs : []) {
-      try {
-        return await http.request(request)
-      } catch (error) {
-        const isWorthIt =
-          request.method === 'GET' &&
-          error instanceof UpstreamError &&
-          error.code === 'UPSTREAM_UNAVAILABLE' &&
-          error.retryAfterMs === undefined &&
-          performance.now() - begun < deadlineMs / 2
-        if (!isWorthIt || credits < 1) throw error
-        credits -= 1
-        retries += 1
-        await pause(random() * delayMs, request.signal)
-      }
-    }
-    return http.request(request)
   }
 
   return {
@@ -83,19 +52,20 @@ export function createResilientHttp(
         refusals += 1
         throw new UpstreamError(
           'UPSTREAM_UNAVAILABLE',
-          'The upstream fails at present and is left alone for a moment',
+          'The upstream keeps failing; try again after the pause',
           { retryAfterMs: Math.ceil(permit.waitMs) },
         )
       }
-      let outcome: Outcome = 'left'
+      let outcome: Outcome = 'unknown'
       try {
-        const response = await attempt(request, !permit.isProbe)
-        outcome = 'answered'
+        const response = await (permit.isProbe ? probe : http).request(request)
+        outcome = 'succeeded'
         return response
       } catch (error) {
-        // A caller who leaves says nothing of the upstream, and a write that fails nothing of its reads: disks are full.
-        if (error instanceof UpstreamError && error.retryable) outcome = method === 'GET' ? 'failed' : 'left'
-        else if (request.signal?.aborted !== true) outcome = 'answered'
+        // A failed write says nothing of reads (the disk may be full), and neither does a caller who leaves.
+        if (error instanceof UpstreamError && error.retryable)
+          outcome = method === 'GET' ? 'failed' : 'unknown'
+        else if (request.signal?.aborted !== true) outcome = 'succeeded'
         throw error
       } finally {
         permit.leave(outcome)
@@ -105,20 +75,20 @@ export function createResilientHttp(
       openBreakers: [...upstreams].flatMap(([origin, breakers]) =>
         breakers.open.map((page) => origin + page),
       ),
-      retries,
       refusals,
     }),
   }
 }
 
-type Outcome = 'answered' | 'failed' | 'left'
+/** `unknown` for an operation that says nothing of its page. */
+type Outcome = 'succeeded' | 'failed' | 'unknown'
 
 type Permit =
   | { readonly waitMs: number }
   | {
-      /** Whether the operation finds out how a page or the upstream is. */
+      /** Whether the operation probes a page or the upstream. */
       readonly isProbe: boolean
-      /** Every operation that was let through ends here. */
+      /** Called once at the end of each permitted operation. */
       readonly leave: (outcome: Outcome) => void
     }
 
@@ -135,7 +105,7 @@ class UpstreamBreakers {
     this.#whole = new Breaker(random)
   }
 
-  /** The pages that are left alone; a blank one for the whole upstream. */
+  /** The refused pages; a blank one for the whole upstream. */
   get open(): string[] {
     const pages = [...this.#pages]
       .filter(([, { isOpen }]) => isOpen)
@@ -160,11 +130,11 @@ class UpstreamBreakers {
   }
 
   #note(page: string | undefined, outcome: Outcome, isProbe: boolean): void {
-    if (outcome === 'left') return
-    if (outcome === 'answered') this.#failures = []
+    if (outcome === 'unknown') return
+    if (outcome === 'succeeded') this.#failures = []
     if (page === undefined) return
     const known = this.#pages.get(page)
-    if (outcome === 'answered') {
+    if (outcome === 'succeeded') {
       if (known !== undefined && !known.isOpen) {
         known.note(false)
         if (known.isClean) this.#pages.delete(page)
@@ -193,7 +163,7 @@ class UpstreamBreakers {
   }
 }
 
-/** Lets operations through, or not. */
+/** Counts outcomes; closed, open, or half open while a probe is under way. */
 class Breaker {
   readonly #random: () => number
   /** The latest outcomes, oldest first. */
@@ -215,7 +185,7 @@ class Breaker {
     return !this.#outcomes.some(({ failed }) => failed)
   }
 
-  /** How long an operation has to wait; 0 for one that is let through. */
+  /** Milliseconds until an operation may begin; 0 for one that may begin now. */
   get waitMs(): number {
     if (!this.isOpen) return 0
     if (this.#isProbing) return breaker.firstPauseMs
@@ -229,13 +199,13 @@ class Breaker {
   endProbe(outcome: Outcome): void {
     this.#isProbing = false
     if (outcome === 'failed') this.open()
-    else if (outcome === 'answered') {
+    else if (outcome === 'succeeded') {
       this.#pauseMs = 0
       this.#outcomes = []
     }
   }
 
-  /** @returns whether so many failed that it should open */
+  /** @returns whether enough operations failed for it to open */
   note(failed: boolean): boolean {
     const now = performance.now()
     this.#outcomes.push({ at: now, failed })
@@ -249,19 +219,4 @@ class Breaker {
     this.#pauseMs = Math.min(Math.max(this.#pauseMs * 2, breaker.firstPauseMs), breaker.longestPauseMs)
     this.#openUntil = performance.now() + this.#pauseMs * (0.75 + this.#random() / 4)
   }
-}
-
-function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const leave = () => {
-      clearTimeout(timer)
-      reject(signal?.reason)
-    }
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', leave)
-      resolve()
-    }, ms)
-    if (signal?.aborted === true) return leave()
-    signal?.addEventListener('abort', leave, { once: true })
-  })
 }

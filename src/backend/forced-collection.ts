@@ -4,10 +4,10 @@ import { runInNewContext } from 'node:vm'
 const everyBytes = 8 * 1024 * 1024
 
 /**
- * Keeps the memory of a long transfer small: hears how many bytes passed, and frees the buffers they came in. They
- * are young garbage, cheap to collect, but V8 alone lets some 60 MB of it pile up first.
+ * Bounds the memory of a long transfer: the returned function takes the number of bytes that passed, and runs a minor
+ * garbage collection after every 8 MiB. Left alone, V8 lets some 60 MB of dead buffers pile up first.
  */
-export function createTransferMemory(): (bytes: number) => void {
+export function createForcedCollection(): (bytes: number) => void {
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as (options: { type: 'minor' }) => void
   let passed = 0

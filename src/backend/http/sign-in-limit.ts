@@ -1,8 +1,8 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import { tooMany } from './http-error.ts'
+import type { Database } from '../store/db.ts'
+import { findUserByEmail, type UserRow } from '../store/users.ts'
+import { tooMany } from './errors.ts'
 import type { PasswordKeys } from './password-keys.ts'
-import type { Database } from './store/db.ts'
-import { findUserByEmail, type UserRow } from './store/users.ts'
 
 /**
  * Checks passwords for the sign-in page of OAuth, its password grant and Basic authentication. An attempt is counted when

@@ -1,7 +1,7 @@
-import { type ApplicationRow, insertApplication } from '../store/applications.ts'
-import type { Database } from '../store/db.ts'
-import { makeToken } from './auth.ts'
-import { isWebUrl } from './web-url.ts'
+import { type ApplicationRow, insertApplication } from '../../store/applications.ts'
+import type { Database } from '../../store/db.ts'
+import { makeToken } from '../auth.ts'
+import { isWebUrl } from '../web-url.ts'
 
 /** [flowdock] authentication.md: where a code is shown to the person instead of being sent anywhere. */
 export const outOfBand = 'urn:ietf:wg:oauth:2.0:oob'

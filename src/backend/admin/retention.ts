@@ -1,7 +1,7 @@
-import type { Background } from './background.ts'
-import type { Store } from './store/db.ts'
-import { dropEvents } from './store/events.ts'
-import { deleteExpired } from './store/grants.ts'
+import type { Background } from '../background.ts'
+import type { Store } from '../store/db.ts'
+import { dropEvents } from '../store/events.ts'
+import { deleteExpired } from '../store/grants.ts'
 
 const dayMs = 24 * 3600_000
 const everyMs = 3600_000

@@ -1,4 +1,5 @@
-import { HttpError } from './http-error.ts'
+import { isRecord } from '../../json-values.ts'
+import { HttpError } from './errors.ts'
 
 /** What the parameters of one form are read into. It has no prototype, so every name is only a name. */
 export type FormValues = Record<string, unknown>
@@ -71,8 +72,4 @@ function splitName(name: string): string[] {
     open = name.indexOf('[', close)
   }
   return keys
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

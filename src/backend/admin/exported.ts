@@ -1,4 +1,5 @@
 import { parseIsoTime } from '../../iso-time.ts'
+import { isRecord } from '../../json-values.ts'
 import {
   cut,
   fitMessage,
@@ -10,11 +11,11 @@ import {
   maxEntries,
   maxImportedId,
 } from '../bounds.ts'
+import { plainContentType, plainFileName } from '../flowdock/file-description.ts'
+import { actionProblem, isUpdateAction, threadColors } from '../flowdock/thread-actions.ts'
+import { isWebUrl } from '../flowdock/web-url.ts'
 import type { MessageRow } from '../store/messages.ts'
 import type { ThreadRow } from '../store/threads.ts'
-import { plainContentType, plainFileName } from './file-description.ts'
-import { actionProblem, isUpdateAction, threadColors } from './thread-actions.ts'
-import { isWebUrl } from './web-url.ts'
 
 /** Somebody as an export or a list of users describes them. */
 export interface ExportedPerson {
@@ -81,9 +82,9 @@ export function readMessage(raw: Json): ExportedMessage | string {
 
 /** People in a list of users, or in an object that has one as `users`. */
 export function readPeople(list: unknown): ExportedPerson[] {
-  const users: unknown = Array.isArray(list) ? list : isJson(list) ? list['users'] : undefined
+  const users: unknown = Array.isArray(list) ? list : isRecord(list) ? list['users'] : undefined
   if (!Array.isArray(users)) return []
-  return users.filter(isJson).flatMap((user) => {
+  return users.filter(isRecord).flatMap((user) => {
     const id = userNumber(user['id'])
     if (id === undefined) return []
     const [nick, name, email] = [text(user['nick']), text(user['name']), text(user['email'])]
@@ -104,19 +105,19 @@ function toMessage(raw: Json, id: number, event: string, sent: number): Exported
   const tags = strings(raw['tags'])
   const reactions = reactionsOf(raw['emojiReactions'])
   const user = userNumber(raw['sent_by']) ?? userNumber(raw['user']) ?? '0'
-  const attachments = Array.isArray(raw['attachments']) ? raw['attachments'].filter(isJson) : []
+  const attachments = Array.isArray(raw['attachments']) ? raw['attachments'].filter(isRecord) : []
   const content = raw['content'] ?? null
   const parent = tags.map((tag) => /^influx:(\d{1,15})$/.exec(tag)?.[1]).find((found) => found !== undefined)
   const resolveThread = text(raw['thread_id'])
   const threadId =
     resolveThread !== undefined && resolveThread.length <= maxCharacters.thread_id ? resolveThread : undefined
   const uuid = text(raw['uuid'])
-  const thread = isJson(raw['thread']) ? readThread(raw['thread']) : undefined
+  const thread = isRecord(raw['thread']) ? readThread(raw['thread']) : undefined
   const named = [user, ...tags.map((tag) => userTag.exec(tag)?.[1]), ...Object.values(reactions).flat()]
 
   // [flowdock] messages.md: a message without text was deleted, and is found by nothing it said.
   const isDeleted =
-    event === 'message' ? content === '' : event === 'comment' && isJson(content) && content['text'] === ''
+    event === 'message' ? content === '' : event === 'comment' && isRecord(content) && content['text'] === ''
   const lasting = (tag: string) => !tag.startsWith(':unread:') && (!isDeleted || tag.startsWith('influx:'))
 
   const written = {
@@ -189,11 +190,11 @@ function renumber(
 }
 
 function readThread(thread: Json): ExportedThread {
-  const source = isJson(thread['source']) ? text(thread['source']['name']) : undefined
+  const source = isRecord(thread['source']) ? text(thread['source']['name']) : undefined
   const title = text(thread['title']) ?? ''
   const status = statusOf(thread['status'])
   const fields = (Array.isArray(thread['fields']) ? thread['fields'] : [])
-    .filter(isJson)
+    .filter(isRecord)
     .slice(0, maxEntries.fields)
     .map(({ label, value }) => ({
       label: cut(text(label) ?? '', maxCharacters.label),
@@ -224,19 +225,19 @@ function readThread(thread: Json): ExportedThread {
 function readActions(actions: unknown): Json[] {
   if (!Array.isArray(actions)) return []
   return actions
-    .filter(isJson)
+    .filter(isRecord)
     .filter((action) => !isUpdateAction(action) && actionProblem([action]) === undefined)
 }
 
 function statusOf(status: unknown): { color: string; value: string } | undefined {
-  const color = isJson(status) ? text(status['color']) : undefined
-  if (!isJson(status) || color === undefined || !threadColors.includes(color)) return undefined
+  const color = isRecord(status) ? text(status['color']) : undefined
+  if (!isRecord(status) || color === undefined || !threadColors.includes(color)) return undefined
   return { color, value: cut(text(status['value']) ?? '', maxCharacters.status) }
 }
 
 function authorOf(author: unknown): string | null {
-  const name = isJson(author) ? text(author['name']) : undefined
-  if (!isJson(author) || name === undefined) return null
+  const name = isRecord(author) ? text(author['name']) : undefined
+  if (!isRecord(author) || name === undefined) return null
   const [avatar, email] = [text(author['avatar']), text(author['email'])]
   return JSON.stringify({
     name: cut(name, maxCharacters.author),
@@ -249,7 +250,7 @@ function authorOf(author: unknown): string | null {
 function filesOf(parts: readonly unknown[]): ExportedFile[] {
   const files = new Map<string, ExportedFile>()
   for (const part of parts) {
-    if (!isJson(part)) continue
+    if (!isRecord(part)) continue
     const path = text(part['path'])
     const name = text(part['file_name'])
     if (path === undefined || name === undefined) continue
@@ -261,7 +262,7 @@ function filesOf(parts: readonly unknown[]): ExportedFile[] {
 
 /** A part with its file's new path. Thumbnails are not in exports. */
 function move(part: unknown, paths: ReadonlyMap<string, string>): unknown {
-  if (!isJson(part)) return part
+  if (!isRecord(part)) return part
   const path = paths.get(text(part['path']) ?? '')
   if (path === undefined) return part
   const { thumbnail: _, ...rest } = part
@@ -270,7 +271,7 @@ function move(part: unknown, paths: ReadonlyMap<string, string>): unknown {
 }
 
 function reactionsOf(value: unknown): Record<string, string[]> {
-  if (!isJson(value)) return {}
+  if (!isRecord(value)) return {}
   return Object.fromEntries(
     Object.entries(value).map(([emoji, ids]) => [
       emoji,
@@ -298,8 +299,4 @@ function text(value: unknown): string | undefined {
 function toMs(value: unknown): number | undefined {
   const ms = typeof value === 'string' ? parseIsoTime(value) : value
   return typeof ms === 'number' && isSensibleTime(ms) ? Math.trunc(ms) : undefined
-}
-
-function isJson(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

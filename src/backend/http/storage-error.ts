@@ -1,4 +1,4 @@
-import { HttpError } from './http-error.ts'
+import { HttpError } from './errors.ts'
 
 /** [postgresql] error codes: out of disk, of memory, of connections, of time; read-only; locked; shut down, starting up. */
 const postgresFull = '53100'

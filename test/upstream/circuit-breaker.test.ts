@@ -1,21 +1,22 @@
 import { type AddressInfo, createServer } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
+import { createCircuitBreaker } from '../../src/upstream/circuit-breaker.ts'
 import { createHttp } from '../../src/upstream/http.ts'
-import { createResilientHttp } from '../../src/upstream/resilient-http.ts'
+import { createRetry } from '../../src/upstream/retry.ts'
 import { createRandom } from '../support/query-generator.ts'
 import { answerJson, startScriptedUpstream } from '../support/upstream.ts'
 
 function connect(base: string, { seed = 1, connections = 4, deadlineMs = 1000 } = {}) {
-  const http = createResilientHttp(createHttp({ deadlineMs, maxBytes: 10_000, connections }), {
-    deadlineMs,
-    random: createRandom(seed),
-  })
+  const random = createRandom(seed)
+  const direct = createHttp({ deadlineMs, maxBytes: 10_000, connections })
+  const retry = createRetry(direct, { deadlineMs, random })
+  const http = createCircuitBreaker(retry, { probe: direct, random })
   onTestFinished(() => http.close())
   const request = (method: 'GET' | 'POST', signal?: AbortSignal) =>
     http.request({ method, url: new URL(`${base}/user`), headers: {}, signal })
   const read = (path: string) =>
     http.request({ method: 'GET', url: new URL(base + path), headers: {}, signal: undefined })
-  return { http, request, read }
+  return { http, retry, request, read }
 }
 
 const failed = { code: 'UPSTREAM_UNAVAILABLE', retryable: true }
@@ -147,7 +148,7 @@ test('an upstream that closes connections just as they are used again: no read f
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   onTestFinished(() => void server.close())
   const base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
-  const { http } = connect(base, { seed: 3, connections: 32, deadlineMs: 10_000 })
+  const { http, retry } = connect(base, { seed: 3, connections: 32, deadlineMs: 10_000 })
   const random = createRandom(5)
   const failures: string[] = []
   const unknown: string[] = []
@@ -166,5 +167,6 @@ test('an upstream that closes connections just as they are used again: no read f
   // Whoever wrote is told that it is not known what became of it.
   expect(new Set(unknown)).toEqual(new Set(['UPSTREAM_UNAVAILABLE']))
   expect(closed).toBeGreaterThan(100)
-  expect(http.state()).toMatchObject({ retries: 0, refusals: 0 })
+  expect(retry.retries).toBe(0)
+  expect(http.state().refusals).toBe(0)
 }, 60_000)
