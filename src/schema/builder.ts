@@ -199,6 +199,12 @@ export const builder = new SchemaBuilder<Types>({
 })
 
 export type OurTypes = PothosSchemaTypes.ExtendDefaultTypes<Types>
+export type InputFields = PothosSchemaTypes.InputFieldBuilder<OurTypes, 'InputObject'>
+
+/** The options of a field that can be null. */
+export function nullable(description: string) {
+  return { nullable: true as const, description }
+}
 
 /**
  * The arguments of a field each time it is selected of what another field answers. What may be left out, by a directive or

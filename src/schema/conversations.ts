@@ -1,6 +1,6 @@
 import * as conversations from '../resolvers/conversations.ts'
 import type { PrivateConversation } from '../upstream/flowdock/model.ts'
-import { builder } from './builder.ts'
+import { builder, nullable } from './builder.ts'
 import { mutation, mutationInput, mutationPayload } from './mutation.ts'
 
 builder.objectType('PrivateConversation', {
@@ -24,10 +24,7 @@ builder.objectType('PrivateConversation', {
       nullable: true,
       description: 'Whether the conversation has unread messages. Null when the upstream does not say.',
     }),
-    url: t.exposeString('url', {
-      nullable: true,
-      description: 'The URL in the REST API. Null when the upstream gives none.',
-    }),
+    url: t.exposeString('url', nullable('The URL in the REST API. Null when the upstream gives none.')),
   }),
 })
 

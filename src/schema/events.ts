@@ -3,6 +3,10 @@ import { eventCursor } from '../resolvers/cursor.ts'
 import * as events from '../resolvers/events.ts'
 import { builder } from './builder.ts'
 
+const sameUser = { type: 'User', nullable: true, sharing: 'same' } as const
+const sameMessage = { type: 'Message', nullable: true, sharing: 'same' } as const
+const sameThread = { type: 'Thread', nullable: true, sharing: 'same' } as const
+
 builder.interfaceType('FlowEvent', {
   sharing: 'same',
   description: 'An event of a subscription.',
@@ -53,16 +57,12 @@ builder.objectType('MessageEdited', {
     messageId: t.id({ description: 'The global id of the message.', resolve: events.messageId }),
     content: t.string({ description: 'The new text.', resolve: events.content }),
     editedMessage: t.field({
-      type: 'Message',
-      nullable: true,
-      sharing: 'same',
+      ...sameMessage,
       description: 'The message as it is now, read from the upstream. Null when it no longer exists.',
       resolve: events.message,
     }),
     editor: t.field({
-      type: 'User',
-      nullable: true,
-      sharing: 'same',
+      ...sameUser,
       description: 'The user who edited the message. Null for a user whom you cannot see.',
       resolve: events.user,
     }),
@@ -76,9 +76,7 @@ builder.objectType('MessageDeleted', {
   fields: (t) => ({
     messageId: t.id({ description: 'The global id of the message.', resolve: events.messageId }),
     remover: t.field({
-      type: 'User',
-      nullable: true,
-      sharing: 'same',
+      ...sameUser,
       description: 'The user who deleted the message. Null for a user whom you cannot see.',
       resolve: events.user,
     }),
@@ -94,16 +92,12 @@ builder.objectType('TagsChanged', {
     added: t.stringList({ description: 'The added tags.', resolve: events.addedTags }),
     removed: t.stringList({ description: 'The removed tags.', resolve: events.removedTags }),
     taggedMessage: t.field({
-      type: 'Message',
-      nullable: true,
-      sharing: 'same',
+      ...sameMessage,
       description: 'The message as it is now, read from the upstream. Null when it no longer exists.',
       resolve: events.message,
     }),
     tagger: t.field({
-      type: 'User',
-      nullable: true,
-      sharing: 'same',
+      ...sameUser,
       description: 'The user who changed the tags. Null for a user whom you cannot see.',
       resolve: events.user,
     }),
@@ -122,16 +116,12 @@ builder.objectType('ReactionChanged', {
       resolve: ({ change }) => change.isAdded,
     }),
     reactedMessage: t.field({
-      type: 'Message',
-      nullable: true,
-      sharing: 'same',
+      ...sameMessage,
       description: 'The message as it is now, read from the upstream. Null when it no longer exists.',
       resolve: events.changedMessage,
     }),
     reactor: t.field({
-      type: 'User',
-      nullable: true,
-      sharing: 'same',
+      ...sameUser,
       description: 'The user who reacted. Null for a user whom you cannot see.',
       resolve: events.changeUser,
     }),
@@ -145,23 +135,17 @@ builder.objectType('MessageMoved', {
   fields: (t) => ({
     messageId: t.id({ description: 'The global id of the message.', resolve: events.changedMessageId }),
     movedMessage: t.field({
-      type: 'Message',
-      nullable: true,
-      sharing: 'same',
+      ...sameMessage,
       description: 'The message as it is now, read from the upstream. Null when it no longer exists.',
       resolve: events.changedMessage,
     }),
     thread: t.field({
-      type: 'Thread',
-      nullable: true,
-      sharing: 'same',
+      ...sameThread,
       description: 'The new thread. Null when it no longer exists.',
       resolve: events.changeThread,
     }),
     mover: t.field({
-      type: 'User',
-      nullable: true,
-      sharing: 'same',
+      ...sameUser,
       description: 'The user who moved the message. Null for a user whom you cannot see.',
       resolve: events.changeUser,
     }),
@@ -174,16 +158,12 @@ builder.objectType('ThreadChanged', {
   interfaces: ['FlowEvent'],
   fields: (t) => ({
     thread: t.field({
-      type: 'Thread',
-      nullable: true,
-      sharing: 'same',
+      ...sameThread,
       description: 'The thread after this event. Null when it no longer exists.',
       resolve: events.changedThread,
     }),
     threadMessage: t.field({
-      type: 'Message',
-      nullable: true,
-      sharing: 'same',
+      ...sameMessage,
       description: 'The new message of the thread. Null when it no longer exists.',
       resolve: events.threadMessage,
     }),
@@ -196,9 +176,7 @@ builder.objectType('MemberJoined', {
   interfaces: ['FlowEvent'],
   fields: (t) => ({
     user: t.field({
-      type: 'User',
-      nullable: true,
-      sharing: 'same',
+      ...sameUser,
       description: 'The user who joined. Null for a user whom you cannot see.',
       resolve: events.changeUser,
     }),
@@ -230,9 +208,7 @@ builder.objectType('UserEdited', {
   interfaces: ['FlowEvent'],
   fields: (t) => ({
     user: t.field({
-      type: 'User',
-      nullable: true,
-      sharing: 'same',
+      ...sameUser,
       description: 'The user with the new profile. Null for a user whom you cannot see.',
       resolve: events.changeUser,
     }),
@@ -245,16 +221,12 @@ builder.objectType('UserTyping', {
   interfaces: ['FlowEvent'],
   fields: (t) => ({
     user: t.field({
-      type: 'User',
-      nullable: true,
-      sharing: 'same',
+      ...sameUser,
       description: 'The user who is typing. Null for a user whom you cannot see.',
       resolve: events.changeUser,
     }),
     thread: t.field({
-      type: 'Thread',
-      nullable: true,
-      sharing: 'same',
+      ...sameThread,
       description: 'The thread in which the user is typing. Null when the user is typing in no thread.',
       resolve: events.changeThread,
     }),
@@ -268,9 +240,7 @@ builder.objectType('UserActive', {
   interfaces: ['FlowEvent'],
   fields: (t) => ({
     user: t.field({
-      type: 'User',
-      nullable: true,
-      sharing: 'same',
+      ...sameUser,
       description: 'The user. Null for a user whom you cannot see.',
       resolve: events.changeUser,
     }),

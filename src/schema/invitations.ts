@@ -1,6 +1,6 @@
 import * as invitations from '../resolvers/invitations.ts'
 import type { FlowUser, Invitation } from '../upstream/flowdock/model.ts'
-import { builder } from './builder.ts'
+import { builder, nullable } from './builder.ts'
 import { mutation, mutationInput, mutationPayload } from './mutation.ts'
 
 const InvitationState = builder.enumType('InvitationState', {
@@ -26,10 +26,7 @@ builder.objectType('Invitation', {
       description: 'Whether the invitation was accepted.',
       resolve: ({ state }) => state,
     }),
-    url: t.exposeString('url', {
-      nullable: true,
-      description: 'The URL in the REST API. Null when the upstream gives none.',
-    }),
+    url: t.exposeString('url', nullable('The URL in the REST API. Null when the upstream gives none.')),
     flow: t.field({
       type: 'Flow',
       nullable: true,

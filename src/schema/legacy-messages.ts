@@ -1,5 +1,5 @@
 import type { Commit } from '../upstream/flowdock/model.ts'
-import { builder } from './builder.ts'
+import { builder, nullable } from './builder.ts'
 
 /*
  * What integrations of before 2014 told. Such messages come with the history of old flows; any part of one may be
@@ -36,21 +36,12 @@ builder.objectType('ZendeskMessage', {
   fields: (t) => ({
     title: t.exposeString('title', { nullable: true, description: 'The title of the ticket.' }),
     body: t.exposeString('body', { nullable: true, description: 'The description.' }),
-    latestComment: t.exposeString('latestComment', {
-      nullable: true,
-      description: 'The latest comment.',
-    }),
+    latestComment: t.exposeString('latestComment', nullable('The latest comment.')),
     ticketStatus: t.exposeString('status', { nullable: true, description: 'The status of the ticket.' }),
     priority: t.exposeString('priority', { nullable: true, description: 'The priority.' }),
     ticketUrl: t.exposeString('ticketUrl', { nullable: true, description: 'The URL of the page.' }),
-    requesterName: t.exposeString('requesterName', {
-      nullable: true,
-      description: 'The name of the user who opened the ticket.',
-    }),
-    assigneeName: t.exposeString('assigneeName', {
-      nullable: true,
-      description: 'The name of the assigned user.',
-    }),
+    requesterName: t.exposeString('requesterName', nullable('The name of the user who opened the ticket.')),
+    assigneeName: t.exposeString('assigneeName', nullable('The name of the assigned user.')),
   }),
 })
 
@@ -59,10 +50,7 @@ builder.objectType('JiraMessage', {
   description: 'An issue of Jira.',
   fields: (t) => ({
     action: t.exposeString('action', { nullable: true, description: 'The action on the issue.' }),
-    issueKey: t.exposeString('issueKey', {
-      nullable: true,
-      description: 'The key of the issue, such as `DOCK-1`.',
-    }),
+    issueKey: t.exposeString('issueKey', nullable('The key of the issue, such as `DOCK-1`.')),
     summary: t.exposeString('summary', { nullable: true, description: 'The summary of the issue.' }),
     body: t.exposeString('body', { nullable: true, description: 'The description.' }),
     comment: t.exposeString('comment', { nullable: true, description: 'The comment.' }),
@@ -71,10 +59,7 @@ builder.objectType('JiraMessage', {
     issueType: t.exposeString('issueType', { nullable: true, description: 'The type of the issue.' }),
     issueUrl: t.exposeString('issueUrl', { nullable: true, description: 'The URL of the page.' }),
     projectName: t.exposeString('projectName', { nullable: true, description: 'The name of the project.' }),
-    actorName: t.exposeString('actorName', {
-      nullable: true,
-      description: 'The name of the user who did it.',
-    }),
+    actorName: t.exposeString('actorName', nullable('The name of the user who did it.')),
   }),
 })
 
@@ -91,10 +76,7 @@ builder.objectType('ConfluenceMessage', {
     spaceName: t.exposeString('spaceName', { nullable: true, description: 'The name of the space.' }),
     summary: t.exposeString('summary', { nullable: true, description: 'A summary of the page.' }),
     comment: t.exposeString('comment', { nullable: true, description: 'A summary of the comment.' }),
-    actorName: t.exposeString('actorName', {
-      nullable: true,
-      description: 'The name of the user who did it.',
-    }),
+    actorName: t.exposeString('actorName', nullable('The name of the user who did it.')),
   }),
 })
 
@@ -117,28 +99,13 @@ builder.objectType('VcsMessage', {
       nullable: true,
       description: 'The action: `push`, `pull_request`, `issue_comment` or `commit_comment`.',
     }),
-    repositoryName: t.exposeString('repositoryName', {
-      nullable: true,
-      description: 'The name of the repository.',
-    }),
-    repositoryUrl: t.exposeString('repositoryUrl', {
-      nullable: true,
-      description: 'The page of the repository.',
-    }),
+    repositoryName: t.exposeString('repositoryName', nullable('The name of the repository.')),
+    repositoryUrl: t.exposeString('repositoryUrl', nullable('The page of the repository.')),
     ref: t.exposeString('ref', { nullable: true, description: 'The branch or tag.' }),
-    title: t.exposeString('title', {
-      nullable: true,
-      description: 'The title of the pull request or issue.',
-    }),
-    itemUrl: t.exposeString('itemUrl', {
-      nullable: true,
-      description: 'The URL of the pull request, issue or commit.',
-    }),
+    title: t.exposeString('title', nullable('The title of the pull request or issue.')),
+    itemUrl: t.exposeString('itemUrl', nullable('The URL of the pull request, issue or commit.')),
     comment: t.exposeString('comment', { nullable: true, description: 'The comment.' }),
-    actorName: t.exposeString('actorName', {
-      nullable: true,
-      description: 'The name of the user who did it.',
-    }),
+    actorName: t.exposeString('actorName', nullable('The name of the user who did it.')),
     commits: t.field({
       type: [CommitType],
       listSize: 10,
@@ -152,21 +119,12 @@ builder.objectType('SvnMessage', {
   ...kind,
   description: 'A change in Subversion.',
   fields: (t) => ({
-    action: t.exposeString('action', {
-      nullable: true,
-      description: 'The action: `commit`, `branch_create` or `branch_delete`.',
-    }),
-    repositoryName: t.exposeString('repositoryName', {
-      nullable: true,
-      description: 'The name of the repository.',
-    }),
+    action: t.exposeString('action', nullable('The action: `commit`, `branch_create` or `branch_delete`.')),
+    repositoryName: t.exposeString('repositoryName', nullable('The name of the repository.')),
     branch: t.exposeString('branch', { nullable: true, description: 'The branch.' }),
     revision: t.exposeString('revision', { nullable: true, description: 'The revision.' }),
     revisionUrl: t.exposeString('revisionUrl', { nullable: true, description: 'The URL of the page.' }),
-    actorName: t.exposeString('actorName', {
-      nullable: true,
-      description: 'The name of the user who did it.',
-    }),
+    actorName: t.exposeString('actorName', nullable('The name of the user who did it.')),
   }),
 })
 
@@ -175,10 +133,7 @@ builder.objectType('PivotalTrackerMessage', {
   description: 'Stories of Pivotal Tracker.',
   fields: (t) => ({
     action: t.exposeString('action', { nullable: true, description: 'The action.' }),
-    actorName: t.exposeString('actorName', {
-      nullable: true,
-      description: 'The name of the user who did it.',
-    }),
+    actorName: t.exposeString('actorName', nullable('The name of the user who did it.')),
     storyNames: t.exposeStringList('storyNames', { description: 'The names of the stories.' }),
   }),
 })

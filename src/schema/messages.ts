@@ -4,7 +4,7 @@ import * as messageText from '../resolvers/message-text.ts'
 
 import * as messages from '../resolvers/messages.ts'
 import type { MailAddress, Message, MessageKind } from '../upstream/flowdock/model.ts'
-import { builder } from './builder.ts'
+import { builder, type InputFields, nullable } from './builder.ts'
 import { mutation, mutationInput, mutationPayload } from './mutation.ts'
 
 const MentionGroup = builder.enumType('MentionGroup', {
@@ -212,10 +212,7 @@ builder.objectType('Comment', {
   description: 'A comment on one message: the older form of a reply in a thread.',
   fields: (t) => ({
     content: t.exposeString('content', { description: 'The text. Blank after the message was deleted.' }),
-    title: t.exposeString('title', {
-      nullable: true,
-      description: 'The title of the commented message. Null when it has none.',
-    }),
+    title: t.exposeString('title', nullable('The title of the commented message. Null when it has none.')),
     parent: t.field({
       type: 'Message',
       nullable: true,
@@ -322,10 +319,7 @@ builder.objectType('Activity', {
       nullable: true,
       description: 'What was done. It may contain HTML links. Null when there is no title.',
     }),
-    body: t.exposeString('body', {
-      nullable: true,
-      description: 'A description, as HTML. Null when there is none.',
-    }),
+    body: t.exposeString('body', nullable('A description, as HTML. Null when there is none.')),
   }),
 })
 
@@ -337,10 +331,7 @@ builder.objectType('Discussion', {
       nullable: true,
       description: 'The title, which may contain HTML links. Null when there is none.',
     }),
-    body: t.exposeString('body', {
-      nullable: true,
-      description: 'The text of the comment, as HTML. Null when there is none.',
-    }),
+    body: t.exposeString('body', nullable('The text of the comment, as HTML. Null when there is none.')),
   }),
 })
 
@@ -358,10 +349,7 @@ builder.objectType('MailMessage', {
   description: 'An e-mail to the flow, or a message that an old integration pushed.',
   fields: (t) => ({
     subject: t.exposeString('subject', { description: 'The subject.' }),
-    body: t.exposeString('body', {
-      nullable: true,
-      description: 'The text, as HTML. Null when there is none.',
-    }),
+    body: t.exposeString('body', nullable('The text, as HTML. Null when there is none.')),
     from: t.field({
       type: [MailAddressType],
       listSize: 1,
@@ -389,10 +377,7 @@ builder.objectType('MailMessage', {
       nullable: true,
       description: 'The project that the integration named. Null when it named none.',
     }),
-    link: t.exposeString('link', {
-      nullable: true,
-      description: 'The URL of a page about the message. Null when there is none.',
-    }),
+    link: t.exposeString('link', nullable('The URL of a page about the message. Null when there is none.')),
   }),
 })
 
@@ -415,14 +400,8 @@ builder.objectType('File', {
     name: t.exposeString('name', { description: 'The file name.' }),
     contentType: t.exposeString('contentType', { description: 'The media type, such as `image/png`.' }),
     byteSize: t.exposeInt('byteSize', { description: 'The size in bytes.' }),
-    width: t.exposeInt('width', {
-      nullable: true,
-      description: 'The size of an image in pixels. Null for other files.',
-    }),
-    height: t.exposeInt('height', {
-      nullable: true,
-      description: 'The size of an image in pixels. Null for other files.',
-    }),
+    width: t.exposeInt('width', nullable('The size of an image in pixels. Null for other files.')),
+    height: t.exposeInt('height', nullable('The size of an image in pixels. Null for other files.')),
     contentId: t.exposeString('contentId', {
       nullable: true,
       description:
@@ -503,24 +482,32 @@ const MessageKindName = builder.enumType('MessageKind', {
   } as const,
 })
 
+const commonFilterFields = (t: InputFields) => ({
+  kinds: t.field({ type: [MessageKindName], description: 'The kind of the message is one of these.' }),
+  text: t.string({ description: 'The message contains all these words: whole words, ignoring case.' }),
+  tags: t.stringList({
+    description: 'The message has these tags, such as `release`. Lists also match `@Ada`.',
+  }),
+  tagMode: t.field({
+    type: 'TagMode',
+    required: true,
+    defaultValue: 'all',
+    description: 'Whether all tags must match.',
+  }),
+  authorIds: t.idList({ description: 'The author is one of the users with these global ids.' }),
+  mentionIds: t.idList({ description: 'The message mentions one of the users with these global ids.' }),
+  hasFile: t.boolean({ description: 'Whether the message has a file.' }),
+  hasLink: t.boolean({ description: 'Whether the message has a link.' }),
+  threadId: t.id({
+    description: 'The message is in the thread with this global id. A list must be of the same flow.',
+  }),
+})
+
 const MessageFilterInput = builder.inputType('MessageFilter', {
   description:
     'The messages to list. A message must match every field that is given. With `text` or `tags`, a list is read from the newest match by `last` and `before`.',
   fields: (t) => ({
-    kinds: t.field({ type: [MessageKindName], description: 'The kind of the message is one of these.' }),
-    text: t.string({ description: 'The message contains all these words: whole words, ignoring case.' }),
-    tags: t.stringList({ description: 'The message has these tags, such as `release` or `@Ada`.' }),
-    tagMode: t.field({
-      type: 'TagMode',
-      required: true,
-      defaultValue: 'all',
-      description: 'Whether all tags must match.',
-    }),
-    authorIds: t.idList({ description: 'The author is one of the users with these global ids.' }),
-    mentionIds: t.idList({ description: 'The message mentions one of the users with these global ids.' }),
-    hasFile: t.boolean({ description: 'Whether the message has a file.' }),
-    hasLink: t.boolean({ description: 'Whether the message has a link.' }),
-    threadId: t.id({ description: 'The message is in the thread with this global id, in the same flow.' }),
+    ...commonFilterFields(t),
     since: t.field({ type: 'DateTime', description: 'The message was sent at this time or later.' }),
     until: t.field({ type: 'DateTime', description: 'The message was sent before this time.' }),
     sinceMessageId: t.id({
@@ -537,20 +524,7 @@ const MessageFilterInput = builder.inputType('MessageFilter', {
 builder.inputType('LiveMessageFilter', {
   description: 'The new messages to deliver. A message must match every field that is given.',
   fields: (t) => ({
-    kinds: t.field({ type: [MessageKindName], description: 'The kind of the message is one of these.' }),
-    text: t.string({ description: 'The message contains all these words: whole words, ignoring case.' }),
-    tags: t.stringList({ description: 'The message has these tags, such as `release`.' }),
-    tagMode: t.field({
-      type: 'TagMode',
-      required: true,
-      defaultValue: 'all',
-      description: 'Whether all tags must match.',
-    }),
-    authorIds: t.idList({ description: 'The author is one of the users with these global ids.' }),
-    mentionIds: t.idList({ description: 'The message mentions one of the users with these global ids.' }),
-    hasFile: t.boolean({ description: 'Whether the message has a file.' }),
-    hasLink: t.boolean({ description: 'Whether the message has a link.' }),
-    threadId: t.id({ description: 'The message is in the thread with this global id.' }),
+    ...commonFilterFields(t),
   }),
 })
 
@@ -617,49 +591,45 @@ builder.objectField('Thread', 'messages', (t) =>
   ),
 )
 
-const SendMessagePayload = mutationPayload<{ message: Message }>('SendMessagePayload', {
-  description: 'The result of a sent message.',
-  fields: (t) => ({
-    sentMessage: t.field({
-      type: 'Message',
-      description: 'The message.',
-      resolve: (payload) => payload.message,
+const messagePayload = (name: string, description: string, field: string, fieldDescription: string) =>
+  mutationPayload<{ message: Message }>(name, {
+    description,
+    fields: (t) => ({
+      [field]: t.field({
+        type: 'Message',
+        description: fieldDescription,
+        resolve: (payload) => payload.message,
+      }),
     }),
-  }),
-})
+  })
 
-const CommentPayload = mutationPayload<{ message: Message }>('CommentPayload', {
-  description: 'The result of a posted comment.',
-  fields: (t) => ({
-    postedComment: t.field({
-      type: 'Message',
-      description: 'The comment.',
-      resolve: (payload) => payload.message,
-    }),
-  }),
-})
+const SendMessagePayload = messagePayload(
+  'SendMessagePayload',
+  'The result of a sent message.',
+  'sentMessage',
+  'The message.',
+)
 
-const SetStatusPayload = mutationPayload<{ message: Message }>('SetStatusPayload', {
-  description: 'The result of a changed status.',
-  fields: (t) => ({
-    statusMessage: t.field({
-      type: 'Message',
-      description: 'The message that announces the status in the flow.',
-      resolve: (payload) => payload.message,
-    }),
-  }),
-})
+const CommentPayload = messagePayload(
+  'CommentPayload',
+  'The result of a posted comment.',
+  'postedComment',
+  'The comment.',
+)
 
-const EditMessagePayload = mutationPayload<{ message: Message }>('EditMessagePayload', {
-  description: 'The result of an edited message.',
-  fields: (t) => ({
-    editedMessage: t.field({
-      type: 'Message',
-      description: 'The message after the change.',
-      resolve: (payload) => payload.message,
-    }),
-  }),
-})
+const SetStatusPayload = messagePayload(
+  'SetStatusPayload',
+  'The result of a changed status.',
+  'statusMessage',
+  'The message that announces the status in the flow.',
+)
+
+const EditMessagePayload = messagePayload(
+  'EditMessagePayload',
+  'The result of an edited message.',
+  'editedMessage',
+  'The message after the change.',
+)
 
 const DeleteMessagePayload = mutationPayload<{ messageId: string; message: Message | null }>(
   'DeleteMessagePayload',
@@ -681,27 +651,19 @@ const DeleteMessagePayload = mutationPayload<{ messageId: string; message: Messa
   },
 )
 
-const SetTagsPayload = mutationPayload<{ message: Message }>('SetTagsPayload', {
-  description: 'The result of changed tags.',
-  fields: (t) => ({
-    taggedMessage: t.field({
-      type: 'Message',
-      description: 'The message after the change.',
-      resolve: (payload) => payload.message,
-    }),
-  }),
-})
+const SetTagsPayload = messagePayload(
+  'SetTagsPayload',
+  'The result of changed tags.',
+  'taggedMessage',
+  'The message after the change.',
+)
 
-const ReactionPayload = mutationPayload<{ message: Message }>('ReactionPayload', {
-  description: 'The result of a changed reaction.',
-  fields: (t) => ({
-    reactedMessage: t.field({
-      type: 'Message',
-      description: 'The message after the change.',
-      resolve: (payload) => payload.message,
-    }),
-  }),
-})
+const ReactionPayload = messagePayload(
+  'ReactionPayload',
+  'The result of a changed reaction.',
+  'reactedMessage',
+  'The message after the change.',
+)
 
 const SetTypingPayload = mutationPayload<{ isTold: boolean }>('SetTypingPayload', {
   description: 'The result of a typing notification.',
@@ -712,16 +674,12 @@ const SetTypingPayload = mutationPayload<{ isTold: boolean }>('SetTypingPayload'
   }),
 })
 
-const MoveMessagePayload = mutationPayload<{ message: Message }>('MoveMessagePayload', {
-  description: 'The result of a moved message.',
-  fields: (t) => ({
-    movedMessage: t.field({
-      type: 'Message',
-      description: 'The message after the change.',
-      resolve: (payload) => payload.message,
-    }),
-  }),
-})
+const MoveMessagePayload = messagePayload(
+  'MoveMessagePayload',
+  'The result of a moved message.',
+  'movedMessage',
+  'The message after the change.',
+)
 
 mutation('sendMessage', {
   description: 'Sends a message. The result is returned after the message was stored.',

@@ -9,7 +9,7 @@ import {
   UpstreamError,
   ValidationError,
 } from '../errors.ts'
-import { builder, type OurTypes } from './builder.ts'
+import { builder, type InputFields, type OurTypes } from './builder.ts'
 
 /** The errors that a mutation returns as data. */
 const failures = [
@@ -30,7 +30,7 @@ export function mutationInput<Fields extends InputFieldMap>(
     fields,
   }: {
     description: string
-    fields: (t: PothosSchemaTypes.InputFieldBuilder<OurTypes, 'InputObject'>) => Fields
+    fields: (t: InputFields) => Fields
   },
 ) {
   return builder.inputType(name, {

@@ -1,6 +1,6 @@
 import * as organizations from '../resolvers/organizations.ts'
 import type { Organization, Subscription } from '../upstream/flowdock/model.ts'
-import { builder } from './builder.ts'
+import { builder, nullable } from './builder.ts'
 import { mutation, mutationInput, mutationPayload } from './mutation.ts'
 
 const SubscriptionType = builder.objectRef<Subscription>('OrganizationSubscription').implement({
@@ -37,10 +37,7 @@ builder.objectType('Organization', {
         'The most users that the organization may have; 0 means no limit. Null when the upstream does not say.',
     }),
     isActive: t.exposeBoolean('isActive', { description: 'Whether the subscription is active.' }),
-    url: t.exposeString('url', {
-      nullable: true,
-      description: 'The URL in the REST API. Null when the upstream gives none.',
-    }),
+    url: t.exposeString('url', nullable('The URL in the REST API. Null when the upstream gives none.')),
     subscription: t.field({
       type: SubscriptionType,
       nullable: true,

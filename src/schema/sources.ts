@@ -1,7 +1,7 @@
 import { decoded } from '../resolvers/decoded.ts'
 import * as sources from '../resolvers/sources.ts'
 import type { Source } from '../upstream/flowdock/model.ts'
-import { builder } from './builder.ts'
+import { builder, nullable } from './builder.ts'
 import { mutation, mutationInput, mutationPayload } from './mutation.ts'
 
 builder.objectType('Source', {
@@ -64,10 +64,7 @@ builder.objectType('SourceApplication', {
   fields: (t) => ({
     databaseId: t.exposeInt('id', { description: 'The number in the upstream.' }),
     name: t.exposeString('name', { description: 'The display name.' }),
-    iconUrl: t.exposeString('iconUrl', {
-      nullable: true,
-      description: 'The URL of an icon. Null when there is none.',
-    }),
+    iconUrl: t.exposeString('iconUrl', nullable('The URL of an icon. Null when there is none.')),
     url: t.exposeString('url', { description: 'The URL of the application.' }),
   }),
 })

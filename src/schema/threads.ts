@@ -1,7 +1,7 @@
 import { decoded } from '../resolvers/decoded.ts'
 import * as threads from '../resolvers/threads.ts'
 import type { Thread } from '../upstream/flowdock/model.ts'
-import { builder } from './builder.ts'
+import { builder, nullable } from './builder.ts'
 import { mutation, mutationInput, mutationPayload } from './mutation.ts'
 
 const threadColors = [
@@ -32,14 +32,8 @@ builder.objectType('ViewAction', {
   fields: (t) => ({
     name: t.exposeString('name', { description: 'The label.' }),
     url: t.exposeString('url', { description: 'The URL that the link opens.' }),
-    description: t.exposeString('description', {
-      nullable: true,
-      description: 'A longer description. Null when there is none.',
-    }),
-    imageUrl: t.exposeString('imageUrl', {
-      nullable: true,
-      description: 'The URL of a picture. Null when there is none.',
-    }),
+    description: t.exposeString('description', nullable('A longer description. Null when there is none.')),
+    imageUrl: t.exposeString('imageUrl', nullable('The URL of a picture. Null when there is none.')),
   }),
 })
 
@@ -86,10 +80,7 @@ builder.objectType('Thread', {
       description:
         'The title: the first text of a conversation, or the name of an item. It may contain HTML links. Null when there is none.',
     }),
-    body: t.exposeString('body', {
-      nullable: true,
-      description: 'The description of an item, as HTML. Null for conversations.',
-    }),
+    body: t.exposeString('body', nullable('The description of an item, as HTML. Null for conversations.')),
     externalUrl: t.exposeString('externalUrl', {
       nullable: true,
       description: 'The URL of the item at its service. Null for conversations.',

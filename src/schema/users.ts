@@ -1,6 +1,6 @@
 import * as users from '../resolvers/users.ts'
 import type { User } from '../upstream/flowdock/model.ts'
-import { builder } from './builder.ts'
+import { builder, nullable } from './builder.ts'
 import { mutation, mutationInput, mutationPayload } from './mutation.ts'
 
 builder.interfaceType('Author', {
@@ -25,10 +25,7 @@ builder.objectType('User', {
     id: t.id({ description: 'The global id.', resolve: users.id }),
     databaseId: t.exposeInt('id', { description: 'The number of the user in the upstream.' }),
     nick: t.exposeString('nick', { description: 'The nickname, which mentions the user after `@`.' }),
-    email: t.exposeString('email', {
-      nullable: true,
-      description: 'The e-mail address. Null when the upstream does not say.',
-    }),
+    email: t.exposeString('email', nullable('The e-mail address. Null when the upstream does not say.')),
     url: t.string({
       nullable: true,
       sharing: 'same',
