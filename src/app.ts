@@ -9,7 +9,6 @@ import { createHub, type HubState, type Topic } from './events/principal-hub.ts'
 import type { Replay } from './events/replay.ts'
 import { createBackgroundQueue } from './graphql/background-queue.ts'
 import { defaultLimits, type Limits } from './graphql/document-limits.ts'
-import { maskError } from './graphql/error-mask.ts'
 import { createExecutor } from './graphql/executor.ts'
 import { createPersistedDocuments, readTrustedDocuments } from './graphql/persisted-documents.ts'
 import { createResponseCache, type ResponseCache } from './graphql/response-cache.ts'
@@ -205,7 +204,12 @@ async function start(
         lastDisconnect: null as { at: string; reason: string } | null,
         ...openLiveStream({
           ...{ http, reconnects, restUrl: upstream.restUrl, streamUrl: upstream.streamUrl, credential },
-          ...{ onOpen: sink.open, onEvent: sink.event, onEnd: sink.end },
+          ...{
+            onOpen: sink.open,
+            onEvent: sink.event,
+            onFlowsChanged: sink.channelsChanged,
+            onEnd: sink.end,
+          },
           onRetry(error, delayMs) {
             source.lastDisconnect = { at: new Date().toISOString(), reason: error.message }
             onRetry(error, delayMs)
@@ -383,8 +387,6 @@ async function start(
   const bodies = createBodyMemory()
   const streamingResponses = createStreamingResponses()
   const eventStreams = createSingleConnections()
-  const mask = (error: unknown) =>
-    maskError(error, (unexpected) => log.error({ err: unexpected }, 'Operation failed unexpectedly'))
   const state = (): AppState => ({
     sources: hub
       .state()
@@ -404,7 +406,6 @@ async function start(
     engine,
     streamingResponses,
     eventStreams,
-    mask,
     originPolicy,
     admission,
     bodies,
@@ -432,12 +433,12 @@ async function start(
   })
   const sockets = serveWebSockets({
     server: httpServer.server,
+    schema,
     engine,
     originPolicy,
     admission,
     bodies,
     requestIds,
-    mask,
     log,
   })
   closers.push(async () => {

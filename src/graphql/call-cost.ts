@@ -53,22 +53,22 @@ export function predictCalls({ schema, document, operationName, variables }: Pre
   }
   const shapeOf = foldDocument<Shape>(schema, document, {
     empty: nothing,
-    field(node, inside, definition, parent) {
+    field(node, inside, definition, owner) {
       const traits = traitsOf(definition)
       const size = listSize(node, traits, valueOfVariable)
-      const own = traits.calls === undefined ? nothing : toShape(parent, traits.calls, node, size)
+      const own = traits.calls === undefined ? nothing : toShape(owner, traits.calls, node, size)
       return add([own, times(inside, size)])
     },
     sum: add,
   })
 
-  function toShape(parent: string, cost: CallCost, field: FieldNode, size: number): Shape {
+  function toShape(owner: string, cost: CallCost, field: FieldNode, size: number): Shape {
     const { each = 0, eachItem = 0, withArgument, isPage = false, once = [], batch } = cost
     const base = withArgument !== undefined && isGiven(field, withArgument.name) ? withArgument.each : each
     const more = isPage && size >= fullPage && asksForMore(field.selectionSet) ? 1 : 0
     const calls = base + more + eachItem * size
     return {
-      each: calls === 0 ? nothing.each : new Map([[`${parent}.${field.name.value}`, calls]]),
+      each: calls === 0 ? nothing.each : new Map([[`${owner}.${field.name.value}`, calls]]),
       once: new Set(once),
       batches: batch === undefined ? nothing.batches : new Map([[batch, 1]]),
     }

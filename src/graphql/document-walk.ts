@@ -21,9 +21,10 @@ export interface Fold<T> {
   readonly empty: T
   /**
    * @param inside the sum of the fields that are selected of it
+   * @param owner the type that declares the field: an interface of the type it is selected on, or that type
    * @param definition undefined for fields of introspection, and for fields that the schema does not have
    */
-  field(node: FieldNode, inside: T, definition: GraphQLField<unknown, unknown> | undefined, parent: string): T
+  field(node: FieldNode, inside: T, definition: GraphQLField<unknown, unknown> | undefined, owner: string): T
   /** @param inside the sum of the fields of the fragment */
   fragment?(node: FragmentSpreadNode | InlineFragmentNode, inside: T): T
   sum(parts: readonly T[]): T
@@ -79,7 +80,10 @@ export function foldDocument<T>(
       node.selectionSet === undefined
         ? fold.empty
         : ofSelections(node.selectionSet, definition && getNamedType(definition.type))
-    return fold.field(node, inside, definition, type?.name ?? '')
+    const declaring = hasFields
+      ? type.getInterfaces().find((each) => node.name.value in each.getFields())
+      : undefined
+    return fold.field(node, inside, definition, declaring?.name ?? type?.name ?? '')
   }
 
   return (operation) =>

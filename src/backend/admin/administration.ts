@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type BoundedText, lengthProblem, maxImportedId } from '../bounds.ts'
@@ -6,70 +5,39 @@ import { createEventLog } from '../event-log.ts'
 import { hashPassword, hashToken, makeToken } from '../flowdock/auth.ts'
 import { isNickTaken, nickProblem } from '../flowdock/nicks.ts'
 import { isRedirectUri, registerApplication } from '../flowdock/operations/applications.ts'
+import { addToken, deleteToken, unregisterApplication } from '../flowdock/operations/credentials.ts'
+import { createFlow, rotatePushToken, setArchived } from '../flowdock/operations/flows.ts'
 import { emailPattern, invite, withdrawInvitation } from '../flowdock/operations/invitations.ts'
-import {
-  avatarProblem,
-  leaveOrganization,
-  type MemberFlow,
-  setAvatar,
-  tellFlowAdded,
-  tellFlowRemoved,
-  tellUserEdited,
-} from '../flowdock/operations/members.ts'
-import { freeSlug, toSlug } from '../flowdock/slug.ts'
+import { joinFlow } from '../flowdock/operations/members.ts'
+import { closeOrganization, insertOrganization } from '../flowdock/operations/organizations.ts'
+import { addSource, deleteSource } from '../flowdock/operations/sources.ts'
+import { addUser, avatarProblem, editUser, removeUser, setAvatar } from '../flowdock/operations/users.ts'
+import { isSlugFree, toSlug } from '../flowdock/slug.ts'
 import { privateFolderMode } from '../private-files.ts'
-import {
-  ensureApplication,
-  findApplication,
-  listApplications,
-  unregisterApplication,
-} from '../store/applications.ts'
+import { findApplication, listApplications } from '../store/applications.ts'
 import { type Database, openStore } from '../store/db.ts'
+import { type Flow, findFlow, findFlowAccess, isJoined, listAllFlows } from '../store/flows.ts'
+import { findInvitation, listPendingInvitations } from '../store/invitations.ts'
 import {
-  type FlowRow,
-  findFlow,
-  insertFlow,
-  isFlowSlugTaken,
-  isJoined,
-  listAllFlows,
-  listFlowUsers,
-  rotatePushToken,
-  updateFlow,
-  upsertFlowMember,
-} from '../store/flows.ts'
-import {
-  acceptInvitation,
-  findInvitation,
-  listInvitationsOf,
-  listPendingInvitations,
-} from '../store/invitations.ts'
-import {
-  deactivateOrganization,
   findOrganization,
-  insertOrganization,
-  insertOrganizationMember,
+  findOrganizationMember,
   listAllOrganizations,
   listOrganizations,
   listOrganizationUsers,
   type OrganizationRow,
 } from '../store/organizations.ts'
-import { deleteSource, findSources, insertSource, listSources } from '../store/sources.ts'
+import { findSources, listSources } from '../store/sources.ts'
 import {
-  deleteToken,
   findUser,
   findUserByEmail,
-  insertToken,
-  insertUser,
   isTokenTaken,
   listOrganizationIds,
   listTokens,
   listUsers,
-  setUserDisabled,
   type UserRow,
-  updateUser,
 } from '../store/users.ts'
 
-/** Why something cannot be administered that way, in words for whoever asked. */
+/** Why a command cannot be carried out, in words for the operator. */
 export class AdministrationError extends Error {
   override readonly name = 'AdministrationError'
 }
@@ -77,18 +45,18 @@ export class AdministrationError extends Error {
 /** Where the data of a backend are. */
 export interface DataLocation {
   readonly dataDir: string
-  /** The database if it is not a file in `dataDir`: a `postgres://` address. */
+  /** The database if it is not a file in `dataDir`: a `postgres://` URL. */
   readonly databaseUrl: string | undefined
 }
 
 /** A row of a list, as it is printed. */
 export type Entry = Readonly<Record<string, string | number | boolean | null>>
 
-/** Changes to people, flows and what belongs to them, made beside the running server. */
+/** Changes to users, flows and what belongs to them, made beside the running server. */
 export interface Administration {
   addOrganization(name: string, slug: string | undefined): Promise<Entry>
   listOrganizations(): Promise<Entry[]>
-  /** Everybody leaves, its flows are archived; what was written stays, and nobody sees it. */
+  /** Its users leave and its flows are archived. Messages stay, and no user can read them. */
   removeOrganization(slug: string): Promise<Entry>
   addUser(user: {
     nick: string
@@ -102,36 +70,39 @@ export interface Administration {
   listUsers(): Promise<Entry[]>
   /** Sets the picture of a user; undefined brings the generated one back. */
   setAvatar(email: string, bytes: Uint8Array | undefined): Promise<Entry>
-  /** Changes what is given. Only here can an e-mail address change: it says who somebody is. */
+  /** Changes what is given. Only the operator changes an e-mail address, since it identifies a user. */
   editUser(email: string, changes: { email?: string; nick?: string; name?: string }): Promise<Entry>
-  /** Nobody is deleted: what they wrote stays. They cannot sign in any more and leave every flow. */
+  /** Disables a user, who leaves every flow. The user and their messages stay. */
   removeUser(email: string): Promise<Entry>
-  /** The answer has the token; it is not to be had again. */
-  /** @param token one of the service that goes on being used; a new one unless given */
+  /**
+   * Resolves with the token, which cannot be read again.
+   *
+   * @param token a token of the service that stays in use; a new one unless given
+   */
   addToken(email: string, token?: string): Promise<Entry>
   listTokens(email: string): Promise<Entry[]>
   /** @param id as `listTokens` gives it */
   removeToken(email: string, id: string): Promise<Entry>
   addFlow(organization: string, name: string, slug: string | undefined): Promise<Entry>
   listFlows(): Promise<Entry[]>
-  /** Archives a flow: its messages stay, nobody sees it or writes to it. */
+  /** Archives a flow: its messages stay, it is hidden and takes no messages. */
   removeFlow(path: string): Promise<Entry>
   addFlowUser(path: string, email: string): Promise<Entry>
-  /** Replaces the push token of a flow; the answer has the new one. */
+  /** Replaces the push token of a flow. Resolves with the new one. */
   rotatePushToken(path: string, token?: string): Promise<Entry>
-  /** The answer has the flow token; it is not to be had again. */
+  /** Resolves with the flow token, which cannot be read again. */
   addSource(path: string, name: string, token?: string): Promise<Entry>
-  /** A source goes on working when its creator has left; such sources are marked. */
+  /** A source stays valid when its creator has left; such sources are marked. */
   listSources(path: string): Promise<Entry[]>
   removeSource(id: number): Promise<Entry>
-  /** Whoever is in the organization already comes into the flow at once. */
+  /** A user who is in the organization already becomes a member of the flow at once. */
   addInvitation(path: string, email: string): Promise<Entry>
   listInvitations(path: string): Promise<Entry[]>
   removeInvitation(id: number): Promise<Entry>
-  /** The answer has the application's secret. */
+  /** Resolves with the application's secret. */
   addApplication(name: string, redirectUri: string, owner: string): Promise<Entry>
   listApplications(): Promise<Entry[]>
-  /** Takes its tokens away; its sources stay. */
+  /** Its tokens are revoked; its sources stay. */
   removeApplication(id: number): Promise<Entry>
   close(): Promise<void>
 }
@@ -164,13 +135,8 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
 
     async removeOrganization(slug) {
       await log.write(async (change) => {
-        const { db } = change
-        const { id } = await requireOrganization(db, slug)
-        for (const user of await listOrganizationUsers(db, id))
-          await leaveOrganization(change, id, user.id, user.id)
-        for (const flow of await listAllFlows(db))
-          if (flow.organization_id === id) await updateFlow(db, flow.id, { disabled: 1 })
-        await deactivateOrganization(db, id)
+        const { id } = await requireOrganization(change.db, slug)
+        await closeOrganization(change, id)
       })
       return { slug, removed: true }
     },
@@ -182,24 +148,16 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
       // Ids count on from the highest, and paths take 15 digits.
       if (id !== undefined && id > maxImportedId)
         throw new AdministrationError(`--id is at most ${maxImportedId}, got ${id}`)
-      const hash = password === undefined ? null : await hashPassword(password)
-      const user = await log.write(async ({ db }) => {
+      const passwordHash = password === undefined ? undefined : await hashPassword(password)
+      const user = await log.write(async (change) => {
+        const { db } = change
         const { id: organizationId } = await requireOrganization(db, organization)
         await requireFreeEmail(db, email)
         if (id !== undefined && (await findUser(db, id)) !== undefined)
           throw new AdministrationError(`There is a user with the id ${id} already`)
         if (await isNickTaken(db, [organizationId], nick, undefined))
           throw new AdministrationError(`There is a user with the nick ${nick} already`)
-        const row = { nick, name, email, avatar: null, website: null, password_hash: hash }
-        const added = await insertUser(db, id === undefined ? row : { ...row, id })
-        await insertOrganizationMember(db, organizationId, added.id, admin)
-        for (const invitation of await listInvitationsOf(db, email)) {
-          const flow = await findFlow(db, added.id, { id: invitation.flow_id })
-          if (flow?.organization_id !== organizationId) continue
-          await upsertFlowMember(db, flow.id, added.id, {})
-          await acceptInvitation(db, invitation.id)
-        }
-        return added
+        return addUser(change, organizationId, { nick, name, email, id, passwordHash, admin })
       })
       return { id: user.id, nick, name, email, organization, admin }
     },
@@ -227,20 +185,16 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
       return log.write(async (change) => {
         const user = await requireUser(change.db, address)
         if (changes.email !== undefined) await requireFreeEmail(change.db, changes.email, user.id)
-        const edited = { ...user, ...changes, ...(given === undefined ? {} : { nick: given }) }
-        if (edited.nick !== user.nick) await requireFreeNick(change.db, user.id, edited.nick)
-        const { id, nick, name, email } = edited
-        await updateUser(change.db, id, { nick, name, email })
-        await tellUserEdited(change, edited)
+        if (given !== undefined && given !== user.nick) await requireFreeNick(change.db, user.id, given)
+        const wanted = { ...changes, ...(given === undefined ? {} : { nick: given }) }
+        const { id, nick, name, email } = await editUser(change, user, wanted)
         return { id, nick, name, email }
       })
     },
     async removeUser(email) {
       const user = await log.write(async (change) => {
         const found = await requireUser(change.db, email)
-        for (const organization of await listAllOrganizations(change.db))
-          await leaveOrganization(change, organization.id, found.id, found.id)
-        await setUserDisabled(change.db, found.id, true)
+        await removeUser(change, found)
         return found
       })
       return { id: user.id, email: user.email, disabled: true }
@@ -248,13 +202,13 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
 
     async addToken(email, given) {
       const token = given ?? makeToken()
-      const user = await log.write(async ({ db }) => {
-        const found = await requireUser(db, email)
-        await requireUsable(db, given)
-        await insertToken(db, hashToken(token), found.id)
+      const user = await log.write(async (change) => {
+        const found = await requireUser(change.db, email)
+        await requireUsable(change.db, given)
+        await addToken(change, found.id, token)
         return found
       })
-      // An address alone does not show whose account it is.
+      // The e-mail address alone does not show whose account it is.
       return {
         user: email,
         id: user.id,
@@ -272,11 +226,11 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
       }))
     },
     async removeToken(email, id) {
-      await log.write(async ({ db }) => {
-        const user = await requireUser(db, email)
-        const token = (await listTokens(db, user.id)).find(({ hash }) => tokenId(hash) === id)
+      await log.write(async (change) => {
+        const user = await requireUser(change.db, email)
+        const token = (await listTokens(change.db, user.id)).find(({ hash }) => tokenId(hash) === id)
         if (token === undefined) throw new AdministrationError(`${email} has no token ${id}`)
-        await deleteToken(db, user.id, token.hash)
+        await deleteToken(change, user.id, token.hash)
       })
       return { id, user: email, removed: true }
     },
@@ -287,26 +241,14 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
       const path = await log.write(async (change) => {
         const { db } = change
         const owner = await requireOrganization(db, organization)
-        if (slug !== undefined && (await isFlowSlugTaken(db, owner.id, slug)))
-          throw new AdministrationError(`There is a flow "${organization}/${slug}" already`)
-        const id = randomUUID()
-        const row = {
-          id,
-          organization_id: owner.id,
-          slug: slug ?? (await freeSlug(db, owner.id, name)),
-          name,
-          description: '',
-          access_mode: 'organization',
-        }
-        await insertFlow(db, row)
-        // Somebody has to be in it to invite the others.
-        const flow = (await findFlow(db, 0, { id })) as FlowRow
-        for (const user of await listOrganizationUsers(db, owner.id)) {
-          if (user.admin !== 1) continue
-          await upsertFlowMember(db, id, user.id, {})
-          await tellFlowAdded(change, memberFlow(flow, owner), user.id)
-        }
-        return `${organization}/${row.slug}`
+        if (slug !== undefined && !(await isSlugFree(db, owner.id, slug)))
+          throw new AdministrationError(
+            `The slug "${slug}" is taken: by another flow, or by a URL of the API`,
+          )
+        // A member has to be there who can invite the others.
+        const members = (await listOrganizationUsers(db, owner.id)).filter(({ admin }) => admin === 1)
+        const wanted = { name, accessMode: 'organization', ...(slug === undefined ? {} : { slug }) } as const
+        return `${organization}/${(await createFlow(change, owner.id, wanted, members)).slug}`
       })
       return { path, name }
     },
@@ -320,10 +262,7 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
       })),
     async removeFlow(path) {
       await log.write(async (change) => {
-        const flow = await requireFlow(change.db, path)
-        await updateFlow(change.db, flow.id, { disabled: 1 })
-        for (const member of await listFlowUsers(change.db, [flow.id]))
-          await tellFlowRemoved(change, flow, member.id)
+        await setArchived(change, await requireFlow(change.db, path), true)
       })
       return { path, archived: true }
     },
@@ -332,11 +271,11 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
         const { db } = change
         const flow = await requireFlow(db, path)
         const user = await requireUser(db, email)
-        const owner = (await findOrganization(db, { id: flow.organization_id })) as OrganizationRow
-        if (!(await listOrganizationUsers(db, owner.id)).some(({ id }) => id === user.id))
-          throw new AdministrationError(`${email} is not in the organization "${owner.slug}"`)
-        await upsertFlowMember(db, flow.id, user.id, { open: 1, disabled: 0 })
-        await tellFlowAdded(change, memberFlow(flow, owner), user.id)
+        if ((await findOrganizationMember(db, flow.organization_id, user.id)) === undefined)
+          throw new AdministrationError(`${email} is not in the organization "${flow.organization_slug}"`)
+        if (flow.disabled === 1) throw new AdministrationError(`The flow "${path}" is archived`)
+        if (await isMember(db, user.id, flow.id)) return
+        await joinFlow(change, flow, user, (await findAdministrator(db, flow)) ?? user)
       })
       return { path, user: email }
     },
@@ -353,18 +292,11 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
     async addSource(path, name, given) {
       checkLength('name', name)
       const token = given ?? makeToken()
-      const id = await log.write(async ({ db }) => {
-        const flow = await requireFlow(db, path)
-        await requireUsable(db, given)
-        const creator = await requireAdministrator(db, flow)
-        return insertSource(db, {
-          flow_id: flow.id,
-          application_id: await ensureApplication(db, name),
-          creator_id: creator.id,
-          name,
-          external_url: null,
-          token_hash: hashToken(token),
-        })
+      const { id } = await log.write(async (change) => {
+        const flow = await requireFlow(change.db, path)
+        await requireUsable(change.db, given)
+        const creator = await requireAdministrator(change.db, flow)
+        return addSource(change, flow, creator, { name, tokenHash: hashToken(token) })
       })
       return { id, path, name, flowToken: token }
     },
@@ -412,7 +344,7 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
     async removeInvitation(id) {
       await log.write(async (change) => {
         const invitation = await findInvitation(change.db, id)
-        const flow = invitation && (await findFlow(change.db, 0, { id: invitation.flow_id }))
+        const flow = invitation && (await findFlow(change.db, { id: invitation.flow_id }))
         if (invitation?.state !== 'pending' || flow === undefined)
           throw new AdministrationError(`There is no pending invitation ${id}`)
         await withdrawInvitation(change, flow, invitation, await requireAdministrator(change.db, flow))
@@ -425,9 +357,9 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
         throw new AdministrationError(`"${redirectUri}" is no address an authorization can be sent to`)
       checkLength('name', name)
       checkLength('url', redirectUri, '--redirect-uri')
-      const added = await log.write(async ({ db }) => {
-        const { id } = await requireUser(db, owner)
-        return registerApplication(db, { name, redirectUri, ownerId: id })
+      const added = await log.write(async (change) => {
+        const { id } = await requireUser(change.db, owner)
+        return registerApplication(change, { name, redirectUri, ownerId: id })
       })
       return {
         id: added.id,
@@ -445,10 +377,10 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
         clientId: client_id,
       })),
     async removeApplication(id) {
-      await log.write(async ({ db }) => {
-        if ((await findApplication(db, { id }))?.client_id == null)
+      await log.write(async (change) => {
+        if ((await findApplication(change.db, { id }))?.client_id == null)
           throw new AdministrationError(`There is no application ${id}`)
-        await unregisterApplication(db, id)
+        await unregisterApplication(change, id)
       })
       return { id, removed: true }
     },
@@ -456,7 +388,7 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
   }
 }
 
-/** Enough of a hash to tell tokens apart. */
+/** The beginning of a hash, which distinguishes the tokens of a user. */
 function tokenId(hash: string): string {
   // In digits and letters only: one that began with a dash would read as an option.
   return Buffer.from(hash, 'base64url').toString('hex').slice(0, 12)
@@ -483,7 +415,7 @@ function checkNick(given: string): string {
   return nick
 }
 
-/** @throws AdministrationError when somebody else in an organization of the user has the nick */
+/** @throws AdministrationError when another user in an organization of the user has the nick */
 async function requireFreeNick(db: Database, userId: number, nick: string): Promise<void> {
   if (await isNickTaken(db, await listOrganizationIds(db, userId), nick, userId))
     throw new AdministrationError(`There is a user with the nick ${nick} already`)
@@ -494,7 +426,7 @@ function checkEmail(email: string): void {
   checkLength('email', email)
 }
 
-/** @throws AdministrationError that says who has the address, so that nobody is taken for somebody else */
+/** @throws AdministrationError that names the user who has the address, so that the operator does not confuse two users */
 async function requireFreeEmail(db: Database, email: string, except?: number): Promise<void> {
   const user = await findUserByEmail(db, email)
   if (user === undefined || user.id === except) return
@@ -509,11 +441,7 @@ async function organizationsOf(db: Database, userId: number): Promise<string> {
   return (await listOrganizations(db, userId)).map(({ slug }) => slug).join(' ')
 }
 
-function memberFlow(flow: FlowRow, organization: OrganizationRow): MemberFlow {
-  return { ...flow, organization_name: organization.name }
-}
-
-/** A token of the service that goes on being used. @throws AdministrationError for one that is short or in use */
+/** Checks a token of the service that is to stay in use. @throws AdministrationError for one that is short or in use here */
 async function requireUsable(db: Database, token: string | undefined): Promise<void> {
   if (token === undefined) return
   if (!/^[\w-]{20,128}$/.test(token))
@@ -537,14 +465,19 @@ async function requireUser(db: Database, email: string): Promise<UserRow> {
 }
 
 async function isMember(db: Database, userId: number, flowId: string): Promise<boolean> {
-  const flow = await findFlow(db, userId, { id: flowId })
-  return flow !== undefined && isJoined(flow)
+  const access = await findFlowAccess(db, userId, flowId)
+  return access !== undefined && isJoined(access)
 }
 
-/** Who stands for the organization where somebody has to. */
-async function requireAdministrator(db: Database, flow: FlowRow): Promise<UserRow> {
+/** The administrator in whose name a command changes a flow. */
+async function findAdministrator(db: Database, flow: Flow): Promise<UserRow | undefined> {
   const users = await listOrganizationUsers(db, flow.organization_id)
-  const administrator = users.find(({ admin }) => admin === 1)
+  return users.find(({ admin }) => admin === 1)
+}
+
+/** The same. @throws AdministrationError when there is none */
+async function requireAdministrator(db: Database, flow: Flow): Promise<UserRow> {
+  const administrator = await findAdministrator(db, flow)
   if (administrator === undefined)
     throw new AdministrationError(
       `Nobody administers "${flow.organization_slug}"; add an administrator first`,
@@ -552,9 +485,9 @@ async function requireAdministrator(db: Database, flow: FlowRow): Promise<UserRo
   return administrator
 }
 
-async function requireFlow(db: Database, path: string): Promise<FlowRow> {
+async function requireFlow(db: Database, path: string): Promise<Flow> {
   const [organization = '', slug = ''] = path.split('/')
-  const flow = await findFlow(db, 0, { organization, slug })
+  const flow = await findFlow(db, { organization, slug })
   if (flow === undefined)
     throw new AdministrationError(`There is no flow "${path}"; expected ORGANIZATION/FLOW`)
   return flow

@@ -2,24 +2,19 @@ import { createHash, randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { cut, lengthProblem, maxCharacters, maxImportedId } from '../bounds.ts'
-import { type Change, createEventLog, type EventLog } from '../event-log.ts'
+import { createEventLog, type EventLog } from '../event-log.ts'
 import { type FileStore, openFileStore } from '../files.ts'
 import { hashToken, makeToken } from '../flowdock/auth.ts'
+import { storedText } from '../flowdock/message-text.ts'
 import { isNickTaken, nickProblem } from '../flowdock/nicks.ts'
-import { tellFlowAdded } from '../flowdock/operations/members.ts'
-import { storedText } from '../flowdock/operations/messages.ts'
-import { freeSlug } from '../flowdock/slug.ts'
+import { createFlow, editFlow } from '../flowdock/operations/flows.ts'
+import { admitFirstMembers, joinOrganization } from '../flowdock/operations/members.ts'
+import { addUser } from '../flowdock/operations/users.ts'
+import { isSlugFree, toSlug } from '../flowdock/slug.ts'
 import { ensureApplication } from '../store/applications.ts'
 import { type Database, openStore, type Store } from '../store/db.ts'
 import { insertFile } from '../store/files.ts'
-import {
-  type FlowRow,
-  findFlow,
-  insertFlow,
-  listFlowUsers,
-  updateFlow,
-  upsertFlowMember,
-} from '../store/flows.ts'
+import { type Flow, findFlow, listFlowUsers } from '../store/flows.ts'
 import {
   findMessage,
   findMessageByUuid,
@@ -31,13 +26,12 @@ import {
 import {
   findOrganization,
   findOrganizationMember,
-  insertOrganizationMember,
   listOrganizationUsers,
   type OrganizationRow,
 } from '../store/organizations.ts'
 import { findSourceByName, insertRemovedSource } from '../store/sources.ts'
 import { findThread, insertThread, recountThread } from '../store/threads.ts'
-import { findUser, findUserByEmail, insertUser, type UserRow } from '../store/users.ts'
+import { findUser, findUserByEmail, type UserRow } from '../store/users.ts'
 import { AdministrationError, type DataLocation } from './administration.ts'
 import { type ExportedMessage, type ExportedPerson, readMessage, readPeople } from './exported.ts'
 import {
@@ -172,21 +166,14 @@ async function makeFlow(importing: Importing) {
     if (problem !== undefined) throw new AdministrationError(`${option} ${problem}`)
   }
   const exportedId = await exportedFlowId(importing.flowExport)
-  const flow = await log.write(async ({ db }) => {
-    const known = await findFlow(db, 0, { organization: organizationSlug, slug })
+  const flow = await log.write(async (change) => {
+    const { db } = change
+    const known = await findFlow(db, { organization: organizationSlug, slug })
     if (known !== undefined) return known
-    if ((await freeSlug(db, organization.id, slug)) !== slug)
+    if (slug === '' || toSlug(slug) !== slug || !(await isSlugFree(db, organization.id, slug)))
       throw new AdministrationError(`"${slug}" cannot be the slug of a flow`)
     const id = await flowIdFor(db, path, exportedId)
-    await insertFlow(db, {
-      id,
-      organization_id: organization.id,
-      slug,
-      name: name ?? slug,
-      description: '',
-      access_mode: 'invitation',
-    })
-    return (await findFlow(db, 0, { id })) as FlowRow
+    return createFlow(change, organization.id, { id, slug, name: name ?? slug }, [])
   })
   return { organization, flow }
 }
@@ -203,8 +190,8 @@ async function exportedFlowId(flowExport: FlowExport): Promise<string | undefine
 async function flowIdFor(db: Database, path: string, exportedId: string | undefined): Promise<string> {
   if (exportedId === undefined) return randomUUID()
   const [organization = '', slug = ''] = exportedId.split(/[/:]/)
-  const named = await findFlow(db, 0, { organization, slug })
-  const isTaken = (await findFlow(db, 0, { id: exportedId })) !== undefined
+  const named = await findFlow(db, { organization, slug })
+  const isTaken = (await findFlow(db, { id: exportedId })) !== undefined
   const isPathOfAnother = named !== undefined && `${organization}/${slug}` !== path
   return isTaken || isPathOfAnother ? randomUUID() : exportedId
 }
@@ -248,15 +235,12 @@ async function mapUsers(importing: Importing): Promise<Map<string, UserRow>> {
 
 /** Makes a user whom the operator named a member. */
 async function letIn(
-  { store, users, summary }: Importing,
+  { log, users, summary }: Importing,
   organization: OrganizationRow,
   number: string,
   user: UserRow,
 ): Promise<void> {
-  await store.write(async (db) => {
-    if ((await findOrganizationMember(db, organization.id, user.id)) === undefined)
-      await insertOrganizationMember(db, organization.id, user.id, false)
-  })
+  await log.write((change) => joinOrganization(change, organization.id, user.id))
   summary.people.matched += 1
   users.set(number, user.id)
 }
@@ -266,14 +250,15 @@ async function letIn(
  * sign in. Users of other organizations are never matched: they would become members by an address.
  */
 async function userFor(
-  { store, users, summary }: Importing,
+  { log, users, summary }: Importing,
   organization: OrganizationRow,
   person: ExportedPerson,
 ): Promise<number> {
   const known = users.get(person.id)
   if (known !== undefined) return known
   const placeholder = `user-${person.id}@${organization.slug}.invalid`
-  const outcome = await store.write(async (db) => {
+  const outcome = await log.write(async (change) => {
+    const { db } = change
     let isForeign = false
     let isPlaceholderTaken = false
     for (const email of [person.email, placeholder]) {
@@ -295,17 +280,13 @@ async function userFor(
       wanted !== undefined &&
       nickProblem(wanted) === undefined &&
       !(await isNickTaken(db, [organization.id], wanted, undefined))
-    const user = await insertUser(db, {
-      ...(keepsId ? { id: number } : {}),
+    const user = await addUser(change, organization.id, {
+      id: keepsId ? number : undefined,
       nick: isFree ? wanted : `${wanted ?? 'user'}-${person.id}`,
       name: person.name ?? person.nick ?? `User ${person.id}`,
       email: ownAddress ?? madeUp,
-      avatar: null,
-      website: null,
-      password_hash: null,
-      disabled: 1,
+      disabled: true,
     })
-    await insertOrganizationMember(db, organization.id, user.id, false)
     return { id: user.id, isNew: true, isForeign }
   })
   summary.people[outcome.isNew ? 'created' : 'matched'] += 1
@@ -317,7 +298,7 @@ async function userFor(
 async function takeMessages(
   importing: Importing,
   organization: OrganizationRow,
-  flow: FlowRow,
+  flow: Flow,
   batch: readonly ExportedMessage[],
 ): Promise<void> {
   const { store, summary, users } = importing
@@ -361,7 +342,7 @@ function leaveOut(summary: ImportSummary, reason: string): void {
 /** Puts the files of a message on the disk, and their new addresses into it. */
 async function takeFiles(
   { flowExport, files, summary, log, bounds }: Importing,
-  flow: FlowRow,
+  flow: Flow,
   message: ExportedMessage,
 ): Promise<ExportedMessage> {
   const moved = new Map<string, string>()
@@ -393,7 +374,7 @@ async function takeFiles(
 
 async function insert(
   db: Database,
-  flow: FlowRow,
+  flow: Flow,
   message: ExportedMessage,
   threads: Set<string>,
 ): Promise<void> {
@@ -421,7 +402,7 @@ async function insert(
 /** The thread of a message, made if this is the first one of it. Things that happened stand in none. */
 async function placeInThread(
   db: Database,
-  flow: FlowRow,
+  flow: Flow,
   { id, thread, threadId, parentId, row }: ExportedMessage,
 ): Promise<string | undefined> {
   if (row.app === null || row.event === 'action') return undefined
@@ -457,12 +438,12 @@ async function placeInThread(
 }
 
 /** An id in the form of a thread's, always the same for the same thing of a flow. */
-function derivedId(flow: FlowRow, name: string): string {
+function derivedId(flow: Flow, name: string): string {
   return createHash('sha1').update(`${flow.id} ${name}`).digest('base64url')
 }
 
 /** A source that threads name; nothing can be posted with it. */
-async function sourceFor(db: Database, flow: FlowRow, name: string): Promise<number | null> {
+async function sourceFor(db: Database, flow: Flow, name: string): Promise<number | null> {
   const known = await findSourceByName(db, flow.id, name)
   if (known !== undefined) return known
   const [creator] = await listOrganizationUsers(db, flow.organization_id)
@@ -478,12 +459,8 @@ async function sourceFor(db: Database, flow: FlowRow, name: string): Promise<num
 }
 
 /** Lets people into a flow that was made: its own who can sign in, and who administers the organization. */
-async function finish(
-  { log, users }: Importing,
-  organization: OrganizationRow,
-  flow: FlowRow,
-): Promise<void> {
-  await log.write(async (change: Change) => {
+async function finish({ log, users }: Importing, organization: OrganizationRow, flow: Flow): Promise<void> {
+  await log.write(async (change) => {
     const { db } = change
     const [newest] = await lastMessage(db, flow)
     if (newest !== undefined)
@@ -494,16 +471,15 @@ async function finish(
         .execute()
     if ((await listFlowUsers(db, [flow.id])).length > 0) return
     const wanted = new Set(users.values())
-    await updateFlow(db, flow.id, { access_mode: 'organization' })
-    for (const user of await listOrganizationUsers(db, organization.id)) {
-      if (user.disabled === 1 || !(wanted.has(user.id) || user.admin === 1)) continue
-      await upsertFlowMember(db, flow.id, user.id, {})
-      await tellFlowAdded(change, { ...flow, organization_name: organization.name }, user.id)
-    }
+    await editFlow(change, flow, { accessMode: 'organization' })
+    const members = (await listOrganizationUsers(db, organization.id)).filter(
+      ({ id, admin, disabled }) => disabled === 0 && (wanted.has(id) || admin === 1),
+    )
+    await admitFirstMembers(change, flow, members)
   })
 }
 
-function lastMessage(db: Database, flow: FlowRow) {
+function lastMessage(db: Database, flow: Flow) {
   return db
     .selectFrom('messages')
     .select(['id', 'sent'])

@@ -1,26 +1,30 @@
-import { randomUUID } from 'node:crypto'
 import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { WireAttachment } from '../../wire/flowdock.ts'
-import type { Change, EventLog } from '../event-log.ts'
+import type { EventLog } from '../event-log.ts'
 import type { FileStore } from '../files.ts'
 import { hashToken, makeToken } from '../flowdock/auth.ts'
+import type { FlowChannel } from '../flowdock/channel.ts'
+import type { MessageDraft } from '../flowdock/message-draft.ts'
+import { addToken } from '../flowdock/operations/credentials.ts'
+import { createFlow } from '../flowdock/operations/flows.ts'
+import { admitFirstMembers } from '../flowdock/operations/members.ts'
 import {
-  type MessageDraft,
   reactToMessage,
   type Sender,
   type SentMessage,
   sendMessage,
 } from '../flowdock/operations/messages.ts'
-import type { FlowChannel } from '../flowdock/operations/record.ts'
+import { insertOrganization } from '../flowdock/operations/organizations.ts'
+import { addSource } from '../flowdock/operations/sources.ts'
+import { addUser } from '../flowdock/operations/users.ts'
 import { privateFileMode } from '../private-files.ts'
-import { ensureApplication } from '../store/applications.ts'
+import type { Change } from '../store/change.ts'
 import type { Database, Store } from '../store/db.ts'
-import { insertFile } from '../store/files.ts'
-import { findFlow, insertFlow, upsertFlowMember } from '../store/flows.ts'
-import { insertOrganization, insertOrganizationMember } from '../store/organizations.ts'
-import { findSourceByTokenHash, insertSource, type SourceRow } from '../store/sources.ts'
-import { findUserByTokenHash, insertToken, insertUser, type UserRow } from '../store/users.ts'
+import type { FileRow } from '../store/files.ts'
+import type { Flow } from '../store/flows.ts'
+import type { SourceRow } from '../store/sources.ts'
+import { findUserByTokenHash, type UserRow } from '../store/users.ts'
 import {
   type DemoEvent,
   type DemoFlow,
@@ -30,7 +34,7 @@ import {
   demoHistory,
 } from './demo-history.ts'
 
-/** How to use the demo organization; null in `token` when there is none, or it was removed. */
+/** The token of the demo user; null when there is none, or it was removed. */
 export interface Demo {
   readonly token: string | null
 }
@@ -41,7 +45,7 @@ export interface SeedOptions {
   readonly files: FileStore
   readonly dataDir: string
   readonly token: string | undefined
-  /** Whether the people of the organization have worked together for three weeks; they have only just met otherwise. */
+  /** Whether the organization has a history of three weeks. */
   readonly withHistory: boolean
 }
 
@@ -74,7 +78,7 @@ export async function seedDemo({
       let now = start - demoDays * dayMs
       const demo = await seed(withHistory ? { ...change, now: () => (now += minuteMs) } : change, picture)
       if (withHistory) await seedHistory(change, demo, history, shared)
-      await insertToken(change.db, hashToken(token), demo.people.Ada.id)
+      await addToken(change, demo.users.Ada.id, token)
     })
   }
   const token = given ?? (await readStoredToken(path))
@@ -109,44 +113,28 @@ async function readStoredToken(path: string): Promise<string | undefined> {
 
 interface SeededDemo {
   readonly organizationId: number
-  readonly people: Readonly<Record<'Ada' | 'Ben' | 'Cleo', UserRow>>
-  readonly flows: Readonly<Record<DemoFlow, FlowChannel>>
+  readonly users: Readonly<Record<'Ada' | 'Ben' | 'Cleo', UserRow>>
+  readonly flows: Readonly<Record<DemoFlow, Flow>>
   readonly tracker: SourceRow
 }
 
 async function seed(change: Change, picture: string): Promise<SeededDemo> {
   const { db } = change
   const organizationId = await insertOrganization(db, { slug: 'example', name: 'Example' })
-  const ada = await insertPerson(db, organizationId, 'Ada', 'Ada Byron', true)
-  const ben = await insertPerson(db, organizationId, 'Ben', 'Ben Okri')
-  const cleo = await insertPerson(db, organizationId, 'Cleo', 'Cleo Marsh')
+  const ada = await addDemoUser(change, organizationId, 'Ada', 'Ada Byron', true)
+  const ben = await addDemoUser(change, organizationId, 'Ben', 'Ben Okri')
+  const cleo = await addDemoUser(change, organizationId, 'Cleo', 'Cleo Marsh')
 
-  const flow = async (name: string, description: string, members: UserRow[]): Promise<FlowChannel> => {
-    const id = randomUUID()
-    await insertFlow(db, {
-      id,
-      organization_id: organizationId,
-      slug: name.toLowerCase(),
-      name,
-      description,
-      access_mode: 'organization',
-    })
-    for (const member of members) await upsertFlowMember(db, id, member.id, {})
-    return (await findFlow(db, ada.id, { id })) as FlowChannel
-  }
+  const flow = (name: string, description: string, members: UserRow[]): Promise<Flow> =>
+    createFlow(change, organizationId, { name, description, accessMode: 'organization' }, members)
   const main = await flow('Main', 'Where everybody is', [ada, ben, cleo])
   const engineering = await flow('Engineering', 'Building things', [ada, ben])
   const support = await flow('Support', 'Helping people', [ada, cleo])
 
   const send = (channel: FlowChannel, sender: Sender, draft: Partial<MessageDraft>): Promise<SentMessage> =>
     sendMessage(change, channel, sender, { event: 'message', content: null, tags: [], ...draft })
-  const say = (
-    channel: FlowChannel,
-    user: UserRow,
-    content: string,
-    thread?: SentMessage,
-  ): Promise<SentMessage> =>
-    send(channel, { userId: user.id }, { content, ...(thread?.thread && { threadId: thread.thread.row.id }) })
+  const say = (channel: FlowChannel, user: UserRow, content: string, to?: SentMessage) =>
+    send(channel, { userId: user.id }, { content, threadId: to?.thread?.row.id })
 
   const welcome = await say(
     main,
@@ -167,18 +155,10 @@ async function seed(change: Change, picture: string): Promise<SeededDemo> {
     file_size: diagram.length,
     path: `/files/${engineering.channel_id}/${picture}/architecture.svg`,
   }
-  await insertFile(db, {
-    token: picture,
-    channel_id: engineering.channel_id,
-    file_name: file.file_name,
-    content_type: file.content_type,
-    file_size: file.file_size,
-    created_at: change.now(),
-    thumbnail: null,
-  })
-  await send(engineering, { userId: ben.id }, { event: 'file', content: file, attachments: [file] })
+  const files = [fileRow(change, engineering, picture, file)]
+  await send(engineering, { userId: ben.id }, { event: 'file', content: file, attachments: [file], files })
 
-  const tracker = await insertDemoSource(change, engineering, ada, trackerSource)
+  const tracker = await addDemoSource(change, engineering, ada, 'Tickets')
   const ticket = (key: string, color: string, value: string, title: string): Partial<MessageDraft> => ({
     externalThreadId: key,
     author: { name: 'Ben Okri' },
@@ -212,7 +192,7 @@ async function seed(change: Change, picture: string): Promise<SeededDemo> {
   await say(support, ada, 'Settings, then Security. I will write it down @Cleo', question)
   return {
     organizationId,
-    people: { Ada: ada, Ben: ben, Cleo: cleo },
+    users: { Ada: ada, Ben: ben, Cleo: cleo },
     flows: { main, engineering, support },
     tracker,
   }
@@ -232,23 +212,23 @@ async function storeFiles(
 /** Sends everything of the history, each at its time. */
 async function seedHistory(
   change: Change,
-  { organizationId, people: known, flows, tracker }: SeededDemo,
+  { organizationId, users: known, flows, tracker }: SeededDemo,
   history: readonly DemoEvent[],
   fileTokens: ReadonlyMap<DemoEvent, string>,
 ): Promise<void> {
-  const { db } = change
   const { main, engineering, support } = flows
-  const people: Record<DemoNick, UserRow> = {
+  const users: Record<DemoNick, UserRow> = {
     ...known,
-    Dina: await insertPerson(db, organizationId, 'Dina', 'Dina Farouk'),
-    Emil: await insertPerson(db, organizationId, 'Emil', 'Emil Novak'),
+    Dina: await addDemoUser(change, organizationId, 'Dina', 'Dina Farouk'),
+    Emil: await addDemoUser(change, organizationId, 'Emil', 'Emil Novak'),
   }
-  for (const flow of [main, engineering]) await upsertFlowMember(db, flow.id, people.Dina.id, {})
-  for (const flow of [main, support]) await upsertFlowMember(db, flow.id, people.Emil.id, {})
+  for (const flow of [main, engineering]) await admitFirstMembers(change, flow, [users.Dina])
+  for (const flow of [main, support]) await admitFirstMembers(change, flow, [users.Emil])
+  const beginning = { ...change, now: () => history[0]?.at ?? change.now() }
   const sources: Record<DemoSource, SourceRow> = {
     Tickets: tracker,
-    'Build server': await insertDemoSource(change, engineering, people.Ben, buildSource),
-    'Help desk': await insertDemoSource(change, support, people.Cleo, helpDeskSource),
+    'Build server': await addDemoSource(beginning, engineering, users.Ben, 'Build server'),
+    'Help desk': await addDemoSource(beginning, support, users.Cleo, 'Help desk'),
   }
 
   const threads = new Map<string, string>()
@@ -259,23 +239,23 @@ async function seedHistory(
       await sendMessage(then, flow, { userId: 0, source: sources[event.source] }, itemDraft(event, sources))
       continue
     }
-    const user = people[event.nick]
+    const user = users[event.nick]
     const threadId = threads.get(event.thread)
     const common = { tags: [], ...(threadId === undefined ? {} : { threadId }) }
     const draft =
       event.kind === 'message'
         ? { ...common, event: 'message', content: event.text }
-        : { ...common, ...(await fileDraft(then, flow, event, fileTokens.get(event) ?? '')) }
+        : { ...common, ...fileDraft(then, flow, event, fileTokens.get(event) ?? '') }
     const { message, thread } = await sendMessage(then, flow, { userId: user.id }, draft)
     if (thread !== undefined) threads.set(event.thread, thread.row.id)
     if (event.kind === 'message')
       for (const nick of event.likes)
-        await reactToMessage(then, flow, people[nick].id, message.id, { type: 'add', emoji: 'thumbsup' })
+        await reactToMessage(then, flow, users[nick].id, message.id, { type: 'add', emoji: 'thumbsup' })
   }
   await sendMessage(
     change,
     main,
-    { userId: people.Cleo.id },
+    { userId: users.Cleo.id },
     { event: 'status', content: 'On call today', tags: [] },
   )
 }
@@ -296,83 +276,44 @@ function itemDraft(
   }
 }
 
-async function fileDraft(
-  { db, now }: Change,
+function fileDraft(
+  change: Change,
   flow: FlowChannel,
   { file }: Extract<DemoEvent, { kind: 'file' }>,
   token: string,
-): Promise<MessageDraft> {
+): MessageDraft {
   const attachment: WireAttachment = {
     content_type: file.type,
     file_name: file.name,
     file_size: file.bytes.length,
     path: `/files/${flow.channel_id}/${token}/${file.name}`,
   }
-  await insertFile(db, {
-    ...{ token, channel_id: flow.channel_id, file_name: file.name, content_type: file.type },
-    ...{ file_size: file.bytes.length, created_at: now(), thumbnail: null },
-  })
-  return { event: 'file', content: attachment, attachments: [attachment], tags: [] }
+  const files = [fileRow(change, flow, token, attachment)]
+  return { event: 'file', content: attachment, attachments: [attachment], files, tags: [] }
 }
 
-async function insertPerson(
-  db: Database,
-  organizationId: number,
-  nick: DemoNick,
-  name: string,
-  admin = false,
-): Promise<UserRow> {
-  const user = await insertUser(db, {
-    nick,
-    name,
-    email: `${nick.toLowerCase()}@example.com`,
-    avatar: null,
-    website: null,
-    password_hash: null,
-  })
-  await insertOrganizationMember(db, organizationId, user.id, admin)
-  return user
-}
-
-interface SourceDescription {
-  readonly application: string
-  readonly name: DemoSource
-  readonly url: string
-}
-
-const trackerSource: SourceDescription = {
-  application: 'Tracker',
-  name: 'Tickets',
-  url: 'https://tracker.example.com',
-}
-const buildSource: SourceDescription = {
-  application: 'Builds',
-  name: 'Build server',
-  url: 'https://builds.example.com',
-}
-const helpDeskSource: SourceDescription = {
-  application: 'Help desk',
-  name: 'Help desk',
-  url: 'https://help.example.com',
-}
-
-async function insertDemoSource(
+function fileRow(
   change: Change,
-  flow: FlowChannel,
-  creator: UserRow,
-  { application, name, url }: SourceDescription,
-): Promise<SourceRow> {
-  const applicationId = await ensureApplication(change.db, application)
-  const tokenHash = hashToken(makeToken())
-  await insertSource(change.db, {
-    flow_id: flow.id,
-    application_id: applicationId,
-    creator_id: creator.id,
-    name,
-    external_url: url,
-    token_hash: tokenHash,
-  })
-  return (await findSourceByTokenHash(change.db, tokenHash)) as SourceRow
+  { channel_id }: FlowChannel,
+  token: string,
+  { file_name, content_type, file_size }: WireAttachment,
+): FileRow {
+  return { token, channel_id, file_name, content_type, file_size, created_at: change.now(), thumbnail: null }
+}
+
+function addDemoUser(change: Change, organizationId: number, nick: DemoNick, name: string, admin = false) {
+  const email = `${nick.toLowerCase()}@example.com`
+  return addUser(change, organizationId, { nick, name, email, admin })
+}
+
+const demoSources = {
+  Tickets: { application: 'Tracker', externalUrl: 'https://tracker.example.com' },
+  'Build server': { application: 'Builds', externalUrl: 'https://builds.example.com' },
+  'Help desk': { application: 'Help desk', externalUrl: 'https://help.example.com' },
+} as const satisfies Record<DemoSource, object>
+
+function addDemoSource(change: Change, flow: FlowChannel, creator: UserRow, name: DemoSource) {
+  return addSource(change, flow, creator, { name, ...demoSources[name], tokenHash: hashToken(makeToken()) })
 }
 
 const diagram = Buffer.from(

@@ -3,10 +3,9 @@ import type { WireAttachment } from '../../wire/flowdock.ts'
 import type { FileStore, ReceivedFile } from '../files.ts'
 import { storageError } from '../http/storage-error.ts'
 import type { FileRow } from '../store/files.ts'
+import type { Channel } from './channel.ts'
 import { plainContentType, plainFileName } from './file-description.ts'
 import { imageDimensions, makeThumbnail } from './image.ts'
-import type { MessageDraft, SentMessage } from './operations/messages.ts'
-import type { Channel } from './operations/record.ts'
 
 /** A received file as its message shows it, and the rows to store with the message. */
 export interface DescribedFile {
@@ -61,21 +60,23 @@ export async function describeFile(
 }
 
 /**
- * Sends a message with its files. They are in their final place before the message is committed, so no message names a
- * missing file; if the message is refused, or was stored before, they are removed again. After a failure that leaves it
- * open whether the message was stored they stay, and `check` finds them.
+ * Sends a message with its files. The files are in their final place before the message is committed, so no message names a
+ * missing file. They are removed again when the message is refused, or is a repeat of a stored one. After a failure that
+ * leaves open whether the message was stored, the files stay; `check` finds those that no message names.
+ *
+ * @param rows the files of the message
+ * @param send stores the message
  */
-export async function sendWithFiles(
+export async function sendWithFiles<Sent extends { readonly isRepeat: boolean }>(
   files: FileStore,
-  draft: MessageDraft,
-  send: () => Promise<SentMessage>,
-): Promise<SentMessage> {
-  const tokens = (draft.files ?? []).map(({ token }) => token)
+  rows: readonly FileRow[] = [],
+  send: () => Promise<Sent>,
+): Promise<Sent> {
   const removeAll = async () => {
-    for (const token of tokens) await files.remove(token)
+    for (const { token } of rows) await files.remove(token)
   }
   try {
-    for (const token of tokens) await files.keep(token)
+    for (const { token } of rows) await files.keep(token)
     const sent = await send()
     if (sent.isRepeat) await removeAll()
     return sent

@@ -1,3 +1,4 @@
+import { isRecord } from '../../json-values.ts'
 import type { ReceivedFile } from '../files.ts'
 import { invalid } from './errors.ts'
 
@@ -149,9 +150,4 @@ export class Params {
       throw invalid({ [name]: ['must be a list of objects'] })
     return value.map((item) => new Params(item))
   }
-}
-
-/** Whether a value of JSON or of a form is an object. */
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -70,6 +70,7 @@ interface Parts {
 async function readParts(request: IncomingMessage, spool: Spool, memory: Holding): Promise<Parts> {
   const fields = new Map<string, string>()
   const files = new Map<string, IncomingFile>()
+  const names = new Set<string>()
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const streams: Readable[] = []
   const keeping: Promise<void>[] = []
@@ -97,7 +98,8 @@ async function readParts(request: IncomingMessage, spool: Spool, memory: Holding
       stream.resume()
       return reject(nameless())
     }
-    if (files.has(field)) reject(bad(`The file "${field.slice(0, 80)}" is there twice`))
+    if (names.has(field)) reject(bad(`The file "${field.slice(0, 80)}" is there twice`))
+    names.add(field)
     streams.push(stream)
     request.off('data', countField)
     const kept = keep(stream, spool).then((bytes) => {

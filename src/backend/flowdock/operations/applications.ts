@@ -1,9 +1,9 @@
 import { type ApplicationRow, insertApplication } from '../../store/applications.ts'
-import type { Database } from '../../store/db.ts'
+import type { Change } from '../../store/change.ts'
 import { makeToken } from '../auth.ts'
 import { isWebUrl } from '../web-url.ts'
 
-/** [flowdock] authentication.md: where a code is shown to the person instead of being sent anywhere. */
+/** [flowdock] authentication.md: the authorization code is shown to the user instead of being sent to a URL. */
 export const outOfBand = 'urn:ietf:wg:oauth:2.0:oob'
 
 /** Whether authorization codes can be sent there. */
@@ -12,15 +12,15 @@ export function isRedirectUri(text: string): boolean {
   return isWebUrl(text) && new URL(text).hash === ''
 }
 
-/** Gives an application an id and a secret. */
+/** Registers an application, with a client id and a secret. */
 export async function registerApplication(
-  db: Database,
+  { db }: Change,
   application: {
     name: string
     redirectUri: string
     ownerId: number
-    iconUrl?: string | null
-    url?: string | null
+    iconUrl?: string | null | undefined
+    url?: string | null | undefined
   },
 ): Promise<ApplicationRow> {
   return insertApplication(db, {

@@ -9,10 +9,10 @@ import {
   listOrganizationUsers,
   listUsersOfOrganizations,
   type OrganizationRow,
-  renameOrganization,
 } from '../../store/organizations.ts'
 import { encodeOrganizationDetails, encodeOrganizationUser } from '../encode.ts'
 import { leaveOrganization } from '../operations/members.ts'
+import { renameOrganization } from '../operations/organizations.ts'
 import type { Route } from '../route.ts'
 import { idSegment, segment } from './access.ts'
 
