@@ -17,7 +17,6 @@ import { eventCursor, noCursor } from './resolvers/cursor.ts'
 import type { LiveEvent } from './resolvers/live-event.ts'
 import { id as messageId } from './resolvers/messages.ts'
 import { printPossibleTypes, printSchemaFile, schema } from './schema/index.ts'
-import { callEstimates } from './schema/upstream-calls.ts'
 import { createEngine } from './server/engine.ts'
 import { loadGraphiql } from './server/http/graphiql.ts'
 import { createOperatorCheck, createOriginPolicy, createPageKey } from './server/http/origin-policy.ts'
@@ -357,7 +356,6 @@ async function start(
     beginDocument: (request) => admission.beginDocument(request),
     operationLog,
     responseCache,
-    estimates: callEstimates,
     log,
   })
   const pageKey =

@@ -6,6 +6,7 @@ import {
   visit,
   visitWithTypeInfo,
 } from 'graphql'
+import { sharingOf } from '../graphql/field-traits.ts'
 
 /** What is known of a subscription's document before anything happens. */
 export interface Analysis {
@@ -37,7 +38,7 @@ export function analyze(
           isRoot = parent === schema.getSubscriptionType()
           if (isRoot || node.name.value.startsWith('__')) return
           const field = types.getFieldDef()
-          if (field?.extensions['isShared'] !== true) isShared = false
+          if (field == null || sharingOf(field) !== 'same') isShared = false
         },
       },
       Argument: () => (isRoot ? false : undefined),

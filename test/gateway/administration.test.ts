@@ -354,7 +354,7 @@ test('an upstream that cannot do it says so before anything is changed', async (
   expect((await other.graphql('Ada', query)).data.createThread).toEqual({
     __typename: 'NotSupported',
     code: 'NOT_SUPPORTED',
-    message: 'The upstream cannot do this: it lacks the capability createThread',
+    message: 'The upstream cannot make this change: it lacks the capability createThread',
   })
   expect(upstream.requests.map(({ method, url }) => `${method} ${url}`)).toEqual(['GET /capabilities'])
 })

@@ -381,7 +381,7 @@ describe('bad input', () => {
     ['{ flow(by: { path: "main" }) { id } }', 'Expected by.path to be "organization/flow", got "main"'],
     [
       '{ flow(by: { url: "http://x/y" }) { id } }',
-      expect.stringContaining('Expected by.url to be the address of a flow'),
+      expect.stringContaining('Expected by.url to be the URL of a flow'),
     ],
     [
       `{ flow(by: { id: "${Buffer.from('User:1').toString('base64url')}" }) { id } }`,

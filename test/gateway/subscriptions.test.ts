@@ -172,15 +172,15 @@ test.each<[string, object, string, string]>([
     'a flow that is not there',
     { flows: [{ path: 'example/nothing' }] },
     'NOT_FOUND',
-    'input.flows.0 names no flow, or one that is not for you to see',
+    'input.flows.0 names a flow that does not exist or that you cannot see',
   ],
   [
     'a flow one has not joined',
     { flows: [{ path: 'example/support' }] },
     'FORBIDDEN',
-    'Cannot listen to input.flows.0: you have not joined it',
+    'Cannot subscribe to input.flows.0: you have not joined the flow',
   ],
-  ['no flow at all', { flows: [] }, 'BAD_USER_INPUT', 'There is no flow to listen to'],
+  ['no flow at all', { flows: [] }, 'BAD_USER_INPUT', 'Expected input.flows to name at least one flow'],
   [
     'too many flows',
     { flows: Array.from({ length: 151 }, () => ({ path: 'example/main' })) },

@@ -19,7 +19,7 @@ function makeSchema(resolve: (principal: string, event: { id: number }) => unkno
   const fields = schema.getType('Event') as unknown as {
     getFields(): Record<string, { extensions: object; resolve: unknown }>
   }
-  for (const field of Object.values(fields.getFields())) field.extensions = { isShared: true }
+  for (const field of Object.values(fields.getFields())) field.extensions = { traits: { sharing: 'same' } }
   const of = fields.getFields()['of']
   if (root === undefined || of === undefined) throw new Error('The schema lacks a field')
   root.subscribe = (_source, _args, context: { events: LiveEvents }) => context.events
