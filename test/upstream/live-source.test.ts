@@ -69,6 +69,7 @@ test('an upstream whose streams are blocked is asked now and then: all is told, 
     ...{ reconnects: createReconnects(1000), pollEveryMs: 50, pollAfter: 2 },
     onOpen: () => opened.resolve(),
     onEvent: (event) => events.push(event),
+    onFlowsChanged: () => undefined,
     onEnd: (error) => expect.unreachable(String(error)),
   })
   onTestFinished(() => source.close())
@@ -139,6 +140,7 @@ async function startScripted(
     ...{ http, credential, restUrl: upstream.url, streamUrl: `${upstream.url}/stream` },
     ...{ reconnects: createReconnects(1000), onOpen: () => undefined },
     onEvent: (event) => events.push(event),
+    onFlowsChanged: () => undefined,
     onEnd: (error) => {
       ended = error
     },
