@@ -188,8 +188,8 @@ describe('comment', () => {
 
   test('is refused on a comment, and on a private message', async () => {
     const { sentMessage } = await send({ flow: { id: flowId }, content: 'question' })
-    const { sentMessage: sentMessage } = await comment({ messageId: sentMessage.id, content: 'an answer' })
-    expect(await comment({ messageId: sentMessage.id, content: 'x' })).toMatchObject({
+    const { sentMessage: answer } = await comment({ messageId: sentMessage.id, content: 'an answer' })
+    expect(await comment({ messageId: answer.id, content: 'x' })).toMatchObject({
       __typename: 'ValidationFailed',
       path: ['input', 'messageId'],
     })
