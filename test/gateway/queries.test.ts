@@ -151,8 +151,14 @@ describe('what can be asked', () => {
     )
     expect(errors).toBeUndefined()
     const kinds = data.flow.messages.nodes.map((node: { __typename: string }) => node.__typename)
-    expect(kinds).toEqual(['ChatMessage', 'ChatMessage', 'FileMessage', 'Activity', 'Activity', 'Discussion'])
-    expect(data.flow.messages.nodes[4]).toMatchObject({
+    expect(kinds).toEqual([
+      ...['ChatMessage', 'ChatMessage', 'FileMessage', 'Activity', 'Activity', 'Activity', 'Discussion'],
+    ])
+    expect(data.flow.messages.nodes[3]).toMatchObject({
+      title: 'added this source',
+      thread: { title: 'Tickets' },
+    })
+    expect(data.flow.messages.nodes[5]).toMatchObject({
       author: { __typename: 'ExternalAuthor', name: 'Ben Okri' },
       title: 'closed ticket',
       thread: {

@@ -59,6 +59,8 @@ const adapters: Readonly<Record<string, (exported: Exported, text: string) => un
   'backend/flowdock/integration-events.ts integrationText': (integrationText, text) =>
     integrationText('vcs', { comment: { body: text } }),
   'backend/flowdock/encode.ts withBase': first('http://127.0.0.1'),
+  'backend/flowdock/message-text.ts messageText': (messageText, text) =>
+    messageText('mail', { content: { subject: text, content: text } }),
   'backend/flowdock/tags.ts resolveTag': (resolveTag, text) => resolveTag(text, members),
   'backend/flowdock/tags.ts textTags': (textTags, text) => textTags(text, members),
   'backend/flowdock/thread-actions.ts actionDigest': first({ name: 'x' }),
