@@ -232,9 +232,7 @@ test('a thousand connections that come and go, and five hundred that stay, keep 
     // What is kept alive is still good.
     for (const { socket } of staying.slice(0, 50)) socket.write(good())
     await Promise.all(
-      staying
-        .slice(0, 50)
-        .map(({ text }) => expect.poll(() => text().match(/"data"/g)?.length).toBe(2)),
+      staying.slice(0, 50).map(({ text }) => expect.poll(() => text().match(/"data"/g)?.length).toBe(2)),
     )
   })
 }, 30_000)
