@@ -42,6 +42,7 @@ import { addHeaders } from './upstream/added-headers.ts'
 import { createBulkhead } from './upstream/bulkhead.ts'
 import { basicAuthorization, createCredentialReader } from './upstream/flowdock/credentials.ts'
 import { deletionOf } from './upstream/flowdock/deletions.ts'
+import { createEventDecoder } from './upstream/flowdock/event-decoder.ts'
 import { createFileDownloads } from './upstream/flowdock/files.ts'
 import { createFlowdock } from './upstream/flowdock/index.ts'
 import { offsetOf, removalOf } from './upstream/flowdock/live-events.ts'
@@ -185,6 +186,7 @@ async function start(
   const sharedEventHttp = createBulkhead(resilient, eventCalls)
 
   const reconnects = createReconnects(reconnectsEachSecond)
+  const decoder = createEventDecoder()
   const onRetry = (error: Error, delayMs: number) =>
     log.warn({ err: error, delayMs }, 'The upstream stream was lost')
   const sources = new Map<string, LiveStream & { lastDisconnect: { at: string; reason: string } | null }>()
@@ -203,7 +205,14 @@ async function start(
       const source = {
         lastDisconnect: null as { at: string; reason: string } | null,
         ...openLiveStream({
-          ...{ http, reconnects, restUrl: upstream.restUrl, streamUrl: upstream.streamUrl, credential },
+          ...{
+            http,
+            reconnects,
+            decoder,
+            restUrl: upstream.restUrl,
+            streamUrl: upstream.streamUrl,
+            credential,
+          },
           ...{ onOpen: sink.open, onEvent: sink.event, onEnd: sink.end },
           onRetry(error, delayMs) {
             source.lastDisconnect = { at: new Date().toISOString(), reason: error.message }
@@ -245,7 +254,7 @@ async function start(
     const isPrivate = topic.isPrivate && sources.get(credential.principal)?.hearsPrivate() !== false
     const ends = until !== undefined && /^\d+$/.test(until)
     const stream = openReplay({
-      ...{ http, reconnects, streamUrl: upstream.streamUrl, credential, onRetry },
+      ...{ http, reconnects, decoder, streamUrl: upstream.streamUrl, credential, onRetry },
       ...{ flowIds: topic.channels, isPrivate, after },
       until: ends ? until : undefined,
       onEvent: (event, bytes) => subscriber.push(event, bytes),

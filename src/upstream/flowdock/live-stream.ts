@@ -9,7 +9,7 @@ import { type FlowdockStream, openStream, type StreamOptions } from './stream.ts
 
 export interface LiveSourceOptions
   extends Omit<FlowdockOptions, 'credential' | 'signal' | 'base'>,
-    Pick<StreamOptions, 'credential' | 'reconnects' | 'onRetry'> {
+    Pick<StreamOptions, 'credential' | 'reconnects' | 'decoder' | 'onRetry'> {
   readonly restUrl: string
   readonly streamUrl: string
   /** Connected for the first time. @param at where the upstream's log stands, if it says so */
@@ -157,6 +157,7 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
         base: options.streamUrl,
         credential: options.credential,
         reconnects: options.reconnects,
+        decoder: options.decoder,
         stalled: stalledAt(index),
         flowIds: ids,
         isPrivate: isPrivate && index === 0,
@@ -220,7 +221,7 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
     }
     const question = openStream({
       ...{ http: options.http, base: options.streamUrl, credential: options.credential, flowIds: ['*'] },
-      ...{ reconnects: options.reconnects, stalled: stalledAt(0) },
+      ...{ reconnects: options.reconnects, decoder: options.decoder, stalled: stalledAt(0) },
       ...{ isPrivate, after, until: 'now', onEvent: receive, onEnd },
       onOpen: () => change('polling'),
       onFinish: again,
@@ -303,7 +304,15 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
 export function openReplay(
   options: Pick<
     StreamOptions,
-    'http' | 'credential' | 'reconnects' | 'isPrivate' | 'onEvent' | 'onEnd' | 'onRetry' | 'onFinish'
+    | 'http'
+    | 'credential'
+    | 'reconnects'
+    | 'decoder'
+    | 'isPrivate'
+    | 'onEvent'
+    | 'onEnd'
+    | 'onRetry'
+    | 'onFinish'
   > & {
     readonly streamUrl: string
     readonly flowIds: readonly string[] | 'all'
