@@ -45,7 +45,7 @@ import { deletionOf } from './upstream/flowdock/deletions.ts'
 import { createEventDecoder } from './upstream/flowdock/event-decoder.ts'
 import { createFileDownloads } from './upstream/flowdock/files.ts'
 import { createFlowdock } from './upstream/flowdock/index.ts'
-import { offsetOf, removalOf } from './upstream/flowdock/live-events.ts'
+import { changesEarlier, offsetOf, removalOf } from './upstream/flowdock/live-events.ts'
 import { type LiveStream, openLiveStream, openReplay } from './upstream/flowdock/live-stream.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
 import { createProofs } from './upstream/flowdock/proofs.ts'
@@ -213,7 +213,11 @@ async function start(
             streamUrl: upstream.streamUrl,
             credential,
           },
-          ...{ onOpen: sink.open, onEvent: sink.event, onEnd: sink.end },
+          ...{ onOpen: sink.open, onEnd: sink.end },
+          onEvent(event, bytes) {
+            if (changesEarlier(event)) live.forgetResults()
+            sink.event(event, bytes)
+          },
           onRetry(error, delayMs) {
             source.lastDisconnect = { at: new Date().toISOString(), reason: error.message }
             onRetry(error, delayMs)

@@ -29,6 +29,7 @@ import type { Http } from './upstream/http.ts'
 
 export type Channel = HubChannel<FlowEvent>
 export type Entry = LogEntry<FlowEvent>
+export type LiveEvent = FlowEvent
 
 /** With whose rights somebody listens. */
 export interface Listener {
@@ -66,6 +67,13 @@ export interface Pace {
   readonly repeatMs?: number
 }
 
+/**
+ * Who gets the result of an event: the principal alone, other principals too, or, while the principal catches up, others
+ * who catch up. Of a result that others get, nothing may depend on the viewer. Calls to the upstream for a live event that
+ * others get are not counted against the rate limit of the principal.
+ */
+export type EventUse = 'own' | 'shared' | 'replayed'
+
 /** Events as a subscription is made of: its fields are resolved for each. */
 export interface LiveEvents extends AsyncIterable<FlowEvent> {
   /** Whose they are. */
@@ -80,17 +88,22 @@ export interface LiveEvents extends AsyncIterable<FlowEvent> {
   /**
    * What the fields of one event are resolved with; nothing is remembered of the event before.
    *
-   * @param channel where it came from
-   * @param isShared whether the result goes to other principals, too: then nothing may depend on the viewer, and the calls
-   *   to the upstream are not counted against the rate limit of the principal
+   * @param channel where it came from; undefined for an event from before the principal subscribed
    */
-  context(channel: Channel | undefined, isShared: boolean): Context
+  context(channel: Channel | undefined, use: EventUse): Context
+}
+
+/** What fields ask about the user whose credential it is. */
+export interface Viewer {
+  /** Whether the user is the one with this number. */
+  is(userId: number): boolean | Promise<boolean>
 }
 
 /** What a resolver is given. */
 export interface Context {
   /** Flowdock as the caller sees it; remembers what this operation has read. */
   readonly flowdock: Flowdock
+  readonly viewer: Viewer
   /** How many calls to the upstream the operation has made so far. */
   callCount(): number
   /** How much is asked at most, and how long: `deadline` in milliseconds of `performance.now()`. */
@@ -222,7 +235,7 @@ interface Session {
 type Purpose = 'operation' | 'event' | 'shared event'
 
 /** A class, because objects whose getters are written in place are slow, and stay longer than they are needed. */
-class CallerContext implements Context {
+class CallerContext implements Context, Viewer {
   readonly #session: Session
   readonly #departure: Departure | undefined
   readonly #reads: SingleFlight | undefined
@@ -251,6 +264,15 @@ class CallerContext implements Context {
   get flowdock(): Flowdock {
     this.#flowdock ??= this.#createFlowdock()
     return this.#flowdock
+  }
+
+  get viewer(): Viewer {
+    return this
+  }
+
+  is(userId: number): boolean | Promise<boolean> {
+    const { userId: own } = this.#session
+    return own === undefined ? this.#loadUserId().then((id) => id === userId) : own === userId
   }
 
   get isSignedIn(): boolean {
@@ -351,16 +373,16 @@ class CallerContext implements Context {
           if (!leave.aborted) reader.end(error)
         }
       },
-      context(channel, isShared) {
+      context(channel, use) {
         const known = channel && directoryOf(channel)
         // What a flow is to its reader changes without an event.
-        const directory = known && (isShared ? known : { ...known, flow: () => undefined })
+        const directory = known && (use === 'own' ? { ...known, flow: () => undefined } : known)
         // What is under way may have been asked for before the event.
         return new CallerContext(
           session,
           undefined,
           undefined,
-          isShared ? 'shared event' : 'event',
+          use === 'shared' ? 'shared event' : 'event',
           directory,
         )
       },
@@ -390,6 +412,13 @@ class CallerContext implements Context {
     if (credential === null)
       throw new GatewayError('UNAUTHENTICATED', 'Cannot make a stream ticket: no credential was sent')
     return options.streamTickets.issue(credential)
+  }
+
+  /** A credential belongs to one user for good. */
+  async #loadUserId(): Promise<number> {
+    const { id } = await this.flowdock.load.viewer()
+    this.#session.userId = id
+    return id
   }
 
   #createFlowdock(): Flowdock {
@@ -452,7 +481,7 @@ async function tell(
     const { done, value } = await history.next()
     if (done === true) return value
     if (signal.aborted) return undefined
-    if (wants(value)) await reader.event(value)
+    if (wants(value)) await reader.event(value, undefined)
   }
 }
 
@@ -464,10 +493,11 @@ function describeGaps(
 ): FeedReader<FlowEvent> {
   let last = since
   return {
-    event(event) {
+    event(event, channel) {
       last = timeOf(event) ?? last
       return reader.event(
         event.type === 'gap' ? { ...event, flowIds, from: event.from ?? last ?? null } : event,
+        channel,
       )
     },
     live: (channel, seq) => reader.live(channel, seq),

@@ -404,16 +404,16 @@ export function fileUrl({ path }: { path: string }, _: unknown, context: Context
 }
 
 /** Whether this is the caller's own, in words they may still change. */
-export async function viewerCanEdit(message: Message, _: unknown, { flowdock }: Context): Promise<boolean> {
+export async function viewerCanEdit(message: Message, _: unknown, { viewer }: Context): Promise<boolean> {
   if (message.kind !== 'ChatMessage' && message.kind !== 'Comment') return false
-  return message.userId !== null && message.userId === (await flowdock.load.viewer()).id
+  return message.userId !== null && viewer.is(message.userId)
 }
 
 /** [flowdock] messages.md: anybody deletes what integrations posted; else one's own messages, comments and files. */
-export async function viewerCanDelete(message: Message, _: unknown, { flowdock }: Context): Promise<boolean> {
+export async function viewerCanDelete(message: Message, _: unknown, { viewer }: Context): Promise<boolean> {
   if (['Activity', 'Discussion', 'MailMessage'].includes(message.kind)) return true
   if (!['ChatMessage', 'Comment', 'FileMessage'].includes(message.kind)) return false
-  return message.userId !== null && message.userId === (await flowdock.load.viewer()).id
+  return message.userId !== null && viewer.is(message.userId)
 }
 
 /** Changes a message and reads it again: the upstream answers changes with nothing. */

@@ -8,7 +8,7 @@ import {
   getOperationAST,
   type OperationDefinitionNode,
 } from 'graphql'
-import type { Channel, Context, Entry, LiveEvents, Pace } from '../context.ts'
+import type { Channel, Context, Entry, LiveEvent, LiveEvents, Pace } from '../context.ts'
 import { type ErrorCode, GatewayError } from '../errors.ts'
 import type { Limits } from '../graphql/document-limits.ts'
 import { maskError } from '../graphql/error-mask.ts'
@@ -16,6 +16,7 @@ import type { Executor } from '../graphql/executor.ts'
 import { createEventBudgets } from './event-budget.ts'
 import { EventLoopBudget } from './event-loop-budget.ts'
 import { type Body, Turn } from './outbox.ts'
+import { ResultCache, scopeKey } from './result-cache.ts'
 import { type Analysis, analyze } from './selection.ts'
 
 /** A result as it is sent, made once for all who get it. */
@@ -68,6 +69,8 @@ export interface FanOut {
     calls: number,
     wantsPosition?: boolean,
   ): Promise<LiveOperation | ExecutionResult>
+  /** Something that results were made from has changed: none is used again. */
+  forgetResults(): void
   state(): FanOutState
 }
 
@@ -116,6 +119,15 @@ interface Member {
   end(error: GatewayError): void
 }
 
+/** What events are executed for. */
+interface Subscription {
+  readonly args: ExecutionArgs
+  readonly events: LiveEvents
+  readonly isShared: boolean
+  /** The same for all who get the same results. */
+  readonly key: string
+}
+
 /** What an event is executed with. */
 interface Execution {
   readonly context: Context
@@ -156,6 +168,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
    */
   let contexts = new Map<Entry, Executions>()
   let executing = 0
+  const results = new ResultCache()
   /** The same for all who send the same document. */
   const analyses = new WeakMap<OperationDefinitionNode, Analysis>()
   let operations = 0
@@ -174,10 +187,27 @@ export function createFanOut(options: FanOutOptions): FanOut {
     }
   }
 
-  /** Executes an event for one reader that is not in a group yet. */
-  async function executeAlone(args: ExecutionArgs, event: unknown, events: LiveEvents): Promise<Payload> {
+  /** Executes an event for one reader that catches up, or takes the result of others who catch up with the same. */
+  async function executeReplayed(
+    subscription: Subscription,
+    event: LiveEvent,
+    channel: Channel | undefined,
+  ): Promise<Payload> {
+    const { args, events, isShared, key } = subscription
+    const cursor = cursorOf(event)
+    const canShare = isShared && events.pace === undefined && channel !== undefined
+    let own: ExecutionResult | undefined
+    // Also for a result that is known: a long catch-up must not keep the event loop.
     await pace.begin()
-    return toPayload(await executeEvent(args, event, events.context(undefined, false)), cursorOf(event))
+    const execute = async () => {
+      const result = await executeEvent(args, event, events.context(channel, canShare ? 'replayed' : 'own'))
+      if (result.errors === undefined) return toPayload(result, cursor)
+      own = result
+      return undefined
+    }
+    const shared = canShare ? await results.share(key, event, execute) : await execute()
+    if (shared !== undefined) return { bytes: shared.bytes, cursor: shared.cursor, next: undefined }
+    return toPayload(own ?? {}, cursor)
   }
 
   /**
@@ -227,7 +257,9 @@ export function createFanOut(options: FanOutOptions): FanOut {
   /** What is read for an event is read once for all groups that are executed as the same principal, and for that event alone. */
   function executionOf(entry: Entry, member: Member, channel: Channel, isShared: boolean): Execution {
     const { events } = member
-    const make = () => ({ context: events.context(channel, isShared), member, maxCalls: 0 })
+    const make = () => ({
+      ...{ context: events.context(channel, isShared ? 'shared' : 'own'), member, maxCalls: 0 },
+    })
     // Later it would be what was read before.
     if (events.pace !== undefined) return make()
     let known = contexts.get(entry)
@@ -459,9 +491,10 @@ export function createFanOut(options: FanOutOptions): FanOut {
     let standing: (() => string | undefined) | undefined
     let reason = 'LEFT'
     let toldAt = 0
-    let passedOver: unknown
+    let passedOver: { readonly event: LiveEvent; readonly channel: Channel | undefined } | undefined
     const { isShared } = analysis
     let scope = `${isShared ? '' : events.principal}\0${scopeOf(args, events, analysis)}`
+    const subscription = { args, events, isShared, key: scopeKey(scope) }
     function end(error: unknown): void {
       if (signal.aborted) return
       const told = maskError(error, onUnexpected)
@@ -472,15 +505,15 @@ export function createFanOut(options: FanOutOptions): FanOut {
     void events
       .read(
         {
-          async event(event) {
+          async event(event, channel) {
             const { pace } = events
             if (pace?.tells === 'latest' && Date.now() < toldAt + pace.everyMs) {
-              passedOver = event
+              passedOver = { event, channel }
               return
             }
             toldAt = Date.now()
             passedOver = undefined
-            const payload = await executeAlone(args, event, events)
+            const payload = await executeReplayed(subscription, event, channel)
             if (signal.aborted) return
             reader.next(payload)
             told = payload.cursor ?? told
@@ -511,7 +544,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
               told = position
             }
             if (passedOver !== undefined)
-              void executeAlone(args, passedOver, events).then((payload) => {
+              void executeReplayed(subscription, passedOver.event, passedOver.channel).then((payload) => {
                 // Unless the group was sooner with something newer.
                 if (joined.members.has(member) && member.seq === seq) reader.next(payload)
               })
@@ -559,6 +592,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
         place: () => place?.(),
       }
     },
+    forgetResults: () => results.clear(),
     state: () => ({
       operations,
       groups: [...groups.values()].map(({ channel, members, isShared }) => ({

@@ -368,21 +368,31 @@ export function serveWebSockets({
       ])
     const authorization = authorizationOf(client, payload)
     let forget: () => void = () => undefined
+    let turn: Promise<void> | undefined
     try {
       admission.count(client.request)
       admission.countOperation(authorization)
       if (hasCredential(payload)) forget = client.connection.identify(authorization)
-      admission.enterNow()
+      turn = admission.enterInTurn()
     } catch (error) {
       forget()
+      if (isOverload(error)) return comeBackLater(client, error)
       return refuse(client, id, [mask(error)])
     }
-    let isInside = true
+    let isInside = turn === undefined
     const leave = () => {
       if (isInside) admission.leave()
       isInside = false
     }
-    run(client, id, payload, { place: undefined, leave, onEnd: forget })
+    const admitted = turn?.then(() => {
+      isInside = true
+    })
+    run(client, id, payload, { place: undefined, leave, onEnd: forget, admitted })
+  }
+
+  /** Stock clients treat an `error` as final, and connect again after this close code. */
+  function comeBackLater(client: Client, error: GatewayError): void {
+    end(client, 1013, `${error.code}: try again later`)
   }
 
   /** A new credential holds for what begins from now on, and for subscriptions that run: they go on where they are. */
@@ -425,7 +435,8 @@ export function serveWebSockets({
 
   /**
    * @param options `place`: begin behind it, whatever the operation says; `leave`: called once it is an open subscription,
-   * or over; `onEnd`: called when it is over; both may be called more than once
+   * or over; `onEnd`: called when it is over; both may be called more than once; `admitted`: resolves when it may begin,
+   * rejects when the gateway has too much to do
    */
   function run(
     client: Client,
@@ -435,7 +446,13 @@ export function serveWebSockets({
       place,
       leave,
       onEnd,
-    }: { readonly place: string | undefined; readonly leave: () => void; readonly onEnd: () => void },
+      admitted,
+    }: {
+      readonly place: string | undefined
+      readonly leave: () => void
+      readonly onEnd: () => void
+      readonly admitted?: Promise<void> | undefined
+    },
   ): void {
     const operation = new Operation(client, id, payload, leave, onEnd)
     client.operations.set(id, operation)
@@ -444,15 +461,29 @@ export function serveWebSockets({
       // Not of a credential of its own, nor of one that is not used any more.
       if (client.params === params && !hasCredential(payload)) warn(client, endsAt)
     }
-    const running = runOperation(
-      {
-        ...{ engine, req: client.request, mask, lastEventId: place, onTokenEnd, signal: operation.signal },
-        params: payload,
-        authorization: authorizationOf(client, payload),
-      },
-      operation,
-    )
-    void running.finally(leave)
+    const authorization = authorizationOf(client, payload)
+    const begin = () =>
+      runOperation(
+        {
+          ...{ engine, req: client.request, mask, lastEventId: place, onTokenEnd, signal: operation.signal },
+          ...{ params: payload, authorization },
+        },
+        operation,
+      )
+    if (admitted === undefined) return void begin().finally(leave)
+    const holding = bodies.hold(admission.addressOf(client.request))
+    try {
+      holding.take(JSON.stringify(payload).length)
+    } catch (error) {
+      if (error instanceof GatewayError) comeBackLater(client, error)
+    }
+    void admitted
+      .finally(() => holding.release())
+      .then(() => (operation.signal.aborted ? undefined : begin()))
+      .catch((error: unknown) => {
+        if (!operation.signal.aborted && isOverload(error)) comeBackLater(client, error)
+      })
+      .finally(leave)
   }
 
   /** Closes a socket; one that does not answer is cut off. */
@@ -605,6 +636,10 @@ function credentialOf({ extensions }: Operation['payload']): string | undefined 
   if (!isRecord(extensions)) return undefined
   const credential = extensions['authorization'] ?? extensions['Authorization']
   return typeof credential === 'string' ? credential : undefined
+}
+
+function isOverload(error: unknown): error is GatewayError {
+  return error instanceof GatewayError && error.code === 'OVERLOADED'
 }
 
 function hasCredential(payload: Operation['payload']): boolean {

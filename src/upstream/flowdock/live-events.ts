@@ -69,3 +69,10 @@ export function removalOf(
     return undefined
   return { channel: event.flowId, member: event.change.blockedUserId }
 }
+
+/** Whether what earlier events were resolved from is different now: something was edited or deleted, or rights changed. */
+export function changesEarlier(event: FlowEvent): boolean {
+  if (event.type === 'membership') return true
+  if (event.type === 'change') return event.change.kind !== 'UserTyping' && event.change.kind !== 'UserActive'
+  return event.type === 'message' && 'messageId' in event.message
+}
