@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { type EmbeddedBackend, startBackend } from './backend/index.ts'
 import { type Config, ConfigError } from './config.ts'
-import { createContextFactory, type Listener } from './context.ts'
+import { createContextFactory, type Listener, type LiveEvents } from './context.ts'
 import { ForbiddenError, GatewayError, RateLimitedError } from './errors.ts'
 import { BoundedQueue } from './events/bounded-queue.ts'
 import { createChangeTracker } from './events/change-tracker.ts'
@@ -45,7 +45,13 @@ import { deletionOf } from './upstream/flowdock/deletions.ts'
 import { createEventDecoder } from './upstream/flowdock/event-decoder.ts'
 import { createFileDownloads } from './upstream/flowdock/files.ts'
 import { createFlowdock } from './upstream/flowdock/index.ts'
-import { changesEarlier, offsetOf, removalOf } from './upstream/flowdock/live-events.ts'
+import {
+  audiencesOf,
+  changesEarlier,
+  isOfFlow,
+  offsetOf,
+  removalOf,
+} from './upstream/flowdock/live-events.ts'
 import { type LiveStream, openLiveStream, openReplay } from './upstream/flowdock/live-stream.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
 import { createProofs } from './upstream/flowdock/proofs.ts'
@@ -108,6 +114,8 @@ export interface AppHooks {
   readonly log?: Logger
   /** Whether a demo organization that is made has a history of three weeks; not unless given. */
   readonly demoHistory?: boolean
+  /** Called for each event that a subscription is sent. */
+  readonly onDelivery?: (events: LiveEvents, event: FlowEvent) => void
   /** What differs from the usual limits. */
   readonly limits?: Partial<Limits>
 }
@@ -324,6 +332,9 @@ async function start(
     limits,
     isBusy: () => load.state().waiting > 0,
     cursorOf: (event) => eventCursor(event as LiveEvent),
+    audiencesOf,
+    isOfFlow,
+    onDelivery: hooks.onDelivery,
     onUnexpected: (error) => log.error({ err: error }, 'A subscription failed unexpectedly'),
     onEnd: (reason) => operationLog.ended(reason),
   })
@@ -342,6 +353,7 @@ async function start(
       publicBase: publicUrl,
       hub,
       directoryOf: ({ key }) => sources.get(key)?.directory,
+      userIdOf: (principal) => sources.get(principal)?.userId(),
       standing({ key }) {
         const source = sources.get(key)
         return source === undefined ? [] : [source.status(), ...source.presences()]

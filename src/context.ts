@@ -17,6 +17,7 @@ import {
   isGap,
   isLoss,
   makeGap,
+  memberAudiences,
   offsetOf,
   timeOf,
 } from './upstream/flowdock/live-events.ts'
@@ -78,25 +79,40 @@ export type EventUse = 'own' | 'shared' | 'replayed'
 export interface LiveEvents extends AsyncIterable<FlowEvent> {
   /** Whose they are. */
   readonly principal: string
-  /** The same for the same events, wherever they begin. */
+  /** The same for the same filter and pace, whatever flows they are of. With a pace, the same for the same events. */
   readonly key: string
   readonly pace: Pace | undefined
-  /** Which entries of a channel they are. */
+  /** The audiences that they are of. */
+  readonly audiences: readonly string[]
+  /** Whether an event passes the filter, whoever may get it. */
   wants(event: FlowEvent): boolean
+  /** What is known about the viewer; undefined where it is not known at this moment. */
+  answer(question: ViewerQuestion): boolean | undefined
   /** Brings a reader to what happens now, and lets it go on there. Resolves when it is over. */
   read(reader: FeedReader<FlowEvent>, signal: AbortSignal): Promise<void>
   /**
    * What the fields of one event are resolved with; nothing is remembered of the event before.
    *
    * @param channel where it came from; undefined for an event from before the principal subscribed
+   * @param onQuestion called with each question about the viewer, and its answer
    */
-  context(channel: Channel | undefined, use: EventUse): Context
+  context(
+    channel: Channel | undefined,
+    use: EventUse,
+    onQuestion?: (question: ViewerQuestion, answer: boolean) => void,
+  ): Context
 }
 
 /** What fields ask about the user whose credential it is. */
 export interface Viewer {
   /** Whether the user is the one with this number. */
   is(userId: number): boolean | Promise<boolean>
+}
+
+/** A question about the viewer that an execution asked. */
+export interface ViewerQuestion {
+  readonly kind: 'is'
+  readonly userId: number
 }
 
 /** What a resolver is given. */
@@ -179,6 +195,8 @@ export interface ContextOptions {
   readonly hub: Hub<Listener, FlowEvent>
   /** What is known of the flows and people of a channel. */
   readonly directoryOf: (channel: Channel) => Directory | undefined
+  /** The number of the user, once the stream of a principal has told it. */
+  readonly userIdOf: (principal: string) => number | undefined
   /** What holds at this moment of those that the owner of a channel can see. */
   readonly standing: (channel: Channel) => readonly FlowEvent[]
   /** Reads what happened behind an event once more. */
@@ -234,6 +252,8 @@ interface Session {
 /** What a context is made for: an operation, an event for one principal, or an event for several. */
 type Purpose = 'operation' | 'event' | 'shared event'
 
+type OnQuestion = (question: ViewerQuestion, answer: boolean) => void
+
 /** A class, because objects whose getters are written in place are slow, and stay longer than they are needed. */
 class CallerContext implements Context, Viewer {
   readonly #session: Session
@@ -241,6 +261,7 @@ class CallerContext implements Context, Viewer {
   readonly #reads: SingleFlight | undefined
   readonly #purpose: Purpose
   readonly #directory: Directory | undefined
+  readonly #onQuestion: OnQuestion | undefined
   #flowdock: Flowdock | undefined
   #calls = 0
   #saved = 0
@@ -253,7 +274,9 @@ class CallerContext implements Context, Viewer {
     reads: SingleFlight | undefined,
     purpose: Purpose = 'operation',
     directory?: Directory,
+    onQuestion?: OnQuestion,
   ) {
+    this.#onQuestion = onQuestion
     this.#session = session
     this.#departure = departure
     this.#reads = reads
@@ -271,8 +294,14 @@ class CallerContext implements Context, Viewer {
   }
 
   is(userId: number): boolean | Promise<boolean> {
-    const { userId: own } = this.#session
-    return own === undefined ? this.#loadUserId().then((id) => id === userId) : own === userId
+    const own = knownUserId(this.#session)
+    if (own === undefined) return this.#loadUserId().then((id) => this.#answer(userId, id === userId))
+    return this.#answer(userId, own === userId)
+  }
+
+  #answer(userId: number, isIt: boolean): boolean {
+    this.#onQuestion?.({ kind: 'is', userId }, isIt)
+    return isIt
   }
 
   get isSignedIn(): boolean {
@@ -360,9 +389,19 @@ class CallerContext implements Context, Viewer {
     }
     return {
       principal: credential.principal,
-      key: JSON.stringify([channels === 'all' ? credential.principal : channels, isPrivate, key, pace]),
+      // At a pace, what comes for one takes the place of what came before, so all members have to hear the same.
+      key: JSON.stringify(
+        pace === undefined
+          ? [key]
+          : [channels === 'all' ? credential.principal : channels, isPrivate, key, pace],
+      ),
       pace,
-      wants: feed.wants,
+      audiences: memberAudiences(channels, isPrivate),
+      wants: (event) => isGap(event) || wants(event),
+      answer(question) {
+        const known = knownUserId(session)
+        return known === undefined ? undefined : known === question.userId
+      },
       async read(reader, leave) {
         const dated = describeGaps(reader, channels, since)
         try {
@@ -373,7 +412,7 @@ class CallerContext implements Context, Viewer {
           if (!leave.aborted) reader.end(error)
         }
       },
-      context(channel, use) {
+      context(channel, use, onQuestion) {
         const known = channel && directoryOf(channel)
         // What a flow is to its reader changes without an event.
         const directory = known && (use === 'own' ? { ...known, flow: () => undefined } : known)
@@ -384,6 +423,7 @@ class CallerContext implements Context, Viewer {
           undefined,
           use === 'shared' ? 'shared event' : 'event',
           directory,
+          onQuestion,
         )
       },
       // GraphQL takes nothing else for the source of a subscription; `Live` reads it.
@@ -463,6 +503,10 @@ class CallerContext implements Context, Viewer {
       onTokenEnd: session.onTokenEnd,
     })
   }
+}
+
+function knownUserId({ userId, credential, options }: Session): number | undefined {
+  return userId ?? (credential === null ? undefined : options.userIdOf(credential.principal))
 }
 
 /** 0.5 to 1 s after the first failure, doubled by each, up to 15 s. */

@@ -4,7 +4,9 @@ import { type GraphQLSchema, isInterfaceType, isObjectType } from 'graphql'
  * What is the same for everybody who may see it at all: fields whose answer does not depend on who asks. Live queries of
  * such fields alone are executed once for all who listen to the same. Types of messages have all theirs, but for these.
  */
-const ofTheReader = ['viewerCanEdit', 'viewerCanDelete', 'conversation']
+const ofTheReader = ['conversation']
+/** Those that depend on who asks only by questions to `Context.viewer`. */
+const askingFields = ['viewerCanEdit', 'viewerCanDelete']
 
 const sharedFields: Readonly<Record<string, readonly string[]>> = {
   FlowEvent: ['cursor', 'occurredAt', 'flow'],
@@ -74,5 +76,6 @@ function mark(
 ): void {
   const field = type.getFields()[name]
   if (field === undefined) throw new Error(`There is no field ${type.name}.${name}`)
-  field.extensions = { ...field.extensions, isShared: true }
+  const asksViewer = askingFields.includes(name)
+  field.extensions = { ...field.extensions, isShared: true, ...(asksViewer ? { asksViewer } : {}) }
 }

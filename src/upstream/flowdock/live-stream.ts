@@ -26,6 +26,8 @@ export interface LiveStream {
   readonly directory: Directory
   /** How it is at this moment. */
   status(): FlowEvent
+  /** The number of the user whose credential it is, once the upstream has told it. */
+  userId(): number | undefined
   /** Whether it hears what is told to its user alone: the credential of an application may not have the scope. */
   hearsPrivate(): boolean
   /** Everybody who is there at this moment, among those the caller shares a flow with. */
@@ -294,6 +296,7 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
       lastKnownFlow: (id) => (flowIds.has(id) ? directory?.lastKnownFlow(id) : undefined),
     },
     status,
+    userId: () => viewerId,
     hearsPrivate: () => isPrivate,
     presences: presences.list,
     close,
