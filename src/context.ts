@@ -86,6 +86,8 @@ export interface LiveEvents extends AsyncIterable<FlowEvent> {
   readonly audiences: readonly string[]
   /** Whether an event passes the filter, whoever may get it. */
   wants(event: FlowEvent): boolean
+  /** Makes sure that questions about the viewer can be answered, if the upstream says who it is. Never throws. */
+  identify(): Promise<void>
   /** What is known about the viewer; undefined where it is not known at this moment. */
   answer(question: ViewerQuestion): boolean | undefined
   /** Brings a reader to what happens now, and lets it go on there. Resolves when it is over. */
@@ -398,6 +400,9 @@ class CallerContext implements Context, Viewer {
       pace,
       audiences: memberAudiences(channels, isPrivate),
       wants: (event) => isGap(event) || wants(event),
+      identify: async () => {
+        if (knownUserId(session) === undefined) await this.#loadUserId().catch(() => undefined)
+      },
       answer(question) {
         const known = knownUserId(session)
         return known === undefined ? undefined : known === question.userId

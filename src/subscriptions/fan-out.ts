@@ -9,6 +9,7 @@ import {
 } from 'graphql'
 import type { Channel, Context, Entry, LiveEvent, LiveEvents, Pace } from '../context.ts'
 import { type ErrorCode, GatewayError } from '../errors.ts'
+import type { FeedReader } from '../events/replay.ts'
 import type { Limits } from '../graphql/document-limits.ts'
 import { maskError } from '../graphql/error-mask.ts'
 import type { Executor } from '../graphql/executor.ts'
@@ -666,7 +667,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
     { giveBack, wantsPosition }: { readonly giveBack: () => void; readonly wantsPosition: boolean },
   ): () => string | undefined {
     operations += 1
-    const { events } = subscription
+    const { events, asksViewer } = subscription
     const ended = new AbortController()
     const { signal } = ended
     const leave = () => ended.abort(left.reason)
@@ -685,68 +686,69 @@ export function createFanOut(options: FanOutOptions): FanOut {
       reader.next(toPayload({ errors: [masked] }, undefined))
       reader.complete()
     }
-    void events
-      .read(
-        {
-          async event(event, channel) {
-            const { pace } = events
-            if (pace?.tells === 'latest' && Date.now() < deliveredAt + pace.everyMs) {
-              passedOver = { event, channel }
-              return
-            }
-            deliveredAt = Date.now()
-            passedOver = undefined
-            const payload = await executeReplayed(subscription, event, channel)
-            if (signal.aborted) return
-            reader.next(payload)
-            delivered = payload.cursor ?? delivered
-            await reader.ready()
+    const reading: FeedReader<LiveEvent> = {
+      async event(event, channel) {
+        const { pace } = events
+        if (pace?.tells === 'latest' && Date.now() < deliveredAt + pace.everyMs) {
+          passedOver = { event, channel }
+          return
+        }
+        deliveredAt = Date.now()
+        passedOver = undefined
+        const payload = await executeReplayed(subscription, event, channel)
+        if (signal.aborted) return
+        reader.next(payload)
+        delivered = payload.cursor ?? delivered
+        await reader.ready()
+      },
+      live(channel, seq) {
+        let group = groups.get(subscription.key)
+        if (group === undefined) {
+          group = new Group(subscription.key, subscription)
+          groups.set(group.key, group)
+        }
+        const lane = group.laneOf(channel)
+        const member: Member = {
+          ...{ events, reader, seq, isGone: false, isDemoted: false },
+          end(error: GatewayError) {
+            end(error)
+            ended.abort(error)
           },
-          live(channel, seq) {
-            let group = groups.get(subscription.key)
-            if (group === undefined) {
-              group = new Group(subscription.key, subscription)
-              groups.set(group.key, group)
-            }
-            const lane = group.laneOf(channel)
-            const member: Member = {
-              ...{ events, reader, seq, isGone: false, isDemoted: false },
-              end(error: GatewayError) {
-                end(error)
-                ended.abort(error)
-              },
-            }
-            lane.join(member)
-            standing = () => channel.log.placeAt(lane.seqOf(member))
-            const position = wantsPosition && delivered === undefined ? standing() : undefined
-            if (position !== undefined) {
-              reader.next(toPayload({ data: null, extensions: { cursor: position } }, position))
-              delivered = position
-            }
-            if (passedOver !== undefined)
-              void executeReplayed(subscription, passedOver.event, passedOver.channel).then((payload) => {
-                // Unless the group was sooner with something newer.
-                if (!member.isGone && member.seq === seq) reader.next(payload)
-              })
-            passedOver = undefined
-            return () => {
-              const last = lane.seqOf(member)
-              lane.leave(member)
-              standing = undefined
-              delivered = channel.log.placeAt(last) ?? delivered
-              return last
-            }
-          },
-          end,
-        },
-        signal,
-      )
-      .finally(() => {
-        operations -= 1
-        left.removeEventListener('abort', leave)
-        giveBack()
-        onEnd(reason)
-      })
+        }
+        lane.join(member)
+        standing = () => channel.log.placeAt(lane.seqOf(member))
+        const position = wantsPosition && delivered === undefined ? standing() : undefined
+        if (position !== undefined) {
+          reader.next(toPayload({ data: null, extensions: { cursor: position } }, position))
+          delivered = position
+        }
+        if (passedOver !== undefined)
+          void executeReplayed(subscription, passedOver.event, passedOver.channel).then((payload) => {
+            // Unless the group was sooner with something newer.
+            if (!member.isGone && member.seq === seq) reader.next(payload)
+          })
+        passedOver = undefined
+        return () => {
+          const last = lane.seqOf(member)
+          lane.leave(member)
+          standing = undefined
+          delivered = channel.log.placeAt(last) ?? delivered
+          return last
+        }
+      },
+      end,
+    }
+    const read = async () => {
+      // Otherwise events would be executed for each member until its user is known.
+      if (asksViewer) await events.identify()
+      await events.read(reading, signal)
+    }
+    void read().finally(() => {
+      operations -= 1
+      left.removeEventListener('abort', leave)
+      giveBack()
+      onEnd(reason)
+    })
     return () => standing?.() ?? delivered
   }
 

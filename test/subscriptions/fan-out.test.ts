@@ -110,6 +110,7 @@ async function setUp(
     const events = {
       ...{ principal, key: 'all', pace: undefined, wants: () => true },
       audiences: ['all', ...(audiences[principal] ?? [])],
+      identify: async () => undefined,
       answer: ({ userId }) => userId === index,
       context: (_, __, onQuestion) =>
         ({
