@@ -1,7 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { openAdministration } from '../src/backend/administration.ts'
+import { openAdministration } from '../src/backend/admin/administration.ts'
 import { type Running, startPinned, unlimited } from './pinned-process.ts'
 
 /** An organization whose members all share one busy flow, and each one of several quiet ones. */

@@ -9,7 +9,6 @@ import { createHub, type HubState, type Topic } from './events/principal-hub.ts'
 import type { Replay } from './events/replay.ts'
 import { createBackgroundQueue } from './graphql/background-queue.ts'
 import { defaultLimits, type Limits } from './graphql/document-limits.ts'
-import { maskError } from './graphql/error-mask.ts'
 import { createExecutor } from './graphql/executor.ts'
 import { createPersistedDocuments, readTrustedDocuments } from './graphql/persisted-documents.ts'
 import { createResponseCache, type ResponseCache } from './graphql/response-cache.ts'
@@ -40,6 +39,7 @@ import { clientAddress } from './traffic/client-address.ts'
 import { createRateLimiter } from './traffic/rate-limiter.ts'
 import { addHeaders } from './upstream/added-headers.ts'
 import { createBulkhead } from './upstream/bulkhead.ts'
+import { type CircuitBreaker, createCircuitBreaker } from './upstream/circuit-breaker.ts'
 import { basicAuthorization, createCredentialReader } from './upstream/flowdock/credentials.ts'
 import { deletionOf } from './upstream/flowdock/deletions.ts'
 import { createEventDecoder } from './upstream/flowdock/event-decoder.ts'
@@ -61,7 +61,7 @@ import { createSingleFlight, type SingleFlight } from './upstream/flowdock/singl
 import { createStreamTickets } from './upstream/flowdock/stream-tickets.ts'
 import { createFileUploads } from './upstream/flowdock/uploads.ts'
 import { createHttp, type Http, type UpstreamCall } from './upstream/http.ts'
-import { createResilientHttp, type ResilientHttp } from './upstream/resilient-http.ts'
+import { createRetry } from './upstream/retry.ts'
 
 export interface App {
   /** Where the gateway listens, without a trailing slash. */
@@ -95,7 +95,7 @@ export interface AppState {
   /** What waits for slow readers. */
   readonly waitingBytes: number
   /** How calls to the upstream fare. */
-  readonly upstream: ReturnType<ResilientHttp['state']>
+  readonly upstream: ReturnType<CircuitBreaker['state']> & { readonly retries: number }
   /** Answers that are kept while nothing happens; null where none are. */
   readonly responseCache: ReturnType<ResponseCache['state']> | null
   /** How much is going on, and what was turned away. */
@@ -180,18 +180,19 @@ async function start(
     backend === undefined
       ? plain
       : addHeaders(plain, new URL(upstream.restUrl).origin, { 'x-gateway-key': backend.gatewayKey })
-  const resilient = createResilientHttp(direct, { deadlineMs })
-  const http = createBulkhead(resilient, { callsEach: connections / 2, waitMs: deadlineMs })
+  const retry = createRetry(direct, { deadlineMs })
+  const breaker = createCircuitBreaker(retry, { probe: direct })
+  const http = createBulkhead(breaker, { callsEach: connections / 2, waitMs: deadlineMs })
   closers.push(() => http.close())
   const eventCalls = {
     callsEach: 4,
     callsInAll: connections / 8,
     waitMs: 5000,
     overdue: () =>
-      new RateLimitedError('Too many calls to the upstream for your events are on their way', undefined),
+      new RateLimitedError('Too many of the upstream calls for your events are in flight', undefined),
   }
-  const eventHttp = createBulkhead(resilient, eventCalls)
-  const sharedEventHttp = createBulkhead(resilient, eventCalls)
+  const eventHttp = createBulkhead(breaker, eventCalls)
+  const sharedEventHttp = createBulkhead(breaker, eventCalls)
 
   const reconnects = createReconnects(reconnectsEachSecond)
   const decoder = createEventDecoder()
@@ -213,15 +214,9 @@ async function start(
       const source = {
         lastDisconnect: null as { at: string; reason: string } | null,
         ...openLiveStream({
-          ...{
-            http,
-            reconnects,
-            decoder,
-            restUrl: upstream.restUrl,
-            streamUrl: upstream.streamUrl,
-            credential,
-          },
-          ...{ onOpen: sink.open, onEnd: sink.end },
+          ...{ http, reconnects, decoder, credential },
+          ...{ restUrl: upstream.restUrl, streamUrl: upstream.streamUrl },
+          ...{ onOpen: sink.open, onFlowsChanged: sink.channelsChanged, onEnd: sink.end },
           onEvent(event, bytes) {
             if (changesEarlier(event)) live.forgetResults()
             sink.event(event, bytes)
@@ -408,8 +403,6 @@ async function start(
   const bodies = createBodyMemory()
   const streamingResponses = createStreamingResponses()
   const eventStreams = createSingleConnections()
-  const mask = (error: unknown) =>
-    maskError(error, (unexpected) => log.error({ err: unexpected }, 'Operation failed unexpectedly'))
   const state = (): AppState => ({
     sources: hub
       .state()
@@ -418,7 +411,7 @@ async function start(
     sockets: sockets.size,
     streamingResponses: streamingResponses.size + eventStreams.size,
     waitingBytes: sockets.waitingBytes,
-    upstream: resilient.state(),
+    upstream: { ...breaker.state(), retries: retry.retries },
     load: load.state(),
     responseCache: responseCache?.state() ?? null,
     backendRestarts: backend?.restarts ?? 0,
@@ -429,7 +422,6 @@ async function start(
     engine,
     streamingResponses,
     eventStreams,
-    mask,
     originPolicy,
     admission,
     bodies,
@@ -457,12 +449,12 @@ async function start(
   })
   const sockets = serveWebSockets({
     server: httpServer.server,
+    schema,
     engine,
     originPolicy,
     admission,
     bodies,
     requestIds,
-    mask,
     log,
   })
   closers.push(async () => {

@@ -168,7 +168,7 @@ export interface Caller {
   /** The credential as it was sent: in a header, or on a socket for the connection or for one operation. */
   readonly authorization: unknown
   /** The last event a client had that comes back. */
-  readonly lastEventId?: string
+  readonly lastEventId?: string | undefined
   /** Hears when the credential ends, in milliseconds, if the upstream says so. */
   readonly onTokenEnd?: ((at: number) => void) | undefined
   /** Whether it wants to know what the operation costs. */

@@ -10,11 +10,8 @@ const rfc3339 = /^\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d{1,9})?(Z|[+-]\d\d:\d\d)
  * in the time zone of the server. Undefined for anything else, such as the 30th of February.
  */
 export function parseIsoTime(text: string): number | undefined {
-  // The form that servers write, without the pattern: a page of messages has hundreds of times.
-  if (text.length === 24) {
-    const ms = Date.parse(text)
-    if (!Number.isNaN(ms) && new Date(ms).toISOString() === text) return ms
-  }
+  const usual = parseUsualForm(text)
+  if (usual !== undefined) return usual
   const match = pattern.exec(text)
   if (match === null) return undefined
   const [year, month, day, hour, minute, second] = match.slice(1, 7).map((digits) => Number(digits ?? 0))
@@ -29,6 +26,35 @@ export function parseIsoTime(text: string): number | undefined {
   const ms = time.getTime() - offset * 60_000
   // An offset can lead past the last time that a calendar has.
   return Number.isNaN(new Date(ms).getTime()) ? undefined : ms
+}
+
+/**
+ * The form that `Date.prototype.toISOString` writes, digit by digit: a page of messages has hundreds of such times, and
+ * the pattern takes fifteen times as long. Undefined for other texts, and for few times of this form: the caller tries the
+ * pattern next.
+ */
+function parseUsualForm(text: string): number | undefined {
+  if (text.length !== 24 || text[4] !== '-' || text[7] !== '-' || text[10] !== 'T') return undefined
+  if (text[13] !== ':' || text[16] !== ':' || text[19] !== '.' || text[23] !== 'Z') return undefined
+  const year = twoDigits(text, 0) * 100 + twoDigits(text, 2)
+  const month = twoDigits(text, 5)
+  const day = twoDigits(text, 8)
+  const hour = twoDigits(text, 11)
+  const minute = twoDigits(text, 14)
+  const second = twoDigits(text, 17)
+  const millisecond = twoDigits(text, 20) * 10 + (twoDigits(text, 21) % 10)
+  const isTime = hour < 24 && minute < 60 && second < 60 && millisecond < 1000
+  // `Date.UTC` reads years below 100 as those of the twentieth century, and the 31st of April as the 1st of May.
+  if (!isTime || !(year >= 100 && month >= 1 && month <= 12 && day >= 1 && day <= 31)) return undefined
+  const ms = Date.UTC(year, month - 1, day, hour, minute, second, millisecond)
+  return day <= 28 || new Date(ms).getUTCDate() === day ? ms : undefined
+}
+
+/** NaN unless both characters are digits. */
+function twoDigits(text: string, index: number): number {
+  const tens = text.charCodeAt(index) - 48
+  const ones = text.charCodeAt(index + 1) - 48
+  return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : Number.NaN
 }
 
 /** The same for a text that RFC 3339 allows: it says the seconds and the offset. */

@@ -32,3 +32,8 @@ function endOfString(json: string, begin: number): number {
   }
   return json.length
 }
+
+/** Whether a value is an object of JSON: neither null nor a list. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -8,7 +8,12 @@ const root = join(import.meta.dirname, '..')
 /** What a file imports, types included, as paths from the root or package names. */
 interface Module {
   readonly path: string
-  readonly imports: readonly { readonly to: string; readonly typeOnly: boolean }[]
+  readonly imports: readonly {
+    readonly to: string
+    readonly typeOnly: boolean
+    /** The values that are imported by name. */
+    readonly names: readonly string[]
+  }[]
   readonly hasDefaultExport: boolean
 }
 
@@ -33,17 +38,24 @@ function readModule(path: string, source: string): Module {
   const statics = module.staticImports.map(({ moduleRequest, entries }) => ({
     to: resolve(moduleRequest.value),
     typeOnly: entries.length > 0 && entries.every((entry) => entry.isType),
+    names: entries.flatMap(({ isType, importName }) => (isType ? [] : (importName.name ?? []))),
   }))
   const reexports = module.staticExports.flatMap(({ entries }) =>
     entries.flatMap((entry) =>
       entry.moduleRequest === null
         ? []
-        : [{ to: resolve(entry.moduleRequest.value), typeOnly: entry.isType }],
+        : [
+            {
+              to: resolve(entry.moduleRequest.value),
+              typeOnly: entry.isType,
+              names: entry.isType ? [] : [entry.importName.name ?? ''],
+            },
+          ],
     ),
   )
   const dynamic = module.dynamicImports.flatMap(({ moduleRequest }) => {
     const text = source.slice(moduleRequest.start, moduleRequest.end)
-    return /^['"]/.test(text) ? [{ to: resolve(text.slice(1, -1)), typeOnly: false }] : []
+    return /^['"]/.test(text) ? [{ to: resolve(text.slice(1, -1)), typeOnly: false, names: [] }] : []
   })
   const hasDefaultExport = module.staticExports.some(({ entries }) =>
     entries.some((entry) => entry.exportName.kind === 'Default' || entry.exportName.name === 'default'),
@@ -53,7 +65,7 @@ function readModule(path: string, source: string): Module {
 
 /** Who may import whom: each part, and the parts (or files) it may know. Its own part goes without saying. */
 const floors: [part: RegExp, may: RegExp][] = [
-  [/^src\/(call-estimate|errors|iso-time|json-values|package-files|secret)\.ts$/, /^$/],
+  [/^src\/(call-estimate|errors|iso-time|json-values|package-files|secret|sleep)\.ts$/, /^$/],
   [/^src\/(net|wire|client)\//, /^$/],
   [/^src\/(operator-token|config)\.ts$/, /^src\/secret\.ts$/],
   [/^src\/main\.ts$/, /^src\/cli\//],
@@ -64,28 +76,41 @@ const floors: [part: RegExp, may: RegExp][] = [
   [/^src\/app\.ts$/, /^src\//],
   [/^src\/index\.ts$/, /^src\/(app|config)\.ts$/],
   [/^src\/context\.ts$/, /^src\/(errors|secret)\.ts$|^src\/(events|telemetry|traffic|upstream)\//],
-  [/^src\/events\//, /^src\/errors\.ts$/],
-  [/^src\/graphql\//, /^src\/(call-estimate|errors)\.ts$/],
+  [/^src\/events\//, /^src\/(errors|sleep)\.ts$/],
+  [/^src\/graphql\//, /^src\/(call-estimate|errors|json-values)\.ts$/],
   [/^src\/subscriptions\//, /^src\/(context|errors)\.ts$|^src\/graphql\//],
   [/^src\/traffic\//, /^src\/errors\.ts$/],
   [/^src\/telemetry\//, /^src\/traffic\//],
   [
     /^src\/server\/[^/]+$/,
-    /^src\/(call-estimate|context|errors)\.ts$|^src\/(graphql|subscriptions|telemetry|traffic)\//,
+    /^src\/(call-estimate|context|errors|json-values)\.ts$|^src\/(graphql|subscriptions|telemetry|traffic)\//,
   ],
   [
     /^src\/server\/(http|sse|websocket)\//,
-    /^src\/(context|errors|json-values|package-files|secret)\.ts$|^src\/(graphql|server|subscriptions|telemetry|traffic)\//,
+    /^src\/(context|errors|json-values|package-files|secret|sleep)\.ts$|^src\/(graphql|net|server|subscriptions|telemetry|traffic)\//,
   ],
   [
     /^src\/schema\//,
     /^src\/(call-estimate|context|errors|iso-time)\.ts$|^src\/(resolvers|traffic|upstream)\//,
   ],
   [/^src\/resolvers\//, /^src\/(context|errors)\.ts$|^src\/(traffic|upstream)\//],
-  [/^src\/upstream\/[^/]+$/, /^src\/errors\.ts$|^src\/net\//],
+  [/^src\/upstream\/[^/]+$/, /^src\/(errors|sleep)\.ts$|^src\/net\//],
   [
     /^src\/upstream\/flowdock\//,
-    /^src\/(errors|iso-time|secret)\.ts$|^src\/upstream\/http\.ts$|^src\/wire\//,
+    /^src\/(errors|iso-time|json-values|secret)\.ts$|^src\/upstream\/http\.ts$|^src\/wire\//,
+  ],
+  [/^src\/backend\/store\//, /^$/],
+  [
+    /^src\/backend\/http\//,
+    /^src\/(json-values|package-files)\.ts$|^src\/wire\/|^src\/traffic\/rate-limiter\.ts$|^src\/backend\/(store\/|(files|password-worker)\.ts$)/,
+  ],
+  [
+    /^src\/backend\/flowdock\//,
+    /^src\/(iso-time|json-values)\.ts$|^src\/wire\/|^src\/backend\/((http|store)\/|(background|bounds|deliver|event-log|files)\.ts$)/,
+  ],
+  [
+    /^src\/backend\/admin\//,
+    /^src\/(iso-time|json-values)\.ts$|^src\/wire\/|^src\/backend\/((flowdock|http|store)\/|(background|bounds|event-log|files|private-files)\.ts$)/,
   ],
   [
     /^src\/backend\//,
@@ -105,8 +130,8 @@ const typesOnly: [from: RegExp, to: RegExp][] = [
 const doors: [name: RegExp, door: RegExp][] = [
   [/^undici$/, /^src\/upstream\/http\.ts$/],
   [/^eventsource$/, /^src\/upstream\/flowdock\/stream\.ts$/],
-  [/^ws$/, /^src\/server\/websocket\/sockets\.ts$/],
-  [/^graphql-ws$/, /^src\/client\/index\.ts$/],
+  [/^ws$/, /^src\/server\/websocket\/(client|sockets)\.ts$/],
+  [/^graphql-ws$/, /^src\/(client\/index|server\/websocket\/protocol)\.ts$/],
   [/^graphql-yoga$/, /^src\/server\/engine\.ts$/],
   [/^pg$/, /^src\/backend\/store\/postgres\.ts$/],
   [/^node:sqlite$/, /^src\/backend\/store\/sqlite\.ts$/],
@@ -117,9 +142,9 @@ const doors: [name: RegExp, door: RegExp][] = [
   [/^prom-client$/, /^src\/telemetry\/metrics\.ts$/],
   [/^@opentelemetry\//, /^src\/telemetry\/tracing\.ts$/],
   [/^@graphql-tools\/utils$/, /^src\/server\/traced-schema\.ts$/],
-  [/^@fastify\/busboy$/, /^src\/(backend\/params|server\/http\/multipart)\.ts$/],
+  [/^@fastify\/busboy$/, /^src\/(backend\/http\/request-body|server\/http\/multipart)\.ts$/],
   [/^sharp$/, /^src\/backend\/flowdock\/image\.ts$/],
-  [/^(yauzl|@streamparser\/json)$/, /^src\/backend\/flow-export\.ts$/],
+  [/^(yauzl|@streamparser\/json)$/, /^src\/backend\/admin\/flow-export\.ts$/],
   [/^jose$/, /^src\/backend\/flowdock\/routes\/actions\.ts$/],
   [/^image-size$/, /^src\/backend\/flowdock\/image\.ts$/],
   [/^(sanitize-html|linkify-it|emojibase-data\/.*)$/, /^src\/resolvers\/rich-text\.ts$/],
@@ -160,6 +185,44 @@ test('schema files do not import each other', () => {
           .map(({ to }) => `${path} -> ${to}`)
       : [],
   )
+  expect(wrong).toEqual([])
+})
+
+/** Functions of the store that only read. */
+const storeReaders = /^(any|browse|channel|count|find|first|is|last|list|namedFiles|search|share)/
+/** Writers of the store, and values that are no functions, for other files than operations. */
+const storeWriters: Readonly<Record<string, readonly string[]>> = {
+  'admin/administration.ts': ['openStore'],
+  // The messages of an import are old: no stream receives them.
+  'admin/flow-import.ts': [
+    ...[
+      'ensureApplication',
+      'importMessage',
+      'insertFile',
+      'insertRemovedSource',
+      'insertThread',
+      'openStore',
+    ],
+    ...['raiseMessageId', 'recountThread'],
+  ],
+  'admin/maintenance.ts': ['backupSqlite', 'checkSqlite', 'deleteFile', 'openStore'],
+  'admin/retention.ts': ['deleteExpired', 'dropEvents'],
+  'event-log.ts': ['insertEvent'],
+  'flowdock/presence.ts': ['noteActive'],
+  'flowdock/routes/activity.ts': ['TooManyGroupsError', 'maxGroups'],
+  'server.ts': ['openStore', 'touchUser', 'tryWriting'],
+}
+
+test('only operations change data of the backend and publish its events', () => {
+  const wrong = modules.flatMap(({ path, imports }) => {
+    if (!path.startsWith('src/backend/') || /^src\/backend\/(store|flowdock\/operations)\//.test(path))
+      return []
+    const allowed = storeWriters[path.slice('src/backend/'.length)] ?? []
+    return imports
+      .filter(({ to }) => to.startsWith('src/backend/store/'))
+      .flatMap(({ names }) => names.filter((name) => !storeReaders.test(name) && !allowed.includes(name)))
+      .map((name) => `${path} must not import ${name}`)
+  })
   expect(wrong).toEqual([])
 })
 
@@ -219,9 +282,9 @@ test('these checks can fail', () => {
   )
   expect(bad.hasDefaultExport).toBe(true)
   expect(bad.imports).toEqual([
-    { to: 'undici', typeOnly: false },
-    { to: 'src/backend/store/db.ts', typeOnly: false },
-    { to: 'src/upstream/http.ts', typeOnly: true },
+    { to: 'undici', typeOnly: false, names: ['request'] },
+    { to: 'src/backend/store/db.ts', typeOnly: false, names: ['openStore'] },
+    { to: 'src/upstream/http.ts', typeOnly: true, names: [] },
   ])
   const [part, may] = floors.find(([pattern]) => pattern.test(bad.path)) as [RegExp, RegExp]
   expect(

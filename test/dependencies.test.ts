@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 
@@ -54,4 +54,18 @@ test('packages that run something when they are installed are those that may', a
 
 test('the lock names no registry', () => {
   expect(installed.filter(({ resolved }) => resolved !== undefined)).toEqual([])
+})
+
+test('what the gateway imports is a dependency, so that it starts without development packages', async () => {
+  const { dependencies, optionalDependencies } = JSON.parse(
+    await readFile(join(root, 'package.json'), 'utf8'),
+  ) as Record<'dependencies' | 'optionalDependencies', Record<string, string>>
+  const files = (await readdir(join(root, 'src'), { recursive: true })).filter((file) => file.endsWith('.ts'))
+  const texts = await Promise.all(files.map((file) => readFile(join(root, 'src', file), 'utf8')))
+  const imported = texts.flatMap((text) =>
+    [...text.matchAll(/(?:from |import\()'((?:@[^/']+\/)?[^/'.][^/']*)/g)].map(([, name = '']) => name),
+  )
+  const needed = new Set(imported.filter((name) => !name.startsWith('node:')))
+  expect(needed.size).toBeGreaterThan(20)
+  expect([...needed].filter((name) => !(name in dependencies) && !(name in optionalDependencies))).toEqual([])
 })

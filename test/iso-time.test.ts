@@ -16,6 +16,9 @@ test.each([
   ['2026-01-31', noon - 12 * 3_600_000],
   ['2024-02-29', Date.UTC(2024, 1, 29)],
   ['+275760-09-13T00:00:00Z', 8.64e15],
+  ['2024-02-29T23:59:59.999Z', Date.UTC(2024, 1, 29, 23, 59, 59, 999)],
+  ['0099-01-31T12:00:00.000Z', -59_040_360_000_000],
+  ['2026-01-31t12:00:00.000z', noon],
 ])('"%s" is a time', (text, ms) => {
   expect(parseIsoTime(text)).toBe(ms)
 })
@@ -27,6 +30,16 @@ test.each([
   '2026-02-30',
   '2026-02-29T00:00:00Z',
   '2026-13-01',
+  '2026-02-29T00:00:00.000Z',
+  '2026-04-31T00:00:00.000Z',
+  '2026-00-31T12:00:00.000Z',
+  '2026-01-00T12:00:00.000Z',
+  '2026-01-31T24:00:00.000Z',
+  '2026-01-31T12:60:00.000Z',
+  '2026-01-31T12:00:60.000Z',
+  '2026-01-31T12:00:00.00xZ',
+  '2026-01-31T12:00:00.x00Z',
+  '2026-01-3 T12:00:00.000Z',
   '2026-01-31T24:00:00Z',
   '2026-01-31T12:60:00Z',
   '2026-01-31T12:00:60Z',
@@ -48,7 +61,7 @@ test('no time depends on the time zone of the server', () => {
     import { parseIsoTime } from './src/iso-time.ts'
     import { decodeThread } from './src/upstream/flowdock/decode.ts'
     import { isoTime } from './src/backend/flowdock/routes/access.ts'
-    import { Params } from './src/backend/params.ts'
+    import { Params } from './src/backend/http/params.ts'
     const text = '2026-01-31T12:00:00'
     console.log(JSON.stringify([
       new Date(0).getTimezoneOffset(),
@@ -62,6 +75,15 @@ test('no time depends on the time zone of the server', () => {
     encoding: 'utf8',
   })
   expect(JSON.parse(output)).toEqual([300, noon, noon, noon])
+})
+
+test('each day of four centuries is read as it was written', () => {
+  const misread: string[] = []
+  for (let ms = Date.UTC(1800, 0, 1, 13, 7, 59, 42); ms < Date.UTC(2200, 0, 1); ms += 86_400_000) {
+    const text = new Date(ms).toISOString()
+    if (parseIsoTime(text) !== ms) misread.push(text)
+  }
+  expect(misread).toEqual([])
 })
 
 test('a year of six digits is read as it is written', () => {

@@ -1,5 +1,5 @@
-import { invalid } from './http-error.ts'
-import type { Params } from './params.ts'
+import { invalid } from './http/errors.ts'
+import type { Params } from './http/params.ts'
 
 /*
  * How large stored things may be. Every writer uses this table: the REST API (and with it the gateway), the push API,

@@ -1,5 +1,6 @@
 import { type Background, createBackground } from './background.ts'
 import { fitEvent } from './bounds.ts'
+import type { Change } from './store/change.ts'
 import type { Database, Store } from './store/db.ts'
 import {
   type EventRow,
@@ -10,30 +11,14 @@ import {
   listEventsBetween,
 } from './store/events.ts'
 
-/** An event to tell: to everybody in a flow, or to one user. */
-export interface NewEvent {
-  readonly flowId?: string
-  readonly userId?: number
-  readonly payload: object
-}
-
-/** What a change may do: read and write through `db`, and say what others should hear of it. */
-export interface Change {
-  readonly db: Database
-  /** The time of the change, in milliseconds since 1970. */
-  now(): number
-  /** Resolves with the payload as it is stored and sent. */
-  tell(event: NewEvent): Promise<string>
-}
-
 export interface EventLog {
-  /** Runs a change and what it tells in one transaction; listeners hear of it after the commit, in log order. */
+  /** Runs a change in a transaction. Its events are delivered to the listeners after the commit, in the order of the log. */
   write<T>(change: (change: Change) => Promise<T>): Promise<T>
-  /** Hears every event from now on, until the returned function is called. */
+  /** Delivers every event from now on to the listener, until the returned function is called. */
   listen(listener: (event: EventRow) => void): () => void
   /** Stored events of a scope after `seq`, ascending, at most `limit`. */
   replay(scope: EventScope, seq: number, limit: number): Promise<EventRow[]>
-  /** Tells what other processes wrote to the store since. */
+  /** Delivers what other processes have written to the log since. */
   catchUp(): Promise<void>
 }
 
@@ -41,53 +26,54 @@ export interface EventLog {
 const pageSize = 1000
 
 /**
- * The log lives in the store. Events are numbered in the order of their commits, without gaps; so a number that was
- * skipped was written by another process, such as a command beside the running server, and is told first.
+ * Opens the event log, which is a table of the store. Events are numbered in the order of their commits, without gaps. So a
+ * number that was skipped was written by another process, such as a command beside the running server; that event is read
+ * and delivered first.
  *
- * @param background reads such events, and hears when they cannot be read: they, and all after them, are told once they
- *   can be. Who listens to nothing needs none.
+ * @param background runs these reads. If one fails, the events after it wait until a later read succeeds. A caller without
+ *   listeners needs none.
  */
 export async function createEventLog(
   store: Store,
   background: Background = createBackground(() => undefined),
 ): Promise<EventLog> {
   const listeners = new Set<(event: EventRow) => void>()
-  /** Committed events that wait to be told until the ones before them are read. */
+  /** Committed events that wait until the ones before them are read. */
   const backlog: EventRow[] = []
-  let told = await lastEventSeq(store.reader)
+  let delivered = await lastEventSeq(store.reader)
   let reading = false
 
-  function tell(event: EventRow): void {
-    if (event.seq <= told) return
-    told = event.seq
+  function deliver(event: EventRow): void {
+    if (event.seq <= delivered) return
+    delivered = event.seq
     for (const listener of listeners) listener(event)
   }
 
-  function tellInOrder(events: readonly EventRow[]): void {
+  function deliverInOrder(events: readonly EventRow[]): void {
     backlog.push(...events)
     while (!reading) {
       const [next] = backlog
       if (next === undefined) return
-      if (next.seq > told + 1) {
+      if (next.seq > delivered + 1) {
         reading = true
-        background.run(tellMissing(next.seq))
+        background.run(deliverMissing(next.seq))
         return
       }
       backlog.shift()
-      tell(next)
+      deliver(next)
     }
   }
 
-  /** Tells what others wrote before the event `seq`, and then goes on. */
-  async function tellMissing(seq: number): Promise<void> {
+  /** Delivers what other processes wrote before the event `seq`, and then the backlog. */
+  async function deliverMissing(seq: number): Promise<void> {
     try {
-      const page = await listEventsBetween(store.reader, told, seq, pageSize)
-      for (const event of page) tell(event)
-      if (page.length < pageSize) told = seq - 1
+      const page = await listEventsBetween(store.reader, delivered, seq, pageSize)
+      for (const event of page) deliver(event)
+      if (page.length < pageSize) delivered = seq - 1
     } finally {
       reading = false
     }
-    tellInOrder([])
+    deliverInOrder([])
   }
 
   return {
@@ -98,16 +84,16 @@ export async function createEventLog(
         return change({
           db,
           now: Date.now,
-          async tell({ flowId, userId, payload }) {
+          async publish(audience, payload) {
             const text = fitEvent(JSON.stringify(payload))
-            events.push(
-              await insertEvent(db, { flow_id: flowId ?? null, user_id: userId ?? null, payload: text }),
-            )
+            const flowId = 'flow' in audience ? audience.flow : null
+            const userId = 'user' in audience ? audience.user : null
+            events.push(await insertEvent(db, { flow_id: flowId, user_id: userId, payload: text }))
             return text
           },
         })
       }
-      return store.write(run, () => tellInOrder(events))
+      return store.write(run, () => deliverInOrder(events))
     },
     listen(listener) {
       listeners.add(listener)
@@ -116,10 +102,10 @@ export async function createEventLog(
     replay: (scope, seq, limit) => listEvents(store.reader, scope, seq, limit),
     async catchUp() {
       const last = await lastEventSeq(store.reader)
-      let read = told
+      let read = delivered
       while (read < last) {
         const page = await listEventsBetween(store.reader, read, last + 1, pageSize)
-        tellInOrder(page)
+        deliverInOrder(page)
         read = page.at(-1)?.seq ?? last
       }
     },

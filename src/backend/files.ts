@@ -3,8 +3,8 @@ import { createReadStream } from 'node:fs'
 import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
+import { createForcedCollection } from './forced-collection.ts'
 import { privateFileMode, privateFolderMode } from './private-files.ts'
-import { createTransferMemory } from './transfer-memory.ts'
 
 /** The contents of uploaded files, each under its token. */
 export interface FileStore {
@@ -60,7 +60,7 @@ export async function openFileStore(
   const incoming = join(directory, 'incoming')
   if (options.keepIncoming !== true) await rm(incoming, { recursive: true, force: true })
   await mkdir(incoming, { recursive: true, mode: privateFolderMode })
-  const freeMemory = createTransferMemory()
+  const freeMemory = createForcedCollection()
   const key = await loadKey(join(directory, 'signing-key'))
   const pathOf = (token: string) => join(directory, token.slice(0, 2), token)
   const signature = (token: string, expires: string) =>

@@ -5,15 +5,12 @@ import type { AddressInfo } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { discardBody } from '../net/discard-body.ts'
 import { createReadiness } from '../telemetry/readiness.ts'
 import { clientAddress } from '../traffic/client-address.ts'
+import { startHousekeeping } from './admin/retention.ts'
+import { type Demo, seedDemo } from './admin/seed.ts'
 import { type Background, createBackground } from './background.ts'
-import {
-  boundConnections,
-  type ConnectionLimits,
-  type Connections,
-  defaultConnections,
-} from './connections.ts'
 import { createEventLog, type EventLog } from './event-log.ts'
 import { type FileStore, openFileStore } from './files.ts'
 import {
@@ -26,27 +23,32 @@ import {
 } from './flowdock/auth.ts'
 import { createOpenCredentials } from './flowdock/open-credentials.ts'
 import { createPresence } from './flowdock/presence.ts'
+import type { Answer, Backend, Route } from './flowdock/route.ts'
 import { flowdockRoutes } from './flowdock/routes/index.ts'
-import { startHousekeeping } from './housekeeping.ts'
-import { HttpError, notFound, unauthorized } from './http-error.ts'
-import { type Reception, readParams } from './params.ts'
-import { createPasswordKeys } from './password-keys.ts'
-import { privateFolderMode, protectData } from './private-files.ts'
-import { type Answer, type Backend, createRouter, type Match, type Route } from './router.ts'
-import { type Demo, seedDemo } from './seed.ts'
-import { createSignIn } from './sign-in.ts'
-import { storageError } from './storage-error.ts'
-import { openStore, type Store } from './store/db.ts'
-import { tryWriting } from './store/messages.ts'
-import { findSourceByTokenHash } from './store/sources.ts'
-import { touchUser, type UserRow } from './store/users.ts'
+import {
+  boundConnections,
+  type ConnectionLimits,
+  type Connections,
+  defaultConnections,
+} from './http/connections.ts'
+import { HttpError, notFound, unauthorized } from './http/errors.ts'
+import { createPasswordKeys } from './http/password-keys.ts'
+import { type Reception, readParams } from './http/request-body.ts'
+import { createRouter, type Match } from './http/router.ts'
+import { createSignIn } from './http/sign-in-limit.ts'
+import { storageError } from './http/storage-error.ts'
 import {
   type ArrivingBody,
   createTraffic,
   defaultTraffic,
   type Principal,
   type TrafficLimits,
-} from './traffic.ts'
+} from './http/traffic.ts'
+import { privateFolderMode, protectData } from './private-files.ts'
+import { openStore, type Store } from './store/db.ts'
+import { tryWriting } from './store/messages.ts'
+import { findSourceByTokenHash } from './store/sources.ts'
+import { touchUser, type UserRow } from './store/users.ts'
 
 export interface BackendOptions {
   readonly host: string
@@ -299,7 +301,7 @@ function createHandler(
 
   /** Takes a body in: little of it, and no file, until a valid credential is known. */
   function receive(
-    { route }: Match,
+    { route }: Match<Route>,
     sender: Principal,
     received: string[],
   ): Reception & { readonly principal: () => Principal; readonly close: () => void } {
@@ -343,7 +345,7 @@ function createHandler(
       else sendAnswer(response, answer)
     } catch (error) {
       if (!request.complete && !response.headersSent) {
-        await drain(request)
+        await discardBody(request)
         // What is left of the body stays unread, so the connection is of no further use.
         if (!request.complete) response.setHeader('Connection', 'close')
       }
@@ -366,7 +368,7 @@ async function* counted(bytes: AsyncIterable<Uint8Array>, body: ArrivingBody): A
 
 /** Whose token stands in the path or the query string, where no user signs in. */
 async function findHolder(
-  match: Match | undefined,
+  match: Match<Route> | undefined,
   query: URLSearchParams,
   backend: Backend,
 ): Promise<string | undefined> {
@@ -443,29 +445,6 @@ function setCorsHeaders(request: IncomingMessage, response: ServerResponse): voi
     'Origin, Accept, Content-type, Authorization, X-CSRF-Token, X-Requested-With, X-Prototype-Version',
   )
   response.setHeader('Access-Control-Expose-Headers', 'Flowdock-Token-Expires-At, Flowdock-User, Link')
-}
-
-/**
- * Reads on for a while after a body was refused: closed while it still writes, a client would see a broken connection
- * instead of the answer.
- */
-async function drain(request: IncomingMessage): Promise<void> {
-  let left = 1024 * 1024
-  await new Promise<void>((resolve) => {
-    const deadline = setTimeout(resolve, 1000)
-    const end = () => {
-      clearTimeout(deadline)
-      resolve()
-    }
-    request.on('data', (chunk: Buffer) => {
-      left -= chunk.length
-      if (left < 0) end()
-    })
-    request.on('end', end)
-    request.on('close', end)
-    request.resume()
-  })
-  request.pause()
 }
 
 async function closeToOthers({ dataDir, onNotice }: BackendOptions): Promise<void> {

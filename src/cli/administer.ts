@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
-import { type Administration, type Entry, openAdministration } from '../backend/administration.ts'
+import { type Administration, type Entry, openAdministration } from '../backend/admin/administration.ts'
 import { readConfig } from '../config.ts'
 import { CommandError } from './command-error.ts'
 import { readSecret } from './read-secret.ts'

@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { type ImportSummary, importFlow } from '../backend/flow-import.ts'
+import { type ImportSummary, importFlow } from '../backend/admin/flow-import.ts'
 import { readConfig } from '../config.ts'
 import { CommandError } from './command-error.ts'
 

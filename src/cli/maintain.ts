@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { backupData, checkData, restoreData } from '../backend/maintenance.ts'
+import { backupData, checkData, restoreData } from '../backend/admin/maintenance.ts'
 import { readConfig } from '../config.ts'
 import { CommandError } from './command-error.ts'
 

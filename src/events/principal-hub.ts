@@ -6,11 +6,16 @@ export interface Sink<T> {
   /**
    * From now on nothing is missed.
    *
-   * @param channels what it covers, kept up to date by the source
+   * @param channels what it covers, kept up to date by the source, which calls `channelsChanged` after each change
    * @param at where the upstream's log stands, if it says so
    */
   open(channels: ReadonlySet<string>, at: string | undefined): void
   event(event: T, bytes: number): void
+  /**
+   * `channels` has changed. A channel that was added is covered from here on: the event that added it, if there is one, was
+   * passed before, and every event of the channel after it follows.
+   */
+  channelsChanged(): void
   /** Nothing more will come. */
   end(error: unknown): void
 }
@@ -108,7 +113,18 @@ export interface Seat<T> {
   prove(): Promise<void>
   /** Whether the reader may hear a channel, by the last proof. */
   covers(channel: string): boolean
+  /**
+   * From where on the source's log has every event of the reader's channels. It may lack earlier ones: a source covers a
+   * channel that its owner joined later, or lost for a while, only from then on.
+   */
+  readonly begin: LogBegin
   leave(): void
+}
+
+/** A number of a log's entries, behind which nothing is missing, and the upstream's place there, if it is known. */
+export interface LogBegin {
+  readonly seq: number
+  readonly place: string | undefined
 }
 
 /** What can be seen of a hub from outside. */
@@ -209,6 +225,8 @@ interface Source<Owner, T> extends Channel<T> {
   lastingSeats: number
   /** Undefined until it is open. */
   channels: ReadonlySet<string> | undefined
+  /** For each of them the number of the entry behind which the log has all its events. */
+  readonly coveredFrom: Map<string, number>
   /** How often an event changed the channels of its owner. */
   changes: number
   /** The last check of its owner; undefined after such an event. */
@@ -236,7 +254,6 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     ready.catch(() => undefined)
     let linger: NodeJS.Timeout | undefined
     let isGone = false
-    let coveredChannels = 0
     const openedAt = performance.now()
 
     function forget(): void {
@@ -257,6 +274,7 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
       ownSeats: 0,
       lastingSeats: 0,
       channels: undefined,
+      coveredFrom: new Map(),
       changes: 0,
       proof: undefined,
       proving: undefined,
@@ -274,10 +292,6 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
         for (const listener of listeners) listener(entry)
         const removal = options.removalOf(event)
         if (removal !== undefined) remove(source, removal)
-        const covered = source.channels?.size ?? 0
-        if (covered !== coveredChannels) disprove(source)
-        if (covered < coveredChannels) evictUncovered(source)
-        coveredChannels = covered
         if (source.ownSeats === 0 && seats.size > 0) source.settle()
       },
       end(error) {
@@ -315,12 +329,13 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     const upstream = options.open(owner, {
       open(channels, at) {
         source.channels = channels
-        coveredChannels = channels.size
+        for (const channel of channels) source.coveredFrom.set(channel, 0)
         source.proof = { channels: new Set(channels), begunAt: openedAt }
         if (at !== undefined) log.beginAt(at)
         resolve()
       },
       event: source.push,
+      channelsChanged: () => updateCoverage(source),
       end: source.end,
     })
     return source
@@ -347,6 +362,23 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     // Nobody knows whether it was the owner: a new source proves the access.
     if (source.member === undefined) source.retire()
     else for (const seat of affected) seat.end({ kind: 'failed', error: options.lost() })
+  }
+
+  /** Notes which channels a source covers no longer, and which from here on. */
+  function updateCoverage(source: Source<Owner, T>): void {
+    const { channels = new Set<string>(), coveredFrom, log } = source
+    const lost = [...coveredFrom.keys()].filter((channel) => !channels.has(channel))
+    for (const channel of lost) coveredFrom.delete(channel)
+    for (const channel of channels) if (!coveredFrom.has(channel)) coveredFrom.set(channel, log.seq)
+    disprove(source)
+    if (lost.length > 0) evictUncovered(source)
+  }
+
+  function beginOf({ channels, coveredFrom, log }: Source<Owner, T>, topic: Topic<Owner>): LogBegin {
+    const names = topic.channels === 'all' ? (channels ?? []) : topic.channels
+    let seq = log.beginSeq
+    for (const name of names) seq = Math.max(seq, coveredFrom.get(name) ?? log.seq)
+    return { seq, place: log.placeAt(seq) }
   }
 
   function disprove(source: Source<Owner, T>): void {
@@ -549,6 +581,9 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
       },
       covers: (channel) =>
         (guest === undefined ? source.proof?.channels : guest.allowed)?.has(channel) === true,
+      get begin() {
+        return beginOf(source, topic)
+      },
       left: left.promise,
       ended: ended.promise,
       get ending() {

@@ -1,4 +1,5 @@
 import { GatewayError } from '../errors.ts'
+import { sleep } from '../sleep.ts'
 import type { Channel, Hub, Seat, Topic } from './principal-hub.ts'
 import type { Entry } from './recent-log.ts'
 
@@ -119,24 +120,9 @@ async function takeSeat<Owner, T>(
     } catch (error) {
       const isPassing = error instanceof GatewayError && error.retryable && !hub.isClosed
       if (!isResumed || !isPassing) throw error
-      await pause(Math.max(retryAfterMs(failures), error.retryAfterMs ?? 0), signal)
+      await sleep(Math.max(retryAfterMs(failures), error.retryAfterMs ?? 0), signal)
     }
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const leave = () => {
-      clearTimeout(timer)
-      reject(signal.reason)
-    }
-    const timer = setTimeout(() => {
-      signal.removeEventListener('abort', leave)
-      resolve()
-    }, ms)
-    if (signal.aborted) leave()
-    else signal.addEventListener('abort', leave, { once: true })
-  })
 }
 
 /** How far a reader was told of the upstream's log while it caught up. */
@@ -158,7 +144,7 @@ async function catchUp<Owner, T>(
   /** A reader who comes from another source may have had what this one has yet to hear. */
   const isAhead = (place: string | undefined) =>
     isResumed && place !== undefined && log.place !== undefined && isBehind(place, log.place) === true
-  let seq = after === undefined ? log.seq : isAhead(after) ? undefined : seqBehind(options, channel, after)
+  let seq = after === undefined ? log.seq : isAhead(after) ? undefined : seqBehind(options, seat, after)
   const begunAt = log.seq
   for (const event of options.standing?.(channel, after) ?? []) {
     if (seat.ending !== undefined) return undefined
@@ -186,7 +172,7 @@ async function catchUp<Owner, T>(
       if (place === undefined) {
         await reader.event(options.makeGap(undefined), channel)
         seq = log.seq
-      } else seq = seqBehind(options, channel, place)
+      } else seq = seqBehind(options, seat, place)
       continue
     }
     if (entries.length === 0) {
@@ -211,20 +197,21 @@ async function catchUp<Owner, T>(
   }
 }
 
-/** The entry a place is at; undefined when the channel does not remember it. */
+/** The entry a place is at; undefined when the log has not got all that the reader may hear behind it. */
 function seqBehind<Owner, T>(
   { isBehind }: FeedOptions<Owner, T>,
-  { log }: Channel<T>,
+  { channel: { log }, begin }: Seat<T>,
   place: string,
 ): number | undefined {
+  if (place === begin.place) return begin.seq
   const exact = log.seqOf(place)
-  if (exact !== undefined) return exact
+  if (exact !== undefined) return exact < begin.seq ? undefined : exact
   // Places of other channels are not among the entries; where places can be compared, that is no matter.
-  if (log.begin === undefined || isBehind(log.begin, place) !== false) return undefined
+  if (begin.place === undefined || isBehind(begin.place, place) !== false) return undefined
   return log.seqUpTo(place, (a, b) => isBehind(a, b) === true)
 }
 
-/** Tells what is older than the channel's log, until the two meet. Without a `seq` it was ended, or has to begin again. */
+/** Delivers what the channel's log has not got, until the two meet. Without a `seq` it was ended, or has to begin again. */
 async function replay<Owner, T>(
   options: FeedOptions<Owner, T>,
   seat: Seat<T>,
@@ -234,7 +221,7 @@ async function replay<Owner, T>(
 ): Promise<{ seq: number | undefined; place: string }> {
   const { channel } = seat
   const { log } = channel
-  const { begin, beginSeq } = log
+  const { place: begin, seq: beginSeq } = seat.begin
   let place = after
   // To a reader who is ahead of the channel nothing is replayed, but it is told when the upstream has forgotten the place.
   const isAhead = begin !== undefined && options.isBehind(begin, after) === false
@@ -265,7 +252,7 @@ async function replay<Owner, T>(
       if (options.wants(event)) await reader.event(event, channel)
       place = reached
       const seq = log.seqOf(place)
-      if (seq !== undefined) return { seq, place }
+      if (seq !== undefined && seq >= beginSeq) return { seq, place }
     }
   } catch (error) {
     // A replay its reader cannot keep up with begins again where the reader is.

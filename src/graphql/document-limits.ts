@@ -2,9 +2,12 @@ import {
   type DocumentNode,
   type FieldNode,
   type FragmentDefinitionNode,
-  GraphQLError,
+  type GraphQLError,
   Kind,
+  Lexer,
   type SelectionSetNode,
+  Source,
+  TokenKind,
 } from 'graphql'
 import { GatewayError } from '../errors.ts'
 import { countFieldPairs } from './field-pairs.ts'
@@ -170,9 +173,16 @@ export function checkDocumentSize(document: string, { maxDocumentBytes }: Limits
   expectAtMost(maxDocumentBytes, bytes, 'bytes')
 }
 
-/** Whether the parser gave up because the document has too many tokens. */
-export function isTokenLimitError(error: unknown): boolean {
-  return error instanceof GraphQLError && /more tha[nt] \d+ tokens/.test(error.message)
+/** Whether the parser failed at the first token past the limit, which its error does not tell by a code. */
+export function isTokenLimitError(error: GraphQLError, document: string, { maxTokens }: Limits): boolean {
+  const lexer = new Lexer(new Source(document))
+  try {
+    for (let tokens = 0; tokens <= maxTokens; tokens += 1)
+      if (lexer.advance().kind === TokenKind.EOF) return false
+  } catch {
+    return false
+  }
+  return error.positions?.[0] === lexer.token.start
 }
 
 function add(a: Measure, b: Measure): Measure {

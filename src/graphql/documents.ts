@@ -51,8 +51,6 @@ export interface Documents {
    * @throws GraphQLError for a text that is no document, GatewayError `LIMIT_EXCEEDED` for one that is too long
    */
   parse(text: string, begin: () => (cpuMs: number) => void): Document
-  /** The document a node came from. */
-  of(node: DocumentNode): Document
 }
 
 /** Fields that tell of this moment alone. A text that has such a word elsewhere is taken for one that asks. */
@@ -77,7 +75,6 @@ export function createDocuments({
   isOpen: boolean
 }): Documents {
   const texts = new LRUCache<string, Document>({ max: kept.documents, maxSize: kept.characters })
-  const nodes = new WeakMap<DocumentNode, Document>()
   const rules = isOpen ? validationRules : [...validationRules, NoSchemaIntrospectionCustomRule]
 
   function read(text: string): Document {
@@ -140,17 +137,11 @@ export function createDocuments({
       try {
         const document = readFlat(text)
         texts.set(text, document, { size: text.length + 1 })
-        nodes.set(document.node, document)
         return document
       } finally {
         const { user, system } = process.threadCpuUsage(before)
         end((user + system) / 1000)
       }
-    },
-    of(node) {
-      const document = nodes.get(node)
-      if (document === undefined) throw new Error('A document that was not parsed here cannot be executed')
-      return document
     },
   }
 }
@@ -166,11 +157,12 @@ function shorten({ message, nodes }: GraphQLError): GraphQLError {
   )
 }
 
-function parseText(text: string, { maxTokens }: Limits): DocumentNode {
+function parseText(text: string, limits: Limits): DocumentNode {
+  const { maxTokens } = limits
   try {
     return parse(text, { maxTokens })
   } catch (error) {
-    if (isTokenLimitError(error))
+    if (error instanceof GraphQLError && isTokenLimitError(error, text, limits))
       throw new GatewayError('LIMIT_EXCEEDED', `The document has more than ${maxTokens} tokens`)
     throw error instanceof GraphQLError ? withCode(error, 'GRAPHQL_PARSE_FAILED') : error
   }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { LRUCache } from 'lru-cache'
 import { GatewayError, ValidationError } from '../errors.ts'
+import { isRecord } from '../json-values.ts'
 
 /** What says which document is meant: its text, or what it is known by. */
 export interface DocumentParams {
@@ -73,7 +74,7 @@ export function createPersistedDocuments({
  */
 export function readTrustedDocuments(json: string): string[] {
   const documents: unknown = JSON.parse(json)
-  if (typeof documents !== 'object' || documents === null || Array.isArray(documents))
+  if (!isRecord(documents))
     throw new Error('Expected trusted documents to be a JSON object with a text for each hash')
   return Object.entries(documents).map(([id, text]) => {
     if (typeof text !== 'string' || id.replace(/^sha256:/, '') !== hashOf(text))
@@ -88,9 +89,8 @@ function hashOf(text: string): string {
 
 /** [Apollo] automatic persisted queries */
 function hashIn(extensions: unknown): string | undefined {
-  if (typeof extensions !== 'object' || extensions === null || !('persistedQuery' in extensions))
-    return undefined
-  const { version, sha256Hash } = (extensions.persistedQuery ?? {}) as Record<string, unknown>
+  if (!isRecord(extensions) || !('persistedQuery' in extensions)) return undefined
+  const { version, sha256Hash } = (extensions['persistedQuery'] ?? {}) as Record<string, unknown>
   if (version !== 1 || typeof sha256Hash !== 'string' || !/^[0-9a-f]{64}$/.test(sha256Hash))
     throw new ValidationError(
       'Expected extensions.persistedQuery to be { "version": 1, "sha256Hash": "<64 hexadecimal digits>" }',

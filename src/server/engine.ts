@@ -5,6 +5,7 @@ import {
   type GraphQLError,
   type GraphQLSchema,
   getOperationAST,
+  type OperationTypeNode,
 } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
 import type { CallEstimates } from '../call-estimate.ts'
@@ -13,7 +14,7 @@ import { type ErrorCode, GatewayError } from '../errors.ts'
 import type { CallPrediction } from '../graphql/call-cost.ts'
 import type { Limits } from '../graphql/document-limits.ts'
 import { createDocuments, type Document } from '../graphql/documents.ts'
-import { maskError, withCode } from '../graphql/error-mask.ts'
+import { maskError } from '../graphql/error-mask.ts'
 import type { Executor } from '../graphql/executor.ts'
 import { createIntrospections } from '../graphql/introspection.ts'
 import type { DocumentParams, PersistedDocuments } from '../graphql/persisted-documents.ts'
@@ -22,30 +23,25 @@ import { expectRootField } from '../graphql/subscription-rules.ts'
 import type { FanOut, LiveOperation } from '../subscriptions/fan-out.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { RequestHead } from '../traffic/client-address.ts'
-import { readExtensions } from './extensions.ts'
 import type { JsonType } from './negotiation.ts'
 import type { OperationLog } from './operation-log.ts'
 import { requestErrorStatus } from './status.ts'
 
-/** What goes with an operation that comes over HTTP. */
+/** The context that Yoga executes an operation with. */
 export interface HttpContext {
-  readonly req: IncomingMessage
-  readonly res: ServerResponse
-  /** The media type of the response, which the request accepts before all others. */
+  /** Undefined for a request of a method that brings no operation. */
+  readonly operation: EngineOperation | undefined
+  /** The media type of the response. */
   readonly responseType: JsonType
-  /** Ends when nobody waits for the answer any more. */
+  /** Aborts when the client leaves. */
   readonly signal: AbortSignal
-}
-
-/** The framework copies what it is given into an object of its own. */
-interface FrameworkContext {
-  readonly ours: Context
 }
 
 /** An operation of a document without problems. */
 export interface EngineOperation {
+  readonly kind: OperationTypeNode
   readonly document: Document
-  readonly operationName: string | null | undefined
+  readonly operationName: string | undefined
   readonly variables: Readonly<Record<string, unknown>>
   readonly context: Context
 }
@@ -59,34 +55,33 @@ export interface Answer {
   readonly errors?: readonly GraphQLError[] | undefined
 }
 
-/**
- * Parses, checks and executes operations, the same way whichever transport brought them. Errors are as clients may see
- * them.
- */
+/** Parses, checks and executes operations, in the same way for every transport. Its errors are masked. */
 export interface Engine {
   /**
-   * The text of the document that is meant, by itself or by its hash; undefined when nothing names one.
+   * Finds the text of a document, by itself or by its hash; undefined when the parameters name none.
    *
-   * @throws GatewayError for a hash that is not known, or not one of the text
+   * @throws GatewayError for a hash that is not known, or that is not the hash of the text
    */
   find(params: DocumentParams): string | undefined
   /**
-   * @param request what brought the text; a document that is not known yet is charged to its IP address
-   * @throws GraphQLError for a text that is no document, too long, or not among those that may be executed
+   * @param request what brought the text; parsing a document that is not known yet is charged to its IP address
+   * @throws GraphQLError for a text that is not a document, exceeds a limit, or is not trusted
    */
   parse(text: string, request: RequestHead): Document
-  /** @throws GraphQLError for a credential that cannot be one */
+  /** @throws GraphQLError for a malformed credential */
   createContext(caller: Caller): Context
   /** Executes a query or a mutation. */
   execute(operation: EngineOperation): Promise<ExecutionResult>
-  /** A result as JSON, which may have been made for an earlier one. */
+  /** A result as JSON, which may be cached. */
   toText(result: ExecutionResult): string
-  /** The same as JSON, which may have been made for an earlier one of the same caller. */
+  /** Executes a query or a mutation, or returns the cached response of the same principal. */
   answer(operation: EngineOperation): Promise<Answer>
-  /** Begins a subscription. Answers why it cannot run, as a result with errors. */
+  /** Opens a subscription. @returns the reasons why it cannot run, as a result with errors */
   subscribe(operation: EngineOperation): Promise<LiveOperation | ExecutionResult>
-  /** Answers a request over HTTP in every way the specification knows. */
+  /** Responds by Yoga, in every way that GraphQL over HTTP specifies. */
   respond(request: IncomingMessage, response: ServerResponse, context: HttpContext): Promise<void>
+  /** An error as clients may see it. */
+  mask(error: unknown): GraphQLError
 }
 
 export interface EngineOptions {
@@ -96,25 +91,25 @@ export interface EngineOptions {
   readonly createContext: (caller: Caller) => Context
   readonly live: FanOut
   readonly limits: Limits
-  /** Whether the schema may be asked for. */
+  /** Whether introspection is allowed. */
   readonly introspection: boolean
   /**
-   * Called before a document is parsed that is not known yet, with what brought it.
+   * Called before a document that is not known yet is parsed.
    *
-   * @returns what hears how much time of the processor it took, in milliseconds
-   * @throws GatewayError `RATE_LIMITED` to leave it alone
+   * @returns what is called with the CPU time that parsing took, in milliseconds
+   * @throws GatewayError `RATE_LIMITED` to reject the document
    */
   readonly beginDocument: (request: RequestHead) => (cpuMs: number) => void
   readonly operationLog: OperationLog
-  /** Undefined where every answer is made anew. */
+  /** Undefined where responses are not cached. */
   readonly responseCache: ResponseCache | undefined
-  /** How many calls to the upstream fields take. */
+  /** How many upstream calls each field takes. */
   readonly estimates: CallEstimates
   readonly log: Logger
 }
 
 export function createEngine(options: EngineOptions): Engine {
-  const { schema, executor, persisted, live, limits, operationLog, log, responseCache: kept } = options
+  const { schema, executor, persisted, live, limits, operationLog, log, responseCache } = options
   const documents = createDocuments({
     ...{ schema, limits, estimates: options.estimates },
     isOpen: options.introspection,
@@ -129,7 +124,7 @@ export function createEngine(options: EngineOptions): Engine {
     const [dearest = ['', 0]] = Object.entries(fields).sort(([, a], [, b]) => b - a)
     throw new GatewayError(
       'COST_EXCEEDED',
-      `${what} may cause ${calls} calls to the upstream, ${dearest[1]} of them for ${dearest[0]}; at most ${maxCalls} are allowed. Ask for shorter lists, or for fewer of them inside of lists`,
+      `${what} may cause ${calls} calls to the upstream, ${dearest[1]} of them for ${dearest[0]}; at most ${maxCalls} are allowed. Ask for shorter lists, or for fewer lists inside of lists`,
     )
   }
 
@@ -137,7 +132,7 @@ export function createEngine(options: EngineOptions): Engine {
     return {
       schema,
       document: document.node,
-      operationName: operationName ?? null,
+      operationName,
       variableValues: variables,
       contextValue: context,
     }
@@ -175,7 +170,7 @@ export function createEngine(options: EngineOptions): Engine {
     }
   }
 
-  /** An operation that asks the schema alone is executed once for everybody. */
+  /** An operation that selects only introspection fields is executed once for all clients. */
   function executeOnce(operation: EngineOperation): ExecutionResult | Promise<ExecutionResult> {
     const { document, operationName, variables } = operation
     const execute = () => executor.execute(toArgs(operation))
@@ -193,32 +188,33 @@ export function createEngine(options: EngineOptions): Engine {
 
   async function answer(operation: EngineOperation): Promise<Answer> {
     const { context } = operation
-    const mark = isKeepable(operation) ? context.mark() : undefined
-    if (kept === undefined || mark === undefined) {
+    const mark = isCacheable(operation) ? context.mark() : undefined
+    if (responseCache === undefined || mark === undefined) {
       const result = await run(operation)
       return toAnswer(result)
     }
     const key = keyOf(operation)
-    const known = kept.find(key, mark)
+    const known = responseCache.find(key, mark)
     if (known !== undefined) {
       operationLog.begin(operation)([])
       return { text: known, isWhole: true }
     }
     const result = await run(operation)
     const fresh = toAnswer(result)
-    // What happened meanwhile may be in it, or not.
-    if (fresh.isWhole && context.mark() === mark) kept.keep(key, mark, fresh.text)
+    // An event during the execution may be in the result, or not.
+    if (fresh.isWhole && context.mark() === mark) responseCache.keep(key, mark, fresh.text)
     return fresh
   }
 
-  /** Whether the same question of the same caller has the same answer until something happens. */
-  function isKeepable({ document, operationName, context }: EngineOperation): boolean {
-    if (kept === undefined || document.isPassing || context.wantsCost || context.wantsExplanation)
+  /** Whether the same operation of the same principal has the same result until the next event. */
+  function isCacheable({ kind, document, context }: EngineOperation): boolean {
+    if (responseCache === undefined || document.isPassing || context.wantsCost || context.wantsExplanation)
       return false
-    return getOperationAST(document.node, operationName)?.operation === 'query'
+    return kind === 'query'
   }
 
   const engine: Omit<Engine, 'respond'> = {
+    mask,
     find: (params) => persisted.find(params),
     parse(text, request) {
       try {
@@ -248,7 +244,7 @@ export function createEngine(options: EngineOptions): Engine {
       try {
         context.bound({ deadline: performance.now() + limits.maxOperationMs, maxCalls: limits.maxCalls })
         document.cost(variables)
-        // For one event: its fields are resolved again for each.
+        // The prediction is for one event: the fields are resolved for each.
         const predicted = document.predict(operationName, variables)
         if (context.wantsExplanation) {
           end([])
@@ -258,7 +254,7 @@ export function createEngine(options: EngineOptions): Engine {
         if (node != null) expectRootField(schema, document.node, node, variables)
         expectAffordable(predicted, limits.maxEventCalls, 'An event of the subscription')
         const begun = await live.subscribe(toArgs(operation), predicted.unshared, context.wantsPosition)
-        // What its reader missed is listed page by page, for as long as that takes.
+        // A replay may take longer than an operation.
         context.bound({ deadline: Number.POSITIVE_INFINITY, maxCalls: Number.POSITIVE_INFINITY })
         end('start' in begun ? [] : (begun.errors ?? []))
         return begun
@@ -270,49 +266,34 @@ export function createEngine(options: EngineOptions): Engine {
     },
   }
 
-  /** What the framework brings is parsed, checked and executed here. */
-  const phases: Plugin<FrameworkContext & HttpContext> = {
-    onParse({ setParseFn, context: { req } }) {
-      setParseFn((source) => engine.parse(typeof source === 'string' ? source : source.body, req).node)
+  /** Yoga gets an operation that was parsed and checked before: it brings the document again, and executes it here. */
+  const phases: Plugin<HttpContext> = {
+    onParse({ setParseFn, context: { operation } }) {
+      setParseFn(() => operation?.document.node)
     },
-    onValidate({ setResult, params: { documentAST } }) {
-      // The framework writes into errors it is given; these are kept for others.
-      setResult(
-        documents.of(documentAST).problems.map((problem) => withCode(problem, 'GRAPHQL_VALIDATION_FAILED')),
-      )
+    onValidate({ setResult }) {
+      setResult([])
     },
     onExecute({ setExecuteFn }) {
-      setExecuteFn(async (args: ExecutionArgs) => {
-        const { ours, responseType } = args.contextValue as FrameworkContext & HttpContext
-        const result = await run({
-          document: documents.of(args.document),
-          operationName: args.operationName,
-          variables: args.variableValues ?? {},
-          context: ours,
-        })
+      setExecuteFn(async ({ contextValue }: ExecutionArgs) => {
+        const { operation, responseType } = contextValue as HttpContext
+        if (operation === undefined) throw new Error('There is no operation to execute')
+        const result = await run(operation)
         if (result.errors === undefined || 'data' in result) return result
-        // The framework takes the status from here, and leaves it out of the body.
+        // Yoga reads the status from here, and leaves it out of the body.
         const status = requestErrorStatus(responseType, result.errors[0]?.extensions['code'])
         return { ...result, extensions: { http: { status } } }
       })
     },
   }
 
-  // Few requests need it, and a start is sooner over without it.
-  let framework: ReturnType<typeof loadFramework> | undefined
+  // Few requests need Yoga, and the gateway starts faster without it.
+  let yoga: ReturnType<typeof loadYoga> | undefined
 
-  async function loadFramework() {
+  async function loadYoga() {
     const { createYoga } = await import('graphql-yoga')
-    return createYoga<HttpContext, FrameworkContext>({
+    return createYoga<HttpContext>({
       schema,
-      context: ({ req, signal, params }) => ({
-        ours: options.createContext({
-          request: req,
-          authorization: req.headers.authorization,
-          departure: { signal },
-          ...readExtensions(params.extensions),
-        }),
-      }),
       plugins: [phases],
       maskedErrors: { maskError: mask },
       parserAndValidationCache: false,
@@ -329,8 +310,8 @@ export function createEngine(options: EngineOptions): Engine {
   return {
     ...engine,
     async respond(request, response, context) {
-      framework ??= loadFramework()
-      const handle = await framework
+      yoga ??= loadYoga()
+      const handle = await yoga
       await handle(request, response, context)
     },
   }
@@ -340,7 +321,7 @@ function explain({ calls, fields }: CallPrediction): ExecutionResult {
   return { data: null, extensions: { explain: { calls, fields } } }
 }
 
-/** The same for the same question of the same caller, who is a hash. */
+/** The key of a cached response: principal (a hash), parameters and document. */
 function keyOf({ document, operationName, variables, context }: EngineOperation): string {
   const asked = JSON.stringify([operationName ?? null, variables])
   return `${context.caller} ${asked} ${document.node.loc?.source.body}`

@@ -1,121 +1,129 @@
-import { type DocumentNode, GraphQLError, getOperationAST, type OperationDefinitionNode } from 'graphql'
+import { type GraphQLError, getOperationAST, type OperationTypeNode } from 'graphql'
+import type { Caller } from '../context.ts'
 import { ValidationError } from '../errors.ts'
+import type { Document } from '../graphql/documents.ts'
+import { isRecord } from '../json-values.ts'
 import { type LiveOperation, type SubscriptionReader, toPayload } from '../subscriptions/fan-out.ts'
 import type { RequestHead } from '../traffic/client-address.ts'
-import type { Engine } from './engine.ts'
+import type { Engine, EngineOperation } from './engine.ts'
 import { readExtensions } from './extensions.ts'
 
+/** The parameters of a request, with the text of the document that they name. */
 export interface OperationParams {
-  /** Not needed where it is known by its hash. */
-  readonly query?: string | null | undefined
-  readonly documentId?: string | null | undefined
-  readonly operationName?: string | null | undefined
-  readonly variables?: Record<string, unknown> | null | undefined
-  readonly extensions?: Record<string, unknown> | null | undefined
+  readonly query: string
+  readonly operationName: string | undefined
+  readonly variables: Readonly<Record<string, unknown>>
+  readonly extensions: Readonly<Record<string, unknown>>
 }
 
-export interface OperationRequest {
-  readonly engine: Engine
-  readonly req: RequestHead
-  /** The credential as it was sent. */
-  readonly authorization: unknown
-  /** As the client sent them. */
-  readonly params: object
-  /** The last event the client had, which counts more than what the operation says, and `extensions.lastEventId` of it. */
+/** An operation that can be executed. */
+export interface ParsedOperation {
+  readonly errors?: never
+  readonly kind: OperationTypeNode
+  readonly document: Document
+  readonly params: OperationParams
+}
+
+/** Why a request does not become an operation. `kind` is undefined where the document does not say it. */
+export interface RejectedOperation {
+  readonly errors: readonly GraphQLError[]
+  readonly kind?: OperationTypeNode | undefined
+}
+
+/** Who sends an operation, and what the transport adds to its parameters. */
+export type OperationSource = Pick<Caller, 'request' | 'authorization' | 'departure' | 'onTokenEnd'> & {
+  /** The last event that the client received; it replaces `extensions.lastEventId`. */
   readonly lastEventId?: string | undefined
-  /** Hears when the credential ends, in milliseconds. */
-  readonly onTokenEnd?: ((at: number) => void) | undefined
-  readonly mask: (error: unknown) => GraphQLError
-  /** Ends when nobody waits for the answer any more. */
-  readonly signal: AbortSignal
 }
 
-/** Who hears of an operation. */
+/** Receives the results of an operation of any kind. */
 export interface OperationReader extends SubscriptionReader {
-  /** It is a subscription, and stands. */
+  /** The operation is a subscription, which is open now. */
   begin?(operation: LiveOperation): void
-  /** It was not run at all. */
-  refuse(errors: readonly GraphQLError[]): void
 }
 
 /**
- * Checks the parameters of a request.
+ * Reads the parameters of a request.
  *
- * @throws ValidationError for one of another type
+ * @throws GatewayError for a parameter of another type, no document, or a hash that is not known
  */
-export function toParams(body: object): OperationParams {
+export function readParams(engine: Engine, body: object): OperationParams {
   const { query, documentId, operationName, variables, extensions } = body as Record<string, unknown>
   if (query != null && typeof query !== 'string') throw new ValidationError('Expected "query" to be text')
   if (documentId != null && typeof documentId !== 'string')
     throw new ValidationError('Expected "documentId" to be text')
   if (operationName != null && typeof operationName !== 'string')
     throw new ValidationError('Expected "operationName" to be text')
-  if (!isObject(variables)) throw new ValidationError('Expected "variables" to be a JSON object')
-  if (!isObject(extensions)) throw new ValidationError('Expected "extensions" to be a JSON object')
-  // A blank name is none. [spec] GraphQL over HTTP, "GET"
-  return { query, documentId, operationName: operationName || undefined, variables, extensions }
-}
-
-function isObject(value: unknown): value is Record<string, unknown> | null | undefined {
-  return value == null || (typeof value === 'object' && !Array.isArray(value))
-}
-
-/** @throws ValidationError when the name is of no operation, or is missing and there are several */
-export function operationOf(
-  document: DocumentNode,
-  operationName: string | null | undefined,
-): OperationDefinitionNode {
-  const operation = getOperationAST(document, operationName)
-  if (operation == null)
-    throw new ValidationError('Expected operationName to name an operation of the document')
-  return operation
-}
-
-/**
- * Runs an operation of any kind for a transport that can send more than one result. Ends with `complete` or `refuse`,
- * unless `signal` ends it.
- */
-export async function runOperation(request: OperationRequest, reader: OperationReader): Promise<void> {
-  const { engine, req, authorization, mask, signal } = request
-  try {
-    const params = toParams(request.params)
-    const lastEventId = request.lastEventId ?? textOf(params.extensions?.['lastEventId'])
-    const text = engine.find(params)
-    if (text === undefined) throw new ValidationError('Expected "query" to be text')
-    const document = engine.parse(text, req)
-    if (document.problems.length > 0) return reader.refuse(document.problems)
-    const operation = operationOf(document.node, params.operationName)
-    const run = {
-      document,
-      operationName: params.operationName,
-      variables: params.variables ?? {},
-      context: engine.createContext({
-        ...{ request: req, authorization },
-        departure: { signal },
-        ...readExtensions(params.extensions),
-        ...(lastEventId === undefined ? {} : { lastEventId }),
-        onTokenEnd: request.onTokenEnd,
-      }),
-    }
-    const result = await (operation.operation === 'subscription'
-      ? engine.subscribe(run)
-      : engine.execute(run))
-    if ('start' in result) {
-      if (!signal.aborted) reader.begin?.(result)
-      // Also for a reader that has left: starting it gives back what it holds.
-      return result.start(reader, signal)
-    }
-    if (signal.aborted) return
-    reader.next(toPayload(engine.toText(result), undefined))
-    reader.complete()
-  } catch (error) {
-    if (signal.aborted) return
-    reader.refuse([
-      error instanceof GraphQLError && error.extensions['code'] !== undefined ? error : mask(error),
-    ])
+  if (variables != null && !isRecord(variables))
+    throw new ValidationError('Expected "variables" to be a JSON object')
+  if (extensions != null && !isRecord(extensions))
+    throw new ValidationError('Expected "extensions" to be a JSON object')
+  const text = engine.find({ query, documentId, extensions })
+  if (text === undefined)
+    throw new ValidationError('Expected "query" to be the text of a document, or a hash in its place')
+  return {
+    query: text,
+    // A blank name is none. [spec] GraphQL over HTTP, "GET"
+    operationName: operationName || undefined,
+    variables: variables ?? {},
+    extensions: extensions ?? {},
   }
 }
 
-function textOf(value: unknown): string | undefined {
-  return typeof value === 'string' && value !== '' ? value : undefined
+/** @param request what brought the document; parsing one that is not known yet is charged to its IP address */
+export function parseOperation(
+  engine: Engine,
+  params: OperationParams,
+  request: RequestHead,
+): ParsedOperation | RejectedOperation {
+  try {
+    const document = engine.parse(params.query, request)
+    const kind = getOperationAST(document.node, params.operationName)?.operation
+    if (document.problems.length > 0) return { errors: document.problems, kind }
+    if (kind === undefined)
+      throw new ValidationError('Expected operationName to name an operation of the document')
+    return { kind, document, params }
+  } catch (error) {
+    return { errors: [engine.mask(error)] }
+  }
+}
+
+/** Gives an operation its context. It is rejected for a malformed credential. */
+export function prepareOperation(
+  engine: Engine,
+  { kind, document, params }: ParsedOperation,
+  source: OperationSource,
+): EngineOperation | RejectedOperation {
+  const { operationName, variables, extensions } = params
+  const lastEventId = source.lastEventId ?? extensions['lastEventId']
+  try {
+    const context = engine.createContext({
+      ...source,
+      ...readExtensions(extensions),
+      lastEventId: typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : undefined,
+    })
+    return { kind, document, operationName, variables, context }
+  } catch (error) {
+    return { errors: [engine.mask(error)], kind }
+  }
+}
+
+/** Executes an operation of any kind for a transport that can send several results, until `signal` aborts it. */
+export async function runOperation(
+  engine: Engine,
+  operation: EngineOperation,
+  reader: OperationReader,
+  signal: AbortSignal,
+): Promise<void> {
+  const result = await (operation.kind === 'subscription'
+    ? engine.subscribe(operation)
+    : engine.execute(operation))
+  if ('start' in result) {
+    if (!signal.aborted) reader.begin?.(result)
+    // Also for a client that has left: starting releases what the subscription holds.
+    return result.start(reader, signal)
+  }
+  if (signal.aborted) return
+  reader.next(toPayload(engine.toText(result), undefined))
+  reader.complete()
 }

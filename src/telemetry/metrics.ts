@@ -135,7 +135,7 @@ function createLiveGauges(register: Registry): (figures: LiveFigures) => void {
   const gauges: [name: string, help: string, value: (figures: LiveFigures) => number][] = [
     [
       'upstream_breaker_open',
-      'Pages of the upstream, or the upstream as a whole, that are left alone for a moment because they keep failing',
+      'Pages of the upstream, or whole upstreams, whose circuit breaker is open because they keep failing',
       ({ upstream }) => upstream.openBreakers.length,
     ],
     ['upstream_streams', 'Streams to the upstream that are open', open],

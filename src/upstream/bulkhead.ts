@@ -1,58 +1,59 @@
 import { UpstreamError } from '../errors.ts'
 import type { Http, HttpAnswer, HttpRequest } from './http.ts'
 
-export interface FairnessOptions {
-  /** How many calls of one principal may be on their way at once. */
+export interface BulkheadOptions {
+  /** Concurrent calls of one principal. */
   readonly callsEach: number
-  /** How many calls of all principals may be on their way at once; any number unless given. */
+  /** Concurrent calls of all principals; unlimited unless given. */
   readonly callsInAll?: number
-  /** How long a call may wait for its turn. */
+  /** Milliseconds that a call may wait for its turn. */
   readonly waitMs: number
   /** The error of a call that waited longer. */
   readonly overdue?: () => Error
 }
 
-interface Lane {
+/** The calls of one principal. */
+interface Compartment {
   readonly principal: string
   running: number
   readonly waiting: (() => void)[]
 }
 
 const timedOut = () =>
-  new UpstreamError('UPSTREAM_TIMEOUT', 'Too many of your calls to the upstream are on their way')
+  new UpstreamError('UPSTREAM_TIMEOUT', 'Too many of your calls to the upstream are in flight')
 
 /**
- * Calls of which no principal has so many on their way that others find no connection: what is more waits for its turn.
- * Calls of nobody go past this.
+ * Limits the concurrent calls of each principal, so that one cannot use up the connections of all. Calls past the limit wait
+ * in a queue, and principals take turns. Calls without a principal bypass it.
  */
 export function createBulkhead(
   http: Http,
-  { callsEach, callsInAll = Number.POSITIVE_INFINITY, waitMs, overdue = timedOut }: FairnessOptions,
+  { callsEach, callsInAll = Number.POSITIVE_INFINITY, waitMs, overdue = timedOut }: BulkheadOptions,
 ): Http {
-  const lanes = new Map<string, Lane>()
-  /** The lanes with waiting calls, in the order of their turns. */
-  const queues = new Set<Lane>()
+  const compartments = new Map<string, Compartment>()
+  /** The compartments with waiting calls, in the order of their turns. */
+  const queues = new Set<Compartment>()
   let running = 0
 
-  function laneOf(principal: string): Lane {
-    const known = lanes.get(principal)
+  function compartmentOf(principal: string): Compartment {
+    const known = compartments.get(principal)
     if (known !== undefined) return known
-    const made: Lane = { principal, running: 0, waiting: [] }
-    lanes.set(principal, made)
+    const made: Compartment = { principal, running: 0, waiting: [] }
+    compartments.set(principal, made)
     return made
   }
 
-  async function take(lane: Lane, signal: AbortSignal | undefined): Promise<void> {
+  async function take(compartment: Compartment, signal: AbortSignal | undefined): Promise<void> {
     const turn = Promise.withResolvers<void>()
     const go = () => turn.resolve()
-    lane.waiting.push(go)
-    queues.add(lane)
+    compartment.waiting.push(go)
+    queues.add(compartment)
     const giveUp = (reason: unknown) => {
-      const index = lane.waiting.indexOf(go)
+      const index = compartment.waiting.indexOf(go)
       if (index === -1) return
-      lane.waiting.splice(index, 1)
-      if (lane.waiting.length === 0) queues.delete(lane)
-      forget(lane)
+      compartment.waiting.splice(index, 1)
+      if (compartment.waiting.length === 0) queues.delete(compartment)
+      forget(compartment)
       turn.reject(reason)
     }
     const leave = () => giveUp(signal?.reason)
@@ -66,39 +67,40 @@ export function createBulkhead(
     }
   }
 
-  function begin(lane: Lane): void {
-    lane.running += 1
+  function begin(compartment: Compartment): void {
+    compartment.running += 1
     running += 1
   }
 
-  function leave(lane: Lane): void {
-    lane.running -= 1
+  function leave(compartment: Compartment): void {
+    compartment.running -= 1
     running -= 1
     startNext()
-    forget(lane)
+    forget(compartment)
   }
 
-  function forget(lane: Lane): void {
-    if (lane.running === 0 && lane.waiting.length === 0) lanes.delete(lane.principal)
+  function forget(compartment: Compartment): void {
+    if (compartment.running === 0 && compartment.waiting.length === 0)
+      compartments.delete(compartment.principal)
   }
 
-  /** Principals take turns: the lane that started a call goes to the end of the line. */
+  /** Principals take turns: the compartment that started a call goes to the end of the queue. */
   function startNext(): void {
-    for (const lane of queues) {
-      if (lane.running >= callsEach) continue
-      queues.delete(lane)
-      const next = lane.waiting.shift()
-      if (lane.waiting.length > 0) queues.add(lane)
-      begin(lane)
+    for (const compartment of queues) {
+      if (compartment.running >= callsEach) continue
+      queues.delete(compartment)
+      const next = compartment.waiting.shift()
+      if (compartment.waiting.length > 0) queues.add(compartment)
+      begin(compartment)
       return next?.()
     }
   }
 
-  async function call(lane: Lane, request: HttpRequest): Promise<HttpAnswer> {
+  async function call(compartment: Compartment, request: HttpRequest): Promise<HttpAnswer> {
     try {
       return await http.request(request)
     } finally {
-      leave(lane)
+      leave(compartment)
     }
   }
 
@@ -107,10 +109,10 @@ export function createBulkhead(
     async request(request) {
       const { principal, signal } = request
       if (principal === undefined) return http.request(request)
-      const lane = laneOf(principal)
-      if (lane.running < callsEach && running < callsInAll) begin(lane)
-      else await take(lane, signal)
-      return call(lane, request)
+      const compartment = compartmentOf(principal)
+      if (compartment.running < callsEach && running < callsInAll) begin(compartment)
+      else await take(compartment, signal)
+      return call(compartment, request)
     },
   }
 }

@@ -1,9 +1,9 @@
 import { access, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
-import { openAdministration } from '../../src/backend/administration.ts'
+import { openAdministration } from '../../src/backend/admin/administration.ts'
 import { hashToken } from '../../src/backend/flowdock/auth.ts'
-import { deleteToken } from '../../src/backend/store/users.ts'
+import { deleteToken } from '../../src/backend/store/rights.ts'
 import { basic, call, makeFolder, makeLocation, startTestBackend } from '../support/backend.ts'
 
 /* The demo organization and the token that lets its administrator in. */
@@ -41,7 +41,7 @@ test('a token that was removed stays removed', async () => {
   const data = await makeData()
   const first = await start(data)
   const token = first.demo.token ?? ''
-  await first.store.write((db) => deleteToken(db, 1, hashToken(token)))
+  await first.log.write((change) => deleteToken(change, 1, hashToken(token)))
   await first.close()
   const second = await start(data)
   expect(second.demo.token).toBeNull()

@@ -14,7 +14,7 @@ async function startTwo() {
     const log = await createEventLog(store)
     const heard: string[] = []
     log.listen((event) => heard.push((JSON.parse(event.payload) as { name: string }).name))
-    const say = (name: string) => log.write(async (change) => change.tell({ flowId: 'f', payload: { name } }))
+    const say = (name: string) => log.write(async (change) => change.publish({ flow: 'f' }, { name }))
     return { log, heard, say }
   }
   return [await open(), await open()] as const
@@ -56,8 +56,8 @@ test.each([
 ])('however many events another process wrote at once, all are heard when %s', async (_, meet) => {
   const [server, command] = await startTwo()
   const names = Array.from({ length: 2500 }, (_, index) => `${index}`)
-  await command.log.write(async ({ tell }) => {
-    for (const name of names) await tell({ flowId: 'f', payload: { name } })
+  await command.log.write(async ({ publish }) => {
+    for (const name of names) await publish({ flow: 'f' }, { name })
   })
   await meet(server)
   await eventually(() => server.heard.length >= names.length)
@@ -87,7 +87,7 @@ test('what could not be read is heard once it can be, before what came after it'
   const heard: number[] = []
   log.listen((event) => heard.push(event.seq))
   const command = await createEventLog(other)
-  const say = (to: typeof log) => to.write(async ({ tell }) => tell({ flowId: 'f', payload: {} }))
+  const say = (to: typeof log) => to.write(async ({ publish }) => publish({ flow: 'f' }, {}))
   await say(command)
   await say(log)
   await eventually(() => failures.length === 1)
@@ -102,7 +102,7 @@ test('what could not be read is heard once it can be, before what came after it'
 test('a change that fails is not heard of, and does not stop the ones after it', async () => {
   const [server] = await startTwo()
   const failing = server.log.write(async (change) => {
-    await change.tell({ flowId: 'f', payload: { name: 'never' } })
+    await change.publish({ flow: 'f' }, { name: 'never' })
     throw new Error('refused')
   })
   await expect(failing).rejects.toThrow('refused')

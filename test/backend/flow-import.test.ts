@@ -1,10 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { exportBounds } from '../../src/backend/admin/flow-export.ts'
+import { type FlowImport, importFlow } from '../../src/backend/admin/flow-import.ts'
 import { maxCharacters, maxImportedId } from '../../src/backend/bounds.ts'
-import { exportBounds } from '../../src/backend/flow-export.ts'
-import { type FlowImport, importFlow } from '../../src/backend/flow-import.ts'
-import { insertOrganization, insertOrganizationMember } from '../../src/backend/store/organizations.ts'
-import { insertUser } from '../../src/backend/store/users.ts'
+import { addUser } from '../../src/backend/flowdock/operations/users.ts'
+import { insertOrganization } from '../../src/backend/store/organizations.ts'
 import { basic, startTestBackend, type TestBackend } from '../support/backend.ts'
 import { exportedMessages, makeZip } from '../support/flow-export.ts'
 
@@ -56,12 +56,10 @@ describe('people', () => {
     (await ada('GET', '/organizations/example/users')).json as { id: number; nick: string; email: string }[]
   /** A user of another organization, with that address. */
   const stranger = (email: string) =>
-    backend.store.write(async (db) => {
-      const organization = await insertOrganization(db, { slug: email.replace(/\W/g, '-'), name: 'Other' })
-      const row = { nick: 'Oto', name: 'Oto', email, avatar: null, website: null, password_hash: null }
-      const user = await insertUser(db, row)
-      await insertOrganizationMember(db, organization, user.id, true)
-      return user
+    backend.log.write(async (change) => {
+      const slug = email.replace(/\W/g, '-')
+      const organization = await insertOrganization(change.db, { slug, name: 'Other' })
+      return addUser(change, organization, { nick: 'Oto', name: 'Oto', email, admin: true })
     })
 
   test('an address that a user of another organization has makes nobody a member, nor an author', async () => {

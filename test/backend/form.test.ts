@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { assignForm, readForm } from '../../src/backend/form.ts'
+import { assignForm, readForm } from '../../src/backend/http/form.ts'
 
 describe('a form is read', () => {
   test.each<[string, unknown]>([

@@ -2,7 +2,7 @@ import { readdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sql } from 'kysely'
 import { expect, onTestFinished, test } from 'vitest'
-import { storageError } from '../../src/backend/storage-error.ts'
+import { storageError } from '../../src/backend/http/storage-error.ts'
 import { eventually } from '../support/app.ts'
 import { call, startTestBackend } from '../support/backend.ts'
 

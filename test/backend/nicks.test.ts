@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type Administration, openAdministration } from '../../src/backend/administration.ts'
+import { type Administration, openAdministration } from '../../src/backend/admin/administration.ts'
 import { messageTags } from '../../src/backend/flowdock/tags.ts'
 import { makeFolder, startTestBackend, type TestBackend } from '../support/backend.ts'
 import { makeDatabase } from '../support/database.ts'

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { openAdministration } from '../../src/backend/administration.ts'
+import { openAdministration } from '../../src/backend/admin/administration.ts'
 import { createBackground } from '../../src/backend/background.ts'
 import { findValid, hashPassword, hashToken, makeToken } from '../../src/backend/flowdock/auth.ts'
 import { createOpenCredentials, type SignedInBy } from '../../src/backend/flowdock/open-credentials.ts'
-import { insertToken, setUserDisabled } from '../../src/backend/store/users.ts'
+import { disableUser } from '../../src/backend/store/rights.ts'
+import { insertToken } from '../../src/backend/store/users.ts'
 import { startTestBackend, type TestBackend } from '../support/backend.ts'
 import { openRawStream } from '../support/stream.ts'
 
@@ -61,7 +62,7 @@ describe('a stream ends without a word of its client', () => {
       await open(`Bearer ${await addToken(3)}`),
       await open(`Basic ${Buffer.from(`${email}:correct horse`).toString('base64')}`),
     ]
-    await backend.store.write((db) => setUserDisabled(db, 3, true))
+    await backend.log.write((change) => disableUser(change, 3))
     await Promise.all(streams.map(({ ended }) => ended))
   })
 })

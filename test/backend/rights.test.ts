@@ -3,10 +3,12 @@ import { readdir } from 'node:fs/promises'
 import { type IncomingMessage, request } from 'node:http'
 import { join } from 'node:path'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
+import { readMessage } from '../../src/backend/admin/exported.ts'
 import { hashPassword, hashToken, makeToken } from '../../src/backend/flowdock/auth.ts'
-import { readMessage } from '../../src/backend/flowdock/exported.ts'
-import { insertOrganization, insertOrganizationMember } from '../../src/backend/store/organizations.ts'
-import { deleteToken, insertToken, insertUser, setUserDisabled } from '../../src/backend/store/users.ts'
+import { addUser } from '../../src/backend/flowdock/operations/users.ts'
+import { insertOrganization } from '../../src/backend/store/organizations.ts'
+import { deleteToken, disableUser } from '../../src/backend/store/rights.ts'
+import { insertToken } from '../../src/backend/store/users.ts'
 import { type Answer, basic, call, startTestBackend, type TestBackend } from '../support/backend.ts'
 import { openRawStream } from '../support/stream.ts'
 
@@ -55,19 +57,18 @@ async function addToken(userId: number) {
   await backend.store.write((db) => insertToken(db, hashToken(token), userId))
   return {
     headers: { authorization: basic(token) },
-    revoke: () => backend.store.write((db) => deleteToken(db, userId, hashToken(token))),
+    revoke: () => backend.log.write((change) => deleteToken(change, userId, hashToken(token))),
   }
 }
 
 /** A user of another organization, of which they are an administrator. */
 async function addStranger(nick: string) {
   const token = makeToken()
-  const user = await backend.store.write(async (db) => {
+  const user = await backend.log.write(async (change) => {
+    const { db } = change
     const organization = await insertOrganization(db, { slug: `of-${nick.toLowerCase()}`, name: nick })
     const email = `${nick.toLowerCase()}@else.example`
-    const row = { nick, name: nick, email, avatar: null, website: null, password_hash: null }
-    const added = await insertUser(db, row)
-    await insertOrganizationMember(db, organization, added.id, true)
+    const added = await addUser(change, organization, { nick, name: nick, email, admin: true })
     await insertToken(db, hashToken(token), added.id)
     return added
   })
@@ -155,7 +156,7 @@ describe('a credential is checked again once the body has arrived', () => {
     const { headers } = await addToken(2)
     const body = json({ event: 'message', content: 'late' })
     const held = await startRequest('POST', `${main}/messages`, body, headers)
-    await backend.store.write((db) => setUserDisabled(db, 2, true))
+    await backend.log.write((change) => disableUser(change, 2))
     expect((await held.finish()).status).toBe(401)
   })
 

@@ -1,8 +1,8 @@
 import { scryptSync } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { hashPassword } from '../../src/backend/flowdock/auth.ts'
-import { createPasswordKeys, type PasswordKeys } from '../../src/backend/password-keys.ts'
-import { createSignIn, type SignIn } from '../../src/backend/sign-in.ts'
+import { createPasswordKeys, type PasswordKeys } from '../../src/backend/http/password-keys.ts'
+import { createSignIn, type SignIn } from '../../src/backend/http/sign-in-limit.ts'
 import { startTestBackend, type TestBackend } from '../support/backend.ts'
 
 let backend: TestBackend

@@ -1,12 +1,12 @@
 import { createServer, type ServerResponse } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { keepHouse } from '../../src/backend/admin/retention.ts'
 import { createBackground } from '../../src/backend/background.ts'
 import { createOpenCredentials } from '../../src/backend/flowdock/open-credentials.ts'
 import { createPresence } from '../../src/backend/flowdock/presence.ts'
 import { streamEvents } from '../../src/backend/flowdock/stream.ts'
-import { keepHouse } from '../../src/backend/housekeeping.ts'
-import { firstEventSeq, lastEventSeq } from '../../src/backend/store/events.ts'
+import { type EventScope, firstEventSeq, lastEventSeq } from '../../src/backend/store/events.ts'
 import { basic, makeFolder, startTestBackend, type TestBackend } from '../support/backend.ts'
 import { eventIds, openRawStream, type RawStream } from '../support/stream.ts'
 
@@ -343,6 +343,46 @@ test('whoever left before their stream begins is not here', async () => {
     ...{ listMembers: async () => [], watchCredential: () => () => undefined, signal: stopping.signal },
   })
   expect(presence.list()).toEqual([])
+})
+
+test('a flow that is joined while a stream begins is heard from the event that says so', async () => {
+  const stopping = new AbortController()
+  onTestFinished(() => stopping.abort())
+  const presence = createPresence(backend.store, {
+    ...{ activityEveryMs: 1000, presenceLastsMs: 1000, signal: stopping.signal },
+    background: createBackground((error) => expect.unreachable(String(error))),
+  })
+  const row = (seq: number, flow_id: string | null, user_id: number | null, payload: object) => ({
+    ...{ seq, flow_id, user_id, payload: JSON.stringify(payload), created_at: 0 },
+  })
+  // All of it was written between the look-up of the flows and the first page.
+  const written = [
+    row(11, 'one', null, { event: 'message', content: 'known' }),
+    row(12, null, 2, { event: 'flow-add', content: { id: 'two' } }),
+    row(13, 'two', null, { event: 'message', content: 'just joined' }),
+    row(14, 'one', null, { event: 'message', content: 'last' }),
+  ]
+  const log = {
+    ...backend.log,
+    replay: async ({ flowIds, userId }: EventScope, after: number) =>
+      written.filter(
+        ({ seq, flow_id, user_id }) =>
+          seq > after && (flow_id === null ? user_id === userId : flowIds.includes(flow_id)),
+      ),
+  }
+  const server = createServer((_, response) => {
+    void streamEvents(response, {
+      ...{ log, scope: { flowIds: ['one'], userId: 2 }, userId: 2, format: 'sse', base: '' },
+      ...{ followsUser: true, after: 10, checkedAt: 10, until: undefined, keepAliveMs: 1000 },
+      ...{ presence, activity: undefined, wantsPresence: false },
+      ...{ listMembers: async () => [], watchCredential: () => () => undefined, signal: stopping.signal },
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  onTestFinished(() => void server.close())
+  const stream = await openRawStream(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`, {})
+  onTestFinished(stream.close)
+  expect(eventIds(await stream.until(/"last".*\n\n/))).toEqual([11, 12, 13, 14])
 })
 
 test.each<[string, () => Promise<never>]>([

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { checkData } from '../../src/backend/maintenance.ts'
+import { checkData } from '../../src/backend/admin/maintenance.ts'
 import { basic, call, makeFolder } from '../support/backend.ts'
 import { runBackend } from '../support/process.ts'
 import { eventIds, openRawStream } from '../support/stream.ts'

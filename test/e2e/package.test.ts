@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -242,3 +242,28 @@ describe.skipIf(chromiumPath === undefined && process.env['CI'] !== 'true')('the
     90_000,
   )
 })
+
+test('a checkout starts without its development packages, and says that GraphiQL is not built', async () => {
+  const folder = await makeFolder()
+  for (const path of [
+    'package.json',
+    'package-lock.json',
+    '.npmrc',
+    'src',
+    'scripts',
+    'examples',
+    'schema.graphql',
+  ])
+    await cp(join(root, path), join(folder, path), { recursive: true })
+  await execute('npm', ['ci', '--omit=dev', '--prefer-offline'], { cwd: folder })
+  const gateway = run([join(folder, 'src/main.ts'), 'serve'], {
+    PORT: '0',
+    BACKEND_PORT: '0',
+    DATA_DIR: join(folder, 'data'),
+  })
+  const [, url = ''] = await gateway.until(/GraphQL +(http:\S+)\/graphql/)
+  expect(await post(url, { query: '{ __typename }' })).toEqual({ data: { __typename: 'Query' } })
+  const page = await fetch(`${url}/graphql`, { headers: { accept: 'text/html' } })
+  expect(page.status).toBe(403)
+  expect(await page.text()).toContain('install without --omit=dev')
+}, 120_000)

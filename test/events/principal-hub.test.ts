@@ -153,6 +153,7 @@ describe('a hub', () => {
     const staying = await subscribe('cleo', { channels: ['a'] })
     channels.delete('b')
     source(0).sink.event('1', 1)
+    source(0).sink.channelsChanged()
     expect(await moved.ended).toEqual({ kind: 'evicted' })
     let isGone = false
     for (const { ended } of [host, staying])
@@ -258,6 +259,7 @@ describe('access to a hub', () => {
     const seats = await Promise.all(coming)
     channels.delete('a')
     sink.event('1', 1)
+    sink.channelsChanged()
     expect(seats.map(({ ending }) => ending)).toEqual([{ kind: 'evicted' }, undefined, undefined])
     await expect(subscribe('ada', {}, undefined, true)).rejects.toThrow('lost')
   })
@@ -493,10 +495,12 @@ describe('access to a hub', () => {
       () => {
         channels.delete('a')
         sink.event('1', 1)
+        sink.channelsChanged()
       },
       () => {
         channels.add('c')
         sink.event('2', 1)
+        sink.channelsChanged()
       },
     ]) {
       change()
@@ -509,9 +513,11 @@ describe('access to a hub', () => {
     // The result of a check that began before an event may be older than it.
     channels.add('d')
     sink.event('3', 1)
+    sink.channelsChanged()
     const proving = seat.prove()
     channels.delete('d')
     sink.event('4', 1)
+    sink.channelsChanged()
     answer(3, 'bd')
     await turn()
     expect([asked.length, seat.isProved]).toEqual([5, false])

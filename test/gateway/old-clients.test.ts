@@ -1,6 +1,7 @@
 import sharp from 'sharp'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { insertFlow, upsertFlowMember } from '../../src/backend/store/flows.ts'
+import { insertFlow } from '../../src/backend/store/flows.ts'
+import { admitMember } from '../../src/backend/store/rights.ts'
 import { eventually, post, startTestApp, type TestApp } from '../support/app.ts'
 import { basic, call } from '../support/backend.ts'
 
@@ -16,11 +17,11 @@ beforeAll(async () => {
   app = await startTestApp()
   token = await app.backend.token('Ada')
   // Before the gateway is asked, as after an import: no event tells of them.
-  await app.backend.store.write(async (db) => {
+  await app.backend.log.write(async (change) => {
     for (const [slug, id] of Object.entries(oldIds)) {
       const row = { id, organization_id: 1, slug, name: 'Old', description: '', access_mode: 'invitation' }
-      await insertFlow(db, row)
-      await upsertFlowMember(db, id, 1, {})
+      await insertFlow(change.db, row)
+      await admitMember(change, id, 1)
     }
   })
 })

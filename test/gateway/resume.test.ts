@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { keepHouse } from '../../src/backend/admin/retention.ts'
 import { hashToken, makeToken } from '../../src/backend/flowdock/auth.ts'
-import { keepHouse } from '../../src/backend/housekeeping.ts'
 import { ensureApplication } from '../../src/backend/store/applications.ts'
 import { insertEvent } from '../../src/backend/store/events.ts'
 import { insertToken } from '../../src/backend/store/users.ts'
@@ -376,4 +376,36 @@ test('an application that may not hear private messages resumes behind what the 
   const subscription = openSubscription(socketClient(app.url, token), all, { after })
   onTestFinished(subscription.close)
   expect((await next(subscription)).message?.content).toBe('missed by the application')
+})
+
+test('a flow that the owner of a shared stream was out of is whole for a guest who comes back', async () => {
+  const all = `subscription { flowEvents(input: {}) { cursor ... on MessageAdded { message { ... on ChatMessage { content } } } } }`
+  await eventually(() => app.state().sources.length === 0)
+  const owner = await app.subscribe('Ben', all)
+  onTestFinished(owner.close)
+  const ownerReads = async (content: string) => {
+    for (;;) {
+      const { message, cursor } = await next(owner)
+      if (message?.content === content) return cursor
+    }
+  }
+  await eventually(() => liveMembers(app) === 1)
+  await say('where the guest was')
+  const cursor = await ownerReads('where the guest was')
+  const ada = app.backend.as('Ada')
+  const member = { path: '/flows/example/main/users/2' }
+  await ada('PUT', member.path, { disabled: true })
+  await ada('POST', '/flows/example/main/messages', { event: 'message', content: 'while the owner was out' })
+  await ada('PUT', member.path, { disabled: false })
+  await say('while both were in')
+  await ownerReads('while both were in')
+  const guest = await app.subscribe('Ada', query, { after: cursor })
+  onTestFinished(guest.close)
+  const contents: string[] = []
+  while (contents.at(-1) !== 'while both were in') {
+    const { message } = await next(guest)
+    if (message?.content !== undefined) contents.push(message.content)
+  }
+  expect(app.state().sources).toMatchObject([{ guests: 1 }])
+  expect(contents).toEqual(['while the owner was out', 'while both were in'])
 })

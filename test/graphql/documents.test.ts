@@ -19,6 +19,15 @@ test('each new document is charged once, refused ones too, and known ones not at
   expect(charged).toHaveLength(6)
 })
 
+test('a document has at most 2,000 tokens; a syntax error before the limit stays one', () => {
+  const documents = createDocuments({ schema, estimates: {}, limits: defaultLimits, isOpen: false })
+  const parse = (text: string) => documents.parse(text, () => () => undefined)
+  const blanks = '# no token\n'.repeat(1000)
+  expect(() => parse(`{ ${'a '.repeat(1998)}}${blanks}`)).toThrow('1998 root fields')
+  expect(() => parse(`{ ${'a '.repeat(1999)}}`)).toThrow('The document has more than 2000 tokens')
+  expect(() => parse(`{ ! ${'a '.repeat(1999)}}`)).toThrow(/Syntax Error/)
+})
+
 test('a document is not parsed when there is no time left for it', () => {
   const documents = createDocuments({ schema, estimates: {}, limits: defaultLimits, isOpen: false })
   const known = documents.parse('{ viewer { nick } }', () => () => undefined)

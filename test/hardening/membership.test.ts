@@ -1,6 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { expect, onTestFinished, test } from 'vitest'
-import { openAdministration } from '../../src/backend/administration.ts'
+import { openAdministration } from '../../src/backend/admin/administration.ts'
 import { eventually, liveMembers, openSubscription, socketClient, startTestApp } from '../support/app.ts'
 import { basic, type Nick, startTestBackend } from '../support/backend.ts'
 import { startSelectiveProxy } from '../support/selective-proxy.ts'

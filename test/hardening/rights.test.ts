@@ -20,7 +20,7 @@ import {
   principalNames,
   RightsModel,
 } from '../support/rights-model.ts'
-import { transports } from '../support/rights-readers.ts'
+import { type Transport, transports } from '../support/rights-readers.ts'
 import { messageFields, type Stage, startStage, World } from '../support/rights-world.ts'
 
 /*
@@ -30,8 +30,12 @@ import { messageFields, type Stage, startStage, World } from '../support/rights-
  * settings: `STEPS`, `SEED`, `SHRINK_SECONDS`, `PASS_OVER`.
  */
 
-const steps = Number(process.env['STEPS'] ?? 1000)
-const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000_000)
+/** Without settings the same histories are played each time, so that a change is judged by itself and not by luck. */
+const everydaySeeds = [...Array.from({ length: 18 }, (_, index) => 101 + index), ...[180, 893_328_556]]
+const { STEPS: stepsSetting, SEED: seedSetting } = process.env
+const isEveryday = stepsSetting === undefined && seedSetting === undefined
+const steps = Number(stepsSetting ?? 1000)
+const firstSeed = seedSetting === 'random' ? Date.now() % 1_000_000_000 : Number(seedSetting ?? 1)
 /** Histories that are played at the same time, each on servers of its own: much of a history is waiting. */
 const lanes = steps > 1000 ? 3 : 2
 /** How long a failing history may be made shorter for. */
@@ -121,55 +125,55 @@ async function afterSending(
     return
   }
   if ('flow' in marker.audience && sent !== undefined) {
-    world.flow(marker.audience.flow).messages.push({ ...sent, marker, isDeleted: false })
+    world.flow(marker.audience.flow).messages.push({ ...sent, marker, edits: [], isDeleted: false })
     if (sent.threadId !== undefined) world.threadIds.set(marker.audience.flow, sent.threadId)
   }
   world.stored(marker)
 }
 
+const sendAs = ({ by, flow, how }: { by: Principal; flow: FlowName; how: string }) =>
+  step(
+    `send(${by}, ${flow}, ${how})`,
+    async (world, model, label) => {
+      const credential = model.credential(by)
+      const expected = canWrite(model, credential, flow)
+      const marker = world.mark({ flow }, label)
+      const content = `common ${marker.text}`
+      const { path, messages } = world.flow(flow)
+      const author = credential.person
+      if (how === 'GraphQL') {
+        const query = `mutation ($path: String!, $content: String!) { result: sendMessage(input: { flow: { path: $path }, content: $content }) { __typename ... on SendMessagePayload { sentMessage { databaseId } } } }`
+        const { data, errors } = await world.graphql(by, query, { path, content })
+        const isSent = data?.result?.__typename === 'SendMessagePayload'
+        world.judge(label, expected, isSent, JSON.stringify(errors ?? data))
+        const id = data?.result?.sentMessage?.databaseId
+        return afterSending(world, isSent, marker, { id, threadId: undefined, author })
+      }
+      const parent = messages.findLast(({ isDeleted, threadId }) => !isDeleted && threadId !== undefined)
+      const body = {
+        ...{ event: 'message', content },
+        ...(how === 'reply' && parent !== undefined ? { thread_id: parent.threadId } : {}),
+      }
+      const asComment = how === 'comment' && parent !== undefined
+      const answer = await world.rest(
+        by,
+        'POST',
+        asComment ? `/flows/${path}/messages/${parent.id}/comments` : `/flows/${path}/messages`,
+        asComment ? { content } : body,
+      )
+      const isSent = world.judgeAnswer(label, expected, answer)
+      await afterSending(world, isSent, marker, {
+        id: answer.json?.id,
+        threadId: asComment ? undefined : answer.json?.thread_id,
+        author,
+      })
+    },
+    ({ fault }) => how !== 'GraphQL' || fault === undefined,
+  )
 const send = fc
   .tuple(anActorInFlow, fc.record({ how: fc.constantFrom('REST', 'REST', 'GraphQL', 'reply', 'comment') }))
   .map(joined)
-  .map(({ by, flow, how }) =>
-    step(
-      `send(${by}, ${flow}, ${how})`,
-      async (world, model, label) => {
-        const credential = model.credential(by)
-        const expected = canWrite(model, credential, flow)
-        const marker = world.mark({ flow }, label)
-        const content = `common ${marker.text}`
-        const { path, messages } = world.flow(flow)
-        const author = credential.person
-        if (how === 'GraphQL') {
-          const query = `mutation ($path: String!, $content: String!) { result: sendMessage(input: { flow: { path: $path }, content: $content }) { __typename ... on SendMessagePayload { sentMessage { databaseId } } } }`
-          const { data, errors } = await world.graphql(by, query, { path, content })
-          const isSent = data?.result?.__typename === 'SendMessagePayload'
-          world.judge(label, expected, isSent, JSON.stringify(errors ?? data))
-          const id = data?.result?.sentMessage?.databaseId
-          return afterSending(world, isSent, marker, { id, threadId: undefined, author })
-        }
-        const parent = messages.findLast(({ isDeleted, threadId }) => !isDeleted && threadId !== undefined)
-        const body = {
-          ...{ event: 'message', content },
-          ...(how === 'reply' && parent !== undefined ? { thread_id: parent.threadId } : {}),
-        }
-        const asComment = how === 'comment' && parent !== undefined
-        const answer = await world.rest(
-          by,
-          'POST',
-          asComment ? `/flows/${path}/messages/${parent.id}/comments` : `/flows/${path}/messages`,
-          asComment ? { content } : body,
-        )
-        const isSent = world.judgeAnswer(label, expected, answer)
-        await afterSending(world, isSent, marker, {
-          id: answer.json?.id,
-          threadId: asComment ? undefined : answer.json?.thread_id,
-          author,
-        })
-      },
-      ({ fault }) => how !== 'GraphQL' || fault === undefined,
-    ),
-  )
+  .map(sendAs)
 
 const edit = fc
   .tuple(anActorInFlow, fc.record({ nth: fc.nat(3) }))
@@ -192,10 +196,11 @@ const edit = fc
         answer,
       )
       await afterSending(world, isEdited, marker, undefined)
+      if (isEdited) message.edits.push(marker)
     }),
   )
 
-const remove = anActorInFlow.map(({ by, flow }) =>
+const removeAs = ({ by, flow }: { by: Principal; flow: FlowName }) =>
   step(`delete(${by}, ${flow})`, async (world, model, label) => {
     const { path, messages } = world.flow(flow)
     const message = messages.findLast(({ isDeleted }) => !isDeleted)
@@ -205,9 +210,9 @@ const remove = anActorInFlow.map(({ by, flow }) =>
     const mustNot =
       canWrite(model, credential, flow) === 'mustNot' || (!isOwn && message.author !== undefined)
     const answer = await world.rest(by, 'DELETE', `/flows/${path}/messages/${message.id}`)
-    if (world.judgeAnswer(label, expectation(isOwn, mustNot), answer)) message.isDeleted = true
-  }),
-)
+    if (world.judgeAnswer(label, expectation(isOwn, mustNot), answer)) world.deleted(flow, message, label)
+  })
+const remove = anActorInFlow.map(removeAs)
 
 const react = anActorInFlow.map(({ by, flow }) =>
   step(`react(${by}, ${flow})`, async (world, model, label) => {
@@ -629,7 +634,7 @@ const revokeHeld = fc.nat(1).map((slot) =>
   ),
 )
 
-const blockListener = fc.record({ slot: aSlot, isBlocked: fc.boolean() }).map(({ slot, isBlocked }) =>
+const blockAt = ({ slot, isBlocked }: { slot: number; isBlocked: boolean }) =>
   step(
     `${isBlocked ? 'block' : 'unblock'}(who listens at #${slot})`,
     async (world, model, label) => {
@@ -649,8 +654,8 @@ const blockListener = fc.record({ slot: aSlot, isBlocked: fc.boolean() }).map(({
         await applyBlock(world, model, flow, person, isBlocked, model.credential(by).person, label)
     },
     (model) => model.openSlots.has(slot),
-  ),
-)
+  )
+const blockListener = fc.record({ slot: aSlot, isBlocked: fc.boolean() }).map(blockAt)
 
 // Integrations
 
@@ -665,7 +670,12 @@ const makeSource = anActorInFlow.map(({ by, flow }) =>
     const isMade = world.judgeAnswer(label, may, answer)
     if (isMade)
       world.sourceTokens.set(flow, {
-        ...{ id: answer.json.id, token: answer.json.flow_token, creator: credential.person },
+        ...{
+          id: answer.json.id,
+          token: answer.json.flow_token,
+          creator: credential.person,
+          isRemoved: false,
+        },
       })
     if (isMade) model.sources.add(flow)
     // Its name is among the flow's sources, and in the thread of its first message.
@@ -686,7 +696,9 @@ const removeSource = anActorInFlow.map(({ by, flow }) =>
         model.isJoined(credential.person, flow) &&
         isAllowed
       const answer = await world.rest(by, 'DELETE', `/flows/${world.flow(flow).path}/sources/${source?.id}`)
-      if (world.judgeAnswer(label, expectation(may, !may), answer)) model.sources.delete(flow)
+      if (!world.judgeAnswer(label, expectation(may, !may), answer)) return
+      model.sources.delete(flow)
+      if (source !== undefined) source.isRemoved = true
     },
     (model) => model.sources.has(flow),
   ),
@@ -786,19 +798,30 @@ const aListener = fc.oneof(
   { weight: 1, arbitrary: fc.tuple(fc.record({ by: aPrincipal }), aTopic).map(joined) },
 )
 
+interface Opening {
+  readonly slot: number
+  readonly listener: {
+    readonly by: Principal
+    readonly flows: readonly FlowName[] | 'all'
+    readonly isPrivate: boolean
+  }
+  readonly transport: Transport
+}
+
+function openAt({ slot, listener: { by, flows, isPrivate }, transport }: Opening): Step {
+  const heard = flows === 'all' ? 'all flows' : flows.join(' and ')
+  return step(
+    `open(#${slot}, ${by}, ${heard}${isPrivate ? ', private' : ''}, ${transport})`,
+    async (world, model) => {
+      model.openSlots.add(slot)
+      await world.open(slot, by, { flows, isPrivate }, transport)
+    },
+    (model) => !model.openSlots.has(slot),
+  )
+}
 const open = fc
   .record({ slot: aSlot, listener: aListener, transport: fc.constantFrom(...transports) })
-  .map(({ slot, listener: { by, flows, isPrivate }, transport }) => {
-    const heard = flows === 'all' ? 'all flows' : flows.join(' and ')
-    return step(
-      `open(#${slot}, ${by}, ${heard}${isPrivate ? ', private' : ''}, ${transport})`,
-      async (world, model) => {
-        model.openSlots.add(slot)
-        await world.open(slot, by, { flows, isPrivate }, transport)
-      },
-      (model) => !model.openSlots.has(slot),
-    )
-  })
+  .map(openAt)
 
 const close = aSlot.map((slot) =>
   step(
@@ -808,7 +831,7 @@ const close = aSlot.map((slot) =>
   ),
 )
 
-const leave = aSlot.map((slot) =>
+const leaveAt = (slot: number) =>
   step(
     `leave(#${slot})`,
     async (world, model) => {
@@ -816,10 +839,10 @@ const leave = aSlot.map((slot) =>
       model.awaySlots.add(slot)
     },
     (model) => model.openSlots.has(slot) && !model.awaySlots.has(slot),
-  ),
-)
+  )
+const leave = aSlot.map(leaveAt)
 
-const resume = aSlot.map((slot) =>
+const resumeAt = (slot: number) =>
   step(
     `resume(#${slot})`,
     async (world, model) => {
@@ -827,8 +850,8 @@ const resume = aSlot.map((slot) =>
       await world.resume(slot)
     },
     (model) => model.awaySlots.has(slot),
-  ),
-)
+  )
+const resume = aSlot.map(resumeAt)
 
 const renew = fc.record({ slot: aSlot, principal: aPrincipal }).map(({ slot, principal }) =>
   step(
@@ -840,7 +863,8 @@ const renew = fc.record({ slot: aSlot, principal: aPrincipal }).map(({ slot, pri
   ),
 )
 
-const settle = fc.constant(step('settle()', (world) => world.settle()))
+const settleNow = step('settle()', (world) => world.settle())
+const settle = fc.constant(settleNow)
 
 // Reads
 
@@ -1020,8 +1044,7 @@ const hold = fc
           source: source && {
             ...{ url: '/messages?wait=1', body: marker && sourceMessage(source.token, marker) },
             expected: () => {
-              const isThere = model.sources.has(flow) && world.sourceTokens.get(flow) === source
-              return expectation(model.isJoined(source.creator, flow), !isThere || isArchived())
+              return expectation(model.isJoined(source.creator, flow), source.isRemoved || isArchived())
             },
           },
           push: {
@@ -1059,6 +1082,7 @@ const hold = fc
           ...{ label, before: expected(), expected, marker, credential },
           isGraphql: kind === 'GraphQL',
           onSuccess() {
+            if (kind === 'edit' && marker !== undefined) own?.edits.push(marker)
             if (kind === 'add' && !model.isJoined(person, flow)) model.join(person, flow)
             if (kind === 'join' && !model.isJoined(credential.person, flow))
               model.join(credential.person, flow)
@@ -1079,10 +1103,11 @@ const complete = fc.nat(1).map((slot) =>
       if (held === undefined) return
       const { request, label, before, marker, isGraphql } = held
       const now = held.expected()
-      // Where it was refused before the rest came, that is right as well.
-      const expected = now === 'must' && before !== 'must' ? 'may' : now
       if (marker !== undefined) marker.at = model.tick()
       const answer = await request.complete()
+      // Where it was refused before the rest came, that is right as well, and so it is where the rest came too late.
+      const isLate = answer.status === 408
+      const expected = now === 'must' && (before !== 'must' || isLate) ? 'may' : now
       const isDone = isGraphql
         ? world.judge(
             `complete ${label}`,
@@ -1275,6 +1300,43 @@ const histories = fc.commands([fc.oneof(...weighted.map(([weight, arbitrary]) =>
   size: 'max',
 })
 
+/** Histories that once went wrong. */
+const regressions: Readonly<Record<string, readonly Step[]>> = {
+  'an application comes back on the stream of a member who was blocked meanwhile': [
+    openAt({
+      ...{ slot: 5, transport: 'WebSocket' },
+      listener: { by: 'ivy', flows: 'all', isPrivate: false },
+    }),
+    openAt({
+      ...{ slot: 0, transport: 'WebSocket' },
+      listener: { by: 'oto-app', flows: ['other/theirs'], isPrivate: false },
+    }),
+    sendAs({ by: 'oto', flow: 'other/theirs', how: 'REST' }),
+    settleNow,
+    leaveAt(0),
+    blockAt({ slot: 5, isBlocked: true }),
+    sendAs({ by: 'oto', flow: 'other/theirs', how: 'REST' }),
+    blockAt({ slot: 5, isBlocked: false }),
+    sendAs({ by: 'oto', flow: 'other/theirs', how: 'REST' }),
+    settleNow,
+    resumeAt(0),
+    settleNow,
+  ],
+  'a message is deleted before its reader comes back': [
+    openAt({
+      ...{ slot: 2, transport: 'WebSocket' },
+      listener: { by: 'zoe', flows: 'all', isPrivate: false },
+    }),
+    sendAs({ by: 'zoe', flow: 'acme/secret', how: 'REST' }),
+    settleNow,
+    leaveAt(2),
+    sendAs({ by: 'zoe', flow: 'acme/secret', how: 'REST' }),
+    removeAs({ by: 'zoe', flow: 'acme/secret' }),
+    resumeAt(2),
+    settleNow,
+  ],
+}
+
 const stages: Stage[] = []
 beforeAll(async () => {
   for (let lane = 0; lane < lanes; lane += 1) stages.push(await startStage(lane % 2 === 1))
@@ -1283,53 +1345,68 @@ afterAll(async () => {
   for (const stage of stages) await stage.close()
 })
 
-/** Plays one history after the other on one stage until enough steps were taken. */
-async function play(stage: Stage, nextSeed: () => number): Promise<void> {
+/** Plays one history in a world of its own. @throws Error naming everything that was wrong */
+async function playOnce(stage: Stage, commands: Iterable<Step>, patienceMs: number): Promise<void> {
+  const model = new RightsModel()
+  const world = new World(stage, model, patienceMs, passOver === undefined ? undefined : new RegExp(passOver))
+  await world.setUp()
+  try {
+    await fc.asyncModelRun(() => ({ model, real: world }), commands)
+  } finally {
+    await world.tearDown()
+  }
+  world.check()
+  heard += world.heard
+}
+
+/** Plays the history of each seed on one stage. */
+async function play(stage: Stage, seeds: Iterable<number>): Promise<void> {
   let failedAt: number | undefined
   const history = fc.asyncProperty(histories, async (commands) => {
     // A history that fails is made shorter by playing parts of it; past the limit every part counts as passed.
     if (failedAt !== undefined && performance.now() > failedAt + shrinkMs) return
-    const model = new RightsModel()
-    const patienceMs = failedAt === undefined ? firstPatienceMs : laterPatienceMs
-    const world = new World(
-      stage,
-      model,
-      patienceMs,
-      passOver === undefined ? undefined : new RegExp(passOver),
-    )
-    await world.setUp()
     try {
-      try {
-        await fc.asyncModelRun(() => ({ model, real: world }), commands)
-      } finally {
-        await world.tearDown()
-      }
-      world.check()
-      heard += world.heard
+      await playOnce(stage, commands, failedAt === undefined ? firstPatienceMs : laterPatienceMs)
     } catch (error) {
       failedAt ??= performance.now()
       throw error
     }
   })
-  while (taken < steps) await fc.assert(history, { seed: nextSeed(), numRuns: 1, unbiased: true })
+  for (const seed of seeds) await fc.assert(history, { seed, numRuns: 1, unbiased: true })
 }
 
+/** Seeds until enough steps were taken. Even ones are played without a response cache, odd ones with it. */
+function* seedsFrom(first: number): Generator<number, void, undefined> {
+  for (let seed = first; taken < steps; seed += 2) yield seed
+}
+
+test.each(Object.keys(regressions))(
+  'in a history that once went wrong: %s',
+  async (name) => {
+    for (const stage of stages) await playOnce(stage, regressions[name] ?? [], firstPatienceMs)
+  },
+  120_000,
+)
+
 test(
-  `${steps} steps: nobody is shown what is not theirs, and everybody hears what is (SEED=${seed})`,
+  isEveryday
+    ? `${everydaySeeds.length} histories: nobody is shown what is not theirs, and everybody hears what is`
+    : `${steps} steps: nobody is shown what is not theirs, and everybody hears what is (SEED=${firstSeed})`,
   async () => {
-    let next = seed
     const begun = performance.now()
-    await Promise.all(
-      stages.map((stage) =>
-        play(stage, () => {
-          next += 1
-          return next - 1
-        }),
-      ),
-    )
-    expect(taken).toBeGreaterThanOrEqual(steps)
+    taken = 0
+    heard = 0
+    // Lanes with equal stages share the seeds.
+    const seedsOf = (parity: number): Iterable<number> =>
+      isEveryday
+        ? everydaySeeds.filter((seed) => seed % 2 === parity).values()
+        : seedsFrom(firstSeed + ((firstSeed + parity) % 2))
+    const even = seedsOf(0)
+    const odd = seedsOf(1)
+    await Promise.all(stages.map((stage) => play(stage, stage.hasResponseCache ? odd : even)))
+    if (!isEveryday) expect(taken).toBeGreaterThanOrEqual(steps)
     const perSecond = (taken * 1000) / (performance.now() - begun)
-    expect(heard).toBeGreaterThan(steps / 20)
+    expect(heard).toBeGreaterThan(taken / 20)
     process.stdout.write(
       `${taken} steps, ${perSecond.toFixed(1)} a second, ${heard} deliveries that had to come came: ${JSON.stringify(Object.fromEntries(counts))}\n`,
     )

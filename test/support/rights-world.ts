@@ -1,8 +1,9 @@
 import { startApp } from '../../src/app.ts'
-import { type Administration, openAdministration } from '../../src/backend/administration.ts'
+import { type Administration, openAdministration } from '../../src/backend/admin/administration.ts'
 import { hashToken, makeToken } from '../../src/backend/flowdock/auth.ts'
 import { lastEventSeq } from '../../src/backend/store/events.ts'
 import { insertToken } from '../../src/backend/store/users.ts'
+import { encodeInFlow } from '../../src/resolvers/global-id.ts'
 import { createLogger } from '../../src/telemetry/log.ts'
 import { post, type Result, testConfig } from './app.ts'
 import { type Answer, basic, call, startTestBackend, type TestBackend } from './backend.ts'
@@ -67,8 +68,6 @@ export async function startStage(hasResponseCache: boolean): Promise<Stage> {
 }
 
 const dayMs = 86_400_000
-/** A subscription ends two seconds after its credential or its flow was lost; the rest is for a machine that is busy. */
-const endsWithinMs = 2000 + 4000
 const markerPattern = /mk\d+z\d+k/g
 
 export interface Topic {
@@ -103,6 +102,8 @@ export interface StoredMessage {
   readonly threadId: string | undefined
   readonly author: Person | undefined
   readonly marker: Marker
+  /** The texts it was given later. */
+  readonly edits: Marker[]
   isDeleted: boolean
 }
 
@@ -131,6 +132,7 @@ export const messageFields =
   '__typename databaseId ... on ChatMessage { content } ... on StatusMessage { content } ... on Comment { content } ... on FileMessage { file { name } } ... on Activity { title } ... on Discussion { title } ... on ActionMessage { action email details }'
 const eventFields = `__typename cursor
   ... on MessageAdded { message { ${messageFields} } }
+  ... on MessageDeleted { messageId }
   ... on MessageEdited { content editedMessage { ${messageFields} } }
   ... on UserTyping { user { nick } flow { path } }
   ... on PresenceChanged { user { nick } }
@@ -147,11 +149,17 @@ export class World {
   readonly passOver: RegExp | undefined
   readonly readers = new Map<number, Reader>()
   readonly held = new Map<number, Held>()
-  readonly sourceTokens = new Map<FlowName, { id: number; token: string; creator: Person }>()
+  /** The newest source of each flow. */
+  readonly sourceTokens = new Map<
+    FlowName,
+    { readonly id: number; readonly token: string; readonly creator: Person; isRemoved: boolean }
+  >()
   readonly fileAddresses: { readonly flow: FlowName; readonly path: string; readonly marker: Marker }[] = []
   readonly nodeIds = new Set<string>()
   readonly threadIds = new Map<FlowName, string>()
   readonly leaks: string[] = []
+  /** Deletions, each by what says of it in an event: see `deletionIn`. */
+  readonly #deletions = new Map<string, Marker>()
   /** How often somebody heard what they had to. */
   heard = 0
   /** The newest event before this world began. */
@@ -326,6 +334,24 @@ export class World {
         reader.owed.add(marker.text)
   }
 
+  /**
+   * A message was deleted. A reader that has not got its texts yet must not get them, when it reads them from what is stored
+   * or remembered; each reader has to get the deletion.
+   */
+  deleted(flow: FlowName, message: StoredMessage, origin: string): void {
+    message.isDeleted = true
+    for (const { owed } of this.readers.values())
+      for (const { text } of [message.marker, ...message.edits]) owed.delete(text)
+    const text = encodeInFlow('Message', this.flow(flow).id, message.id)
+    const deletion = { text, audience: { flow }, origin, at: this.model.tick(), isRefused: false }
+    this.#deletions.set(text, deletion)
+    this.stored(deletion)
+  }
+
+  #markerOf(text: string): Marker | undefined {
+    return this.model.markers.get(text) ?? this.#deletions.get(text)
+  }
+
   #mustHear(
     { credential, topic, isEstablished, ended, excuse, fixedFlows }: Reader,
     audience: Audience,
@@ -348,7 +374,7 @@ export class World {
     for (const reader of this.readers.values()) {
       if (reader.credential.person !== person) continue
       for (const text of reader.owed) {
-        const { audience } = this.model.markers.get(text) as Marker
+        const { audience } = this.#markerOf(text) as Marker
         if ('flow' in audience && audience.flow === flow) reader.owed.delete(text)
       }
       if (reader.topic.flows !== 'all' && reader.topic.flows.includes(flow)) reader.excuse ??= why
@@ -567,8 +593,11 @@ export class World {
     const { model } = this
     const { credential, topic } = reader
     const label = this.describe(reader)
-    for (const [text] of json.matchAll(markerPattern)) {
-      const marker = model.markers.get(text)
+    const texts = [...json.matchAll(markerPattern)].map(([text]) => text)
+    const deletion = deletionIn(JSON.parse(json))
+    if (deletion !== undefined && this.#deletions.has(deletion)) texts.push(deletion)
+    for (const text of texts) {
+      const marker = this.#markerOf(text)
       if (marker !== undefined && !reader.seen.has(text) && this.#mustHear(reader, marker.audience))
         this.heard += 1
       reader.seen.add(text)
@@ -705,10 +734,10 @@ export class World {
     for (const reader of [...this.readers.values()]) {
       const reason = this.#mustEnd(reader)
       if (reason === undefined || reader.delivery === undefined) continue
-      const isQuick = this.model.fault === undefined && !this.#faulted.has(reader)
-      const withinMs = isQuick ? endsWithinMs : this.#patienceMs
-      if (!(await this.#waitFor(() => reader.ended !== undefined, withinMs)))
-        this.leaks.push(`${this.describe(reader)} is still open after ${withinMs} ms, although ${reason}`)
+      if (!(await this.#waitFor(() => reader.ended !== undefined)))
+        this.leaks.push(
+          `${this.describe(reader)} is still open after ${this.#patienceMs} ms, although ${reason}`,
+        )
     }
     if (this.model.fault !== undefined) return
     for (const reader of [...this.readers.values()]) {
@@ -723,7 +752,7 @@ export class World {
         continue
       }
       for (const text of reader.owed)
-        this.leaks.push(`${label} did not hear ${describeMarker(this.model.markers.get(text) as Marker)}`)
+        this.leaks.push(`${label} did not hear ${describeMarker(this.#markerOf(text) as Marker)}`)
       reader.owed.clear()
     }
   }
@@ -760,13 +789,13 @@ export class World {
   }
 
   /** Resolves with true once it holds, looking whenever something was delivered. */
-  async #waitFor(check: () => boolean, withinMs = this.#patienceMs): Promise<boolean> {
+  async #waitFor(check: () => boolean): Promise<boolean> {
     if (check()) return true
     const { promise, resolve } = Promise.withResolvers<boolean>()
     const look = () => {
       if (check()) resolve(true)
     }
-    const bound = setTimeout(() => resolve(false), withinMs)
+    const bound = setTimeout(() => resolve(false), this.#patienceMs)
     this.#waiting.add(look)
     try {
       return await promise
@@ -789,4 +818,15 @@ export class World {
 function describeMarker({ text, audience, origin, isRefused }: Marker): string {
   const whom = 'flow' in audience ? `members of ${audience.flow}` : audience.between.join(' and ')
   return `${text} (${origin}${isRefused ? ', which was refused' : ''}), for ${whom} alone`
+}
+
+/** The message whose deletion an event of either server says, by its global id. */
+// biome-ignore lint/suspicious/noExplicitAny: results and events of every shape
+function deletionIn({ data, event, flow, content }: any): string | undefined {
+  if (data?.flowEvents?.__typename === 'MessageDeleted') return data.flowEvents.messageId
+  const edited = event === 'message-edit' ? content.updated_content : undefined
+  // That of a comment has a title, which is the text of another message.
+  const isEmptied = edited === '' || edited?.text === ''
+  if (event !== 'message-delete' && !isEmptied) return undefined
+  return flow === undefined ? undefined : encodeInFlow('Message', flow, content.message)
 }

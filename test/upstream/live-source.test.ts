@@ -70,6 +70,7 @@ test('an upstream whose streams are blocked is asked now and then: all is told, 
     ...{ reconnects: createReconnects(1000), decoder: createEventDecoder(), pollEveryMs: 50, pollAfter: 2 },
     onOpen: () => opened.resolve(),
     onEvent: (event) => events.push(event),
+    onFlowsChanged: () => undefined,
     onEnd: (error) => expect.unreachable(String(error)),
   })
   onTestFinished(() => source.close())
@@ -140,6 +141,7 @@ async function startScripted(
     ...{ http, credential, restUrl: upstream.url, streamUrl: `${upstream.url}/stream` },
     ...{ reconnects: createReconnects(1000), decoder: createEventDecoder(), onOpen: () => undefined },
     onEvent: (event) => events.push(event),
+    onFlowsChanged: () => undefined,
     onEnd: (error) => {
       ended = error
     },

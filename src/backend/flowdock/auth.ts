@@ -1,9 +1,8 @@
 import { createHash, randomBytes, scrypt } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { promisify } from 'node:util'
-import { unauthorized } from '../http-error.ts'
-import type { Backend } from '../router.ts'
-import type { SignIn } from '../sign-in.ts'
+import { unauthorized } from '../http/errors.ts'
+import type { SignIn } from '../http/sign-in-limit.ts'
 import type { Database } from '../store/db.ts'
 import {
   findUser,
@@ -13,6 +12,7 @@ import {
   type UserRow,
 } from '../store/users.ts'
 import type { SignedInBy } from './open-credentials.ts'
+import type { Backend } from './route.ts'
 
 type Credential = { readonly token: string } | { readonly email: string; readonly password: string }
 

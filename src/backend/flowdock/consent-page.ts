@@ -1,5 +1,5 @@
-import type { Answer, Scope } from '../router.ts'
 import type { ApplicationRow } from '../store/applications.ts'
+import type { Answer, Scope } from './route.ts'
 import { scopes } from './scopes.ts'
 
 const style = `body{font:16px/1.5 system-ui,sans-serif;max-width:26rem;margin:12vh auto;padding:0 1rem;color:#1b2430;background:#f6f7f9}

@@ -202,23 +202,30 @@ export function encodeSourceAlone(source: SourceRow, base: string): WireSource {
   return rest
 }
 
-/** Where a message stands: in a flow, or in a private conversation, which is named by who it is for. */
-export type Place = { readonly flow: string } | { readonly to: string }
+/** Where a message goes: to a flow, or to the other user of a private conversation. */
+export type Destination = { readonly flow: string } | { readonly to: string }
+
+/** A message's thread and, for threads of integrations, their source. */
+export interface ThreadContext {
+  readonly row: ThreadRow
+  readonly source: SourceRow | undefined
+}
 
 /**
- * Keys stand in the order the service sent them in.
+ * The keys have the order in which the service sent them.
  *
- * [flowdock] messages.md: `external_user_name` makes a message of a flow anonymous, so `user` is "0". Anybody could speak as
- * anybody else then; `sent_by` says who it was. In a private conversation `user` tells whose side it is on, and stays.
+ * [flowdock] messages.md: `external_user_name` makes a message of a flow anonymous, so `user` is "0". `sent_by`, an extension,
+ * names the sender, so that no user can write under the name of another. In a private conversation `user` stays, since it
+ * says which of the two wrote the message.
  */
 export function encodeMessage(
   row: MessageRow,
-  place: Place,
-  thread: { row: ThreadRow; source: SourceRow | undefined } | undefined,
+  destination: Destination,
+  thread: ThreadContext | undefined,
   base: string,
 ): WireMessage {
   const message = fitMessage(row)
-  const isAnonymous = 'flow' in place && message.external_user_name !== null && message.user_id !== 0
+  const isAnonymous = 'flow' in destination && message.external_user_name !== null && message.user_id !== 0
   return {
     ...(message.thread_id === null ? {} : { thread_id: message.thread_id }),
     ...(message.author_json === null ? {} : { author: JSON.parse(message.author_json) }),
@@ -227,17 +234,17 @@ export function encodeMessage(
     tags: JSON.parse(message.tags_json),
     uuid: message.uuid,
     // [flowdock] a message embeds the creation time of its thread in milliseconds, the threads resource in ISO 8601
-    ...(thread === undefined || 'to' in place
+    ...(thread === undefined || 'to' in destination
       ? {}
       : {
           thread: {
-            ...encodeThread(thread.row, place.flow, thread.source, base),
+            ...encodeThread(thread.row, destination.flow, thread.source, base),
             created_at: thread.row.created_at,
           },
         }),
-    ...('to' in place ? place : {}),
+    ...('to' in destination ? destination : {}),
     id: message.id,
-    ...('flow' in place ? place : {}),
+    ...('flow' in destination ? destination : {}),
     // What people write has no URL of ours in it; an event about a user has that of the avatar.
     content: JSON.parse(message.app === null ? withBase(message.content_json, base) : message.content_json),
     sent: message.sent,

@@ -1,4 +1,5 @@
-import { invalid } from '../http-error.ts'
+import { isRecord } from '../../json-values.ts'
+import { invalid } from '../http/errors.ts'
 import { isWebUrl } from './web-url.ts'
 
 /*
@@ -105,7 +106,7 @@ function withoutFiles(content: Json): Json {
 }
 
 function withoutFileNames(commit: unknown): unknown {
-  if (!isJson(commit)) return commit
+  if (!isRecord(commit)) return commit
   const { added: _added, modified: _modified, removed: _removed, ...rest } = commit
   return rest
 }
@@ -114,7 +115,7 @@ function withoutFileNames(commit: unknown): unknown {
 function withWebUrls(value: unknown): Json
 function withWebUrls(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withWebUrls)
-  if (!isJson(value)) return value
+  if (!isRecord(value)) return value
   return Object.fromEntries(
     Object.entries(value)
       .filter(
@@ -131,7 +132,7 @@ function pick(payload: Json, keys: readonly string[]): Json {
 }
 
 function at(value: unknown, ...path: readonly string[]): unknown {
-  return path.reduce<unknown>((found, key) => (isJson(found) ? found[key] : undefined), value)
+  return path.reduce<unknown>((found, key) => (isRecord(found) ? found[key] : undefined), value)
 }
 
 function textOf(value: unknown): string {
@@ -148,8 +149,4 @@ function parseJson(text: string): unknown {
   } catch {
     return undefined
   }
-}
-
-function isJson(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

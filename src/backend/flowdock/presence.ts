@@ -1,14 +1,14 @@
 import type { Background } from '../background.ts'
 import type { Store } from '../store/db.ts'
 import { listFlows, noteActive } from '../store/flows.ts'
-import type { Place } from './encode.ts'
+import type { Destination } from './encode.ts'
 
 /** What a stream says of its user with `active`; without it they appear offline. [flowdock] streaming.md */
 export type Activity = 'active' | 'idle'
 
-/** Something that happens now and is kept nowhere. */
+/** An event that is delivered to open streams and not stored. */
 export interface Signal {
-  /** Heard by streams of one of these flows, and by those of this user. */
+  /** Delivered to the streams of these flows, and of this user. */
   readonly flowIds: readonly string[]
   readonly userId?: number
   /** Only for streams that asked for presence. */
@@ -23,17 +23,17 @@ export interface PresencePayload {
   readonly user_id: number
 }
 
-/** Who is here. It belongs to one process and is forgotten with it; nothing is told once that stops. */
+/** Which users are present. The state is of this process and ends with it; nothing is published while the process stops. */
 export interface Presence {
-  /** Says that a stream of this user is open, until the returned function is called. */
+  /** Counts an open stream of this user, until the returned function is called. */
   enter(userId: number, activity: Activity): () => void
-  /** Says the same without a stream, for `lastsMs` unless said again; undefined takes it back. */
+  /** Makes a user present without a stream, for `lastsMs` from the last call; undefined ends that. */
   set(userId: number, activity: Activity | undefined): void
   readonly lastsMs: number
-  /** The presence of everybody who is here, as streams that asked for it are told at first. */
+  /** The present users, with the events that a stream with presence begins with. */
   list(): readonly { readonly userId: number; readonly payload: PresencePayload }[]
-  /** Tells something of somebody, such as that they type. */
-  tell(signal: Signal): void
+  /** Delivers a signal, such as that a user is typing. */
+  publish(signal: Signal): void
   listen(listener: (signal: Signal) => void): () => void
 }
 
@@ -54,8 +54,8 @@ export function createPresence(
   const since = new Map<number, number>()
   const listeners = new Set<(signal: Signal) => void>()
   const { background, signal: stopping } = options
-  /** Who said so by themselves, until when. */
-  const said = new Map<number, { leave: () => void; timer: NodeJS.Timeout }>()
+  /** Users who are present without a stream, with the timer that ends it. */
+  const announced = new Map<number, { leave: () => void; timer: NodeJS.Timeout }>()
 
   function stateOf(userId: number): keyof typeof states {
     const open = streams.get(userId) ?? []
@@ -69,25 +69,25 @@ export function createPresence(
     return { event: 'presence', content, user_id: userId }
   }
 
-  function tell(signal: Signal): void {
+  function publish(signal: Signal): void {
     for (const listener of listeners) listener(signal)
   }
 
-  async function tellPresence(userId: number): Promise<void> {
+  async function publishPresence(userId: number): Promise<void> {
     if (stopping.aborted) return
     const flows = await listFlows(store.reader, userId, 'joined')
-    tell({ flowIds: flows.map(({ id }) => id), isPresence: true, payload: encode(userId) })
+    publish({ flowIds: flows.map(({ id }) => id), isPresence: true, payload: encode(userId) })
   }
 
-  /** [flowdock] streaming.md: `activity.user` in every flow, without the time for whoever is idle. */
-  async function tellActivity(userId: number): Promise<void> {
+  /** [flowdock] streaming.md: `activity.user` in every flow, without the time for an idle user. */
+  async function publishActivity(userId: number): Promise<void> {
     const state = stateOf(userId)
     if (state === 'offline' || stopping.aborted) return
     const now = Date.now()
     if (state === 'active') await store.write((db) => noteActive(db, userId, now))
     const content = state === 'active' ? { last_activity: now } : {}
     for (const flow of await listFlows(store.reader, userId, 'joined'))
-      tell({
+      publish({
         flowIds: [flow.id],
         isPresence: false,
         payload: activityEvent({ flow: flow.id }, flow.last_message_id ?? 0, userId, content),
@@ -99,17 +99,17 @@ export function createPresence(
     apply()
     if (stateOf(userId) === before) return
     since.set(userId, Date.now())
-    background.run(tellPresence(userId))
+    background.run(publishPresence(userId))
   }
 
   const timer = setInterval(() => {
-    for (const userId of streams.keys()) background.run(tellActivity(userId))
+    for (const userId of streams.keys()) background.run(publishActivity(userId))
   }, options.activityEveryMs)
   stopping.addEventListener('abort', () => clearInterval(timer))
 
   function enter(userId: number, activity: Activity): () => void {
     change(userId, () => streams.set(userId, [...(streams.get(userId) ?? []), activity]))
-    background.run(tellActivity(userId))
+    background.run(publishActivity(userId))
     let left = false
     return () => {
       if (left) return
@@ -128,21 +128,21 @@ export function createPresence(
     lastsMs: options.presenceLastsMs,
     enter,
     set(userId, activity) {
-      const before = said.get(userId)
+      const before = announced.get(userId)
       clearTimeout(before?.timer)
-      said.delete(userId)
+      announced.delete(userId)
       if (activity !== undefined) {
         const leave = enter(userId, activity)
         const timer = setTimeout(() => {
-          said.delete(userId)
+          announced.delete(userId)
           leave()
         }, options.presenceLastsMs).unref()
-        said.set(userId, { leave, timer })
+        announced.set(userId, { leave, timer })
       }
       before?.leave()
     },
     list: () => [...streams.keys()].map((userId) => ({ userId, payload: encode(userId) })),
-    tell,
+    publish,
     listen(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)
@@ -150,14 +150,14 @@ export function createPresence(
   }
 }
 
-/** An `activity.user` event. It has the number of the newest message and takes none of its own: nobody keeps it. */
-export function activityEvent(place: Place, id: number, userId: number, content: object): object {
+/** An `activity.user` event. It is not stored, so it has the number of the newest message instead of its own. */
+export function activityEvent(destination: Destination, id: number, userId: number, content: object): object {
   return {
     event: 'activity.user',
     tags: [],
     uuid: null,
     id,
-    ...place,
+    ...destination,
     content,
     sent: Date.now(),
     app: null,

@@ -1,6 +1,6 @@
 import { anyNumber, anyText, type Database } from '../store/db.ts'
 import type { EventRow } from '../store/events.ts'
-import { withoutText } from './messages.ts'
+import { withoutText } from './message-text.ts'
 
 /*
  * The log keeps events as they were sent. A reader who resumes is sent what has not been deleted since.

@@ -1,4 +1,4 @@
-import type { Scope } from '../router.ts'
+import type { Scope } from './route.ts'
 
 /** [flowdock] authentication.md, "Scopes", with what each lets an application do, as people are asked. */
 export const scopes: Readonly<Record<Scope, string>> = {

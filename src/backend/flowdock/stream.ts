@@ -155,8 +155,17 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
   let read = options.after
   while (!live && !response.closed && !response.writableEnded) {
     const page = await log.replay({ flowIds: [...flowIds], userId }, read, replayPage)
-    for (const event of page) if (event.seq <= (options.until ?? event.seq)) send(event)
-    read = page.at(-1)?.seq ?? read
+    let joinedAt: number | undefined
+    for (const event of page) {
+      const { size } = flowIds
+      if (event.seq <= (options.until ?? event.seq)) send(event)
+      if (flowIds.size <= size) continue
+      joinedAt = event.seq
+      break
+    }
+    read = joinedAt ?? page.at(-1)?.seq ?? read
+    // What follows in the flow that was joined is not in this page.
+    if (joinedAt !== undefined) continue
     if (options.until !== undefined && (page.length < replayPage || read >= options.until)) {
       // The name tells it from a connection that was cut.
       response.end(format === 'sse' ? 'event: finished\ndata: {}\n\n' : '')

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import { isRecord } from '../../json-values.ts'
 import { maxEntries } from '../bounds.ts'
 import { isWebUrl, webUrlProblem } from './web-url.ts'
 
@@ -77,8 +78,4 @@ export function encodeActions(
     const urlTemplate = `${base}/threads/${threadId}/actions/${actionDigest(threadId, action)}`
     return { ...action, target: { ...action.target, urlTemplate, httpMethod: 'POST' } }
   })
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -1,6 +1,6 @@
 import { lengthProblem, maxCharacters } from '../bounds.ts'
-import { invalid } from '../http-error.ts'
-import type { Params } from '../params.ts'
+import { invalid } from '../http/errors.ts'
+import type { Params } from '../http/params.ts'
 
 /** What is wrong with a value for which `isWebUrl` is false; follows the name of the parameter. */
 export const webUrlProblem = `must be a URL that begins with http:// or https:// and has at most ${maxCharacters.url} characters`

@@ -48,14 +48,3 @@ export async function listApplications(db: Database, ownerId?: number): Promise<
   const query = db.selectFrom('applications').selectAll().where('client_id', 'is not', null).orderBy('id')
   return (ownerId === undefined ? query : query.where('owner_id', '=', ownerId)).execute()
 }
-
-/** Takes an application's tokens and its own credentials away. Its sources stay, and post with their flow tokens. */
-export async function unregisterApplication(db: Database, id: number): Promise<void> {
-  await db.deleteFrom('oauth_grants').where('application_id', '=', id).execute()
-  await db.deleteFrom('tokens').where('application_id', '=', id).execute()
-  await db
-    .updateTable('applications')
-    .set({ client_id: null, client_secret: null })
-    .where('id', '=', id)
-    .execute()
-}

@@ -3,7 +3,7 @@ import { anyNumber, type Database, type Tables } from './db.ts'
 
 export type ConversationRow = Selectable<Tables['conversations']>
 
-/** The conversation of two people, in whichever order. */
+/** The conversation of two users, in either order. */
 export async function findConversation(
   db: Database,
   one: number,
@@ -17,7 +17,7 @@ export async function findConversation(
     .executeTakeFirst()
 }
 
-/** Those of one person, in the order they began. */
+/** The conversations of a user, oldest first. */
 export async function listConversations(db: Database, userId: number): Promise<ConversationRow[]> {
   return db
     .selectFrom('conversations')
@@ -43,7 +43,7 @@ export async function countUnread(
   return new Map(rows.map(({ channel_id, count }) => [channel_id, count]))
 }
 
-/** Begins a conversation that neither has open. */
+/** Creates a conversation that is open for neither. */
 export async function insertConversation(db: Database, one: number, other: number): Promise<ConversationRow> {
   const { id } = await db
     .insertInto('channels')
@@ -63,10 +63,10 @@ export async function insertConversation(db: Database, one: number, other: numbe
     .executeTakeFirstOrThrow()
 }
 
-/** Opens or closes a conversation for one of the two. */
+/** Opens or closes a conversation for one of its users. */
 export async function setConversationOpen(
   db: Database,
-  conversation: ConversationRow,
+  conversation: Pick<ConversationRow, 'channel_id' | 'low_user_id'>,
   userId: number,
   open: boolean,
 ): Promise<void> {

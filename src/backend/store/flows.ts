@@ -4,12 +4,18 @@ import { anyText, type Database, type Tables } from './db.ts'
 import { prepared } from './prepared.ts'
 import type { UserRow } from './users.ts'
 
-/** A flow as one user sees it. */
-export interface FlowRow extends Selectable<Tables['flows']> {
+/** A flow, whoever views it. */
+export interface Flow extends Selectable<Tables['flows']> {
   organization_slug: string
-  /** Whether the viewer is a member; null in `blocked` and `open` says they never were. */
+  organization_name: string
+}
+
+/** A flow as one user sees it. */
+export interface FlowRow extends Flow {
+  /** Null in `blocked` and `open`: the viewer never was a member. */
   open: number | null
   blocked: number | null
+  /** Null: the viewer is not in the organization. */
   organization_admin: number | null
   unread_mentions: number
 }
@@ -29,7 +35,7 @@ export function isJoined(flow: Pick<FlowRow, 'blocked'>): boolean {
   return flow.blocked === 0
 }
 
-/** Who looks, and the tag of what they have not read. */
+/** The viewer, and the tag of the messages that they have not read. */
 interface Viewer {
   readonly viewer: number
   readonly unread: string
@@ -39,23 +45,23 @@ function viewing(viewer: number): Viewer {
   return { viewer, unread: `:unread:${viewer}` }
 }
 
-function flows(db: Database, { viewer: viewerId, unread }: Viewer) {
+function flows(db: Database) {
   return db
     .selectFrom('flows')
     .innerJoin('organizations', 'organizations.id', 'flows.organization_id')
+    .selectAll('flows')
+    .select(['organizations.slug as organization_slug', 'organizations.name as organization_name'])
+}
+
+function viewedFlows(db: Database, { viewer: viewerId, unread }: Viewer) {
+  return flows(db)
     .leftJoin('flow_members as mine', (join) =>
       join.onRef('mine.flow_id', '=', 'flows.id').on('mine.user_id', '=', viewerId),
     )
     .leftJoin('organization_members as seat', (join) =>
       join.onRef('seat.organization_id', '=', 'flows.organization_id').on('seat.user_id', '=', viewerId),
     )
-    .selectAll('flows')
-    .select([
-      'organizations.slug as organization_slug',
-      'mine.open as open',
-      'mine.disabled as blocked',
-      'seat.admin as organization_admin',
-    ])
+    .select(['mine.open as open', 'mine.disabled as blocked', 'seat.admin as organization_admin'])
     .select((select) =>
       select
         .selectFrom('message_tags')
@@ -79,7 +85,7 @@ export async function listFlows(
   scope: 'joined' | 'all',
   organizationId?: number,
 ): Promise<FlowRow[]> {
-  let query = flows(db, viewing(viewerId)).where('flows.disabled', '=', 0)
+  let query = viewedFlows(db, viewing(viewerId)).where('flows.disabled', '=', 0)
   if (organizationId !== undefined) query = query.where('flows.organization_id', '=', organizationId)
   query =
     scope === 'joined'
@@ -97,38 +103,48 @@ export async function listFlows(
   return query.orderBy('flows.created_at').orderBy('flows.id').execute()
 }
 
-const flowById = prepared<Viewer & { id: string }, FlowRow>((db, by) =>
-  flows(db, by).where('flows.id', '=', by.id),
+const flowById = prepared<{ id: string }, Flow>((db, by) => flows(db).where('flows.id', '=', by.id))
+const flowByPath = prepared<{ organization: string; slug: string }, Flow>((db, by) =>
+  flows(db).where('organizations.slug', '=', by.organization).where('flows.slug', '=', by.slug),
 )
-const flowByPath = prepared<Viewer & { organization: string; slug: string }, FlowRow>((db, by) =>
-  flows(db, by).where('organizations.slug', '=', by.organization).where('flows.slug', '=', by.slug),
-)
-const flowByPushToken = prepared<Viewer & { pushToken: string }, FlowRow>((db, by) =>
-  flows(db, by).where('flows.push_token', '=', by.pushToken),
-)
-const flowByChannel = prepared<Viewer & { channelId: number }, FlowRow>((db, by) =>
-  flows(db, by).where('flows.channel_id', '=', by.channelId),
-)
-const flowByJoinCode = prepared<Viewer & { joinCode: string }, FlowRow>((db, by) =>
-  flows(db, by).where('flows.join_code', '=', by.joinCode),
+const flowByPushToken = prepared<{ pushToken: string }, Flow>((db, by) =>
+  flows(db).where('flows.push_token', '=', by.pushToken),
 )
 
+/** A flow for the server itself: nothing of a viewer is in it. */
 export async function findFlow(
   db: Database,
+  by: { id: string } | { organization: string; slug: string } | { pushToken: string },
+): Promise<Flow | undefined> {
+  if ('id' in by) return (await flowById(db, by))[0]
+  if ('slug' in by) return (await flowByPath(db, by))[0]
+  return (await flowByPushToken(db, by))[0]
+}
+
+const viewedById = prepared<Viewer & { id: string }, FlowRow>((db, by) =>
+  viewedFlows(db, by).where('flows.id', '=', by.id),
+)
+const viewedByPath = prepared<Viewer & { organization: string; slug: string }, FlowRow>((db, by) =>
+  viewedFlows(db, by).where('organizations.slug', '=', by.organization).where('flows.slug', '=', by.slug),
+)
+const viewedByChannel = prepared<Viewer & { channelId: number }, FlowRow>((db, by) =>
+  viewedFlows(db, by).where('flows.channel_id', '=', by.channelId),
+)
+const viewedByJoinCode = prepared<Viewer & { joinCode: string }, FlowRow>((db, by) =>
+  viewedFlows(db, by).where('flows.join_code', '=', by.joinCode),
+)
+
+/** A flow as one user sees it. That it is found does not say that the user may. */
+export async function findViewedFlow(
+  db: Database,
   viewerId: number,
-  by:
-    | { id: string }
-    | { organization: string; slug: string }
-    | { pushToken: string }
-    | { joinCode: string }
-    | { channelId: number },
+  by: { id: string } | { organization: string; slug: string } | { joinCode: string } | { channelId: number },
 ): Promise<FlowRow | undefined> {
   const viewer = viewing(viewerId)
-  if ('id' in by) return (await flowById(db, { ...viewer, ...by }))[0]
-  if ('slug' in by) return (await flowByPath(db, { ...viewer, ...by }))[0]
-  if ('pushToken' in by) return (await flowByPushToken(db, { ...viewer, ...by }))[0]
-  if ('channelId' in by) return (await flowByChannel(db, { ...viewer, ...by }))[0]
-  return (await flowByJoinCode(db, { ...viewer, ...by }))[0]
+  if ('id' in by) return (await viewedById(db, { ...viewer, ...by }))[0]
+  if ('slug' in by) return (await viewedByPath(db, { ...viewer, ...by }))[0]
+  if ('channelId' in by) return (await viewedByChannel(db, { ...viewer, ...by }))[0]
+  return (await viewedByJoinCode(db, { ...viewer, ...by }))[0]
 }
 
 const accessById = prepared<{ viewer: number; id: string }, FlowAccess>((db, { viewer, id }) =>
@@ -238,18 +254,7 @@ export async function insertFlow(
     .execute()
 }
 
-export async function updateFlow(
-  db: Database,
-  id: string,
-  changes: Partial<
-    Pick<Selectable<Tables['flows']>, 'name' | 'access_mode' | 'disabled' | 'description' | 'join_code'>
-  >,
-): Promise<void> {
-  if (Object.keys(changes).length > 0)
-    await db.updateTable('flows').set(changes).where('id', '=', id).execute()
-}
-
-/** Gives a flow a new push token; the old one is refused from then on. Resolves with the new one. */
+/** Replaces the push token of a flow. Resolves with the new one. */
 export async function rotatePushToken(
   db: Database,
   id: string,
@@ -259,12 +264,29 @@ export async function rotatePushToken(
   return token
 }
 
-/** Makes the join URL and the push token of flows useless to people who know them and lost access. */
+/** Replaces the join URL and the push token of flows, for users who know them and lost access. */
 export async function rotateSecrets(db: Database, flowIds: readonly string[]): Promise<void> {
-  for (const id of flowIds) {
-    await updateFlow(db, id, { join_code: newJoinCode() })
-    await rotatePushToken(db, id)
-  }
+  for (const id of flowIds)
+    await db
+      .updateTable('flows')
+      .set({ join_code: newJoinCode(), push_token: newPushToken() })
+      .where('id', '=', id)
+      .execute()
+}
+
+/** Changes what a member sets for themselves: whether the flow is open, and their status. */
+export async function updateFlowMember(
+  db: Database,
+  flowId: string,
+  userId: number,
+  changes: { open?: number; status?: string },
+): Promise<void> {
+  await db
+    .updateTable('flow_members')
+    .set(changes)
+    .where('flow_id', '=', flowId)
+    .where('user_id', '=', userId)
+    .execute()
 }
 
 /** The ids of all flows of an organization, archived ones included. */
@@ -275,30 +297,6 @@ export async function listFlowIds(db: Database, organizationId: number): Promise
     .where('organization_id', '=', organizationId)
     .execute()
   return rows.map(({ id }) => id)
-}
-
-/** Adds or changes a member; what is not given stays, or begins open, unblocked and without status. */
-export async function upsertFlowMember(
-  db: Database,
-  flowId: string,
-  userId: number,
-  changes: { open?: number; disabled?: number; status?: string | null },
-): Promise<void> {
-  await db
-    .insertInto('flow_members')
-    .values({
-      flow_id: flowId,
-      user_id: userId,
-      open: 1,
-      disabled: 0,
-      status: null,
-      last_activity: null,
-      ...changes,
-    })
-    .onConflict((conflict) =>
-      conflict.columns(['flow_id', 'user_id']).doUpdateSet({ user_id: userId, ...changes }),
-    )
-    .execute()
 }
 
 const noteMessage = prepared<{ flow: string; id: number; sent: number }, never>((db, { flow, id, sent }) =>
@@ -333,18 +331,14 @@ export async function channelLastId(db: Database, channelId: number): Promise<nu
   return row?.last_id ?? 0
 }
 
-/** Every flow, archived ones included, as nobody in particular sees it. */
-export async function listAllFlows(db: Database): Promise<FlowRow[]> {
-  return flows(db, viewing(0)).orderBy('flows.created_at').orderBy('flows.id').execute()
+/** Every flow, archived ones included. */
+export async function listAllFlows(db: Database): Promise<Flow[]> {
+  return flows(db).orderBy('flows.created_at').orderBy('flows.id').execute()
 }
 
-/** The flows of an organization that somebody is a member of. */
-export async function listMemberFlows(
-  db: Database,
-  organizationId: number,
-  userId: number,
-): Promise<FlowRow[]> {
-  return flows(db, viewing(userId))
+/** The flows of an organization that a user is a member of, archived ones included. */
+export async function listMemberFlows(db: Database, organizationId: number, userId: number): Promise<Flow[]> {
+  return viewedFlows(db, viewing(userId))
     .where('flows.organization_id', '=', organizationId)
     .where('mine.disabled', '=', 0)
     .execute()

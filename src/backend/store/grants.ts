@@ -33,12 +33,6 @@ export async function useCode(db: Database, hash: string): Promise<void> {
   await db.updateTable('oauth_grants').set({ used_at: Date.now() }).where('hash', '=', hash).execute()
 }
 
-/** Revokes every token and refresh token that a code was exchanged for, directly or by refreshing. */
-export async function revokeCode(db: Database, hash: string): Promise<void> {
-  await db.deleteFrom('tokens').where('code_hash', '=', hash).execute()
-  await db.deleteFrom('oauth_grants').where('code_hash', '=', hash).execute()
-}
-
 /** A refresh token that was given to an application. */
 export async function findRefreshToken(
   db: Database,
@@ -52,16 +46,6 @@ export async function findRefreshToken(
     .where('kind', '=', 'refresh')
     .where('application_id', '=', applicationId)
     .executeTakeFirst()
-}
-
-/** Takes away a token or a refresh token of an application. */
-export async function revokeGranted(db: Database, applicationId: number, hash: string): Promise<void> {
-  await db
-    .deleteFrom('oauth_grants')
-    .where('hash', '=', hash)
-    .where('application_id', '=', applicationId)
-    .execute()
-  await db.deleteFrom('tokens').where('hash', '=', hash).where('application_id', '=', applicationId).execute()
 }
 
 /** Drops codes and tokens that expired some time ago. */

@@ -8,26 +8,26 @@ export type MessageRow = Selectable<Tables['messages']>
 export type NewMessage = Omit<MessageRow, 'seq' | 'id' | 'reactions_json'>
 
 export interface MessageBrowse {
-  readonly events?: readonly string[]
+  readonly events?: readonly string[] | undefined
   /** Exclusive. */
-  readonly sinceId?: number
+  readonly sinceId?: number | undefined
   /** Exclusive. */
-  readonly untilId?: number
+  readonly untilId?: number | undefined
   /** Which end of the matches to take: the newest (`desc`) or the oldest (`asc`). */
   readonly sort: 'asc' | 'desc'
   readonly limit: number
-  readonly threadId?: string
+  readonly threadId?: string | undefined
 }
 
 export interface MessageSearch {
-  readonly events?: readonly string[]
+  readonly events?: readonly string[] | undefined
   readonly words: readonly string[]
   readonly tags: readonly string[]
   readonly tagMode: 'and' | 'or'
   /** How many of the newest matches to leave out. */
   readonly skip: number
   readonly limit: number
-  readonly threadId?: string
+  readonly threadId?: string | undefined
 }
 
 /**

@@ -96,42 +96,10 @@ export async function insertOrganization(
   return id
 }
 
-export async function insertOrganizationMember(
-  db: Database,
-  organizationId: number,
-  userId: number,
-  admin: boolean,
-): Promise<void> {
-  await db
-    .insertInto('organization_members')
-    .values({ organization_id: organizationId, user_id: userId, admin: Number(admin) })
-    .execute()
-}
-
 export async function renameOrganization(db: Database, id: number, name: string): Promise<void> {
   await db.updateTable('organizations').set({ name }).where('id', '=', id).execute()
 }
 
 export async function listAllOrganizations(db: Database): Promise<OrganizationRow[]> {
   return organizations(db).orderBy('organizations.id').execute()
-}
-
-/** Removes somebody from an organization and its flows. */
-export async function deleteOrganizationMember(
-  db: Database,
-  organizationId: number,
-  userId: number,
-): Promise<void> {
-  const flows = db.selectFrom('flows').select('id').where('organization_id', '=', organizationId)
-  await db.deleteFrom('flow_members').where('user_id', '=', userId).where('flow_id', 'in', flows).execute()
-  await db
-    .deleteFrom('organization_members')
-    .where('organization_id', '=', organizationId)
-    .where('user_id', '=', userId)
-    .execute()
-}
-
-/** Says that an organization is closed. */
-export async function deactivateOrganization(db: Database, id: number): Promise<void> {
-  await db.updateTable('organizations').set({ active: 0 }).where('id', '=', id).execute()
 }

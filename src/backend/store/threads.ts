@@ -12,13 +12,13 @@ export interface ThreadPosition {
 
 export interface ThreadPage {
   /** Only threads updated after this time, exclusive. */
-  readonly since?: number
+  readonly since?: number | undefined
   /** Only threads updated before this time, exclusive. */
-  readonly until?: number
+  readonly until?: number | undefined
   /** Only threads that follow this position in the list; the thread itself may have moved since. */
-  readonly after?: ThreadPosition
+  readonly after?: ThreadPosition | undefined
   /** `chat` for threads without a source, `inbox` for those with one, or an application's id. */
-  readonly application?: string
+  readonly application?: string | undefined
   /** Threads whose messages are all gone are listed too. */
   readonly empty?: boolean
   readonly limit: number

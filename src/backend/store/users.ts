@@ -185,14 +185,6 @@ export async function isTokenTaken(db: Database, token: string, hash: string): P
   return rows.some((row) => row !== undefined)
 }
 
-export async function setUserDisabled(db: Database, id: number, disabled: boolean): Promise<void> {
-  await db
-    .updateTable('users')
-    .set({ disabled: Number(disabled) })
-    .where('id', '=', id)
-    .execute()
-}
-
 /** Everybody, by id, with the organizations they belong to. */
 export async function listUsers(db: Database): Promise<(UserRow & { organizations: string[] })[]> {
   const users = await db.selectFrom('users').selectAll().orderBy('id').execute()
@@ -218,10 +210,6 @@ export async function listTokens(
     .where('user_id', '=', userId)
     .orderBy('created_at')
     .execute()
-}
-
-export async function deleteToken(db: Database, userId: number, hash: string): Promise<void> {
-  await db.deleteFrom('tokens').where('user_id', '=', userId).where('hash', '=', hash).execute()
 }
 
 /** Notes that somebody used the API. */

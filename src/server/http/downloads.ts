@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
-import { answerTransferError } from './transfer-error.ts'
+import { sendTransferError } from './responses.ts'
 
-/** A file as it comes from the upstream. */
+/** A file from the upstream. */
 export interface Download {
   readonly status: number
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
@@ -15,10 +15,10 @@ export type OpenDownload = (
   signal: AbortSignal,
 ) => Promise<Download>
 
-/** What of the upstream's answer is passed on. */
-const passedOn = [
+/** The headers of the upstream's response that the gateway forwards. */
+const forwarded = [
   'content-type',
-  // It was not asked for; some storages keep files that way.
+  // Not requested, but some storages compress files.
   'content-encoding',
   'content-length',
   'content-range',
@@ -27,7 +27,7 @@ const passedOn = [
   'etag',
 ]
 
-/** Answers `/files/TICKET/NAME` with the file. */
+/** Serves `/files/TICKET/NAME`. */
 export async function serveDownload(
   ticket: string,
   request: IncomingMessage,
@@ -38,12 +38,12 @@ export async function serveDownload(
   response.on('close', () => gone.abort())
   try {
     const { status, headers, chunks } = await open(ticket, request.headers.range, gone.signal)
-    for (const name of passedOn) {
+    for (const name of forwarded) {
       const value = headers[name]
       if (value !== undefined) response.setHeader(name, value)
     }
     response.writeHead(status, {
-      // Whatever people uploaded runs nothing here.
+      // Uploaded pages must not run scripts in the gateway's origin.
       'Content-Security-Policy': "sandbox; default-src 'none'; img-src 'self'; style-src 'unsafe-inline'",
       'Cache-Control': 'private, max-age=300',
       'Referrer-Policy': 'no-referrer',
@@ -55,6 +55,6 @@ export async function serveDownload(
     }
     await pipeline(chunks, response)
   } catch (error) {
-    answerTransferError(response, error, 'The file cannot be read')
+    sendTransferError(response, error, 'The file cannot be read')
   }
 }

@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs'
+import { createReadStream, existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { pipeline } from 'node:stream/promises'
@@ -22,8 +22,13 @@ export interface Graphiql {
   serveAsset(name: string, request: IncomingMessage, response: ServerResponse): boolean
 }
 
-/** GraphiQL from files of this package alone: it works without a network. */
-export async function loadGraphiql(): Promise<Graphiql> {
+/**
+ * GraphiQL from files of this package alone: it works without a network.
+ *
+ * @returns undefined where it was not built, as after `npm ci --omit=dev`
+ */
+export async function loadGraphiql(): Promise<Graphiql | undefined> {
+  if (!existsSync(new URL('manifest.json', assets))) return undefined
   const manifest = JSON.parse(await readFile(new URL('manifest.json', assets), 'utf8')) as {
     script: string
     style: string

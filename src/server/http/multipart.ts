@@ -7,6 +7,7 @@ import type { Readable } from 'node:stream'
 import { Busboy } from '@fastify/busboy'
 import { GatewayError } from '../../errors.ts'
 import { hasTooManyValues, maxJsonValues } from '../../json-values.ts'
+import { discardBody } from '../../net/discard-body.ts'
 import type { Holding } from '../../traffic/body-memory.ts'
 
 /** A file that came with an operation. */
@@ -28,7 +29,6 @@ export interface MultipartOperation {
 export const maxFileBytes = 50 * 1024 * 1024
 export const maxFiles = 5
 const maxFieldBytes = 1024 * 1024
-const maxDrainedBytes = 1024 * 1024
 const bytesPerRead = 64 * 1024
 
 /**
@@ -70,6 +70,7 @@ interface Parts {
 async function readParts(request: IncomingMessage, spool: Spool, memory: Holding): Promise<Parts> {
   const fields = new Map<string, string>()
   const files = new Map<string, IncomingFile>()
+  const names = new Set<string>()
   const { promise, resolve, reject } = Promise.withResolvers<void>()
   const streams: Readable[] = []
   const keeping: Promise<void>[] = []
@@ -97,7 +98,8 @@ async function readParts(request: IncomingMessage, spool: Spool, memory: Holding
       stream.resume()
       return reject(nameless())
     }
-    if (files.has(field)) reject(bad(`The file "${field.slice(0, 80)}" is there twice`))
+    if (names.has(field)) reject(bad(`The file "${field.slice(0, 80)}" is there twice`))
+    names.add(field)
     streams.push(stream)
     request.off('data', countField)
     const kept = keep(stream, spool).then((bytes) => {
@@ -122,25 +124,10 @@ async function readParts(request: IncomingMessage, spool: Spool, memory: Holding
     request.off('data', countField)
     for (const stream of streams) stream.destroy()
     await Promise.allSettled(keeping)
-    await drain(request)
+    await discardBody(request)
     throw error
   }
   return { fields, files }
-}
-
-/** Reads on for a while: a client that is still sending would not see the answer. */
-function drain(request: IncomingMessage): Promise<void> {
-  return new Promise((resolve) => {
-    let left = maxDrainedBytes
-    request.on('data', (chunk: Buffer) => {
-      left -= chunk.length
-      if (left < 0) resolve()
-    })
-    request.once('end', resolve)
-    request.once('close', resolve)
-    if (request.destroyed || request.readableEnded) resolve()
-    request.resume()
-  })
 }
 
 function createParser(request: IncomingMessage) {

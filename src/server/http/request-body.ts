@@ -1,21 +1,20 @@
 import { isUtf8 } from 'node:buffer'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { GatewayError } from '../../errors.ts'
-import { hasTooManyValues, maxJsonValues } from '../../json-values.ts'
+import { hasTooManyValues, isRecord, maxJsonValues } from '../../json-values.ts'
 import type { Holding } from '../../traffic/body-memory.ts'
-import type { Engine } from '../engine.ts'
 import { readMultipart } from './multipart.ts'
 
 /** The parameters of a request. */
-const members = new Set(['query', 'operationName', 'variables', 'extensions'])
+const members = new Set(['query', 'documentId', 'operationName', 'variables', 'extensions'])
 /** Longest body of a request without files: with a well-formed credential, and without. */
 const maxBodyBytes = 1024 * 1024
 const maxStrangerBytes = 16 * 1024
 
-/** What bounds the body of a request. */
+/** The bounds of the body of a request. */
 export interface BodyBounds {
   readonly hasCredential: boolean
-  /** Counts what has arrived. @throws GatewayError `RATE_LIMITED` or `OVERLOADED` when too much is held */
+  /** Counts bytes that have arrived. @throws GatewayError `RATE_LIMITED` or `OVERLOADED` when bodies take too much memory */
   readonly receive: (bytes: number) => void
 }
 
@@ -33,13 +32,13 @@ export function hasJson({ headers }: IncomingMessage): boolean {
 }
 
 /** An operation in a URL. A blank parameter is none. [spec] GraphQL over HTTP, "GET" */
-export function readQuery(request: IncomingMessage, engine: Engine): object {
+export function readQuery(request: IncomingMessage): object {
   const { searchParams } = new URL(request.url ?? '/', 'http://localhost')
   const json = (name: string) => {
     const text = searchParams.get(name)
     return text === null || text === '' ? undefined : parseJson(text, name)
   }
-  return expectDocument(engine, {
+  return expectParams({
     ...(searchParams.has('query') ? { query: searchParams.get('query') } : {}),
     ...(searchParams.has('documentId') ? { documentId: searchParams.get('documentId') } : {}),
     operationName: searchParams.get('operationName') ?? undefined,
@@ -48,28 +47,23 @@ export function readQuery(request: IncomingMessage, engine: Engine): object {
   })
 }
 
-/** An operation that comes with files, which are kept until it is answered. */
+/** Reads an operation with files, which are stored until the response is complete. */
 export async function readMultipartOperation(
   request: IncomingMessage,
   response: ServerResponse,
-  engine: Engine,
   holdings: { readonly memory: Holding; readonly disk: Holding },
 ): Promise<object> {
   const { body, close } = await readMultipart(request, holdings)
   response.once('close', () => void close())
   if (response.destroyed) await close()
-  // What is left is an operation like any other.
+  // The rest is an operation like any other.
   request.headers['content-type'] = 'application/json'
-  return expectDocument(engine, body)
+  return expectParams(body)
 }
 
-/** Reads the body here, because the framework would answer a broken one with an excerpt of it. */
-export async function readJson(
-  request: IncomingMessage,
-  engine: Engine,
-  bounds: BodyBounds,
-): Promise<object> {
-  return expectDocument(engine, parseJson(await readBody(request, bounds), 'the body'))
+/** Reads a body of JSON. Yoga would respond to a malformed one with an excerpt of it. */
+export async function readJson(request: IncomingMessage, bounds: BodyBounds): Promise<object> {
+  return expectParams(parseJson(await readBody(request, bounds), 'the body'))
 }
 
 /** @throws GatewayError `LIMIT_EXCEEDED` for a body that is too long; `RATE_LIMITED` or `OVERLOADED` by its bounds */
@@ -80,7 +74,7 @@ function readBody(request: IncomingMessage, { hasCredential, receive }: BodyBoun
       'LIMIT_EXCEEDED',
       hasCredential
         ? `The body is longer than ${maxBytes} bytes`
-        : `The body is longer than ${maxBytes} bytes, which is all a request without a credential may have; send Authorization`,
+        : `The body is longer than ${maxBytes} bytes, the limit for requests without a credential; send Authorization`,
     )
   return new Promise((resolve, reject) => {
     if (Number(request.headers['content-length'] ?? 0) > maxBytes) return reject(tooLong())
@@ -128,23 +122,18 @@ function parseJson(text: string, what: string): unknown {
 }
 
 /**
- * The parameters of a request with the text of its document. Every other member is reserved. [spec] GraphQL over HTTP, "POST"
+ * The parameters of a request. Every other member is reserved. [spec] GraphQL over HTTP, "POST"
  *
- * @throws GatewayError for a body without a document, for a hash that is not known, or for a reserved member
+ * @throws GatewayError for another value, or for a reserved member
  */
-function expectDocument(engine: Engine, body: unknown): object {
-  if (typeof body !== 'object' || body === null || Array.isArray(body))
+function expectParams(body: unknown): object {
+  if (!isRecord(body))
     throw new GatewayError('BAD_USER_INPUT', 'Expected the body to be a JSON object with "query"')
-  const { documentId, ...rest } = body as Record<string, unknown>
-  for (const member in rest)
+  for (const member in body)
     if (!members.has(member))
       throw new GatewayError(
         'BAD_USER_INPUT',
         `Expected the body to have "query", "operationName", "variables" and "extensions" alone, not ${JSON.stringify(member.slice(0, 40))}`,
       )
-  const query = engine.find(body)
-  if (query !== undefined) return { ...rest, query }
-  if (!('query' in body))
-    throw new GatewayError('BAD_USER_INPUT', 'Expected the body to be a JSON object with "query"')
-  return rest
+  return body
 }

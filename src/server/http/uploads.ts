@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { GatewayError } from '../../errors.ts'
-import { answerTransferError } from './transfer-error.ts'
+import { sendTransferError } from './responses.ts'
 
-/** Sends the bytes on. Resolves with the global id of the message that was made. */
+/** Stores the bytes of a file. Resolves with the global id of its message. */
 export type SendUpload = (
   ticket: string,
   bytes: AsyncIterable<Uint8Array>,
@@ -12,7 +12,7 @@ export type SendUpload = (
 /** Longest file. */
 const maxUploadBytes = 100 * 1024 * 1024
 
-/** Answers `PUT /uploads/TICKET`: the body is the file, the answer names the message. */
+/** Serves `PUT /uploads/TICKET`: the body is the file, the response names its message. */
 export async function serveUpload(
   ticket: string,
   request: IncomingMessage,
@@ -27,7 +27,7 @@ export async function serveUpload(
     response.writeHead(201, { 'Content-Type': 'application/json', 'Cache-Control': 'no-store' })
     response.end(JSON.stringify({ data: { messageId } }))
   } catch (error) {
-    answerTransferError(response, error, 'The file cannot be stored')
+    sendTransferError(response, error, 'The file cannot be stored')
   }
 }
 

@@ -1,42 +1,40 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { GraphQLError } from 'graphql'
-import { GatewayError } from '../../errors.ts'
+import type { ErrorCode } from '../../errors.ts'
 import { joined, Outbox, Slab } from '../../subscriptions/outbox.ts'
 import type { Connection } from '../../traffic/admission.ts'
 import type { Engine } from '../engine.ts'
-import { sendRequestErrors } from '../http/responses.ts'
+import { sendError, sendErrors } from '../http/responses.ts'
 import { errorType } from '../negotiation.ts'
-import { type OperationParams, runOperation } from '../operation.ts'
+import { type OperationParams, parseOperation, prepareOperation, runOperation } from '../operation.ts'
 import { eventStreamHeaders, keepAliveMs } from './streaming-response.ts'
 
 export interface SingleConnectionRequest {
   readonly engine: Engine
-  readonly mask: (error: unknown) => GraphQLError
-  /** Reads the body of a request. @throws GatewayError for what a client got wrong */
-  readonly readParams: (request: IncomingMessage) => Promise<OperationParams>
-  /** Counts the stream as a connection of the client. @throws GatewayError `RATE_LIMITED` */
+  /** Reads the body of the request. @throws GatewayError for a malformed one */
+  readonly readParams: () => Promise<OperationParams>
+  /** Counts the stream as an open connection of the client. @throws GatewayError `RATE_LIMITED` */
   readonly openConnection: () => Connection
   /** Counts an operation for its principal. @throws GatewayError `RATE_LIMITED` */
   readonly count: () => void
-  /** Acquires a permit until the request is answered. @throws GatewayError `OVERLOADED` */
+  /** Acquires a permit until the end of the response. @throws GatewayError `OVERLOADED` */
   readonly enter: () => undefined | Promise<void>
 }
 
-/** Streams that carry the results of many operations, each of which is a request of its own. */
+/** Streams that carry the results of many operations, each of which is a request. */
 export interface SingleConnections {
   /** How many are open. */
   readonly size: number
-  /** Whether a request is about one of them. */
+  /** Whether a request belongs to a stream. */
   isFor(request: IncomingMessage): boolean
   serve(request: IncomingMessage, response: ServerResponse, options: SingleConnectionRequest): Promise<void>
   /** Ends every stream. */
   close(): void
 }
 
-/** Names the stream a request is about; it is as good as a key to it. */
+/** Has the token of a stream, which is the key to it. */
 const tokenHeader = 'x-graphql-event-stream-token'
-/** How long a reservation waits for its stream. */
+/** How long a reservation is valid. */
 const reservedMs = 30_000
 const maxReservations = 10_000
 const maxOperations = 100
@@ -53,8 +51,8 @@ interface Stream {
 }
 
 /**
- * One reply for all that a page asks, where the number of connections is small, as with HTTP/1: `PUT` reserves it, `GET`
- * opens it, `POST` begins an operation and `DELETE` ends one. [graphql-sse] PROTOCOL.md, "Single connection mode"
+ * One stream for all operations of a page, because browsers open few connections over HTTP/1: `PUT` reserves it, `GET`
+ * opens it, `POST` starts an operation and `DELETE` ends one. [graphql-sse] PROTOCOL.md, "Single connection mode"
  */
 export function createSingleConnections(): SingleConnections {
   const streams = new Map<string, Stream>()
@@ -67,7 +65,7 @@ export function createSingleConnections(): SingleConnections {
 
   function reserve(response: ServerResponse, openConnection: () => Connection): void {
     if (streams.size >= maxReservations)
-      return answer(response, 503, 'LIMIT_EXCEEDED', 'There are too many streams; try again later')
+      return reject(response, 503, 'LIMIT_EXCEEDED', 'There are too many streams; try again later')
     const token = randomBytes(24).toString('base64url')
     const connection = openConnection()
     const expiry = setTimeout(() => forget(token), reservedMs)
@@ -83,7 +81,7 @@ export function createSingleConnections(): SingleConnections {
   }
 
   function open(token: string, stream: Stream, response: ServerResponse): void {
-    if (stream.response !== undefined) return answer(response, 409, 'CONFLICT', 'This stream is open already')
+    if (stream.response !== undefined) return reject(response, 409, 'CONFLICT', 'This stream is open already')
     clearTimeout(stream.expiry)
     const writer = new Outbox({
       stream: response,
@@ -110,48 +108,49 @@ export function createSingleConnections(): SingleConnections {
     stream: Stream,
     request: IncomingMessage,
     response: ServerResponse,
-    { engine, mask, readParams, count, enter }: SingleConnectionRequest,
+    { engine, readParams, count, enter }: SingleConnectionRequest,
   ): Promise<void> {
     const { writer } = stream
     if (writer === undefined)
-      return answer(response, 409, 'CONFLICT', 'This stream is not open yet: GET it first')
+      return reject(response, 409, 'CONFLICT', 'This stream is not open yet: GET it first')
     count()
-    const params = await readParams(request)
+    const params = await readParams()
     await enter()
-    // Its reader may have left while the body came: nobody would end what is begun now.
+    // The client may have left before the body was complete; no event would end the operation.
     if (stream.response?.destroyed !== false)
-      return answer(response, 404, 'NOT_FOUND', 'This stream is closed: PUT reserves another')
-    const id = params.extensions?.['operationId']
+      return reject(response, 404, 'NOT_FOUND', 'This stream is closed: PUT reserves another')
+    const id = params.extensions['operationId']
     if (typeof id !== 'string' || id === '' || id.length > 100)
-      return answer(response, 400, 'BAD_USER_INPUT', 'Expected extensions.operationId to name the operation')
+      return reject(response, 400, 'BAD_USER_INPUT', 'Expected extensions.operationId to name the operation')
     if (stream.operations.has(id))
-      return answer(response, 409, 'CONFLICT', 'There is an operation of this id on the stream')
+      return reject(response, 409, 'CONFLICT', 'There is an operation of this id on the stream')
     if (stream.operations.size >= maxOperations)
-      return answer(
+      return reject(
         response,
         429,
         'LIMIT_EXCEEDED',
         `At most ${maxOperations} operations may run on one stream`,
       )
+    const { authorization } = request.headers
+    const departure = new AbortController()
+    const parsed = parseOperation(engine, params, request)
+    const operation =
+      parsed.errors === undefined
+        ? prepareOperation(engine, parsed, { request, authorization, departure })
+        : parsed
+    if ('errors' in operation) return sendErrors(response, errorType(request), operation.errors, 400)
     // The operation may have another credential than the one the stream was reserved with.
-    const release = stream.connection.identify(request.headers.authorization)
-    const abort = new AbortController()
-    abort.signal.addEventListener('abort', release)
-    stream.operations.set(id, abort)
+    const release = stream.connection.identify(authorization)
+    departure.signal.addEventListener('abort', release)
+    stream.operations.set(id, departure)
     const head = Buffer.from(`event: next\ndata: {"id":${JSON.stringify(id)},"payload":`)
     const envelope = { head, tail: closing }
     const accept = () => {
       if (!response.headersSent) response.writeHead(202).end()
     }
-    const over = () => {
-      release()
-      if (stream.operations.get(id) === abort) stream.operations.delete(id)
-    }
     await runOperation(
-      {
-        ...{ engine, req: request, params, mask, signal: abort.signal },
-        authorization: request.headers.authorization,
-      },
+      engine,
+      operation,
       {
         begin: accept,
         next(payload) {
@@ -165,15 +164,13 @@ export function createSingleConnections(): SingleConnections {
         ready: () => writer.ready(),
         complete() {
           accept()
-          over()
+          release()
+          if (stream.operations.get(id) === departure) stream.operations.delete(id)
           const end = Buffer.from(`event: complete\ndata: ${JSON.stringify({ id })}\n\n`)
           writer.send(bare, { bytes: end, next: undefined })
         },
-        refuse(errors) {
-          over()
-          sendRequestErrors(response, errorType(request), errors, 400)
-        },
       },
+      departure.signal,
     )
   }
 
@@ -181,7 +178,7 @@ export function createSingleConnections(): SingleConnections {
     const id = new URL(request.url ?? '/', 'http://localhost').searchParams.get('operationId') ?? ''
     const operation = stream.operations.get(id)
     if (operation === undefined)
-      return answer(response, 404, 'NOT_FOUND', 'There is no operation of this id on the stream')
+      return reject(response, 404, 'NOT_FOUND', 'There is no operation of this id on the stream')
     operation.abort()
     stream.operations.delete(id)
     response.writeHead(200).end()
@@ -197,12 +194,12 @@ export function createSingleConnections(): SingleConnections {
       const token = tokenOf(request) ?? ''
       const stream = streams.get(token)
       if (stream === undefined)
-        return answer(response, 404, 'NOT_FOUND', 'There is no such stream: PUT reserves one')
+        return reject(response, 404, 'NOT_FOUND', 'There is no such stream: PUT reserves one')
       if (request.method === 'GET') return open(token, stream, response)
       if (request.method === 'POST') return begin(stream, request, response, options)
       if (request.method === 'DELETE') return end(stream, request, response)
       response.setHeader('Allow', 'GET, POST, PUT, DELETE, OPTIONS')
-      answer(response, 405, 'BAD_USER_INPUT', 'Expected PUT, GET, POST or DELETE')
+      reject(response, 405, 'BAD_USER_INPUT', 'Expected PUT, GET, POST or DELETE')
     },
     close() {
       clearInterval(pacing)
@@ -215,26 +212,17 @@ export function createSingleConnections(): SingleConnections {
   }
 }
 
-/** Browsers' `EventSource` has no headers: there it is in the address. */
+/** The token is in the URL for `EventSource`, which sends no headers. */
 function tokenOf({ headers, url }: IncomingMessage): string | undefined {
   const named = headers[tokenHeader]
   if (typeof named === 'string') return named
-  // Nearly no address has one, and reading it would take longer than all that looks at it.
+  // Few URLs have one, and parsing a URL costs more than the rest of the endpoint.
   if (url?.includes('token=') !== true) return undefined
   const { searchParams } = new URL(url, 'http://localhost')
   return searchParams.has('query') ? undefined : (searchParams.get('token') ?? undefined)
 }
 
-function answer(
-  response: ServerResponse,
-  status: number,
-  code: ConstructorParameters<typeof GatewayError>[0],
-  message: string,
-): void {
-  response.writeHead(status, { 'Content-Type': errorType(response.req) })
-  response.end(JSON.stringify({ errors: [new GatewayError(code, message)].map(describe) }))
-}
-
-function describe({ message, code }: GatewayError) {
-  return { message, extensions: { code } }
+/** Rejects a request and leaves its connection open, which a browser needs for the stream. */
+function reject(response: ServerResponse, status: number, code: ErrorCode, message: string): void {
+  sendError(response, status, code, message, true)
 }

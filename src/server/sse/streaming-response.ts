@@ -1,34 +1,31 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { GraphQLError } from 'graphql'
 import { type Payload, toPayload } from '../../subscriptions/fan-out.ts'
 import { type Body, type Envelope, joined, Outbox, Slab } from '../../subscriptions/outbox.ts'
 import type { Engine } from '../engine.ts'
 import type { LiveFormat } from '../negotiation.ts'
-import { type OperationParams, runOperation } from '../operation.ts'
+import { type ParsedOperation, prepareOperation, type RejectedOperation, runOperation } from '../operation.ts'
 
 export interface LiveRequest {
   readonly engine: Engine
   readonly format: LiveFormat
-  readonly params: OperationParams
-  /** What keeps the operation from being executed: the response delivers these and ends. */
-  readonly errors: readonly GraphQLError[] | undefined
-  readonly mask: (error: unknown) => GraphQLError
-  /** Hears that it is a subscription, and stands. */
-  readonly onStanding: () => void
+  /** The response to a rejected operation delivers its errors and ends. */
+  readonly operation: ParsedOperation | RejectedOperation
+  /** Called when the operation is a subscription, which is open now. */
+  readonly onOpen: () => void
 }
 
-/** Every answer that is open. */
+/** The responses that are open. */
 export interface StreamingResponses {
   readonly size: number
   serve(request: IncomingMessage, response: ServerResponse, options: LiveRequest): void
-  /** Ends every answer; clients come back and resume. */
+  /** Ends every response; clients connect again and resume. */
   close(): void
 }
 
-/** How often a line is kept alive. Proxies cut after a minute. */
+/** The interval of keep-alive messages. Proxies cut connections that are silent for a minute. */
 export const keepAliveMs = 12_000
 
-/** Of replies that go on: nobody on the way may keep them. */
+/** No proxy may buffer or cache a stream. */
 export const eventStreamHeaders = {
   'Content-Type': 'text/event-stream; charset=utf-8',
   'Cache-Control': 'no-store',
@@ -39,9 +36,9 @@ interface Framing {
   readonly contentType: string
   readonly begin: string
   readonly keepAlive: string
-  /** What stands around a result. */
+  /** The bytes around a result. */
   readonly envelope: Envelope
-  /** A result as it stands there. */
+  /** The bytes of a result. */
   body(payload: Payload): Body
   readonly complete: string
 }
@@ -60,7 +57,7 @@ const framings: Readonly<Record<LiveFormat, Framing>> = {
     complete: 'event: complete\ndata: \n\n',
   },
   /**
-   * [apollo-router] multipart-subscriptions-protocol. Each part brings the boundary behind it along, because readers wait
+   * [apollo-router] multipart-subscriptions-protocol. Each part is sent with the boundary after it, because readers wait
    * for it.
    */
   multipart: {
@@ -89,7 +86,7 @@ export function createStreamingResponses(): StreamingResponses {
     { readonly payloads: readonly Payload[]; readonly bodies: readonly Body[] }
   >()
 
-  /** Made once for all readers of a group: they are told the same in one turn, one after the other. */
+  /** Made once for all readers of a group, which receive the same payloads in one turn. */
   function bodiesOf(format: LiveFormat, payloads: readonly Payload[]): readonly Body[] {
     const known = last.get(format)
     if (known?.payloads === payloads) return known.bodies
@@ -102,14 +99,14 @@ export function createStreamingResponses(): StreamingResponses {
     get size() {
       return open.size
     },
-    serve(request, response, { engine, format, params, errors, mask, onStanding }) {
+    serve(request, response, { engine, format, operation: parsed, onOpen }) {
       const framing = framings[format]
       const gone = new AbortController()
       const writer = new Outbox({
         stream: response,
         framing: joined,
         slab,
-        // The line is cut: whoever comes back says how far it got.
+        // The client connects again and resumes after the last event it received.
         onSlow: () => response.destroy(),
       })
       let keepAlive: NodeJS.Timeout | undefined
@@ -133,7 +130,7 @@ export function createStreamingResponses(): StreamingResponses {
       }
       const reader = {
         begin() {
-          onStanding()
+          onOpen()
           begin()
         },
         next(payload: Payload) {
@@ -150,22 +147,21 @@ export function createStreamingResponses(): StreamingResponses {
           writer.flushNow()
           response.end(framing.complete)
         },
-        // Clients retry after a status of 400 and do not show its reason. [graphql-sse] PROTOCOL.md, "Distinct connections"
-        refuse(reasons: readonly GraphQLError[]) {
-          reader.next(toPayload({ errors: reasons }, undefined))
-          reader.complete()
-        },
       }
-      if (errors !== undefined) return reader.refuse(errors)
       const lastEventId = request.headers['last-event-id']
-      void runOperation(
-        {
-          ...{ engine, req: request, params, mask, signal: gone.signal },
-          authorization: request.headers.authorization,
-          lastEventId: typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : undefined,
-        },
-        reader,
-      )
+      const operation =
+        parsed.errors === undefined
+          ? prepareOperation(engine, parsed, {
+              request,
+              authorization: request.headers.authorization,
+              departure: gone,
+              lastEventId: typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : undefined,
+            })
+          : parsed
+      if (!('errors' in operation)) return void runOperation(engine, operation, reader, gone.signal)
+      // Clients retry after a status of 400 and do not show its reason. [graphql-sse] PROTOCOL.md, "Distinct connections"
+      reader.next(toPayload({ errors: operation.errors }, undefined))
+      reader.complete()
     },
     close() {
       clearInterval(timer)

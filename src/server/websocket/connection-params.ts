@@ -1,4 +1,5 @@
 import { GatewayError } from '../../errors.ts'
+import { isRecord } from '../../json-values.ts'
 
 type Payload = Readonly<Record<string, unknown>>
 /** Whether a credential can be sent in an `Authorization` header. */
@@ -14,7 +15,7 @@ export type IsWellFormed = (authorization: string) => boolean
  */
 export function findCredential(payload: Payload, isWellFormed: IsWellFormed): string | undefined {
   const headers = payload['headers']
-  const header = headerIn(payload) ?? (isRecord(headers) ? headerIn(headers) : undefined)
+  const header = authorizationIn(payload) ?? (isRecord(headers) ? authorizationIn(headers) : undefined)
   const token = payload['authToken'] ?? payload['token']
   const given = header ?? (typeof token === 'string' ? withScheme(token) : token)
   if (given === undefined || given === null || given === '') return undefined
@@ -55,14 +56,11 @@ const knownHeaders = new Set(['Authorization', 'authorization'])
 /** A client that sends such a key does not mean to be anonymous. */
 const likeCredential = /auth|token|key|jwt|bearer|secret|password|credential|session/i
 
-function headerIn(record: Payload): unknown {
+/** The credential under either spelling of its key. */
+export function authorizationIn(record: Payload): unknown {
   return record['Authorization'] ?? record['authorization']
 }
 
 function withScheme(token: string): string {
   return token === '' || /^(basic|bearer) /i.test(token) ? token : `Bearer ${token}`
-}
-
-function isRecord(value: unknown): value is Payload {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

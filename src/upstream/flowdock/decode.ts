@@ -1,5 +1,6 @@
 import { UpstreamError } from '../../errors.ts'
 import { parseIsoTime } from '../../iso-time.ts'
+import { isRecord } from '../../json-values.ts'
 import { decodeLegacy } from './decode-legacy.ts'
 import type {
   ActivityCount,
@@ -560,10 +561,6 @@ function attempt<T>(decode: () => T): Decoded<T> {
 function record(value: unknown, what: string): Json {
   if (!isRecord(value)) throw broken(what)
   return value
-}
-
-function isRecord(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function text(json: Json, key: string): string {

@@ -15,6 +15,8 @@ export interface LiveSourceOptions
   /** Connected for the first time. @param at where the upstream's log stands, if it says so */
   readonly onOpen: (flowIds: ReadonlySet<string>, at: string | undefined) => void
   readonly onEvent: (event: FlowEvent, bytes: number) => void
+  /** `flowIds` of `onOpen` has changed. It runs after `onEvent` for the event that says so. */
+  readonly onFlowsChanged: () => void
   readonly onEnd: (error: unknown) => void
   /** How often the upstream is asked when no stream gets through, and after how many attempts in vain. */
   readonly pollEveryMs?: number
@@ -124,8 +126,10 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
     const flows = await flowdock.flows.list('joined', false).catch(() => undefined)
     if (flows === undefined) return
     const listed = new Set(flows.map(({ id }) => id))
+    const before = flowIds.size
+    // One that was joined meanwhile is not added: nothing says from which event on the stream has all of it.
     for (const id of flowIds) if (!listed.has(id)) flowIds.delete(id)
-    for (const id of listed) flowIds.add(id)
+    if (flowIds.size !== before) options.onFlowsChanged()
   }
 
   function fail(error: unknown): void {
@@ -254,6 +258,7 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
     if (event.cursor !== '') lastCursor = event.cursor
     lastSentAt = timeOf(event) ?? lastSentAt
     if (event.type === 'presence' && !presences.learn(event)) return
+    const flowCount = flowIds.size
     if (event.type === 'membership') {
       if (event.isAdded) flowIds.add(event.flowId)
       else flowIds.delete(event.flowId)
@@ -264,6 +269,7 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
     if (removal !== undefined && removal.member === viewerId) flowIds.delete(removal.channel)
     if (changesPeople(event)) directory?.invalidate()
     options.onEvent(event.type === 'gap' ? { ...event, from: lastSentAt ?? null } : event, bytes)
+    if (flowIds.size !== flowCount) options.onFlowsChanged()
     // What the streams go on telling was allowed before: the upstream decides again. A poll asks anew by itself.
     if ((event.type === 'membership' && !follows) || (mayBeOurs && state !== 'polling')) connect()
   }

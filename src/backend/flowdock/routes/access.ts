@@ -1,18 +1,18 @@
 import { parseIsoTime } from '../../../iso-time.ts'
-import { accessDenied, invalid, notFound } from '../../http-error.ts'
-import type { Params } from '../../params.ts'
-import type { Backend, Request, UserRequest } from '../../router.ts'
+import { accessDenied, invalid, notFound } from '../../http/errors.ts'
+import type { Params } from '../../http/params.ts'
 import type { Database } from '../../store/db.ts'
-import { type FlowAccess, type FlowRow, findFlow, findFlowAccess, isJoined } from '../../store/flows.ts'
+import { type FlowAccess, type FlowRow, findFlowAccess, findViewedFlow, isJoined } from '../../store/flows.ts'
+import type { Backend, Request, UserRequest } from '../route.ts'
 
 /**
- * The flow a path names, if the user may know of it.
+ * The flow that a path names, if the user may see it.
  *
- * @throws 404 when there is none or it belongs to an organization the user is not in, 403 when it is by invitation
- * and the user was not invited
+ * @throws 404 when there is none or it belongs to an organization that the user is not in, 403 when it admits by invitation
+ *   and the user was not invited
  */
 export async function visibleFlow(request: UserRequest, backend: Backend): Promise<FlowRow> {
-  const flow = await findFlow(backend.store.reader, request.user.id, {
+  const flow = await findViewedFlow(backend.store.reader, request.user.id, {
     organization: segment(request, 'organization'),
     slug: segment(request, 'flow'),
   })
@@ -28,10 +28,10 @@ export async function findFlowByName(
   userId: number,
   name: string,
 ): Promise<FlowRow | undefined> {
-  const flow = await findFlow(db, userId, { id: name })
+  const flow = await findViewedFlow(db, userId, { id: name })
   const [, organization, slug] = /^([\w-]+)[/:]([\w-]+)$/.exec(name) ?? []
   if (flow !== undefined || organization === undefined || slug === undefined) return flow
-  return findFlow(db, userId, { organization, slug })
+  return findViewedFlow(db, userId, { organization, slug })
 }
 
 export function checkVisible<T extends FlowAccess>(flow: T | undefined): T {
@@ -40,7 +40,7 @@ export function checkVisible<T extends FlowAccess>(flow: T | undefined): T {
   return flow
 }
 
-/** The flow a path names, if the user is a member. @throws 404 or 403 */
+/** The flow that a path names, if the user is a member. @throws 404 or 403 */
 export async function joinedFlow(request: UserRequest, backend: Backend): Promise<FlowRow> {
   const flow = await visibleFlow(request, backend)
   if (!isJoined(flow)) throw accessDenied()
@@ -48,7 +48,7 @@ export async function joinedFlow(request: UserRequest, backend: Backend): Promis
 }
 
 /**
- * Looks again inside the transaction that is about to write: membership may have ended since the request came.
+ * Checks membership again inside the transaction that is about to write: it may have ended since the request arrived.
  *
  * @throws 404 or 403; 403 for an archived flow
  */

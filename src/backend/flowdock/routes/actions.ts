@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto'
 import { SignJWT } from 'jose'
 import { DeliveryError, deliver } from '../../deliver.ts'
-import { accessDenied, HttpError, notFound } from '../../http-error.ts'
-import type { Answer, Backend, Route, UserRequest } from '../../router.ts'
+import { accessDenied, HttpError, notFound } from '../../http/errors.ts'
 import { findApplication } from '../../store/applications.ts'
-import { findFlow, isJoined } from '../../store/flows.ts'
+import { findViewedFlow, isJoined } from '../../store/flows.ts'
 import { findSources } from '../../store/sources.ts'
 import { findThread, type ThreadRow } from '../../store/threads.ts'
+import type { Answer, Backend, Route, UserRequest } from '../route.ts'
 import { actionDigest, isUpdateAction, type UpdateAction } from '../thread-actions.ts'
 import { checkVisible, segment } from './access.ts'
 
@@ -21,7 +21,8 @@ export const actionRoutes: readonly Route[] = [
     async handle(request, backend) {
       const thread = await findThread(backend.store.reader, segment(request, 'thread'))
       const flow =
-        thread && (await findFlow(backend.store.reader, request.user.id, { channelId: thread.channel_id }))
+        thread &&
+        (await findViewedFlow(backend.store.reader, request.user.id, { channelId: thread.channel_id }))
       if (!isJoined(checkVisible(flow)) || flow?.disabled === 1) throw accessDenied()
       const action = thread && findAction(thread, segment(request, 'digest'))
       if (thread === undefined || action === undefined) throw notFound()

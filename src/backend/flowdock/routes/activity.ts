@@ -1,6 +1,5 @@
 import type { WireActivity, WireActivityGroup } from '../../../wire/flowdock.ts'
-import { invalid } from '../../http-error.ts'
-import type { Route } from '../../router.ts'
+import { invalid } from '../../http/errors.ts'
 import {
   type ActivityGroup,
   countGroups,
@@ -9,6 +8,7 @@ import {
   maxGroups,
   TooManyGroupsError,
 } from '../../store/activity.ts'
+import type { Route } from '../route.ts'
 import { isoTime, joinedFlow } from './access.ts'
 
 const hourMs = 3_600_000

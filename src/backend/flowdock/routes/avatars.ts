@@ -1,12 +1,12 @@
-import { HttpError, invalid, notFound } from '../../http-error.ts'
-import type { Params } from '../../params.ts'
-import type { Route } from '../../router.ts'
+import { HttpError, invalid, notFound } from '../../http/errors.ts'
+import type { Params } from '../../http/params.ts'
 import { findAvatar } from '../../store/avatars.ts'
 import { avatarUrl, generateAvatar, maxAvatarBytes } from '../avatar.ts'
-import { avatarProblem, setAvatar } from '../members.ts'
+import { avatarProblem, setAvatar } from '../operations/users.ts'
+import type { Route } from '../route.ts'
 import { segment } from './access.ts'
 
-/** Pictures of users. [flowdock] Their URLs needed no credential, since pages and mails showed them. */
+/** Pictures of users. [flowdock] Their URLs need no credential, since web pages and e-mails show them. */
 export const avatarRoutes: readonly Route[] = [
   ...['/avatars/:key', '/avatars/:key/:size'].map(
     (pattern): Route => ({
@@ -35,7 +35,7 @@ export const avatarRoutes: readonly Route[] = [
       },
     }),
   ),
-  // An extension: people set it in the service's own apps.
+  // An extension: the service's own apps could do this, its API could not.
   ...(['PUT', 'POST'] as const).map(
     (method): Route => ({
       method,

@@ -1,4 +1,4 @@
-import type { Route } from '../../router.ts'
+import type { Route } from '../route.ts'
 
 /** What this server can do that the service could not, by names that do not change. */
 const extensions = [

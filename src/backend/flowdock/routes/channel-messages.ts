@@ -1,12 +1,8 @@
-import { Readable } from 'node:stream'
-import type { WireAttachment, WireAuthor, WireMessage } from '../../../wire/flowdock.ts'
-import { boundedTags, boundedText, lengthProblem, maxEntries } from '../../bounds.ts'
-import { HttpError, invalid, notFound } from '../../http-error.ts'
-import type { Params } from '../../params.ts'
-import type { Answer, Backend, UserRequest } from '../../router.ts'
+import type { WireMessage } from '../../../wire/flowdock.ts'
+import { boundedText } from '../../bounds.ts'
+import { invalid, notFound } from '../../http/errors.ts'
 import type { Database } from '../../store/db.ts'
 import { lastEventSeq } from '../../store/events.ts'
-import type { FileRow } from '../../store/files.ts'
 import {
   browseMessages,
   findMessage,
@@ -16,40 +12,34 @@ import {
 } from '../../store/messages.ts'
 import { findSources } from '../../store/sources.ts'
 import { findThreads } from '../../store/threads.ts'
+import { sendWithFiles } from '../attachments.ts'
+import { type Channel, destinationOf } from '../channel.ts'
 import { encodeMessage, withBase } from '../encode.ts'
-import { type DescribedFile, describeFile, sendWithFiles } from '../message-files.ts'
+import { chatContent, decodeDraft } from '../message-draft.ts'
 import {
   deleteMessage,
   editMessage,
   listMembers,
-  type MessageDraft,
   markRead,
   moveMessage,
   reactToMessage,
   sendMessage,
-  type ThreadState,
-} from '../messages.ts'
-import { type Channel, offsetOf } from '../record.ts'
+} from '../operations/messages.ts'
+import type { Answer, Backend, UserRequest } from '../route.ts'
 import { resolveTag } from '../tags.ts'
-import { actionProblem, threadColors } from '../thread-actions.ts'
-import { webUrl } from '../web-url.ts'
-import { decodeMail } from './push.ts'
 
 /*
- * What can be done with messages is the same in flows, threads and private conversations; the routes of each find
- * the channel and hand it over.
+ * The requests about messages are the same in flows, threads and private conversations. The routes of each find the channel and
+ * pass it to these functions.
  */
 
-/** A channel the caller may read. */
+/** A channel that the user may read. */
 export interface ChannelAccess {
   readonly channel: Channel
-  /** Looks again, inside the transaction that is about to write, and throws when the caller may not any more. */
+  /** Checks again, inside the transaction that is about to write, that the user may. @throws 404 or 403 */
   readonly check: (db: Database) => Promise<unknown>
 }
 
-/** Of a status that has only a value, as some integrations send it. */
-const defaultThreadColor = 'grey'
-const maxFileBytes = 10 * 1024 * 1024
 /** A search reads as many matches as are skipped, of each of its words. */
 const maxSkip = 10_000
 const maxSearchWords = 20
@@ -65,11 +55,7 @@ export async function listAnswer(
   const { reader } = store
   const limit = Math.min(Math.max(params.integer('limit') ?? 30, 1), 100)
   const events = params.list('event')
-  const shared = {
-    limit,
-    ...(events === undefined || events.length === 0 ? {} : { events }),
-    ...(threadId === undefined ? {} : { threadId }),
-  }
+  const shared = { limit, threadId, events: events?.length === 0 ? undefined : events }
   const search = params.string('search')
   const tags = params.list('tags')
   let rows: MessageRow[]
@@ -95,8 +81,8 @@ export async function listAnswer(
       browseMessages(db, channel.channel_id, {
         ...shared,
         sort: params.string('sort') === 'asc' ? 'asc' : 'desc',
-        ...(sinceId === undefined ? {} : { sinceId }),
-        ...(untilId === undefined ? {} : { untilId }),
+        sinceId,
+        untilId,
       })
     if (untilId !== undefined) rows = await browse(reader)
     else
@@ -105,7 +91,7 @@ export async function listAnswer(
   return {
     status: 200,
     body: await encodeMessages(reader, channel, rows, base, onError),
-    // An extension: what is told behind this event is not in the list, and all before it is.
+    // An extension: the list has every message up to this event, and none after it.
     ...(at === undefined ? {} : { headers: { 'Flowdock-Event-Id': String(at) } }),
   }
 }
@@ -143,10 +129,13 @@ export async function sendAnswer(
   allowed: readonly string[],
   fixed: { event?: string; parentId?: number; threadId?: string } = {},
 ): Promise<Answer> {
-  const draft = { ...(await decodeDraft(request.params, backend, channel, allowed, fixed.event)), ...fixed }
+  const draft = {
+    ...(await decodeDraft(request.params, backend.files, channel, allowed, fixed.event)),
+    ...fixed,
+  }
   if (draft.event === 'comment' && draft.parentId === undefined)
     throw invalid({ message: ["can't be blank"] })
-  const sent = await sendWithFiles(backend.files, draft, () =>
+  const sent = await sendWithFiles(backend.files, draft.files, () =>
     backend.log.write(async (change) => {
       await check(change.db)
       return sendMessage(change, channel, { userId: request.user.id }, draft)
@@ -213,7 +202,7 @@ export async function reactAnswer(
   return { status: 200, body: {} }
 }
 
-/** An extension: takes the mark off what the caller had not read, up to `message` if it is given. */
+/** An extension: removes the mark from messages that the user had not read, up to `message` if it is given. */
 export async function readAnswer(
   request: UserRequest,
   backend: Backend,
@@ -228,8 +217,8 @@ export async function readAnswer(
 }
 
 /**
- * Messages with the threads they belong to, in two reads however many there are. One whose row is damaged is left out
- * and reported, so that it does not take its list down.
+ * Encodes messages with their threads, in two reads. A message whose row is damaged is left out and reported, so that the rest
+ * of the list is readable.
  */
 export async function encodeMessages(
   db: Database,
@@ -251,7 +240,7 @@ export async function encodeMessages(
   return messages.flatMap((message) => {
     const thread = message.thread_id === null ? undefined : contexts.get(message.thread_id)
     try {
-      return [encodeMessage(message, offsetOf(channel, message), thread, base)]
+      return [encodeMessage(message, destinationOf(channel, message), thread, base)]
     } catch (cause) {
       onError(
         new Error(`Message ${message.id} of channel ${channel.channel_id} is damaged and was left out`, {
@@ -261,154 +250,4 @@ export async function encodeMessages(
       return []
     }
   })
-}
-
-/** A message as it was sent, checked for form. @param allowed the events this caller may send */
-export async function decodeDraft(
-  params: Params,
-  backend: Backend,
-  channel: Channel,
-  allowed: readonly string[],
-  defaultEvent?: string,
-): Promise<MessageDraft> {
-  const event = params.string('event') ?? defaultEvent
-  if (event === undefined) throw invalid({ event: ["can't be blank"] })
-  if (!allowed.includes(event)) throw invalid({ event: [`must be one of ${allowed.join(', ')}`] })
-  const uuid = params.string('uuid')
-  if (uuid !== undefined && !/^[\x21-\x7e]{1,100}$/.test(uuid))
-    throw invalid({ uuid: ['must be 1 to 100 printable characters'] })
-  const threadId = boundedText(params, 'thread_id', 'thread_id')
-  const externalThreadId = boundedText(params, 'external_thread_id', 'external_thread_id')
-  const parentId = params.integer('message')
-  const externalUserName = boundedText(params, 'external_user_name', 'external_user_name')
-  if (externalUserName !== undefined && /\s/.test(externalUserName))
-    throw invalid({ external_user_name: ['should not contain whitespace'] })
-  const thread = decodeThreadState(params.object('thread'))
-  return {
-    event,
-    tags: boundedTags(params) ?? [],
-    ...(uuid === undefined ? {} : { uuid }),
-    ...(threadId === undefined ? {} : { threadId }),
-    ...(externalThreadId === undefined ? {} : { externalThreadId }),
-    ...(parentId === undefined ? {} : { parentId }),
-    ...(externalUserName === undefined ? {} : { externalUserName }),
-    ...(thread === undefined ? {} : { thread }),
-    ...(await decodeContent(event, params, backend, channel)),
-  }
-}
-
-async function decodeContent(
-  event: string,
-  params: Params,
-  backend: Backend,
-  channel: Channel,
-): Promise<
-  Pick<MessageDraft, 'content' | 'author' | 'title' | 'body' | 'attachments' | 'files'> &
-    Partial<MessageDraft>
-> {
-  if (event === 'file') {
-    const { attachment, rows } = await decodeFile(params, backend, channel)
-    return { content: attachment, attachments: [attachment], files: rows }
-  }
-  if (event === 'mail') return decodeMail(params)
-  if (event !== 'activity' && event !== 'discussion') return { content: chatContent(params) }
-  const title = boundedText(params, 'title', 'title')
-  if (title === undefined || title.trim() === '') throw invalid({ title: ["can't be blank"] })
-  const body = boundedText(params, 'body', 'body')
-  if (event === 'discussion' && (body === undefined || body.trim() === ''))
-    throw invalid({ body: ["can't be blank"] })
-  const author = decodeAuthor(params)
-  const attached = await decodeAttachments(params, backend, channel)
-  return { content: null, title, author, ...attached, ...(body === undefined ? {} : { body }) }
-}
-
-function chatContent(params: Params): string {
-  const content = boundedText(params, 'content', 'content')
-  if (content === undefined || content.trim() === '') throw invalid({ content: ["can't be blank"] })
-  return content
-}
-
-function decodeAuthor(params: Params): WireAuthor {
-  const author = params.object('author')
-  const name = author && boundedText(author, 'name', 'author', 'author')
-  if (author === undefined || name === undefined || name.trim() === '')
-    throw invalid({ author: ["name can't be blank"] })
-  const avatar = webUrl(author, 'avatar', 'author') ?? undefined
-  const email = boundedText(author, 'email', 'email', 'author')
-  return { name, ...(avatar === undefined ? {} : { avatar }), ...(email === undefined ? {} : { email }) }
-}
-
-/** @throws 400 for a status color that is none, or parts of another shape */
-export function decodeThreadState(thread: Params | undefined): ThreadState | undefined {
-  if (thread === undefined) return undefined
-  const title = boundedText(thread, 'title', 'title')
-  const status = thread.object('status')
-  const color = status && (status.string('color') ?? defaultThreadColor)
-  if (status !== undefined && (color === undefined || !threadColors.includes(color)))
-    throw invalid({ thread: [`status color must be one of ${threadColors.join(', ')}`] })
-  const fields = thread.objects('fields')?.map((field) => ({
-    label: boundedText(field, 'label', 'label', 'fields') ?? '',
-    value: boundedText(field, 'value', 'value', 'fields') ?? '',
-  }))
-  if (fields !== undefined && fields.length > maxEntries.fields)
-    throw invalid({ fields: [`has ${fields.length} entries, at most ${maxEntries.fields} are stored`] })
-  const actions = thread.items('actions')
-  const problem = actions === undefined ? undefined : actionProblem(actions)
-  if (problem !== undefined) throw invalid({ thread: [problem] })
-  const statusValue = status && boundedText(status, 'value', 'status', 'status')
-  const body = boundedText(thread, 'body', 'body')
-  const externalUrl = webUrl(thread, 'external_url', 'thread')
-  return {
-    ...(title === undefined ? {} : { title }),
-    ...(body === undefined ? {} : { body }),
-    ...(externalUrl === undefined ? {} : { externalUrl }),
-    ...(color === undefined ? {} : { status: { color, value: statusValue ?? '' } }),
-    ...(fields === undefined ? {} : { fields }),
-    ...(actions === undefined ? {} : { actions: actions as Record<string, unknown>[] }),
-  }
-}
-
-/** The file of a message: a part of a multipart body, or Base64. [flowdock] messages.md, "Uploading files" */
-async function decodeFile(params: Params, backend: Backend, channel: Channel): Promise<DescribedFile> {
-  const { files } = backend
-  const uploaded = params.file('content')
-  if (uploaded !== undefined)
-    return describeFile(files, channel, uploaded.file, uploaded.fileName, uploaded.contentType)
-  const content = params.object('content')
-  const data = content?.string('data')
-  const name = content?.string('file_name')
-  const type = content?.string('content_type')
-  if (data === undefined || data === '') throw invalid({ content: ["data can't be blank"] })
-  if (name === undefined || name.trim() === '') throw invalid({ content: ["file_name can't be blank"] })
-  const bytes = Buffer.from(data, 'base64')
-  if (bytes.length > maxFileBytes)
-    throw new HttpError(413, { message: `File is longer than ${maxFileBytes} bytes` })
-  return describeFile(files, channel, await files.receive(Readable.from([bytes]), maxFileBytes), name, type)
-}
-
-/**
- * The files beside an activity or discussion, parts named `attachments[file1]`: their body may show one as
- * `cid:file1`. [flowdock] files.md, "Attachments"
- */
-async function decodeAttachments(
-  params: Params,
-  backend: Backend,
-  channel: Channel,
-): Promise<Pick<MessageDraft, 'attachments' | 'files'>> {
-  const uploads = params.files('attachments')
-  // [flowdock] files.md: all of them have ids, or none
-  if (uploads.some(([id]) => id === '') && uploads.some(([id]) => id !== ''))
-    throw invalid({ attachments: ['must all be named, as in attachments[file1], or none'] })
-  for (const [id] of uploads) {
-    const problem = lengthProblem('content_id', id)
-    if (problem !== undefined) throw invalid({ attachments: [`has a name that ${problem}`] })
-  }
-  const attachments: WireAttachment[] = []
-  const files: FileRow[] = []
-  for (const [id, { file, fileName, contentType }] of uploads) {
-    const { attachment, rows } = await describeFile(backend.files, channel, file, fileName, contentType)
-    attachments.push({ ...attachment, ...(id === '' ? {} : { content_id: id.toWellFormed() }) })
-    files.push(...rows)
-  }
-  return { attachments, files }
 }

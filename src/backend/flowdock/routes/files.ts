@@ -1,12 +1,12 @@
 import { pipeline } from 'node:stream/promises'
 import { create as createContentDisposition } from 'content-disposition'
 import type { FileStore } from '../../files.ts'
-import { accessDenied, notFound } from '../../http-error.ts'
-import type { Answer, Request, Route } from '../../router.ts'
+import { accessDenied, notFound } from '../../http/errors.ts'
 import { findConversation } from '../../store/conversations.ts'
 import { type FileRow, findFile } from '../../store/files.ts'
 import { listFlows } from '../../store/flows.ts'
 import { plainContentType } from '../file-description.ts'
+import type { Answer, Request, Route } from '../route.ts'
 import { idSegment, joinedFlow, segment } from './access.ts'
 
 /** Types a browser shows without running anything. */

@@ -1,26 +1,22 @@
-import { randomUUID } from 'node:crypto'
 import type { WireAccessMode, WireFlow } from '../../../wire/flowdock.ts'
 import { boundedText } from '../../bounds.ts'
-import { accessDenied, HttpError, invalid, notFound } from '../../http-error.ts'
-import type { Params } from '../../params.ts'
-import type { Backend, Route, UserRequest } from '../../router.ts'
+import { accessDenied, HttpError, invalid, notFound } from '../../http/errors.ts'
+import type { Params } from '../../http/params.ts'
 import type { Database } from '../../store/db.ts'
 import {
   type FlowRow,
-  findFlow,
-  insertFlow,
+  findFlowAccess,
+  findViewedFlow,
   isJoined,
   listFlows,
   listFlowUsers,
-  rotatePushToken,
-  updateFlow,
-  upsertFlowMember,
 } from '../../store/flows.ts'
 import { findOrganization, findOrganizationMember, findOrganizations } from '../../store/organizations.ts'
 import { findUser } from '../../store/users.ts'
 import { encodeFlow, encodeFlowUser } from '../encode.ts'
-import { blockMember, joinFlow, tellFlowAdded, tellFlowRemoved } from '../members.ts'
-import { freeSlug } from '../slug.ts'
+import { createFlow, editFlow, rotatePushToken, updateFlowMember } from '../operations/flows.ts'
+import { blockMember, joinFlow } from '../operations/members.ts'
+import type { Backend, Route, UserRequest } from '../route.ts'
 import {
   checkAdministers,
   checkVisible,
@@ -88,19 +84,8 @@ export const flowRoutes: readonly Route[] = [
         if (organization === undefined) throw notFound()
         if ((await findOrganizationMember(db, organization.id, request.user.id)) === undefined)
           throw notFound()
-        const id = randomUUID()
-        await insertFlow(db, {
-          id,
-          organization_id: organization.id,
-          slug: await freeSlug(db, organization.id, name),
-          name,
-          description: '',
-          access_mode: 'invitation',
-        })
-        await upsertFlowMember(db, id, request.user.id, {})
-        const created = (await findFlow(db, request.user.id, { id })) as FlowRow
-        await tellFlowAdded(change, { ...created, organization_name: organization.name }, request.user.id)
-        return created
+        const { id } = await createFlow(change, organization.id, { name }, [request.user])
+        return (await findViewedFlow(db, request.user.id, { id })) as FlowRow
       })
       return { status: 201, body: await encodeOne(backend.store.reader, flow, request, true) }
     },
@@ -162,9 +147,9 @@ export const flowRoutes: readonly Route[] = [
         const seat = await findOrganizationMember(change.db, flow.organization_id, id)
         if (user === undefined || seat === undefined)
           throw invalid({ id: ['is not a member of the organization'] })
-        const theirs = await findFlow(change.db, id, { id: flow.id })
+        const theirs = await findFlowAccess(change.db, id, flow.id)
         if (theirs !== undefined && isJoined(theirs)) return
-        await joinFlow(change, await memberFlow(change.db, flow), user, request.user)
+        await joinFlow(change, flow, user, request.user)
       })
       return { status: 200, body: {} }
     },
@@ -179,17 +164,16 @@ export const flowRoutes: readonly Route[] = [
       if (disabled === undefined) throw invalid({ disabled: ["can't be blank"] })
       const { id: flowId } = await joinedFlow(request, backend)
       await backend.log.write(async (change) => {
-        const flow = checkVisible(await findFlow(change.db, request.user.id, { id: flowId }))
+        const flow = checkVisible(await findViewedFlow(change.db, request.user.id, { id: flowId }))
         if (!isJoined(flow)) throw accessDenied()
         const user = await findUser(change.db, id)
-        const theirs = await findFlow(change.db, id, { id: flow.id })
+        const theirs = await findFlowAccess(change.db, id, flow.id)
         if (user === undefined || theirs === undefined || theirs.blocked === null) throw notFound()
-        // [flowdock] users.md: admins may block anyone, others only people who are not admins
+        // [flowdock] users.md: administrators may block anyone, others only users who are no administrators
         if (flow.organization_admin !== 1 && theirs.organization_admin === 1 && id !== request.user.id)
           throw accessDenied()
         if (isJoined(theirs) !== disabled) return
-        const about = await memberFlow(change.db, flow)
-        await (disabled ? blockMember : joinFlow)(change, about, user, request.user)
+        await (disabled ? blockMember : joinFlow)(change, flow, user, request.user)
       })
       return { status: 200, body: {} }
     },
@@ -202,36 +186,29 @@ async function updateAnswer(request: UserRequest, backend: Backend) {
   const open = params.boolean('open')
   const disabled = params.boolean('disabled')
   const description = boundedText(params, 'description', 'description')
-  const accessMode = params.string('access_mode')
-  if (accessMode !== undefined && !accessModes.includes(accessMode as WireAccessMode))
-    throw invalid({ access_mode: [`must be one of ${accessModes.join(', ')}`] })
+  const mode = params.string('access_mode')
+  const accessMode = accessModes.find((known) => known === mode)
+  if (mode !== accessMode) throw invalid({ access_mode: [`must be one of ${accessModes.join(', ')}`] })
   const changes = {
     ...(name === undefined ? {} : { name }),
-    ...(accessMode === undefined ? {} : { access_mode: accessMode }),
+    ...(accessMode === undefined ? {} : { accessMode }),
     ...(description === undefined ? {} : { description }),
-    ...(disabled === undefined ? {} : { disabled: Number(disabled) }),
+    ...(disabled === undefined ? {} : { archived: disabled }),
   }
   const flow = await visibleFlow(request, backend)
 
   const updated = await backend.log.write(async (change) => {
     const { db } = change
     if (Object.keys(changes).length > 0) await checkAdministers(db, user.id, flow.id)
-    const before = checkVisible(await findFlow(db, user.id, { id: flow.id }))
-    await updateFlow(db, flow.id, changes)
-    if (disabled !== undefined && disabled !== (before.disabled === 1)) {
-      const tell = disabled ? tellFlowRemoved : tellFlowAdded
-      const about = await memberFlow(db, before)
-      // Whoever was shut out is told nothing: their streams would take the flow in again.
-      const members = (await listFlowUsers(db, [flow.id])).filter(({ flow_disabled }) => flow_disabled === 0)
-      for (const member of members) await tell(change, about, member.id)
-    }
+    const before = checkVisible(await findViewedFlow(db, user.id, { id: flow.id }))
+    await editFlow(change, before, changes)
     if (open === true && !isJoined(before)) {
       if (before.disabled === 1) throw accessDenied()
-      await joinFlow(change, await memberFlow(db, before), user, user)
+      await joinFlow(change, before, user, user)
     } else if (open !== undefined && isJoined(before)) {
-      await upsertFlowMember(db, flow.id, user.id, { open: Number(open) })
+      await updateFlowMember(db, flow.id, user.id, { open: Number(open) })
     }
-    return (await findFlow(db, user.id, { id: flow.id })) as FlowRow
+    return (await findViewedFlow(db, user.id, { id: flow.id })) as FlowRow
   })
   return { status: 200, body: await encodeOne(backend.store.reader, updated, request, false) }
 }
@@ -275,12 +252,6 @@ async function encodeOne(
   return encodeFlow(flow, organization, base, scopes, users)
 }
 
-async function memberFlow(db: Database, flow: FlowRow) {
-  const organization = await findOrganization(db, { id: flow.organization_id })
-  return { ...flow, organization_name: organization?.name ?? '' }
-}
-
 function flowName(params: Params): string | undefined {
-  const name = boundedText(params, 'name', 'name')?.trim()
-  return name
+  return boundedText(params, 'name', 'name')?.trim()
 }

@@ -1,4 +1,4 @@
-import type { Route } from '../../router.ts'
+import type { Route } from '../route.ts'
 
 /** Not of Flowdock: what a load balancer, or the gateway in front, asks. */
 export const healthRoutes: readonly Route[] = [

@@ -1,4 +1,4 @@
-import type { Route, Scope } from '../../router.ts'
+import type { Route, Scope } from '../route.ts'
 import { actionRoutes } from './actions.ts'
 import { activityRoutes } from './activity.ts'
 import { avatarRoutes } from './avatars.ts'

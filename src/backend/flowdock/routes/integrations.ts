@@ -1,7 +1,7 @@
-import { HttpError, invalid } from '../../http-error.ts'
-import type { Params } from '../../params.ts'
-import type { Request, Route } from '../../router.ts'
+import { HttpError, invalid } from '../../http/errors.ts'
+import type { Params } from '../../http/params.ts'
 import { decodeConfluence, decodeJira, decodeVcs } from '../integration-events.ts'
+import type { Request, Route } from '../route.ts'
 import { segment } from './access.ts'
 import { knownTokens, push, pushHolder } from './source-token.ts'
 

@@ -1,25 +1,18 @@
 import { boundedText, maxCharacters } from '../../bounds.ts'
-import { accessDenied, HttpError, invalid, notFound } from '../../http-error.ts'
-import type { Route } from '../../router.ts'
-import {
-  type FlowRow,
-  findFlow,
-  isJoined,
-  listFlowUsers,
-  newJoinCode,
-  updateFlow,
-} from '../../store/flows.ts'
+import { accessDenied, HttpError, invalid, notFound } from '../../http/errors.ts'
+import { type Flow, findViewedFlow, isJoined, listFlowUsers } from '../../store/flows.ts'
 import { findInvitation, type InvitationRow, listPendingInvitations } from '../../store/invitations.ts'
-import { insertOrganizationMember } from '../../store/organizations.ts'
 import type { UserRow } from '../../store/users.ts'
 import { encodeFlowUser, encodeInvitation, joinUrl } from '../encode.ts'
-import { emailPattern, invite, memberFlow, withdrawInvitation } from '../invitations.ts'
-import { joinFlow } from '../members.ts'
+import { removeJoinUrl, renewJoinUrl } from '../operations/flows.ts'
+import { emailPattern, invite, withdrawInvitation } from '../operations/invitations.ts'
+import { joinFlow, joinOrganization } from '../operations/members.ts'
+import type { Route } from '../route.ts'
 import { checkAdministers, checkVisible, checkWritable, idSegment, joinedFlow, segment } from './access.ts'
 
 const maxImport = 1000
 
-/** [flowdock] invitations.md, and the join addresses of flows */
+/** [flowdock] invitations.md, and the join URLs of flows */
 export const invitationRoutes: readonly Route[] = [
   {
     method: 'GET',
@@ -108,14 +101,14 @@ export const invitationRoutes: readonly Route[] = [
     async handle(request, backend) {
       const { user } = request
       await backend.log.write(async (change) => {
-        const flow = await findFlow(change.db, user.id, {
+        const flow = await findViewedFlow(change.db, user.id, {
           organization: segment(request, 'organization'),
           slug: segment(request, 'flow'),
         })
         if (flow === undefined) throw notFound()
         const invitation = await findInvitation(change.db, idSegment(request, 'invitation'))
         const mine = invitation?.email.toLowerCase() === user.email.toLowerCase()
-        // Whoever was invited may decline without being in the flow.
+        // The invited user may decline without being a member of the flow.
         if (!mine && !isJoined(checkVisible(flow))) throw accessDenied()
         if (invitation?.flow_id !== flow.id || invitation.state !== 'pending') throw notFound()
         await withdrawInvitation(change, flow, invitation, user)
@@ -124,15 +117,14 @@ export const invitationRoutes: readonly Route[] = [
     },
   },
   {
-    // An extension: what the join address did on the web.
+    // An extension: the join URL was a page of the service.
     method: 'POST',
     pattern: '/invitations/:code',
     auth: 'user',
     async handle(request, backend) {
       const [joinCode = ''] = /^[0-9a-f]{40}/.exec(segment(request, 'code')) ?? []
       const path = await backend.log.write(async (change) => {
-        const { db } = change
-        const flow = await findFlow(db, request.user.id, { joinCode })
+        const flow = await findViewedFlow(change.db, request.user.id, { joinCode })
         if (
           flow === undefined ||
           flow.access_mode === 'invitation' ||
@@ -145,10 +137,8 @@ export const invitationRoutes: readonly Route[] = [
             message:
               'Access denied: this flow admits members of its organization only; ask for an invitation',
           })
-        if (flow.organization_admin === null)
-          await insertOrganizationMember(db, flow.organization_id, request.user.id, false)
-        if (!isJoined(flow))
-          await joinFlow(change, await memberFlow(change, flow), request.user, request.user)
+        await joinOrganization(change, flow.organization_id, request.user.id)
+        if (!isJoined(flow)) await joinFlow(change, flow, request.user, request.user)
         return pathOf(flow)
       })
       return { status: 200, body: { url: `${request.base}/flows/${path}` } }
@@ -169,15 +159,11 @@ export const invitationRoutes: readonly Route[] = [
     auth: 'user',
     async handle(request, backend) {
       const flow = await joinedFlow(request, backend)
-      const changes = {
-        join_code: newJoinCode(),
-        access_mode: flow.access_mode === 'invitation' ? 'link' : flow.access_mode,
-      }
-      await backend.log.write(async ({ db }) => {
-        await checkAdministers(db, request.user.id, flow.id)
-        await updateFlow(db, flow.id, changes)
+      const renewed = await backend.log.write(async (change) => {
+        await checkAdministers(change.db, request.user.id, flow.id)
+        return renewJoinUrl(change, flow)
       })
-      return { status: 201, body: { join_url: shownJoinUrl({ ...flow, ...changes }, request.base) } }
+      return { status: 201, body: { join_url: shownJoinUrl(renewed, request.base) } }
     },
   },
   {
@@ -186,22 +172,19 @@ export const invitationRoutes: readonly Route[] = [
     auth: 'user',
     async handle(request, backend) {
       const flow = await joinedFlow(request, backend)
-      await backend.log.write(async ({ db }) => {
-        await checkAdministers(db, request.user.id, flow.id)
-        await updateFlow(db, flow.id, { access_mode: 'invitation', join_code: newJoinCode() })
+      await backend.log.write(async (change) => {
+        await checkAdministers(change.db, request.user.id, flow.id)
+        await removeJoinUrl(change, flow)
       })
       return { status: 200, body: {} }
     },
   },
 ]
 
-function pathOf(flow: FlowRow): string {
+function pathOf(flow: Flow): string {
   return `${flow.organization_slug}/${flow.slug}`
 }
 
-function shownJoinUrl(
-  flow: Pick<FlowRow, 'access_mode' | 'join_code' | 'slug'>,
-  base: string,
-): string | null {
+function shownJoinUrl(flow: Pick<Flow, 'access_mode' | 'join_code' | 'slug'>, base: string): string | null {
   return flow.access_mode === 'invitation' ? null : joinUrl(flow, base)
 }

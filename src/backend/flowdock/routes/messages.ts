@@ -1,17 +1,17 @@
 import { boundedText } from '../../bounds.ts'
-import { invalid, notFound, unauthorized } from '../../http-error.ts'
-import type { Params } from '../../params.ts'
-import type { Answer, Backend, Request, Route, UserRequest } from '../../router.ts'
-import { type FlowRow, findFlow, findFlowAccess } from '../../store/flows.ts'
+import { invalid, notFound, unauthorized } from '../../http/errors.ts'
+import type { Params } from '../../http/params.ts'
+import { type FlowRow, findFlow } from '../../store/flows.ts'
 import { findThreads } from '../../store/threads.ts'
+import { sendWithFiles } from '../attachments.ts'
 import { withBase } from '../encode.ts'
-import { sendWithFiles } from '../message-files.ts'
-import { type MessageDraft, sendMessage } from '../messages.ts'
+import { decodeDraft, type MessageDraft } from '../message-draft.ts'
+import { sendMessage } from '../operations/messages.ts'
 import { activityEvent } from '../presence.ts'
+import type { Answer, Backend, Request, Route, UserRequest } from '../route.ts'
 import { checkVisible, checkWritable, findFlowByName, idSegment, joinedFlow, segment } from './access.ts'
 import {
   type ChannelAccess,
-  decodeDraft,
   deleteAnswer,
   editAnswer,
   listAnswer,
@@ -150,7 +150,7 @@ export const messageRoutes: readonly Route[] = [
       }
       const payload = activityEvent({ flow: flow.id }, flow.last_message_id ?? 0, request.user.id, content)
       backend.traffic.countTyping(request.principal, JSON.stringify(payload).length)
-      backend.presence.tell({ flowIds: [flow.id], isPresence: false, payload })
+      backend.presence.publish({ flowIds: [flow.id], isPresence: false, payload })
       return { status: 200, body: {} }
     },
   },
@@ -185,12 +185,12 @@ function commentEvent(params: Params): 'comment' | 'file' {
   return params.string('event') === 'file' || params.file('content') !== undefined ? 'file' : 'comment'
 }
 
-/** A flow the caller may write to, as far as can be told before the transaction. */
+/** A flow to write to, with the check that the transaction of the write makes. */
 function writable({ user }: UserRequest, flow: FlowRow): ChannelAccess {
   return { channel: flow, check: (db) => checkWritable(db, user.id, flow.id) }
 }
 
-/** [flowdock] production-integrations.md: 202 without a body of use, unless the caller asks to wait. */
+/** [flowdock] production-integrations.md: 202 with an empty object, unless the request says that it waits for the message. */
 async function sendFromSource(
   request: Request,
   backend: Backend,
@@ -198,23 +198,23 @@ async function sendFromSource(
   isActivity = false,
 ): Promise<Answer> {
   const source = await activeSource(backend.store.reader, flowToken)
-  const flow = await findFlow(backend.store.reader, 0, { id: source.flow_id })
+  const flow = await findFlow(backend.store.reader, { id: source.flow_id })
   if (flow === undefined || flow.disabled === 1) throw notFound()
   const draft = isActivity
-    ? withOwnThread(await decodeDraft(request.params, backend, flow, sourceEvents, 'activity'))
-    : await decodeDraft(request.params, backend, flow, sourceEvents)
+    ? withOwnThread(await decodeDraft(request.params, backend.files, flow, sourceEvents, 'activity'))
+    : await decodeDraft(request.params, backend.files, flow, sourceEvents)
   // [flowdock] messages.md: a chat message or a file may open a thread of its own
   const isChat = draft.event === 'message' || draft.event === 'file'
   if (!isChat && draft.threadId === undefined && draft.externalThreadId === undefined)
     throw invalid({ external_thread_id: ["can't be blank"] })
-  const sent = await sendWithFiles(backend.files, draft, () =>
+  const sent = await sendWithFiles(backend.files, draft.files, () =>
     backend.log.write(async (change) => {
       const current = await activeSource(change.db, flowToken)
-      if ((await findFlowAccess(change.db, 0, flow.id))?.disabled !== 0) throw notFound()
+      if ((await findFlow(change.db, { id: flow.id }))?.disabled !== 0) throw notFound()
       return sendMessage(change, flow, { userId: 0, source: current }, draft)
     }),
   )
-  // The parameter is an extension for whoever cannot set headers.
+  // The parameter is an extension, for programs that cannot set headers.
   const waits =
     request.headers['x-flowdock-wait-for-message'] !== undefined || request.params.boolean('wait') === true
   if (!waits) return { status: 202, body: {} }

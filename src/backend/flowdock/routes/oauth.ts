@@ -1,32 +1,26 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { timingSafeEqual } from 'node:crypto'
 import { boundedText } from '../../bounds.ts'
-import { accessDenied, HttpError, invalid, notFound } from '../../http-error.ts'
-import type { Answer, Backend, Request, Route, Scope, UserRequest } from '../../router.ts'
-import {
-  type ApplicationRow,
-  findApplication,
-  listApplications,
-  unregisterApplication,
-} from '../../store/applications.ts'
-import type { Database } from '../../store/db.ts'
-import {
-  findCode,
-  findRefreshToken,
-  insertGrant,
-  revokeCode,
-  revokeGranted,
-  useCode,
-} from '../../store/grants.ts'
-import { findUser, insertToken } from '../../store/users.ts'
-import { isRedirectUri, outOfBand, registerApplication } from '../applications.ts'
-import { hashToken, makeToken } from '../auth.ts'
+import { accessDenied, HttpError, invalid, notFound } from '../../http/errors.ts'
+import { type ApplicationRow, findApplication, listApplications } from '../../store/applications.ts'
+import { hashToken } from '../auth.ts'
 import { consentPage, messagePage } from '../consent-page.ts'
+import { isRedirectUri, outOfBand, registerApplication } from '../operations/applications.ts'
+import {
+  type Challenge,
+  challengePattern,
+  exchangeCode,
+  grantCode,
+  type IssuedToken,
+  issueToken,
+  type Refusal,
+  refreshToken,
+  revokeGranted,
+  unregisterApplication,
+} from '../operations/credentials.ts'
+import type { Answer, Backend, Request, Route, Scope, UserRequest } from '../route.ts'
 import { parseScopes } from '../scopes.ts'
 import { webUrl } from '../web-url.ts'
 import { idSegment, segment } from './access.ts'
-
-const codeLifetimeMs = 10 * 60_000
-const tokenLifetimeSeconds = 24 * 3600
 
 /** [flowdock] authentication.md, "OAuth 2.0"; [spec] RFC 6749, RFC 7009, RFC 7636 */
 export const oauthRoutes: readonly Route[] = [
@@ -45,14 +39,8 @@ export const oauthRoutes: readonly Route[] = [
         throw invalid({ redirect_uri: [`must be an https or http address, or ${outOfBand}`] })
       const iconUrl = webUrl(given, 'icon_url')
       const url = webUrl(given, 'url')
-      const application = await log.write(({ db }) =>
-        registerApplication(db, {
-          name,
-          redirectUri,
-          ownerId: user.id,
-          ...(iconUrl === undefined ? {} : { iconUrl }),
-          ...(url === undefined ? {} : { url }),
-        }),
+      const application = await log.write((change) =>
+        registerApplication(change, { name, redirectUri, ownerId: user.id, iconUrl, url }),
       )
       return { status: 201, body: encodeOwn(application, base) }
     },
@@ -91,7 +79,7 @@ export const oauthRoutes: readonly Route[] = [
       const application = await findApplication(store.reader, { id: idSegment(request, 'id') })
       if (application === undefined || application.client_id === null) throw notFound()
       if (application.owner_id !== request.user.id) throw accessDenied()
-      await log.write(({ db }) => unregisterApplication(db, application.id))
+      await log.write((change) => unregisterApplication(change, application.id))
       await openCredentials.check()
       return { status: 204 }
     },
@@ -123,23 +111,10 @@ export const oauthRoutes: readonly Route[] = [
           email,
           problem: 'The address or the password is not right. Try again.',
         })
-      const code = makeToken()
-      const now = Date.now()
-      await backend.log.write(async ({ db }) => {
-        if (!(await isRegistered(db, asked.application)))
-          throw new HttpError(400, { message: 'The application was removed' })
-        await insertGrant(db, {
-          hash: hashToken(code),
-          kind: 'code',
-          application_id: asked.application.id,
-          user_id: user.id,
-          redirect_uri: asked.redirectUri,
-          scope: asked.scopes.join(' '),
-          created_at: now,
-          expires_at: now + codeLifetimeMs,
-          code_challenge: asked.challenge === undefined ? null : storedChallenge(asked.challenge),
-        })
-      })
+      const { application, redirectUri, scopes, challenge } = asked
+      const grant = { userId: user.id, redirectUri, scope: scopes.join(' '), challenge }
+      const code = await backend.log.write((change) => grantCode(change, application, grant))
+      if (code === undefined) throw new HttpError(400, { message: 'The application was removed' })
       return redirect(asked, { code })
     },
   },
@@ -167,41 +142,31 @@ export const oauthRoutes: readonly Route[] = [
     auth: 'any',
     async handle(request, { store, log, openCredentials }) {
       const application = await authenticateClient(request, { store })
-      if (application === undefined) return formatted(true, failed('invalid_client', 401))
+      if (application === undefined) return formatted(true, failed('invalid_client'))
       const token = request.params.string('token') ?? ''
-      await log.write(({ db }) => revokeGranted(db, application.id, hashToken(token)))
+      await log.write((change) => revokeGranted(change, application.id, hashToken(token)))
       await openCredentials.check()
       return { status: 200, body: {} }
     },
   },
 ]
 
-/** @throws 403 for an application's token: with the secrets of others it could act for whom it was never allowed to */
+/** @throws 403 for an application's token: with the secret of another application it could act for that one's users */
 function requirePersonal({ scopes }: UserRequest): void {
   if (scopes !== undefined)
     throw new HttpError(403, { message: 'Access denied: applications are for a credential of your own' })
 }
 
-/** What an application asks a person for. */
+/** What an application requests of a user. */
 export interface Authorization {
   readonly application: ApplicationRow
   readonly scopes: readonly Scope[]
-  /** One of the application's own. */
+  /** The one that the application is registered with. */
   readonly redirectUri: string
   readonly state: string | undefined
-  /** What the application proves at the exchange that it began the request with; undefined for none. */
   readonly challenge: Challenge | undefined
   readonly base: string
 }
-
-/** [spec] RFC 7636, 4.3 */
-interface Challenge {
-  readonly text: string
-  readonly method: 'plain' | 'S256'
-}
-
-/** [spec] RFC 7636, 4.1 and 4.2: the same characters for a challenge and its verifier. */
-const challengePattern = /^[A-Za-z0-9._~-]{43,128}$/
 
 /** Undefined when there is none, and null for one that is not valid. */
 function readChallenge(params: Request['params']): Challenge | undefined | null {
@@ -213,24 +178,9 @@ function readChallenge(params: Request['params']): Challenge | undefined | null 
   return method === 'S256' ? { text, method } : null
 }
 
-/** A plain challenge is its verifier, so it is stored as a hash, too, and verified like the other. */
-function storedChallenge({ text, method }: Challenge): string {
-  return method === 'S256' ? text : sha256(text)
-}
-
-function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('base64url')
-}
-
-/** A verifier without a challenge is refused, too: somebody may have taken the challenge out of the request. */
-function fitsChallenge(stored: string | null, verifier: string | undefined): boolean {
-  if (stored === null || verifier === undefined) return stored === null && verifier === undefined
-  return challengePattern.test(verifier) && sha256(verifier) === stored
-}
-
 /**
- * The application and what it asks for. A wrong application or address is told to the person, since whoever made
- * the address may be nobody's friend; every other mistake to the application.
+ * The application and what it requests. A wrong application or redirect URI is reported to the user, since an attacker may have
+ * made the URL; every other mistake is reported to the application.
  */
 async function askedFor(request: Request, { store }: Backend): Promise<Authorization | Answer> {
   const { params, base } = request
@@ -280,115 +230,53 @@ interface Exchange {
   readonly body: Record<string, string | number>
 }
 
-function failed(error: string, status = 400): Exchange {
-  return { status, body: { error } }
+function failed(error: string): Exchange {
+  return { status: error === 'invalid_client' ? 401 : 400, body: { error } }
 }
 
-async function exchange(request: Request, backend: Backend): Promise<Exchange> {
+async function exchange(
+  request: Request,
+  { store, log, signIn, openCredentials }: Backend,
+): Promise<Exchange> {
   const { params } = request
-  const application = await authenticateClient(request, backend)
-  if (application === undefined) return failed('invalid_client', 401)
+  const application = await authenticateClient(request, { store })
+  if (application === undefined) return failed('invalid_client')
   const type = params.string('grant_type')
-  if (type === 'authorization_code') return exchangeCode(request, backend, application)
+  if (type === 'authorization_code') {
+    const given = {
+      code: params.string('code') ?? '',
+      redirectUri: params.string('redirect_uri'),
+      verifier: params.string('code_verifier'),
+    }
+    const outcome = await log.write((change) => exchangeCode(change, application, given))
+    if (outcome === 'code_used_again') await openCredentials.check()
+    return encodeToken(outcome)
+  }
   if (type === 'password') {
     const wanted = parseScopes(params.string('scope'))
     if (wanted === undefined) return failed('invalid_scope')
     const [name, password] = [params.string('username') ?? '', params.string('password') ?? '']
-    const user = await backend.signIn.signIn(backend.store.reader, name, password, request.address)
+    const user = await signIn.signIn(store.reader, name, password, request.address)
     if (user === undefined) return failed('invalid_grant')
     const given = { userId: user.id, scope: wanted.join(' '), codeHash: null }
-    return backend.log.write(({ db }) => issue(db, application, given))
+    return encodeToken(await log.write((change) => issueToken(change, application, given)))
   }
   if (type === 'refresh_token') {
-    const refreshToken = params.string('refresh_token') ?? ''
-    return backend.log.write(async ({ db }) => {
-      const grant = await findRefreshToken(db, application.id, hashToken(refreshToken))
-      if (grant === undefined) return failed('invalid_grant')
-      const given = { userId: grant.user_id, scope: grant.scope, codeHash: grant.code_hash, refreshToken }
-      return issue(db, application, given)
-    })
+    const token = params.string('refresh_token') ?? ''
+    return encodeToken(await log.write((change) => refreshToken(change, application, token)))
   }
   return failed('unsupported_grant_type')
 }
 
-/**
- * Gives a token for a code. A code that comes a second time was stolen, by the first or the second who sent it, so it
- * takes away what it gave. [spec] RFC 6749, 4.1.2
- */
-async function exchangeCode(
-  { params }: Request,
-  { log, openCredentials }: Backend,
-  application: ApplicationRow,
-): Promise<Exchange> {
-  const codeHash = hashToken(params.string('code') ?? '')
-  const redirectUri = params.string('redirect_uri')
-  const verifier = params.string('code_verifier')
-  let isRevoked = false
-  const exchanged = await log.write(async ({ db }) => {
-    const grant = await findCode(db, application.id, codeHash)
-    if (grant === undefined) return failed('invalid_grant')
-    if (grant.used_at !== null) {
-      await revokeCode(db, codeHash)
-      isRevoked = true
-      return failed('invalid_grant')
-    }
-    if ((grant.expires_at ?? 0) <= Date.now()) return failed('invalid_grant')
-    if ((redirectUri ?? grant.redirect_uri) !== grant.redirect_uri) return failed('invalid_grant')
-    if (!fitsChallenge(grant.code_challenge, verifier)) return failed('invalid_grant')
-    await useCode(db, codeHash)
-    return issue(db, application, { userId: grant.user_id, scope: grant.scope, codeHash })
-  })
-  if (isRevoked) await openCredentials.check()
-  return exchanged
-}
-
-/** Whether an application that was found before the transaction is still registered. */
-async function isRegistered(db: Database, { id }: ApplicationRow): Promise<boolean> {
-  return (await findApplication(db, { id }))?.client_id != null
-}
-
-/**
- * Gives out a token, and with `offline_access` one to refresh it.
- *
- * @param given.codeHash the code that all this comes from; null for none
- * @param given.refreshToken the one it is given for, which stays
- */
-async function issue(
-  db: Database,
-  application: ApplicationRow,
-  given: { userId: number; scope: string; codeHash: string | null; refreshToken?: string },
-): Promise<Exchange> {
-  const { userId, scope, codeHash, refreshToken } = given
-  if (!(await isRegistered(db, application))) return failed('invalid_client', 401)
-  if ((await findUser(db, userId))?.disabled !== 0) return failed('invalid_grant')
-  const token = makeToken()
-  const offline = scope.split(' ').includes('offline_access')
-  const refresh = refreshToken ?? (offline ? makeToken() : undefined)
-  const now = Date.now()
-  await insertToken(db, hashToken(token), userId, {
-    applicationId: application.id,
-    scope,
-    expiresAt: now + tokenLifetimeSeconds * 1000,
-    codeHash,
-  })
-  if (refresh !== undefined && refresh !== refreshToken)
-    await insertGrant(db, {
-      hash: hashToken(refresh),
-      kind: 'refresh',
-      application_id: application.id,
-      user_id: userId,
-      redirect_uri: null,
-      scope,
-      created_at: now,
-      expires_at: null,
-      code_hash: codeHash,
-    })
+function encodeToken(outcome: IssuedToken | Refusal): Exchange {
+  if (typeof outcome === 'string') return failed(outcome === 'code_used_again' ? 'invalid_grant' : outcome)
+  const { accessToken, refreshToken, expiresInSeconds, scope } = outcome
   return {
     status: 200,
     body: {
-      access_token: token,
-      ...(refresh === undefined ? {} : { refresh_token: refresh }),
-      expires_in: tokenLifetimeSeconds,
+      access_token: accessToken,
+      ...(refreshToken === undefined ? {} : { refresh_token: refreshToken }),
+      expires_in: expiresInSeconds,
       token_type: 'Bearer',
       // [flowdock] commas here, blanks in the request
       scope: scope.replaceAll(' ', ','),
@@ -412,7 +300,7 @@ function formatted(asJson: boolean, { status, body }: Exchange): Answer {
   }
 }
 
-/** The application whose id and secret stand in the parameters or, as Basic, in the header. */
+/** The application whose id and secret are in the parameters or, as Basic, in the header; undefined for wrong ones. */
 async function authenticateClient(
   { params, headers }: Request,
   { store }: Pick<Backend, 'store'>,
@@ -430,7 +318,7 @@ function encode({ id, name, icon_url, url }: ApplicationRow, base: string) {
   return { id, name, icon_url, url: url ?? `${base}/oauth/applications/${id}` }
 }
 
-/** As its owner sees it. */
+/** An application with its secret, for its owner. */
 function encodeOwn(application: ApplicationRow, base: string) {
   const { redirect_uri, client_id, client_secret } = application
   return { ...encode(application, base), redirect_uri, client_id, client_secret }

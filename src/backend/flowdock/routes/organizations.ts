@@ -1,7 +1,6 @@
 import type { WireOrganizationDetails } from '../../../wire/flowdock.ts'
 import { boundedText } from '../../bounds.ts'
-import { accessDenied, invalid, notFound } from '../../http-error.ts'
-import type { Route } from '../../router.ts'
+import { accessDenied, invalid, notFound } from '../../http/errors.ts'
 import type { Database } from '../../store/db.ts'
 import {
   findOrganization,
@@ -10,10 +9,11 @@ import {
   listOrganizationUsers,
   listUsersOfOrganizations,
   type OrganizationRow,
-  renameOrganization,
 } from '../../store/organizations.ts'
 import { encodeOrganizationDetails, encodeOrganizationUser } from '../encode.ts'
-import { leaveOrganization } from '../members.ts'
+import { leaveOrganization } from '../operations/members.ts'
+import { renameOrganization } from '../operations/organizations.ts'
+import type { Route } from '../route.ts'
 import { idSegment, segment } from './access.ts'
 
 /** [flowdock] organizations.md */

@@ -1,19 +1,18 @@
 import type { WireConversation } from '../../../wire/flowdock.ts'
-import { invalid, notFound } from '../../http-error.ts'
-import type { Backend, Route, UserRequest } from '../../router.ts'
+import { invalid, notFound } from '../../http/errors.ts'
 import {
   type ConversationRow,
   countUnread,
   findConversation,
-  insertConversation,
   listConversations,
-  setConversationOpen,
 } from '../../store/conversations.ts'
 import { channelLastId } from '../../store/flows.ts'
 import { findUser, shareOrganization, type UserRow } from '../../store/users.ts'
+import { otherUser } from '../channel.ts'
 import { encodeConversation } from '../encode.ts'
+import { ensureConversation, setConversationOpen } from '../operations/conversations.ts'
 import { activityEvent } from '../presence.ts'
-import { otherUser } from '../record.ts'
+import type { Backend, Route, UserRequest } from '../route.ts'
 import { idSegment } from './access.ts'
 import {
   type ChannelAccess,
@@ -85,7 +84,7 @@ export const privateRoutes: readonly Route[] = [
     pattern: '/private/:user/messages',
     auth: 'user',
     handle: async (request, backend) =>
-      sendAnswer(request, backend, await sendAccess(request, backend), privateEvents),
+      sendAnswer(request, backend, await access(request, backend), privateEvents),
   },
   {
     method: 'GET',
@@ -127,7 +126,7 @@ export const privateRoutes: readonly Route[] = [
       const content = { last_activity: Date.now(), typing: true }
       const payload = activityEvent({ to: String(other.id) }, id, request.user.id, content)
       backend.traffic.countTyping(request.principal, JSON.stringify(payload).length)
-      backend.presence.tell({ flowIds: [], userId: other.id, isPresence: false, payload })
+      backend.presence.publish({ flowIds: [], userId: other.id, isPresence: false, payload })
       return { status: 200, body: {} }
     },
   },
@@ -149,7 +148,7 @@ async function encode(
   return encodeConversation(conversation, user, other, unread.get(conversation.channel_id) ?? 0, base)
 }
 
-/** The conversation with the user a path names; it begins when it is first asked for. @throws 404 for a stranger */
+/** The conversation with the user that a path names; the first request creates it. @throws 404 for a user of no common organization */
 async function conversationWith(
   request: UserRequest,
   { store, log }: Backend,
@@ -159,11 +158,9 @@ async function conversationWith(
   if (other === undefined || !(await shareOrganization(store.reader, request.user.id, id))) throw notFound()
   const known = await findConversation(store.reader, request.user.id, id)
   if (known !== undefined) return { conversation: known, other }
-  const conversation = await log.write(async ({ db }) => {
-    if (!(await shareOrganization(db, request.user.id, id))) throw notFound()
-    return (
-      (await findConversation(db, request.user.id, id)) ?? (await insertConversation(db, request.user.id, id))
-    )
+  const conversation = await log.write(async (change) => {
+    if (!(await shareOrganization(change.db, request.user.id, id))) throw notFound()
+    return ensureConversation(change, request.user.id, id)
   })
   return { conversation, other }
 }
@@ -174,19 +171,6 @@ async function access(request: UserRequest, backend: Backend): Promise<ChannelAc
     channel: conversation,
     async check(db) {
       if (!(await shareOrganization(db, request.user.id, other.id))) throw notFound()
-    },
-  }
-}
-
-/** A message opens the conversation for whom it is for. */
-async function sendAccess(request: UserRequest, backend: Backend): Promise<ChannelAccess> {
-  const { conversation, other } = await conversationWith(request, backend)
-  const { channel, check } = await access(request, backend)
-  return {
-    channel,
-    async check(db) {
-      await check(db)
-      await setConversationOpen(db, conversation, other.id, true)
     },
   }
 }

@@ -1,7 +1,7 @@
-import { invalid } from '../../http-error.ts'
-import type { Route } from '../../router.ts'
+import { invalid } from '../../http/errors.ts'
 import { listFlows, listMentionable } from '../../store/flows.ts'
 import { searchMessages } from '../../store/messages.ts'
+import type { Route } from '../route.ts'
 import { resolveTag } from '../tags.ts'
 import { checkSearchTags, encodeMessages, wordsToSearch } from './channel-messages.ts'
 

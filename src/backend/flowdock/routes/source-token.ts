@@ -1,10 +1,11 @@
-import { HttpError, notFound } from '../../http-error.ts'
-import type { Backend, Request } from '../../router.ts'
+import { HttpError, notFound } from '../../http/errors.ts'
 import type { Database } from '../../store/db.ts'
-import { type FlowRow, findFlow } from '../../store/flows.ts'
+import { type Flow, findFlow } from '../../store/flows.ts'
 import { findSourceByTokenHash, type SourceRow } from '../../store/sources.ts'
 import { hashToken } from '../auth.ts'
-import { type MessageDraft, sendMessage } from '../messages.ts'
+import type { MessageDraft } from '../message-draft.ts'
+import { sendMessage } from '../operations/messages.ts'
+import type { Backend, Request } from '../route.ts'
 
 /** The source that a flow token belongs to. @throws 404 for an unknown token, 410 for that of a removed source */
 export async function activeSource(db: Database, flowToken: string): Promise<SourceRow> {
@@ -15,22 +16,22 @@ export async function activeSource(db: Database, flowToken: string): Promise<Sou
 }
 
 /**
- * Who holds the first token of a push URL, so that a larger body is read. A token that is not valid is refused later, with
- * the reason.
+ * The principal of the first token of a push URL, so that a larger body is read. The handler refuses a token that is not valid,
+ * with the reason.
  */
 export async function pushHolder(
   { path, query }: Pick<Request, 'path' | 'query'>,
   { store }: Pick<Backend, 'store'>,
 ): Promise<string | undefined> {
   const [token = ''] = (path['token'] ?? query.get('tokens') ?? '').split(/[,+]/, 1)
-  const flow = await findFlow(store.reader, 0, { pushToken: token })
+  const flow = await findFlow(store.reader, { pushToken: token })
   if (flow !== undefined) return `push:${flow.id}`
   const source = await findSourceByTokenHash(store.reader, hashToken(token))
   return source === undefined || source.deleted_at !== null ? undefined : `source:${source.id}`
 }
 
 interface PushTarget {
-  readonly flow: FlowRow
+  readonly flow: Flow
   /** Undefined for the push token of a flow, which belongs to no source. */
   readonly source: SourceRow | undefined
 }
@@ -70,9 +71,9 @@ export async function knownTokens(tokens: string, db: Database): Promise<string[
  * @throws 404 for an unknown token and for an archived flow, 410 for the token of a removed source
  */
 async function pushTarget(db: Database, token: string): Promise<PushTarget> {
-  const pushed = await findFlow(db, 0, { pushToken: token })
+  const pushed = await findFlow(db, { pushToken: token })
   const source = pushed === undefined ? await activeSource(db, token) : undefined
-  const flow = source === undefined ? pushed : await findFlow(db, 0, { id: source.flow_id })
+  const flow = source === undefined ? pushed : await findFlow(db, { id: source.flow_id })
   if (flow === undefined || flow.disabled === 1) throw notFound()
   return { flow, source }
 }

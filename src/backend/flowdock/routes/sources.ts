@@ -1,22 +1,13 @@
 import { boundedText } from '../../bounds.ts'
-import { accessDenied, invalid, notFound, unauthorized } from '../../http-error.ts'
-import type { Params } from '../../params.ts'
-import type { Backend, Route, UserRequest } from '../../router.ts'
-import { ensureApplication } from '../../store/applications.ts'
+import { accessDenied, invalid, notFound, unauthorized } from '../../http/errors.ts'
+import type { Params } from '../../http/params.ts'
 import type { Database } from '../../store/db.ts'
 import { findFlowAccess, isJoined, listFlows } from '../../store/flows.ts'
-import {
-  deleteSource,
-  findSourceByTokenHash,
-  findSources,
-  insertSource,
-  listSources,
-  type SourceRow,
-  updateSource,
-} from '../../store/sources.ts'
+import { findSourceByTokenHash, findSources, listSources, type SourceRow } from '../../store/sources.ts'
 import { hashToken, makeToken } from '../auth.ts'
 import { encodeSource, encodeSourceAlone } from '../encode.ts'
-import { sendMessage } from '../messages.ts'
+import { addSource, deleteSource, editSource } from '../operations/sources.ts'
+import type { Backend, Route, UserRequest } from '../route.ts'
 import { webUrl } from '../web-url.ts'
 import { checkVisible, checkWritable, idSegment, joinedFlow } from './access.ts'
 import { activeSource } from './source-token.ts'
@@ -75,34 +66,15 @@ export const sourceRoutes: readonly Route[] = [
         if (name === undefined || name === '') throw invalid({ name: ["can't be blank"] })
         const externalUrl = webUrl(request.params, 'external_url')
         const token = makeToken()
+        const { user, applicationId } = request
         const source = await backend.log.write(async (change) => {
-          const { db } = change
-          await checkWritable(db, request.user.id, flow.id)
-          const id = await insertSource(db, {
-            flow_id: flow.id,
-            // [flowdock] sources.md: that of the token; a personal token has none, and stands in for one here
-            application_id: request.applicationId ?? (await ensureApplication(db, name)),
-            creator_id: request.user.id,
+          await checkWritable(change.db, user.id, flow.id)
+          return addSource(change, flow, user, {
             name,
-            external_url: externalUrl ?? null,
-            token_hash: hashToken(token),
+            externalUrl,
+            applicationId,
+            tokenHash: hashToken(token),
           })
-          const [created] = (await findSources(db, [id])) as [SourceRow]
-          // [flowdock] sources.md: the team inbox is told of a new source
-          await sendMessage(
-            change,
-            flow,
-            { userId: 0, source: created },
-            {
-              event: 'activity',
-              content: null,
-              tags: [],
-              title: 'added this source',
-              author: { name: request.user.name },
-              thread: { title: name, externalUrl: externalUrl ?? null },
-            },
-          )
-          return created
         })
         return { status: 201, body: encodeSource(source, request.base, token) }
       },
@@ -115,9 +87,9 @@ export const sourceRoutes: readonly Route[] = [
     async handle(request, backend) {
       const { id } = await ownSource(request, backend)
       const changes = decodeChanges(request.params)
-      const updated = await backend.log.write(async ({ db }) => {
-        await checkOwns(db, request.user.id, id)
-        return update(db, id, changes)
+      const updated = await backend.log.write(async (change) => {
+        await checkOwns(change.db, request.user.id, id)
+        return editSource(change, id, changes)
       })
       return { status: 200, body: encodeSource(updated, request.base) }
     },
@@ -132,8 +104,8 @@ export const sourceRoutes: readonly Route[] = [
       if (flowToken === undefined) throw invalid({ flow_token: ["can't be blank"] })
       await activeSource(backend.store.reader, flowToken)
       const changes = decodeChanges(params)
-      const updated = await backend.log.write(async ({ db }) =>
-        update(db, (await activeSource(db, flowToken)).id, changes),
+      const updated = await backend.log.write(async (change) =>
+        editSource(change, (await activeSource(change.db, flowToken)).id, changes),
       )
       return { status: 200, body: encodeSourceAlone(updated, base) }
     },
@@ -175,7 +147,7 @@ async function checkOwns(db: Database, userId: number, sourceId: number): Promis
   if (source.creator_id !== userId && flow.organization_admin !== 1) throw accessDenied()
 }
 
-type SourceChanges = Parameters<typeof updateSource>[2]
+type SourceChanges = Parameters<typeof editSource>[2]
 
 /** [flowdock] sources.md: an empty error message clears it; so does an empty URL. */
 function decodeChanges(params: Params): SourceChanges {
@@ -185,10 +157,4 @@ function decodeChanges(params: Params): SourceChanges {
     ...(error === undefined ? {} : { error_message: error === '' ? null : error }),
     ...(configuration === undefined ? {} : { configuration_url: configuration }),
   }
-}
-
-async function update(db: Database, id: number, changes: SourceChanges): Promise<SourceRow> {
-  await updateSource(db, id, changes)
-  const [updated] = (await findSources(db, [id])) as [SourceRow]
-  return updated
 }

@@ -1,10 +1,10 @@
-import { accessDenied, HttpError, invalid } from '../../http-error.ts'
-import type { Answer, Backend, Route, Scope, UserRequest } from '../../router.ts'
+import { accessDenied, HttpError, invalid } from '../../http/errors.ts'
 import { type EventScope, firstEventSeq, lastEventSeq } from '../../store/events.ts'
 import { type FlowRow, isJoined, listFlows, listFlowUsers } from '../../store/flows.ts'
 import type { CredentialUser } from '../open-credentials.ts'
 import type { Activity } from '../presence.ts'
 import { withoutDeleted } from '../replay.ts'
+import type { Answer, Backend, Route, Scope, UserRequest } from '../route.ts'
 import { streamEvents } from '../stream.ts'
 import { checkVisible, findFlowByName, joinedFlow } from './access.ts'
 

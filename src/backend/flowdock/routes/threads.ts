@@ -1,12 +1,12 @@
-import { invalid, notFound } from '../../http-error.ts'
-import type { Params } from '../../params.ts'
-import type { Route } from '../../router.ts'
+import { invalid, notFound } from '../../http/errors.ts'
+import type { Params } from '../../http/params.ts'
 import { findSources } from '../../store/sources.ts'
 import { findThread, listThreads, type ThreadPosition, type ThreadRow } from '../../store/threads.ts'
 import { encodeThread, toIso } from '../encode.ts'
-import { createThread } from '../messages.ts'
+import { decodeThreadState } from '../message-draft.ts'
+import { createThread } from '../operations/threads.ts'
+import type { Route } from '../route.ts'
 import { checkWritable, isoTime, joinedFlow, segment } from './access.ts'
-import { decodeThreadState } from './channel-messages.ts'
 
 /** [flowdock] threads.md */
 export const threadRoutes: readonly Route[] = [
@@ -26,10 +26,10 @@ export const threadRoutes: readonly Route[] = [
       const rows = await listThreads(store.reader, flow.channel_id, {
         limit: limit + 1,
         empty: params.boolean('empty') ?? false,
-        ...(since === undefined ? {} : { since }),
-        ...(until === undefined ? {} : { until }),
-        ...(after === undefined ? {} : { after }),
-        ...(application === undefined ? {} : { application }),
+        since,
+        until,
+        after,
+        application,
       })
       const page = rows.slice(0, limit)
       const ids = page.map(({ source_id }) => source_id).filter((id) => id !== null)
@@ -53,9 +53,9 @@ export const threadRoutes: readonly Route[] = [
       const state = decodeThreadState(request.params)
       if (state?.title === undefined || state.title.trim() === '')
         throw invalid({ title: ["can't be blank"] })
-      const thread = await backend.log.write(async ({ db }) => {
-        await checkWritable(db, request.user.id, flow.id)
-        return createThread(db, flow, state)
+      const thread = await backend.log.write(async (change) => {
+        await checkWritable(change.db, request.user.id, flow.id)
+        return createThread(change, flow, state)
       })
       return { status: 201, body: encodeThread(thread, flow.id, undefined, request.base) }
     },

@@ -1,19 +1,11 @@
 import { boundedText } from '../../bounds.ts'
-import { accessDenied, HttpError, invalid, notFound } from '../../http-error.ts'
-import type { Route } from '../../router.ts'
+import { accessDenied, HttpError, invalid, notFound } from '../../http/errors.ts'
 import { listFlows, listFlowUsers } from '../../store/flows.ts'
-
-import {
-  findUser,
-  listOrganizationIds,
-  listVisibleUsers,
-  shareOrganization,
-  updateUser,
-} from '../../store/users.ts'
-
+import { findUser, listOrganizationIds, listVisibleUsers, shareOrganization } from '../../store/users.ts'
 import { encodeUser } from '../encode.ts'
-import { tellUserEdited } from '../members.ts'
 import { isNickTaken, nickProblem } from '../nicks.ts'
+import { editUser } from '../operations/users.ts'
+import type { Route } from '../route.ts'
 import { idSegment } from './access.ts'
 
 /** [flowdock] users.md */
@@ -34,7 +26,7 @@ export const userRoutes: readonly Route[] = [
     }),
   },
   {
-    // An extension: the presence of all members of the user's flows. Streams only send those who are here, and changes.
+    // An extension: the presence of all members of the user's flows. Streams only send that of present users, and changes.
     method: 'GET',
     pattern: '/users/presence',
     auth: 'user',
@@ -68,7 +60,7 @@ export const userRoutes: readonly Route[] = [
     }),
   ),
   {
-    // An extension: the service knew only from streams who was there.
+    // An extension: the service knew the presence of a user only from their streams.
     method: 'PUT',
     pattern: '/user/presence',
     auth: 'user',
@@ -91,8 +83,8 @@ export const userRoutes: readonly Route[] = [
       const email = boundedText(request.params, 'email', 'email')
       const problem = nick === undefined ? undefined : nickProblem(nick)
       if (problem !== undefined) throw invalid({ nick: [problem] })
-      // Nobody may claim an address: imports and commands tell by it who somebody is. The address is not looked up, so
-      // that the answer does not tell whether another account has it.
+      // No user may claim an e-mail address: imports and commands identify users by it. The address is not looked up, so that the
+      // response does not reveal whether another account has it.
       if (email !== undefined && email.toLowerCase() !== request.user.email.toLowerCase())
         throw new HttpError(403, {
           message:
@@ -103,8 +95,7 @@ export const userRoutes: readonly Route[] = [
         const { id } = request.user
         if (await isNickTaken(change.db, await listOrganizationIds(change.db, id), nick, id))
           throw invalid({ nick: ['has already been taken'] })
-        await updateUser(change.db, request.user.id, { nick })
-        await tellUserEdited(change, { ...request.user, nick })
+        await editUser(change, request.user, { nick })
       })
       return { status: 200, body: {} }
     },

@@ -1,7 +1,7 @@
 import Negotiator from 'negotiator'
-import { notFound, unauthorized } from '../../http-error.ts'
-import type { Answer, Request, Route } from '../../router.ts'
+import { notFound, unauthorized } from '../../http/errors.ts'
 import { guidePage } from '../consent-page.ts'
+import type { Answer, Request, Route } from '../route.ts'
 
 /** What a page says. */
 interface Guide {

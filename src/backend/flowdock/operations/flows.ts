@@ -1,0 +1,79 @@
+import { randomUUID } from 'node:crypto'
+import type { WireAccessMode } from '../../../wire/flowdock.ts'
+import type { Change } from '../../store/change.ts'
+import { type Flow, findFlow, insertFlow, listFlowUsers, newJoinCode } from '../../store/flows.ts'
+import { updateFlow } from '../../store/rights.ts'
+import type { UserRow } from '../../store/users.ts'
+import { freeSlug } from '../slug.ts'
+import { admitFirstMembers, publishFlowAdded, publishFlowRemoved } from './members.ts'
+
+export { rotatePushToken, updateFlowMember } from '../../store/flows.ts'
+
+/**
+ * Creates a flow. Its first members receive `flow-add`.
+ *
+ * @param flow.id a new one unless given
+ * @param flow.slug one that is free; made from the name unless given
+ * @param flow.accessMode `invitation` unless given
+ */
+export async function createFlow(
+  change: Change,
+  organizationId: number,
+  flow: { name: string; id?: string; slug?: string; description?: string; accessMode?: WireAccessMode },
+  members: readonly Pick<UserRow, 'id'>[],
+): Promise<Flow> {
+  const { db } = change
+  const id = flow.id ?? randomUUID()
+  await insertFlow(db, {
+    id,
+    organization_id: organizationId,
+    slug: flow.slug ?? (await freeSlug(db, organizationId, flow.name)),
+    name: flow.name,
+    description: flow.description ?? '',
+    access_mode: flow.accessMode ?? 'invitation',
+  })
+  const created = (await findFlow(db, { id })) as Flow
+  await admitFirstMembers(change, created, members)
+  return created
+}
+
+/** Changes what is given of a flow. */
+export async function editFlow(
+  change: Change,
+  flow: Flow,
+  changes: { name?: string; description?: string; accessMode?: WireAccessMode; archived?: boolean },
+): Promise<void> {
+  const { accessMode, archived, ...rest } = changes
+  await updateFlow(change, flow.id, {
+    ...rest,
+    ...(accessMode === undefined ? {} : { access_mode: accessMode }),
+  })
+  if (archived !== undefined) await setArchived(change, { ...flow, ...rest }, archived)
+}
+
+/**
+ * Archives a flow, or ends that: its messages stay, and an archived flow is hidden and takes no messages. The members receive
+ * `flow-remove` or `flow-add`. Blocked users receive neither, since `flow-add` would make their streams include the flow.
+ */
+export async function setArchived(change: Change, flow: Flow, archived: boolean): Promise<void> {
+  if (archived === (flow.disabled === 1)) return
+  await updateFlow(change, flow.id, { disabled: Number(archived) })
+  for (const { id, flow_disabled } of await listFlowUsers(change.db, [flow.id])) {
+    if (flow_disabled === 1) continue
+    await (archived ? publishFlowRemoved : publishFlowAdded)(change, flow, id)
+  }
+}
+
+/** Replaces the join URL of a flow. One that admits by invitation only admits by its URL from now on. */
+export async function renewJoinUrl(change: Change, { id }: Pick<Flow, 'id'>): Promise<Flow> {
+  const flow = (await findFlow(change.db, { id })) as Flow
+  const access_mode = flow.access_mode === 'invitation' ? 'link' : flow.access_mode
+  const changes = { access_mode, join_code: newJoinCode() }
+  await updateFlow(change, id, changes)
+  return { ...flow, ...changes }
+}
+
+/** Closes a flow to its join URL and to its organization: it admits by invitation only. */
+export async function removeJoinUrl(change: Change, { id }: Pick<Flow, 'id'>): Promise<void> {
+  await updateFlow(change, id, { access_mode: 'invitation', join_code: newJoinCode() })
+}

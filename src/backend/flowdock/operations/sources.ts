@@ -1,0 +1,66 @@
+import { ensureApplication } from '../../store/applications.ts'
+import type { Change } from '../../store/change.ts'
+import { findSources, insertSource, type SourceRow, updateSource } from '../../store/sources.ts'
+import type { UserRow } from '../../store/users.ts'
+import type { FlowChannel } from '../channel.ts'
+import { sendMessage } from './messages.ts'
+
+export { deleteSource } from '../../store/sources.ts'
+
+/**
+ * Adds a source to a flow. The team inbox has a message that says so, in a thread of the source.
+ * [flowdock] sources.md, "Create a source"
+ *
+ * @param source.tokenHash the hash of its flow token
+ * @param source.applicationId that of the token that the source was added with. A personal token has none; then it is an
+ *   unregistered application with the name `source.application`, or that of the source
+ */
+export async function addSource(
+  change: Change,
+  flow: FlowChannel,
+  creator: UserRow,
+  source: {
+    readonly name: string
+    readonly tokenHash: string
+    readonly externalUrl?: string | null | undefined
+    readonly applicationId?: number | undefined
+    readonly application?: string
+  },
+): Promise<SourceRow> {
+  const { db } = change
+  const { name, tokenHash, externalUrl = null, application = name } = source
+  const id = await insertSource(db, {
+    flow_id: flow.id,
+    application_id: source.applicationId ?? (await ensureApplication(db, application)),
+    creator_id: creator.id,
+    name,
+    external_url: externalUrl,
+    token_hash: tokenHash,
+  })
+  const [created] = (await findSources(db, [id])) as [SourceRow]
+  await sendMessage(
+    change,
+    flow,
+    { userId: 0, source: created },
+    {
+      event: 'activity',
+      content: null,
+      tags: [],
+      title: 'added this source',
+      author: { name: creator.name },
+      thread: { title: name, externalUrl },
+    },
+  )
+  return created
+}
+
+/** Changes what is given of a source; null removes a value. */
+export async function editSource(
+  { db }: Change,
+  id: number,
+  changes: { error_message?: string | null; configuration_url?: string | null },
+): Promise<SourceRow> {
+  await updateSource(db, id, changes)
+  const [edited] = (await findSources(db, [id])) as [SourceRow]
+  return edited
+}

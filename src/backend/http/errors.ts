@@ -1,0 +1,39 @@
+import type { WireError } from '../../wire/flowdock.ts'
+
+/** An answer that is not the one asked for. [flowdock] general-information.md, "Errors" */
+export class HttpError extends Error {
+  override readonly name = 'HttpError'
+  readonly status: number
+  /** Sent as JSON, or as plain text when it is a string. */
+  readonly body: WireError | string
+  readonly headers: Readonly<Record<string, string>>
+
+  constructor(status: number, body: WireError | string, headers: Readonly<Record<string, string>> = {}) {
+    super(typeof body === 'string' ? body : body.message)
+    this.status = status
+    this.body = body
+    this.headers = headers
+  }
+}
+
+export function unauthorized(): HttpError {
+  return new HttpError(401, 'HTTP Basic: Access denied.\n')
+}
+
+export function accessDenied(): HttpError {
+  return new HttpError(403, { message: 'Access denied' })
+}
+
+export function notFound(): HttpError {
+  return new HttpError(404, { message: 'not found' })
+}
+
+/** @param errors what is wrong with each parameter, such as `{ content: ["can't be blank"] }` */
+export function invalid(errors: Record<string, string[]>): HttpError {
+  return new HttpError(400, { message: 'Validation error', errors })
+}
+
+/** @param waitMs how long until it is worth another try */
+export function tooMany(message: string, waitMs: number): HttpError {
+  return new HttpError(429, { message }, { 'Retry-After': String(Math.max(Math.ceil(waitMs / 1000), 1)) })
+}

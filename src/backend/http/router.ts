@@ -1,0 +1,61 @@
+interface RoutePattern {
+  readonly method: string
+  /** Segments separated by slashes; one that begins with a colon matches anything and names it. */
+  readonly pattern: string
+}
+
+export interface Match<Route> {
+  readonly route: Route
+  /** Segments of the path by the name they have in the pattern. */
+  readonly path: Readonly<Record<string, string>>
+}
+
+/** Finds the route of a request; the first one listed wins. */
+export function createRouter<Route extends RoutePattern>(
+  routes: readonly Route[],
+): (method: string, pathname: string) => Match<Route> | undefined {
+  const compiled = routes.map((route) => ({ route, segments: route.pattern.split('/').slice(1) }))
+
+  return (method, pathname) => {
+    const segments = normalizePath(pathname)
+    if (segments === undefined) return undefined
+    const wanted = method === 'PATCH' ? 'PUT' : method === 'HEAD' ? 'GET' : method
+    for (const { route, segments: pattern } of compiled) {
+      if (route.method !== wanted || pattern.length !== segments.length) continue
+      const path = matchSegments(pattern, segments)
+      if (path !== undefined) return { route, path }
+    }
+    return undefined
+  }
+}
+
+/**
+ * A path as clients write it, in segments: without version prefix or `/rest`, doubled and trailing slashes and `.json`.
+ * Undefined when it is not decodable.
+ */
+function normalizePath(pathname: string): string[] | undefined {
+  const raw = pathname.split('/').filter((segment) => segment !== '')
+  if (raw[0] === 'v1' || raw[0] === 'v2') raw.shift()
+  // [flowdock] The web app had the API below /rest, and clients fetched files there.
+  else if (raw[0] === 'rest') raw.shift()
+  const last = raw.at(-1)
+  if (last?.endsWith('.json') && raw[0] !== 'files') raw[raw.length - 1] = last.slice(0, -'.json'.length)
+  try {
+    return raw.map(decodeURIComponent)
+  } catch {
+    return undefined
+  }
+}
+
+function matchSegments(
+  pattern: readonly string[],
+  segments: readonly string[],
+): Record<string, string> | undefined {
+  const path: Record<string, string> = {}
+  for (const [index, name] of pattern.entries()) {
+    const segment = segments[index] as string
+    if (name.startsWith(':')) path[name.slice(1)] = segment
+    else if (name !== segment) return undefined
+  }
+  return path
+}

@@ -1,0 +1,33 @@
+import { HttpError } from './errors.ts'
+
+/** [postgresql] error codes: out of disk, of memory, of connections, of time; read-only; locked; shut down, starting up. */
+const postgresFull = '53100'
+const postgresUnavailable = /^(08...|25006|25P03|53...|55P03|57014|57P0[123]|58...)$/
+/** What the system says of a database that cannot be reached. */
+const unreachable = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT'])
+
+/** [sqlite] result codes: full; busy, locked, read-only, I/O error, cannot open. */
+const sqliteFull = 13
+const sqliteUnavailable = new Set([5, 6, 8, 10, 14])
+
+/**
+ * What to answer when the disk refused a write; undefined for any other failure. Nothing was stored then: a change
+ * is one transaction, and a file that was cut short is removed.
+ */
+export function storageError(error: unknown): HttpError | undefined {
+  const { code, errcode } = error as { code?: string; errcode?: number }
+  const result = code === 'ERR_SQLITE_ERROR' && errcode !== undefined ? errcode & 0xff : undefined
+  if (code === 'ENOSPC' || code === 'EDQUOT' || code === postgresFull || result === sqliteFull)
+    return new HttpError(507, { message: 'The disk is full; nothing was stored' })
+  if (
+    code === 'EROFS' ||
+    code === 'EIO' ||
+    unreachable.has(code ?? '') ||
+    postgresUnavailable.test(code ?? '') ||
+    (result !== undefined && sqliteUnavailable.has(result))
+  )
+    return new HttpError(503, {
+      message: 'The storage cannot be used at the moment; nothing was stored',
+    })
+  return undefined
+}
