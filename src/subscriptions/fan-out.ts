@@ -9,7 +9,6 @@ import {
 } from 'graphql'
 import type { Channel, Context, Entry, LiveEvent, LiveEvents, Pace } from '../context.ts'
 import { type ErrorCode, GatewayError } from '../errors.ts'
-import type { FeedReader } from '../events/replay.ts'
 import type { Limits } from '../graphql/document-limits.ts'
 import { maskError } from '../graphql/error-mask.ts'
 import type { Executor } from '../graphql/executor.ts'
@@ -686,7 +685,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
       reader.next(toPayload({ errors: [masked] }, undefined))
       reader.complete()
     }
-    const reading: FeedReader<LiveEvent> = {
+    const reading: Parameters<LiveEvents['read']>[0] = {
       async event(event, channel) {
         const { pace } = events
         if (pace?.tells === 'latest' && Date.now() < deliveredAt + pace.everyMs) {
