@@ -5,6 +5,8 @@ import {
   GraphQLError,
   type GraphQLSchema,
   getOperationAST,
+  Kind,
+  locatedError,
   type OperationDefinitionNode,
 } from 'graphql'
 import type { Channel, Context, Entry, LiveEvent, LiveEvents, Pace } from '../context.ts'
@@ -680,7 +682,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
     let passedOver: { readonly event: LiveEvent; readonly channel: Channel | undefined } | undefined
     function end(error: unknown): void {
       if (signal.aborted) return
-      const masked = maskError(error, onUnexpected)
+      const masked = maskError(locate(error, subscription.args), onUnexpected)
       reason = String(masked.extensions['code'])
       reader.next(toPayload({ errors: [masked] }, undefined))
       reader.complete()
@@ -821,6 +823,14 @@ function firstOf(audience: readonly Member[]): Member | undefined {
   return (
     audience.find(({ isGone, isDemoted }) => !isGone && !isDemoted) ?? audience.find(({ isGone }) => !isGone)
   )
+}
+
+/** An error about an input names the field of the subscription, like one that is thrown before it begins. */
+function locate(error: unknown, { document, operationName }: ExecutionArgs): unknown {
+  if (!(error instanceof GatewayError) || error.inputPath === undefined) return error
+  const [field] = getOperationAST(document, operationName)?.selectionSet.selections ?? []
+  if (field?.kind !== Kind.FIELD) return error
+  return locatedError(error, field, [(field.alias ?? field.name).value])
 }
 
 /** The same for subscriptions that are executed alike for the same events. */

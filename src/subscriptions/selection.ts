@@ -6,6 +6,7 @@ import {
   visit,
   visitWithTypeInfo,
 } from 'graphql'
+import { sharingOf } from '../graphql/field-traits.ts'
 
 /** What is known of a subscription's document before anything happens. */
 export interface Analysis {
@@ -40,8 +41,9 @@ export function analyze(
           isRoot = parent === schema.getSubscriptionType()
           if (isRoot || node.name.value.startsWith('__')) return
           const field = types.getFieldDef()
-          if (field?.extensions['isShared'] !== true) isShared = false
-          if (field?.extensions['asksViewer'] === true) asksViewer = true
+          const sharing = field == null ? 'self' : sharingOf(field)
+          if (sharing === 'self') isShared = false
+          if (sharing === 'viewer') asksViewer = true
         },
       },
       Argument: () => (isRoot ? false : undefined),

@@ -3,7 +3,6 @@ import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { schema } from '../../src/schema/index.ts'
-import { callEstimates } from '../../src/schema/upstream-calls.ts'
 import { executeOverSocket, post, startTestApp, type TestApp } from '../support/app.ts'
 import { createRandom, generateQuery } from '../support/query-generator.ts'
 import { answerJson, startScriptedUpstream } from '../support/upstream.ts'
@@ -103,15 +102,6 @@ describe('what an operation costs', () => {
       ])
     expect(bounded.calls).toEqual([])
     expect((await post(bounded.url, { query: allowed }, own)).errors).toBeUndefined()
-  })
-
-  test('is known for fields that there are', () => {
-    for (const name of Object.keys(callEstimates)) {
-      const [type = '', field = ''] = name.split('.')
-      const found = schema.getType(type)
-      expect(found, name).toBeDefined()
-      if (field !== '*') expect((found as { getFields(): object }).getFields(), name).toHaveProperty(field)
-    }
   })
 })
 

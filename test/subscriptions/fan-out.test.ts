@@ -28,10 +28,10 @@ function makeSchema(resolve: (principal: string, event: { id: number }) => unkno
   const fields = schema.getType('Event') as unknown as {
     getFields(): Record<string, { extensions: object; resolve: unknown }>
   }
-  for (const field of Object.values(fields.getFields())) field.extensions = { isShared: true }
+  for (const field of Object.values(fields.getFields())) field.extensions = { traits: { sharing: 'same' } }
   const isOwn = fields.getFields()['isOwn']
   if (isOwn === undefined) throw new Error('The schema lacks a field')
-  isOwn.extensions = { isShared: true, asksViewer: true }
+  isOwn.extensions = { traits: { sharing: 'viewer' } }
   isOwn.resolve = ({ author }: TestEvent, _: unknown, { viewer }: Context) => viewer.is(author ?? 0)
   const of = fields.getFields()['of']
   if (root === undefined || of === undefined) throw new Error('The schema lacks a field')
