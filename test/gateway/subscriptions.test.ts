@@ -245,7 +245,7 @@ test('whoever is shut out is told so at once, and others go on', async () => {
   for (let event = await host.event(); event.message?.content !== 'public'; ) event = await host.event()
 })
 
-test('guests hear on when the one whose stream it was leaves the flow', async () => {
+test('borrowers hear on when the one whose stream it was leaves the flow', async () => {
   const ada = app.backend.as('Ada')
   await ada('POST', '/flows/example', { name: 'Handed over' })
   for (const id of [2, 3]) await ada('POST', '/flows/example/handed-over/users', { id })
