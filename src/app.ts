@@ -13,7 +13,7 @@ import { createExecutor } from './graphql/executor.ts'
 import { createPersistedDocuments, readTrustedDocuments } from './graphql/persisted-documents.ts'
 import { createResponseCache, type ResponseCache } from './graphql/response-cache.ts'
 import { keepOperatorToken } from './operator-token.ts'
-import { eventCursor } from './resolvers/cursor.ts'
+import { eventCursor, noCursor } from './resolvers/cursor.ts'
 import type { LiveEvent } from './resolvers/live-event.ts'
 import { id as messageId } from './resolvers/messages.ts'
 import { printPossibleTypes, printSchemaFile, schema } from './schema/index.ts'
@@ -33,7 +33,7 @@ import { createReadiness } from './telemetry/readiness.ts'
 import type { Tracing } from './telemetry/tracing.ts'
 import { type ConcurrencyState, createAdaptiveConcurrency } from './traffic/adaptive-concurrency.ts'
 import { createAdmission } from './traffic/admission.ts'
-import { createBodyMemory } from './traffic/body-memory.ts'
+import { bodyLimits, createBodyMemory } from './traffic/body-memory.ts'
 import { clientAddress } from './traffic/client-address.ts'
 import { createRateLimiter } from './traffic/rate-limiter.ts'
 import { addHeaders } from './upstream/added-headers.ts'
@@ -231,7 +231,7 @@ async function start(
     check: listChannels,
     isRefusal: (error) =>
       error instanceof GatewayError && (error.code === 'UNAUTHENTICATED' || error.code === 'FORBIDDEN'),
-    lost: () => new ForbiddenError('You were shut out of one of the flows, or left it'),
+    lost: () => new ForbiddenError('You were shut out of one of the flows, left it, or it was archived'),
     limits: keptEvents,
     lingerMs: 1000,
     checkEveryMs: 1500,
@@ -254,7 +254,8 @@ async function start(
       ...{ flowIds: topic.channels, isPrivate, after },
       until: ends ? until : undefined,
       onEvent: (event, bytes) => subscriber.push(event, bytes),
-      onEnd: (error) => subscriber.fail(error),
+      // The upstream refuses no other input of a replay.
+      onEnd: (error) => subscriber.fail(error.code === 'BAD_USER_INPUT' ? noCursor(after) : error),
       onFinish: () => subscriber.finish(),
     })
     return Object.assign(subscriber, { isFinite: ends })
@@ -384,7 +385,10 @@ async function start(
     ),
   })
   const requestIds = createRequestIds()
-  const bodies = createBodyMemory()
+  const bodies = createBodyMemory({
+    ...bodyLimits,
+    memory: { total: protection.bodyBytes, perAddress: protection.bodyBytesPerIp },
+  })
   const streamingResponses = createStreamingResponses()
   const eventStreams = createSingleConnections()
   const state = (): AppState => ({
@@ -409,6 +413,7 @@ async function start(
     originPolicy,
     admission,
     bodies,
+    connectionLimits: { ...protection, trustedProxies: exposure.trustedProxies },
     async proveCredential(authorization) {
       const credential = readCredential(authorization)
       if (credential !== null) await prove(credential)
@@ -433,6 +438,7 @@ async function start(
   })
   const sockets = serveWebSockets({
     server: httpServer.server,
+    connections: httpServer.connections,
     schema,
     engine,
     originPolicy,

@@ -60,16 +60,24 @@ export function decodeMessageCursor(channel: string, cursor: string, name: 'afte
   return placed === null ? numberCursor('message', cursor, name) : Number(placed[1])
 }
 
+/** The error of an `after` that is not a cursor. */
+export function noCursor(cursor: string): ValidationError {
+  return new ValidationError(
+    `Expected input.after to be the cursor of an event or a message; got "${cursor.slice(0, 80)}"`,
+    [],
+    { inputPath: ['input', 'after'] },
+  )
+}
+
 /** The position that a live query starts from. @throws ValidationError for a text that is not a cursor */
 export function decodePlace(cursor: string): Place {
   const [, id, listed] = /^message:(\d{1,15})(?:@([\x21-\x7e]+))?$/.exec(
     Buffer.from(cursor, 'base64url').toString(),
   ) ?? [undefined]
   if (id !== undefined) return { event: listed, messageId: Number(id), at: undefined }
-  if (!/^[\x21-\x7e]{1,200}$/.test(cursor))
-    throw new ValidationError('Expected input.after to be the cursor of an event or a message', [], {
-      inputPath: ['input', 'after'],
-    })
+  // What programs make of a cursor that they do not have. Upstreams read the first as no cursor.
+  if (!/^[\x21-\x7e]{1,200}$/.test(cursor) || cursor === 'null' || cursor === 'undefined')
+    throw noCursor(cursor)
   const [event = cursor, time, messageId] = cursor.split('~')
   const at = Number.parseInt(time ?? '', 36)
   return {

@@ -317,11 +317,15 @@ export function checkRange(value: number, least: number, most: number, name: str
   })
 }
 
-/** A flow to subscribe to. @throws NotFoundError, ForbiddenError unless the viewer has joined it */
+/** A flow to subscribe to. @throws NotFoundError, ForbiddenError unless the viewer has joined it and it is not archived */
 export async function requireFlow(by: FlowBy, context: Context, path: string[]): Promise<Flow> {
   const flow = await findFlow(by, context, path)
   if (flow === null)
     throw new NotFoundError(`${path.join('.')} names a flow that does not exist or that you cannot see`, {
+      inputPath: path,
+    })
+  if (flow.isDisabled === true)
+    throw new ForbiddenError(`Cannot subscribe to ${path.join('.')}: "${flow.path}" is archived`, {
       inputPath: path,
     })
   if (!flow.isJoined)

@@ -19,7 +19,7 @@ export function decodeGlobalId(text: string, path?: readonly string[]): GlobalId
   const [, typename, id] = /^([A-Za-z]+):(.+)$/s.exec(Buffer.from(text, 'base64url').toString('utf8')) ?? []
   if (typename === undefined || id === undefined || encodeGlobalId(typename, id) !== text)
     throw new ValidationError(
-      `Expected a global id, the "id" of an object of this API; got "${text.slice(0, 80)}"`,
+      `Expected a global id, the id of an object of this API; got "${text.slice(0, 80)}"`,
       [],
       { inputPath: path },
     )

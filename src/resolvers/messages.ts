@@ -314,7 +314,7 @@ export async function sendTarget(
   context: Context,
 ): Promise<{ channel: string; threadId: string | undefined }> {
   if ([flow, threadId, userId].filter((target) => target != null).length !== 1)
-    throw new ValidationError('Expected one of input.flow, input.threadId and input.userId', [], {
+    throw new ValidationError('Expected exactly one of input.flow, input.threadId and input.userId', [], {
       inputPath: ['input'],
     })
   if (flow != null)

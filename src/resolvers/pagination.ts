@@ -53,7 +53,7 @@ export function decodeCursor(list: string, cursor: string, name: 'after' | 'befo
   const place = text.startsWith(`${list}:`) ? text.slice(list.length + 1) : ''
   if (place === '' || encodeCursor(list, place) !== cursor)
     throw new ValidationError(
-      `Expected ${name} to be a cursor of a list of ${list}s, as in "pageInfo.endCursor"; got "${cursor.slice(0, 80)}"`,
+      `Expected ${name} to be a cursor of a list of ${list}s, as in pageInfo.endCursor; got "${cursor.slice(0, 80)}"`,
     )
   return place
 }

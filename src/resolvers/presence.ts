@@ -14,11 +14,12 @@ export async function user(
 /** Publishes to the users who share a flow with the viewer. */
 export async function setPresence(
   _: unknown,
-  { input }: { input: { state: PresenceState } },
+  { input }: { input: { presence: PresenceState } },
   context: Context,
-): Promise<{ state: PresenceState; lastsMs: number }> {
+): Promise<{ presence: PresenceState; lastsMs: number }> {
   await requireCapability('presence', context)
-  return { state: input.state, lastsMs: await context.flowdock.users.setPresence(input.state) }
+  const { presence } = input
+  return { presence, lastsMs: await context.flowdock.users.setPresence(presence) }
 }
 
 export async function userPresence(

@@ -613,14 +613,14 @@ const SendMessagePayload = messagePayload(
 const CommentPayload = messagePayload(
   'CommentPayload',
   'The result of a posted comment.',
-  'postedComment',
+  'sentMessage',
   'The comment.',
 )
 
 const SetStatusPayload = messagePayload(
   'SetStatusPayload',
   'The result of a changed status.',
-  'statusMessage',
+  'sentMessage',
   'The message that announces the status in the flow.',
 )
 

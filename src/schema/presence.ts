@@ -84,13 +84,13 @@ builder.subscriptionField('presenceChanged', (t) =>
   }),
 )
 
-const SetPresencePayload = mutationPayload<{ state: State; lastsMs: number }>('SetPresencePayload', {
+const SetPresencePayload = mutationPayload<{ presence: State; lastsMs: number }>('SetPresencePayload', {
   description: 'The result of a published presence.',
   fields: (t) => ({
-    state: t.field({
+    presence: t.field({
       type: PresenceState,
       description: 'The published presence.',
-      resolve: ({ state }) => state,
+      resolve: ({ presence }) => presence,
     }),
     lastsMs: t.exposeInt('lastsMs', {
       description: 'The number of milliseconds until the presence expires. 0 for `OFFLINE`.',
@@ -104,7 +104,7 @@ mutation('setPresence', {
   input: mutationInput('SetPresenceInput', {
     description: 'Your presence.',
     fields: (t) => ({
-      state: t.field({ type: PresenceState, required: true, description: 'Your presence.' }),
+      presence: t.field({ type: PresenceState, required: true, description: 'Your presence.' }),
     }),
   }),
   payload: SetPresencePayload,

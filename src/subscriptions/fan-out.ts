@@ -6,6 +6,8 @@ import {
   GraphQLError,
   type GraphQLSchema,
   getOperationAST,
+  Kind,
+  locatedError,
   type OperationDefinitionNode,
 } from 'graphql'
 import type { Channel, Context, Entry, LiveEvents, Pace } from '../context.ts'
@@ -464,7 +466,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
     let scope = `${isShared ? '' : events.principal}\0${scopeOf(args, events, analysis)}`
     function end(error: unknown): void {
       if (signal.aborted) return
-      const told = maskError(error, onUnexpected)
+      const told = maskError(locate(error, args), onUnexpected)
       reason = String(told.extensions['code'])
       reader.next(toPayload({ errors: [told] }, undefined))
       reader.complete()
@@ -568,6 +570,14 @@ export function createFanOut(options: FanOutOptions): FanOut {
       })),
     }),
   }
+}
+
+/** An error about an input names the field of the subscription, like one that is thrown before it begins. */
+function locate(error: unknown, { document, operationName }: ExecutionArgs): unknown {
+  if (!(error instanceof GatewayError) || error.inputPath === undefined) return error
+  const [field] = getOperationAST(document, operationName)?.selectionSet.selections ?? []
+  if (field?.kind !== Kind.FIELD) return error
+  return locatedError(error, field, [(field.alias ?? field.name).value])
 }
 
 /** The same for subscriptions that are executed alike for the same events. */

@@ -325,13 +325,13 @@ test('that you type is said in a flow, a thread and in private', async () => {
 })
 
 test('whether you are there is said, and holds for a while', async () => {
-  const asked = '... on SetPresencePayload { state lastsMs }'
-  expect(await change('setPresence', 'SetPresenceInput', { state: 'IDLE' }, asked)).toEqual({
+  const asked = '... on SetPresencePayload { presence lastsMs }'
+  expect(await change('setPresence', 'SetPresenceInput', { presence: 'IDLE' }, asked)).toEqual({
     __typename: 'SetPresencePayload',
-    state: 'IDLE',
+    presence: 'IDLE',
     lastsMs: 90_000,
   })
-  expect(await change('setPresence', 'SetPresenceInput', { state: 'OFFLINE' }, asked)).toMatchObject({
+  expect(await change('setPresence', 'SetPresenceInput', { presence: 'OFFLINE' }, asked)).toMatchObject({
     lastsMs: 0,
   })
 })

@@ -224,7 +224,7 @@ describe('a process that is busy all the time', () => {
         await new Promise(setImmediate)
       }
     })()
-    await expect.poll(() => load.state().limit, { timeout: 5000 }).toBe(8)
+    await expect.poll(() => load.state().limit).toBe(8)
     return {
       load,
       async rest() {
@@ -300,7 +300,7 @@ test('an answer that is not read gives its place back, and is one of the lines o
     return { socket, closed: once(socket, 'close') }
   })
   await expect.poll(() => app.state().load.inFlight).toBe(3)
-  await expect.poll(() => app.state().load.inFlight, { timeout: 5000 }).toBe(0)
+  await expect.poll(() => app.state().load.inFlight).toBe(0)
   expect((await ask(app.url, { authorization: basic(token) })).status).toBe(200)
   // One of the three is cut; the others are read to their end when their readers like.
   const lengths = await Promise.all(

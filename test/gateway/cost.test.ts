@@ -150,7 +150,7 @@ test('the examples cost what they did', async () => {
   expect(costs).toMatchInlineSnapshot(`
     {
       "01-first-query.graphql": 6,
-      "04-threads.graphql": 6,
+      "04-threads.graphql": 7,
       "05-search.graphql": 4,
       "09-people.graphql": 4,
       "10-dashboard.graphql": 6,

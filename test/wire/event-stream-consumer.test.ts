@@ -133,7 +133,7 @@ describe('an event is not heard', () => {
       response.write(event(1) + text)
       setTimeout(() => response.end(), 20)
     })
-    await expect.poll(() => asked.length, { timeout: 5000 }).toBe(2)
+    await expect.poll(() => asked.length).toBe(2)
     expect(heard).toEqual([{ cursor: '1', content: 'm1' }])
     expect(asked[0]).toBeUndefined()
     expect(asked[1]).toMatch(/^[12]$/)
@@ -155,7 +155,7 @@ describe('a line is given up that brings', () => {
       }
       send()
     })
-    await expect.poll(() => retries.length, { timeout: 8000 }).toBeGreaterThan(0)
-    await expect.poll(() => asked.length, { timeout: 5000 }).toBe(2)
+    await expect.poll(() => retries.length).toBeGreaterThan(0)
+    await expect.poll(() => asked.length).toBe(2)
   })
 })
