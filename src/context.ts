@@ -367,7 +367,7 @@ class CallerContext implements Context, Viewer {
     const { credential, userId } = session
     const { hub, standing, replay, directoryOf } = session.options
     if (credential === null)
-      throw new GatewayError('UNAUTHENTICATED', 'Cannot listen to flows: no credential was sent')
+      throw new GatewayError('UNAUTHENTICATED', 'Cannot subscribe to flows: no credential was sent')
     const channels = flowIds === 'all' ? flowIds : [...new Set(flowIds)].sort()
     const topic = { owner: { credential, userId }, channels, isPrivate }
     const received = channels === 'all' ? undefined : new Set(channels)

@@ -211,7 +211,7 @@ test('a flow that is archived cannot be subscribed to by name, and a subscriptio
   const again = await app.subscribe('Ada', flowEvents, named)
   expect((await again.next())?.errors).toMatchObject([
     {
-      message: 'Cannot listen to input.flows.0: "example/archived" is archived',
+      message: 'Cannot subscribe to input.flows.0: "example/archived" is archived',
       extensions: { code: 'FORBIDDEN' },
     },
   ])
