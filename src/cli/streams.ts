@@ -54,11 +54,11 @@ function describe({ sources, live, sockets, streamingResponses, waitingBytes }: 
     `${live.operations} subscriptions in ${live.groups.length} groups, over ${sockets} sockets and ${streamingResponses} answers; ${waitingBytes} bytes wait for slow readers`,
   ]
   for (const source of sources) {
-    const groups = live.groups.filter((group) => group.source === source.key)
+    const groups = live.groups.flatMap(({ sources }) => sources[source.key] ?? [])
     lines.push(
       '',
       `stream ${source.key.slice(0, 8)}  ${source.isOpen ? 'open' : 'opening'}  ${source.channels} flows, at ${source.place ?? '?'}, ${source.keptEvents} events kept`,
-      `  ${source.seats} subscriptions, ${source.guests} of them guests; groups of ${groups.map(({ members }) => members).join(', ') || 'none'}`,
+      `  ${source.seats} subscriptions, ${source.guests} of them guests; groups of ${groups.join(', ') || 'none'}`,
     )
     if (source.lastDisconnect !== null)
       lines.push(`  lost at ${source.lastDisconnect.at}: ${source.lastDisconnect.reason}`)

@@ -5,8 +5,12 @@ import type { Entry } from './recent-log.ts'
 
 /** Who reads a feed. */
 export interface FeedReader<T> {
-  /** An event for this reader alone, while it catches up. Resolves when it can take the next. */
-  event(event: T): Promise<void>
+  /**
+   * An event for this reader alone, while it catches up. Resolves when it can take the next.
+   *
+   * @param channel where it catches up; undefined for an event from before it subscribed
+   */
+  event(event: T, channel: Channel<T> | undefined): Promise<void>
   /**
    * It has caught up: the entries of `channel` behind `seq` are next, as they come. It leaves when the returned
    * function is called, which answers the number of the last entry it took.
@@ -74,7 +78,7 @@ export async function runFeed<Owner, T>(
       const seat = await takeSeat(options, after !== undefined, isResumed)
       try {
         const { channel } = seat
-        if (isResumed && after === undefined) await reader.event(options.makeGap(undefined))
+        if (isResumed && after === undefined) await reader.event(options.makeGap(undefined), channel)
         const progress: Progress = { after: undefined }
         const seq = await catchUp(options, seat, { after, isResumed }, reader, progress)
         if (seq === undefined) {
@@ -144,7 +148,7 @@ async function catchUp<Owner, T>(
   const begunAt = log.seq
   for (const event of options.standing?.(channel, after) ?? []) {
     if (seat.ending !== undefined) return undefined
-    if (options.wants(event)) await reader.event(event)
+    if (options.wants(event)) await reader.event(event, channel)
   }
   /** What came before the seat is delivered by what the reader may hear now. */
   const mayHear = (event: T) => {
@@ -166,7 +170,7 @@ async function catchUp<Owner, T>(
     if (entries === undefined) {
       // It fell behind what is remembered. Without a place there is no way back.
       if (place === undefined) {
-        await reader.event(options.makeGap(undefined))
+        await reader.event(options.makeGap(undefined), channel)
         seq = log.seq
       } else seq = seqBehind(options, seat, place)
       continue
@@ -182,7 +186,8 @@ async function catchUp<Owner, T>(
       if (!seat.isProved) break
       const isKnown =
         place !== undefined && entry.place !== undefined && isBehind(entry.place, place) === false
-      if (!isKnown && options.wants(entry.event) && mayHear(entry.event)) await reader.event(entry.event)
+      if (!isKnown && options.wants(entry.event) && mayHear(entry.event))
+        await reader.event(entry.event, channel)
       options.signal.throwIfAborted()
       seq = entry.seq
       if (options.isGap(entry.event)) place = undefined
@@ -239,12 +244,12 @@ async function replay<Owner, T>(
       if (result.done === true) return { seq: events.isFinite ? beginSeq : undefined, place }
       const event = result.value
       if (options.isGap(event)) {
-        await reader.event(event)
+        await reader.event(event, channel)
         return { seq: begunAt, place }
       }
       const reached = options.offsetOf(event)
       if (reached === undefined) continue
-      if (options.wants(event)) await reader.event(event)
+      if (options.wants(event)) await reader.event(event, channel)
       place = reached
       const seq = log.seqOf(place)
       if (seq !== undefined && seq >= beginSeq) return { seq, place }

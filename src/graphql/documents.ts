@@ -7,7 +7,6 @@ import {
   validate,
 } from 'graphql'
 import { LRUCache } from 'lru-cache'
-import type { CallEstimates } from '../call-estimate.ts'
 import { type ErrorCode, GatewayError } from '../errors.ts'
 import { type CallPrediction, predictCalls } from './call-cost.ts'
 import {
@@ -34,8 +33,8 @@ export interface Document {
   cost(variables: Readonly<Record<string, unknown>>): number
   /** The key of the result of an operation that has introspection fields only; undefined for any other. */
   introspection(operationName: string | null | undefined): string | undefined
-  /** Whether the same question may have another answer though nothing happened. */
-  readonly isPassing: boolean
+  /** Whether the response can change without an event. */
+  readonly isVolatile: boolean
   /** The upstream calls that an operation makes at most. */
   predict(
     operationName: string | null | undefined,
@@ -53,8 +52,6 @@ export interface Documents {
   parse(text: string, begin: () => (cpuMs: number) => void): Document
 }
 
-/** Fields that tell of this moment alone. A text that has such a word elsewhere is taken for one that asks. */
-const passingFields = /\b(rateLimit|flowActivity|activity|presence)\b/
 /** Bounds of the cache. */
 const maxCached = { documents: 1000, characters: 4 * 1024 * 1024 }
 /** Bounds of the errors of one document. A client can fix a document by a few; hundreds would be longer than any document. */
@@ -65,12 +62,10 @@ const maxPlaces = 5
 /** @param options `isOpen`: whether introspection is allowed, and errors suggest names of the schema */
 export function createDocuments({
   schema,
-  estimates,
   limits,
   isOpen,
 }: {
   schema: GraphQLSchema
-  estimates: CallEstimates
   limits: Limits
   isOpen: boolean
 }): Documents {
@@ -80,7 +75,8 @@ export function createDocuments({
   function read(text: string): Document {
     checkDocumentSize(text, limits)
     const node = parseText(text, limits)
-    const { cost, isFixed } = measureDocument(node, {}, { ...limits, maxCost: Number.POSITIVE_INFINITY })
+    const unbounded = { ...limits, maxCost: Number.POSITIVE_INFINITY }
+    const { cost, isFixed, isVolatile } = measureDocument(schema, node, {}, unbounded)
     const fixedCost = isFixed && cost <= limits.maxCost ? cost : undefined
     const predictions = new Map<string, CallPrediction>()
     const introspections = new Map<string, string | undefined>()
@@ -92,7 +88,7 @@ export function createDocuments({
     return {
       node,
       problems,
-      isPassing: passingFields.test(text),
+      isVolatile,
       introspection(operationName) {
         const name = operationName ?? ''
         if (introspections.has(name)) return introspections.get(name)
@@ -100,18 +96,13 @@ export function createDocuments({
         introspections.set(name, key)
         return key
       },
-      cost: (variables) => fixedCost ?? measureDocument(node, variables, limits).cost,
+      cost: (variables) => fixedCost ?? measureDocument(schema, node, variables, limits).cost,
       predict(operationName, variables) {
         const name = operationName ?? ''
         const known = predictions.get(name)
         if (known !== undefined) return known
-        const { prediction, isFixed } = predictCalls({
-          schema,
-          estimates,
-          document: node,
-          operationName,
-          variables,
-        })
+        const request = { schema, document: node, operationName, variables }
+        const { prediction, isFixed } = predictCalls(request)
         if (isFixed) predictions.set(name, prediction)
         return prediction
       },

@@ -103,6 +103,7 @@ function hashIn(extensions: unknown): string | undefined {
 
 function idIn(documentId: unknown): string | undefined {
   if (documentId === undefined || documentId === null) return undefined
+  if (typeof documentId === 'string' && documentId.trim() === '') return undefined
   const [, hash] = typeof documentId === 'string' ? (/^sha256:([0-9a-f]{64})$/.exec(documentId) ?? []) : []
   if (hash === undefined)
     throw new ValidationError('Expected documentId to be "sha256:<64 hexadecimal digits>"')

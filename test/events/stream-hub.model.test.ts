@@ -126,7 +126,7 @@ class Model {
   #gap(followed: Followed, after: number | undefined): void {
     const { log, first } = { log: this.#log, first: this.world.epochs.get(this.#log)?.first ?? 0 }
     expect(after).toBe(followed.position)
-    const isOfOther = followed.log !== log
+    const isOfOther = followed.log !== log || this.world.log !== log
     const isPast = after !== undefined && after > Math.max(this.hub.log.end, followed.cameAt)
     const isOut = after === undefined || isPast || after < first - 1
     // The hub gives up events that the backend leaves out again and again.
@@ -281,6 +281,14 @@ class Model {
     this.hub.proved(proof.principal, proof.snapshot)
   }
 
+  readProofs(): void {
+    for (let index = this.#proofs.length; index > 0; index -= 1) this.readProof(index - 1)
+  }
+
+  answerProofs(): void {
+    for (let index = this.#proofs.length; index > 0; index -= 1) this.answerProof(index - 1)
+  }
+
   failProof(index: number): void {
     const [proof] = this.#proofs.splice(index % Math.max(this.#proofs.length, 1), 1)
     if (proof !== undefined) this.hub.unproved(proof.principal, new Error('unreachable'))
@@ -390,8 +398,8 @@ class Model {
   /** Lets what is under way go on. */
   catchUp(): void {
     this.connect(3)
-    for (let index = this.#proofs.length; index > 0; index -= 1) this.readProof(index - 1)
-    for (let index = this.#proofs.length; index > 0; index -= 1) this.answerProof(index - 1)
+    this.readProofs()
+    this.answerProofs()
     this.send(1000)
     for (const followed of this.followed) this.read(followed, 1000)
     this.check()
@@ -474,7 +482,7 @@ const commands = [
       if (b < 200) world.revoke(pick(world.principals, a) as WorldPrincipal)
     },
   ]),
-  ...stepsOf((a) => [`retain ${a}`, ({ world }) => world.retain(5 + (a % 30))]),
+  ...stepsOf((a) => [`retain ${a}`, ({ world }) => world.retain(1 + (a % 15))]),
   ...stepsOf(
     (a, b, c) => [
       `subscribe ${a} ${b} ${c}`,
@@ -538,6 +546,32 @@ const commands = [
       },
     ],
     4,
+  ),
+  // A proof that is overtaken by what it does not know.
+  ...stepsOf(
+    (a, b, c) => [
+      `overtake ${a} ${b} ${c}`,
+      (model) => {
+        const { world } = model
+        const principal = pick(world.principals, a) as WorldPrincipal
+        const flow = pick(world.flows, b) as string
+        if (model.hub.accessOf(principal.key) !== undefined) model.hub.auditFailed(principal.key)
+        else model.subscribe(principal, { flows: 'all', isPrivate: true }, undefined)
+        model.connect(3)
+        model.send(100)
+        model.readProofs()
+        if (c % 4 === 0) world.reach(principal.user, flow)
+        else if (c % 31 === 0) world.revoke(principal)
+        else if (c % 17 === 0) model.reset(80 + (b % 40), flow)
+        else if (c % 2 === 0) world.join(principal.user, flow)
+        else world.block(principal.user, flow)
+        world.post(`f:${flow}`)
+        model.connect(c % 5)
+        model.send(100)
+        model.answerProofs()
+      },
+    ],
+    3,
   ),
   ...stepsOf(() => ['catch up', (model) => model.catchUp()], 6),
   ...stepsOf(

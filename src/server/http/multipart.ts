@@ -111,8 +111,8 @@ const problems: Readonly<Record<MultipartProblem, string>> = {
   incomplete: 'The multipart body ended early',
   nameless: 'Expected every part to have a name',
   files: `There are more than ${maxFiles} files`,
-  fields: 'Expected the fields to be "operations" and "map"',
-  parts: 'Expected the fields to be "operations" and "map"',
+  fields: 'Expected the fields to be operations and map',
+  parts: 'Expected the fields to be operations and map',
 }
 
 /** Writes a file to the disk, without a name. */
