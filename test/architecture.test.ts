@@ -102,7 +102,7 @@ const floors: [part: RegExp, may: RegExp][] = [
   [/^src\/backend\/store\//, /^$/],
   [
     /^src\/backend\/http\//,
-    /^src\/(json-values|package-files)\.ts$|^src\/wire\/|^src\/traffic\/rate-limiter\.ts$|^src\/backend\/(store\/|(files|password-worker)\.ts$)/,
+    /^src\/(json-values|package-files)\.ts$|^src\/(net|wire)\/|^src\/traffic\/rate-limiter\.ts$|^src\/backend\/(store\/|(files|password-worker)\.ts$)/,
   ],
   [
     /^src\/backend\/flowdock\//,
@@ -142,7 +142,7 @@ const doors: [name: RegExp, door: RegExp][] = [
   [/^prom-client$/, /^src\/telemetry\/metrics\.ts$/],
   [/^@opentelemetry\//, /^src\/telemetry\/tracing\.ts$/],
   [/^@graphql-tools\/utils$/, /^src\/server\/traced-schema\.ts$/],
-  [/^@fastify\/busboy$/, /^src\/(backend\/http\/request-body|server\/http\/multipart)\.ts$/],
+  [/^@fastify\/busboy$/, /^src\/net\/multipart\.ts$/],
   [/^sharp$/, /^src\/backend\/flowdock\/image\.ts$/],
   [/^(yauzl|@streamparser\/json)$/, /^src\/backend\/admin\/flow-export\.ts$/],
   [/^jose$/, /^src\/backend\/flowdock\/routes\/actions\.ts$/],

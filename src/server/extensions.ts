@@ -1,8 +1,8 @@
-/** What a client wants to know besides the answer. */
+/** Reads the extensions of a request that ask for more than the result. */
 export function readExtensions(extensions: Readonly<Record<string, unknown>> | null | undefined): {
   readonly wantsCost: boolean
   readonly wantsExplanation: boolean
-  /** Whether a subscription says at its start after which cursor it is live. */
+  /** Whether the first result of a subscription has the cursor after which it is live. */
   readonly wantsPosition: boolean
 } {
   return {

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import { LRUCache } from 'lru-cache'
 import Negotiator from 'negotiator'
 
-/** A format with more than one result. */
+/** A format of a stream of results. */
 export type LiveFormat = 'sse' | 'multipart'
 
 export type JsonType = (typeof jsonTypes)[number]

@@ -5,23 +5,23 @@ import type { Document } from '../graphql/documents.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 
-/** Sees every operation, whichever transport brought it, and tells those who look on. */
+/** Records every operation of every transport in metrics, traces and the log. */
 export interface OperationLog {
-  /** An operation begins. @returns what is called with what came of it, once */
+  /** An operation begins. @returns a function to call once, with the errors of its result */
   begin(operation: {
     readonly document: Document
     readonly operationName: string | null | undefined
     readonly context: Context
   }): (errors: readonly GraphQLError[]) => void
-  /** A text came that is not executed. */
+  /** A document is rejected. */
   refused(code: ErrorCode): void
-  /** A subscription ended. @param reason `LEFT` by its reader, or the code it was told */
+  /** A subscription ended. @param reason `LEFT` when its client left, or the code of its last error */
   ended(reason: string): void
 }
 
-/** Slower operations are worth a line by themselves. */
+/** Slower operations are logged as warnings. */
 const slowMs = 5000
-/** Longest name of an operation in a line: names are what clients make them. */
+/** Longest name of an operation in the log: clients choose the names. */
 const maxNameLength = 100
 
 export function createOperationLog(metrics: Metrics, log: Logger): OperationLog {

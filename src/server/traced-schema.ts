@@ -2,7 +2,7 @@ import { MapperKind, mapSchema } from '@graphql-tools/utils'
 import type { GraphQLResolveInfo, GraphQLSchema } from 'graphql'
 import type { Context } from '../context.ts'
 
-/** The same schema, whose fields appear in the trace of the operation they are resolved for. */
+/** The same schema, whose resolvers add spans to the trace of their operation. */
 export function traceFields(schema: GraphQLSchema): GraphQLSchema {
   return mapSchema(schema, {
     [MapperKind.OBJECT_FIELD](config, fieldName, typeName) {
@@ -21,7 +21,7 @@ export function traceFields(schema: GraphQLSchema): GraphQLSchema {
   })
 }
 
-/** The names on the way to a field, without places in lists. */
+/** The names on the path of a field, without the indexes of lists. */
 function namesOf({ path }: GraphQLResolveInfo): string[] {
   const names: string[] = []
   for (let at: GraphQLResolveInfo['path'] | undefined = path; at !== undefined; at = at.prev)

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
-import { finished, type Readable } from 'node:stream'
-import { Busboy } from '@fastify/busboy'
+import { finished } from 'node:stream'
 import { hasTooManyValues, isRecord, maxRestValues } from '../../json-values.ts'
+import { type PartReader, readParts } from '../../net/multipart.ts'
 import { FileTooLongError, type ReceivedFile } from '../files.ts'
 import { HttpError } from './errors.ts'
 import { assignForm, readForm } from './form.ts'
@@ -54,72 +54,12 @@ async function readMultipart(
   reception: Reception,
 ): Promise<Record<string, unknown>> {
   const values: Record<string, unknown> = Object.create(null)
-  const { promise: parsed, resolve, reject } = Promise.withResolvers<void>()
-  const broken = new HttpError(400, { message: 'Body is not valid multipart/form-data' })
-  const streams = new Set<Readable>()
-  /** In the order they stand in, whichever is on the disk first. */
-  const files: Promise<[name: string, file: UploadedFile]>[] = []
-  let parser: InstanceType<typeof Busboy>
-  try {
-    parser = new Busboy({
-      headers: { ...request.headers, 'content-type': request.headers['content-type'] ?? '' },
-      limits: {
-        fields: maxFields,
-        files: maxFiles,
-        fieldSize: reception.largestBytes,
-        parts: maxFields + maxFiles,
-      },
-    })
-  } catch {
-    throw broken
-  }
-  let fieldBytes = 0
-  // Types of the package do not say that a part may have no name.
-  parser.on('field', (name: string | undefined, value, _, isCut) => {
-    if (name === undefined) return reject(broken)
-    fieldBytes += Buffer.byteLength(name) + Buffer.byteLength(value) + partOverhead
-    try {
-      if (isCut || fieldBytes > reception.maxBytes()) throw tooLong(reception)
-      assignForm(values, name, value)
-    } catch (error) {
-      reject(error)
-    }
-  })
-  parser.on('fieldsLimit', () =>
-    reject(new HttpError(413, { message: `More than ${maxFields} fields at once` })),
-  )
-  parser.on('partsLimit', () =>
-    reject(new HttpError(413, { message: `More than ${maxFields + maxFiles} parts at once` })),
-  )
-  parser.on('file', (name: string | undefined, stream, fileName, _encoding, contentType) => {
-    // One that is destroyed below has no reader any more to hear of it.
-    stream.on('error', () => undefined)
-    if (name === undefined) {
-      stream.resume()
-      return reject(broken)
-    }
-    streams.add(stream)
-    // Browsers write a quote in a file's name as %22.
-    const plainName = (fileName ?? 'file').replaceAll('%22', '"')
-    const received = reception
-      .identify(flowToken(values))
-      .then(() => reception.receive(passing(stream)))
-      .then((file): [string, UploadedFile] => [name, new UploadedFile(file, plainName, contentType)])
-    files.push(received)
-    received.catch((error: unknown) =>
-      reject(error instanceof FileTooLongError ? new HttpError(413, { message: error.message }) : error),
-    )
-  })
-  parser.on('filesLimit', () =>
-    reject(new HttpError(413, { message: `More than ${maxFiles} files at once` })),
-  )
-  parser.on('finish', () => resolve())
-  parser.on('error', () => reject(broken))
-  // It may have closed already, while it was found out whose it is.
-  finished(request, { writable: false }, (error) => {
-    if (error) reject(broken)
-  })
+  /** In the order of their parts, whichever is on the disk first. */
+  const files: { readonly name: string; file?: UploadedFile }[] = []
+  const rejected = new AbortController()
+  const reject = (error: unknown) => rejected.abort(error)
   const wait = limitWaiting(reception, reject)
+  let fieldBytes = 0
   let arrived = 0
   /** Bytes of files, which do not stay in memory. */
   let passed = 0
@@ -131,37 +71,56 @@ async function readMultipart(
       yield chunk
     }
   }
-  const onData = (chunk: Buffer) => {
-    wait.arrived()
-    arrived += chunk.length
-    try {
+  const reader: PartReader = {
+    limits: {
+      fields: maxFields,
+      files: maxFiles,
+      fieldSize: reception.largestBytes,
+      parts: maxFields + maxFiles,
+    },
+    onField(name, value, isTruncated) {
+      fieldBytes += Buffer.byteLength(name) + Buffer.byteLength(value) + partOverhead
+      if (isTruncated || fieldBytes > reception.maxBytes()) throw tooLong(reception)
+      assignForm(values, name, value)
+    },
+    async onFile({ name, stream, fileName = 'file', contentType }) {
+      const entry: (typeof files)[number] = { name }
+      files.push(entry)
+      try {
+        await reception.identify(flowToken(values))
+        const file = await reception.receive(passing(stream))
+        // Browsers write a quote in a file's name as %22.
+        entry.file = new UploadedFile(file, fileName.replaceAll('%22', '"'), contentType)
+      } catch (error) {
+        throw error instanceof FileTooLongError ? new HttpError(413, { message: error.message }) : error
+      }
+    },
+    onData(chunk) {
+      wait.arrived()
+      arrived += chunk.length
       // Also of a field that is not complete: it may have 15 MiB, and take ten minutes.
       if (arrived - passed > counted) reception.take(arrived - passed - counted)
       counted = Math.max(counted, arrived - passed)
-    } catch (error) {
-      return reject(error)
-    }
-    if (!reception.isStranger() || arrived <= reception.maxBytes()) return
-    checked = reception.identify(flowToken(values)).then(() => {
-      if (reception.isStranger()) throw tooLong(reception)
-    })
-    checked.catch(reject)
+      if (!reception.isStranger() || arrived <= reception.maxBytes()) return
+      checked = reception.identify(flowToken(values)).then(() => {
+        if (reception.isStranger()) throw tooLong(reception)
+      })
+      checked.catch(reject)
+    },
+    toError(problem) {
+      const most = { files: maxFiles, fields: maxFields, parts: maxFields + maxFiles }
+      if (problem === 'files' || problem === 'fields' || problem === 'parts')
+        return new HttpError(413, { message: `More than ${most[problem]} ${problem} at once` })
+      return new HttpError(400, { message: 'Body is not valid multipart/form-data' })
+    },
   }
-  request.pipe(parser)
-  request.on('data', onData)
   try {
-    await parsed
+    await readParts(request, reader, rejected.signal)
     await checked
-    for (const [name, file] of await Promise.all(files)) assignForm(values, name, file)
+    for (const { name, file } of files) assignForm(values, name, file)
     return values
-  } catch (error) {
-    request.unpipe()
-    for (const stream of streams) stream.destroy(broken)
-    await Promise.allSettled(files)
-    throw error
   } finally {
     wait.stop()
-    request.off('data', onData)
   }
 }
 

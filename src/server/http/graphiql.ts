@@ -18,7 +18,7 @@ const types: Readonly<Record<string, string>> = {
 export interface Graphiql {
   /** The page. @param authorization for the headers of its requests, if the reader may have it */
   servePage(response: ServerResponse, authorization: string | undefined): void
-  /** Answers whether there is such an asset. */
+  /** Serves an asset. @returns false when there is none of this name */
   serveAsset(name: string, request: IncomingMessage, response: ServerResponse): boolean
 }
 
@@ -71,7 +71,7 @@ export async function loadGraphiql(): Promise<Graphiql | undefined> {
       })
       const file = createReadStream(new URL(`${name}.gz`, assets))
       const sent = compressed ? pipeline(file, response) : pipeline(file, createGunzip(), response)
-      // A reader who leaves half-way is no failure of ours.
+      // The client may leave before the end.
       sent.catch(() => response.destroy())
       return true
     },

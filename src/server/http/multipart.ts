@@ -4,13 +4,13 @@ import type { IncomingMessage } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
-import { Busboy } from '@fastify/busboy'
 import { GatewayError } from '../../errors.ts'
 import { hasTooManyValues, maxJsonValues } from '../../json-values.ts'
 import { discardBody } from '../../net/discard-body.ts'
+import { type MultipartProblem, readParts } from '../../net/multipart.ts'
 import type { Holding } from '../../traffic/body-memory.ts'
 
-/** A file that came with an operation. */
+/** A file of an operation. */
 export interface IncomingFile {
   readonly name: string
   readonly contentType: string
@@ -22,7 +22,7 @@ export interface IncomingFile {
 /** An operation whose variables have files in them. */
 export interface MultipartOperation {
   readonly body: Record<string, unknown>
-  /** Forgets the files. */
+  /** Removes the files. */
   close(): Promise<void>
 }
 
@@ -32,10 +32,10 @@ const maxFieldBytes = 1024 * 1024
 const bytesPerRead = 64 * 1024
 
 /**
- * Reads a GraphQL multipart request: `operations`, `map`, then the files. They are kept on the disk, under no name, so
- * that nothing is left of them whatever happens. [spec] GraphQL multipart request
+ * Reads a GraphQL multipart request: `operations`, `map`, then the files. The files are on the disk without a name, so that
+ * the system removes them in any case. [spec] GraphQL multipart request
  *
- * @throws GatewayError `BAD_USER_INPUT` when it is none, `LIMIT_EXCEEDED` when it is too much
+ * @throws GatewayError `BAD_USER_INPUT` for a malformed request, `LIMIT_EXCEEDED` for one that exceeds a limit
  */
 export async function readMultipart(
   request: IncomingMessage,
@@ -48,7 +48,7 @@ export async function readMultipart(
     disk.release()
   }
   try {
-    const { fields, files } = await readParts(request, spool, memory)
+    const { fields, files } = await readAllParts(request, spool, memory)
     return { body: assemble(fields, files), close }
   } catch (error) {
     await close()
@@ -56,7 +56,7 @@ export async function readMultipart(
   }
 }
 
-/** Where files are written to, and what counts their bytes. */
+/** The files on the disk, and what counts their bytes. */
 interface Spool {
   readonly handles: FileHandle[]
   readonly holding: Holding
@@ -67,89 +67,56 @@ interface Parts {
   readonly files: Map<string, IncomingFile>
 }
 
-async function readParts(request: IncomingMessage, spool: Spool, memory: Holding): Promise<Parts> {
+async function readAllParts(request: IncomingMessage, spool: Spool, memory: Holding): Promise<Parts> {
   const fields = new Map<string, string>()
   const files = new Map<string, IncomingFile>()
   const names = new Set<string>()
-  const { promise, resolve, reject } = Promise.withResolvers<void>()
-  const streams: Readable[] = []
-  const keeping: Promise<void>[] = []
-  const parser = createParser(request)
-  // Fields come before the files, and stay in memory. [spec] GraphQL multipart request
-  const countField = (chunk: Buffer) => {
-    try {
-      memory.take(chunk.length)
-    } catch (error) {
-      request.off('data', countField)
-      reject(error)
-    }
-  }
-  parser.on('field', (name: string | undefined, value, _nameTruncated, truncated) => {
-    if (name === undefined) reject(nameless())
-    else if (truncated)
-      reject(tooMuch(`The field "${name.slice(0, 80)}" is longer than ${maxFieldBytes} bytes`))
-    else if (fields.has(name)) reject(bad(`The field "${name.slice(0, 80)}" is there twice`))
-    else fields.set(name, value)
-  })
-  parser.on('file', (field: string | undefined, stream, name, _encoding, contentType) => {
-    // Without a listener, a stream that breaks would end the process.
-    stream.on('error', () => undefined)
-    if (field === undefined) {
-      stream.resume()
-      return reject(nameless())
-    }
-    if (names.has(field)) reject(bad(`The file "${field.slice(0, 80)}" is there twice`))
-    names.add(field)
-    streams.push(stream)
-    request.off('data', countField)
-    const kept = keep(stream, spool).then((bytes) => {
-      files.set(field, { name: name ?? '', contentType, ...bytes })
-    })
-    kept.catch(reject)
-    keeping.push(kept)
-  })
-  parser.on('filesLimit', () => reject(tooMuch(`There are more than ${maxFiles} files`)))
-  parser.on('fieldsLimit', () => reject(bad('Expected the fields to be operations and map')))
-  parser.on('partsLimit', () => reject(bad('Expected the fields to be operations and map')))
-  parser.on('error', () => reject(bad('The multipart body is broken')))
-  parser.on('finish', () => Promise.all(keeping).then(() => resolve(), reject))
-  request.on('aborted', () => reject(bad('The multipart body ended early')))
-  request.on('error', reject)
-  request.on('data', countField)
-  request.pipe(parser)
+  let areFields = true
   try {
-    await promise
+    await readParts(request, {
+      limits: {
+        ...{ fields: 2, files: maxFiles, parts: maxFiles + 3, headerPairs: 20 },
+        ...{ fieldSize: maxFieldBytes, fileSize: maxFileBytes },
+      },
+      onField(name, value, isTruncated) {
+        if (isTruncated)
+          throw tooMuch(`The field "${name.slice(0, 80)}" is longer than ${maxFieldBytes} bytes`)
+        if (fields.has(name)) throw bad(`The field "${name.slice(0, 80)}" is there twice`)
+        fields.set(name, value)
+      },
+      async onFile({ name, stream, fileName = '', contentType, isTruncated }) {
+        if (names.has(name)) throw bad(`The file "${name.slice(0, 80)}" is there twice`)
+        names.add(name)
+        const bytes = await store(stream, spool)
+        if (isTruncated()) throw tooMuch(`A file is longer than ${maxFileBytes} bytes`)
+        files.set(name, { name: fileName, contentType, ...bytes })
+      },
+      // Fields come before the files, and stay in memory. [spec] GraphQL multipart request
+      onData(chunk) {
+        if (areFields) memory.take(chunk.length)
+        areFields = names.size === 0
+      },
+      toError: (problem) => (problem === 'files' ? tooMuch(problems.files) : bad(problems[problem])),
+    })
   } catch (error) {
-    request.unpipe(parser)
-    request.off('data', countField)
-    for (const stream of streams) stream.destroy()
-    await Promise.allSettled(keeping)
     await discardBody(request)
     throw error
   }
   return { fields, files }
 }
 
-function createParser(request: IncomingMessage) {
-  try {
-    return new Busboy({
-      headers: { ...request.headers, 'content-type': request.headers['content-type'] ?? '' },
-      limits: {
-        fieldSize: maxFieldBytes,
-        fields: 2,
-        files: maxFiles,
-        fileSize: maxFileBytes,
-        parts: maxFiles + 3,
-        headerPairs: 20,
-      },
-    })
-  } catch {
-    throw bad('Expected Content-Type to be multipart/form-data with a boundary')
-  }
+const problems: Readonly<Record<MultipartProblem, string>> = {
+  boundary: 'Expected Content-Type to be multipart/form-data with a boundary',
+  malformed: 'The multipart body is malformed',
+  incomplete: 'The multipart body ended early',
+  nameless: 'Expected every part to have a name',
+  files: `There are more than ${maxFiles} files`,
+  fields: 'Expected the fields to be operations and map',
+  parts: 'Expected the fields to be operations and map',
 }
 
 /** Writes a file to the disk, without a name. */
-async function keep(
+async function store(
   stream: Readable,
   { handles, holding }: Spool,
 ): Promise<Pick<IncomingFile, 'byteSize' | 'read'>> {
@@ -163,8 +130,6 @@ async function keep(
     await handle.write(chunk, 0, chunk.length, byteSize)
     byteSize += chunk.length
   }
-  if ((stream as Readable & { truncated?: boolean }).truncated === true)
-    throw tooMuch(`A file is longer than ${maxFileBytes} bytes`)
   return { byteSize, read: () => readBack(handle, byteSize) }
 }
 
@@ -180,7 +145,7 @@ async function* readBack(handle: FileHandle, byteSize: number): AsyncGenerator<U
   }
 }
 
-/** Puts each file where `map` says: at a variable that is null. */
+/** Replaces the variables that `map` names, which are null, by the files. */
 function assemble(fields: Map<string, string>, files: Map<string, IncomingFile>): Record<string, unknown> {
   const body = parseObject(fields.get('operations'), 'operations')
   const map = parseObject(fields.get('map'), 'map')
@@ -222,11 +187,6 @@ function parseObject(text: string | undefined, name: string): Record<string, unk
   if (!isContainer(value) || Array.isArray(value))
     throw bad(`Expected the field "${name}" to be a JSON object`)
   return value
-}
-
-/** Types of the package do not say that a part may have no name. */
-function nameless(): GatewayError {
-  return bad('Expected every part to have a name')
 }
 
 function bad(message: string): GatewayError {

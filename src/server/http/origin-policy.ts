@@ -3,15 +3,15 @@ import type { IncomingMessage } from 'node:http'
 import type { Secret } from '../../secret.ts'
 import type { Logger } from '../../telemetry/log.ts'
 
-/** Who may reach the gateway, by which names and from pages of which origins. */
+/** The host names that the gateway accepts, and the origins of pages that may use it. */
 export interface OriginPolicy {
-  /** Why a request cannot be answered at all; undefined when it can. */
+  /** Why a request is rejected before it is routed; undefined when it is valid. */
   problem(request: IncomingMessage): OriginProblem | undefined
   /** Whether a request was made by a page that may use the gateway, or by no page at all. */
   isAllowedOrigin(request: IncomingMessage): boolean
   /** Why the origin of a request is refused, and which setting allows it. The first such request of an origin is logged. */
   describeRefusal(request: IncomingMessage): string
-  /** What lets the page of another origin that may, read the answer. */
+  /** The headers that let a page of an allowed origin read the response. */
   corsHeaders(request: IncomingMessage): Readonly<Record<string, string>>
 }
 
@@ -32,7 +32,7 @@ export interface OriginPolicyOptions {
 }
 
 const hostPattern = /^([a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(:\d{1,5})?$/i
-/** What clients send: the protocols of this gateway, Apollo Client, and the tracing of browsers. */
+/** The headers of clients: of the protocols of this gateway, of Apollo Client, and of tracing in browsers. */
 const requestHeaders = [
   ...['authorization', 'content-type', 'last-event-id', 'x-graphql-event-stream-token', 'x-request-id'],
   ...['graphql-require-preflight', 'apollo-require-preflight', 'x-requested-with'],
@@ -65,11 +65,11 @@ export function createOriginPolicy({
     ...forEveryOrigin,
   }
   const refused = new Set<string>()
-  /** The last name that was right: most requests come by the same. */
+  /** The last host that was accepted. Most requests have the same. */
   let knownHost: string | undefined
   return {
     problem({ headers: { host }, url = '' }) {
-      // Frameworks answer a broken Host or target with a stack trace; they never see one.
+      // Yoga would respond to a malformed Host or target with a stack trace.
       const isKnown = host !== undefined && host === knownHost
       if (!isKnown && (host === undefined || !hostPattern.test(host)))
         return { status: 400, message: 'The Host header is not valid' }
@@ -114,10 +114,10 @@ export function createOriginPolicy({
 }
 
 /**
- * Recognises operators by a token that only they can read. Addresses prove nothing: a proxy on the same machine makes
- * everybody appear to be there.
+ * Recognizes operators by a token that only they can read. An IP address proves nothing: behind a proxy on the same machine,
+ * every request comes from there.
  *
- * @param token undefined where nobody is recognised
+ * @param token undefined to recognize no one
  */
 export function createOperatorCheck(token: Secret | undefined): (request: IncomingMessage) => boolean {
   const expected = token && digest(token.reveal())
@@ -127,10 +127,10 @@ export function createOperatorCheck(token: Secret | undefined): (request: Incomi
   }
 }
 
-/** How long a page key goes on working after its first use: browsers load a page ahead, and people open it twice. */
+/** How long a page key works after its first use: browsers preload pages, and users open them twice. */
 const pageKeyGraceMs = 60_000
 
-/** A key in a page URL that is printed in the terminal: whoever has it can read the terminal. */
+/** A key in a page URL that is printed in the terminal: its owner can read the terminal. */
 export interface PageKey {
   readonly text: string
   /** Whether a key is the right one and still works: it works once, and for a minute after that. */

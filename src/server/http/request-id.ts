@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 
-/** Names no request of another process has. */
+/** Ids of requests, unique across processes. */
 export interface RequestIds {
-  /** The name a request goes by in logs and at the upstream: the one it came with, if that is one. */
+  /** The id of a request in logs and at the upstream: its own `X-Request-Id` if that is valid. */
   identify(request: IncomingMessage): string
 }
 

@@ -53,6 +53,9 @@ interface Stream {
 /**
  * One stream for all operations of a page, because browsers open few connections over HTTP/1: `PUT` reserves it, `GET`
  * opens it, `POST` starts an operation and `DELETE` ends one. [graphql-sse] PROTOCOL.md, "Single connection mode"
+ *
+ * By hand: the handler of `graphql-sse` keeps a reserved stream for ever if no `GET` comes, bounds neither streams nor what waits
+ * for a slow reader, and serializes each result for each stream.
  */
 export function createSingleConnections(): SingleConnections {
   const streams = new Map<string, Stream>()
