@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { type EmbeddedBackend, startBackend } from './backend/index.ts'
 import { type Config, ConfigError } from './config.ts'
-import { createContextFactory, type Listener } from './context.ts'
+import { createContextFactory, type Listener, type LiveEvents } from './context.ts'
 import { ForbiddenError, GatewayError, RateLimitedError } from './errors.ts'
 import { BoundedQueue } from './events/bounded-queue.ts'
 import { createChangeTracker } from './events/change-tracker.ts'
@@ -41,9 +41,16 @@ import { createBulkhead } from './upstream/bulkhead.ts'
 import { type CircuitBreaker, createCircuitBreaker } from './upstream/circuit-breaker.ts'
 import { basicAuthorization, createCredentialReader } from './upstream/flowdock/credentials.ts'
 import { deletionOf } from './upstream/flowdock/deletions.ts'
+import { createEventDecoder } from './upstream/flowdock/event-decoder.ts'
 import { createFileDownloads } from './upstream/flowdock/files.ts'
 import { createFlowdock } from './upstream/flowdock/index.ts'
-import { offsetOf, removalOf } from './upstream/flowdock/live-events.ts'
+import {
+  audiencesOf,
+  changesEarlier,
+  isOfFlow,
+  offsetOf,
+  removalOf,
+} from './upstream/flowdock/live-events.ts'
 import { type LiveStream, openLiveStream, openReplay } from './upstream/flowdock/live-stream.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
 import { createProofs } from './upstream/flowdock/proofs.ts'
@@ -106,6 +113,8 @@ export interface AppHooks {
   readonly log?: Logger
   /** Whether a demo organization that is made has a history of three weeks; not unless given. */
   readonly demoHistory?: boolean
+  /** Called for each event that a subscription is sent. */
+  readonly onDelivery?: (events: LiveEvents, event: FlowEvent) => void
   /** What differs from the usual limits. */
   readonly limits?: Partial<Limits>
 }
@@ -185,6 +194,7 @@ async function start(
   const sharedEventHttp = createBulkhead(breaker, eventCalls)
 
   const reconnects = createReconnects(reconnectsEachSecond)
+  const decoder = createEventDecoder()
   const onRetry = (error: Error, delayMs: number) =>
     log.warn({ err: error, delayMs }, 'The upstream stream was lost')
   const sources = new Map<string, LiveStream & { lastDisconnect: { at: string; reason: string } | null }>()
@@ -203,12 +213,12 @@ async function start(
       const source = {
         lastDisconnect: null as { at: string; reason: string } | null,
         ...openLiveStream({
-          ...{ http, reconnects, restUrl: upstream.restUrl, streamUrl: upstream.streamUrl, credential },
-          ...{
-            onOpen: sink.open,
-            onEvent: sink.event,
-            onFlowsChanged: sink.channelsChanged,
-            onEnd: sink.end,
+          ...{ http, reconnects, decoder, credential },
+          ...{ restUrl: upstream.restUrl, streamUrl: upstream.streamUrl },
+          ...{ onOpen: sink.open, onFlowsChanged: sink.channelsChanged, onEnd: sink.end },
+          onEvent(event, bytes) {
+            if (changesEarlier(event)) live.forgetResults()
+            sink.event(event, bytes)
           },
           onRetry(error, delayMs) {
             source.lastDisconnect = { at: new Date().toISOString(), reason: error.message }
@@ -233,7 +243,7 @@ async function start(
       error instanceof GatewayError && (error.code === 'UNAUTHENTICATED' || error.code === 'FORBIDDEN'),
     lost: () => new ForbiddenError('You were shut out of one of the flows, left it, or it was archived'),
     limits: keptEvents,
-    lingerMs: 1000,
+    idleTimeoutMs: 1000,
     checkEveryMs: 1500,
     checkWithinMs: 5000,
     confirmWithinMs,
@@ -247,10 +257,10 @@ async function start(
   const replay = (topic: Topic<Listener>, after: string, until: string | undefined): Replay<FlowEvent> => {
     const subscriber = new BoundedQueue<FlowEvent>(replayLimits, () => stream.close())
     const { credential } = topic.owner
-    const isPrivate = topic.isPrivate && sources.get(credential.principal)?.hearsPrivate() !== false
+    const isPrivate = topic.isPrivate && sources.get(credential.principal)?.receivesPrivate() !== false
     const ends = until !== undefined && /^\d+$/.test(until)
     const stream = openReplay({
-      ...{ http, reconnects, streamUrl: upstream.streamUrl, credential, onRetry },
+      ...{ http, reconnects, decoder, streamUrl: upstream.streamUrl, credential, onRetry },
       ...{ flowIds: topic.channels, isPrivate, after },
       until: ends ? until : undefined,
       onEvent: (event, bytes) => subscriber.push(event, bytes),
@@ -317,6 +327,9 @@ async function start(
     limits,
     isBusy: () => load.state().waiting > 0,
     cursorOf: (event) => eventCursor(event as LiveEvent),
+    audiencesOf,
+    isOfFlow,
+    onDelivery: hooks.onDelivery,
     onUnexpected: (error) => log.error({ err: error }, 'A subscription failed unexpectedly'),
     onEnd: (reason) => operationLog.ended(reason),
   })
@@ -335,12 +348,13 @@ async function start(
       publicBase: publicUrl,
       hub,
       directoryOf: ({ key }) => sources.get(key)?.directory,
+      userIdOf: (principal) => sources.get(principal)?.userId(),
       standing({ key }) {
         const source = sources.get(key)
         return source === undefined ? [] : [source.status(), ...source.presences()]
       },
       replay,
-      allowances: createRateLimiter(config.callsPerMinute, 'calls to the upstream'),
+      rateLimiter: createRateLimiter(config.callsPerMinute, 'calls to the upstream'),
       reads,
       downloads,
       uploads,
@@ -448,13 +462,13 @@ async function start(
     log,
   })
   closers.push(async () => {
-    const isHeard = live.state().operations > 0
+    const isReceived = live.state().operations > 0
     hub.announce((place) => ({
       ...{ type: 'status', cursor: place ?? '', flowId: null, state: 'closing' },
       retryWithinMs,
     }))
     // What was just said is executed and written before the lines are closed.
-    if (isHeard) await new Promise((resolve) => setTimeout(resolve, farewellMs))
+    if (isReceived) await new Promise((resolve) => setTimeout(resolve, farewellMs))
     await Promise.all([httpServer.close(), sockets.close()])
   })
 

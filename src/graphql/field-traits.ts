@@ -18,8 +18,8 @@ export interface CallCost {
 
 /**
  * Whether executions of a live query for several viewers can be one. `same`: the value depends on the event and on what
- * every viewer who receives it can see. `viewer`: it also depends on who the viewer is or administers. `self`: anything
- * else, executed for each viewer.
+ * every viewer who receives it can see. `viewer`: it also depends on answers of `context.viewer`, and on
+ * nothing else about the viewer: one result goes to all with the same answers. `self`: anything else, executed for each viewer.
  */
 export type Sharing = 'same' | 'viewer' | 'self'
 

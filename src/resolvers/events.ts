@@ -191,7 +191,7 @@ export function subscribePrivately(kinds: readonly EventKind[]) {
     const from = begin(input.after, context, undefined)
     const wants = (event: FlowEvent) =>
       wanted.has(eventType(event)) && (event.flowId === null || event.type === 'membership')
-    return context.listen({ ...from, flowIds: [], isPrivate: true, wants, key: kinds.join(' ') })
+    return context.listen({ ...from, flowIds: [], isPrivate: true, wants, key: `private ${kinds.join(' ')}` })
   }
 }
 

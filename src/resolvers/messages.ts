@@ -376,11 +376,11 @@ export async function setTyping(
   _: unknown,
   { input }: { input: Pick<SendMessageInput, 'flow' | 'threadId' | 'userId'> },
   context: Context,
-): Promise<{ isTold: boolean }> {
+): Promise<{ isDelivered: boolean }> {
   await requireCapability('typing', context)
   const { channel, threadId } = await sendTarget(input, context)
   await context.flowdock.messages.setTyping(channel, threadId)
-  return { isTold: true }
+  return { isDelivered: true }
 }
 
 export async function reactionUsers(
@@ -404,16 +404,16 @@ export function fileUrl({ path }: { path: string }, _: unknown, context: Context
 }
 
 /** Whether the message is an editable one of the viewer. */
-export async function viewerCanEdit(message: Message, _: unknown, { flowdock }: Context): Promise<boolean> {
+export async function viewerCanEdit(message: Message, _: unknown, { viewer }: Context): Promise<boolean> {
   if (message.kind !== 'ChatMessage' && message.kind !== 'Comment') return false
-  return message.userId !== null && message.userId === (await flowdock.load.viewer()).id
+  return message.userId !== null && viewer.is(message.userId)
 }
 
 /** [flowdock] messages.md: users can delete messages of integrations, and their own messages, comments and files. */
-export async function viewerCanDelete(message: Message, _: unknown, { flowdock }: Context): Promise<boolean> {
+export async function viewerCanDelete(message: Message, _: unknown, { viewer }: Context): Promise<boolean> {
   if (['Activity', 'Discussion', 'MailMessage'].includes(message.kind)) return true
   if (!['ChatMessage', 'Comment', 'FileMessage'].includes(message.kind)) return false
-  return message.userId !== null && message.userId === (await flowdock.load.viewer()).id
+  return message.userId !== null && viewer.is(message.userId)
 }
 
 /** Changes a message and reads it: the response to the change is empty. */

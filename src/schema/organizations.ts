@@ -48,7 +48,6 @@ builder.objectType('Organization', {
     viewerIsAdmin: t.boolean({
       nullable: true,
       calls: { each: 1, once: ['viewer'] },
-      sharing: 'viewer',
       description: 'Whether you are an administrator of the organization. Null when it cannot be read.',
       resolve: organizations.viewerIsAdmin,
     }),

@@ -48,6 +48,8 @@ export interface Admission {
   enter(): undefined | Promise<void>
   /** The same for what cannot wait. */
   enterNow(): void
+  /** The same for an operation of a socket, which waits in turn for up to 5 s when many come at once. */
+  enterInTurn(): undefined | Promise<void>
   leave(): void
   /**
    * Counts a connection that stays open for its IP address and, with a credential, for its principal.
@@ -127,6 +129,14 @@ export function createAdmission({
     },
     enterNow() {
       if (!load.enterNow()) throw overloaded
+    },
+    enterInTurn() {
+      const isIn = load.enterInTurn()
+      if (isIn === true) return undefined
+      if (isIn === false) throw overloaded
+      return isIn.then((isInLater) => {
+        if (!isInLater) throw overloaded
+      })
     },
     leave: () => load.leave(),
     openConnection(request, authorization) {

@@ -315,9 +315,9 @@ describe('threads and reactions', () => {
 })
 
 test('that you type is said in a flow, a thread and in private', async () => {
-  const asked = '... on SetTypingPayload { isTold }'
+  const asked = '... on SetTypingPayload { isDelivered }'
   for (const input of [{ flow: main }, { userId: ids['Ben'] }])
-    expect(await change('setTyping', 'SetTypingInput', input, asked)).toMatchObject({ isTold: true })
+    expect(await change('setTyping', 'SetTypingInput', input, asked)).toMatchObject({ isDelivered: true })
   const closed = { flow: { path: 'example/support' } }
   expect(await change('setTyping', 'SetTypingInput', closed, asked, 'Ben')).toMatchObject({
     code: 'FORBIDDEN',

@@ -96,6 +96,7 @@ const adapters: Readonly<Record<string, (exported: Exported, text: string) => un
   'server/websocket/connection-params.ts readConnectionParams': (read, text) =>
     read({ [text]: text }, () => true, false),
   'subscriptions/fan-out.ts toPayload': first(''),
+  'server/http/conditional.ts matchesTag': (matches, text) => matches('W/"x"', text),
   'server/negotiation.ts acceptsGzip': (accepts, text) => accepts({ headers: { 'accept-encoding': text } }),
   'server/negotiation.ts errorType': (errorType, text) => errorType({ headers: { accept: text } }),
   'server/http/request-body.ts hasFiles': (hasFiles, text) =>

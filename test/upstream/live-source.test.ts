@@ -2,6 +2,7 @@ import { createServer, request as forward, type IncomingMessage, type ServerResp
 import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { parseAuthorization } from '../../src/upstream/flowdock/credentials.ts'
+import { createEventDecoder } from '../../src/upstream/flowdock/event-decoder.ts'
 import { type LiveSourceOptions, openLiveStream } from '../../src/upstream/flowdock/live-stream.ts'
 import type { FlowEvent } from '../../src/upstream/flowdock/model.ts'
 import { createReconnects } from '../../src/upstream/flowdock/reconnects.ts'
@@ -66,7 +67,7 @@ test('an upstream whose streams are blocked is asked now and then: all is told, 
   const opened = Promise.withResolvers<void>()
   const source = openLiveStream({
     ...{ http, credential, restUrl: proxy.url, streamUrl: `${proxy.url}/stream` },
-    ...{ reconnects: createReconnects(1000), pollEveryMs: 50, pollAfter: 2 },
+    ...{ reconnects: createReconnects(1000), decoder: createEventDecoder(), pollEveryMs: 50, pollAfter: 2 },
     onOpen: () => opened.resolve(),
     onEvent: (event) => events.push(event),
     onFlowsChanged: () => undefined,
@@ -107,7 +108,7 @@ test('an upstream whose streams are blocked is asked now and then: all is told, 
   expect(proxy.streams).toBe(2)
 }, 20_000)
 
-/** A scripted upstream with two flows, of user 7, and what the gateway hears of it. */
+/** A scripted upstream with two flows, of user 7, and what the gateway receives of it. */
 async function startScripted(
   capabilities: readonly string[],
   stream: (request: IncomingMessage, response: ServerResponse, number: number) => void,
@@ -160,7 +161,7 @@ async function startScripted(
   let flowIds: ReadonlySet<string> = new Set()
   const source = openLiveStream({
     ...{ http, credential, restUrl: upstream.url, streamUrl: `${upstream.url}/stream` },
-    ...{ reconnects: createReconnects(1000), ...options },
+    ...{ reconnects: createReconnects(1000), decoder: createEventDecoder(), ...options },
     onOpen(ids) {
       flowIds = ids
     },
@@ -316,7 +317,7 @@ test('a stream without private events that opens again is live once its flows ar
     },
   )
   await eventually(() => source.status().type === 'status' && flowIds().length === 2)
-  expect(source.hearsPrivate()).toBe(false)
+  expect(source.receivesPrivate()).toBe(false)
   cut.resolve()
   await eventually(() => lists === 2 && contentsOf(events).length === 1)
   expect(source.status()).toMatchObject({ state: 'catchingUp' })

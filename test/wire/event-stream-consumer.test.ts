@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { parseAuthorization } from '../../src/upstream/flowdock/credentials.ts'
+import { createEventDecoder } from '../../src/upstream/flowdock/event-decoder.ts'
 import type { FlowEvent } from '../../src/upstream/flowdock/model.ts'
 import { createReconnects } from '../../src/upstream/flowdock/reconnects.ts'
 import { openStream } from '../../src/upstream/flowdock/stream.ts'
@@ -29,6 +30,7 @@ async function listen(write: (response: ServerResponse) => void) {
   const stream = openStream({
     ...{ http, base: upstream.url, flowIds: ['flow-1'], isPrivate: false },
     reconnects: createReconnects(1000),
+    decoder: createEventDecoder(),
     credential: parseAuthorization('Bearer token') as NonNullable<ReturnType<typeof parseAuthorization>>,
     onOpen: () => undefined,
     onEvent(event: FlowEvent) {

@@ -9,7 +9,7 @@ import { type FlowdockStream, openStream, type StreamOptions } from './stream.ts
 
 export interface LiveSourceOptions
   extends Omit<FlowdockOptions, 'credential' | 'signal' | 'base'>,
-    Pick<StreamOptions, 'credential' | 'reconnects' | 'onRetry'> {
+    Pick<StreamOptions, 'credential' | 'reconnects' | 'decoder' | 'onRetry'> {
   readonly restUrl: string
   readonly streamUrl: string
   /** Connected for the first time. @param at where the upstream's log stands, if it says so */
@@ -35,8 +35,10 @@ export interface LiveStream {
   readonly directory: Directory
   /** How it is at this moment. */
   status(): FlowEvent
-  /** Whether it hears what is told to its user alone: the credential of an application may not have the scope. */
-  hearsPrivate(): boolean
+  /** The number of the user whose credential it is, once the upstream has told it. */
+  userId(): number | undefined
+  /** Whether it receives what is told to its user alone: the credential of an application may not have the scope. */
+  receivesPrivate(): boolean
   /** Everybody who is there at this moment, among those the caller shares a flow with. */
   presences(): readonly PresenceEvent[]
   close(): void
@@ -189,6 +191,7 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
         base: options.streamUrl,
         credential: options.credential,
         reconnects: options.reconnects,
+        decoder: options.decoder,
         stalled: stalledAt(index),
         flowIds: ids,
         isPrivate: isPrivate && index === 0,
@@ -252,7 +255,7 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
     }
     const question = openStream({
       ...{ http: options.http, base: options.streamUrl, credential: options.credential, flowIds: ['*'] },
-      ...{ reconnects: options.reconnects, stalled: stalledAt(0) },
+      ...{ reconnects: options.reconnects, decoder: options.decoder, stalled: stalledAt(0) },
       ...{ isPrivate, after, until: 'now', onEvent: receive, onEnd },
       onOpen: () => change('polling'),
       onFinish: again,
@@ -329,7 +332,8 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
       lastKnownFlow: (id) => (flowIds.has(id) ? directory?.lastKnownFlow(id) : undefined),
     },
     status,
-    hearsPrivate: () => isPrivate,
+    userId: () => viewerId,
+    receivesPrivate: () => isPrivate,
     presences: presences.list,
     close,
   }
@@ -339,7 +343,15 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
 export function openReplay(
   options: Pick<
     StreamOptions,
-    'http' | 'credential' | 'reconnects' | 'isPrivate' | 'onEvent' | 'onEnd' | 'onRetry' | 'onFinish'
+    | 'http'
+    | 'credential'
+    | 'reconnects'
+    | 'decoder'
+    | 'isPrivate'
+    | 'onEvent'
+    | 'onEnd'
+    | 'onRetry'
+    | 'onFinish'
   > & {
     readonly streamUrl: string
     readonly flowIds: readonly string[] | 'all'
