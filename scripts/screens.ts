@@ -104,7 +104,7 @@ await app.close()
 await rm(dataDir, { recursive: true, force: true })
 
 const table = [
-  '| screen | REST | GraphQL | calls the gateway made | bytes to the client |',
+  '| screen | REST | GraphQL | calls of the gateway | bytes to the client, GraphQL to REST |',
   '|---|---|---|---|---|',
   ...rows,
 ].join('\n')
