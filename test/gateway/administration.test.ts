@@ -294,7 +294,7 @@ describe('threads and reactions', () => {
     })
   })
 
-  test('whether you may edit and delete stands on each message, for one call however many there are', async () => {
+  test('each message says whether the viewer may edit and delete it, with one call for the viewer at most', async () => {
     app.calls.length = 0
     const { data } = await app.graphql(
       'Ben',
@@ -310,7 +310,7 @@ describe('threads and reactions', () => {
         inbox || (mine && (said || message.__typename === 'FileMessage')),
       )
     }
-    expect(app.calls.filter(({ url }) => url.endsWith('/user'))).toHaveLength(1)
+    expect(app.calls.filter(({ url }) => url.endsWith('/user')).length).toBeLessThanOrEqual(1)
   })
 })
 
