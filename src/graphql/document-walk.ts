@@ -39,9 +39,7 @@ export function foldDocument<T>(
   document: DocumentNode,
   fold: Fold<T>,
 ): (operation: OperationDefinitionNode) => T {
-  const fragments = new Map<string, FragmentDefinitionNode>()
-  for (const definition of document.definitions)
-    if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition)
+  const fragments = fragmentsOf(document)
   const sums = new Map<string, T>()
 
   function ofFragment(name: string): T {
@@ -88,4 +86,10 @@ export function foldDocument<T>(
 
   return (operation) =>
     ofSelections(operation.selectionSet, schema.getRootType(operation.operation) ?? undefined)
+}
+
+/** The fragments of a document by name. */
+export function fragmentsOf(document: DocumentNode): Map<string, FragmentDefinitionNode> {
+  const fragments = document.definitions.filter((each) => each.kind === Kind.FRAGMENT_DEFINITION)
+  return new Map(fragments.map((fragment) => [fragment.name.value, fragment]))
 }

@@ -4,25 +4,22 @@ import {
   type ExecutionArgs,
   type ExecutionResult,
   execute,
-  type FragmentDefinitionNode,
   GraphQLError,
-  type GraphQLNamedType,
   type GraphQLSchema,
   getNamedType,
   getOperationAST,
   getVariableValues,
   isAbstractType,
-  isInterfaceType,
-  isObjectType,
   Kind,
   type OperationDefinitionNode,
-  type SelectionSetNode,
+  type SelectionNode,
   type VariableDefinitionNode,
   type VariableNode,
   visit,
 } from 'graphql'
 import type { CompiledQuery } from 'graphql-jit'
 import type { BackgroundQueue } from './background-queue.ts'
+import { foldDocument, fragmentsOf } from './document-walk.ts'
 
 /** Executes operations of valid documents. */
 export interface Executor {
@@ -109,8 +106,7 @@ export function createExecutor({
   ): Compiled | null {
     if (node.operation === 'mutation' || expandedFields(schema, document, node) > maxCompiledFields)
       return null
-    const fragments = document.definitions.filter(({ kind }) => kind === Kind.FRAGMENT_DEFINITION)
-    const definitions = [takeAnyVariables(node), ...fragments]
+    const definitions = [takeAnyVariables(node), ...fragmentsOf(document).values()]
     const compiled = compileQuery(schema, { ...document, definitions }, node.name?.value ?? '', {
       disablingCapturingStackErrors: true,
     })
@@ -223,50 +219,18 @@ function withLocations(result: ExecutionResult, { loc }: DocumentNode): Executio
 function expandedFields(
   schema: GraphQLSchema,
   document: DocumentNode,
-  { operation, selectionSet }: OperationDefinitionNode,
+  operation: OperationDefinitionNode,
 ): number {
-  const fragments = new Map<string, FragmentDefinitionNode>()
-  for (const definition of document.definitions)
-    if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition)
-  const counted = new Map<string, number>()
-
-  function countFragment(name: string): number {
-    const fragment = fragments.get(name)
-    if (fragment === undefined) return 0
-    const known = counted.get(name)
-    if (known !== undefined) return known
-    const count = countSelections(fragment.selectionSet, schema.getType(fragment.typeCondition.name.value))
-    counted.set(name, count)
-    return count
-  }
-
-  function countSelections({ selections }: SelectionSetNode, parent: GraphQLNamedType | undefined): number {
-    let count = 0
-    for (const selection of selections) {
-      if ((selection.directives?.length ?? 0) > 0) return Number.POSITIVE_INFINITY
-      if (selection.kind === Kind.FRAGMENT_SPREAD) count += countFragment(selection.name.value)
-      else if (selection.kind === Kind.INLINE_FRAGMENT) {
-        const condition = selection.typeCondition?.name.value
-        count += countSelections(
-          selection.selectionSet,
-          condition === undefined ? parent : schema.getType(condition),
-        )
-      } else if (selection.name.value.startsWith('__'))
-        count += selection.selectionSet === undefined ? 1 : Number.POSITIVE_INFINITY
-      else {
-        const field =
-          isObjectType(parent) || isInterfaceType(parent)
-            ? parent.getFields()[selection.name.value]
-            : undefined
-        const type = field && getNamedType(field.type)
-        const types = isAbstractType(type) ? schema.getPossibleTypes(type).length : 1
-        count += 1
-        if (selection.selectionSet !== undefined)
-          count += types * countSelections(selection.selectionSet, type)
-      }
-    }
-    return count
-  }
-
-  return countSelections(selectionSet, schema.getRootType(operation) ?? undefined)
+  const hasDirectives = ({ directives = [] }: SelectionNode) => directives.length > 0
+  return foldDocument<number>(schema, document, {
+    empty: 0,
+    field(node, inside, definition) {
+      const isLongIntrospection = node.name.value.startsWith('__') && node.selectionSet !== undefined
+      if (hasDirectives(node) || isLongIntrospection) return Number.POSITIVE_INFINITY
+      const type = definition && getNamedType(definition.type)
+      return 1 + inside * (isAbstractType(type) ? schema.getPossibleTypes(type).length : 1)
+    },
+    fragment: (node, inside) => (hasDirectives(node) ? Number.POSITIVE_INFINITY : inside),
+    sum: (parts) => parts.reduce((total, part) => total + part, 0),
+  })(operation)
 }

@@ -1,10 +1,5 @@
-import {
-  type DocumentNode,
-  type FieldNode,
-  type FragmentDefinitionNode,
-  Kind,
-  type SelectionSetNode,
-} from 'graphql'
+import { type DocumentNode, type FieldNode, Kind, type SelectionSetNode } from 'graphql'
+import { fragmentsOf } from './document-walk.ts'
 
 /** Visiting a field takes about a tenth of comparing two. */
 const pairSteps = 10
@@ -24,9 +19,7 @@ interface Merged {
  * @returns some number above `max` if there are more
  */
 export function countFieldPairs(document: DocumentNode, max: number): number {
-  const fragments = new Map<string, FragmentDefinitionNode>()
-  for (const definition of document.definitions)
-    if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition)
+  const fragments = fragmentsOf(document)
   const visited = new Set<SelectionSetNode>()
   const maxSteps = max * pairSteps
   let steps = 0

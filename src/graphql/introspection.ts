@@ -1,7 +1,6 @@
 import {
   type DocumentNode,
   type ExecutionResult,
-  type FragmentDefinitionNode,
   getOperationAST,
   Kind,
   OperationTypeNode,
@@ -9,6 +8,7 @@ import {
   type SelectionSetNode,
 } from 'graphql'
 import { LRUCache } from 'lru-cache'
+import { fragmentsOf } from './document-walk.ts'
 
 /** Results of operations with introspection fields only, which are the same for all clients. */
 export interface Introspections {
@@ -56,8 +56,7 @@ export function introspectionKey(
 ): string | undefined {
   const operation = getOperationAST(document, operationName)
   if (operation?.operation !== OperationTypeNode.QUERY) return undefined
-  const fragments = document.definitions.filter(({ kind }) => kind === Kind.FRAGMENT_DEFINITION)
-  const byName = new Map(fragments.map((each) => [(each as FragmentDefinitionNode).name.value, each]))
+  const fragments = fragmentsOf(document)
   const visited = new Set<string>()
 
   function asksSchemaAlone({ selections }: SelectionSetNode): boolean {
@@ -67,12 +66,12 @@ export function introspectionKey(
       const { value } = selection.name
       if (visited.has(value)) return true
       visited.add(value)
-      const fragment = byName.get(value) as FragmentDefinitionNode | undefined
+      const fragment = fragments.get(value)
       return fragment !== undefined && asksSchemaAlone(fragment.selectionSet)
     })
   }
 
   if (!asksSchemaAlone(operation.selectionSet)) return undefined
   const { name: _, ...nameless } = operation
-  return print({ ...document, definitions: [nameless, ...fragments] })
+  return print({ ...document, definitions: [nameless, ...fragments.values()] })
 }

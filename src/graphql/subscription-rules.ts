@@ -2,7 +2,6 @@ import {
   type ASTVisitor,
   type DocumentNode,
   type FieldNode,
-  type FragmentDefinitionNode,
   GraphQLError,
   GraphQLIncludeDirective,
   type GraphQLSchema,
@@ -18,6 +17,7 @@ import {
   type ValidationContext,
 } from 'graphql'
 import { ValidationError } from '../errors.ts'
+import { fragmentsOf } from './document-walk.ts'
 
 /**
  * The rules of the specification, with another one for the single field of a subscription: that of graphql-js evaluates
@@ -78,9 +78,7 @@ function rootFields(
   selectionSet: SelectionSetNode,
   isIncluded: (node: SelectionNode) => boolean,
 ): FieldNode[] {
-  const fragments = new Map<string, FragmentDefinitionNode>()
-  for (const definition of document.definitions)
-    if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition)
+  const fragments = fragmentsOf(document)
   const fields: FieldNode[] = []
   const visit = ({ selections }: SelectionSetNode): void => {
     for (const selection of selections) {

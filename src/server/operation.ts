@@ -6,7 +6,6 @@ import { isRecord } from '../json-values.ts'
 import { type LiveOperation, type SubscriptionReader, toPayload } from '../subscriptions/fan-out.ts'
 import type { RequestHead } from '../traffic/client-address.ts'
 import type { Engine, EngineOperation } from './engine.ts'
-import { readExtensions } from './extensions.ts'
 
 /** The parameters of a request, with the text of the document that they name. */
 export interface OperationParams {
@@ -99,7 +98,9 @@ export function prepareOperation(
   try {
     const context = engine.createContext({
       ...source,
-      ...readExtensions(extensions),
+      wantsCost: extensions['cost'] === true,
+      wantsExplanation: extensions['explain'] === true,
+      wantsPosition: extensions['position'] === true,
       lastEventId: typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : undefined,
     })
     return { kind, document, operationName, variables, context }

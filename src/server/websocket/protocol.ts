@@ -23,13 +23,6 @@ export interface ProtocolOptions {
   readonly log: Logger
 }
 
-/** Serves one client. */
-export interface ServedClient {
-  receive(text: string): void
-  /** Ends its operations. */
-  close(code: number, reason: string): void
-}
-
 /** How long a client may take to send `connection_init`. */
 const initMs = 3000
 /** How many operations may run on one socket. */
@@ -225,7 +218,8 @@ export function createProtocol({ schema, engine, admission, log }: ProtocolOptio
   }
 
   return {
-    open(client: SocketClient): ServedClient {
+    /** Serves a client: `receive` takes its messages, `close` ends its operations. */
+    open(client: SocketClient) {
       const extra: Extra = { client, params: {}, admitNext: () => undefined }
       let receive: (text: string) => Promise<void> = async () => {}
       const closed = protocol.opened(
@@ -244,7 +238,7 @@ export function createProtocol({ schema, engine, admission, log }: ProtocolOptio
       // and clients may send the next message in the same packet.
       let received = Promise.resolve()
       return {
-        receive(text) {
+        receive(text: string): void {
           received = received.then(() => {
             if (!client.isOpen) return
             const message = withoutParams(text, extra)
@@ -259,7 +253,7 @@ export function createProtocol({ schema, engine, admission, log }: ProtocolOptio
             })
           })
         },
-        close(code, reason) {
+        close(code: number, reason: string): void {
           clearTimeout(client.expiryWarning)
           void closed(code, reason)
         },
