@@ -4,6 +4,8 @@ import { isPostgresThere } from './test/support/database.ts'
 const shared = {
   testTimeout: 20_000,
   hookTimeout: 20_000,
+  // What is waited for ends the wait; this is for busy machines.
+  expect: { poll: { timeout: 15_000 } },
 }
 
 /** What is promised of the backend is promised on PostgreSQL, too. Where none is to be had, CI fails. */

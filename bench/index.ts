@@ -1,6 +1,7 @@
 import { attackAll } from './attacks.ts'
 import { backend } from './backend.ts'
 import { fanOut } from './fan-out.ts'
+import { manyPeople } from './many-people.ts'
 import { nested } from './nested.ts'
 import { overload } from './overload.ts'
 import { drawPlots } from './plots.ts'
@@ -15,6 +16,7 @@ const benchmarks: Record<string, () => Promise<void>> = {
   nested,
   backend,
   'fan-out': fanOut,
+  'many-people': manyPeople,
   queries: measureQueries,
   profile,
   overload,

@@ -6,6 +6,8 @@ import { join } from 'node:path'
 export interface Running {
   readonly port: number
   readonly pid: number
+  /** What it has printed so far. */
+  output(): string
   close(): Promise<void>
 }
 
@@ -33,6 +35,7 @@ export async function startPinned(
   return {
     port: Number(ready.exec(output)?.[1]),
     pid: child.pid ?? 0,
+    output: () => output,
     async close() {
       if (child.exitCode !== null) return
       child.kill('SIGKILL')

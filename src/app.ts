@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { type EmbeddedBackend, startBackend } from './backend/index.ts'
 import { type Config, ConfigError } from './config.ts'
-import { createContextFactory, type Listener } from './context.ts'
+import { createContextFactory, type Listener, type LiveEvents } from './context.ts'
 import { ForbiddenError, GatewayError, RateLimitedError } from './errors.ts'
 import { BoundedQueue } from './events/bounded-queue.ts'
 import { createChangeTracker } from './events/change-tracker.ts'
@@ -13,11 +13,10 @@ import { createExecutor } from './graphql/executor.ts'
 import { createPersistedDocuments, readTrustedDocuments } from './graphql/persisted-documents.ts'
 import { createResponseCache, type ResponseCache } from './graphql/response-cache.ts'
 import { keepOperatorToken } from './operator-token.ts'
-import { eventCursor } from './resolvers/cursor.ts'
+import { eventCursor, noCursor } from './resolvers/cursor.ts'
 import type { LiveEvent } from './resolvers/live-event.ts'
 import { id as messageId } from './resolvers/messages.ts'
 import { printPossibleTypes, printSchemaFile, schema } from './schema/index.ts'
-import { callEstimates } from './schema/upstream-calls.ts'
 import { createEngine } from './server/engine.ts'
 import { loadGraphiql } from './server/http/graphiql.ts'
 import { createOperatorCheck, createOriginPolicy, createPageKey } from './server/http/origin-policy.ts'
@@ -34,7 +33,7 @@ import { createReadiness } from './telemetry/readiness.ts'
 import type { Tracing } from './telemetry/tracing.ts'
 import { type ConcurrencyState, createAdaptiveConcurrency } from './traffic/adaptive-concurrency.ts'
 import { createAdmission } from './traffic/admission.ts'
-import { createBodyMemory } from './traffic/body-memory.ts'
+import { bodyLimits, createBodyMemory } from './traffic/body-memory.ts'
 import { clientAddress } from './traffic/client-address.ts'
 import { createRateLimiter } from './traffic/rate-limiter.ts'
 import { addHeaders } from './upstream/added-headers.ts'
@@ -42,9 +41,16 @@ import { createBulkhead } from './upstream/bulkhead.ts'
 import { type CircuitBreaker, createCircuitBreaker } from './upstream/circuit-breaker.ts'
 import { basicAuthorization, createCredentialReader } from './upstream/flowdock/credentials.ts'
 import { deletionOf } from './upstream/flowdock/deletions.ts'
+import { createEventDecoder } from './upstream/flowdock/event-decoder.ts'
 import { createFileDownloads } from './upstream/flowdock/files.ts'
 import { createFlowdock } from './upstream/flowdock/index.ts'
-import { offsetOf, removalOf } from './upstream/flowdock/live-events.ts'
+import {
+  audiencesOf,
+  changesEarlier,
+  isOfFlow,
+  offsetOf,
+  removalOf,
+} from './upstream/flowdock/live-events.ts'
 import { type LiveStream, openLiveStream, openReplay } from './upstream/flowdock/live-stream.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
 import { createProofs } from './upstream/flowdock/proofs.ts'
@@ -107,6 +113,8 @@ export interface AppHooks {
   readonly log?: Logger
   /** Whether a demo organization that is made has a history of three weeks; not unless given. */
   readonly demoHistory?: boolean
+  /** Called for each event that a subscription is sent. */
+  readonly onDelivery?: (events: LiveEvents, event: FlowEvent) => void
   /** What differs from the usual limits. */
   readonly limits?: Partial<Limits>
 }
@@ -186,6 +194,7 @@ async function start(
   const sharedEventHttp = createBulkhead(breaker, eventCalls)
 
   const reconnects = createReconnects(reconnectsEachSecond)
+  const decoder = createEventDecoder()
   const onRetry = (error: Error, delayMs: number) =>
     log.warn({ err: error, delayMs }, 'The upstream stream was lost')
   const sources = new Map<string, LiveStream & { lastDisconnect: { at: string; reason: string } | null }>()
@@ -204,12 +213,12 @@ async function start(
       const source = {
         lastDisconnect: null as { at: string; reason: string } | null,
         ...openLiveStream({
-          ...{ http, reconnects, restUrl: upstream.restUrl, streamUrl: upstream.streamUrl, credential },
-          ...{
-            onOpen: sink.open,
-            onEvent: sink.event,
-            onFlowsChanged: sink.channelsChanged,
-            onEnd: sink.end,
+          ...{ http, reconnects, decoder, credential },
+          ...{ restUrl: upstream.restUrl, streamUrl: upstream.streamUrl },
+          ...{ onOpen: sink.open, onFlowsChanged: sink.channelsChanged, onEnd: sink.end },
+          onEvent(event, bytes) {
+            if (changesEarlier(event)) live.forgetResults()
+            sink.event(event, bytes)
           },
           onRetry(error, delayMs) {
             source.lastDisconnect = { at: new Date().toISOString(), reason: error.message }
@@ -232,9 +241,9 @@ async function start(
     check: listChannels,
     isRefusal: (error) =>
       error instanceof GatewayError && (error.code === 'UNAUTHENTICATED' || error.code === 'FORBIDDEN'),
-    lost: () => new ForbiddenError('You were shut out of one of the flows, or left it'),
+    lost: () => new ForbiddenError('You were shut out of one of the flows, left it, or it was archived'),
     limits: keptEvents,
-    lingerMs: 1000,
+    idleTimeoutMs: 1000,
     checkEveryMs: 1500,
     checkWithinMs: 5000,
     confirmWithinMs,
@@ -248,14 +257,15 @@ async function start(
   const replay = (topic: Topic<Listener>, after: string, until: string | undefined): Replay<FlowEvent> => {
     const subscriber = new BoundedQueue<FlowEvent>(replayLimits, () => stream.close())
     const { credential } = topic.owner
-    const isPrivate = topic.isPrivate && sources.get(credential.principal)?.hearsPrivate() !== false
+    const isPrivate = topic.isPrivate && sources.get(credential.principal)?.receivesPrivate() !== false
     const ends = until !== undefined && /^\d+$/.test(until)
     const stream = openReplay({
-      ...{ http, reconnects, streamUrl: upstream.streamUrl, credential, onRetry },
+      ...{ http, reconnects, decoder, streamUrl: upstream.streamUrl, credential, onRetry },
       ...{ flowIds: topic.channels, isPrivate, after },
       until: ends ? until : undefined,
       onEvent: (event, bytes) => subscriber.push(event, bytes),
-      onEnd: (error) => subscriber.fail(error),
+      // The upstream refuses no other input of a replay.
+      onEnd: (error) => subscriber.fail(error.code === 'BAD_USER_INPUT' ? noCursor(after) : error),
       onFinish: () => subscriber.finish(),
     })
     return Object.assign(subscriber, { isFinite: ends })
@@ -317,6 +327,9 @@ async function start(
     limits,
     isBusy: () => load.state().waiting > 0,
     cursorOf: (event) => eventCursor(event as LiveEvent),
+    audiencesOf,
+    isOfFlow,
+    onDelivery: hooks.onDelivery,
     onUnexpected: (error) => log.error({ err: error }, 'A subscription failed unexpectedly'),
     onEnd: (reason) => operationLog.ended(reason),
   })
@@ -335,12 +348,13 @@ async function start(
       publicBase: publicUrl,
       hub,
       directoryOf: ({ key }) => sources.get(key)?.directory,
+      userIdOf: (principal) => sources.get(principal)?.userId(),
       standing({ key }) {
         const source = sources.get(key)
         return source === undefined ? [] : [source.status(), ...source.presences()]
       },
       replay,
-      allowances: createRateLimiter(config.callsPerMinute, 'calls to the upstream'),
+      rateLimiter: createRateLimiter(config.callsPerMinute, 'calls to the upstream'),
       reads,
       downloads,
       uploads,
@@ -356,7 +370,6 @@ async function start(
     beginDocument: (request) => admission.beginDocument(request),
     operationLog,
     responseCache,
-    estimates: callEstimates,
     log,
   })
   const pageKey =
@@ -386,7 +399,10 @@ async function start(
     ),
   })
   const requestIds = createRequestIds()
-  const bodies = createBodyMemory()
+  const bodies = createBodyMemory({
+    ...bodyLimits,
+    memory: { total: protection.bodyBytes, perAddress: protection.bodyBytesPerIp },
+  })
   const streamingResponses = createStreamingResponses()
   const eventStreams = createSingleConnections()
   const state = (): AppState => ({
@@ -411,6 +427,7 @@ async function start(
     originPolicy,
     admission,
     bodies,
+    connectionLimits: { ...protection, trustedProxies: exposure.trustedProxies },
     async proveCredential(authorization) {
       const credential = readCredential(authorization)
       if (credential !== null) await prove(credential)
@@ -435,6 +452,7 @@ async function start(
   })
   const sockets = serveWebSockets({
     server: httpServer.server,
+    connections: httpServer.connections,
     schema,
     engine,
     originPolicy,
@@ -444,13 +462,13 @@ async function start(
     log,
   })
   closers.push(async () => {
-    const isHeard = live.state().operations > 0
+    const isReceived = live.state().operations > 0
     hub.announce((place) => ({
       ...{ type: 'status', cursor: place ?? '', flowId: null, state: 'closing' },
       retryWithinMs,
     }))
     // What was just said is executed and written before the lines are closed.
-    if (isHeard) await new Promise((resolve) => setTimeout(resolve, farewellMs))
+    if (isReceived) await new Promise((resolve) => setTimeout(resolve, farewellMs))
     await Promise.all([httpServer.close(), sockets.close()])
   })
 

@@ -81,6 +81,13 @@ export interface Protection {
   readonly addressRequestsPerMinute: number
   readonly connectionsPerPrincipal: number
   readonly connectionsPerIp: number
+  /** TCP connections of the gateway. */
+  readonly tcpConnections: number
+  readonly tcpConnectionsPerIp: number
+  readonly transfersPerIp: number
+  /** Bytes of incomplete bodies in memory. Never any number. */
+  readonly bodyBytes: number
+  readonly bodyBytesPerIp: number
   /** Never any number. */
   readonly requestsInFlight: number
   /** Whether fewer are taken in while the process has more to do than time. */
@@ -105,6 +112,7 @@ export class ConfigError extends Error {
   }
 }
 
+const mebibyte = 1024 * 1024
 const logLevels = ['silent', 'error', 'warn', 'info', 'debug', 'trace'] as const
 
 const port = z
@@ -139,6 +147,11 @@ const amount = (of: string) =>
     .string()
     .refine((text) => /^\d{1,9}$/.test(text), `expected a number of ${of}, 0 for no limit`)
     .transform(Number)
+
+const mebibytes = z
+  .string()
+  .refine((text) => /^\d{1,5}$/.test(text) && Number(text) > 0, 'expected a number of MiB, 1 or more')
+  .transform(Number)
 
 const list = (isItem: (text: string) => boolean, expected: string) =>
   z
@@ -186,6 +199,11 @@ const settings = {
   REQUESTS_PER_MINUTE_PER_IP: amount('requests').default(30_000),
   MAX_CONNECTIONS_PER_PRINCIPAL: amount('connections').default(100),
   MAX_CONNECTIONS_PER_IP: amount('connections').default(1000),
+  MAX_TCP_CONNECTIONS: amount('connections').default(16_384),
+  MAX_TCP_CONNECTIONS_PER_IP: amount('connections').default(4096),
+  MAX_TRANSFERS_PER_IP: amount('files').default(50),
+  BODY_MEMORY_MIB: mebibytes.default(32),
+  BODY_MEMORY_MIB_PER_IP: mebibytes.default(8),
   MAX_CONCURRENT_REQUESTS: z
     .string()
     .refine((text) => /^\d{1,6}$/.test(text) && Number(text) > 0, 'expected a number of requests, 1 or more')
@@ -301,6 +319,10 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   ) {
     problems.push(`BACKEND_PORT=${parsed.data.BACKEND_PORT}: is the same as PORT`)
   }
+  if (parsed.data !== undefined && parsed.data.BODY_MEMORY_MIB_PER_IP > parsed.data.BODY_MEMORY_MIB)
+    problems.push(
+      `BODY_MEMORY_MIB_PER_IP=${parsed.data.BODY_MEMORY_MIB_PER_IP}: is more than BODY_MEMORY_MIB=${parsed.data.BODY_MEMORY_MIB}`,
+    )
   if (parsed.data === undefined || problems.length > 0) throw new ConfigError(problems)
   const { HOST, PORT, LOG_LEVEL, CALLS_PER_MINUTE, TRUSTED_DOCUMENTS, ...values } = parsed.data
   const isProduction = values.NODE_ENV === 'production'
@@ -336,6 +358,11 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       addressRequestsPerMinute: values.REQUESTS_PER_MINUTE_PER_IP,
       connectionsPerPrincipal: values.MAX_CONNECTIONS_PER_PRINCIPAL,
       connectionsPerIp: values.MAX_CONNECTIONS_PER_IP,
+      tcpConnections: values.MAX_TCP_CONNECTIONS,
+      tcpConnectionsPerIp: values.MAX_TCP_CONNECTIONS_PER_IP,
+      transfersPerIp: values.MAX_TRANSFERS_PER_IP,
+      bodyBytes: values.BODY_MEMORY_MIB * mebibyte,
+      bodyBytesPerIp: values.BODY_MEMORY_MIB_PER_IP * mebibyte,
       requestsInFlight: values.MAX_CONCURRENT_REQUESTS,
       loadShedding: values.LOAD_SHEDDING === 'on',
     },

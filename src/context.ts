@@ -17,6 +17,7 @@ import {
   isGap,
   isLoss,
   makeGap,
+  memberAudiences,
   offsetOf,
   timeOf,
 } from './upstream/flowdock/live-events.ts'
@@ -29,6 +30,7 @@ import type { Http } from './upstream/http.ts'
 
 export type Channel = HubChannel<FlowEvent>
 export type Entry = LogEntry<FlowEvent>
+export type LiveEvent = FlowEvent
 
 /** With whose rights somebody listens. */
 export interface Listener {
@@ -41,7 +43,7 @@ export interface Listener {
 export interface ListenOptions {
   /** The flows by id, each checked to be one of the caller's, or all of them, now and later. */
   readonly flowIds: readonly string[] | 'all'
-  /** Whether what is told to the caller alone is heard, too. */
+  /** Whether what is told to the caller alone is received, too. */
   readonly isPrivate: boolean
   /** A place in the upstream's log: what happened since comes first. */
   readonly after: string | undefined
@@ -66,31 +68,60 @@ export interface Pace {
   readonly repeatMs?: number
 }
 
+/**
+ * Who gets the result of an event: the principal alone, other principals too, or, while the principal catches up, others
+ * who catch up. Of a result that others get, nothing may depend on the viewer. Calls to the upstream for a live event that
+ * others get are not counted against the rate limit of the principal.
+ */
+export type EventUse = 'own' | 'shared' | 'replayed'
+
 /** Events as a subscription is made of: its fields are resolved for each. */
 export interface LiveEvents extends AsyncIterable<FlowEvent> {
   /** Whose they are. */
   readonly principal: string
-  /** The same for the same events, wherever they begin. */
+  /** The same for the same filter and pace, whatever flows they are of. With a pace, the same for the same events. */
   readonly key: string
   readonly pace: Pace | undefined
-  /** Which entries of a channel they are. */
+  /** The audiences that they are of. */
+  readonly audiences: readonly string[]
+  /** Whether an event passes the filter, whoever may get it. */
   wants(event: FlowEvent): boolean
+  /** Makes sure that questions about the viewer can be answered, if the upstream says who it is. Never throws. */
+  identify(): Promise<void>
+  /** What is known about the viewer; undefined where it is not known at this moment. */
+  answer(question: ViewerQuestion): boolean | undefined
   /** Brings a reader to what happens now, and lets it go on there. Resolves when it is over. */
   read(reader: FeedReader<FlowEvent>, signal: AbortSignal): Promise<void>
   /**
    * What the fields of one event are resolved with; nothing is remembered of the event before.
    *
-   * @param channel where it came from
-   * @param isShared whether the result goes to other principals, too: then nothing may depend on the viewer, and the calls
-   *   to the upstream are not counted against the rate limit of the principal
+   * @param channel where it came from; undefined for an event from before the principal subscribed
+   * @param onQuestion called with each question about the viewer, and its answer
    */
-  context(channel: Channel | undefined, isShared: boolean): Context
+  context(
+    channel: Channel | undefined,
+    use: EventUse,
+    onQuestion?: (question: ViewerQuestion, answer: boolean) => void,
+  ): Context
+}
+
+/** What fields ask about the user whose credential it is. */
+export interface Viewer {
+  /** Whether the user is the one with this number. */
+  is(userId: number): boolean | Promise<boolean>
+}
+
+/** A question about the viewer that an execution asked. */
+export interface ViewerQuestion {
+  readonly kind: 'is'
+  readonly userId: number
 }
 
 /** What a resolver is given. */
 export interface Context {
   /** Flowdock as the caller sees it; remembers what this operation has read. */
   readonly flowdock: Flowdock
+  readonly viewer: Viewer
   /** How many calls to the upstream the operation has made so far. */
   callCount(): number
   /** How much is asked at most, and how long: `deadline` in milliseconds of `performance.now()`. */
@@ -166,11 +197,13 @@ export interface ContextOptions {
   readonly hub: Hub<Listener, FlowEvent>
   /** What is known of the flows and people of a channel. */
   readonly directoryOf: (channel: Channel) => Directory | undefined
+  /** The number of the user, once the stream of a principal has told it. */
+  readonly userIdOf: (principal: string) => number | undefined
   /** What holds at this moment of those that the owner of a channel can see. */
   readonly standing: (channel: Channel) => readonly FlowEvent[]
   /** Reads what happened behind an event once more. */
   readonly replay: (topic: Topic<Listener>, after: string, until: string | undefined) => Replay<FlowEvent>
-  readonly allowances: RateLimiter
+  readonly rateLimiter: RateLimiter
   readonly reads: SingleFlight
   readonly downloads: FileDownloads
   readonly uploads: FileUploads
@@ -221,13 +254,16 @@ interface Session {
 /** What a context is made for: an operation, an event for one principal, or an event for several. */
 type Purpose = 'operation' | 'event' | 'shared event'
 
+type OnQuestion = (question: ViewerQuestion, answer: boolean) => void
+
 /** A class, because objects whose getters are written in place are slow, and stay longer than they are needed. */
-class CallerContext implements Context {
+class CallerContext implements Context, Viewer {
   readonly #session: Session
   readonly #departure: Departure | undefined
   readonly #reads: SingleFlight | undefined
   readonly #purpose: Purpose
   readonly #directory: Directory | undefined
+  readonly #onQuestion: OnQuestion | undefined
   #flowdock: Flowdock | undefined
   #calls = 0
   #saved = 0
@@ -240,7 +276,9 @@ class CallerContext implements Context {
     reads: SingleFlight | undefined,
     purpose: Purpose = 'operation',
     directory?: Directory,
+    onQuestion?: OnQuestion,
   ) {
+    this.#onQuestion = onQuestion
     this.#session = session
     this.#departure = departure
     this.#reads = reads
@@ -251,6 +289,21 @@ class CallerContext implements Context {
   get flowdock(): Flowdock {
     this.#flowdock ??= this.#createFlowdock()
     return this.#flowdock
+  }
+
+  get viewer(): Viewer {
+    return this
+  }
+
+  is(userId: number): boolean | Promise<boolean> {
+    const own = knownUserId(this.#session)
+    if (own === undefined) return this.#loadUserId().then((id) => this.#answer(userId, id === userId))
+    return this.#answer(userId, own === userId)
+  }
+
+  #answer(userId: number, isIt: boolean): boolean {
+    this.#onQuestion?.({ kind: 'is', userId }, isIt)
+    return isIt
   }
 
   get isSignedIn(): boolean {
@@ -305,7 +358,7 @@ class CallerContext implements Context {
 
   rateLimit(): RateLimit | null {
     const { credential, options } = this.#session
-    const limit = credential === null ? null : options.allowances.of(credential.principal)
+    const limit = credential === null ? null : options.rateLimiter.of(credential.principal)
     return limit?.limit === 0 ? null : limit
   }
 
@@ -314,19 +367,19 @@ class CallerContext implements Context {
     const { credential, userId } = session
     const { hub, standing, replay, directoryOf } = session.options
     if (credential === null)
-      throw new GatewayError('UNAUTHENTICATED', 'Cannot listen to flows: no credential was sent')
+      throw new GatewayError('UNAUTHENTICATED', 'Cannot subscribe to flows: no credential was sent')
     const channels = flowIds === 'all' ? flowIds : [...new Set(flowIds)].sort()
     const topic = { owner: { credential, userId }, channels, isPrivate }
-    const heard = channels === 'all' ? undefined : new Set(channels)
-    const isHeard = (event: FlowEvent) => {
+    const received = channels === 'all' ? undefined : new Set(channels)
+    const isReceived = (event: FlowEvent) => {
       if (isForEverybody(event)) return true
       const flowId = channelOf(event)
-      return flowId === undefined ? isPrivate : heard === undefined || heard.has(flowId)
+      return flowId === undefined ? isPrivate : received === undefined || received.has(flowId)
     }
     const feed = {
       ...{ hub, topic, isBehind, offsetOf, channelOf, isGap: isLoss, retryAfterMs },
       makeGap: (after: string | undefined) => makeGap(after),
-      wants: (event: FlowEvent) => isHeard(event) && (isGap(event) || wants(event)),
+      wants: (event: FlowEvent) => isReceived(event) && (isGap(event) || wants(event)),
       // The source is ahead of a reader who has missed something.
       standing: (channel: Channel, place: string | undefined) =>
         standing(channel).map((event) => (place === undefined ? event : { ...event, cursor: place })),
@@ -338,9 +391,22 @@ class CallerContext implements Context {
     }
     return {
       principal: credential.principal,
-      key: JSON.stringify([channels === 'all' ? credential.principal : channels, isPrivate, key, pace]),
+      // At a pace, what comes for one takes the place of what came before, so all members have to hear the same.
+      key: JSON.stringify(
+        pace === undefined
+          ? [key]
+          : [channels === 'all' ? credential.principal : channels, isPrivate, key, pace],
+      ),
       pace,
-      wants: feed.wants,
+      audiences: memberAudiences(channels, isPrivate),
+      wants: (event) => isGap(event) || wants(event),
+      identify: async () => {
+        if (knownUserId(session) === undefined) await this.#loadUserId().catch(() => undefined)
+      },
+      answer(question) {
+        const known = knownUserId(session)
+        return known === undefined ? undefined : known === question.userId
+      },
       async read(reader, leave) {
         const dated = describeGaps(reader, channels, since)
         try {
@@ -351,17 +417,18 @@ class CallerContext implements Context {
           if (!leave.aborted) reader.end(error)
         }
       },
-      context(channel, isShared) {
+      context(channel, use, onQuestion) {
         const known = channel && directoryOf(channel)
         // What a flow is to its reader changes without an event.
-        const directory = known && (isShared ? known : { ...known, flow: () => undefined })
+        const directory = known && (use === 'own' ? { ...known, flow: () => undefined } : known)
         // What is under way may have been asked for before the event.
         return new CallerContext(
           session,
           undefined,
           undefined,
-          isShared ? 'shared event' : 'event',
+          use === 'shared' ? 'shared event' : 'event',
           directory,
+          onQuestion,
         )
       },
       // GraphQL takes nothing else for the source of a subscription; `Live` reads it.
@@ -382,7 +449,7 @@ class CallerContext implements Context {
     const { credential, options } = this.#session
     if (credential === null)
       throw new GatewayError('UNAUTHENTICATED', 'Cannot make an upload: no credential was sent')
-    return options.uploads.address(credential, upload, () => options.allowances.take(credential.principal))
+    return options.uploads.address(credential, upload, () => options.rateLimiter.take(credential.principal))
   }
 
   streamTicket(): StreamTicket {
@@ -390,6 +457,13 @@ class CallerContext implements Context {
     if (credential === null)
       throw new GatewayError('UNAUTHENTICATED', 'Cannot make a stream ticket: no credential was sent')
     return options.streamTickets.issue(credential)
+  }
+
+  /** A credential belongs to one user for good. */
+  async #loadUserId(): Promise<number> {
+    const { id } = await this.flowdock.load.viewer()
+    this.#session.userId = id
+    return id
   }
 
   #createFlowdock(): Flowdock {
@@ -422,7 +496,7 @@ class CallerContext implements Context {
             `The operation has made ${this.#calls} calls to the upstream, which is all it may; ask for less at once`,
           )
         // One member's used-up rate limit would break the events of all others.
-        if (this.#purpose !== 'shared event') options.allowances.take(credential?.principal ?? 'nobody')
+        if (this.#purpose !== 'shared event') options.rateLimiter.take(credential?.principal ?? 'nobody')
         this.#calls += 1
       },
       onShared: () => {
@@ -434,6 +508,10 @@ class CallerContext implements Context {
       onTokenEnd: session.onTokenEnd,
     })
   }
+}
+
+function knownUserId({ userId, credential, options }: Session): number | undefined {
+  return userId ?? (credential === null ? undefined : options.userIdOf(credential.principal))
 }
 
 /** 0.5 to 1 s after the first failure, doubled by each, up to 15 s. */
@@ -452,7 +530,7 @@ async function tell(
     const { done, value } = await history.next()
     if (done === true) return value
     if (signal.aborted) return undefined
-    if (wants(value)) await reader.event(value)
+    if (wants(value)) await reader.event(value, undefined)
   }
 }
 
@@ -464,10 +542,11 @@ function describeGaps(
 ): FeedReader<FlowEvent> {
   let last = since
   return {
-    event(event) {
+    event(event, channel) {
       last = timeOf(event) ?? last
       return reader.event(
         event.type === 'gap' ? { ...event, flowIds, from: event.from ?? last ?? null } : event,
+        channel,
       )
     },
     live: (channel, seq) => reader.live(channel, seq),

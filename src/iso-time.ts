@@ -29,9 +29,8 @@ export function parseIsoTime(text: string): number | undefined {
 }
 
 /**
- * The form that `Date.prototype.toISOString` writes, digit by digit: a page of messages has hundreds of such times, and
- * the pattern takes fifteen times as long. Undefined for other texts, and for few times of this form: the caller tries the
- * pattern next.
+ * The form that `Date.prototype.toISOString` writes, digit by digit: each message of a page can have such times. Undefined
+ * for other texts, and for few times of this form: the caller tries the pattern next.
  */
 function parseUsualForm(text: string): number | undefined {
   if (text.length !== 24 || text[4] !== '-' || text[7] !== '-' || text[10] !== 'T') return undefined

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { readConfig } from '../src/config.ts'
+import { bodyLimits } from '../src/traffic/body-memory.ts'
 
 describe('settings', () => {
   test('have defaults that run the embedded backend on this machine', () => {
@@ -25,6 +26,11 @@ describe('settings', () => {
         addressRequestsPerMinute: 30_000,
         connectionsPerPrincipal: 100,
         connectionsPerIp: 1000,
+        tcpConnections: 16_384,
+        tcpConnectionsPerIp: 4096,
+        transfersPerIp: 50,
+        bodyBytes: bodyLimits.memory.total,
+        bodyBytesPerIp: bodyLimits.memory.perAddress,
         requestsInFlight: 1000,
         loadShedding: true,
       },

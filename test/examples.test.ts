@@ -20,7 +20,7 @@ afterAll(() => app.close())
 const calls: Readonly<Record<string, number>> = {
   '01-first-query.graphql': 6,
   '03-send-message.graphql': 1,
-  '04-threads.graphql': 6,
+  '04-threads.graphql': 7,
   '05-search.graphql': 4,
   '06-private-message.graphql': 2,
   '07-integration.graphql': 1,

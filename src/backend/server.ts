@@ -31,10 +31,10 @@ import {
   type Connections,
   defaultConnections,
 } from './http/connections.ts'
-import { HttpError, notFound, unauthorized } from './http/errors.ts'
+import { HttpError, methodNotAllowed, notFound, unauthorized } from './http/errors.ts'
 import { createPasswordKeys } from './http/password-keys.ts'
 import { type Reception, readParams } from './http/request-body.ts'
-import { createRouter, type Match } from './http/router.ts'
+import { createRouter, type Match, methodsOf } from './http/router.ts'
 import { createSignIn } from './http/sign-in-limit.ts'
 import { storageError } from './http/storage-error.ts'
 import {
@@ -211,6 +211,12 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
   }
 }
 
+/** Why a request has no route. Without a valid credential it is told of other methods only where none is needed. */
+function noRoute(others: readonly Route[], user: UserRow | undefined): HttpError {
+  if (user === undefined && !others.some(({ auth }) => auth === 'any')) return unauthorized()
+  return others.length === 0 ? notFound() : methodNotAllowed(methodsOf(others))
+}
+
 /** Stores what is kept by nobody. @throws what refused it */
 async function tryStorage(store: Store, files: FileStore): Promise<void> {
   await store.write(tryWriting)
@@ -225,7 +231,7 @@ function createHandler(
   options: BackendOptions,
 ) {
   const { publicUrl, onRequest, onError } = options
-  const findRoute = createRouter(flowdockRoutes)
+  const router = createRouter(flowdockRoutes)
   const noted = new Map<number, number>()
 
   /** When somebody was last here, to the nearest few minutes; a request does not wait for that. */
@@ -265,15 +271,13 @@ function createHandler(
       response.setHeader('Flowdock-Token-Expires-At', new Date(identity.expiresAt).toISOString())
     // "//files/…" is a path here, not another host.
     const pathname = target.split('?', 1)[0] as string
-    const match = findRoute(
-      request.method ?? 'GET',
-      host.startsWith('stream.') ? `/stream${pathname}` : pathname,
-    )
+    const routePath = host.startsWith('stream.') ? `/stream${pathname}` : pathname
+    const match = router.find(request.method ?? 'GET', routePath)
     const holder = identity?.key ?? (await findHolder(match, url.searchParams, backend))
     const principal: Principal = { key: holder ?? address, isStranger: holder === undefined, isGateway }
     backend.traffic.countRequest(principal)
     if (holder !== undefined || isGateway) connections.trust(request.socket)
-    if (match === undefined) throw user === undefined ? unauthorized() : notFound()
+    if (match === undefined) throw noRoute(router.routesOf(routePath), user)
     if (match.route.auth === 'user' && user === undefined) throw unauthorized()
     checkScopes(match.route, identity)
     const received: string[] = []

@@ -1,37 +1,32 @@
 import {
   type DocumentNode,
   type FieldNode,
-  type FragmentDefinitionNode,
-  type GraphQLNamedType,
   type GraphQLSchema,
-  getNamedType,
   getOperationAST,
-  isInterfaceType,
-  isObjectType,
   Kind,
   type SelectionSetNode,
 } from 'graphql'
-import type { CallEstimate, CallEstimates } from '../call-estimate.ts'
-import { listSizeOf } from './document-limits.ts'
+import { listSize } from './document-limits.ts'
+import { foldDocument } from './document-walk.ts'
+import { type CallCost, traitsOf } from './field-traits.ts'
 
-/** What an operation will ask of the upstream at most. */
+/** The calls to the upstream that an operation makes at most. */
 export interface CallPrediction {
   readonly calls: number
-  /** How many of them each field is for, such as `Flow.messages`; what fields share is named by itself. */
+  /** The calls of each field, such as `Flow.messages`, and of each name that fields share calls by. */
   readonly fields: Readonly<Record<string, number>>
-  /** The calls that are made for each operation, even where several are executed together; the rest they share. */
+  /** Calls that each operation makes for itself when several are executed together; they share the others. */
   readonly unshared: number
 }
 
 export interface PredictionRequest {
   readonly schema: GraphQLSchema
-  readonly estimates: CallEstimates
   readonly document: DocumentNode
   readonly operationName: string | null | undefined
   readonly variables: Readonly<Record<string, unknown>>
 }
 
-/** Of one object: calls by field, what is asked once however many objects there are, and what is asked together. */
+/** The calls for one object: by field, made once for any number of objects, and batched. */
 interface Shape {
   readonly each: ReadonlyMap<string, number>
   readonly once: ReadonlySet<string>
@@ -43,12 +38,11 @@ const nothing: Shape = { each: new Map(), once: new Set(), batches: new Map() }
 const fullPage = 100
 
 /**
- * Adds up what the fields of an operation take. Every selection is looked at once, and a fragment wherever it is spread by
- * the same figures, so the work is linear in the length of the document.
+ * Adds up the calls that the fields of an operation make.
  *
- * @returns `isFixed`: whether it is so whatever the variables are
+ * @returns `isFixed`: whether the prediction is the same for all values of the variables
  */
-export function predictCalls({ schema, estimates, document, operationName, variables }: PredictionRequest): {
+export function predictCalls({ schema, document, operationName, variables }: PredictionRequest): {
   readonly prediction: CallPrediction
   readonly isFixed: boolean
 } {
@@ -57,54 +51,24 @@ export function predictCalls({ schema, estimates, document, operationName, varia
     isFixed = false
     return variables[name] ?? null
   }
-  const fragments = new Map<string, FragmentDefinitionNode>()
-  for (const definition of document.definitions)
-    if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition)
-  const known = new Map<string, Shape>()
+  const shapeOf = foldDocument<Shape>(schema, document, {
+    empty: nothing,
+    field(node, inside, definition, owner) {
+      const traits = traitsOf(definition)
+      const size = listSize(node, traits, valueOfVariable)
+      const own = traits.calls === undefined ? nothing : toShape(owner, traits.calls, node, size)
+      return add([own, times(inside, size)])
+    },
+    sum: add,
+  })
 
-  function ofFragment(name: string): Shape {
-    const shape = known.get(name)
-    if (shape !== undefined) return shape
-    known.set(name, nothing)
-    const fragment = fragments.get(name)
-    const type = fragment && schema.getType(fragment.typeCondition.name.value)
-    const made = fragment && type ? ofSelections(fragment.selectionSet, type) : nothing
-    known.set(name, made)
-    return made
-  }
-
-  function ofSelections({ selections }: SelectionSetNode, type: GraphQLNamedType): Shape {
-    const shapes = selections.map((selection) => {
-      if (selection.kind === Kind.FIELD) return ofField(selection, type)
-      if (selection.kind === Kind.FRAGMENT_SPREAD) return ofFragment(selection.name.value)
-      const condition = selection.typeCondition?.name.value
-      const inner = condition === undefined ? type : schema.getType(condition)
-      return inner ? ofSelections(selection.selectionSet, inner) : nothing
-    })
-    return add(shapes)
-  }
-
-  function ofField(field: FieldNode, type: GraphQLNamedType): Shape {
-    if (!isObjectType(type) && !isInterfaceType(type)) return nothing
-    const name = field.name.value
-    const found = type.getFields()[name]
-    if (found === undefined) return nothing
-    const owner = [type, ...type.getInterfaces()].find((each) => `${each.name}.${name}` in estimates)
-    const key = `${owner?.name ?? type.name}.${name}`
-    const estimate = estimates[key] ?? estimates[`${type.name}.*`]
-    const size = listSizeOf(field, valueOfVariable)
-    const own = estimate === undefined ? nothing : toShape(key, estimate, field, size)
-    if (field.selectionSet === undefined) return own
-    return add([own, times(ofSelections(field.selectionSet, getNamedType(found.type)), size)])
-  }
-
-  function toShape(key: string, estimate: CallEstimate, field: FieldNode, size: number): Shape {
-    const { each = 0, eachItem = 0, withArgument, isPage = false, once = [], batch } = estimate
+  function toShape(owner: string, cost: CallCost, field: FieldNode, size: number): Shape {
+    const { each = 0, eachItem = 0, withArgument, isPage = false, once = [], batch } = cost
     const base = withArgument !== undefined && isGiven(field, withArgument.name) ? withArgument.each : each
     const more = isPage && size >= fullPage && asksForMore(field.selectionSet) ? 1 : 0
     const calls = base + more + eachItem * size
     return {
-      each: calls === 0 ? nothing.each : new Map([[key, calls]]),
+      each: calls === 0 ? nothing.each : new Map([[`${owner}.${field.name.value}`, calls]]),
       once: new Set(once),
       batches: batch === undefined ? nothing.batches : new Map([[batch, 1]]),
     }
@@ -116,17 +80,15 @@ export function predictCalls({ schema, estimates, document, operationName, varia
     return value !== undefined && value.kind !== Kind.NULL
   }
 
-  /** Whether a connection is asked whether it goes on; a fragment may. */
-  function asksForMore(selectionSet: SelectionSetNode | undefined): boolean {
-    return (selectionSet?.selections ?? []).some(
-      (selection) => selection.kind !== Kind.FIELD || selection.name.value === 'pageInfo',
-    )
-  }
-
   const operation = getOperationAST(document, operationName)
-  const root = operation && schema.getRootType(operation.operation)
-  const shape = operation && root ? ofSelections(operation.selectionSet, root) : nothing
-  return { prediction: sum(shape), isFixed }
+  return { prediction: operation ? sum(shapeOf(operation)) : sum(nothing), isFixed }
+}
+
+/** Whether a selection of a connection has `pageInfo`; a fragment may have it. */
+function asksForMore(selectionSet: SelectionSetNode | undefined): boolean {
+  return (selectionSet?.selections ?? []).some(
+    (selection) => selection.kind !== Kind.FIELD || selection.name.value === 'pageInfo',
+  )
 }
 
 function sum({ each, once, batches }: Shape): CallPrediction {
@@ -134,7 +96,7 @@ function sum({ each, once, batches }: Shape): CallPrediction {
   for (const name of once) fields[name] = 1
   for (const [name, count] of batches) fields[name] = count > 1 ? count + 1 : count
   const calls = Object.values(fields).reduce((total, count) => total + count, 0)
-  // Of a batch of one, such as the flow of an event, all operations ask for the same.
+  // A batch of one key, such as the flow of an event, is the same key for all operations.
   const shared = once.size + [...batches.values()].filter((count) => count === 1).length
   return { calls, fields, unshared: calls - shared }
 }

@@ -1,16 +1,17 @@
 import {
   type DocumentNode,
   type FieldNode,
-  type FragmentDefinitionNode,
   type GraphQLError,
+  type GraphQLSchema,
   Kind,
   Lexer,
-  type SelectionSetNode,
   Source,
   TokenKind,
 } from 'graphql'
 import { GatewayError } from '../errors.ts'
+import { foldDocument } from './document-walk.ts'
 import { countFieldPairs } from './field-pairs.ts'
+import { type FieldTraits, traitsOf } from './field-traits.ts'
 
 /** What one document may ask for; `docs/limits.md` explains each. */
 export interface Limits {
@@ -56,7 +57,7 @@ export const defaultLimits: Limits = {
   maxOperationMs: 20_000,
 }
 
-/** What a selection adds up to, fragments included. */
+/** The sum of a selection, fragments included. */
 interface Measure {
   readonly depth: number
   readonly introspectionDepth: number
@@ -67,86 +68,66 @@ interface Measure {
 }
 
 const nothing: Measure = { depth: 0, introspectionDepth: 0, aliases: 0, directives: 0, fields: 0, cost: 0 }
-/** How many items a list is taken to have that is asked for without a size. */
+/** Most lists that are requested without a size are shorter than the page that they may fill. */
 const usualListSize = 30
+/** The longest page. */
+const fullPage = 100
 
-/** What a document asks for. */
 export interface DocumentMeasure {
-  /** How many fields may be resolved, lists counted with the size they are asked for. */
+  /** Fields that may be resolved, each list counted with the size that its arguments request. */
   readonly cost: number
-  /** Whether that is so whatever the variables are. */
+  /** Whether the cost is the same for all values of the variables. */
   readonly isFixed: boolean
+  /** Whether the result can change without an event. */
+  readonly isVolatile: boolean
 }
 
 /**
- * Refuses documents that ask for too much. Every selection set is measured once, and a fragment's measure is used
- * wherever it is spread, so the work is linear in the length of the document however the fragments nest.
+ * Measures a document, which need not be valid.
  *
- * @param variables the values sizes may be given by; a size that is not known counts as the largest
+ * @param variables the values of sizes; a size without a value counts as a full page
  * @throws GatewayError `LIMIT_EXCEEDED` naming the first limit that is exceeded
  */
 export function measureDocument(
+  schema: GraphQLSchema,
   document: DocumentNode,
   variables: Readonly<Record<string, unknown>>,
   limits: Limits,
 ): DocumentMeasure {
   let isFixed = true
+  let isVolatile = false
   const valueOfVariable = (name: string) => {
     isFixed = false
     return variables[name] ?? null
   }
-  const fragments = new Map<string, FragmentDefinitionNode>()
-  for (const definition of document.definitions)
-    if (definition.kind === Kind.FRAGMENT_DEFINITION) fragments.set(definition.name.value, definition)
-  const measured = new Map<string, Measure>()
-
-  function measureFragment(name: string): Measure {
-    const known = measured.get(name)
-    if (known !== undefined) return known
-    // A fragment that spreads itself is refused by validation; here it must only come to an end.
-    measured.set(name, nothing)
-    const fragment = fragments.get(name)
-    const measure = fragment === undefined ? nothing : measureSelections(fragment.selectionSet)
-    measured.set(name, measure)
-    return measure
-  }
-
-  function measureField(field: FieldNode): Measure {
-    const inside = field.selectionSet === undefined ? nothing : measureSelections(field.selectionSet)
-    const introspects = field.name.value.startsWith('__')
-    return {
-      depth: introspects ? 0 : inside.depth + 1,
-      introspectionDepth: introspects
-        ? Math.max(inside.depth, inside.introspectionDepth) + 1
-        : inside.introspectionDepth,
-      aliases: inside.aliases + (field.alias === undefined ? 0 : 1),
-      directives: inside.directives + (field.directives?.length ?? 0),
-      fields: 1,
-      cost: 1 + (introspects ? 0 : inside.cost * listSize(field, valueOfVariable)),
-    }
-  }
-
-  function measureSelections({ selections }: SelectionSetNode): Measure {
-    let total = nothing
-    for (const selection of selections) {
-      if (selection.kind === Kind.FIELD) total = add(total, measureField(selection))
-      else {
-        const inside =
-          selection.kind === Kind.FRAGMENT_SPREAD
-            ? measureFragment(selection.name.value)
-            : measureSelections(selection.selectionSet)
-        total = add(total, { ...inside, directives: inside.directives + (selection.directives?.length ?? 0) })
+  const measure = foldDocument<Measure>(schema, document, {
+    empty: nothing,
+    field(node, inside, definition) {
+      const introspects = node.name.value.startsWith('__')
+      const traits = traitsOf(definition)
+      isVolatile ||= traits.isVolatile ?? false
+      return {
+        depth: introspects ? 0 : inside.depth + 1,
+        introspectionDepth: introspects
+          ? Math.max(inside.depth, inside.introspectionDepth) + 1
+          : inside.introspectionDepth,
+        aliases: inside.aliases + (node.alias === undefined ? 0 : 1),
+        directives: inside.directives + (node.directives?.length ?? 0),
+        fields: 1,
+        cost: 1 + (introspects ? 0 : inside.cost * listSize(node, traits, valueOfVariable, usualListSize)),
       }
-    }
-    return total
-  }
+    },
+    fragment: (node, inside) => ({
+      ...inside,
+      directives: inside.directives + (node.directives?.length ?? 0),
+    }),
+    sum: (parts) => parts.reduce(add, nothing),
+  })
 
   let costliest = 0
   for (const definition of document.definitions) {
     if (definition.kind !== Kind.OPERATION_DEFINITION) continue
-    const { depth, introspectionDepth, aliases, directives, fields, cost } = measureSelections(
-      definition.selectionSet,
-    )
+    const { depth, introspectionDepth, aliases, directives, fields, cost } = measure(definition)
     expectAtMost(limits.maxDepth, depth, 'levels of fields')
     expectAtMost(limits.maxIntrospectionDepth, introspectionDepth, 'levels of introspection')
     expectAtMost(limits.maxAliases, aliases, 'aliases')
@@ -155,7 +136,7 @@ export function measureDocument(
     expectAtMost(limits.maxCost, cost, 'fields to resolve')
     costliest = Math.max(costliest, cost)
   }
-  return { cost: costliest, isFixed }
+  return { cost: costliest, isFixed, isVolatile }
 }
 
 /** @throws GatewayError `LIMIT_EXCEEDED` for a document whose validation would take too long */
@@ -196,39 +177,26 @@ function add(a: Measure, b: Measure): Measure {
   }
 }
 
-/** How many items a field may have, told by its arguments. */
-function listSize(
+/**
+ * The most items that a field can return; 1 for a field that is no list.
+ *
+ * @param usual what to count for a page whose size the arguments do not say, if that is less
+ */
+export function listSize(
   field: FieldNode,
+  { listSize: size = 1 }: FieldTraits,
   valueOfVariable: (variable: string) => unknown,
-  usual = usualListSize,
+  usual = fullPage,
 ): number {
-  if (field.name.value === 'nodes' && field.arguments?.some(({ name }) => name.value === 'ids')) {
-    const ids = argumentValue(field, 'ids', valueOfVariable)
-    return Array.isArray(ids) ? ids.length : 100
+  if (typeof size === 'object') {
+    const items = argumentValue(field, size.argument, valueOfVariable)
+    return Array.isArray(items) ? items.length : fullPage
   }
   const sizes = ['first', 'last']
     .map((name) => argumentValue(field, name, valueOfVariable))
-    .filter((size) => size !== undefined)
-  if (sizes.length > 0)
-    return Math.max(...sizes.map((size) => (typeof size === 'number' ? Math.max(size, 1) : 100)))
-  return pagedFields.has(field.name.value) ? usual : 1
-}
-
-/** Lists that are here in full, and answered so. */
-const fullByDefault = new Set([
-  ...['users', 'flows', 'sources', 'organizations', 'invitations', 'privateConversations', 'groups'],
-])
-
-/** Fields that are lists without saying so by their arguments. */
-const pagedFields = new Set([
-  ...['messages', 'threads', 'users', 'flows', 'sources', 'organizations', 'invitations'],
-  ...['privateConversations', 'files', 'links', 'search', 'buckets', 'groups'],
-])
-
-/** How many items a field may have at most, where not even its default is guessed. */
-export function listSizeOf(field: FieldNode, valueOfVariable: (variable: string) => unknown): number {
-  const usual = fullByDefault.has(field.name.value) ? 100 : usualListSize
-  return listSize(field, valueOfVariable, usual)
+    .filter((value) => value !== undefined)
+  if (sizes.length === 0) return Math.min(size, usual)
+  return Math.max(...sizes.map((value) => (typeof value === 'number' ? Math.max(value, 1) : fullPage)))
 }
 
 function argumentValue(

@@ -7,7 +7,6 @@ import {
   validate,
 } from 'graphql'
 import { LRUCache } from 'lru-cache'
-import type { CallEstimates } from '../call-estimate.ts'
 import { type ErrorCode, GatewayError } from '../errors.ts'
 import { type CallPrediction, predictCalls } from './call-cost.ts'
 import {
@@ -21,10 +20,10 @@ import { withCode } from './error-mask.ts'
 import { introspectionKey } from './introspection.ts'
 import { validationRules } from './subscription-rules.ts'
 
-/** A text that was parsed and checked; the same for all who send the same text. */
+/** A parsed and validated text, shared by all clients that send the same text. */
 export interface Document {
   readonly node: DocumentNode
-  /** What keeps it from being executed; it may be executed when there is nothing. */
+  /** The reasons why it is not executed; none for a valid document. */
   readonly problems: readonly GraphQLError[]
   /**
    * How many fields may be resolved with these variables.
@@ -32,55 +31,52 @@ export interface Document {
    * @throws GatewayError `LIMIT_EXCEEDED` when those are too many
    */
   cost(variables: Readonly<Record<string, unknown>>): number
-  /** The same for all operations that ask the schema alone, and the same of it; undefined for others. */
+  /** The key of the result of an operation that has introspection fields only; undefined for any other. */
   introspection(operationName: string | null | undefined): string | undefined
-  /** Whether the same question may have another answer though nothing happened. */
-  readonly isPassing: boolean
-  /** What an operation will ask of the upstream at most. */
+  /** Whether the response can change without an event. */
+  readonly isVolatile: boolean
+  /** The upstream calls that an operation makes at most. */
   predict(
     operationName: string | null | undefined,
     variables: Readonly<Record<string, unknown>>,
   ): CallPrediction
 }
 
-/** Documents as they come, the latest of which are kept. */
+/** Parses documents, and caches the latest. */
 export interface Documents {
   /**
-   * @param begin called before a document is read that is not known yet; what it returns hears how much time of the
-   *   processor that took, in milliseconds
-   * @throws GraphQLError for a text that is no document, GatewayError `LIMIT_EXCEEDED` for one that is too long
+   * @param begin called before a document that is not cached is parsed. It returns what is called with the CPU time that
+   *   parsing and validation took, in milliseconds
+   * @throws GraphQLError for a text that is not a document, GatewayError `LIMIT_EXCEEDED` for one that is too long
    */
   parse(text: string, begin: () => (cpuMs: number) => void): Document
 }
 
-/** Fields that tell of this moment alone. A text that has such a word elsewhere is taken for one that asks. */
-const passingFields = /\b(rateLimit|flowActivity|activity|presence)\b/
-/** How many documents are kept, and how long their texts may be in all. */
-const kept = { documents: 1000, characters: 4 * 1024 * 1024 }
-/** A few are enough to mend a document; hundreds of them would be an answer larger than any document. */
+/** Bounds of the cache. */
+const maxCached = { documents: 1000, characters: 4 * 1024 * 1024 }
+/** Bounds of the errors of one document. A client can fix a document by a few; hundreds would be longer than any document. */
 const maxProblems = 5
 const maxMessageLength = 300
 const maxPlaces = 5
 
-/** @param options `isOpen`: whether the schema may be asked for, and mistakes answered with what was perhaps meant */
+/** @param options `isOpen`: whether introspection is allowed, and errors suggest names of the schema */
 export function createDocuments({
   schema,
-  estimates,
   limits,
   isOpen,
 }: {
   schema: GraphQLSchema
-  estimates: CallEstimates
   limits: Limits
   isOpen: boolean
 }): Documents {
-  const texts = new LRUCache<string, Document>({ max: kept.documents, maxSize: kept.characters })
+  const texts = new LRUCache<string, Document>({ max: maxCached.documents, maxSize: maxCached.characters })
   const rules = isOpen ? validationRules : [...validationRules, NoSchemaIntrospectionCustomRule]
 
   function read(text: string): Document {
     checkDocumentSize(text, limits)
     const node = parseText(text, limits)
-    const { cost, isFixed } = measureDocument(node, {}, { ...limits, maxCost: Number.POSITIVE_INFINITY })
+    const unbounded = { ...limits, maxCost: Number.POSITIVE_INFINITY }
+    const { cost, isFixed, isVolatile } = measureDocument(schema, node, {}, unbounded)
     const fixedCost = isFixed && cost <= limits.maxCost ? cost : undefined
     const predictions = new Map<string, CallPrediction>()
     const introspections = new Map<string, string | undefined>()
@@ -92,7 +88,7 @@ export function createDocuments({
     return {
       node,
       problems,
-      isPassing: passingFields.test(text),
+      isVolatile,
       introspection(operationName) {
         const name = operationName ?? ''
         if (introspections.has(name)) return introspections.get(name)
@@ -100,25 +96,20 @@ export function createDocuments({
         introspections.set(name, key)
         return key
       },
-      cost: (variables) => fixedCost ?? measureDocument(node, variables, limits).cost,
+      cost: (variables) => fixedCost ?? measureDocument(schema, node, variables, limits).cost,
       predict(operationName, variables) {
         const name = operationName ?? ''
         const known = predictions.get(name)
         if (known !== undefined) return known
-        const { prediction, isFixed } = predictCalls({
-          schema,
-          estimates,
-          document: node,
-          operationName,
-          variables,
-        })
+        const request = { schema, document: node, operationName, variables }
+        const { prediction, isFixed } = predictCalls(request)
         if (isFixed) predictions.set(name, prediction)
         return prediction
       },
     }
   }
 
-  /** What nests so deep that reading it needs more than the stack is refused like all that is too much. */
+  /** A document that nests deeper than the stack of the parser exceeds a limit like any other. */
   function readFlat(text: string): Document {
     try {
       return read(text)
@@ -146,7 +137,7 @@ export function createDocuments({
   }
 }
 
-/** A mistake may repeat what is wrong, however long, and name every place it is at. */
+/** Shortens an error, which may quote a long part of the document and have many locations. */
 function shorten({ message, nodes }: GraphQLError): GraphQLError {
   return new GraphQLError(
     message.length > maxMessageLength ? `${message.slice(0, maxMessageLength)}…` : message,

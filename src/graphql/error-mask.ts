@@ -2,10 +2,10 @@ import { GraphQLError, type GraphQLErrorOptions } from 'graphql'
 import { type ErrorCode, errorCodes, GatewayError } from '../errors.ts'
 
 /**
- * An error as the API's user may see it: failures of ours with their code, mistakes in the document with theirs, and
- * nothing of anything else.
+ * An error as clients may see it. Failures of the gateway have their code, mistakes in the document have theirs, and any other
+ * error has no details.
  *
- * @param onUnexpected hears of errors that are hidden
+ * @param onUnexpected called with each error whose details are hidden
  */
 export function maskError(error: unknown, onUnexpected: (error: unknown) => void): GraphQLError {
   const cause = rootCause(error)
@@ -31,9 +31,9 @@ export function maskError(error: unknown, onUnexpected: (error: unknown) => void
   // The outer error names the variable and its location; the inner one only says what a scalar expected.
   if (cause instanceof GraphQLError)
     return withCode(error instanceof GraphQLError ? error : cause, 'BAD_USER_INPUT')
-  // Signals end without a reason of their own when whoever asked has left.
+  // A signal has no other reason when the client has left.
   if (cause instanceof DOMException && cause.name === 'AbortError')
-    return new GraphQLError('Nobody waits for the answer any more', {
+    return new GraphQLError('The client left before the response', {
       ...place,
       extensions: { code: 'CLIENT_LEFT' satisfies ErrorCode },
     })
@@ -44,7 +44,7 @@ export function maskError(error: unknown, onUnexpected: (error: unknown) => void
   })
 }
 
-/** The same error with a code, unless it has one of ours: frameworks bring codes of their own. */
+/** The same error with a code, unless it has one of the gateway: Yoga and graphql-js use other codes. */
 export function withCode(error: GraphQLError, code: ErrorCode): GraphQLError {
   const { message, nodes, source, positions, path, extensions } = error
   return new GraphQLError(message, {

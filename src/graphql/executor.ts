@@ -24,7 +24,7 @@ import {
 import type { CompiledQuery } from 'graphql-jit'
 import type { BackgroundQueue } from './background-queue.ts'
 
-/** Executes operations whose documents were checked. */
+/** Executes operations of valid documents. */
 export interface Executor {
   execute(args: ExecutionArgs): ExecutionResult | Promise<ExecutionResult>
 }
@@ -32,18 +32,18 @@ export interface Executor {
 export interface ExecutorOptions {
   readonly schema: GraphQLSchema
   /**
-   * After how many executions an operation is compiled; `defaultInterpretations` unless given. With 0 it is compiled before
-   * the first one, which only tests want: they compare compiled code with graphql-js.
+   * After how many executions an operation is compiled; `defaultInterpretations` by default. With 0 it is compiled before
+   * the first one: tests compare compiled code with graphql-js so.
    */
   readonly interpretations?: number | undefined
-  /** Where operations are compiled. */
+  /** The queue that compiles operations. */
   readonly background: BackgroundQueue
 }
 
 /**
  * Compiling takes 1 to 4 ms, and ten times as long in a process that just started. It pays off after a few executions of a query
- * for a page of messages, and after 200 to 500 executions of a subscription's event. This number lies between the two, and keeps
- * documents that are used once or twice from being compiled at all.
+ * for a page of messages, and after 200 to 500 executions of a subscription's event. This number lies between the two, so that
+ * documents that are used once or twice are never compiled.
  */
 export const defaultInterpretations = 20
 
@@ -51,27 +51,27 @@ export const defaultInterpretations = 20
 interface Operation {
   readonly node: OperationDefinitionNode
   uses: number
-  /** Null for one that is not worth it. */
+  /** Null for an operation that is not compiled. */
   compiled: Compiled | null | undefined
-  /** Whether it waits to be compiled. */
+  /** Whether it is in the queue. */
   isQueued: boolean
 }
 
 interface Compiled {
   readonly query: CompiledQuery['query']
-  /** Variables that stand inside of values: compiled code does not tell null from a value there. */
+  /** Variables inside of lists and objects, where compiled code treats null like any other value. */
   readonly inner: ReadonlySet<string>
 }
 
-/** The most fields that are compiled, each counted for every type that it may be selected of. */
+/** The most fields of an operation that is compiled, each counted for every type that it may be selected of. */
 const maxCompiledFields = 3000
-/** A scalar that takes values as they are. */
+/** A scalar that accepts any value. */
 const anyType = 'JSON'
 
 /**
  * Interprets operations with graphql-js until they were used often, then compiles them in the background and executes the
- * compiled code. Its results are those of graphql-js, which still reads the variables, and still executes what compiled code
- * would answer otherwise or not much sooner: mutations, documents with directives, and variables without a value.
+ * compiled code. The results are those of graphql-js, which still reads the variables. It also executes operations that compiled
+ * code would execute differently or not much faster: mutations, documents with directives, and variables without a value.
  */
 export function createExecutor({
   schema,
@@ -79,7 +79,7 @@ export function createExecutor({
   background,
 }: ExecutorOptions): Executor {
   const documents = new WeakMap<DocumentNode, Map<string, Operation>>()
-  // A start is sooner over without it.
+  // The gateway starts faster without it.
   let compiler: typeof import('graphql-jit') | undefined
   let loading: Promise<void> | undefined
 
@@ -131,7 +131,7 @@ export function createExecutor({
     return finish(compiled.query(rootValue, contextValue, coerced), document)
   }
 
-  /** Compiling as part of a request or an event would stop all others for as long as it takes. */
+  /** Compiling blocks the event loop, so no request or event waits for it. */
   function compileLater(document: DocumentNode, operation: Operation): void {
     if (compiler === undefined) return void loadCompiler()
     const loaded = compiler
@@ -142,7 +142,7 @@ export function createExecutor({
         try {
           operation.compiled = compile(loaded, document, operation)
         } catch {
-          // What the compiler cannot do graphql-js goes on doing.
+          // graphql-js executes what the compiler does not support.
           operation.compiled = null
         }
       },
@@ -171,11 +171,11 @@ function finish(
 ): ExecutionResult | Promise<ExecutionResult> {
   const answer = result as ExecutionResult | Promise<ExecutionResult>
   return 'then' in answer
-    ? answer.then((settled) => withPlaces(settled, document))
-    : withPlaces(answer, document)
+    ? answer.then((settled) => withLocations(settled, document))
+    : withLocations(answer, document)
 }
 
-/** The same operation for variables that graphql-js has read. */
+/** The same operation with variables of any type, which graphql-js has checked. */
 function takeAnyVariables(node: OperationDefinitionNode): OperationDefinitionNode {
   const type = { kind: Kind.NAMED_TYPE, name: { kind: Kind.NAME, value: anyType } } as const
   const variableDefinitions = node.variableDefinitions?.map(({ kind, variable }) => ({
@@ -186,7 +186,7 @@ function takeAnyVariables(node: OperationDefinitionNode): OperationDefinitionNod
   return { ...node, ...(variableDefinitions === undefined ? {} : { variableDefinitions }) }
 }
 
-/** The variables that stand inside of lists and objects. */
+/** The variables inside of lists and objects. */
 function innerVariables(document: DocumentNode): Set<string> {
   const names = new Set<string>()
   const collect = (value: ASTNode) => {
@@ -197,8 +197,8 @@ function innerVariables(document: DocumentNode): Set<string> {
   return names
 }
 
-/** Compiled code knows lines and columns of its errors; other errors know offsets. */
-function withPlaces(result: ExecutionResult, { loc }: DocumentNode): ExecutionResult {
+/** Errors of compiled code have lines and columns; errors of graphql-js have offsets. */
+function withLocations(result: ExecutionResult, { loc }: DocumentNode): ExecutionResult {
   if (result.errors === undefined || loc === undefined) return result
   const starts = [0]
   for (const { index } of loc.source.body.matchAll(/\r\n|[\n\r]/g))
@@ -216,9 +216,9 @@ function withPlaces(result: ExecutionResult, { loc }: DocumentNode): ExecutionRe
 }
 
 /**
- * How many fields the code for an operation has: fragments are copied to wherever they are spread, and what is selected
- * of an abstract type is written out for every type it may be. Linear in the length of the document. Infinite with
- * directives, and for introspection, whose code is long and seldom used.
+ * How many fields the compiled code of an operation has. It has a copy of a fragment wherever the fragment is spread, and
+ * one of the fields of an abstract type for each of its object types. Takes time linear in the length of the document.
+ * Infinite with directives, and for introspection, whose code is long and rarely used.
  */
 function expandedFields(
   schema: GraphQLSchema,

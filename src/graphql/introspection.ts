@@ -10,22 +10,22 @@ import {
 } from 'graphql'
 import { LRUCache } from 'lru-cache'
 
-/** Results of operations that ask the schema alone: they are the same for everybody. */
+/** Results of operations with introspection fields only, which are the same for all clients. */
 export interface Introspections {
-  /** @param execute makes the result, unless it is known */
+  /** @param execute called unless the result is cached */
   find(
     key: string,
     variables: Readonly<Record<string, unknown>>,
     execute: () => ExecutionResult | Promise<ExecutionResult>,
   ): ExecutionResult | Promise<ExecutionResult>
-  /** The text of a result that was found. */
+  /** The JSON of a cached result. */
   textOf(result: ExecutionResult): string | undefined
 }
 
 const maxResults = 16
 const maxCharacters = 16 * 1024 * 1024
 
-/** Keeps the latest results with their texts. */
+/** Caches the latest results with their JSON. */
 export function createIntrospections(): Introspections {
   const results = new LRUCache<string, ExecutionResult>({ max: maxResults, maxSize: maxCharacters })
   const texts = new WeakMap<ExecutionResult, string>()
@@ -35,7 +35,7 @@ export function createIntrospections(): Introspections {
       const known = results.get(whole)
       if (known !== undefined) return known
       const result = execute()
-      // graphql-js executes introspection at once. Errors name places of one document.
+      // graphql-js executes introspection at once. Errors have locations in one document.
       if ('then' in result || result.errors !== undefined) return result
       const text = JSON.stringify(result)
       texts.set(result, text)

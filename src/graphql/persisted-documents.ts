@@ -3,7 +3,7 @@ import { LRUCache } from 'lru-cache'
 import { GatewayError, ValidationError } from '../errors.ts'
 import { isRecord } from '../json-values.ts'
 
-/** What says which document is meant: its text, or what it is known by. */
+/** The parameters that name a document: its text, or a hash. */
 export interface DocumentParams {
   readonly query?: unknown
   readonly documentId?: unknown
@@ -13,9 +13,9 @@ export interface DocumentParams {
 /** Documents by the SHA-256 of their texts, in hexadecimal. */
 export interface PersistedDocuments {
   /**
-   * The text of the document that is meant. A text that comes with its hash is kept for those who send the hash alone.
+   * Finds the text of a document. A text that comes with its hash is stored for clients that send the hash alone.
    *
-   * @returns undefined when nothing names one
+   * @returns undefined when the parameters name none
    * @throws GatewayError `PERSISTED_QUERY_NOT_FOUND` for a hash that is not known, ValidationError for one of another text
    */
   find(params: DocumentParams): string | undefined
@@ -24,14 +24,14 @@ export interface PersistedDocuments {
 }
 
 export interface PersistedDocumentOptions {
-  /** The only texts that may be executed, if there are such. */
+  /** The only texts that may be executed; undefined for any text. */
   readonly trusted: readonly string[] | undefined
-  /** Longer texts are not kept. */
+  /** Longer texts are not stored, in characters. */
   readonly maxLength: number
 }
 
-/** How many texts are kept that clients registered, and how long they may be in all. */
-const kept = { documents: 1000, characters: 4 * 1024 * 1024 }
+/** Bounds of the texts that clients registered. */
+const maxRegistered = { documents: 1000, characters: 4 * 1024 * 1024 }
 
 /**
  * Automatic persisted queries (`extensions.persistedQuery`), persisted documents (`documentId`), and trusted documents.
@@ -43,7 +43,10 @@ export function createPersistedDocuments({
 }: PersistedDocumentOptions): PersistedDocuments {
   const fixed = trusted && new Map(trusted.map((text) => [hashOf(text), text]))
   const allowed = trusted && new Set(trusted)
-  const registered = new LRUCache<string, string>({ max: kept.documents, maxSize: kept.characters })
+  const registered = new LRUCache<string, string>({
+    max: maxRegistered.documents,
+    maxSize: maxRegistered.characters,
+  })
 
   return {
     find({ query, documentId, extensions }) {
@@ -62,13 +65,13 @@ export function createPersistedDocuments({
     },
     check(text) {
       if (allowed !== undefined && !allowed.has(text))
-        throw new GatewayError('FORBIDDEN', 'Only the documents that this gateway was given are executed')
+        throw new GatewayError('FORBIDDEN', 'Only the trusted documents of this gateway are executed')
     },
   }
 }
 
 /**
- * The texts in a file as tools that collect the documents of a client write it: a JSON object with a text for each hash.
+ * Reads a file of trusted documents, which build tools of clients write: a JSON object with a text for each hash.
  *
  * @throws Error for anything else, or a hash that is not the SHA-256 of its text
  */
@@ -100,6 +103,7 @@ function hashIn(extensions: unknown): string | undefined {
 
 function idIn(documentId: unknown): string | undefined {
   if (documentId === undefined || documentId === null) return undefined
+  if (typeof documentId === 'string' && documentId.trim() === '') return undefined
   const [, hash] = typeof documentId === 'string' ? (/^sha256:([0-9a-f]{64})$/.exec(documentId) ?? []) : []
   if (hash === undefined)
     throw new ValidationError('Expected documentId to be "sha256:<64 hexadecimal digits>"')

@@ -1,8 +1,8 @@
 import { LRUCache } from 'lru-cache'
 
-/** Answers that are still what would be answered. */
+/** Responses that are still valid. */
 export interface ResponseCache {
-  /** @param mark how things stand for the caller: an answer of another time is none */
+  /** @param mark the version of what the principal can see; a response of another version is not found */
   find(key: string, mark: number): string | undefined
   keep(key: string, mark: number, text: string): void
   state(): { readonly answers: number; readonly bytes: number; readonly found: number; readonly kept: number }
@@ -14,11 +14,11 @@ interface Kept {
   readonly until: number
 }
 
-/** How much is kept in all, and of one answer: as characters, most of which are a byte. */
+/** Bounds of all responses and of one, in characters, most of which are a byte. */
 const maxCharacters = 32 * 1024 * 1024
 const maxAnswerCharacters = 2 * 1024 * 1024
 
-/** @param maxAgeMs how old an answer may be, whatever its mark says: not everything is told as it happens */
+/** @param maxAgeMs how long a response is valid at most: not every change of the upstream is an event */
 export function createResponseCache(maxAgeMs: number, now: () => number = Date.now): ResponseCache {
   const answers = new LRUCache<string, Kept>({
     maxSize: maxCharacters,

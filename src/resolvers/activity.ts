@@ -25,7 +25,7 @@ interface ActivityArgs {
 export interface FlowActivity {
   readonly since: number
   readonly until: number
-  /** From when on everything was counted. */
+  /** The time from which on every message was counted. */
   readonly coveredSince: number
   readonly buckets: readonly ActivityBucket[]
 }
@@ -52,10 +52,10 @@ const maxBuckets = 1000
 /** How many pages of 100 messages are counted where the upstream does not count. */
 const maxPages = 10
 
-/** What is done rather than said is not counted. */
+/** Service messages are not counted. */
 const notWritten: readonly Message['kind'][] = ['ActionMessage', 'TagChange', 'MessageEdit', 'MessageDelete']
 
-/** How much was written in a flow: counted by the upstream where it can, else over its newest 1,000 messages. */
+/** The number of messages in a flow: from the upstream if it can count, else from the newest 1,000 messages. */
 export async function activity(flow: Flow, args: ActivityArgs, { flowdock }: Context): Promise<FlowActivity> {
   const { lengthMs, offsetMs } = buckets[args.bucket]
   const until = args.until ?? Date.now()
@@ -90,7 +90,7 @@ export async function activity(flow: Flow, args: ActivityArgs, { flowdock }: Con
   return { since, until, coveredSince: counted.coveredSince, buckets: filled }
 }
 
-/** Counts the newest messages, page after page, until they are older than what is asked for. */
+/** Counts the newest messages page by page, until a page is older than `since`. */
 async function count(
   flow: Flow,
   query: {
@@ -179,7 +179,7 @@ function keyOf({ userId, authorName, event, tag, sourceId }: ActivityGroup): str
   return JSON.stringify([userId, authorName, event, tag, sourceId])
 }
 
-/** The groups of all the time together, the largest first. */
+/** The groups of all buckets together, the largest first. */
 export function groups({ buckets: each }: FlowActivity): GroupInFlow[] {
   const merged = new Map<string, GroupInFlow>()
   for (const group of each.flatMap(({ groups: found }) => found)) {
@@ -189,22 +189,22 @@ export function groups({ buckets: each }: FlowActivity): GroupInFlow[] {
   return [...merged.values()].sort((a, b) => b.count - a.count || (keyOf(a) < keyOf(b) ? -1 : 1))
 }
 
-/** So many flows are counted for one gap: each takes a call. */
+/** The most flows to count for one gap: each takes a call. */
 const maxCountedFlows = 20
 
-/** How many messages were sent in a gap; null where nobody can say. */
+/** The number of messages that were sent in a gap. Null when it cannot be counted. */
 export async function missed(
   { from, to, flowIds }: Extract<FlowEvent, { type: 'gap' }>,
   _: unknown,
   context: Context,
 ): Promise<number | null> {
-  // What was sent when the last event was, is that event.
+  // A message with the time of the last event is that event.
   const since = (from ?? to) + 1
   if (since >= to || (to - since) / buckets.week.lengthMs > maxBuckets) return null
   const { load } = context.flowdock
   const flows =
     flowIds === 'all' ? await load.flows('joined') : await Promise.all(flowIds.map((id) => load.flow(id)))
-  // Who listens to no flow at all has missed something else.
+  // A subscription without flows has missed other events than messages.
   if (flows.length === 0 || flows.length > maxCountedFlows || !flows.every((flow) => flow !== null))
     return null
   const counted = await Promise.all(
@@ -214,7 +214,6 @@ export async function missed(
   return counted.flatMap((each) => each.buckets).reduce((sum, bucket) => sum + bucket.count, 0)
 }
 
-/** What a live count is made of. */
 interface LiveActivityInput {
   readonly flow: FlowBy
   readonly windowMinutes: number
@@ -223,7 +222,7 @@ interface LiveActivityInput {
   readonly throttleMs: number
 }
 
-/** Something was written, or the window has moved on. */
+/** Delivers after each new message, and as the window moves on. */
 export async function subscribeFlowActivity(
   _: unknown,
   { input }: { input: LiveActivityInput },
@@ -239,9 +238,9 @@ export async function subscribeFlowActivity(
       after: undefined,
       key: JSON.stringify([windowMinutes, input.bucket, input.groupBy ?? null]),
     },
-    // The window moves on by itself: as often as there are minutes, and not more than sixty times.
+    // The window moves with time: a new count after a 60th of it.
     pace: { everyMs, tells: 'latest', repeatMs: Math.max(everyMs, (windowMinutes * 60_000) / 60) },
-    // How the stream is comes first, and again once it stands again.
+    // `live` comes first, and again after each interruption of the stream.
     wants: (event) =>
       event.type === 'status'
         ? event.state === 'live'
@@ -255,13 +254,13 @@ export async function liveActivity(
   context: Context,
 ): Promise<FlowActivity> {
   const flow = await findFlow(input.flow, context, ['input', 'flow'])
-  if (flow === null) throw new NotFoundError('The flow is not there any more')
+  if (flow === null) throw new NotFoundError('The flow no longer exists, or you cannot see it')
   const until = Date.now()
   const { bucket, groupBy } = input
   return activity(flow, { since: until - input.windowMinutes * 60_000, until, bucket, groupBy }, context)
 }
 
-/** Who wrote what was counted. */
+/** The author of the counted messages. */
 export async function author(
   { userId, authorName }: GroupInFlow,
   _: unknown,

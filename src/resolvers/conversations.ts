@@ -48,8 +48,8 @@ async function setOpen(
 ): Promise<{ conversation: PrivateConversation }> {
   const path = ['input', 'userId']
   const userId = resolveUser(globalId, path)
-  // It begins when it is first asked for.
+  // The upstream creates the conversation when it is first read.
   if ((await flowdock.load.conversation(userId)) === null)
-    throw new NotFoundError('There is nobody like that, or you share no organization', { inputPath: path })
+    throw new NotFoundError('The user does not exist or shares no organization with you', { inputPath: path })
   return { conversation: await flowdock.conversations.setOpen(userId, isOpen) }
 }

@@ -35,7 +35,7 @@ export function eventCursor(event: LiveEvent): string {
   return `${cursor}~${sentAt.toString(36)}~${id}~${digest(channel)}`
 }
 
-/** Tells channels apart, and fits into a cursor. [spec] FNV-1a */
+/** A short hash of a channel. [spec] FNV-1a */
 function digest(channel: string): string {
   let hash = 0x811c9dc5
   for (let index = 0; index < channel.length; index += 1)
@@ -54,22 +54,30 @@ export function decodeMessageCursor(channel: string, cursor: string, name: 'afte
   if (id !== undefined && of === digest(channel)) return Number(id)
   if (cursor.includes('~'))
     throw new ValidationError(
-      `Expected ${name} to be a cursor of a message of what is listed; "${cursor.slice(0, 80)}" is an event ${id === undefined ? 'at no message' : 'elsewhere'}`,
+      `Expected ${name} to be a cursor of a message of this list; "${cursor.slice(0, 80)}" is an event ${id === undefined ? 'without a message' : 'of another flow or conversation'}`,
     )
   const placed = /^message:(\d{1,15})@/.exec(Buffer.from(cursor, 'base64url').toString())
   return placed === null ? numberCursor('message', cursor, name) : Number(placed[1])
 }
 
-/** Where a live query begins. @throws ValidationError for what is no cursor */
+/** The error of an `after` that is not a cursor. */
+export function noCursor(cursor: string): ValidationError {
+  return new ValidationError(
+    `Expected input.after to be the cursor of an event or a message; got "${cursor.slice(0, 80)}"`,
+    [],
+    { inputPath: ['input', 'after'] },
+  )
+}
+
+/** The position that a live query starts from. @throws ValidationError for a text that is not a cursor */
 export function decodePlace(cursor: string): Place {
   const [, id, listed] = /^message:(\d{1,15})(?:@([\x21-\x7e]+))?$/.exec(
     Buffer.from(cursor, 'base64url').toString(),
   ) ?? [undefined]
   if (id !== undefined) return { event: listed, messageId: Number(id), at: undefined }
-  if (!/^[\x21-\x7e]{1,200}$/.test(cursor))
-    throw new ValidationError('Expected input.after to be the cursor of an event or a message', [], {
-      inputPath: ['input', 'after'],
-    })
+  // What programs make of a cursor that they do not have. Upstreams read the first as no cursor.
+  if (!/^[\x21-\x7e]{1,200}$/.test(cursor) || cursor === 'null' || cursor === 'undefined')
+    throw noCursor(cursor)
   const [event = cursor, time, messageId] = cursor.split('~')
   const at = Number.parseInt(time ?? '', 36)
   return {

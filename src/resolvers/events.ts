@@ -17,10 +17,10 @@ import { maxPageSize } from './pagination.ts'
 
 type MessageEvent = Extract<FlowEvent, { type: 'message' }>
 
-/** More would make an address longer than servers take. */
+/** More would make a URL that is longer than servers accept. */
 const maxFlows = 150
 
-/** Which type of the schema an event has. */
+/** The schema type of an event. */
 export function eventType(event: LiveEvent): string {
   if (event.type === 'thread') return 'ThreadChanged'
   if (event.type === 'status') return 'StreamStatus'
@@ -35,7 +35,7 @@ export function eventType(event: LiveEvent): string {
     case 'MessageDelete':
       return 'MessageDeleted'
     case 'MessageEdit':
-      // Content cannot be edited to nothing; this is how a deleted chat message is told.
+      // Content cannot be edited to nothing; an edit to nothing is how the upstream reports a deleted message.
       return event.message.content === '' ? 'MessageDeleted' : 'MessageEdited'
     default:
       return 'MessageAdded'
@@ -75,7 +75,7 @@ export async function user(
 
 type ChangeEvent = Extract<FlowEvent, { type: 'change' }>
 
-/** Who did it, or whom it is about. */
+/** The user who made the change, or whom it concerns. */
 export async function changeUser(
   { userId }: ChangeEvent,
   _: unknown,
@@ -126,7 +126,7 @@ export function removedTags({ message }: MessageEvent): readonly string[] {
   return message.kind === 'TagChange' ? message.removed : []
 }
 
-/** Which kinds of events there are, by the type each has. */
+/** The kinds of events, named after their schema types. */
 export type EventKind = ReturnType<typeof eventType>
 
 interface FlowEventsInput {
@@ -139,7 +139,7 @@ interface FlowEventsInput {
   readonly includeStatus: boolean
 }
 
-/** Events of the given flows, or of all the caller has joined. */
+/** Events of the given flows, or of all that the viewer has joined. */
 export async function subscribeFlowEvents(
   _: unknown,
   { input }: { input: FlowEventsInput },
@@ -164,13 +164,12 @@ export async function subscribeFlowEvents(
   })
 }
 
-/** What a narrow subscription listens to. */
 interface NarrowInput {
   readonly flows?: readonly FlowBy[] | null | undefined
   readonly after?: string | null | undefined
 }
 
-/** Makes a subscription to some kinds of events, each of which is its answer. */
+/** Makes a subscription that delivers some kinds of events. */
 export function subscribeTo(kinds: readonly EventKind[], options: { isPrivate?: boolean } = {}) {
   const wanted = new Set(kinds)
   return async (_: unknown, { input }: { input: NarrowInput }, context: Context): Promise<LiveEvents> =>
@@ -181,7 +180,7 @@ export function subscribeTo(kinds: readonly EventKind[], options: { isPrivate?: 
     })
 }
 
-/** What is told to the caller alone: nothing of flows. */
+/** Makes a subscription that delivers only private events of the viewer, none of flows. */
 export function subscribePrivately(kinds: readonly EventKind[]) {
   const wanted = new Set(kinds)
   return async (
@@ -192,11 +191,11 @@ export function subscribePrivately(kinds: readonly EventKind[]) {
     const from = begin(input.after, context, undefined)
     const wants = (event: FlowEvent) =>
       wanted.has(eventType(event)) && (event.flowId === null || event.type === 'membership')
-    return context.listen({ ...from, flowIds: [], isPrivate: true, wants, key: kinds.join(' ') })
+    return context.listen({ ...from, flowIds: [], isPrivate: true, wants, key: `private ${kinds.join(' ')}` })
   }
 }
 
-/** Each message that comes into a thread changes it, and so does one that is moved there. */
+/** A thread changes with each message that is sent or moved to it. */
 export async function subscribeThreadChanged(
   _: unknown,
   { input }: { input: NarrowInput },
@@ -210,7 +209,7 @@ export function threadEventOrGap(event: FlowEvent): LiveEvent {
   return threadEvent(event) ?? event
 }
 
-/** The event as one of the thread; null for one of none. */
+/** The event of the thread that an event changes. Null when it changes no thread. */
 function threadEvent(event: FlowEvent): ThreadEvent | null {
   if (event.type === 'message' && event.flowId !== null && event.message.threadId !== null) {
     const { flowId, message } = event
@@ -252,7 +251,9 @@ async function listen(
   if (input.flows == null)
     return context.listen({ ...options, ...begin(input.after, context, undefined), flowIds: 'all' })
   if (input.flows.length === 0 && !isPrivate)
-    throw new ValidationError('There is no flow to listen to', [], { inputPath: ['input', 'flows'] })
+    throw new ValidationError('Expected input.flows to name at least one flow', [], {
+      inputPath: ['input', 'flows'],
+    })
   if (input.flows.length > maxFlows)
     throw new ValidationError(
       `Expected input.flows to name at most ${maxFlows} flows, got ${input.flows.length}`,
@@ -266,7 +267,7 @@ async function listen(
   return context.listen({ ...options, ...from, flowIds: flows.map(({ id }) => id) })
 }
 
-/** Where to begin. @throws ValidationError for what is no cursor, or one of a message where several channels are heard */
+/** The position to start from. @throws ValidationError for a text that is not a cursor, or the cursor of a message with several flows */
 function begin(
   cursor: string | null | undefined,
   { lastEventId, flowdock }: Context,
@@ -278,14 +279,14 @@ function begin(
   if (event !== undefined) return { after: event, since: at }
   if (flow === undefined)
     throw new ValidationError(
-      'Expected input.after to be the cursor of an event, or of the newest message of a list: that of an older message goes with one flow alone',
+      'Expected input.after to be the cursor of an event or of the newest message of a list; the cursor of an older message works only with one flow',
       [],
       { inputPath: ['input', 'after'] },
     )
   return { after: undefined, history: () => listedSince(flow, messageId ?? 0, flowdock) }
 }
 
-/** The messages behind one, from lists, up to the newest. Returns where the log of events stood then. */
+/** The messages after one, read from lists, up to the newest. Returns the offset of the event log at that time. */
 async function* listedSince(
   { id, path }: Flow,
   messageId: number,
@@ -297,7 +298,7 @@ async function* listedSince(
     const { messages: listed, at } = await messages.listAt(path, undefined, page)
     if (at === undefined)
       throw new NotSupportedError(
-        'Cannot go on behind a message: the upstream does not say where its lists stand',
+        'Cannot continue after a message: the upstream does not return the event offset of its lists',
       )
     for (const message of listed) {
       const cursor = messageCursor(message, undefined)
@@ -316,21 +317,25 @@ export function checkRange(value: number, least: number, most: number, name: str
   })
 }
 
-/** A flow somebody wants to hear. @throws NotFoundError, ForbiddenError unless it is one they have joined */
+/** A flow to subscribe to. @throws NotFoundError, ForbiddenError unless the viewer has joined it and it is not archived */
 export async function requireFlow(by: FlowBy, context: Context, path: string[]): Promise<Flow> {
   const flow = await findFlow(by, context, path)
   if (flow === null)
-    throw new NotFoundError(`${path.join('.')} names no flow, or one that is not for you to see`, {
+    throw new NotFoundError(`${path.join('.')} names a flow that does not exist or that you cannot see`, {
+      inputPath: path,
+    })
+  if (flow.isDisabled === true)
+    throw new ForbiddenError(`Cannot subscribe to ${path.join('.')}: "${flow.path}" is archived`, {
       inputPath: path,
     })
   if (!flow.isJoined)
-    throw new ForbiddenError(`Cannot listen to ${path.join('.')}: you have not joined it`, {
+    throw new ForbiddenError(`Cannot subscribe to ${path.join('.')}: you have not joined the flow`, {
       inputPath: path,
     })
   return flow
 }
 
-/** The number of the message an event is about. */
+/** The number of the message that an event concerns. */
 function targetId(message: Message): number {
   return 'messageId' in message ? message.messageId : message.id
 }

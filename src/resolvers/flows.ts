@@ -29,7 +29,7 @@ export async function flows(
   return listConnection('flow', await flowdock.load.flows(scope), ({ path }) => path, page)
 }
 
-/** @param messages the lists of messages that are selected of it */
+/** @param messages the arguments of each list of messages that is selected of the flow */
 export async function flow(
   _: unknown,
   { by }: { by: FlowBy },
@@ -41,8 +41,8 @@ export async function flow(
 }
 
 /**
- * @param path the input `by` stood in
- * @throws ValidationError when it cannot name a flow
+ * @param path the path of the input `by`
+ * @throws ValidationError when `by` cannot name a flow
  */
 export async function findFlow(
   by: FlowBy,
@@ -55,7 +55,7 @@ export async function findFlow(
   return flowdock.load.flowByPath(checkFlowPath(by.path ?? '', path))
 }
 
-/** @throws ValidationError for what is not "organization/flow" */
+/** @throws ValidationError unless the text is "organization/flow" */
 export function checkFlowPath(flowPath: string, path: readonly string[]): string {
   if (/^[^/]+\/[^/]+$/.test(flowPath)) return flowPath
   throw new ValidationError(
@@ -79,7 +79,7 @@ function pathOfUrl(url: string, by: readonly string[]): string {
   const [, path] = /^\/(?:flows|app)\/([^/]+\/[^/]+)(?:\/|$)/.exec(pathname) ?? []
   if (path === undefined)
     throw new ValidationError(
-      `Expected ${by.join('.')}.url to be the address of a flow, such as "https://api.flowdock.com/flows/example/main"; got "${url.slice(0, 80)}"`,
+      `Expected ${by.join('.')}.url to be the URL of a flow, such as "https://api.flowdock.com/flows/example/main"; got "${url.slice(0, 80)}"`,
       [],
       { inputPath: [...by, 'url'] },
     )

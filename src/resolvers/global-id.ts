@@ -19,7 +19,7 @@ export function decodeGlobalId(text: string, path?: readonly string[]): GlobalId
   const [, typename, id] = /^([A-Za-z]+):(.+)$/s.exec(Buffer.from(text, 'base64url').toString('utf8')) ?? []
   if (typename === undefined || id === undefined || encodeGlobalId(typename, id) !== text)
     throw new ValidationError(
-      `Expected a global id, the "id" of an object of this API; got "${text.slice(0, 80)}"`,
+      `Expected a global id, the id of an object of this API; got "${text.slice(0, 80)}"`,
       [],
       { inputPath: path },
     )
@@ -29,8 +29,8 @@ export function decodeGlobalId(text: string, path?: readonly string[]): GlobalId
 /**
  * The key inside a global id of the given type.
  *
- * @param path the input it stood in
- * @throws ValidationError when it is none, or names another type
+ * @param path the path of the input
+ * @throws ValidationError for a text that is not a global id, or that of another type
  */
 export function expectId(typename: string, text: string, path: readonly string[]): string {
   const decoded = decodeGlobalId(text, path)
@@ -43,12 +43,12 @@ export function expectId(typename: string, text: string, path: readonly string[]
   return decoded.id
 }
 
-/** The id of something inside a flow: both keys, of which the last has no colon. */
+/** The global id of an object inside a flow: the keys of both, of which the last has no colon. */
 export function encodeInFlow(typename: string, flowId: string, id: string | number): string {
   return encodeGlobalId(typename, `${flowId}:${id}`)
 }
 
-/** Splits the key of something inside a flow. @throws ValidationError when it is none */
+/** Splits the key of an object inside a flow. @throws ValidationError for any other text */
 export function splitInFlow(
   key: string,
   path?: readonly string[],
@@ -59,7 +59,7 @@ export function splitInFlow(
   return { flowId: key.slice(0, colon), id: key.slice(colon + 1) }
 }
 
-/** Splits the key of a message. @throws ValidationError when it is none */
+/** Splits the key of a message. @throws ValidationError for any other text */
 export function splitMessageKey(
   key: string,
   path?: readonly string[],

@@ -9,14 +9,14 @@ import {
 type Input = Readonly<Record<string, unknown>>
 
 /**
- * The fields of inputs that name something of the upstream, in the order in which the upstream looks at them: it reports a
- * thread, message or user that is not in the flow as an invalid field, and answers "not found" for the first of these.
+ * The fields of inputs that name an object of the upstream, in the order in which the upstream checks them. It reports a
+ * thread, message or user that is not in the flow as an invalid field, and "not found" for the first of these fields.
  */
 const targets = [
   ...['flowToken', 'flow', 'messageId', 'threadId', 'sourceId', 'invitationId', 'organizationId', 'userId'],
 ]
 
-/** What the upstream calls a field of an input, where it is not the same word. */
+/** The input fields for which the upstream has another name. */
 const fieldNames: Readonly<Record<string, string>> = {
   access_mode: 'access',
   disabled: 'blocked',
@@ -26,8 +26,8 @@ const fieldNames: Readonly<Record<string, string>> = {
 }
 
 /**
- * The path of the input that caused the failure of a mutation, from what the upstream said about it. Undefined where no
- * input is to blame, or nothing says which.
+ * The path of the input that made a mutation fail, from the error of the upstream. Undefined when the failure has another
+ * cause, or the error does not say which input it is.
  */
 export function blamedInput(error: GatewayError, input: Input): readonly string[] | undefined {
   if (error.inputPath !== undefined) return error.inputPath

@@ -5,23 +5,27 @@ import { checkFlowPath, type FlowBy, findFlow } from './flows.ts'
 import { expectId, splitInFlow, splitMessageKey } from './global-id.ts'
 
 /*
- * What inputs of mutations name. Each function throws a ValidationError for what cannot name anything and a
- * NotFoundError for what names nothing the caller may see; `path` is the input it stood in.
+ * Resolves the objects that inputs of mutations name. Each function throws a ValidationError for a malformed id and a
+ * NotFoundError for an object that does not exist or that the viewer cannot see; `path` is the path of the input.
  */
 
-export async function namedFlow(by: FlowBy, context: Context, path: readonly string[]): Promise<Flow> {
+export async function resolveFlow(by: FlowBy, context: Context, path: readonly string[]): Promise<Flow> {
   const flow = await findFlow(by, context, path)
   if (flow === null) throw noSuchFlow(path)
   return flow
 }
 
-/** The path of a flow; one that is given is taken as it is, so that what is done to it is one call. */
-export async function namedFlowPath(by: FlowBy, context: Context, path: readonly string[]): Promise<string> {
+/** The path of a flow. A given path is not looked up, so that the change is one call. */
+export async function resolveFlowPath(
+  by: FlowBy,
+  context: Context,
+  path: readonly string[],
+): Promise<string> {
   if (by.path != null) return checkFlowPath(by.path, path)
-  return (await namedFlow(by, context, path)).path
+  return (await resolveFlow(by, context, path)).path
 }
 
-/** Where a message is, as the upstream is asked for it, and its number there. */
+/** The channel of a message as requests name it, and the number of the message there. */
 export async function resolveMessage(
   globalId: string,
   { flowdock }: Context,
@@ -54,12 +58,12 @@ export async function resolveOrganization(
   const id = toNumber(expectId('Organization', globalId, path), path)
   const organization = await flowdock.load.organization(id)
   if (organization === null)
-    throw new NotFoundError('There is no such organization, or you are not in it', { inputPath: path })
+    throw new NotFoundError('The organization does not exist, or you are not a member', { inputPath: path })
   return organization.slug
 }
 
-/** The path of a flow and the number of something in it whose id names both, such as a source. */
-export function namedInFlow(
+/** The path of a flow and the number of an object in it, from a global id that has both. */
+export function resolveInFlow(
   typename: 'Source',
   globalId: string,
   path: readonly string[],
@@ -71,10 +75,10 @@ export function namedInFlow(
 /** @throws NotSupportedError when the upstream cannot do this */
 export async function requireCapability(capability: Capability, { flowdock }: Context): Promise<void> {
   if (!(await flowdock.capabilities()).has(capability))
-    throw new NotSupportedError(`The upstream cannot do this: it lacks the capability ${capability}`)
+    throw new NotSupportedError(`The upstream cannot make this change: it lacks the capability ${capability}`)
 }
 
-/** @throws ValidationError when a text has nothing in it */
+/** The text without surrounding whitespace. @throws ValidationError when it is blank */
 export function checkFilled(text: string, field: string): string {
   const trimmed = text.trim()
   if (trimmed !== '') return trimmed
@@ -94,7 +98,7 @@ async function pathOf(
 }
 
 function noSuchFlow(path: readonly string[]): NotFoundError {
-  return new NotFoundError('There is no such flow, or it is not for you to see', { inputPath: path })
+  return new NotFoundError('The flow does not exist, or you cannot see it', { inputPath: path })
 }
 
 function toNumber(key: string, path: readonly string[]): number {

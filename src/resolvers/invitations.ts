@@ -2,7 +2,7 @@ import type { Context } from '../context.ts'
 import type { Flow, FlowUser, Invitation } from '../upstream/flowdock/model.ts'
 import type { FlowBy } from './flows.ts'
 import { encodeInFlow, expectId, splitInFlow } from './global-id.ts'
-import { checkFilled, namedFlow, namedFlowPath } from './inputs.ts'
+import { checkFilled, resolveFlow, resolveFlowPath } from './inputs.ts'
 import { type Connection, listConnection, type PageArgs } from './pagination.ts'
 
 export function id(invitation: Invitation): string {
@@ -27,7 +27,7 @@ export async function invite(
   context: Context,
 ): Promise<{ invitation: Invitation }> {
   const email = checkFilled(input.email, 'email')
-  const path = await namedFlowPath(input.flow, context, ['input', 'flow'])
+  const path = await resolveFlowPath(input.flow, context, ['input', 'flow'])
   return { invitation: await context.flowdock.invitations.create(path, email) }
 }
 
@@ -37,7 +37,7 @@ export async function importInvitations(
   context: Context,
 ): Promise<{ invitations: Invitation[]; added: FlowUser[]; refused: string[] }> {
   const list = checkFilled(input.list, 'list')
-  const path = await namedFlowPath(input.flow, context, ['input', 'flow'])
+  const path = await resolveFlowPath(input.flow, context, ['input', 'flow'])
   return context.flowdock.invitations.import(path, list)
 }
 
@@ -48,7 +48,7 @@ export async function cancelInvitation(
 ): Promise<{ invitationId: string }> {
   const path = ['input', 'invitationId']
   const key = splitInFlow(expectId('Invitation', input.invitationId, path), path)
-  const { path: flowPath } = await namedFlow({ databaseId: key.flowId }, context, path)
+  const { path: flowPath } = await resolveFlow({ databaseId: key.flowId }, context, path)
   await context.flowdock.invitations.delete(flowPath, Number(key.id))
   return { invitationId: input.invitationId }
 }

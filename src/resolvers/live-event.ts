@@ -1,18 +1,17 @@
 import type { FlowEvent, Message, Thread } from '../upstream/flowdock/model.ts'
 
-/** What a thread is told of: each message that comes into it. */
+/** A new message of a thread. */
 export interface ThreadEvent {
   readonly type: 'thread'
   readonly origin: FlowEvent
   readonly flowId: string
   readonly threadId: string
   readonly occurredAt: number
-  /** As it came, when it came with a message. */
+  /** The thread that came with the message. Null when the event has none. */
   readonly thread: Thread | null
-  /** What came into it. */
   readonly messageId: number
   readonly message: Message | null
 }
 
-/** Anything a subscription tells. */
+/** An event of a subscription. */
 export type LiveEvent = FlowEvent | ThreadEvent

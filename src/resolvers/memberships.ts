@@ -4,8 +4,8 @@ import type { AccessMode, Flow } from '../upstream/flowdock/model.ts'
 import type { FlowBy } from './flows.ts'
 import {
   checkFilled,
-  namedFlowPath,
   requireCapability,
+  resolveFlowPath,
   resolveMessage,
   resolveOrganization,
   resolveUser,
@@ -71,13 +71,13 @@ export async function joinFlow(
   return change(input, context, { isOpen: true })
 }
 
-/** The upstream knows no other way out than to be shut out by oneself. */
+/** In the upstream, users leave a flow by blocking themselves. */
 export async function leaveFlow(
   _: unknown,
   { input }: { input: FlowInput },
   context: Context,
 ): Promise<{ path: string }> {
-  const path = await namedFlowPath(input.flow, context, flowInput)
+  const path = await resolveFlowPath(input.flow, context, flowInput)
   await context.flowdock.flows.setBlocked(path, (await context.flowdock.load.viewer()).id, true)
   return { path }
 }
@@ -88,7 +88,7 @@ export async function addFlowMember(
   context: Context,
 ): Promise<{ path: string }> {
   const userId = resolveUser(input.userId, ['input', 'userId'])
-  const path = await namedFlowPath(input.flow, context, flowInput)
+  const path = await resolveFlowPath(input.flow, context, flowInput)
   await context.flowdock.flows.addUser(path, userId)
   return { path }
 }
@@ -99,11 +99,11 @@ export async function blockFlowMember(
   context: Context,
 ): Promise<{ path: string }> {
   const userId = resolveUser(input.userId, ['input', 'userId'])
-  const path = await namedFlowPath(input.flow, context, flowInput)
+  const path = await resolveFlowPath(input.flow, context, flowInput)
   try {
     await context.flowdock.flows.setBlocked(path, userId, input.blocked)
   } catch (error) {
-    // The upstream does not say which of the two is not there.
+    // The upstream does not say whether the flow or the user does not exist.
     if (error instanceof NotFoundError && (await context.flowdock.flows.find({ path })) !== null)
       throw new NotFoundError(error.message, { inputPath: ['input', 'userId'], cause: error })
     throw error
@@ -117,7 +117,7 @@ export async function rotatePushToken(
   context: Context,
 ): Promise<{ path: string }> {
   await requireCapability('rotatePushToken', context)
-  const path = await namedFlowPath(input.flow, context, flowInput)
+  const path = await resolveFlowPath(input.flow, context, flowInput)
   await context.flowdock.flows.rotatePushToken(path)
   return { path }
 }
@@ -128,7 +128,7 @@ export async function markRead(
   context: Context,
 ): Promise<{ path: string; readCount: number }> {
   await requireCapability('markRead', context)
-  const path = await namedFlowPath(input.flow, context, flowInput)
+  const path = await resolveFlowPath(input.flow, context, flowInput)
   const until =
     input.untilMessageId == null
       ? undefined
@@ -136,7 +136,7 @@ export async function markRead(
   return { path, readCount: await context.flowdock.flows.markRead(path, until?.messageId) }
 }
 
-/** The flow of a payload as it is now; null for one the caller may not see any more. */
+/** The flow of a payload as it is now. Null when the viewer can no longer see it. */
 export async function flowOf(
   { path }: { path: string },
   _: unknown,
@@ -150,6 +150,6 @@ async function change(
   context: Context,
   changes: Parameters<Context['flowdock']['flows']['update']>[1],
 ): Promise<{ flow: Flow }> {
-  const path = await namedFlowPath(flow, context, flowInput)
+  const path = await resolveFlowPath(flow, context, flowInput)
   return { flow: await context.flowdock.flows.update(path, changes) }
 }

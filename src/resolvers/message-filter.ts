@@ -14,11 +14,11 @@ import {
   toConnection,
 } from './pagination.ts'
 
-/** A live filter is matched with every message of its flows. An embedded backend searches for as many. */
+/** Bounds of a live filter, which is matched with every message of its flows. The embedded backend has the same. */
 const maxWords = 20
 const maxTags = 50
 
-/** Which messages to list. All that is given must hold. */
+/** The messages to list. A message must match every field that is given. */
 export interface MessageFilter {
   readonly kinds?: readonly MessageKind[] | null | undefined
   readonly text?: string | null | undefined
@@ -35,10 +35,10 @@ export interface MessageFilter {
   readonly untilMessageId?: string | null | undefined
 }
 
-/** Which of the messages that come. */
+/** The new messages to deliver. */
 export type LiveMessageFilter = Omit<MessageFilter, 'since' | 'until' | 'sinceMessageId' | 'untilMessageId'>
 
-/** Where to look: a channel as the upstream is asked for it, and a thread of it. */
+/** The messages to filter: those of a channel, as requests name it, or of one of its threads. */
 export interface MessagePlace {
   /** The channel as in `Message.channel`. */
   readonly key: string
@@ -48,7 +48,7 @@ export interface MessagePlace {
 
 export type FilteredMessages = Connection<Message> & { readonly isExhaustive: boolean }
 
-/** What the upstream calls each kind. */
+/** The upstream’s name of each kind. */
 const events: Readonly<Partial<Record<MessageKind, string>>> = {
   ChatMessage: 'message',
   Comment: 'comment',
@@ -73,7 +73,7 @@ const events: Readonly<Partial<Record<MessageKind, string>>> = {
   UserVoiceMessage: 'uservoice',
 }
 
-/** How many pages of 100 are looked through for one page of matches. */
+/** The pages of 100 messages that are read at most for one page of matches. */
 const maxPages = 10
 
 /**
@@ -97,7 +97,7 @@ export async function filteredMessages(
     : browse(within, args, filter, range, matches, context)
 }
 
-/** The thread a filter names, of the flow it filters. */
+/** Narrows to the thread of the filter. @throws ValidationError for a thread of another flow */
 async function narrow(
   place: MessagePlace,
   { threadId }: MessageFilter,
@@ -127,16 +127,20 @@ async function idRange(place: MessagePlace, filter: MessageFilter, context: Cont
     const path = ['filter', name]
     const { channel, messageId } = await resolveMessage(globalId, context, path)
     if (channel === place.channel) return messageId
-    throw new ValidationError(`Expected filter.${name} to be a message of what is listed`, [], {
-      inputPath: path,
-    })
+    throw new ValidationError(
+      `Expected filter.${name} to be a message of the listed flow or conversation`,
+      [],
+      {
+        inputPath: path,
+      },
+    )
   }
   return { after: await numberOf('sinceMessageId'), before: await numberOf('untilMessageId') }
 }
 
 type Matcher = (message: Message) => boolean
 
-/** What the upstream is not asked to decide. */
+/** The part of the filter that requests to the upstream do not carry. */
 function matcher(filter: MessageFilter, range: IdRange): Matcher {
   const authors = filter.authorIds?.map((id) => resolveUser(id, ['filter', 'authorIds']))
   const mentions = filter.mentionIds?.map((id) => `:user:${resolveUser(id, ['filter', 'mentionIds'])}`)
@@ -153,7 +157,7 @@ function matcher(filter: MessageFilter, range: IdRange): Matcher {
     (range.before === undefined || message.id < range.before)
 }
 
-/** What a message that comes must be like; the same as in lists. */
+/** Whether a new message matches; the rules are those of lists. */
 export function messageMatcher(filter: LiveMessageFilter): (message: Message) => boolean {
   const matches = matcher(filter, { after: undefined, before: undefined })
   const words = (filter.text?.normalize().toLowerCase() ?? '')
@@ -180,7 +184,7 @@ function expectAtMost(limit: number, count: number, what: string, field: 'text' 
   })
 }
 
-/** Whole words, in either case. */
+/** Matches whole words, ignoring case. */
 function hasWords(message: Message, words: readonly string[]): boolean {
   const text = ['content', 'title', 'body', 'subject']
     .map((name) => (message as unknown as Record<string, unknown>)[name])
@@ -195,7 +199,7 @@ function hasWords(message: Message, words: readonly string[]): boolean {
   return words.every((word) => present.has(word))
 }
 
-/** Page after page by number, until there are enough. */
+/** Reads page after page in the order of numbers until enough messages match. */
 async function browse(
   { key, channel, threadId }: MessagePlace,
   args: PageArgs,
@@ -231,7 +235,7 @@ async function browse(
     const edge = front ? messages.at(-1) : messages[0]
     if (front) after = edge?.id ?? after
     else before = edge?.id ?? before
-    // Numbers grow with time: past the end of the range nothing else can match.
+    // Numbers grow with time: after the end of the range no message can match.
     ended = messages.length < maxPageSize || edge === undefined || isPast(edge, filter, front)
   }
   const items = front ? found.slice(0, size) : found.slice(-size)
@@ -242,7 +246,7 @@ async function browse(
     previous: front ? args.after != null : goesOn,
   })
   if (isExhaustive) return { ...connection, isExhaustive, pageInfo: connection.pageInfo }
-  // The next page begins where this one stopped looking, not at its last match.
+  // The next page begins after the last message that was read, not after the last match.
   const edge = encodeCursor('message', String(front ? after : before))
   const { hasNextPage, hasPreviousPage, startCursor, endCursor } = connection.pageInfo
   return {
@@ -293,7 +297,7 @@ async function search(
   for (let page = 0; page < maxPages && found.length <= size && !ended; page += 1) {
     const messages = await flowdock.messages.searchIn(channel, threadId, {
       text: text === '' ? undefined : text,
-      // Words and tags are united by the upstream: with words, tags are looked at here.
+      // The upstream finds messages with either words or tags: with words, tags are matched here.
       tags: text === '' ? (filter.tags ?? []) : [],
       anyTag: filter.tagMode === 'any',
       skip,

@@ -1,14 +1,14 @@
 import type { Context } from '../context.ts'
 import { maxPageSize, type PageArgs, pageSize } from './pagination.ts'
 
-/** What is said of a list of messages where a flow is asked for. */
+/** The arguments of a list of messages that is selected of a flow. */
 export interface MessageListArgs extends PageArgs {
   readonly filter?: unknown
 }
 
 /**
- * Asks for the messages that a query wants of a flow before the flow is there. What lies behind a cursor is not: that it
- * is one of this flow is seen by the flow.
+ * Requests the messages of a flow together with the flow. Pages after a cursor wait for the flow, which shows that the
+ * cursor is its own.
  *
  * @param path the flow's
  * @param pages the arguments of each list of them
@@ -21,12 +21,12 @@ export function expectMessages(path: string, pages: readonly MessageListArgs[], 
       const page = { after: undefined, before: undefined, limit }
       flowdock.load.expectMessages(path, { ...page, from: from === 'front' ? 'oldest' : 'newest' })
     } catch {
-      // A page that cannot be is refused where it stands.
+      // The resolver of the list reports invalid arguments.
     }
   }
 }
 
-/** One more than asked for tells whether the list goes on, where the upstream's limit has room for it. */
+/** Reads one message more than requested, up to the limit of the upstream: it shows whether another page follows. */
 export function messagePage(args: PageArgs) {
   const { from, size } = pageSize(args, { from: 'back', size: 30 })
   return { from, size, limit: Math.min(size + 1, maxPageSize) }

@@ -17,12 +17,12 @@ interface SearchArgs extends PageArgs {
   readonly tagMode: 'all' | 'any'
 }
 
-/** Upstreams that search one flow at a time are asked for so many, the ones somebody wrote to last. */
+/** The flows to search, those with the newest messages, where the upstream searches one flow at a time. */
 const maxFlows = 20
 
 /**
  * The newest matches in every flow, merged by time, oldest first. The newest 100 matches of each flow are looked at:
- * `isExhaustive` tells whether that was all there is.
+ * `isExhaustive` says whether these are all matches.
  */
 export async function search(_: unknown, args: SearchArgs, { flowdock }: Context): Promise<FilteredMessages> {
   const text = args.text?.trim() ?? ''

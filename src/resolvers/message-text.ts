@@ -2,7 +2,7 @@ import type { Context } from '../context.ts'
 import type { Message, User } from '../upstream/flowdock/model.ts'
 import type { Part } from './rich-text.ts'
 
-/** Who a message mentions: one user, or a group. */
+/** A user or a group that a message mentions. */
 export type Mention =
   | { readonly userId: number; readonly group: null }
   | { readonly userId: null; readonly group: 'everyone' | 'team' }
@@ -43,7 +43,7 @@ export function hashtags({ tags }: Message): string[] {
   return [...new Set(tags.map((tag) => tag.replace(/^#/, '')))].filter((tag) => !/^(:|@|influx:|$)/.test(tag))
 }
 
-/** What a message says; nothing for service messages such as joins. */
+/** The parts of a message with text; none for service messages such as joins. */
 function partsOf(message: Message): Part[] {
   switch (message.kind) {
     case 'ChatMessage':

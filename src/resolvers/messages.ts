@@ -12,7 +12,7 @@ import type {
 import { decodeMessageCursor, messageCursor } from './cursor.ts'
 import type { FlowBy } from './flows.ts'
 import { encodeInFlow } from './global-id.ts'
-import { namedFlowPath, requireCapability, resolveMessage, resolveThread, resolveUser } from './inputs.ts'
+import { requireCapability, resolveFlowPath, resolveMessage, resolveThread, resolveUser } from './inputs.ts'
 import { type FilteredMessages, filteredMessages, type MessageFilter } from './message-filter.ts'
 import { messagePage } from './message-page.ts'
 import { type Connection, listConnection, type PageArgs, toConnection } from './pagination.ts'
@@ -43,7 +43,7 @@ export function author(
   _: unknown,
   { flowdock }: Context,
 ): User | ExternalAuthor | null | Promise<User | null> {
-  // A name that a user chose for a message must not stand for somebody else.
+  // A name that a user chose for a message must not pass for another author.
   return userId === null ? externalAuthor : flowdock.load.user(userId)
 }
 
@@ -64,7 +64,7 @@ export function flow(
   return message.channel.startsWith('@') ? null : flowdock.load.flow(message.channel)
 }
 
-/** Its address in the REST API. */
+/** The URL in the REST API. */
 export async function url(
   { channel, id }: Message,
   _: unknown,
@@ -127,7 +127,7 @@ export async function conversationMessages(
   return messages(`@${user.id}`, `@${user.id}`, undefined, args, context)
 }
 
-/** The private conversation a message is in; null for one in a flow. */
+/** The private conversation of a message. Null for a message of a flow. */
 export async function conversation(
   { channel }: Message,
   _: unknown,
@@ -199,7 +199,7 @@ export async function setStatus(
   context: Context,
 ): Promise<{ message: Message }> {
   checkContent(input.content)
-  const channel = await namedFlowPath(input.flow, context, ['input', 'flow'])
+  const channel = await resolveFlowPath(input.flow, context, ['input', 'flow'])
   const message = await context.flowdock.messages.send(channel, {
     event: 'status',
     content: input.content,
@@ -273,7 +273,7 @@ export async function removeTags(
 
 /**
  * @param key the channel as in `Message.channel`
- * @param channel the same as the upstream is asked for it
+ * @param channel the same as requests name it
  */
 async function messages(
   key: string,
@@ -308,17 +308,17 @@ async function messages(
   return { ...connection, isExhaustive: true }
 }
 
-/** Where a message goes. */
+/** The channel and thread to send to. */
 export async function sendTarget(
   { flow, threadId, userId }: Pick<SendMessageInput, 'flow' | 'threadId' | 'userId'>,
   context: Context,
 ): Promise<{ channel: string; threadId: string | undefined }> {
   if ([flow, threadId, userId].filter((target) => target != null).length !== 1)
-    throw new ValidationError('Expected one of input.flow, input.threadId and input.userId', [], {
+    throw new ValidationError('Expected exactly one of input.flow, input.threadId and input.userId', [], {
       inputPath: ['input'],
     })
   if (flow != null)
-    return { channel: await namedFlowPath(flow, context, ['input', 'flow']), threadId: undefined }
+    return { channel: await resolveFlowPath(flow, context, ['input', 'flow']), threadId: undefined }
   if (userId != null) return { channel: `@${resolveUser(userId, ['input', 'userId'])}`, threadId: undefined }
   const thread = await resolveThread(threadId ?? '', context, ['input', 'threadId'])
   return { channel: thread.flowPath, threadId: thread.threadId }
@@ -371,16 +371,16 @@ export async function moveMessageToThread(
   )
 }
 
-/** Tells whoever is listening, and nobody later. */
+/** Notifies subscribers; nothing is stored. */
 export async function setTyping(
   _: unknown,
   { input }: { input: Pick<SendMessageInput, 'flow' | 'threadId' | 'userId'> },
   context: Context,
-): Promise<{ isTold: boolean }> {
+): Promise<{ isDelivered: boolean }> {
   await requireCapability('typing', context)
   const { channel, threadId } = await sendTarget(input, context)
   await context.flowdock.messages.setTyping(channel, threadId)
-  return { isTold: true }
+  return { isDelivered: true }
 }
 
 export async function reactionUsers(
@@ -403,20 +403,20 @@ export function fileUrl({ path }: { path: string }, _: unknown, context: Context
   return context.fileAddress(path)
 }
 
-/** Whether this is the caller's own, in words they may still change. */
-export async function viewerCanEdit(message: Message, _: unknown, { flowdock }: Context): Promise<boolean> {
+/** Whether the message is an editable one of the viewer. */
+export async function viewerCanEdit(message: Message, _: unknown, { viewer }: Context): Promise<boolean> {
   if (message.kind !== 'ChatMessage' && message.kind !== 'Comment') return false
-  return message.userId !== null && message.userId === (await flowdock.load.viewer()).id
+  return message.userId !== null && viewer.is(message.userId)
 }
 
-/** [flowdock] messages.md: anybody deletes what integrations posted; else one's own messages, comments and files. */
-export async function viewerCanDelete(message: Message, _: unknown, { flowdock }: Context): Promise<boolean> {
+/** [flowdock] messages.md: users can delete messages of integrations, and their own messages, comments and files. */
+export async function viewerCanDelete(message: Message, _: unknown, { viewer }: Context): Promise<boolean> {
   if (['Activity', 'Discussion', 'MailMessage'].includes(message.kind)) return true
   if (!['ChatMessage', 'Comment', 'FileMessage'].includes(message.kind)) return false
-  return message.userId !== null && message.userId === (await flowdock.load.viewer()).id
+  return message.userId !== null && viewer.is(message.userId)
 }
 
-/** Changes a message and reads it again: the upstream answers changes with nothing. */
+/** Changes a message and reads it: the response to the change is empty. */
 async function changeMessage(
   context: Context,
   globalId: string,

@@ -2,7 +2,7 @@ import type { Context } from '../context.ts'
 import { ValidationError } from '../errors.ts'
 import { decodeGlobalId, type GlobalId, splitInFlow, splitMessageKey } from './global-id.ts'
 
-/** What a global id names, marked with its type; null when it is gone or not for the caller to see. */
+/** The object that a global id names, with its type. Null when it does not exist or the viewer cannot see it. */
 export async function node({ typename, id }: GlobalId, { flowdock }: Context): Promise<object | null> {
   const found = await read(typename, id, flowdock.load)
   if (found === null) return null
@@ -14,7 +14,7 @@ export async function node({ typename, id }: GlobalId, { flowdock }: Context): P
  * out whose promise is rejected while an earlier one is pending.
  */
 export async function nodes(ids: readonly string[], context: Context): Promise<(object | null | Error)[]> {
-  if (ids.length > 100) throw new ValidationError(`Expected ids to have at most 100, got ${ids.length}`)
+  if (ids.length > 100) throw new ValidationError(`Expected at most 100 ids, got ${ids.length}`)
   const read = await Promise.allSettled(ids.map(async (id) => node(decodeGlobalId(id), context)))
   return read.map((each) => (each.status === 'fulfilled' ? each.value : (each.reason as Error)))
 }

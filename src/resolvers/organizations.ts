@@ -23,7 +23,7 @@ export async function organizations(
   return listConnection('organization', await flowdock.load.organizations(), ({ id }) => id, args)
 }
 
-/** Organizations inside flows come without it: then it is looked up. */
+/** Organizations inside flows come without a subscription: then it is looked up. */
 export async function subscription(
   organization: Organization,
   _: unknown,

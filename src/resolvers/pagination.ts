@@ -23,7 +23,7 @@ export const maxPageSize = 100
 /**
  * Which end of a list to read, and how much of it.
  *
- * @param usual what is read when neither `first` nor `last` is given
+ * @param usual the page when neither `first` nor `last` is given
  * @throws ValidationError for both at once, or a size out of range
  */
 export function pageSize(
@@ -42,23 +42,23 @@ function checkSize(name: string, size: number): number {
   return size
 }
 
-/** A place in one kind of list, such as `message` 17; opaque to the API's users. */
+/** A position in one kind of list, such as `message` 17; clients must not parse it. */
 export function encodeCursor(list: string, place: string): string {
   return Buffer.from(`${list}:${place}`).toString('base64url')
 }
 
-/** @throws ValidationError when `cursor` is no cursor, or one of another kind of list */
+/** @throws ValidationError for a text that is not a cursor, or that of another kind of list */
 export function decodeCursor(list: string, cursor: string, name: 'after' | 'before'): string {
   const text = Buffer.from(cursor, 'base64url').toString('utf8')
   const place = text.startsWith(`${list}:`) ? text.slice(list.length + 1) : ''
   if (place === '' || encodeCursor(list, place) !== cursor)
     throw new ValidationError(
-      `Expected ${name} to be a cursor of a list of ${list}s, as in "pageInfo.endCursor"; got "${cursor.slice(0, 80)}"`,
+      `Expected ${name} to be a cursor of a list of ${list}s, as in pageInfo.endCursor; got "${cursor.slice(0, 80)}"`,
     )
   return place
 }
 
-/** An item of a page. Cursors are made for those who ask for them. */
+/** An item of a page. Cursors are made when they are selected. */
 class Edge<T> {
   readonly node: T
   readonly #cursorOf: (item: T) => string
@@ -75,7 +75,7 @@ class Edge<T> {
 
 type Answer = boolean | (() => Promise<boolean>)
 
-/** What a page says of itself, to those who ask. */
+/** Whether other pages exist is only read when it is selected. */
 class PageInfo<T> {
   readonly #edges: readonly Edge<T>[]
   readonly #next: Answer
@@ -104,14 +104,13 @@ class PageInfo<T> {
   }
 }
 
-/** GraphQL waits for promises wherever a value may stand, though its types do not say so. */
+/** GraphQL waits for promises in place of any value, though its types do not say so. */
 function answer(each: Answer): boolean {
   return (typeof each === 'function' ? each() : each) as boolean
 }
 
 /**
- * @param more whether something follows or precedes; a function is asked only when a request wants to know, and only
- * once
+ * @param more whether items follow or precede the page; a function is only called when the field is selected
  */
 export function toConnection<T>(
   items: readonly T[],
@@ -123,9 +122,9 @@ export function toConnection<T>(
 }
 
 /**
- * A page of a list that is here in full.
+ * A page of a list that was read in full.
  *
- * @param keyOf tells items apart: a number, or a text. Lists are ordered by it, so a cursor holds when items come and go
+ * @param keyOf the unique key by which the list is ordered, so that a cursor stays valid when items are added or removed
  */
 export function listConnection<T, Key extends number | string>(
   list: string,
@@ -155,7 +154,7 @@ export function listConnection<T, Key extends number | string>(
   })
 }
 
-/** A cursor whose place is a number. @throws ValidationError when it is none */
+/** The number in a cursor. @throws ValidationError for any other text */
 export function numberCursor(list: string, cursor: string, name: 'after' | 'before'): number {
   const place = decodeCursor(list, cursor, name)
   if (!/^\d{1,15}$/.test(place))

@@ -3,7 +3,6 @@ import { ValidationError } from '../errors.ts'
 import type { FlowEvent, PresenceState, User } from '../upstream/flowdock/model.ts'
 import { requireCapability, resolveUser } from './inputs.ts'
 
-/** Who it is about. */
 export async function user(
   { userId }: Extract<FlowEvent, { type: 'presence' }>,
   _: unknown,
@@ -12,14 +11,15 @@ export async function user(
   return flowdock.load.user(userId)
 }
 
-/** Tells those who share a flow with the caller. */
+/** Publishes to the users who share a flow with the viewer. */
 export async function setPresence(
   _: unknown,
-  { input }: { input: { state: PresenceState } },
+  { input }: { input: { presence: PresenceState } },
   context: Context,
-): Promise<{ state: PresenceState; lastsMs: number }> {
+): Promise<{ presence: PresenceState; lastsMs: number }> {
   await requireCapability('presence', context)
-  return { state: input.state, lastsMs: await context.flowdock.users.setPresence(input.state) }
+  const { presence } = input
+  return { presence, lastsMs: await context.flowdock.users.setPresence(presence) }
 }
 
 export async function userPresence(
@@ -37,7 +37,7 @@ interface PresenceFilter {
 
 const maxUsers = 1000
 
-/** Delivered to the caller alone: other users share other flows with other users. */
+/** Each viewer has a stream of their own: other users share flows with other users. */
 export async function subscribePresenceChanged(
   _: unknown,
   { input }: { input: { filter?: PresenceFilter | null | undefined } },

@@ -24,7 +24,7 @@ interface PresentInput {
   readonly uuid?: string | null | undefined
 }
 
-/** Posts as an integration, and answers what it made. */
+/** Posts as an integration, and returns the message. */
 export async function present(
   _: unknown,
   { input }: { input: PresentInput },
@@ -41,7 +41,7 @@ export async function present(
       ? undefined
       : splitInFlow(expectId('Thread', input.threadId, ['input', 'threadId']), ['input', 'threadId']).id
   const flowToken = checkFilled(input.flowToken, 'flowToken')
-  // With an id of its own, what was posted without an answer can be posted again without becoming two, and be found.
+  // With an id, a post without a response can be repeated without a second message, and be found.
   const uuid = input.uuid ?? randomBytes(16).toString('base64url')
   const message = await flowdock.messages.present(flowToken, {
     title: checkFilled(input.title, 'title'),
@@ -66,8 +66,8 @@ export async function present(
 }
 
 /**
- * What was presented, by its id, for upstreams that store it without saying what they made. Integrations read nothing:
- * it takes a member of the flow to look it up. Not found is not failed: it is stored.
+ * Finds the posted message by its id, for upstreams that do not return it. Only a member of the flow can read it. The
+ * message is stored even if it is not found.
  */
 async function findPresented(
   flowToken: string,

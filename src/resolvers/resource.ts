@@ -4,9 +4,9 @@ import type { Flow } from '../upstream/flowdock/model.ts'
 import type { GlobalId } from './global-id.ts'
 import { node } from './node.ts'
 
-/** Longer than any address of the service's; what is read of it takes time. */
+/** Longer than any Flowdock URL: parsing takes time. */
 const maxUrlLength = 2000
-/** How many flows are looked through for a file whose address does not name one: the ones somebody wrote to last. */
+/** The flows, those with the newest messages, to search for a file whose URL names no flow. */
 const maxFlows = 20
 
 const flowPath = '(?:flows|app)/([^/]+/[^/]+)'
@@ -16,8 +16,8 @@ const list = (names: string) => `(?:/(?:${names}))?`
 type Find = (parts: string[], context: Context) => Promise<GlobalId | null>
 
 /**
- * What an address of the REST API, of streams or of the web names, read from its path: the host may be the service's,
- * which is gone. [flowdock] flows.md, messages.md, threads.md, users.md, files.md
+ * The object that a URL of the REST API, of streams or of the web names, from its path alone: the host of the service no
+ * longer exists. [flowdock] flows.md, messages.md, threads.md, users.md, files.md
  */
 const addresses: [pattern: RegExp, find: Find][] = [
   [
@@ -80,7 +80,7 @@ const addresses: [pattern: RegExp, find: Find][] = [
   ],
 ]
 
-/** @throws ValidationError for an address that names nothing of Flowdock's */
+/** @throws ValidationError for a URL that names no object of Flowdock */
 export async function resource(
   _: unknown,
   { url }: { url: string },
@@ -106,7 +106,7 @@ export async function resource(
     return globalId && node(globalId, context)
   }
   throw new ValidationError(
-    `Expected url to be an address of Flowdock’s, such as "https://www.flowdock.com/app/example/main"; got "${url.slice(0, 80)}"`,
+    `Expected url to be a Flowdock URL, such as "https://www.flowdock.com/app/example/main"; got "${url.slice(0, 80)}"`,
     [],
     { inputPath: ['url'] },
   )

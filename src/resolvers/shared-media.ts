@@ -3,7 +3,7 @@ import type { File, Flow, Message } from '../upstream/flowdock/model.ts'
 import { filteredMessages, type MessageFilter } from './message-filter.ts'
 import type { Connection, PageArgs } from './pagination.ts'
 
-/** A file of a flow, and the message that brought it. */
+/** A file of a flow, and the message with the file. */
 export interface FileShare {
   readonly file: File
   readonly message: Message
@@ -47,7 +47,7 @@ async function shares<T>(
   return { edges, pageInfo: page.pageInfo, isExhaustive: page.isExhaustive }
 }
 
-/** Addresses in texts and in the `href`s of HTML, each once, in the order they stand. */
+/** The URLs in texts and in the `href`s of HTML, each once, in the order of the text. */
 export function urlsOf(message: Message): string[] {
   const texts = [
     'content' in message ? message.content : '',

@@ -2,7 +2,7 @@ import type { Context } from '../context.ts'
 import type { Flow, Source } from '../upstream/flowdock/model.ts'
 import type { FlowBy } from './flows.ts'
 import { encodeInFlow } from './global-id.ts'
-import { checkFilled, namedFlowPath, namedInFlow } from './inputs.ts'
+import { checkFilled, resolveFlowPath, resolveInFlow } from './inputs.ts'
 import { type Connection, listConnection, type PageArgs } from './pagination.ts'
 
 export function id(source: Source): string {
@@ -35,7 +35,7 @@ export async function createSource(
   context: Context,
 ): Promise<{ source: Source; flowToken: string }> {
   const name = checkFilled(input.name, 'name')
-  const path = await namedFlowPath(input.flow, context, ['input', 'flow'])
+  const path = await resolveFlowPath(input.flow, context, ['input', 'flow'])
   return context.flowdock.sources.create(path, { name, externalUrl: input.externalUrl ?? undefined })
 }
 
@@ -49,7 +49,7 @@ export async function updateSource(
   { input }: { input: SourceChanges & { sourceId: string } },
   { flowdock }: Context,
 ): Promise<{ source: Source }> {
-  const { flowPath, id } = namedInFlow('Source', input.sourceId, ['input', 'sourceId'])
+  const { flowPath, id } = resolveInFlow('Source', input.sourceId, ['input', 'sourceId'])
   return { source: await flowdock.sources.update(flowPath, id, changesOf(input)) }
 }
 
@@ -67,7 +67,7 @@ export async function deleteSource(
   { input }: { input: { sourceId: string } },
   { flowdock }: Context,
 ): Promise<{ sourceId: string }> {
-  const { flowPath, id } = namedInFlow('Source', input.sourceId, ['input', 'sourceId'])
+  const { flowPath, id } = resolveInFlow('Source', input.sourceId, ['input', 'sourceId'])
   await flowdock.sources.delete(flowPath, id)
   return { sourceId: input.sourceId }
 }

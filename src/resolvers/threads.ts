@@ -3,7 +3,7 @@ import { NotFoundError, UpstreamError, ValidationError } from '../errors.ts'
 import type { Flow, Message, Thread, ThreadAction } from '../upstream/flowdock/model.ts'
 import type { FlowBy } from './flows.ts'
 import { encodeInFlow } from './global-id.ts'
-import { checkFilled, namedFlowPath, requireCapability, resolveThread } from './inputs.ts'
+import { checkFilled, requireCapability, resolveFlowPath, resolveThread } from './inputs.ts'
 import {
   type Connection,
   decodeCursor,
@@ -61,7 +61,7 @@ export async function flow(thread: Thread, _: unknown, { flowdock }: Context): P
   return flowdock.load.flow(thread.flowId)
 }
 
-/** Its address in the REST API. */
+/** The URL in the REST API. */
 export async function url(thread: Thread, _: unknown, { flowdock }: Context): Promise<string | null> {
   const flow = await flowdock.load.flow(thread.flowId)
   return flow && `${flow.url}/threads/${thread.id}`
@@ -279,11 +279,11 @@ export async function createThread(
 ): Promise<{ thread: Thread }> {
   const title = checkFilled(input.title, 'title')
   await requireCapability('createThread', context)
-  const path = await namedFlowPath(input.flow, context, ['input', 'flow'])
+  const path = await resolveFlowPath(input.flow, context, ['input', 'flow'])
   return { thread: await context.flowdock.threads.create(path, { ...threadState(input), title }) }
 }
 
-/** Clicks an action of a thread, as it is shown now. */
+/** Clicks a button of a thread, as the thread is now. */
 export async function runThreadAction(
   _: unknown,
   { input }: { input: { threadId: string; name: string } },
@@ -293,14 +293,16 @@ export async function runThreadAction(
   const find = async () => {
     const thread = await context.flowdock.threads.find(flowPath, threadId)
     if (thread === null)
-      throw new NotFoundError('There is no such thread', { inputPath: ['input', 'threadId'] })
+      throw new NotFoundError('The thread does not exist, or you cannot see it', {
+        inputPath: ['input', 'threadId'],
+      })
     return thread
   }
   const action = (await find()).actions.find(
     (each) => each.kind === 'UpdateAction' && each.name === input.name,
   )
   if (action?.kind !== 'UpdateAction')
-    throw new NotFoundError(`The thread has no action "${input.name}" that can be run`, {
+    throw new NotFoundError(`The thread has no button "${input.name}"`, {
       inputPath: ['input', 'name'],
     })
   await context.flowdock.threads.runAction(action.target.urlTemplate)

@@ -19,8 +19,8 @@ interface CreateUploadInput {
 const maxNameBytes = 255
 const mediaTypePattern = /^[\w.+-]+\/[\w.+-]+$/
 
-/** An address that takes one file. */
-export interface UploadAddress {
+/** A URL that takes one file. */
+export interface UploadUrl {
   readonly path: string
   readonly expiresAt: number
 }
@@ -30,7 +30,7 @@ interface UploadFileInput extends Omit<CreateUploadInput, 'name' | 'contentType'
   readonly name?: string | null | undefined
 }
 
-/** A file that came with the request. */
+/** A file of the request. */
 export interface Attached {
   readonly name: string
   readonly contentType: string
@@ -59,7 +59,7 @@ export async function uploadFile(
   return { message }
 }
 
-/** @throws ValidationError for a name that is blank, or longer than file systems have them */
+/** @throws ValidationError for a name that is blank, or longer than file systems allow */
 function checkFileName(text: string): string {
   const name = checkFilled(text, 'name')
   if (Buffer.byteLength(name) <= maxNameBytes) return name
@@ -70,22 +70,22 @@ function checkFileName(text: string): string {
   )
 }
 
-/** What a client says of a file goes into a header: anything but a media type is left out. */
+/** The value goes into a header, so a malformed media type is replaced. */
 export function mediaType({ contentType }: Attached): string {
   return mediaTypePattern.test(contentType) ? contentType : 'application/octet-stream'
 }
 
-/** Says where the bytes of a file go. The upstream is asked where that is, and whether the credential is valid. */
+/** Returns the URL for the bytes of a file. The upstream checks the target and the credential. */
 export async function createUpload(
   _: unknown,
   { input }: { input: CreateUploadInput },
   context: Context,
-): Promise<UploadAddress> {
+): Promise<UploadUrl> {
   const name = checkFileName(input.name)
   if (!mediaTypePattern.test(input.contentType))
     throw new ValidationError(
       'Expected input.contentType to be a media type, such as image/png',
-      [{ field: 'contentType', message: 'is no media type' }],
+      [{ field: 'contentType', message: 'is not a media type' }],
       { inputPath: ['input', 'contentType'] },
     )
   const { channel, threadId } = await sendTarget(input, context)

@@ -26,7 +26,7 @@ export async function updateViewer(
     nick: input.nick == null ? undefined : checkFilled(input.nick, 'nick'),
     email: input.email == null ? undefined : checkFilled(input.email, 'email'),
   })
-  // The answer to the change is empty.
+  // The response to the change is empty.
   return { user: await flowdock.users.viewer() }
 }
 

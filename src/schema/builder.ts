@@ -1,10 +1,4 @@
-import SchemaBuilder, {
-  BasePlugin,
-  type FieldMap,
-  type InputFieldMap,
-  type PothosOutputFieldConfig,
-  type SchemaTypes,
-} from '@pothos/core'
+import SchemaBuilder, { BasePlugin, type PothosOutputFieldConfig, type SchemaTypes } from '@pothos/core'
 import ErrorsPlugin from '@pothos/plugin-errors'
 import RelayPlugin from '@pothos/plugin-relay'
 import {
@@ -18,16 +12,7 @@ import {
   type SelectionSetNode,
 } from 'graphql'
 import type { Context } from '../context.ts'
-import {
-  ConflictError,
-  ForbiddenError,
-  GatewayError,
-  NotFoundError,
-  NotSupportedError,
-  RateLimitedError,
-  UpstreamError,
-  ValidationError,
-} from '../errors.ts'
+import { GatewayError, type UpstreamError } from '../errors.ts'
 import type { FlowBy } from '../resolvers/flows.ts'
 import { decodeGlobalId, encodeGlobalId } from '../resolvers/global-id.ts'
 import { blamedInput } from '../resolvers/input-path.ts'
@@ -54,6 +39,7 @@ import type {
   ThreadAction,
   User,
 } from '../upstream/flowdock/model.ts'
+import { fieldTraitsPlugin } from './field-traits.ts'
 
 type MessageOf<Kind extends MessageKind> = Extract<Message, { kind: Kind }>
 type MessageEvent = Extract<FlowEvent, { type: 'message' }>
@@ -122,22 +108,6 @@ interface Types {
   Connection: object
 }
 
-/** What any mutation can meet. */
-const failures = [
-  ValidationError,
-  NotFoundError,
-  ForbiddenError,
-  ConflictError,
-  NotSupportedError,
-  RateLimitedError,
-  UpstreamError,
-]
-
-/** The result of a mutation as a union of its payload and what can go wrong. */
-export function mutationResult(name: string, description: string) {
-  return { types: failures, union: { name, description }, directResult: true }
-}
-
 /**
  * Completes the result of every mutation: the payload has the `clientMutationId` of the input, and a failure has the path of
  * the input that caused it.
@@ -177,85 +147,63 @@ SchemaBuilder.registerPlugin(mutationsPlugin, MutationsPlugin)
 /** Every schema file adds its noun to this one builder; they name each other's types by string. */
 export const builder = new SchemaBuilder<Types>({
   // The first one is the outermost: it turns what the others throw into results.
-  plugins: [ErrorsPlugin, RelayPlugin, mutationsPlugin],
+  plugins: [ErrorsPlugin, RelayPlugin, mutationsPlugin, fieldTraitsPlugin],
   defaultFieldNullability: false,
   errors: { directResult: true },
   relay: {
     cursorType: 'String',
     encodeGlobalID: (typename, id) => encodeGlobalId(typename, String(id)),
     decodeGlobalID: (id) => decodeGlobalId(id),
-    nodesOnConnection: { description: 'The items of this page, without their cursors.' },
-    nodeTypeOptions: { description: 'Something that can be read again by its global id.' },
-    idFieldOptions: { description: 'Identifies this object among all others; opaque.' },
+    nodesOnConnection: { description: 'The items of this page.' },
+    nodeTypeOptions: { description: 'An object that `node` reads by its global id.' },
+    idFieldOptions: { description: 'The global id: unique among all objects of this API. Do not parse it.' },
     nodeQueryOptions: {
-      description: 'Reads one object by its global id; null when it is gone or not for you to see.',
-      args: { id: { description: 'The `id` of any object of this API.' } },
+      calls: { each: 3 },
+      description:
+        'Reads one object by its global id. Null when the object does not exist or you cannot see it.',
+      args: { id: { description: 'The global id of an object.' } },
       resolve: (_, args, context) => node(args.id, context),
     },
     // The plugin's own field fails as a whole for one malformed id: `nodes.ts` has ours.
     nodesQueryOptions: false,
-    pageInfoTypeOptions: { description: 'Where a page stands in its list.' },
-    hasNextPageFieldOptions: { description: 'Whether something follows this page.' },
-    hasPreviousPageFieldOptions: { description: 'Whether something precedes this page.' },
-    startCursorFieldOptions: { description: 'Give it as `before` to read the page before this one.' },
-    endCursorFieldOptions: { description: 'Give it as `after` to read the page after this one.' },
-    cursorFieldOptions: { description: 'Where this item stands in the list; opaque.' },
-    nodeFieldOptions: { description: 'The item itself.' },
-    edgesFieldOptions: { description: 'The items of this page with their cursors.' },
-    pageInfoFieldOptions: { description: 'Whether and where the list goes on.' },
-    firstArgOptions: { description: 'How many to read from the front, 1 to 100.' },
-    lastArgOptions: { description: 'How many to read from the back, 1 to 100.' },
-    afterArgOptions: { description: 'Only what follows this cursor.' },
-    beforeArgOptions: { description: 'Only what precedes this cursor.' },
+    pageInfoTypeOptions: { description: 'The position of a page in its list.' },
+    hasNextPageFieldOptions: { description: 'Whether the list has items after this page.' },
+    hasPreviousPageFieldOptions: { description: 'Whether the list has items before this page.' },
+    startCursorFieldOptions: {
+      description:
+        'The cursor of the first item. Pass it as `before` to read the previous page. Null when the page is empty.',
+    },
+    endCursorFieldOptions: {
+      description:
+        'The cursor of the last item. Pass it as `after` to read the next page. Null when the page is empty.',
+    },
+    cursorFieldOptions: {
+      description: 'The position of the item in the list, for `after` and `before`. Do not parse it.',
+    },
+    nodeFieldOptions: { description: 'The item.' },
+    edgesFieldOptions: { description: 'The items of this page, each with its cursor.' },
+    pageInfoFieldOptions: { description: 'The cursors of this page, and whether other pages exist.' },
+    firstArgOptions: {
+      description:
+        'The number of items to read from the start of the list, 1 to 100. Not together with `last`.',
+    },
+    lastArgOptions: {
+      description:
+        'The number of items to read from the end of the list, 1 to 100. Not together with `first`.',
+    },
+    afterArgOptions: { description: 'Read only items after this cursor.' },
+    beforeArgOptions: { description: 'Read only items before this cursor.' },
     defaultConnectionTypeOptions: { description: 'One page of a list.' },
-    defaultEdgeTypeOptions: { description: 'An item and its place in the list.' },
+    defaultEdgeTypeOptions: { description: 'An item and its cursor.' },
   },
 })
 
-type OurTypes = PothosSchemaTypes.ExtendDefaultTypes<Types>
+export type OurTypes = PothosSchemaTypes.ExtendDefaultTypes<Types>
+export type InputFields = PothosSchemaTypes.InputFieldBuilder<OurTypes, 'InputObject'>
 
-/** The input of a mutation. */
-export function mutationInput<Fields extends InputFieldMap>(
-  name: string,
-  {
-    description,
-    fields,
-  }: {
-    description: string
-    fields: (t: PothosSchemaTypes.InputFieldBuilder<OurTypes, 'InputObject'>) => Fields
-  },
-) {
-  return builder.inputType(name, {
-    description,
-    fields: (t) => ({
-      ...fields(t),
-      clientMutationId: t.string({ description: 'Any text; the payload has it again.' }),
-    }),
-  })
-}
-
-/** What a mutation answers when it happened. */
-export function mutationPayload<Shape extends object>(
-  name: string,
-  {
-    description,
-    fields,
-  }: {
-    description: string
-    fields: (t: PothosSchemaTypes.ObjectFieldBuilder<OurTypes, Shape>) => FieldMap
-  },
-) {
-  return builder.objectRef<Shape>(name).implement({
-    description,
-    fields: (t) => ({
-      ...fields(t),
-      clientMutationId: t.string({
-        nullable: true,
-        description: 'What the input had in the field of this name.',
-        resolve: (payload) => (payload as { clientMutationId?: string | null }).clientMutationId,
-      }),
-    }),
-  })
+/** The options of a field that can be null. */
+export function nullable(description: string) {
+  return { nullable: true as const, description }
 }
 
 /**

@@ -1,27 +1,30 @@
 import * as conversations from '../resolvers/conversations.ts'
 import type { PrivateConversation } from '../upstream/flowdock/model.ts'
-import { builder, mutationInput, mutationPayload, mutationResult } from './builder.ts'
+import { builder, nullable } from './builder.ts'
+import { mutation, mutationInput, mutationPayload } from './mutation.ts'
 
 builder.objectType('PrivateConversation', {
-  description: 'What you and somebody write to each other, and nobody else reads.',
+  description: 'The private messages between you and one other user.',
   interfaces: [builder.nodeInterfaceRef()],
   fields: (t) => ({
     id: t.id({ description: 'The global id.', resolve: conversations.id }),
     databaseId: t.int({
-      description: 'The number by which the upstream knows the conversation: that of the other user.',
+      description: 'The number of the other user, by which the upstream identifies the conversation.',
       resolve: ({ user }) => user.id,
     }),
-    user: t.field({ type: 'User', description: 'The other one.', resolve: ({ user }) => user }),
-    isOpen: t.exposeBoolean('isOpen', { description: 'Whether you keep a tab open for it.' }),
+    user: t.field({ type: 'User', description: 'The other user.', resolve: ({ user }) => user }),
+    isOpen: t.exposeBoolean('isOpen', {
+      description: 'Whether the conversation is open in your list of conversations.',
+    }),
     unreadMentions: t.exposeInt('unreadMentions', {
       nullable: true,
-      description: 'How many messages mention you that you have not read; null where it is not said.',
+      description: 'The number of unread messages that mention you. Null when the upstream does not say.',
     }),
     hasUnread: t.exposeBoolean('hasUnread', {
       nullable: true,
-      description: 'Whether there is something you have not read; null where it is not said.',
+      description: 'Whether the conversation has unread messages. Null when the upstream does not say.',
     }),
-    url: t.exposeString('url', { nullable: true, description: 'The URL in the REST API.' }),
+    url: t.exposeString('url', nullable('The URL in the REST API. Null when the upstream gives none.')),
   }),
 })
 
@@ -29,7 +32,10 @@ builder.queryFields((t) => ({
   privateConversations: t.connection(
     {
       type: 'PrivateConversation',
-      description: 'Yours, by the number of the other one.',
+      calls: { each: 1 },
+      listSize: 100,
+      description:
+        'Your private conversations, ordered by the number of the other user; `first: 100` by default.',
       resolve: conversations.privateConversations,
     },
     { name: 'PrivateConversationConnection' },
@@ -38,8 +44,10 @@ builder.queryFields((t) => ({
   privateConversation: t.field({
     type: 'PrivateConversation',
     nullable: true,
-    description: 'The one with somebody; null for nobody, or somebody you share no organization with.',
-    args: { userId: t.arg.id({ required: true, description: 'The global id of the other one.' }) },
+    calls: { each: 1 },
+    description:
+      'Your private conversation with a user. Null when the user does not exist or shares no organization with you.',
+    args: { userId: t.arg.id({ required: true, description: 'The global id of the other user.' }) },
     resolve: conversations.privateConversation,
   }),
 }))
@@ -51,38 +59,30 @@ const PrivateConversationPayload = mutationPayload<{ conversation: PrivateConver
     fields: (t) => ({
       conversation: t.field({
         type: 'PrivateConversation',
-        description: 'The conversation as it is now.',
+        description: 'The conversation after the change.',
         resolve: ({ conversation }) => conversation,
       }),
     }),
   },
 )
 
-const OpenPrivateConversationInput = mutationInput('OpenPrivateConversationInput', {
-  description: 'A private conversation to open.',
-  fields: (t) => ({ userId: t.id({ required: true, description: 'The global id of the other user.' }) }),
+mutation('openPrivateConversation', {
+  description: 'Opens a private conversation in your list of conversations. Creates it if it does not exist.',
+  input: mutationInput('OpenPrivateConversationInput', {
+    description: 'The private conversation to open.',
+    fields: (t) => ({ userId: t.id({ required: true, description: 'The global id of the other user.' }) }),
+  }),
+  payload: PrivateConversationPayload,
+  resolve: conversations.openPrivateConversation,
 })
 
-const ClosePrivateConversationInput = mutationInput('ClosePrivateConversationInput', {
-  description: 'A private conversation to close.',
-  fields: (t) => ({ userId: t.id({ required: true, description: 'The global id of the other user.' }) }),
+mutation('closePrivateConversation', {
+  description:
+    'Closes a private conversation in your list of conversations. It opens again with the next message to you.',
+  input: mutationInput('ClosePrivateConversationInput', {
+    description: 'The private conversation to close.',
+    fields: (t) => ({ userId: t.id({ required: true, description: 'The global id of the other user.' }) }),
+  }),
+  payload: PrivateConversationPayload,
+  resolve: conversations.closePrivateConversation,
 })
-
-builder.mutationFields((t) => ({
-  openPrivateConversation: t.field({
-    type: PrivateConversationPayload,
-    description: 'Opens the tab of a private conversation, which begins if there was none.',
-    args: { input: t.arg({ type: OpenPrivateConversationInput, required: true, description: 'With whom.' }) },
-    errors: mutationResult('OpenPrivateConversationResult', 'The conversation, or why there is none.'),
-    resolve: conversations.openPrivateConversation,
-  }),
-  closePrivateConversation: t.field({
-    type: PrivateConversationPayload,
-    description: 'Closes the tab of a private conversation. It opens again when something is written to you.',
-    args: {
-      input: t.arg({ type: ClosePrivateConversationInput, required: true, description: 'With whom.' }),
-    },
-    errors: mutationResult('ClosePrivateConversationResult', 'The conversation, or why it is as it was.'),
-    resolve: conversations.closePrivateConversation,
-  }),
-}))

@@ -10,10 +10,12 @@ import {
 import { builder } from './builder.ts'
 
 const UserErrorCode = builder.enumType('UserErrorCode', {
-  description: 'The kind of a failure. Errors of a whole operation have more codes: `extensions.code`.',
+  description: 'The kind of a failed mutation. Errors in `errors` have further codes in `extensions.code`.',
   values: {
-    BAD_USER_INPUT: { description: 'The input is not acceptable.' },
-    CONFLICT: { description: 'The request contradicts what is stored.' },
+    BAD_USER_INPUT: { description: 'A value of the input is invalid.' },
+    CONFLICT: {
+      description: 'The change contradicts the stored state, such as a name that is already in use.',
+    },
     FORBIDDEN: { description: 'You may not make this change.' },
     NOT_FOUND: { description: 'The input names an object that does not exist or that you cannot see.' },
     NOT_SUPPORTED: { description: 'The upstream cannot make this change.' },
@@ -25,40 +27,44 @@ const UserErrorCode = builder.enumType('UserErrorCode', {
 })
 
 builder.interfaceType('UserError', {
-  description: 'Why a mutation did not happen. Nothing was changed, unless the type says otherwise.',
+  description:
+    'The reason why a mutation failed. Nothing was changed, except perhaps with `UpstreamUnavailable`.',
   fields: (t) => ({
-    message: t.exposeString('message', { description: 'What was attempted and what is wrong, for people.' }),
+    message: t.exposeString('message', {
+      description: 'A message for the user: what was attempted and what is wrong.',
+    }),
     code: t.field({
       type: UserErrorCode,
-      description: 'The same failure always has the same code.',
+      description: 'The kind of failure, for programs.',
       // The classes of the union have no other codes.
       resolve: (error) => error.code as typeof UserErrorCode.$inferType,
     }),
     path: t.stringList({
       nullable: true,
       description:
-        'The path of the input that caused the failure, such as `["input", "flow"]` for a flow that does not exist. Null when no input is to blame, or the upstream does not say which.',
+        'The path of the input that caused the failure, such as `["input", "flow"]` for a flow that does not exist. Null when the failure has another cause, or the upstream does not say which input it is.',
       resolve: (error) => error.inputPath,
     }),
   }),
 })
 
 const FieldProblem = builder.objectRef<ValidationError['fields'][number]>('FieldProblem').implement({
-  description: 'What one input field has wrong.',
+  description: 'An invalid field of the input.',
   fields: (t) => ({
-    field: t.exposeString('field', { description: 'The name of the field.' }),
-    message: t.exposeString('message', { description: 'What is wrong with it.' }),
+    field: t.exposeString('field', { description: 'The name of the field, as the upstream reports it.' }),
+    message: t.exposeString('message', { description: 'What is wrong with the value.' }),
   }),
 })
 
 builder.objectType(ValidationError, {
   name: 'ValidationFailed',
-  description: 'The input is well-formed but not acceptable.',
+  description: 'The input matches the schema, but a value is invalid.',
   interfaces: ['UserError'],
   fields: (t) => ({
     fields: t.field({
       type: [FieldProblem],
-      description: 'What is wrong, field by field, as far as it can be told.',
+      listSize: 1,
+      description: 'The invalid fields. Empty when the upstream does not name them.',
       resolve: (error) => error.fields,
     }),
   }),
@@ -66,36 +72,36 @@ builder.objectType(ValidationError, {
 
 builder.objectType(NotFoundError, {
   name: 'NotFound',
-  description: 'What the input names is not there, or not for you to see.',
+  description: 'The input names an object that does not exist or that you cannot see.',
   interfaces: ['UserError'],
 })
 
 builder.objectType(ForbiddenError, {
   name: 'Forbidden',
-  description: 'You may see it, but not do this to it.',
+  description: 'You can see the object, but you may not make this change.',
   interfaces: ['UserError'],
 })
 
 builder.objectType(NotSupportedError, {
   name: 'NotSupported',
-  description: 'The upstream has no way to do this. `capabilities` says what it can.',
+  description: 'The upstream cannot make this change. `capabilities` lists what it can do.',
   interfaces: ['UserError'],
 })
 
 builder.objectType(ConflictError, {
   name: 'Conflict',
-  description: 'The request contradicts what is stored.',
+  description: 'The change contradicts the stored state, such as a name that is already in use.',
   interfaces: ['UserError'],
 })
 
 builder.objectType(RateLimitedError, {
   name: 'RateLimited',
-  description: 'The upstream asks to slow down.',
+  description: 'There were too many requests. Repeat the mutation later.',
   interfaces: ['UserError'],
   fields: (t) => ({
     retryAfterMs: t.int({
       nullable: true,
-      description: 'When to try again, in milliseconds, if the upstream said so.',
+      description: 'The number of milliseconds to wait before the next attempt. Null when it is unknown.',
       resolve: (error) => error.retryAfterMs,
     }),
   }),
@@ -104,6 +110,6 @@ builder.objectType(RateLimitedError, {
 builder.objectType(UpstreamError, {
   name: 'UpstreamUnavailable',
   description:
-    'The upstream did not answer or failed. Whether the change happened is unknown; repeating it with the same `uuid` is safe.',
+    'The upstream failed or did not respond. The change may have been made. A mutation that was sent with a `uuid` can be repeated with the same one without making a second message.',
   interfaces: ['UserError'],
 })

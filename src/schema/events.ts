@@ -3,38 +3,46 @@ import { eventCursor } from '../resolvers/cursor.ts'
 import * as events from '../resolvers/events.ts'
 import { builder } from './builder.ts'
 
+const sameUser = { type: 'User', nullable: true, sharing: 'same' } as const
+const sameMessage = { type: 'Message', nullable: true, sharing: 'same' } as const
+const sameThread = { type: 'Thread', nullable: true, sharing: 'same' } as const
+
 builder.interfaceType('FlowEvent', {
-  description: 'Something that happened just now.',
+  sharing: 'same',
+  description: 'An event of a subscription.',
   resolveType: events.eventType,
   fields: (t) => ({
     cursor: t.string({
       description:
-        'Its place in the stream of events; opaque. Lists of messages take it, too, as `after` and `before`.',
+        'The position of the event in the stream, for `after`. Lists of messages accept it as `after` and `before`, too. Do not parse it.',
       resolve: eventCursor,
     }),
     occurredAt: t.field({
       type: 'DateTime',
       nullable: true,
-      description: 'When it happened; null where the upstream does not say.',
+      description: 'The time of the event. Null when the upstream does not say.',
       resolve: events.occurredAt,
     }),
     flow: t.field({
       type: 'Flow',
       nullable: true,
-      description: 'Where it happened; null for what is told to you rather than to a flow.',
+      sharing: 'same',
+      description:
+        'The flow of the event. Null for events that concern only you, and when you cannot see the flow.',
       resolve: events.flow,
     }),
     conversation: t.field({
       type: 'PrivateConversation',
       nullable: true,
-      description: 'The private conversation it happened in; null for what happened in a flow.',
+      description: 'The private conversation of the event. Null for an event of a flow.',
       resolve: events.conversation,
     }),
   }),
 })
 
 builder.objectType('MessageAdded', {
-  description: 'A message came.',
+  sharing: 'same',
+  description: 'A new message was sent.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({
     message: t.field({ type: 'Message', description: 'The message.', resolve: (event) => event.message }),
@@ -42,191 +50,204 @@ builder.objectType('MessageAdded', {
 })
 
 builder.objectType('MessageEdited', {
-  description: 'Somebody changed what they wrote.',
+  sharing: 'same',
+  description: 'A message was edited.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({
     messageId: t.id({ description: 'The global id of the message.', resolve: events.messageId }),
     content: t.string({ description: 'The new text.', resolve: events.content }),
     editedMessage: t.field({
-      type: 'Message',
-      nullable: true,
-      description: 'The message as it is now, read from the upstream; null when it is gone.',
+      ...sameMessage,
+      description: 'The message as it is now, read from the upstream. Null when it no longer exists.',
       resolve: events.message,
     }),
     editor: t.field({
-      type: 'User',
-      nullable: true,
-      description: 'Who changed it.',
+      ...sameUser,
+      description: 'The user who edited the message. Null for a user whom you cannot see.',
       resolve: events.user,
     }),
   }),
 })
 
 builder.objectType('MessageDeleted', {
+  sharing: 'same',
   description: 'A message was deleted.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({
     messageId: t.id({ description: 'The global id of the message.', resolve: events.messageId }),
     remover: t.field({
-      type: 'User',
-      nullable: true,
-      description: 'Who deleted it.',
+      ...sameUser,
+      description: 'The user who deleted the message. Null for a user whom you cannot see.',
       resolve: events.user,
     }),
   }),
 })
 
 builder.objectType('TagsChanged', {
+  sharing: 'same',
   description: 'The tags of a message were changed.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({
     messageId: t.id({ description: 'The global id of the message.', resolve: events.messageId }),
-    added: t.stringList({ description: 'The new tags.', resolve: events.addedTags }),
-    removed: t.stringList({ description: 'The tags that went.', resolve: events.removedTags }),
+    added: t.stringList({ description: 'The added tags.', resolve: events.addedTags }),
+    removed: t.stringList({ description: 'The removed tags.', resolve: events.removedTags }),
     taggedMessage: t.field({
-      type: 'Message',
-      nullable: true,
-      description: 'The message as it is now, read from the upstream; null when it is gone.',
+      ...sameMessage,
+      description: 'The message as it is now, read from the upstream. Null when it no longer exists.',
       resolve: events.message,
     }),
     tagger: t.field({
-      type: 'User',
-      nullable: true,
-      description: 'Who changed them.',
+      ...sameUser,
+      description: 'The user who changed the tags. Null for a user whom you cannot see.',
       resolve: events.user,
     }),
   }),
 })
 
 builder.objectType('ReactionChanged', {
-  description: 'Somebody answered a message with an emoji, or took one back.',
+  sharing: 'same',
+  description: 'A reaction was added to a message or removed.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({
     messageId: t.id({ description: 'The global id of the message.', resolve: events.changedMessageId }),
     emoji: t.string({ description: 'The name of the emoji.', resolve: ({ change }) => change.emoji }),
     isAdded: t.boolean({
-      description: 'False when it was taken back.',
+      description: 'True for an added reaction, false for a removed one.',
       resolve: ({ change }) => change.isAdded,
     }),
     reactedMessage: t.field({
-      type: 'Message',
-      nullable: true,
-      description: 'The message as it is now, read from the upstream; null when it is gone.',
+      ...sameMessage,
+      description: 'The message as it is now, read from the upstream. Null when it no longer exists.',
       resolve: events.changedMessage,
     }),
-    reactor: t.field({ type: 'User', nullable: true, description: 'Who did.', resolve: events.changeUser }),
+    reactor: t.field({
+      ...sameUser,
+      description: 'The user who reacted. Null for a user whom you cannot see.',
+      resolve: events.changeUser,
+    }),
   }),
 })
 
 builder.objectType('MessageMoved', {
-  description: 'A message went to another thread.',
+  sharing: 'same',
+  description: 'A message was moved to another thread.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({
     messageId: t.id({ description: 'The global id of the message.', resolve: events.changedMessageId }),
     movedMessage: t.field({
-      type: 'Message',
-      nullable: true,
-      description: 'The message as it is now, read from the upstream; null when it is gone.',
+      ...sameMessage,
+      description: 'The message as it is now, read from the upstream. Null when it no longer exists.',
       resolve: events.changedMessage,
     }),
     thread: t.field({
-      type: 'Thread',
-      nullable: true,
-      description: 'The thread it went to.',
+      ...sameThread,
+      description: 'The new thread. Null when it no longer exists.',
       resolve: events.changeThread,
     }),
     mover: t.field({
-      type: 'User',
-      nullable: true,
-      description: 'Who moved it.',
+      ...sameUser,
+      description: 'The user who moved the message. Null for a user whom you cannot see.',
       resolve: events.changeUser,
     }),
   }),
 })
 
 builder.objectType('ThreadChanged', {
-  description:
-    'A thread is not as it was: a message came into it, from somebody or from an integration that changed its state.',
+  sharing: 'same',
+  description: 'A thread received a message, or an integration changed its state.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({
     thread: t.field({
-      type: 'Thread',
-      nullable: true,
-      description: 'The thread as it is behind this event.',
+      ...sameThread,
+      description: 'The thread after this event. Null when it no longer exists.',
       resolve: events.changedThread,
     }),
     threadMessage: t.field({
-      type: 'Message',
-      nullable: true,
-      description: 'What came into it; null when it is gone.',
+      ...sameMessage,
+      description: 'The new message of the thread. Null when it no longer exists.',
       resolve: events.threadMessage,
     }),
   }),
 })
 
 builder.objectType('MemberJoined', {
-  description: 'Somebody came into the flow.',
+  sharing: 'same',
+  description: 'A user joined the flow.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({
-    user: t.field({ type: 'User', nullable: true, description: 'Who came.', resolve: events.changeUser }),
+    user: t.field({
+      ...sameUser,
+      description: 'The user who joined. Null for a user whom you cannot see.',
+      resolve: events.changeUser,
+    }),
   }),
 })
 
 builder.objectType('MemberBlocked', {
-  description: 'Somebody was shut out of the flow, or left.',
+  description: 'A user was blocked from the flow or left it.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({
     user: t.field({
       type: 'User',
       nullable: true,
-      description: 'Who it was, if you may still see them.',
+      description: 'The user who was blocked or left. Null for a user whom you can no longer see.',
       resolve: events.blockedUser,
     }),
     blockedBy: t.field({
       type: 'User',
       nullable: true,
-      description: 'Who did it.',
+      description: 'The user who blocked the other, or who left. Null for a user whom you cannot see.',
       resolve: events.changeUser,
     }),
   }),
 })
 
 builder.objectType('UserEdited', {
-  description: 'Somebody changed their profile.',
+  sharing: 'same',
+  description: 'A user changed their profile.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({
     user: t.field({
-      type: 'User',
-      nullable: true,
-      description: 'Who it is, as they are now.',
+      ...sameUser,
+      description: 'The user with the new profile. Null for a user whom you cannot see.',
       resolve: events.changeUser,
     }),
   }),
 })
 
 builder.objectType('UserTyping', {
-  description: 'Somebody is about to say something. Kept nowhere.',
+  sharing: 'same',
+  description: 'A user is typing. The event is not stored and not replayed.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({
-    user: t.field({ type: 'User', nullable: true, description: 'Who types.', resolve: events.changeUser }),
+    user: t.field({
+      ...sameUser,
+      description: 'The user who is typing. Null for a user whom you cannot see.',
+      resolve: events.changeUser,
+    }),
     thread: t.field({
-      type: 'Thread',
-      nullable: true,
-      description: 'The thread it will be in, if they say so.',
+      ...sameThread,
+      description: 'The thread in which the user is typing. Null when the user is typing in no thread.',
       resolve: events.changeThread,
     }),
   }),
 })
 
 builder.objectType('UserActive', {
-  description: 'Somebody is there. Told again and again while they are, and kept nowhere.',
+  sharing: 'same',
+  description:
+    'A user is active. The event repeats while the user is active. It is not stored and not replayed.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({
-    user: t.field({ type: 'User', nullable: true, description: 'Who it is.', resolve: events.changeUser }),
+    user: t.field({
+      ...sameUser,
+      description: 'The user. Null for a user whom you cannot see.',
+      resolve: events.changeUser,
+    }),
     lastActivityAt: t.field({
       type: 'DateTime',
       nullable: true,
-      description: 'When they last did something; null while they are idle.',
+      description: 'The time of the last activity. Null while the user is idle.',
       resolve: ({ change }) => change.lastActivityAt,
     }),
   }),
@@ -234,43 +255,46 @@ builder.objectType('UserActive', {
 
 builder.objectType('FlowAdded', {
   description:
-    'You came into a flow. A subscription to the flows it named does not hear it: begin a new one.',
+    'You joined a flow or were added to it. A subscription that names its flows does not include the new one.',
   interfaces: ['FlowEvent'],
 })
 
 builder.objectType('FlowRemoved', {
-  description: 'You are out of a flow, or it was archived.',
+  description: 'You left a flow or were removed from it, or it was archived.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({
     flowDatabaseId: t.id({
-      description: 'The id the upstream knows it by.',
+      description: 'The id of the flow in the upstream.',
       resolve: ({ flowId }) => flowId,
     }),
   }),
 })
 
 const GapFidelity = builder.enumType('GapFidelity', {
-  description: 'What can still be had of a gap.',
+  description: 'What can still be read of a gap.',
   values: {
     MESSAGES: {
       value: 'messages',
       description:
-        'The messages of that time, as they are now, by `Flow.messages(filter: { since: …, until: … })` with `from` and `to`. What became of older ones, and who came and went, is not told any more.',
+        'The messages of that time, as they are now, by `Flow.messages(filter: { since: …, until: … })` with `from` and `to`. Changes of older messages and of members are lost.',
     },
     NOTHING: {
       value: 'nothing',
-      description: 'Nobody knows where it begins: read again what you show.',
+      description: 'The start of the gap is unknown. Read again all data that you show.',
     },
   } as const,
 })
 
 const GapReason = builder.enumType('GapReason', {
-  description: 'Why something that happened cannot be told.',
+  description: 'The reason for a gap.',
   values: {
-    FORGOTTEN: { value: 'forgotten', description: 'The upstream keeps events for a while only.' },
+    FORGOTTEN: {
+      value: 'forgotten',
+      description: 'The events are older than those that the upstream stores.',
+    },
     FELL_BEHIND: {
       value: 'fellBehind',
-      description: 'The subscription was interrupted, and nothing said where.',
+      description: 'The subscription was interrupted at an unknown position.',
     },
     UNREADABLE: {
       value: 'unreadable',
@@ -281,141 +305,163 @@ const GapReason = builder.enumType('GapReason', {
 })
 
 builder.objectType('Gap', {
+  sharing: 'same',
   description:
-    'Something that happened cannot be told any more; what comes now is behind it. The messages in between are still to be listed by `Flow.messages`.',
+    'Events were lost. The next events are those after the gap. `fidelity` says what can still be read.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({
     after: t.exposeString('after', {
       nullable: true,
-      description: 'The last event before the gap, by its cursor; null when there was none.',
+      description: 'The cursor of the last event before the gap. Null when there was none.',
     }),
-    reason: t.field({ type: GapReason, description: 'Why.', resolve: ({ reason }) => reason }),
+    reason: t.field({
+      type: GapReason,
+      description: 'The reason for the gap.',
+      resolve: ({ reason }) => reason,
+    }),
     from: t.field({
       type: 'DateTime',
       nullable: true,
-      description: 'When the last event before the gap was; null when that is not known.',
+      description: 'The time of the last event before the gap. Null when it is unknown.',
       resolve: ({ from }) => from,
     }),
     to: t.field({
       type: 'DateTime',
-      description: 'When it ended: from then on everything is told.',
+      description: 'The end of the gap. Every later event is delivered.',
       resolve: ({ to }) => to,
     }),
     fidelity: t.field({
       type: GapFidelity,
-      description: 'What can still be had of it.',
+      description: 'What can still be read of the gap.',
       resolve: ({ from }) => (from === null ? 'nothing' : 'messages'),
     }),
     missed: t.int({
       nullable: true,
+      calls: { once: ['flows', 'capabilities'], each: 20 },
       description:
-        'How many messages were sent in it to the flows you listen to, whichever of them you asked for; null where nobody can count them: when `fidelity` is `NOTHING`, in none or more than twenty flows, or more messages than an upstream lists that does not count.',
+        'The number of messages that were sent during the gap to the flows of the subscription, including those that its filter excludes. Null when `fidelity` is `NOTHING`, when the subscription has no flow or more than 20, and when an upstream without the capability `ACTIVITY` has too many messages to count.',
       resolve: activity.missed,
     }),
   }),
 })
 
 const StreamState = builder.enumType('StreamState', {
-  description: 'How a live stream is.',
+  description: 'The state of the stream from the upstream.',
   values: {
-    LIVE: { value: 'live', description: 'As it should be: everything is told when it happens.' },
+    LIVE: { value: 'live', description: 'Events are delivered as they happen.' },
     CATCHING_UP: {
       value: 'catchingUp',
-      description: 'The line to the upstream is cut. What happens meanwhile is told once it stands again.',
+      description:
+        'The connection to the upstream is interrupted. The events of that time are delivered when it is restored.',
     },
     POLLING: {
       value: 'polling',
       description:
-        'No stream gets through from the upstream: it is asked every few seconds. All is told, a little later; but not who types or is there.',
+        'The upstream cannot be streamed, so it is polled every few seconds. Events are delivered a little later; typing and presence are not delivered.',
     },
     CLOSING: {
       value: 'closing',
-      description: 'The gateway is about to stop: subscribe again with `after`, and miss nothing.',
+      description: 'The gateway is about to stop. Subscribe again with `after` to lose no events.',
     },
   } as const,
 })
 
 builder.objectType('StreamStatus', {
-  description: 'How the stream itself is; with `includeStatus`.',
+  sharing: 'same',
+  description: 'The state of the stream. It is only delivered with `includeStatus`.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({
-    state: t.field({ type: StreamState, description: 'How it is now.', resolve: ({ state }) => state }),
+    state: t.field({
+      type: StreamState,
+      description: 'The state from now on.',
+      resolve: ({ state }) => state,
+    }),
     retryWithinMs: t.exposeInt('retryWithinMs', {
       nullable: true,
-      description: 'When it closes: come back at a random moment within this time.',
+      description:
+        'The number of milliseconds within which to subscribe again, at a random time. Null unless `state` is `CLOSING`.',
     }),
   }),
 })
 
 builder.objectType('UnknownEvent', {
-  description: 'Something this API has no type for yet.',
+  sharing: 'same',
+  description: 'An event of a kind that this API has no type for.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({
-    event: t.exposeString('event', { description: "The upstream's name for it." }),
-    raw: t.field({ type: 'JSON', description: 'All of it, as it came.', resolve: (event) => event.raw }),
+    event: t.exposeString('event', { description: 'The kind of event in the upstream’s words.' }),
+    raw: t.field({
+      type: 'JSON',
+      description: 'The whole event, as the upstream sent it.',
+      resolve: (event) => event.raw,
+    }),
   }),
 })
 
 const eventKind = <Kind extends string>(value: Kind, description: string) => ({ value, description })
 
 const EventKind = builder.enumType('EventKind', {
-  description: 'The kinds of events there are, by the type each has.',
+  description: 'The kinds of events, named after their types.',
   values: {
-    MESSAGE_ADDED: eventKind('MessageAdded', 'A message came.'),
-    MESSAGE_EDITED: eventKind('MessageEdited', 'A text was changed.'),
+    MESSAGE_ADDED: eventKind('MessageAdded', 'A new message was sent.'),
+    MESSAGE_EDITED: eventKind('MessageEdited', 'A message was edited.'),
     MESSAGE_DELETED: eventKind('MessageDeleted', 'A message was deleted.'),
     TAGS_CHANGED: eventKind('TagsChanged', 'Tags of a message were changed.'),
-    REACTION_CHANGED: eventKind('ReactionChanged', 'An emoji was added or taken back.'),
-    MESSAGE_MOVED: eventKind('MessageMoved', 'A message went to another thread.'),
-    MEMBER_JOINED: eventKind('MemberJoined', 'Somebody came into a flow.'),
-    MEMBER_BLOCKED: eventKind('MemberBlocked', 'Somebody was shut out of a flow, or left.'),
-    USER_EDITED: eventKind('UserEdited', 'Somebody changed their profile.'),
-    USER_TYPING: eventKind('UserTyping', 'Somebody types.'),
-    USER_ACTIVE: eventKind('UserActive', 'Somebody is there.'),
+    REACTION_CHANGED: eventKind('ReactionChanged', 'A reaction was added or removed.'),
+    MESSAGE_MOVED: eventKind('MessageMoved', 'A message was moved to another thread.'),
+    MEMBER_JOINED: eventKind('MemberJoined', 'A user joined a flow.'),
+    MEMBER_BLOCKED: eventKind('MemberBlocked', 'A user was blocked from a flow or left it.'),
+    USER_EDITED: eventKind('UserEdited', 'A user changed their profile.'),
+    USER_TYPING: eventKind('UserTyping', 'A user is typing.'),
+    USER_ACTIVE: eventKind('UserActive', 'A user is active.'),
     PRESENCE_CHANGED: eventKind(
       'PresenceChanged',
-      'Somebody came, went or fell idle; with `includePrivate`.',
+      'The presence of a user changed. It is only delivered with `includePrivate`.',
     ),
-    FLOW_ADDED: eventKind('FlowAdded', 'You came into a flow.'),
-    FLOW_REMOVED: eventKind('FlowRemoved', 'You are out of a flow.'),
-    UNKNOWN_EVENT: eventKind('UnknownEvent', 'Anything else.'),
+    FLOW_ADDED: eventKind('FlowAdded', 'You joined a flow or were added to it.'),
+    FLOW_REMOVED: eventKind('FlowRemoved', 'You left a flow or were removed from it, or it was archived.'),
+    UNKNOWN_EVENT: eventKind('UnknownEvent', 'An event of a kind that this API has no type for.'),
   } as const,
 })
 
 const after =
-  'The `cursor` of the last event you had, or `pageInfo.endCursor` of a list of messages: what happened since comes first, each event once. For the same flows.'
-const flows = 'Which flows, at most 150; all you have joined, now and later, unless given.'
+  'The `cursor` of the last event that you received, or `pageInfo.endCursor` of a list of messages. The events since then are delivered first, each once. It must be of the same flows.'
+const flows =
+  'The flows, at most 150. By default, all flows that you have joined, including those that you join later.'
 
 const FlowEventsInput = builder.inputType('FlowEventsInput', {
-  description: 'What to listen to.',
+  description: 'The events to deliver.',
   fields: (t) => ({
     flows: t.field({ type: ['FlowBy'], description: flows }),
-    kinds: t.field({ type: [EventKind], description: 'Only these kinds of events; gaps are told always.' }),
+    kinds: t.field({
+      type: [EventKind],
+      description: 'The kinds of events to deliver; all by default. A `Gap` is always delivered.',
+    }),
     filter: t.field({
       type: 'LiveMessageFilter',
-      description: 'Of the messages that come, only these. Other kinds of events are told as ever.',
+      description: 'The new messages to deliver; all by default. Other kinds of events are not filtered.',
     }),
     throttleMs: t.int({
       description:
-        'Tell what happened no more often than this, 250 to 60,000 ms, all of it then; each event as it happens unless given.',
+        'The least number of milliseconds between two deliveries, 250 to 60,000; each delivery has all events since the last. By default, each event is delivered as it happens.',
     }),
     includePrivate: t.boolean({
       required: true,
       defaultValue: false,
       description:
-        'Whether to hear what is told to you alone, too: private messages, and coming into and out of flows.',
+        'Whether to deliver events that concern only you: private messages, presence, and flows that you join or leave.',
     }),
     includeStatus: t.boolean({
       required: true,
       defaultValue: false,
-      description: 'Whether to hear how the stream itself is, as `StreamStatus`.',
+      description: 'Whether to deliver the state of the stream, as `StreamStatus`.',
     }),
     after: t.string({ description: after }),
   }),
 })
 
 const ListenInput = builder.inputType('ListenInput', {
-  description: 'Which flows to listen to.',
+  description: 'The flows whose events to deliver.',
   fields: (t) => ({
     flows: t.field({ type: ['FlowBy'], description: flows }),
     after: t.string({ description: after }),
@@ -423,7 +469,7 @@ const ListenInput = builder.inputType('ListenInput', {
 })
 
 const ListenPrivatelyInput = builder.inputType('ListenPrivatelyInput', {
-  description: 'Where to begin to listen.',
+  description: 'The position to start from.',
   fields: (t) => ({ after: t.string({ description: after }) }),
 })
 
@@ -432,26 +478,28 @@ builder.subscriptionFields((t) => {
     type: ListenInput,
     required: true,
     defaultValue: {},
-    description: 'Which flows, and from where on.',
+    description: 'The flows, and the position to start from.',
   })
   const privately = t.arg({
     type: ListenPrivatelyInput,
     required: true,
     defaultValue: {},
-    description: 'From where on.',
+    description: 'The position to start from.',
   })
   return {
     flowEvents: t.field({
       type: 'FlowEvent',
       description:
-        'Tells what happens in flows, in order: from the moment the subscription stands, or from the event that `after` names.',
-      args: { input: t.arg({ type: FlowEventsInput, required: true, description: 'What to listen to.' }) },
+        'Delivers the events of flows in order: from the start of the subscription, or after the event that `after` names.',
+      args: {
+        input: t.arg({ type: FlowEventsInput, required: true, description: 'The events to deliver.' }),
+      },
       subscribe: events.subscribeFlowEvents,
       resolve: (event) => event,
     }),
     messageAdded: t.field({
       type: 'FlowEvent',
-      description: 'Tells of each message that comes: `MessageAdded`, or a `Gap`.',
+      description: 'Delivers each new message as `MessageAdded`, and a `Gap` when events were lost.',
       args: { input },
       subscribe: events.subscribeTo(['MessageAdded']),
       resolve: (event) => event,
@@ -459,7 +507,7 @@ builder.subscriptionFields((t) => {
     messageChanged: t.field({
       type: 'FlowEvent',
       description:
-        'Tells what becomes of messages: `MessageEdited`, `MessageDeleted`, `TagsChanged`, `ReactionChanged`, `MessageMoved`, or a `Gap`.',
+        'Delivers changes of messages as `MessageEdited`, `MessageDeleted`, `TagsChanged`, `ReactionChanged` and `MessageMoved`, and a `Gap` when events were lost.',
       args: { input },
       subscribe: events.subscribeTo([
         ...(['MessageEdited', 'MessageDeleted', 'TagsChanged', 'ReactionChanged', 'MessageMoved'] as const),
@@ -469,21 +517,23 @@ builder.subscriptionFields((t) => {
     threadChanged: t.field({
       type: 'FlowEvent',
       description:
-        'Tells of each thread that something comes into: `ThreadChanged`, with the thread as it is now, or a `Gap`.',
+        'Delivers `ThreadChanged` for each new message of a thread, with the thread as it is now, and a `Gap` when events were lost.',
       args: { input },
       subscribe: events.subscribeThreadChanged,
       resolve: events.threadEventOrGap,
     }),
     privateMessageAdded: t.field({
       type: 'FlowEvent',
-      description: 'Tells of each private message to you or from you: `MessageAdded`, or a `Gap`.',
+      description:
+        'Delivers each private message to you or from you as `MessageAdded`, and a `Gap` when events were lost.',
       args: { input: privately },
       subscribe: events.subscribePrivately(['MessageAdded']),
       resolve: (event) => event,
     }),
     userTyping: t.field({
       type: 'FlowEvent',
-      description: 'Tells who is about to say something in a flow: `UserTyping`. Kept nowhere.',
+      description:
+        'Delivers `UserTyping` while users are typing. These events are not stored and not replayed.',
       args: { input },
       subscribe: events.subscribeTo(['UserTyping']),
       resolve: (event) => event,
@@ -491,7 +541,7 @@ builder.subscriptionFields((t) => {
     flowsChanged: t.field({
       type: 'FlowEvent',
       description:
-        'Tells into which flows you come, and out of which: `FlowAdded`, `FlowRemoved`, or a `Gap`.',
+        'Delivers the flows that you join or leave as `FlowAdded` and `FlowRemoved`, and a `Gap` when events were lost.',
       args: { input: privately },
       subscribe: events.subscribePrivately(['FlowAdded', 'FlowRemoved']),
       resolve: (event) => event,

@@ -7,7 +7,6 @@ import {
   printSchema,
 } from 'graphql'
 import { builder } from './builder.ts'
-import { markSharedFields } from './impersonal-fields.ts'
 import './scalars.ts'
 import './errors.ts'
 import './nodes.ts'
@@ -24,7 +23,7 @@ import './legacy-messages.ts'
 import './presentations.ts'
 import './uploads.ts'
 import './stream-tickets.ts'
-import './shares.ts'
+import './shared-media.ts'
 import './search.ts'
 import './activity.ts'
 import './events.ts'
@@ -33,14 +32,15 @@ import './capabilities.ts'
 import './resource.ts'
 import './rate-limit.ts'
 
-builder.queryType({ description: 'Where reading begins.' })
-builder.mutationType({ description: 'What can be changed.' })
-builder.subscriptionType({ description: 'What can be listened to.' })
+builder.queryType({ description: 'The queries: they read and change nothing.' })
+builder.mutationType({
+  description:
+    'The mutations. Each returns a union of its payload and the errors that can prevent the change.',
+})
+builder.subscriptionType({ description: 'The subscriptions. Each delivers events until the client ends it.' })
 
 /** Everything that may be asked. */
-export const schema: GraphQLSchema = resolvePageInfo(
-  markSharedFields(builder.toSchema({ sortSchema: false })),
-)
+export const schema: GraphQLSchema = resolvePageInfo(builder.toSchema({ sortSchema: false }))
 
 /** Whether a list goes on may have to be asked for; compiled operations wait for what resolvers answer alone. */
 function resolvePageInfo(schema: GraphQLSchema): GraphQLSchema {

@@ -1,32 +1,37 @@
 import * as invitations from '../resolvers/invitations.ts'
 import type { FlowUser, Invitation } from '../upstream/flowdock/model.ts'
-import { builder, mutationInput, mutationPayload, mutationResult } from './builder.ts'
+import { builder, nullable } from './builder.ts'
+import { mutation, mutationInput, mutationPayload } from './mutation.ts'
 
 const InvitationState = builder.enumType('InvitationState', {
-  description: 'What became of an invitation.',
+  description: 'The state of an invitation.',
   values: {
-    PENDING: { value: 'pending', description: 'Nobody came yet.' },
-    ACCEPTED: { value: 'accepted', description: 'They are in.' },
+    PENDING: { value: 'pending', description: 'The invitation has not been accepted.' },
+    ACCEPTED: { value: 'accepted', description: 'The invited user has joined the flow.' },
   } as const,
 })
 
 builder.objectType('Invitation', {
-  description: 'An address that was asked into a flow.',
+  description: 'An invitation of an e-mail address to a flow.',
   interfaces: [builder.nodeInterfaceRef()],
   fields: (t) => ({
     id: t.id({ description: 'The global id.', resolve: invitations.id }),
-    databaseId: t.exposeInt('id', { description: 'The number the upstream knows it by.' }),
-    email: t.exposeString('email', { nullable: true, description: 'The e-mail address that was invited.' }),
+    databaseId: t.exposeInt('id', { description: 'The number in the upstream.' }),
+    email: t.exposeString('email', {
+      nullable: true,
+      description: 'The invited e-mail address. Null when the upstream does not say.',
+    }),
     state: t.field({
       type: InvitationState,
-      description: 'What became of it.',
+      description: 'Whether the invitation was accepted.',
       resolve: ({ state }) => state,
     }),
-    url: t.exposeString('url', { nullable: true, description: 'The URL in the REST API.' }),
+    url: t.exposeString('url', nullable('The URL in the REST API. Null when the upstream gives none.')),
     flow: t.field({
       type: 'Flow',
       nullable: true,
-      description: 'The flow it is to.',
+      calls: { batch: 'flows' },
+      description: 'The flow of the invitation. Null when you cannot see it.',
       resolve: invitations.flow,
     }),
   }),
@@ -37,7 +42,10 @@ builder.objectField('Flow', 'invitations', (t) =>
     {
       type: 'Invitation',
       nullable: true,
-      description: 'Who was asked in and has not come yet.',
+      calls: { each: 1 },
+      listSize: 100,
+      description:
+        'The invitations that have not been accepted, ordered by number; `first: 100` by default. Null when they cannot be read.',
       resolve: invitations.flowInvitations,
     },
     { name: 'InvitationConnection' },
@@ -46,11 +54,11 @@ builder.objectField('Flow', 'invitations', (t) =>
 )
 
 const InvitePayload = mutationPayload<{ invitation: Invitation }>('InvitePayload', {
-  description: 'An address was invited.',
+  description: 'The result of an invitation.',
   fields: (t) => ({
     invitation: t.field({
       type: 'Invitation',
-      description: 'The invitation; accepted at once for somebody of the organization.',
+      description: 'The invitation. For a user of the organization it is accepted at once.',
       resolve: ({ invitation }) => invitation,
     }),
   }),
@@ -61,78 +69,74 @@ const ImportInvitationsPayload = mutationPayload<{
   added: FlowUser[]
   refused: string[]
 }>('ImportInvitationsPayload', {
-  description: 'A list of addresses was invited.',
+  description: 'The result of invitations to a list of e-mail addresses.',
   fields: (t) => ({
     invitations: t.field({
       type: ['Invitation'],
-      description: 'Those who were asked in.',
+      listSize: 100,
+      description: 'The new invitations.',
       resolve: (payload) => payload.invitations,
     }),
     addedUsers: t.field({
       type: ['FlowUser'],
-      description: 'Those of the organization, who are in now.',
+      listSize: 100,
+      description: 'The users of the organization who were added to the flow at once.',
       resolve: (payload) => payload.added,
     }),
-    refusedAddresses: t.exposeStringList('refused', { description: 'What is no address.' }),
+    refusedAddresses: t.exposeStringList('refused', {
+      description: 'The parts of the list that are not e-mail addresses.',
+    }),
   }),
 })
 
 const CancelInvitationPayload = mutationPayload<{ invitationId: string }>('CancelInvitationPayload', {
-  description: 'An invitation was taken back.',
+  description: 'The result of a cancelled invitation.',
   fields: (t) => ({
     cancelledInvitationId: t.id({
-      description: 'Its global id.',
+      description: 'The global id of the cancelled invitation.',
       resolve: (payload) => payload.invitationId,
     }),
   }),
 })
 
-const InviteInput = mutationInput('InviteInput', {
-  description: 'An address to invite.',
-  fields: (t) => ({
-    flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }),
-    email: t.string({ required: true, description: 'The address.' }),
-  }),
-})
-
-const ImportInvitationsInput = mutationInput('ImportInvitationsInput', {
-  description: 'Addresses to invite.',
-  fields: (t) => ({
-    flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }),
-    list: t.string({
-      required: true,
-      description: 'Addresses with commas or line breaks between: `a@example.com, "Bea" <b@example.com>`.',
+mutation('invite', {
+  description: 'Invites an e-mail address to a flow. A user of the organization joins at once.',
+  input: mutationInput('InviteInput', {
+    description: 'The e-mail address to invite.',
+    fields: (t) => ({
+      flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }),
+      email: t.string({ required: true, description: 'The e-mail address.' }),
     }),
   }),
+  payload: InvitePayload,
+  resolve: invitations.invite,
 })
 
-const CancelInvitationInput = mutationInput('CancelInvitationInput', {
-  description: 'An invitation to take back.',
-  fields: (t) => ({
-    invitationId: t.id({ required: true, description: 'The global id of a pending invitation.' }),
+mutation('importInvitations', {
+  description: 'Invites every e-mail address of a list to a flow.',
+  input: mutationInput('ImportInvitationsInput', {
+    description: 'The e-mail addresses to invite.',
+    fields: (t) => ({
+      flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }),
+      list: t.string({
+        required: true,
+        description:
+          'E-mail addresses, separated by commas or line breaks: `a@example.com, "Bea" <b@example.com>`.',
+      }),
+    }),
   }),
+  payload: ImportInvitationsPayload,
+  resolve: invitations.importInvitations,
 })
 
-builder.mutationFields((t) => ({
-  invite: t.field({
-    type: InvitePayload,
-    description: 'Asks an address into a flow. Somebody of the organization is in at once.',
-    args: { input: t.arg({ type: InviteInput, required: true, description: 'Whom, and where.' }) },
-    errors: mutationResult('InviteResult', 'The invitation, or why there is none.'),
-    resolve: invitations.invite,
+mutation('cancelInvitation', {
+  description: 'Cancels a pending invitation.',
+  input: mutationInput('CancelInvitationInput', {
+    description: 'The invitation to cancel.',
+    fields: (t) => ({
+      invitationId: t.id({ required: true, description: 'The global id of a pending invitation.' }),
+    }),
   }),
-  importInvitations: t.field({
-    type: ImportInvitationsPayload,
-    description: 'Asks every address of a list into a flow.',
-    args: { input: t.arg({ type: ImportInvitationsInput, required: true, description: 'Whom, and where.' }) },
-    errors: mutationResult('ImportInvitationsResult', 'What became of each, or why nothing did.'),
-    resolve: invitations.importInvitations,
-  }),
-  cancelInvitation: t.field({
-    type: CancelInvitationPayload,
-    description: 'Takes a pending invitation back.',
-    args: { input: t.arg({ type: CancelInvitationInput, required: true, description: 'Which one.' }) },
-    errors: mutationResult('CancelInvitationResult', 'What was taken back, or why it was not.'),
-    resolve: invitations.cancelInvitation,
-  }),
-}))
+  payload: CancelInvitationPayload,
+  resolve: invitations.cancelInvitation,
+})

@@ -1,24 +1,24 @@
 import type { Commit } from '../upstream/flowdock/model.ts'
-import { builder } from './builder.ts'
+import { builder, nullable } from './builder.ts'
 
 /*
  * What integrations of before 2014 told. Such messages come with the history of old flows; any part of one may be
  * missing.
  */
 
-const kind = { interfaces: [builder.nodeInterfaceRef(), 'Message' as const] }
+const kind = { sharing: 'same' as const, interfaces: [builder.nodeInterfaceRef(), 'Message' as const] }
 
 builder.objectType('RssMessage', {
   ...kind,
-  description: 'An entry of a feed.',
+  description: 'An entry of an RSS feed.',
   fields: (t) => ({
     title: t.exposeString('title', { nullable: true, description: 'The title of the entry.' }),
-    body: t.exposeString('body', { nullable: true, description: 'What it says, as HTML.' }),
-    link: t.exposeString('link', { nullable: true, description: 'Its page.' }),
-    authorName: t.exposeString('authorName', { nullable: true, description: 'Who wrote it.' }),
+    body: t.exposeString('body', { nullable: true, description: 'The text, as HTML.' }),
+    link: t.exposeString('link', { nullable: true, description: 'The URL of the page.' }),
+    authorName: t.exposeString('authorName', { nullable: true, description: 'The name of the author.' }),
     feedTitle: t.exposeString('feedTitle', { nullable: true, description: 'The title of the feed.' }),
-    feedUrl: t.exposeString('feedUrl', { nullable: true, description: 'The address of the feed.' }),
-    categories: t.exposeStringList('categories', { description: 'What it is filed under.' }),
+    feedUrl: t.exposeString('feedUrl', { nullable: true, description: 'The URL of the feed.' }),
+    categories: t.exposeStringList('categories', { description: 'The categories of the entry.' }),
   }),
 })
 
@@ -26,7 +26,7 @@ builder.objectType('TwitterMessage', {
   ...kind,
   description: 'A tweet.',
   fields: (t) => ({
-    screenName: t.exposeString('screenName', { nullable: true, description: 'Who wrote it.' }),
+    screenName: t.exposeString('screenName', { nullable: true, description: 'The name of the author.' }),
   }),
 })
 
@@ -35,16 +35,13 @@ builder.objectType('ZendeskMessage', {
   description: 'A ticket of Zendesk.',
   fields: (t) => ({
     title: t.exposeString('title', { nullable: true, description: 'The title of the ticket.' }),
-    body: t.exposeString('body', { nullable: true, description: 'What it is about.' }),
-    latestComment: t.exposeString('latestComment', {
-      nullable: true,
-      description: 'What was said of it last.',
-    }),
+    body: t.exposeString('body', { nullable: true, description: 'The description.' }),
+    latestComment: t.exposeString('latestComment', nullable('The latest comment.')),
     ticketStatus: t.exposeString('status', { nullable: true, description: 'The status of the ticket.' }),
-    priority: t.exposeString('priority', { nullable: true, description: 'How urgent it is.' }),
-    ticketUrl: t.exposeString('ticketUrl', { nullable: true, description: 'Its page.' }),
-    requesterName: t.exposeString('requesterName', { nullable: true, description: 'Who asked.' }),
-    assigneeName: t.exposeString('assigneeName', { nullable: true, description: 'Who works on it.' }),
+    priority: t.exposeString('priority', { nullable: true, description: 'The priority.' }),
+    ticketUrl: t.exposeString('ticketUrl', { nullable: true, description: 'The URL of the page.' }),
+    requesterName: t.exposeString('requesterName', nullable('The name of the user who opened the ticket.')),
+    assigneeName: t.exposeString('assigneeName', nullable('The name of the assigned user.')),
   }),
 })
 
@@ -52,17 +49,17 @@ builder.objectType('JiraMessage', {
   ...kind,
   description: 'An issue of Jira.',
   fields: (t) => ({
-    action: t.exposeString('action', { nullable: true, description: 'What was done to it.' }),
-    issueKey: t.exposeString('issueKey', { nullable: true, description: 'Its key, such as `DOCK-1`.' }),
-    summary: t.exposeString('summary', { nullable: true, description: 'Its summary.' }),
-    body: t.exposeString('body', { nullable: true, description: 'What it is about.' }),
-    comment: t.exposeString('comment', { nullable: true, description: 'What was said of it.' }),
+    action: t.exposeString('action', { nullable: true, description: 'The action on the issue.' }),
+    issueKey: t.exposeString('issueKey', nullable('The key of the issue, such as `DOCK-1`.')),
+    summary: t.exposeString('summary', { nullable: true, description: 'The summary of the issue.' }),
+    body: t.exposeString('body', { nullable: true, description: 'The description.' }),
+    comment: t.exposeString('comment', { nullable: true, description: 'The comment.' }),
     issueStatus: t.exposeString('status', { nullable: true, description: 'The status of the issue.' }),
-    priority: t.exposeString('priority', { nullable: true, description: 'How urgent it is.' }),
-    issueType: t.exposeString('issueType', { nullable: true, description: 'What kind of issue it is.' }),
-    issueUrl: t.exposeString('issueUrl', { nullable: true, description: 'Its page.' }),
-    projectName: t.exposeString('projectName', { nullable: true, description: 'The project it is in.' }),
-    actorName: t.exposeString('actorName', { nullable: true, description: 'Who did it.' }),
+    priority: t.exposeString('priority', { nullable: true, description: 'The priority.' }),
+    issueType: t.exposeString('issueType', { nullable: true, description: 'The type of the issue.' }),
+    issueUrl: t.exposeString('issueUrl', { nullable: true, description: 'The URL of the page.' }),
+    projectName: t.exposeString('projectName', { nullable: true, description: 'The name of the project.' }),
+    actorName: t.exposeString('actorName', nullable('The name of the user who did it.')),
   }),
 })
 
@@ -72,24 +69,25 @@ builder.objectType('ConfluenceMessage', {
   fields: (t) => ({
     action: t.exposeString('action', {
       nullable: true,
-      description: 'What was done: `create`, `update`, `delete`, `comment_create`.',
+      description: 'The action: `create`, `update`, `delete` or `comment_create`.',
     }),
     pageTitle: t.exposeString('pageTitle', { nullable: true, description: 'The title of the page.' }),
-    pageUrl: t.exposeString('pageUrl', { nullable: true, description: 'Its address.' }),
-    spaceName: t.exposeString('spaceName', { nullable: true, description: 'The space it is in.' }),
-    summary: t.exposeString('summary', { nullable: true, description: 'What it says, in short.' }),
-    comment: t.exposeString('comment', { nullable: true, description: 'What was said of it, in short.' }),
-    actorName: t.exposeString('actorName', { nullable: true, description: 'Who did it.' }),
+    pageUrl: t.exposeString('pageUrl', { nullable: true, description: 'The URL of the page.' }),
+    spaceName: t.exposeString('spaceName', { nullable: true, description: 'The name of the space.' }),
+    summary: t.exposeString('summary', { nullable: true, description: 'A summary of the page.' }),
+    comment: t.exposeString('comment', { nullable: true, description: 'A summary of the comment.' }),
+    actorName: t.exposeString('actorName', nullable('The name of the user who did it.')),
   }),
 })
 
 const CommitType = builder.objectRef<Commit>('Commit').implement({
-  description: 'A change that was pushed.',
+  sharing: 'same',
+  description: 'A commit of a push.',
   fields: (t) => ({
-    id: t.exposeString('id', { description: 'Its hash.' }),
-    message: t.exposeString('message', { description: 'What it says of itself.' }),
-    authorName: t.exposeString('authorName', { nullable: true, description: 'Who made it.' }),
-    url: t.exposeString('url', { nullable: true, description: 'Its page.' }),
+    id: t.exposeString('id', { description: 'The hash of the commit.' }),
+    message: t.exposeString('message', { description: 'The commit message.' }),
+    authorName: t.exposeString('authorName', { nullable: true, description: 'The name of the author.' }),
+    url: t.exposeString('url', { nullable: true, description: 'The URL of the page.' }),
   }),
 })
 
@@ -99,24 +97,19 @@ builder.objectType('VcsMessage', {
   fields: (t) => ({
     action: t.exposeString('action', {
       nullable: true,
-      description: 'What was done: `push`, `pull_request`, `issue_comment`, `commit_comment`.',
+      description: 'The action: `push`, `pull_request`, `issue_comment` or `commit_comment`.',
     }),
-    repositoryName: t.exposeString('repositoryName', { nullable: true, description: 'Where.' }),
-    repositoryUrl: t.exposeString('repositoryUrl', {
-      nullable: true,
-      description: 'The page of the repository.',
-    }),
+    repositoryName: t.exposeString('repositoryName', nullable('The name of the repository.')),
+    repositoryUrl: t.exposeString('repositoryUrl', nullable('The page of the repository.')),
     ref: t.exposeString('ref', { nullable: true, description: 'The branch or tag.' }),
-    title: t.exposeString('title', {
-      nullable: true,
-      description: 'The title of the pull request or issue.',
-    }),
-    itemUrl: t.exposeString('itemUrl', { nullable: true, description: 'The page of what was done.' }),
-    comment: t.exposeString('comment', { nullable: true, description: 'What was said.' }),
-    actorName: t.exposeString('actorName', { nullable: true, description: 'Who did it.' }),
+    title: t.exposeString('title', nullable('The title of the pull request or issue.')),
+    itemUrl: t.exposeString('itemUrl', nullable('The URL of the pull request, issue or commit.')),
+    comment: t.exposeString('comment', { nullable: true, description: 'The comment.' }),
+    actorName: t.exposeString('actorName', nullable('The name of the user who did it.')),
     commits: t.field({
       type: [CommitType],
-      description: 'What was pushed, as far as the service told.',
+      listSize: 10,
+      description: 'The commits of a push that GitHub listed.',
       resolve: ({ commits }) => [...commits],
     }),
   }),
@@ -126,15 +119,12 @@ builder.objectType('SvnMessage', {
   ...kind,
   description: 'A change in Subversion.',
   fields: (t) => ({
-    action: t.exposeString('action', {
-      nullable: true,
-      description: 'What was done: `commit`, `branch_create`, `branch_delete`.',
-    }),
-    repositoryName: t.exposeString('repositoryName', { nullable: true, description: 'Where.' }),
+    action: t.exposeString('action', nullable('The action: `commit`, `branch_create` or `branch_delete`.')),
+    repositoryName: t.exposeString('repositoryName', nullable('The name of the repository.')),
     branch: t.exposeString('branch', { nullable: true, description: 'The branch.' }),
     revision: t.exposeString('revision', { nullable: true, description: 'The revision.' }),
-    revisionUrl: t.exposeString('revisionUrl', { nullable: true, description: 'Its page.' }),
-    actorName: t.exposeString('actorName', { nullable: true, description: 'Who did it.' }),
+    revisionUrl: t.exposeString('revisionUrl', { nullable: true, description: 'The URL of the page.' }),
+    actorName: t.exposeString('actorName', nullable('The name of the user who did it.')),
   }),
 })
 
@@ -142,9 +132,9 @@ builder.objectType('PivotalTrackerMessage', {
   ...kind,
   description: 'Stories of Pivotal Tracker.',
   fields: (t) => ({
-    action: t.exposeString('action', { nullable: true, description: 'What was done.' }),
-    actorName: t.exposeString('actorName', { nullable: true, description: 'Who did it.' }),
-    storyNames: t.exposeStringList('storyNames', { description: 'The stories.' }),
+    action: t.exposeString('action', { nullable: true, description: 'The action.' }),
+    actorName: t.exposeString('actorName', nullable('The name of the user who did it.')),
+    storyNames: t.exposeStringList('storyNames', { description: 'The names of the stories.' }),
   }),
 })
 
@@ -154,11 +144,11 @@ builder.objectType('UserVoiceMessage', {
   fields: (t) => ({
     action: t.exposeString('action', {
       nullable: true,
-      description: 'What was done: `new_suggestion`, `new_comment`, `new_ticket` …',
+      description: 'The action, such as `new_suggestion`, `new_comment` or `new_ticket`.',
     }),
     details: t.field({
       type: 'JSON',
-      description: 'What it was done to; each kind of thing has fields of its own.',
+      description: 'The data of the action, as UserVoice sent it. Its fields depend on the action.',
       resolve: ({ details }) => details,
     }),
   }),

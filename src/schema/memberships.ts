@@ -1,188 +1,170 @@
 import * as memberships from '../resolvers/memberships.ts'
 import type { Flow } from '../upstream/flowdock/model.ts'
-import { builder, mutationInput, mutationPayload, mutationResult } from './builder.ts'
+import { mutation, mutationInput, mutationPayload } from './mutation.ts'
 
 const FlowPayload = mutationPayload<{ flow: Flow }>('FlowPayload', {
-  description: 'A flow was made or changed.',
+  description: 'The result of a created or changed flow.',
   fields: (t) => ({
-    flow: t.field({ type: 'Flow', description: 'The flow as it is now.', resolve: ({ flow }) => flow }),
+    flow: t.field({ type: 'Flow', description: 'The flow after the change.', resolve: ({ flow }) => flow }),
   }),
 })
 
 const FlowMembersPayload = mutationPayload<{ path: string }>('FlowMembersPayload', {
-  description: 'Who is in a flow was changed.',
+  description: 'The result of changed members.',
   fields: (t) => ({
     flow: t.field({
       type: 'Flow',
       nullable: true,
-      description: 'The flow as it is now; null when it is not for you to see any more.',
+      description: 'The flow after the change. Null when you can no longer see it.',
       resolve: memberships.flowOf,
     }),
   }),
 })
 
 const RotatePushTokenPayload = mutationPayload<{ path: string }>('RotatePushTokenPayload', {
-  description: 'The push token of a flow was replaced.',
+  description: 'The result of a replaced push token.',
   fields: (t) => ({
     flow: t.field({
       type: 'Flow',
       nullable: true,
-      description: 'The flow with its new `pushToken`.',
+      description: 'The flow with its new `pushToken`. Null when you can no longer see it.',
       resolve: memberships.flowOf,
     }),
   }),
 })
 
 const MarkReadPayload = mutationPayload<{ path: string; readCount: number }>('MarkReadPayload', {
-  description: 'Mentions were marked read.',
+  description: 'The result of marking mentions as read.',
   fields: (t) => ({
-    readCount: t.exposeInt('readCount', { description: 'How many messages that were.' }),
+    readCount: t.exposeInt('readCount', { description: 'The number of messages that were marked as read.' }),
     flow: t.field({
       type: 'Flow',
       nullable: true,
-      description: 'The flow as it is now.',
+      description: 'The flow after the change.',
       resolve: memberships.flowOf,
     }),
   }),
 })
 
-const CreateFlowInput = mutationInput('CreateFlowInput', {
-  description: 'A flow to make. You are in it.',
-  fields: (t) => ({
-    organizationId: t.id({ required: true, description: 'The global id of whose it is to be.' }),
-    name: t.string({ required: true, description: 'The name people see, at most 100 characters.' }),
-    description: t.string({ description: 'What it is for.' }),
-  }),
-})
-
-const UpdateFlowInput = mutationInput('UpdateFlowInput', {
-  description: 'Changes to a flow; what is not given stays. All but `isOpen` is for administrators.',
-  fields: (t) => ({
-    flow: t.field({ type: 'FlowBy', required: true, description: 'Which one.' }),
-    name: t.string({ description: 'The new name. The address stays.' }),
-    description: t.string({ description: 'What it is for.' }),
-    access: t.field({ type: 'FlowAccess', description: 'How people come into it.' }),
-    isOpen: t.boolean({ description: 'Whether you keep a tab open for it.' }),
-  }),
-})
-
-const ArchiveFlowInput = mutationInput('ArchiveFlowInput', {
-  description: 'A flow to put away, or to bring back. For administrators.',
-  fields: (t) => ({
-    flow: t.field({ type: 'FlowBy', required: true, description: 'Which one.' }),
-    archived: t.boolean({
-      required: true,
-      defaultValue: true,
-      description: 'False brings it back. What was written stays either way.',
+mutation('createFlow', {
+  description: 'Creates a flow in an organization.',
+  input: mutationInput('CreateFlowInput', {
+    description: 'The flow to create. You become its first member.',
+    fields: (t) => ({
+      organizationId: t.id({ required: true, description: 'The global id of the organization.' }),
+      name: t.string({ required: true, description: 'The display name, at most 100 characters.' }),
+      description: t.string({ description: 'The purpose of the flow.' }),
     }),
   }),
+  payload: FlowPayload,
+  resolve: memberships.createFlow,
 })
 
-const JoinFlowInput = mutationInput('JoinFlowInput', {
-  description: 'A flow to become a member of.',
-  fields: (t) => ({ flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }) }),
-})
-
-const LeaveFlowInput = mutationInput('LeaveFlowInput', {
-  description: 'A flow to leave.',
-  fields: (t) => ({ flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }) }),
-})
-
-const RotatePushTokenInput = mutationInput('RotatePushTokenInput', {
-  description: 'A flow whose push token is to be replaced.',
-  fields: (t) => ({ flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }) }),
-})
-
-const AddFlowMemberInput = mutationInput('AddFlowMemberInput', {
-  description: 'A user of the organization, and the flow to add them to.',
-  fields: (t) => ({
-    flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }),
-    userId: t.id({ required: true, description: 'The global id of the user.' }),
-  }),
-})
-
-const BlockFlowMemberInput = mutationInput('BlockFlowMemberInput', {
-  description: 'Somebody to shut out of a flow, or to let in again.',
-  fields: (t) => ({
-    flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }),
-    userId: t.id({ required: true, description: 'The global id of the user.' }),
-    blocked: t.boolean({ required: true, defaultValue: true, description: 'False lets them in again.' }),
-  }),
-})
-
-const MarkReadInput = mutationInput('MarkReadInput', {
-  description: 'What to mark read.',
-  fields: (t) => ({
-    flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }),
-    untilMessageId: t.id({
-      description: 'The global id of the newest message that was read; everything unless given.',
+mutation('updateFlow', {
+  description: 'Changes a flow. Every field except `isOpen` is only for administrators.',
+  input: mutationInput('UpdateFlowInput', {
+    description: 'The changes to a flow. Fields that are not given keep their values.',
+    fields: (t) => ({
+      flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }),
+      name: t.string({ description: 'The new display name. The path and URLs stay the same.' }),
+      description: t.string({ description: 'The purpose of the flow.' }),
+      access: t.field({ type: 'FlowAccess', description: 'Who can join the flow.' }),
+      isOpen: t.boolean({ description: 'Whether the flow is open in your list of flows.' }),
     }),
   }),
+  payload: FlowPayload,
+  resolve: memberships.updateFlow,
 })
 
-builder.mutationFields((t) => ({
-  createFlow: t.field({
-    type: FlowPayload,
-    description: 'Makes a flow.',
-    args: { input: t.arg({ type: CreateFlowInput, required: true, description: 'The flow.' }) },
-    errors: mutationResult('CreateFlowResult', 'The flow, or why there is none.'),
-    resolve: memberships.createFlow,
+mutation('archiveFlow', {
+  description:
+    'Archives a flow, so that no one can post to it or join it, or restores it. Only for administrators.',
+  input: mutationInput('ArchiveFlowInput', {
+    description: 'The flow to archive or restore.',
+    fields: (t) => ({
+      flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }),
+      archived: t.boolean({
+        required: true,
+        defaultValue: true,
+        description: 'False restores the flow. Messages stay in either case.',
+      }),
+    }),
   }),
-  updateFlow: t.field({
-    type: FlowPayload,
-    description: 'Changes a flow.',
-    args: { input: t.arg({ type: UpdateFlowInput, required: true, description: 'The changes.' }) },
-    errors: mutationResult('UpdateFlowResult', 'The flow, or why it is as it was.'),
-    resolve: memberships.updateFlow,
+  payload: FlowPayload,
+  resolve: memberships.archiveFlow,
+})
+
+mutation('joinFlow', {
+  description: 'Joins a flow whose `access` is `ORGANIZATION`.',
+  input: mutationInput('JoinFlowInput', {
+    description: 'The flow to join.',
+    fields: (t) => ({ flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }) }),
   }),
-  archiveFlow: t.field({
-    type: FlowPayload,
-    description: 'Hides a flow, so that nobody writes to it or joins it any more.',
-    args: { input: t.arg({ type: ArchiveFlowInput, required: true, description: 'Which one.' }) },
-    errors: mutationResult('ArchiveFlowResult', 'The flow, or why it is as it was.'),
-    resolve: memberships.archiveFlow,
+  payload: FlowPayload,
+  resolve: memberships.joinFlow,
+})
+
+mutation('leaveFlow', {
+  description: 'Leaves a flow. To return, you must be added by a member.',
+  input: mutationInput('LeaveFlowInput', {
+    description: 'The flow to leave.',
+    fields: (t) => ({ flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }) }),
   }),
-  joinFlow: t.field({
-    type: FlowPayload,
-    description: 'Makes you a member of a flow that is open to its organization.',
-    args: { input: t.arg({ type: JoinFlowInput, required: true, description: 'The flow.' }) },
-    errors: mutationResult('JoinFlowResult', 'The flow, or why you are not in it.'),
-    resolve: memberships.joinFlow,
+  payload: FlowMembersPayload,
+  resolve: memberships.leaveFlow,
+})
+
+mutation('addFlowMember', {
+  description: 'Adds a user of the organization to a flow.',
+  input: mutationInput('AddFlowMemberInput', {
+    description: 'The user to add to a flow.',
+    fields: (t) => ({
+      flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }),
+      userId: t.id({ required: true, description: 'The global id of the user.' }),
+    }),
   }),
-  leaveFlow: t.field({
-    type: FlowMembersPayload,
-    description: 'Takes you out of a flow. Somebody in it has to let you in again.',
-    args: { input: t.arg({ type: LeaveFlowInput, required: true, description: 'The flow.' }) },
-    errors: mutationResult('LeaveFlowResult', 'What is left of it for you, or why you are still in it.'),
-    resolve: memberships.leaveFlow,
+  payload: FlowMembersPayload,
+  resolve: memberships.addFlowMember,
+})
+
+mutation('blockFlowMember', {
+  description:
+    'Blocks a user from a flow, or unblocks the user. Only administrators can block an administrator.',
+  input: mutationInput('BlockFlowMemberInput', {
+    description: 'The user to block or unblock.',
+    fields: (t) => ({
+      flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }),
+      userId: t.id({ required: true, description: 'The global id of the user.' }),
+      blocked: t.boolean({ required: true, defaultValue: true, description: 'False unblocks the user.' }),
+    }),
   }),
-  addFlowMember: t.field({
-    type: FlowMembersPayload,
-    description: 'Brings somebody of the organization into a flow.',
-    args: { input: t.arg({ type: AddFlowMemberInput, required: true, description: 'Who, and where.' }) },
-    errors: mutationResult('AddFlowMemberResult', 'The flow, or why they are not in it.'),
-    resolve: memberships.addFlowMember,
+  payload: FlowMembersPayload,
+  resolve: memberships.blockFlowMember,
+})
+
+mutation('rotatePushToken', {
+  description:
+    'Replaces the push token of a flow. Integrations that push with the old token are refused from then on. Only for administrators. Needs the capability `ROTATE_PUSH_TOKEN`.',
+  input: mutationInput('RotatePushTokenInput', {
+    description: 'The flow whose push token to replace.',
+    fields: (t) => ({ flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }) }),
   }),
-  blockFlowMember: t.field({
-    type: FlowMembersPayload,
-    description: 'Shuts somebody out of a flow, or lets them in again. Only administrators can shut out one.',
-    args: { input: t.arg({ type: BlockFlowMemberInput, required: true, description: 'Who, and where.' }) },
-    errors: mutationResult('BlockFlowMemberResult', 'The flow, or why nothing changed.'),
-    resolve: memberships.blockFlowMember,
+  payload: RotatePushTokenPayload,
+  resolve: memberships.rotatePushToken,
+})
+
+mutation('markRead', {
+  description: 'Marks messages of a flow that mention you as read. Needs the capability `MARK_READ`.',
+  input: mutationInput('MarkReadInput', {
+    description: 'The mentions to mark as read.',
+    fields: (t) => ({
+      flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }),
+      untilMessageId: t.id({
+        description:
+          'The global id of the newest message that you have read. All mentions are marked by default.',
+      }),
+    }),
   }),
-  rotatePushToken: t.field({
-    type: RotatePushTokenPayload,
-    description:
-      'Replaces the push token of a flow; integrations that push with the old one are refused from then on. For administrators. Needs the capability `ROTATE_PUSH_TOKEN`.',
-    args: { input: t.arg({ type: RotatePushTokenInput, required: true, description: 'The flow.' }) },
-    errors: mutationResult('RotatePushTokenResult', 'The flow, or why its push token was not replaced.'),
-    resolve: memberships.rotatePushToken,
-  }),
-  markRead: t.field({
-    type: MarkReadPayload,
-    description: 'Marks what mentions you in a flow as read. Needs the capability `MARK_READ`.',
-    args: { input: t.arg({ type: MarkReadInput, required: true, description: 'What was read.' }) },
-    errors: mutationResult('MarkReadResult', 'How much that was, or why nothing changed.'),
-    resolve: memberships.markRead,
-  }),
-}))
+  payload: MarkReadPayload,
+  resolve: memberships.markRead,
+})

@@ -4,7 +4,8 @@ import * as messageText from '../resolvers/message-text.ts'
 
 import * as messages from '../resolvers/messages.ts'
 import type { MailAddress, Message, MessageKind } from '../upstream/flowdock/model.ts'
-import { builder, mutationInput, mutationPayload, mutationResult } from './builder.ts'
+import { builder, type InputFields, nullable } from './builder.ts'
+import { mutation, mutationInput, mutationPayload } from './mutation.ts'
 
 const MentionGroup = builder.enumType('MentionGroup', {
   description: 'A group of users that a message can mention.',
@@ -15,11 +16,14 @@ const MentionGroup = builder.enumType('MentionGroup', {
 })
 
 const Mention = builder.objectRef<messageText.Mention>('Mention').implement({
+  sharing: 'same',
   description: 'A user or a group that a message mentions.',
   fields: (t) => ({
     user: t.field({
       type: 'User',
       nullable: true,
+      calls: { once: ['users'] },
+      sharing: 'same',
       description: 'The user. Null for a group, and for a user whom you cannot see.',
       resolve: messageText.mentionedUser,
     }),
@@ -33,16 +37,22 @@ const Mention = builder.objectRef<messageText.Mention>('Mention').implement({
 })
 
 builder.interfaceType('Message', {
-  description: 'Something said or done in a flow or a private conversation.',
+  sharing: 'same',
+  description: 'A message or an event in a flow or a private conversation.',
   interfaces: [builder.nodeInterfaceRef()],
   resolveType: (message) => message.kind,
   fields: (t) => ({
     id: t.id({ description: 'The global id.', resolve: messages.id }),
-    databaseId: t.exposeInt('id', { description: 'Its number in the flow; grows with time.' }),
-    event: t.exposeString('event', { description: "The upstream's name for this kind of message." }),
+    databaseId: t.exposeInt('id', {
+      description:
+        'The number of the message in its flow or conversation. Newer messages have greater numbers.',
+    }),
+    event: t.exposeString('event', {
+      description: 'The kind of message in the upstream’s words, such as `message` or `comment`.',
+    }),
     tags: t.exposeStringList('tags', {
       description:
-        'Hashtags without "#", and what the upstream marks: `:user:7` mentions user 7, `:url` has a link.',
+        'The tags: hashtags without `#`, and marks of the upstream, such as `:user:7` for a mention of user 7 and `:url` for a link.',
     }),
     hashtags: t.stringList({
       description: 'The hashtags among `tags`, without "#", each once.',
@@ -50,109 +60,135 @@ builder.interfaceType('Message', {
     }),
     mentions: t.field({
       type: [Mention],
+      listSize: 1,
       description: 'The users and groups that the message mentions, each once.',
       resolve: messageText.mentions,
     }),
     text: t.string({
       description:
-        'The message as plain text, with emoji as characters; the name for a file, title and body for what an integration posted. Empty for service messages such as joins. Titles and bodies are cut at 16,384 characters.',
+        'The message as plain text, with emoji as characters. For a file it is the name, for a message of an integration the title and body, each cut at 16,384 characters. Empty for service messages such as joins.',
       resolve: messageText.text,
     }),
     html: t.string({
       description:
-        'The same as HTML that is safe to put into a page: with links, and emoji as characters. It has no images, styles or scripts. Titles and bodies are cut at 16,384 characters.',
+        'The message as HTML that is safe to insert into a page: with links, without images, styles or scripts. Titles and bodies are cut at 16,384 characters.',
       resolve: messageText.html,
     }),
     uuid: t.exposeString('uuid', {
       nullable: true,
-      description: 'The id its sender gave it; repeating a send with it makes no second message.',
+      description:
+        'The id that the sender chose. A request that repeats it makes no second message. Null when the sender gave none.',
     }),
     author: t.field({
       type: 'Author',
       nullable: true,
+      calls: { once: ['users'] },
+      sharing: 'same',
       description:
-        'Who wrote it: the user who sent it, whatever name they chose for it. Null when the upstream names nobody, or a user whom you cannot see.',
+        'The user or integration that sent the message, whatever `externalUserName` says. Null when the upstream names no author, or one whom you cannot see.',
       resolve: messages.author,
     }),
     externalUserName: t.exposeString('externalUserName', {
       nullable: true,
-      description: 'The name its sender chose for it. Not verified: show it beside `author`, not instead.',
+      description:
+        'The name that the sender chose to show. It is not verified: show it with `author`, not instead of it. Null when the sender chose none.',
     }),
     sentAt: t.field({
       type: 'DateTime',
-      description: 'When it was sent.',
+      description: 'The time when the message was sent.',
       resolve: (message) => message.sentAt,
     }),
     editedAt: t.field({
       type: 'DateTime',
       nullable: true,
-      description: 'When its content was last changed.',
+      description: 'The time of the last edit. Null when the message was not edited.',
       resolve: (message) => message.editedAt,
     }),
     url: t.string({
       nullable: true,
-      description: 'Its address in the REST API; null when its flow is not to be seen.',
+      calls: { batch: 'flows' },
+      sharing: 'same',
+      description: 'The URL in the REST API. Null when you cannot see the flow.',
       resolve: messages.url,
     }),
     webUrl: t.string({
       nullable: true,
+      calls: { batch: 'flows' },
+      sharing: 'same',
       description:
-        'The URL of a web page that says how to read the message. Null when its flow is not visible to you.',
+        'The URL of a web page that explains how to read the message. Null when you cannot see the flow.',
       resolve: messages.webUrl,
     }),
     externalUrl: t.exposeString('externalUrl', {
       nullable: true,
-      description: 'A page about it at the service it came from.',
+      description:
+        'The URL of a page about the message at the service of the integration. Null when there is none.',
     }),
     attachments: t.field({
       type: ['File'],
-      description: 'Files that came with it; that of a file message, too.',
+      listSize: 1,
+      description: 'The attached files, including the file of a `FileMessage`.',
       resolve: (message) => [...message.attachments],
     }),
     reactions: t.field({
       type: ['Reaction'],
-      description: 'What others answered it with in one sign.',
+      listSize: 1,
+      description: 'The emoji reactions to the message.',
       resolve: (message) => [...message.reactions],
     }),
     viewerCanEdit: t.boolean({
-      description: 'Whether you may change its text.',
+      calls: { once: ['viewer'] },
+      sharing: 'viewer',
+      description: 'Whether you may edit the message.',
       resolve: messages.viewerCanEdit,
     }),
     viewerCanDelete: t.boolean({
-      description: 'Whether you may delete it.',
+      calls: { once: ['viewer'] },
+      sharing: 'viewer',
+      description: 'Whether you may delete the message.',
       resolve: messages.viewerCanDelete,
     }),
     thread: t.field({
       type: 'Thread',
       nullable: true,
-      description: 'The thread it belongs to; null for what happens rather than is said.',
+      sharing: 'same',
+      description: 'The thread of the message. Null for service messages such as joins.',
       resolve: messages.thread,
     }),
     flow: t.field({
       type: 'Flow',
       nullable: true,
-      description: 'The flow it is in; null for a private message.',
+      calls: { batch: 'flows' },
+      sharing: 'same',
+      description: 'The flow of the message. Null for a private message, and when you cannot see the flow.',
       resolve: messages.flow,
     }),
     conversation: t.field({
       type: 'PrivateConversation',
       nullable: true,
-      description: 'The private conversation it is in; null for a message of a flow.',
+      description: 'The private conversation of the message. Null for a message of a flow.',
       resolve: messages.conversation,
     }),
   }),
 })
 
 builder.objectType('Reaction', {
-  description: 'An emoji, and who answered with it.',
+  sharing: 'same',
+  description: 'An emoji, and the users who reacted with it.',
   fields: (t) => ({
-    emoji: t.exposeString('emoji', { description: 'Its name, such as `thumbsup`.' }),
-    count: t.int({ description: 'How many did.', resolve: ({ userIds }) => userIds.length }),
+    emoji: t.exposeString('emoji', { description: 'The name of the emoji, such as `thumbsup`.' }),
+    count: t.int({
+      description: 'The number of users who reacted with the emoji.',
+      resolve: ({ userIds }) => userIds.length,
+    }),
     users: t.connection(
       {
         type: 'User',
         nullable: true,
-        description: 'Who did, as far as you may see them, by number; `first: 100` unless said otherwise.',
+        calls: { once: ['users'] },
+        listSize: 100,
+        description:
+          'The users who reacted with the emoji and whom you can see, ordered by number; `first: 100` by default. Null when they cannot be read.',
         resolve: messages.reactionUsers,
       },
       { name: 'ReactionUserConnection' },
@@ -161,29 +197,28 @@ builder.objectType('Reaction', {
   }),
 })
 
-const kind = { interfaces: [builder.nodeInterfaceRef(), 'Message' as const] }
+const kind = { sharing: 'same' as const, interfaces: [builder.nodeInterfaceRef(), 'Message' as const] }
 
 builder.objectType('ChatMessage', {
   ...kind,
-  description: 'What somebody wrote.',
+  description: 'A chat message of a user.',
   fields: (t) => ({
-    content: t.exposeString('content', { description: 'The text; blank once it was deleted.' }),
+    content: t.exposeString('content', { description: 'The text. Blank after the message was deleted.' }),
   }),
 })
 
 builder.objectType('Comment', {
   ...kind,
-  description: 'A reply in the older style: to one message rather than in its thread.',
+  description: 'A comment on one message: the older form of a reply in a thread.',
   fields: (t) => ({
-    content: t.exposeString('content', { description: 'The text; blank once it was deleted.' }),
-    title: t.exposeString('title', {
-      nullable: true,
-      description: 'The title of the message that the comment is on.',
-    }),
+    content: t.exposeString('content', { description: 'The text. Blank after the message was deleted.' }),
+    title: t.exposeString('title', nullable('The title of the commented message. Null when it has none.')),
     parent: t.field({
       type: 'Message',
       nullable: true,
-      description: 'What it is on.',
+      calls: { each: 1 },
+      sharing: 'same',
+      description: 'The commented message. Null when it was deleted.',
       resolve: messages.parent,
     }),
   }),
@@ -191,19 +226,19 @@ builder.objectType('Comment', {
 
 builder.objectType('StatusMessage', {
   ...kind,
-  description: 'Somebody says what they are doing.',
+  description: 'A status that a user set.',
   fields: (t) => ({ content: t.exposeString('content', { description: 'The status.' }) }),
 })
 
 builder.objectType('LineMessage', {
   ...kind,
-  description: 'Somebody tells of themselves in the third person ("/me").',
+  description: 'A message of a user in the third person, written with `/me`.',
   fields: (t) => ({ content: t.exposeString('content', { description: 'The text.' }) }),
 })
 
 builder.objectType('FileMessage', {
   ...kind,
-  description: 'Somebody uploaded a file.',
+  description: 'A file that a user posted.',
   fields: (t) => ({
     file: t.field({ type: 'File', description: 'The file.', resolve: (message) => message.file }),
   }),
@@ -211,34 +246,39 @@ builder.objectType('FileMessage', {
 
 builder.objectType('ActionMessage', {
   ...kind,
-  description: 'Somebody joined, was added, was blocked, was invited.',
+  description: 'A service message: a user joined, was added, blocked or invited, or changed the flow.',
   fields: (t) => ({
     action: t.exposeString('action', {
       nullable: true,
       description:
-        'What the user did: `join`, `add_people`, `block`, `invite`, `decline`, `uninvite`, `add_rss_feed` …',
+        'The action, such as `join`, `add_people`, `block`, `invite`, `decline`, `uninvite` or `add_rss_feed`. Null when the upstream does not say.',
     }),
     addedNicks: t.exposeStringList('addedNicks', {
       nullable: true,
-      description: 'Who was added, with `add_people`.',
+      description: 'The nicknames of the added users. Null for actions other than `add_people`.',
     }),
     blockedUser: t.field({
       type: 'User',
       nullable: true,
-      description: 'Who was shut out, with `block`.',
+      sharing: 'same',
+      description:
+        'The blocked user. Null for actions other than `block`, and for a user whom you cannot see.',
       resolve: messages.blockedUser,
     }),
     email: t.exposeString('email', {
       nullable: true,
-      description: 'Who was invited, with `invite`, `decline` and `uninvite`.',
+      description:
+        'The invited e-mail address. Null for actions other than `invite`, `decline` and `uninvite`.',
     }),
     term: t.exposeString('term', {
       nullable: true,
-      description: 'The address of a feed, or what was followed or searched for.',
+      description:
+        'The URL of a feed, or the name or words that the flow follows. Null for actions without them.',
     }),
     details: t.field({
       type: 'JSON',
-      description: 'All that the upstream tells of it, also of actions nobody knows yet.',
+      description:
+        'All data of the action as the upstream sent it, including actions that this API does not know.',
       resolve: (message) => message.details,
     }),
   }),
@@ -246,130 +286,153 @@ builder.objectType('ActionMessage', {
 
 builder.objectType('TagChange', {
   ...kind,
-  description: 'Somebody changed the tags of a message.',
+  description: 'A change of the tags of a message.',
   fields: (t) => ({
-    messageDatabaseId: t.exposeInt('messageId', { description: 'The number of that message.' }),
-    added: t.exposeStringList('added', { description: 'The new tags.' }),
-    removed: t.exposeStringList('removed', { description: 'The tags that went.' }),
+    messageDatabaseId: t.exposeInt('messageId', { description: 'The number of the changed message.' }),
+    added: t.exposeStringList('added', { description: 'The added tags.' }),
+    removed: t.exposeStringList('removed', { description: 'The removed tags.' }),
   }),
 })
 
 builder.objectType('MessageEdit', {
   ...kind,
-  description: 'Somebody changed what they wrote.',
+  description: 'An edit of a message.',
   fields: (t) => ({
-    messageDatabaseId: t.exposeInt('messageId', { description: 'The number of that message.' }),
-    content: t.exposeString('content', { description: 'The new text; blank when it was deleted.' }),
+    messageDatabaseId: t.exposeInt('messageId', { description: 'The number of the changed message.' }),
+    content: t.exposeString('content', { description: 'The new text. Blank when the message was deleted.' }),
   }),
 })
 
 builder.objectType('MessageDelete', {
   ...kind,
-  description: 'Somebody removed a message.',
+  description: 'The deletion of a message.',
   fields: (t) => ({
-    messageDatabaseId: t.exposeInt('messageId', { description: 'The number of that message.' }),
+    messageDatabaseId: t.exposeInt('messageId', { description: 'The number of the changed message.' }),
   }),
 })
 
 builder.objectType('Activity', {
   ...kind,
-  description: 'An integration tells what was done to an item.',
+  description: 'An activity that an integration posted: something was done to an item.',
   fields: (t) => ({
     title: t.exposeString('title', {
       nullable: true,
-      description: 'What was done; may contain HTML links.',
+      description: 'What was done. It may contain HTML links. Null when there is no title.',
     }),
-    body: t.exposeString('body', { nullable: true, description: 'More about it, as HTML.' }),
+    body: t.exposeString('body', nullable('A description, as HTML. Null when there is none.')),
   }),
 })
 
 builder.objectType('Discussion', {
   ...kind,
-  description: 'An integration tells what was said about an item elsewhere.',
+  description: 'A comment on an item that an integration posted.',
   fields: (t) => ({
-    title: t.exposeString('title', { nullable: true, description: 'A headline; may contain HTML links.' }),
-    body: t.exposeString('body', { nullable: true, description: 'What was said, as HTML.' }),
+    title: t.exposeString('title', {
+      nullable: true,
+      description: 'The title, which may contain HTML links. Null when there is none.',
+    }),
+    body: t.exposeString('body', nullable('The text of the comment, as HTML. Null when there is none.')),
   }),
 })
 
 const MailAddressType = builder.objectRef<MailAddress>('MailAddress').implement({
-  description: 'Somebody mail is from or to.',
+  sharing: 'same',
+  description: 'The sender or a recipient of an e-mail.',
   fields: (t) => ({
-    name: t.exposeString('name', { nullable: true, description: 'The name, if there is one.' }),
-    address: t.exposeString('address', { description: 'The address.' }),
+    name: t.exposeString('name', { nullable: true, description: 'The name. Null when there is none.' }),
+    address: t.exposeString('address', { description: 'The e-mail address.' }),
   }),
 })
 
 builder.objectType('MailMessage', {
   ...kind,
-  description: 'Mail to the address of the flow, or what old integrations posted.',
+  description: 'An e-mail to the flow, or a message that an old integration pushed.',
   fields: (t) => ({
     subject: t.exposeString('subject', { description: 'The subject.' }),
-    body: t.exposeString('body', { nullable: true, description: 'The text, as HTML.' }),
+    body: t.exposeString('body', nullable('The text, as HTML. Null when there is none.')),
     from: t.field({
       type: [MailAddressType],
-      description: 'Whom it is from.',
+      listSize: 1,
+      description: 'The senders.',
       resolve: ({ from }) => [...from],
     }),
-    to: t.field({ type: [MailAddressType], description: 'Whom it is to.', resolve: ({ to }) => [...to] }),
-    cc: t.field({ type: [MailAddressType], description: 'Who has a copy.', resolve: ({ cc }) => [...cc] }),
-    replyTo: t.exposeStringList('replyTo', { description: 'The addresses answers go to.' }),
+    to: t.field({
+      type: [MailAddressType],
+      listSize: 1,
+      description: 'The recipients.',
+      resolve: ({ to }) => [...to],
+    }),
+    cc: t.field({
+      type: [MailAddressType],
+      listSize: 1,
+      description: 'The recipients of copies.',
+      resolve: ({ cc }) => [...cc],
+    }),
+    replyTo: t.exposeStringList('replyTo', { description: 'The e-mail addresses for replies.' }),
     sourceName: t.exposeString('source', {
       nullable: true,
-      description: 'The name of the integration that pushed the message.',
+      description: 'The name of the integration that pushed the message. Null for an e-mail.',
     }),
     project: t.exposeString('project', {
       nullable: true,
-      description: 'What the integration says it is about.',
+      description: 'The project that the integration named. Null when it named none.',
     }),
-    link: t.exposeString('link', { nullable: true, description: 'A page about it.' }),
+    link: t.exposeString('link', nullable('The URL of a page about the message. Null when there is none.')),
   }),
 })
 
 builder.objectType('UnknownMessage', {
   ...kind,
-  description: 'A kind of message this API has no type for yet.',
+  description: 'A message of a kind that this API has no type for.',
   fields: (t) => ({
-    raw: t.field({ type: 'JSON', description: 'All of it, as it came.', resolve: (message) => message.raw }),
+    raw: t.field({
+      type: 'JSON',
+      description: 'The whole message, as the upstream sent it.',
+      resolve: (message) => message.raw,
+    }),
   }),
 })
 
 builder.objectType('File', {
-  description: 'An uploaded file.',
+  sharing: 'same',
+  description: 'A file of a message.',
   fields: (t) => ({
-    name: t.exposeString('name', { description: 'Its name.' }),
-    contentType: t.exposeString('contentType', { description: 'Its media type.' }),
-    byteSize: t.exposeInt('byteSize', { description: 'Its length in bytes.' }),
-    width: t.exposeInt('width', { nullable: true, description: 'For images, in pixels.' }),
-    height: t.exposeInt('height', { nullable: true, description: 'For images, in pixels.' }),
+    name: t.exposeString('name', { description: 'The file name.' }),
+    contentType: t.exposeString('contentType', { description: 'The media type, such as `image/png`.' }),
+    byteSize: t.exposeInt('byteSize', { description: 'The size in bytes.' }),
+    width: t.exposeInt('width', nullable('The size of an image in pixels. Null for other files.')),
+    height: t.exposeInt('height', nullable('The size of an image in pixels. Null for other files.')),
     contentId: t.exposeString('contentId', {
       nullable: true,
-      description: 'What the body of the message refers to it by, as `cid:…`; null when it does not.',
+      description:
+        'The content id, by which the body of the message refers to the file as `cid:…`. Null when the body does not.',
     }),
     path: t.exposeString('path', {
-      description: 'Its path in the REST API, to be read with the same credential.',
+      description: 'The path in the REST API, which requires your credential.',
     }),
     url: t.string({
       description:
-        'Where to read it on this host, such as `/files/…/name.png`: for 15 minutes, without a credential, with your rights.',
+        'The path on this host from which the file can be downloaded without a credential, such as `/files/…/name.png`. It has your rights and expires after 15 minutes.',
       resolve: messages.fileUrl,
     }),
     thumbnail: t.field({
       type: 'Thumbnail',
       nullable: true,
-      description: 'It in small, for images.',
+      description: 'A small version of an image. Null for other files.',
       resolve: (file) => decoded(file.thumbnail),
     }),
   }),
 })
 
 builder.objectType('Thumbnail', {
-  description: 'An image in small.',
+  sharing: 'same',
+  description: 'A small version of an image.',
   fields: (t) => ({
-    width: t.exposeInt('width', { description: 'In pixels.' }),
-    height: t.exposeInt('height', { description: 'In pixels.' }),
+    width: t.exposeInt('width', { description: 'The size in pixels.' }),
+    height: t.exposeInt('height', { description: 'The size in pixels.' }),
     url: t.string({
-      description: 'Where to read it on this host: for 15 minutes, without a credential, with your rights.',
+      description:
+        'The path on this host from which the image can be downloaded without a credential. It has your rights and expires after 15 minutes.',
       resolve: messages.fileUrl,
     }),
   }),
@@ -382,7 +445,7 @@ const MessageConnection = builder.connectionObject(
     fields: (t) => ({
       isExhaustive: t.boolean({
         description:
-          'Whether every message that can be on this page was looked at. Where the upstream cannot filter, 1,000 are; the cursor goes on from there.',
+          'Whether this page is complete. Where the upstream cannot filter, a page is read from at most 1,000 messages; when that was not enough, its cursor continues after them.',
         resolve: (connection) => (connection as { isExhaustive?: boolean }).isExhaustive !== false,
       }),
     }),
@@ -393,21 +456,21 @@ const MessageConnection = builder.connectionObject(
 const kindName = <Kind extends MessageKind>(value: Kind, description: string) => ({ value, description })
 
 const MessageKindName = builder.enumType('MessageKind', {
-  description: 'The kinds of message a filter can name.',
+  description: 'The kinds of messages for filters.',
   values: {
-    CHAT: kindName('ChatMessage', 'What somebody wrote.'),
-    COMMENT: kindName('Comment', 'A reply in the older style.'),
-    STATUS: kindName('StatusMessage', 'What somebody is doing.'),
-    LINE: kindName('LineMessage', 'Somebody of themselves in the third person.'),
-    FILE: kindName('FileMessage', 'An uploaded file.'),
-    ACTION: kindName('ActionMessage', 'Somebody joined, was added, was blocked, was invited.'),
-    TAG_CHANGE: kindName('TagChange', 'Tags were changed.'),
-    MESSAGE_EDIT: kindName('MessageEdit', 'A text was changed.'),
-    MESSAGE_DELETE: kindName('MessageDelete', 'A message was removed.'),
-    ACTIVITY: kindName('Activity', 'An integration tells what was done.'),
-    DISCUSSION: kindName('Discussion', 'An integration tells what was said.'),
-    MAIL: kindName('MailMessage', 'Mail to the flow.'),
-    RSS: kindName('RssMessage', 'An entry of a feed.'),
+    CHAT: kindName('ChatMessage', 'A chat message of a user.'),
+    COMMENT: kindName('Comment', 'A comment on one message.'),
+    STATUS: kindName('StatusMessage', 'A status that a user set.'),
+    LINE: kindName('LineMessage', 'A message in the third person, written with `/me`.'),
+    FILE: kindName('FileMessage', 'A file.'),
+    ACTION: kindName('ActionMessage', 'A service message, such as a join.'),
+    TAG_CHANGE: kindName('TagChange', 'A change of tags.'),
+    MESSAGE_EDIT: kindName('MessageEdit', 'An edit of a message.'),
+    MESSAGE_DELETE: kindName('MessageDelete', 'The deletion of a message.'),
+    ACTIVITY: kindName('Activity', 'An activity of an integration.'),
+    DISCUSSION: kindName('Discussion', 'A comment of an integration.'),
+    MAIL: kindName('MailMessage', 'An e-mail to the flow.'),
+    RSS: kindName('RssMessage', 'An entry of an RSS feed.'),
     TWITTER: kindName('TwitterMessage', 'A tweet.'),
     ZENDESK: kindName('ZendeskMessage', 'A ticket of Zendesk.'),
     JIRA: kindName('JiraMessage', 'An issue of Jira.'),
@@ -419,58 +482,65 @@ const MessageKindName = builder.enumType('MessageKind', {
   } as const,
 })
 
+const commonFilterFields = (t: InputFields) => ({
+  kinds: t.field({ type: [MessageKindName], description: 'The kind of the message is one of these.' }),
+  text: t.string({ description: 'The message contains all these words: whole words, ignoring case.' }),
+  tags: t.stringList({
+    description: 'The message has these tags, such as `release`. Lists also match `@Ada`.',
+  }),
+  tagMode: t.field({
+    type: 'TagMode',
+    required: true,
+    defaultValue: 'all',
+    description: 'Whether all tags must match.',
+  }),
+  authorIds: t.idList({ description: 'The author is one of the users with these global ids.' }),
+  mentionIds: t.idList({ description: 'The message mentions one of the users with these global ids.' }),
+  hasFile: t.boolean({ description: 'Whether the message has a file.' }),
+  hasLink: t.boolean({ description: 'Whether the message has a link.' }),
+  threadId: t.id({
+    description: 'The message is in the thread with this global id. A list must be of the same flow.',
+  }),
+})
+
 const MessageFilterInput = builder.inputType('MessageFilter', {
   description:
-    'Which messages to list; all that is given must hold. With `text` or `tags` a list is read from the newest match, by `last` and `before`.',
+    'The messages to list. A message must match every field that is given. With `text` or `tags`, a list is read from the newest match by `last` and `before`.',
   fields: (t) => ({
-    kinds: t.field({ type: [MessageKindName], description: 'Only these.' }),
-    text: t.string({ description: 'Words that are all in it: whole ones, in either case.' }),
-    tags: t.stringList({ description: 'Tags: `release`, `@Ada`.' }),
-    tagMode: t.field({
-      type: 'TagMode',
-      required: true,
-      defaultValue: 'all',
-      description: 'Which of the tags have to be there.',
+    ...commonFilterFields(t),
+    since: t.field({ type: 'DateTime', description: 'The message was sent at this time or later.' }),
+    until: t.field({ type: 'DateTime', description: 'The message was sent before this time.' }),
+    sinceMessageId: t.id({
+      description:
+        'The message was sent after the message with this global id, in the same flow or conversation.',
     }),
-    authorIds: t.idList({ description: 'Written by one of these users, by global id.' }),
-    mentionIds: t.idList({ description: 'Naming one of these users, by global id.' }),
-    hasFile: t.boolean({ description: 'Whether a file came with it.' }),
-    hasLink: t.boolean({ description: 'Whether a link is in it.' }),
-    threadId: t.id({ description: 'In this thread of the flow, by global id.' }),
-    since: t.field({ type: 'DateTime', description: 'Sent at this moment or later.' }),
-    until: t.field({ type: 'DateTime', description: 'Sent before this moment.' }),
-    sinceMessageId: t.id({ description: 'Sent after this message of the same place, by global id.' }),
-    untilMessageId: t.id({ description: 'Sent before this message of the same place, by global id.' }),
+    untilMessageId: t.id({
+      description:
+        'The message was sent before the message with this global id, in the same flow or conversation.',
+    }),
   }),
 })
 
 builder.inputType('LiveMessageFilter', {
-  description: 'Which of the messages that come; all that is given must hold.',
+  description: 'The new messages to deliver. A message must match every field that is given.',
   fields: (t) => ({
-    kinds: t.field({ type: [MessageKindName], description: 'Only these.' }),
-    text: t.string({ description: 'Words that are all in it: whole ones, in either case.' }),
-    tags: t.stringList({ description: 'Tags: `release`.' }),
-    tagMode: t.field({
-      type: 'TagMode',
-      required: true,
-      defaultValue: 'all',
-      description: 'Which of the tags have to be there.',
-    }),
-    authorIds: t.idList({ description: 'Written by one of these users, by global id.' }),
-    mentionIds: t.idList({ description: 'Naming one of these users, by global id.' }),
-    hasFile: t.boolean({ description: 'Whether a file came with it.' }),
-    hasLink: t.boolean({ description: 'Whether a link is in it.' }),
-    threadId: t.id({ description: 'In this thread, by global id.' }),
+    ...commonFilterFields(t),
   }),
 })
+
+const pageCalls = { each: 1, withArgument: { name: 'filter', each: 10 }, isPage: true }
 
 builder.objectFields('Flow', (t) => ({
   messages: t.connection(
     {
       type: 'Message',
       nullable: true,
-      description: 'Its messages, oldest first; `last: 30` unless said otherwise.',
-      args: { filter: t.arg({ type: MessageFilterInput, description: 'Which of them.' }) },
+      calls: pageCalls,
+      listSize: 30,
+      description: 'The messages, oldest first; `last: 30` by default. Null when they cannot be read.',
+      args: {
+        filter: t.arg({ type: MessageFilterInput, description: 'The messages to list; all by default.' }),
+      },
       resolve: messages.flowMessages,
     },
     MessageConnection,
@@ -478,8 +548,11 @@ builder.objectFields('Flow', (t) => ({
   message: t.field({
     type: 'Message',
     nullable: true,
-    description: 'One of its messages; null when there is none.',
-    args: { databaseId: t.arg.int({ required: true, description: 'Its number in the flow.' }) },
+    calls: { each: 1 },
+    description: 'One message of the flow. Null when it does not exist.',
+    args: {
+      databaseId: t.arg.int({ required: true, description: 'The number of the message in the flow.' }),
+    },
     resolve: messages.flowMessage,
   }),
 }))
@@ -489,8 +562,12 @@ builder.objectField('PrivateConversation', 'messages', (t) =>
     {
       type: 'Message',
       nullable: true,
-      description: 'Its messages, oldest first; `last: 30` unless said otherwise.',
-      args: { filter: t.arg({ type: MessageFilterInput, description: 'Which of them.' }) },
+      calls: { each: 2, withArgument: { name: 'filter', each: 11 }, isPage: true },
+      listSize: 30,
+      description: 'The messages, oldest first; `last: 30` by default. Null when they cannot be read.',
+      args: {
+        filter: t.arg({ type: MessageFilterInput, description: 'The messages to list; all by default.' }),
+      },
       resolve: messages.conversationMessages,
     },
     MessageConnection,
@@ -502,328 +579,302 @@ builder.objectField('Thread', 'messages', (t) =>
     {
       type: 'Message',
       nullable: true,
-      description: 'Its messages, oldest first; `last: 30` unless said otherwise.',
-      args: { filter: t.arg({ type: MessageFilterInput, description: 'Which of them.' }) },
+      calls: pageCalls,
+      listSize: 30,
+      description: 'The messages, oldest first; `last: 30` by default. Null when they cannot be read.',
+      args: {
+        filter: t.arg({ type: MessageFilterInput, description: 'The messages to list; all by default.' }),
+      },
       resolve: messages.threadMessages,
     },
     MessageConnection,
   ),
 )
 
-const SendMessagePayload = mutationPayload<{ message: Message }>('SendMessagePayload', {
-  description: 'A message was stored.',
-  fields: (t) => ({
-    sentMessage: t.field({
-      type: 'Message',
-      description: 'The message.',
-      resolve: (payload) => payload.message,
+const messagePayload = (name: string, description: string, field: string, fieldDescription: string) =>
+  mutationPayload<{ message: Message }>(name, {
+    description,
+    fields: (t) => ({
+      [field]: t.field({
+        type: 'Message',
+        description: fieldDescription,
+        resolve: (payload) => payload.message,
+      }),
     }),
-  }),
-})
+  })
 
-const CommentPayload = mutationPayload<{ message: Message }>('CommentPayload', {
-  description: 'A comment was stored.',
-  fields: (t) => ({
-    postedComment: t.field({
-      type: 'Message',
-      description: 'The comment.',
-      resolve: (payload) => payload.message,
-    }),
-  }),
-})
+const SendMessagePayload = messagePayload(
+  'SendMessagePayload',
+  'The result of a sent message.',
+  'sentMessage',
+  'The message.',
+)
 
-const CommentInput = mutationInput('CommentInput', {
-  description: 'A comment on a message of a flow.',
-  fields: (t) => ({
-    messageId: t.id({
-      required: true,
-      description: 'The global id of the message, which must not be a comment itself.',
-    }),
-    content: t.string({ required: true, description: 'The text, at most 8,096 characters.' }),
-    tags: t.stringList({ description: 'Tags beside those in the text: `release`, `#release`, `@Ada`.' }),
-    uuid: t.string({
-      description: 'An id that you choose. A request that repeats it makes no second comment.',
-    }),
-  }),
-})
+const CommentPayload = messagePayload(
+  'CommentPayload',
+  'The result of a posted comment.',
+  'sentMessage',
+  'The comment.',
+)
 
-const SetStatusPayload = mutationPayload<{ message: Message }>('SetStatusPayload', {
-  description: 'Your status in a flow was changed.',
-  fields: (t) => ({
-    statusMessage: t.field({
-      type: 'Message',
-      description: 'The message that announces the status in the flow.',
-      resolve: (payload) => payload.message,
-    }),
-  }),
-})
+const SetStatusPayload = messagePayload(
+  'SetStatusPayload',
+  'The result of a changed status.',
+  'sentMessage',
+  'The message that announces the status in the flow.',
+)
 
-const SetStatusInput = mutationInput('SetStatusInput', {
-  description: 'Your new status in a flow.',
-  fields: (t) => ({
-    flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }),
-    content: t.string({ required: true, description: 'The status, at most 8,096 characters.' }),
-    uuid: t.string({
-      description: 'An id that you choose. A request that repeats it makes no second message.',
-    }),
-  }),
-})
-
-const EditMessagePayload = mutationPayload<{ message: Message }>('EditMessagePayload', {
-  description: 'A message was changed.',
-  fields: (t) => ({
-    editedMessage: t.field({
-      type: 'Message',
-      description: 'The message as it is now.',
-      resolve: (payload) => payload.message,
-    }),
-  }),
-})
+const EditMessagePayload = messagePayload(
+  'EditMessagePayload',
+  'The result of an edited message.',
+  'editedMessage',
+  'The message after the change.',
+)
 
 const DeleteMessagePayload = mutationPayload<{ messageId: string; message: Message | null }>(
   'DeleteMessagePayload',
   {
-    description: 'A message was deleted.',
+    description: 'The result of a deleted message.',
     fields: (t) => ({
-      deletedMessageId: t.id({ description: 'Its global id.', resolve: (payload) => payload.messageId }),
+      deletedMessageId: t.id({
+        description: 'The global id of the deleted message.',
+        resolve: (payload) => payload.messageId,
+      }),
       remainingMessage: t.field({
         type: 'Message',
         nullable: true,
-        description: 'What is left of it: chat messages stay with blank content; null for what is gone.',
+        description:
+          'The message after its deletion: chat messages and comments stay, with blank content. Null when the message no longer exists.',
         resolve: (payload) => payload.message,
       }),
     }),
   },
 )
 
-const SetTagsPayload = mutationPayload<{ message: Message }>('SetTagsPayload', {
-  description: 'The tags of a message are as wanted.',
+const SetTagsPayload = messagePayload(
+  'SetTagsPayload',
+  'The result of changed tags.',
+  'taggedMessage',
+  'The message after the change.',
+)
+
+const ReactionPayload = messagePayload(
+  'ReactionPayload',
+  'The result of a changed reaction.',
+  'reactedMessage',
+  'The message after the change.',
+)
+
+const SetTypingPayload = mutationPayload<{ isDelivered: boolean }>('SetTypingPayload', {
+  description: 'The result of a typing notification.',
   fields: (t) => ({
-    taggedMessage: t.field({
-      type: 'Message',
-      description: 'The message as it is now.',
-      resolve: (payload) => payload.message,
+    isDelivered: t.exposeBoolean('isDelivered', {
+      description: 'Always true. Subscribers of `userTyping` have been notified.',
     }),
   }),
 })
 
-const SendMessageInput = mutationInput('SendMessageInput', {
-  description: 'A message to send: to a flow, to a thread, or to somebody.',
-  fields: (t) => ({
-    flow: t.field({ type: 'FlowBy', description: 'The flow; a new thread begins.' }),
-    threadId: t.id({ description: 'The global id of the thread to answer in.' }),
-    userId: t.id({ description: 'The global id of whom to write to in private.' }),
-    content: t.string({ required: true, description: 'The text, at most 8,096 characters.' }),
-    tags: t.stringList({
-      required: false,
-      description: 'Tags beside those in the text: `release`, `#release`, `@Ada`.',
-    }),
-    uuid: t.string({
-      description: 'An id of your own making. Sending again with the same one makes no second message.',
-    }),
-    externalUserName: t.string({
-      description:
-        'A name to show with it; without whitespace. It appears as `externalUserName`; you stay the `author`. Clients of the REST API see the name and, in `sent_by`, you.',
-    }),
-  }),
-})
+const MoveMessagePayload = messagePayload(
+  'MoveMessagePayload',
+  'The result of a moved message.',
+  'movedMessage',
+  'The message after the change.',
+)
 
-const EditMessageInput = mutationInput('EditMessageInput', {
-  description: 'New content for a message of yours.',
-  fields: (t) => ({
-    messageId: t.id({ required: true, description: 'The global id of the message.' }),
-    content: t.string({ required: true, description: 'The new text, at most 8,096 characters.' }),
-    tags: t.stringList({
-      description: 'All its tags from now on; unless given, those of the new text replace those of the old.',
-    }),
-  }),
-})
-
-const DeleteMessageInput = mutationInput('DeleteMessageInput', {
-  description: 'A message to delete.',
-  fields: (t) => ({ messageId: t.id({ required: true, description: 'The global id of the message.' }) }),
-})
-
-const ReactionPayload = mutationPayload<{ message: Message }>('ReactionPayload', {
-  description: 'The reactions to a message are as wanted.',
-  fields: (t) => ({
-    reactedMessage: t.field({
-      type: 'Message',
-      description: 'The message as it is now.',
-      resolve: (payload) => payload.message,
+mutation('sendMessage', {
+  description: 'Sends a message. The result is returned after the message was stored.',
+  input: mutationInput('SendMessageInput', {
+    description: 'The message to send. Give exactly one of `flow`, `threadId` and `userId`.',
+    fields: (t) => ({
+      flow: t.field({ type: 'FlowBy', description: 'Send to this flow, in a new thread.' }),
+      threadId: t.id({ description: 'Reply in the thread with this global id.' }),
+      userId: t.id({ description: 'Send privately to the user with this global id.' }),
+      content: t.string({ required: true, description: 'The text, at most 8,096 characters.' }),
+      tags: t.stringList({
+        required: false,
+        description: 'Tags in addition to those in the text, such as `release`, `#release` or `@Ada`.',
+      }),
+      uuid: t.string({
+        description: 'An id that you choose. A request that repeats it makes no second message.',
+      }),
+      externalUserName: t.string({
+        description:
+          'A name to show with the message, without whitespace. It appears as `externalUserName`; you stay the `author`. Clients of the REST API see the name, and your user in `sent_by`.',
+      }),
     }),
   }),
+  payload: SendMessagePayload,
+  resolve: messages.sendMessage,
 })
 
-const AddReactionInput = mutationInput('AddReactionInput', {
-  description: 'A message, and an emoji to react with.',
-  fields: (t) => ({
-    messageId: t.id({ required: true, description: 'The global id of the message.' }),
-    emoji: t.string({ required: true, description: 'The name of an emoji, such as `thumbsup`.' }),
-  }),
-})
-
-const RemoveReactionInput = mutationInput('RemoveReactionInput', {
-  description: 'A message, and an emoji of yours to remove from it.',
-  fields: (t) => ({
-    messageId: t.id({ required: true, description: 'The global id of the message.' }),
-    emoji: t.string({ required: true, description: 'The name of an emoji, such as `thumbsup`.' }),
-  }),
-})
-
-const SetTypingPayload = mutationPayload<{ isTold: boolean }>('SetTypingPayload', {
-  description: 'Others know that you type.',
-  fields: (t) => ({
-    isTold: t.exposeBoolean('isTold', { description: 'Always true: who listens was told.' }),
-  }),
-})
-
-const SetTypingInput = mutationInput('SetTypingInput', {
-  description: 'Where you type: in a flow, in a thread, or to somebody.',
-  fields: (t) => ({
-    flow: t.field({ type: 'FlowBy', description: 'The flow.' }),
-    threadId: t.id({ description: 'The global id of the thread.' }),
-    userId: t.id({ description: 'The global id of whom you write to in private.' }),
-  }),
-})
-
-const MoveMessageToThreadInput = mutationInput('MoveMessageToThreadInput', {
-  description: 'A message, and the thread it belongs to.',
-  fields: (t) => ({
-    messageId: t.id({ required: true, description: 'The global id of the message.' }),
-    threadId: t.id({ description: 'The global id of the thread; one of its own unless given.' }),
-  }),
-})
-
-const MoveMessagePayload = mutationPayload<{ message: Message }>('MoveMessagePayload', {
-  description: 'A message is in another thread.',
-  fields: (t) => ({
-    movedMessage: t.field({
-      type: 'Message',
-      description: 'The message as it is now.',
-      resolve: (payload) => payload.message,
+mutation('comment', {
+  description: 'Comments on a message of a flow. Replies in a thread are sent by `sendMessage`.',
+  input: mutationInput('CommentInput', {
+    description: 'The comment to post.',
+    fields: (t) => ({
+      messageId: t.id({
+        required: true,
+        description: 'The global id of the message, which must not be a comment itself.',
+      }),
+      content: t.string({ required: true, description: 'The text, at most 8,096 characters.' }),
+      tags: t.stringList({
+        description: 'Tags in addition to those in the text, such as `release`, `#release` or `@Ada`.',
+      }),
+      uuid: t.string({
+        description: 'An id that you choose. A request that repeats it makes no second comment.',
+      }),
     }),
   }),
+  payload: CommentPayload,
+  resolve: messages.comment,
 })
 
-const SetTagsInput = mutationInput('SetTagsInput', {
-  description: 'A message, and all the tags that it has from now on.',
-  fields: (t) => ({
-    messageId: t.id({ required: true, description: 'The global id of the message.' }),
-    tags: t.stringList({ required: true, description: 'The tags: `release`, `#release`, `@Ada`.' }),
+mutation('setStatus', {
+  description: 'Sets your status in a flow: it appears as a message, and as `FlowUser.status`.',
+  input: mutationInput('SetStatusInput', {
+    description: 'Your new status in a flow.',
+    fields: (t) => ({
+      flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }),
+      content: t.string({ required: true, description: 'The status, at most 8,096 characters.' }),
+      uuid: t.string({
+        description: 'An id that you choose. A request that repeats it makes no second message.',
+      }),
+    }),
   }),
+  payload: SetStatusPayload,
+  resolve: messages.setStatus,
 })
 
-const AddTagsInput = mutationInput('AddTagsInput', {
-  description: 'A message, and tags to add to it.',
-  fields: (t) => ({
-    messageId: t.id({ required: true, description: 'The global id of the message.' }),
-    tags: t.stringList({ required: true, description: 'The tags to add: `release`, `#release`, `@Ada`.' }),
+mutation('editMessage', {
+  description: 'Changes the content of your own message or comment.',
+  input: mutationInput('EditMessageInput', {
+    description: 'The message to edit.',
+    fields: (t) => ({
+      messageId: t.id({ required: true, description: 'The global id of the message.' }),
+      content: t.string({ required: true, description: 'The new text, at most 8,096 characters.' }),
+      tags: t.stringList({
+        description:
+          'All tags of the message. By default, the tags in the new text replace those in the old text.',
+      }),
+    }),
   }),
+  payload: EditMessagePayload,
+  resolve: messages.editMessage,
 })
 
-const RemoveTagsInput = mutationInput('RemoveTagsInput', {
-  description: 'A message, and tags to remove from it.',
-  fields: (t) => ({
-    messageId: t.id({ required: true, description: 'The global id of the message.' }),
-    tags: t.stringList({ required: true, description: 'The tags to remove: `release`, `#release`, `@Ada`.' }),
+mutation('deleteMessage', {
+  description:
+    'Deletes your own message, or a message of an integration. Chat messages and comments stay, with blank content.',
+  input: mutationInput('DeleteMessageInput', {
+    description: 'The message to delete.',
+    fields: (t) => ({ messageId: t.id({ required: true, description: 'The global id of the message.' }) }),
   }),
+  payload: DeleteMessagePayload,
+  resolve: messages.deleteMessage,
 })
 
-builder.mutationFields((t) => ({
-  sendMessage: t.field({
-    type: SendMessagePayload,
-    description: 'Sends a message and answers once it is stored.',
-    args: { input: t.arg({ type: SendMessageInput, required: true, description: 'The message.' }) },
-    errors: mutationResult('SendMessageResult', 'The stored message, or why there is none.'),
-    resolve: messages.sendMessage,
+mutation('setTags', {
+  description:
+    'Replaces all tags of a message, including those that begin with `:`. The message may be of any author.',
+  input: mutationInput('SetTagsInput', {
+    description: 'The tags to set.',
+    fields: (t) => ({
+      messageId: t.id({ required: true, description: 'The global id of the message.' }),
+      tags: t.stringList({
+        required: true,
+        description: 'All tags of the message, such as `release`, `#release` or `@Ada`.',
+      }),
+    }),
   }),
-  comment: t.field({
-    type: CommentPayload,
-    description: 'Comments on a message of a flow. Replies in a thread are sent by `sendMessage`.',
-    args: { input: t.arg({ type: CommentInput, required: true, description: 'The comment.' }) },
-    errors: mutationResult('CommentResult', 'The comment, or why there is none.'),
-    resolve: messages.comment,
+  payload: SetTagsPayload,
+  resolve: messages.setTags,
+})
+
+mutation('addTags', {
+  description: 'Adds tags to a message of any author.',
+  input: mutationInput('AddTagsInput', {
+    description: 'The tags to add.',
+    fields: (t) => ({
+      messageId: t.id({ required: true, description: 'The global id of the message.' }),
+      tags: t.stringList({
+        required: true,
+        description: 'The tags to add, such as `release`, `#release` or `@Ada`.',
+      }),
+    }),
   }),
-  setStatus: t.field({
-    type: SetStatusPayload,
-    description: 'Sets your status in a flow: it appears as a message, and as `FlowUser.status`.',
-    args: { input: t.arg({ type: SetStatusInput, required: true, description: 'The status.' }) },
-    errors: mutationResult('SetStatusResult', 'The message, or why the status is unchanged.'),
-    resolve: messages.setStatus,
+  payload: SetTagsPayload,
+  resolve: messages.addTags,
+})
+
+mutation('addReaction', {
+  description: 'Adds your emoji reaction to a message.',
+  input: mutationInput('AddReactionInput', {
+    description: 'The reaction to add.',
+    fields: (t) => ({
+      messageId: t.id({ required: true, description: 'The global id of the message.' }),
+      emoji: t.string({ required: true, description: 'The name of an emoji, such as `thumbsup`.' }),
+    }),
   }),
-  editMessage: t.field({
-    type: EditMessagePayload,
-    description: 'Changes the content of a message or comment of yours.',
-    args: { input: t.arg({ type: EditMessageInput, required: true, description: 'The change.' }) },
-    errors: mutationResult('EditMessageResult', 'The changed message, or why it is as it was.'),
-    resolve: messages.editMessage,
+  payload: ReactionPayload,
+  resolve: messages.addReaction,
+})
+
+mutation('removeReaction', {
+  description: 'Removes your emoji reaction from a message. Needs the capability `REMOVE_REACTION`.',
+  input: mutationInput('RemoveReactionInput', {
+    description: 'The reaction to remove.',
+    fields: (t) => ({
+      messageId: t.id({ required: true, description: 'The global id of the message.' }),
+      emoji: t.string({ required: true, description: 'The name of an emoji, such as `thumbsup`.' }),
+    }),
   }),
-  deleteMessage: t.field({
-    type: DeleteMessagePayload,
-    description:
-      'Deletes a message: one of yours, or what an integration posted. Chat messages stay with blank content.',
-    args: { input: t.arg({ type: DeleteMessageInput, required: true, description: 'Which one.' }) },
-    errors: mutationResult('DeleteMessageResult', 'What is left of the message, or why it is as it was.'),
-    resolve: messages.deleteMessage,
+  payload: ReactionPayload,
+  resolve: messages.removeReaction,
+})
+
+mutation('setTyping', {
+  description:
+    'Notifies other users that you are typing. The notification is not stored: repeat it while you type. Needs the capability `TYPING`.',
+  input: mutationInput('SetTypingInput', {
+    description: 'The place where you are typing. Give exactly one of `flow`, `threadId` and `userId`.',
+    fields: (t) => ({
+      flow: t.field({ type: 'FlowBy', description: 'The flow.' }),
+      threadId: t.id({ description: 'The global id of the thread.' }),
+      userId: t.id({ description: 'The global id of the user whom you write to privately.' }),
+    }),
   }),
-  setTags: t.field({
-    type: SetTagsPayload,
-    description:
-      'Replaces all tags of a message, anybody’s. The ones beginning with ":" go too, unless given.',
-    args: { input: t.arg({ type: SetTagsInput, required: true, description: 'The message and its tags.' }) },
-    errors: mutationResult('SetTagsResult', 'The message, or why it is as it was.'),
-    resolve: messages.setTags,
+  payload: SetTypingPayload,
+  resolve: messages.setTyping,
+})
+
+mutation('moveMessageToThread', {
+  description: 'Moves a message to another thread of its flow. Needs the capability `MOVE_MESSAGE`.',
+  input: mutationInput('MoveMessageToThreadInput', {
+    description: 'The message to move.',
+    fields: (t) => ({
+      messageId: t.id({ required: true, description: 'The global id of the message.' }),
+      threadId: t.id({
+        description:
+          'The global id of the thread to move to. By default, the message begins a thread of its own.',
+      }),
+    }),
   }),
-  addTags: t.field({
-    type: SetTagsPayload,
-    description: 'Adds tags to a message, anybody’s.',
-    args: { input: t.arg({ type: AddTagsInput, required: true, description: 'The message and the tags.' }) },
-    errors: mutationResult('AddTagsResult', 'The message, or why it is as it was.'),
-    resolve: messages.addTags,
+  payload: MoveMessagePayload,
+  resolve: messages.moveMessageToThread,
+})
+
+mutation('removeTags', {
+  description: 'Removes tags from a message of any author.',
+  input: mutationInput('RemoveTagsInput', {
+    description: 'The tags to remove.',
+    fields: (t) => ({
+      messageId: t.id({ required: true, description: 'The global id of the message.' }),
+      tags: t.stringList({
+        required: true,
+        description: 'The tags to remove, such as `release`, `#release` or `@Ada`.',
+      }),
+    }),
   }),
-  addReaction: t.field({
-    type: ReactionPayload,
-    description: 'Answers a message with an emoji.',
-    args: {
-      input: t.arg({ type: AddReactionInput, required: true, description: 'The message and the emoji.' }),
-    },
-    errors: mutationResult('AddReactionResult', 'The message, or why it is as it was.'),
-    resolve: messages.addReaction,
-  }),
-  removeReaction: t.field({
-    type: ReactionPayload,
-    description: 'Takes an emoji of yours back. Needs the capability `REMOVE_REACTION`.',
-    args: {
-      input: t.arg({ type: RemoveReactionInput, required: true, description: 'The message and the emoji.' }),
-    },
-    errors: mutationResult('RemoveReactionResult', 'The message, or why it is as it was.'),
-    resolve: messages.removeReaction,
-  }),
-  setTyping: t.field({
-    type: SetTypingPayload,
-    description:
-      'Says that you type. It is kept nowhere; say it again while you do. Needs the capability `TYPING`.',
-    args: { input: t.arg({ type: SetTypingInput, required: true, description: 'Where.' }) },
-    errors: mutationResult('SetTypingResult', 'That others know, or why they do not.'),
-    resolve: messages.setTyping,
-  }),
-  moveMessageToThread: t.field({
-    type: MoveMessagePayload,
-    description: 'Moves a message to another thread of its flow. Needs the capability `MOVE_MESSAGE`.',
-    args: {
-      input: t.arg({ type: MoveMessageToThreadInput, required: true, description: 'What goes where.' }),
-    },
-    errors: mutationResult('MoveMessageResult', 'The message, or why it is where it was.'),
-    resolve: messages.moveMessageToThread,
-  }),
-  removeTags: t.field({
-    type: SetTagsPayload,
-    description: 'Takes tags off a message, anybody’s.',
-    args: {
-      input: t.arg({ type: RemoveTagsInput, required: true, description: 'The message and the tags.' }),
-    },
-    errors: mutationResult('RemoveTagsResult', 'The message, or why it is as it was.'),
-    resolve: messages.removeTags,
-  }),
-}))
+  payload: SetTagsPayload,
+  resolve: messages.removeTags,
+})

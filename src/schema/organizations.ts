@@ -1,47 +1,64 @@
 import * as organizations from '../resolvers/organizations.ts'
 import type { Organization, Subscription } from '../upstream/flowdock/model.ts'
-import { builder, mutationInput, mutationPayload, mutationResult } from './builder.ts'
+import { builder, nullable } from './builder.ts'
+import { mutation, mutationInput, mutationPayload } from './mutation.ts'
 
 const SubscriptionType = builder.objectRef<Subscription>('OrganizationSubscription').implement({
-  description: 'What is paid for an organization. Dates are those of the upstream: `2026-10-26`.',
+  description:
+    'The paid subscription of an organization. Dates are as the upstream sends them, such as `2026-10-26`.',
   fields: (t) => ({
-    isTrial: t.exposeBoolean('isTrial', { description: 'Whether it is on trial.' }),
-    trialEndsOn: t.exposeString('trialEndsOn', { nullable: true, description: 'When the trial ends.' }),
-    billingOn: t.exposeString('billingOn', { nullable: true, description: 'When it is paid for next.' }),
+    isTrial: t.exposeBoolean('isTrial', { description: 'Whether the organization is in its trial.' }),
+    trialEndsOn: t.exposeString('trialEndsOn', {
+      nullable: true,
+      description: 'The date when the trial ends. Null when there is no trial.',
+    }),
+    billingOn: t.exposeString('billingOn', {
+      nullable: true,
+      description: 'The date of the next payment. Null when there is none.',
+    }),
   }),
 })
 
 builder.objectType('Organization', {
-  description: 'A company or team; flows belong to one.',
+  description: 'A company or team. It owns flows and has users.',
   interfaces: [builder.nodeInterfaceRef()],
   fields: (t) => ({
     id: t.id({ description: 'The global id.', resolve: organizations.id }),
-    databaseId: t.exposeInt('id', { description: 'The number the upstream knows it by.' }),
-    name: t.exposeString('name', { description: 'The name people see.' }),
-    slug: t.exposeString('slug', { description: 'The name in addresses.' }),
-    userCount: t.exposeInt('userCount', { nullable: true, description: 'How many users it has.' }),
+    databaseId: t.exposeInt('id', { description: 'The number in the upstream.' }),
+    name: t.exposeString('name', { description: 'The display name.' }),
+    slug: t.exposeString('slug', { description: 'The part of URLs that names the organization.' }),
+    userCount: t.exposeInt('userCount', {
+      nullable: true,
+      description: 'The number of users. Null when the upstream does not say.',
+    }),
     userLimit: t.exposeInt('userLimit', {
       nullable: true,
-      description: 'How many users it may have; 0 for no limit.',
+      description:
+        'The most users that the organization may have; 0 means no limit. Null when the upstream does not say.',
     }),
-    isActive: t.exposeBoolean('isActive', { description: 'Whether its subscription is active.' }),
-    url: t.exposeString('url', { nullable: true, description: 'The URL in the REST API.' }),
+    isActive: t.exposeBoolean('isActive', { description: 'Whether the subscription is active.' }),
+    url: t.exposeString('url', nullable('The URL in the REST API. Null when the upstream gives none.')),
     subscription: t.field({
       type: SubscriptionType,
       nullable: true,
-      description: 'What is paid for it; null where the upstream does not say.',
+      calls: { once: ['organizations'] },
+      description: 'The paid subscription. Null when the upstream does not say.',
       resolve: organizations.subscription,
     }),
     viewerIsAdmin: t.boolean({
       nullable: true,
-      description: 'Whether you administer it.',
+      calls: { each: 1, once: ['viewer'] },
+      description: 'Whether you are an administrator of the organization. Null when it cannot be read.',
       resolve: organizations.viewerIsAdmin,
     }),
     users: t.connection(
       {
         type: 'OrganizationUser',
         nullable: true,
-        description: 'Its users, by id.',
+        calls: { each: 1 },
+        listSize: 100,
+        description:
+          'The users of the organization, ordered by number; `first: 100` by default. Null when they cannot be read.',
         resolve: organizations.users,
       },
       { name: 'OrganizationUserConnection' },
@@ -51,20 +68,22 @@ builder.objectType('Organization', {
 })
 
 builder.objectType('OrganizationUser', {
-  description: 'A user as a member of an organization.',
+  description: 'A member of an organization.',
   fields: (t) => ({
-    user: t.field({ type: 'User', description: 'Who it is.', resolve: (member) => member.user }),
-    isAdmin: t.exposeBoolean('isAdmin', { description: 'Whether they administer the organization.' }),
+    user: t.field({ type: 'User', description: 'The user.', resolve: (member) => member.user }),
+    isAdmin: t.exposeBoolean('isAdmin', {
+      description: 'Whether the user is an administrator of the organization.',
+    }),
   }),
 })
 
 const OrganizationBy = builder.inputType('OrganizationBy', {
-  description: 'Names an organization in exactly one way.',
+  description: 'An organization, by exactly one of these fields.',
   isOneOf: true,
   fields: (t) => ({
-    id: t.id({ description: 'Its global id.' }),
-    databaseId: t.int({ description: 'Its number.' }),
-    slug: t.string({ description: 'Its name in addresses.' }),
+    id: t.id({ description: 'The global id.' }),
+    databaseId: t.int({ description: 'The number in the upstream.' }),
+    slug: t.string({ description: 'The part of URLs that names the organization.' }),
   }),
 })
 
@@ -72,7 +91,9 @@ builder.queryFields((t) => ({
   organizations: t.connection(
     {
       type: 'Organization',
-      description: 'The organizations you belong to.',
+      calls: { once: ['organizations'] },
+      listSize: 100,
+      description: 'Your organizations, ordered by number; `first: 100` by default.',
       resolve: organizations.organizations,
     },
     { name: 'OrganizationConnection' },
@@ -81,8 +102,9 @@ builder.queryFields((t) => ({
   organization: t.field({
     type: 'Organization',
     nullable: true,
-    description: 'One organization; null when there is none or you are not in it.',
-    args: { by: t.arg({ type: OrganizationBy, required: true, description: 'Which one.' }) },
+    calls: { each: 1 },
+    description: 'One organization. Null when it does not exist or you are not a member.',
+    args: { by: t.arg({ type: OrganizationBy, required: true, description: 'The organization to read.' }) },
     resolve: organizations.organization,
   }),
 }))
@@ -90,11 +112,11 @@ builder.queryFields((t) => ({
 const UpdateOrganizationPayload = mutationPayload<{ organization: Organization }>(
   'UpdateOrganizationPayload',
   {
-    description: 'An organization was changed.',
+    description: 'The result of a renamed organization.',
     fields: (t) => ({
       organization: t.field({
         type: 'Organization',
-        description: 'The organization as it is now.',
+        description: 'The organization after the change.',
         resolve: ({ organization }) => organization,
       }),
     }),
@@ -104,44 +126,42 @@ const UpdateOrganizationPayload = mutationPayload<{ organization: Organization }
 const RemoveOrganizationMemberPayload = mutationPayload<{ userId: string }>(
   'RemoveOrganizationMemberPayload',
   {
-    description: 'Somebody left an organization.',
+    description: 'The result of a removed member.',
     fields: (t) => ({
-      removedUserId: t.id({ description: 'Their global id.', resolve: ({ userId }) => userId }),
+      removedUserId: t.id({
+        description: 'The global id of the removed user.',
+        resolve: ({ userId }) => userId,
+      }),
     }),
   },
 )
 
-const UpdateOrganizationInput = mutationInput('UpdateOrganizationInput', {
-  description: 'Changes to an organization. For administrators.',
-  fields: (t) => ({
-    organizationId: t.id({ required: true, description: 'The global id of the organization.' }),
-    name: t.string({ required: true, description: 'The new name. The address stays.' }),
+mutation('updateOrganization', {
+  description: 'Renames an organization. Only for administrators.',
+  input: mutationInput('UpdateOrganizationInput', {
+    description: 'The new name of an organization.',
+    fields: (t) => ({
+      organizationId: t.id({ required: true, description: 'The global id of the organization.' }),
+      name: t.string({
+        required: true,
+        description: 'The new display name. The slug and URLs stay the same.',
+      }),
+    }),
   }),
+  payload: UpdateOrganizationPayload,
+  resolve: organizations.updateOrganization,
 })
 
-const RemoveOrganizationMemberInput = mutationInput('RemoveOrganizationMemberInput', {
-  description: 'Somebody to take out of an organization. For administrators.',
-  fields: (t) => ({
-    organizationId: t.id({ required: true, description: 'The global id of the organization.' }),
-    userId: t.id({ required: true, description: 'The global id of the user.' }),
+mutation('removeOrganizationMember', {
+  description:
+    'Removes a user from an organization and all its flows. The messages of the user stay. Only for administrators.',
+  input: mutationInput('RemoveOrganizationMemberInput', {
+    description: 'The user to remove from an organization.',
+    fields: (t) => ({
+      organizationId: t.id({ required: true, description: 'The global id of the organization.' }),
+      userId: t.id({ required: true, description: 'The global id of the user.' }),
+    }),
   }),
+  payload: RemoveOrganizationMemberPayload,
+  resolve: organizations.removeOrganizationMember,
 })
-
-builder.mutationFields((t) => ({
-  updateOrganization: t.field({
-    type: UpdateOrganizationPayload,
-    description: 'Renames an organization.',
-    args: { input: t.arg({ type: UpdateOrganizationInput, required: true, description: 'The change.' }) },
-    errors: mutationResult('UpdateOrganizationResult', 'The organization, or why it is as it was.'),
-    resolve: organizations.updateOrganization,
-  }),
-  removeOrganizationMember: t.field({
-    type: RemoveOrganizationMemberPayload,
-    description: 'Takes somebody out of an organization and all its flows. What they wrote stays.',
-    args: {
-      input: t.arg({ type: RemoveOrganizationMemberInput, required: true, description: 'Who, and where.' }),
-    },
-    errors: mutationResult('RemoveOrganizationMemberResult', 'Who left, or why they did not.'),
-    resolve: organizations.removeOrganizationMember,
-  }),
-}))

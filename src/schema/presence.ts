@@ -1,21 +1,28 @@
 import * as presence from '../resolvers/presence.ts'
 import type { PresenceState as State } from '../upstream/flowdock/model.ts'
-import { builder, mutationInput, mutationPayload, mutationResult } from './builder.ts'
+import { builder } from './builder.ts'
+import { mutation, mutationInput, mutationPayload } from './mutation.ts'
 
 const PresenceState = builder.enumType('PresenceState', {
-  description: 'Whether somebody is there.',
+  description: 'The presence of a user.',
   values: {
-    ACTIVE: { value: 'active', description: 'There, and doing something.' },
-    IDLE: { value: 'idle', description: 'There, and doing something else.' },
-    OFFLINE: { value: 'offline', description: 'Not there.' },
+    ACTIVE: { value: 'active', description: 'The user is active.' },
+    IDLE: { value: 'idle', description: 'The user has a client open but is not active.' },
+    OFFLINE: { value: 'offline', description: 'The user has no client open.' },
   } as const,
 })
 
 builder.objectType('PresenceChanged', {
-  description: 'Somebody came, went or fell idle; somebody you share a flow with. Kept nowhere.',
+  description:
+    'The presence of a user with whom you share a flow changed. It is not stored and not replayed.',
   interfaces: ['FlowEvent'],
   fields: (t) => ({
-    user: t.field({ type: 'User', nullable: true, description: 'Who it is.', resolve: presence.user }),
+    user: t.field({
+      type: 'User',
+      nullable: true,
+      description: 'The user. Null when you cannot see the user.',
+      resolve: presence.user,
+    }),
     presence: t.field({
       type: PresenceState,
       description: 'The presence of the user from now on.',
@@ -28,6 +35,8 @@ builder.objectField('User', 'presence', (t) =>
   t.field({
     type: PresenceState,
     nullable: true,
+    calls: { once: ['capabilities', 'presences'] },
+    isVolatile: true,
     description:
       'Whether the user is present now. Null for a user with whom you share no flow, and for an upstream without the capability `PRESENCE`.',
     resolve: presence.userPresence,
@@ -75,30 +84,29 @@ builder.subscriptionField('presenceChanged', (t) =>
   }),
 )
 
-const SetPresencePayload = mutationPayload<{ state: State; lastsMs: number }>('SetPresencePayload', {
-  description: 'Others know whether you are there.',
+const SetPresencePayload = mutationPayload<{ presence: State; lastsMs: number }>('SetPresencePayload', {
+  description: 'The result of a published presence.',
   fields: (t) => ({
-    state: t.field({ type: PresenceState, description: 'What they know.', resolve: ({ state }) => state }),
+    presence: t.field({
+      type: PresenceState,
+      description: 'The published presence.',
+      resolve: ({ presence }) => presence,
+    }),
     lastsMs: t.exposeInt('lastsMs', {
-      description: 'For how many milliseconds it holds unless said again; 0 for `OFFLINE`.',
+      description: 'The number of milliseconds until the presence expires. 0 for `OFFLINE`.',
     }),
   }),
 })
 
-const SetPresenceInput = mutationInput('SetPresenceInput', {
-  description: 'Whether you are there.',
-  fields: (t) => ({
-    state: t.field({ type: PresenceState, required: true, description: 'Whether you are there.' }),
+mutation('setPresence', {
+  description:
+    'Publishes your presence to the users with whom you share a flow. It expires after `lastsMs`: repeat the mutation while you are present. Needs the capability `PRESENCE`.',
+  input: mutationInput('SetPresenceInput', {
+    description: 'Your presence.',
+    fields: (t) => ({
+      presence: t.field({ type: PresenceState, required: true, description: 'Your presence.' }),
+    }),
   }),
+  payload: SetPresencePayload,
+  resolve: presence.setPresence,
 })
-
-builder.mutationField('setPresence', (t) =>
-  t.field({
-    type: SetPresencePayload,
-    description:
-      'Says whether you are there. It holds for a while: say it again while you are. Needs the capability `PRESENCE`.',
-    args: { input: t.arg({ type: SetPresenceInput, required: true, description: 'Whether you are.' }) },
-    errors: mutationResult('SetPresenceResult', 'What others know now, or why nothing was told.'),
-    resolve: presence.setPresence,
-  }),
-)

@@ -3,17 +3,20 @@ import type { RateLimit } from '../traffic/rate-limiter.ts'
 import { builder } from './builder.ts'
 
 const RateLimitType = builder.objectRef<RateLimit>('RateLimit').implement({
-  description: 'How many calls to the upstream your operations may cause.',
+  description: 'The number of calls to the upstream that your operations may make.',
   fields: (t) => ({
-    limit: t.exposeInt('limit', { description: 'How many in a minute.' }),
-    remaining: t.exposeInt('remaining', { description: 'How many are left; they come back evenly.' }),
+    limit: t.exposeInt('limit', { description: 'The number of calls per minute.' }),
+    remaining: t.exposeInt('remaining', {
+      description: 'The number of calls that you can make now. It grows evenly to `limit` within a minute.',
+    }),
     resetsAt: t.field({
       type: 'DateTime',
-      description: 'When all of them are there again, if no more are made.',
+      description: 'The time when `remaining` reaches `limit` if you make no more calls.',
       resolve: ({ resetsAt }) => resetsAt,
     }),
     used: t.int({
-      description: 'How many this operation has made so far; `extensions.cost` has all of them.',
+      description:
+        'The number of calls that this operation has made until this field was resolved. `extensions.cost` has the number of the whole operation.',
       resolve: rateLimits.used,
     }),
   }),
@@ -23,7 +26,8 @@ builder.queryField('rateLimit', (t) =>
   t.field({
     type: RateLimitType,
     nullable: true,
-    description: 'What you may still ask of the upstream; null without a limit, or without a credential.',
+    isVolatile: true,
+    description: 'Your rate limit. Null when the server sets no limit, or the request has no credential.',
     resolve: rateLimits.rateLimit,
   }),
 )

@@ -5,13 +5,14 @@ builder.queryField('resource', (t) =>
   t.field({
     type: builder.nodeInterfaceRef(),
     nullable: true,
+    calls: { each: 22 },
     description:
-      'What an address of Flowdock’s names, of its REST API or of its web pages; null when it is gone or not for you to see.',
+      'The object that a Flowdock URL names, of the REST API or of a web page. Null when it does not exist or you cannot see it.',
     args: {
       url: t.arg.string({
         required: true,
         description:
-          'The address, such as `https://www.flowdock.com/app/example/main/threads/x6BAmK_UPxKvtOSj1egQiVUma0s`.',
+          'The URL, such as `https://www.flowdock.com/app/example/main/threads/x6BAmK_UPxKvtOSj1egQiVUma0s`.',
       }),
     },
     resolve: resource.resource,

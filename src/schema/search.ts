@@ -2,10 +2,10 @@ import * as search from '../resolvers/message-search.ts'
 import { builder } from './builder.ts'
 
 const TagMode = builder.enumType('TagMode', {
-  description: 'Which tags have to be there.',
+  description: 'How many of several tags a message must have.',
   values: {
-    ALL: { value: 'all', description: 'Every one.' },
-    ANY: { value: 'any', description: 'One of them.' },
+    ALL: { value: 'all', description: 'All tags.' },
+    ANY: { value: 'any', description: 'At least one of the tags.' },
   } as const,
 })
 
@@ -14,16 +14,20 @@ builder.queryField('search', (t) =>
     {
       type: 'Message',
       nullable: true,
+      calls: { each: 1, once: ['capabilities'] },
+      listSize: 30,
       description:
-        'Searches every flow you have joined: whole words, in either case, or tags, or both united. The matches are merged by time, oldest first. Cursors count from the newest match: `last: 30` by default, and `before` to go back. `first` begins at the oldest of the newest 100 matches, and `after` goes on from there.',
+        'Searches all flows that you have joined. Words match as whole words, ignoring case. With `text` and `tags`, messages match that have either. Matches are ordered by time, oldest first; `last: 30` by default. Only the newest 100 matches can be read: `first` starts at the oldest of them. Null when the search fails.',
       args: {
-        text: t.arg.string({ description: 'Words that are all in the message.' }),
-        tags: t.arg.stringList({ description: 'Tags: `release`, `@Ada`, `:url`, `:file`.' }),
+        text: t.arg.string({ description: 'The words that a message must contain, all of them.' }),
+        tags: t.arg.stringList({
+          description: 'The tags of the message, such as `release`, `@Ada`, `:url` or `:file`.',
+        }),
         tagMode: t.arg({
           type: TagMode,
           required: true,
           defaultValue: 'all',
-          description: 'Which of the tags have to be there.',
+          description: 'Whether all tags must match.',
         }),
       },
       resolve: search.search,
@@ -33,7 +37,7 @@ builder.queryField('search', (t) =>
       fields: (f) => ({
         isExhaustive: f.boolean({
           description:
-            'Whether every match can be reached. The newest 100 can; without the capability `SEARCH` it is those of each of the 20 flows that somebody wrote to last.',
+            'Whether every match can be read. At most the newest 100 can. Without the capability `SEARCH`, only the 20 flows with the newest messages are searched.',
           resolve: (connection) => (connection as { isExhaustive?: boolean }).isExhaustive === true,
         }),
       }),

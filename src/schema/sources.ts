@@ -1,61 +1,71 @@
 import { decoded } from '../resolvers/decoded.ts'
 import * as sources from '../resolvers/sources.ts'
 import type { Source } from '../upstream/flowdock/model.ts'
-import { builder, mutationInput, mutationPayload, mutationResult } from './builder.ts'
+import { builder, nullable } from './builder.ts'
+import { mutation, mutationInput, mutationPayload } from './mutation.ts'
 
 builder.objectType('Source', {
-  description: 'An integration that posts to a flow: a tracker, a build server, a help desk.',
+  description:
+    'An integration that posts to the inbox of a flow, such as an issue tracker or a build server.',
   interfaces: [builder.nodeInterfaceRef()],
   fields: (t) => ({
-    id: t.id({ description: 'The global id.', resolve: sources.id }),
-    databaseId: t.exposeInt('id', { description: 'The number the upstream knows it by.' }),
-    name: t.exposeString('name', { description: 'The name people see.' }),
-    url: t.exposeString('url', { nullable: true, description: 'The URL in the REST API.' }),
+    id: t.id({ sharing: 'same', description: 'The global id.', resolve: sources.id }),
+    databaseId: t.exposeInt('id', { sharing: 'same', description: 'The number in the upstream.' }),
+    name: t.exposeString('name', { sharing: 'same', description: 'The display name.' }),
+    url: t.exposeString('url', {
+      nullable: true,
+      sharing: 'same',
+      description: 'The URL in the REST API. Null when the upstream gives none.',
+    }),
     externalUrl: t.exposeString('externalUrl', {
       nullable: true,
-      description: 'The page of the service it brings in.',
+      sharing: 'same',
+      description: 'The URL of the page whose changes the integration posts.',
     }),
     configurationUrl: t.exposeString('configurationUrl', {
       nullable: true,
-      description: 'Where it is set up.',
+      description: 'The URL where the integration is configured.',
     }),
     application: t.field({
       type: 'SourceApplication',
-      description: 'The application behind it.',
+      sharing: 'same',
+      description: 'The application that runs the integration.',
       resolve: (source) => source.application,
     }),
     creator: t.field({
       type: 'User',
       nullable: true,
-      description: 'Who set it up; null where the upstream does not say.',
+      description: 'The user who added the integration. Null when the upstream does not say.',
       resolve: (source) => decoded(source.creator),
     }),
     flow: t.field({
       type: 'Flow',
       nullable: true,
-      description: 'The flow it posts to.',
+      calls: { batch: 'flows' },
+      description: 'The flow that the integration posts to. Null when you cannot see it.',
       resolve: sources.flow,
     }),
     createdAt: t.field({
       type: 'DateTime',
-      description: 'When it was set up.',
+      description: 'The time when the integration was added.',
       resolve: (source) => source.createdAt,
     }),
     updatedAt: t.field({
       type: 'DateTime',
-      description: 'When it was last changed.',
+      description: 'The time of the last change.',
       resolve: (source) => source.updatedAt,
     }),
   }),
 })
 
 builder.objectType('SourceApplication', {
-  description: 'The application behind a source.',
+  sharing: 'same',
+  description: 'The application that runs a source.',
   fields: (t) => ({
-    databaseId: t.exposeInt('id', { description: 'The number the upstream knows it by.' }),
-    name: t.exposeString('name', { description: 'The name people see.' }),
-    iconUrl: t.exposeString('iconUrl', { nullable: true, description: 'A picture of it.' }),
-    url: t.exposeString('url', { description: 'Its page.' }),
+    databaseId: t.exposeInt('id', { description: 'The number in the upstream.' }),
+    name: t.exposeString('name', { description: 'The display name.' }),
+    iconUrl: t.exposeString('iconUrl', nullable('The URL of an icon. Null when there is none.')),
+    url: t.exposeString('url', { description: 'The URL of the application.' }),
   }),
 })
 
@@ -69,7 +79,10 @@ builder.objectField('Flow', 'sources', (t) =>
     {
       type: 'Source',
       nullable: true,
-      description: 'The integrations that post here.',
+      calls: { batch: 'flow sources' },
+      listSize: 100,
+      description:
+        'The sources that post to the flow, ordered by id; `first: 100` by default. Null when they cannot be read.',
       resolve: sources.flowSources,
     },
     SourceConnection,
@@ -80,7 +93,9 @@ builder.queryField('sources', (t) =>
   t.connection(
     {
       type: 'Source',
-      description: 'The integrations of every flow you have joined.',
+      calls: { once: ['sources'] },
+      listSize: 100,
+      description: 'The sources of all flows that you have joined, ordered by id; `first: 100` by default.',
       resolve: sources.sources,
     },
     SourceConnection,
@@ -88,94 +103,94 @@ builder.queryField('sources', (t) =>
 )
 
 const CreateSourcePayload = mutationPayload<{ source: Source; flowToken: string }>('CreateSourcePayload', {
-  description: 'An integration was added.',
+  description: 'The result of an added source.',
   fields: (t) => ({
     source: t.field({ type: 'Source', description: 'The source.', resolve: ({ source }) => source }),
     flowToken: t.exposeString('flowToken', {
-      description: 'What the integration posts with. Keep it: it is not to be had again.',
+      description:
+        'The secret with which the integration posts, as `flowToken` of `present`. It is returned only once: store it.',
     }),
   }),
 })
 
 const SourcePayload = mutationPayload<{ source: Source }>('SourcePayload', {
-  description: 'An integration was changed.',
+  description: 'The result of a changed source.',
   fields: (t) => ({
     source: t.field({
       type: 'Source',
-      description: 'The source as it is now.',
+      description: 'The source after the change.',
       resolve: ({ source }) => source,
     }),
   }),
 })
 
 const DeleteSourcePayload = mutationPayload<{ sourceId: string }>('DeleteSourcePayload', {
-  description: 'An integration was removed.',
+  description: 'The result of a removed source.',
   fields: (t) => ({
-    deletedSourceId: t.id({ description: 'Its global id.', resolve: ({ sourceId }) => sourceId }),
+    deletedSourceId: t.id({
+      description: 'The global id of the removed source.',
+      resolve: ({ sourceId }) => sourceId,
+    }),
   }),
 })
 
-const CreateSourceInput = mutationInput('CreateSourceInput', {
-  description: 'An integration to add to a flow.',
-  fields: (t) => ({
-    flow: t.field({ type: 'FlowBy', required: true, description: 'The flow it is to post to.' }),
-    name: t.string({ required: true, description: 'The name people see.' }),
-    externalUrl: t.string({ description: 'The page of the service it brings in.' }),
+mutation('createSource', {
+  description: 'Adds a source to a flow.',
+  input: mutationInput('CreateSourceInput', {
+    description: 'The source to add.',
+    fields: (t) => ({
+      flow: t.field({ type: 'FlowBy', required: true, description: 'The flow that the source posts to.' }),
+      name: t.string({ required: true, description: 'The display name.' }),
+      externalUrl: t.string({ description: 'The URL of the page whose changes the integration posts.' }),
+    }),
   }),
+  payload: CreateSourcePayload,
+  resolve: sources.createSource,
 })
 
-const UpdateSourceInput = mutationInput('UpdateSourceInput', {
-  description: 'Changes to an integration; what is not given stays.',
-  fields: (t) => ({
-    sourceId: t.id({ required: true, description: 'The global id of the source.' }),
-    errorMessage: t.string({ description: 'What is wrong with it, for people; blank when all is well.' }),
-    configurationUrl: t.string({ description: 'Where it is set up.' }),
+mutation('updateSource', {
+  description: 'Changes a source.',
+  input: mutationInput('UpdateSourceInput', {
+    description: 'The changes to a source. Fields that are not given keep their values.',
+    fields: (t) => ({
+      sourceId: t.id({ required: true, description: 'The global id of the source.' }),
+      errorMessage: t.string({
+        description:
+          'A message for users about a problem of the integration. A blank text says that there is no problem.',
+      }),
+      configurationUrl: t.string({ description: 'The URL where the integration is configured.' }),
+    }),
   }),
+  payload: SourcePayload,
+  resolve: sources.updateSource,
 })
 
-const ReportSourceProblemInput = mutationInput('ReportSourceProblemInput', {
-  description: 'What an integration says of itself.',
-  fields: (t) => ({
-    flowToken: t.string({ required: true, description: 'The token it posts with.' }),
-    errorMessage: t.string({ description: 'What is wrong with it, for people; blank when all is well.' }),
-    configurationUrl: t.string({ description: 'Where it is set up.' }),
+mutation('reportSourceProblem', {
+  description:
+    'Reports a problem of an integration, or that the problem is solved. Needs no credential except the flow token.',
+  input: mutationInput('ReportSourceProblemInput', {
+    description: 'The state that an integration reports of itself.',
+    fields: (t) => ({
+      flowToken: t.string({ required: true, description: 'The secret with which the integration posts.' }),
+      errorMessage: t.string({
+        description:
+          'A message for users about a problem of the integration. A blank text says that there is no problem.',
+      }),
+      configurationUrl: t.string({ description: 'The URL where the integration is configured.' }),
+    }),
   }),
+  payload: SourcePayload,
+  resolve: sources.reportSourceProblem,
 })
 
-const DeleteSourceInput = mutationInput('DeleteSourceInput', {
-  description: 'An integration to remove.',
-  fields: (t) => ({
-    sourceId: t.id({ required: true, description: 'The global id of the source.' }),
+mutation('deleteSource', {
+  description: 'Removes a source. Its messages stay. Its flow token stops working.',
+  input: mutationInput('DeleteSourceInput', {
+    description: 'The source to remove.',
+    fields: (t) => ({
+      sourceId: t.id({ required: true, description: 'The global id of the source.' }),
+    }),
   }),
+  payload: DeleteSourcePayload,
+  resolve: sources.deleteSource,
 })
-
-builder.mutationFields((t) => ({
-  createSource: t.field({
-    type: CreateSourcePayload,
-    description: 'Adds an integration to a flow.',
-    args: { input: t.arg({ type: CreateSourceInput, required: true, description: 'The integration.' }) },
-    errors: mutationResult('CreateSourceResult', 'The source and its token, or why there is none.'),
-    resolve: sources.createSource,
-  }),
-  updateSource: t.field({
-    type: SourcePayload,
-    description: 'Changes an integration.',
-    args: { input: t.arg({ type: UpdateSourceInput, required: true, description: 'The changes.' }) },
-    errors: mutationResult('UpdateSourceResult', 'The source, or why it is as it was.'),
-    resolve: sources.updateSource,
-  }),
-  reportSourceProblem: t.field({
-    type: SourcePayload,
-    description: 'Lets an integration say that something is wrong with it, or that all is well again.',
-    args: { input: t.arg({ type: ReportSourceProblemInput, required: true, description: 'What it says.' }) },
-    errors: mutationResult('ReportSourceProblemResult', 'The source, or why it is as it was.'),
-    resolve: sources.reportSourceProblem,
-  }),
-  deleteSource: t.field({
-    type: DeleteSourcePayload,
-    description: 'Removes an integration. What it posted stays; its token is of no use any more.',
-    args: { input: t.arg({ type: DeleteSourceInput, required: true, description: 'Which one.' }) },
-    errors: mutationResult('DeleteSourceResult', 'What was removed, or why it was not.'),
-    resolve: sources.deleteSource,
-  }),
-}))

@@ -1,5 +1,5 @@
 import * as tickets from '../resolvers/stream-tickets.ts'
-import { builder, mutationInput, mutationPayload, mutationResult } from './builder.ts'
+import { mutation, mutationInput, mutationPayload } from './mutation.ts'
 
 const CreateStreamTicketPayload = mutationPayload<tickets.StreamUrl>('CreateStreamTicketPayload', {
   description: 'A ticket that opens one event stream.',
@@ -19,18 +19,13 @@ const CreateStreamTicketPayload = mutationPayload<tickets.StreamUrl>('CreateStre
   }),
 })
 
-const CreateStreamTicketInput = mutationInput('CreateStreamTicketInput', {
-  description: 'A ticket has no options.',
-  fields: () => ({}),
-})
-
-builder.mutationField('createStreamTicket', (t) =>
-  t.field({
-    type: CreateStreamTicketPayload,
-    description:
-      'Makes a ticket that opens one subscription over server-sent events with your rights, without an `Authorization` header. It works once.',
-    args: { input: t.arg({ type: CreateStreamTicketInput, required: true, description: 'No options.' }) },
-    errors: mutationResult('CreateStreamTicketResult', 'The ticket, or why there is none.'),
-    resolve: tickets.createStreamTicket,
+mutation('createStreamTicket', {
+  description:
+    'Makes a ticket that opens one subscription over server-sent events with your rights, without an `Authorization` header. It works once.',
+  input: mutationInput('CreateStreamTicketInput', {
+    description: 'No options.',
+    fields: () => ({}),
   }),
-)
+  payload: CreateStreamTicketPayload,
+  resolve: tickets.createStreamTicket,
+})

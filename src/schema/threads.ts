@@ -1,7 +1,8 @@
 import { decoded } from '../resolvers/decoded.ts'
 import * as threads from '../resolvers/threads.ts'
 import type { Thread } from '../upstream/flowdock/model.ts'
-import { builder, mutationInput, mutationPayload, mutationResult } from './builder.ts'
+import { builder, nullable } from './builder.ts'
+import { mutation, mutationInput, mutationPayload } from './mutation.ts'
 
 const threadColors = [
   ...(['red', 'green', 'yellow', 'cyan', 'orange'] as const),
@@ -11,7 +12,7 @@ const threadColors = [
 const color = <Name extends string>(value: Name) => ({ value, description: `Shown in ${value}.` })
 
 const ThreadStatusColor = builder.enumType('ThreadStatusColor', {
-  description: 'The ten colors a status can have.',
+  description: 'The color of a status.',
   values: {
     RED: color('red'),
     GREEN: color('green'),
@@ -27,141 +28,166 @@ const ThreadStatusColor = builder.enumType('ThreadStatusColor', {
 })
 
 builder.objectType('ViewAction', {
-  description: 'A link.',
+  description: 'A link of a thread.',
   fields: (t) => ({
-    name: t.exposeString('name', { description: 'What it says.' }),
-    url: t.exposeString('url', { description: 'Where it leads.' }),
-    description: t.exposeString('description', { nullable: true, description: 'More about it.' }),
-    imageUrl: t.exposeString('imageUrl', { nullable: true, description: 'A picture for it.' }),
+    name: t.exposeString('name', { description: 'The label.' }),
+    url: t.exposeString('url', { description: 'The URL that the link opens.' }),
+    description: t.exposeString('description', nullable('A longer description. Null when there is none.')),
+    imageUrl: t.exposeString('imageUrl', nullable('The URL of a picture. Null when there is none.')),
   }),
 })
 
 const EntryPoint = builder.objectRef<{ urlTemplate: string; httpMethod: string }>('EntryPoint').implement({
-  description: 'Where a click goes, and how.',
+  description: 'The HTTP request that a click causes.',
   fields: (t) => ({
     urlTemplate: t.exposeString('urlTemplate', {
-      description: 'The address; the upstream puts one of its own here, which passes a click on, signed.',
+      description:
+        'The URL of the request. The upstream replaces the URL of the integration by its own, which signs a click and forwards it.',
     }),
-    httpMethod: t.exposeString('httpMethod', { description: 'The method: `POST`, `PUT` …' }),
+    httpMethod: t.exposeString('httpMethod', { description: 'The HTTP method, such as `POST` or `PUT`.' }),
   }),
 })
 
 builder.objectType('UpdateAction', {
-  description: 'A button that changes the item at its service. `runThreadAction` clicks it.',
+  description:
+    'A button that changes the item at the service of the integration. `runThreadAction` clicks it.',
   fields: (t) => ({
-    name: t.exposeString('name', { description: 'What it says.' }),
-    target: t.field({ type: EntryPoint, description: 'What a click does.', resolve: ({ target }) => target }),
+    name: t.exposeString('name', { description: 'The label.' }),
+    target: t.field({
+      type: EntryPoint,
+      description: 'The request that a click causes.',
+      resolve: ({ target }) => target,
+    }),
   }),
 })
 
 const ThreadAction = builder.unionType('ThreadAction', {
-  description: 'What can be clicked in a thread.',
+  description: 'A link or a button of a thread.',
   types: ['ViewAction', 'UpdateAction'],
   resolveType: (action) => action.kind,
 })
 
 builder.objectType('Thread', {
+  sharing: 'same',
   description:
-    'Messages that belong together: a conversation, or an item of an integration and what is said of it.',
+    'Messages that belong together: a conversation, or an item of an integration, such as a ticket, with its activities and comments.',
   interfaces: [builder.nodeInterfaceRef()],
   fields: (t) => ({
     id: t.id({ description: 'The global id.', resolve: threads.id }),
-    databaseId: t.exposeID('id', { description: 'The id the upstream knows it by.' }),
+    databaseId: t.exposeID('id', { description: 'The id in the upstream.' }),
     title: t.exposeString('title', {
       nullable: true,
-      description: 'For conversations the text that began it, for items their name; may have HTML links.',
+      description:
+        'The title: the first text of a conversation, or the name of an item. It may contain HTML links. Null when there is none.',
     }),
-    body: t.exposeString('body', { nullable: true, description: 'What an item is about, as HTML.' }),
+    body: t.exposeString('body', nullable('The description of an item, as HTML. Null for conversations.')),
     externalUrl: t.exposeString('externalUrl', {
       nullable: true,
-      description: "The item's page at its service.",
+      description: 'The URL of the item at its service. Null for conversations.',
     }),
     status: t.field({
       type: 'ThreadStatus',
       nullable: true,
-      description: 'How an item stands.',
+      description: 'The status of an item, such as an open ticket.',
       resolve: (thread) => decoded(thread.status),
     }),
     fields: t.field({
       type: ['ThreadField'],
-      description: 'What else is known of an item.',
+      listSize: 5,
+      description: 'Further properties of an item. Empty for conversations.',
       resolve: (thread) => thread.fields,
     }),
     actions: t.field({
       type: [ThreadAction],
-      description: 'What can be clicked.',
+      sharing: 'self',
+      listSize: 3,
+      description: 'The links and buttons of an item. Empty for conversations.',
       resolve: (thread) => [...thread.actions],
     }),
     source: t.field({
       type: 'Source',
       nullable: true,
-      description: 'The integration it came from; null for conversations.',
+      description: 'The source that created the thread. Null for conversations.',
       resolve: (thread) => decoded(thread.source),
     }),
-    activityCount: t.exposeInt('activityCount', { description: 'How many activities it has.' }),
+    activityCount: t.exposeInt('activityCount', { description: 'The number of activities.' }),
     internalCommentCount: t.exposeInt('internalCommentCount', {
-      description: 'How many messages were written in the flow; the first one counts.',
+      description: 'The number of messages that users wrote in the flow, including the first one.',
     }),
     externalCommentCount: t.exposeInt('externalCommentCount', {
-      description: 'How many were written at the service it came from.',
+      description: 'The number of comments at the service of the integration.',
     }),
     initialMessage: t.field({
       type: 'Message',
       nullable: true,
-      description: 'The message that began it; null when that is gone.',
+      calls: { each: 1 },
+      description: 'The first message. Null when it was deleted or the thread began without one.',
       resolve: threads.initialMessage,
     }),
-    flow: t.field({ type: 'Flow', nullable: true, description: 'The flow it is in.', resolve: threads.flow }),
+    flow: t.field({
+      type: 'Flow',
+      nullable: true,
+      calls: { batch: 'flows' },
+      sharing: 'same',
+      description: 'The flow of the thread. Null when you cannot see it.',
+      resolve: threads.flow,
+    }),
     url: t.string({
       nullable: true,
-      description: 'Its address in the REST API; null when its flow is not to be seen.',
+      calls: { batch: 'flows' },
+      sharing: 'same',
+      description: 'The URL in the REST API. Null when you cannot see the flow.',
       resolve: threads.url,
     }),
     webUrl: t.string({
       nullable: true,
+      calls: { batch: 'flows' },
+      sharing: 'same',
       description:
-        'The URL of a web page that says how to read the thread. Null when its flow is not visible to you.',
+        'The URL of a web page that explains how to read the thread. Null when you cannot see the flow.',
       resolve: threads.webUrl,
     }),
     createdAt: t.field({
       type: 'DateTime',
-      description: 'When it began.',
+      description: 'The time when the thread began.',
       resolve: (thread) => thread.createdAt,
     }),
     updatedAt: t.field({
       type: 'DateTime',
-      description: 'When its newest message came.',
+      description: 'The time of the last change of the thread: its newest message or activity.',
       resolve: (thread) => thread.updatedAt,
     }),
   }),
 })
 
 builder.objectType('ThreadStatus', {
-  description: 'How an item stands.',
+  sharing: 'same',
+  description: 'The status of an item, such as an open ticket.',
   fields: (t) => ({
     color: t.field({
       type: ThreadStatusColor,
       nullable: true,
-      description: 'The color; null for one that is none of these.',
+      description: 'The color. Null when the integration gave another color.',
       resolve: ({ color }) => threadColors.find((known) => known === color) ?? null,
     }),
-    value: t.exposeString('value', { description: 'In words.' }),
+    value: t.exposeString('value', { description: 'The text, such as `open`.' }),
   }),
 })
 
 builder.objectType('ThreadField', {
-  description: 'Something known of an item.',
+  sharing: 'same',
+  description: 'A property of an item.',
   fields: (t) => ({
-    label: t.exposeString('label', { description: 'What it is.' }),
-    value: t.exposeString('value', { description: 'Its value; may have HTML links.' }),
+    label: t.exposeString('label', { description: 'The name of the property.' }),
+    value: t.exposeString('value', { description: 'The value, which may contain HTML links.' }),
   }),
 })
 
 const ThreadOrigin = builder.enumType('ThreadOrigin', {
-  description: 'Where threads come from.',
+  description: 'The origin of threads.',
   values: {
-    CHAT: { value: 'chat', description: 'Conversations.' },
-    INBOX: { value: 'inbox', description: 'Items of integrations.' },
+    CHAT: { value: 'chat', description: 'Threads that began with a chat message.' },
+    INBOX: { value: 'inbox', description: 'Threads in the inbox, which sources created.' },
   } as const,
 })
 
@@ -170,16 +196,18 @@ builder.objectFields('Flow', (t) => ({
     {
       type: 'Thread',
       nullable: true,
+      calls: { each: 1, withArgument: { name: 'last', each: 10 }, isPage: true },
+      listSize: 30,
       description:
-        'Its threads, the most recently updated first; those with one time by descending id; `first: 30` by default. `last` reads at most 1,000 threads.',
+        'The threads of the flow, the most recently updated first; threads with the same time by descending id. `first: 30` by default. `last` fails when more than 1,000 threads match. Null when they cannot be read.',
       args: {
-        since: t.arg({ type: 'DateTime', description: 'Only those updated after this moment.' }),
-        until: t.arg({ type: 'DateTime', description: 'Only those updated before this moment.' }),
-        origin: t.arg({ type: ThreadOrigin, description: 'Only those that come from here.' }),
+        since: t.arg({ type: 'DateTime', description: 'Only threads that were updated after this time.' }),
+        until: t.arg({ type: 'DateTime', description: 'Only threads that were updated before this time.' }),
+        origin: t.arg({ type: ThreadOrigin, description: 'Only threads with this origin.' }),
         includeEmpty: t.arg.boolean({
           required: true,
           defaultValue: false,
-          description: 'Those whose messages are all gone, too.',
+          description: 'Whether to include threads whose messages were all deleted.',
         }),
       },
       resolve: threads.flowThreads,
@@ -190,72 +218,66 @@ builder.objectFields('Flow', (t) => ({
   thread: t.field({
     type: 'Thread',
     nullable: true,
-    description: 'One of its threads; null when there is none.',
-    args: { databaseId: t.arg.id({ required: true, description: 'The id the upstream knows it by.' }) },
+    calls: { each: 1 },
+    description: 'One thread of the flow. Null when it does not exist.',
+    args: { databaseId: t.arg.id({ required: true, description: 'The id in the upstream.' }) },
     resolve: threads.flowThread,
   }),
 }))
 
 const ThreadPayload = mutationPayload<{ thread: Thread }>('ThreadPayload', {
-  description: 'A thread was made or changed.',
+  description: 'The result of a created or changed thread.',
   fields: (t) => ({
     thread: t.field({
       type: 'Thread',
-      description: 'The thread as it is now.',
+      description: 'The thread after the change.',
       resolve: ({ thread }) => thread,
     }),
   }),
 })
 
 builder.inputType('ThreadStatusInput', {
-  description: 'How an item stands.',
+  description: 'The status of an item, such as an open ticket.',
   fields: (t) => ({
     color: t.field({ type: ThreadStatusColor, required: true, description: 'The color.' }),
-    value: t.string({ required: true, description: 'In words.' }),
+    value: t.string({ required: true, description: 'The text, such as `open`.' }),
   }),
 })
 
 builder.inputType('ThreadFieldInput', {
-  description: 'Something known of an item.',
+  description: 'A property of an item.',
   fields: (t) => ({
-    label: t.string({ required: true, description: 'What it is.' }),
-    value: t.string({ required: true, description: 'Its value; may have HTML links.' }),
+    label: t.string({ required: true, description: 'The name of the property.' }),
+    value: t.string({ required: true, description: 'The value, which may contain HTML links.' }),
   }),
 })
 
-const CreateThreadInput = mutationInput('CreateThreadInput', {
-  description: 'A thread to begin without a message.',
-  fields: (t) => ({
-    flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }),
-    title: t.string({ required: true, description: 'What it is about.' }),
-    body: t.string({ description: 'More about it, as HTML.' }),
-    externalUrl: t.string({ description: 'A page about it.' }),
-    status: t.field({ type: 'ThreadStatusInput', description: 'How it stands.' }),
-    fields: t.field({ type: ['ThreadFieldInput'], description: 'What else is known of it.' }),
+mutation('createThread', {
+  description: 'Creates a thread without a message. Needs the capability `CREATE_THREAD`.',
+  input: mutationInput('CreateThreadInput', {
+    description: 'The thread to create.',
+    fields: (t) => ({
+      flow: t.field({ type: 'FlowBy', required: true, description: 'The flow.' }),
+      title: t.string({ required: true, description: 'The title.' }),
+      body: t.string({ description: 'The description, as HTML.' }),
+      externalUrl: t.string({ description: 'The URL of a page about the thread.' }),
+      status: t.field({ type: 'ThreadStatusInput', description: 'The status.' }),
+      fields: t.field({ type: ['ThreadFieldInput'], description: 'Further properties.' }),
+    }),
   }),
+  payload: ThreadPayload,
+  resolve: threads.createThread,
 })
 
-const RunThreadActionInput = mutationInput('RunThreadActionInput', {
-  description: 'A button of a thread to click.',
-  fields: (t) => ({
-    threadId: t.id({ required: true, description: 'The global id of the thread.' }),
-    name: t.string({ required: true, description: 'What the button says.' }),
+mutation('runThreadAction', {
+  description: 'Clicks a button of a thread. The integration receives the click with your name.',
+  input: mutationInput('RunThreadActionInput', {
+    description: 'The button to click.',
+    fields: (t) => ({
+      threadId: t.id({ required: true, description: 'The global id of the thread.' }),
+      name: t.string({ required: true, description: 'The label of the button.' }),
+    }),
   }),
+  payload: ThreadPayload,
+  resolve: threads.runThreadAction,
 })
-
-builder.mutationFields((t) => ({
-  createThread: t.field({
-    type: ThreadPayload,
-    description: 'Begins a thread without a message. Needs the capability `CREATE_THREAD`.',
-    args: { input: t.arg({ type: CreateThreadInput, required: true, description: 'The thread.' }) },
-    errors: mutationResult('CreateThreadResult', 'The thread, or why there is none.'),
-    resolve: threads.createThread,
-  }),
-  runThreadAction: t.field({
-    type: ThreadPayload,
-    description: 'Clicks an update action of a thread: the integration hears who did.',
-    args: { input: t.arg({ type: RunThreadActionInput, required: true, description: 'What to click.' }) },
-    errors: mutationResult('RunThreadActionResult', 'The thread, or why nothing happened.'),
-    resolve: threads.runThreadAction,
-  }),
-}))

@@ -1,76 +1,72 @@
 import * as uploads from '../resolvers/uploads.ts'
 import type { Message } from '../upstream/flowdock/model.ts'
-import { builder, mutationInput, mutationPayload, mutationResult } from './builder.ts'
+import { mutation, mutationInput, mutationPayload } from './mutation.ts'
 
-const CreateUploadPayload = mutationPayload<uploads.UploadAddress>('CreateUploadPayload', {
-  description: 'Where to put the bytes of a file.',
+const CreateUploadPayload = mutationPayload<uploads.UploadUrl>('CreateUploadPayload', {
+  description: 'The URL that takes the bytes of a file.',
   fields: (t) => ({
     url: t.exposeString('path', {
       description:
-        'Send the bytes here on this host, with PUT and without a credential: 201 answers `{"data":{"messageId":"…"}}`, the global id of the file message. It takes one file.',
+        'The path on this host to which you send the bytes with PUT, without a credential. The response is 201 with `{"data":{"messageId":"…"}}`, the global id of the file message. It takes one file.',
     }),
     expiresAt: t.field({
       type: 'DateTime',
-      description: 'When it takes none any more.',
+      description: 'The time when the URL expires.',
       resolve: ({ expiresAt }) => expiresAt,
     }),
   }),
 })
 
-const CreateUploadInput = mutationInput('CreateUploadInput', {
-  description: 'A file to send: to a flow, to a thread, or to somebody.',
-  fields: (t) => ({
-    flow: t.field({ type: 'FlowBy', description: 'The flow; a new thread begins.' }),
-    threadId: t.id({ description: 'The global id of the thread it goes to.' }),
-    userId: t.id({ description: 'The global id of whom it is for in private.' }),
-    name: t.string({ required: true, description: 'What the file is called.' }),
-    contentType: t.string({ required: true, description: 'Its media type, such as `image/png`.' }),
-    tags: t.stringList({ description: 'Tags: `release`, `#release`, `@Ada`.' }),
-    uuid: t.string({ description: 'An id of your own making. The same again makes no second message.' }),
-  }),
-})
-
 const UploadFilePayload = mutationPayload<{ message: Message }>('UploadFilePayload', {
-  description: 'A file was stored.',
+  description: 'The result of a sent file.',
   fields: (t) => ({
     uploadedMessage: t.field({
       type: 'Message',
-      description: 'The message that has it.',
+      description: 'The message with the file.',
       resolve: ({ message }) => message,
     }),
   }),
 })
 
-const UploadFileInput = mutationInput('UploadFileInput', {
-  description: 'A file to send with the request: to a flow, to a thread, or to somebody.',
-  fields: (t) => ({
-    flow: t.field({ type: 'FlowBy', description: 'The flow; a new thread begins.' }),
-    threadId: t.id({ description: 'The global id of the thread it goes to.' }),
-    userId: t.id({ description: 'The global id of whom it is for in private.' }),
-    file: t.field({ type: 'Upload', required: true, description: 'The file.' }),
-    name: t.string({ description: 'What it is called, if not as the request says.' }),
-    tags: t.stringList({ description: 'Tags: `release`, `#release`, `@Ada`.' }),
-    uuid: t.string({ description: 'An id of your own making. The same again makes no second message.' }),
+mutation('uploadFile', {
+  description:
+    'Sends a file of up to 50 MB that is part of the request. To send several files, repeat this field with aliases.',
+  input: mutationInput('UploadFileInput', {
+    description: 'The file to send. Give exactly one of `flow`, `threadId` and `userId`.',
+    fields: (t) => ({
+      flow: t.field({ type: 'FlowBy', description: 'Send to this flow, in a new thread.' }),
+      threadId: t.id({ description: 'Send to the thread with this global id.' }),
+      userId: t.id({ description: 'Send privately to the user with this global id.' }),
+      file: t.field({ type: 'Upload', required: true, description: 'The file.' }),
+      name: t.string({
+        description: 'The file name, at most 255 bytes. The name in the request by default.',
+      }),
+      tags: t.stringList({ description: 'The tags, such as `release`, `#release` or `@Ada`.' }),
+      uuid: t.string({
+        description: 'An id that you choose. A request that repeats it makes no second message.',
+      }),
+    }),
   }),
+  payload: UploadFilePayload,
+  resolve: uploads.uploadFile,
 })
-
-builder.mutationField('uploadFile', (t) =>
-  t.field({
-    type: UploadFilePayload,
-    description:
-      'Sends a file of up to 50 MB that comes with the request. Several files are several of these in one document.',
-    args: { input: t.arg({ type: UploadFileInput, required: true, description: 'The file.' }) },
-    errors: mutationResult('UploadFileResult', 'The message that has it, or why there is none.'),
-    resolve: uploads.uploadFile,
+mutation('createUpload', {
+  description:
+    'Returns a URL that takes a file of up to 100 MB. The message is posted when the bytes have arrived.',
+  input: mutationInput('CreateUploadInput', {
+    description: 'The file to send. Give exactly one of `flow`, `threadId` and `userId`.',
+    fields: (t) => ({
+      flow: t.field({ type: 'FlowBy', description: 'Send to this flow, in a new thread.' }),
+      threadId: t.id({ description: 'Send to the thread with this global id.' }),
+      userId: t.id({ description: 'Send privately to the user with this global id.' }),
+      name: t.string({ required: true, description: 'The file name, at most 255 bytes.' }),
+      contentType: t.string({ required: true, description: 'The media type, such as `image/png`.' }),
+      tags: t.stringList({ description: 'The tags, such as `release`, `#release` or `@Ada`.' }),
+      uuid: t.string({
+        description: 'An id that you choose. A request that repeats it makes no second message.',
+      }),
+    }),
   }),
-)
-
-builder.mutationField('createUpload', (t) =>
-  t.field({
-    type: CreateUploadPayload,
-    description: 'Begins to send a file of up to 100 MB. The message is there once its bytes are.',
-    args: { input: t.arg({ type: CreateUploadInput, required: true, description: 'The file.' }) },
-    errors: mutationResult('CreateUploadResult', 'Where its bytes go, or why nowhere.'),
-    resolve: uploads.createUpload,
-  }),
-)
+  payload: CreateUploadPayload,
+  resolve: uploads.createUpload,
+})

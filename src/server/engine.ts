@@ -8,7 +8,6 @@ import {
   type OperationTypeNode,
 } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
-import type { CallEstimates } from '../call-estimate.ts'
 import type { Caller, Context } from '../context.ts'
 import { type ErrorCode, GatewayError } from '../errors.ts'
 import type { CallPrediction } from '../graphql/call-cost.ts'
@@ -103,15 +102,13 @@ export interface EngineOptions {
   readonly operationLog: OperationLog
   /** Undefined where responses are not cached. */
   readonly responseCache: ResponseCache | undefined
-  /** How many upstream calls each field takes. */
-  readonly estimates: CallEstimates
   readonly log: Logger
 }
 
 export function createEngine(options: EngineOptions): Engine {
   const { schema, executor, persisted, live, limits, operationLog, log, responseCache } = options
   const documents = createDocuments({
-    ...{ schema, limits, estimates: options.estimates },
+    ...{ schema, limits },
     isOpen: options.introspection,
   })
   const introspections = createIntrospections()
@@ -208,7 +205,7 @@ export function createEngine(options: EngineOptions): Engine {
 
   /** Whether the same operation of the same principal has the same result until the next event. */
   function isCacheable({ kind, document, context }: EngineOperation): boolean {
-    if (responseCache === undefined || document.isPassing || context.wantsCost || context.wantsExplanation)
+    if (responseCache === undefined || document.isVolatile || context.wantsCost || context.wantsExplanation)
       return false
     return kind === 'query'
   }

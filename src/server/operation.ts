@@ -49,18 +49,18 @@ export interface OperationReader extends SubscriptionReader {
  */
 export function readParams(engine: Engine, body: object): OperationParams {
   const { query, documentId, operationName, variables, extensions } = body as Record<string, unknown>
-  if (query != null && typeof query !== 'string') throw new ValidationError('Expected "query" to be text')
+  if (query != null && typeof query !== 'string') throw new ValidationError('Expected query to be text')
   if (documentId != null && typeof documentId !== 'string')
-    throw new ValidationError('Expected "documentId" to be text')
+    throw new ValidationError('Expected documentId to be text')
   if (operationName != null && typeof operationName !== 'string')
-    throw new ValidationError('Expected "operationName" to be text')
+    throw new ValidationError('Expected operationName to be text')
   if (variables != null && !isRecord(variables))
-    throw new ValidationError('Expected "variables" to be a JSON object')
+    throw new ValidationError('Expected variables to be a JSON object')
   if (extensions != null && !isRecord(extensions))
-    throw new ValidationError('Expected "extensions" to be a JSON object')
+    throw new ValidationError('Expected extensions to be a JSON object')
   const text = engine.find({ query, documentId, extensions })
   if (text === undefined)
-    throw new ValidationError('Expected "query" to be the text of a document, or a hash in its place')
+    throw new ValidationError('Expected query to be the text of a document, or a hash in its place')
   return {
     query: text,
     // A blank name is none. [spec] GraphQL over HTTP, "GET"

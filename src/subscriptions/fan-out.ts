@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto'
 import {
   createSourceEventStream,
   type ExecutionArgs,
@@ -6,16 +5,20 @@ import {
   GraphQLError,
   type GraphQLSchema,
   getOperationAST,
+  Kind,
+  locatedError,
   type OperationDefinitionNode,
 } from 'graphql'
-import type { Channel, Context, Entry, LiveEvents, Pace } from '../context.ts'
+import type { Channel, Context, Entry, LiveEvent, LiveEvents, Pace } from '../context.ts'
 import { type ErrorCode, GatewayError } from '../errors.ts'
 import type { Limits } from '../graphql/document-limits.ts'
 import { maskError } from '../graphql/error-mask.ts'
 import type { Executor } from '../graphql/executor.ts'
+import { AudienceIndex } from './audience-index.ts'
 import { createEventBudgets } from './event-budget.ts'
 import { EventLoopBudget } from './event-loop-budget.ts'
 import { type Body, Turn } from './outbox.ts'
+import { type AskedQuestion, type EventResult, ResultCache, scopeKey } from './result-cache.ts'
 import { type Analysis, analyze } from './selection.ts'
 
 /** A result as it is sent, made once for all who get it. */
@@ -47,7 +50,8 @@ export interface LiveOperation {
 export interface FanOutState {
   readonly operations: number
   readonly groups: readonly {
-    readonly source: string
+    /** How many members each source has, by its key. */
+    readonly sources: Readonly<Record<string, number>>
     readonly members: number
     readonly isShared: boolean
   }[]
@@ -68,6 +72,8 @@ export interface FanOut {
     calls: number,
     wantsPosition?: boolean,
   ): Promise<LiveOperation | ExecutionResult>
+  /** Something that results were made from has changed: none is used again. */
+  forgetResults(): void
   state(): FanOutState
 }
 
@@ -80,6 +86,12 @@ export interface FanOutOptions {
   readonly onUnexpected: (error: unknown) => void
   /** Where an event stands, as clients are told. */
   readonly cursorOf: (event: unknown) => string
+  /** Which audiences may get an event: members of any of them do. The array is the same for the same audiences. */
+  readonly audiencesOf: (event: LiveEvent) => readonly string[]
+  /** Whether an event is one of the upstream's log that all members of a flow get: equal ones are the same object. */
+  readonly isOfFlow: (event: LiveEvent) => boolean
+  /** Called for each event that a member is sent, to check that it may be. */
+  readonly onDelivery?: ((events: LiveEvents, event: LiveEvent) => void) | undefined
   /** Hears why each subscription ended: `LEFT` by its reader, or the code it was told. */
   readonly onEnd: (reason: string) => void
 }
@@ -87,23 +99,28 @@ export interface FanOutOptions {
 /** For how many entries that are executed it is remembered what was read for them. */
 const maxContexts = 256
 
-/** What came of executing an event for a group. */
+/** What came of executing an event for an audience. */
 interface Outcome {
   readonly payload: Payload
-  /** What principals get in place of it, because their own execution had an error about them. */
-  readonly refusals: ReadonlyMap<string, Payload>
+  /** What some members get in place of it: an error about them, or the result for another answer about the viewer. */
+  readonly exceptions: ReadonlyMap<Member, Payload>
 }
 
-/** An event that is executed. */
-interface Slot {
+/** An event for some members of a section. */
+interface Item {
   readonly entry: Entry
+  /** Those who may get it; never changed, so it is who they were when the event came. */
+  readonly audience: readonly Member[]
+}
+
+/** An event that is being executed. */
+interface Slot extends Item {
   outcome: Outcome | undefined
 }
 
-/** A result that is told at the end of the turn. */
-interface Told extends Outcome {
-  readonly seq: number
-  /** Whether its event was told before, with another result. */
+/** A result that is delivered at the end of the turn. */
+interface Ready extends Item, Outcome {
+  /** Whether its event was delivered before, with another result. */
   readonly isRepeated: boolean
 }
 
@@ -112,15 +129,30 @@ interface Member {
   readonly reader: SubscriptionReader
   /** Entries up to this one it has. */
   seq: number
+  /** It has left, or lost its access: nothing is delivered to it. */
+  isGone: boolean
+  /** An error about its principal came of the last execution as this member. */
+  isDemoted: boolean
   /** Ends its subscription. */
   end(error: GatewayError): void
+}
+
+/** What events are executed for. */
+interface Subscription {
+  readonly args: ExecutionArgs
+  readonly events: LiveEvents
+  readonly isShared: boolean
+  /** Whether its selection asks about the viewer. */
+  readonly asksViewer: boolean
+  /** The same for all who get the same results. */
+  readonly key: string
 }
 
 /** What an event is executed with. */
 interface Execution {
   readonly context: Context
-  /** The member whose credential it is. */
-  readonly member: Member
+  /** What was asked about the viewer so far. */
+  readonly questions: AskedQuestion[]
   /** Calls to the upstream that it may make, for all that are executed with it. */
   maxCalls: number
 }
@@ -137,25 +169,29 @@ const personalCodes: ReadonlySet<unknown> = new Set<ErrorCode>([
 ])
 /** As how many principals an event of a shared group is executed at most. */
 const maxTries = 3
-const noRefusals: ReadonlyMap<string, Payload> = new Map()
-/** How many events of one group are executed at the same time; their results are sent in order. */
+const noExceptions: ReadonlyMap<Member, Payload> = new Map()
+/** How many events of one section are executed at the same time; their results are sent in order. */
 const maxInFlight = 16
 
 /**
- * Executes each event once for all who asked the same: subscriptions with the same document and variables to the same
- * events are one group, with one execution and one serialised result for each event. Where nothing in the selection
- * depends on who asks, groups reach across callers, all of whom were checked to be let hear those events.
+ * Executes each event once for all subscriptions with the same document, variables and filter, whatever flows they are in:
+ * they are one group. Who gets an event is decided for each member, by the audiences of the event. Where the selection asks
+ * about the viewer, an event is executed once for each set of answers; where it depends on the viewer in other ways, groups do
+ * not reach across principals.
  */
 export function createFanOut(options: FanOutOptions): FanOut {
-  const { schema, executor, limits, onUnexpected, cursorOf, onEnd } = options
+  const { schema, executor, limits, onUnexpected, cursorOf, audiencesOf, isOfFlow, onDelivery, onEnd } =
+    options
   const budgets = createEventBudgets(limits.maxSubscriptionCalls)
   const groups = new Map<string, Group>()
+  const routers = new Map<Channel, Router>()
   /**
    * Of the latest entries alone, and while something is executed: entries are kept for long, and contexts are large. A map
    * that is old enough leaves all it had in the table it grew out of, until the next full collection: it begins anew.
    */
   let contexts = new Map<Entry, Executions>()
   let executing = 0
+  const results = new ResultCache()
   /** The same for all who send the same document. */
   const analyses = new WeakMap<OperationDefinitionNode, Analysis>()
   let operations = 0
@@ -174,41 +210,105 @@ export function createFanOut(options: FanOutOptions): FanOut {
     }
   }
 
-  /** Executes an event for one reader that is not in a group yet. */
-  async function executeAlone(args: ExecutionArgs, event: unknown, events: LiveEvents): Promise<Payload> {
+  /** Executes an event for one reader that catches up, or takes the result of others who catch up with the same. */
+  async function executeReplayed(
+    { args, events, isShared, asksViewer, key }: Subscription,
+    event: LiveEvent,
+    channel: Channel | undefined,
+  ): Promise<Payload> {
+    // Also for a result that is known: a long catch-up must not keep the event loop.
     await pace.begin()
-    return toPayload(await executeEvent(args, event, events.context(undefined, false)), cursorOf(event))
+    const canShare = isShared && events.pace === undefined && channel !== undefined && isOfFlow(event)
+    let own: EventResult | undefined
+    const execute = async () => {
+      const questions: AskedQuestion[] = []
+      const context = events.context(channel, canShare ? 'replayed' : 'own', (question, answer) =>
+        questions.push({ question, answer }),
+      )
+      const executed = await executeEvent(args, event, context)
+      own = toResult(executed, cursorOf(event), asksViewer ? questions : [])
+      return own.hasErrors ? undefined : own
+    }
+    const result = canShare ? await results.share(key, event, fitsFor(events), execute) : await execute()
+    const { bytes, cursor } = (result ?? own) as EventResult
+    return { bytes, cursor, next: undefined }
   }
 
-  /**
-   * Executes an event once for all members of a group. A result with an error about the principal it was executed as is
-   * delivered to that principal alone; it is executed again as another member for the rest.
-   */
-  async function executeForGroup(group: Group, entry: Entry, first: Member): Promise<Outcome> {
-    const { args, channel, isShared, members } = group
-    let refusals: Map<string, Payload> | undefined
-    let member = first
+  /** Executes an event for those members of a section who may get it. */
+  async function executeForSection(section: Section, { entry, audience }: Item): Promise<Outcome> {
+    const { isShared } = section.group
+    const exceptions = new Map<Member, Payload>()
+    const refused = new Set<string>()
+    const isLeft = (member: Member) => !member.isGone && !refused.has(member.events.principal)
+    let member = firstOf(audience)
     for (let tries = 1; ; tries += 1) {
-      const execution = executionOf(entry, member, channel, isShared)
-      execution.maxCalls += limits.maxEventCalls
-      const result = await executeEvent(args, entry.event, execution.context, execution.maxCalls)
-      const payload = toPayload(result, cursorOf(entry.event))
-      const outcome = { payload, refusals: refusals ?? noRefusals }
-      const isPersonal =
-        result.errors?.some(({ extensions }) => personalCodes.has(extensions['code'])) === true
+      if (member === undefined) return { payload: nothing, exceptions }
+      const result = await resultAs(member, section, entry)
+      const payload = toPayloadOf(result)
       // A member that has left may have lost the access it was executed with.
-      if (!isShared || (!isPersonal && members.has(member))) return outcome
-      if (isPersonal) {
-        refusals ??= new Map()
-        refusals.set(member.events.principal, payload)
-        group.demote(member.events.principal)
+      if (!isShared || (!isPersonal(result) && !member.isGone)) {
+        await addVariants(section, entry, audience, { result, payload }, exceptions)
+        return { payload, exceptions }
       }
-      const next = [...members].find(({ events }) => refusals?.has(events.principal) !== true)
-      if (next === undefined) return { payload, refusals: refusals ?? noRefusals }
+      if (isPersonal(result)) {
+        const { principal } = member.events
+        refused.add(principal)
+        for (const each of audience)
+          if (each.events.principal === principal) {
+            exceptions.set(each, payload)
+            each.isDemoted = true
+          }
+      }
       if (tries === maxTries)
-        return { payload: toPayload(anonymous(result), payload.cursor), refusals: refusals ?? noRefusals }
-      member = next
+        return { payload: toPayload(anonymous(result.failed ?? {}), result.cursor), exceptions }
+      member = audience.find(isLeft)
     }
+  }
+
+  /** Finds the results of those members for whom the questions about the viewer have other answers. */
+  async function addVariants(
+    section: Section,
+    entry: Entry,
+    audience: readonly Member[],
+    first: { readonly result: Executed; readonly payload: Payload },
+    exceptions: Map<Member, Payload>,
+  ): Promise<void> {
+    if (!section.group.isShared || first.result.questions.length === 0) return
+    const variants = [first]
+    for (const member of audience) {
+      if (member.isGone || exceptions.has(member)) continue
+      const fits = fitsFor(member.events)
+      let variant = variants.find(({ result }) => fits(result))
+      if (variant === undefined) {
+        const result = await resultAs(member, section, entry)
+        variant = { result, payload: toPayloadOf(result) }
+        if (!isPersonal(result) && !member.isGone) variants.push(variant)
+      }
+      if (variant !== first) exceptions.set(member, variant.payload)
+    }
+  }
+
+  /** The result of an event for a member, which may have been executed as another member of the group. */
+  async function resultAs(member: Member, section: Section, entry: Entry): Promise<Executed> {
+    const { group } = section
+    let own: Executed | undefined
+    const execute = async () => {
+      const execution = executionOf(entry, member, section)
+      execution.maxCalls += limits.maxEventCalls
+      const { context, maxCalls, questions } = execution
+      const executed = await executeEvent(group.args, entry.event, context, maxCalls)
+      own = toResult(executed, cursorOf(entry.event), group.asksViewer ? [...questions] : [])
+      return isPersonal(own) || member.isGone ? undefined : own
+    }
+    const shared = canShareResult(section, entry)
+      ? await results.share(group.scope, entry.event, fitsFor(member.events), execute)
+      : await execute()
+    return (own ?? shared) as Executed
+  }
+
+  /** Whether sections of other channels may use the result: their events are the same object then. */
+  function canShareResult({ group }: Section, { event }: Entry): boolean {
+    return group.isShared && group.pace === undefined && isOfFlow(event)
   }
 
   /** A result whose errors do not tell what is wrong with the principal it was executed as. */
@@ -225,9 +325,15 @@ export function createFanOut(options: FanOutOptions): FanOut {
   }
 
   /** What is read for an event is read once for all groups that are executed as the same principal, and for that event alone. */
-  function executionOf(entry: Entry, member: Member, channel: Channel, isShared: boolean): Execution {
-    const { events } = member
-    const make = () => ({ context: events.context(channel, isShared), member, maxCalls: 0 })
+  function executionOf(entry: Entry, { events }: Member, { channel, group }: Section): Execution {
+    const { isShared } = group
+    const make = () => {
+      const questions: AskedQuestion[] = []
+      const context = events.context(channel, isShared ? 'shared' : 'own', (question, answer) =>
+        questions.push({ question, answer }),
+      )
+      return { context, questions, maxCalls: 0 }
+    }
     // Later it would be what was read before.
     if (events.pace !== undefined) return make()
     let known = contexts.get(entry)
@@ -254,18 +360,101 @@ export function createFanOut(options: FanOutOptions): FanOut {
   const turn = new Turn()
   const pace = new EventLoopBudget(options.isBusy)
 
-  /** One group at one channel. */
+  /** Hands the entries of a channel to the sections that have a member for them. */
+  class Router {
+    readonly #channel: Channel
+    readonly #sections = new AudienceIndex<Section>()
+    readonly #all = new Set<Section>()
+    readonly #stop: () => void
+    /** Entries up to this one were handed on. */
+    seq: number
+
+    constructor(channel: Channel) {
+      this.#channel = channel
+      this.seq = channel.log.seq
+      this.#stop = channel.listen((entry) => {
+        const names = audiencesOf(entry.event)
+        for (const section of this.#sections.of(names)) section.receive(entry, names)
+        this.seq = entry.seq
+      })
+    }
+
+    open(section: Section): void {
+      this.#all.add(section)
+    }
+
+    add(name: string, section: Section): void {
+      this.#sections.add(name, section)
+    }
+
+    remove(name: string, section: Section): void {
+      this.#sections.remove(name, section)
+    }
+
+    close(section: Section): void {
+      this.#all.delete(section)
+      if (this.#all.size > 0) return
+      this.#stop()
+      if (routers.get(this.#channel) === this) routers.delete(this.#channel)
+    }
+  }
+
+  function routerOf(channel: Channel): Router {
+    let router = routers.get(channel)
+    if (router === undefined) {
+      router = new Router(channel)
+      routers.set(channel, router)
+    }
+    return router
+  }
+
+  /** Subscriptions that are executed alike. */
   class Group {
-    readonly members = new Set<Member>()
-    readonly channel: Channel
-    readonly isShared: boolean
-    /** What its members have in common, at whatever channel they are. */
+    readonly key: string
+    /** The same for all who get the same results. */
     readonly scope: string
-    readonly #key: string
     readonly args: ExecutionArgs
-    readonly #waiting: Entry[] = []
+    readonly isShared: boolean
+    readonly asksViewer: boolean
+    readonly pace: Pace | undefined
+    readonly sections = new Map<Channel, Section>()
+    readonly wants: (event: LiveEvent) => boolean
+
+    constructor(key: string, { args, events, isShared, asksViewer, key: scope }: Subscription) {
+      this.key = key
+      this.scope = scope
+      this.args = args
+      this.isShared = isShared
+      this.asksViewer = asksViewer
+      this.pace = events.pace
+      this.wants = (event) => events.wants(event)
+    }
+
+    sectionOf(channel: Channel): Section {
+      let section = this.sections.get(channel)
+      if (section === undefined) {
+        section = new Section(this, channel)
+        this.sections.set(channel, section)
+      }
+      return section
+    }
+
+    remove(section: Section): void {
+      if (this.sections.get(section.channel) === section) this.sections.delete(section.channel)
+      if (this.sections.size === 0 && groups.get(this.key) === this) groups.delete(this.key)
+    }
+  }
+
+  /** The members of a group at one channel. */
+  class Section {
+    readonly group: Group
+    readonly channel: Channel
+    readonly members = new Set<Member>()
+    readonly #audiences = new AudienceIndex<Member>()
+    readonly #router: Router
+    readonly #waiting: Item[] = []
     readonly #inFlight: Slot[] = []
-    #told: Told[] = []
+    #ready: Ready[] = []
     #next = 0
     /** How many of those that wait may begin: all, unless the pace says when. */
     #due: number
@@ -273,72 +462,70 @@ export function createFanOut(options: FanOutOptions): FanOut {
     #timer: NodeJS.Timeout | undefined
     #timerAt = Number.POSITIVE_INFINITY
     #pumpedAt = 0
-    #latest: { readonly entry: Entry; payload: Payload | undefined } | undefined
-    readonly #stop: () => void
+    #latest: { readonly item: Item; payload: Payload | undefined } | undefined
     readonly #resume = () => this.pump()
 
-    constructor(
-      key: string,
-      scope: string,
-      channel: Channel,
-      args: ExecutionArgs,
-      isShared: boolean,
-      events: LiveEvents,
-    ) {
-      this.#key = key
-      this.scope = scope
+    constructor(group: Group, channel: Channel) {
+      this.group = group
       this.channel = channel
-      this.args = args
-      this.isShared = isShared
-      this.#pace = events.pace
+      this.#pace = group.pace
       this.#due = this.#pace === undefined ? Number.POSITIVE_INFINITY : 0
-      this.#stop = channel.listen((entry) => {
-        if (!events.wants(entry.event)) return
-        if (this.#pace?.tells === 'latest') this.#waiting.length = this.#next
-        this.#waiting.push(entry)
-        if (this.#isTooSlow()) this.#fail()
-        else if (this.#pace === undefined) this.pump()
-        else this.#wait(this.#pace.everyMs)
-      })
+      this.#router = routerOf(channel)
+      this.#router.open(this)
+    }
+
+    receive(entry: Entry, names: readonly string[]): void {
+      if (!this.group.wants(entry.event)) return
+      const audience = this.#audiences.of(names)
+      if (audience.length === 0) return
+      if (this.#pace?.tells === 'latest') this.#waiting.length = this.#next
+      this.#waiting.push({ entry, audience })
+      if (this.#isTooSlow()) this.#fail()
+      else if (this.#pace === undefined) this.pump()
+      else this.#wait(this.#pace.everyMs)
     }
 
     join(member: Member): void {
       this.members.add(member)
+      for (const name of member.events.audiences)
+        if (this.#audiences.add(name, member)) this.#router.add(name, this)
     }
 
     leave(member: Member): void {
-      this.members.delete(member)
+      member.isGone = true
+      if (!this.members.delete(member)) return
+      for (const name of member.events.audiences)
+        if (this.#audiences.remove(name, member)) this.#router.remove(name, this)
       if (this.members.size > 0) return
-      this.#stop()
       clearTimeout(this.#timer)
-      if (groups.get(this.#key) === this) groups.delete(this.#key)
+      this.#close()
     }
 
-    /** Executes as others while there are any. */
-    demote(principal: string): void {
-      for (const member of [...this.members])
-        if (member.events.principal === principal) {
-          this.members.delete(member)
-          this.members.add(member)
-        }
+    /** The number of the last entry that a member has, or that was not for it. */
+    seqOf(member: Member): number {
+      const isIdle = this.#waiting.length + this.#inFlight.length + this.#ready.length === 0
+      return isIdle ? Math.max(member.seq, this.#router.seq) : member.seq
+    }
+
+    #close(): void {
+      this.#router.close(this)
+      this.group.remove(this)
     }
 
     /** Whether the oldest event that is not delivered is not in the log any more: waiting would need memory without a bound. */
     #isTooSlow(): boolean {
       if (this.#pace?.tells === 'latest') return false
-      const oldest = this.#inFlight[0]?.entry ?? this.#waiting[this.#next]
+      const oldest = this.#inFlight[0]?.entry ?? this.#waiting[this.#next]?.entry
       return oldest !== undefined && oldest.seq <= this.channel.log.beginSeq
     }
 
     /** Ends the subscriptions of all members. They resume after the last event they got. */
     #fail(): void {
-      this.#stop()
       clearTimeout(this.#timer)
-      if (groups.get(this.#key) === this) groups.delete(this.#key)
       this.#waiting.length = 0
       this.#next = 0
       const members = [...this.members]
-      this.members.clear()
+      for (const member of members) this.leave(member)
       for (const member of members)
         member.end(
           new GatewayError(
@@ -360,7 +547,8 @@ export function createFanOut(options: FanOutOptions): FanOut {
         this.#timerAt = Number.POSITIVE_INFINITY
         this.#pumpedAt = Date.now()
         const last = this.#latest
-        if (this.#waiting.length === 0 && last !== undefined) this.#waiting.push(last.entry)
+        if (this.#waiting.length === 0 && last !== undefined)
+          this.#waiting.push({ ...last.item, audience: [...this.members] })
         this.#due = this.#waiting.length
         this.pump()
         if (this.#pace?.repeatMs !== undefined) this.#wait(this.#pace.repeatMs)
@@ -369,31 +557,44 @@ export function createFanOut(options: FanOutOptions): FanOut {
 
     pump(): void {
       while (this.#inFlight.length < maxInFlight && this.#next < Math.min(this.#waiting.length, this.#due)) {
-        if (!pace.mayBegin(this.#resume)) return
-        const entry = this.#waiting[this.#next] as Entry
+        const item = this.#waiting[this.#next] as Item
+        const known = this.#knownResult(item)
+        if (known === undefined && !pace.mayBegin(this.#resume)) break
         this.#next += 1
         if (this.#next > 1024) {
           this.#waiting.splice(0, this.#next)
           this.#due -= this.#next
           this.#next = 0
         }
-        const [member] = this.members
-        if (member === undefined) return
-        const slot: Slot = { entry, outcome: undefined }
+        const slot: Slot = { ...item, outcome: known }
         this.#inFlight.push(slot)
-        executing += 1
-        void executeForGroup(this, entry, member).then((outcome) => {
-          slot.outcome = outcome
-          this.#flush()
-          executing -= 1
-          if (executing === 0 && !pace.isWaiting && contexts.size > 0) contexts = new Map()
-        })
+        if (known === undefined) this.#execute(slot)
       }
       if (this.#next === this.#waiting.length) {
         this.#waiting.length = 0
         this.#next = 0
         if (this.#pace !== undefined) this.#due = 0
       }
+      if (this.#inFlight[0]?.outcome !== undefined) this.#flush()
+    }
+
+    #execute(slot: Slot): void {
+      executing += 1
+      void executeForSection(this, slot).then((outcome) => {
+        slot.outcome = outcome
+        this.#flush()
+        executing -= 1
+        if (executing === 0 && !pace.isWaiting && contexts.size > 0) contexts = new Map()
+      })
+    }
+
+    /** What another section executed, if it is right for all. */
+    #knownResult({ entry, audience }: Item): Outcome | undefined {
+      if (!canShareResult(this, entry)) return undefined
+      const fits = (result: EventResult) =>
+        result.questions.length === 0 || audience.every(({ events }) => fitsFor(events)(result))
+      const result = results.find(this.group.scope, entry.event, fits)
+      return result && { payload: toPayloadOf(result), exceptions: noExceptions }
     }
 
     #flush(): void {
@@ -401,139 +602,155 @@ export function createFanOut(options: FanOutOptions): FanOut {
         const [slot] = this.#inFlight
         if (slot?.outcome === undefined) break
         this.#inFlight.shift()
-        const { outcome, entry } = slot
+        const { outcome, entry, audience } = slot
         const { payload } = outcome
-        const { seq } = entry
-        const isRepeated = this.#latest?.entry.seq === seq
-        // What is as it was is not told again.
+        const isRepeated = this.#latest?.item.entry.seq === entry.seq
+        // What is as it was is not delivered again.
         if (isRepeated && this.#latest?.payload?.bytes.equals(payload.bytes)) continue
-        if (this.#pace?.repeatMs !== undefined) this.#latest = { entry, payload }
-        if (this.#told.push({ ...outcome, seq, isRepeated }) === 1) turn.add(this)
+        if (this.#pace?.repeatMs !== undefined) this.#latest = { item: { entry, audience }, payload }
+        if (this.#ready.push({ ...outcome, entry, audience, isRepeated }) === 1) turn.add(this)
       }
-      this.pump()
+      if (this.#next < this.#waiting.length) this.pump()
     }
 
-    /** Tells each member all of the turn at once: going through them for each result would take longer than writing it. */
+    /** Delivers all of the turn at once: going through the members for each result would take longer than writing it. */
     endTurn(): void {
-      const told = this.#told
-      this.#told = []
-      const all = told.map(({ payload }) => payload)
-      const isSame = told.every(({ refusals }) => refusals.size === 0)
-      const first = told[0]?.isRepeated === false ? told[0].seq : 0
-      const last = told.at(-1)?.seq ?? 0
-      for (const member of this.members) {
-        const isBehind = member.seq < first
-        const its =
-          isBehind && isSame
-            ? all
-            : told
-                .filter((each) => isFor(member, each))
-                .map(({ payload, refusals }) => refusals.get(member.events.principal) ?? payload)
+      const ready = this.#ready
+      this.#ready = []
+      const [first] = ready
+      if (first === undefined) return
+      const isSame = ready.every(
+        ({ audience, exceptions }) => exceptions.size === 0 && audience === first.audience,
+      )
+      if (isSame) this.#deliverToAll(ready, first)
+      else this.#deliverToEach(ready)
+    }
+
+    #deliverToAll(ready: readonly Ready[], first: Ready): void {
+      const all = ready.map(({ payload }) => payload)
+      const firstSeq = first.isRepeated ? 0 : first.entry.seq
+      const last = ready.at(-1)?.entry.seq ?? 0
+      for (const member of first.audience) {
+        if (member.isGone) continue
+        const isBehind = member.seq < firstSeq
+        const its = isBehind ? all : ready.filter((each) => isFor(member, each)).map(({ payload }) => payload)
         member.seq = Math.max(member.seq, last)
+        if (onDelivery !== undefined) for (const { entry } of ready) onDelivery(member.events, entry.event)
         if (its.length > 0) member.reader.nextAll(its)
       }
     }
+
+    #deliverToEach(ready: readonly Ready[]): void {
+      const byMember = new Map<Member, Payload[]>()
+      for (const each of ready)
+        for (const member of each.audience) {
+          if (member.isGone || !isFor(member, each)) continue
+          const its = byMember.get(member)
+          const payload = each.exceptions.get(member) ?? each.payload
+          if (its === undefined) byMember.set(member, [payload])
+          else its.push(payload)
+          member.seq = Math.max(member.seq, each.entry.seq)
+          onDelivery?.(member.events, each.entry.event)
+        }
+      for (const [member, its] of byMember) if (!member.isGone) member.reader.nextAll(its)
+    }
   }
 
-  /** Nobody is told what they have. */
-  function isFor(member: Member, { seq, isRepeated }: Told): boolean {
+  /** Nobody gets what they have. */
+  function isFor(member: Member, { entry: { seq }, isRepeated }: Ready): boolean {
     return seq > member.seq || (seq === member.seq && isRepeated)
   }
 
   function start(
-    args: ExecutionArgs,
-    events: LiveEvents,
-    analysis: Analysis,
+    subscription: Subscription,
     reader: SubscriptionReader,
     left: AbortSignal,
     { giveBack, wantsPosition }: { readonly giveBack: () => void; readonly wantsPosition: boolean },
   ): () => string | undefined {
     operations += 1
+    const { events, asksViewer } = subscription
     const ended = new AbortController()
     const { signal } = ended
     const leave = () => ended.abort(left.reason)
     signal.addEventListener('abort', giveBack, { once: true })
     if (left.aborted) leave()
     else left.addEventListener('abort', leave, { once: true })
-    let told: string | undefined
+    let delivered: string | undefined
     let standing: (() => string | undefined) | undefined
     let reason = 'LEFT'
-    let toldAt = 0
-    let passedOver: unknown
-    const { isShared } = analysis
-    let scope = `${isShared ? '' : events.principal}\0${scopeOf(args, events, analysis)}`
+    let deliveredAt = 0
+    let passedOver: { readonly event: LiveEvent; readonly channel: Channel | undefined } | undefined
     function end(error: unknown): void {
       if (signal.aborted) return
-      const told = maskError(error, onUnexpected)
-      reason = String(told.extensions['code'])
-      reader.next(toPayload({ errors: [told] }, undefined))
+      const masked = maskError(locate(error, subscription.args), onUnexpected)
+      reason = String(masked.extensions['code'])
+      reader.next(toPayload({ errors: [masked] }, undefined))
       reader.complete()
     }
-    void events
-      .read(
-        {
-          async event(event) {
-            const { pace } = events
-            if (pace?.tells === 'latest' && Date.now() < toldAt + pace.everyMs) {
-              passedOver = event
-              return
-            }
-            toldAt = Date.now()
-            passedOver = undefined
-            const payload = await executeAlone(args, event, events)
-            if (signal.aborted) return
-            reader.next(payload)
-            told = payload.cursor ?? told
-            await reader.ready()
+    const reading: Parameters<LiveEvents['read']>[0] = {
+      async event(event, channel) {
+        const { pace } = events
+        if (pace?.tells === 'latest' && Date.now() < deliveredAt + pace.everyMs) {
+          passedOver = { event, channel }
+          return
+        }
+        deliveredAt = Date.now()
+        passedOver = undefined
+        const payload = await executeReplayed(subscription, event, channel)
+        if (signal.aborted) return
+        reader.next(payload)
+        delivered = payload.cursor ?? delivered
+        await reader.ready()
+      },
+      live(channel, seq) {
+        let group = groups.get(subscription.key)
+        if (group === undefined) {
+          group = new Group(subscription.key, subscription)
+          groups.set(group.key, group)
+        }
+        const section = group.sectionOf(channel)
+        const member: Member = {
+          ...{ events, reader, seq, isGone: false, isDemoted: false },
+          end(error: GatewayError) {
+            end(error)
+            ended.abort(error)
           },
-          live(channel, seq) {
-            const key = `${channel.key}\0${scope}`
-            let group = groups.get(key)
-            if (group === undefined || group.channel !== channel) {
-              group = new Group(key, scope, channel, args, isShared, events)
-              groups.set(key, group)
-            }
-            const joined = group
-            // One text for all of them: it has the whole document in it.
-            scope = joined.scope
-            const member = {
-              ...{ events, reader, seq },
-              end(error: GatewayError) {
-                end(error)
-                ended.abort(error)
-              },
-            }
-            joined.join(member)
-            standing = () => channel.log.placeAt(member.seq)
-            const position = wantsPosition && told === undefined ? standing() : undefined
-            if (position !== undefined) {
-              reader.next(toPayload({ data: null, extensions: { cursor: position } }, position))
-              told = position
-            }
-            if (passedOver !== undefined)
-              void executeAlone(args, passedOver, events).then((payload) => {
-                // Unless the group was sooner with something newer.
-                if (joined.members.has(member) && member.seq === seq) reader.next(payload)
-              })
-            passedOver = undefined
-            return () => {
-              joined.leave(member)
-              standing = undefined
-              told = channel.log.placeAt(member.seq) ?? told
-              return member.seq
-            }
-          },
-          end,
-        },
-        signal,
-      )
-      .finally(() => {
-        operations -= 1
-        left.removeEventListener('abort', leave)
-        giveBack()
-        onEnd(reason)
-      })
-    return () => standing?.() ?? told
+        }
+        section.join(member)
+        standing = () => channel.log.placeAt(section.seqOf(member))
+        const position = wantsPosition && delivered === undefined ? standing() : undefined
+        if (position !== undefined) {
+          reader.next(toPayload({ data: null, extensions: { cursor: position } }, position))
+          delivered = position
+        }
+        if (passedOver !== undefined)
+          void executeReplayed(subscription, passedOver.event, passedOver.channel).then((payload) => {
+            // Unless the group was sooner with something newer.
+            if (!member.isGone && member.seq === seq) reader.next(payload)
+          })
+        passedOver = undefined
+        return () => {
+          const last = section.seqOf(member)
+          section.leave(member)
+          standing = undefined
+          delivered = channel.log.placeAt(last) ?? delivered
+          return last
+        }
+      },
+      end,
+    }
+    const read = async () => {
+      // Otherwise events would be executed for each member until its user is known.
+      if (asksViewer) await events.identify()
+      await events.read(reading, signal)
+    }
+    void read().finally(() => {
+      operations -= 1
+      left.removeEventListener('abort', leave)
+      giveBack()
+      onEnd(reason)
+    })
+    return () => standing?.() ?? delivered
   }
 
   return {
@@ -545,29 +762,75 @@ export function createFanOut(options: FanOutOptions): FanOut {
       if (operation == null) throw new Error('A subscription without an operation cannot have begun')
       const analysis = analyses.get(operation) ?? analyze(schema, args.document, operation)
       analyses.set(operation, analysis)
-      const giveBack = budgets.take(
-        events.principal,
-        // A hash, because the text has the whole document in it.
-        calls === 0 ? '' : hash('sha1', scopeOf(args, events, analysis)),
-        calls,
-      )
+      const { isShared, asksViewer } = analysis
+      const key = scopeKey(`${isShared ? '' : events.principal}\0${scopeOf(args, events, analysis)}`)
+      const subscription = { args, events, isShared, asksViewer, key }
+      const giveBack = budgets.take(events.principal, calls === 0 ? '' : key, calls)
       let place: (() => string | undefined) | undefined
       return {
         start(reader, signal) {
-          place = start(args, events, analysis, reader, signal, { giveBack, wantsPosition })
+          place = start(subscription, reader, signal, { giveBack, wantsPosition })
         },
         place: () => place?.(),
       }
     },
+    forgetResults: () => results.clear(),
     state: () => ({
       operations,
-      groups: [...groups.values()].map(({ channel, members, isShared }) => ({
-        source: channel.key,
-        members: members.size,
-        isShared,
-      })),
+      groups: [...groups.values()].map(({ sections, isShared }) => {
+        const sources = Object.fromEntries(
+          [...sections.values()].map(({ channel, members }) => [channel.key, members.size]),
+        )
+        return { sources, members: Object.values(sources).reduce((sum, each) => sum + each, 0), isShared }
+      }),
     }),
   }
+}
+
+interface Executed extends EventResult {
+  /** Set when it has errors. */
+  readonly failed?: ExecutionResult | undefined
+}
+
+const nothing: Payload = { bytes: Buffer.alloc(0), cursor: undefined, next: undefined }
+
+function toResult(
+  result: ExecutionResult,
+  cursor: string | undefined,
+  questions: readonly AskedQuestion[],
+): Executed {
+  const { bytes, cursor: known } = toPayload(result, cursor)
+  const hasErrors = result.errors !== undefined
+  return { bytes, cursor: known, questions, hasErrors, failed: hasErrors ? result : undefined }
+}
+
+/** Payloads are made for each section: those of a slow reader are chained to one another. */
+function toPayloadOf({ bytes, cursor }: EventResult): Payload {
+  return { bytes, cursor, next: undefined }
+}
+
+function isPersonal({ failed }: Executed): boolean {
+  return failed?.errors?.some(({ extensions }) => personalCodes.has(extensions['code'])) === true
+}
+
+/** Whether a result is right for a viewer. */
+function fitsFor(events: LiveEvents): (result: EventResult) => boolean {
+  return ({ questions }) => questions.every(({ question, answer }) => events.answer(question) === answer)
+}
+
+/** The member to execute an event as: one whose last execution was fine, if there is one. */
+function firstOf(audience: readonly Member[]): Member | undefined {
+  return (
+    audience.find(({ isGone, isDemoted }) => !isGone && !isDemoted) ?? audience.find(({ isGone }) => !isGone)
+  )
+}
+
+/** An error about an input names the field of the subscription, like one that is thrown before it begins. */
+function locate(error: unknown, { document, operationName }: ExecutionArgs): unknown {
+  if (!(error instanceof GatewayError) || error.inputPath === undefined) return error
+  const [field] = getOperationAST(document, operationName)?.selectionSet.selections ?? []
+  if (field?.kind !== Kind.FIELD) return error
+  return locatedError(error, field, [(field.alias ?? field.name).value])
 }
 
 /** The same for subscriptions that are executed alike for the same events. */

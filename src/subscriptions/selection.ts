@@ -6,11 +6,14 @@ import {
   visit,
   visitWithTypeInfo,
 } from 'graphql'
+import { sharingOf } from '../graphql/field-traits.ts'
 
 /** What is known of a subscription's document before anything happens. */
 export interface Analysis {
-  /** Whether nothing that is selected depends on who asks. */
+  /** Whether nothing that is selected depends on the viewer, except by questions that are recorded. */
   readonly isShared: boolean
+  /** Whether something that is selected asks such questions. */
+  readonly asksViewer: boolean
   /** The values of the variables that the selection uses: what is only used to say what to listen to does not matter. */
   variables(values: Readonly<Record<string, unknown>>): string
   /** The document as text. */
@@ -24,6 +27,7 @@ export function analyze(
 ): Analysis {
   const names = new Set<string>()
   let isShared = true
+  let asksViewer = false
   let isRoot = false
   const types = new TypeInfo(schema)
   visit(
@@ -37,7 +41,9 @@ export function analyze(
           isRoot = parent === schema.getSubscriptionType()
           if (isRoot || node.name.value.startsWith('__')) return
           const field = types.getFieldDef()
-          if (field?.extensions['isShared'] !== true) isShared = false
+          const sharing = field == null ? 'self' : sharingOf(field)
+          if (sharing === 'self') isShared = false
+          if (sharing === 'viewer') asksViewer = true
         },
       },
       Argument: () => (isRoot ? false : undefined),
@@ -47,6 +53,7 @@ export function analyze(
   const sorted = [...names].sort()
   return {
     isShared,
+    asksViewer,
     variables: (values) => JSON.stringify(sorted.map((name) => values[name])),
     source: document.loc?.source.body ?? String(document.definitions.length),
   }

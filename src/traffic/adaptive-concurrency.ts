@@ -10,6 +10,11 @@ export interface AdaptiveConcurrency {
   enter(): boolean | Promise<boolean>
   /** The same for what cannot wait: it takes a place that those who wait would have had. */
   enterNow(): boolean
+  /**
+   * The same for operations of sockets, which come in bursts when clients reconnect: they wait in turn after all others,
+   * up to 5 s, and no more of them than can be served in that time.
+   */
+  enterInTurn(): boolean | Promise<boolean>
   leave(): void
   state(): ConcurrencyState
   close(): void
@@ -20,8 +25,10 @@ export interface ConcurrencyState {
   readonly inFlight: number
   /** How many may be at this moment, as far as the process is busy. */
   readonly limit: number
-  /** How many wait for their turn. */
+  /** How many wait for their turn, without operations of sockets. */
   readonly waiting: number
+  /** How many operations of sockets wait. */
+  readonly waitingInTurn: number
   /** How late the event loop was when it was looked at last, in milliseconds. */
   readonly delayMs: number
   /** How many were turned away. */
@@ -52,6 +59,8 @@ const longestWaitMs = 500
  * process has had time since: when more comes than fits, it is not all begun before anybody knows.
  */
 const opening = { running: 32, everyMs: 10 }
+/** Operations of sockets that wait for their turn: how many, how long, and after how many looks their rate is known. */
+const inTurn = { waiting: 4096, longestWaitMs: 5000, looks: 10 }
 /** No operation is thought to need longer. */
 const maxCalmMs = 1000
 /** So many may always run, and wait. */
@@ -84,6 +93,9 @@ export function createAdaptiveConcurrency({
   isSteady = false,
 }: ConcurrencyOptions): AdaptiveConcurrency {
   const queue: Waiting[] = []
+  const turns: Waiting[] = []
+  /** For how many looks some of them have waited. */
+  let looksInTurn = 0
   let inFlight = 0
   let limit = most
   /** How many run at once before it is asked whether there is time for more. */
@@ -132,6 +144,7 @@ export function createAdaptiveConcurrency({
       opened = Math.max(Math.ceil(opened * 0.9), Math.min(opening.running, most))
     peak = inFlight
     looksWithRoom += 1
+    looksInTurn = turns.length > 0 ? looksInTurn + 1 : 0
     const fits = isPatient() ? patient.waiting : least.waiting
     maxWaiting = limit === most ? 0 : Math.max(Math.ceil(doneEachMs * waitMs), fits)
     letIn()
@@ -171,6 +184,15 @@ export function createAdaptiveConcurrency({
       begin()
       queue.shift()?.answer(true)
     }
+    const sinceInTurn = performance.now() - inTurn.longestWaitMs
+    while (turns[0] !== undefined && turns[0].since < sinceInTurn) {
+      refusals += 1
+      turns.shift()?.answer(false)
+    }
+    while (queue.length === 0 && turns.length > 0 && isRoom()) {
+      begin()
+      turns.shift()?.answer(true)
+    }
   }
 
   const timer = setInterval(look, lookMs)
@@ -194,12 +216,26 @@ export function createAdaptiveConcurrency({
       else refusals += 1
       return isIn
     },
+    enterInTurn() {
+      if (queue.length === 0 && turns.length === 0 && isRoom()) {
+        begin()
+        return true
+      }
+      const most =
+        looksInTurn < inTurn.looks
+          ? inTurn.waiting
+          : Math.min(Math.max(doneEachMs * inTurn.longestWaitMs, least.waiting), inTurn.waiting)
+      if (turns.length < most)
+        return new Promise((answer) => turns.push({ since: performance.now(), answer }))
+      refusals += 1
+      return false
+    },
     leave() {
       inFlight -= 1
       done += 1
-      if (queue.length > 0) letIn()
+      if (queue.length > 0 || turns.length > 0) letIn()
     },
-    state: () => ({ inFlight, limit, waiting: queue.length, delayMs, refusals }),
+    state: () => ({ inFlight, limit, waiting: queue.length, waitingInTurn: turns.length, delayMs, refusals }),
     close: () => clearInterval(timer),
   }
 }

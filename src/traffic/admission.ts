@@ -1,6 +1,7 @@
-import { GatewayError, RateLimitedError } from '../errors.ts'
+import { GatewayError } from '../errors.ts'
 import type { AdaptiveConcurrency, ConcurrencyState } from './adaptive-concurrency.ts'
 import { clientAddress, type RequestHead } from './client-address.ts'
+import { Counts } from './counts.ts'
 import type { RateLimiter } from './rate-limiter.ts'
 
 export interface AdmissionOptions {
@@ -15,6 +16,8 @@ export interface AdmissionOptions {
   /** Connections that stay open (sockets, SSE, multipart) of each principal and of each IP address; 0 for any number. */
   readonly connectionsPerPrincipal: number
   readonly connectionsPerIp: number
+  /** Files that one IP address may transfer at once; 0 for any number. */
+  readonly transfersPerIp: number
   /** How many proxies stand in front, each of which adds an address to `X-Forwarded-For`. */
   readonly trustedProxies: number
 }
@@ -45,6 +48,8 @@ export interface Admission {
   enter(): undefined | Promise<void>
   /** The same for what cannot wait. */
   enterNow(): void
+  /** The same for an operation of a socket, which waits in turn for up to 5 s when many come at once. */
+  enterInTurn(): undefined | Promise<void>
   leave(): void
   /**
    * Counts a connection that stays open for its IP address and, with a credential, for its principal.
@@ -72,11 +77,8 @@ export interface Connection {
   close(): void
 }
 
-/** How many files one IP address may transfer at once. */
-const transfersPerAddress = 50
 /** When to try again where nothing tells how long it takes. */
 const overloadPauseMs = 1000
-const connectionPauseMs = 10_000
 
 export function createAdmission({
   load,
@@ -86,13 +88,14 @@ export function createAdmission({
   documentTime,
   connectionsPerPrincipal,
   connectionsPerIp,
+  transfersPerIp,
   trustedProxies,
 }: AdmissionOptions): Admission {
   const connections = {
     callers: new Counts(connectionsPerPrincipal),
     addresses: new Counts(connectionsPerIp),
   }
-  const transfers = new Counts(transfersPerAddress)
+  const transfers = new Counts(transfersPerIp)
   // One for all: to make each would take longer than to send it.
   const overloaded = new GatewayError(
     'OVERLOADED',
@@ -126,6 +129,14 @@ export function createAdmission({
     },
     enterNow() {
       if (!load.enterNow()) throw overloaded
+    },
+    enterInTurn() {
+      const isIn = load.enterInTurn()
+      if (isIn === true) return undefined
+      if (isIn === false) throw overloaded
+      return isIn.then((isInLater) => {
+        if (!isInLater) throw overloaded
+      })
     },
     leave: () => load.leave(),
     openConnection(request, authorization) {
@@ -193,32 +204,5 @@ class OpenConnection implements Connection {
       principal,
       (limit) => `You have ${limit} open connections, which is all you may have`,
     )
-  }
-}
-
-/** Counts something per key, up to a limit. */
-class Counts {
-  readonly #limit: number
-  readonly #counts = new Map<string, number>()
-
-  /** @param limit 0 for any number */
-  constructor(limit: number) {
-    this.#limit = limit
-  }
-
-  /** @returns what releases it; further calls do nothing */
-  take(key: string, describe: (limit: number) => string): () => void {
-    if (this.#limit === 0) return () => undefined
-    const count = this.#counts.get(key) ?? 0
-    if (count >= this.#limit) throw new RateLimitedError(describe(this.#limit), connectionPauseMs)
-    this.#counts.set(key, count + 1)
-    let isReleased = false
-    return () => {
-      if (isReleased) return
-      isReleased = true
-      const left = (this.#counts.get(key) ?? 1) - 1
-      if (left > 0) this.#counts.set(key, left)
-      else this.#counts.delete(key)
-    }
   }
 }

@@ -46,6 +46,21 @@ test('a token that was removed stays removed', async () => {
   const second = await start(data)
   expect(second.demo.token).toBeNull()
   expect(await second.status(token)).toBe(401)
+  await expect(access(join(data.dataDir, 'demo-token'))).rejects.toThrow('ENOENT')
+})
+
+test('the command that removes the token removes its file, and that of another token does not', async () => {
+  const data = await makeData()
+  const backend = await start(data)
+  const administration = await openAdministration(data)
+  onTestFinished(() => administration.close())
+  const [demo] = await administration.listTokens('ada@example.com')
+  await administration.addToken('ada@example.com')
+  const other = (await administration.listTokens('ada@example.com')).find(({ id }) => id !== demo?.['id'])
+  await administration.removeToken('ada@example.com', String(other?.['id']))
+  expect(await readFile(join(data.dataDir, 'demo-token'), 'utf8')).toBe(backend.demo.token)
+  await administration.removeToken('ada@example.com', String(demo?.['id']))
+  await expect(access(join(data.dataDir, 'demo-token'))).rejects.toThrow('ENOENT')
 })
 
 test('the token of the settings is taken when the organization is made, not later', async () => {

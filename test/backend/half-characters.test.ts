@@ -140,5 +140,15 @@ test('a name is cut at 255 characters without splitting one', async () => {
     const { json } = await app.backend.as('Ada')('POST', `${main}/messages`, { event: 'file', content })
     expect(json.content.file_name.isWellFormed()).toBe(true)
     expect(json.content.file_name).not.toContain('\ufffd')
+    expect(json.content.file_name).toMatch(/^a+(😀)*\.txt$/)
+    expect(json.content.file_name.length).toBeLessThanOrEqual(255)
+  }
+})
+
+test('a name without an extension, or with one that is too long to be one, is cut at its end', async () => {
+  for (const file_name of ['a'.repeat(300), `${'a'.repeat(200)}.${'b'.repeat(100)}`, `.${'a'.repeat(300)}`]) {
+    const content = { ...file, file_name }
+    const { json } = await app.backend.as('Ada')('POST', `${main}/messages`, { event: 'file', content })
+    expect(json.content.file_name).toBe(file_name.slice(0, 255))
   }
 })

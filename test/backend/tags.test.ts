@@ -56,6 +56,8 @@ describe('the tags of a message', () => {
     ],
     ['the team is mentioned without marking anything unread', '@team look', [':user:team']],
     ['a nick without "@" is a highlight', 'ask cleo.', [':highlight:3']],
+    ['a nick inside a link is none', 'see https://x.example/cleo?by=cleo and cleo.com', [':url']],
+    ['a nick beside a link is a highlight', 'https://x.example/ cleo', [':highlight:3', ':url']],
     ['a longer word is no nick', 'cleopatra', []],
     ['nobody is mentioned by an unknown nick', '@nobody', []],
     ['tags keep their order and come once', '#b #a #b http://x.example', ['b', 'a', ':url']],

@@ -65,7 +65,7 @@ testInBrowser(
       .poll(
         async () => {
           await execute(page)
-          await expect.poll(() => response(page), { timeout: 5000 }).toContain('"sentMessage"')
+          await expect.poll(() => response(page)).toContain('"sentMessage"')
           return page.getByRole('log').innerText()
         },
         { timeout: 15_000, interval: 500 },

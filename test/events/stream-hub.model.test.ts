@@ -23,7 +23,7 @@ interface Followed {
   readonly cameAt: number
   readonly cameWhileLive: boolean
   /** Where the log in memory ended when its access was held last. */
-  seat: number
+  subscription: number
   isLive: boolean
   isEnded: boolean
   /** The numbers it received of each log. */
@@ -106,7 +106,7 @@ class Model {
 
   subscribe(principal: WorldPrincipal, topic: Topic, after: number | undefined): void {
     const followed: Followed = {
-      ...{ principal, topic, reader: undefined, position: after, seat: 0 },
+      ...{ principal, topic, reader: undefined, position: after, subscription: 0 },
       log: after === undefined ? undefined : this.world.log,
       ...{ cameAt: this.world.end, cameWhileLive: this.hub.state === 'live' },
       ...{ isLive: false, isEnded: false, received: [], gaps: 0 },
@@ -126,7 +126,7 @@ class Model {
   #gap(followed: Followed, after: number | undefined): void {
     const { log, first } = { log: this.#log, first: this.world.epochs.get(this.#log)?.first ?? 0 }
     expect(after).toBe(followed.position)
-    const isOfOther = followed.log !== log
+    const isOfOther = followed.log !== log || this.world.log !== log
     const isPast = after !== undefined && after > Math.max(this.hub.log.end, followed.cameAt)
     const isOut = after === undefined || isPast || after < first - 1
     // The hub gives up events that the backend leaves out again and again.
@@ -141,7 +141,7 @@ class Model {
     followed.position ??= this.hub.log.end
     followed.log ??= this.#log
     expect(followed.log).toBe(this.#log)
-    followed.seat = this.hub.log.end
+    followed.subscription = this.hub.log.end
     expect(followed.reader?.position).toBe(followed.position)
   }
 
@@ -149,7 +149,7 @@ class Model {
     followed.isLive = false
     const { log } = this.hub
     const joined = followed.received.length
-    const number = Math.max(log.end - this.lag, log.begin, followed.seat)
+    const number = Math.max(log.end - this.lag, log.begin, followed.subscription)
     // What was under way is not received; it comes again.
     while (followed.received.length > 0 && joined > 0) {
       const last = followed.received.at(-1)
@@ -281,6 +281,14 @@ class Model {
     this.hub.proved(proof.principal, proof.snapshot)
   }
 
+  readProofs(): void {
+    for (let index = this.#proofs.length; index > 0; index -= 1) this.readProof(index - 1)
+  }
+
+  answerProofs(): void {
+    for (let index = this.#proofs.length; index > 0; index -= 1) this.answerProof(index - 1)
+  }
+
   failProof(index: number): void {
     const [proof] = this.#proofs.splice(index % Math.max(this.#proofs.length, 1), 1)
     if (proof !== undefined) this.hub.unproved(proof.principal, new Error('unreachable'))
@@ -312,7 +320,7 @@ class Model {
   #nextFor(followed: Followed, end: number): number | undefined {
     for (let number = (followed.position as number) + 1; number <= end; number += 1) {
       const { audiences } = this.world.event(this.#log, number)
-      if (this.#isFor(followed, audiences, number <= followed.seat ? end : number - 1)) return number
+      if (this.#isFor(followed, audiences, number <= followed.subscription ? end : number - 1)) return number
     }
     if (followed.position !== undefined && followed.position >= this.hub.log.begin) followed.position = end
     return undefined
@@ -390,8 +398,8 @@ class Model {
   /** Lets what is under way go on. */
   catchUp(): void {
     this.connect(3)
-    for (let index = this.#proofs.length; index > 0; index -= 1) this.readProof(index - 1)
-    for (let index = this.#proofs.length; index > 0; index -= 1) this.answerProof(index - 1)
+    this.readProofs()
+    this.answerProofs()
     this.send(1000)
     for (const followed of this.followed) this.read(followed, 1000)
     this.check()
@@ -474,7 +482,7 @@ const commands = [
       if (b < 200) world.revoke(pick(world.principals, a) as WorldPrincipal)
     },
   ]),
-  ...stepsOf((a) => [`retain ${a}`, ({ world }) => world.retain(5 + (a % 30))]),
+  ...stepsOf((a) => [`retain ${a}`, ({ world }) => world.retain(1 + (a % 15))]),
   ...stepsOf(
     (a, b, c) => [
       `subscribe ${a} ${b} ${c}`,
@@ -538,6 +546,32 @@ const commands = [
       },
     ],
     4,
+  ),
+  // A proof that is overtaken by what it does not know.
+  ...stepsOf(
+    (a, b, c) => [
+      `overtake ${a} ${b} ${c}`,
+      (model) => {
+        const { world } = model
+        const principal = pick(world.principals, a) as WorldPrincipal
+        const flow = pick(world.flows, b) as string
+        if (model.hub.accessOf(principal.key) !== undefined) model.hub.auditFailed(principal.key)
+        else model.subscribe(principal, { flows: 'all', isPrivate: true }, undefined)
+        model.connect(3)
+        model.send(100)
+        model.readProofs()
+        if (c % 4 === 0) world.reach(principal.user, flow)
+        else if (c % 31 === 0) world.revoke(principal)
+        else if (c % 17 === 0) model.reset(80 + (b % 40), flow)
+        else if (c % 2 === 0) world.join(principal.user, flow)
+        else world.block(principal.user, flow)
+        world.post(`f:${flow}`)
+        model.connect(c % 5)
+        model.send(100)
+        model.answerProofs()
+      },
+    ],
+    3,
   ),
   ...stepsOf(() => ['catch up', (model) => model.catchUp()], 6),
   ...stepsOf(

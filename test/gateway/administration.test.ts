@@ -315,9 +315,9 @@ describe('threads and reactions', () => {
 })
 
 test('that you type is said in a flow, a thread and in private', async () => {
-  const asked = '... on SetTypingPayload { isTold }'
+  const asked = '... on SetTypingPayload { isDelivered }'
   for (const input of [{ flow: main }, { userId: ids['Ben'] }])
-    expect(await change('setTyping', 'SetTypingInput', input, asked)).toMatchObject({ isTold: true })
+    expect(await change('setTyping', 'SetTypingInput', input, asked)).toMatchObject({ isDelivered: true })
   const closed = { flow: { path: 'example/support' } }
   expect(await change('setTyping', 'SetTypingInput', closed, asked, 'Ben')).toMatchObject({
     code: 'FORBIDDEN',
@@ -325,13 +325,13 @@ test('that you type is said in a flow, a thread and in private', async () => {
 })
 
 test('whether you are there is said, and holds for a while', async () => {
-  const asked = '... on SetPresencePayload { state lastsMs }'
-  expect(await change('setPresence', 'SetPresenceInput', { state: 'IDLE' }, asked)).toEqual({
+  const asked = '... on SetPresencePayload { presence lastsMs }'
+  expect(await change('setPresence', 'SetPresenceInput', { presence: 'IDLE' }, asked)).toEqual({
     __typename: 'SetPresencePayload',
-    state: 'IDLE',
+    presence: 'IDLE',
     lastsMs: 90_000,
   })
-  expect(await change('setPresence', 'SetPresenceInput', { state: 'OFFLINE' }, asked)).toMatchObject({
+  expect(await change('setPresence', 'SetPresenceInput', { presence: 'OFFLINE' }, asked)).toMatchObject({
     lastsMs: 0,
   })
 })
@@ -354,7 +354,7 @@ test('an upstream that cannot do it says so before anything is changed', async (
   expect((await other.graphql('Ada', query)).data.createThread).toEqual({
     __typename: 'NotSupported',
     code: 'NOT_SUPPORTED',
-    message: 'The upstream cannot do this: it lacks the capability createThread',
+    message: 'The upstream cannot make this change: it lacks the capability createThread',
   })
   expect(upstream.requests.map(({ method, url }) => `${method} ${url}`)).toEqual(['GET /capabilities'])
 })

@@ -189,12 +189,15 @@ test('what runs at once is bounded: others hear so at once, keep their connectio
     ])
     expect(await codeOf(refused)).toBe('OVERLOADED')
   }
-  expect((await executeOverSocket(gateway.url, 'c', viewer.query)).errors).toMatchObject([
-    { extensions: { code: 'OVERLOADED', retryAfterMs: 1000 } },
-  ])
-  expect(gateway.state().load).toMatchObject({ inFlight: 2, refusals: 4 })
+  expect(gateway.state().load).toMatchObject({ inFlight: 2, refusals: 3 })
+  // An operation of a socket waits for its turn.
+  const overSocket = executeOverSocket(gateway.url, 'c', viewer.query)
+  await expect.poll(() => gateway.state().load.waitingInTurn).toBe(1)
   for (const answer of waiting.splice(0)) answer()
   for (const each of inside) expect((await each).status).toBe(200)
+  await expect.poll(() => waiting.length).toBe(1)
+  for (const answer of waiting.splice(0)) answer()
+  expect((await overSocket).data).toEqual({ viewer: { nick: 'Ada' } })
   await expect.poll(() => gateway.state().load.inFlight).toBe(0)
   const next = ask(gateway.url, { authorization: basic('c') })
   await expect.poll(() => waiting.length).toBe(1)
@@ -212,6 +215,52 @@ test('of many who come at once some begin; the others do as long as the process 
   expect(load.state()).toMatchObject({ inFlight: 1000, waiting: 0, limit: 1000 })
 })
 
+test('a socket whose operation waits for its turn in vain is closed with 1013, which clients come back from', async () => {
+  const waiting: (() => void)[] = []
+  const slow = createServer((request, response) => {
+    waiting.push(() => response.writeHead(500).end())
+    request.resume()
+  })
+  slow.listen(0, '127.0.0.1')
+  await once(slow, 'listening')
+  onTestFinished(() => void slow.close())
+  const upstream = `http://127.0.0.1:${(slow.address() as AddressInfo).port}`
+  const gateway = await startApp(testConfig(upstream, { MAX_CONCURRENT_REQUESTS: '1' }), {
+    log: createLogger('silent'),
+  })
+  onTestFinished(gateway.close)
+  const inside = ask(gateway.url, { authorization: basic('a') })
+  await expect.poll(() => waiting.length).toBe(1)
+  const socket = new WebSocket(`${gateway.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws')
+  await once(socket, 'open')
+  const types: string[] = []
+  socket.on('message', (data) => types.push(JSON.parse(String(data)).type))
+  socket.send(JSON.stringify({ type: 'connection_init', payload: { Authorization: basic('b') } }))
+  socket.send(JSON.stringify({ type: 'subscribe', id: '1', payload: viewer }))
+  const [code, reason] = await once(socket, 'close')
+  expect([code, String(reason)]).toEqual([1013, 'OVERLOADED: try again later'])
+  expect(types).toEqual(['connection_ack'])
+  for (const answer of waiting.splice(0)) answer()
+  await inside
+}, 30_000)
+
+test('operations of sockets get in after all others, in the order they came', async () => {
+  const load = createAdaptiveConcurrency({ most: 1, isSteady: true })
+  onTestFinished(load.close)
+  expect(load.enterInTurn()).toBe(true)
+  const order: string[] = []
+  const turns = ['first', 'second'].map(async (name) => {
+    expect(await load.enterInTurn()).toBe(true)
+    order.push(name)
+    load.leave()
+  })
+  expect(load.state()).toMatchObject({ inFlight: 1, waiting: 0, waitingInTurn: 2 })
+  load.leave()
+  await Promise.all(turns)
+  expect(order).toEqual(['first', 'second'])
+  expect(load.state()).toMatchObject({ inFlight: 0, waitingInTurn: 0, refusals: 0 })
+})
+
 describe('a process that is busy all the time', () => {
   async function makeBusy() {
     const load = createAdaptiveConcurrency({ most: 1000 })
@@ -224,7 +273,7 @@ describe('a process that is busy all the time', () => {
         await new Promise(setImmediate)
       }
     })()
-    await expect.poll(() => load.state().limit, { timeout: 5000 }).toBe(8)
+    await expect.poll(() => load.state().limit).toBe(8)
     return {
       load,
       async rest() {
@@ -300,7 +349,7 @@ test('an answer that is not read gives its place back, and is one of the lines o
     return { socket, closed: once(socket, 'close') }
   })
   await expect.poll(() => app.state().load.inFlight).toBe(3)
-  await expect.poll(() => app.state().load.inFlight, { timeout: 5000 }).toBe(0)
+  await expect.poll(() => app.state().load.inFlight).toBe(0)
   expect((await ask(app.url, { authorization: basic(token) })).status).toBe(200)
   // One of the three is cut; the others are read to their end when their readers like.
   const lengths = await Promise.all(

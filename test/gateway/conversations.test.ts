@@ -144,7 +144,7 @@ test('a message goes to exactly one place', async () => {
   for (const input of [{ content: 'x' }, both])
     expect((await app.graphql('Ada', query, { input })).data.sendMessage).toEqual({
       code: 'BAD_USER_INPUT',
-      message: 'Expected one of input.flow, input.threadId and input.userId',
+      message: 'Expected exactly one of input.flow, input.threadId and input.userId',
       path: ['input'],
     })
 })

@@ -59,6 +59,24 @@ describe.each(liveTransports)('over %s', (_, connect) => {
     client.close()
   })
 
+  test.each(['garbage', 'null', 'bWVzc2FnZTphYmM'])('%s is no cursor', async (after) => {
+    const client = connect(options({ variables: { after } }))
+    await client.ended
+    expect(client.results.map(({ result }) => result)).toEqual([
+      {
+        errors: [
+          {
+            message: `Expected input.after to be the cursor of an event or a message; got "${after}"`,
+            locations: [{ line: 1, column: 33 }],
+            path: ['flowEvents'],
+            extensions: { code: 'BAD_USER_INPUT' },
+          },
+        ],
+      },
+    ])
+    client.close()
+  })
+
   test('what was missed comes first, from the cursor of the last event', async () => {
     const first = connect(options())
     await eventually(() => liveMembers(app) === 1)
@@ -280,7 +298,7 @@ describe('graphql-transport-ws', () => {
     await eventually(() => messages.filter(({ type }) => type === 'error').length === 2)
     for (const { id, payload } of messages.filter(({ type }) => type === 'error'))
       expect(payload).toMatchObject([
-        { message: `Expected "${id}" to be a JSON object`, extensions: { code: 'BAD_USER_INPUT' } },
+        { message: `Expected ${id} to be a JSON object`, extensions: { code: 'BAD_USER_INPUT' } },
       ])
   })
 

@@ -133,7 +133,7 @@ describe('sendMessage', () => {
       { content: 'x', flow: null },
       {
         __typename: 'ValidationFailed',
-        message: 'Expected one of input.flow, input.threadId and input.userId',
+        message: 'Expected exactly one of input.flow, input.threadId and input.userId',
         path: ['input'],
       },
     ],
@@ -159,7 +159,7 @@ describe('sendMessage', () => {
 
 describe('comment', () => {
   const mutation = `mutation ($input: CommentInput!) { comment(input: $input) {
-    ... on CommentPayload { clientMutationId postedComment { id event thread { id } ... on Comment { content title parent { id } } } } ${failure} } }`
+    ... on CommentPayload { clientMutationId sentMessage { id event thread { id } ... on Comment { content title parent { id } } } } ${failure} } }`
   const comment = async (input: object) => (await app.graphql('Ben', mutation, { input })).data.comment
 
   test('comments on a message, once for one uuid', async () => {
@@ -174,7 +174,7 @@ describe('comment', () => {
     expect(first).toEqual({
       __typename: 'CommentPayload',
       clientMutationId: 'x',
-      postedComment: {
+      sentMessage: {
         id: expect.any(String),
         event: 'comment',
         thread: { id: sentMessage.thread.id },
@@ -183,13 +183,13 @@ describe('comment', () => {
         parent: { id: sentMessage.id },
       },
     })
-    expect((await comment(input)).postedComment.id).toBe(first.postedComment.id)
+    expect((await comment(input)).sentMessage.id).toBe(first.sentMessage.id)
   })
 
   test('is refused on a comment, and on a private message', async () => {
     const { sentMessage } = await send({ flow: { id: flowId }, content: 'question' })
-    const { postedComment } = await comment({ messageId: sentMessage.id, content: 'an answer' })
-    expect(await comment({ messageId: postedComment.id, content: 'x' })).toMatchObject({
+    const { sentMessage: answer } = await comment({ messageId: sentMessage.id, content: 'an answer' })
+    expect(await comment({ messageId: answer.id, content: 'x' })).toMatchObject({
       __typename: 'ValidationFailed',
       path: ['input', 'messageId'],
     })
@@ -207,11 +207,11 @@ test('setStatus sets the status of the caller in a flow', async () => {
   const { data } = await app.graphql(
     'Ben',
     `mutation { setStatus(input: { flow: { path: "example/main" }, content: "lunch" }) {
-      ... on SetStatusPayload { statusMessage { text ... on StatusMessage { content } } } ${failure} } }`,
+      ... on SetStatusPayload { sentMessage { text ... on StatusMessage { content } } } ${failure} } }`,
   )
   expect(data.setStatus).toEqual({
     __typename: 'SetStatusPayload',
-    statusMessage: { text: 'lunch', content: 'lunch' },
+    sentMessage: { text: 'lunch', content: 'lunch' },
   })
   const flow = await app.graphql(
     'Ada',

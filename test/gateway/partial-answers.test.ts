@@ -11,6 +11,7 @@ import {
   type TestApp,
   testConfig,
 } from '../support/app.ts'
+import { basic } from '../support/backend.ts'
 
 let app: TestApp
 
@@ -179,8 +180,7 @@ describe('a search', () => {
 
 describe('a method that is not served', () => {
   test.each([
-    ['PATCH', '/graphql', 'GET, POST, PUT, DELETE, OPTIONS'],
-    ['HEAD', '/graphql', 'GET, POST, PUT, DELETE, OPTIONS'],
+    ['PATCH', '/graphql', 'GET, HEAD, POST, PUT, DELETE, OPTIONS'],
     ['POST', '/schema.graphql', 'GET, HEAD'],
     ['POST', '/metrics', 'GET, HEAD'],
     ['DELETE', '/health/ready', 'GET, HEAD'],
@@ -189,5 +189,24 @@ describe('a method that is not served', () => {
   ])('%s %s is 405 with all that are', async (method, path, allowed) => {
     const answer = await fetch(app.url + path, { method })
     expect([answer.status, answer.headers.get('allow')]).toEqual([405, allowed])
+  })
+
+  test.each([
+    ['DELETE', '/user', 'GET, HEAD, OPTIONS'],
+    ['POST', '/flows/example/main/messages/1', 'GET, HEAD, PUT, PATCH, DELETE, OPTIONS'],
+    ['PUT', '/v1/stream/flows', 'GET, HEAD, POST, OPTIONS'],
+    ['GET', '/oauth/token', 'POST, OPTIONS'],
+  ])('%s %s of the REST API is 405 with all that are', async (method, path, allowed) => {
+    const authorization = basic(await app.backend.token('Ada'))
+    const answer = await fetch(app.backend.url + path, { method, headers: { authorization } })
+    expect([answer.status, answer.headers.get('allow')]).toEqual([405, allowed])
+  })
+
+  test('is not told of by the REST API without a credential, unless the path needs none', async () => {
+    const statusOf = async (path: string) =>
+      (await fetch(app.backend.url + path, { method: 'DELETE' })).status
+    expect([await statusOf('/user'), await statusOf('/nowhere'), await statusOf('/oauth/token')]).toEqual([
+      401, 401, 405,
+    ])
   })
 })

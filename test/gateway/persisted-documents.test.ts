@@ -103,6 +103,16 @@ test.each([
   expect(errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT' } }])
 })
 
+test('a blank documentId is none', async () => {
+  const data = { __typename: 'Query' }
+  const got = await fetch(`${app.url}/graphql?query={__typename}&documentId=`, {
+    headers: { authorization: basic(token) },
+  })
+  expect(await got.json()).toEqual({ data })
+  for (const documentId of ['', ' '])
+    expect(await post(app.url, { query: '{__typename}', documentId }, token)).toEqual({ data })
+})
+
 describe('with trusted documents', () => {
   const query = '{ viewer { name } }'
 

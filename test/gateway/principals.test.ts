@@ -220,7 +220,7 @@ describe('open connections of a principal', () => {
       const { operations } = app.state().live
       socket.send({ id, type: 'subscribe', payload })
       await Promise.race([
-        expect.poll(() => app.state().live.operations, { timeout: 5000 }).toBe(operations + 1),
+        expect.poll(() => app.state().live.operations).toBe(operations + 1),
         socket
           .next((message) => message.id === id && message.type === 'error')
           .then((message) => {

@@ -151,8 +151,14 @@ describe('what can be asked', () => {
     )
     expect(errors).toBeUndefined()
     const kinds = data.flow.messages.nodes.map((node: { __typename: string }) => node.__typename)
-    expect(kinds).toEqual(['ChatMessage', 'ChatMessage', 'FileMessage', 'Activity', 'Activity', 'Discussion'])
-    expect(data.flow.messages.nodes[4]).toMatchObject({
+    expect(kinds).toEqual([
+      ...['ChatMessage', 'ChatMessage', 'FileMessage', 'Activity', 'Activity', 'Activity', 'Discussion'],
+    ])
+    expect(data.flow.messages.nodes[3]).toMatchObject({
+      title: 'added this source',
+      thread: { title: 'Tickets' },
+    })
+    expect(data.flow.messages.nodes[5]).toMatchObject({
       author: { __typename: 'ExternalAuthor', name: 'Ben Okri' },
       title: 'closed ticket',
       thread: {
@@ -299,7 +305,7 @@ describe('paging', () => {
     ['first: 1, last: 1', 'Expected either first or last, got both'],
     [
       'after: "nonsense"',
-      'Expected after to be a cursor of a list of messages, as in "pageInfo.endCursor"; got "nonsense"',
+      'Expected after to be a cursor of a list of messages, as in pageInfo.endCursor; got "nonsense"',
     ],
     [
       `before: "${Buffer.from('thread:5:x').toString('base64url')}"`,
@@ -336,7 +342,7 @@ test('nodes answers null for a malformed id, an error with its path, and the oth
   ])
   expect(errors).toMatchObject([
     {
-      message: 'Expected a global id, the "id" of an object of this API; got "nonsense"',
+      message: 'Expected a global id, the id of an object of this API; got "nonsense"',
       path: ['nodes', 1],
       extensions: { code: 'BAD_USER_INPUT' },
     },
@@ -347,7 +353,7 @@ test('nodes answers null for a malformed id, an error with its path, and the oth
 test('presence of many users takes one call beside the capabilities, and is never cached', async () => {
   const query = `{ flow(by: { path: "example/main" }) { users { nodes { user { nick presence } } } } }`
   const say = (state: string) =>
-    app.graphql('Ben', `mutation { setPresence(input: { state: ${state} }) { __typename } }`)
+    app.graphql('Ben', `mutation { setPresence(input: { presence: ${state} }) { __typename } }`)
   const presenceOfBen = async () =>
     (await app.graphql('Ada', query)).data.flow.users.nodes.find(
       ({ user }: { user: { nick: string } }) => user.nick === 'Ben',
@@ -368,7 +374,7 @@ describe('bad input', () => {
   test.each([
     [
       '{ node(id: "nonsense") { id } }',
-      'Expected a global id, the "id" of an object of this API; got "nonsense"',
+      'Expected a global id, the id of an object of this API; got "nonsense"',
     ],
     [
       `{ node(id: "${Buffer.from('Message:x').toString('base64url')}") { id } }`,
@@ -381,7 +387,7 @@ describe('bad input', () => {
     ['{ flow(by: { path: "main" }) { id } }', 'Expected by.path to be "organization/flow", got "main"'],
     [
       '{ flow(by: { url: "http://x/y" }) { id } }',
-      expect.stringContaining('Expected by.url to be the address of a flow'),
+      expect.stringContaining('Expected by.url to be the URL of a flow'),
     ],
     [
       `{ flow(by: { id: "${Buffer.from('User:1').toString('base64url')}" }) { id } }`,

@@ -94,6 +94,12 @@ describe('a ticket in the URL', () => {
 
   test('opens nothing but an event stream, and stays unused', async () => {
     const { url } = await issue()
+    for (const method of ['POST', 'HEAD', 'PUT']) {
+      const answer = await fetch(address(url), { method, headers: sse })
+      expect(answer.status).toBe(400)
+      if (method !== 'HEAD')
+        expect(await answer.text()).toContain('A ticket is for a GET request of an event stream')
+    }
     for (const accept of ['application/json', '*/*', 'multipart/mixed;subscriptionSpec="1.0"'])
       expect((await fetch(address(url), { headers: { accept } })).status).toBe(406)
     await open(address(url))

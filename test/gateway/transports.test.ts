@@ -201,6 +201,32 @@ describe('requests that never become operations', () => {
     expect(answer).toMatchObject({ status: 200, text: '{"data":{"__typename":"Query"}}' })
   })
 
+  test('a byte order mark at the start of a body is ignored, as the REST API does', async () => {
+    const answer = await raw('/graphql', { headers: json, body: '\ufeff{"query":"{__typename}"}' })
+    expect(answer).toMatchObject({ status: 200, text: '{"data":{"__typename":"Query"}}' })
+    const sent = await fetch(`${app.backend.url}/flows/example/main/messages`, {
+      method: 'POST',
+      headers: { ...json, authorization: basic(token) },
+      body: '\ufeff{"event":"message","content":"marked"}',
+    })
+    expect(sent.status).toBe(201)
+  })
+
+  test.each([
+    ['{__typename}', 'application/json', 200],
+    ['{nothing}', 'application/json', 200],
+    ['mutation{__typename}', 'application/json', 405],
+    ['subscription{messageAdded(input:{}){cursor}}', 'text/event-stream', 200],
+  ])('HEAD is GET without a body: %s', async (query, accept, status) => {
+    const path = `/graphql?query=${encodeURIComponent(query)}`
+    const head = await raw(path, { method: 'HEAD', headers: { accept, authorization: basic(token) } })
+    expect([head.status, head.text]).toEqual([status, ''])
+    if (accept !== 'application/json') return expect(head.headers['content-type']).toContain(accept)
+    const get = await raw(path, { method: 'GET', headers: { accept, authorization: basic(token) } })
+    for (const name of ['content-type', 'content-length', 'etag'])
+      if (status === 200) expect(head.headers[name]).toBe(get.headers[name])
+  })
+
   test('a mutation by GET is not executed', async () => {
     const answer = await raw(`/graphql?query=${encodeURIComponent('mutation { __typename }')}`, {
       method: 'GET',

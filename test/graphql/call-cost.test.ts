@@ -1,27 +1,34 @@
-import { buildSchema, parse } from 'graphql'
+import { assertInterfaceType, assertObjectType, buildSchema, parse } from 'graphql'
 import { expect, test } from 'vitest'
-import type { CallEstimates } from '../../src/call-estimate.ts'
 import { predictCalls } from '../../src/graphql/call-cost.ts'
+import type { CallCost } from '../../src/graphql/field-traits.ts'
 
 const schema = buildSchema(`
   type Query { flows(first: Int): [Flow!] viewer: User }
-  type Mutation { rename(name: String): Flow archive: Flow }
   interface Owned { owner: User }
   type Flow implements Owned { id: ID messages(first: Int, thread: ID): Page owner: User }
   type Page { nodes: [Message!] pageInfo: Boolean }
   type Message { id: ID author: User }
   type User { id: ID nick: String }
 `)
-const estimates: CallEstimates = {
+const costs: Readonly<Record<string, CallCost>> = {
   'Query.flows': { once: ['list of flows'] },
   'Query.viewer': { once: ['viewer'] },
   'Flow.messages': { each: 1, isPage: true, withArgument: { name: 'thread', each: 2 } },
   'Message.author': { batch: 'users' },
   'Owned.owner': { each: 1 },
-  'Mutation.*': { each: 1 },
+  'Flow.owner': { each: 1 },
+}
+for (const [name, calls] of Object.entries(costs)) {
+  const [typeName = '', fieldName = ''] = name.split('.')
+  const type = schema.getType(typeName)
+  const field = (typeName === 'Owned' ? assertInterfaceType(type) : assertObjectType(type)).getFields()[
+    fieldName
+  ]
+  if (field !== undefined) field.extensions = { traits: { calls } }
 }
 const predict = (text: string, variables = {}, operationName?: string) =>
-  predictCalls({ schema, estimates, document: parse(text), operationName, variables })
+  predictCalls({ schema, document: parse(text), operationName, variables })
 
 test('a field of a list takes its calls once for each item', () => {
   const { prediction } = predict('{ flows(first: 20) { messages(first: 10) { nodes { id } } } }')
@@ -62,10 +69,6 @@ test('a field that an interface declares takes the calls of the interface', () =
   expect(predict('{ flows(first: 2) { owner { nick } } }').prediction.fields).toMatchObject({
     'Owned.owner': 2,
   })
-})
-
-test('an estimate for a whole type holds for each of its fields', () => {
-  expect(predict('mutation { rename(name: "x") { id } archive { id } }').prediction.calls).toBe(2)
 })
 
 test('the operation that is named is predicted, and none without a name where there are several', () => {

@@ -6,9 +6,10 @@ import {
   defaultLimits,
   measureDocument,
 } from '../../src/graphql/document-limits.ts'
+import { schema } from '../../src/schema/index.ts'
 
 const measure = (text: string, variables = {}, limits = {}) =>
-  measureDocument(parse(text), variables, { ...defaultLimits, ...limits })
+  measureDocument(schema, parse(text), variables, { ...defaultLimits, ...limits })
 const nested = (field: string, levels: number) => `${`${field} { `.repeat(levels)}id${' }'.repeat(levels)}`
 
 test('a list costs its size times what one item costs', () => {
@@ -18,9 +19,9 @@ test('a list costs its size times what one item costs', () => {
 
 test('a size that a variable gives is the value of the variable, or the largest page without one', () => {
   const text = 'query ($n: Int) { flows(first: $n) { id } }'
-  expect(measure(text, { n: 7 })).toEqual({ cost: 8, isFixed: false })
-  expect(measure(text)).toEqual({ cost: 101, isFixed: false })
-  expect(measure('{ flows(first: 7) { id } }')).toEqual({ cost: 8, isFixed: true })
+  expect(measure(text, { n: 7 })).toMatchObject({ cost: 8, isFixed: false })
+  expect(measure(text)).toMatchObject({ cost: 101, isFixed: false })
+  expect(measure('{ flows(first: 7) { id } }')).toMatchObject({ cost: 8, isFixed: true })
 })
 
 test('a fragment costs the same wherever it is spread as written out', () => {
@@ -51,6 +52,20 @@ test.each<[string, string, RegExp]>([
   ['cost', '{ a(first: 100) { b(first: 100) { c(first: 6) { id } } } }', /fields to resolve; at most 50000/],
 ])('a document with too many %s is refused, and the limit is named', (_, text, message) => {
   expect(() => measure(text)).toThrow(message)
+})
+
+test('a list without a size counts as the page that it declares, 30 at most, and the ids of `nodes` count', () => {
+  expect(measure('{ flows { nodes { id } } }').cost).toBe(1 + 30 * 2)
+  expect(measure('{ flow(by: { path: "a/b" }) { threads { nodes { fields { label } } } } }').cost).toBe(
+    1 + 1 + 30 * (1 + 1 + 5),
+  )
+  expect(measure('{ nodes(ids: ["a", "b"]) { id } }').cost).toBe(1 + 2)
+})
+
+test('a document is volatile when it selects a volatile field, not when it has its name elsewhere', () => {
+  expect(measure('{ rateLimit { used } }')).toMatchObject({ isVolatile: true })
+  expect(measure('{ viewer { ...F } } fragment F on User { presence }')).toMatchObject({ isVolatile: true })
+  expect(measure('query presence { activity: viewer { id } }')).toMatchObject({ isVolatile: false })
 })
 
 test('introspection costs one for each field, whatever is selected of it', () => {

@@ -4,7 +4,7 @@ import { createDocuments } from '../../src/graphql/documents.ts'
 import { schema } from '../../src/schema/index.ts'
 
 test('each new document is charged once, refused ones too, and known ones not at all', () => {
-  const documents = createDocuments({ schema, estimates: {}, limits: defaultLimits, isOpen: false })
+  const documents = createDocuments({ schema, limits: defaultLimits, isOpen: false })
   const charged: number[] = []
   const begin = () => (cpuMs: number) => void charged.push(cpuMs)
   for (let index = 0; index < 3; index += 1) documents.parse('{ viewer { nick } }', begin)
@@ -20,7 +20,7 @@ test('each new document is charged once, refused ones too, and known ones not at
 })
 
 test('a document has at most 2,000 tokens; a syntax error before the limit stays one', () => {
-  const documents = createDocuments({ schema, estimates: {}, limits: defaultLimits, isOpen: false })
+  const documents = createDocuments({ schema, limits: defaultLimits, isOpen: false })
   const parse = (text: string) => documents.parse(text, () => () => undefined)
   const blanks = '# no token\n'.repeat(1000)
   expect(() => parse(`{ ${'a '.repeat(1998)}}${blanks}`)).toThrow('1998 root fields')
@@ -29,7 +29,7 @@ test('a document has at most 2,000 tokens; a syntax error before the limit stays
 })
 
 test('a document is not parsed when there is no time left for it', () => {
-  const documents = createDocuments({ schema, estimates: {}, limits: defaultLimits, isOpen: false })
+  const documents = createDocuments({ schema, limits: defaultLimits, isOpen: false })
   const known = documents.parse('{ viewer { nick } }', () => () => undefined)
   const refuse = () => {
     throw new Error('No time left')

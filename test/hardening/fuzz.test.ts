@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { parseAuthorization } from '../../src/upstream/flowdock/credentials.ts'
+import { createEventDecoder } from '../../src/upstream/flowdock/event-decoder.ts'
 import { createReconnects } from '../../src/upstream/flowdock/reconnects.ts'
 import { openStream } from '../../src/upstream/flowdock/stream.ts'
 import { createHttp } from '../../src/upstream/http.ts'
@@ -273,6 +274,7 @@ test(title('pieces of event streams', 10_000), { timeout: minutes }, async () =>
   const stream = openStream({
     ...{ http, base: upstream.url, flowIds: ['flow-1'], isPrivate: false },
     reconnects: createReconnects(1000),
+    decoder: createEventDecoder(),
     credential: parseAuthorization('Bearer token') as NonNullable<ReturnType<typeof parseAuthorization>>,
     onOpen: () => undefined,
     onEvent: (event) => events.push(event.cursor),

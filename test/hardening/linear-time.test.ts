@@ -21,6 +21,7 @@ const trustedPatterns: Readonly<Record<string, string>> = {
 
 /** Functions whose text comes from the operator, from this program, or is used as a key and not read. */
 const noClientText: Readonly<Record<string, string>> = {
+  'backend/admin/demo-token.ts removeStoredToken': 'the path of a folder, and a token that is only compared',
   'backend/admin/flow-export.ts openFlowExport': 'the path of a file that the operator named',
   'backend/files.ts openFileStore': 'the path of a folder',
   'backend/http/errors.ts tooMany': 'a message of this program',
@@ -58,6 +59,8 @@ const adapters: Readonly<Record<string, (exported: Exported, text: string) => un
   'backend/flowdock/integration-events.ts integrationText': (integrationText, text) =>
     integrationText('vcs', { comment: { body: text } }),
   'backend/flowdock/encode.ts withBase': first('http://127.0.0.1'),
+  'backend/flowdock/message-text.ts messageText': (messageText, text) =>
+    messageText('mail', { content: { subject: text, content: text } }),
   'backend/flowdock/tags.ts resolveTag': (resolveTag, text) => resolveTag(text, members),
   'backend/flowdock/tags.ts textTags': (textTags, text) => textTags(text, members),
   'backend/flowdock/thread-actions.ts actionDigest': first({ name: 'x' }),
@@ -93,6 +96,7 @@ const adapters: Readonly<Record<string, (exported: Exported, text: string) => un
   'server/websocket/connection-params.ts readConnectionParams': (read, text) =>
     read({ [text]: text }, () => true, false),
   'subscriptions/fan-out.ts toPayload': first(''),
+  'server/http/conditional.ts matchesTag': (matches, text) => matches('W/"x"', text),
   'server/negotiation.ts acceptsGzip': (accepts, text) => accepts({ headers: { 'accept-encoding': text } }),
   'server/negotiation.ts errorType': (errorType, text) => errorType({ headers: { accept: text } }),
   'server/http/request-body.ts hasFiles': (hasFiles, text) =>

@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { buildSchema, execute, type GraphQLError, type GraphQLSchema, parse } from 'graphql'
 import { expect, onTestFinished, test } from 'vitest'
 import type { Channel, Context, Entry, LiveEvents } from '../../src/context.ts'
@@ -10,16 +11,28 @@ import { eventually } from '../support/app.ts'
 
 const limits = { maxEventCalls: 100, maxSubscriptionCalls: 1000, maxOperationMs: 20_000 }
 
+interface TestEvent {
+  readonly id: number
+  /** Its audience; all unless given. */
+  readonly flow?: string
+  /** The number of a user. */
+  readonly author?: number
+}
+
 /** A schema with one subscription, whose field `of` says as whom it was executed. */
 function makeSchema(resolve: (principal: string, event: { id: number }) => unknown): GraphQLSchema {
   const schema = buildSchema(
-    'type Query { x: Int } type Event { id: Int of: String } type Subscription { event: Event }',
+    'type Query { x: Int } type Event { id: Int of: String isOwn: Boolean } type Subscription { event: Event }',
   )
   const root = schema.getSubscriptionType()?.getFields()['event']
   const fields = schema.getType('Event') as unknown as {
     getFields(): Record<string, { extensions: object; resolve: unknown }>
   }
-  for (const field of Object.values(fields.getFields())) field.extensions = { isShared: true }
+  for (const field of Object.values(fields.getFields())) field.extensions = { traits: { sharing: 'same' } }
+  const isOwn = fields.getFields()['isOwn']
+  if (isOwn === undefined) throw new Error('The schema lacks a field')
+  isOwn.extensions = { traits: { sharing: 'viewer' } }
+  isOwn.resolve = ({ author }: TestEvent, _: unknown, { viewer }: Context) => viewer.is(author ?? 0)
   const of = fields.getFields()['of']
   if (root === undefined || of === undefined) throw new Error('The schema lacks a field')
   root.subscribe = (_source, _args, context: { events: LiveEvents }) => context.events
@@ -43,8 +56,9 @@ function makeChannel(maxEvents = 1000) {
   return {
     channel,
     listeners,
-    push(id: number) {
-      const entry = log.push({ id } as unknown as FlowEvent, String(id), 1)
+    push(event: TestEvent | number) {
+      const pushed = typeof event === 'number' ? { id: event } : event
+      const entry = log.push(pushed as unknown as FlowEvent, String(pushed.id), 1)
       for (const listener of [...listeners]) listener(entry)
     },
   }
@@ -52,9 +66,31 @@ function makeChannel(maxEvents = 1000) {
 
 async function setUp(
   resolve: (principal: string, event: { id: number }) => unknown,
-  { principals, maxEvents }: { principals: readonly string[]; maxEvents?: number },
+  {
+    principals,
+    maxEvents,
+    audiences = {},
+    hasOwnChannels = false,
+    fields = 'id of',
+    onDelivery,
+  }: {
+    principals: readonly string[]
+    maxEvents?: number
+    /** The flows of principals; all unless given. */
+    audiences?: Readonly<Record<string, readonly string[]>>
+    /** Whether each principal has a channel of its own, to which the same events are pushed. */
+    hasOwnChannels?: boolean
+    fields?: string
+    onDelivery?: (principal: string, event: TestEvent) => void
+  },
 ) {
-  const { channel, listeners, push } = makeChannel(maxEvents)
+  const shared = makeChannel(maxEvents)
+  const { listeners } = shared
+  const channels = new Map(principals.map((name) => [name, hasOwnChannels ? makeChannel(maxEvents) : shared]))
+  const push = (event: TestEvent | number) => {
+    const pushed = typeof event === 'number' ? { id: event } : event
+    for (const each of new Set(channels.values())) each.push(pushed)
+  }
   const ends: string[] = []
   const schema = makeSchema(resolve)
   const live = createFanOut({
@@ -62,14 +98,30 @@ async function setUp(
     executor: { execute },
     ...{ limits, isBusy: () => false, onUnexpected: () => undefined },
     cursorOf: (event) => String((event as { id: number }).id),
+    audiencesOf: (event) => [(event as unknown as TestEvent).flow ?? 'all'],
+    isOfFlow: () => true,
+    onDelivery: ({ principal }, event) => onDelivery?.(principal, event as unknown as TestEvent),
     onEnd: (reason) => ends.push(reason),
   })
   const heard: Record<string, string[]> = {}
   const leave: Record<string, () => void> = {}
-  for (const principal of principals) {
+  for (const [index, principal] of principals.entries()) {
+    const { channel } = channels.get(principal) ?? shared
     const events = {
       ...{ principal, key: 'all', pace: undefined, wants: () => true },
-      context: () => ({ principal, bound: () => undefined }) as unknown as Context,
+      audiences: ['all', ...(audiences[principal] ?? [])],
+      identify: async () => undefined,
+      answer: ({ userId }) => userId === index,
+      context: (_, __, onQuestion) =>
+        ({
+          ...{ principal, bound: () => undefined },
+          viewer: {
+            is(userId: number) {
+              onQuestion?.({ kind: 'is', userId }, userId === index)
+              return userId === index
+            },
+          },
+        }) as unknown as Context,
       read(reader, signal) {
         const left = reader.live(channel, channel.log.seq)
         return new Promise<void>((end) =>
@@ -86,7 +138,7 @@ async function setUp(
     const begun = await live.subscribe(
       {
         schema,
-        document: parse('subscription { event { id of } }'),
+        document: parse(`subscription { event { ${fields} } }`),
         contextValue: { events },
       },
       0,
@@ -249,4 +301,145 @@ test('fewer executions begin in a turn of the event loop while queries are queue
   const order: number[] = []
   await Promise.all(Array.from({ length: 40 }, (_, index) => pace.begin().then(() => order.push(index))))
   expect(order).toEqual(Array.from({ length: 40 }, (_, index) => index))
+})
+
+test('members of one group get the events of their audiences alone, each executed once', async () => {
+  const executed: number[] = []
+  const { push, heard, live } = await setUp(
+    (_, { id }) => {
+      executed.push(id)
+      return 'x'
+    },
+    { principals: ['eve', 'max', 'zoe'], audiences: { eve: ['a'], max: ['a', 'b'], zoe: ['b'] } },
+  )
+  expect(live.state().groups).toEqual([{ sources: { channel: 3 }, members: 3, isShared: true }])
+  push({ id: 1, flow: 'a' })
+  push({ id: 2, flow: 'b' })
+  push({ id: 3, flow: 'c' })
+  push({ id: 4 })
+  await eventually(() => ['eve', 'max', 'zoe'].every((name) => heard[name]?.includes(result(4, 'x'))))
+  expect(heard).toEqual({
+    eve: [1, 4].map((id) => result(id, 'x')),
+    max: [1, 2, 4].map((id) => result(id, 'x')),
+    zoe: [2, 4].map((id) => result(id, 'x')),
+  })
+  expect(executed).toEqual([1, 2, 4])
+})
+
+test('an event that the streams of several principals deliver is executed once', async () => {
+  const executedAs: string[] = []
+  const { push, heard } = await setUp(
+    async (principal) => {
+      executedAs.push(principal)
+      await new Promise(setImmediate)
+      return 'x'
+    },
+    { principals: ['eve', 'max', 'zoe'], hasOwnChannels: true },
+  )
+  for (let id = 1; id <= 3; id += 1) push(id)
+  await eventually(() => Object.values(heard).every(({ length }) => length === 3))
+  expect(executedAs).toEqual(['eve', 'eve', 'eve'])
+  for (const results of Object.values(heard)) expect(results).toEqual([1, 2, 3].map((id) => result(id, 'x')))
+})
+
+test('an error about one principal is not delivered to others whose streams deliver the same event', async () => {
+  const { push, heard } = await setUp(
+    async (principal) => {
+      await new Promise(setImmediate)
+      if (principal === 'eve') throw new GatewayError('FORBIDDEN', 'About Eve')
+      return principal
+    },
+    { principals: ['eve', 'max', 'zoe'], hasOwnChannels: true },
+  )
+  push(1)
+  await eventually(() => Object.values(heard).every(({ length }) => length === 1))
+  expect(codes(heard['eve']?.[0])).toEqual(['FORBIDDEN'])
+  expect(heard['max']).toEqual([result(1, 'max')])
+  expect(heard['zoe']).toEqual([result(1, 'max')])
+})
+
+test.each([false, true])(
+  'an event is executed once for each answer about the viewer (own channels: %s)',
+  async (hasOwnChannels) => {
+    const executedAs: string[] = []
+    const { push, heard } = await setUp(
+      (principal) => {
+        executedAs.push(principal)
+        return 'x'
+      },
+      { principals: ['eve', 'max', 'zoe', 'kim'], fields: 'id of isOwn', hasOwnChannels },
+    )
+    push({ id: 1, author: 2 })
+    await eventually(() => Object.values(heard).every(({ length }) => length === 1))
+    const own = (isOwn: boolean) => JSON.stringify({ data: { event: { id: 1, of: 'x', isOwn } } })
+    expect(heard).toEqual({ eve: [own(false)], max: [own(false)], zoe: [own(true)], kim: [own(false)] })
+    expect(executedAs).toEqual(['eve', 'zoe'])
+  },
+)
+
+test('nothing is delivered to a member that has left, though the event came before', async () => {
+  const { promise, resolve } = Promise.withResolvers<string>()
+  const delivered: string[] = []
+  const { push, heard, leave } = await setUp(() => promise, {
+    ...{ principals: ['eve', 'max'], onDelivery: (principal) => void delivered.push(principal) },
+  })
+  push(1)
+  leave['max']?.()
+  resolve('x')
+  await eventually(() => heard['eve']?.length === 1)
+  await new Promise(setImmediate)
+  expect(heard['max']).toEqual([])
+  expect(delivered).toEqual(['eve'])
+})
+
+test('whoever joins, leaves and is slow: each member gets the events of its audiences, in order, each once', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.constantFrom('a', 'b', 'c', 'leave', 'turn', 'answer'), { minLength: 1, maxLength: 60 }),
+      fc.boolean(),
+      async (steps, hasOwnChannels) => {
+        const names = ['eve', 'max', 'zoe']
+        const audiences: Record<string, string[]> = { eve: ['a'], max: ['a', 'b'], zoe: ['b', 'c'] }
+        const waiting: ((value: string) => void)[] = []
+        const { push, heard, leave } = await setUp(() => new Promise((answer) => waiting.push(answer)), {
+          ...{ principals: names, audiences, hasOwnChannels, fields: 'id of isOwn' },
+          onDelivery(principal, { flow = 'all' }) {
+            expect(left.has(principal)).toBe(false)
+            expect(audiences[principal]).toContain(flow)
+          },
+        })
+        const left = new Set<string>()
+        const due: Record<string, number[]> = { eve: [], max: [], zoe: [] }
+        for (const [index, step] of steps.entries()) {
+          if (step === 'turn') await new Promise(setImmediate)
+          else if (step === 'answer') waiting.pop()?.('x')
+          else if (step === 'leave') {
+            const name = names[index % 3] ?? ''
+            left.add(name)
+            leave[name]?.()
+          } else {
+            for (const name of names)
+              if (!left.has(name) && audiences[name]?.includes(step)) due[name]?.push(index)
+            push({ id: index, flow: step, author: index % 4 })
+          }
+        }
+        const isDone = () =>
+          names.every((name) => left.has(name) || heard[name]?.length === due[name]?.length)
+        while (!isDone()) {
+          for (const answer of waiting.splice(0)) answer('x')
+          await new Promise(setImmediate)
+        }
+        for (const [viewer, name] of names.entries()) {
+          const ids = (heard[name] ?? []).map((text) => {
+            const { id, isOwn } = JSON.parse(text).data.event
+            expect(isOwn).toBe(id % 4 === viewer)
+            return id
+          })
+          expect(ids).toEqual(due[name]?.slice(0, ids.length))
+        }
+        for (const name of names) leave[name]?.()
+      },
+    ),
+    { numRuns: 200 },
+  )
 })

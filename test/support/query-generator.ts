@@ -1,5 +1,6 @@
 import {
   type GraphQLArgument,
+  type GraphQLField,
   type GraphQLInputType,
   type GraphQLNamedType,
   type GraphQLSchema,
@@ -35,13 +36,24 @@ export interface GeneratorOptions {
   readonly values: Readonly<Record<string, readonly string[]>>
   /** How deep selections nest. */
   readonly depth: number
+  /** The fields that may be selected; all unless given. */
+  readonly selects?: (field: GraphQLField<unknown, unknown>) => boolean
 }
 
 /** Fewer than a document may have. */
 const maxAliases = 28
 
-/** A query that the schema allows, whatever it may answer. */
-export function generateQuery({ schema, values, depth }: GeneratorOptions, random: Random): string {
+/** A query that the schema allows. */
+export function generateQuery(options: GeneratorOptions, random: Random): string {
+  return generateSelection(options, 'Query', random)
+}
+
+/** A selection that the schema allows of one type. */
+export function generateSelection(
+  { schema, values, depth, selects = () => true }: GeneratorOptions,
+  typeName: string,
+  random: Random,
+): string {
   /** Fields of different types under one name would not go together. */
   let names = 0
 
@@ -90,7 +102,7 @@ export function generateQuery({ schema, values, depth }: GeneratorOptions, rando
     if (!isObjectType(type) && !isInterfaceType(type))
       throw new Error(`Nothing can be selected of ${type.name}`)
     const fields = Object.values(type.getFields()).filter(
-      (field) => level < depth || isLeafType(getNamedType(field.type)),
+      (field) => selects(field) && (level < depth || isLeafType(getNamedType(field.type))),
     )
     if (fields.length === 0) return '{ __typename }'
     const parts = some(fields, level === 0 ? 2 : 4).map((field) => {
@@ -104,7 +116,7 @@ export function generateQuery({ schema, values, depth }: GeneratorOptions, rando
     return `{ ${parts.join(' ')} }`
   }
 
-  const query = schema.getQueryType()
-  if (query == null) throw new Error('The schema has no queries')
-  return selection(query, 0)
+  const type = schema.getType(typeName)
+  if (type === undefined) throw new Error(`The schema has no ${typeName}`)
+  return selection(type, 0)
 }

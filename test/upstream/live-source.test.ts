@@ -2,7 +2,8 @@ import { createServer, request as forward, type IncomingMessage, type ServerResp
 import type { AddressInfo } from 'node:net'
 import { expect, onTestFinished, test } from 'vitest'
 import { parseAuthorization } from '../../src/upstream/flowdock/credentials.ts'
-import { openLiveStream } from '../../src/upstream/flowdock/live-stream.ts'
+import { createEventDecoder } from '../../src/upstream/flowdock/event-decoder.ts'
+import { type LiveSourceOptions, openLiveStream } from '../../src/upstream/flowdock/live-stream.ts'
 import type { FlowEvent } from '../../src/upstream/flowdock/model.ts'
 import { createReconnects } from '../../src/upstream/flowdock/reconnects.ts'
 import { createHttp } from '../../src/upstream/http.ts'
@@ -66,7 +67,7 @@ test('an upstream whose streams are blocked is asked now and then: all is told, 
   const opened = Promise.withResolvers<void>()
   const source = openLiveStream({
     ...{ http, credential, restUrl: proxy.url, streamUrl: `${proxy.url}/stream` },
-    ...{ reconnects: createReconnects(1000), pollEveryMs: 50, pollAfter: 2 },
+    ...{ reconnects: createReconnects(1000), decoder: createEventDecoder(), pollEveryMs: 50, pollAfter: 2 },
     onOpen: () => opened.resolve(),
     onEvent: (event) => events.push(event),
     onFlowsChanged: () => undefined,
@@ -107,10 +108,25 @@ test('an upstream whose streams are blocked is asked now and then: all is told, 
   expect(proxy.streams).toBe(2)
 }, 20_000)
 
-/** A scripted upstream with two flows, of user 7, and what the gateway hears of it. */
+/** A scripted upstream with two flows, of user 7, and what the gateway receives of it. */
 async function startScripted(
   capabilities: readonly string[],
   stream: (request: IncomingMessage, response: ServerResponse, number: number) => void,
+  {
+    position = '10',
+    isPublic = false,
+    isForgetful = false,
+    flows = () => ['one', 'two'],
+    ...options
+  }: {
+    /** Where the log is when a stream opens; null where the upstream does not say it. */
+    position?: string | null
+    /** Whether the credential may not receive private events. */
+    isPublic?: boolean
+    /** Whether no event can be resumed after. */
+    isForgetful?: boolean
+    flows?: () => readonly string[] | Promise<readonly string[]>
+  } & Pick<Partial<LiveSourceOptions>, 'waitingLimits'> = {},
 ) {
   const flow = (id: string) => ({
     ...{ id, parameterized_name: id, name: id, joined: true },
@@ -121,14 +137,20 @@ async function startScripted(
     const { pathname, searchParams } = new URL(request.url ?? '', 'http://x')
     response.setHeader('flowdock-user', '7')
     if (pathname === '/stream/flows') {
-      response.writeHead(200, { 'content-type': 'text/event-stream', 'flowdock-event-id': '10' })
-      response.write(':\n')
+      if (isPublic && searchParams.has('user')) return answerJson(response, 403, { message: 'no scope' })
+      if (isForgetful && request.headers['last-event-id'] !== undefined) return answerJson(response, 410, {})
       streams += 1
+      response.setHeader('content-type', 'text/event-stream')
+      if (position !== null) response.setHeader('flowdock-event-id', position)
+      // In one piece, so that what is written at once has arrived when the stream is open.
+      response.cork()
+      response.write(':\n')
       stream(request, response, streams)
+      response.uncork()
     } else if (pathname !== '/flows') answerJson(response, 200, { extensions: capabilities })
     else if (searchParams.has('users')) {
       response.writeHead(200, { 'content-type': 'application/json' }).end('[{"id":')
-    } else answerJson(response, 200, [flow('one'), flow('two')])
+    } else void Promise.resolve(flows()).then((ids) => answerJson(response, 200, ids.map(flow)))
   })
   const http = createHttp({ deadlineMs: 5000, maxBytes: 1024 * 1024, connections: 8 })
   onTestFinished(() => http.close())
@@ -136,9 +158,13 @@ async function startScripted(
   if (credential === null) throw new Error('That is no credential')
   const events: FlowEvent[] = []
   let ended: unknown
+  let flowIds: ReadonlySet<string> = new Set()
   const source = openLiveStream({
     ...{ http, credential, restUrl: upstream.url, streamUrl: `${upstream.url}/stream` },
-    ...{ reconnects: createReconnects(1000), onOpen: () => undefined },
+    ...{ reconnects: createReconnects(1000), decoder: createEventDecoder(), ...options },
+    onOpen(ids) {
+      flowIds = ids
+    },
     onEvent: (event) => events.push(event),
     onFlowsChanged: () => undefined,
     onEnd: (error) => {
@@ -154,7 +180,7 @@ async function startScripted(
         headers['last-event-id'],
       ])
   const paths = () => upstream.requests.map(({ url }) => new URL(url, 'http://x').pathname)
-  return { events, asked, paths, ended: () => ended }
+  return { events, asked, paths, source, flowIds: () => [...flowIds], ended: () => ended }
 }
 
 test('a stream that follows its user is open before the flows are listed, and what it tells meanwhile is not lost', async () => {
@@ -215,4 +241,106 @@ test('an event that every connection and every poll breaks off in is stepped ove
     ['message', '13'],
   ])
   expect(asked().filter(([, after]) => after === '11').length).toBeLessThanOrEqual(3)
+})
+
+const contentsOf = (events: readonly FlowEvent[]) =>
+  events.flatMap((event) =>
+    event.type === 'message' && event.message.kind === 'ChatMessage' ? [event.message.content] : [],
+  )
+const statesOf = (events: readonly FlowEvent[]) =>
+  events.flatMap((event) => (event.type === 'status' ? [event.state] : []))
+
+test.each([
+  ['events', { events: 2, bytes: 10_000 }],
+  ['bytes', { events: 100, bytes: 300 }],
+])(
+  'past the limit of %s that may wait for the list of flows, all of them are requested again',
+  async (_, waitingLimits) => {
+    const sent = Promise.withResolvers<void>()
+    const all = [11, 12, 13, 14].map((id) => told(id, 'one', 'message', String(id)))
+    const { events, asked } = await startScripted(
+      ['follow-flows'],
+      (request, response, number) => {
+        response.write(all.join(''))
+        if (number === 1) response.write(': all\n\n', () => sent.resolve())
+        else expect(request.headers['last-event-id']).toBe('10')
+      },
+      {
+        waitingLimits,
+        // By the time it has arrived the events have, too: they were sent before.
+        flows: () => sent.promise.then(() => ['one', 'two']),
+      },
+    )
+    await eventually(() => contentsOf(events).length === 4)
+    expect(contentsOf(events)).toEqual(['11', '12', '13', '14'])
+    expect(events.filter(({ type }) => type === 'gap')).toEqual([])
+    expect(asked().map(([, after]) => after)).toEqual([undefined, '10'])
+  },
+)
+
+test('where the upstream does not say its position, that is a gap, and the flows are listed again', async () => {
+  let lists = 0
+  const { events, flowIds } = await startScripted(
+    ['follow-flows'],
+    (_, response, number) => {
+      if (number > 1) return
+      response.write([11, 12, 13].map((id) => told(id, 'one', 'message', 'x')).join(''))
+    },
+    {
+      ...{ position: null, waitingLimits: { events: 2, bytes: 10_000 } },
+      flows: () => (lists++ === 0 ? ['one', 'two'] : ['one', 'three']),
+    },
+  )
+  await eventually(() => statesOf(events).at(-1) === 'live')
+  expect(events.map(({ type }) => type)).toEqual(['status', 'gap', 'status'])
+  expect(flowIds()).toEqual(['one'])
+})
+
+test('a stream without private events that opens again is live once its flows are listed again', async () => {
+  const cut = Promise.withResolvers<void>()
+  const listed = Promise.withResolvers<void>()
+  let lists = 0
+  const { events, flowIds, paths, source } = await startScripted(
+    ['follow-flows'],
+    (_, response, number) => {
+      if (number === 1) void cut.promise.then(() => response.destroy())
+      else response.write(told(11, 'one', 'message', 'after the cut'))
+    },
+    {
+      isPublic: true,
+      async flows() {
+        lists += 1
+        if (lists === 1) return ['one', 'two']
+        await listed.promise
+        return ['one', 'three']
+      },
+    },
+  )
+  await eventually(() => source.status().type === 'status' && flowIds().length === 2)
+  expect(source.receivesPrivate()).toBe(false)
+  cut.resolve()
+  await eventually(() => lists === 2 && contentsOf(events).length === 1)
+  expect(source.status()).toMatchObject({ state: 'catchingUp' })
+  expect(flowIds()).toEqual(['one', 'two'])
+  listed.resolve()
+  await eventually(() => statesOf(events).at(-1) === 'live')
+  expect(flowIds()).toEqual(['one'])
+  expect(paths().filter((path) => path === '/stream/flows')).toHaveLength(3)
+})
+
+test('what the upstream has forgotten may name flows, so they are listed again', async () => {
+  let lists = 0
+  const { events, flowIds } = await startScripted(
+    ['follow-flows'],
+    (_, response, number) => {
+      if (number > 1) return
+      response.write(told(11, 'one', 'message', 'before'), () => response.destroy())
+    },
+    {
+      flows: () => (lists++ === 0 ? ['one', 'two'] : ['one', 'three']),
+      isForgetful: true,
+    },
+  )
+  await eventually(() => events.some(({ type }) => type === 'gap') && flowIds().length === 1)
+  expect(flowIds()).toEqual(['one'])
 })

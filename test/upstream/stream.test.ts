@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { expect, onTestFinished, test } from 'vitest'
 import { parseAuthorization } from '../../src/upstream/flowdock/credentials.ts'
+import { createEventDecoder } from '../../src/upstream/flowdock/event-decoder.ts'
 import type { FlowEvent } from '../../src/upstream/flowdock/model.ts'
 import { createReconnects } from '../../src/upstream/flowdock/reconnects.ts'
 import { openStream, type StreamOptions } from '../../src/upstream/flowdock/stream.ts'
@@ -8,7 +9,7 @@ import { createHttp } from '../../src/upstream/http.ts'
 import { eventually } from '../support/app.ts'
 import { startScriptedUpstream } from '../support/upstream.ts'
 
-/** Listens to a scripted upstream and gathers what it hears. */
+/** Listens to a scripted upstream and gathers what it receives. */
 function listen(base: string, flowIds = ['flow-1']) {
   const http = createHttp({ deadlineMs: 2000, maxBytes: 1_000_000, connections: 4 })
   const events: FlowEvent[] = []
@@ -28,6 +29,7 @@ function listen(base: string, flowIds = ['flow-1']) {
     flowIds,
     isPrivate: false,
     reconnects: createReconnects(1000),
+    decoder: createEventDecoder(),
     onOpen: () => {
       heard.opened += 1
     },
@@ -322,10 +324,11 @@ test('streams that are lost together are opened again one after the other, howev
   })
   const http = createHttp({ deadlineMs: 2000, maxBytes: 1_000_000, connections: 4 })
   const reconnects = createReconnects(50)
+  const decoder = createEventDecoder()
   let opened = 0
   const streams = Array.from({ length: count }, () =>
     openStream({
-      ...{ http, base: upstream.url, flowIds: ['flow-1'], isPrivate: false, reconnects },
+      ...{ http, base: upstream.url, flowIds: ['flow-1'], isPrivate: false, reconnects, decoder },
       credential: parseAuthorization('Bearer token') as NonNullable<ReturnType<typeof parseAuthorization>>,
       onOpen: () => {
         opened += 1

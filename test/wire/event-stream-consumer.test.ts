@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { parseAuthorization } from '../../src/upstream/flowdock/credentials.ts'
+import { createEventDecoder } from '../../src/upstream/flowdock/event-decoder.ts'
 import type { FlowEvent } from '../../src/upstream/flowdock/model.ts'
 import { createReconnects } from '../../src/upstream/flowdock/reconnects.ts'
 import { openStream } from '../../src/upstream/flowdock/stream.ts'
@@ -29,6 +30,7 @@ async function listen(write: (response: ServerResponse) => void) {
   const stream = openStream({
     ...{ http, base: upstream.url, flowIds: ['flow-1'], isPrivate: false },
     reconnects: createReconnects(1000),
+    decoder: createEventDecoder(),
     credential: parseAuthorization('Bearer token') as NonNullable<ReturnType<typeof parseAuthorization>>,
     onOpen: () => undefined,
     onEvent(event: FlowEvent) {
@@ -133,7 +135,7 @@ describe('an event is not heard', () => {
       response.write(event(1) + text)
       setTimeout(() => response.end(), 20)
     })
-    await expect.poll(() => asked.length, { timeout: 5000 }).toBe(2)
+    await expect.poll(() => asked.length).toBe(2)
     expect(heard).toEqual([{ cursor: '1', content: 'm1' }])
     expect(asked[0]).toBeUndefined()
     expect(asked[1]).toMatch(/^[12]$/)
@@ -155,7 +157,7 @@ describe('a line is given up that brings', () => {
       }
       send()
     })
-    await expect.poll(() => retries.length, { timeout: 8000 }).toBeGreaterThan(0)
-    await expect.poll(() => asked.length, { timeout: 5000 }).toBe(2)
+    await expect.poll(() => retries.length).toBeGreaterThan(0)
+    await expect.poll(() => asked.length).toBe(2)
   })
 })

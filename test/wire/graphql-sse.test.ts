@@ -52,6 +52,22 @@ describe.each([
     client.dispose()
     await expect.poll(() => liveMembers(app)).toBe(0)
   })
+
+  test('has the cursor of the beginning delivered first, and resumes after it', async () => {
+    const client = connect()
+    const begun = client.iterate({ query, extensions: { position: true } })
+    const { value } = (await begun.next()) as { value: { extensions?: { cursor?: string } } }
+    const cursor = value.extensions?.cursor
+    expect(value).toEqual({ data: null, extensions: { cursor: expect.stringMatching(/./) } })
+    await begun.return?.(undefined)
+    await expect.poll(() => liveMembers(app)).toBe(0)
+    const content = `missed with ${singleConnection}`
+    await app.backend.as('Ben')('POST', '/flows/example/main/messages', { event: 'message', content })
+    const resumed = client.iterate({ query, extensions: { position: true, lastEventId: cursor } })
+    expect((await resumed.next()).value).toEqual({ data: { messageAdded: { message: { content } } } })
+    await resumed.return?.(undefined)
+    client.dispose()
+  })
 })
 
 test.each([

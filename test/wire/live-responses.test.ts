@@ -125,6 +125,23 @@ describe('server-sent events', () => {
   )
 })
 
+test.each([
+  [
+    'server-sent events',
+    sse,
+    /^:\n\nevent: next\nid: (\S+)\ndata: \{"data":null,"extensions":\{"cursor":"\1"\}\}\n\n/,
+  ],
+  ['multipart', multipart, /\r\n\r\n\{"payload":\{"data":null,"extensions":\{"cursor":"[^"]+"\}\}\}\r\n--/],
+])('%s with `position` begin with the cursor, and go on after it', async (transport, headers, pattern) => {
+  const begun = await ask({ ...messages, extensions: { position: true } }, headers, { until: '"}}' })
+  expect(begun.text).toMatch(pattern)
+  const [, cursor = ''] = /"cursor":"([^"]+)"/.exec(begun.text) ?? []
+  const content = `missed over ${transport}`
+  await app.backend.as('Ben')('POST', '/flows/example/main/messages', { event: 'message', content })
+  const resumed = await ask({ ...messages, extensions: { lastEventId: cursor } }, headers, { until: content })
+  expect(resumed.text).toContain(content)
+})
+
 describe('one stream for many operations', () => {
   const reserve = async () => (await ask(undefined, {}, { method: 'PUT' })).text
   const tokenHeader = 'x-graphql-event-stream-token'

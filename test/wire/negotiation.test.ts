@@ -128,6 +128,8 @@ describe('the type of a response', () => {
     ['text/event-stream', 'GET', 'subscription', 200, sse],
     ['text/event-stream', 'POST', 'unknown field', 200, sse],
     ['text/event-stream', 'POST', 'syntax error', 200, sse],
+    // No operation can be told apart in it, so it is answered as a query is.
+    [urql, 'POST', 'syntax error', 400, graphql],
     ['text/*', 'POST', 'subscription', 200, sse],
     ['application/json, text/event-stream', 'POST', 'query', 200, json],
     ['text/event-stream, application/json;q=0.1', 'POST', 'query', 200, json],

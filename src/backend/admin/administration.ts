@@ -36,6 +36,7 @@ import {
   listUsers,
   type UserRow,
 } from '../store/users.ts'
+import { readStoredToken, removeStoredToken } from './demo-token.ts'
 
 /** Why a command cannot be carried out, in words for the operator. */
 export class AdministrationError extends Error {
@@ -232,6 +233,8 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
         if (token === undefined) throw new AdministrationError(`${email} has no token ${id}`)
         await deleteToken(change, user.id, token.hash)
       })
+      const demo = await readStoredToken(dataDir)
+      if (demo !== undefined && tokenId(hashToken(demo)) === id) await removeStoredToken(dataDir, demo)
       return { id, user: email, removed: true }
     },
 

@@ -1,5 +1,3 @@
-import { readFile, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { WireAttachment } from '../../wire/flowdock.ts'
 import type { EventLog } from '../event-log.ts'
 import type { FileStore } from '../files.ts'
@@ -18,13 +16,12 @@ import {
 import { insertOrganization } from '../flowdock/operations/organizations.ts'
 import { addSource } from '../flowdock/operations/sources.ts'
 import { addUser } from '../flowdock/operations/users.ts'
-import { privateFileMode } from '../private-files.ts'
 import type { Change } from '../store/change.ts'
 import type { Database, Store } from '../store/db.ts'
 import type { FileRow } from '../store/files.ts'
 import type { Flow } from '../store/flows.ts'
 import type { SourceRow } from '../store/sources.ts'
-import { findUserByTokenHash, type UserRow } from '../store/users.ts'
+import { findUserByEmail, findUserByTokenHash, type UserRow } from '../store/users.ts'
 import {
   type DemoEvent,
   type DemoFlow,
@@ -33,6 +30,7 @@ import {
   demoDays,
   demoHistory,
 } from './demo-history.ts'
+import { makeStoredToken, readStoredToken, removeStoredToken } from './demo-token.ts'
 
 /** The token of the demo user; null when there is none, or it was removed. */
 export interface Demo {
@@ -65,9 +63,8 @@ export async function seedDemo({
   token: given,
   withHistory,
 }: SeedOptions): Promise<Demo> {
-  const path = join(dataDir, 'demo-token')
   if (await isEmpty(store.reader)) {
-    const token = given ?? (await makeStoredToken(path))
+    const token = given ?? (await makeStoredToken(dataDir))
     const start = Date.now()
     const history = withHistory ? demoHistory(start) : []
     const picture = await files.put(diagram)
@@ -81,34 +78,25 @@ export async function seedDemo({
       await addToken(change, demo.users.Ada.id, token)
     })
   }
-  const token = given ?? (await readStoredToken(path))
-  const user = token === undefined ? undefined : await findUserByTokenHash(store.reader, hashToken(token))
-  return { token: token !== undefined && user?.email === demoEmail && user.disabled === 0 ? token : null }
+  const stored = await readStoredToken(dataDir)
+  // The token of the demo user was removed. Without that user the file may belong to another database.
+  if (
+    stored !== undefined &&
+    !(await isDemoToken(store, stored)) &&
+    (await findUserByEmail(store.reader, demoEmail)) !== undefined
+  )
+    await removeStoredToken(dataDir, stored)
+  const token = given ?? stored
+  return { token: token !== undefined && (await isDemoToken(store, token)) ? token : null }
+}
+
+async function isDemoToken(store: Store, token: string): Promise<boolean> {
+  const user = await findUserByTokenHash(store.reader, hashToken(token))
+  return user?.email === demoEmail && user.disabled === 0
 }
 
 async function isEmpty(db: Database): Promise<boolean> {
   return (await db.selectFrom('organizations').select('id').executeTakeFirst()) === undefined
-}
-
-/** The token that an interrupted first start stored is used again. */
-async function makeStoredToken(path: string): Promise<string> {
-  const token = makeToken()
-  try {
-    await writeFile(path, token, { flag: 'wx', mode: privateFileMode })
-    return token
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    return (await readStoredToken(path)) ?? token
-  }
-}
-
-async function readStoredToken(path: string): Promise<string | undefined> {
-  try {
-    return (await readFile(path, 'utf8')).trim()
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
-  }
 }
 
 interface SeededDemo {

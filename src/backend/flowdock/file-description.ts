@@ -1,5 +1,7 @@
 import { cut, maxCharacters } from '../bounds.ts'
 
+/** Longest extension, with its dot: what is longer is a part of the name. */
+const maxExtension = 32
 const typePattern = /^[\w.+-]+\/[\w.+-]+$/
 
 /** A media type that can stand in a header; anything else is only bytes. */
@@ -10,12 +12,20 @@ export function plainContentType(type: string | undefined): string {
 
 /** A name to show and to save under: without folders, control characters and half characters. */
 export function plainFileName(name: string): string {
-  const plain = cut(
+  const plain = cutName(
     name
       .replace(/[\p{Cc}/\\]/gu, '_')
       .trim()
       .toWellFormed(),
-    maxCharacters.file_name,
   )
   return /^\.*$/.test(plain) ? 'file' : plain
+}
+
+/** Without the end of what is before the extension: programs open a file by its extension. */
+function cutName(name: string): string {
+  if (name.length <= maxCharacters.file_name) return name
+  const dot = name.lastIndexOf('.')
+  const extension = name.slice(dot)
+  if (dot <= 0 || extension.length > maxExtension) return cut(name, maxCharacters.file_name)
+  return cut(name.slice(0, dot), maxCharacters.file_name - extension.length) + extension
 }

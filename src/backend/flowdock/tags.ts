@@ -87,15 +87,17 @@ export function extractMentions(text: string): string[] {
 }
 
 function outsideLinks(text: string, pattern: RegExp): string[] {
-  const told = withoutQuotes(text)
-  const matches = [...told.matchAll(pattern)]
+  return matchesOutsideLinks(withoutQuotes(text), pattern).map((match) => match[1] as string)
+}
+
+function matchesOutsideLinks(text: string, pattern: RegExp): RegExpExecArray[] {
+  const matches = [...text.matchAll(pattern)]
   if (matches.length === 0) return []
-  const links = findLinks(told)
+  const links = findLinks(text)
   let next = 0
-  return matches.flatMap((match) => {
+  return matches.filter((match) => {
     while (next < links.length && (links[next] as Span).end <= match.index) next += 1
-    const isInside = next < links.length && (links[next] as Span).start < match.index
-    return isInside ? [] : [match[1] as string]
+    return next === links.length || (links[next] as Span).start > match.index
   })
 }
 
@@ -225,7 +227,7 @@ export function textTags(written: string, members: readonly Mentionable[]): stri
     const tag = tagOf(mention)
     if (tag !== undefined) tags.add(tag)
   }
-  const words = new Set([...text.matchAll(wordPattern)].flatMap((match) => wordForms(match[0])))
+  const words = new Set(matchesOutsideLinks(text, wordPattern).flatMap((match) => wordForms(match[0])))
   for (const { id, nick } of members) {
     if (words.has(nick.normalize().toLowerCase()) && !tags.has(`:user:${id}`)) tags.add(`:highlight:${id}`)
   }

@@ -28,6 +28,15 @@ export function notFound(): HttpError {
   return new HttpError(404, { message: 'not found' })
 }
 
+/** [spec] RFC 9110, 15.5.6. @param allowed the methods that the path is served by */
+export function methodNotAllowed(allowed: string): HttpError {
+  return new HttpError(
+    405,
+    { message: `This method is not served here: expected ${allowed}` },
+    { Allow: allowed },
+  )
+}
+
 /** @param errors what is wrong with each parameter, such as `{ content: ["can't be blank"] }` */
 export function invalid(errors: Record<string, string[]>): HttpError {
   return new HttpError(400, { message: 'Validation error', errors })

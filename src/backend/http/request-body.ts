@@ -239,11 +239,13 @@ function limitWaiting(
 }
 
 function parseJsonObject(text: string): Record<string, unknown> {
-  if (hasTooManyValues(text, maxRestValues))
+  // [spec] RFC 8259, 8.1: parsers may ignore a byte order mark.
+  const json = text.charCodeAt(0) === 0xfeff ? text.slice(1) : text
+  if (hasTooManyValues(json, maxRestValues))
     throw new HttpError(400, { message: `Body has more than ${maxRestValues} values` })
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = JSON.parse(json)
   } catch {
     throw new HttpError(400, { message: 'Body is not valid JSON' })
   }

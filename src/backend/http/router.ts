@@ -10,23 +10,48 @@ export interface Match<Route> {
   readonly path: Readonly<Record<string, string>>
 }
 
-/** Finds the route of a request; the first one listed wins. */
-export function createRouter<Route extends RoutePattern>(
-  routes: readonly Route[],
-): (method: string, pathname: string) => Match<Route> | undefined {
+export interface Router<Route> {
+  /** The route of a request; the first one listed wins. */
+  find(method: string, pathname: string): Match<Route> | undefined
+  /** The routes of a path, whatever their methods. */
+  routesOf(pathname: string): readonly Route[]
+}
+
+export function createRouter<Route extends RoutePattern>(routes: readonly Route[]): Router<Route> {
   const compiled = routes.map((route) => ({ route, segments: route.pattern.split('/').slice(1) }))
 
-  return (method, pathname) => {
+  function* match(pathname: string, method: string | undefined): Generator<Match<Route>> {
     const segments = normalizePath(pathname)
-    if (segments === undefined) return undefined
-    const wanted = method === 'PATCH' ? 'PUT' : method === 'HEAD' ? 'GET' : method
+    if (segments === undefined) return
     for (const { route, segments: pattern } of compiled) {
-      if (route.method !== wanted || pattern.length !== segments.length) continue
+      if ((method !== undefined && route.method !== method) || pattern.length !== segments.length) continue
       const path = matchSegments(pattern, segments)
-      if (path !== undefined) return { route, path }
+      if (path !== undefined) yield { route, path }
     }
-    return undefined
   }
+
+  return {
+    find(method, pathname) {
+      const wanted = method === 'PATCH' ? 'PUT' : method === 'HEAD' ? 'GET' : method
+      const [found] = match(pathname, wanted)
+      return found
+    },
+    routesOf: (pathname) => [...match(pathname, undefined)].map(({ route }) => route),
+  }
+}
+
+/** The methods that routes are served by, as `Allow` names them. */
+export function methodsOf(routes: readonly RoutePattern[]): string {
+  const methods = new Set(routes.map(({ method }) => method))
+  const served: readonly [by: string, method: string][] = [
+    ['GET', 'GET'],
+    ['GET', 'HEAD'],
+    ['POST', 'POST'],
+    ['PUT', 'PUT'],
+    ['PUT', 'PATCH'],
+    ['DELETE', 'DELETE'],
+  ]
+  return [...served.filter(([by]) => methods.has(by)).map(([, method]) => method), 'OPTIONS'].join(', ')
 }
 
 /**

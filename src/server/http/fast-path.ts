@@ -12,7 +12,7 @@ const compress = promisify(gzip)
 
 /**
  * Fast path: executes a query or mutation and writes the response that Yoga would write, without Yoga's overhead. The
- * response to a GET has an entity tag.
+ * response to a GET or HEAD has an entity tag.
  *
  * @param type the media type of the response
  */
@@ -23,7 +23,7 @@ export async function serveFastPath(
   operation: EngineOperation,
   type: JsonType,
 ): Promise<void> {
-  const isRead = request.method === 'GET'
+  const isRead = request.method === 'GET' || request.method === 'HEAD'
   // A string leaves with the headers in one write.
   const { text, isWhole, errors } = await engine.answer(operation)
   if (response.destroyed) return

@@ -13,7 +13,7 @@ import {
   readParams,
 } from '../operation.ts'
 import type { SingleConnections } from '../sse/single-connection.ts'
-import type { StreamingResponses } from '../sse/streaming-response.ts'
+import { liveContentType, type StreamingResponses } from '../sse/streaming-response.ts'
 import type { BodyArrival } from './body-arrival.ts'
 import { serveFastPath } from './fast-path.ts'
 import type { Graphiql } from './graphiql.ts'
@@ -47,7 +47,7 @@ const preflightHeaders = ['graphql-require-preflight', 'apollo-require-preflight
 const jsonTypes = 'application/json, application/graphql-response+json'
 const streamTypes = 'text/event-stream or multipart/mixed;subscriptionSpec="1.0"'
 /** PUT and DELETE are for streams that several operations share. */
-const methods = ['GET', 'POST', 'PUT', 'DELETE', 'OPTIONS']
+const methods = ['GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'OPTIONS']
 
 /** Serves `/graphql` over HTTP: parameters, then document, operation, context, permit and execution. */
 export function createGraphqlEndpoint(options: GraphqlEndpointOptions): ServeGraphql {
@@ -58,7 +58,7 @@ export function createGraphqlEndpoint(options: GraphqlEndpointOptions): ServeGra
     const accepted = negotiate(request)
     const reject = (status: number, code: GatewayError['code'], message: string) =>
       sendError(response, status, code, message)
-    if (request.method === 'GET' && accepted.page) {
+    if (isRead(request) && accepted.page) {
       if (graphiql === undefined)
         return reject(403, 'FORBIDDEN', 'This gateway has no GraphiQL; GRAPHIQL=on turns it on')
       const key = pageKeyOf(request)
@@ -70,8 +70,11 @@ export function createGraphqlEndpoint(options: GraphqlEndpointOptions): ServeGra
       response.setHeader('Allow', methods.join(', '))
       return reject(405, 'BAD_USER_INPUT', `This method is not served: expected ${methods.join(' or ')}`)
     }
-    const ticket = request.method === 'GET' ? ticketIn(request) : undefined
+    const ticket = ticketIn(request)
     if (ticket !== undefined) {
+      // A HEAD request would use the ticket up.
+      if (request.method !== 'GET')
+        return reject(400, 'BAD_USER_INPUT', 'A ticket is for a GET request of an event stream')
       if (accepted.json !== undefined || accepted.stream !== 'sse')
         return reject(406, 'BAD_USER_INPUT', 'A ticket needs Accept to be text/event-stream')
       const authorization = options.redeemTicket(ticket)
@@ -108,7 +111,7 @@ export function createGraphqlEndpoint(options: GraphqlEndpointOptions): ServeGra
     const execute = (body: object | undefined) =>
       withPermit(request, response, (permit) => {
         response.setHeader('Cache-Control', 'no-store')
-        const sent = body ?? (request.method === 'GET' ? readQuery(request) : undefined)
+        const sent = body ?? (isRead(request) ? readQuery(request) : undefined)
         if (sent === undefined) return respondByYoga(request, response, accepted, permit, undefined)
         const params = readParams(engine, sent)
         const delivery = { accepted, permit, isMultipart, hasTicket: ticket !== undefined }
@@ -180,9 +183,15 @@ export function createGraphqlEndpoint(options: GraphqlEndpointOptions): ServeGra
     const parsed = parseOperation(engine, params, request)
     const checked = hasTicket ? expectSubscription(parsed) : parsed
     const isLive = checked.kind === 'subscription'
-    if (checked.kind === 'mutation' && request.method === 'GET') {
+    if (checked.kind === 'mutation' && isRead(request)) {
       response.setHeader('Allow', 'POST')
-      return sendError(response, 405, 'BAD_USER_INPUT', 'A mutation cannot be sent by GET', true)
+      return sendError(
+        response,
+        405,
+        'BAD_USER_INPUT',
+        `A mutation cannot be sent by ${request.method}`,
+        true,
+      )
     }
     const { authorization } = request.headers
     if (accepted.json !== undefined && !isLive) {
@@ -199,6 +208,10 @@ export function createGraphqlEndpoint(options: GraphqlEndpointOptions): ServeGra
     if (accepted.stream === undefined) {
       const message = `A subscription needs a WebSocket, or Accept to name ${streamTypes}`
       return sendError(response, 406, 'BAD_USER_INPUT', message, true)
+    }
+    if (request.method === 'HEAD') {
+      response.writeHead(200, { 'Content-Type': liveContentType(accepted.stream) }).end()
+      return
     }
     if (isLive && checked.errors === undefined) {
       const connection = admission.openConnection(request, authorization)
@@ -245,6 +258,10 @@ interface Delivery {
   readonly isMultipart: boolean
   /** Whether the credential is that of a ticket, which opens a subscription and nothing else. */
   readonly hasTicket: boolean
+}
+
+function isRead({ method }: IncomingMessage): boolean {
+  return method === 'GET' || method === 'HEAD'
 }
 
 function ticketIn({ url = '' }: IncomingMessage): string | undefined {

@@ -40,7 +40,7 @@ export function readQuery(request: IncomingMessage): object {
   }
   return expectParams({
     ...(searchParams.has('query') ? { query: searchParams.get('query') } : {}),
-    ...(searchParams.has('documentId') ? { documentId: searchParams.get('documentId') } : {}),
+    documentId: searchParams.get('documentId') ?? undefined,
     operationName: searchParams.get('operationName') ?? undefined,
     variables: json('variables'),
     extensions: json('extensions'),
@@ -100,7 +100,7 @@ function readBody(request: IncomingMessage, { hasCredential, receive }: BodyBoun
     request.once('end', () => {
       const [first] = chunks
       const bytes = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks)
-      if (isUtf8(bytes)) resolve(bytes.toString())
+      if (isUtf8(bytes)) resolve(withoutMark(bytes.toString()))
       else reject(new GatewayError('BAD_USER_INPUT', 'Expected the body to be JSON in UTF-8'))
     })
     request.once('error', reject)
@@ -108,6 +108,11 @@ function readBody(request: IncomingMessage, { hasCredential, receive }: BodyBoun
       if (!request.complete) reject(new Error('The request was not sent to its end'))
     })
   })
+}
+
+/** Without the byte order mark that some programs begin a text with. [spec] RFC 8259, 8.1: parsers may ignore it */
+function withoutMark(text: string): string {
+  return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text
 }
 
 /** @throws GatewayError `BAD_USER_INPUT` for text that is not JSON, `LIMIT_EXCEEDED` for too many values */
@@ -128,12 +133,12 @@ function parseJson(text: string, what: string): unknown {
  */
 function expectParams(body: unknown): object {
   if (!isRecord(body))
-    throw new GatewayError('BAD_USER_INPUT', 'Expected the body to be a JSON object with "query"')
+    throw new GatewayError('BAD_USER_INPUT', 'Expected the body to be a JSON object with query')
   for (const member in body)
     if (!members.has(member))
       throw new GatewayError(
         'BAD_USER_INPUT',
-        `Expected the body to have "query", "operationName", "variables" and "extensions" alone, not ${JSON.stringify(member.slice(0, 40))}`,
+        `Expected the body to have query, operationName, variables and extensions alone, not ${JSON.stringify(member.slice(0, 40))}`,
       )
   return body
 }

@@ -66,7 +66,9 @@ export function sendFailure(response: ServerResponse, error: unknown): void {
   if (error.retryAfterMs !== undefined)
     response.setHeader('Retry-After', String(Math.ceil(error.retryAfterMs / 1000)))
   // A client that is to retry need not connect again, if the rest of its request is short.
-  const length = Number(request.headers['content-length'] ?? (request.method === 'GET' ? 0 : Infinity))
+  const length = Number(
+    request.headers['content-length'] ?? (/^(GET|HEAD)$/.test(request.method ?? '') ? 0 : Infinity),
+  )
   const keepAlive = (status === 429 || status === 503) && length < maxIgnoredBytes
   if (keepAlive) request.resume()
   sendError(response, status, error.code, error.message, keepAlive || isHash)

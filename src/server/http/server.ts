@@ -1,6 +1,11 @@
 import { createServer, type Server } from 'node:http'
 import { type AddressInfo, Server as NetServer } from 'node:net'
 import { sleep } from '../../sleep.ts'
+import {
+  boundTcpConnections,
+  type TcpConnectionLimits,
+  type TcpConnections,
+} from '../../traffic/tcp-connections.ts'
 import { BodyArrivals } from './body-arrival.ts'
 import { createGraphqlEndpoint } from './graphql-endpoint.ts'
 import type { RequestIds } from './request-id.ts'
@@ -10,6 +15,7 @@ import { type RouteOptions, serveRoute } from './routes.ts'
 export interface HttpServerOptions extends RouteOptions {
   readonly host: string
   readonly port: number
+  readonly connectionLimits: TcpConnectionLimits
   readonly requestIds: RequestIds
   /** Called at the end of each response. @param status 0 when the client left before it */
   readonly onResponse: (status: number) => void
@@ -17,6 +23,7 @@ export interface HttpServerOptions extends RouteOptions {
 
 export interface HttpServer {
   readonly server: Server
+  readonly connections: TcpConnections
   /** The URL that it listens on, without a trailing slash. */
   readonly url: string
   /** Finishes the requests in flight, rejects further ones, and resolves when the last connection is closed. */
@@ -46,17 +53,23 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     (request, response) => {
       response.on('error', () => undefined)
       const arrival = arrivals.add(response)
-      response.on('close', () => options.onResponse(response.headersSent ? response.statusCode : 0))
+      let release: (() => void) | undefined
+      response.on('close', () => {
+        options.onResponse(response.headersSent ? response.statusCode : 0)
+        release?.()
+      })
       if (isStopping) response.setHeader('Connection', 'close')
       response.setHeader('X-Request-Id', options.requestIds.identify(request))
       response.setHeader('X-Content-Type-Options', 'nosniff')
       try {
+        release = connections.use(request)
         serveRoute(request, response, arrival, serveGraphql, routes)
       } catch (error) {
         sendFailure(response, error)
       }
     },
   )
+  const connections = boundTcpConnections(server, options.connectionLimits)
   server.setTimeout(idleMs)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
@@ -69,6 +82,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
   const host = options.host.includes(':') ? `[${options.host}]` : options.host
   return {
     server,
+    connections,
     url: `http://${host}:${port}`,
     async close() {
       isStopping = true

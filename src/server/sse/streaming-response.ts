@@ -73,6 +73,11 @@ const framings: Readonly<Record<LiveFormat, Framing>> = {
   },
 }
 
+/** The media type of a response in a format. */
+export function liveContentType(format: LiveFormat): string {
+  return framings[format].contentType
+}
+
 export function createStreamingResponses(): StreamingResponses {
   const open = new Map<ServerResponse, Outbox>()
   const timer = setInterval(() => {

@@ -93,6 +93,34 @@ export class SocketClient {
     return false
   }
 
+  /**
+   * Reads nothing more from the client until its operation is admitted.
+   *
+   * @param bytes what its message takes meanwhile
+   * @param turn rejects when the operation cannot be admitted
+   * @throws what `turn` rejects with; GatewayError `RATE_LIMITED` or `OVERLOADED` when too much is held
+   */
+  async hold(bytes: number, turn: Promise<void>): Promise<void> {
+    this.socket.pause()
+    try {
+      this.incomplete.holding.take(bytes)
+    } catch (error) {
+      turn.then(
+        () => this.#admission.leave(),
+        () => undefined,
+      )
+      this.socket.resume()
+      throw error
+    }
+    try {
+      await turn
+    } finally {
+      this.incomplete.holding.release()
+      this.incomplete.counted = 0
+      this.socket.resume()
+    }
+  }
+
   /** Counts the connection for the principal of the present credential only. @throws GatewayError `RATE_LIMITED` */
   identify(): void {
     const forget = this.connection.identify(this.authorization)

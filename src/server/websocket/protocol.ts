@@ -83,8 +83,8 @@ export function createProtocol({ schema, engine, admission, log }: ProtocolOptio
     onPong({ extra: { client } }) {
       client.countPing()
     },
-    onSubscribe({ extra }, id) {
-      const operation = begin(extra, id)
+    async onSubscribe({ extra }, id) {
+      const operation = await begin(extra, id)
       if ('errors' in operation) return operation.errors
       const { document, operationName } = operation.prepared
       return { schema, document: document.node, operationName, contextValue: operation.lifetime }
@@ -104,12 +104,12 @@ export function createProtocol({ schema, engine, admission, log }: ProtocolOptio
     }
   }
 
-  function begin(
+  async function begin(
     extra: Extra,
     id: string,
-  ):
-    | { readonly prepared: EngineOperation; readonly lifetime: Lifetime }
-    | { errors: readonly GraphQLError[] } {
+  ): Promise<
+    { readonly prepared: EngineOperation; readonly lifetime: Lifetime } | { errors: readonly GraphQLError[] }
+  > {
     const { client, params } = extra
     const own = ownAuthorization(params)
     let forget = () => {}
@@ -119,9 +119,17 @@ export function createProtocol({ schema, engine, admission, log }: ProtocolOptio
       admission.count(client.request)
       admission.countOperation(own ?? client.authorization)
       if (own !== undefined) forget = client.connection.identify(own)
-      admission.enterNow()
+      const turn = admission.enterInTurn()
+      if (turn !== undefined) await client.hold(JSON.stringify(params).length, turn)
+      if (!client.isOpen) {
+        admission.leave()
+        throw new GatewayError('CLIENT_LEFT', 'The client has left')
+      }
     } catch (error) {
       forget()
+      // Stock clients treat an error as final, and connect again after this close code.
+      if (error instanceof GatewayError && error.code === 'OVERLOADED')
+        client.end(1013, 'OVERLOADED: try again later')
       return { errors: [mask(error)] }
     }
     let isInside = true

@@ -6,6 +6,7 @@ import { Outbox, Slab, Turn } from '../../subscriptions/outbox.ts'
 import type { Connection } from '../../traffic/admission.ts'
 import type { BodyMemory } from '../../traffic/body-memory.ts'
 import type { RequestHead } from '../../traffic/client-address.ts'
+import type { TcpConnections } from '../../traffic/tcp-connections.ts'
 import type { OriginPolicy } from '../http/origin-policy.ts'
 import type { RequestIds } from '../http/request-id.ts'
 import { maxMessageBytes, SocketClient } from './client.ts'
@@ -31,6 +32,8 @@ export interface WebSocketTransport {
 
 export interface WebSocketOptions extends ProtocolOptions {
   readonly server: Server
+  /** Of the server. */
+  readonly connections: TcpConnections
   readonly originPolicy: OriginPolicy
   readonly bodies: BodyMemory
   readonly requestIds: RequestIds
@@ -41,7 +44,7 @@ export interface WebSocketOptions extends ProtocolOptions {
  * frames that are made here: the same bytes for all subscribers of a group, all of a turn of the event loop in one write.
  */
 export function serveWebSockets(options: WebSocketOptions): WebSocketTransport {
-  const { server, engine, originPolicy, admission, bodies, requestIds, log } = options
+  const { server, connections, engine, originPolicy, admission, bodies, requestIds, log } = options
   const sockets = new WebSocketServer({
     noServer: true,
     maxPayload: maxMessageBytes,
@@ -142,6 +145,7 @@ export function serveWebSockets(options: WebSocketOptions): WebSocketTransport {
 
   function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     try {
+      socket.once('close', connections.use(request))
       admission.count(request)
       requestIds.identify(request)
       const connection = admission.openConnection(request)

@@ -69,3 +69,33 @@ export function removalOf(
     return undefined
   return { channel: event.flowId, member: event.change.blockedUserId }
 }
+
+/** Whether what earlier events were resolved from is different now: something was edited or deleted, or rights changed. */
+export function changesEarlier(event: FlowEvent): boolean {
+  if (event.type === 'membership') return true
+  if (event.type === 'change') return event.change.kind !== 'UserTyping' && event.change.kind !== 'UserActive'
+  return event.type === 'message' && 'messageId' in event.message
+}
+
+/** Audiences of events: everyone, the user whose stream it is, one flow, and all flows of a stream. */
+const everyone = 'everyone'
+const theUser = 'user'
+const allFlows = 'flows'
+
+/** The audiences of an event at the stream of one principal: who is in any of them may get it. */
+export function audiencesOf(event: FlowEvent): readonly string[] {
+  if (isForEverybody(event)) return [everyone]
+  const flowId = channelOf(event)
+  return flowId === undefined ? [theUser] : [`flow ${flowId}`, allFlows]
+}
+
+/** The audiences that a subscription at such a stream belongs to. @param flowIds those it names, or all of the stream */
+export function memberAudiences(flowIds: readonly string[] | 'all', isPrivate: boolean): readonly string[] {
+  const flows = flowIds === 'all' ? [allFlows] : flowIds.map((id) => `flow ${id}`)
+  return [everyone, ...(isPrivate ? [theUser] : []), ...flows]
+}
+
+/** Whether an event is one of the log that all members of a flow get. */
+export function isOfFlow(event: FlowEvent): boolean {
+  return channelOf(event) !== undefined && offsetOf(event) !== undefined
+}

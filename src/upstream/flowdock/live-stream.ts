@@ -2,14 +2,14 @@ import { GatewayError } from '../../errors.ts'
 import { createDirectory, type Directory, type LiveDirectory } from './directory.ts'
 import { createStalledEvents, type StalledEvents } from './event-bound.ts'
 import { createFlowdock, type FlowdockOptions } from './index.ts'
-import { makeGap, removalOf, timeOf } from './live-events.ts'
+import { isLoss, makeGap, removalOf, timeOf } from './live-events.ts'
 import type { Flow, FlowEvent, StreamState } from './model.ts'
 import { createPresenceTable, type PresenceEvent } from './presence-table.ts'
 import { type FlowdockStream, openStream, type StreamOptions } from './stream.ts'
 
 export interface LiveSourceOptions
   extends Omit<FlowdockOptions, 'credential' | 'signal' | 'base'>,
-    Pick<StreamOptions, 'credential' | 'reconnects' | 'onRetry'> {
+    Pick<StreamOptions, 'credential' | 'reconnects' | 'decoder' | 'onRetry'> {
   readonly restUrl: string
   readonly streamUrl: string
   /** Connected for the first time. @param at where the upstream's log stands, if it says so */
@@ -21,6 +21,13 @@ export interface LiveSourceOptions
   /** How often the upstream is asked when no stream gets through, and after how many attempts in vain. */
   readonly pollEveryMs?: number
   readonly pollAfter?: number
+  /** How much may wait until the flows are listed and every stream is open. */
+  readonly waitingLimits?: WaitingLimits
+}
+
+interface WaitingLimits {
+  readonly events: number
+  readonly bytes: number
 }
 
 export interface LiveStream {
@@ -28,8 +35,10 @@ export interface LiveStream {
   readonly directory: Directory
   /** How it is at this moment. */
   status(): FlowEvent
-  /** Whether it hears what is told to its user alone: the credential of an application may not have the scope. */
-  hearsPrivate(): boolean
+  /** The number of the user whose credential it is, once the upstream has told it. */
+  userId(): number | undefined
+  /** Whether it receives what is told to its user alone: the credential of an application may not have the scope. */
+  receivesPrivate(): boolean
   /** Everybody who is there at this moment, among those the caller shares a flow with. */
   presences(): readonly PresenceEvent[]
   close(): void
@@ -40,6 +49,7 @@ const defaultPollAfter = 5
 /** A stream that told nothing for so long but was not cut does get through. */
 const provenMs = 70_000
 const defaultPollEveryMs = 5000
+const defaultWaitingLimits: WaitingLimits = { events: 1000, bytes: 4 * 1024 * 1024 }
 /** How often a stream is tried again meanwhile: each time after so many questions. */
 const pollsPerAttempt = 12
 
@@ -67,6 +77,12 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
   let isOpen = false
   let beginning = false
   const waiting: { readonly event: FlowEvent; readonly bytes: number }[] = []
+  const waitingLimits = options.waitingLimits ?? defaultWaitingLimits
+  let waitingBytes = 0
+  /** More came than may wait: from the first event on, all are requested again. */
+  let hasOverflowed = false
+  /** How often events have changed `flowIds`. */
+  let flowChanges = 0
   let isPrivate = true
   let follows = false
   let state: StreamState = 'catchingUp'
@@ -108,6 +124,7 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
     if (aborter.signal.aborted) return
     isOpen = true
     options.onOpen(flowIds, at)
+    if (hasOverflowed) return connect()
     const opened = streams
     for (const { event, bytes } of waiting.splice(0)) {
       receive(event, bytes)
@@ -116,18 +133,31 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
     }
   }
 
+  /** Lets an event wait; past the limits none does, so that the memory they take is bounded. */
+  function wait(event: FlowEvent, bytes: number): void {
+    waitingBytes += bytes
+    if (waiting.length >= waitingLimits.events || waitingBytes > waitingLimits.bytes) {
+      hasOverflowed = true
+      waiting.length = 0
+    }
+    if (!hasOverflowed) waiting.push({ event, bytes })
+  }
+
   /**
-   * A stream that may not hear what is told to its user says nothing of flows that were lost while it was not connected. It
-   * delivers nothing of them either, so a list that fails ends nothing.
+   * For when events that name the flows may be missing: a stream without private events does not receive them, and others
+   * lose them in a gap. A flow that was left sends no events either, so a list that fails ends nothing.
    */
   async function relistFlows(): Promise<void> {
+    const before = flowChanges
     const flows = await flowdock.flows.list('joined', false).catch(() => undefined)
     if (flows === undefined) return
+    // The list may be older than what an event has said meanwhile.
+    if (flowChanges !== before) return relistFlows()
     const listed = new Set(flows.map(({ id }) => id))
-    const before = flowIds.size
+    const countBefore = flowIds.size
     // One that was joined meanwhile is not added: nothing says from which event on the stream has all of it.
     for (const id of flowIds) if (!listed.has(id)) flowIds.delete(id)
-    if (flowIds.size !== before) options.onFlowsChanged()
+    if (flowIds.size !== countBefore) options.onFlowsChanged()
   }
 
   function fail(error: unknown): void {
@@ -161,6 +191,7 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
         base: options.streamUrl,
         credential: options.credential,
         reconnects: options.reconnects,
+        decoder: options.decoder,
         stalled: stalledAt(index),
         flowIds: ids,
         isPrivate: isPrivate && index === 0,
@@ -178,7 +209,7 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
           // Later it is ahead of what was told.
           if (shards.length === 1) lastCursor ??= at
           if (down.size > 0) return
-          if (isOpen && follows && !isPrivate) {
+          if (isOpen && follows && (!isPrivate || resumedAfter === undefined)) {
             const reopened = streams
             void relistFlows().finally(() => {
               if (streams === reopened && down.size === 0) change('live')
@@ -224,7 +255,7 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
     }
     const question = openStream({
       ...{ http: options.http, base: options.streamUrl, credential: options.credential, flowIds: ['*'] },
-      ...{ reconnects: options.reconnects, stalled: stalledAt(0) },
+      ...{ reconnects: options.reconnects, decoder: options.decoder, stalled: stalledAt(0) },
       ...{ isPrivate, after, until: 'now', onEvent: receive, onEnd },
       onOpen: () => change('polling'),
       onFinish: again,
@@ -248,22 +279,24 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
   }
 
   function receive(event: FlowEvent, bytes: number): void {
-    if (!isOpen) {
-      waiting.push({ event, bytes })
-      return
-    }
+    if (!isOpen) return wait(event, bytes)
     if (event.cursor !== '') lastCursor = event.cursor
     lastSentAt = timeOf(event) ?? lastSentAt
     if (event.type === 'presence' && !presences.learn(event)) return
+    if (follows && isLoss(event)) void relistFlows()
     const flowCount = flowIds.size
     if (event.type === 'membership') {
+      flowChanges += 1
       if (event.isAdded) flowIds.add(event.flowId)
       else flowIds.delete(event.flowId)
     }
     // Told to the flow; without the right to hear what is private it is all that says so.
     const removal = removalOf(event)
     const mayBeOurs = removal !== undefined && (viewerId ?? removal.member) === removal.member
-    if (removal !== undefined && removal.member === viewerId) flowIds.delete(removal.channel)
+    if (removal !== undefined && removal.member === viewerId) {
+      flowChanges += 1
+      flowIds.delete(removal.channel)
+    }
     if (changesPeople(event)) directory?.invalidate()
     options.onEvent(event.type === 'gap' ? { ...event, from: lastSentAt ?? null } : event, bytes)
     if (flowIds.size !== flowCount) options.onFlowsChanged()
@@ -299,7 +332,8 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
       lastKnownFlow: (id) => (flowIds.has(id) ? directory?.lastKnownFlow(id) : undefined),
     },
     status,
-    hearsPrivate: () => isPrivate,
+    userId: () => viewerId,
+    receivesPrivate: () => isPrivate,
     presences: presences.list,
     close,
   }
@@ -309,7 +343,15 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
 export function openReplay(
   options: Pick<
     StreamOptions,
-    'http' | 'credential' | 'reconnects' | 'isPrivate' | 'onEvent' | 'onEnd' | 'onRetry' | 'onFinish'
+    | 'http'
+    | 'credential'
+    | 'reconnects'
+    | 'decoder'
+    | 'isPrivate'
+    | 'onEvent'
+    | 'onEnd'
+    | 'onRetry'
+    | 'onFinish'
   > & {
     readonly streamUrl: string
     readonly flowIds: readonly string[] | 'all'

@@ -2,8 +2,8 @@ import { EventSource, type EventSourceFetchInit, type FetchLikeResponse } from '
 import { type GatewayError, UpstreamError } from '../../errors.ts'
 import type { Http, HttpStream } from '../http.ts'
 import type { Credential } from './credentials.ts'
-import { decodeEvent } from './decode.ts'
 import { createEventBound, createStalledEvents, type EventBound, type StalledEvents } from './event-bound.ts'
+import type { EventDecoder } from './event-decoder.ts'
 import { makeGap } from './live-events.ts'
 import type { FlowEvent, GapReason } from './model.ts'
 import type { Reconnects } from './reconnects.ts'
@@ -16,6 +16,8 @@ export interface StreamOptions {
   readonly credential: Credential
   /** Turns for lost connections, which all streams of the upstream share. */
   readonly reconnects: Reconnects
+  /** Shared by all streams of the upstream. */
+  readonly decoder: EventDecoder
   /** The flows to hear, by id. */
   readonly flowIds: readonly string[]
   /** Whether to hear what is told to the caller alone: private messages, coming into flows. */
@@ -155,7 +157,7 @@ export function openStream(options: StreamOptions): FlowdockStream {
   function receive(data: string, cursor: string, before: string | undefined): void {
     let event: FlowEvent
     try {
-      event = decodeEvent(JSON.parse(data), cursor, viewerId)
+      event = options.decoder.decode(data, cursor, viewerId)
     } catch {
       // Without an id of its own it is kept nowhere, unless the upstream numbers nothing.
       if (cursor === '' || cursor !== before)

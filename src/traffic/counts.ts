@@ -1,0 +1,34 @@
+import { RateLimitedError } from '../errors.ts'
+
+/** When to try again: what is counted here lasts for an unknown time. */
+const pauseMs = 10_000
+
+/** Counts something per key, up to a limit. */
+export class Counts {
+  readonly #limit: number
+  readonly #counts = new Map<string, number>()
+
+  /** @param limit 0 for any number */
+  constructor(limit: number) {
+    this.#limit = limit
+  }
+
+  /**
+   * @returns what releases it; further calls do nothing
+   * @throws GatewayError `RATE_LIMITED`
+   */
+  take(key: string, describe: (limit: number) => string): () => void {
+    if (this.#limit === 0) return () => undefined
+    const count = this.#counts.get(key) ?? 0
+    if (count >= this.#limit) throw new RateLimitedError(describe(this.#limit), pauseMs)
+    this.#counts.set(key, count + 1)
+    let isReleased = false
+    return () => {
+      if (isReleased) return
+      isReleased = true
+      const left = (this.#counts.get(key) ?? 1) - 1
+      if (left > 0) this.#counts.set(key, left)
+      else this.#counts.delete(key)
+    }
+  }
+}
