@@ -130,6 +130,7 @@ const typesOnly: [from: RegExp, to: RegExp][] = [
 const doors: [name: RegExp, door: RegExp][] = [
   [/^undici$/, /^src\/upstream\/http\.ts$/],
   [/^eventsource$/, /^src\/upstream\/flowdock\/stream\.ts$/],
+  [/^eventsource-parser$/, /^src\/upstream\/flowdock\/service-stream\.ts$/],
   [/^ws$/, /^src\/server\/websocket\/(client|sockets)\.ts$/],
   [/^graphql-ws$/, /^src\/(client\/index|server\/websocket\/protocol)\.ts$/],
   [/^graphql-yoga$/, /^src\/server\/engine\.ts$/],

@@ -1,0 +1,196 @@
+import { hash } from 'node:crypto'
+import { ForbiddenError, GatewayError, UpstreamError } from '../../errors.ts'
+import { isRecord } from '../../json-values.ts'
+import type { Secret } from '../../secret.ts'
+import type { WireAuditClaim } from '../../wire/service.ts'
+import type { Http } from '../http.ts'
+import type { Credential } from './credentials.ts'
+import { createCalls } from './request.ts'
+
+/** What a credential may receive, as the backend read it in one transaction with the end of the log. */
+export interface EntitlementSnapshot {
+  readonly log: string
+  readonly at: number
+  readonly user: number
+  readonly grant: string
+  readonly flows: readonly string[]
+  readonly isPrivate: boolean
+  readonly expiresAt: number | undefined
+}
+
+/** What is to be proved. */
+export interface ProvedPrincipal {
+  readonly key: string
+}
+
+export interface EntitlementsOptions<Principal extends ProvedPrincipal> {
+  readonly http: Pick<Http, 'request'>
+  /** The REST URL, without a trailing slash. */
+  readonly restUrl: string
+  readonly token: Secret
+  /** The credential of a principal; undefined for one that nobody uses any more. */
+  readonly credentialOf: (key: string) => Credential | undefined
+  readonly onProved: (principal: Principal, snapshot: EntitlementSnapshot) => void
+  /** The backend refused the credential. */
+  readonly onRefused: (principal: Principal, error: unknown) => void
+  /** The backend could not be asked. */
+  readonly onFailed: (principal: Principal, error: unknown) => void
+  /** How many proofs are under way at most; 64 unless given. */
+  readonly maxUnderWay?: number
+  /** Ends one proof; 10 s unless given. */
+  readonly deadlineMs?: number
+  /** The pause before a proof that is to be made later; a second unless given. */
+  readonly pauseMs?: number
+}
+
+/** What a gateway believes of a credential. */
+export interface AuditClaim {
+  readonly key: string
+  readonly grant: string
+  readonly user: number
+  readonly flows: Iterable<string>
+}
+
+export interface Entitlements<Principal extends ProvedPrincipal> {
+  /** Asks the backend, with the principal's own credential, for what it may receive. */
+  prove(principal: Principal, isLater: boolean): void
+  /**
+   * Compares what is believed with what the backend has. A claim is also found wrong when its flows changed meanwhile.
+   *
+   * @param at the number up to which the claims follow the log
+   * @returns the keys of those that are wrong
+   * @throws UpstreamError when the backend cannot be asked
+   */
+  audit(claims: readonly AuditClaim[], at: number): Promise<string[]>
+  readonly underWay: number
+  close(): void
+}
+
+const maxClaims = 1000
+
+export function createEntitlements<Principal extends ProvedPrincipal>(
+  options: EntitlementsOptions<Principal>,
+): Entitlements<Principal> {
+  const { http, restUrl, token, credentialOf, onProved, onRefused, onFailed } = options
+  const { maxUnderWay = 64, deadlineMs = 10_000, pauseMs = 1000 } = options
+  const waiting: Principal[] = []
+  const timers = new Set<NodeJS.Timeout>()
+  let underWay = 0
+  let isClosed = false
+
+  function begin(): void {
+    while (!isClosed && underWay < maxUnderWay) {
+      const principal = waiting.shift()
+      if (principal === undefined) return
+      underWay += 1
+      void run(principal).finally(() => {
+        underWay -= 1
+        begin()
+      })
+    }
+  }
+
+  async function run(principal: Principal): Promise<void> {
+    const credential = credentialOf(principal.key)
+    if (credential === undefined) return
+    let snapshot: EntitlementSnapshot
+    try {
+      snapshot = await read(credential)
+    } catch (error) {
+      if (isClosed) return
+      if (isRefusal(error)) onRefused(principal, error)
+      else onFailed(principal, error)
+      return
+    }
+    if (!isClosed) onProved(principal, snapshot)
+  }
+
+  async function read(credential: Credential): Promise<EntitlementSnapshot> {
+    const signal = AbortSignal.timeout(deadlineMs)
+    const calls = createCalls({ http: http as Http, base: restUrl, credential, signal })
+    return decodeSnapshot(
+      await calls.get(['service', 'v1', 'entitlement'], { doing: 'read what you may listen to' }),
+    )
+  }
+
+  return {
+    prove(principal, isLater) {
+      const enqueue = () => {
+        waiting.push(principal)
+        begin()
+      }
+      if (!isLater) return enqueue()
+      const timer = setTimeout(() => {
+        timers.delete(timer)
+        enqueue()
+      }, pauseMs)
+      timer.unref()
+      timers.add(timer)
+    },
+    async audit(claims, at) {
+      const wrong: string[] = []
+      for (let from = 0; from < claims.length; from += maxClaims) {
+        const page = claims.slice(from, from + maxClaims)
+        const body = page.map(
+          ({ grant, user, flows }): WireAuditClaim => ({ grant, user, flowsHash: hashOf(flows), at }),
+        )
+        const answer = await http.request({
+          method: 'POST',
+          url: new URL(`${restUrl}/service/v1/audit`),
+          headers: { authorization: `Bearer ${token.reveal()}`, accept: 'application/json' },
+          body,
+          signal: AbortSignal.timeout(deadlineMs),
+        })
+        if (answer.status >= 300 || !Array.isArray(answer.body))
+          throw new UpstreamError('UPSTREAM_INVALID', `The audit was refused with ${answer.status}`)
+        const grants = new Set(answer.body.map((finding) => isRecord(finding) && finding['grant']))
+        for (const { key, grant } of page) if (grants.has(grant)) wrong.push(key)
+      }
+      return wrong
+    },
+    get underWay() {
+      return underWay
+    },
+    close() {
+      isClosed = true
+      waiting.length = 0
+      for (const timer of timers) clearTimeout(timer)
+    },
+  }
+}
+
+/** [flowdock-gateway] src/wire/service.ts, `WireAuditClaim` */
+function hashOf(flows: Iterable<string>): string {
+  return hash(
+    'sha256',
+    [...flows]
+      .sort()
+      .map((id) => `${id}\n`)
+      .join(''),
+  )
+}
+
+function isRefusal(error: unknown): boolean {
+  return (
+    error instanceof ForbiddenError ||
+    (error instanceof GatewayError && (error.code === 'UNAUTHENTICATED' || error.code === 'FORBIDDEN'))
+  )
+}
+
+/** @throws UpstreamError `UPSTREAM_INVALID` for anything else */
+function decodeSnapshot(value: unknown): EntitlementSnapshot {
+  if (isRecord(value)) {
+    const { log, at, user, grant, flows, private: isPrivate, expires_at: expiresAt } = value
+    const isRight =
+      typeof log === 'string' &&
+      typeof grant === 'string' &&
+      typeof at === 'number' &&
+      typeof user === 'number' &&
+      typeof isPrivate === 'boolean' &&
+      Array.isArray(flows) &&
+      flows.every((id) => typeof id === 'string') &&
+      (expiresAt === null || typeof expiresAt === 'number')
+    if (isRight) return { log, at, user, grant, flows, isPrivate, expiresAt: expiresAt ?? undefined }
+  }
+  throw new UpstreamError('UPSTREAM_INVALID', 'Expected an entitlement, got something else')
+}

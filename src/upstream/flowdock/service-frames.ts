@@ -1,0 +1,138 @@
+import { isRecord } from '../../json-values.ts'
+import type { WireAudience, WireControlEvent, WireServiceFrames } from '../../wire/service.ts'
+import { decodeEvent } from './decode.ts'
+import { makeGap, removalOf } from './live-events.ts'
+import type { FlowEvent } from './model.ts'
+
+/** What an event changes in the rights of principals. */
+export type ServiceChange =
+  | { readonly kind: 'joined' | 'left'; readonly user: number; readonly flow: string }
+  | { readonly kind: 'grantEnded'; readonly grant: string }
+  | { readonly kind: 'userChanged'; readonly user: number }
+
+/** An event of the service stream as it is delivered. */
+export interface ServiceEvent {
+  readonly event: FlowEvent
+  /** What keeping it costs. */
+  readonly bytes: number
+  /** Who receives it; nobody receives a control event. `all` for one that cannot be read, so that nobody knows whose it was. */
+  readonly audiences: readonly WireAudience[] | 'all'
+  readonly change: ServiceChange | undefined
+}
+
+/** A frame of the service stream. */
+export type ServiceFrame =
+  | ({ readonly kind: 'event'; readonly number: number } & ServiceEvent)
+  | ({ readonly kind: 'signal' } & Omit<ServiceEvent, 'change'>)
+  | { readonly kind: 'head'; readonly number: number }
+
+/**
+ * Decodes a frame. An event that cannot be read has its number all the same, and is a gap to its audience.
+ *
+ * @returns undefined for a frame that this version does not know, or a signal that cannot be read
+ * @throws RangeError for a frame without the number it needs: the connection is of no use
+ */
+export function decodeFrame(name: string, id: string | undefined, data: string): ServiceFrame | undefined {
+  switch (name as keyof WireServiceFrames) {
+    case 'e':
+      return decodeServiceEvent(toNumber(id), data)
+    case 'c':
+      return decodeControl(toNumber(id), data)
+    case 's':
+      return decodeSignal(data)
+    case 'h':
+      return { kind: 'head', number: toNumber(parse(data)?.['head']) }
+    default:
+      // Events of a later version have numbers, too.
+      return id === undefined ? undefined : { kind: 'event', number: toNumber(id), ...unseen(data, id) }
+  }
+}
+
+function decodeServiceEvent(number: number, data: string): ServiceFrame {
+  const cursor = String(number)
+  const frame = parse(data)
+  const audience = toAudience(frame?.['a'])
+  const payload = frame?.['p']
+  if (frame === undefined || audience === undefined) {
+    const event = makeGap(String(number - 1), 'unreadable', cursor)
+    return { kind: 'event', number, event, bytes: data.length, audiences: 'all', change: undefined }
+  }
+  if (payload === null) return { kind: 'event', number, ...unseen(data, cursor) }
+  const user = userOf(audience)
+  let event: FlowEvent
+  try {
+    event = decodeEvent(payload, cursor, user ?? null)
+  } catch {
+    event = makeGap(String(number - 1), 'unreadable', cursor)
+  }
+  const change = changeOf(event, user)
+  return { kind: 'event', number, event, bytes: data.length, audiences: [audience], change }
+}
+
+/** [flowdock] streaming.md: `flow-add` and `flow-remove` are sent to the user, `backend.user.block` to the flow. */
+function changeOf(event: FlowEvent, user: number | undefined): ServiceChange | undefined {
+  if (event.type === 'membership' && user !== undefined)
+    return { kind: event.isAdded ? 'joined' : 'left', user, flow: event.flowId }
+  const removal = removalOf(event)
+  return removal === undefined ? undefined : { kind: 'left', user: removal.member, flow: removal.channel }
+}
+
+function decodeControl(number: number, data: string): ServiceFrame {
+  const frame = parse(data)
+  const kind = frame?.['k'] as WireControlEvent['k'] | undefined
+  const user = userOf(toAudience(frame?.['a']))
+  const grant = frame?.['g']
+  const change: ServiceChange | undefined =
+    kind === 'token' && typeof grant === 'string'
+      ? { kind: 'grantEnded', grant }
+      : // Also for a kind of a later version: it is about the user's rights.
+        user === undefined
+        ? undefined
+        : { kind: 'userChanged', user }
+  return { kind: 'event', number, ...unseen(data, String(number)), change }
+}
+
+function decodeSignal(data: string): ServiceFrame | undefined {
+  const frame = parse(data)
+  if (frame === undefined || !Array.isArray(frame['f'])) return undefined
+  const flows = frame['f'].filter((id): id is string => typeof id === 'string')
+  const user = frame['u']
+  const audiences: WireAudience[] = flows.map((id): WireAudience => `f:${id}`)
+  if (typeof user === 'number') audiences.push(`u:${user}`)
+  try {
+    const event = decodeEvent(frame['p'], '', typeof user === 'number' ? user : null)
+    return { kind: 'signal', event, bytes: data.length, audiences }
+  } catch {
+    return undefined
+  }
+}
+
+/** An event that nobody receives: its number alone counts. */
+function unseen(data: string, cursor: string): ServiceEvent {
+  const event: FlowEvent = { type: 'other', cursor, flowId: null, event: '', sentAt: null, raw: {} }
+  return { event, bytes: data.length, audiences: [], change: undefined }
+}
+
+function parse(data: string): Record<string, unknown> | undefined {
+  try {
+    const json: unknown = JSON.parse(data)
+    return isRecord(json) ? json : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function toAudience(value: unknown): WireAudience | undefined {
+  return typeof value === 'string' && /^(f:.+|u:\d{1,15})$/s.test(value) ? (value as WireAudience) : undefined
+}
+
+function userOf(audience: WireAudience | undefined): number | undefined {
+  return audience?.startsWith('u:') === true ? Number(audience.slice(2)) : undefined
+}
+
+function toNumber(value: unknown): number {
+  const number = typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : value
+  if (typeof number !== 'number' || !Number.isSafeInteger(number) || number < 0)
+    throw new RangeError('The service stream sent a frame without its number')
+  return number
+}

@@ -1,0 +1,163 @@
+import { createParser } from 'eventsource-parser'
+import { UpstreamError } from '../../errors.ts'
+import type { Secret } from '../../secret.ts'
+import type { Http, HttpStream } from '../http.ts'
+import { decodeFrame, type ServiceEvent } from './service-frames.ts'
+
+/** Where the frames of the connection go; what ends it is one of the last four. */
+export interface ServiceSink {
+  opened(log: { readonly log: string; readonly at: number; readonly first: number }): void
+  frame(number: number, frame: ServiceEvent): void
+  signal(frame: Omit<ServiceEvent, 'change'>): void
+  /** Everything up to a number was sent. */
+  head(number: number): void
+  cut(): void
+  /** The log does not have the event to go on from. */
+  gone(): void
+  /** The service token is wrong. */
+  refused(): void
+  /** There is no service interface. */
+  missing(): void
+}
+
+export interface ServiceStreamOptions {
+  readonly http: Pick<Http, 'openStream'>
+  /** The REST URL, without a trailing slash. */
+  readonly restUrl: string
+  readonly token: Secret
+  readonly sink: ServiceSink
+  /** How many events before the end of the log a connection begins that goes on from none; 5,000 unless given. */
+  readonly warmStart?: number
+  /** How long a connection may be silent; 15 s unless given: the backend sends something every 5 s. */
+  readonly silenceMs?: number
+  /** The longest pause after a first failure; 250 ms unless given. It doubles with each, up to 15 s. */
+  readonly firstDelayMs?: number
+  /** @param error why there is no connection; a connection is tried again after `delayMs` */
+  readonly onRetry?: (error: Error, delayMs: number) => void
+}
+
+export interface ServiceStream {
+  /**
+   * Connects, in place of the connection that there is.
+   *
+   * @param request `after`: the number of the last event, undefined for none; `failures`: attempts in a row that came to
+   *   nothing; `isRefused`: whether the last one was refused
+   */
+  connect(request: {
+    readonly after: number | undefined
+    readonly failures: number
+    readonly isRefused: boolean
+  }): void
+  /** Ends the connection: nothing of it reaches the sink any more. */
+  disconnect(): void
+}
+
+const longestDelayMs = 15_000
+/** The backend cuts a reader at the same size. */
+const maxFrameLength = 64 * 1024 * 1024
+
+/** The connection to the service stream of the backend. One at a time; when to connect is decided by its user. */
+export function createServiceStream(options: ServiceStreamOptions): ServiceStream {
+  const { http, restUrl, token, sink, warmStart = 5000, silenceMs = 15_000, firstDelayMs = 250 } = options
+  let current: AbortController | undefined
+  let timer: NodeJS.Timeout | undefined
+  let lastError: Error | undefined
+
+  function disconnect(): void {
+    clearTimeout(timer)
+    const ended = current
+    current = undefined
+    ended?.abort()
+  }
+
+  async function run(connection: AbortController, after: number | undefined): Promise<void> {
+    let end: 'cut' | 'gone' | 'refused' | 'missing' = 'cut'
+    try {
+      const url = new URL(`${restUrl}/service/v1/stream${after === undefined ? `?back=${warmStart}` : ''}`)
+      const headers = {
+        accept: 'text/event-stream',
+        authorization: `Bearer ${token.reveal()}`,
+        ...(after === undefined ? {} : { 'last-event-id': String(after) }),
+      }
+      const answer = await http.openStream(url, headers, connection.signal)
+      const { status } = answer
+      if (status === 200) await read(connection, answer)
+      else if (status === 410) end = 'gone'
+      else if (status === 401 || status === 403) end = 'refused'
+      else if (status === 404) end = 'missing'
+      lastError = new UpstreamError(
+        'UPSTREAM_UNAVAILABLE',
+        status === 200 ? 'The service stream ended' : `The service stream was refused with ${status}`,
+      )
+    } catch (error) {
+      lastError = error as Error
+    }
+    if (current !== connection) return
+    current = undefined
+    sink[end]()
+  }
+
+  async function read(connection: AbortController, answer: HttpStream): Promise<void> {
+    const isCurrent = () => current === connection
+    const parser = createParser({
+      maxBufferSize: maxFrameLength,
+      onEvent({ event = '', id, data }) {
+        if (isCurrent()) receive(event, id, data)
+      },
+      onError(error) {
+        if (error.type === 'max-buffer-size-exceeded') connection.abort(error)
+      },
+    })
+    const silence = setTimeout(
+      () => connection.abort(new UpstreamError('UPSTREAM_TIMEOUT', 'The service stream fell silent')),
+      silenceMs,
+    )
+    try {
+      if (isCurrent()) sink.opened(positionOf(answer))
+      const text = new TextDecoder()
+      for await (const chunk of answer.chunks) {
+        silence.refresh()
+        parser.feed(text.decode(chunk, { stream: true }))
+        connection.signal.throwIfAborted()
+      }
+    } finally {
+      clearTimeout(silence)
+    }
+  }
+
+  function receive(name: string, id: string | undefined, data: string): void {
+    const frame = decodeFrame(name, id, data)
+    if (frame?.kind === 'event') sink.frame(frame.number, frame)
+    else if (frame?.kind === 'signal') sink.signal(frame)
+    else if (frame?.kind === 'head') sink.head(frame.number)
+  }
+
+  return {
+    connect({ after, failures, isRefused }) {
+      disconnect()
+      const connection = new AbortController()
+      current = connection
+      if (failures === 0) {
+        void run(connection, after)
+        return
+      }
+      const ceiling = isRefused
+        ? longestDelayMs
+        : Math.min(firstDelayMs * 2 ** (failures - 1), longestDelayMs)
+      const delayMs = Math.round(ceiling * (isRefused ? 1 : 0.5 + Math.random() / 2))
+      timer = setTimeout(() => void run(connection, after), delayMs)
+      options.onRetry?.(lastError ?? new Error('The service stream was lost'), delayMs)
+    },
+    disconnect,
+  }
+}
+
+/** @throws UpstreamError for a response that does not say where the stream begins */
+function positionOf({ headers }: HttpStream): { log: string; at: number; first: number } {
+  const log = headers['flowdock-log-id']
+  const at = Number(headers['flowdock-event-id'] ?? Number.NaN)
+  const first = Number(headers['flowdock-first-event'] ?? Number.NaN)
+  if (typeof log !== 'string' || log === '' || !Number.isSafeInteger(at) || !Number.isSafeInteger(first))
+    throw new UpstreamError('UPSTREAM_INVALID', 'The service stream does not say where it begins')
+  return { log, at, first }
+}

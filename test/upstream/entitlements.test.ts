@@ -1,0 +1,123 @@
+import { hash } from 'node:crypto'
+import { expect, onTestFinished, test } from 'vitest'
+import { Secret } from '../../src/secret.ts'
+import type { Credential } from '../../src/upstream/flowdock/credentials.ts'
+import { parseAuthorization } from '../../src/upstream/flowdock/credentials.ts'
+import {
+  createEntitlements,
+  type EntitlementSnapshot,
+  type ProvedPrincipal,
+} from '../../src/upstream/flowdock/entitlements.ts'
+import { createHttp } from '../../src/upstream/http.ts'
+import { answerJson, startScriptedUpstream } from '../support/upstream.ts'
+
+const entitlement = {
+  ...{ log: 'log-1', at: 12, user: 7, grant: 'grant', flows: ['a'], private: true },
+  ...{ organizations: [], scopes: null, expires_at: null },
+}
+
+type Answer = Parameters<typeof startScriptedUpstream>[0]
+
+async function start(answer: Answer, more: { maxUnderWay?: number } = {}) {
+  const upstream = await startScriptedUpstream(answer)
+  const http = createHttp({ deadlineMs: 2000, maxBytes: 1_000_000, connections: 128 })
+  const outcomes: (readonly [key: string, outcome: EntitlementSnapshot | unknown])[] = []
+  const heard = new EventTarget()
+  const note = (key: string, outcome: unknown) => {
+    outcomes.push([key, outcome])
+    heard.dispatchEvent(new Event('outcome'))
+  }
+  const entitlements = createEntitlements<ProvedPrincipal>({
+    ...{ http, restUrl: upstream.url, token: new Secret('service-token'), pauseMs: 5, ...more },
+    credentialOf: (key) =>
+      key === 'nobody' ? undefined : (parseAuthorization(`Bearer ${key}`) as Credential),
+    onProved: ({ key }, snapshot) => note(key, snapshot),
+    onRefused: ({ key }, error) => note(key, { refused: (error as { code: string }).code }),
+    onFailed: ({ key }, error) => note(key, { failed: (error as { code: string }).code }),
+  })
+  onTestFinished(async () => {
+    entitlements.close()
+    await http.close()
+  })
+  return {
+    ...{ entitlements, outcomes, upstream },
+    async until(count: number) {
+      while (outcomes.length < count)
+        await new Promise((resolve) => heard.addEventListener('outcome', resolve, { once: true }))
+    },
+  }
+}
+
+test('a proof asks with the credential of the principal, not with the service token', async () => {
+  const { entitlements, outcomes, upstream, until } = await start((_, response) =>
+    answerJson(response, 200, { ...entitlement, expires_at: 5000, later: 'ignored' }),
+  )
+  entitlements.prove({ key: 'ada' }, false)
+  await until(1)
+  expect(outcomes).toEqual([
+    [
+      'ada',
+      {
+        ...{ log: 'log-1', at: 12, user: 7, grant: 'grant', flows: ['a'], isPrivate: true, expiresAt: 5000 },
+      },
+    ],
+  ])
+  expect(upstream.requests[0]).toMatchObject({
+    ...{ url: '/service/v1/entitlement', headers: { authorization: 'Bearer ada' } },
+  })
+})
+
+test.each([
+  [401, {}, { refused: 'UNAUTHENTICATED' }],
+  [403, {}, { refused: 'FORBIDDEN' }],
+  [503, {}, { failed: 'UPSTREAM_UNAVAILABLE' }],
+  [200, { ...entitlement, flows: 'a' }, { failed: 'UPSTREAM_INVALID' }],
+  [200, { ...entitlement, at: '12' }, { failed: 'UPSTREAM_INVALID' }],
+])('a response %i of %j is told from a refusal', async (status, body, outcome) => {
+  const { entitlements, outcomes, until } = await start((_, response) => answerJson(response, status, body))
+  entitlements.prove({ key: 'ada' }, true)
+  await until(1)
+  expect(outcomes).toEqual([['ada', outcome]])
+})
+
+test('no more proofs than the bound are under way, and all come to an end', async () => {
+  let most = 0
+  const { entitlements, until, outcomes } = await start(
+    (_, response) => {
+      most = Math.max(most, entitlements.underWay)
+      answerJson(response, 200, entitlement)
+    },
+    { maxUnderWay: 4 },
+  )
+  entitlements.prove({ key: 'nobody' }, false)
+  for (let index = 0; index < 40; index += 1) entitlements.prove({ key: `user-${index}` }, false)
+  await until(40)
+  expect(new Set(outcomes.map(([key]) => key)).size).toBe(40)
+  expect(most).toBe(4)
+})
+
+test('an audit names the principals whose credential is gone or whose flows differ', async () => {
+  const bodies: unknown[] = []
+  const { entitlements, upstream } = await start((request, response) => {
+    const chunks: Buffer[] = []
+    request.on('data', (chunk: Buffer) => chunks.push(chunk))
+    request.on('end', () => {
+      const claims = JSON.parse(Buffer.concat(chunks).toString()) as { grant: string }[]
+      bodies.push(claims)
+      answerJson(
+        response,
+        200,
+        claims.flatMap(({ grant }) => (grant === 'grant-1' ? { grant, user: 7, state: 'gone' } : [])),
+      )
+    })
+  })
+  const claims = Array.from({ length: 1500 }, (_, index) => ({
+    ...{ key: `principal-${index}`, grant: `grant-${index}`, user: 7, flows: ['b', 'a'] },
+  }))
+  expect(await entitlements.audit(claims, 12)).toEqual(['principal-1'])
+  expect(bodies.map((body) => (body as unknown[]).length)).toEqual([1000, 500])
+  expect(bodies[0]).toContainEqual({
+    ...{ grant: 'grant-0', user: 7, flowsHash: hash('sha256', 'a\nb\n'), at: 12 },
+  })
+  expect(upstream.requests[0]?.headers.authorization).toBe('Bearer service-token')
+})
