@@ -48,7 +48,7 @@ type ChangeEvent<Kind extends FlowChange['kind']> = Extract<FlowEvent, { type: '
 }
 
 /** What stands behind each type of the schema. */
-interface Types {
+export interface Types {
   Context: Context
   Scalars: {
     ID: { Input: string; Output: string | number }
