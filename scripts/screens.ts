@@ -59,19 +59,19 @@ interface Screen {
 const flows = ['main', 'engineering', 'support'].map((flow) => `/flows/example/${flow}`)
 const screens: readonly Screen[] = [
   {
-    name: 'Sidebar: flows and people, what is unread, what was said last',
+    name: 'Sidebar: flows and users, unread mentions, the last message',
     rest: ['/user', '/flows', '/private', ...flows.map((flow) => `${flow}/messages?limit=1`), '/users'],
     query: `{ viewer { nick } flows { nodes { path name unreadMentions messages(last: 1) { nodes { author { name }
       ... on ChatMessage { content } } } } } privateConversations { nodes { user { nick } unreadMentions } } }`,
   },
   {
-    name: 'Flow: its name and people, the last 30 messages with authors and threads',
+    name: 'Flow: its name and users, the last 30 messages with authors and threads',
     rest: ['/flows/example/main', '/flows/example/main/messages?limit=30'],
     query: `{ flow(by: { path: "example/main" }) { name users { nodes { user { nick } status } }
       messages(last: 30) { nodes { id sentAt tags author { name avatarUrl } thread { id title } ... on ChatMessage { content } } } } }`,
   },
   {
-    name: 'Inbox thread: an item, how it stands, what was said of it and by whom',
+    name: 'Inbox thread: an item, its status, its messages with authors',
     rest: [
       `/flows/example/engineering/threads/${thread}`,
       `/flows/example/engineering/threads/${thread}/messages?limit=30`,
@@ -104,7 +104,7 @@ await app.close()
 await rm(dataDir, { recursive: true, force: true })
 
 const table = [
-  '| screen | REST | GraphQL | calls the gateway made | bytes to the client |',
+  '| screen | REST | GraphQL | calls of the gateway | bytes to the client, GraphQL to REST |',
   '|---|---|---|---|---|',
   ...rows,
 ].join('\n')

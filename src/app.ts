@@ -243,7 +243,7 @@ async function start(
       error instanceof GatewayError && (error.code === 'UNAUTHENTICATED' || error.code === 'FORBIDDEN'),
     lost: () => new ForbiddenError('You were shut out of one of the flows, left it, or it was archived'),
     limits: keptEvents,
-    lingerMs: 1000,
+    idleTimeoutMs: 1000,
     checkEveryMs: 1500,
     checkWithinMs: 5000,
     confirmWithinMs,
@@ -257,7 +257,7 @@ async function start(
   const replay = (topic: Topic<Listener>, after: string, until: string | undefined): Replay<FlowEvent> => {
     const subscriber = new BoundedQueue<FlowEvent>(replayLimits, () => stream.close())
     const { credential } = topic.owner
-    const isPrivate = topic.isPrivate && sources.get(credential.principal)?.hearsPrivate() !== false
+    const isPrivate = topic.isPrivate && sources.get(credential.principal)?.receivesPrivate() !== false
     const ends = until !== undefined && /^\d+$/.test(until)
     const stream = openReplay({
       ...{ http, reconnects, decoder, streamUrl: upstream.streamUrl, credential, onRetry },
@@ -354,7 +354,7 @@ async function start(
         return source === undefined ? [] : [source.status(), ...source.presences()]
       },
       replay,
-      allowances: createRateLimiter(config.callsPerMinute, 'calls to the upstream'),
+      rateLimiter: createRateLimiter(config.callsPerMinute, 'calls to the upstream'),
       reads,
       downloads,
       uploads,
@@ -462,13 +462,13 @@ async function start(
     log,
   })
   closers.push(async () => {
-    const isHeard = live.state().operations > 0
+    const isReceived = live.state().operations > 0
     hub.announce((place) => ({
       ...{ type: 'status', cursor: place ?? '', flowId: null, state: 'closing' },
       retryWithinMs,
     }))
     // What was just said is executed and written before the lines are closed.
-    if (isHeard) await new Promise((resolve) => setTimeout(resolve, farewellMs))
+    if (isReceived) await new Promise((resolve) => setTimeout(resolve, farewellMs))
     await Promise.all([httpServer.close(), sockets.close()])
   })
 

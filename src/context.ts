@@ -43,7 +43,7 @@ export interface Listener {
 export interface ListenOptions {
   /** The flows by id, each checked to be one of the caller's, or all of them, now and later. */
   readonly flowIds: readonly string[] | 'all'
-  /** Whether what is told to the caller alone is heard, too. */
+  /** Whether what is told to the caller alone is received, too. */
   readonly isPrivate: boolean
   /** A place in the upstream's log: what happened since comes first. */
   readonly after: string | undefined
@@ -203,7 +203,7 @@ export interface ContextOptions {
   readonly standing: (channel: Channel) => readonly FlowEvent[]
   /** Reads what happened behind an event once more. */
   readonly replay: (topic: Topic<Listener>, after: string, until: string | undefined) => Replay<FlowEvent>
-  readonly allowances: RateLimiter
+  readonly rateLimiter: RateLimiter
   readonly reads: SingleFlight
   readonly downloads: FileDownloads
   readonly uploads: FileUploads
@@ -358,7 +358,7 @@ class CallerContext implements Context, Viewer {
 
   rateLimit(): RateLimit | null {
     const { credential, options } = this.#session
-    const limit = credential === null ? null : options.allowances.of(credential.principal)
+    const limit = credential === null ? null : options.rateLimiter.of(credential.principal)
     return limit?.limit === 0 ? null : limit
   }
 
@@ -367,19 +367,19 @@ class CallerContext implements Context, Viewer {
     const { credential, userId } = session
     const { hub, standing, replay, directoryOf } = session.options
     if (credential === null)
-      throw new GatewayError('UNAUTHENTICATED', 'Cannot listen to flows: no credential was sent')
+      throw new GatewayError('UNAUTHENTICATED', 'Cannot subscribe to flows: no credential was sent')
     const channels = flowIds === 'all' ? flowIds : [...new Set(flowIds)].sort()
     const topic = { owner: { credential, userId }, channels, isPrivate }
-    const heard = channels === 'all' ? undefined : new Set(channels)
-    const isHeard = (event: FlowEvent) => {
+    const received = channels === 'all' ? undefined : new Set(channels)
+    const isReceived = (event: FlowEvent) => {
       if (isForEverybody(event)) return true
       const flowId = channelOf(event)
-      return flowId === undefined ? isPrivate : heard === undefined || heard.has(flowId)
+      return flowId === undefined ? isPrivate : received === undefined || received.has(flowId)
     }
     const feed = {
       ...{ hub, topic, isBehind, offsetOf, channelOf, isGap: isLoss, retryAfterMs },
       makeGap: (after: string | undefined) => makeGap(after),
-      wants: (event: FlowEvent) => isHeard(event) && (isGap(event) || wants(event)),
+      wants: (event: FlowEvent) => isReceived(event) && (isGap(event) || wants(event)),
       // The source is ahead of a reader who has missed something.
       standing: (channel: Channel, place: string | undefined) =>
         standing(channel).map((event) => (place === undefined ? event : { ...event, cursor: place })),
@@ -449,7 +449,7 @@ class CallerContext implements Context, Viewer {
     const { credential, options } = this.#session
     if (credential === null)
       throw new GatewayError('UNAUTHENTICATED', 'Cannot make an upload: no credential was sent')
-    return options.uploads.address(credential, upload, () => options.allowances.take(credential.principal))
+    return options.uploads.address(credential, upload, () => options.rateLimiter.take(credential.principal))
   }
 
   streamTicket(): StreamTicket {
@@ -496,7 +496,7 @@ class CallerContext implements Context, Viewer {
             `The operation has made ${this.#calls} calls to the upstream, which is all it may; ask for less at once`,
           )
         // One member's used-up rate limit would break the events of all others.
-        if (this.#purpose !== 'shared event') options.allowances.take(credential?.principal ?? 'nobody')
+        if (this.#purpose !== 'shared event') options.rateLimiter.take(credential?.principal ?? 'nobody')
         this.#calls += 1
       },
       onShared: () => {

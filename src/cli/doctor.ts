@@ -203,14 +203,14 @@ const checks: readonly (readonly [check: string, look: (patient: Patient) => Pro
           `the handshake is answered ${status}`,
           'The proxy has to pass on Upgrade and Connection, and Host as it was asked for.',
         )
-      const heard = await converse(
+      const received = await converse(
         patient,
         ['{"type":"connection_init"}', '{"id":"1","type":"subscribe","payload":{"query":"{ __typename }"}}'],
         '"complete"',
       )
-      if (!heard.includes('{"data":{"__typename":"Query"}}'))
+      if (!received.includes('{"data":{"__typename":"Query"}}'))
         return problem(
-          `a query is answered "${heard.slice(-100)}"`,
+          `a query is answered "${received.slice(-100)}"`,
           'Something on the way changes messages, or closes sockets.',
         )
       const end = await converse(patient, ['nonsense'], 'closed 4400')
@@ -401,21 +401,21 @@ function handshake({ url }: Patient, more: Readonly<Record<string, string>>): Pr
   })
 }
 
-/** Says something on a socket. Resolves with all that was heard, once it has `until` in it or the socket is closed. */
+/** Says something on a socket. Resolves with all that was received, once it has `until` in it or the socket is closed. */
 function converse({ url }: Patient, messages: readonly string[], until: string): Promise<string> {
   const address = new URL('/graphql', url)
   address.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'
   return new Promise((resolve) => {
     const socket = new WebSocket(address, 'graphql-transport-ws')
-    let heard = ''
+    let received = ''
     const hear = (text: string) => {
-      heard += text
-      if (!heard.includes(until)) return
+      received += text
+      if (!received.includes(until)) return
       clearTimeout(timer)
       socket.close()
-      resolve(heard)
+      resolve(received)
     }
-    const timer = setTimeout(() => resolve(heard), patienceMs)
+    const timer = setTimeout(() => resolve(received), patienceMs)
     socket.addEventListener('open', () => {
       for (const message of messages) socket.send(message)
     })
@@ -423,7 +423,7 @@ function converse({ url }: Patient, messages: readonly string[], until: string):
     socket.addEventListener('close', ({ code }) => {
       hear(`closed ${code}`)
       clearTimeout(timer)
-      resolve(heard)
+      resolve(received)
     })
   })
 }

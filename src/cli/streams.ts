@@ -47,10 +47,10 @@ async function findToken(
 }
 
 function describe({ sources, live, sockets, streamingResponses, waitingBytes }: AppState): string {
-  const seats = sources.reduce((sum, source) => sum + source.seats, 0)
-  const sharing = sources.length === 0 ? 0 : seats / sources.length
+  const subscriptions = sources.reduce((sum, source) => sum + source.subscriptions, 0)
+  const sharing = sources.length === 0 ? 0 : subscriptions / sources.length
   const lines = [
-    `${sources.length} streams to the upstream feed ${seats} subscriptions (${sharing.toFixed(1)} each)`,
+    `${sources.length} streams to the upstream feed ${subscriptions} subscriptions (${sharing.toFixed(1)} each)`,
     `${live.operations} subscriptions in ${live.groups.length} groups, over ${sockets} sockets and ${streamingResponses} answers; ${waitingBytes} bytes wait for slow readers`,
   ]
   for (const source of sources) {
@@ -58,7 +58,7 @@ function describe({ sources, live, sockets, streamingResponses, waitingBytes }: 
     lines.push(
       '',
       `stream ${source.key.slice(0, 8)}  ${source.isOpen ? 'open' : 'opening'}  ${source.channels} flows, at ${source.place ?? '?'}, ${source.keptEvents} events kept`,
-      `  ${source.seats} subscriptions, ${source.guests} of them guests; groups of ${groups.join(', ') || 'none'}`,
+      `  ${source.subscriptions} subscriptions, ${source.borrowers} of them borrowers; groups of ${groups.join(', ') || 'none'}`,
     )
     if (source.lastDisconnect !== null)
       lines.push(`  lost at ${source.lastDisconnect.at}: ${source.lastDisconnect.reason}`)

@@ -37,7 +37,7 @@ export function audiencesOf(topic: Topic, access: Access): ReadonlySet<Audience>
 }
 
 /** Whether a subscription receives what is sent to an audience: whether `audiencesOf` has it. */
-export function hears(topic: Topic, access: Access, audience: Audience): boolean {
+export function receives(topic: Topic, access: Access, audience: Audience): boolean {
   if (!audience.startsWith('f:')) return topic.isPrivate && access.all.has(audience)
   return access.flows.has(audience) && (topic.flows === 'all' || topic.flows.includes(audience.slice(2)))
 }

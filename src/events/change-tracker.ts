@@ -117,21 +117,24 @@ export function createChangeTracker<Owner, Event>(
     signal.addEventListener('abort', giveUp)
     let leave = () => {}
     try {
-      const seat = await hub.subscribe({ owner, channels: 'all', isPrivate: true, isFleeting: true }, signal)
-      const stop = seat.channel.listen(({ event }) => {
+      const subscription = await hub.subscribe(
+        { owner, channels: 'all', isPrivate: true, isFleeting: true },
+        signal,
+      )
+      const stop = subscription.channel.listen(({ event }) => {
         const state = options.stateOf(event)
         if (state !== undefined) world.isLive = state === 'live'
         if (!options.isPassing(event)) bump(key, world)
       })
       leave = () => {
         stop()
-        seat.leave()
+        subscription.leave()
       }
       signal.addEventListener('abort', leave)
       bump(key, world)
       world.isLive = options.isLive(key)
       void confirm(owner, world)
-      await seat.ended
+      await subscription.ended
     } catch {
       // Whoever may not listen, or cannot, reads each time.
     }

@@ -64,23 +64,23 @@ export interface HubOptions<Owner, T> {
   readonly lost: () => unknown
   readonly limits: RecentLogLimits
   /** How long a source stays open that nobody listens to. */
-  readonly lingerMs: number
-  /** How often each guest is checked, if there are few of them. */
+  readonly idleTimeoutMs: number
+  /** How often each borrower is checked, if there are few of them. */
   readonly checkEveryMs: number
   /** The deadline of one check. */
   readonly checkWithinMs: number
-  /** A guest is evicted this long after the beginning of a check, unless that or a later one succeeds before. */
+  /** A borrower is evicted this long after the beginning of a check, unless that or a later one succeeds before. */
   readonly confirmWithinMs: number
-  /** A new seat needs a check of its owner that is no older than this. */
+  /** A new subscription needs a check of its owner that is no older than this. */
   readonly proofAgeMs: number
 }
 
 /** What is kept where nobody comes back to a place: enough for somebody who is just sitting down. */
 const fleetingLimits: RecentLogLimits = { maxEvents: 16, maxBytes: 256 * 1024 }
-/** The pause between two checks of guests: at most twenty checks begin in a second. */
+/** The pause between two checks of borrowers: at most twenty checks begin in a second. */
 const checkPauseMs = 50
 
-/** Why a seat is gone. */
+/** Why a subscription is gone. */
 export type Ending =
   /** The source or the access came to an end. */
   | { readonly kind: 'failed'; readonly error: unknown }
@@ -96,20 +96,20 @@ export interface Channel<T> {
 }
 
 /** A place at a channel. */
-export interface Seat<T> {
+export interface Subscription<T> {
   readonly channel: Channel<T>
-  /** Set in the turn in which the seat is taken away, before the next event. */
+  /** Set in the turn in which the subscription is taken away, before the next event. */
   readonly ending: Ending | undefined
   /** Resolves when it is taken away. */
   readonly ended: Promise<Ending>
-  /** Runs `listener` when the seat is taken away, before the next event; at once when it is gone already. */
+  /** Runs `listener` when the subscription is taken away, before the next event; at once when it is gone already. */
   onEnd(listener: () => void): void
   /**
    * Whether it is proved which channels the reader may hear now. It is not after an event that changed the channels of the
    * owner: then nothing from before that event is delivered until `prove` has resolved.
    */
   readonly isProved: boolean
-  /** Proves it again. Resolves as well when the seat is taken away. @throws why the access cannot be proved */
+  /** Proves it again. Resolves as well when the subscription is taken away. @throws why the access cannot be proved */
   prove(): Promise<void>
   /** Whether the reader may hear a channel, by the last proof. */
   covers(channel: string): boolean
@@ -132,8 +132,8 @@ export interface HubState {
   readonly sources: readonly {
     /** Tells sources apart; says nothing of the owner. */
     readonly key: string
-    readonly seats: number
-    readonly guests: number
+    readonly subscriptions: number
+    readonly borrowers: number
     readonly channels: number
     readonly isOpen: boolean
     readonly keptEvents: number
@@ -142,26 +142,26 @@ export interface HubState {
 }
 
 /**
- * Shares sources. A subscription sits at the source of its owner, or as a guest at the source of another owner that
+ * Shares sources. A subscription sits at the source of its owner, or as a borrower at the source of another owner that
  * covers its channels. So there are never more sources than owners, and one is enough for all who listen to the same.
  *
  * Access fails closed:
- * - a seat is given only after a recent check of its owner; the opening of a source is such a check;
- * - a reader who catches up is delivered what the source remembers only after a check that began when its seat was there
- *   already, and only of channels that this check allows: who lost a channel while away hears nothing of it;
- * - an event that removes a member ends the seats of that member before the next event is delivered;
- * - every guest is checked again regularly, and evicted when no check succeeds in time, whatever the error is;
+ * - a subscription is given only after a recent check of its owner; the opening of a source is such a check;
+ * - a reader who catches up is delivered what the source remembers only after a check that began when its subscription was there
+ *   already, and only of channels that this check allows: who lost a channel while away receives nothing of it;
+ * - an event that removes a member ends the subscriptions of that member before the next event is delivered;
+ * - every borrower is checked again regularly, and evicted when no check succeeds in time, whatever the error is;
  * - a result that is older than an event does not overrule the event.
  */
 export interface Hub<Owner, T> {
   /**
-   * Takes a seat; resolves once the source is open, so what happens afterwards is heard.
+   * Takes a subscription; resolves once the source is open, so what happens afterwards is heard.
    *
    * @param signal leaves, also while the source is still opening
    * @param catchesUp whether the reader is delivered what the source remembers, too: then no earlier check counts
    * @throws what the source ended with, if it never opened; why the access cannot be proved
    */
-  subscribe(topic: Topic<Owner>, signal: AbortSignal, catchesUp?: boolean): Promise<Seat<T>>
+  subscribe(topic: Topic<Owner>, signal: AbortSignal, catchesUp?: boolean): Promise<Subscription<T>>
   /** How many sources are open. */
   readonly size: number
   /** Whether it was closed, so that nobody can subscribe again. */
@@ -169,22 +169,22 @@ export interface Hub<Owner, T> {
   state(): HubState
   /** Tells everybody who listens something that no source did. @param make is given the place of each source's newest event */
   announce(make: (place: string | undefined) => T): void
-  /** Ends every seat with `error`. */
+  /** Ends every subscription with `error`. */
   close(error: unknown): void
 }
 
-interface SeatState<Owner> {
+interface SubscriptionState<Owner> {
   readonly topic: Topic<Owner>
-  /** Undefined for a seat at the owner's own source. */
-  readonly guest: Guest<Owner> | undefined
+  /** Undefined for a subscription at the owner's own source. */
+  readonly borrower: Borrower<Owner> | undefined
   end(ending: Ending): void
 }
 
 /** An owner at the source of another owner. */
-interface Guest<Owner> {
+interface Borrower<Owner> {
   readonly owner: Owner
   readonly key: string
-  readonly seats: Set<SeatState<Owner>>
+  readonly subscriptions: Set<SubscriptionState<Owner>>
   /** The number of the member; undefined when it is not known. */
   member: number | undefined
   /** The channels of the last check that succeeded, without those that an event has taken since. */
@@ -194,7 +194,7 @@ interface Guest<Owner> {
   checkedAt: number
   /** When the last check that succeeded began. */
   provedAt: number
-  /** Evicts the guest. Set from the beginning of a check until one succeeds. */
+  /** Evicts the borrower. Set from the beginning of a check until one succeeds. */
   eviction: NodeJS.Timeout | undefined
 }
 
@@ -214,15 +214,15 @@ interface Proof {
 
 interface Source<Owner, T> extends Channel<T> {
   readonly owner: Owner
-  readonly seats: Set<SeatState<Owner>>
-  readonly guests: Map<string, Guest<Owner>>
+  readonly subscriptions: Set<SubscriptionState<Owner>>
+  readonly borrowers: Map<string, Borrower<Owner>>
   readonly ready: Promise<void>
   /** The number of the member that its owner is; undefined when it is not known. */
   member: number | undefined
-  /** How many of the seats are the owner's. */
-  ownSeats: number
-  /** How many of the seats need the log. */
-  lastingSeats: number
+  /** How many of the subscriptions are the owner's. */
+  ownSubscriptions: number
+  /** How many of the subscriptions need the log. */
+  lastingSubscriptions: number
   /** Undefined until it is open. */
   channels: ReadonlySet<string> | undefined
   /** For each of them the number of the entry behind which the log has all its events. */
@@ -237,7 +237,7 @@ interface Source<Owner, T> extends Channel<T> {
   end(error: unknown): void
   /** Closes the source, and evicts everybody who sits there. */
   retire(): void
-  /** Closes what nobody needs, and moves guests whose host has left. */
+  /** Closes what nobody needs, and moves borrowers whose host has left. */
   settle(): void
 }
 
@@ -246,19 +246,19 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
   let closed: { error: unknown } | undefined
 
   function openSource(key: string, owner: Owner): Source<Owner, T> {
-    const seats = new Set<SeatState<Owner>>()
+    const subscriptions = new Set<SubscriptionState<Owner>>()
     const listeners = new Set<(entry: Entry<T>) => void>()
     const log = new RecentLog<T>(options.limits)
     const { promise: ready, resolve, reject } = Promise.withResolvers<void>()
-    // Whoever waits for it hears of it; an end that nobody waits for is no failure.
+    // Whoever waits for it receives of it; an end that nobody waits for is no failure.
     ready.catch(() => undefined)
-    let linger: NodeJS.Timeout | undefined
+    let idleTimer: NodeJS.Timeout | undefined
     let isGone = false
     const openedAt = performance.now()
 
     function forget(): void {
       isGone = true
-      clearTimeout(linger)
+      clearTimeout(idleTimer)
       if (sources.get(key) === source) sources.delete(key)
       upstream.close()
     }
@@ -267,12 +267,12 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
       key,
       owner,
       log,
-      seats,
-      guests: new Map(),
+      subscriptions,
+      borrowers: new Map(),
       ready,
       member: undefined,
-      ownSeats: 0,
-      lastingSeats: 0,
+      ownSubscriptions: 0,
+      lastingSubscriptions: 0,
       channels: undefined,
       coveredFrom: new Map(),
       changes: 0,
@@ -282,26 +282,26 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
         listeners.add(listener)
         return () => listeners.delete(listener)
       },
-      // What is done for every event must not grow with the number of seats.
+      // What is done for every event must not grow with the number of subscriptions.
       push(event, bytes) {
         if (isGone) return
         const amend = options.amendmentOf?.(event)
         if (amend !== undefined) log.amend(amend)
-        const isFleeting = seats.size > 0 && source.lastingSeats === 0
+        const isFleeting = subscriptions.size > 0 && source.lastingSubscriptions === 0
         const entry = log.push(event, options.offsetOf(event), bytes, isFleeting ? fleetingLimits : undefined)
         for (const listener of listeners) listener(entry)
         const removal = options.removalOf(event)
         if (removal !== undefined) remove(source, removal)
-        if (source.ownSeats === 0 && seats.size > 0) source.settle()
+        if (source.ownSubscriptions === 0 && subscriptions.size > 0) source.settle()
       },
       end(error) {
         if (isGone) return
         forget()
         reject(error)
         // Guests keep their access; they only lose the shared stream.
-        for (const seat of [...seats])
-          seat.end(
-            seat.guest !== undefined && closed === undefined
+        for (const subscription of [...subscriptions])
+          subscription.end(
+            subscription.borrower !== undefined && closed === undefined
               ? { kind: 'evicted' }
               : { kind: 'failed', error },
           )
@@ -309,16 +309,16 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
       retire() {
         if (isGone) return
         forget()
-        for (const seat of [...seats]) seat.end({ kind: 'evicted' })
+        for (const subscription of [...subscriptions]) subscription.end({ kind: 'evicted' })
       },
       settle() {
-        if (isGone || source.ownSeats > 0) return
-        clearTimeout(linger)
-        if (seats.size === 0) {
-          linger = setTimeout(() => {
-            if (seats.size === 0) forget()
-          }, options.lingerMs)
-          linger.unref()
+        if (isGone || source.ownSubscriptions > 0) return
+        clearTimeout(idleTimer)
+        if (subscriptions.size === 0) {
+          idleTimer = setTimeout(() => {
+            if (subscriptions.size === 0) forget()
+          }, options.idleTimeoutMs)
+          idleTimer.unref()
           return
         }
         // Guests go on from where the log stands: until that is known, they stay.
@@ -343,25 +343,25 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
 
   /** Ends what a member may not hear any more, before anything is asked. */
   function remove(source: Source<Owner, T>, { channel, member }: Removal): void {
-    for (const guest of [...source.guests.values()]) {
-      if (guest.member !== undefined && guest.member !== member) continue
-      guest.allowed.delete(channel)
-      guest.check?.taken.add(channel)
-      for (const seat of [...guest.seats])
-        if (names(seat.topic, channel))
-          seat.end(
-            guest.member === undefined ? { kind: 'evicted' } : { kind: 'failed', error: options.lost() },
+    for (const borrower of [...source.borrowers.values()]) {
+      if (borrower.member !== undefined && borrower.member !== member) continue
+      borrower.allowed.delete(channel)
+      borrower.check?.taken.add(channel)
+      for (const subscription of [...borrower.subscriptions])
+        if (names(subscription.topic, channel))
+          subscription.end(
+            borrower.member === undefined ? { kind: 'evicted' } : { kind: 'failed', error: options.lost() },
           )
     }
     if (source.member !== undefined && source.member !== member) return
     disprove(source)
-    const affected = [...source.seats].filter(
-      ({ guest, topic }) => guest === undefined && names(topic, channel),
+    const affected = [...source.subscriptions].filter(
+      ({ borrower, topic }) => borrower === undefined && names(topic, channel),
     )
     if (affected.length === 0) return
     // Nobody knows whether it was the owner: a new source proves the access.
     if (source.member === undefined) source.retire()
-    else for (const seat of affected) seat.end({ kind: 'failed', error: options.lost() })
+    else for (const subscription of affected) subscription.end({ kind: 'failed', error: options.lost() })
   }
 
   /** Notes which channels a source covers no longer, and which from here on. */
@@ -388,11 +388,12 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
 
   /** Who named a channel that the owner of the source may not hear any more has to prove the access again. */
   function evictUncovered(source: Source<Owner, T>): void {
-    for (const seat of [...source.seats])
-      if (seat.guest === undefined && !isWithin(source.channels ?? new Set(), seat.topic))
-        seat.end({ kind: 'evicted' })
-    for (const guest of [...source.guests.values()])
-      for (const seat of [...guest.seats]) if (!isCovered(source, seat.topic)) seat.end({ kind: 'evicted' })
+    for (const subscription of [...source.subscriptions])
+      if (subscription.borrower === undefined && !isWithin(source.channels ?? new Set(), subscription.topic))
+        subscription.end({ kind: 'evicted' })
+    for (const borrower of [...source.borrowers.values()])
+      for (const subscription of [...borrower.subscriptions])
+        if (!isCovered(source, subscription.topic)) subscription.end({ kind: 'evicted' })
   }
 
   function names({ channels }: Topic<Owner>, channel: string): boolean {
@@ -410,7 +411,8 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
   }
 
   function findHost(topic: Topic<Owner>): Source<Owner, T> | undefined {
-    for (const source of sources.values()) if (source.ownSeats > 0 && isCovered(source, topic)) return source
+    for (const source of sources.values())
+      if (source.ownSubscriptions > 0 && isCovered(source, topic)) return source
     return undefined
   }
 
@@ -434,48 +436,50 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     }
   }
 
-  /** Checks a guest. Resolves when the check is over; then `allowed` says what is proved. */
-  function confirm(guest: Guest<Owner>): Promise<void> {
+  /** Checks a borrower. Resolves when the check is over; then `allowed` says what is proved. */
+  function confirm(borrower: Borrower<Owner>): Promise<void> {
     // One that subscribes again and again is checked each time. At the front of the queue it would keep the rest waiting.
-    if (queue.delete(guest)) queue.add(guest)
+    if (queue.delete(borrower)) queue.add(borrower)
     // A check that began before an event removed the member proves nothing of the time after.
-    if (guest.check !== undefined && guest.check.taken.size === 0) return guest.check.done
+    if (borrower.check !== undefined && borrower.check.taken.size === 0) return borrower.check.done
     const begunAt = performance.now()
     const check: Check = { begunAt, taken: new Set(), done: Promise.resolve() }
-    guest.check = check
-    guest.checkedAt = begunAt
-    guest.eviction ??= setTimeout(() => evict(guest), options.confirmWithinMs).unref()
-    check.done = runCheck(guest, check)
+    borrower.check = check
+    borrower.checkedAt = begunAt
+    borrower.eviction ??= setTimeout(() => evict(borrower), options.confirmWithinMs).unref()
+    check.done = runCheck(borrower, check)
     return check.done
   }
 
-  async function runCheck(guest: Guest<Owner>, check: Check): Promise<void> {
+  async function runCheck(borrower: Borrower<Owner>, check: Check): Promise<void> {
     try {
-      const allowed = await askChannels(guest.owner)
-      if (guest.check !== check) return
-      clearTimeout(guest.eviction)
-      guest.eviction = undefined
-      guest.provedAt = check.begunAt
-      guest.allowed = new Set([...allowed].filter((channel) => !check.taken.has(channel)))
-      for (const seat of [...guest.seats])
-        if (!isWithin(guest.allowed, seat.topic)) seat.end({ kind: 'failed', error: options.lost() })
+      const allowed = await askChannels(borrower.owner)
+      if (borrower.check !== check) return
+      clearTimeout(borrower.eviction)
+      borrower.eviction = undefined
+      borrower.provedAt = check.begunAt
+      borrower.allowed = new Set([...allowed].filter((channel) => !check.taken.has(channel)))
+      for (const subscription of [...borrower.subscriptions])
+        if (!isWithin(borrower.allowed, subscription.topic))
+          subscription.end({ kind: 'failed', error: options.lost() })
     } catch (error) {
-      if (options.isRefusal(error)) for (const seat of [...guest.seats]) seat.end({ kind: 'failed', error })
+      if (options.isRefusal(error))
+        for (const subscription of [...borrower.subscriptions]) subscription.end({ kind: 'failed', error })
       // Whatever else it was: the eviction stands unless a later check succeeds before.
     } finally {
-      if (guest.check === check) guest.check = undefined
+      if (borrower.check === check) borrower.check = undefined
     }
   }
 
-  function evict(guest: Guest<Owner>): void {
-    for (const seat of [...guest.seats]) seat.end({ kind: 'evicted' })
+  function evict(borrower: Borrower<Owner>): void {
+    for (const subscription of [...borrower.subscriptions]) subscription.end({ kind: 'evicted' })
   }
 
   /** Guests in the order in which they were checked last. */
-  const queue = new Set<Guest<Owner>>()
+  const queue = new Set<Borrower<Owner>>()
   let checking: NodeJS.Timeout | undefined
 
-  /** One guest after the other, with a pause between: where there are many, each is checked less often. */
+  /** One borrower after the other, with a pause between: where there are many, each is checked less often. */
   function scheduleCheck(): void {
     const [next] = queue
     if (checking !== undefined || next === undefined) return
@@ -483,44 +487,50 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     checking = setTimeout(
       () => {
         checking = undefined
-        const [guest] = queue
-        if (guest !== undefined && guest.checkedAt + options.checkEveryMs <= performance.now())
-          void confirm(guest)
+        const [borrower] = queue
+        if (borrower !== undefined && borrower.checkedAt + options.checkEveryMs <= performance.now())
+          void confirm(borrower)
         scheduleCheck()
       },
       Math.max(Math.ceil(dueAt - performance.now()), checkPauseMs),
     ).unref()
   }
 
-  function guestOf(source: Source<Owner, T>, key: string, owner: Owner): Guest<Owner> {
-    const known = source.guests.get(key)
+  function borrowerOf(source: Source<Owner, T>, key: string, owner: Owner): Borrower<Owner> {
+    const known = source.borrowers.get(key)
     if (known !== undefined) return known
-    const guest: Guest<Owner> = {
-      ...{ owner, key, seats: new Set<SeatState<Owner>>(), member: undefined, allowed: new Set<string>() },
+    const borrower: Borrower<Owner> = {
+      ...{
+        owner,
+        key,
+        subscriptions: new Set<SubscriptionState<Owner>>(),
+        member: undefined,
+        allowed: new Set<string>(),
+      },
       ...{ check: undefined, checkedAt: performance.now(), eviction: undefined },
       provedAt: Number.NEGATIVE_INFINITY,
     }
-    source.guests.set(key, guest)
-    queue.add(guest)
+    source.borrowers.set(key, borrower)
+    queue.add(borrower)
     scheduleCheck()
-    return guest
+    return borrower
   }
 
-  function forgetGuest(source: Source<Owner, T>, guest: Guest<Owner>): void {
-    source.guests.delete(guest.key)
-    queue.delete(guest)
-    clearTimeout(guest.eviction)
+  function forgetBorrower(source: Source<Owner, T>, borrower: Borrower<Owner>): void {
+    source.borrowers.delete(borrower.key)
+    queue.delete(borrower)
+    clearTimeout(borrower.eviction)
   }
 
-  interface Taken extends Seat<T> {
-    readonly guest: Guest<Owner> | undefined
+  interface Taken extends Subscription<T> {
+    readonly borrower: Borrower<Owner> | undefined
     /** Access has to be proved by a check that began no earlier. */
     since: number
     /** Rejects when its reader leaves. */
     readonly left: Promise<never>
   }
 
-  function takeSeat(
+  function openSubscription(
     source: Source<Owner, T>,
     key: string,
     topic: Topic<Owner>,
@@ -530,14 +540,14 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     const ended = Promise.withResolvers<Ending>()
     const left = Promise.withResolvers<never>()
     left.promise.catch(() => undefined)
-    const guest = source.key === key ? undefined : guestOf(source, key, topic.owner)
+    const borrower = source.key === key ? undefined : borrowerOf(source, key, topic.owner)
     const endListeners: (() => void)[] = []
     let ending: Ending | undefined
-    const seat: SeatState<Owner> = {
+    const subscription: SubscriptionState<Owner> = {
       topic,
-      guest,
+      borrower,
       end(reason) {
-        if (ending !== undefined || !source.seats.has(seat)) return
+        if (ending !== undefined || !source.subscriptions.has(subscription)) return
         ending = reason
         remove()
         for (const listener of endListeners) listener()
@@ -546,41 +556,42 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     }
     const remove = () => {
       signal.removeEventListener('abort', leave)
-      if (!source.seats.delete(seat)) return
-      if (topic.isFleeting !== true) source.lastingSeats -= 1
-      if (guest === undefined) source.ownSeats -= 1
-      else if (guest.seats.delete(seat) && guest.seats.size === 0) forgetGuest(source, guest)
+      if (!source.subscriptions.delete(subscription)) return
+      if (topic.isFleeting !== true) source.lastingSubscriptions -= 1
+      if (borrower === undefined) source.ownSubscriptions -= 1
+      else if (borrower.subscriptions.delete(subscription) && borrower.subscriptions.size === 0)
+        forgetBorrower(source, borrower)
       source.settle()
     }
     const leave = () => {
       left.reject(signal.reason)
       remove()
     }
-    source.seats.add(seat)
-    if (topic.isFleeting !== true) source.lastingSeats += 1
+    source.subscriptions.add(subscription)
+    if (topic.isFleeting !== true) source.lastingSubscriptions += 1
     const member = options.memberOf(topic.owner)
-    if (guest === undefined) {
-      source.ownSeats += 1
+    if (borrower === undefined) {
+      source.ownSubscriptions += 1
       source.member ??= member
     } else {
-      guest.seats.add(seat)
-      guest.member ??= member
+      borrower.subscriptions.add(subscription)
+      borrower.member ??= member
     }
     source.settle()
     signal.addEventListener('abort', leave)
     const takenAt = performance.now()
     const taken: Taken = {
       channel: source,
-      guest,
+      borrower,
       since: catchesUp ? takenAt : takenAt - options.proofAgeMs,
       get isProved() {
-        return guest === undefined ? isProved(source, taken.since) : guest.provedAt >= taken.since
+        return borrower === undefined ? isProved(source, taken.since) : borrower.provedAt >= taken.since
       },
       async prove() {
-        if (guest === undefined) await proveOwner(source, taken)
+        if (borrower === undefined) await proveOwner(source, taken)
       },
       covers: (channel) =>
-        (guest === undefined ? source.proof?.channels : guest.allowed)?.has(channel) === true,
+        (borrower === undefined ? source.proof?.channels : borrower.allowed)?.has(channel) === true,
       get begin() {
         return beginOf(source, topic)
       },
@@ -623,47 +634,51 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     }
   }
 
-  /** Waits until the access of the owner of a source is proved, or the seat is taken away. @throws why it cannot be */
-  async function proveOwner(source: Source<Owner, T>, seat: Taken): Promise<void> {
-    while (seat.ending === undefined && !seat.isProved) {
+  /** Waits until the access of the owner of a source is proved, or the subscription is taken away. @throws why it cannot be */
+  async function proveOwner(source: Source<Owner, T>, subscription: Taken): Promise<void> {
+    while (subscription.ending === undefined && !subscription.isProved) {
       const check = confirmOwner(source)
       check.catch(() => undefined)
-      await Promise.race([check, seat.left, seat.ended])
+      await Promise.race([check, subscription.left, subscription.ended])
     }
   }
 
-  /** Waits until the access of a guest is proved. Resolves with whether it is. @throws what the seat failed with */
-  async function prove(seat: Taken, guest: Guest<Owner>, topic: Topic<Owner>): Promise<boolean> {
-    while (guest.eviction !== undefined || !seat.isProved || !isWithin(guest.allowed, topic)) {
-      await Promise.race([confirm(guest), seat.left, seat.ended])
-      if (seat.ending?.kind === 'failed') throw seat.ending.error
-      if (seat.ending?.kind === 'evicted') return false
+  /** Waits until the access of a borrower is proved. Resolves with whether it is. @throws what the subscription failed with */
+  async function prove(
+    subscription: Taken,
+    borrower: Borrower<Owner>,
+    topic: Topic<Owner>,
+  ): Promise<boolean> {
+    while (borrower.eviction !== undefined || !subscription.isProved || !isWithin(borrower.allowed, topic)) {
+      await Promise.race([confirm(borrower), subscription.left, subscription.ended])
+      if (subscription.ending?.kind === 'failed') throw subscription.ending.error
+      if (subscription.ending?.kind === 'evicted') return false
       // Without a newer check under way, the eviction says that this one did not succeed.
-      if (guest.check === undefined && guest.eviction !== undefined) {
-        seat.leave()
+      if (borrower.check === undefined && borrower.eviction !== undefined) {
+        subscription.leave()
         return false
       }
     }
     return true
   }
 
-  /** Waits until a source is open to its owner. Resolves with whether it is. @throws what the seat failed with */
-  async function enter(source: Source<Owner, T>, seat: Taken, topic: Topic<Owner>): Promise<boolean> {
+  /** Waits until a source is open to its owner. Resolves with whether it is. @throws what the subscription failed with */
+  async function enter(source: Source<Owner, T>, subscription: Taken, topic: Topic<Owner>): Promise<boolean> {
     const wasOpen = source.channels !== undefined
     const takenAt = performance.now()
     try {
-      await Promise.race([source.ready, seat.left, seat.ended])
-      // What is told now began when the seat was there already, and all before is asked of the upstream.
-      if (!wasOpen) seat.since = Number.NEGATIVE_INFINITY
+      await Promise.race([source.ready, subscription.left, subscription.ended])
+      // What is told now began when the subscription was there already, and all before is asked of the upstream.
+      if (!wasOpen) subscription.since = Number.NEGATIVE_INFINITY
       const isCovered = source.channels === undefined || isWithin(source.channels, topic)
-      if (!isCovered) seat.since = takenAt
-      await proveOwner(source, seat)
-      if (seat.ending?.kind === 'failed') throw seat.ending.error
-      if (seat.ending?.kind === 'evicted') return false
+      if (!isCovered) subscription.since = takenAt
+      await proveOwner(source, subscription)
+      if (subscription.ending?.kind === 'failed') throw subscription.ending.error
+      if (subscription.ending?.kind === 'evicted') return false
       if (!isCovered && !isWithin(source.proof?.channels ?? new Set(), topic)) throw options.lost()
       return true
     } catch (error) {
-      seat.leave()
+      subscription.leave()
       throw error
     }
   }
@@ -678,10 +693,12 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
         const own = sources.get(key)
         const host = own === undefined && mayBorrow ? findHost(topic) : undefined
         const source = own ?? host ?? openSource(key, topic.owner)
-        const seat = takeSeat(source, key, topic, signal, catchesUp)
+        const subscription = openSubscription(source, key, topic, signal, catchesUp)
         const isIn =
-          seat.guest === undefined ? await enter(source, seat, topic) : await prove(seat, seat.guest, topic)
-        if (isIn) return seat
+          subscription.borrower === undefined
+            ? await enter(source, subscription, topic)
+            : await prove(subscription, subscription.borrower, topic)
+        if (isIn) return subscription
         // Where nobody says whether they may borrow, they have a source of their own.
         mayBorrow = false
       }
@@ -693,10 +710,10 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
       return closed !== undefined
     },
     state: () => ({
-      sources: [...sources.values()].map(({ key, seats, ownSeats, channels, log }) => ({
+      sources: [...sources.values()].map(({ key, subscriptions, ownSubscriptions, channels, log }) => ({
         key,
-        seats: seats.size,
-        guests: seats.size - ownSeats,
+        subscriptions: subscriptions.size,
+        borrowers: subscriptions.size - ownSubscriptions,
         channels: channels?.size ?? 0,
         isOpen: channels !== undefined,
         keptEvents: log.seq - log.beginSeq,

@@ -1,6 +1,6 @@
 import { GatewayError } from '../errors.ts'
 import { sleep } from '../sleep.ts'
-import type { Channel, Hub, Seat, Topic } from './principal-hub.ts'
+import type { Channel, Hub, Subscription, Topic } from './principal-hub.ts'
 import type { Entry } from './recent-log.ts'
 
 /** Who reads a feed. */
@@ -35,7 +35,7 @@ export interface FeedOptions<Owner, T> {
   /** Whether the first place is behind the second; undefined when that cannot be told. */
   readonly isBehind: (a: string, b: string) => boolean | undefined
   readonly offsetOf: (event: T) => string | undefined
-  /** The channel an event is of; undefined for what a reader hears whatever their channels are. */
+  /** The channel an event is of; undefined for what a reader receives whatever their channels are. */
   readonly channelOf: (event: T) => string | undefined
   /** Whether a replay says with it that it cannot have what was missed up to now. */
   readonly isGap: (event: T) => boolean
@@ -75,12 +75,12 @@ export async function runFeed<Owner, T>(
   let isResumed = false
   try {
     for (;;) {
-      const seat = await takeSeat(options, after !== undefined, isResumed)
+      const subscription = await openSubscription(options, after !== undefined, isResumed)
       try {
-        const { channel } = seat
+        const { channel } = subscription
         if (isResumed && after === undefined) await reader.event(options.makeGap(undefined), channel)
         const progress: Progress = { after: undefined }
-        const seq = await catchUp(options, seat, { after, isResumed }, reader, progress)
+        const seq = await catchUp(options, subscription, { after, isResumed }, reader, progress)
         if (seq === undefined) {
           after = progress.after ?? after
         } else {
@@ -90,17 +90,17 @@ export async function runFeed<Owner, T>(
             last ??= leave()
             return last
           }
-          // At once: nothing that comes after what ended the seat is delivered.
-          seat.onEnd(() => void stop())
-          await Promise.race([seat.ended, aborted(signal)])
+          // At once: nothing that comes after what ended the subscription is delivered.
+          subscription.onEnd(() => void stop())
+          await Promise.race([subscription.ended, aborted(signal)])
           after = channel.log.placeAt(stop()) ?? after
         }
         signal.throwIfAborted()
-        const ending = await seat.ended
+        const ending = await subscription.ended
         if (ending.kind === 'failed') throw ending.error
         isResumed = true
       } finally {
-        seat.leave()
+        subscription.leave()
       }
     }
   } catch (error) {
@@ -109,11 +109,11 @@ export async function runFeed<Owner, T>(
 }
 
 /** A reader who was evicted did nothing wrong: a moment in which the upstream fails does not end it. */
-async function takeSeat<Owner, T>(
+async function openSubscription<Owner, T>(
   { hub, topic, signal, retryAfterMs }: FeedOptions<Owner, T>,
   catchesUp: boolean,
   isResumed: boolean,
-): Promise<Seat<T>> {
+): Promise<Subscription<T>> {
   for (let failures = 1; ; failures += 1) {
     try {
       return await hub.subscribe(topic, signal, catchesUp)
@@ -130,37 +130,38 @@ interface Progress {
   after: string | undefined
 }
 
-/** Resolves with the number of the entry the reader is at; undefined when the seat was taken away first. */
+/** Resolves with the number of the entry the reader is at; undefined when the subscription was taken away first. */
 async function catchUp<Owner, T>(
   options: FeedOptions<Owner, T>,
-  seat: Seat<T>,
+  subscription: Subscription<T>,
   { after, isResumed }: { readonly after: string | undefined; readonly isResumed: boolean },
   reader: FeedReader<T>,
   progress: Progress,
 ): Promise<number | undefined> {
-  const { channel } = seat
+  const { channel } = subscription
   const { log } = channel
   const { isBehind } = options
   /** A reader who comes from another source may have had what this one has yet to hear. */
   const isAhead = (place: string | undefined) =>
     isResumed && place !== undefined && log.place !== undefined && isBehind(place, log.place) === true
-  let seq = after === undefined ? log.seq : isAhead(after) ? undefined : seqBehind(options, seat, after)
+  let seq =
+    after === undefined ? log.seq : isAhead(after) ? undefined : seqBehind(options, subscription, after)
   const begunAt = log.seq
   for (const event of options.standing?.(channel, after) ?? []) {
-    if (seat.ending !== undefined) return undefined
+    if (subscription.ending !== undefined) return undefined
     if (options.wants(event)) await reader.event(event, channel)
   }
-  /** What came before the seat is delivered by what the reader may hear now. */
+  /** What came before the subscription is delivered by what the reader may hear now. */
   const mayHear = (event: T) => {
     const of = options.channelOf(event)
-    return of === undefined || seat.covers(of)
+    return of === undefined || subscription.covers(of)
   }
   let place = after
   for (;;) {
-    if (!seat.isProved) await seat.prove()
-    if (seat.ending !== undefined) return undefined
+    if (!subscription.isProved) await subscription.prove()
+    if (subscription.ending !== undefined) return undefined
     if (seq === undefined) {
-      const replayed = await replay(options, seat, place as string, begunAt, reader)
+      const replayed = await replay(options, subscription, place as string, begunAt, reader)
       place = replayed.place
       progress.after = place
       seq = replayed.seq
@@ -172,18 +173,18 @@ async function catchUp<Owner, T>(
       if (place === undefined) {
         await reader.event(options.makeGap(undefined), channel)
         seq = log.seq
-      } else seq = seqBehind(options, seat, place)
+      } else seq = seqBehind(options, subscription, place)
       continue
     }
     if (entries.length === 0) {
       if (!isAhead(place)) return seq
-      await nextEntry(seat, options.signal)
+      await nextEntry(subscription, options.signal)
       options.signal.throwIfAborted()
       continue
     }
     for (const entry of entries) {
-      if (seat.ending !== undefined) return undefined
-      if (!seat.isProved) break
+      if (subscription.ending !== undefined) return undefined
+      if (!subscription.isProved) break
       const isKnown =
         place !== undefined && entry.place !== undefined && isBehind(entry.place, place) === false
       if (!isKnown && options.wants(entry.event) && mayHear(entry.event))
@@ -200,7 +201,7 @@ async function catchUp<Owner, T>(
 /** The entry a place is at; undefined when the log has not got all that the reader may hear behind it. */
 function seqBehind<Owner, T>(
   { isBehind }: FeedOptions<Owner, T>,
-  { channel: { log }, begin }: Seat<T>,
+  { channel: { log }, begin }: Subscription<T>,
   place: string,
 ): number | undefined {
   if (place === begin.place) return begin.seq
@@ -214,14 +215,14 @@ function seqBehind<Owner, T>(
 /** Delivers what the channel's log has not got, until the two meet. Without a `seq` it was ended, or has to begin again. */
 async function replay<Owner, T>(
   options: FeedOptions<Owner, T>,
-  seat: Seat<T>,
+  subscription: Subscription<T>,
   after: string,
   begunAt: number,
   reader: FeedReader<T>,
 ): Promise<{ seq: number | undefined; place: string }> {
-  const { channel } = seat
+  const { channel } = subscription
   const { log } = channel
-  const { place: begin, seq: beginSeq } = seat.begin
+  const { place: begin, seq: beginSeq } = subscription.begin
   let place = after
   // To a reader who is ahead of the channel nothing is replayed, but it is told when the upstream has forgotten the place.
   const isAhead = begin !== undefined && options.isBehind(begin, after) === false
@@ -235,11 +236,11 @@ async function replay<Owner, T>(
     for (;;) {
       const next = events.next()
       next.catch(() => undefined)
-      const result = await Promise.race([next, met.promise, seat.ended.then(() => 'ended' as const)])
+      const result = await Promise.race([next, met.promise, subscription.ended.then(() => 'ended' as const)])
       options.signal.throwIfAborted()
-      if (result === 'ended' || seat.ending !== undefined) return { seq: undefined, place }
+      if (result === 'ended' || subscription.ending !== undefined) return { seq: undefined, place }
       // The upstream allowed this replay before it took a channel away.
-      if (!seat.isProved) return { seq: undefined, place }
+      if (!subscription.isProved) return { seq: undefined, place }
       if (result === 'met') return { seq: log.seqOf(place), place }
       if (result.done === true) return { seq: events.isFinite ? beginSeq : undefined, place }
       const event = result.value
@@ -264,13 +265,13 @@ async function replay<Owner, T>(
   }
 }
 
-/** Resolves when the channel hears of something, or the reader has to go. */
-function nextEntry<T>({ channel, ended }: Seat<T>, signal: AbortSignal): Promise<unknown> {
-  const heard = Promise.withResolvers<void>()
-  const wake = () => heard.resolve()
+/** Resolves when the channel receives of something, or the reader has to go. */
+function nextEntry<T>({ channel, ended }: Subscription<T>, signal: AbortSignal): Promise<unknown> {
+  const received = Promise.withResolvers<void>()
+  const wake = () => received.resolve()
   const stop = channel.listen(wake)
   signal.addEventListener('abort', wake)
-  return Promise.race([heard.promise, ended]).finally(() => {
+  return Promise.race([received.promise, ended]).finally(() => {
     stop()
     signal.removeEventListener('abort', wake)
   })

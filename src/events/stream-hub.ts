@@ -1,4 +1,11 @@
-import { AudienceIndex, type Audiences, audiencesOf, hasNamedFlows, hears, type Topic } from './audience.ts'
+import {
+  AudienceIndex,
+  type Audiences,
+  audiencesOf,
+  hasNamedFlows,
+  receives,
+  type Topic,
+} from './audience.ts'
 import {
   type AccessChange,
   accessOf,
@@ -274,8 +281,8 @@ interface HubReader extends Reader {
   /** The position in the log in memory, while draining. */
   seq: number
   /** Where the log was when its access was held: what is older is delivered by the access as it is now. */
-  seat: number
-  /** The access at `seq`, while that is after `seat`. */
+  subscription: number
+  /** The access at `seq`, while that is after `subscription`. */
   view: HeldAccess | undefined
   /** Whether `position` is one of another log. */
   isLost: boolean
@@ -346,7 +353,7 @@ export class StreamHub<T> {
   /** Whether a reader may receive what is sent to some audiences, by the access as it is now. */
   mayHear(reader: Reader, audiences: Audiences): boolean {
     const { access } = (reader as HubReader).principal
-    return access !== undefined && isHeard(reader.topic, access, audiences)
+    return access !== undefined && isReceived(reader.topic, access, audiences)
   }
 
   /** The state of all that is held, for an audit by the backend. */
@@ -376,7 +383,15 @@ export class StreamHub<T> {
     }
     const reader: HubReader = {
       ...{ topic, principal, state: 'waiting' as const, position: after },
-      ...{ seq: 0, seat: 0, view: undefined, isLost: false, isAhead: false, hasBegun: false, cameAt: now },
+      ...{
+        seq: 0,
+        subscription: 0,
+        view: undefined,
+        isLost: false,
+        isAhead: false,
+        hasBegun: false,
+        cameAt: now,
+      },
     }
     principal.readers.add(reader)
     this.#readers.add(reader)
@@ -502,7 +517,7 @@ export class StreamHub<T> {
       }
       draining.seq = entry.seq
       draining.position = entry.number
-      if (this.#hears(draining, entry)) return entry
+      if (this.#receives(draining, entry)) return entry
     }
     return undefined
   }
@@ -513,7 +528,7 @@ export class StreamHub<T> {
     if (replaying.state !== 'replaying') return
     replaying.position = Math.max(number, replaying.position ?? number)
     if (replaying.position < this.log.begin) return this.#options.effects.replay(replaying)
-    this.#seat(replaying)
+    this.#subscription(replaying)
     replaying.seq = this.log.seqOf(replaying.position)
     this.#move(replaying, 'met')
   }
@@ -522,7 +537,7 @@ export class StreamHub<T> {
   replayGone(reader: Reader): void {
     const replaying = reader as HubReader
     if (replaying.state !== 'replaying') return
-    this.#seat(replaying)
+    this.#subscription(replaying)
     this.#move(replaying, 'replayGone')
   }
 
@@ -748,7 +763,7 @@ export class StreamHub<T> {
       reader.isAhead = true
       return this.#entitle(reader.principal, 'doubted')
     }
-    this.#seat(reader)
+    this.#subscription(reader)
     reader.hasBegun = true
     reader.isAhead = false
     if (position === undefined) {
@@ -764,20 +779,20 @@ export class StreamHub<T> {
   }
 
   /** From here on the rights are those of each event; before, those of now. */
-  #seat(reader: HubReader): void {
+  #subscription(reader: HubReader): void {
     if (reader.position === undefined || reader.position < this.log.begin) reader.seq = this.log.seq
-    reader.seat = this.log.seq
+    reader.subscription = this.log.seq
     reader.view = reader.principal.access
   }
 
-  #hears(reader: HubReader, entry: StreamEntry<T>): boolean {
+  #receives(reader: HubReader, entry: StreamEntry<T>): boolean {
     const { access } = reader.principal
-    if (entry.seq <= reader.seat)
-      return access !== undefined && !entry.isSignal && isHeard(reader.topic, access, entry.audiences)
+    if (entry.seq <= reader.subscription)
+      return access !== undefined && !entry.isSignal && isReceived(reader.topic, access, entry.audiences)
     const { view } = reader
     if (view === undefined) return false
     if (entry.change !== undefined) reader.view = applyChange(view, entry.change)
-    return isHeard(reader.topic, view, entry.audiences)
+    return isReceived(reader.topic, view, entry.audiences)
   }
 
   /** The audiences of a reader change. */
@@ -841,8 +856,8 @@ export class StreamHub<T> {
   }
 }
 
-function isHeard(topic: Topic, access: HeldAccess, audiences: Audiences): boolean {
-  return audiences === 'all' || audiences.some((audience) => hears(topic, access, audience))
+function isReceived(topic: Topic, access: HeldAccess, audiences: Audiences): boolean {
+  return audiences === 'all' || audiences.some((audience) => receives(topic, access, audience))
 }
 
 function addTo<K, V>(map: Map<K, Set<V>>, key: K, value: V): void {

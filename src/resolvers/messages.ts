@@ -376,11 +376,11 @@ export async function setTyping(
   _: unknown,
   { input }: { input: Pick<SendMessageInput, 'flow' | 'threadId' | 'userId'> },
   context: Context,
-): Promise<{ isTold: boolean }> {
+): Promise<{ isDelivered: boolean }> {
   await requireCapability('typing', context)
   const { channel, threadId } = await sendTarget(input, context)
   await context.flowdock.messages.setTyping(channel, threadId)
-  return { isTold: true }
+  return { isDelivered: true }
 }
 
 export async function reactionUsers(

@@ -665,10 +665,10 @@ const ReactionPayload = messagePayload(
   'The message after the change.',
 )
 
-const SetTypingPayload = mutationPayload<{ isTold: boolean }>('SetTypingPayload', {
+const SetTypingPayload = mutationPayload<{ isDelivered: boolean }>('SetTypingPayload', {
   description: 'The result of a typing notification.',
   fields: (t) => ({
-    isTold: t.exposeBoolean('isTold', {
+    isDelivered: t.exposeBoolean('isDelivered', {
       description: 'Always true. Subscribers of `userTyping` have been notified.',
     }),
   }),

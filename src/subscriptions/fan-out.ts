@@ -106,7 +106,7 @@ interface Outcome {
   readonly exceptions: ReadonlyMap<Member, Payload>
 }
 
-/** An event for some members of a lane. */
+/** An event for some members of a section. */
 interface Item {
   readonly entry: Entry
   /** Those who may get it; never changed, so it is who they were when the event came. */
@@ -170,7 +170,7 @@ const personalCodes: ReadonlySet<unknown> = new Set<ErrorCode>([
 /** As how many principals an event of a shared group is executed at most. */
 const maxTries = 3
 const noExceptions: ReadonlyMap<Member, Payload> = new Map()
-/** How many events of one lane are executed at the same time; their results are sent in order. */
+/** How many events of one section are executed at the same time; their results are sent in order. */
 const maxInFlight = 16
 
 /**
@@ -234,20 +234,20 @@ export function createFanOut(options: FanOutOptions): FanOut {
     return { bytes, cursor, next: undefined }
   }
 
-  /** Executes an event for those members of a lane who may get it. */
-  async function executeForLane(lane: Lane, { entry, audience }: Item): Promise<Outcome> {
-    const { isShared } = lane.group
+  /** Executes an event for those members of a section who may get it. */
+  async function executeForSection(section: Section, { entry, audience }: Item): Promise<Outcome> {
+    const { isShared } = section.group
     const exceptions = new Map<Member, Payload>()
     const refused = new Set<string>()
     const isLeft = (member: Member) => !member.isGone && !refused.has(member.events.principal)
     let member = firstOf(audience)
     for (let tries = 1; ; tries += 1) {
       if (member === undefined) return { payload: nothing, exceptions }
-      const result = await resultAs(member, lane, entry)
+      const result = await resultAs(member, section, entry)
       const payload = toPayloadOf(result)
       // A member that has left may have lost the access it was executed with.
       if (!isShared || (!isPersonal(result) && !member.isGone)) {
-        await addVariants(lane, entry, audience, { result, payload }, exceptions)
+        await addVariants(section, entry, audience, { result, payload }, exceptions)
         return { payload, exceptions }
       }
       if (isPersonal(result)) {
@@ -267,20 +267,20 @@ export function createFanOut(options: FanOutOptions): FanOut {
 
   /** Finds the results of those members for whom the questions about the viewer have other answers. */
   async function addVariants(
-    lane: Lane,
+    section: Section,
     entry: Entry,
     audience: readonly Member[],
     first: { readonly result: Executed; readonly payload: Payload },
     exceptions: Map<Member, Payload>,
   ): Promise<void> {
-    if (!lane.group.isShared || first.result.questions.length === 0) return
+    if (!section.group.isShared || first.result.questions.length === 0) return
     const variants = [first]
     for (const member of audience) {
       if (member.isGone || exceptions.has(member)) continue
       const fits = fitsFor(member.events)
       let variant = variants.find(({ result }) => fits(result))
       if (variant === undefined) {
-        const result = await resultAs(member, lane, entry)
+        const result = await resultAs(member, section, entry)
         variant = { result, payload: toPayloadOf(result) }
         if (!isPersonal(result) && !member.isGone) variants.push(variant)
       }
@@ -289,25 +289,25 @@ export function createFanOut(options: FanOutOptions): FanOut {
   }
 
   /** The result of an event for a member, which may have been executed as another member of the group. */
-  async function resultAs(member: Member, lane: Lane, entry: Entry): Promise<Executed> {
-    const { group } = lane
+  async function resultAs(member: Member, section: Section, entry: Entry): Promise<Executed> {
+    const { group } = section
     let own: Executed | undefined
     const execute = async () => {
-      const execution = executionOf(entry, member, lane)
+      const execution = executionOf(entry, member, section)
       execution.maxCalls += limits.maxEventCalls
       const { context, maxCalls, questions } = execution
       const executed = await executeEvent(group.args, entry.event, context, maxCalls)
       own = toResult(executed, cursorOf(entry.event), group.asksViewer ? [...questions] : [])
       return isPersonal(own) || member.isGone ? undefined : own
     }
-    const shared = canShareResult(lane, entry)
+    const shared = canShareResult(section, entry)
       ? await results.share(group.scope, entry.event, fitsFor(member.events), execute)
       : await execute()
     return (own ?? shared) as Executed
   }
 
-  /** Whether lanes of other channels may use the result: their events are the same object then. */
-  function canShareResult({ group }: Lane, { event }: Entry): boolean {
+  /** Whether sections of other channels may use the result: their events are the same object then. */
+  function canShareResult({ group }: Section, { event }: Entry): boolean {
     return group.isShared && group.pace === undefined && isOfFlow(event)
   }
 
@@ -325,7 +325,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
   }
 
   /** What is read for an event is read once for all groups that are executed as the same principal, and for that event alone. */
-  function executionOf(entry: Entry, { events }: Member, { channel, group }: Lane): Execution {
+  function executionOf(entry: Entry, { events }: Member, { channel, group }: Section): Execution {
     const { isShared } = group
     const make = () => {
       const questions: AskedQuestion[] = []
@@ -360,11 +360,11 @@ export function createFanOut(options: FanOutOptions): FanOut {
   const turn = new Turn()
   const pace = new EventLoopBudget(options.isBusy)
 
-  /** Hands the entries of a channel to the lanes that have a member for them. */
+  /** Hands the entries of a channel to the sections that have a member for them. */
   class Router {
     readonly #channel: Channel
-    readonly #lanes = new AudienceIndex<Lane>()
-    readonly #all = new Set<Lane>()
+    readonly #sections = new AudienceIndex<Section>()
+    readonly #all = new Set<Section>()
     readonly #stop: () => void
     /** Entries up to this one were handed on. */
     seq: number
@@ -374,25 +374,25 @@ export function createFanOut(options: FanOutOptions): FanOut {
       this.seq = channel.log.seq
       this.#stop = channel.listen((entry) => {
         const names = audiencesOf(entry.event)
-        for (const lane of this.#lanes.of(names)) lane.receive(entry, names)
+        for (const section of this.#sections.of(names)) section.receive(entry, names)
         this.seq = entry.seq
       })
     }
 
-    open(lane: Lane): void {
-      this.#all.add(lane)
+    open(section: Section): void {
+      this.#all.add(section)
     }
 
-    add(name: string, lane: Lane): void {
-      this.#lanes.add(name, lane)
+    add(name: string, section: Section): void {
+      this.#sections.add(name, section)
     }
 
-    remove(name: string, lane: Lane): void {
-      this.#lanes.remove(name, lane)
+    remove(name: string, section: Section): void {
+      this.#sections.remove(name, section)
     }
 
-    close(lane: Lane): void {
-      this.#all.delete(lane)
+    close(section: Section): void {
+      this.#all.delete(section)
       if (this.#all.size > 0) return
       this.#stop()
       if (routers.get(this.#channel) === this) routers.delete(this.#channel)
@@ -417,7 +417,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
     readonly isShared: boolean
     readonly asksViewer: boolean
     readonly pace: Pace | undefined
-    readonly lanes = new Map<Channel, Lane>()
+    readonly sections = new Map<Channel, Section>()
     readonly wants: (event: LiveEvent) => boolean
 
     constructor(key: string, { args, events, isShared, asksViewer, key: scope }: Subscription) {
@@ -430,23 +430,23 @@ export function createFanOut(options: FanOutOptions): FanOut {
       this.wants = (event) => events.wants(event)
     }
 
-    laneOf(channel: Channel): Lane {
-      let lane = this.lanes.get(channel)
-      if (lane === undefined) {
-        lane = new Lane(this, channel)
-        this.lanes.set(channel, lane)
+    sectionOf(channel: Channel): Section {
+      let section = this.sections.get(channel)
+      if (section === undefined) {
+        section = new Section(this, channel)
+        this.sections.set(channel, section)
       }
-      return lane
+      return section
     }
 
-    remove(lane: Lane): void {
-      if (this.lanes.get(lane.channel) === lane) this.lanes.delete(lane.channel)
-      if (this.lanes.size === 0 && groups.get(this.key) === this) groups.delete(this.key)
+    remove(section: Section): void {
+      if (this.sections.get(section.channel) === section) this.sections.delete(section.channel)
+      if (this.sections.size === 0 && groups.get(this.key) === this) groups.delete(this.key)
     }
   }
 
   /** The members of a group at one channel. */
-  class Lane {
+  class Section {
     readonly group: Group
     readonly channel: Channel
     readonly members = new Set<Member>()
@@ -580,7 +580,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
 
     #execute(slot: Slot): void {
       executing += 1
-      void executeForLane(this, slot).then((outcome) => {
+      void executeForSection(this, slot).then((outcome) => {
         slot.outcome = outcome
         this.#flush()
         executing -= 1
@@ -588,7 +588,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
       })
     }
 
-    /** What another lane executed, if it is right for all. */
+    /** What another section executed, if it is right for all. */
     #knownResult({ entry, audience }: Item): Outcome | undefined {
       if (!canShareResult(this, entry)) return undefined
       const fits = (result: EventResult) =>
@@ -708,7 +708,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
           group = new Group(subscription.key, subscription)
           groups.set(group.key, group)
         }
-        const lane = group.laneOf(channel)
+        const section = group.sectionOf(channel)
         const member: Member = {
           ...{ events, reader, seq, isGone: false, isDemoted: false },
           end(error: GatewayError) {
@@ -716,8 +716,8 @@ export function createFanOut(options: FanOutOptions): FanOut {
             ended.abort(error)
           },
         }
-        lane.join(member)
-        standing = () => channel.log.placeAt(lane.seqOf(member))
+        section.join(member)
+        standing = () => channel.log.placeAt(section.seqOf(member))
         const position = wantsPosition && delivered === undefined ? standing() : undefined
         if (position !== undefined) {
           reader.next(toPayload({ data: null, extensions: { cursor: position } }, position))
@@ -730,8 +730,8 @@ export function createFanOut(options: FanOutOptions): FanOut {
           })
         passedOver = undefined
         return () => {
-          const last = lane.seqOf(member)
-          lane.leave(member)
+          const last = section.seqOf(member)
+          section.leave(member)
           standing = undefined
           delivered = channel.log.placeAt(last) ?? delivered
           return last
@@ -777,9 +777,9 @@ export function createFanOut(options: FanOutOptions): FanOut {
     forgetResults: () => results.clear(),
     state: () => ({
       operations,
-      groups: [...groups.values()].map(({ lanes, isShared }) => {
+      groups: [...groups.values()].map(({ sections, isShared }) => {
         const sources = Object.fromEntries(
-          [...lanes.values()].map(({ channel, members }) => [channel.key, members.size]),
+          [...sections.values()].map(({ channel, members }) => [channel.key, members.size]),
         )
         return { sources, members: Object.values(sources).reduce((sum, each) => sum + each, 0), isShared }
       }),
@@ -804,7 +804,7 @@ function toResult(
   return { bytes, cursor: known, questions, hasErrors, failed: hasErrors ? result : undefined }
 }
 
-/** Payloads are made for each lane: those of a slow reader are chained to one another. */
+/** Payloads are made for each section: those of a slow reader are chained to one another. */
 function toPayloadOf({ bytes, cursor }: EventResult): Payload {
   return { bytes, cursor, next: undefined }
 }

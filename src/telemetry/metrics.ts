@@ -3,7 +3,11 @@ import type { ConcurrencyState } from '../traffic/adaptive-concurrency.ts'
 
 /** What is live, as gauges are made of. */
 export interface LiveFigures {
-  readonly sources: readonly { readonly seats: number; readonly guests: number; readonly isOpen: boolean }[]
+  readonly sources: readonly {
+    readonly subscriptions: number
+    readonly borrowers: number
+    readonly isOpen: boolean
+  }[]
   readonly live: {
     readonly operations: number
     readonly groups: readonly { readonly members: number; readonly isShared: boolean }[]
@@ -145,14 +149,14 @@ function createLiveGauges(register: Registry): (figures: LiveFigures) => void {
       (figures) => figures.sources.length - open(figures),
     ],
     [
-      'upstream_stream_seats',
+      'upstream_stream_subscriptions',
       'Subscriptions that are fed by them',
-      ({ sources }) => sum(sources.map(({ seats }) => seats)),
+      ({ sources }) => sum(sources.map(({ subscriptions }) => subscriptions)),
     ],
     [
-      'upstream_stream_guests',
+      'upstream_stream_borrowers',
       'Those of them fed by the stream of somebody else',
-      ({ sources }) => sum(sources.map(({ guests }) => guests)),
+      ({ sources }) => sum(sources.map(({ borrowers }) => borrowers)),
     ],
     ['subscriptions', 'Subscriptions that are running', ({ live }) => live.operations],
     [
@@ -218,11 +222,11 @@ function createLiveGauges(register: Registry): (figures: LiveFigures) => void {
     }),
     ...totals.map(([name, help, value]) => {
       const counter = new Counter({ name: prefix + name, help, registers })
-      let told = 0
+      let reported = 0
       return (figures: LiveFigures) => {
         const now = value(figures)
-        counter.inc(now - told)
-        told = now
+        counter.inc(now - reported)
+        reported = now
       }
     }),
   ]

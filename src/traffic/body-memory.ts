@@ -20,7 +20,7 @@ export interface ByteLimits {
  */
 export interface BodyMemory {
   /**
-   * Counts an incomplete body. When its IP address has too many of them, the one that began first is displaced, so that
+   * Counts an incomplete body. When its IP address has too many of them, the one that began first is evicted, so that
    * somebody who sends slow bodies gets in their own way and not in that of others behind the same address.
    *
    * @param displace called with the reason when this body has to go
@@ -59,8 +59,8 @@ export function createBodyMemory({
   const diskBudget = new ByteBudget(disk, 'files')
   /** By IP address, those that began first in front. */
   const incomplete = new Map<string, Set<(reason: GatewayError) => void>>()
-  // One for all: many are displaced when somebody attacks.
-  const displaced = new RateLimitedError(
+  // One for all: many are evicted when somebody attacks.
+  const evicted = new RateLimitedError(
     `There are more than ${bodiesPerAddress} incomplete requests from your address; send each body without a pause`,
     pauseMs,
   )
@@ -73,7 +73,7 @@ export function createBodyMemory({
       const [first] = bodies
       if (bodies.size > bodiesPerAddress && first !== undefined) {
         bodies.delete(first)
-        first(displaced)
+        first(evicted)
       }
       const held = memoryBudget.hold(address)
       return {

@@ -5,7 +5,7 @@ import { type LiveClient, liveTransports } from '../support/live-client.ts'
 import { createRandom } from '../support/query-generator.ts'
 
 /*
- * Nobody hears more than they may, whatever the order of coming, going, talking and listening. A model keeps who was in
+ * Nobody receives more than they may, whatever the order of coming, going, talking and listening. A model keeps who was in
  * which flow when. `STEPS=10000` for a long run; `SEED` repeats one.
  */
 
@@ -41,7 +41,7 @@ interface Listening {
   cursor: string | undefined
 }
 
-test(`${steps} steps of coming, going, talking and listening: nobody hears what is not theirs (SEED=${seed})`, async () => {
+test(`${steps} steps of coming, going, talking and listening: nobody receives what is not theirs (SEED=${seed})`, async () => {
   const random = createRandom(seed)
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T
   const app = await startTestApp()
@@ -66,7 +66,7 @@ test(`${steps} steps of coming, going, talking and listening: nobody hears what 
   const open: Listening[] = []
   let heardCount = 0
   let guestSteps = 0
-  /** Whose stream the others are guests at, to hear the host's flow; undefined when everybody listens to anything. */
+  /** Whose stream the others are borrowers at, to hear the host's flow; undefined when everybody listens to anything. */
   let host: Nick | undefined
   let step = 0
 
@@ -165,7 +165,7 @@ test(`${steps} steps of coming, going, talking and listening: nobody hears what 
       if (host !== undefined)
         await listen(host, `subscription { flowEvents(input: {}) { __typename cursor } }`, undefined)
     }
-    for (const { guests } of app.state().sources) guestSteps += guests
+    for (const { borrowers } of app.state().sources) guestSteps += borrowers
     const chance = random()
     if (chance < 0.5) await say()
     else if (chance < 0.6) await whisper()

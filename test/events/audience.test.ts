@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type Audience, AudienceIndex, audiencesOf, hears, type Topic } from '../../src/events/audience.ts'
+import { type Audience, AudienceIndex, audiencesOf, receives, type Topic } from '../../src/events/audience.ts'
 
 const audience = fc.constantFrom<Audience[]>('f:a', 'f:b', 'f:c', 'u:1', 'u:2')
 const audiences = fc.uniqueArray(audience).map((list) => new Set(list))
@@ -58,7 +58,7 @@ test('one event is for a topic if and only if its audience is among those of the
     })
   fc.assert(
     fc.property(topic, access, audience, (asked: Topic, has, of) => {
-      expect(hears(asked, has, of)).toBe(audiencesOf(asked, has).has(of))
+      expect(receives(asked, has, of)).toBe(audiencesOf(asked, has).has(of))
     }),
   )
 })

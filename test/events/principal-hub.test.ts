@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { createHub, type Seat, type Sink, type Topic } from '../../src/events/principal-hub.ts'
+import { createHub, type Sink, type Subscription, type Topic } from '../../src/events/principal-hub.ts'
 import { RecentLog } from '../../src/events/recent-log.ts'
 
 type Check = (owner: string, signal: AbortSignal) => Promise<ReadonlySet<string>>
@@ -46,7 +46,7 @@ function startHub(
     check: options.check ?? (async () => new Set('ab')),
     isRefusal: options.isRefusal ?? (() => false),
     lost: () => new Error('lost'),
-    lingerMs: 0,
+    idleTimeoutMs: 0,
     checkEveryMs: options.checkEveryMs ?? 3_600_000,
     checkWithinMs: options.checkWithinMs ?? 60_000,
     confirmWithinMs: options.confirmWithinMs ?? 60_000,
@@ -84,7 +84,7 @@ describe('a hub', () => {
     expect([sources.length, hub.size]).toEqual([1, 0])
   })
 
-  test('seats others as guests where all is covered that they may hear', async () => {
+  test('subscriptions others as borrowers where all is covered that they may hear', async () => {
     const { subscribe, sources, open } = startHub()
     const ada = subscribe('ada')
     open(0, 'ab')
@@ -108,42 +108,42 @@ describe('a hub', () => {
     await fleeting
     for (let index = 0; index < 500; index += 1) source(0).sink.event(`e${index}`, 10)
     expect(kept()).toBe(16)
-    const seat = await subscribe('ada')
+    const subscription = await subscribe('ada')
     for (let index = 0; index < 500; index += 1) source(0).sink.event(`f${index}`, 10)
     expect(kept()).toBe(100)
-    seat.leave()
+    subscription.leave()
     source(0).sink.event('g', 10)
     expect(kept()).toBe(16)
   })
 
-  test('moves guests when their host leaves, once it is known where the log stands', async () => {
+  test('moves borrowers when their host leaves, once it is known where the log stands', async () => {
     const { subscribe, source, open } = startHub()
     const hosting = subscribe('ada')
     open(0)
     const host = await hosting
-    const guest = await subscribe('ben')
+    const borrower = await subscribe('ben')
     host.leave()
     await turn()
     expect(source(0).closed).toBe(false)
     source(0).sink.event('1', 1)
-    expect(await guest.ended).toEqual({ kind: 'evicted' })
+    expect(await borrower.ended).toEqual({ kind: 'evicted' })
     expect(source(0).closed).toBe(true)
-    expect(guest.channel.log.place).toBe('1')
+    expect(borrower.channel.log.place).toBe('1')
   })
 
-  test('tells the owner why a source ended, and moves the guests', async () => {
+  test('tells the owner why a source ended, and moves the borrowers', async () => {
     const { subscribe, source, open } = startHub()
     const hosting = subscribe('ada')
     open(0)
     const host = await hosting
-    const guest = await subscribe('ben')
+    const borrower = await subscribe('ben')
     const error = new Error('revoked')
     source(0).sink.end(error)
     expect(await host.ended).toEqual({ kind: 'failed', error })
-    expect(await guest.ended).toEqual({ kind: 'evicted' })
+    expect(await borrower.ended).toEqual({ kind: 'evicted' })
   })
 
-  test('moves guests of a channel that the owner of the source may not hear any more', async () => {
+  test('moves borrowers of a channel that the owner of the source may not hear any more', async () => {
     const { subscribe, source } = startHub()
     const channels = new Set('ab')
     const hosting = subscribe('ada')
@@ -185,10 +185,10 @@ describe('a hub', () => {
     const { hub, subscribe, open } = startHub()
     const waiting = subscribe('ada')
     open(0)
-    const seat = await waiting
+    const subscription = await waiting
     const error = new Error('closing')
     hub.close(error)
-    expect(await seat.ended).toEqual({ kind: 'failed', error })
+    expect(await subscription.ended).toEqual({ kind: 'failed', error })
     await expect(subscribe('ben')).rejects.toThrow('closing')
   })
 })
@@ -212,7 +212,7 @@ describe('access to a hub', () => {
     const answer = (index: number, channels: string) => asked[index]?.resolve(new Set(channels))
     return { asked, check, answer }
   }
-  const hears = ({ channel, onEnd }: Seat<string>) => {
+  const receives = ({ channel, onEnd }: Subscription<string>) => {
     const heard: string[] = []
     onEnd(channel.listen(({ event }) => heard.push(event)))
     return heard
@@ -223,8 +223,8 @@ describe('access to a hub', () => {
     const { subscribe, source, host } = await startHosted({ check })
     const coming = [subscribe('ben', { channels: ['a', 'b'] }), subscribe('ben', { channels: ['b'] })]
     answer(0, 'ab')
-    const [both, other] = (await Promise.all(coming)) as [Seat<string>, Seat<string>]
-    const heard = { both: hears(both), other: hears(other), host: hears(host) }
+    const [both, other] = (await Promise.all(coming)) as [Subscription<string>, Subscription<string>]
+    const heard = { both: receives(both), other: receives(other), host: receives(host) }
     for (const event of ['1', 'block ben a', '2']) source(0).sink.event(event, 1)
     expect(both.ending).toEqual({ kind: 'failed', error: new Error('lost') })
     expect(heard).toEqual({
@@ -239,11 +239,11 @@ describe('access to a hub', () => {
     const { subscribe, source, host } = await startHosted({})
     const all = await subscribe('ada', { channels: 'all' })
     const other = await subscribe('ada', { channels: ['b'] })
-    const guest = await subscribe('ben')
+    const borrower = await subscribe('ben')
     source(0).sink.event('block ada a', 1)
     expect(host.ending).toMatchObject({ kind: 'failed' })
-    // Whether the guest is evicted depends on what the source says it covers.
-    expect([all.ending, other.ending, guest.ending]).toEqual([undefined, undefined, undefined])
+    // Whether the borrower is evicted depends on what the source says it covers.
+    expect([all.ending, other.ending, borrower.ending]).toEqual([undefined, undefined, undefined])
   })
 
   test('of an owner who named a channel is proved again when the source does not cover it any more', async () => {
@@ -256,11 +256,11 @@ describe('access to a hub', () => {
     ]
     const sink = sources[0]?.sink as Sink<string>
     sink.open(channels, '0')
-    const seats = await Promise.all(coming)
+    const subscriptions = await Promise.all(coming)
     channels.delete('a')
     sink.event('1', 1)
     sink.channelsChanged()
-    expect(seats.map(({ ending }) => ending)).toEqual([{ kind: 'evicted' }, undefined, undefined])
+    expect(subscriptions.map(({ ending }) => ending)).toEqual([{ kind: 'evicted' }, undefined, undefined])
     await expect(subscribe('ada', {}, undefined, true)).rejects.toThrow('lost')
   })
 
@@ -272,23 +272,23 @@ describe('access to a hub', () => {
     expect([stranger.ending, elsewhere.ending]).toEqual([{ kind: 'evicted' }, undefined])
     const own = subscribe('dan', { channels: ['c'] })
     source(1).sink.open(new Set('c'), '0')
-    const seat = await own
+    const subscription = await own
     source(1).sink.event('block ben c', 1)
-    expect([seat.ending, sources[1]?.closed]).toEqual([{ kind: 'evicted' }, true])
+    expect([subscription.ending, sources[1]?.closed]).toEqual([{ kind: 'evicted' }, true])
   })
 
-  test('of a guest begins when it is proved, and otherwise at a source of its own', async () => {
+  test('of a borrower begins when it is proved, and otherwise at a source of its own', async () => {
     const { asked, check, answer } = startChecks()
     const { hub, subscribe, sources, open } = await startHosted({ check })
     let isIn = false
-    const guest = subscribe('ben').then((seat) => {
+    const borrower = subscribe('ben').then((subscription) => {
       isIn = true
-      return seat
+      return subscription
     })
     await turn()
     expect([isIn, sources.length]).toEqual([false, 1])
     answer(0, 'a')
-    expect((await guest).channel.key).toBe('ada')
+    expect((await borrower).channel.key).toBe('ada')
     const own = subscribe('cleo')
     asked[1]?.reject(new Error('the upstream failed'))
     await expect.poll(() => sources.length).toBe(2)
@@ -297,13 +297,13 @@ describe('access to a hub', () => {
     const refused = subscribe('dan')
     answer(2, 'b')
     await expect(refused).rejects.toThrow('lost')
-    expect(hub.state().sources.map(({ seats, guests }) => [seats, guests])).toEqual([
+    expect(hub.state().sources.map(({ subscriptions, borrowers }) => [subscriptions, borrowers])).toEqual([
       [2, 1],
       [1, 0],
     ])
   })
 
-  test('of a guest whom an event removes meanwhile does not begin, whatever the check says', async () => {
+  test('of a borrower whom an event removes meanwhile does not begin, whatever the check says', async () => {
     const { check, answer } = startChecks()
     const { subscribe, source } = await startHosted({ check })
     const coming = subscribe('ben')
@@ -315,7 +315,7 @@ describe('access to a hub', () => {
   test('is not given back by a check that began before the event', async () => {
     const { asked, check, answer } = startChecks()
     const { subscribe, source, hub } = await startHosted({ check })
-    // It keeps the guest there, and its check is under way.
+    // It keeps the borrower there, and its check is under way.
     const keeping = subscribe('ben', { channels: ['b'] })
     await turn()
     source(0).sink.event('block ben a', 1)
@@ -326,7 +326,7 @@ describe('access to a hub', () => {
     expect(asked.length).toBe(2)
     answer(0, 'ab')
     await turn()
-    expect(hub.state().sources[0]?.guests).toBe(2)
+    expect(hub.state().sources[0]?.borrowers).toBe(2)
     answer(1, 'b')
     await expect(again).rejects.toThrow('lost')
     expect((await keeping).ending).toBeUndefined()
@@ -340,16 +340,16 @@ describe('access to a hub', () => {
       (_, signal) => new Promise((resolve) => signal.addEventListener('abort', () => resolve(new Set('ab')))),
     ],
   ])(
-    'of a guest ends when the check %s for long enough, and the guest goes on at a source of its own',
+    'of a borrower ends when the check %s for long enough, and the borrower goes on at a source of its own',
     async (_, failing) => {
       let check: Check = async () => new Set('ab')
       const { subscribe, sources, open } = await startHosted({
         check: (owner, signal) => check(owner, signal),
         ...{ checkEveryMs: 1, checkWithinMs: 20, confirmWithinMs: 100 },
       })
-      const guest = await subscribe('ben')
+      const borrower = await subscribe('ben')
       check = failing
-      expect(await guest.ended).toEqual({ kind: 'evicted' })
+      expect(await borrower.ended).toEqual({ kind: 'evicted' })
       const resumed = subscribe('ben', {}, undefined, true)
       await expect.poll(() => sources.length).toBe(2)
       open(1, 'a')
@@ -357,7 +357,7 @@ describe('access to a hub', () => {
     },
   )
 
-  test('of a guest is checked, however often another guest is checked who came before', async () => {
+  test('of a borrower is checked, however often another borrower is checked who came before', async () => {
     const gone = new Error('401')
     const revoked = new Set<string>()
     const { subscribe } = await startHosted({
@@ -367,11 +367,11 @@ describe('access to a hub', () => {
       checkEveryMs: 200,
     })
     await subscribe('ben')
-    const guest = await subscribe('cleo')
+    const borrower = await subscribe('cleo')
     revoked.add('cleo')
     let ending: unknown
-    guest.onEnd(() => {
-      ending = guest.ending
+    borrower.onEnd(() => {
+      ending = borrower.ending
     })
     // A client that asks for a flow it is not in, and does not give up.
     for (let times = 0; times < 100 && ending === undefined; times += 1) {
@@ -381,7 +381,7 @@ describe('access to a hub', () => {
     expect(ending).toEqual({ kind: 'failed', error: gone })
   })
 
-  test('of a guest goes on when a check succeeds before', async () => {
+  test('of a borrower goes on when a check succeeds before', async () => {
     let checks = 0
     const { subscribe } = await startHosted({
       async check() {
@@ -391,9 +391,9 @@ describe('access to a hub', () => {
       },
       ...{ checkEveryMs: 1, confirmWithinMs: 1000 },
     })
-    const guest = await subscribe('ben')
+    const borrower = await subscribe('ben')
     await expect.poll(() => checks).toBeGreaterThan(10)
-    expect(guest.ending).toBeUndefined()
+    expect(borrower.ending).toBeUndefined()
   })
 
   test('that is refused ends with the reason', async () => {
@@ -404,9 +404,9 @@ describe('access to a hub', () => {
       isRefusal: (error) => error === refusal,
       checkEveryMs: 1,
     })
-    const guest = await subscribe('ben')
+    const borrower = await subscribe('ben')
     isRefused = true
-    expect(await guest.ended).toEqual({ kind: 'failed', error: refusal })
+    expect(await borrower.ended).toEqual({ kind: 'failed', error: refusal })
   })
 
   test('is proved again for a reader who resumes, unless the own source covers it', async () => {
@@ -426,7 +426,7 @@ describe('access to a hub', () => {
     await expect(lost).rejects.toThrow('lost')
   })
 
-  test('of the owner is proved for a new seat, by one check for all who come together, unless a recent one did', async () => {
+  test('of the owner is proved for a new subscription, by one check for all who come together, unless a recent one did', async () => {
     const { asked, check, answer } = startChecks()
     const recent = await startHosted({ check })
     await recent.subscribe('ada', { channels: 'all' })
@@ -440,7 +440,7 @@ describe('access to a hub', () => {
     await Promise.all(coming)
   })
 
-  test('of the owner that is refused for a new seat ends the source', async () => {
+  test('of the owner that is refused for a new subscription ends the source', async () => {
     const refusal = new Error('401')
     const { subscribe, source, host } = await startHosted({
       check: async () => Promise.reject(refusal),
@@ -452,7 +452,7 @@ describe('access to a hub', () => {
     expect([host.ending, source(0).closed]).toEqual([{ kind: 'failed', error: refusal }, true])
   })
 
-  test('of the owner that cannot be proved fails the new seat alone', async () => {
+  test('of the owner that cannot be proved fails the new subscription alone', async () => {
     const { subscribe, host } = await startHosted({
       check: async () => Promise.reject(new Error('HTTP 500')),
       proofAgeMs: 0,
@@ -462,7 +462,7 @@ describe('access to a hub', () => {
     expect(host.ending).toBeUndefined()
   })
 
-  test('to what is remembered needs a check that began when the seat was there', async () => {
+  test('to what is remembered needs a check that began when the subscription was there', async () => {
     const { asked, check, answer } = startChecks()
     const { subscribe } = await startHosted({ check, proofAgeMs: 0 })
     await turn()
@@ -475,8 +475,12 @@ describe('access to a hub', () => {
     await turn()
     expect(asked.length).toBe(2)
     answer(1, 'b')
-    const seat = await all
-    expect([seat.isProved, seat.covers('a'), seat.covers('b')]).toEqual([true, false, true])
+    const subscription = await all
+    expect([subscription.isProved, subscription.covers('a'), subscription.covers('b')]).toEqual([
+      true,
+      false,
+      true,
+    ])
   })
 
   test('to what is remembered is proved again after an event that changes the channels of the owner', async () => {
@@ -486,10 +490,10 @@ describe('access to a hub', () => {
     const coming = subscribe('ada', { channels: 'all' }, undefined, true)
     const sink = sources[0]?.sink as Sink<string>
     sink.open(channels, '0')
-    const seat = await coming
-    expect([asked.length, seat.isProved, seat.covers('a')]).toEqual([0, true, true])
+    const subscription = await coming
+    expect([asked.length, subscription.isProved, subscription.covers('a')]).toEqual([0, true, true])
     sink.event('block ben a', 1)
-    expect(seat.isProved).toBe(true)
+    expect(subscription.isProved).toBe(true)
     for (const change of [
       () => sink.event('block ada a', 1),
       () => {
@@ -504,26 +508,26 @@ describe('access to a hub', () => {
       },
     ]) {
       change()
-      expect(seat.isProved).toBe(false)
-      const proving = seat.prove()
+      expect(subscription.isProved).toBe(false)
+      const proving = subscription.prove()
       answer(asked.length - 1, 'b')
       await proving
-      expect([seat.isProved, seat.covers('a')]).toEqual([true, false])
+      expect([subscription.isProved, subscription.covers('a')]).toEqual([true, false])
     }
     // The result of a check that began before an event may be older than it.
     channels.add('d')
     sink.event('3', 1)
     sink.channelsChanged()
-    const proving = seat.prove()
+    const proving = subscription.prove()
     channels.delete('d')
     sink.event('4', 1)
     sink.channelsChanged()
     answer(3, 'bd')
     await turn()
-    expect([asked.length, seat.isProved]).toEqual([5, false])
+    expect([asked.length, subscription.isProved]).toEqual([5, false])
     answer(4, 'b')
     await proving
-    expect(seat.covers('d')).toBe(false)
+    expect(subscription.covers('d')).toBe(false)
   })
 })
 
@@ -550,28 +554,28 @@ describe('the work of a hub', () => {
     return steps
   }
 
-  async function seat(count: number) {
+  async function subscription(count: number) {
     const { hub, subscribe, source, open } = startHub()
     const leaving = new AbortController()
     const hosting = subscribe('ada', {}, leaving.signal)
     open(0, 'ab', '0')
     await hosting
     for (let index = 1; index < count; index += 1)
-      await subscribe(index % 2 === 0 ? 'ada' : `guest ${index % 50}`, {}, leaving.signal)
-    expect(hub.state().sources[0]?.seats).toBe(count)
+      await subscribe(index % 2 === 0 ? 'ada' : `borrower ${index % 50}`, {}, leaving.signal)
+    expect(hub.state().sources[0]?.subscriptions).toBe(count)
     return { source: source(0), leave: () => leaving.abort(new Error('left')) }
   }
 
-  test('for an event does not grow with the number of seats', async () => {
-    const few = await seat(20)
-    const many = await seat(400)
+  test('for an event does not grow with the number of subscriptions', async () => {
+    const few = await subscription(20)
+    const many = await subscription(400)
     const event = (seated: typeof few) => count(() => seated.source.sink.event('1', 1))
     expect(await event(many)).toBe(await event(few))
   })
 
-  test('for seats that leave together grows as their number does', async () => {
-    const few = await seat(250)
-    const many = await seat(1000)
+  test('for subscriptions that leave together grows as their number does', async () => {
+    const few = await subscription(250)
+    const many = await subscription(1000)
     const [less, more] = [await count(few.leave), await count(many.leave)]
     expect(more).toBeLessThanOrEqual(Math.max(less, 250) * 5)
   })

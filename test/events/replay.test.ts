@@ -81,7 +81,7 @@ function createWorld(
     check: async (owner) => allowedTo(owner),
     isRefusal: () => false,
     lost: () => new Error('lost'),
-    lingerMs: 0,
+    idleTimeoutMs: 0,
     checkEveryMs: 3_600_000,
     checkWithinMs: 60_000,
     confirmWithinMs: 60_000,
@@ -229,7 +229,7 @@ test.each<[string, boolean, number, number, number?]>([
             }
           }
           for (let index = 0; index < 5; index += 1) world.happen(index % 2 === 0 ? 'a' : 'b')
-          // Ada is there all the time, and covers each channel now and then, so that guests and hosts are tried, too.
+          // Ada is there all the time, and covers each channel now and then, so that borrowers and hosts are tried, too.
           const other = listen(all, isNumbered, {
             ...{ owner: 'ada', channels: 'all', after: undefined },
             slow: async () => undefined,
@@ -291,7 +291,7 @@ test('what the upstream has forgotten is told as a gap, and then what happens', 
   heard.leave()
 })
 
-test('guests go on where their host left, without a gap or a repeat', async () => {
+test('borrowers go on where their host left, without a gap or a repeat', async () => {
   const all = createWorld({ isNumbered: true, maxEvents: 100 }, () => 1)
   const turns = async () => {
     for (let turn = 0; turn < 20; turn += 1) {
@@ -302,7 +302,7 @@ test('guests go on where their host left, without a gap or a repeat', async () =
   const nothing = async () => undefined
   const host = listen(all, true, { owner: 'ada', channels: ['a'], after: undefined, slow: nothing })
   await turns()
-  const guest = listen(all, true, { owner: 'ben', channels: ['a'], after: undefined, slow: nothing })
+  const borrower = listen(all, true, { owner: 'ben', channels: ['a'], after: undefined, slow: nothing })
   await turns()
   expect(all.world.openSources()).toBe(1)
   all.world.happen('a')
@@ -312,15 +312,15 @@ test('guests go on where their host left, without a gap or a repeat', async () =
   await turns()
   all.world.happen('a')
   await turns()
-  expect(guest.events.map(({ place }) => place)).toEqual([1, 2, 3])
+  expect(borrower.events.map(({ place }) => place)).toEqual([1, 2, 3])
   expect(all.world.openSources()).toBe(1)
   all.world.endSources()
   await turns()
-  expect(guest.ended).toEqual(new Error('ended'))
+  expect(borrower.ended).toEqual(new Error('ended'))
 })
 
 test.each([true, false])(
-  'a guest who comes back is told what its host did not hear while it was out of the channel: numbered %s',
+  'a borrower who comes back is told what its host did not hear while it was out of the channel: numbered %s',
   async (isNumbered) => {
     const all = createWorld({ isNumbered, maxEvents: 100 }, () => 1)
     const { world } = all
@@ -335,13 +335,13 @@ test.each([true, false])(
     await turns()
     for (const channel of ['b', 'move', 'a', 'move', 'a']) world.happen(channel)
     await turns()
-    const guest = listen(all, isNumbered, { owner: 'ben', channels: ['a'], after: '1', slow })
+    const borrower = listen(all, isNumbered, { owner: 'ben', channels: ['a'], after: '1', slow })
     await turns()
     expect(world.openSources()).toBe(1)
-    expect(guest.events.map(({ place }) => place)).toEqual([3, 5])
+    expect(borrower.events.map(({ place }) => place)).toEqual([3, 5])
     world.happen('a')
     await turns()
-    expect(guest.events.map(({ place }) => place)).toEqual([3, 5, 6])
+    expect(borrower.events.map(({ place }) => place)).toEqual([3, 5, 6])
   },
 )
 

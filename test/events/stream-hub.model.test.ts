@@ -23,7 +23,7 @@ interface Followed {
   readonly cameAt: number
   readonly cameWhileLive: boolean
   /** Where the log in memory ended when its access was held last. */
-  seat: number
+  subscription: number
   isLive: boolean
   isEnded: boolean
   /** The numbers it received of each log. */
@@ -106,7 +106,7 @@ class Model {
 
   subscribe(principal: WorldPrincipal, topic: Topic, after: number | undefined): void {
     const followed: Followed = {
-      ...{ principal, topic, reader: undefined, position: after, seat: 0 },
+      ...{ principal, topic, reader: undefined, position: after, subscription: 0 },
       log: after === undefined ? undefined : this.world.log,
       ...{ cameAt: this.world.end, cameWhileLive: this.hub.state === 'live' },
       ...{ isLive: false, isEnded: false, received: [], gaps: 0 },
@@ -141,7 +141,7 @@ class Model {
     followed.position ??= this.hub.log.end
     followed.log ??= this.#log
     expect(followed.log).toBe(this.#log)
-    followed.seat = this.hub.log.end
+    followed.subscription = this.hub.log.end
     expect(followed.reader?.position).toBe(followed.position)
   }
 
@@ -149,7 +149,7 @@ class Model {
     followed.isLive = false
     const { log } = this.hub
     const joined = followed.received.length
-    const number = Math.max(log.end - this.lag, log.begin, followed.seat)
+    const number = Math.max(log.end - this.lag, log.begin, followed.subscription)
     // What was under way is not received; it comes again.
     while (followed.received.length > 0 && joined > 0) {
       const last = followed.received.at(-1)
@@ -320,7 +320,7 @@ class Model {
   #nextFor(followed: Followed, end: number): number | undefined {
     for (let number = (followed.position as number) + 1; number <= end; number += 1) {
       const { audiences } = this.world.event(this.#log, number)
-      if (this.#isFor(followed, audiences, number <= followed.seat ? end : number - 1)) return number
+      if (this.#isFor(followed, audiences, number <= followed.subscription ? end : number - 1)) return number
     }
     if (followed.position !== undefined && followed.position >= this.hub.log.begin) followed.position = end
     return undefined

@@ -91,7 +91,7 @@ test('principals that come and go leave nothing', () => {
   const { hub, open } = startHub(['f:a'], 10)
   const stays = open({ flows: 'all', isPrivate: true }, 0)
   for (let index = 0; index < 1000; index += 1) {
-    const reader = hub.subscribe(`guest ${index}`, { flows: 'all', isPrivate: true }, undefined, index)
+    const reader = hub.subscribe(`borrower ${index}`, { flows: 'all', isPrivate: true }, undefined, index)
     hub.leave(reader, index)
   }
   expect(hub.principalCount).toBe(1001)

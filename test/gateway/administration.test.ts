@@ -294,7 +294,7 @@ describe('threads and reactions', () => {
     })
   })
 
-  test('whether you may edit and delete stands on each message, for one call however many there are', async () => {
+  test('each message says whether the viewer may edit and delete it, with one call for the viewer at most', async () => {
     app.calls.length = 0
     const { data } = await app.graphql(
       'Ben',
@@ -310,14 +310,14 @@ describe('threads and reactions', () => {
         inbox || (mine && (said || message.__typename === 'FileMessage')),
       )
     }
-    expect(app.calls.filter(({ url }) => url.endsWith('/user'))).toHaveLength(1)
+    expect(app.calls.filter(({ url }) => url.endsWith('/user')).length).toBeLessThanOrEqual(1)
   })
 })
 
 test('that you type is said in a flow, a thread and in private', async () => {
-  const asked = '... on SetTypingPayload { isTold }'
+  const asked = '... on SetTypingPayload { isDelivered }'
   for (const input of [{ flow: main }, { userId: ids['Ben'] }])
-    expect(await change('setTyping', 'SetTypingInput', input, asked)).toMatchObject({ isTold: true })
+    expect(await change('setTyping', 'SetTypingInput', input, asked)).toMatchObject({ isDelivered: true })
   const closed = { flow: { path: 'example/support' } }
   expect(await change('setTyping', 'SetTypingInput', closed, asked, 'Ben')).toMatchObject({
     code: 'FORBIDDEN',

@@ -112,7 +112,7 @@ describe('an answer that was got', () => {
       }),
     )
 
-  test('has a tag by which a client hears that it is still the same, and what it is when it is not', async () => {
+  test('has a tag by which a client receives that it is still the same, and what it is when it is not', async () => {
     const query = '{ flow(by: { path: "example/main" }) { messages(last: 1) { nodes { id } } } }'
     const first = await get(query)
     const tag = first.headers.get('etag') ?? ''

@@ -156,7 +156,7 @@ describe('it is refused, and nothing is sent or left over', () => {
     app.calls.length = 0
     const answer = await send(parts)
     expect(answer).toMatchObject({ status, json: { errors: [{ message }] } })
-    // The credential is confirmed again when the last confirmation is more than ten seconds old.
+    // The credential may be confirmed; nothing else is sent.
     expect(app.calls.filter(({ url }) => !url.endsWith('/user'))).toEqual([])
     // Others in this folder have theirs for as long as it takes to make a file without a name.
     await expect

@@ -378,7 +378,7 @@ test('an application that may not hear private messages resumes behind what the 
   expect((await next(subscription)).message?.content).toBe('missed by the application')
 })
 
-test('a flow that the owner of a shared stream was out of is whole for a guest who comes back', async () => {
+test('a flow that the owner of a shared stream was out of is whole for a borrower who comes back', async () => {
   const all = `subscription { flowEvents(input: {}) { cursor ... on MessageAdded { message { ... on ChatMessage { content } } } } }`
   await eventually(() => app.state().sources.length === 0)
   const owner = await app.subscribe('Ben', all)
@@ -390,8 +390,8 @@ test('a flow that the owner of a shared stream was out of is whole for a guest w
     }
   }
   await eventually(() => liveMembers(app) === 1)
-  await say('where the guest was')
-  const cursor = await ownerReads('where the guest was')
+  await say('where the borrower was')
+  const cursor = await ownerReads('where the borrower was')
   const ada = app.backend.as('Ada')
   const member = { path: '/flows/example/main/users/2' }
   await ada('PUT', member.path, { disabled: true })
@@ -399,13 +399,13 @@ test('a flow that the owner of a shared stream was out of is whole for a guest w
   await ada('PUT', member.path, { disabled: false })
   await say('while both were in')
   await ownerReads('while both were in')
-  const guest = await app.subscribe('Ada', query, { after: cursor })
-  onTestFinished(guest.close)
+  const borrower = await app.subscribe('Ada', query, { after: cursor })
+  onTestFinished(borrower.close)
   const contents: string[] = []
   while (contents.at(-1) !== 'while both were in') {
-    const { message } = await next(guest)
+    const { message } = await next(borrower)
     if (message?.content !== undefined) contents.push(message.content)
   }
-  expect(app.state().sources).toMatchObject([{ guests: 1 }])
+  expect(app.state().sources).toMatchObject([{ borrowers: 1 }])
   expect(contents).toEqual(['while the owner was out', 'while both were in'])
 })

@@ -24,8 +24,8 @@ test('operators see what is live: streams, who shares them, groups, and who is b
   ).text()
   for (const [name, value] of [
     ['upstream_streams', 1],
-    ['upstream_stream_seats', 5],
-    ['upstream_stream_guests', 3],
+    ['upstream_stream_subscriptions', 5],
+    ['upstream_stream_borrowers', 3],
     ['subscriptions', 5],
     ['subscription_groups', 1],
     ['subscription_groups_shared', 1],
@@ -37,11 +37,14 @@ test('operators see what is live: streams, who shares them, groups, and who is b
   const printed: string[] = []
   expect(await streams([app.url], { METRICS_TOKEN }, (text) => printed.push(text))).toBe(0)
   expect(printed.join('')).toContain('1 streams to the upstream feed 5 subscriptions (5.0 each)')
-  expect(printed.join('')).toMatch(/5 subscriptions, 3 of them guests; groups of 5$/)
+  expect(printed.join('')).toMatch(/5 subscriptions, 3 of them borrowers; groups of 5$/)
   printed.length = 0
   await streams([app.url, '--json'], { METRICS_TOKEN }, (text) => printed.push(text))
   const json = JSON.parse(printed.join(''))
-  expect(json).toMatchObject({ sockets: 5, sources: [{ seats: 5, isOpen: true, lastDisconnect: null }] })
+  expect(json).toMatchObject({
+    sockets: 5,
+    sources: [{ subscriptions: 5, isOpen: true, lastDisconnect: null }],
+  })
   // Nothing of it says whose anything is.
   expect(JSON.stringify(json)).not.toContain(await app.backend.token('Ada'))
   await expect(streams(['http://127.0.0.1:1'], { METRICS_TOKEN }, () => undefined)).rejects.toThrow(

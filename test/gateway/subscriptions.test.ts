@@ -211,7 +211,7 @@ test('a flow that is archived cannot be subscribed to by name, and a subscriptio
   const again = await app.subscribe('Ada', flowEvents, named)
   expect((await again.next())?.errors).toMatchObject([
     {
-      message: 'Cannot listen to input.flows.0: "example/archived" is archived',
+      message: 'Cannot subscribe to input.flows.0: "example/archived" is archived',
       extensions: { code: 'FORBIDDEN' },
     },
   ])
@@ -245,7 +245,7 @@ test('whoever is shut out is told so at once, and others go on', async () => {
   for (let event = await host.event(); event.message?.content !== 'public'; ) event = await host.event()
 })
 
-test('guests hear on when the one whose stream it was leaves the flow', async () => {
+test('borrowers hear on when the one whose stream it was leaves the flow', async () => {
   const ada = app.backend.as('Ada')
   await ada('POST', '/flows/example', { name: 'Handed over' })
   for (const id of [2, 3]) await ada('POST', '/flows/example/handed-over/users', { id })

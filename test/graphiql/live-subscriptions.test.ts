@@ -84,7 +84,7 @@ test('a subscription that is refused ends with the reason, in the log, too', asy
   expect(subscriptions.get()).toEqual({ running: [], connection: 'idle' })
   expect(lines()).toEqual([
     'note: Subscription was started.',
-    expect.stringMatching(/^error: .*names no flow/),
+    expect.stringMatching(/^error: .*names a flow that does not exist/),
   ])
   const anonymous = subscriptions.start(liveMain, '')
   expect(await anonymous.ended).toMatchObject({ code: 'UNAUTHENTICATED' })

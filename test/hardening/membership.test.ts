@@ -14,7 +14,7 @@ const broken: Record<string, (response: ServerResponse) => void> = {
   'never answers': () => undefined,
 }
 
-/** Ada owns the stream, Ben is a guest at it. From `breakFor` on, what lists the flows of Ben alone is broken. */
+/** Ada owns the stream, Ben is a borrower at it. From `breakFor` on, what lists the flows of Ben alone is broken. */
 async function start(how: string) {
   const backend = await startTestBackend()
   onTestFinished(backend.close)
@@ -53,7 +53,7 @@ async function start(how: string) {
   }
   const ada = await listen('Ada')
   const ben = await listen('Ben')
-  expect(app.state().sources).toMatchObject([{ seats: 2, guests: 1 }])
+  expect(app.state().sources).toMatchObject([{ subscriptions: 2, borrowers: 1 }])
   return {
     ...{ app, backend, ada, ben },
     askedFor: () => asked,
@@ -66,7 +66,7 @@ async function start(how: string) {
 }
 
 test.each(Object.keys(broken))(
-  'somebody who is shut out hears nothing after that, also where the upstream %s to the question',
+  'somebody who is shut out receives nothing after that, also where the upstream %s to the question',
   async (how) => {
     const { backend, ada, ben, breakNow, say } = await start(how)
     await say('before')
@@ -81,7 +81,7 @@ test.each(Object.keys(broken))(
   },
 )
 
-test('somebody who loses access without an event hears nothing after ten seconds in which nobody confirmed it', async () => {
+test('somebody who loses access without an event receives nothing after ten seconds in which nobody confirmed it', async () => {
   const { app, backend, ben, breakNow, say, askedFor } = await start('never answers')
   breakNow()
   await eventually(() => askedFor() > 0)
@@ -105,7 +105,7 @@ test('somebody whose access cannot be confirmed for a while, and who still has i
   await say('two')
   await eventually(() => ben.heard.length >= 2)
   expect(ben.heard).toEqual(['one', 'two'])
-  expect(app.state().sources).toMatchObject([{ guests: 0 }, { guests: 0 }])
+  expect(app.state().sources).toMatchObject([{ borrowers: 0 }, { borrowers: 0 }])
 }, 60_000)
 
 /** Somebody who listens to every flow as Ben, each time from where they were; another subscription of Ben's keeps his stream open. */

@@ -24,7 +24,7 @@ import { type Transport, transports } from '../support/rights-readers.ts'
 import { messageFields, type Stage, startStage, World } from '../support/rights-world.ts'
 
 /*
- * Nobody is shown what is not theirs, and everybody hears what is, whatever the order of changes of rights, requests,
+ * Nobody is shown what is not theirs, and everybody receives what is, whatever the order of changes of rights, requests,
  * subscriptions and upstream failures. A history is a random list of steps, and a model says after each step who may
  * read and change what. Every text is unique, so a leak names what leaked and to whom. CONTRIBUTING.md lists the
  * settings: `STEPS`, `SEED`, `SHRINK_SECONDS`, `PASS_OVER`.
@@ -264,8 +264,8 @@ const type = anActorInFlow.map(({ by, flow }) =>
     const answer = await world.rest(by, 'POST', `/flows/${path}/typing`, { thread_id: marker.text })
     const may = canWrite(model, credential, flow)
     const isArchived = model.flows[flow].isArchived
-    const isTold = world.judgeAnswer(label, isArchived && may === 'mustNot' ? 'may' : may, answer)
-    marker.isRefused = !isTold
+    const isDelivered = world.judgeAnswer(label, isArchived && may === 'mustNot' ? 'may' : may, answer)
+    marker.isRefused = !isDelivered
   }),
 )
 
@@ -1390,8 +1390,8 @@ test.each(Object.keys(regressions))(
 
 test(
   isEveryday
-    ? `${everydaySeeds.length} histories: nobody is shown what is not theirs, and everybody hears what is`
-    : `${steps} steps: nobody is shown what is not theirs, and everybody hears what is (SEED=${firstSeed})`,
+    ? `${everydaySeeds.length} histories: nobody is shown what is not theirs, and everybody receives what is`
+    : `${steps} steps: nobody is shown what is not theirs, and everybody receives what is (SEED=${firstSeed})`,
   async () => {
     const begun = performance.now()
     taken = 0

@@ -150,8 +150,8 @@ test('what waits for several is kept once, and each is sent its own of it', asyn
   const turn = new Turn()
   const lines = await Promise.all(Array.from({ length: 3 }, () => open({ maxWaitingMs: 60_000 }, turn)))
   const other = { head: Buffer.from('['), tail: Buffer.from(']') }
-  // One hears everything, one in two envelopes, and one not everything.
-  const isHeard = [() => true, () => true, (index: number) => index % 3 > 0]
+  // One receives everything, one in two envelopes, and one not everything.
+  const isReceived = [() => true, () => true, (index: number) => index % 3 > 0]
   const envelopeOf = [() => around, (index: number) => (index % 50 < 20 ? other : around), () => around]
   const expected = lines.map(() => '')
   const heard = lines.map(() => '')
@@ -170,7 +170,7 @@ test('what waits for several is kept once, and each is sent its own of it', asyn
       const body = bodyOf(text)
       bodies.push(body)
       lines.forEach(({ writer }, each) => {
-        if (!isHeard[each]?.(index)) return
+        if (!isReceived[each]?.(index)) return
         const envelope = envelopeOf[each]?.(index) ?? around
         if (index % 7 === 0) writer.sendNow(envelope, [body])
         else writer.send(envelope, body)

@@ -83,7 +83,7 @@ interface Reader {
   credential: Credential
   /** Since when it listens with this credential. */
   openedAt: number
-  /** The flows it hears, where it does not hear of those that are joined later. */
+  /** The flows it receives, where it does not hear of those that are joined later. */
   readonly fixedFlows: readonly FlowName[] | undefined
   delivery: Delivery | undefined
   isEstablished: boolean

@@ -108,7 +108,7 @@ test('an upstream whose streams are blocked is asked now and then: all is told, 
   expect(proxy.streams).toBe(2)
 }, 20_000)
 
-/** A scripted upstream with two flows, of user 7, and what the gateway hears of it. */
+/** A scripted upstream with two flows, of user 7, and what the gateway receives of it. */
 async function startScripted(
   capabilities: readonly string[],
   stream: (request: IncomingMessage, response: ServerResponse, number: number) => void,
@@ -317,7 +317,7 @@ test('a stream without private events that opens again is live once its flows ar
     },
   )
   await eventually(() => source.status().type === 'status' && flowIds().length === 2)
-  expect(source.hearsPrivate()).toBe(false)
+  expect(source.receivesPrivate()).toBe(false)
   cut.resolve()
   await eventually(() => lists === 2 && contentsOf(events).length === 1)
   expect(source.status()).toMatchObject({ state: 'catchingUp' })

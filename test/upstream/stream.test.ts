@@ -9,7 +9,7 @@ import { createHttp } from '../../src/upstream/http.ts'
 import { eventually } from '../support/app.ts'
 import { startScriptedUpstream } from '../support/upstream.ts'
 
-/** Listens to a scripted upstream and gathers what it hears. */
+/** Listens to a scripted upstream and gathers what it receives. */
 function listen(base: string, flowIds = ['flow-1']) {
   const http = createHttp({ deadlineMs: 2000, maxBytes: 1_000_000, connections: 4 })
   const events: FlowEvent[] = []

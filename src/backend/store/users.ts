@@ -188,12 +188,12 @@ export async function isTokenTaken(db: Database, token: string, hash: string): P
 /** Everybody, by id, with the organizations they belong to. */
 export async function listUsers(db: Database): Promise<(UserRow & { organizations: string[] })[]> {
   const users = await db.selectFrom('users').selectAll().orderBy('id').execute()
-  const seats = await db
+  const memberships = await db
     .selectFrom('organization_members as member')
     .innerJoin('organizations', 'organizations.id', 'member.organization_id')
     .select(['member.user_id', 'organizations.slug'])
     .execute()
-  const byUser = Map.groupBy(seats, ({ user_id }) => user_id)
+  const byUser = Map.groupBy(memberships, ({ user_id }) => user_id)
   return users.map((user) => ({
     ...user,
     organizations: (byUser.get(user.id) ?? []).map(({ slug }) => slug),

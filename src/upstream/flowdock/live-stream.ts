@@ -37,8 +37,8 @@ export interface LiveStream {
   status(): FlowEvent
   /** The number of the user whose credential it is, once the upstream has told it. */
   userId(): number | undefined
-  /** Whether it hears what is told to its user alone: the credential of an application may not have the scope. */
-  hearsPrivate(): boolean
+  /** Whether it receives what is told to its user alone: the credential of an application may not have the scope. */
+  receivesPrivate(): boolean
   /** Everybody who is there at this moment, among those the caller shares a flow with. */
   presences(): readonly PresenceEvent[]
   close(): void
@@ -333,7 +333,7 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
     },
     status,
     userId: () => viewerId,
-    hearsPrivate: () => isPrivate,
+    receivesPrivate: () => isPrivate,
     presences: presences.list,
     close,
   }

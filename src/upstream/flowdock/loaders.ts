@@ -99,7 +99,7 @@ export function createLoaders(resources: Resources, directory?: Directory): Load
     return paths.map((path) => byFlow.get(path) ?? [])
   })
   /** What has not been sorted in yet. */
-  let heard: Flow[] = []
+  let received: Flow[] = []
   const people = new Map<number, User>()
   const byId = new Map<string, Flow>()
   const byPath = new Map<string, Flow>()
@@ -109,27 +109,27 @@ export function createLoaders(resources: Resources, directory?: Directory): Load
 
   /** What an answer tells about a flow and its members is not asked for again. */
   function remember(flow: Flow | null): Flow | null {
-    if (flow !== null) heard.push(flow)
+    if (flow !== null) received.push(flow)
     return flow
   }
 
   /** Nearly nobody who lists flows asks for one of them as well: they are sorted in for those. */
   function sortIn(): void {
-    for (const flow of heard) {
+    for (const flow of received) {
       byId.set(flow.id, flow)
       byPath.set(flow.path, flow)
       for (const { user } of flow.users ?? []) people.set(user.id, user)
     }
-    heard = []
+    received = []
   }
 
   function findPerson(id: number): User | undefined {
-    if (heard.length > 0) sortIn()
+    if (received.length > 0) sortIn()
     return people.get(id)
   }
 
   function findFlow(map: ReadonlyMap<string, Flow>, key: string): Flow | undefined {
-    if (heard.length > 0) sortIn()
+    if (received.length > 0) sortIn()
     return map.get(key)
   }
 

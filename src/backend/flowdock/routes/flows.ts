@@ -144,8 +144,8 @@ export const flowRoutes: readonly Route[] = [
       await backend.log.write(async (change) => {
         await checkWritable(change.db, request.user.id, flow.id)
         const user = await findUser(change.db, id)
-        const seat = await findOrganizationMember(change.db, flow.organization_id, id)
-        if (user === undefined || seat === undefined)
+        const member = await findOrganizationMember(change.db, flow.organization_id, id)
+        if (user === undefined || member === undefined)
           throw invalid({ id: ['is not a member of the organization'] })
         const theirs = await findFlowAccess(change.db, id, flow.id)
         if (theirs !== undefined && isJoined(theirs)) return
