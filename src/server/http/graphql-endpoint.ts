@@ -60,7 +60,11 @@ export function createGraphqlEndpoint(options: GraphqlEndpointOptions): ServeGra
       sendError(response, status, code, message)
     if (isRead(request) && accepted.page) {
       if (graphiql === undefined)
-        return reject(403, 'FORBIDDEN', 'This gateway has no GraphiQL; GRAPHIQL=on turns it on')
+        return reject(
+          403,
+          'FORBIDDEN',
+          'This gateway serves no GraphiQL: set GRAPHIQL=on, and install without --omit=dev',
+        )
       const key = pageKeyOf(request)
       return graphiql.servePage(response, key === undefined ? undefined : options.demoAuthorization(key))
     }
