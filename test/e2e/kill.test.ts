@@ -75,5 +75,5 @@ test(
     const counts = Map.groupBy(stored, (uuid) => uuid)
     for (const uuid of sent) expect(counts.get(uuid), uuid).toHaveLength(1)
   },
-  rounds * 5000,
+  rounds * 10_000,
 )
