@@ -4,13 +4,13 @@ import { isGroupName } from './tags.ts'
 
 /** What is wrong with a nick by itself; undefined when nothing is. */
 export function nickProblem(nick: string): string | undefined {
-  // Characters that nobody sees would make two nicks look alike.
+  // Invisible characters would make two nicks look alike.
   if (!/^[^\s\p{C}]{1,50}$/u.test(nick)) return 'must be 1 to 50 characters without whitespace'
   return isGroupName(nick) ? 'is the name of a group of people' : undefined
 }
 
 /**
- * Whether somebody else in one of the organizations has the nick, in whatever case: a mention could mean either.
+ * Whether another user of one of the organizations has the nick, in any case: a mention could mean either.
  *
  * @param userId whose nick it is to be; undefined for a new user
  */

@@ -32,7 +32,7 @@ export interface OpenCredentialsOptions {
   readonly everyMs?: number
 }
 
-/** So many are looked up in one query. Other work of the thread comes between two queries. */
+/** Credentials in one query. Other work of the thread runs between two queries. */
 const pageSize = 500
 
 export function createOpenCredentials(options: OpenCredentialsOptions): OpenCredentials {
@@ -58,7 +58,7 @@ export function createOpenCredentials(options: OpenCredentialsOptions): OpenCred
 
   function begin(): Promise<void> {
     checking = checkAll()
-      // Nobody was confirmed: streams end by themselves when that lasts.
+      // No credential was confirmed: streams end when that lasts.
       .catch(() => undefined)
       .finally(() => {
         checking = undefined

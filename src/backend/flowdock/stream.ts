@@ -125,7 +125,7 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
   const stopWatching = options.watchCredential({
     confirmed: () => void unconfirmed.refresh(),
     async lost() {
-      // The reason may be among the events, and is told first.
+      // The reason may be among the events, which are delivered first.
       await log.catchUp().catch(() => undefined)
       end()
     },
