@@ -237,6 +237,7 @@ async function start(
     offsetOf,
     memberOf: ({ userId }) => userId,
     removalOf,
+    audiencesOf,
     amendmentOf: deletionOf,
     check: listChannels,
     isRefusal: (error) =>
@@ -327,7 +328,6 @@ async function start(
     limits,
     isBusy: () => load.state().waiting > 0,
     cursorOf: (event) => eventCursor(event as LiveEvent),
-    audiencesOf,
     isOfFlow,
     onDelivery: hooks.onDelivery,
     onUnexpected: (error) => log.error({ err: error }, 'A subscription failed unexpectedly'),

@@ -1,6 +1,7 @@
 import { GatewayError, UpstreamError } from './errors.ts'
 import type { ChangeTracker } from './events/change-tracker.ts'
-import type { Hub, Channel as HubChannel, Topic } from './events/principal-hub.ts'
+import type { Channel as EventChannel } from './events/channel.ts'
+import type { Hub, Topic } from './events/principal-hub.ts'
 import type { Entry as LogEntry } from './events/recent-log.ts'
 import { type FeedReader, type Replay, runFeed } from './events/replay.ts'
 import type { Trace, Tracing } from './telemetry/tracing.ts'
@@ -28,8 +29,9 @@ import type { StreamTicket, StreamTickets } from './upstream/flowdock/stream-tic
 import type { FileUploads } from './upstream/flowdock/uploads.ts'
 import type { Http } from './upstream/http.ts'
 
-export type Channel = HubChannel<FlowEvent>
+export type Channel = EventChannel<FlowEvent>
 export type Entry = LogEntry<FlowEvent>
+export type { EntryAudiences } from './events/channel.ts'
 export type LiveEvent = FlowEvent
 
 /** With whose rights somebody listens. */
@@ -82,8 +84,6 @@ export interface LiveEvents extends AsyncIterable<FlowEvent> {
   /** The same for the same filter and pace, whatever flows they are of. With a pace, the same for the same events. */
   readonly key: string
   readonly pace: Pace | undefined
-  /** The audiences that they are of. */
-  readonly audiences: readonly string[]
   /** Whether an event passes the filter, whoever may get it. */
   wants(event: FlowEvent): boolean
   /** Makes sure that questions about the viewer can be answered, if the upstream says who it is. Never throws. */
@@ -378,6 +378,7 @@ class CallerContext implements Context, Viewer {
     }
     const feed = {
       ...{ hub, topic, isBehind, offsetOf, channelOf, isGap: isLoss, retryAfterMs },
+      audiences: memberAudiences(channels, isPrivate),
       makeGap: (after: string | undefined) => makeGap(after),
       wants: (event: FlowEvent) => isReceived(event) && (isGap(event) || wants(event)),
       // The source is ahead of a reader who has missed something.
@@ -398,7 +399,6 @@ class CallerContext implements Context, Viewer {
           : [channels === 'all' ? credential.principal : channels, isPrivate, key, pace],
       ),
       pace,
-      audiences: memberAudiences(channels, isPrivate),
       wants: (event) => isGap(event) || wants(event),
       identify: async () => {
         if (knownUserId(session) === undefined) await this.#loadUserId().catch(() => undefined)
@@ -549,7 +549,7 @@ function describeGaps(
         channel,
       )
     },
-    live: (channel, seq) => reader.live(channel, seq),
+    live: (...begin) => reader.live(...begin),
     end: (error) => reader.end(error),
   }
 }

@@ -1,4 +1,5 @@
 import { GatewayError } from '../errors.ts'
+import type { Channel, EntryAudiences } from './channel.ts'
 import { type Entry, RecentLog, type RecentLogLimits } from './recent-log.ts'
 
 /** Where a source delivers what it has. */
@@ -49,6 +50,8 @@ export interface HubOptions<Owner, T> {
   readonly offsetOf: (event: T) => string | undefined
   /** Whom an event takes a channel from; undefined for all other events. */
   readonly removalOf: (event: T) => Removal | undefined
+  /** Which of those who listen to its source receive an event. */
+  readonly audiencesOf: (event: T) => EntryAudiences
   /** What an event changes in the earlier ones that are kept, such as a deletion; undefined for all other events. */
   readonly amendmentOf?: (event: T) => ((earlier: T) => T) | undefined
   /**
@@ -88,16 +91,13 @@ export type Ending =
   | { readonly kind: 'evicted' }
 
 /** One source, and those who listen to it. */
-export interface Channel<T> {
-  readonly key: string
+export interface SourceChannel<T> extends Channel<T> {
   readonly log: RecentLog<T>
-  /** Hears each entry from now on, until the returned function is called. */
-  listen(listener: (entry: Entry<T>) => void): () => void
 }
 
 /** A place at a channel. */
 export interface Subscription<T> {
-  readonly channel: Channel<T>
+  readonly channel: SourceChannel<T>
   /** Set in the turn in which the subscription is taken away, before the next event. */
   readonly ending: Ending | undefined
   /** Resolves when it is taken away. */
@@ -212,7 +212,7 @@ interface Proof {
   readonly begunAt: number
 }
 
-interface Source<Owner, T> extends Channel<T> {
+interface Source<Owner, T> extends SourceChannel<T> {
   readonly owner: Owner
   readonly subscriptions: Set<SubscriptionState<Owner>>
   readonly borrowers: Map<string, Borrower<Owner>>
@@ -282,6 +282,7 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
         listeners.add(listener)
         return () => listeners.delete(listener)
       },
+      audiencesOf: ({ event }) => options.audiencesOf(event),
       // What is done for every event must not grow with the number of subscriptions.
       push(event, bytes) {
         if (isGone) return

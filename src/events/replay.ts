@@ -1,6 +1,7 @@
 import { GatewayError } from '../errors.ts'
 import { sleep } from '../sleep.ts'
-import type { Channel, Hub, Subscription, Topic } from './principal-hub.ts'
+import type { Channel, Membership } from './channel.ts'
+import type { Hub, SourceChannel, Subscription, Topic } from './principal-hub.ts'
 import type { Entry } from './recent-log.ts'
 
 /** Who reads a feed. */
@@ -11,11 +12,8 @@ export interface FeedReader<T> {
    * @param channel where it catches up; undefined for an event from before it subscribed
    */
   event(event: T, channel: Channel<T> | undefined): Promise<void>
-  /**
-   * It has caught up: the entries of `channel` behind `seq` are next, as they come. It leaves when the returned
-   * function is called, which answers the number of the last entry it took.
-   */
-  live(channel: Channel<T>, seq: number): () => number
+  /** It has caught up: the entries of `channel` behind `seq` that are for these audiences are next, as they come. */
+  live(channel: Channel<T>, seq: number, audiences: ReadonlySet<string>): Membership
   /** There is no more. */
   end(error: unknown): void
 }
@@ -23,6 +21,8 @@ export interface FeedReader<T> {
 export interface FeedOptions<Owner, T> {
   readonly hub: Hub<Owner, T>
   readonly topic: Topic<Owner>
+  /** The audiences that the reader has. */
+  readonly audiences: ReadonlySet<string>
   /** Begin behind this place; with what happens unless given. */
   readonly after: string | undefined
   /** Which events the reader is told; what it is not told it has not missed. */
@@ -44,7 +44,7 @@ export interface FeedOptions<Owner, T> {
    *
    * @param place where its reader is, who goes on from there if they come back; with what happens when undefined
    */
-  readonly standing?: ((channel: Channel<T>, place: string | undefined) => readonly T[]) | undefined
+  readonly standing?: ((channel: SourceChannel<T>, place: string | undefined) => readonly T[]) | undefined
   /** Says that what happened behind a place is lost. */
   readonly makeGap: (after: string | undefined) => T
   /**
@@ -84,10 +84,10 @@ export async function runFeed<Owner, T>(
         if (seq === undefined) {
           after = progress.after ?? after
         } else {
-          const leave = reader.live(channel, seq)
+          const membership = reader.live(channel, seq, options.audiences)
           let last: number | undefined
           const stop = () => {
-            last ??= leave()
+            last ??= membership.leave()
             return last
           }
           // At once: nothing that comes after what ended the subscription is delivered.

@@ -9,7 +9,7 @@ import {
   locatedError,
   type OperationDefinitionNode,
 } from 'graphql'
-import type { Channel, Context, Entry, LiveEvent, LiveEvents, Pace } from '../context.ts'
+import type { Channel, Context, Entry, EntryAudiences, LiveEvent, LiveEvents, Pace } from '../context.ts'
 import { type ErrorCode, GatewayError } from '../errors.ts'
 import type { Limits } from '../graphql/document-limits.ts'
 import { maskError } from '../graphql/error-mask.ts'
@@ -86,8 +86,6 @@ export interface FanOutOptions {
   readonly onUnexpected: (error: unknown) => void
   /** Where an event stands, as clients are told. */
   readonly cursorOf: (event: unknown) => string
-  /** Which audiences may get an event: members of any of them do. The array is the same for the same audiences. */
-  readonly audiencesOf: (event: LiveEvent) => readonly string[]
   /** Whether an event is one of the upstream's log that all members of a flow get: equal ones are the same object. */
   readonly isOfFlow: (event: LiveEvent) => boolean
   /** Called for each event that a member is sent, to check that it may be. */
@@ -127,6 +125,7 @@ interface Ready extends Item, Outcome {
 interface Member {
   readonly events: LiveEvents
   readonly reader: SubscriptionReader
+  audiences: ReadonlySet<string>
   /** Entries up to this one it has. */
   seq: number
   /** It has left, or lost its access: nothing is delivered to it. */
@@ -180,8 +179,7 @@ const maxInFlight = 16
  * not reach across principals.
  */
 export function createFanOut(options: FanOutOptions): FanOut {
-  const { schema, executor, limits, onUnexpected, cursorOf, audiencesOf, isOfFlow, onDelivery, onEnd } =
-    options
+  const { schema, executor, limits, onUnexpected, cursorOf, isOfFlow, onDelivery, onEnd } = options
   const budgets = createEventBudgets(limits.maxSubscriptionCalls)
   const groups = new Map<string, Group>()
   const routers = new Map<Channel, Router>()
@@ -373,8 +371,9 @@ export function createFanOut(options: FanOutOptions): FanOut {
       this.#channel = channel
       this.seq = channel.log.seq
       this.#stop = channel.listen((entry) => {
-        const names = audiencesOf(entry.event)
-        for (const section of this.#sections.of(names)) section.receive(entry, names)
+        const names = channel.audiencesOf(entry)
+        for (const section of names === 'all' ? this.#all : this.#sections.of(names))
+          section.receive(entry, names)
         this.seq = entry.seq
       })
     }
@@ -451,6 +450,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
     readonly channel: Channel
     readonly members = new Set<Member>()
     readonly #audiences = new AudienceIndex<Member>()
+    #allMembers: readonly Member[] | undefined
     readonly #router: Router
     readonly #waiting: Item[] = []
     readonly #inFlight: Slot[] = []
@@ -474,9 +474,9 @@ export function createFanOut(options: FanOutOptions): FanOut {
       this.#router.open(this)
     }
 
-    receive(entry: Entry, names: readonly string[]): void {
+    receive(entry: Entry, names: EntryAudiences): void {
       if (!this.group.wants(entry.event)) return
-      const audience = this.#audiences.of(names)
+      const audience = names === 'all' ? this.#all() : this.#audiences.of(names)
       if (audience.length === 0) return
       if (this.#pace?.tells === 'latest') this.#waiting.length = this.#next
       this.#waiting.push({ entry, audience })
@@ -487,15 +487,23 @@ export function createFanOut(options: FanOutOptions): FanOut {
 
     join(member: Member): void {
       this.members.add(member)
-      for (const name of member.events.audiences)
-        if (this.#audiences.add(name, member)) this.#router.add(name, this)
+      this.#allMembers = undefined
+      for (const name of member.audiences) this.#add(name, member)
+    }
+
+    move(member: Member, audiences: ReadonlySet<string>): void {
+      if (!this.members.has(member)) return
+      const before = member.audiences
+      member.audiences = audiences
+      for (const name of before) if (!audiences.has(name)) this.#remove(name, member)
+      for (const name of audiences) if (!before.has(name)) this.#add(name, member)
     }
 
     leave(member: Member): void {
       member.isGone = true
       if (!this.members.delete(member)) return
-      for (const name of member.events.audiences)
-        if (this.#audiences.remove(name, member)) this.#router.remove(name, this)
+      this.#allMembers = undefined
+      for (const name of member.audiences) this.#remove(name, member)
       if (this.members.size > 0) return
       clearTimeout(this.#timer)
       this.#close()
@@ -505,6 +513,20 @@ export function createFanOut(options: FanOutOptions): FanOut {
     seqOf(member: Member): number {
       const isIdle = this.#waiting.length + this.#inFlight.length + this.#ready.length === 0
       return isIdle ? Math.max(member.seq, this.#router.seq) : member.seq
+    }
+
+    #add(name: string, member: Member): void {
+      if (this.#audiences.add(name, member)) this.#router.add(name, this)
+    }
+
+    #remove(name: string, member: Member): void {
+      if (this.#audiences.remove(name, member)) this.#router.remove(name, this)
+    }
+
+    /** The same array until a member joins or leaves. */
+    #all(): readonly Member[] {
+      this.#allMembers ??= [...this.members]
+      return this.#allMembers
     }
 
     #close(): void {
@@ -548,7 +570,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
         this.#pumpedAt = Date.now()
         const last = this.#latest
         if (this.#waiting.length === 0 && last !== undefined)
-          this.#waiting.push({ ...last.item, audience: [...this.members] })
+          this.#waiting.push({ ...last.item, audience: this.#all() })
         this.#due = this.#waiting.length
         this.pump()
         if (this.#pace?.repeatMs !== undefined) this.#wait(this.#pace.repeatMs)
@@ -702,7 +724,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
         delivered = payload.cursor ?? delivered
         await reader.ready()
       },
-      live(channel, seq) {
+      live(channel, seq, audiences) {
         let group = groups.get(subscription.key)
         if (group === undefined) {
           group = new Group(subscription.key, subscription)
@@ -710,7 +732,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
         }
         const section = group.sectionOf(channel)
         const member: Member = {
-          ...{ events, reader, seq, isGone: false, isDemoted: false },
+          ...{ events, reader, audiences, seq, isGone: false, isDemoted: false },
           end(error: GatewayError) {
             end(error)
             ended.abort(error)
@@ -729,12 +751,15 @@ export function createFanOut(options: FanOutOptions): FanOut {
             if (!member.isGone && member.seq === seq) reader.next(payload)
           })
         passedOver = undefined
-        return () => {
-          const last = section.seqOf(member)
-          section.leave(member)
-          standing = undefined
-          delivered = channel.log.placeAt(last) ?? delivered
-          return last
+        return {
+          move: (others) => section.move(member, others),
+          leave() {
+            const last = section.seqOf(member)
+            section.leave(member)
+            standing = undefined
+            delivered = channel.log.placeAt(last) ?? delivered
+            return last
+          },
         }
       },
       end,

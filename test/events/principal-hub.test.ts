@@ -26,6 +26,7 @@ function startHub(
   const hub = createHub<string, string>({
     keyOf: (owner) => owner,
     memberOf: (owner) => members.get(owner),
+    audiencesOf: () => 'all',
     limits: { maxEvents: 100, maxBytes: 1000 },
     open(owner, sink) {
       const source = { owner, sink, closed: false }

@@ -76,6 +76,7 @@ function createWorld(
     },
     offsetOf: ({ place }) => String(place),
     memberOf: () => undefined,
+    audiencesOf: () => 'all',
     removalOf: ({ place, channel }) =>
       kind.removesEvery !== undefined && place % kind.removesEvery === 0 ? { channel, member: 1 } : undefined,
     check: async (owner) => allowedTo(owner),
@@ -167,9 +168,12 @@ function listen(
         last = entry.seq
         if (wants(entry.event)) heard.events.push(entry.event)
       })
-      return () => {
-        stop()
-        return last
+      return {
+        move: () => undefined,
+        leave() {
+          stop()
+          return last
+        },
       }
     },
     end(error) {
@@ -180,6 +184,7 @@ function listen(
     {
       hub,
       topic: { owner: options.owner, channels: options.channels, isPrivate: false },
+      audiences: new Set(),
       after: options.after,
       wants,
       replay: (after, until) => replay(options.channels, after, until),

@@ -3,6 +3,7 @@ import { buildSchema, execute, type GraphQLError, type GraphQLSchema, parse } fr
 import { expect, onTestFinished, test } from 'vitest'
 import type { Channel, Context, Entry, LiveEvents } from '../../src/context.ts'
 import { type ErrorCode, GatewayError } from '../../src/errors.ts'
+import type { Membership } from '../../src/events/channel.ts'
 import { RecentLog } from '../../src/events/recent-log.ts'
 import { EventLoopBudget } from '../../src/subscriptions/event-loop-budget.ts'
 import { createFanOut, type SubscriptionReader } from '../../src/subscriptions/fan-out.ts'
@@ -52,6 +53,10 @@ function makeChannel(maxEvents = 1000) {
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
+    audiencesOf({ event }) {
+      const { flow } = event as unknown as TestEvent
+      return flow === undefined ? 'all' : [flow]
+    },
   }
   return {
     channel,
@@ -98,18 +103,17 @@ async function setUp(
     executor: { execute },
     ...{ limits, isBusy: () => false, onUnexpected: () => undefined },
     cursorOf: (event) => String((event as { id: number }).id),
-    audiencesOf: (event) => [(event as unknown as TestEvent).flow ?? 'all'],
     isOfFlow: () => true,
     onDelivery: ({ principal }, event) => onDelivery?.(principal, event as unknown as TestEvent),
     onEnd: (reason) => ends.push(reason),
   })
   const heard: Record<string, string[]> = {}
   const leave: Record<string, () => void> = {}
+  const memberships: Record<string, Membership> = {}
   for (const [index, principal] of principals.entries()) {
     const { channel } = channels.get(principal) ?? shared
     const events = {
       ...{ principal, key: 'all', pace: undefined, wants: () => true },
-      audiences: ['all', ...(audiences[principal] ?? [])],
       identify: async () => undefined,
       answer: ({ userId }) => userId === index,
       context: (_, __, onQuestion) =>
@@ -123,10 +127,11 @@ async function setUp(
           },
         }) as unknown as Context,
       read(reader, signal) {
-        const left = reader.live(channel, channel.log.seq)
+        const membership = reader.live(channel, channel.log.seq, new Set(audiences[principal]))
+        memberships[principal] = membership
         return new Promise<void>((end) =>
           signal.addEventListener('abort', () => {
-            left()
+            membership.leave()
             end()
           }),
         )
@@ -157,7 +162,7 @@ async function setUp(
     onTestFinished(() => controller.abort())
     begun.start(reader, controller.signal)
   }
-  return { live, push, heard, leave, ends, listeners }
+  return { live, push, heard, leave, memberships, ends, listeners }
 }
 
 const result = (id: number, of: string) => JSON.stringify({ data: { event: { id, of } } })
@@ -324,6 +329,23 @@ test('members of one group get the events of their audiences alone, each execute
     zoe: [2, 4].map((id) => result(id, 'x')),
   })
   expect(executed).toEqual([1, 2, 4])
+})
+
+test('a member whose audiences change gets the events of the others from then on', async () => {
+  const { push, heard, memberships } = await setUp(() => 'x', {
+    principals: ['eve', 'max'],
+    audiences: { eve: ['a'], max: ['b'] },
+  })
+  push({ id: 1, flow: 'a' })
+  memberships['eve']?.move(new Set(['b', 'c']))
+  push({ id: 2, flow: 'a' })
+  push({ id: 3, flow: 'b' })
+  push({ id: 4, flow: 'c' })
+  await eventually(() => heard['eve']?.length === 3)
+  expect(heard).toEqual({
+    eve: [1, 3, 4].map((id) => result(id, 'x')),
+    max: [3].map((id) => result(id, 'x')),
+  })
 })
 
 test('an event that the streams of several principals deliver is executed once', async () => {

@@ -77,22 +77,21 @@ export function changesEarlier(event: FlowEvent): boolean {
   return event.type === 'message' && 'messageId' in event.message
 }
 
-/** Audiences of events: everyone, the user whose stream it is, one flow, and all flows of a stream. */
-const everyone = 'everyone'
+/** Audiences of events: the user whose stream it is, one flow, and all flows of a stream. */
 const theUser = 'user'
 const allFlows = 'flows'
 
 /** The audiences of an event at the stream of one principal: who is in any of them may get it. */
-export function audiencesOf(event: FlowEvent): readonly string[] {
-  if (isForEverybody(event)) return [everyone]
+export function audiencesOf(event: FlowEvent): readonly string[] | 'all' {
+  if (isForEverybody(event)) return 'all'
   const flowId = channelOf(event)
   return flowId === undefined ? [theUser] : [`flow ${flowId}`, allFlows]
 }
 
 /** The audiences that a subscription at such a stream belongs to. @param flowIds those it names, or all of the stream */
-export function memberAudiences(flowIds: readonly string[] | 'all', isPrivate: boolean): readonly string[] {
+export function memberAudiences(flowIds: readonly string[] | 'all', isPrivate: boolean): ReadonlySet<string> {
   const flows = flowIds === 'all' ? [allFlows] : flowIds.map((id) => `flow ${id}`)
-  return [everyone, ...(isPrivate ? [theUser] : []), ...flows]
+  return new Set([...(isPrivate ? [theUser] : []), ...flows])
 }
 
 /** Whether an event is one of the log that all members of a flow get. */

@@ -1,0 +1,31 @@
+import type { Entry } from './recent-log.ts'
+
+/** Who receives an entry: whoever has any of these audiences, or all. */
+export type EntryAudiences = readonly string[] | 'all'
+
+/** One stream of events, and those who receive them. */
+export interface Channel<T> {
+  readonly key: string
+  readonly log: ChannelLog
+  /** Calls `listener` with each entry from now on, until the returned function is called. */
+  listen(listener: (entry: Entry<T>) => void): () => void
+  audiencesOf(entry: Entry<T>): EntryAudiences
+}
+
+/** The positions of the entries of a channel. */
+export interface ChannelLog {
+  /** The position of the newest entry. */
+  readonly seq: number
+  /** The position right before the first entry in memory. */
+  readonly beginSeq: number
+  /** The cursor of an entry, or of the last one before it that has one; undefined when it is not known. */
+  placeAt(seq: number): string | undefined
+}
+
+/** A reader that receives the entries of a channel as they come. */
+export interface Membership {
+  /** From the next entry on the reader has these audiences, in place of those it had. */
+  move(audiences: ReadonlySet<string>): void
+  /** Ends it. @returns the position of the last entry that the reader took */
+  leave(): number
+}
