@@ -1,0 +1,197 @@
+import { Http1Error } from './errors.ts'
+import { maxHeadBytes, parseHead, type RequestHead } from './head.ts'
+
+/** What a connection brings, in order: for each request its head, the bytes of its body, and the end of the body. */
+export type Part =
+  | { readonly type: 'head'; readonly head: RequestHead }
+  | { readonly type: 'data'; readonly bytes: Buffer }
+  | { readonly type: 'end' }
+
+/** A chunk of 15 MiB has six digits; an extension may follow. */
+const maxChunkLineBytes = 256
+const maxTrailerBytes = 8 * 1024
+/** Memory for an incomplete line: at first, and most that stays. */
+const firstLineBytes = 512
+const maxKeptBytes = 2048
+const cr = 0x0d
+const lf = 0x0a
+
+type State =
+  | { readonly at: 'head' | 'chunk-line' | 'chunk-end' | 'trailers' }
+  | { readonly at: 'body' | 'chunk'; left: number }
+
+/**
+ * Reads requests out of the bytes of a connection. It holds no more than one head and what was fed last, looks at each byte
+ * a fixed number of times, and knows no socket.
+ */
+export class RequestReader {
+  #state: State = { at: 'head' }
+  #input: Buffer = Buffer.alloc(0)
+  /** An incomplete head or line. */
+  #line = Buffer.allocUnsafe(firstLineBytes)
+  #lineBytes = 0
+  #trailerBytes = 0
+
+  /** Whether a request has begun whose end was not read. */
+  get isInRequest(): boolean {
+    return this.#state.at !== 'head' || this.#lineBytes > 0
+  }
+
+  /** Whether bytes were fed that were not read. */
+  get hasInput(): boolean {
+    return this.#input.length > 0
+  }
+
+  feed(bytes: Buffer): void {
+    this.#input = this.#input.length === 0 ? bytes : Buffer.concat([this.#input, bytes])
+  }
+
+  /** What was fed and not read, such as the first bytes of another protocol. */
+  takeInput(): Buffer {
+    const input = this.#input
+    this.#input = Buffer.alloc(0)
+    return input
+  }
+
+  /**
+   * The next part; undefined until more is fed.
+   *
+   * @throws Http1Error for what is no request; nothing can be read after it
+   */
+  next(): Part | undefined {
+    for (;;) {
+      const state = this.#state
+      switch (state.at) {
+        case 'head':
+          return this.#readHead()
+        case 'body':
+        case 'chunk': {
+          if (state.left > 0) return this.#readData(state)
+          if (state.at === 'chunk') {
+            this.#state = { at: 'chunk-end' }
+            break
+          }
+          this.#state = { at: 'head' }
+          return { type: 'end' }
+        }
+        case 'chunk-end': {
+          const line = this.#readLine(2)
+          if (line === undefined) return undefined
+          if (line.length > 0) throw new Http1Error(400, 'A chunk is longer than it says')
+          this.#state = { at: 'chunk-line' }
+          break
+        }
+        case 'chunk-line': {
+          const line = this.#readLine(maxChunkLineBytes)
+          if (line === undefined) return undefined
+          const left = chunkSize(line)
+          this.#trailerBytes = 0
+          this.#state = left === 0 ? { at: 'trailers' } : { at: 'chunk', left }
+          break
+        }
+        case 'trailers': {
+          const line = this.#readLine(maxTrailerBytes)
+          if (line === undefined) return undefined
+          if (line.length === 0) {
+            this.#state = { at: 'head' }
+            return { type: 'end' }
+          }
+          this.#trailerBytes += line.length
+          if (this.#trailerBytes > maxTrailerBytes) throw new Http1Error(431, 'Trailers are too long')
+          if (!/^[!#$%&'*+.^_`|~0-9A-Za-z-]+:/.test(line)) throw new Http1Error(400, 'Trailer is not valid')
+        }
+      }
+    }
+  }
+
+  #readData(state: { left: number }): Part | undefined {
+    if (this.#input.length === 0) return undefined
+    const bytes = this.#input.subarray(0, state.left)
+    this.#input = this.#input.subarray(bytes.length)
+    state.left -= bytes.length
+    return { type: 'data', bytes }
+  }
+
+  #readHead(): Part | undefined {
+    if (this.#lineBytes === 0 && !this.#skipEmptyLine()) return undefined
+    const searched = Math.max(this.#lineBytes - 3, 0)
+    const taken = this.#takeIntoLine(maxHeadBytes)
+    const end = this.#line.subarray(0, this.#lineBytes).indexOf('\r\n\r\n', searched, 'latin1')
+    if (end === -1) {
+      if (this.#lineBytes >= maxHeadBytes)
+        throw new Http1Error(431, `Head is longer than ${maxHeadBytes} bytes`)
+      return undefined
+    }
+    this.#giveBack(taken, end + 4)
+    const bytes = this.#line.subarray(0, end + 2)
+    this.#lineBytes = 0
+    // A long head does not occupy memory for as long as its connection is open.
+    if (this.#line.length > maxKeptBytes) this.#line = Buffer.allocUnsafe(firstLineBytes)
+    if (hasBareBreak(bytes)) throw new Http1Error(400, 'Lines of the head must end with CRLF')
+    const head = parseHead(bytes)
+    this.#state =
+      head.framing.kind === 'chunked' ? { at: 'chunk-line' } : { at: 'body', left: head.framing.bytes }
+    return { type: 'head', head }
+  }
+
+  /** [spec] RFC 9112, 2.2: old clients send an empty line after a body. @returns whether something may follow it */
+  #skipEmptyLine(): boolean {
+    if (this.#input[0] !== cr) return true
+    if (this.#input[1] === lf) this.#input = this.#input.subarray(2)
+    return this.#input.length !== 1
+  }
+
+  /** A line without its CRLF; undefined until it is complete. */
+  #readLine(maxBytes: number): string | undefined {
+    const searched = Math.max(this.#lineBytes - 1, 0)
+    const taken = this.#takeIntoLine(maxBytes + 2)
+    const end = this.#line.subarray(0, this.#lineBytes).indexOf(lf, searched)
+    if (end === -1) {
+      if (this.#lineBytes >= maxBytes + 2) throw new Http1Error(400, 'A line of the body is too long')
+      return undefined
+    }
+    this.#giveBack(taken, end + 1)
+    const bytes = this.#line.subarray(0, end + 1)
+    this.#lineBytes = 0
+    if (end === 0 || hasBareBreak(bytes)) throw new Http1Error(400, 'Lines of the body must end with CRLF')
+    return bytes.toString('latin1', 0, end - 1)
+  }
+
+  /** Moves input behind the incomplete line. @returns how many bytes were there before, and the input as it was */
+  #takeIntoLine(maxBytes: number): { readonly before: number; readonly input: Buffer } {
+    const [before, input] = [this.#lineBytes, this.#input]
+    const bytes = input.subarray(0, maxBytes - before)
+    if (before + bytes.length > this.#line.length) {
+      const larger = Buffer.allocUnsafe(
+        Math.min(maxHeadBytes, Math.max(2 * this.#line.length, before + bytes.length)),
+      )
+      this.#line.copy(larger, 0, 0, before)
+      this.#line = larger
+    }
+    bytes.copy(this.#line, before)
+    this.#lineBytes += bytes.length
+    this.#input = input.subarray(bytes.length)
+    return { before, input }
+  }
+
+  /** Makes what follows the first `end` bytes of the line input again. */
+  #giveBack({ before, input }: { readonly before: number; readonly input: Buffer }, end: number): void {
+    this.#input = input.subarray(end - before)
+  }
+}
+
+/** [spec] RFC 9112, 7.1 */
+function chunkSize(line: string): number {
+  const match = /^([0-9a-f]{1,8})[ \t]*(?:;[\x20-\x7e\t]*)?$/i.exec(line)
+  if (match === null) throw new Http1Error(400, 'The size of a chunk is not valid')
+  return Number.parseInt(match[1] as string, 16)
+}
+
+/** Whether a CR or LF stands alone. Recipients that take one for the end of a line read other messages than we do. */
+function hasBareBreak(bytes: Buffer): boolean {
+  for (let at = bytes.indexOf(cr); at !== -1; at = bytes.indexOf(cr, at + 1))
+    if (bytes[at + 1] !== lf) return true
+  for (let at = bytes.indexOf(lf); at !== -1; at = bytes.indexOf(lf, at + 1))
+    if (at === 0 || bytes[at - 1] !== cr) return true
+  return false
+}

@@ -1,0 +1,40 @@
+import { STATUS_CODES } from 'node:http'
+
+export interface Http1Response {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: string | Buffer
+}
+
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+const unsafe = /[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]/
+
+/**
+ * The bytes of a response, in one piece: a head that leaves before its body costs a round trip where Nagle's algorithm and
+ * delayed acknowledgements meet.
+ *
+ * @param withBody no body follows a response to HEAD, whose headers are the same
+ * @throws TypeError for a header value that would end its line
+ */
+export function encodeResponse(
+  { status, headers, body }: Http1Response,
+  {
+    keepAlive,
+    withBody,
+    date,
+  }: { readonly keepAlive: boolean; readonly withBody: boolean; readonly date: Date },
+): Buffer {
+  const bytes = typeof body === 'string' ? Buffer.byteLength(body) : body.length
+  let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n`
+  for (const [name, value] of Object.entries(headers)) {
+    if (unsafe.test(value)) throw new TypeError(`The value of the header "${name}" is not valid`)
+    head += `${name}: ${value}\r\n`
+  }
+  head += `Content-Length: ${bytes}\r\nDate: ${date.toUTCString()}\r\nConnection: ${keepAlive ? 'keep-alive' : 'close'}\r\n\r\n`
+  const message = Buffer.allocUnsafe(head.length + (withBody ? bytes : 0))
+  message.write(head, 0, 'latin1')
+  if (!withBody) return message
+  if (typeof body === 'string') message.write(body, head.length, 'utf8')
+  else message.set(body, head.length)
+  return message
+}
