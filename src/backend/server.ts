@@ -156,6 +156,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
         : await seedDemo({
             ...{ store, log, files, dataDir: options.dataDir, token: options.demoToken },
             withHistory: options.demoHistory ?? false,
+            onNotice: options.onNotice,
           })
     const backend: Backend = {
       store,

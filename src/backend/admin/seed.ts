@@ -45,6 +45,8 @@ export interface SeedOptions {
   readonly token: string | undefined
   /** Whether the organization has a history of three weeks. */
   readonly withHistory: boolean
+  /** Is called when another process filled the database first, with another token. */
+  readonly onNotice?: ((message: string) => void) | undefined
 }
 
 const demoEmail = 'ada@example.com'
@@ -62,6 +64,7 @@ export async function seedDemo({
   dataDir,
   token: given,
   withHistory,
+  onNotice,
 }: SeedOptions): Promise<Demo> {
   if (await isEmpty(store.reader)) {
     const token = given ?? (await makeStoredToken(dataDir))
@@ -69,14 +72,22 @@ export async function seedDemo({
     const history = withHistory ? demoHistory(start) : []
     const picture = await files.put(diagram)
     const shared = await storeFiles(files, history)
-    await log.write(async (change) => {
+    const isFirst = await log.write(async (change) => {
       // Another process may share the database.
-      if (!(await isEmpty(change.db))) return
+      if (!(await isEmpty(change.db))) return false
       let now = start - demoDays * dayMs
       const demo = await seed(withHistory ? { ...change, now: () => (now += minuteMs) } : change, picture)
       if (withHistory) await seedHistory(change, demo, history, shared)
       await addToken(change, demo.users.Ada.id, token)
+      return true
     })
+    if (!isFirst) {
+      for (const file of [picture, ...shared.values()]) await files.remove(file)
+      if (!(await isDemoToken(store, token)))
+        onNotice?.(
+          'Another backend filled the database with the demo organization at the same time; its demo token is the valid one',
+        )
+    }
   }
   const stored = await readStoredToken(dataDir)
   // The token of the demo user was removed. Without that user the file may belong to another database.

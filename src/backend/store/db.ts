@@ -1,7 +1,7 @@
 import { type Generated, Kysely, PostgresAdapter, sql } from 'kysely'
 import { Migrator } from 'kysely/migration'
 import { migrations } from './migrations/index.ts'
-import { beginPostgres, openPostgres } from './postgres.ts'
+import { beginPostgres, openPostgres, withWriteLock } from './postgres.ts'
 import { beginSqlite, sqliteDialect } from './sqlite.ts'
 
 /** The tables. Times are milliseconds, flags are 0 or 1, columns ending in `_json` hold JSON text. */
@@ -357,8 +357,12 @@ async function open(location: string): Promise<{ writer: Database; reader: Datab
     const writer = new Kysely<Tables>({ dialect: dialects.writer })
     const reader = new Kysely<Tables>({ dialect: dialects.reader })
     try {
-      const { rows } = await sql<{ name: string }>`select current_schema() as name`.execute(writer)
-      await migrate(writer, rows[0]?.name)
+      await writer.connection().execute((connection) =>
+        withWriteLock(connection, async () => {
+          const { rows } = await sql<{ name: string }>`select current_schema() as name`.execute(connection)
+          await migrate(connection, rows[0]?.name)
+        }),
+      )
     } catch (error) {
       await writer.destroy()
       throw error

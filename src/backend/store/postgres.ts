@@ -74,3 +74,13 @@ export async function beginPostgres<T>(connection: Kysely<T>): Promise<void> {
   await sql.raw(`begin; set local lock_timeout = ${lockWaitMs}`).execute(connection)
   await sql`select pg_advisory_xact_lock(${writeLock}, hashtext(current_schema()))`.execute(connection)
 }
+
+/** Runs `work` while no other process writes or migrates. It waits for them without a limit. */
+export async function withWriteLock<T>(connection: Kysely<T>, work: () => Promise<void>): Promise<void> {
+  await sql`select pg_advisory_lock(${writeLock}, hashtext(current_schema()))`.execute(connection)
+  try {
+    await work()
+  } finally {
+    await sql`select pg_advisory_unlock(${writeLock}, hashtext(current_schema()))`.execute(connection)
+  }
+}
