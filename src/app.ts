@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { type EmbeddedBackend, startBackend } from './backend/index.ts'
 import { type Config, ConfigError } from './config.ts'
-import { createContextFactory, type Listener, type LiveEvents } from './context.ts'
+import { type Context, createContextFactory, type Listener, type LiveEvents } from './context.ts'
 import { ForbiddenError, GatewayError, RateLimitedError } from './errors.ts'
 import { BoundedQueue } from './events/bounded-queue.ts'
 import { createChangeTracker } from './events/change-tracker.ts'
@@ -314,7 +314,12 @@ async function start(
   const uploads = createFileUploads({ http, restUrl: upstream.restUrl, reads, prove })
   const background = createBackgroundQueue()
   closers.push(async () => background.close())
-  const executor = createExecutor({ schema: executed, interpretations: hooks.interpretations, background })
+  const executor = createExecutor({
+    schema: executed,
+    interpretations: hooks.interpretations,
+    background,
+    errorsOf: (context) => (context as Context).incompleteLists(),
+  })
   const { exposure, protection } = config
   const load = createAdaptiveConcurrency({
     most: protection.requestsInFlight,

@@ -124,6 +124,8 @@ export interface Context {
   readonly viewer: Viewer
   /** How many calls to the upstream the operation has made so far. */
   callCount(): number
+  /** The errors of lists that are incomplete so far, because items of the upstream could not be decoded. */
+  incompleteLists(): readonly UpstreamError[]
   /** How much is asked at most, and how long: `deadline` in milliseconds of `performance.now()`. */
   bound(limits: { readonly deadline: number; readonly maxCalls: number }): void
   /** Whether the caller wants to know what the operation cost. */
@@ -267,6 +269,7 @@ class CallerContext implements Context, Viewer {
   #flowdock: Flowdock | undefined
   #calls = 0
   #saved = 0
+  readonly #incompleteLists: UpstreamError[] = []
   #deadline = Number.POSITIVE_INFINITY
   #maxCalls = Number.POSITIVE_INFINITY
 
@@ -344,6 +347,10 @@ class CallerContext implements Context, Viewer {
 
   savedCount(): number {
     return this.#saved
+  }
+
+  incompleteLists(): readonly UpstreamError[] {
+    return this.#incompleteLists
   }
 
   bound({ deadline, maxCalls }: { readonly deadline: number; readonly maxCalls: number }): void {
@@ -506,6 +513,7 @@ class CallerContext implements Context, Viewer {
         session.userId = id
       },
       onTokenEnd: session.onTokenEnd,
+      onUnreadable: (error) => this.#incompleteLists.push(error),
     })
   }
 }

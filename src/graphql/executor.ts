@@ -35,6 +35,8 @@ export interface ExecutorOptions {
   readonly interpretations?: number | undefined
   /** The queue that compiles operations. */
   readonly background: BackgroundQueue
+  /** Errors of an execution that no resolver throws, by its context: its result has them beside its data. */
+  readonly errorsOf?: ((context: unknown) => readonly Error[]) | undefined
 }
 
 /**
@@ -74,6 +76,7 @@ export function createExecutor({
   schema,
   interpretations = defaultInterpretations,
   background,
+  errorsOf = () => [],
 }: ExecutorOptions): Executor {
   const documents = new WeakMap<DocumentNode, Map<string, Operation>>()
   // The gateway starts faster without it.
@@ -145,9 +148,16 @@ export function createExecutor({
     })
   }
 
+  function complete(result: ExecutionResult, context: unknown): ExecutionResult {
+    const added = errorsOf(context)
+    if (added.length === 0) return result
+    const errors = added.map((error) => new GraphQLError(error.message, { originalError: error }))
+    return { ...result, errors: [...(result.errors ?? []), ...errors] }
+  }
+
   return {
     execute(args) {
-      const { document, operationName } = args
+      const { document, operationName, contextValue } = args
       const operation = find(document, operationName)
       if (operation === undefined) return execute(args)
       operation.uses += 1
@@ -156,7 +166,10 @@ export function createExecutor({
         operation.compiled = compile(compiler, document, operation)
       } else if (operation.compiled === undefined && operation.uses > interpretations && !operation.isQueued)
         compileLater(document, operation)
-      return run(args, operation)
+      const result = run(args, operation)
+      return 'then' in result
+        ? result.then((settled) => complete(settled, contextValue))
+        : complete(result, contextValue)
     },
   }
 }

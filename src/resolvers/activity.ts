@@ -105,7 +105,7 @@ async function count(
   let before: number | undefined
   let oldest = query.until
   for (let page = 0; page < maxPages && oldest >= query.since; page += 1) {
-    const messages = await flowdock.messages.list(flow.path, undefined, {
+    const { items: messages, sent } = await flowdock.messages.list(flow.path, undefined, {
       before,
       from: 'newest',
       limit: maxPageSize,
@@ -125,7 +125,7 @@ async function count(
     const first = messages[0]
     before = first?.id
     oldest = first?.sentAt ?? Number.NEGATIVE_INFINITY
-    if (messages.length < maxPageSize) oldest = Number.NEGATIVE_INFINITY
+    if (sent < maxPageSize) oldest = Number.NEGATIVE_INFINITY
   }
   return {
     coveredSince: Math.max(oldest, query.since),

@@ -295,17 +295,22 @@ async function* listedSince(
   let after = messageId
   for (;;) {
     const page = { after, from: 'oldest', limit: maxPageSize } as const
-    const { messages: listed, at } = await messages.listAt(path, undefined, page)
+    const { items: listed, sent, at } = await messages.listAt(path, undefined, page)
     if (at === undefined)
       throw new NotSupportedError(
         'Cannot continue after a message: the upstream does not return the event offset of its lists',
       )
+    if (listed.length < sent)
+      yield {
+        ...{ type: 'gap', reason: 'unreadable', cursor: messageCursor({ id: after }, undefined) },
+        ...{ flowId: null, after: null, from: null, to: Date.now(), flowIds: [id] },
+      }
     for (const message of listed) {
       const cursor = messageCursor(message, undefined)
       yield { type: 'message', cursor, flowId: id, message, isListed: true }
       after = message.id
     }
-    if (listed.length < maxPageSize) return at
+    if (sent < maxPageSize) return at
   }
 }
 

@@ -222,7 +222,7 @@ async function browse(
   const found: Message[] = []
   let ended = false
   for (let page = 0; page < maxPages && found.length <= size && !ended; page += 1) {
-    const messages = await flowdock.messages.list(channel, threadId, {
+    const { items: messages, sent } = await flowdock.messages.list(channel, threadId, {
       after,
       before,
       from: front ? 'oldest' : 'newest',
@@ -236,7 +236,7 @@ async function browse(
     if (front) after = edge?.id ?? after
     else before = edge?.id ?? before
     // Numbers grow with time: after the end of the range no message can match.
-    ended = messages.length < maxPageSize || edge === undefined || isPast(edge, filter, front)
+    ended = sent < maxPageSize || edge === undefined || isPast(edge, filter, front)
   }
   const items = front ? found.slice(0, size) : found.slice(-size)
   const isExhaustive = ended || found.length > size
@@ -295,7 +295,7 @@ async function search(
   const found: { message: Message; place: number }[] = []
   let ended = false
   for (let page = 0; page < maxPages && found.length <= size && !ended; page += 1) {
-    const messages = await flowdock.messages.searchIn(channel, threadId, {
+    const { items: messages, sent } = await flowdock.messages.searchIn(channel, threadId, {
       text: text === '' ? undefined : text,
       // The upstream finds messages with either words or tags: with words, tags are matched here.
       tags: text === '' ? (filter.tags ?? []) : [],
@@ -308,8 +308,8 @@ async function search(
       .map((message, index) => ({ message, place: newest - index }))
       .filter(({ message }) => matches(message) && (text === '' || hasTags(message, filter)))
     found.unshift(...matching)
-    skip += messages.length
-    ended = messages.length < maxPageSize
+    skip += sent
+    ended = sent < maxPageSize
   }
   const items = found.slice(-size)
   const places = new Map(items.map(({ message, place }) => [message, place]))

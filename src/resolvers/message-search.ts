@@ -53,10 +53,10 @@ type SearchQuery = { text: string | undefined; tags: readonly string[]; anyTag: 
 async function newest(
   query: SearchQuery,
   flowdock: Context['flowdock'],
-): Promise<{ found: Message[]; isExhaustive: boolean }> {
+): Promise<{ found: readonly Message[]; isExhaustive: boolean }> {
   if ((await flowdock.capabilities()).has('search')) {
-    const found = await flowdock.messages.search({ ...query, limit: maxPageSize })
-    return { found, isExhaustive: found.length < maxPageSize }
+    const { items, sent } = await flowdock.messages.search({ ...query, limit: maxPageSize })
+    return { found: items, isExhaustive: sent < maxPageSize }
   }
   const flows = (await flowdock.load.flows('joined')).toSorted(
     (a, b) => (b.lastMessageAt ?? 0) - (a.lastMessageAt ?? 0),
@@ -68,10 +68,10 @@ async function newest(
   )
   // Messages of several flows may share a time and a number: pages need one order.
   const found = lists
-    .flat()
+    .flatMap(({ items }) => items)
     .toSorted((a, b) => a.sentAt - b.sentAt || a.id - b.id || (a.channel < b.channel ? -1 : 1))
   return {
     found,
-    isExhaustive: flows.length <= maxFlows && lists.every((list) => list.length < maxPageSize),
+    isExhaustive: flows.length <= maxFlows && lists.every(({ sent }) => sent < maxPageSize),
   }
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Context } from '../context.ts'
-import { NotFoundError, ValidationError } from '../errors.ts'
+import { NotFoundError, UpstreamError, ValidationError } from '../errors.ts'
 import type {
   ExternalAuthor,
   Flow,
@@ -289,16 +289,22 @@ async function messages(
   const before = args.before == null ? undefined : decodeMessageCursor(key, args.before, 'before')
   const front = from === 'front'
   const page = { after, before, from: front ? ('oldest' as const) : ('newest' as const) }
-  const { messages: found, at } = await flowdock.load.messages(channel, threadId, { ...page, limit })
+  const { items: found, sent, at } = await flowdock.load.messages(channel, threadId, { ...page, limit })
   const items = front ? found.slice(0, size) : found.slice(-size)
 
   const goesOn = async () => {
-    if (found.length > size || found.length < limit) return found.length > size
+    if (sent > size || sent < limit) return sent > size
     const edge = front ? items.at(-1) : items[0]
     const rest = front ? { ...page, after: edge?.id } : { ...page, before: edge?.id }
-    return (await flowdock.messages.list(channel, threadId, { ...rest, limit: 1 })).length > 0
+    try {
+      return (await flowdock.messages.list(channel, threadId, { ...rest, limit: 1 })).sent > 0
+    } catch (error) {
+      // There is a message that cannot be decoded. The next page reports it.
+      if (error instanceof UpstreamError && error.code === 'UPSTREAM_INVALID') return true
+      throw error
+    }
   }
-  const isNewest = front ? found.length < limit : before === undefined
+  const isNewest = front ? sent < limit : before === undefined
   const last = items.at(-1)
   const cursorOf = (message: Message) => messageCursor(message, isNewest && message === last ? at : undefined)
   const connection = toConnection(items, cursorOf, {

@@ -80,7 +80,7 @@ async function findPresented(
     if (source === null) return null
     const page = { from: 'newest' as const, limit: 100, events: ['activity', 'discussion'] }
     const newest = await flowdock.messages.list(source.flowPath, undefined, page)
-    return newest.find((message) => message.uuid === uuid) ?? null
+    return newest.items.find((message) => message.uuid === uuid) ?? null
   } catch (error) {
     if (error instanceof GatewayError) return null
     throw error

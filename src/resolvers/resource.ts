@@ -153,7 +153,7 @@ async function findByFile(
   const page = { from: 'newest' as const, limit: 100, events: ['file'] }
   const lists = await Promise.all(flows.map((flow) => flowdock.messages.list(flow.path, undefined, page)))
   const message = lists
-    .flat()
+    .flatMap(({ items }) => items)
     .find(({ attachments }) => attachments.some((file) => decodePath(file.path).replace(/^\/+/, '') === path))
   return message === undefined ? null : { typename: 'Message', id: `${message.channel}:${message.id}` }
 }

@@ -1,5 +1,6 @@
 import type { Context } from '../context.ts'
 import { NotFoundError, UpstreamError, ValidationError } from '../errors.ts'
+import type { Page } from '../upstream/flowdock/lists.ts'
 import type { Flow, Message, Thread, ThreadAction } from '../upstream/flowdock/model.ts'
 import type { FlowBy } from './flows.ts'
 import { encodeInFlow } from './global-id.ts'
@@ -141,7 +142,7 @@ type ListThreads = (
   position: ThreadPosition | undefined,
   end: number | undefined,
   limit: number,
-) => Promise<Thread[]>
+) => Promise<Page<Thread>>
 
 /**
  * The threads between two positions, read in as many calls as that takes. The order that the upstream has threads of one
@@ -191,13 +192,13 @@ class ThreadRange {
   }
 
   async #readPage(limit: number): Promise<void> {
-    const page = await this.#list(this.#position, this.#end, limit)
+    const { items: page, sent } = await this.#list(this.#position, this.#end, limit)
     const start = this.#position
     const inRange = (thread: Thread) =>
       (start === undefined || compare(thread, start) > 0) &&
       (this.#before === undefined || compare(thread, this.#before) < 0)
     const last = page.at(-1)
-    this.#ended = last === undefined || page.length < limit
+    this.#ended = last === undefined || sent < limit
     let complete = page
     if (last !== undefined && !this.#ended) {
       this.#end = last.updatedAt

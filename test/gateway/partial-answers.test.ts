@@ -107,6 +107,147 @@ describe('a part of a response that cannot be decoded', () => {
   })
 })
 
+describe('an item of a list that cannot be decoded', () => {
+  /** Takes a member away from one object of a response. */
+  const without = (member: string, match: (object: Record<string, unknown>) => boolean) => (text: string) =>
+    JSON.stringify(
+      JSON.parse(text, (_, value) => {
+        if (typeof value !== 'object' || value === null || !match(value)) return value
+        const { [member]: _left, ...rest } = value
+        return rest
+      }),
+    )
+
+  test.each<[string, RegExp, string, (object: Record<string, unknown>) => boolean, string, string]>([
+    [
+      'flows',
+      /^\/flows\/?(\?|$)/,
+      'name',
+      ({ parameterized_name }) => parameterized_name === 'engineering',
+      '{ list: flows { nodes { key: path } } }',
+      'example/engineering',
+    ],
+    [
+      'the users of an organization',
+      /\/users(\?|$)/,
+      'nick',
+      ({ nick }) => nick === 'Ben',
+      '{ organizations { nodes { list: users { nodes { user { key: nick } } } } } }',
+      'Ben',
+    ],
+    [
+      'the users of a flow',
+      /\/users(\?|$)|^\/flows\/example\/main(\?|$)/,
+      'nick',
+      ({ nick }) => nick === 'Ben',
+      '{ flow(by: { path: "example/main" }) { list: users { nodes { user { key: nick } } } } }',
+      'Ben',
+    ],
+    [
+      'threads',
+      /\/threads(\?|$)/,
+      'id',
+      ({ title }) => title === 'left out',
+      '{ flow(by: { path: "example/main" }) { list: threads(first: 50) { nodes { key: title } } } }',
+      'left out',
+    ],
+    [
+      'sources',
+      /\/sources(\?|$)/,
+      'url',
+      ({ name }) => name === 'left out',
+      '{ flow(by: { path: "example/main" }) { list: sources { nodes { key: name } } } }',
+      'left out',
+    ],
+  ])('is left out of %s, and an error says so', async (_, path, member, match, query, key) => {
+    await app.backend.as('Ada')('POST', '/flows/example/main/sources', { name: 'left out' })
+    await app.backend.as('Ada')('POST', '/flows/example/main/sources', { name: 'kept' })
+    await app.backend.as('Ada')('POST', '/flows/example/main/threads', { title: 'left out' })
+    await app.backend.as('Ada')('POST', '/flows/example/main/threads', { title: 'kept' })
+    const take = without(member, match)
+    const { ask } = await startChanged((at, text) => (path.test(at) ? take(text) : text))
+    const keys = (data: unknown) =>
+      [...JSON.stringify(data).matchAll(/"key":"([^"]*)"/g)].map(([, each]) => each)
+    const whole = await app.graphql('Ada', query)
+    const { data, errors } = await ask(query)
+    expect(keys(whole.data)).toContain(key)
+    expect(keys(data)).toEqual(keys(whole.data).filter((each) => each !== key))
+    expect(errors).toMatchObject([
+      { message: expect.stringContaining('A list is incomplete'), extensions: { code: 'UPSTREAM_INVALID' } },
+    ])
+  })
+
+  test('does not end the pages of messages, whatever their size', async () => {
+    for (let index = 0; index < 12; index += 1)
+      await app.backend.as('Ada')('POST', '/flows/example/main/messages', {
+        event: 'message',
+        content: `item ${index}`,
+      })
+    const take = without('sent', ({ content }) => content === 'item 3' || content === 'item 7')
+    const { ask } = await startChanged((path, text) => (path.includes('/messages') ? take(text) : text))
+    const read = async (args: string) => {
+      const { data, errors = [] } = await ask(
+        `{ flow(by: { path: "example/main" }) { messages(${args}) {
+          nodes { ... on ChatMessage { content } } pageInfo { hasPreviousPage startCursor } } } }`,
+      )
+      for (const { extensions } of errors) expect(extensions?.['code']).toBe('UPSTREAM_INVALID')
+      const { nodes, pageInfo } = data.flow.messages
+      return { ...pageInfo, contents: nodes.map(({ content }: { content?: string }) => content) }
+    }
+    const expected = [0, 1, 2, 4, 5, 6, 8, 9, 10, 11].map((index) => `item ${index}`)
+    for (const size of [1, 2, 3, 7]) {
+      const contents: string[] = []
+      for (let cursor = ''; !contents.includes('item 0'); ) {
+        const page = await read(`last: ${size}${cursor}`)
+        contents.unshift(...page.contents)
+        expect(page.hasPreviousPage).toBe(true)
+        cursor = `, before: "${page.startCursor}"`
+      }
+      expect(contents.filter((content) => content?.startsWith('item'))).toEqual(expected)
+    }
+  })
+
+  test('is a gap for a subscription that resumes from a list', async () => {
+    const say = (content: string) =>
+      app.backend.as('Ada')('POST', '/flows/example/main/messages', { event: 'message', content })
+    const before = await app.graphql(
+      'Ada',
+      '{ flow(by: { path: "example/main" }) { messages(last: 1) { edges { cursor } } } }',
+    )
+    await say('one')
+    await say('cannot be decoded')
+    await say('three')
+    const take = without('sent', ({ content }) => content === 'cannot be decoded')
+    const { url, token } = await startChanged((path, text) =>
+      path.includes('/messages') ? take(text) : text,
+    )
+    // Without the offset of the log, the subscription begins with the list.
+    const [id] = Buffer.from(before.data.flow.messages.edges[0].cursor, 'base64url').toString().split('@')
+    const subscription = openSubscription(
+      socketClient(url, token),
+      `subscription ($after: String) { flowEvents(input: { flows: [{ path: "example/main" }], after: $after, kinds: [MESSAGE_ADDED] }) {
+        ... on MessageAdded { message { ... on ChatMessage { content } } } ... on Gap { reason } } }`,
+      { after: Buffer.from(id ?? '').toString('base64url') },
+    )
+    onTestFinished(subscription.close)
+    const events = [await subscription.next(), await subscription.next(), await subscription.next()]
+    expect(events.map((event) => event?.data.flowEvents)).toEqual([
+      { reason: 'UNREADABLE' },
+      { message: { content: 'one' } },
+      { message: { content: 'three' } },
+    ])
+  })
+
+  test('fails its list when no other item can be decoded either', async () => {
+    const { ask } = await startChanged((path, text) =>
+      /^\/organizations(\?|$)/.test(path) ? text.replaceAll('"parameterized_name"', '"slug"') : text,
+    )
+    const { data, errors } = await ask('{ organizations { nodes { slug } } }')
+    expect(data).toBeNull()
+    expect(errors).toMatchObject([{ path: ['organizations'], extensions: { code: 'UPSTREAM_INVALID' } }])
+  })
+})
+
 test('live events keep their flow while the REST API of the upstream is down', async () => {
   let isDown = false
   const { url, token } = await startChanged((_, text) => (isDown ? undefined : text))

@@ -1,4 +1,5 @@
-import { decodeConversation, decodeList } from './decode.ts'
+import { decodeConversation } from './decode.ts'
+import { decodeList } from './lists.ts'
 import type { PrivateConversation } from './model.ts'
 import type { FlowdockCalls } from './request.ts'
 
@@ -13,8 +14,10 @@ export interface Conversations {
 /** [flowdock] private-conversations.md */
 export function createConversations(calls: FlowdockCalls): Conversations {
   return {
-    list: async () =>
-      decodeList(await calls.get(['private'], { doing: 'list private conversations' }), decodeConversation),
+    async list() {
+      const json = await calls.get(['private'], { doing: 'list private conversations' })
+      return decodeList(json, decodeConversation, calls.onUnreadable)
+    },
     async find(userId) {
       const doing = `read the conversation with user ${userId}`
       const json = await calls.find(['private', String(userId)], { doing })

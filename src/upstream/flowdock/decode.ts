@@ -2,6 +2,7 @@ import { UpstreamError } from '../../errors.ts'
 import { parseIsoTime } from '../../iso-time.ts'
 import { isRecord } from '../../json-values.ts'
 import { decodeLegacy } from './decode-legacy.ts'
+import { decodeList, decodePage, type OnUnreadable, type Page } from './lists.ts'
 import type {
   ActivityCount,
   Decoded,
@@ -31,8 +32,8 @@ import type {
  */
 type Json = Readonly<Record<string, unknown>>
 
-/** @throws UpstreamError `UPSTREAM_INVALID` when `value` is no list or an item cannot be read */
-export function decodeList<T>(value: unknown, decode: (item: unknown) => T): T[] {
+/** @throws UpstreamError `UPSTREAM_INVALID` when `value` is not a list, or an item cannot be decoded */
+function decodeAll<T>(value: unknown, decode: (item: unknown) => T): T[] {
   if (!Array.isArray(value)) throw broken('a list')
   return value.map(decode)
 }
@@ -113,7 +114,8 @@ export function decodeFlow(value: unknown): Flow {
     url: optionalText(flow, 'url') ?? '',
     webUrl: optionalText(flow, 'web_url') ?? '',
     organization,
-    users: users === undefined || users === null ? null : decodeList(users, decodeFlowUser),
+    // Null as for an upstream that leaves them out: they are requested when they are needed.
+    users: users === undefined || users === null ? null : orNull(() => decodeAll(users, decodeFlowUser)),
   }
 }
 
@@ -209,7 +211,7 @@ function decodeReactions(value: unknown): Message['reactions'] {
 /** [flowdock] private-conversations.md: it has the number of the other one, who is one of its two users. */
 export function decodeConversation(value: unknown): PrivateConversation {
   const conversation = record(value, 'a private conversation')
-  const other = decodeList(conversation['users'], decodeUser).find(({ id }) => id === conversation['id'])
+  const other = decodeAll(conversation['users'], decodeUser).find(({ id }) => id === conversation['id'])
   if (other === undefined) throw broken('the other one of a private conversation')
   const { activity } = conversation
   return {
@@ -243,7 +245,7 @@ export function decodeReadCount(value: unknown): number {
 }
 
 export function decodeActivity(value: unknown): ActivityCount[] {
-  return decodeList(record(value, 'an activity')['buckets'], (item) => {
+  return decodeAll(record(value, 'an activity')['buckets'], (item) => {
     const bucket = record(item, 'a bucket')
     return {
       start: optionalTime(bucket, 'start') ?? 0,
@@ -279,23 +281,30 @@ export function decodeExpiry(value: unknown): number {
   return optionalNumber(record(value, 'how long it lasts'), 'expires_in') ?? 0
 }
 
-export function decodeInvitationImport(value: unknown): {
+export function decodeInvitationImport(
+  value: unknown,
+  onUnreadable: OnUnreadable,
+): {
   invitations: Invitation[]
   added: FlowUser[]
   refused: string[]
 } {
   const outcome = record(value, 'the outcome of an import')
   return {
-    invitations: decodeList(outcome['invitations'] ?? [], decodeInvitation),
-    added: decodeList(outcome['added_users'] ?? [], decodeFlowUser),
+    invitations: decodeList(outcome['invitations'] ?? [], decodeInvitation, onUnreadable),
+    added: decodeList(outcome['added_users'] ?? [], decodeFlowUser, onUnreadable),
     refused: optionalRecords(outcome['erroneous_emails']).flatMap(Object.keys),
   }
 }
 
-/** The messages of one answer, in which many have the same thread. */
-export function decodeMessages(value: unknown, channel?: string): Message[] {
+/** A page of messages. Many of them have the same thread, which is decoded once. */
+export function decodeMessages(
+  value: unknown,
+  channel: string | undefined,
+  onUnreadable: OnUnreadable,
+): Page<Message> {
   const threads = new Map<unknown, Thread>()
-  return decodeList(value, (item) => decodeMessage(item, channel, threads))
+  return decodePage(value, (item) => decodeMessage(item, channel, threads), onUnreadable)
 }
 
 /**
@@ -323,7 +332,8 @@ export function decodeMessage(value: unknown, channel?: string, threads?: Map<un
     reactions: decodeReactions(message['emojiReactions']),
     threadId: optionalText(message, 'thread_id'),
     externalUrl: optionalText(message, 'external_url'),
-    thread: isRecord(thread) ? decodeOnce(thread, threads) : null,
+    // Null as for an upstream that does not embed it: it is requested when it is needed.
+    thread: isRecord(thread) ? orNull(() => decodeOnce(thread, threads)) : null,
   }
   return Object.assign(base, decodeContent(event, message))
 }
@@ -556,6 +566,12 @@ function attempt<T>(decode: () => T): Decoded<T> {
     if (error instanceof UpstreamError) return error
     throw error
   }
+}
+
+/** Null for a part that cannot be decoded. */
+function orNull<T>(decode: () => T): T | null {
+  const part = attempt(decode)
+  return part instanceof UpstreamError ? null : part
 }
 
 function record(value: unknown, what: string): Json {

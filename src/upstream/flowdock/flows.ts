@@ -1,4 +1,5 @@
-import { decodeActivity, decodeFlow, decodeFlowUser, decodeList, decodeReadCount } from './decode.ts'
+import { decodeActivity, decodeFlow, decodeFlowUser, decodeReadCount } from './decode.ts'
+import { decodeList } from './lists.ts'
 import type { AccessMode, ActivityCount, ActivityGroupBy, Flow, FlowUser } from './model.ts'
 import type { FlowdockCalls } from './request.ts'
 
@@ -39,7 +40,7 @@ export function createFlows(calls: FlowdockCalls): Flows {
     async list(scope, withUsers) {
       const path = scope === 'all' ? ['flows', 'all'] : ['flows']
       const json = await calls.get(path, { query: { users: withUsers ? 1 : undefined }, doing: 'list flows' })
-      return decodeList(json, decodeFlow)
+      return decodeList(json, decodeFlow, calls.onUnreadable)
     },
     async find(by) {
       const json =
@@ -52,7 +53,7 @@ export function createFlows(calls: FlowdockCalls): Flows {
       const json = await calls.get(['flows', ...path.split('/'), 'users'], {
         doing: `list the users of "${path}"`,
       })
-      return decodeList(json, decodeFlowUser)
+      return decodeList(json, decodeFlowUser, calls.onUnreadable)
     },
     async create(organization, name) {
       const doing = `create a flow in "${organization}"`

@@ -1,4 +1,5 @@
-import { decodeInvitation, decodeInvitationImport, decodeList } from './decode.ts'
+import { decodeInvitation, decodeInvitationImport } from './decode.ts'
+import { decodeList } from './lists.ts'
 import type { FlowUser, Invitation } from './model.ts'
 import type { FlowdockCalls } from './request.ts'
 
@@ -22,7 +23,7 @@ export function createInvitations(calls: FlowdockCalls): Invitations {
   return {
     async list(flowPath) {
       const json = await calls.get(path(flowPath), { doing: `list the invitations to "${flowPath}"` })
-      return decodeList(json, decodeInvitation)
+      return decodeList(json, decodeInvitation, calls.onUnreadable)
     },
     async find(flowPath, id) {
       const json = await calls.find([...path(flowPath), String(id)], { doing: `read invitation ${id}` })
@@ -34,9 +35,8 @@ export function createInvitations(calls: FlowdockCalls): Invitations {
     },
     async import(flowPath, list) {
       const doing = `invite to "${flowPath}"`
-      return decodeInvitationImport(
-        await calls.post([...path(flowPath), 'import'], { body: { list }, doing }),
-      )
+      const json = await calls.post([...path(flowPath), 'import'], { body: { list }, doing })
+      return decodeInvitationImport(json, calls.onUnreadable)
     },
     async delete(flowPath, id) {
       await calls.delete([...path(flowPath), String(id)], { doing: `cancel invitation ${id}` })

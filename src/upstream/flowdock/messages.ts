@@ -1,4 +1,5 @@
 import { decodeMessage, decodeMessages } from './decode.ts'
+import type { Page } from './lists.ts'
 import type { Message, ThreadState } from './model.ts'
 import type { FlowdockCalls } from './request.ts'
 import { encodeThreadState } from './threads.ts'
@@ -39,13 +40,13 @@ export interface Upload {
 /** A channel is the path of a flow, or `@` and a user's number for the private conversation with them. */
 export interface Messages {
   /** The messages of a flow, or of one of its threads, in ascending order. */
-  list(channel: string, threadId: string | undefined, page: MessagePage): Promise<Message[]>
-  /** The same, and where the upstream's log of events stood then, if it says so. */
+  list(channel: string, threadId: string | undefined, page: MessagePage): Promise<Page<Message>>
+  /** The same, with the offset of the upstream's event log at that time; undefined where the upstream does not say it. */
   listAt(
     channel: string,
     threadId: string | undefined,
     page: MessagePage,
-  ): Promise<{ messages: Message[]; at: string | undefined }>
+  ): Promise<Page<Message> & { readonly at: string | undefined }>
   find(channel: string, id: number): Promise<Message | null>
   send(channel: string, message: NewMessage): Promise<Message>
   /** Comments on a message of a flow. */
@@ -63,9 +64,9 @@ export interface Messages {
   /** Sends a file, read as it is sent. */
   sendFile(upload: Upload, bytes: AsyncIterable<Uint8Array>): Promise<Message>
   /** The newest matches in every flow the caller has joined, oldest first. Only some upstreams can. */
-  search(query: MessageQuery): Promise<Message[]>
+  search(query: MessageQuery): Promise<Page<Message>>
   /** The newest matches in one channel, or in one of its threads, oldest first. */
-  searchIn(channel: string, threadId: string | undefined, query: MessageQuery): Promise<Message[]>
+  searchIn(channel: string, threadId: string | undefined, query: MessageQuery): Promise<Page<Message>>
   /** Says that the caller types, which is kept nowhere. Only some upstreams can. */
   setTyping(channel: string, threadId: string | undefined): Promise<void>
   /** Adds a reaction of the caller's; taking one back is for some upstreams only. */
@@ -107,6 +108,9 @@ export interface Attachment {
 
 /** [flowdock] messages.md */
 export function createMessages(calls: FlowdockCalls): Messages {
+  const decodeIn = (channel: string, json: unknown) =>
+    decodeMessages(json, privateChannel(channel), calls.onUnreadable)
+
   async function listAt(channel: string, threadId: string | undefined, page: MessagePage) {
     const container = threadId === undefined ? [] : ['threads', threadId]
     // `sort` picks which end of the range to read; the answer is ascending either way.
@@ -121,11 +125,11 @@ export function createMessages(calls: FlowdockCalls): Messages {
       },
       doing: `list the messages of "${channel}"`,
     })
-    return { messages: decodeAll(body, channel), at }
+    return { ...decodeIn(channel, body), at }
   }
 
   return {
-    list: async (channel, threadId, page) => (await listAt(channel, threadId, page)).messages,
+    list: listAt,
     listAt,
     async find(channel, id) {
       const json = await calls.find([...segments(channel), 'messages', String(id)], {
@@ -193,7 +197,7 @@ export function createMessages(calls: FlowdockCalls): Messages {
     },
     async search(query) {
       const json = await calls.get(['search'], { query: encodeQuery(query), doing: 'search every flow' })
-      return decodeMessages(json)
+      return decodeMessages(json, undefined, calls.onUnreadable)
     },
     async searchIn(channel, threadId, query) {
       const container = threadId === undefined ? [] : ['threads', threadId]
@@ -201,7 +205,7 @@ export function createMessages(calls: FlowdockCalls): Messages {
         query: encodeQuery(query),
         doing: `search "${channel}"`,
       })
-      return decodeAll(json, channel)
+      return decodeIn(channel, json)
     },
     async setTyping(channel, threadId) {
       await calls.post([...segments(channel), 'typing'], {
@@ -246,8 +250,4 @@ function segments(channel: string): string[] {
 
 function privateChannel(channel: string): string | undefined {
   return channel.startsWith('@') ? channel : undefined
-}
-
-function decodeAll(json: unknown, channel: string): Message[] {
-  return decodeMessages(json, privateChannel(channel))
 }

@@ -1,4 +1,5 @@
-import { decodeList, decodeOrganization, decodeOrganizationUser } from './decode.ts'
+import { decodeOrganization, decodeOrganizationUser } from './decode.ts'
+import { decodeList } from './lists.ts'
 import type { Organization, OrganizationUser } from './model.ts'
 import type { FlowdockCalls } from './request.ts'
 
@@ -15,8 +16,10 @@ export interface Organizations {
 /** [flowdock] organizations.md */
 export function createOrganizations(calls: FlowdockCalls): Organizations {
   return {
-    list: async () =>
-      decodeList(await calls.get(['organizations'], { doing: 'list organizations' }), decodeOrganization),
+    async list() {
+      const json = await calls.get(['organizations'], { doing: 'list organizations' })
+      return decodeList(json, decodeOrganization, calls.onUnreadable)
+    },
     async find(by) {
       const json =
         'id' in by
@@ -26,7 +29,7 @@ export function createOrganizations(calls: FlowdockCalls): Organizations {
     },
     async users(slug) {
       const json = await calls.get(['organizations', slug, 'users'], { doing: `list the users of "${slug}"` })
-      return decodeList(json, decodeOrganizationUser)
+      return decodeList(json, decodeOrganizationUser, calls.onUnreadable)
     },
     async rename(slug, name) {
       const json = await calls.put(['organizations', slug], { body: { name }, doing: `rename "${slug}"` })

@@ -10,6 +10,7 @@ import {
 import { parseIsoTime } from '../../iso-time.ts'
 import type { Http, HttpAnswer, HttpRequest } from '../http.ts'
 import type { Credential } from './credentials.ts'
+import type { OnUnreadable } from './lists.ts'
 import { encodeMultipart, type FilePart } from './multipart.ts'
 import type { SingleFlight } from './single-flight.ts'
 
@@ -37,6 +38,8 @@ export interface FlowdockCalls {
   /** Posts to an address the upstream gave. @throws ForbiddenError for one that is not the upstream's */
   postTo(url: string, request: FlowdockRequest): Promise<unknown>
   delete(path: readonly string[], request: FlowdockRequest): Promise<unknown>
+  /** To be called with the error of a list of which not all items could be decoded. */
+  readonly onUnreadable: OnUnreadable
   /** Posts the fields of a body with files, which are sent as they are read. */
   upload(path: readonly string[], files: readonly FilePart[], request: FlowdockRequest): Promise<unknown>
 }
@@ -70,6 +73,8 @@ export interface CallOptions {
   readonly reads?: SingleFlight | undefined
   /** Hears whose credential it is, by each answer that says so. */
   readonly onUser?: ((id: number) => void) | undefined
+  /** Called with the error of a list of which not all items could be decoded. */
+  readonly onUnreadable?: OnUnreadable | undefined
   /** Hears when the credential ends, in milliseconds, by each answer that says so. Only some upstreams do. */
   readonly onTokenEnd?: ((at: number) => void) | undefined
 }
@@ -86,6 +91,7 @@ export function createCalls({
   reads,
   onUser,
   onTokenEnd,
+  onUnreadable = () => undefined,
 }: CallOptions): FlowdockCalls {
   async function call(
     method: 'GET' | 'POST' | 'PUT' | 'DELETE',
@@ -158,6 +164,7 @@ export function createCalls({
   }
 
   return {
+    onUnreadable,
     get: (path, request) => call('GET', path, request),
     getAt: (path, request) => callAt('GET', path, request),
     async find(path, request) {

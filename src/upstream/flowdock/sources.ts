@@ -1,4 +1,5 @@
-import { decodeFlowToken, decodeList, decodeSource } from './decode.ts'
+import { decodeFlowToken, decodeSource } from './decode.ts'
+import { decodeList } from './lists.ts'
 import type { Source } from './model.ts'
 import type { FlowdockCalls } from './request.ts'
 
@@ -29,10 +30,14 @@ export interface SourceChanges {
 /** [flowdock] sources.md */
 export function createSources(calls: FlowdockCalls): Sources {
   return {
-    list: async () => decodeList(await calls.get(['sources'], { doing: 'list sources' }), decodeSource),
+    async list() {
+      const json = await calls.get(['sources'], { doing: 'list sources' })
+      return decodeList(json, decodeSource, calls.onUnreadable)
+    },
     async listOf(flowPath) {
       const path = ['flows', ...flowPath.split('/'), 'sources']
-      return decodeList(await calls.get(path, { doing: `list the sources of "${flowPath}"` }), decodeSource)
+      const json = await calls.get(path, { doing: `list the sources of "${flowPath}"` })
+      return decodeList(json, decodeSource, calls.onUnreadable)
     },
     async find(flowPath, id) {
       const path = ['flows', ...flowPath.split('/'), 'sources', String(id)]

@@ -1,4 +1,5 @@
-import { decodeList, decodeThread } from './decode.ts'
+import { decodeThread } from './decode.ts'
+import { decodePage, type Page } from './lists.ts'
 import type { Thread, ThreadState } from './model.ts'
 import type { FlowdockCalls } from './request.ts'
 
@@ -16,7 +17,7 @@ export interface ThreadPage {
 
 export interface Threads {
   /** The most recently updated first. */
-  list(flowPath: string, page: ThreadPage): Promise<Thread[]>
+  list(flowPath: string, page: ThreadPage): Promise<Page<Thread>>
   find(flowPath: string, id: string): Promise<Thread | null>
   /** Begins one without a message. Only some upstreams can. */
   create(flowPath: string, state: ThreadState): Promise<Thread>
@@ -39,7 +40,7 @@ export function createThreads(calls: FlowdockCalls): Threads {
         },
         doing: `list the threads of "${flowPath}"`,
       })
-      return decodeList(json, decodeThread)
+      return decodePage(json, decodeThread, calls.onUnreadable)
     },
     async find(flowPath, id) {
       const json = await calls.find(['flows', ...flowPath.split('/'), 'threads', id], {

@@ -1,4 +1,5 @@
-import { decodeExpiry, decodeList, decodePresence, decodeUser } from './decode.ts'
+import { decodeExpiry, decodePresence, decodeUser } from './decode.ts'
+import { decodeList } from './lists.ts'
 import type { Attachment } from './messages.ts'
 import type { PresenceState, User } from './model.ts'
 import type { FlowdockCalls } from './request.ts'
@@ -24,14 +25,17 @@ export interface Users {
 export function createUsers(calls: FlowdockCalls): Users {
   return {
     viewer: async () => decodeUser(await calls.get(['user'], { doing: 'read the signed-in user' })),
-    list: async () => decodeList(await calls.get(['users'], { doing: 'list users' }), decodeUser),
+    async list() {
+      const json = await calls.get(['users'], { doing: 'list users' })
+      return decodeList(json, decodeUser, calls.onUnreadable)
+    },
     async find(id) {
       const json = await calls.find(['users', String(id)], { doing: `read user ${id}` })
       return json === null ? null : decodeUser(json)
     },
     async presences() {
       const json = await calls.get(['users', 'presence'], { doing: 'read who is present' })
-      return new Map(decodeList(json, decodePresence))
+      return new Map(decodeList(json, decodePresence, calls.onUnreadable))
     },
     async setPresence(state) {
       const doing = 'say whether you are there'
