@@ -29,6 +29,7 @@ import { serveWebSockets } from './server/websocket/sockets.ts'
 import { createFanOut, type FanOutState } from './subscriptions/fan-out.ts'
 import { createLogger, type Logger } from './telemetry/log.ts'
 import { createMetrics } from './telemetry/metrics.ts'
+import { createRareWarning } from './telemetry/rare-warning.ts'
 import { createReadiness } from './telemetry/readiness.ts'
 import type { Tracing } from './telemetry/tracing.ts'
 import { type ConcurrencyState, createAdaptiveConcurrency } from './traffic/adaptive-concurrency.ts'
@@ -88,6 +89,7 @@ export interface AppState {
   })[]
   /** Subscriptions, and which of them are executed together. */
   readonly live: FanOutState
+  readonly tcpConnections: number
   readonly sockets: number
   /** Answers over SSE and multipart. */
   readonly streamingResponses: number
@@ -403,6 +405,7 @@ async function start(
       'milliseconds of work for new documents from your address',
     ),
   })
+  const warnOfConnections = createRareWarning(log, 'TCP connections were closed because a limit was reached')
   const requestIds = createRequestIds()
   const bodies = createBodyMemory({
     ...bodyLimits,
@@ -415,6 +418,7 @@ async function start(
       .state()
       .sources.map((each) => ({ ...each, lastDisconnect: sources.get(each.key)?.lastDisconnect ?? null })),
     live: live.state(),
+    tcpConnections: httpServer.connections.open,
     sockets: sockets.size,
     streamingResponses: streamingResponses.size + eventStreams.size,
     waitingBytes: sockets.waitingBytes,
@@ -433,6 +437,13 @@ async function start(
     admission,
     bodies,
     connectionLimits: { ...protection, trustedProxies: exposure.trustedProxies },
+    onConnectionLimit(closed) {
+      metrics.connectionLimit(closed)
+      warnOfConnections({
+        ...closed,
+        setting: closed.limit === 'ip' ? 'MAX_TCP_CONNECTIONS_PER_IP' : 'MAX_TCP_CONNECTIONS',
+      })
+    },
     async proveCredential(authorization) {
       const credential = readCredential(authorization)
       if (credential !== null) await prove(credential)

@@ -198,7 +198,7 @@ const settings = {
   REQUESTS_PER_MINUTE: amount('requests').default(6000),
   REQUESTS_PER_MINUTE_PER_IP: amount('requests').default(30_000),
   MAX_CONNECTIONS_PER_PRINCIPAL: amount('connections').default(100),
-  MAX_CONNECTIONS_PER_IP: amount('connections').default(1000),
+  MAX_CONNECTIONS_PER_IP: amount('connections').default(3000),
   MAX_TCP_CONNECTIONS: amount('connections').default(16_384),
   MAX_TCP_CONNECTIONS_PER_IP: amount('connections').default(4096),
   MAX_TRANSFERS_PER_IP: amount('files').default(50),

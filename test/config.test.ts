@@ -25,7 +25,7 @@ describe('settings', () => {
         requestsPerMinute: 6000,
         addressRequestsPerMinute: 30_000,
         connectionsPerPrincipal: 100,
-        connectionsPerIp: 1000,
+        connectionsPerIp: 3000,
         tcpConnections: 16_384,
         tcpConnectionsPerIp: 4096,
         transfersPerIp: 50,

@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { ConcurrencyState } from '../traffic/adaptive-concurrency.ts'
+import type { ClosedTcpConnection } from '../traffic/tcp-connections.ts'
 
 /** What is live, as gauges are made of. */
 export interface LiveFigures {
@@ -12,6 +13,7 @@ export interface LiveFigures {
     readonly operations: number
     readonly groups: readonly { readonly members: number; readonly isShared: boolean }[]
   }
+  readonly tcpConnections: number
   readonly sockets: number
   readonly streamingResponses: number
   readonly waitingBytes: number
@@ -38,6 +40,7 @@ export interface Metrics {
   subscriptionEnd(reason: string): void
   /** @param status 0 when the client left before */
   response(status: number): void
+  connectionLimit(closed: ClosedTcpConnection): void
   /** @param status undefined when no answer came */
   upstreamCall(call: {
     readonly method: string
@@ -90,6 +93,12 @@ export function createMetrics(): Metrics {
     labelNames: ['status'],
     registers,
   })
+  const closedConnections = new Counter({
+    name: `${prefix}tcp_connections_closed_total`,
+    help: 'TCP connections that were closed because a limit was reached: of one IP address (ip) or in all (all); idle ones, or new ones while all others were in use',
+    labelNames: ['limit', 'state'],
+    registers,
+  })
   const calls = new Counter({
     name: `${prefix}upstream_calls_total`,
     help: 'Calls to the upstream by route and status; 0 when no answer came',
@@ -121,6 +130,7 @@ export function createMetrics(): Metrics {
     refusal: (code) => refusals.inc({ code }),
     subscriptionEnd: (reason) => ends.inc({ reason }),
     response: (status) => responses.inc({ status }),
+    connectionLimit: ({ limit, state }) => closedConnections.inc({ limit, state }),
     upstreamCall({ method, route, status, durationMs }) {
       calls.inc({ method, route, status: status ?? 0 })
       callDurations.observe({ route }, durationMs / 1000)
@@ -170,6 +180,7 @@ function createLiveGauges(register: Registry): (figures: LiveFigures) => void {
       'Those groups that reach across callers',
       ({ live }) => live.groups.filter(({ isShared }) => isShared).length,
     ],
+    ['tcp_connections', 'TCP connections that are open', ({ tcpConnections }) => tcpConnections],
     ['sockets', 'WebSockets that are open', ({ sockets }) => sockets],
     [
       'live_responses',

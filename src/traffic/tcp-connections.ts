@@ -12,8 +12,18 @@ export interface TcpConnectionLimits {
   readonly trustedProxies: number
 }
 
+/** A connection that was closed because there were too many. */
+export interface ClosedTcpConnection {
+  /** The limit that was reached: that of one IP address, or that of all connections. */
+  readonly limit: 'ip' | 'all'
+  /** Whether the connection was idle, or a new one while all others carried a request or a WebSocket. */
+  readonly state: 'idle' | 'new'
+}
+
 /** Bounds the TCP connections of a server. */
 export interface TcpConnections {
+  /** How many are open. */
+  readonly open: number
   /**
    * A request or a WebSocket has begun: its connection is in use.
    *
@@ -44,10 +54,13 @@ interface Tracked {
  *
  * Connections of a proxy carry requests of many clients. There a client has as many connections as carry a request or a
  * WebSocket of it, and one past its limit is refused.
+ *
+ * @param onLimit called after a connection was closed
  */
 export function boundTcpConnections(
   server: Server,
   { tcpConnections, tcpConnectionsPerIp, trustedProxies }: TcpConnectionLimits,
+  onLimit: (closed: ClosedTcpConnection) => void,
 ): TcpConnections {
   const all: Group = { limit: tcpConnections, key: undefined, open: 0, idle: new Set() }
   const clients = new Map<string, Group>()
@@ -85,10 +98,14 @@ export function boundTcpConnections(
       const [longest = socket] = group.idle
       forget(longest)
       longest.destroy()
+      onLimit({ limit: group === all ? 'all' : 'ip', state: longest === socket ? 'new' : 'idle' })
     }
   })
 
   return {
+    get open() {
+      return all.open
+    },
     use({ socket, headers }) {
       const release =
         trustedProxies === 0

@@ -1,15 +1,21 @@
 import { once } from 'node:events'
 import { createServer, type ServerResponse } from 'node:http'
 import { type AddressInfo, connect, type Socket } from 'node:net'
+import { pino } from 'pino'
 import { expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
 import { readConfig } from '../../src/config.ts'
-import { boundTcpConnections, type TcpConnectionLimits } from '../../src/traffic/tcp-connections.ts'
+import {
+  boundTcpConnections,
+  type ClosedTcpConnection,
+  type TcpConnectionLimits,
+} from '../../src/traffic/tcp-connections.ts'
 import { startTestApp } from '../support/app.ts'
 import { basic } from '../support/backend.ts'
 
 async function start(limits: Partial<TcpConnectionLimits>) {
   const responses: ServerResponse[] = []
+  const closed: ClosedTcpConnection[] = []
   const server = createServer((request, response) => {
     try {
       response.once('close', connections.use(request))
@@ -19,10 +25,11 @@ async function start(limits: Partial<TcpConnectionLimits>) {
     if (request.url === '/slow') responses.push(response)
     else response.end('done')
   })
-  const connections = boundTcpConnections(server, {
-    ...{ tcpConnections: 0, tcpConnectionsPerIp: 0, trustedProxies: 0 },
-    ...limits,
-  })
+  const connections = boundTcpConnections(
+    server,
+    { tcpConnections: 0, tcpConnectionsPerIp: 0, trustedProxies: 0, ...limits },
+    (each) => closed.push(each),
+  )
   server.on('upgrade', (request) => void connections.use(request))
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -31,7 +38,7 @@ async function start(limits: Partial<TcpConnectionLimits>) {
     server.close()
   })
   const { port } = server.address() as AddressInfo
-  return { port, server, responses }
+  return { port, server, responses, connections, closed }
 }
 
 async function open(port: number): Promise<Socket> {
@@ -49,12 +56,12 @@ async function send(socket: Socket, path: string, headers = ''): Promise<string>
 }
 
 test.each([
-  ['one IP address', { tcpConnectionsPerIp: 2 }],
-  ['all clients', { tcpConnections: 2 }],
-])(
+  ['one IP address', { tcpConnectionsPerIp: 2 }, 'ip'],
+  ['all clients', { tcpConnections: 2 }, 'all'],
+] as const)(
   'past the limit of %s the connection that has been idle for the longest time is closed',
-  async (_, limits) => {
-    const { port } = await start(limits)
+  async (_, limits, limit) => {
+    const { port, connections, closed: reported } = await start(limits)
     const first = await open(port)
     expect(await send(first, '/')).toBe('200')
     const second = await open(port)
@@ -65,11 +72,13 @@ test.each([
     await closed
     expect(await send(third, '/')).toBe('200')
     expect(await send(first, '/')).toBe('200')
+    expect(reported).toEqual([{ limit, state: 'idle' }])
+    expect(connections.open).toBe(2)
   },
 )
 
 test('a request and a WebSocket that are under way are never cut: the new connection is closed', async () => {
-  const { port, server, responses } = await start({ tcpConnectionsPerIp: 2 })
+  const { port, server, responses, closed: reported } = await start({ tcpConnectionsPerIp: 2 })
   const slow = await open(port)
   const slowResponse = send(slow, '/slow')
   await expect.poll(() => responses.length).toBe(1)
@@ -79,6 +88,7 @@ test('a request and a WebSocket that are under way are never cut: the new connec
   await upgraded
   const third = await open(port)
   await once(third, 'close')
+  expect(reported).toEqual([{ limit: 'ip', state: 'new' }])
   responses[0]?.end('done')
   expect(await slowResponse).toBe('200')
   const closed = once(slow, 'close')
@@ -116,6 +126,28 @@ test('the gateway counts HTTP and WebSocket together, and says so to a client of
   socket.close()
   await once(socket, 'close')
   await expect.poll(async () => (await request()).status).toBe(200)
+})
+
+test('connections that are closed are in the metrics, and in the log once in a minute', async () => {
+  const lines: string[] = []
+  const log = pino({ base: null }, { write: (line: string) => void lines.push(line) })
+  const app = await startTestApp({ settings: { MAX_TCP_CONNECTIONS_PER_IP: '2' }, log })
+  onTestFinished(app.close)
+  const port = Number(new URL(app.url).port)
+  const sockets: Socket[] = []
+  for (let index = 0; index < 5; index += 1) sockets.push(await open(port))
+  await Promise.all(sockets.slice(0, 3).map((socket) => socket.destroyed || once(socket, 'close')))
+  const closing = sockets.slice(3).map((socket) => once(socket, 'close'))
+  const metrics = await (await fetch(`${app.url}/metrics`)).text()
+  // The request for the metrics has a connection, too.
+  await Promise.race(closing)
+  expect(metrics).toContain('flowdock_gateway_tcp_connections 2\n')
+  expect(metrics).toContain('flowdock_gateway_tcp_connections_closed_total{limit="ip",state="idle"} 4\n')
+  expect(
+    lines.filter((line) => line.includes('TCP connections')).map((line) => JSON.parse(line)),
+  ).toMatchObject([
+    { level: 40, limit: 'ip', state: 'idle', setting: 'MAX_TCP_CONNECTIONS_PER_IP', count: 1 },
+  ])
 })
 
 test('an office of 1,000 people behind one IP address with two connections each is within the defaults', async () => {

@@ -3,6 +3,7 @@ import { type AddressInfo, Server as NetServer } from 'node:net'
 import { sleep } from '../../sleep.ts'
 import {
   boundTcpConnections,
+  type ClosedTcpConnection,
   type TcpConnectionLimits,
   type TcpConnections,
 } from '../../traffic/tcp-connections.ts'
@@ -16,6 +17,8 @@ export interface HttpServerOptions extends RouteOptions {
   readonly host: string
   readonly port: number
   readonly connectionLimits: TcpConnectionLimits
+  /** Called after a TCP connection was closed because there were too many. */
+  readonly onConnectionLimit: (closed: ClosedTcpConnection) => void
   readonly requestIds: RequestIds
   /** Called at the end of each response. @param status 0 when the client left before it */
   readonly onResponse: (status: number) => void
@@ -69,7 +72,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       }
     },
   )
-  const connections = boundTcpConnections(server, options.connectionLimits)
+  const connections = boundTcpConnections(server, options.connectionLimits, options.onConnectionLimit)
   server.setTimeout(idleMs)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
