@@ -1,6 +1,18 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
 import { createReadStream } from 'node:fs'
-import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises'
+import {
+  type FileHandle,
+  link,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  rmdir,
+  stat,
+  writeFile,
+} from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { createForcedCollection } from './forced-collection.ts'
@@ -26,6 +38,10 @@ export interface FileStore {
   receivedPath(token: string): string
   /** @param range both ends inclusive @throws `ENOENT` when reading begins and there is no such file */
   read(token: string, range?: { readonly start: number; readonly end: number }): Readable
+  /** Removes what processes that ended left unfinished a day ago. */
+  removeLeftovers(now: number): Promise<void>
+  /** Removes what this process received and did not keep. */
+  close(): Promise<void>
   /** A query string that lets whoever has it download the file for a minute. */
   sign(token: string): string
   /** Whether a query made by `sign` is genuine and not too old. */
@@ -47,18 +63,18 @@ export class FileTooLongError extends Error {
 const headBytes = 128 * 1024
 /** How long a signed address works. [flowdock] files.md calls it short-lived. */
 const signatureLifetimeMs = 60_000
+const signingKeyBytes = 32
+
+/** No upload takes this long: what is older was left by a process that ended. */
+const leftoverMs = 24 * 3600_000
 
 /**
- * Keeps files under `directory`, spread over 256 folders.
- *
- * @param options.keepIncoming beside a running server, whose files may be under way; else what a crash left is removed
+ * Keeps files under `directory`, spread over 256 folders. What arrives is in `incoming/<instance>` until it is kept, a
+ * folder of this process alone: any number of processes may use `directory`.
  */
-export async function openFileStore(
-  directory: string,
-  options: { keepIncoming?: boolean } = {},
-): Promise<FileStore> {
+export async function openFileStore(directory: string): Promise<FileStore> {
   const incoming = join(directory, 'incoming')
-  if (options.keepIncoming !== true) await rm(incoming, { recursive: true, force: true })
+  const own = join(incoming, randomBytes(16).toString('hex'))
   await mkdir(incoming, { recursive: true, mode: privateFolderMode })
   const freeMemory = createForcedCollection()
   const key = await loadKey(join(directory, 'signing-key'))
@@ -87,10 +103,10 @@ export async function openFileStore(
     },
     async receive(bytes, maxBytes) {
       const token = randomBytes(16).toString('hex')
-      const path = join(incoming, token)
+      const path = join(own, token)
       const head: Uint8Array[] = []
       let byteSize = 0
-      const file = await open(path, 'wx', privateFileMode)
+      const file = await createIn(own, path)
       try {
         for await (const chunk of bytes) {
           if (byteSize < headBytes) head.push(chunk)
@@ -111,17 +127,25 @@ export async function openFileStore(
     async keep(token) {
       const folder = join(directory, token.slice(0, 2))
       await mkdir(folder, { recursive: true, mode: privateFolderMode })
-      await rename(join(incoming, token), pathOf(token))
+      await rename(join(own, token), pathOf(token))
       await syncFolder(folder)
       await syncFolder(directory)
     },
-    discard: (token) => rm(join(incoming, token), { force: true }),
+    discard: (token) => rm(join(own, token), { force: true }),
     async remove(token) {
-      await rm(join(incoming, token), { force: true })
+      await rm(join(own, token), { force: true })
       await rm(pathOf(token), { force: true })
     },
-    receivedPath: (token) => join(incoming, token),
+    receivedPath: (token) => join(own, token),
     read: (token, range) => createReadStream(pathOf(token), range),
+    async removeLeftovers(now) {
+      for (const entry of await readdir(incoming, { withFileTypes: true })) {
+        const path = join(incoming, entry.name)
+        if (entry.isDirectory()) await removeOldFolder(path, now - leftoverMs)
+        else await removeOldFile(path, now - leftoverMs)
+      }
+    },
+    close: () => rm(own, { recursive: true, force: true }),
     sign(token) {
       const expires = String(Date.now() + signatureLifetimeMs)
       return new URLSearchParams({
@@ -140,13 +164,54 @@ export async function openFileStore(
   }
 }
 
-async function loadKey(path: string): Promise<Buffer> {
-  try {
-    await writeFile(path, randomBytes(32), { flag: 'wx', mode: privateFileMode })
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+/** Creates a file, and its folder unless it is there. An unused folder may be removed by another process at any time. */
+async function createIn(folder: string, path: string): Promise<FileHandle> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await open(path, 'wx', privateFileMode)
+    } catch (error) {
+      if (attempt === 3 || !hasCode(error, 'ENOENT')) throw error
+    }
+    await mkdir(folder, privateFolderMode).catch((error: unknown) => {
+      if (!hasCode(error, 'EEXIST')) throw error
+    })
   }
-  return readFile(path)
+}
+
+/** A folder is as old as its last change, so it is older than each file that was created in it since. */
+async function removeOldFolder(path: string, before: number): Promise<void> {
+  const found = await stat(path).catch(() => undefined)
+  if (found === undefined || found.mtimeMs >= before) return
+  for (const name of await readdir(path).catch(() => [])) await removeOldFile(join(path, name), before)
+  await rmdir(path).catch((error: unknown) => {
+    // A file was created in it meanwhile, or another process removed it.
+    if (!hasCode(error, 'ENOTEMPTY') && !hasCode(error, 'ENOENT')) throw error
+  })
+}
+
+async function removeOldFile(path: string, before: number): Promise<void> {
+  const found = await stat(path).catch(() => undefined)
+  if (found !== undefined && found.mtimeMs < before) await rm(path, { force: true })
+}
+
+function hasCode(error: unknown, code: string): boolean {
+  return (error as NodeJS.ErrnoException).code === code
+}
+
+/** Reads the key, which the first process to start creates: whole, or not at all. */
+async function loadKey(path: string): Promise<Buffer> {
+  const unfinished = `${path}.${randomBytes(8).toString('hex')}`
+  try {
+    await writeFile(unfinished, randomBytes(signingKeyBytes), { flag: 'wx', mode: privateFileMode })
+    await link(unfinished, path)
+  } catch (error) {
+    if (!hasCode(error, 'EEXIST')) throw error
+  } finally {
+    await rm(unfinished, { force: true })
+  }
+  const key = await readFile(path)
+  if (key.length !== signingKeyBytes) throw new Error(`"${path}" is damaged; remove it, and start again`)
+  return key
 }
 
 async function syncFolder(path: string): Promise<void> {

@@ -140,14 +140,17 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     stopping.abort()
     await signIn.close()
     await Promise.race([background.settled(), sleep(settleMs, undefined, { ref: false })])
+    await opened?.close()
     await store.close()
   }
+  let opened: FileStore | undefined
   let log: EventLog
   let server: Server
   let demo: Demo
   try {
     log = await createEventLog(store, background)
     const files = await openFileStore(join(options.dataDir, 'files'))
+    opened = files
     // Only now: a folder that holds something else is left as it is.
     await closeToOthers(options)
     demo =
@@ -186,6 +189,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     const answer = createHandler(backend, background, connections, options)
     server.on('request', (request, response) => background.run(answer(request, response)))
     await listen(server, options.host, options.port)
+    startHousekeeping(store, files, options.eventRetentionDays ?? 30, background, signal)
   } catch (error) {
     await stop()
     throw error
@@ -193,7 +197,6 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
   const { port } = server.address() as AddressInfo
   const catchingUp = setInterval(() => background.run(log.catchUp()), catchUpMs)
   signal.addEventListener('abort', () => clearInterval(catchingUp))
-  startHousekeeping(store, options.eventRetentionDays ?? 30, background, signal)
 
   return {
     url: `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`,

@@ -1,10 +1,11 @@
-import { readdir, rename } from 'node:fs/promises'
+import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { sql } from 'kysely'
 import { expect, onTestFinished, test } from 'vitest'
 import { storageError } from '../../src/backend/http/storage-error.ts'
 import { eventually } from '../support/app.ts'
 import { call, startTestBackend } from '../support/backend.ts'
+import { arrivingFiles } from '../support/files.ts'
 
 test('on a full disk writes are refused and change nothing, reads go on, and with room again writes do too', async () => {
   const failures: unknown[] = []
@@ -52,7 +53,7 @@ test('it is not ready while the folder of files cannot be written', async () => 
   expect((await ada('GET', '/flows/example/main/messages')).status).toBe(200)
   await rename(`${incoming}-gone`, incoming)
   await becomes(200)
-  expect(await readdir(incoming)).toEqual([])
+  expect(await arrivingFiles(backend.dataDir)).toEqual([])
   expect(reasons).toMatchObject([{ code: 'ENOENT' }])
 })
 

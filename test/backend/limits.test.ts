@@ -1,13 +1,12 @@
 import { once } from 'node:events'
-import { readdir } from 'node:fs/promises'
 import { type ClientRequest, type IncomingMessage, request } from 'node:http'
 import { connect, type Socket } from 'node:net'
-import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { defaultTraffic } from '../../src/backend/http/traffic.ts'
 import type { BackendOptions } from '../../src/backend/server.ts'
 import { basic, call, startTestBackend, type TestBackend } from '../support/backend.ts'
+import { arrivingFiles } from '../support/files.ts'
 import { openRawStream } from '../support/stream.ts'
 
 const KiB = 1024
@@ -87,7 +86,7 @@ describe('without a valid credential', () => {
       const { answer } = begin(backend.url + path, headers, file('content', 'y'.repeat(8 * KiB)), method)
       // The file has not ended, and is refused.
       expect((await answer).status).toBe(401)
-      expect(await readdir(join(backend.dataDir, 'files/incoming'))).toEqual([])
+      expect(await arrivingFiles(backend.dataDir)).toEqual([])
     },
   )
 

@@ -9,6 +9,7 @@ import { HttpError } from '../../src/backend/http/errors.ts'
 import { readParams } from '../../src/backend/http/request-body.ts'
 import { eventually } from '../support/app.ts'
 import { basic, startTestBackend, type TestBackend } from '../support/backend.ts'
+import { arrivingFiles } from '../support/files.ts'
 
 let backend: TestBackend
 
@@ -43,7 +44,7 @@ async function download(path: string): Promise<Response> {
 }
 
 /** Files that came and were not kept. */
-const incoming = () => readdir(join(backend.dataDir, 'files/incoming'))
+const incoming = () => arrivingFiles(backend.dataDir)
 
 test('a multipart upload is stored as it came, with its name and type', async () => {
   const bytes = crypto.getRandomValues(new Uint8Array(60_000))

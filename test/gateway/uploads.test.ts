@@ -1,10 +1,9 @@
 import { createHash } from 'node:crypto'
-import { readdir } from 'node:fs/promises'
 import { request } from 'node:http'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
 import { eventually, startTestApp, type TestApp } from '../support/app.ts'
 import type { Nick } from '../support/backend.ts'
+import { arrivingFiles } from '../support/files.ts'
 
 let app: TestApp
 
@@ -131,7 +130,7 @@ describe('a file is not sent', () => {
     outgoing.on('error', () => undefined)
     await new Promise<void>((resolve) => outgoing.write('x'.repeat(200_000), () => resolve()))
     outgoing.destroy()
-    await eventually(async () => (await readdir(join(app.backend.dataDir, 'files/incoming'))).length === 0)
+    await eventually(async () => (await arrivingFiles(app.backend.dataDir)).length === 0)
     expect(await files()).toBe(before)
   })
 

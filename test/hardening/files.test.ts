@@ -1,6 +1,4 @@
-import { readdir } from 'node:fs/promises'
 import { request } from 'node:http'
-import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
 import { parse } from 'content-disposition'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
@@ -9,6 +7,7 @@ import { createFileDownloads } from '../../src/upstream/flowdock/files.ts'
 import { createHttp } from '../../src/upstream/http.ts'
 import { eventually, post, startTestApp } from '../support/app.ts'
 import { basic } from '../support/backend.ts'
+import { arrivingFiles } from '../support/files.ts'
 import { type Fortress, startFortress } from '../support/fortress.ts'
 import { openScriptedUpstream } from '../support/upstream.ts'
 
@@ -36,7 +35,7 @@ async function newest() {
   return data.flow.messages.nodes[0].file as { name: string; url: string; contentType: string }
 }
 
-const incoming = () => readdir(join(fortress.app.backend.dataDir, 'files/incoming'))
+const incoming = () => arrivingFiles(fortress.app.backend.dataDir)
 
 describe('a name', () => {
   test.each([

@@ -1,11 +1,10 @@
 import { once } from 'node:events'
-import { readdir } from 'node:fs/promises'
 import { type IncomingMessage, request } from 'node:http'
-import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { openAdministration } from '../../src/backend/admin/administration.ts'
 import { eventually, liveMembers, openSubscription, post, socketClient } from '../support/app.ts'
 import { basic } from '../support/backend.ts'
+import { arrivingFiles } from '../support/files.ts'
 import { type Fortress, startFortress } from '../support/fortress.ts'
 
 /* Whose data is whose, and until when. */
@@ -84,7 +83,7 @@ test.each([true, false])(
     const answer = once(sending, 'response') as Promise<[IncomingMessage]>
     sending.write('x'.repeat(100_000))
     // The backend has authenticated the request once it writes the file.
-    await eventually(async () => (await readdir(join(dataDir, 'files/incoming'))).length > 0)
+    await eventually(async () => (await arrivingFiles(dataDir)).length > 0)
     if (isRevoked) {
       const id = (await administration.listTokens('ben@example.com')).at(-1)?.['id']
       await administration.removeToken('ben@example.com', String(id))
@@ -95,7 +94,7 @@ test.each([true, false])(
     expect(response.statusCode).toBe(isRevoked ? 401 : 201)
     const messages = await app.backend.as('Ada')('GET', '/flows/example/main/messages?event=file&limit=1')
     expect(messages.json[0]?.content.file_name === name).toBe(!isRevoked)
-    await eventually(async () => (await readdir(join(dataDir, 'files/incoming'))).length === 0)
+    await eventually(async () => (await arrivingFiles(dataDir)).length === 0)
   },
 )
 

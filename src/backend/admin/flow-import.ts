@@ -87,11 +87,12 @@ export async function importFlow(options: FlowImport): Promise<ImportSummary> {
   const flowExport = await openFlowExport(options.zip, options.bounds).catch(asAdministrationError)
   const store = await openStore(databaseUrl ?? join(dataDir, 'flowdock.db'))
   try {
+    const files = await openFileStore(join(dataDir, 'files'))
     const importing: Importing = {
       ...options,
       store,
       log: await createEventLog(store),
-      files: await openFileStore(join(dataDir, 'files'), { keepIncoming: true }),
+      files,
       flowExport,
       summary: {
         flow: options.flow,
@@ -103,7 +104,9 @@ export async function importFlow(options: FlowImport): Promise<ImportSummary> {
       },
       users: new Map(),
     }
-    return await run(importing).catch(asAdministrationError)
+    return await run(importing)
+      .catch(asAdministrationError)
+      .finally(() => files.close())
   } finally {
     flowExport.close()
     await store.close()

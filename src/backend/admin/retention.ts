@@ -1,4 +1,5 @@
 import type { Background } from '../background.ts'
+import type { FileStore } from '../files.ts'
 import type { Store } from '../store/db.ts'
 import { dropEvents } from '../store/events.ts'
 import { deleteExpired } from '../store/grants.ts'
@@ -29,11 +30,15 @@ export async function keepHouse(
 /** Keeps house now and every hour until the signal aborts. */
 export function startHousekeeping(
   store: Store,
+  files: FileStore,
   eventRetentionDays: number,
   background: Background,
   signal: AbortSignal,
 ): void {
-  const run = () => background.run(keepHouse(store, eventRetentionDays, Date.now(), signal))
+  const run = () => {
+    background.run(keepHouse(store, eventRetentionDays, Date.now(), signal))
+    background.run(files.removeLeftovers(Date.now()))
+  }
   run()
   const timer = setInterval(run, everyMs)
   signal.addEventListener('abort', () => clearInterval(timer))
