@@ -106,7 +106,7 @@ const floors: [part: RegExp, may: RegExp][] = [
   ],
   [
     /^src\/backend\/flowdock\//,
-    /^src\/(iso-time|json-values)\.ts$|^src\/wire\/|^src\/backend\/((http|store)\/|(background|bounds|deliver|event-log|files)\.ts$)/,
+    /^src\/(iso-time|json-values)\.ts$|^src\/wire\/|^src\/backend\/((http|store)\/|(background|bounds|deliver|event-log|files|grants)\.ts$)/,
   ],
   [
     /^src\/backend\/admin\//,
@@ -209,7 +209,7 @@ const storeWriters: Readonly<Record<string, readonly string[]>> = {
   ],
   'admin/maintenance.ts': ['backupSqlite', 'checkSqlite', 'deleteFile', 'openStore'],
   'admin/retention.ts': ['deleteExpired', 'dropEvents'],
-  'event-log.ts': ['insertEvent'],
+  'event-log.ts': ['insertControlEvent', 'insertEvent'],
   'flowdock/presence.ts': ['noteActive'],
   'flowdock/routes/activity.ts': ['TooManyGroupsError', 'maxGroups'],
   'server.ts': ['openStore', 'touchUser', 'tryWriting'],

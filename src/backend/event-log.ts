@@ -1,10 +1,12 @@
 import { type Background, createBackground } from './background.ts'
 import { fitEvent } from './bounds.ts'
-import type { Change } from './store/change.ts'
+import { grantOfToken } from './grants.ts'
+import type { Change, ControlEvent } from './store/change.ts'
 import type { Database, Store } from './store/db.ts'
 import {
   type EventRow,
   type EventScope,
+  insertControlEvent,
   insertEvent,
   lastEventSeq,
   listEvents,
@@ -91,6 +93,9 @@ export async function createEventLog(
             events.push(await insertEvent(db, { flow_id: flowId, user_id: userId, payload: text }))
             return text
           },
+          async publishControl(event) {
+            events.push(await insertControlEvent(db, encodeControl(event)))
+          },
         })
       }
       return store.write(run, () => deliverInOrder(events))
@@ -109,5 +114,16 @@ export async function createEventLog(
         read = page.at(-1)?.seq ?? last
       }
     },
+  }
+}
+
+/** The payload is what a frame of the service stream has beside the audience. */
+function encodeControl(event: ControlEvent) {
+  const { kind: k } = event
+  const payload = event.kind === 'token' ? { k, g: grantOfToken(event.tokenHash) } : { k }
+  return {
+    flow_id: 'flowId' in event ? event.flowId : null,
+    user_id: 'userId' in event ? event.userId : null,
+    payload: JSON.stringify(payload),
   }
 }

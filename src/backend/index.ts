@@ -29,6 +29,8 @@ export interface EmbeddedBackend {
   readonly demoToken: string | null
   /** Goes with a request in the header `X-Gateway-Key`, and proves that our own gateway sent it. */
   readonly gatewayKey: string
+  /** The token of its service interface, which sees everything. It stays in this process. */
+  readonly serviceToken: string
   /** How often its thread stopped or was stopped, and was started again. */
   readonly restarts: number
   /** Stops it, within five seconds whatever its thread is doing. */
@@ -88,7 +90,10 @@ export async function startBackend(
 ): Promise<EmbeddedBackend> {
   const watch = { ...defaultSupervision, ...supervision }
   const gatewayKey = randomBytes(32).toString('base64url')
-  const start = (port: number) => startThread({ ...options, port, gatewayKey }, watch, onError, onNotice)
+  const serviceToken = randomBytes(32).toString('base64url')
+  const serviceTokens = [serviceToken]
+  const start = (port: number) =>
+    startThread({ ...options, port, gatewayKey, serviceTokens }, watch, onError, onNotice)
   let restarts = 0
   let thread = start(options.port)
   const { url, demoToken } = await thread.listening
@@ -120,6 +125,7 @@ export async function startBackend(
     url,
     demoToken,
     gatewayKey,
+    serviceToken,
     get restarts() {
       return restarts
     },
@@ -144,7 +150,7 @@ interface Thread {
 }
 
 function startThread(
-  options: EmbeddedBackendOptions & { readonly gatewayKey: string },
+  options: EmbeddedBackendOptions & Pick<BackendOptions, 'gatewayKey' | 'serviceTokens'>,
   { program, checkMs, maxMissed }: Supervision,
   onError: (message: string) => void,
   onNotice: (message: string) => void,

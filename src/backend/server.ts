@@ -25,6 +25,7 @@ import { createOpenCredentials } from './flowdock/open-credentials.ts'
 import { createPresence } from './flowdock/presence.ts'
 import type { Answer, Backend, Route } from './flowdock/route.ts'
 import { flowdockRoutes } from './flowdock/routes/index.ts'
+import { serviceRoutes } from './flowdock/routes/service.ts'
 import {
   boundConnections,
   type ConnectionLimits,
@@ -45,6 +46,7 @@ import {
   type TrafficLimits,
 } from './http/traffic.ts'
 import { privateFolderMode, protectData } from './private-files.ts'
+import { createServiceTokenCheck } from './service-tokens.ts'
 import { openStore, type Store } from './store/db.ts'
 import { tryWriting } from './store/messages.ts'
 import { findSourceByTokenHash } from './store/sources.ts'
@@ -86,6 +88,8 @@ export interface BackendOptions {
   readonly strangerBodyMs?: number
   /** Proves, in a header, that a request comes from our own gateway. */
   readonly gatewayKey?: string | undefined
+  /** Tokens of the service interface, which sees everything; without any it is not served. */
+  readonly serviceTokens?: readonly string[]
   /** Hears of every request once it was answered or its stream began, and of failures nobody expected. */
   readonly onRequest?: (request: { method: string; path: string; status: number }) => void
   readonly onError?: (error: unknown) => void
@@ -235,7 +239,10 @@ function createHandler(
   options: BackendOptions,
 ) {
   const { publicUrl, onRequest, onError } = options
-  const router = createRouter(flowdockRoutes)
+  const serviceTokens = options.serviceTokens ?? []
+  const hasServiceInterface = serviceTokens.length > 0
+  const router = createRouter(hasServiceInterface ? [...flowdockRoutes, ...serviceRoutes] : flowdockRoutes)
+  const isService = createServiceTokenCheck(serviceTokens)
   const noted = new Map<number, number>()
 
   /** When somebody was last here, to the nearest few minutes; a request does not wait for that. */
@@ -255,17 +262,20 @@ function createHandler(
     const url = URL.canParse(target, reached) ? new URL(target, reached) : undefined
     if (url === undefined || !target.startsWith('/')) throw notFound()
     if (request.method === 'OPTIONS') return { status: 204 }
-    const isGateway = comesFromGateway(request, options.gatewayKey)
+    // "//files/…" is a path here, not another host.
+    const pathname = target.split('?', 1)[0] as string
+    const routePath = host.startsWith('stream.') ? `/stream${pathname}` : pathname
+    const match = router.find(request.method ?? 'GET', routePath)
+    // A gateway takes this for an upstream that has no such interface, whatever its token.
+    if (!hasServiceInterface && routePath.startsWith('/service/')) throw notFound()
+    const isServiceRequest = isService(request.headers)
+    const isGateway = isServiceRequest || comesFromGateway(request, options.gatewayKey)
     const address = isGateway
       ? String(request.headers['x-gateway-client'] ?? 'gateway')
       : clientAddress(request, options.trustedProxies ?? 0)
-    const identity = await authenticate(
-      backend.store.reader,
-      backend.signIn,
-      request,
-      url.searchParams,
-      address,
-    )
+    const identity = isServiceRequest
+      ? undefined
+      : await authenticate(backend.store.reader, backend.signIn, request, url.searchParams, address)
     const user = identity?.user
     if (user !== undefined) {
       response.setHeader('Flowdock-User', String(user.id))
@@ -273,15 +283,16 @@ function createHandler(
     }
     if (identity?.expiresAt !== undefined)
       response.setHeader('Flowdock-Token-Expires-At', new Date(identity.expiresAt).toISOString())
-    // "//files/…" is a path here, not another host.
-    const pathname = target.split('?', 1)[0] as string
-    const routePath = host.startsWith('stream.') ? `/stream${pathname}` : pathname
-    const match = router.find(request.method ?? 'GET', routePath)
-    const holder = identity?.key ?? (await findHolder(match, url.searchParams, backend))
+    const holder = isServiceRequest
+      ? 'service'
+      : (identity?.key ?? (await findHolder(match, url.searchParams, backend)))
     const principal: Principal = { key: holder ?? address, isStranger: holder === undefined, isGateway }
     backend.traffic.countRequest(principal)
     if (holder !== undefined || isGateway) connections.trust(request.socket)
     if (match === undefined) throw noRoute(router.routesOf(routePath), user)
+    if (match.route.pattern.startsWith('/service/') && request.headers.origin !== undefined)
+      throw new HttpError(403, { message: 'Access denied: pages must not use the service interface' })
+    if (match.route.auth === 'service' && !isServiceRequest) throw unauthorized()
     if (match.route.auth === 'user' && user === undefined) throw unauthorized()
     checkScopes(match.route, identity)
     const received: string[] = []
@@ -296,6 +307,7 @@ function createHandler(
       // The credential may have been revoked while the body arrived, which can take minutes.
       if (request.method !== 'GET' && request.method !== 'HEAD')
         await checkCredential(backend.store.reader, identity)
+      if (match.route.auth === 'service') return await match.route.handle(common, backend)
       const checked = whileValid(backend, identity)
       if (match.route.auth === 'any') return await match.route.handle({ ...common, caller }, checked)
       if (caller === undefined) throw unauthorized()

@@ -43,7 +43,7 @@ export interface WireServiceEvent {
   readonly t: number
   /**
    * The payload as streams of Flowdock's API send it; URLs in it begin with the base URL of the request. Null for a message
-   * that was deleted since: its number stays.
+   * that was removed since: its number stays. A message whose text was deleted since is sent without it, as by these streams.
    */
   readonly p: object | null
 }

@@ -353,7 +353,7 @@ test('a flow that is joined while a stream begins is heard from the event that s
     background: createBackground((error) => expect.unreachable(String(error))),
   })
   const row = (seq: number, flow_id: string | null, user_id: number | null, payload: object) => ({
-    ...{ seq, flow_id, user_id, payload: JSON.stringify(payload), created_at: 0 },
+    ...{ seq, flow_id, user_id, payload: JSON.stringify(payload), created_at: 0, kind: 0 },
   })
   // All of it was written between the look-up of the flows and the first page.
   const written = [

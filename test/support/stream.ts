@@ -10,6 +10,8 @@ export interface RawStream {
   until(pattern: RegExp): Promise<string>
   /** Resolves when the server ends it. */
   readonly ended: Promise<void>
+  /** Reads no more of it. */
+  pause(): void
   close(): void
 }
 
@@ -47,6 +49,7 @@ export function openRawStream(url: string, headers: Record<string, string> = {})
             check()
           }),
         ended,
+        pause: () => response.pause(),
         close: () => response.destroy(),
       })
     })

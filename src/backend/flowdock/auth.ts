@@ -1,6 +1,7 @@
 import { createHash, randomBytes, scrypt } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { promisify } from 'node:util'
+import { grantOfPassword, grantOfToken } from '../grants.ts'
 import { unauthorized } from '../http/errors.ts'
 import type { SignIn } from '../http/sign-in-limit.ts'
 import type { Database } from '../store/db.ts'
@@ -78,6 +79,13 @@ export async function authenticate(
     },
     signedInBy: { userId: user.id, passwordHash: user.password_hash },
   }
+}
+
+/** The name of a credential, which is none itself. */
+export function grantOf(signedInBy: SignedInBy): string {
+  return 'tokenHash' in signedInBy
+    ? grantOfToken(signedInBy.tokenHash)
+    : grantOfPassword(signedInBy.userId, signedInBy.passwordHash)
 }
 
 /** @throws 401 when the credential of a request was revoked or has expired since the request began */

@@ -4,7 +4,7 @@ import type { FileStore } from '../files.ts'
 import type { Params } from '../http/params.ts'
 import type { SignIn } from '../http/sign-in-limit.ts'
 import type { Principal, Traffic } from '../http/traffic.ts'
-import type { Store } from '../store/db.ts'
+import type { Database, Store } from '../store/db.ts'
 import type { UserRow } from '../store/users.ts'
 import type { OpenCredentials, SignedInBy } from './open-credentials.ts'
 import type { Presence } from './presence.ts'
@@ -50,6 +50,10 @@ export interface UserRequest extends Request {
   readonly scopes: ReadonlySet<string> | undefined
   readonly applicationId: number | undefined
   readonly signedInBy: SignedInBy
+  /** When the credential ends, in milliseconds since 1970; undefined for one that does not end by itself. */
+  readonly expiresAt: number | undefined
+  /** Whether the credential is still valid. */
+  readonly isValid: (db: Database) => Promise<boolean>
 }
 
 /** What an application may be allowed to. [flowdock] authentication.md, "Scopes" */
@@ -88,7 +92,10 @@ interface RouteBase {
   readonly takesFlowToken?: boolean
 }
 
-/** `auth: 'user'` answers 401 to everybody else; with `'any'` the handler looks at `user` itself. */
+/**
+ * `auth: 'user'` answers 401 to every request without a valid credential; with `'any'` the handler looks at `caller` itself.
+ * `'service'` is for our own gateways: 401 without a service token.
+ */
 export type Route =
   | (RouteBase & {
       readonly auth: 'user'
@@ -100,4 +107,8 @@ export type Route =
         request: Request & { readonly caller: UserRequest | undefined },
         backend: Backend,
       ) => Promise<Answer>
+    })
+  | (RouteBase & {
+      readonly auth: 'service'
+      readonly handle: (request: Request, backend: Backend) => Promise<Answer>
     })

@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { fitEvent } from '../bounds.ts'
 import type { EventLog } from '../event-log.ts'
-import type { EventRow, EventScope } from '../store/events.ts'
+import { type EventRow, type EventScope, isControlEvent } from '../store/events.ts'
 import { withBase } from './encode.ts'
 import type { CredentialUser } from './open-credentials.ts'
 import type { Activity, Presence, Signal } from './presence.ts'
@@ -82,7 +82,7 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
   response.write(keepAlive)
 
   const send = (event: EventRow) => {
-    if (event.seq <= sent || response.writableEnded) return
+    if (isControlEvent(event) || event.seq <= sent || response.writableEnded) return
     const mine = event.user_id === userId && options.scope.userId === userId
     const inFlow = event.flow_id !== null && flowIds.has(event.flow_id)
     if (event.seq > options.checkedAt) {

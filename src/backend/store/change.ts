@@ -3,6 +3,12 @@ import type { Database } from './db.ts'
 /** Who may receive an event: the members of a flow, or one user. */
 export type Audience = { readonly flow: string } | { readonly user: number }
 
+/** What of the rights changed. `src/wire/service.ts` says what each kind means. */
+export type ControlEvent =
+  | { readonly kind: 'token'; readonly userId: number; readonly tokenHash: string }
+  | { readonly kind: 'user' | 'reach'; readonly userId: number }
+  | { readonly kind: 'flow'; readonly flowId: string }
+
 /** A transaction under way. What it writes and what it publishes are committed together, or not at all. */
 export interface Change {
   readonly db: Database
@@ -14,4 +20,6 @@ export interface Change {
    * @returns the payload as it is stored and sent, in JSON
    */
   publish(audience: Audience, payload: object): Promise<string>
+  /** Adds a control event to the log: gateways need it, and no client of Flowdock's API receives it. */
+  publishControl(event: ControlEvent): Promise<void>
 }

@@ -183,14 +183,18 @@ export interface Tables {
     inviter_id: number
     created_at: number
   }
-  /** What streams replay: one row per event, told to a flow or to one user. */
+  /** The event log: one row per event, for a flow or for one user. */
   events: {
     seq: Generated<number>
     flow_id: string | null
     user_id: number | null
     payload: string
     created_at: number
+    /** 1 for a control event, which no client of Flowdock's API receives. */
+    kind: number
   }
+  /** One row. The id changes when a number of the log may stand for another event than before. */
+  event_log: { id: string }
 }
 
 /** Reads and, inside `Store.write`, writes. */

@@ -10,27 +10,43 @@ export interface EventScope {
   readonly userId: number | null
 }
 
+/** The `kind` of events. */
+const kinds = { public: 0, control: 1 } as const
+
+/** Whether an event is one that no client of Flowdock's API receives. */
+export function isControlEvent({ kind }: Pick<EventRow, 'kind'>): boolean {
+  return kind === kinds.control
+}
+
 const insertRow = prepared<Omit<EventRow, 'seq'>, { seq: number }>((db, row) =>
   db
     .insertInto('events')
     .values((values) => ({
-      ...columns(row, ['flow_id', 'user_id', 'payload', 'created_at']),
+      ...columns(row, ['flow_id', 'user_id', 'payload', 'created_at', 'kind']),
       // Sequences of PostgreSQL leave gaps where a change was undone; writers take turns, so this does not.
       seq: values.selectFrom('events').select(sql<number>`coalesce(max(seq), 0) + 1`.as('next')),
     }))
     .returning('seq'),
 )
 
-export async function insertEvent(
-  db: Database,
-  event: { flow_id: string | null; user_id: number | null; payload: string },
-): Promise<EventRow> {
+/** An event for a flow or for a user. */
+type NewEvent = Pick<EventRow, 'flow_id' | 'user_id' | 'payload'>
+
+export async function insertEvent(db: Database, event: NewEvent): Promise<EventRow> {
+  return insert(db, { ...event, kind: kinds.public })
+}
+
+export async function insertControlEvent(db: Database, event: NewEvent): Promise<EventRow> {
+  return insert(db, { ...event, kind: kinds.control })
+}
+
+async function insert(db: Database, event: NewEvent & Pick<EventRow, 'kind'>): Promise<EventRow> {
   const row = { ...event, created_at: Date.now() }
   const [{ seq }] = (await insertRow(db, row)) as [{ seq: number }]
   return { seq, ...row }
 }
 
-/** The events of a scope with `after < seq`, ascending. */
+/** The events of a scope with `after < seq`, ascending. Control events are left out. */
 export async function listEvents(
   db: Database,
   scope: EventScope,
@@ -41,6 +57,7 @@ export async function listEvents(
     .selectFrom('events')
     .selectAll()
     .where('seq', '>', after)
+    .where('kind', '=', kinds.public)
     .where((where) =>
       where.or([
         where('flow_id', 'in', anyText(scope.flowIds)),
@@ -52,7 +69,7 @@ export async function listEvents(
     .execute()
 }
 
-/** The events numbered between the two, both exclusive, ascending. */
+/** The events numbered between the two, both exclusive, ascending; control events are among them. */
 export async function listEventsBetween(
   db: Database,
   after: number,
@@ -103,4 +120,36 @@ export async function lastEventSeq(db: Database): Promise<number> {
     .select((select) => select.fn.max('seq').as('seq'))
     .executeTakeFirst()
   return row?.seq ?? 0
+}
+
+/** Where the log begins and ends, at one moment. */
+export interface LogPosition {
+  /** The id of the log. */
+  readonly id: string
+  /** The number of the oldest event; 1 when there never was one. */
+  readonly first: number
+  /** The number of the newest event; 0 when there is none. */
+  readonly last: number
+}
+
+const logPosition = prepared<object, LogPosition>((db) =>
+  db.selectFrom('event_log').select(({ selectFrom, fn, val }) => [
+    'event_log.id',
+    fn
+      .coalesce(
+        selectFrom('events').select((event) => event.fn.min<number>('seq').as('seq')),
+        val(1),
+      )
+      .as('first'),
+    fn
+      .coalesce(
+        selectFrom('events').select((event) => event.fn.max<number>('seq').as('seq')),
+        val(0),
+      )
+      .as('last'),
+  ]),
+)
+
+export async function findLogPosition(db: Database): Promise<LogPosition> {
+  return (await logPosition(db, {}))[0] as LogPosition
 }

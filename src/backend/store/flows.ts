@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Selectable } from 'kysely'
-import { anyText, type Database, type Tables } from './db.ts'
+import { anyNumber, anyText, type Database, type Tables } from './db.ts'
 import { prepared } from './prepared.ts'
 import type { UserRow } from './users.ts'
 
@@ -329,6 +329,25 @@ export async function noteActive(db: Database, userId: number, at: number): Prom
 export async function channelLastId(db: Database, channelId: number): Promise<number> {
   const row = await db.selectFrom('channels').select('last_id').where('id', '=', channelId).executeTakeFirst()
   return row?.last_id ?? 0
+}
+
+/** The ids of the flows that each of some users has joined, in ascending order. Archived flows are left out. */
+export async function listJoinedFlowIds(
+  db: Database,
+  userIds: readonly number[],
+): Promise<Map<number, string[]>> {
+  const rows = await db
+    .selectFrom('flow_members as member')
+    .innerJoin('flows', 'flows.id', 'member.flow_id')
+    .select(['member.user_id', 'member.flow_id'])
+    .where('member.user_id', 'in', anyNumber(userIds))
+    .where('member.disabled', '=', 0)
+    .where('flows.disabled', '=', 0)
+    .orderBy('member.flow_id')
+    .execute()
+  const flowIds = new Map<number, string[]>(userIds.map((id) => [id, []]))
+  for (const { user_id, flow_id } of rows) flowIds.get(user_id)?.push(flow_id)
+  return flowIds
 }
 
 /** Every flow, archived ones included. */

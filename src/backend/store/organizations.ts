@@ -54,6 +54,20 @@ export async function findOrganizationMember(
   return row && { admin: row.admin === 1 }
 }
 
+/** The organizations of a user. */
+export async function listMemberships(
+  db: Database,
+  userId: number,
+): Promise<{ id: number; admin: boolean }[]> {
+  const rows = await db
+    .selectFrom('organization_members')
+    .select(['organization_id', 'admin'])
+    .where('user_id', '=', userId)
+    .orderBy('organization_id')
+    .execute()
+  return rows.map(({ organization_id, admin }) => ({ id: organization_id, admin: admin === 1 }))
+}
+
 export async function listOrganizationUsers(
   db: Database,
   organizationId: number,

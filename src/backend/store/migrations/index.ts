@@ -1,6 +1,7 @@
 import type { Migration } from 'kysely/migration'
 import { avatars } from './avatars.ts'
 import { composedText } from './composed-text.ts'
+import { controlEvents } from './control-events.ts'
 import { deletedMessages } from './deleted-messages.ts'
 import { first } from './first.ts'
 import { legacyAndInvitations } from './legacy-and-invitations.ts'
@@ -18,4 +19,5 @@ export const migrations: Record<string, Migration> = {
   '0006-avatars': avatars,
   '0007-deleted-messages': deletedMessages,
   '0008-composed-text': composedText,
+  '0009-control-events': controlEvents,
 }
