@@ -108,6 +108,8 @@ const floors: [part: RegExp, may: RegExp][] = [
     /^src\/backend\/flowdock\//,
     /^src\/(iso-time|json-values)\.ts$|^src\/wire\/|^src\/backend\/((http|store)\/|(background|bounds|deliver|event-log|files|grants)\.ts$)/,
   ],
+  [/^src\/backend\/flowthings\/values\.ts$/, /^src\/json-values\.ts$/],
+  [/^src\/backend\/flowthings\/filter\//, /^src\/json-values\.ts$|^src\/backend\/flowthings\/values\.ts$/],
   [
     /^src\/backend\/admin\//,
     /^src\/(iso-time|json-values)\.ts$|^src\/wire\/|^src\/backend\/((flowdock|http|store)\/|(background|bounds|event-log|files|private-files)\.ts$)/,
@@ -146,6 +148,7 @@ const doors: [name: RegExp, door: RegExp][] = [
   [/^@fastify\/busboy$/, /^src\/net\/multipart\.ts$/],
   [/^sharp$/, /^src\/backend\/flowdock\/image\.ts$/],
   [/^(yauzl|@streamparser\/json)$/, /^src\/backend\/admin\/flow-export\.ts$/],
+  [/^re2js$/, /^src\/backend\/flowthings\/filter\/regex\.ts$/],
   [/^jose$/, /^src\/backend\/flowdock\/routes\/actions\.ts$/],
   [/^image-size$/, /^src\/backend\/flowdock\/image\.ts$/],
   [/^(sanitize-html|linkify-it|emojibase-data\/.*)$/, /^src\/resolvers\/rich-text\.ts$/],

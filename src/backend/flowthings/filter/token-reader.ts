@@ -1,0 +1,93 @@
+import { FilterError } from './filter-error.ts'
+import type { Member } from './syntax-tree.ts'
+import type { Token } from './tokens.ts'
+
+/** Reads the tokens of a filter from the first to the last. */
+export interface TokenReader {
+  readonly next: Token
+  isAtEnd(): boolean
+  advance(): void
+  /** Whether the next token is this symbol or keyword; then it is passed. */
+  take(text: string): boolean
+  /** @throws FilterError unless it is this symbol */
+  expect(symbol: string, expected?: string): void
+  takeMember(expected?: string): Member
+  /** A member in quotes. */
+  takeQuotedMember(): Member
+  takeNumber(expected?: string): number
+  /** The error that says what the next token should be. */
+  expected(what: string): FilterError
+}
+
+const keywords = new Set([
+  'NOT',
+  'EXISTS',
+  'HAS',
+  'MATCHES',
+  'AGE',
+  'IN',
+  'CONTAINS',
+  'WITHIN',
+  'OF',
+  'AND',
+  'OR',
+])
+const quotedMember = /^[\p{L}_$:][\p{L}\p{M}\p{N}_$:-]*(?:\.[\p{L}\p{M}\p{N}_$:-]+)*$/u
+
+export function createTokenReader(tokens: readonly Token[]): TokenReader {
+  let index = 0
+  const next = () => tokens[index] as Token
+  const advance = () => {
+    index += 1
+  }
+  const expected = (what: string) => {
+    const { at, kind, text } = next()
+    const found = kind === 'end' ? 'the filter ends there' : `there is ${shorten(text)}`
+    const hint = keywords.has(text.toUpperCase()) && !keywords.has(text) ? '. Keywords are in upper case' : ''
+    return new FilterError(at, `expected ${what}, and ${found}${hint}`)
+  }
+  const isSign = (text: string) => {
+    const token = next()
+    return (token.kind === 'symbol' || token.kind === 'word') && token.text === text
+  }
+  return {
+    get next() {
+      return next()
+    },
+    isAtEnd: () => next().kind === 'end',
+    advance,
+    expected,
+    take(text) {
+      if (!isSign(text)) return false
+      advance()
+      return true
+    },
+    expect(symbol, what = symbol) {
+      if (!isSign(symbol)) throw expected(what)
+      advance()
+    },
+    takeMember(what = 'a member, such as elems.temperature') {
+      const { kind, text } = next()
+      if (kind !== 'word') throw expected(what)
+      advance()
+      return text.split('.')
+    },
+    takeQuotedMember() {
+      const token = next()
+      if (token.kind !== 'string' || !quotedMember.test(token.value))
+        throw expected("the member of a date in quotes, such as 'lastEditDate'")
+      advance()
+      return token.value.split('.')
+    },
+    takeNumber(what = 'a number') {
+      const token = next()
+      if (token.kind !== 'number') throw expected(what)
+      advance()
+      return token.value
+    },
+  }
+}
+
+function shorten(text: string): string {
+  return text.length > 40 ? `${text.slice(0, 40).toWellFormed()}…` : text
+}

@@ -1,0 +1,242 @@
+import { isRecord } from '../../json-values.ts'
+
+/*
+ * The elements of a drop are schemaless. They are kept as plain JSON, and beside it only the types that the JSON does not
+ * say: `{"at": 1436140800000}` with the types `{"at": "date"}`. Version 0.1 of the API shows each element as
+ * `{"type": …, "value": …}`, later ones show plain JSON; both accept both, mixed. [flowthings] "drop data types"
+ */
+
+export interface Elements {
+  readonly values: Readonly<Record<string, unknown>>
+  /** Types by path: the names from the outermost, separated by `/`; `~1` is a slash in a name, `~0` a tilde. */
+  readonly types: Readonly<Record<string, string>>
+}
+
+/** Elements that are refused. The message says which, and what was expected. */
+export class ElementsError extends Error {
+  override readonly name = 'ElementsError'
+}
+
+/** Most levels of maps and lists. */
+const maxDepth = 32
+
+type TypeEntry = [path: string, type: string]
+
+interface ElementType {
+  readonly expected: string
+  readonly accepts: (value: unknown) => boolean
+}
+
+const text: ElementType = { expected: 'a text', accepts: (value) => typeof value === 'string' }
+const whole: ElementType = { expected: 'a whole number', accepts: (value) => Number.isInteger(value) }
+const map: ElementType = { expected: 'an object', accepts: isRecord }
+const list: ElementType = { expected: 'a list', accepts: Array.isArray }
+const quantity: ElementType = {
+  expected: 'an object with a number "magnitude"',
+  accepts: (value) => isRecord(value) && typeof value['magnitude'] === 'number',
+}
+
+/** [flowthings] "drop data types" */
+const elementTypes: ReadonlyMap<string, ElementType> = new Map<string, ElementType>([
+  ['string', text],
+  ['boolean', { expected: 'true or false', accepts: (value) => typeof value === 'boolean' }],
+  ['integer', whole],
+  ['long', whole],
+  ['float', { expected: 'a number', accepts: (value) => typeof value === 'number' }],
+  ['date', { ...whole, expected: 'milliseconds since 1970, a whole number' }],
+  ['null', { expected: 'null', accepts: (value) => value === null }],
+  ['map', map],
+  ['sortedMap', map],
+  ['list', list],
+  ['set', list],
+  ['sortedSet', list],
+  ['location', { expected: 'an object with the numbers "lat" and "lon"', accepts: isLocation }],
+  ['text', map],
+  ['media', map],
+  ['length', quantity],
+  ['duration', quantity],
+  ['dropRef', map],
+  ...['id', 'email', 'uri', 'url', 'phone', 'bytes'].map((name): [string, ElementType] => [name, text]),
+])
+
+/** The names of all types that an element can have. */
+export const typeNames: ReadonlySet<string> = new Set(elementTypes.keys())
+
+/** Types whose items and members are elements themselves. */
+const collections: ReadonlySet<string> = new Set(['map', 'sortedMap', 'list', 'set', 'sortedSet'])
+
+/**
+ * The elements of a request, plain or typed.
+ *
+ * @throws ElementsError when they are no object, a value does not fit its type, or they are nested too deep
+ */
+export function parseElements(input: unknown): Elements {
+  if (!isRecord(input)) throw new ElementsError('Expected "elems" to be an object')
+  const types: TypeEntry[] = []
+  const values = parseMembers(input, '', 0, types)
+  return { values, types: Object.fromEntries(types) }
+}
+
+/** Elements as JSON: typed for version 0.1, plain for later versions and where the client asks for no hints. */
+export function printElements(
+  { values, types }: Elements,
+  style: 'typed' | 'plain',
+): Record<string, unknown> {
+  if (style === 'plain') return values
+  return mapMembers(values, (value, name) => printTyped(value, pathOf('', name), types))
+}
+
+/** The type of an element, by its name. */
+export function typeOfElement(
+  name: string,
+  value: unknown,
+  types: Readonly<Record<string, string>> | undefined,
+): string {
+  return (types === undefined ? undefined : typeAt(escaped(name), types)) ?? typeOfJson(value)
+}
+
+/** Whether a value is a location: degrees north and east. */
+export function isLocation(value: unknown): boolean {
+  return isRecord(value) && isDegrees(value['lat'], 90) && isDegrees(value['lon'], 180)
+}
+
+/** A text as every database stores it: no half of a surrogate pair, and no NUL. */
+export function storableText(value: string): string {
+  return value.toWellFormed().replaceAll('\0', '\uFFFD')
+}
+
+/** JSON with storable texts and names. @throws ElementsError when it is nested too deep */
+export function storableJson(value: unknown, depth = 0): unknown {
+  if (typeof value === 'string') return storableText(value)
+  if (typeof value !== 'object' || value === null) return value
+  if (depth > maxDepth) throw tooDeep()
+  if (Array.isArray(value)) return value.map((item) => storableJson(item, depth + 1))
+  return mapMembers(value as Record<string, unknown>, (member) => storableJson(member, depth + 1))
+}
+
+function parseMembers(
+  input: Readonly<Record<string, unknown>>,
+  path: string,
+  depth: number,
+  types: TypeEntry[],
+): Record<string, unknown> {
+  return mapMembers(input, (value, name) => parseElement(value, pathOf(path, name), depth + 1, types))
+}
+
+function parseElement(input: unknown, path: string, depth: number, types: TypeEntry[]): unknown {
+  if (depth > maxDepth) throw tooDeep()
+  const typed = asTyped(input)
+  const type = typed?.type ?? typeOfJson(input)
+  const raw = typed === undefined ? input : typed.value
+  const { accepts, expected } = elementTypes.get(type) as ElementType
+  if (!accepts(raw))
+    throw new ElementsError(`Expected the element "${path}" of type ${type} to be ${expected}`)
+  const value = collections.has(type)
+    ? parseCollection(type, raw, path, depth, types)
+    : storableJson(raw, depth)
+  if (typeOfJson(value) !== type) types.push([path, type])
+  return value
+}
+
+function parseCollection(
+  type: string,
+  raw: unknown,
+  path: string,
+  depth: number,
+  types: TypeEntry[],
+): unknown {
+  if (isRecord(raw)) {
+    const members = parseMembers(raw, path, depth, types)
+    return type === 'sortedMap' ? Object.fromEntries(Object.entries(members).sort(byName)) : members
+  }
+  const items = type === 'list' ? (raw as unknown[]) : distinct(raw as unknown[], type === 'sortedSet')
+  return items.map((item, index) => parseElement(item, pathOf(path, String(index)), depth + 1, types))
+}
+
+function printTyped(value: unknown, path: string, types: Readonly<Record<string, string>>): unknown {
+  const type = typeAt(path, types) ?? typeOfJson(value)
+  if (!collections.has(type)) return { type, value }
+  const inner = Array.isArray(value)
+    ? value.map((item, index) => printTyped(item, pathOf(path, String(index)), types))
+    : mapMembers(value as Record<string, unknown>, (member, name) =>
+        printTyped(member, pathOf(path, name), types),
+      )
+  return { type, value: inner }
+}
+
+/** `{type, value}` of a known type. Anything else with these names is an ordinary map. */
+function asTyped(input: unknown): { type: string; value: unknown } | undefined {
+  if (!isRecord(input) || !Object.hasOwn(input, 'value') || Object.keys(input).length !== 2) return undefined
+  const { type, value } = input
+  return typeof type === 'string' && typeNames.has(type) ? { type, value } : undefined
+}
+
+const maxInteger = 2 ** 31 - 1
+
+/** The type that JSON has without hints. [flowthings] java-client: numbers past 32 bits are long */
+function typeOfJson(value: unknown): string {
+  if (typeof value === 'string') return 'string'
+  if (typeof value === 'boolean') return 'boolean'
+  if (typeof value === 'number') {
+    if (!Number.isInteger(value)) return 'float'
+    return value >= -maxInteger - 1 && value <= maxInteger ? 'integer' : 'long'
+  }
+  if (Array.isArray(value)) return 'list'
+  return value === null ? 'null' : 'map'
+}
+
+/** Items without repetitions. A typed item is the same as the plain one. */
+function distinct(items: readonly unknown[], sorted: boolean): unknown[] {
+  const keyed = new Map(items.map((item) => [JSON.stringify(asTyped(item)?.value ?? item), item]))
+  if (!sorted) return [...keyed.values()]
+  return [...keyed]
+    .sort(([left, a], [right, b]) => compareItems(a, b) || compareKeys(left, right))
+    .map(([, item]) => item)
+}
+
+/** Numbers by size; other items by their JSON. */
+function compareItems(left: unknown, right: unknown): number {
+  const [a, b] = [asTyped(left)?.value ?? left, asTyped(right)?.value ?? right]
+  return typeof a === 'number' && typeof b === 'number' ? a - b : 0
+}
+
+function byName([left]: [string, unknown], [right]: [string, unknown]): number {
+  return compareKeys(left, right)
+}
+
+function compareKeys(left: string, right: string): number {
+  return left < right ? -1 : left > right ? 1 : 0
+}
+
+function typeAt(path: string, types: Readonly<Record<string, string>>): string | undefined {
+  return Object.hasOwn(types, path) ? types[path] : undefined
+}
+
+function pathOf(parent: string, name: string): string {
+  return parent === '' ? escaped(name) : `${parent}/${escaped(name)}`
+}
+
+function escaped(name: string): string {
+  return name.includes('/') || name.includes('~') ? name.replaceAll('~', '~0').replaceAll('/', '~1') : name
+}
+
+/** `Object.fromEntries` makes a member of `__proto__`, too, which an assignment does not. */
+function mapMembers(
+  members: Readonly<Record<string, unknown>>,
+  change: (value: unknown, name: string) => unknown,
+): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(members).map(([key, value]) => {
+      const name = storableText(key)
+      return [name, change(value, name)]
+    }),
+  )
+}
+
+function isDegrees(value: unknown, most: number): boolean {
+  return typeof value === 'number' && Math.abs(value) <= most
+}
+
+function tooDeep(): ElementsError {
+  return new ElementsError(`Expected elements to be nested at most ${maxDepth} levels deep`)
+}
