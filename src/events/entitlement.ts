@@ -1,4 +1,4 @@
-import { type Access, type Audience, flowAudience, userAudience } from './audience.ts'
+import { type Access, type Audience, flowAudience, presenceAudience, userAudience } from './audience.ts'
 import { go, type TransitionTable } from './transition-table.ts'
 
 /** What an event of the log changes in the rights of principals. */
@@ -170,17 +170,42 @@ export const entitlementTransitions: TransitionTable<EntitlementState, Entitleme
     },
   }
 
-/** An access that follows the log. */
-export interface HeldAccess extends Access {
+/** An access that follows the log. Never changed. */
+export class HeldAccess implements Access {
   readonly user: number
   readonly grant: string
+  readonly flows: ReadonlySet<Audience>
+  readonly #isPrivate: boolean
+  #all: ReadonlySet<Audience> | undefined
+
+  constructor(user: number, grant: string, flows: ReadonlySet<Audience>, isPrivate: boolean) {
+    this.user = user
+    this.grant = grant
+    this.flows = flows
+    this.#isPrivate = isPrivate
+  }
+
+  /** Made when it is first read: few subscriptions ask for everything. */
+  get all(): ReadonlySet<Audience> {
+    if (this.#all === undefined) {
+      const all = new Set(this.flows)
+      for (const audience of this.flows) all.add(presenceAudience(audience.slice(2)))
+      if (this.#isPrivate) all.add(userAudience(this.user))
+      this.#all = all
+    }
+    return this.#all
+  }
+
+  with(flows: ReadonlySet<Audience>): HeldAccess {
+    return new HeldAccess(this.user, this.grant, flows, this.#isPrivate)
+  }
 }
 
 export function accessOf({ user, grant, flows, isPrivate }: Snapshot): HeldAccess {
-  return toAccess(user, grant, new Set(flows.map(flowAudience)), isPrivate)
+  return new HeldAccess(user, grant, new Set(flows.map(flowAudience)), isPrivate)
 }
 
-/** @returns the same object when the change leaves the access as it is; the access itself is never changed */
+/** @returns the same object when the change leaves the access as it is */
 export function applyChange(access: HeldAccess, change: AccessChange): HeldAccess {
   if ((change.kind !== 'joined' && change.kind !== 'left') || change.user !== access.user) return access
   const audience = flowAudience(change.flow)
@@ -188,7 +213,7 @@ export function applyChange(access: HeldAccess, change: AccessChange): HeldAcces
   const flows = new Set(access.flows)
   if (change.kind === 'joined') flows.add(audience)
   else flows.delete(audience)
-  return toAccess(access.user, access.grant, flows, access.all !== access.flows)
+  return access.with(flows)
 }
 
 /** How the changes since a snapshot affect it. */
@@ -205,8 +230,4 @@ export function bringUpToDate(snapshot: Snapshot, changes: Iterable<AccessChange
     access = applyChange(access, change)
   }
   return { event: 'snapshotCovered', access }
-}
-
-function toAccess(user: number, grant: string, flows: ReadonlySet<Audience>, isPrivate: boolean): HeldAccess {
-  return { user, grant, flows, all: isPrivate ? new Set([...flows, userAudience(user)]) : flows }
 }

@@ -1,5 +1,5 @@
 import {
-  AudienceIndex,
+  type Audience,
   type Audiences,
   audiencesOf,
   hasNamedFlows,
@@ -224,20 +224,28 @@ export interface HubEffects<T> {
   /** Asks for a snapshot, for `proved` or `unproved`. @param isLater after a pause */
   prove(principal: Principal, isLater: boolean): void
   say(state: 'live' | 'catchingUp'): void
-  /** @param readers those that receive it: the list is never changed */
-  deliver(entry: StreamEntry<T>, readers: readonly Reader[]): void
+  /** Those receive the entry that joined, and have one of its audiences. */
+  deliver(entry: StreamEntry<T>): void
   /** The reader has lost events after a number; undefined for one that had none. */
   gap(reader: Reader, after: number | undefined): void
   /** The reader has events in memory to read: `next` has them. */
   drain(reader: Reader): void
   /** The reader has events to read that are older than the memory. */
   replay(reader: Reader): void
-  /** The reader receives every later entry by `deliver`. @param seq the position of the last entry before */
-  join(reader: Reader, seq: number): void
+  /**
+   * The reader receives every later entry by `deliver` that is sent to one of these audiences.
+   *
+   * @param seq the position of the last entry before
+   */
+  join(reader: Reader, seq: number, audiences: ReadonlySet<Audience>): void
+  /** From the next entry on, a reader that joined has these audiences in place of those that it had. */
+  move(reader: Reader, audiences: ReadonlySet<Audience>): void
   /** The reader receives no more for now. @returns the position of the last entry it received */
   part(reader: Reader): number
   /** The reader receives nothing any more, not even what is under way. */
   end(reader: Reader, ending: ReaderEnding): void
+  /** Nobody needs the access of a principal any more. It is proved again if it comes back. */
+  drop(principal: Principal): void
 }
 
 export interface StreamHubOptions<T> {
@@ -308,7 +316,6 @@ export class StreamHub<T> {
   /** Those whose snapshot is ahead of the log. */
   readonly #waiting = new Set<HubPrincipal>()
   readonly #readers = new Set<HubReader>()
-  readonly #live = new AudienceIndex<HubReader>()
   #state: HubState = 'idle'
   #logId: string | undefined
   /** The number of the oldest event of the upstream's log. */
@@ -340,9 +347,16 @@ export class StreamHub<T> {
     return this.#principals.size
   }
 
-  /** The readers that receive events as they come, and what each of them receives. For tests of the invariants. */
-  get members(): Pick<AudienceIndex<Reader>, 'audiencesOf' | 'membersOf' | 'size'> {
-    return this.#live as AudienceIndex<Reader>
+  /** How many there are in each state. */
+  count(): {
+    readonly principals: Record<EntitlementState, number>
+    readonly readers: Record<ReaderState, number>
+  } {
+    const principals = { proving: 0, waiting: 0, held: 0, ended: 0 }
+    const readers = { waiting: 0, replaying: 0, draining: 0, live: 0, ended: 0 }
+    for (const { state } of this.#principals.values()) principals[state] += 1
+    for (const { state } of this.#readers) readers[state] += 1
+    return { principals, readers }
   }
 
   /** What a principal may receive now; undefined while that is not held. */
@@ -357,9 +371,17 @@ export class StreamHub<T> {
   }
 
   /** The state of all that is held, for an audit by the backend. */
-  *held(): Generator<HeldAccess & { readonly key: string }> {
-    for (const { key, access } of this.#principals.values())
-      if (access !== undefined) yield { key, ...access }
+  *held(): Generator<{ readonly key: string; readonly access: HeldAccess }> {
+    for (const { key, access } of this.#principals.values()) if (access !== undefined) yield { key, access }
+  }
+
+  /** Proves the access of a principal, with a reader or without, and keeps it for as long as `idleMs` from now on. */
+  use(key: string, now: number): void {
+    if (this.#state === 'closed') return
+    const principal = this.#principals.get(key) ?? this.#add(key, now)
+    principal.unusedSince = now
+    if (this.#readers.size === 0) this.#unusedSince = now
+    this.#handle('readerCame')
   }
 
   /**
@@ -370,17 +392,9 @@ export class StreamHub<T> {
    * @param after the number of the last event that it has; it begins with what happens unless given
    */
   subscribe(key: string, topic: Topic, after: number | undefined, now: number): Reader {
-    let principal = this.#principals.get(key)
     if (this.#state === 'closed') throw new Error('Expected an open hub, got a closed one')
-    const isNew = principal === undefined
-    if (principal === undefined) {
-      principal = {
-        ...{ key, state: 'proving' as const, readers: new Set<HubReader>(), unusedSince: now },
-        ...{ snapshot: undefined, access: undefined, identity: undefined },
-        ...{ expiresAt: Number.POSITIVE_INFINITY, wasHeld: false },
-      }
-      this.#principals.set(key, principal)
-    }
+    const known = this.#principals.get(key)
+    const principal = known ?? this.#add(key, now)
     const reader: HubReader = {
       ...{ topic, principal, state: 'waiting' as const, position: after },
       ...{
@@ -396,10 +410,9 @@ export class StreamHub<T> {
     principal.readers.add(reader)
     this.#readers.add(reader)
     this.#unusedSince = Number.POSITIVE_INFINITY
-    if (isNew) this.#options.effects.prove(principal, false)
     this.#handle('readerCame')
     // An event that ended the access may be missing.
-    if (!isNew && this.#state !== 'live') this.#entitle(principal, 'doubted')
+    if (known !== undefined && this.#state !== 'live') this.#entitle(principal, 'doubted')
     if (principal.access !== undefined && reader.state === 'waiting') this.#begin(reader, principal.access)
     return reader
   }
@@ -522,12 +535,15 @@ export class StreamHub<T> {
     return undefined
   }
 
-  /** A replay delivered everything up to a number, which is not greater than that of the newest event in memory. */
+  /**
+   * A replay delivered everything up to a number, which is not greater than that of the newest event in memory. Where that is
+   * before the memory, it goes on.
+   */
   replayed(reader: Reader, number: number): void {
     const replaying = reader as HubReader
     if (replaying.state !== 'replaying') return
     replaying.position = Math.max(number, replaying.position ?? number)
-    if (replaying.position < this.log.begin) return this.#options.effects.replay(replaying)
+    if (replaying.position < this.log.begin) return
     this.#subscription(replaying)
     replaying.seq = this.log.seqOf(replaying.position)
     this.#move(replaying, 'met')
@@ -564,6 +580,17 @@ export class StreamHub<T> {
   close(error: unknown): void {
     this.#closing = { kind: 'failed', error }
     this.#handle('closed')
+  }
+
+  #add(key: string, now: number): HubPrincipal {
+    const principal: HubPrincipal = {
+      ...{ key, state: 'proving' as const, readers: new Set<HubReader>(), unusedSince: now },
+      ...{ snapshot: undefined, access: undefined, identity: undefined },
+      ...{ expiresAt: Number.POSITIVE_INFINITY, wasHeld: false },
+    }
+    this.#principals.set(key, principal)
+    this.#options.effects.prove(principal, false)
+    return principal
   }
 
   #hole(): void {
@@ -638,8 +665,7 @@ export class StreamHub<T> {
     const amend = frame.isSignal ? undefined : amendmentOf?.(frame.event)
     if (amend !== undefined) this.log.amend(amend)
     const entry = this.log.push(frame)
-    const readers = this.#live.membersOf(entry.audiences)
-    if (readers.length > 0) effects.deliver(entry, readers)
+    effects.deliver(entry)
     if (entry.isSignal) return
     if (entry.change !== undefined) this.#change(entry.change)
     for (const principal of [...this.#waiting])
@@ -750,7 +776,9 @@ export class StreamHub<T> {
 
   #drop(principal: HubPrincipal): void {
     this.#forgetIdentity(principal)
-    if (this.#principals.get(principal.key) === principal) this.#principals.delete(principal.key)
+    if (this.#principals.get(principal.key) !== principal) return
+    this.#principals.delete(principal.key)
+    this.#options.effects.drop(principal)
   }
 
   /** Lets a reader begin, or go on, with an access that is held. */
@@ -798,7 +826,7 @@ export class StreamHub<T> {
   /** The audiences of a reader change. */
   #rename(reader: HubReader, access: HeldAccess): void {
     if (!hasNamedFlows(reader.topic, access)) this.#end(reader, { kind: 'flowLost' })
-    else if (reader.state === 'live') this.#live.set(reader, audiencesOf(reader.topic, access))
+    else if (reader.state === 'live') this.#options.effects.move(reader, audiencesOf(reader.topic, access))
   }
 
   #move(reader: HubReader, event: ReaderEvent): void {
@@ -824,14 +852,13 @@ export class StreamHub<T> {
           break
         case 'join': {
           const { access } = reader.principal
-          if (access !== undefined) this.#live.set(reader, audiencesOf(reader.topic, access))
-          effects.join(reader, reader.seq)
+          if (access !== undefined) effects.join(reader, reader.seq, audiencesOf(reader.topic, access))
           break
         }
-        case 'part':
-          this.#live.delete(reader)
-          if (event === 'ended') break
-          this.#part(reader, effects.part(reader))
+        case 'part': {
+          const seq = effects.part(reader)
+          if (event !== 'ended') this.#part(reader, seq)
+        }
       }
   }
 

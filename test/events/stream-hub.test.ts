@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { Audience, Topic } from '../../src/events/audience.ts'
 import { type Principal, StreamHub } from '../../src/events/stream-hub.ts'
+import { Receivers } from '../support/receivers.ts'
 
 const audiences = fc.array(fc.constantFrom<Audience[]>('f:a', 'f:b', 'f:c', 'u:1', 'u:2'), {
   minLength: 1,
@@ -12,6 +13,7 @@ const audiences = fc.array(fc.constantFrom<Audience[]>('f:a', 'f:b', 'f:c', 'u:1
 function startHub(history: readonly Audience[], inMemory: number) {
   const proofs: Principal[] = []
   const delivered: number[] = []
+  const receivers = new Receivers()
   const hub: StreamHub<string> = new StreamHub({
     limits: { maxEvents: Math.max(inMemory, 1), maxBytes: 1_000_000 },
     effects: {
@@ -21,14 +23,18 @@ function startHub(history: readonly Audience[], inMemory: number) {
         foreign() {},
         say() {},
         drain() {},
-        join() {},
         replay() {},
         end() {},
+        drop() {},
       },
+      join: (reader, _, its) => receivers.set(reader, its),
+      move: (reader, its) => receivers.set(reader, its),
       gap: () => expect.unreachable(),
       part: () => hub.log.seq,
       prove: (principal) => proofs.push(principal),
-      deliver: ({ number }) => delivered.push(number),
+      deliver({ number, audiences: of }) {
+        if (receivers.of(of).length > 0) delivered.push(number)
+      },
     },
   })
   const push = (of: Audience) =>

@@ -20,6 +20,7 @@ import {
   StreamHub,
 } from '../../src/events/stream-hub.ts'
 import type { Transition } from '../../src/events/transition-table.ts'
+import { Receivers } from '../support/receivers.ts'
 
 const frame = { event: 'event', bytes: 10, audiences: ['f:a'], change: undefined } as const
 const userChanged = { ...frame, audiences: [], change: { kind: 'userChanged', user: 1 } } as const
@@ -33,6 +34,7 @@ function snapshotOf(at: number, log = 'log', flows = ['a']): Snapshot {
 function startHub({ maxEvents = 5 } = {}) {
   const effects: string[] = []
   const proofs: Principal[] = []
+  const receivers = new Receivers()
   const note = (effect: string) => effects.push(effect)
   let parted: number | undefined
   const hub: StreamHub<string> = new StreamHub({
@@ -47,12 +49,23 @@ function startHub({ maxEvents = 5 } = {}) {
         note(isLater ? 'proveLater' : 'prove')
       },
       say: (state) => note(state === 'live' ? 'sayLive' : 'sayCatchingUp'),
-      deliver: () => note('deliver'),
+      deliver({ audiences }) {
+        for (const _ of receivers.of(audiences)) note('deliver')
+      },
       gap: () => note('gap'),
       drain: () => note('drain'),
       replay: () => note('replay'),
-      join: () => note('join'),
-      part() {
+      join(reader, _, audiences) {
+        receivers.set(reader, audiences)
+        note('join')
+      },
+      move(reader, audiences) {
+        receivers.set(reader, audiences)
+        note('move')
+      },
+      drop: () => undefined,
+      part(reader) {
+        receivers.delete(reader)
         note('part')
         return parted ?? hub.log.seq
       },
@@ -400,9 +413,9 @@ describe('a reader', () => {
       return
     }
     expect(reader.state).toBe(cell.next)
-    // A reader that is ended is not asked how far it is.
-    const effects = cell.effects.filter((effect) => event !== 'ended' || effect !== 'part')
-    expect(started.effects.filter((effect) => /^(gap|drain|replay|join|part)/.test(effect))).toEqual(effects)
+    expect(started.effects.filter((effect) => /^(gap|drain|replay|join|part)/.test(effect))).toEqual(
+      cell.effects,
+    )
   })
 
   test('that parts further back than the memory reads what it missed from the upstream, or is said that it is lost', () => {
@@ -440,7 +453,8 @@ describe('a reader', () => {
     hub.next(named)
     hub.frame(11, { ...frame, change: { kind: 'left', user: 1, flow: 'a' } })
     expect(named.state).toBe('ended')
-    expect(started.effects.slice(-2)).toEqual(['deliver', 'end flowLost'])
+    // Both receive the event that says so.
+    expect(started.effects.slice(-5)).toEqual(['deliver', 'deliver', 'move', 'part', 'end flowLost'])
     expect(all.state).toBe('live')
     started.effects.length = 0
     hub.frame(12, frame)

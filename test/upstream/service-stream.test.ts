@@ -54,6 +54,7 @@ async function connect(
       },
       say: (state) => note(state),
       deliver({ number }) {
+        if (hub.count().readers.live === 0) return
         received.push(number)
         note('deliver')
       },
@@ -67,6 +68,7 @@ async function connect(
       },
       replay: (reader) => hub.replayGone(reader),
       ...{ join: () => note('join'), part: () => hub.log.seq, end: () => note('end') },
+      ...{ move: () => note('move'), drop: () => undefined },
     },
   })
   const stream = createServiceStream({
