@@ -1,17 +1,15 @@
 import { readFileSync } from 'node:fs'
 import { type EmbeddedBackend, startBackend } from './backend/index.ts'
 import { type Config, ConfigError } from './config.ts'
-import { type Context, createContextFactory, type Listener, type LiveEvents } from './context.ts'
-import { ForbiddenError, GatewayError, RateLimitedError } from './errors.ts'
-import { BoundedQueue } from './events/bounded-queue.ts'
-import { createChangeTracker } from './events/change-tracker.ts'
-import { createHub, type HubState, type Topic } from './events/principal-hub.ts'
-import type { Replay } from './events/replay.ts'
+import { type Context, createContextFactory, type LiveEvents } from './context.ts'
+import { GatewayError, RateLimitedError } from './errors.ts'
 import { createBackgroundQueue } from './graphql/background-queue.ts'
 import { defaultLimits, type Limits } from './graphql/document-limits.ts'
 import { createExecutor } from './graphql/executor.ts'
 import { createPersistedDocuments, readTrustedDocuments } from './graphql/persisted-documents.ts'
 import { createResponseCache, type ResponseCache } from './graphql/response-cache.ts'
+import type { StreamState } from './live/live-hub.ts'
+import { createPrincipalLiveHub } from './live/principal-live-hub.ts'
 import { keepOperatorToken } from './operator-token.ts'
 import { eventCursor, noCursor } from './resolvers/cursor.ts'
 import type { LiveEvent } from './resolvers/live-event.ts'
@@ -41,18 +39,9 @@ import { addHeaders } from './upstream/added-headers.ts'
 import { createBulkhead } from './upstream/bulkhead.ts'
 import { type CircuitBreaker, createCircuitBreaker } from './upstream/circuit-breaker.ts'
 import { basicAuthorization, createCredentialReader } from './upstream/flowdock/credentials.ts'
-import { deletionOf } from './upstream/flowdock/deletions.ts'
 import { createEventDecoder } from './upstream/flowdock/event-decoder.ts'
 import { createFileDownloads } from './upstream/flowdock/files.ts'
-import { createFlowdock } from './upstream/flowdock/index.ts'
-import {
-  audiencesOf,
-  changesEarlier,
-  isOfFlow,
-  offsetOf,
-  removalOf,
-} from './upstream/flowdock/live-events.ts'
-import { type LiveStream, openLiveStream, openReplay } from './upstream/flowdock/live-stream.ts'
+import { isOfFlow } from './upstream/flowdock/live-events.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
 import { createProofs } from './upstream/flowdock/proofs.ts'
 import { createReconnects } from './upstream/flowdock/reconnects.ts'
@@ -83,10 +72,7 @@ export interface App {
 
 export interface AppState {
   /** Streams to the upstream, and who sits at them. */
-  readonly sources: readonly (HubState['sources'][number] & {
-    /** When its line was lost last, and why. */
-    readonly lastDisconnect: { readonly at: string; readonly reason: string } | null
-  })[]
+  readonly sources: readonly StreamState[]
   /** Subscriptions, and which of them are executed together. */
   readonly live: FanOutState
   readonly tcpConnections: number
@@ -132,13 +118,6 @@ const reconnectsEachSecond = 50
 /** Within what time clients are asked to come back after a stop, and how long the asking takes. */
 const retryWithinMs = 5000
 const farewellMs = 100
-/** How much of what happened is kept for those who missed a little of it, for each source. */
-const keptEvents = { maxEvents: 20_000, maxBytes: 16 * 1024 * 1024 }
-/** Access that nobody has confirmed for this long is taken for lost. */
-const confirmWithinMs = 10_000
-/** How far the reader of a replay may be behind, before it is begun again where the reader is. */
-const replayLimits = { maxEvents: 1000, maxBytes: 4 * 1024 * 1024 }
-
 /** Starts the gateway and, unless another upstream is configured, the embedded backend. */
 export async function startApp(config: Config, hooks: AppHooks = {}): Promise<App> {
   const log = hooks.log ?? createLogger(config.logLevel)
@@ -199,81 +178,6 @@ async function start(
   const decoder = createEventDecoder()
   const onRetry = (error: Error, delayMs: number) =>
     log.warn({ err: error, delayMs }, 'The upstream stream was lost')
-  const sources = new Map<string, LiveStream & { lastDisconnect: { at: string; reason: string } | null }>()
-  /**
-   * Not through the bulkhead: a caller could delay the check by calls of their own. Not through the circuit breaker either:
-   * checks repeat themselves, and one caller whose flows cannot be listed would stop the calls of all.
-   */
-  const listChannels = async ({ credential }: Listener, signal: AbortSignal): Promise<Set<string>> => {
-    const flowdock = createFlowdock({ http: direct, base: upstream.restUrl, credential, signal })
-    return new Set((await flowdock.flows.list('joined', false)).map(({ id }) => id))
-  }
-  const hub = createHub<Listener, FlowEvent>({
-    keyOf: ({ credential }) => credential.principal,
-    open({ credential }, sink) {
-      const { principal } = credential
-      const source = {
-        lastDisconnect: null as { at: string; reason: string } | null,
-        ...openLiveStream({
-          ...{ http, reconnects, decoder, credential },
-          ...{ restUrl: upstream.restUrl, streamUrl: upstream.streamUrl },
-          ...{ onOpen: sink.open, onFlowsChanged: sink.channelsChanged, onEnd: sink.end },
-          onEvent(event, bytes) {
-            if (changesEarlier(event)) live.forgetResults()
-            sink.event(event, bytes)
-          },
-          onRetry(error, delayMs) {
-            source.lastDisconnect = { at: new Date().toISOString(), reason: error.message }
-            onRetry(error, delayMs)
-          },
-        }),
-      }
-      sources.set(principal, source)
-      return {
-        close() {
-          if (sources.get(principal) === source) sources.delete(principal)
-          source.close()
-        },
-      }
-    },
-    offsetOf,
-    memberOf: ({ userId }) => userId,
-    removalOf,
-    audiencesOf,
-    amendmentOf: deletionOf,
-    check: listChannels,
-    isRefusal: (error) =>
-      error instanceof GatewayError && (error.code === 'UNAUTHENTICATED' || error.code === 'FORBIDDEN'),
-    lost: () => new ForbiddenError('You were shut out of one of the flows, left it, or it was archived'),
-    limits: keptEvents,
-    idleTimeoutMs: 1000,
-    checkEveryMs: 1500,
-    checkWithinMs: 5000,
-    confirmWithinMs,
-    proofAgeMs: 2000,
-  })
-
-  closers.push(async () =>
-    hub.close(new GatewayError('UPSTREAM_UNAVAILABLE', 'The gateway is shutting down', { retryable: true })),
-  )
-
-  const replay = (topic: Topic<Listener>, after: string, until: string | undefined): Replay<FlowEvent> => {
-    const subscriber = new BoundedQueue<FlowEvent>(replayLimits, () => stream.close())
-    const { credential } = topic.owner
-    const isPrivate = topic.isPrivate && sources.get(credential.principal)?.receivesPrivate() !== false
-    const ends = until !== undefined && /^\d+$/.test(until)
-    const stream = openReplay({
-      ...{ http, reconnects, decoder, streamUrl: upstream.streamUrl, credential, onRetry },
-      ...{ flowIds: topic.channels, isPrivate, after },
-      until: ends ? until : undefined,
-      onEvent: (event, bytes) => subscriber.push(event, bytes),
-      // The upstream refuses no other input of a replay.
-      onEnd: (error) => subscriber.fail(error.code === 'BAD_USER_INPUT' ? noCursor(after) : error),
-      onFinish: () => subscriber.finish(),
-    })
-    return Object.assign(subscriber, { isFinite: ends })
-  }
-
   const publicUrl = config.upstream.kind === 'embedded' ? config.upstream.publicUrl : undefined
   const downloads = createFileDownloads({
     http,
@@ -282,32 +186,21 @@ async function start(
     fileHosts: config.upstream.kind === 'remote' ? config.upstream.fileHosts : [],
   })
   const flights = createSingleFlight()
-  const changeTracker =
-    config.responseCacheMs === 0
-      ? undefined
-      : createChangeTracker<Listener, FlowEvent>({
-          hub,
-          keyOf: ({ credential }) => credential.principal,
-          stateOf: (event) =>
-            event.type !== 'status' ? undefined : event.state === 'live' ? 'live' : 'interrupted',
-          isPassing: (event) => event.type === 'change' && event.change.kind === 'UserTyping',
-          isLive: (key) => {
-            const status = sources.get(key)?.status()
-            return status?.type === 'status' && status.state === 'live'
-          },
-          onChange: flights.changed,
-          async confirm(owner) {
-            await listChannels(owner, AbortSignal.timeout(confirmWithinMs / 2))
-          },
-          confirmWithinMs,
-        })
-  closers.push(async () => changeTracker?.close())
-  const responseCache = changeTracker && createResponseCache(config.responseCacheMs)
+  const hub = createPrincipalLiveHub({
+    ...{ http, checkHttp: direct, reconnects, decoder, onRetry, noCursor },
+    ...{ restUrl: upstream.restUrl, streamUrl: upstream.streamUrl },
+    onEarlierChanged: () => live.forgetResults(),
+    onChange: config.responseCacheMs === 0 ? undefined : flights.changed,
+  })
+  closers.push(async () =>
+    hub.close(new GatewayError('UPSTREAM_UNAVAILABLE', 'The gateway is shutting down', { retryable: true })),
+  )
+  const responseCache = config.responseCacheMs === 0 ? undefined : createResponseCache(config.responseCacheMs)
   const reads: SingleFlight = {
     read: flights.read,
     changed(principal) {
       flights.changed(principal)
-      changeTracker?.changed(principal)
+      hub.changes?.changed(principal)
     },
   }
   const streamTickets = createStreamTickets()
@@ -354,20 +247,12 @@ async function start(
       restUrl: upstream.restUrl,
       publicBase: publicUrl,
       hub,
-      directoryOf: ({ key }) => sources.get(key)?.directory,
-      userIdOf: (principal) => sources.get(principal)?.userId(),
-      standing({ key }) {
-        const source = sources.get(key)
-        return source === undefined ? [] : [source.status(), ...source.presences()]
-      },
-      replay,
       rateLimiter: createRateLimiter(config.callsPerMinute, 'calls to the upstream'),
       reads,
       downloads,
       uploads,
       streamTickets,
       tracing,
-      changeTracker,
       clientHeaders:
         backend &&
         ((request) => ({ 'x-gateway-client': clientAddress(request, config.exposure.trustedProxies) })),
@@ -414,9 +299,7 @@ async function start(
   const streamingResponses = createStreamingResponses()
   const eventStreams = createSingleConnections()
   const state = (): AppState => ({
-    sources: hub
-      .state()
-      .sources.map((each) => ({ ...each, lastDisconnect: sources.get(each.key)?.lastDisconnect ?? null })),
+    sources: hub.streams(),
     live: live.state(),
     tcpConnections: httpServer.connections.open,
     sockets: sockets.size,
@@ -479,10 +362,7 @@ async function start(
   })
   closers.push(async () => {
     const isReceived = live.state().operations > 0
-    hub.announce((place) => ({
-      ...{ type: 'status', cursor: place ?? '', flowId: null, state: 'closing' },
-      retryWithinMs,
-    }))
+    hub.announceClosing(retryWithinMs)
     // What was just said is executed and written before the lines are closed.
     if (isReceived) await new Promise((resolve) => setTimeout(resolve, farewellMs))
     await Promise.all([httpServer.close(), sockets.close()])

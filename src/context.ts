@@ -1,9 +1,7 @@
 import { GatewayError, UpstreamError } from './errors.ts'
-import type { ChangeTracker } from './events/change-tracker.ts'
-import type { Channel as EventChannel } from './events/channel.ts'
-import type { Hub, Topic } from './events/principal-hub.ts'
+import type { Channel as EventChannel, EventReader } from './events/channel.ts'
 import type { Entry as LogEntry } from './events/recent-log.ts'
-import { type FeedReader, type Replay, runFeed } from './events/replay.ts'
+import type { Listener, LiveHub } from './live/live-hub.ts'
 import type { Trace, Tracing } from './telemetry/tracing.ts'
 import type { RequestHead } from './traffic/client-address.ts'
 import type { RateLimit, RateLimiter } from './traffic/rate-limiter.ts'
@@ -11,17 +9,7 @@ import type { Credential, ReadCredential } from './upstream/flowdock/credentials
 import type { Directory } from './upstream/flowdock/directory.ts'
 import type { FileDownloads } from './upstream/flowdock/files.ts'
 import { createFlowdock, type Flowdock } from './upstream/flowdock/index.ts'
-import {
-  channelOf,
-  isBehind,
-  isForEverybody,
-  isGap,
-  isLoss,
-  makeGap,
-  memberAudiences,
-  offsetOf,
-  timeOf,
-} from './upstream/flowdock/live-events.ts'
+import { channelOf, isForEverybody, isGap, timeOf } from './upstream/flowdock/live-events.ts'
 import type { Upload } from './upstream/flowdock/messages.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
 import type { SingleFlight } from './upstream/flowdock/single-flight.ts'
@@ -33,13 +21,6 @@ export type Channel = EventChannel<FlowEvent>
 export type Entry = LogEntry<FlowEvent>
 export type { EntryAudiences } from './events/channel.ts'
 export type LiveEvent = FlowEvent
-
-/** With whose rights somebody listens. */
-export interface Listener {
-  readonly credential: Credential
-  /** The caller's number, once the upstream has told it. */
-  readonly userId: number | undefined
-}
 
 /** What is to be listened to. */
 export interface ListenOptions {
@@ -91,14 +72,15 @@ export interface LiveEvents extends AsyncIterable<FlowEvent> {
   /** What is known about the viewer; undefined where it is not known at this moment. */
   answer(question: ViewerQuestion): boolean | undefined
   /** Brings a reader to what happens now, and lets it go on there. Resolves when it is over. */
-  read(reader: FeedReader<FlowEvent>, signal: AbortSignal): Promise<void>
+  read(reader: EventReader<FlowEvent>, signal: AbortSignal): Promise<void>
   /**
-   * What the fields of one event are resolved with; nothing is remembered of the event before.
+   * What the fields of an event are resolved with; nothing is remembered of the event before.
    *
    * @param channel where it came from; undefined for an event from before the principal subscribed
    * @param onQuestion called with each question about the viewer, and its answer
    */
   context(
+    event: FlowEvent,
     channel: Channel | undefined,
     use: EventUse,
     onQuestion?: (question: ViewerQuestion, answer: boolean) => void,
@@ -196,15 +178,7 @@ export interface ContextOptions {
   readonly restUrl: string
   /** The same as people reach it, if that is another. */
   readonly publicBase?: string | undefined
-  readonly hub: Hub<Listener, FlowEvent>
-  /** What is known of the flows and people of a channel. */
-  readonly directoryOf: (channel: Channel) => Directory | undefined
-  /** The number of the user, once the stream of a principal has told it. */
-  readonly userIdOf: (principal: string) => number | undefined
-  /** What holds at this moment of those that the owner of a channel can see. */
-  readonly standing: (channel: Channel) => readonly FlowEvent[]
-  /** Reads what happened behind an event once more. */
-  readonly replay: (topic: Topic<Listener>, after: string, until: string | undefined) => Replay<FlowEvent>
+  readonly hub: LiveHub
   readonly rateLimiter: RateLimiter
   readonly reads: SingleFlight
   readonly downloads: FileDownloads
@@ -213,8 +187,6 @@ export interface ContextOptions {
   readonly tracing: Tracing | undefined
   /** Headers by which the upstream knows whose calls they are, if it is our own. */
   readonly clientHeaders?: ((request: RequestHead) => Readonly<Record<string, string>>) | undefined
-  /** Undefined where answers are not kept. */
-  readonly changeTracker: ChangeTracker<Listener> | undefined
 }
 
 /** @throws GatewayError `UNAUTHENTICATED` for a credential that cannot be one, when the returned function is called */
@@ -360,7 +332,7 @@ class CallerContext implements Context, Viewer {
 
   mark(): number | undefined {
     const { credential, userId, options } = this.#session
-    return credential === null ? undefined : options.changeTracker?.markOf({ credential, userId })
+    return credential === null ? undefined : options.hub.changes?.markOf({ credential, userId })
   }
 
   rateLimit(): RateLimit | null {
@@ -372,27 +344,18 @@ class CallerContext implements Context, Viewer {
   listen({ flowIds, isPrivate, after, since, history, pace, wants, key }: ListenOptions): LiveEvents {
     const session = this.#session
     const { credential, userId } = session
-    const { hub, standing, replay, directoryOf } = session.options
+    const { hub } = session.options
     if (credential === null)
       throw new GatewayError('UNAUTHENTICATED', 'Cannot subscribe to flows: no credential was sent')
     const channels = flowIds === 'all' ? flowIds : [...new Set(flowIds)].sort()
-    const topic = { owner: { credential, userId }, channels, isPrivate }
+    const listener: Listener = { credential, userId }
     const received = channels === 'all' ? undefined : new Set(channels)
     const isReceived = (event: FlowEvent) => {
       if (isForEverybody(event)) return true
       const flowId = channelOf(event)
       return flowId === undefined ? isPrivate : received === undefined || received.has(flowId)
     }
-    const feed = {
-      ...{ hub, topic, isBehind, offsetOf, channelOf, isGap: isLoss, retryAfterMs },
-      audiences: memberAudiences(channels, isPrivate),
-      makeGap: (after: string | undefined) => makeGap(after),
-      wants: (event: FlowEvent) => isReceived(event) && (isGap(event) || wants(event)),
-      // The source is ahead of a reader who has missed something.
-      standing: (channel: Channel, place: string | undefined) =>
-        standing(channel).map((event) => (place === undefined ? event : { ...event, cursor: place })),
-      replay: (from: string, until: string | undefined) => replay(topic, from, until),
-    }
+    const wantsReceived = (event: FlowEvent) => isReceived(event) && (isGap(event) || wants(event))
     // Events are read with contexts of their own, and this one stays as long as somebody listens.
     const forget = () => {
       this.#flowdock = undefined
@@ -408,7 +371,8 @@ class CallerContext implements Context, Viewer {
       pace,
       wants: (event) => isGap(event) || wants(event),
       identify: async () => {
-        if (knownUserId(session) === undefined) await this.#loadUserId().catch(() => undefined)
+        if (!hub.knowsUsers && knownUserId(session) === undefined)
+          await this.#loadUserId().catch(() => undefined)
       },
       answer(question) {
         const known = knownUserId(session)
@@ -417,17 +381,16 @@ class CallerContext implements Context, Viewer {
       async read(reader, leave) {
         const dated = describeGaps(reader, channels, since)
         try {
-          const from = history === undefined ? after : await tell(history(), dated, feed.wants, leave)
+          const from = history === undefined ? after : await tell(history(), dated, wantsReceived, leave)
           forget()
-          if (!leave.aborted) await runFeed({ ...feed, after: from, signal: leave }, dated)
+          const request = { listener, flowIds: channels, isPrivate, after: from, wants: wantsReceived }
+          if (!leave.aborted) await hub.read(request, dated, leave)
         } catch (error) {
           if (!leave.aborted) reader.end(error)
         }
       },
-      context(channel, use, onQuestion) {
-        const known = channel && directoryOf(channel)
-        // What a flow is to its reader changes without an event.
-        const directory = known && (use === 'own' ? { ...known, flow: () => undefined } : known)
+      context(event, channel, use, onQuestion) {
+        const directory = channel && hub.directoryOf(channel, event, use === 'own' ? listener : undefined)
         // What is under way may have been asked for before the event.
         return new CallerContext(
           session,
@@ -519,18 +482,13 @@ class CallerContext implements Context, Viewer {
 }
 
 function knownUserId({ userId, credential, options }: Session): number | undefined {
-  return userId ?? (credential === null ? undefined : options.userIdOf(credential.principal))
-}
-
-/** 0.5 to 1 s after the first failure, doubled by each, up to 15 s. */
-function retryAfterMs(failures: number): number {
-  return Math.min(1000 * 2 ** (failures - 1), 15_000) * (0.5 + Math.random() / 2)
+  return userId ?? (credential === null ? undefined : options.hub.userIdOf(credential.principal))
 }
 
 /** Tells what comes first. Resolves with the place to go on from. */
 async function tell(
   history: AsyncGenerator<FlowEvent, string, undefined>,
-  reader: FeedReader<FlowEvent>,
+  reader: EventReader<FlowEvent>,
   wants: (event: FlowEvent) => boolean,
   signal: AbortSignal,
 ): Promise<string | undefined> {
@@ -544,10 +502,10 @@ async function tell(
 
 /** Gaps say when the last event was that their reader had, and what it listens to. */
 function describeGaps(
-  reader: FeedReader<FlowEvent>,
+  reader: EventReader<FlowEvent>,
   flowIds: readonly string[] | 'all',
   since: number | undefined,
-): FeedReader<FlowEvent> {
+): EventReader<FlowEvent> {
   let last = since
   return {
     event(event, channel) {

@@ -75,7 +75,8 @@ const floors: [part: RegExp, may: RegExp][] = [
   ],
   [/^src\/app\.ts$/, /^src\//],
   [/^src\/index\.ts$/, /^src\/(app|config)\.ts$/],
-  [/^src\/context\.ts$/, /^src\/(errors|secret)\.ts$|^src\/(events|telemetry|traffic|upstream)\//],
+  [/^src\/context\.ts$/, /^src\/(errors|secret)\.ts$|^src\/(events|live|telemetry|traffic|upstream)\//],
+  [/^src\/live\//, /^src\/(errors|secret|sleep)\.ts$|^src\/(events|upstream)\//],
   [/^src\/events\//, /^src\/(errors|sleep)\.ts$/],
   [/^src\/graphql\//, /^src\/(errors|json-values)\.ts$/],
   [/^src\/subscriptions\//, /^src\/(context|errors)\.ts$|^src\/graphql\//],
@@ -125,7 +126,7 @@ const typesOnly: [from: RegExp, to: RegExp][] = [
   [/^src\/(resolvers|schema)\//, /^src\/(upstream\/|traffic\/|context\.ts)/],
   [/^src\/(server|subscriptions)\//, /^src\/context\.ts$|^src\/telemetry\//],
   [/^src\/(upstream|backend)\//, /^src\/wire\//],
-  [/^src\/context\.ts$/, /^src\/(telemetry|traffic)\//],
+  [/^src\/context\.ts$/, /^src\/(events|live|telemetry|traffic)\//],
 ]
 
 /** Third-party packages with one door, and the door. */

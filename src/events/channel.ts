@@ -29,3 +29,17 @@ export interface Membership {
   /** Ends it. @returns the position of the last entry that the reader took */
   leave(): number
 }
+
+/** What receives the events of a subscription. */
+export interface EventReader<T> {
+  /**
+   * An event for this reader alone, while it catches up. Resolves when it can take the next.
+   *
+   * @param channel where it catches up; undefined for an event from before it subscribed
+   */
+  event(event: T, channel: Channel<T> | undefined): Promise<void>
+  /** It has caught up: the entries of `channel` after `seq` that are sent to these audiences are next, as they come. */
+  live(channel: Channel<T>, seq: number, audiences: ReadonlySet<string>): Membership
+  /** There is no more. Called once; nothing else is called afterwards. */
+  end(error: unknown): void
+}

@@ -1,22 +1,8 @@
 import { GatewayError } from '../errors.ts'
 import { sleep } from '../sleep.ts'
-import type { Channel, Membership } from './channel.ts'
+import type { EventReader } from './channel.ts'
 import type { Hub, SourceChannel, Subscription, Topic } from './principal-hub.ts'
 import type { Entry } from './recent-log.ts'
-
-/** Who reads a feed. */
-export interface FeedReader<T> {
-  /**
-   * An event for this reader alone, while it catches up. Resolves when it can take the next.
-   *
-   * @param channel where it catches up; undefined for an event from before it subscribed
-   */
-  event(event: T, channel: Channel<T> | undefined): Promise<void>
-  /** It has caught up: the entries of `channel` behind `seq` that are for these audiences are next, as they come. */
-  live(channel: Channel<T>, seq: number, audiences: ReadonlySet<string>): Membership
-  /** There is no more. */
-  end(error: unknown): void
-}
 
 export interface FeedOptions<Owner, T> {
   readonly hub: Hub<Owner, T>
@@ -68,7 +54,7 @@ export interface Replay<T> extends AsyncIterableIterator<T> {
  */
 export async function runFeed<Owner, T>(
   options: FeedOptions<Owner, T>,
-  reader: FeedReader<T>,
+  reader: EventReader<T>,
 ): Promise<void> {
   const { signal } = options
   let after = options.after
@@ -135,7 +121,7 @@ async function catchUp<Owner, T>(
   options: FeedOptions<Owner, T>,
   subscription: Subscription<T>,
   { after, isResumed }: { readonly after: string | undefined; readonly isResumed: boolean },
-  reader: FeedReader<T>,
+  reader: EventReader<T>,
   progress: Progress,
 ): Promise<number | undefined> {
   const { channel } = subscription
@@ -218,7 +204,7 @@ async function replay<Owner, T>(
   subscription: Subscription<T>,
   after: string,
   begunAt: number,
-  reader: FeedReader<T>,
+  reader: EventReader<T>,
 ): Promise<{ seq: number | undefined; place: string }> {
   const { channel } = subscription
   const { log } = channel

@@ -220,7 +220,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
     let own: EventResult | undefined
     const execute = async () => {
       const questions: AskedQuestion[] = []
-      const context = events.context(channel, canShare ? 'replayed' : 'own', (question, answer) =>
+      const context = events.context(event, channel, canShare ? 'replayed' : 'own', (question, answer) =>
         questions.push({ question, answer }),
       )
       const executed = await executeEvent(args, event, context)
@@ -327,7 +327,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
     const { isShared } = group
     const make = () => {
       const questions: AskedQuestion[] = []
-      const context = events.context(channel, isShared ? 'shared' : 'own', (question, answer) =>
+      const context = events.context(entry.event, channel, isShared ? 'shared' : 'own', (question, answer) =>
         questions.push({ question, answer }),
       )
       return { context, questions, maxCalls: 0 }
@@ -702,8 +702,10 @@ export function createFanOut(options: FanOutOptions): FanOut {
     let reason = 'LEFT'
     let deliveredAt = 0
     let passedOver: { readonly event: LiveEvent; readonly channel: Channel | undefined } | undefined
+    /** Nothing that is under way is delivered afterwards. */
     function end(error: unknown): void {
       if (signal.aborted) return
+      ended.abort(error)
       const masked = maskError(locate(error, subscription.args), onUnexpected)
       reason = String(masked.extensions['code'])
       reader.next(toPayload({ errors: [masked] }, undefined))
@@ -733,10 +735,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
         const section = group.sectionOf(channel)
         const member: Member = {
           ...{ events, reader, audiences, seq, isGone: false, isDemoted: false },
-          end(error: GatewayError) {
-            end(error)
-            ended.abort(error)
-          },
+          end,
         }
         section.join(member)
         standing = () => channel.log.placeAt(section.seqOf(member))

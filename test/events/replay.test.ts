@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { BoundedQueue } from '../../src/events/bounded-queue.ts'
+import type { EventReader } from '../../src/events/channel.ts'
 import { createHub, type Sink } from '../../src/events/principal-hub.ts'
-import { type FeedReader, type Replay, runFeed } from '../../src/events/replay.ts'
+import { type Replay, runFeed } from '../../src/events/replay.ts'
 import { createRandom } from '../support/query-generator.ts'
 
 /**
@@ -157,7 +158,7 @@ function listen(
   const heard: Heard = { events: [], ended: undefined, leave: () => left.abort(new Error('left')) }
   const wants = ({ channel }: Event) =>
     channel === 'gap' || options.channels === 'all' || options.channels.includes(channel)
-  const reader: FeedReader<Event> = {
+  const reader: EventReader<Event> = {
     async event(event) {
       await options.slow()
       if (!left.signal.aborted) heard.events.push(event)

@@ -116,7 +116,7 @@ async function setUp(
       ...{ principal, key: 'all', pace: undefined, wants: () => true },
       identify: async () => undefined,
       answer: ({ userId }) => userId === index,
-      context: (_, __, onQuestion) =>
+      context: (_event, _channel, _use, onQuestion) =>
         ({
           ...{ principal, bound: () => undefined },
           viewer: {

@@ -1,10 +1,13 @@
 import type { Flow, User } from './model.ts'
 
+/** What is known already is there at once: for a hundred messages, a hundred promises are felt. */
+export type MaybePromise<T> = T | Promise<T>
+
 /** Flows and their people, as one caller's stream keeps them true: what events need without asking for it each time. */
 export interface Directory {
-  /** Undefined for somebody who is not known, or not known for certain at this moment. */
-  user(id: number): User | undefined
-  flow(id: string): Flow | undefined
+  /** Null for a user who is not shown; undefined for one who is not known, or not known for certain at this moment. */
+  user(id: number): MaybePromise<User | null> | undefined
+  flow(id: string): MaybePromise<Flow | null> | undefined
   /** A flow as it was when it was last read, for when it cannot be read again. */
   lastKnownFlow(id: string): Flow | undefined
 }

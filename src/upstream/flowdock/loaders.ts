@@ -1,7 +1,7 @@
 import DataLoader from 'dataloader'
 import { UpstreamError } from '../../errors.ts'
 import type { Conversations } from './conversations.ts'
-import type { Directory } from './directory.ts'
+import type { Directory, MaybePromise } from './directory.ts'
 import type { Flows } from './flows.ts'
 import type { Invitations } from './invitations.ts'
 import type { MessagePage, Messages } from './messages.ts'
@@ -33,9 +33,6 @@ export interface Resources {
   readonly invitations: Invitations
   readonly conversations: Conversations
 }
-
-/** What is known already is there at once: for a hundred messages, a hundred promises are felt. */
-export type MaybePromise<T> = T | Promise<T>
 
 /**
  * What one operation has read. Each thing is read once, what a list gives is never read singly, and what one answer
@@ -178,9 +175,15 @@ export function createLoaders(resources: Resources, directory?: Directory): Load
   }
 
   return {
-    user: (id) => directory?.user(id) ?? findPerson(id) ?? users.load(id),
+    user(id) {
+      const known = directory?.user(id)
+      return known === undefined ? (findPerson(id) ?? users.load(id)) : known
+    },
     organization: (id) => organizations.load(id),
-    flow: (id) => directory?.flow(id) ?? findFlow(byId, id) ?? loadFlow(id),
+    flow(id) {
+      const known = directory?.flow(id)
+      return known === undefined ? (findFlow(byId, id) ?? loadFlow(id)) : known
+    },
     flowByPath: (path) => findFlow(byPath, path) ?? flowsByPath.load(path),
     async flows(scope) {
       const flows = await lists(scope)
