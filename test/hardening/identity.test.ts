@@ -121,7 +121,7 @@ test('a thousand pairs of the same query at once get each their own', async () =
   const query =
     '{ viewer { nick email } flows { nodes { path } } privateConversations { nodes { user { nick } } } }'
   const alone = await Promise.all(tokens.map((token) => post(app.url, { query }, token)))
-  for (let round = 0; round < 20; round += 1) {
+  for (let round = 0; round < 7; round += 1) {
     const all = await Promise.all(
       Array.from(
         { length: 150 },
@@ -130,7 +130,7 @@ test('a thousand pairs of the same query at once get each their own', async () =
     )
     for (const [person, answer] of all) expect(answer).toEqual(alone[person])
   }
-}, 30_000)
+}, 120_000)
 
 describe('what belongs to another organization', () => {
   /** Somebody of an organization of their own, with everything there is. */

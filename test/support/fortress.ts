@@ -20,8 +20,8 @@ export interface Fortress {
   close(): Promise<void>
 }
 
-/** The gateway never works for so long without looking up, and nobody waits, however slow the machine of the tests, for so long. */
-const hang = { cpuMs: 1000, ms: 10_000 }
+/** The processor time that one turn of the event loop may take. What other programs of a busy machine take is not in it. */
+const maxTurnCpuMs = 1000
 const lookMs = 20
 const operatorToken = 'for-the-eyes-of-operators'
 /** Nothing of these is ever answered. */
@@ -83,19 +83,17 @@ export async function startFortress({
     },
     async beside(attack) {
       let isOver = false
-      const longest = { cpuMs: 0, ms: 0 }
+      let longestCpuMs = 0
       let before = process.threadCpuUsage()
       const looking = setInterval(() => {
         const { user, system } = process.threadCpuUsage(before)
-        longest.cpuMs = Math.max(longest.cpuMs, (user + system) / 1000)
+        longestCpuMs = Math.max(longestCpuMs, (user + system) / 1000)
         before = process.threadCpuUsage()
       }, lookMs)
       const standing = (async () => {
         do {
-          const begun = performance.now()
           const { data } = await post(app.url, { query: '{ viewer { nick } }' }, other)
           expect(data).toEqual({ viewer: { nick: 'Ben' } })
-          longest.ms = Math.max(longest.ms, performance.now() - begun)
         } while (!isOver)
       })()
       try {
@@ -104,8 +102,7 @@ export async function startFortress({
         isOver = true
         await standing
         clearInterval(looking)
-        expect(longest.cpuMs).toBeLessThan(hang.cpuMs)
-        expect(longest.ms).toBeLessThan(hang.ms)
+        expect(longestCpuMs).toBeLessThan(maxTurnCpuMs)
       }
     },
     async close() {
