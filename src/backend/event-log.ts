@@ -10,8 +10,9 @@ import {
   insertEvent,
   lastEventSeq,
   listEvents,
-  listEventsBetween,
+  listEventsAfter,
 } from './store/events.ts'
+import { createTailer } from './tailer.ts'
 
 export interface EventLog {
   /** Runs a change in a transaction. Its events are delivered to the listeners after the commit, in the order of the log. */
@@ -20,8 +21,19 @@ export interface EventLog {
   listen(listener: (event: EventRow) => void): () => void
   /** Stored events of a scope after `seq`, ascending, at most `limit`. */
   replay(scope: EventScope, seq: number, limit: number): Promise<EventRow[]>
-  /** Delivers what other processes have written to the log since. */
+  /**
+   * Resolves once everything is delivered that the log holds now, also what other processes wrote.
+   *
+   * @throws what kept it from being read
+   */
   catchUp(): Promise<void>
+}
+
+export interface EventLogOptions {
+  /** Runs reads of the log; hears of those that fail. */
+  readonly background?: Background
+  /** Ends the reads that are repeated after a failure. */
+  readonly signal?: AbortSignal
 }
 
 /** How many events are read at once. */
@@ -30,52 +42,46 @@ const pageSize = 1000
 /**
  * Opens the event log, which is a table of the store. Events are numbered in the order of their commits, without gaps. So a
  * number that was skipped was written by another process, such as a command beside the running server; that event is read
- * and delivered first.
- *
- * @param background runs these reads. If one fails, the events after it wait until a later read succeeds. A caller without
- *   listeners needs none.
+ * and delivered first. If a read fails, the events after it wait until a later read succeeds.
  */
-export async function createEventLog(
-  store: Store,
-  background: Background = createBackground(() => undefined),
-): Promise<EventLog> {
+export async function createEventLog(store: Store, options: EventLogOptions = {}): Promise<EventLog> {
+  const { background = createBackground(() => undefined), signal } = options
   const listeners = new Set<(event: EventRow) => void>()
-  /** Committed events that wait until the ones before them are read. */
-  const backlog: EventRow[] = []
-  let delivered = await lastEventSeq(store.reader)
-  let reading = false
+  /** Who waits until everything up to a number is delivered. */
+  const waiting = new Set<PromiseWithResolvers<void> & { readonly seq: number }>()
 
-  function deliver(event: EventRow): void {
-    if (event.seq <= delivered) return
-    delivered = event.seq
-    for (const listener of listeners) listener(event)
-  }
+  const tailer = createTailer<EventRow>(await lastEventSeq(store.reader), {
+    deliver(event) {
+      for (const listener of listeners) listener(event)
+    },
+    read: (after) => background.run(readPage(after)),
+    retryAfter(ms) {
+      setTimeout(() => {
+        if (signal?.aborted !== true) tailer.retry()
+      }, ms).unref()
+    },
+  })
 
-  function deliverInOrder(events: readonly EventRow[]): void {
-    backlog.push(...events)
-    while (!reading) {
-      const [next] = backlog
-      if (next === undefined) return
-      if (next.seq > delivered + 1) {
-        reading = true
-        background.run(deliverMissing(next.seq))
-        return
-      }
-      backlog.shift()
-      deliver(next)
-    }
-  }
-
-  /** Delivers what other processes wrote before the event `seq`, and then the backlog. */
-  async function deliverMissing(seq: number): Promise<void> {
+  async function readPage(after: number): Promise<void> {
+    let page: EventRow[]
     try {
-      const page = await listEventsBetween(store.reader, delivered, seq, pageSize)
-      for (const event of page) deliver(event)
-      if (page.length < pageSize) delivered = seq - 1
-    } finally {
-      reading = false
+      page = await listEventsAfter(store.reader, after, pageSize)
+    } catch (error) {
+      tailer.readFailed()
+      for (const each of waiting) each.reject(error)
+      waiting.clear()
+      throw error
     }
-    deliverInOrder([])
+    tailer.pageRead(page, page.length < pageSize)
+    resolveWaiting()
+  }
+
+  function resolveWaiting(): void {
+    for (const each of waiting) {
+      if (each.seq > tailer.delivered && tailer.isBehind) continue
+      waiting.delete(each)
+      each.resolve()
+    }
   }
 
   return {
@@ -98,7 +104,7 @@ export async function createEventLog(
           },
         })
       }
-      return store.write(run, () => deliverInOrder(events))
+      return store.write(run, () => tailer.receive(events))
     },
     listen(listener) {
       listeners.add(listener)
@@ -106,13 +112,14 @@ export async function createEventLog(
     },
     replay: (scope, seq, limit) => listEvents(store.reader, scope, seq, limit),
     async catchUp() {
-      const last = await lastEventSeq(store.reader)
-      let read = delivered
-      while (read < last) {
-        const page = await listEventsBetween(store.reader, read, last + 1, pageSize)
-        deliverInOrder(page)
-        read = page.at(-1)?.seq ?? last
-      }
+      const seq = await lastEventSeq(store.reader)
+      tailer.noteHead(seq)
+      // The database answers: a pause after a failed read is over.
+      tailer.retry()
+      if (tailer.delivered >= seq) return
+      const each = { seq, ...Promise.withResolvers<void>() }
+      waiting.add(each)
+      await each.promise
     },
   }
 }

@@ -152,7 +152,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
   let server: Server
   let demo: Demo
   try {
-    log = await createEventLog(store, background)
+    log = await createEventLog(store, { background, signal })
     const files = await openFileStore(join(options.dataDir, 'files'))
     opened = files
     // Only now: a folder that holds something else is left as it is.

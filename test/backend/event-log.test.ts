@@ -82,7 +82,7 @@ test('what could not be read is heard once it can be, before what came after it'
   const failures: unknown[] = []
   const log = await createEventLog(
     { ...store, reader },
-    createBackground((error) => failures.push(error)),
+    { background: createBackground((error) => failures.push(error)) },
   )
   const heard: number[] = []
   log.listen((event) => heard.push(event.seq))

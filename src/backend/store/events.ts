@@ -69,21 +69,9 @@ export async function listEvents(
     .execute()
 }
 
-/** The events numbered between the two, both exclusive, ascending; control events are among them. */
-export async function listEventsBetween(
-  db: Database,
-  after: number,
-  before: number,
-  limit: number,
-): Promise<EventRow[]> {
-  return db
-    .selectFrom('events')
-    .selectAll()
-    .where('seq', '>', after)
-    .where('seq', '<', before)
-    .orderBy('seq')
-    .limit(limit)
-    .execute()
+/** The events after a number, ascending; control events are among them. */
+export async function listEventsAfter(db: Database, after: number, limit: number): Promise<EventRow[]> {
+  return db.selectFrom('events').selectAll().where('seq', '>', after).orderBy('seq').limit(limit).execute()
 }
 
 /** The number of the oldest event that is kept; 1 when there never was one. */

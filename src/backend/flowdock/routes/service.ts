@@ -1,6 +1,6 @@
 import type { WireEntitlement } from '../../../wire/service.ts'
 import { HttpError, invalid, unauthorized } from '../../http/errors.ts'
-import { findLogPosition, type LogPosition, listEventsBetween } from '../../store/events.ts'
+import { findLogPosition, type LogPosition, listEventsAfter } from '../../store/events.ts'
 import { listJoinedFlowIds } from '../../store/flows.ts'
 import { listMemberships } from '../../store/organizations.ts'
 import { grantOf } from '../auth.ts'
@@ -24,7 +24,7 @@ export const serviceRoutes: readonly Route[] = [
           streamLog(response, {
             ...{ log, position, after, presence, signal, base: request.base },
             readPage: async (from, limit) =>
-              withoutDeleted(reader, await listEventsBetween(reader, from, Number.MAX_SAFE_INTEGER, limit)),
+              withoutDeleted(reader, await listEventsAfter(reader, from, limit)),
             listFlowIds: (userIds) => listJoinedFlowIds(reader, userIds),
           }),
       }
