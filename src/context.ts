@@ -87,16 +87,17 @@ export interface LiveEvents extends AsyncIterable<FlowEvent> {
   ): Context
 }
 
-/** What fields ask about the user whose credential it is. */
+/** What fields ask about the user of the credential. */
 export interface Viewer {
-  /** Whether the user is the one with this number. */
+  /** Whether the viewer is the user with this id. */
   is(userId: number): boolean | Promise<boolean>
+  /** Whether the viewer is one of the users with these ids. */
+  isOneOf(userIds: readonly number[]): boolean | Promise<boolean>
 }
 
-/** A question about the viewer that an execution asked. */
+/** A question about the viewer that an execution asked: whether the viewer is one of these users. */
 export interface ViewerQuestion {
-  readonly kind: 'is'
-  readonly userId: number
+  readonly userIds: readonly number[]
 }
 
 /** What a resolver is given. */
@@ -271,14 +272,20 @@ class CallerContext implements Context, Viewer {
   }
 
   is(userId: number): boolean | Promise<boolean> {
-    const own = knownUserId(this.#session)
-    if (own === undefined) return this.#loadUserId().then((id) => this.#answer(userId, id === userId))
-    return this.#answer(userId, own === userId)
+    return this.isOneOf([userId])
   }
 
-  #answer(userId: number, isIt: boolean): boolean {
-    this.#onQuestion?.({ kind: 'is', userId }, isIt)
-    return isIt
+  isOneOf(userIds: readonly number[]): boolean | Promise<boolean> {
+    const own = knownUserId(this.#session)
+    return own === undefined
+      ? this.#loadUserId().then((id) => this.#answer(userIds, id))
+      : this.#answer(userIds, own)
+  }
+
+  #answer(userIds: readonly number[], own: number): boolean {
+    const answer = userIds.includes(own)
+    this.#onQuestion?.({ userIds }, answer)
+    return answer
   }
 
   get isSignedIn(): boolean {
@@ -376,7 +383,7 @@ class CallerContext implements Context, Viewer {
       },
       answer(question) {
         const known = knownUserId(session)
-        return known === undefined ? undefined : known === question.userId
+        return known === undefined ? undefined : question.userIds.includes(known)
       },
       async read(reader, leave) {
         const dated = describeGaps(reader, channels, since)

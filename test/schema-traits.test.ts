@@ -44,7 +44,7 @@ test('a field that depends on the viewer only by what it asks of `context.viewer
   const viewer = named((field) => sharingOf(field) === 'viewer')
   expect(viewer).toContain('ChatMessage.viewerCanEdit')
   expect(new Set(viewer.map((name) => name.split('.')[1]))).toEqual(
-    new Set(['viewerCanDelete', 'viewerCanEdit']),
+    new Set(['viewerCanDelete', 'viewerCanEdit', 'viewerIsAdmin']),
   )
 })
 

@@ -56,10 +56,10 @@ export async function users(
 export async function viewerIsAdmin(
   { slug }: Organization,
   _: unknown,
-  { flowdock }: Context,
+  { flowdock, viewer }: Context,
 ): Promise<boolean> {
-  const { id } = await flowdock.load.viewer()
-  return (await flowdock.load.organizationUsers(slug)).some(({ user, isAdmin }) => user.id === id && isAdmin)
+  const users = await flowdock.load.organizationUsers(slug)
+  return viewer.isOneOf(users.flatMap(({ user, isAdmin }) => (isAdmin ? user.id : [])))
 }
 
 export async function updateOrganization(

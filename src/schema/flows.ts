@@ -101,6 +101,7 @@ builder.objectType('Flow', {
     }),
     organization: t.field({
       type: 'Organization',
+      sharing: 'same',
       description: 'The organization that owns the flow.',
       resolve: (flow) => flow.organization,
     }),

@@ -21,6 +21,7 @@ const SubscriptionType = builder.objectRef<Subscription>('OrganizationSubscripti
 
 builder.objectType('Organization', {
   description: 'A company or team. It owns flows and has users.',
+  sharing: 'same',
   interfaces: [builder.nodeInterfaceRef()],
   fields: (t) => ({
     id: t.id({ description: 'The global id.', resolve: organizations.id }),
@@ -48,6 +49,7 @@ builder.objectType('Organization', {
     viewerIsAdmin: t.boolean({
       nullable: true,
       calls: { each: 1, once: ['viewer'] },
+      sharing: 'viewer',
       description: 'Whether you are an administrator of the organization. Null when it cannot be read.',
       resolve: organizations.viewerIsAdmin,
     }),

@@ -152,7 +152,7 @@ test('the examples cost what they did', async () => {
       "01-first-query.graphql": 6,
       "04-threads.graphql": 7,
       "05-search.graphql": 4,
-      "09-people.graphql": 4,
+      "09-people.graphql": 3,
       "10-dashboard.graphql": 6,
     }
   `)

@@ -90,3 +90,26 @@ test('an event that three people with tokens of their own get is executed once',
   expect(app.calls.filter(({ kind }) => kind !== 'stream')).toEqual([])
   await Promise.all(subscriptions.map((each) => each.close()))
 })
+
+test('one execution says to each viewer whether they administer the organization', async () => {
+  const app = await startTestApp()
+  onTestFinished(app.close)
+  const query = `subscription { messageAdded(input: {}) {
+    ... on MessageAdded { message { flow { organization { viewerIsAdmin } } } } } }`
+  const subscriptions = await Promise.all(people.map((person) => app.subscribe(person, query)))
+  onTestFinished(async () => void (await Promise.all(subscriptions.map((each) => each.close()))))
+  const firsts = subscriptions.map((each) => each.next())
+  await eventually(() => liveMembers(app) === 3)
+  expect(app.state().live.groups).toMatchObject([{ members: 3, isShared: true }])
+  app.calls.length = 0
+  await app.backend.as('Ben')('POST', '/flows/example/main/messages', { event: 'message', content: 'x' })
+  const results = await Promise.all(firsts)
+  expect(results.map((result) => result?.data.messageAdded.message.flow.organization)).toEqual([
+    { viewerIsAdmin: true },
+    { viewerIsAdmin: false },
+    { viewerIsAdmin: false },
+  ])
+  // Those with the other answer need an execution of their own; equal answers share one.
+  const reads = app.calls.filter(({ url }) => url.endsWith('/organizations/example/users'))
+  expect(reads).toHaveLength(2)
+})

@@ -115,13 +115,13 @@ async function setUp(
     const events = {
       ...{ principal, key: 'all', pace: undefined, wants: () => true },
       identify: async () => undefined,
-      answer: ({ userId }) => userId === index,
+      answer: ({ userIds }) => userIds.includes(index),
       context: (_event, _channel, _use, onQuestion) =>
         ({
           ...{ principal, bound: () => undefined },
           viewer: {
             is(userId: number) {
-              onQuestion?.({ kind: 'is', userId }, userId === index)
+              onQuestion?.({ userIds: [userId] }, userId === index)
               return userId === index
             },
           },

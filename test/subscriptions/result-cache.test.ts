@@ -80,13 +80,13 @@ test('a result is right for those viewers alone for whom all questions have the 
   const cache = new ResultCache()
   const event = {}
   const fits = (userId: number) => (known: EventResult) =>
-    known.questions.every(({ question, answer }) => (question.userId === userId) === answer)
+    known.questions.every(({ question, answer }) => question.userIds.includes(userId) === answer)
   let executions = 0
   const executeAs = (userId: number) =>
     cache.share('scope', event, fits(userId), async () => {
       executions += 1
       await new Promise(setImmediate)
-      const questions = [{ question: { kind: 'is', userId: 7 }, answer: userId === 7 }] as const
+      const questions = [{ question: { userIds: [7] }, answer: userId === 7 }] as const
       return { ...result(String(userId)), questions }
     })
   const all = await Promise.all([1, 7, 2, 3, 7].map(executeAs))
