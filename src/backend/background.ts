@@ -1,6 +1,5 @@
 /**
- * Work that no request waits for, such as telling who is here. Its failures are heard of, and it ends before the store
- * that it uses is closed.
+ * Work that no request waits for, such as publishing presence. Its failures are reported, and it ends before the store is closed.
  */
 export interface Background {
   run(work: Promise<unknown>): void
@@ -8,7 +7,7 @@ export interface Background {
   settled(): Promise<void>
 }
 
-/** @param onError hears of work that failed */
+/** @param onError called with the error of work that failed */
 export function createBackground(onError: (error: unknown) => void): Background {
   const running = new Set<Promise<unknown>>()
   return {

@@ -2,12 +2,11 @@ import { invalid } from './http/errors.ts'
 import type { Params } from './http/params.ts'
 
 /*
- * How large stored things may be. Every writer uses this table: the REST API (and with it the gateway), the push API,
- * commands and imports. One text without a bound would make lists, and the live stream of everybody in a flow,
- * unreadable.
+ * The largest sizes of stored data. Every writer uses this table: the REST API (and with it the gateway), the push API, commands
+ * and imports. One text without a bound would make the lists and streams of all members of a flow unreadable.
  */
 
-/** Most characters of each text, in UTF-16 code units. */
+/** The most characters of each text, in UTF-16 code units. */
 export const maxCharacters = {
   /** [flowdock] messages.md: of a chat message, and of the text of a comment */
   content: 8096,
@@ -26,7 +25,7 @@ export const maxCharacters = {
   error_message: 2000,
   external_user_name: 100,
   external_thread_id: 1000,
-  /** Ours have 27. */
+  /** Ids of this server have 27. */
   thread_id: 64,
   uuid: 100,
   event: 100,
@@ -42,23 +41,23 @@ export const maxCharacters = {
 
 export type BoundedText = keyof typeof maxCharacters
 
-/** Most entries of each list. */
+/** The most entries of each list. */
 export const maxEntries = {
-  /** Tags of a message, without the marks of who has not read it. */
+  /** Tags of a message, without its unread marks. */
   tags: 100,
-  /** People a message is marked as unread for; a mention of everyone in a larger flow marks the first ones. */
+  /** Users for whom a message is marked as unread. A mention of everyone in a larger flow marks the first ones. */
   unread: 1000,
   fields: 50,
   actions: 20,
   /** Different emoji on a message. */
   emoji: 50,
-  /** Reactions to a message, of all people together. */
+  /** Reactions of all users to a message. */
   reactions: 500,
 } as const
 
 /**
- * Most bytes of what is sent as JSON. A page of 100 messages, each with the largest thread, reactions and source, stays
- * below the 16 MiB that a client such as the gateway reads of one response.
+ * The most bytes of objects as JSON. A page of 100 messages, each with the largest thread, reactions and source, stays below the
+ * 16 MiB that the gateway reads of one response.
  */
 export const maxBytes = {
   /** A message without its thread and reactions. */
@@ -71,10 +70,10 @@ export const maxBytes = {
   event: 256 * 1024,
 } as const
 
-/** Ids that come from elsewhere end here: paths take 15 digits, and later ids count on from the highest. */
+/** The largest id that an import may bring: paths allow 15 digits, and later ids follow the largest one. */
 export const maxImportedId = 1e14
 
-/** Times that come from elsewhere: between these years. */
+/** The first and the last time that an import may bring. */
 const earliest = Date.UTC(1970, 0)
 const latest = Date.UTC(2100, 0)
 
@@ -82,16 +81,16 @@ export function isSensibleTime(ms: number): boolean {
   return ms >= earliest && ms < latest
 }
 
-/** What is wrong with the length of a text; undefined when nothing is. */
+/** What is wrong with the length of a text; undefined if it fits. */
 export function lengthProblem(field: BoundedText, text: string): string | undefined {
   const most = maxCharacters[field]
   return text.length > most ? `is too long: ${text.length} characters, at most ${most} are stored` : undefined
 }
 
 /**
- * A parameter as text that fits; half a surrogate pair is replaced, because no header and no address can hold it.
+ * A parameter as text that fits. Half of a surrogate pair is replaced, because headers and URLs cannot hold it.
  *
- * @throws 400 when it is longer than the bound, or no text
+ * @throws 400 when it is longer than the bound, or not text
  */
 export function boundedText(
   params: Params,
@@ -121,9 +120,9 @@ export function isUnreadMark(tag: string): boolean {
 }
 
 /**
- * What is wrong with the tags a message would have; undefined when nothing is.
+ * What is wrong with the new tags of a message; undefined if they are valid.
  *
- * @param before the tags it has: those of a message from before there were bounds may become fewer
+ * @param before its present tags: too many tags that an earlier version stored may become fewer
  */
 export function tagsProblem(tags: readonly string[], before: readonly string[] = []): string | undefined {
   const known = new Set(before)
@@ -138,7 +137,7 @@ export function tagsProblem(tags: readonly string[], before: readonly string[] =
   return others > maxEntries.tags ? `has ${others} tags, at most ${maxEntries.tags} are stored` : undefined
 }
 
-/** The columns of a message that clients fill. */
+/** The columns of a message whose content comes from clients. */
 export interface MessageTexts {
   readonly content_json: string
   readonly tags_json: string
@@ -149,7 +148,7 @@ export interface MessageTexts {
   readonly external_user_name: string | null
 }
 
-/** The columns of a thread that clients fill. */
+/** The columns of a thread whose content comes from clients. */
 export interface ThreadTexts {
   readonly title: string
   readonly body: string | null
@@ -202,8 +201,8 @@ export function cut(text: string, most: number): string {
 }
 
 /**
- * A message that fits: it itself, unless it was stored before there were bounds or comes from an export. Its longest
- * parts are shortened then.
+ * The message itself if it fits. A message that an earlier version or an import stored may not fit: then its longest parts are
+ * shortened.
  */
 export function fitMessage<T extends MessageTexts>(message: T): T {
   if (messageBytes(message) <= maxBytes.message) return message
@@ -228,7 +227,7 @@ export function fitThread<T extends ThreadTexts>(thread: T): T {
     ...thread,
     title: fitText(title, 8000),
     body: body && fitText(body, 12_000),
-    // Half an address leads elsewhere.
+    // A shortened URL would lead elsewhere.
     external_url: external_url !== null && external_url.length > maxCharacters.url ? null : external_url,
     status_json: status_json === null ? null : fitJson(status_json, 2000),
     fields_json: fitJson(fields_json, 10_000, '[]'),
@@ -236,7 +235,7 @@ export function fitThread<T extends ThreadTexts>(thread: T): T {
   }
 }
 
-/** The reactions to a message that fit: the first emoji, and of each the first people. */
+/** The reactions to a message that fit: the first emoji, and the first users of each. */
 export function fitReactions(json: string): string {
   if (json.length <= maxBytes.reactions) return json
   let left: number = maxEntries.reactions
@@ -251,7 +250,7 @@ export function fitReactions(json: string): string {
   return JSON.stringify(Object.fromEntries(reactions))
 }
 
-/** An event of a stream that fits, as JSON. Its kind and numbers stay; its longest parts are shortened. */
+/** An event as JSON that fits. Its kind and numbers stay; its longest parts are shortened. */
 export function fitEvent(json: string): string {
   // No character takes more than three bytes for each of its code units.
   if (json.length * 3 <= maxBytes.event || Buffer.byteLength(json) <= maxBytes.event) return json
@@ -265,14 +264,14 @@ export function fitTags(tags: readonly string[]): string[] {
   return [...others, ...fitting.filter(isUnreadMark).slice(0, maxEntries.unread)]
 }
 
-/** A text whose JSON has at most so many bytes. */
+/** Shortens a text until its JSON has at most `most` bytes. */
 function fitText(text: string, bytes: number): string {
   let fitting = cut(text, bytes)
   while (textBytes(fitting) > bytes) fitting = cut(fitting, Math.floor(fitting.length / 2))
   return fitting
 }
 
-/** JSON with at most so many bytes: texts in it are cut further and further until it fits. */
+/** JSON with at most `most` bytes: the texts in it are cut more and more until it fits. */
 function fitJson(json: string, bytes: number, otherwise = 'null'): string {
   if (bytesOf(json) <= bytes) return json
   const value: unknown = JSON.parse(json)

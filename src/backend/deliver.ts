@@ -2,7 +2,7 @@ import { type IncomingHttpHeaders, request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import { isPublic, lookupPublicAddress, NotPublicAddressError } from '../net/public-address.ts'
 
-/** A request of ours to an address that somebody else chose. */
+/** A request to a URL that a client chose. */
 export interface Delivery {
   readonly method: string
   readonly url: URL
@@ -10,24 +10,26 @@ export interface Delivery {
   readonly body: string
 }
 
-/** Why nothing was delivered, in words. */
+/** A request that was not delivered; the message says why. */
 export class DeliveryError extends Error {
   override readonly name = 'DeliveryError'
 }
 
 const deadlineMs = 10_000
 
-/** A name that resolves to our own network is not told from one that does not exist: callers could list what is there. */
+/**
+ * The same error for a name in our own network and for an unknown name: otherwise clients could list the names in our network.
+ */
 function isUnknown(error: unknown): boolean {
   const { code = '' } = error as NodeJS.ErrnoException
   return error instanceof NotPublicAddressError || /^(ENOTFOUND|EAI_\w+|ENODATA)$/.test(code)
 }
 
 /**
- * Sends it, follows no redirect, and reads no more of the answer than its head.
+ * Sends a request. It follows no redirect and reads only the head of the response.
  *
- * @param anywhere also to this machine and its network
- * @throws DeliveryError when the address may not be reached, or cannot
+ * @param anywhere whether this machine and its network are allowed
+ * @throws DeliveryError when the URL is not allowed, or cannot be reached
  */
 export function deliver(
   delivery: Delivery,

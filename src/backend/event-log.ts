@@ -22,15 +22,15 @@ export interface EventLog {
   /** Stored events of a scope after `seq`, ascending, at most `limit`. */
   replay(scope: EventScope, seq: number, limit: number): Promise<EventRow[]>
   /**
-   * Resolves once everything is delivered that the log holds now, also what other processes wrote.
+   * Resolves when all present events of the log are delivered, also those of other processes.
    *
-   * @throws what kept it from being read
+   * @throws the error of a read that failed
    */
   catchUp(): Promise<void>
 }
 
 export interface EventLogOptions {
-  /** Runs reads of the log; hears of those that fail. */
+  /** Runs reads of the log, and reports those that fail. */
   readonly background?: Background
   /** Ends the reads that are repeated after a failure. */
   readonly signal?: AbortSignal
@@ -47,7 +47,7 @@ const pageSize = 1000
 export async function createEventLog(store: Store, options: EventLogOptions = {}): Promise<EventLog> {
   const { background = createBackground(() => undefined), signal } = options
   const listeners = new Set<(event: EventRow) => void>()
-  /** Who waits until everything up to a number is delivered. */
+  /** Waits until all events up to a number are delivered. */
   const waiting = new Set<PromiseWithResolvers<void> & { readonly seq: number }>()
 
   const tailer = createTailer<EventRow>(await lastEventSeq(store.reader), {
@@ -114,7 +114,7 @@ export async function createEventLog(store: Store, options: EventLogOptions = {}
     async catchUp() {
       const seq = await lastEventSeq(store.reader)
       tailer.noteHead(seq)
-      // The database answers: a pause after a failed read is over.
+      // The database responds again, so a pause after a failed read ends.
       tailer.retry()
       if (tailer.delivered >= seq) return
       const each = { seq, ...Promise.withResolvers<void>() }
@@ -124,7 +124,7 @@ export async function createEventLog(store: Store, options: EventLogOptions = {}
   }
 }
 
-/** The payload is what a frame of the service stream has beside the audience. */
+/** The payload is the frame of the service stream without its audience. */
 function encodeControl(event: ControlEvent) {
   const { kind: k } = event
   const payload = event.kind === 'token' ? { k, g: grantOfToken(event.tokenHash) } : { k }

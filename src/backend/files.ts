@@ -18,31 +18,31 @@ import type { Readable } from 'node:stream'
 import { createForcedCollection } from './forced-collection.ts'
 import { privateFileMode, privateFolderMode } from './private-files.ts'
 
-/** The contents of uploaded files, each under its token. */
+/** Stores the bytes of uploaded files, each under a token. */
 export interface FileStore {
-  /** Keeps the bytes and resolves with their token once they are on the disk. */
+  /** Stores bytes. Resolves with their token when they are on the disk. */
   put(bytes: Uint8Array): Promise<string>
   /**
-   * Writes what comes to the disk as it comes. It is not there for anybody before `keep`.
+   * Writes a file to the disk as it arrives. It can be read only after `keep`.
    *
-   * @throws FileTooLongError past `maxBytes`; nothing is left of it then
+   * @throws FileTooLongError past `maxBytes`; then nothing stays on the disk
    */
   receive(bytes: AsyncIterable<Uint8Array>, maxBytes: number): Promise<ReceivedFile>
-  /** Makes a received file one that lasts; resolves once that is on the disk. */
+  /** Stores a received file for good. Resolves when that is on the disk. */
   keep(token: string): Promise<void>
   /** Removes a received file that was not kept. */
   discard(token: string): Promise<void>
   /** Removes a file, whether it was kept or only received. */
   remove(token: string): Promise<void>
-  /** Where a received file is until it is kept. */
+  /** The path of a received file until it is kept. */
   receivedPath(token: string): string
   /** @param range both ends inclusive @throws `ENOENT` when reading begins and there is no such file */
   read(token: string, range?: { readonly start: number; readonly end: number }): Readable
-  /** Removes what processes that ended left unfinished a day ago. */
+  /** Removes unfinished files that are a day old: the processes that received them have ended. */
   removeLeftovers(now: number): Promise<void>
-  /** Removes what this process received and did not keep. */
+  /** Removes the files that this process received and did not keep. */
   close(): Promise<void>
-  /** A query string that lets whoever has it download the file for a minute. */
+  /** A query string with which a file can be downloaded for a minute, without a credential. */
   sign(token: string): string
   /** Whether a query made by `sign` is genuine and not too old. */
   verify(token: string, query: URLSearchParams): boolean
@@ -52,7 +52,7 @@ export interface FileStore {
 export interface ReceivedFile {
   readonly token: string
   readonly byteSize: number
-  /** Its first bytes: what an image's size is read from. */
+  /** Its first bytes, from which the size of an image is read. */
   readonly head: Uint8Array
 }
 
@@ -61,16 +61,16 @@ export class FileTooLongError extends Error {
 }
 
 const headBytes = 128 * 1024
-/** How long a signed address works. [flowdock] files.md calls it short-lived. */
+/** How long a signed URL works. [flowdock] files.md calls it short-lived. */
 const signatureLifetimeMs = 60_000
 const signingKeyBytes = 32
 
-/** No upload takes this long: what is older was left by a process that ended. */
+/** No upload takes this long: the process that received an older file has ended. */
 const leftoverMs = 24 * 3600_000
 
 /**
- * Keeps files under `directory`, spread over 256 folders. What arrives is in `incoming/<instance>` until it is kept, a
- * folder of this process alone: any number of processes may use `directory`.
+ * Stores files in 256 folders of `directory`. A file that arrives is in `incoming/<instance>` until it is kept. That folder
+ * belongs to this process alone, so several processes can use `directory`.
  */
 export async function openFileStore(directory: string): Promise<FileStore> {
   const incoming = join(directory, 'incoming')
@@ -164,7 +164,7 @@ export async function openFileStore(directory: string): Promise<FileStore> {
   }
 }
 
-/** Creates a file, and its folder unless it is there. An unused folder may be removed by another process at any time. */
+/** Creates a file, and its folder if it is missing. Another process may remove an unused folder at any time. */
 async function createIn(folder: string, path: string): Promise<FileHandle> {
   for (let attempt = 1; ; attempt += 1) {
     try {
@@ -178,13 +178,13 @@ async function createIn(folder: string, path: string): Promise<FileHandle> {
   }
 }
 
-/** A folder is as old as its last change, so it is older than each file that was created in it since. */
+/** Removes a folder that has not changed since `before`. So no file was created in it since then. */
 async function removeOldFolder(path: string, before: number): Promise<void> {
   const found = await stat(path).catch(() => undefined)
   if (found === undefined || found.mtimeMs >= before) return
   for (const name of await readdir(path).catch(() => [])) await removeOldFile(join(path, name), before)
   await rmdir(path).catch((error: unknown) => {
-    // A file was created in it meanwhile, or another process removed it.
+    // Meanwhile a file was created in it, or another process removed it.
     if (!hasCode(error, 'ENOTEMPTY') && !hasCode(error, 'ENOENT')) throw error
   })
 }
@@ -198,7 +198,7 @@ function hasCode(error: unknown, code: string): boolean {
   return (error as NodeJS.ErrnoException).code === code
 }
 
-/** Reads the key, which the first process to start creates: whole, or not at all. */
+/** Reads the key. The first process that starts creates it, in one step. */
 async function loadKey(path: string): Promise<Buffer> {
   const unfinished = `${path}.${randomBytes(8).toString('hex')}`
   try {

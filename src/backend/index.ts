@@ -23,42 +23,42 @@ export type EmbeddedBackendOptions = Pick<
 >
 
 export interface EmbeddedBackend {
-  /** Where it listens, without a trailing slash. */
+  /** The URL that it listens on, without a trailing slash. */
   readonly url: string
-  /** The demo user's token; null when there is none, or it was removed. */
+  /** The token of the demo user. Null when there is none, or it was removed. */
   readonly demoToken: string | null
-  /** Goes with a request in the header `X-Gateway-Key`, and proves that our own gateway sent it. */
+  /** The value of the header `X-Gateway-Key`, which proves that the server's own gateway sent a request. */
   readonly gatewayKey: string
-  /** The token of its service interface, which sees everything. It stays in this process. */
+  /** The token of its service interface, which returns all events. It never leaves this process. */
   readonly serviceToken: string
-  /** How often its thread stopped or was stopped, and was started again. */
+  /** How often its thread was restarted. */
   readonly restarts: number
-  /** Stops it, within five seconds whatever its thread is doing. */
+  /** Stops it within five seconds, also when its thread hangs. */
   close(): Promise<void>
 }
 
-/** How its thread is watched. */
+/** How its thread is monitored. */
 export interface Supervision {
-  /** How often it is checked whether the thread has sent a heartbeat. */
+  /** The interval of the checks for a heartbeat of the thread. */
   readonly checkMs: number
   /**
-   * How many checks in a row without one the thread has before it is ended. Checks are counted, not time: while this
-   * process is suspended, or busy itself, there are none.
+   * The thread is ended after this many checks in a row without a heartbeat. Checks are counted instead of time, because there
+   * are none while this process is suspended or busy.
    */
   readonly maxMissed: number
-  /** How long a stop waits for the thread to finish what is under way. */
+  /** How long a stop waits for the thread to finish requests. */
   readonly closeMs: number
   /** The program of the thread. */
   readonly program?: URL
 }
 
 /**
- * Half a minute: longer than any transaction or collection of garbage on a loaded machine takes, and soon enough for
- * clients, whose own patience ends at about that.
+ * 30 checks of a second. That is longer than a transaction or a garbage collection takes on a loaded machine, and about as long
+ * as the timeout of clients.
  */
 const defaultSupervision: Supervision = { checkMs: 1000, maxMissed: 30, closeMs: 5000 }
 
-/** Why a backend did not start: the system's code, such as `EADDRINUSE`, and its words. */
+/** Why a backend did not start: the system's code, such as `EADDRINUSE`, and its message. */
 export class BackendStartError extends Error {
   override readonly name = 'BackendStartError'
   readonly code: string | undefined
@@ -69,17 +69,17 @@ export class BackendStartError extends Error {
   }
 }
 
-/** How long until a thread that stopped is started again; twice as long after each that did not last. */
+/** The pause before a thread that stopped is started again. It doubles after each thread that soon stopped, too. */
 const firstPauseMs = 250
 const maxPauseMs = 10_000
 const lastsMs = 60_000
 
 /**
- * Starts the embedded backend in a thread of its own, so that a slow disk never holds up the gateway. A thread that
- * stops by itself, such as for want of memory, or hangs is started again at the same address.
+ * Starts the embedded backend in a thread of its own, so that a slow disk never blocks the gateway. A thread that hangs, or stops
+ * by itself, such as when memory runs out, is started again at the same URL.
  *
- * @param onError hears of failures while it runs, and each time it stopped
- * @param onNotice is called with what an operator should know
+ * @param onError called with failures while it runs, and each time its thread stopped
+ * @param onNotice called with what an operator should know
  * @throws BackendStartError
  */
 export async function startBackend(
@@ -140,12 +140,12 @@ export async function startBackend(
 }
 
 interface Thread {
-  /** Rejects when it ends before. */
+  /** Rejects when the thread ends before it is ready. */
   readonly listening: Promise<Extract<WorkerReport, { type: 'listening' }>>
   readonly ended: Promise<void>
-  /** Asks it to finish what is under way, and end. */
+  /** Asks the thread to finish its requests, and to end. */
   close(): void
-  /** Ends it at once. What it acknowledged is on the disk. */
+  /** Ends the thread at once. Everything that it acknowledged is on the disk. */
   terminate(): void
 }
 
@@ -172,7 +172,7 @@ function startThread(
   const listening = Promise.withResolvers<Extract<WorkerReport, { type: 'listening' }>>()
   worker.on('message', (report: WorkerReport) => {
     missed = 0
-    // A start may take longer: it brings the database up to date.
+    // A start may take longer, because it runs migrations.
     if (report.type === 'listening') checking = setInterval(check, checkMs).unref()
     if (report.type === 'listening') listening.resolve(report)
     else if (report.type === 'error') onError(report.message)

@@ -1,22 +1,22 @@
 import { chmod, lstat, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 
-/** The owner's alone, whatever the umask: messages, client secrets and flow tokens are in these files. */
+/** Only the owner can read them, whatever the umask: they contain messages, client secrets and flow tokens. */
 export const privateFolderMode = 0o700
 export const privateFileMode = 0o600
 
 const othersMask = 0o077
 const stickyBit = 0o1000
 
-/** What was made private, and what could not be. */
+/** The paths whose rights were removed, and those where that failed. */
 export interface ProtectedData {
   readonly changed: number
   readonly refused: readonly string[]
 }
 
 /**
- * Takes the rights of others away from a data folder that an earlier version, or a copy, made readable to them. Files
- * below `files` are looked through only while that folder itself is open to others: it is closed last.
+ * Removes the rights of other users from a data folder that an earlier version, or a copy, made readable to them. The folder
+ * `files` is changed last, so the files in it are only checked while other users can read that folder.
  */
 export async function protectData(dataDir: string): Promise<ProtectedData> {
   // Windows has no such modes.
@@ -53,7 +53,7 @@ export async function protectData(dataDir: string): Promise<ProtectedData> {
     if (error.code !== 'ENOENT') refused.push(join(dataDir, 'files'))
   })
   const { mode } = await stat(dataDir)
-  // A folder that everybody shares, such as /tmp, is not ours to close.
+  // A folder that all users share, such as /tmp, is left alone.
   if ((mode & stickyBit) === 0) await protect(dataDir, mode, privateFolderMode)
   else refused.push(dataDir)
   return { changed, refused }

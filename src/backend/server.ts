@@ -56,44 +56,44 @@ export interface BackendOptions {
   readonly host: string
   /** 0 picks a free port. */
   readonly port: number
-  /** The address people reach it at, without a trailing slash; that of each request unless given. */
+  /** The public URL, without a trailing slash. By default: the host of each request. */
   readonly publicUrl?: string | undefined
-  /** Where the database and the files live; made when missing. */
+  /** The folder of the database and the files. It is created if it is missing. */
   readonly dataDir: string
-  /** The database if it is not a file in `dataDir`: a `postgres://` address. */
+  /** The `postgres://` URL of a database in place of SQLite in `dataDir`. */
   readonly databaseUrl?: string | undefined
-  /** How long streams can be resumed for; 30 days unless given. */
+  /** The number of days for which streams can be resumed; 30 by default. */
   readonly eventRetentionDays?: number
-  /** Whether actions may be delivered to addresses of this machine and its network; not unless given. */
+  /** Whether actions may be delivered to this machine and its network; by default not. */
   readonly privateActionTargets?: boolean
-  /** Whether an empty database gets the demo organization with its token; it does unless given. */
+  /** Whether an empty database gets the demo organization with its token; by default it does. */
   readonly demoOrganization?: boolean
-  /** Whether the demo organization has a history of three weeks; not unless given. */
+  /** Whether the demo organization has a history of three weeks; by default not. */
   readonly demoHistory?: boolean
-  /** The demo user's token; made and kept on first start when undefined. */
+  /** The token of the demo user. By default the first start makes one and stores it. */
   readonly demoToken?: string | undefined
-  /** How often silent streams are sent a keep-alive; 20 s unless given. */
+  /** The interval of keep-alives on silent streams; 20 s by default. */
   readonly keepAliveMs?: number
-  /** How often flows are told who is active; a minute unless given. */
+  /** How often streams deliver which users are active; once a minute by default. */
   readonly activityEveryMs?: number
-  /** How long somebody is there who said so without a stream. */
+  /** How long the presence lasts that a user without a stream has set. */
   readonly presenceLastsMs?: number
-  /** How many proxies stand in front, each of which adds an address to `X-Forwarded-For`; none unless given. */
+  /** The number of proxies in front, each of which adds an IP address to `X-Forwarded-For`; 0 by default. */
   readonly trustedProxies?: number
-  /** What differs from the usual limits. */
+  /** Limits that replace the default ones. */
   readonly traffic?: Partial<TrafficLimits>
   readonly connections?: ConnectionLimits
-  /** How long a body may pause, and how long that of a stranger may take; two minutes and 10 s unless given. */
+  /** How long a body may pause, and how long a body without a credential may take; by default two minutes and 10 s. */
   readonly bodyIdleMs?: number
   readonly strangerBodyMs?: number
-  /** Proves, in a header, that a request comes from our own gateway. */
+  /** The value of a header that proves that the server's own gateway sent a request. */
   readonly gatewayKey?: string | undefined
-  /** Tokens of the service interface, which sees everything; without any it is not served. */
+  /** The tokens of the service interface, which returns all events. Without a token it is not served. */
   readonly serviceTokens?: readonly string[]
-  /** Hears of every request once it was answered or its stream began, and of failures nobody expected. */
+  /** Called after each response or start of a stream, and with unexpected errors. */
   readonly onRequest?: (request: { method: string; path: string; status: number }) => void
   readonly onError?: (error: unknown) => void
-  /** Is called with what an operator should know and need not act on. */
+  /** Called with what an operator should know. */
   readonly onNotice?: (message: string) => void
 }
 
@@ -105,24 +105,24 @@ export interface RunningBackend {
   close(): Promise<void>
 }
 
-/** Longest body of a request: a Base64 file of 10 MiB and what stands around it. */
+/** The longest body of a request: a file of 10 MiB in Base64, and the JSON around it. */
 const maxBodyBytes = 15 * 1024 * 1024
-/** The same before a valid credential is known: a sign-in, or a message of usual length. */
+/** The same before a valid credential is known: enough for a sign-in, or a message of ordinary length. */
 const maxStrangerBodyBytes = 16 * 1024
-/** Longest file of a multipart body. */
+/** The longest file of a multipart body. */
 const maxFileBytes = 256 * 1024 * 1024
-/** How exactly it is known when somebody was last here. */
+/** How often the time of a user's last access is stored, at most. */
 const accessResolutionMs = 5 * 60_000
-/** How long a stop waits for requests, and then for what still runs: together less than the five seconds of a whole stop. */
+/** How long a stop waits for requests, and then for background work: together less than the five seconds of a whole stop. */
 const closeMs = 3000
 const settleMs = 1500
-/** How soon streams hear of what commands beside the server changed. */
+/** How often the log is checked for events of other processes, such as commands. */
 const catchUpMs = 1000
 const hostPattern = /^([a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(:\d{1,5})?$/i
 
 /**
- * Starts the Flowdock-compatible server: opens (or makes) its data, seeds the demo organization on first start,
- * and listens.
+ * Starts the Flowdock-compatible server: opens or creates its data, creates the demo organization on the first start, and
+ * listens.
  *
  * @throws the system's error when the folder cannot be written or the port is taken
  */
@@ -155,7 +155,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     log = await createEventLog(store, { background, signal })
     const files = await openFileStore(join(options.dataDir, 'files'))
     opened = files
-    // Only now: a folder that holds something else is left as it is.
+    // Not earlier: the rights of a folder that is not a data folder are left alone.
     await closeToOthers(options)
     demo =
       options.demoOrganization === false
@@ -219,13 +219,13 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
   }
 }
 
-/** Why a request has no route. Without a valid credential it is told of other methods only where none is needed. */
+/** The error for a request without a route. Without a valid credential, 405 is only sent for paths that need none. */
 function noRoute(others: readonly Route[], user: UserRow | undefined): HttpError {
   if (user === undefined && !others.some(({ auth }) => auth === 'any')) return unauthorized()
   return others.length === 0 ? notFound() : methodNotAllowed(methodsOf(others))
 }
 
-/** Stores what is kept by nobody. @throws what refused it */
+/** Writes without changing anything. @throws the error of a write that fails */
 async function tryStorage(store: Store, files: FileStore): Promise<void> {
   await store.write(tryWriting)
   const { token } = await files.receive(Readable.from([Buffer.alloc(4096)]), 4096)
@@ -245,7 +245,7 @@ function createHandler(
   const isService = createServiceTokenCheck(serviceTokens)
   const noted = new Map<number, number>()
 
-  /** When somebody was last here, to the nearest few minutes; a request does not wait for that. */
+  /** Stores the time of a user's last access, every few minutes. Requests do not wait for it. */
   function noteAccess(user: UserRow): void {
     const now = Date.now()
     if (now - (noted.get(user.id) ?? user.last_access_at ?? 0) < accessResolutionMs) return
@@ -266,7 +266,7 @@ function createHandler(
     const pathname = target.split('?', 1)[0] as string
     const routePath = host.startsWith('stream.') ? `/stream${pathname}` : pathname
     const match = router.find(request.method ?? 'GET', routePath)
-    // A gateway takes this for an upstream that has no such interface, whatever its token.
+    // For a gateway, 404 means that this upstream has no service interface.
     if (!hasServiceInterface && routePath.startsWith('/service/')) throw notFound()
     const isServiceRequest = isService(request.headers)
     const isGateway = isServiceRequest || comesFromGateway(request, options.gatewayKey)
@@ -314,12 +314,12 @@ function createHandler(
       return await match.route.handle(caller, checked)
     } finally {
       reception.close()
-      // What a handler did not keep goes with the request.
+      // Files that the handler did not keep are removed after the request.
       for (const token of received) await backend.files.discard(token)
     }
   }
 
-  /** Takes a body in: little of it, and no file, until a valid credential is known. */
+  /** Bounds a body: until a valid credential is known it may be short only, without files. */
   function receive(
     { route }: Match<Route>,
     sender: Principal,
@@ -356,7 +356,7 @@ function createHandler(
   }
 
   return async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    // A client that goes away is noticed where its answer is written.
+    // A client that leaves is noticed when the response is written.
     response.on('error', () => undefined)
     setCorsHeaders(request, response)
     try {
@@ -366,7 +366,7 @@ function createHandler(
     } catch (error) {
       if (!request.complete && !response.headersSent) {
         await discardBody(request)
-        // What is left of the body stays unread, so the connection is of no further use.
+        // The rest of the body is not read, so the connection cannot be used again.
         if (!request.complete) response.setHeader('Connection', 'close')
       }
       sendError(response, error, onError)
@@ -386,7 +386,7 @@ async function* counted(bytes: AsyncIterable<Uint8Array>, body: ArrivingBody): A
   }
 }
 
-/** Whose token stands in the path or the query string, where no user signs in. */
+/** The principal of a flow token or push token in the path or query string. */
 async function findHolder(
   match: Match<Route> | undefined,
   query: URLSearchParams,
@@ -404,7 +404,7 @@ async function findSource(flowToken: string, { store }: Backend): Promise<string
   return source === undefined || source.deleted_at !== null ? undefined : `source:${source.id}`
 }
 
-/** Only our own gateway knows the key, which is made anew at each start and never leaves the process. */
+/** Only the server's own gateway knows the key. Each start makes a new one, and it never leaves the process. */
 function comesFromGateway({ headers }: IncomingMessage, key: string | undefined): boolean {
   const given = headers['x-gateway-key']
   if (key === undefined || typeof given !== 'string') return false
@@ -412,7 +412,7 @@ function comesFromGateway({ headers }: IncomingMessage, key: string | undefined)
   return a.length === b.length && timingSafeEqual(a, b)
 }
 
-/** @throws 403 when an application's token is not for this */
+/** @throws 403 when the scopes of an application's token do not allow the route */
 function checkScopes({ scopes: wanted }: Route, identity: Identity | undefined): void {
   const given = identity?.scopes
   if (wanted === undefined || given === undefined || wanted.some((scope) => given.has(scope))) return
@@ -479,7 +479,7 @@ async function closeToOthers({ dataDir, onNotice }: BackendOptions): Promise<voi
     )
 }
 
-/** Makes a folder and those above it. Node's own way of doing that never ends where the system refuses, as in /proc. */
+/** Creates a folder and its parents. `mkdir` with `recursive` never ends where the system refuses, as in /proc. */
 async function makeFolder(path: string): Promise<void> {
   try {
     await mkdir(path, privateFolderMode)

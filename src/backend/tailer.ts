@@ -1,9 +1,9 @@
-/** An event of the log, by its number. */
+/** An event of the log. */
 interface Numbered {
   readonly seq: number
 }
 
-/** What a tailer needs done. All of it is synchronous. */
+/** The effects of a tailer. All of them are synchronous. */
 export interface TailerEffects<E> {
   /** Delivers the next event. */
   deliver(event: E): void
@@ -14,13 +14,13 @@ export interface TailerEffects<E> {
 }
 
 /**
- * Delivers each event of the log once, in ascending order, whatever of it arrives and in which order. What is missing is read
+ * Delivers each event of the log once, in ascending order. Events may arrive in any order, and some not at all: those are read
  * from the database.
  */
 export interface Tailer<E extends Numbered> {
   /** Every event up to this number was delivered. */
   readonly delivered: number
-  /** Whether events are missing that are known to be in the log. */
+  /** Whether events are missing that the log has. */
   readonly isBehind: boolean
   /** Takes events of the log that were committed: ascending, without holes. They may be late, repeated or out of order. */
   receive(events: readonly E[]): void
@@ -33,7 +33,7 @@ export interface Tailer<E extends Numbered> {
   retry(): void
 }
 
-/** More events than these do not wait for missing ones; they are read again. */
+/** The most events that wait for missing ones. Further events are dropped, and read again later. */
 const maxKept = 10_000
 const retryMs = { first: 50, longest: 2000 }
 
@@ -45,9 +45,9 @@ export function createTailer<E extends Numbered>(
 ): Tailer<E> {
   /** Events that arrived before others that precede them, by their number. */
   const kept = new Map<number, E>()
-  /** The log goes up to this number, as far as is known. */
+  /** The greatest number that the log is known to have. */
   let head = delivered
-  /** What `head` was when the read under way began; undefined while there is none. */
+  /** The value of `head` when the read in progress began; undefined without a read. */
   let headAtRead: number | undefined
   /** How long the next read waits since the last one failed; 0 when it did not fail. */
   let pauseMs = 0
@@ -102,7 +102,8 @@ export function createTailer<E extends Numbered>(
       pauseMs = 0
       for (const event of events) if (event.seq > delivered) deliver(event)
       const isMissing = isLast && delivered < expected
-      // All up to `expected` had been committed when the read began: what it did not find was never in this log.
+      // All events up to `expected` were committed before the read began. An event that the read did not find was never in this
+      // log.
       for (const seq of kept.keys()) if (seq <= (isMissing ? expected : delivered)) kept.delete(seq)
       if (isMissing && head === expected) head = delivered
       deliverKept()

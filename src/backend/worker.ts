@@ -1,12 +1,12 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import { type BackendOptions, createBackend } from './server.ts'
 
-/** What the thread says to the one that started it. */
+/** The messages of the thread to the thread that started it. */
 export type WorkerReport =
   | { readonly type: 'listening'; readonly url: string; readonly demoToken: string | null }
   | { readonly type: 'failed'; readonly code: string | undefined; readonly message: string }
   | { readonly type: 'error' | 'notice'; readonly message: string }
-  /** Sent every second: a thread that hangs sends none. */
+  /** The heartbeat, sent every second. A thread that hangs sends none. */
   | { readonly type: 'heartbeat' }
 
 function report(message: WorkerReport): void {

@@ -2,9 +2,9 @@ import type { Server } from 'node:http'
 import type { Socket } from 'node:net'
 
 export interface ConnectionLimits {
-  /** Open connections in all. */
+  /** The most open connections. */
   readonly all: number
-  /** Open connections of one address on which no valid credential was sent yet. */
+  /** The most open connections of one IP address over which no valid credential was sent yet. */
   readonly strangers: number
 }
 
@@ -12,14 +12,13 @@ export const defaultConnections: ConnectionLimits = { all: 16_384, strangers: 25
 
 /** Bounds the connections of a server. */
 export interface Connections {
-  /** Notes that a valid credential came over a connection: others do not count it any more. */
+  /** A valid credential was sent over a connection, which the limit for strangers does not count any more. */
   trust(socket: Socket): void
 }
 
 /**
- * Closes the connection that waited longest for a valid credential when one address has too many of them. Closing the
- * oldest, rather than refusing the newest, keeps a stranger from occupying the places of everybody behind one proxy:
- * a caller with a credential sends it at once.
+ * When an IP address has too many connections without a valid credential, the oldest of them is closed. If the newest were
+ * refused, a stranger could keep out all clients behind the same proxy. Clients with a credential send it at once.
  */
 export function boundConnections(server: Server, limits: ConnectionLimits): Connections {
   server.maxConnections = limits.all

@@ -1,6 +1,6 @@
 import type { WireError } from '../../wire/flowdock.ts'
 
-/** An answer that is not the one asked for. [flowdock] general-information.md, "Errors" */
+/** An error response. [flowdock] general-information.md, "Errors" */
 export class HttpError extends Error {
   override readonly name = 'HttpError'
   readonly status: number
@@ -28,7 +28,7 @@ export function notFound(): HttpError {
   return new HttpError(404, { message: 'not found' })
 }
 
-/** [spec] RFC 9110, 15.5.6. @param allowed the methods that the path is served by */
+/** [spec] RFC 9110, 15.5.6. @param allowed the methods of the path */
 export function methodNotAllowed(allowed: string): HttpError {
   return new HttpError(
     405,
@@ -42,7 +42,7 @@ export function invalid(errors: Record<string, string[]>): HttpError {
   return new HttpError(400, { message: 'Validation error', errors })
 }
 
-/** @param waitMs how long until it is worth another try */
+/** @param waitMs when the client may try again */
 export function tooMany(message: string, waitMs: number): HttpError {
   return new HttpError(429, { message }, { 'Retry-After': String(Math.max(Math.ceil(waitMs / 1000), 1)) })
 }

@@ -1,13 +1,13 @@
 import { isRecord } from '../../json-values.ts'
 import { HttpError } from './errors.ts'
 
-/** What the parameters of one form are read into. It has no prototype, so every name is only a name. */
+/** The parameters of a form. The object has no prototype, so names such as `constructor` have no meaning. */
 export type FormValues = Record<string, unknown>
 
-/** Far more than any client sends. Each pair costs memory and time before a handler sees it. */
+/** Far more than any client sends. Each pair takes memory and time before a handler runs. */
 const maxPairs = 1000
 const maxNameLength = 200
-/** `thread[actions][][target][urlTemplate]`, the deepest name of the API, has four. */
+/** The deepest name of the API, `thread[actions][][target][urlTemplate]`, has four levels. */
 const maxDepth = 5
 
 /**
@@ -16,7 +16,7 @@ const maxDepth = 5
  * @throws 400 for more than 1,000 pairs, a name longer than 200 characters or nested deeper than 5 levels
  */
 export function readForm(text: string): FormValues {
-  // Counted first: a list of a million pairs would be built before it could be refused.
+  // Pairs are counted before they are read, because reading a million pairs takes long.
   let pairs = 1
   for (let at = text.indexOf('&'); at !== -1; at = text.indexOf('&', at + 1)) pairs += 1
   if (pairs > maxPairs) throw new HttpError(400, { message: `Form has more than ${maxPairs} pairs` })
@@ -26,7 +26,7 @@ export function readForm(text: string): FormValues {
 }
 
 /**
- * Puts a value where its Rails-style name says: `author[name]`, `tags[]`, `thread[fields][][label]`.
+ * Assigns a value by its Rails-style name: `author[name]`, `tags[]`, `thread[fields][][label]`.
  *
  * @throws 400 for a name longer than 200 characters or nested deeper than 5 levels
  */
@@ -38,7 +38,7 @@ export function assignForm(target: FormValues, name: string, value: unknown): vo
     const next: unknown = last ? value : path[index + 1] === '' ? [] : Object.create(null)
     if (Array.isArray(node)) {
       const tail: unknown = node.at(-1)
-      // A key seen again begins the next object of the list.
+      // A repeated key begins the next object of the list.
       const repeated = isRecord(tail) && (path[index + 1] ?? '') in tail
       if (last || !isRecord(tail) || repeated) node.push(next)
       if (last) return
@@ -53,7 +53,7 @@ export function assignForm(target: FormValues, name: string, value: unknown): vo
   }
 }
 
-/** The keys of a name, outermost first; those of a bracket that is not closed are left out. */
+/** The keys of a name, outermost first. A bracket that is not closed is left out. */
 function splitName(name: string): string[] {
   if (name.length > maxNameLength)
     throw new HttpError(400, { message: `Name of a parameter is longer than ${maxNameLength} characters` })

@@ -15,7 +15,7 @@ export class UploadedFile {
   }
 }
 
-/** Texts that may be empty: in a change, that removes what was there. */
+/** Texts that may be empty: an empty text removes the stored one. */
 const clearable = new Set([
   'body',
   'configuration_url',
@@ -24,16 +24,16 @@ const clearable = new Set([
   'external_url',
   'password',
 ])
-/** Texts that people write, and the bytes of a file in Base64: in these, "null" is no missing value. */
+/** Texts that users write, and the bytes of a file in Base64: here "null" does not mean a missing value. */
 const prose = new Set([
   ...['body', 'content', 'data', 'description', 'error_message', 'file_name', 'label', 'list', 'name'],
   ...['nick', 'password', 'search', 'state', 'subject', 'title', 'username', 'value'],
 ])
 
 /**
- * The parameters of a request, wherever they stood: path, query string, form or JSON body, GET included.
+ * The parameters of a request, from its path, query string, form or JSON body; also with GET.
  *
- * A parameter that is null, blank or the text "null" is not given: clients send those for what they have no value for.
+ * A parameter that is null, blank or the text "null" counts as not given: clients send these for missing values.
  */
 export class Params {
   readonly #values: Readonly<Record<string, unknown>>
@@ -55,7 +55,7 @@ export class Params {
     return isAbsent ? undefined : value
   }
 
-  /** Everything that was sent, without files. */
+  /** All parameters as they were sent, without files. */
   all(): Readonly<Record<string, unknown>> {
     return Object.fromEntries(
       Object.entries(this.#values).filter(([, value]) => !(value instanceof UploadedFile)),
@@ -66,7 +66,7 @@ export class Params {
   string(name: string): string | undefined {
     const value = this.raw(name)
     if (value === undefined) return undefined
-    // UTF-8 cannot have half of a character, which JSON can.
+    // JSON can contain half of a surrogate pair; UTF-8 cannot.
     if (typeof value === 'string') return value.toWellFormed()
     if (typeof value === 'number' || typeof value === 'boolean') return String(value)
     throw invalid({ [name]: ['must be a string'] })
@@ -98,7 +98,7 @@ export class Params {
     return entries.toSorted(([a], [b]) => Number(a) - Number(b)).map(([, item]) => item)
   }
 
-  /** An array, or text with commas, as an array without blanks. @throws 400 for anything else */
+  /** An array, or text with commas, as an array without blank items. @throws 400 for anything else */
   list(name: string): string[] | undefined {
     const value = this.items(name)
     if (value === undefined) return undefined
@@ -123,7 +123,7 @@ export class Params {
     return value instanceof UploadedFile ? value : undefined
   }
 
-  /** Files of a multipart body under one name, each with its own: that of `name[own]`, blank for `name[]`. */
+  /** The files of a multipart body under one name, each with its key: `key` of `name[key]`, blank for `name[]`. */
   files(name: string): [own: string, file: UploadedFile][] {
     const value = this.raw(name)
     const entries: [string, unknown][] = Array.isArray(value)

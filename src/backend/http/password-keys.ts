@@ -5,19 +5,19 @@ import type { Derivation, Derived } from '../password-worker.ts'
 import { HttpError } from './errors.ts'
 
 /**
- * Derives keys from passwords, one at a time, in a thread of its own. Node's thread pool, which would be the usual place,
- * has four threads for the whole process: with four passwords at a time, no file would be written and no response compressed.
+ * Derives keys from passwords, one at a time, in a thread of its own. Node's thread pool has four threads for the whole process:
+ * four derivations at once would stop file writes and compression.
  */
 export interface PasswordKeys {
   /**
-   * @param goesFirst whether it goes before those that do not
-   * @throws HttpError 503 while too many are waiting
+   * @param goesFirst whether it goes before derivations that do not have this flag
+   * @throws HttpError 503 while too many derivations wait
    */
   derive(password: string, salt: Uint8Array, goesFirst: boolean): Promise<Buffer>
   close(): Promise<void>
 }
 
-/** A derivation takes about 50 ms: nobody waits longer than a few seconds. */
+/** The most derivations that wait. Each takes about 50 ms, so a request waits a few seconds at most. */
 const maxWaiting = 64
 
 interface Task {

@@ -7,29 +7,29 @@ import { HttpError } from './errors.ts'
 import { assignForm, readForm } from './form.ts'
 import { Params, UploadedFile } from './params.ts'
 
-/** What takes a body in as it arrives. */
+/** Bounds a body while it arrives. */
 export interface Reception {
-  /** Most bytes of a body, but for its files. Few before a valid credential is known. */
+  /** The most bytes of a body without its files, before a valid credential is known. */
   readonly maxBytes: () => number
-  /** The same once one is known. */
+  /** The same with a valid credential. */
   readonly largestBytes: number
   readonly isStranger: () => boolean
-  /** Counts bytes that are held in memory. @throws HttpError when that are too many at one time */
+  /** Counts bytes that are held in memory. @throws HttpError when there are too many */
   readonly take: (bytes: number) => void
-  /** Looks for a credential in what arrived so far, so that more is taken. */
+  /** Looks for a credential in the bytes so far. With one, more bytes are accepted. */
   readonly identify: (flowToken: string | undefined) => Promise<void>
   /** Writes a file to the disk. @throws HttpError 401 before a valid credential is known */
   readonly receive: (bytes: AsyncIterable<Uint8Array>) => Promise<ReceivedFile>
-  /** How long nothing may arrive. */
+  /** How long a body may pause. */
   readonly idleMs: number
-  /** How long the body may take in all; undefined for as long as the server lets any request take. */
+  /** How long the whole body may take; undefined for the limit of the server. */
   readonly wholeMs: () => number | undefined
 }
 
 /**
- * Reads the parameters of a request: those of the body go before those of the query string.
+ * Reads the parameters of a request. Those of the body override those of the query string.
  *
- * @throws 413 when the body is longer than may be, 400 when it cannot be read, 408 when it takes too long
+ * @throws 413 when the body is too long, 400 when it cannot be read, 408 when it takes too long
  */
 export async function readParams(request: IncomingMessage, url: URL, reception: Reception): Promise<Params> {
   const values = readForm(url.search.slice(1))
@@ -43,10 +43,10 @@ export async function readParams(request: IncomingMessage, url: URL, reception: 
   return new Params(Object.assign(values, parseJsonObject(body)))
 }
 
-/** Most parts of each sort that a multipart body may have. */
+/** The most fields, and the most files, of a multipart body. */
 const maxFields = 100
 const maxFiles = 5
-/** A file's head and the boundaries around parts. */
+/** The head of a file, and the boundaries around parts. */
 const partOverhead = 256
 
 async function readMultipart(
@@ -54,7 +54,7 @@ async function readMultipart(
   reception: Reception,
 ): Promise<Record<string, unknown>> {
   const values: Record<string, unknown> = Object.create(null)
-  /** In the order of their parts, whichever is on the disk first. */
+  /** In the order of their parts in the body. */
   const files: { readonly name: string; file?: UploadedFile }[] = []
   const rejected = new AbortController()
   const reject = (error: unknown) => rejected.abort(error)
@@ -98,7 +98,7 @@ async function readMultipart(
     onData(chunk) {
       wait.arrived()
       arrived += chunk.length
-      // Also of a field that is not complete: it may have 15 MiB, and take ten minutes.
+      // An incomplete field counts, too: it may have 15 MiB and take ten minutes.
       if (arrived - passed > counted) reception.take(arrived - passed - counted)
       counted = Math.max(counted, arrived - passed)
       if (!reception.isStranger() || arrived <= reception.maxBytes()) return
@@ -134,7 +134,7 @@ async function readBody(request: IncomingMessage, reception: Reception): Promise
   const { promise: read, resolve, reject } = Promise.withResolvers<void>()
   const chunks: Buffer[] = []
   let size = 0
-  /** Whether a body longer than a stranger's may be read. It may have arrived whole before that is known. */
+  /** Whether a body may be longer than that of a stranger. The whole body may have arrived before that is known. */
   let checked: Promise<void> | undefined
   const wait = limitWaiting(reception, reject)
   const onData = (chunk: Buffer) => {
@@ -186,7 +186,7 @@ function limitWaiting(
   const late = () => reject(new HttpError(408, { message: 'Body took too long to arrive' }))
   const idle = setTimeout(late, idleMs)
   const longest = wholeMs()
-  // The sender may have become known by then.
+  // The credential may have been found meanwhile.
   const whole = longest === undefined ? undefined : setTimeout(() => wholeMs() && late(), longest)
   return {
     arrived: () => idle.refresh(),

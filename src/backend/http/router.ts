@@ -1,19 +1,19 @@
 interface RoutePattern {
   readonly method: string
-  /** Segments separated by slashes; one that begins with a colon matches anything and names it. */
+  /** Segments separated by slashes. A segment that begins with a colon matches any segment and names it. */
   readonly pattern: string
 }
 
 export interface Match<Route> {
   readonly route: Route
-  /** Segments of the path by the name they have in the pattern. */
+  /** The segments of the path, by their names in the pattern. */
   readonly path: Readonly<Record<string, string>>
 }
 
 export interface Router<Route> {
-  /** The route of a request; the first one listed wins. */
+  /** The route of a request: the first one that matches. */
   find(method: string, pathname: string): Match<Route> | undefined
-  /** The routes of a path, whatever their methods. */
+  /** The routes of a path with any method. */
   routesOf(pathname: string): readonly Route[]
 }
 
@@ -40,7 +40,7 @@ export function createRouter<Route extends RoutePattern>(routes: readonly Route[
   }
 }
 
-/** The methods that routes are served by, as `Allow` names them. */
+/** The methods of routes, as the value of `Allow`. */
 export function methodsOf(routes: readonly RoutePattern[]): string {
   const methods = new Set(routes.map(({ method }) => method))
   const served: readonly [by: string, method: string][] = [
@@ -55,8 +55,8 @@ export function methodsOf(routes: readonly RoutePattern[]): string {
 }
 
 /**
- * A path as clients write it, in segments: without version prefix or `/rest`, doubled and trailing slashes and `.json`.
- * Undefined when it is not decodable.
+ * The segments of a path, without a version prefix, `/rest`, doubled or trailing slashes and `.json`. Undefined when it cannot be
+ * decoded.
  */
 function normalizePath(pathname: string): string[] | undefined {
   const raw = pathname.split('/').filter((segment) => segment !== '')

@@ -5,22 +5,22 @@ import { tooMany } from './errors.ts'
 import type { PasswordKeys } from './password-keys.ts'
 
 /**
- * Checks passwords for the sign-in page of OAuth, its password grant and Basic authentication. An attempt is counted when
- * it begins, so that a thousand at one time are not all checked.
+ * Checks passwords for the sign-in page of OAuth, its password grant and Basic authentication. An attempt is counted when it
+ * begins, so that a thousand parallel attempts are not all checked.
  *
- * Three limits hold back who guesses, and none locks an owner out:
- * - an address may try one account 10 times, and try again once in 90 seconds;
- * - an address may try 60 times whatever the account, and try again once in 15 seconds;
- * - an account that 30 attempts were made at lately, from whatever addresses, gives each further address one attempt in 15
- *   minutes. An owner who enters the right password is let in by that one; the addresses they signed in from lately keep
- *   their own 10.
- * A right password takes its attempt back, so a request waits while the same password is being checked: twenty requests at
- * one time with a right password are one attempt. Passwords that are remembered count as attempts, too. Otherwise somebody
- * past the limits would see from a different answer that a guess was right. A restart forgets all of it.
+ * Three limits slow down guessing, and none of them locks an owner out:
+ * - An IP address has 10 attempts at one account, and gets one back every 90 seconds.
+ * - An IP address has 60 attempts at all accounts, and gets one back every 15 seconds.
+ * - After 30 recent attempts at one account from any IP addresses, each further IP address has one attempt in 15 minutes. An
+ *   owner with the right password needs one. IP addresses from which the owner signed in lately keep their 10 attempts.
+ *
+ * A right password returns its attempt. Requests with the same password wait for one check, so twenty parallel requests with a
+ * right password are one attempt. Passwords that are remembered count as attempts, too: otherwise the response would show a
+ * client past the limits that a guess was right. A restart resets all of this.
  */
 export interface SignIn {
   /**
-   * The user with this e-mail address and password; undefined for a wrong password, an unknown address and a disabled user.
+   * The user with this e-mail address and password. Undefined for a wrong password, an unknown e-mail address or a disabled user.
    *
    * @throws HttpError 429 after too many attempts, 503 while too many passwords are being checked
    */
@@ -32,9 +32,9 @@ const windowMs = 15 * 60_000
 const attemptsAtAccount = 10
 const attemptsOfAddress = 60
 const attemptsFromAnywhere = 30
-/** A caller with a password sends it with each request: one of them is checked, the rest of half a minute is compared. */
+/** How long a right password is remembered. Clients send it with each request, and a derivation for each would be slow. */
 const rememberMs = 30_000
-/** Entries that were used longest ago go first. */
+/** The most entries of each map. The least recently used are dropped first. */
 const maxEntries = 10_000
 
 export function createSignIn(keys: PasswordKeys, now: () => number = Date.now): SignIn {
@@ -42,12 +42,12 @@ export function createSignIn(keys: PasswordKeys, now: () => number = Date.now): 
   const ofAddress = createBuckets(attemptsOfAddress, now)
   const fromAnywhere = createBuckets(attemptsFromAnywhere, now)
   const strict = createBuckets(1, now)
-  /** Addresses from which somebody signed in to an account lately. */
+  /** IP addresses from which a user signed in to an account lately. */
   const familiar = new Map<string, true>()
   const memoryKey = randomBytes(32)
-  /** Until when passwords were found right, by a keyed hash that means nothing outside of this process. */
+  /** Until when right passwords are remembered, by a keyed hash. The key exists only in this process. */
   const remembered = new Map<string, number>()
-  /** Passwords that are being checked, by the same hash. */
+  /** The checks in progress, by the same hash. */
   const checking = new Map<string, Promise<void>>()
 
   function begin(
@@ -77,7 +77,7 @@ export function createSignIn(keys: PasswordKeys, now: () => number = Date.now): 
       const account = email.trim().toLowerCase().slice(0, 320)
       const user = await findUserByEmail(db, account)
       const [, salt = 'none', key = ''] = user?.password_hash?.split(':') ?? []
-      // It holds the stored hash: a changed password is a new entry.
+      // The key contains the stored hash, so a changed password has another entry.
       const proof = createHmac('sha256', memoryKey)
         .update(JSON.stringify([account, user?.id, user?.password_hash, password]))
         .digest('base64url')
@@ -89,7 +89,7 @@ export function createSignIn(keys: PasswordKeys, now: () => number = Date.now): 
       }
       const { promise: checked, resolve: endCheck } = Promise.withResolvers<void>()
       checking.set(proof, checked)
-      // An unknown address costs the same time as a wrong password.
+      // An unknown e-mail address takes as long as a wrong password.
       let given: Buffer
       try {
         given = await keys.derive(password, Buffer.from(salt, 'base64url'), isFamiliar)
@@ -98,7 +98,7 @@ export function createSignIn(keys: PasswordKeys, now: () => number = Date.now): 
         throw error
       } finally {
         checking.delete(proof)
-        // Those who wait go on when a right password is remembered, in the lines below.
+        // Requests that waited continue below, where a right password is remembered.
         endCheck()
       }
       const stored = Buffer.from(key, 'base64url')
@@ -112,14 +112,14 @@ export function createSignIn(keys: PasswordKeys, now: () => number = Date.now): 
   }
 }
 
-/** Attempts that come back evenly, by who makes them. */
+/** The attempts of each key. They are regained evenly. */
 interface Buckets {
-  /** Takes one, or returns in how many milliseconds there is one. */
+  /** Takes an attempt. Returns undefined, or the milliseconds until there is one. */
   take(key: string): number
   giveBack(key: string): void
 }
 
-/** @param size how many attempts there are in 15 minutes, all of which may be made at one time */
+/** @param size the attempts in 15 minutes; all of them may be parallel */
 function createBuckets(size: number, now: () => number): Buckets {
   const buckets = new Map<string, { left: number; at: number }>()
   const perMs = size / windowMs
@@ -134,7 +134,7 @@ function createBuckets(size: number, now: () => number): Buckets {
   return {
     take(key) {
       const bucket = refill(key)
-      // A fraction of a millisecond is an error of rounding.
+      // Less than a millisecond is a rounding error.
       if (bucket.left < 1) return Math.max(Math.ceil((1 - bucket.left) / perMs - 0.01), 1)
       bucket.left -= 1
       return 0

@@ -3,7 +3,7 @@ import { HttpError } from './errors.ts'
 /** [postgresql] error codes: out of disk, of memory, of connections, of time; read-only; locked; shut down, starting up. */
 const postgresFull = '53100'
 const postgresUnavailable = /^(08...|25006|25P03|53...|55P03|57014|57P0[123]|58...)$/
-/** What the system says of a database that cannot be reached. */
+/** The system's error codes for a database that cannot be reached. */
 const unreachable = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT'])
 
 /** [sqlite] result codes: full; busy, locked, read-only, I/O error, cannot open. */
@@ -11,8 +11,8 @@ const sqliteFull = 13
 const sqliteUnavailable = new Set([5, 6, 8, 10, 14])
 
 /**
- * What to answer when the disk refused a write; undefined for any other failure. Nothing was stored then: a change
- * is one transaction, and a file that was cut short is removed.
+ * The response for a database or disk that refused a write; undefined for any other error. Nothing was stored: a change is one
+ * transaction, and an incomplete file is removed.
  */
 export function storageError(error: unknown): HttpError | undefined {
   const { code, errcode } = error as { code?: string; errcode?: number }

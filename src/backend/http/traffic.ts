@@ -1,30 +1,30 @@
 import { createRateLimiter } from '../../traffic/rate-limiter.ts'
 import { HttpError, tooMany } from './errors.ts'
 
-/** Who a request counts for. */
+/** The principal that a request counts for. */
 export interface Principal {
-  /** The same for each spelling of one token; for a request without a valid credential, the client's address. */
+  /** The same for each spelling of a token. For a request without a valid credential: the client's IP address. */
   readonly key: string
   readonly isStranger: boolean
-  /** Whether our own gateway makes the request, which counts the requests and connections of its clients itself. */
+  /** Whether the server's own gateway sends the request. It counts the requests and connections of its clients itself. */
   readonly isGateway: boolean
 }
 
-/** How much each principal may do at the backend; 0 is any number. */
+/** The limits of each principal; 0 for no limit. */
 export interface TrafficLimits {
   readonly requestsPerMinute: number
-  /** Requests without a valid credential from one address. */
+  /** Requests without a valid credential from one IP address. */
   readonly strangerRequestsPerMinute: number
   readonly streamsPerPrincipal: number
-  /** Bytes of typing signals, each of which goes to every stream of its flow. */
+  /** Bytes of typing signals. Each of them goes to all streams of its flow. */
   readonly typingBytesPerMinute: number
-  /** Bytes of bodies that are arriving at one time. */
+  /** Bytes of bodies that have not arrived completely. */
   readonly bodies: {
     readonly stranger: number
     readonly allStrangers: number
     readonly principal: number
     readonly allPrincipals: number
-    /** Bytes of files, which go to the disk as they arrive. */
+    /** Bytes of their files, which are on the disk. */
     readonly files: number
     readonly allFiles: number
   }
@@ -40,31 +40,31 @@ export const defaultTraffic: TrafficLimits = {
     allStrangers: 16 * 1024 * 1024,
     principal: 48 * 1024 * 1024,
     allPrincipals: 192 * 1024 * 1024,
-    // A body of five files of 256 MiB, and one more file.
+    // Enough for a body with five files of 256 MiB, and one more file.
     files: 1536 * 1024 * 1024,
     allFiles: 16 * 1024 * 1024 * 1024,
   },
 }
 
-/** Bounds what principals do at the backend. */
+/** The limits of the backend for principals. */
 export interface Traffic {
-  /** @throws HttpError 429 past the requests of a minute */
+  /** Counts a request. @throws HttpError 429 past the requests of a minute */
   countRequest(principal: Principal): void
-  /** @returns what ends the stream's turn @throws HttpError 429 past the streams of a principal */
+  /** Counts an open stream. @returns what ends it @throws HttpError 429 past the streams of a principal */
   openStream(principal: Principal): () => void
-  /** @throws HttpError 429 past the bytes of a minute */
+  /** Counts a typing signal. @throws HttpError 429 past the bytes of a minute */
   countTyping(principal: Principal, bytes: number): void
-  /** Begins to count the bytes of a body. */
+  /** A body begins to arrive. */
   openBody(principal: Principal): ArrivingBody
 }
 
-/** A body that is arriving, of which the bytes in memory count until it is closed. */
+/** A body that is arriving. Its bytes count until it is closed. */
 export interface ArrivingBody {
-  /** @throws HttpError 429 or 503 when too many bytes are arriving */
+  /** Counts bytes in memory. @throws HttpError 429 or 503 when there are too many */
   take(bytes: number): void
-  /** The same of a file, which is not held in memory. */
+  /** Counts bytes of a file on the disk. @throws HttpError 429 or 503 when there are too many */
   takeFile(bytes: number): void
-  /** Counts the body for somebody else: the credential was found in the body itself. */
+  /** Counts the body for another principal, whose credential was found in the body. */
   moveTo(principal: Principal): void
   close(): void
 }
@@ -146,7 +146,7 @@ export function createTraffic(limits: TrafficLimits): Traffic {
 }
 
 interface ByteBudget {
-  /** @throws HttpError 429 when `key` has too many, 503 when all have */
+  /** @throws HttpError 429 when `key` has too many bytes, 503 when all keys together have */
   take(key: string, bytes: number): void
   give(key: string, bytes: number): void
 }

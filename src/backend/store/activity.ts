@@ -3,9 +3,9 @@ import { sql } from 'kysely'
 import type { Database } from './db.ts'
 import { serviceEvents } from './messages.ts'
 
-/** Counting as many takes about 10 ms. */
+/** The messages that one slice counts: that takes about 10 ms. */
 const sliceLength = 2000
-/** Groups in all buckets together: what an answer of a few megabytes holds. */
+/** The most groups in all buckets together: a response of a few megabytes. */
 export const maxGroups = 20_000
 
 export class TooManyGroupsError extends Error {
@@ -25,13 +25,13 @@ export interface ActivityQuery {
   readonly offsetMs: number
 }
 
-/** How many messages there are in a bucket; the number of a bucket is how many lie before it. */
+/** The number of messages in a bucket. Buckets are numbered from 0. */
 export interface BucketCount {
   readonly bucket: number
   readonly count: number
 }
 
-/** One group in a bucket: what `ActivityGroup` asked for, the rest null. */
+/** One group in a bucket. Members that the query does not group by are null. */
 export interface GroupCount extends BucketCount {
   readonly user_id: number | null
   readonly external_user_name: string | null
@@ -41,7 +41,7 @@ export interface GroupCount extends BucketCount {
   readonly source_id: number | null
 }
 
-/** Messages that somebody or an integration wrote, counted. */
+/** Counts the messages that users and integrations wrote. */
 export async function countMessages(
   db: Database,
   channelId: number,
@@ -57,7 +57,7 @@ export async function countMessages(
 }
 
 /**
- * The same for each group of a bucket. A message with several tags counts once for each.
+ * Counts the messages of each group in each bucket. A message with several tags counts once for each tag.
  *
  * @throws TooManyGroupsError past `maxGroups`
  */
@@ -107,7 +107,7 @@ async function countSlice(
     case 'tag': {
       const rows = await counted
         .innerJoin('message_tags', 'message_tags.seq', 'messages.seq')
-        // Those with a colon are the server's own: who was mentioned, whether there is a link.
+        // Tags with a colon are set by the server, for mentions and links.
         .where('message_tags.tag', 'not like', ':%')
         .where('message_tags.tag', 'not like', 'influx:%')
         .select('message_tags.tag')
@@ -126,13 +126,13 @@ async function countSlice(
   }
 }
 
-/** Numbers of messages: the first, and the one after the last. */
+/** The `seq` of the first message, and of the message after the last one. */
 interface IdRange {
   readonly first: number
   readonly end: number
 }
 
-/** The messages of a time, a few thousand at once. Between two slices the thread does other work. */
+/** Splits the messages of a period into slices of a few thousand. Between two slices the thread does other work. */
 async function* slices(
   db: Database,
   channelId: number,
@@ -158,12 +158,12 @@ function counts(db: Database, channelId: number, { first, end }: IdRange, query:
     .groupBy('bucket')
 }
 
-/** Integers divide to integers; as parameters they would not be. */
+/** Written into the SQL text, integers divide to integers; bound as parameters, they would not. */
 function bucketOf({ bucketMs, offsetMs }: ActivityQuery) {
   return sql<number>`(messages.sent - ${sql.lit(offsetMs)}) / ${sql.lit(bucketMs)}`
 }
 
-/** The number of the first message sent at a time or later. Numbers grow with time, so halving finds it. */
+/** The `seq` of the first message that was sent at this time or later, by binary search: `seq` grows with time. */
 async function firstIdAt(db: Database, channelId: number, time: number): Promise<number> {
   const { last_id: last } = await db
     .selectFrom('channels')

@@ -22,7 +22,7 @@ export async function insertApplication(
     .executeTakeFirstOrThrow()
 }
 
-/** The application that sources belong to which were made without a registered one. */
+/** Finds or creates the application for sources that were added without a registered application. */
 export async function ensureApplication(db: Database, name: string): Promise<number> {
   const known = await db
     .selectFrom('applications')
@@ -43,7 +43,7 @@ export async function findApplication(
   ).executeTakeFirst()
 }
 
-/** The registered ones, of one user if they are given. */
+/** The registered applications, of one user if `ownerId` is given. */
 export async function listApplications(db: Database, ownerId?: number): Promise<ApplicationRow[]> {
   const query = db.selectFrom('applications').selectAll().where('client_id', 'is not', null).orderBy('id')
   return (ownerId === undefined ? query : query.where('owner_id', '=', ownerId)).execute()

@@ -3,7 +3,7 @@ import type { Database } from './db.ts'
 /** Who may receive an event: the members of a flow, or one user. */
 export type Audience = { readonly flow: string } | { readonly user: number }
 
-/** What of the rights changed. `src/wire/service.ts` says what each kind means. */
+/** A change of rights. `src/wire/service.ts` says what each kind means. */
 export type ControlEvent =
   | { readonly kind: 'token'; readonly userId: number; readonly tokenHash: string }
   | { readonly kind: 'user' | 'reach'; readonly userId: number }

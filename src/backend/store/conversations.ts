@@ -27,7 +27,7 @@ export async function listConversations(db: Database, userId: number): Promise<C
     .execute()
 }
 
-/** How many messages of each of these channels a user has not read; channels without one are left out. */
+/** The number of unread messages of a user in each of these channels. Channels without unread messages are left out. */
 export async function countUnread(
   db: Database,
   userId: number,
@@ -43,7 +43,7 @@ export async function countUnread(
   return new Map(rows.map(({ channel_id, count }) => [channel_id, count]))
 }
 
-/** Creates a conversation that is open for neither. */
+/** Creates a conversation that is open for neither user. */
 export async function insertConversation(db: Database, one: number, other: number): Promise<ConversationRow> {
   const { id } = await db
     .insertInto('channels')

@@ -19,7 +19,7 @@ export interface Tables {
     nick: string
     name: string
     email: string
-    /** The key of the picture that they set; null for the generated one. */
+    /** The key of the picture that the user set. Null for the generated picture. */
     avatar: string | null
     website: string | null
     password_hash: string | null
@@ -34,15 +34,15 @@ export interface Tables {
     hash: string
     user_id: number
     created_at: number
-    /** The application it was given to; null for a personal one, which may do everything. */
+    /** The application that the token was given to. Null for a personal token, which has all scopes. */
     application_id: number | null
-    /** What it may do, separated by blanks. */
+    /** The scopes, separated by blanks. */
     scope: string | null
     expires_at: number | null
-    /** The authorization code that it was given for; null for other ways. */
+    /** The authorization code that the token was exchanged for. Null when there was none. */
     code_hash: string | null
   }
-  /** Where messages are numbered: one row for a flow or a private conversation. `last_id` is the newest message id given out. */
+  /** One row for each flow and private conversation: message ids are unique in a channel. `last_id` is the newest one. */
   channels: { id: Generated<number>; last_id: number }
   flows: {
     id: string
@@ -68,7 +68,7 @@ export interface Tables {
     status: string | null
     last_activity: number | null
   }
-  /** A private conversation of two people, the one with the smaller id first. */
+  /** A private conversation of two users, the one with the smaller id first. */
   conversations: {
     channel_id: number
     low_user_id: number
@@ -81,7 +81,7 @@ export interface Tables {
     channel_id: number
     id: number
     event: string
-    /** 0 for a message of a source, or of a program with the push token. */
+    /** 0 for a message that was sent with a flow token or the push token. */
     user_id: number
     /** The source that sent it; 0 for none. */
     source_id: number
@@ -97,13 +97,13 @@ export interface Tables {
     attachments_json: string
     sent: number
     edited: number | null
-    /** When the text of the message was deleted; what else is left of it is that it was there. */
+    /** When the message was deleted. Only its id, sender and time are left. */
     deleted_at: number | null
-    /** Emoji name to the ids of users, as text. */
+    /** A JSON object from emoji names to lists of user ids. */
     reactions_json: Generated<string>
   }
   message_tags: { channel_id: number; tag: string; seq: number }
-  /** What searches look in: the words of a message, and its channel as a word of its own column. */
+  /** The full-text index: the words of a message, and its channel as a word in a column of its own. */
   message_words: { rowid: number; channel: string; words: string }
   threads: {
     id: string
@@ -129,12 +129,12 @@ export interface Tables {
     icon_url: string | null
     url: string | null
     redirect_uri: string | null
-    /** Null for applications that sources were given without anybody registering one. */
+    /** Null for an application that was created with a source, and not registered by a user. */
     client_id: string | null
     client_secret: string | null
     owner_id: number | null
   }
-  /** What may be exchanged for a token: authorization codes and refresh tokens. */
+  /** Authorization codes and refresh tokens, which applications exchange for tokens. */
   oauth_grants: {
     hash: string
     kind: 'code' | 'refresh'
@@ -144,11 +144,11 @@ export interface Tables {
     scope: string
     created_at: number
     expires_at: number | null
-    /** When a code was exchanged; it cannot be again. */
+    /** When the code was exchanged. A code can be exchanged once. */
     used_at: number | null
-    /** The SHA-256, in base64url, of the verifier that a code is exchanged with; null when none was announced. */
+    /** The PKCE code challenge (S256). Null when the application sent none. */
     code_challenge: string | null
-    /** The code that a refresh token was given for. */
+    /** The authorization code that a refresh token comes from. */
     code_hash: string | null
   }
   sources: {
@@ -172,7 +172,7 @@ export interface Tables {
     content_type: string
     file_size: number
     created_at: number
-    /** The token of the file that shows it smaller. */
+    /** The token of the thumbnail's file. */
     thumbnail: string | null
   }
   invitations: {
@@ -203,13 +203,12 @@ export type Database = Kysely<Tables>
 export interface Store {
   /** Reads committed data; never waits for a writer. */
   readonly reader: Database
-  /** Reads several things as they are at one moment. */
+  /** Runs several reads in one snapshot. */
   readTogether<T>(read: (db: Database) => Promise<T>): Promise<T>
   /**
-   * Runs `change` in a transaction and resolves once it is on the disk. Changes that arrive together share one
-   * commit; one that throws is undone alone, and the others of its group run once more, so a change must do nothing
-   * but read and write. `onCommit` runs right after the commit, in the order of the changes,
-   * before anybody hears the result.
+   * Runs `change` in a transaction and resolves once it is on the disk. Changes that arrive together share one commit; one that
+   * throws is undone alone, and the others of its group run once more, so a change must have no effects except its reads and
+   * writes. `onCommit` runs right after the commit, in the order of the changes, before this promise resolves.
    */
   write<T>(change: (tx: Database) => Promise<T>, onCommit?: (value: T) => void): Promise<T>
   close(): Promise<void>
@@ -237,11 +236,11 @@ interface Job {
   readonly reject: (error: unknown) => void
 }
 
-/** How many changes share a commit at most; bounds how long the first of them waits. */
+/** The most changes that share a commit. It bounds how long the first one waits. */
 const maxGroup = 256
 
 /**
- * Opens (and brings up to date) a database.
+ * Opens a database and runs its migrations.
  *
  * @param location the path of a SQLite file, or a `postgres://` address
  * @throws when it cannot be opened or written, or was made by a newer version
@@ -253,7 +252,7 @@ export async function openStore(location: string): Promise<Store> {
 
   async function drain(): Promise<void> {
     while (queue.length > 0) {
-      // Requests that reached us in this turn of the event loop and the next join this group.
+      // Requests that arrive in this turn of the event loop and the next one join this group.
       await new Promise(setImmediate)
       await new Promise(setImmediate)
       const group = queue.splice(0, maxGroup)
@@ -292,8 +291,8 @@ export async function openStore(location: string): Promise<Store> {
 }
 
 /**
- * Commits the changes of a group together. A savepoint for each would cost more than the changes themselves, because
- * the word index is flushed at every one; so there are some only if one of the changes failed, and all run again.
+ * Commits the changes of a group together. A savepoint for each change would cost more than the changes themselves, because each
+ * savepoint flushes the word index. So savepoints are only set when a change failed and all changes run again.
  */
 async function commitGroup(connection: Database, group: readonly Job[]): Promise<void> {
   try {
@@ -306,7 +305,7 @@ async function commitGroup(connection: Database, group: readonly Job[]): Promise
   }
 }
 
-/** Says that a change, not the database, failed. */
+/** Thrown when a change failed, and not the database. */
 class ChangeError extends Error {
   override readonly name = 'ChangeError'
 }
@@ -336,7 +335,7 @@ async function runAll(connection: Database, group: readonly Job[]): Promise<() =
   }
 }
 
-/** Undoes what fails, alone. */
+/** Runs each change after a savepoint, so that one that fails is undone alone. */
 async function runEach(connection: Database, group: readonly Job[]): Promise<() => void> {
   const outcomes: (() => void)[] = []
   for (const job of group) {
@@ -344,7 +343,7 @@ async function runEach(connection: Database, group: readonly Job[]): Promise<() 
     try {
       outcomes.push(await job.run(connection))
     } catch (error) {
-      // A full disk undoes the whole transaction at once; then nobody's change was stored.
+      // A full disk undoes the whole transaction at once; then no change was stored.
       await sql`rollback to job`.execute(connection).catch(() => Promise.reject(error))
       outcomes.push(() => job.reject(error))
     }
@@ -375,7 +374,7 @@ async function open(location: string): Promise<{ writer: Database; reader: Datab
   }
   const writer = new Kysely<Tables>({ dialect: sqliteDialect(location) })
   try {
-    // The migrations of all versions in one transaction: Kysely leaves that to whoever uses SQLite.
+    // Kysely does not run the migrations of SQLite in a transaction.
     await writer.connection().execute((connection) =>
       transact(connection, async () => {
         await migrate(connection)

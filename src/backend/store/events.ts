@@ -4,7 +4,7 @@ import { columns, prepared } from './prepared.ts'
 
 export type EventRow = Selectable<Tables['events']>
 
-/** What one stream may be told: the events of these flows and those for this user. */
+/** What a stream may deliver: the events of these flows, and the events for this user. */
 export interface EventScope {
   readonly flowIds: readonly string[]
   readonly userId: number | null
@@ -13,7 +13,7 @@ export interface EventScope {
 /** The `kind` of events. */
 const kinds = { public: 0, control: 1 } as const
 
-/** Whether an event is one that no client of Flowdock's API receives. */
+/** Whether an event is a control event, which no client of Flowdock's API receives. */
 export function isControlEvent({ kind }: Pick<EventRow, 'kind'>): boolean {
   return kind === kinds.control
 }
@@ -23,7 +23,7 @@ const insertRow = prepared<Omit<EventRow, 'seq'>, { seq: number }>((db, row) =>
     .insertInto('events')
     .values((values) => ({
       ...columns(row, ['flow_id', 'user_id', 'payload', 'created_at', 'kind']),
-      // Sequences of PostgreSQL leave gaps where a change was undone; writers take turns, so this does not.
+      // A sequence of PostgreSQL would leave gaps where a change was undone. Writers take turns, so the highest number is known.
       seq: values.selectFrom('events').select(sql<number>`coalesce(max(seq), 0) + 1`.as('next')),
     }))
     .returning('seq'),
@@ -74,7 +74,7 @@ export async function listEventsAfter(db: Database, after: number, limit: number
   return db.selectFrom('events').selectAll().where('seq', '>', after).orderBy('seq').limit(limit).execute()
 }
 
-/** The number of the oldest event that is kept; 1 when there never was one. */
+/** The number of the oldest event in the log; 1 when there never was an event. */
 export async function firstEventSeq(db: Database): Promise<number> {
   const row = await db
     .selectFrom('events')
@@ -84,9 +84,10 @@ export async function firstEventSeq(db: Database): Promise<number> {
 }
 
 /**
- * Drops events from before a time, the oldest `most` of them. The newest event is kept: numbers go on from it.
+ * Deletes at most `most` events that are older than a time, the oldest first. The newest event stays, because the next number
+ * follows it.
  *
- * @returns how many were dropped
+ * @returns the number of deleted events
  */
 export async function dropEvents(db: Database, before: number, most: number): Promise<number> {
   const oldest = await db

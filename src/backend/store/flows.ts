@@ -4,7 +4,7 @@ import { anyNumber, anyText, type Database, type Tables } from './db.ts'
 import { prepared } from './prepared.ts'
 import type { UserRow } from './users.ts'
 
-/** A flow, whoever views it. */
+/** The columns of a flow that do not depend on the viewer. */
 export interface Flow extends Selectable<Tables['flows']> {
   organization_slug: string
   organization_name: string
@@ -12,10 +12,10 @@ export interface Flow extends Selectable<Tables['flows']> {
 
 /** A flow as one user sees it. */
 export interface FlowRow extends Flow {
-  /** Null in `blocked` and `open`: the viewer never was a member. */
+  /** `blocked` and `open` are null when the viewer was never a member. */
   open: number | null
   blocked: number | null
-  /** Null: the viewer is not in the organization. */
+  /** Null when the viewer is not in the organization. */
   organization_admin: number | null
   unread_mentions: number
 }
@@ -27,7 +27,7 @@ export type FlowUserRow = UserRow & {
   last_activity: number | null
 }
 
-/** What decides whether somebody may see a flow, and write to it. */
+/** What decides whether a user may see a flow, and write to it. */
 export type FlowAccess = Pick<FlowRow, 'access_mode' | 'disabled' | 'blocked' | 'organization_admin'>
 
 /** Whether the viewer of this row is a member who may read and write. */
@@ -35,7 +35,7 @@ export function isJoined(flow: Pick<FlowRow, 'blocked'>): boolean {
   return flow.blocked === 0
 }
 
-/** The viewer, and the tag of the messages that they have not read. */
+/** The viewer, and the tag that marks their unread messages. */
 interface Viewer {
   readonly viewer: number
   readonly unread: string
@@ -111,7 +111,7 @@ const flowByPushToken = prepared<{ pushToken: string }, Flow>((db, by) =>
   flows(db).where('flows.push_token', '=', by.pushToken),
 )
 
-/** A flow for the server itself: nothing of a viewer is in it. */
+/** A flow without a viewer, for the server itself. */
 export async function findFlow(
   db: Database,
   by: { id: string } | { organization: string; slug: string } | { pushToken: string },
@@ -134,7 +134,7 @@ const viewedByJoinCode = prepared<Viewer & { joinCode: string }, FlowRow>((db, b
   viewedFlows(db, by).where('flows.join_code', '=', by.joinCode),
 )
 
-/** A flow as one user sees it. That it is found does not say that the user may. */
+/** A flow as one user would see it. It is also found when the user may not see it. */
 export async function findViewedFlow(
   db: Database,
   viewerId: number,
@@ -165,7 +165,7 @@ const accessById = prepared<{ viewer: number; id: string }, FlowAccess>((db, { v
     .where('flows.id', '=', id),
 )
 
-/** What somebody may do in a flow; undefined when there is none. */
+/** The access of a user to a flow; undefined when the flow does not exist. */
 export async function findFlowAccess(
   db: Database,
   viewer: number,
@@ -274,7 +274,7 @@ export async function rotateSecrets(db: Database, flowIds: readonly string[]): P
       .execute()
 }
 
-/** Changes what a member sets for themselves: whether the flow is open, and their status. */
+/** Changes a member's own settings: whether the flow is open, and the status. */
 export async function updateFlowMember(
   db: Database,
   flowId: string,
@@ -310,7 +310,7 @@ const noteActivity = prepared<{ flow: string; user: number; at: number }, never>
     .where('user_id', '=', user),
 )
 
-/** Notes that a message arrived and, for a member's own message, that they were active. */
+/** Updates the last message of a flow and, if a member sent it, when that member was last active. */
 export async function touchFlow(
   db: Database,
   flowId: string,
@@ -320,12 +320,12 @@ export async function touchFlow(
   if (message.userId !== 0) await noteActivity(db, { flow: flowId, user: message.userId, at: message.sent })
 }
 
-/** Notes that somebody is at work, in every flow of theirs. */
+/** Sets when a user was last active, in all flows of the user. */
 export async function noteActive(db: Database, userId: number, at: number): Promise<void> {
   await db.updateTable('flow_members').set({ last_activity: at }).where('user_id', '=', userId).execute()
 }
 
-/** The newest message id given out in a channel. */
+/** The id of the newest message of a channel. */
 export async function channelLastId(db: Database, channelId: number): Promise<number> {
   const row = await db.selectFrom('channels').select('last_id').where('id', '=', channelId).executeTakeFirst()
   return row?.last_id ?? 0

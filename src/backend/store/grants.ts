@@ -1,7 +1,7 @@
 import type { Selectable } from 'kysely'
 import type { Database, Tables } from './db.ts'
 
-/** What an application may exchange for a token: an authorization code or a refresh token. */
+/** An authorization code or a refresh token, which an application exchanges for a token. */
 export type GrantRow = Selectable<Tables['oauth_grants']>
 
 export async function insertGrant(
@@ -13,7 +13,7 @@ export async function insertGrant(
   await db.insertInto('oauth_grants').values(row).execute()
 }
 
-/** An authorization code, used or not, that was given to an application; undefined when it has long expired. */
+/** An authorization code of an application, used or unused. Undefined when it was deleted after it expired. */
 export async function findCode(
   db: Database,
   applicationId: number,
@@ -28,12 +28,12 @@ export async function findCode(
     .executeTakeFirst()
 }
 
-/** Notes that a code was exchanged. */
+/** Marks a code as exchanged. */
 export async function useCode(db: Database, hash: string): Promise<void> {
   await db.updateTable('oauth_grants').set({ used_at: Date.now() }).where('hash', '=', hash).execute()
 }
 
-/** A refresh token that was given to an application. */
+/** A refresh token of an application. */
 export async function findRefreshToken(
   db: Database,
   applicationId: number,
@@ -48,7 +48,7 @@ export async function findRefreshToken(
     .executeTakeFirst()
 }
 
-/** Drops codes and tokens that expired some time ago. */
+/** Deletes codes and tokens that expired before a time. */
 export async function deleteExpired(db: Database, before: number): Promise<void> {
   await db.deleteFrom('oauth_grants').where('expires_at', '<', before).execute()
   await db.deleteFrom('tokens').where('expires_at', '<', before).execute()

@@ -26,7 +26,7 @@ export async function findInvitation(db: Database, id: number): Promise<Invitati
   return db.selectFrom('invitations').selectAll().where('id', '=', id).executeTakeFirst()
 }
 
-/** The same address again is the same invitation, pending once more. */
+/** Creates an invitation. If the e-mail address has one already, that one is pending again. */
 export async function upsertInvitation(
   db: Database,
   invitation: { flow_id: string; email: string; inviter_id: number },

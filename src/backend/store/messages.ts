@@ -4,7 +4,7 @@ import { columns, prepared } from './prepared.ts'
 
 export type MessageRow = Selectable<Tables['messages']>
 
-/** Everything of a message but the numbers the store gives it. */
+/** A message without the ids that the store assigns. */
 export type NewMessage = Omit<MessageRow, 'seq' | 'id' | 'reactions_json'>
 
 export interface MessageBrowse {
@@ -31,8 +31,7 @@ export interface MessageSearch {
 }
 
 /**
- * What happened to messages and people rather than what was said: told on streams, listed only when asked for by
- * name.
+ * The kinds that report changes of messages and users. Streams deliver them; lists have them only when their kind is requested.
  */
 export const serviceEvents = [
   'tag-change',
@@ -51,7 +50,7 @@ const maxTags = 50
 /** PostgreSQL takes no word of more than 2 KB. */
 const maxWordLength = 250
 
-/** Whether somebody said this, rather than did it: it can be tagged, edited and deleted. */
+/** Whether a message has content of its own, so that it can be tagged, edited and deleted. */
 export function isContent(message: MessageRow): boolean {
   return message.event !== 'action' && !serviceEvents.includes(message.event)
 }
@@ -64,14 +63,14 @@ const nextId = prepared<{ channel: number }, { last_id: number }>((db, { channel
     .returning('last_id'),
 )
 
-/** Gives out the next message id of a channel. */
+/** Assigns the next message id of a channel. */
 export async function nextMessageId(db: Database, channelId: number): Promise<number> {
   const [row] = await nextId(db, { channel: channelId })
   if (row === undefined) throw new Error(`There is no channel ${channelId}`)
   return row.last_id
 }
 
-/** Writes to the database without changing anything. @throws what any write would */
+/** Writes to the database without changing anything. @throws the error of any failed write */
 export async function tryWriting(db: Database): Promise<void> {
   await db
     .updateTable('channels')
@@ -93,7 +92,7 @@ const insertRow = prepared<Omit<MessageRow, 'seq'>, { seq: number }>((db, row) =
     .returning('seq'),
 )
 
-/** @param words what a search finds it by, see `searchWords` */
+/** @param words the words for the search index, see `searchWords` */
 export async function insertMessage(
   db: Database,
   message: NewMessage & { id: number },
@@ -102,7 +101,7 @@ export async function insertMessage(
   return importMessage(db, { ...message, reactions_json: '{}' }, words)
 }
 
-/** Puts a message with the number it has elsewhere into a channel; see `raiseMessageId`. */
+/** Inserts an imported message with the id that it had on the other server; see `raiseMessageId`. */
 export async function importMessage(
   db: Database,
   message: Omit<MessageRow, 'seq'>,
@@ -115,7 +114,7 @@ export async function importMessage(
   return inserted
 }
 
-/** Message ids of a channel go on behind `id`, if they are not further yet. */
+/** Makes sure that the next message id of a channel is greater than `id`. */
 export async function raiseMessageId(db: Database, channelId: number, id: number): Promise<void> {
   await db
     .updateTable('channels')
@@ -125,7 +124,7 @@ export async function raiseMessageId(db: Database, channelId: number, id: number
     .execute()
 }
 
-/** Those of the messages that are there. */
+/** Those of these messages that exist. */
 export async function listMessagesById(
   db: Database,
   channelId: number,
@@ -139,7 +138,7 @@ export async function listMessagesById(
     .execute()
 }
 
-/** Writes the changed columns; the tag and word indexes follow. */
+/** Writes the changed columns, and updates the tag and word indexes. */
 export async function updateMessage(
   db: Database,
   message: MessageRow,
@@ -153,7 +152,7 @@ export async function updateMessage(
   await insertWords(db, message, words)
 }
 
-/** Leaves nothing of a message but its number and who sent it when. */
+/** Deletes everything of a message except its id, sender and time. */
 export async function emptyMessageRow(
   db: Database,
   message: MessageRow,
@@ -168,7 +167,7 @@ export async function emptyMessageRow(
   return row
 }
 
-/** The edits of a message: what the stream was sent when its text changed. */
+/** The edits of a message, as the stream delivered them. */
 export async function listEdits(db: Database, channelId: number, messageId: number): Promise<MessageRow[]> {
   return db
     .selectFrom('messages')
@@ -230,7 +229,7 @@ const byUuid = prepared<{ channel: number; user: number; source: number; uuid: s
       .where('uuid', '=', uuid),
 )
 
-/** The message that a sender, a user or a source, gave a uuid. */
+/** The message that a user or a source sent with this uuid. */
 export async function findMessageByUuid(
   db: Database,
   channelId: number,
@@ -262,7 +261,7 @@ export async function browseMessages(
   query = query.orderBy('id', browse.sort).limit(browse.limit)
   if (browse.events === undefined)
     return (await query.where('event', 'not in', anyText(serviceEvents)).execute()).toSorted(byId)
-  // The index finds the newest of one kind at once, but not of several.
+  // The index finds the newest messages of one kind fast, but not those of several kinds.
   const kinds = await Promise.all(
     [...new Set(browse.events)].slice(0, maxKinds).map((event) => query.where('event', '=', event).execute()),
   )
@@ -286,7 +285,7 @@ export async function searchMessages(
   return rows.toSorted(byId)
 }
 
-/** What together is searched for, each part the newest `most`, by an index that is in that order. */
+/** The queries whose results together are the matches. Each returns the newest `most` from an index in that order. */
 function newestMatches(
   db: Database,
   channelId: number,
@@ -382,8 +381,8 @@ function byId(a: MessageRow, b: MessageRow): number {
 }
 
 /**
- * The words of a text as the index keeps them: in composed form (NFC) and lower case, Chinese, Japanese and Korean characters one by one.
- * A query goes through the same function.
+ * The words of a text as they are in the index: in composed form (NFC) and lower case. Each Chinese, Japanese and Korean
+ * character is a word. Search queries use the same function.
  */
 export function searchWords(text: string): string[] {
   return [
@@ -412,7 +411,7 @@ const insertWordRow = prepared<Tables['message_words'], never>((db, row) =>
 
 async function insertWords(db: Database, message: MessageRow, words: readonly string[]): Promise<void> {
   if (words.length === 0) return
-  // One of the two databases wants quotes around them, and to the other they are no part of a word.
+  // SQLite needs quotes around words; PostgreSQL ignores quotes.
   const quoted = words.map((word) => `'${word}'`).join(' ')
   await insertWordRow(db, { rowid: message.seq, channel: String(message.channel_id), words: quoted })
 }

@@ -39,7 +39,7 @@ export async function findOrganizations(db: Database, ids: readonly number[]): P
   return organizations(db).where('id', 'in', anyNumber(ids)).execute()
 }
 
-/** Undefined for somebody who is no member. */
+/** Undefined for a user who is not a member. */
 export async function findOrganizationMember(
   db: Database,
   organizationId: number,

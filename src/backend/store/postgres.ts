@@ -2,20 +2,20 @@ import { type Kysely, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
 
 const int8 = 20
-/** Writers take their turns, in this process and in others, as they do in SQLite: one lock for all. */
+/** The key of the lock of writers. Writers of all processes take turns, as in SQLite. */
 const writeLock = 0x666c6f77
-/** How long others are waited for, who have locked something; how long a read may take; and how long a change may stand still. */
+/** The time limits of waiting for a lock, of a read, and of a change that sends no statements. */
 const lockWaitMs = 5000
 const readMs = 10_000
 const idleMs = 10_000
 
 /**
- * Connections to the PostgreSQL database at `url`, as Kysely dialects: one that writes, and some that read.
- * Nothing is connected before the first query.
+ * Kysely dialects for the PostgreSQL database at `url`: one connection for writes, and several for reads. They connect with the
+ * first query.
  */
 export function openPostgres(url: string): { writer: PostgresDialect; reader: PostgresDialect } {
   return {
-    // A program that stops in the middle of a change loses its turn to others.
+    // A process that stops in the middle of a change loses its lock.
     writer: dialect(url, { max: 1, idle_in_transaction_session_timeout: idleMs }),
     reader: dialect(url, { max: 8, statement_timeout: readMs, lock_timeout: lockWaitMs }),
   }
@@ -34,13 +34,13 @@ function dialect(url: string, options: pg.PoolConfig): PostgresDialect {
         oid === int8 && format === 'text' ? Number : pg.types.getTypeParser(oid, format as 'text'),
     },
   })
-  // A connection that breaks is replaced by the pool; whoever was using it hears of it from its query.
+  // The pool replaces a connection that breaks. The query that used the connection fails.
   pool.on('error', () => undefined)
   pool.on('connect', (client) => client.on('error', () => undefined))
   return new PostgresDialect({ pool: cleaned(pool) })
 }
 
-/** PostgreSQL keeps no NUL in a text; SQLite does, and so does JSON. */
+/** PostgreSQL stores no NUL character in texts; SQLite and JSON allow it. */
 function cleaned(pool: pg.Pool): pg.Pool {
   const connect = pool.connect.bind(pool) as () => Promise<pg.PoolClient>
   return Object.assign(pool, {
@@ -57,7 +57,7 @@ function cleaned(pool: pg.Pool): pg.Pool {
   })
 }
 
-/** A connection that is gone has no code; it gets the system's. */
+/** Adds the code `ECONNRESET` to the error of a lost connection, which has none. */
 function withCode(error: Error & { code?: string }): never {
   if (error.code === undefined && /connection|terminated|closed/i.test(error.message))
     throw Object.assign(error, { code: 'ECONNRESET' })
@@ -68,7 +68,7 @@ function withoutNul(value: unknown): unknown {
   return typeof value === 'string' && value.includes('\0') ? value.replaceAll('\0', '\uFFFD') : value
 }
 
-/** Begins a transaction that writes, once no other does: events are then numbered in the order of their commits. */
+/** Begins a transaction that writes, when no other one is open. So events are numbered in the order of their commits. */
 export async function beginPostgres<T>(connection: Kysely<T>): Promise<void> {
   // Migrations may wait for those of another process for longer than a change.
   await sql.raw(`begin; set local lock_timeout = ${lockWaitMs}`).execute(connection)

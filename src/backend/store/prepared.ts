@@ -3,7 +3,7 @@ import { type Database, isPostgres } from './db.ts'
 
 type Values = Readonly<Record<string, unknown>>
 
-/** Stands for a value in a query that is built before there is one. */
+/** The placeholder of a value in a query that is built before the value is known. */
 class Placeholder {
   readonly name: string
 
@@ -17,8 +17,8 @@ class Placeholder {
 }
 
 /**
- * A query that is built once, for each kind of database, and run many times: building one takes longer than running
- * it. `build` gets a stand-in for every parameter and must build the same query whatever their values.
+ * A query that is built once for each kind of database and executed many times, because building takes longer than executing.
+ * `build` gets a placeholder for each parameter, so the query cannot depend on the values.
  */
 export function prepared<P extends object, R>(build: (db: Database, parameters: P) => Compilable<R>) {
   const texts = new Map<boolean, { sql: string; parameters: readonly unknown[] }>()
@@ -39,7 +39,7 @@ export function prepared<P extends object, R>(build: (db: Database, parameters: 
   }
 }
 
-/** The stand-ins of the named columns, as `values` takes them. */
+/** The placeholders of the named columns, as `values` takes them. */
 export function columns<P extends object, K extends keyof P & string>(
   parameters: P,
   names: readonly K[],

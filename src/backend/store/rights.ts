@@ -3,11 +3,11 @@ import type { Change } from './change.ts'
 import type { Tables } from './db.ts'
 
 /*
- * The statements that change what a user may read. Each takes a `Change`, so that it can publish what follows from it, and
- * only operations call them.
+ * The statements that change what a user may read. Each takes a `Change`, so that it can publish the change of rights. Only
+ * operations call them.
  */
 
-/** Makes a user a member of a flow: for the first time, or again after they left or were blocked. */
+/** Makes a user a member of a flow, also one who left it or was blocked. */
 export async function admitMember({ db }: Change, flowId: string, userId: number): Promise<void> {
   const row = { flow_id: flowId, user_id: userId, open: 1, disabled: 0, status: null, last_activity: null }
   await db
@@ -17,7 +17,7 @@ export async function admitMember({ db }: Change, flowId: string, userId: number
     .execute()
 }
 
-/** Ends the access of a member. The row stays: it says that the user is blocked, or left by themselves. */
+/** Ends the access of a member. The row stays and says whether the user was blocked or left. */
 export async function shutOutMember({ db }: Change, flowId: string, userId: number): Promise<void> {
   await db
     .updateTable('flow_members')

@@ -31,7 +31,7 @@ function sources(db: Database) {
     ])
 }
 
-/** Sources that were not removed, of the given flows. */
+/** The sources of these flows, without removed ones. */
 export async function listSources(db: Database, flowIds: readonly string[]): Promise<SourceRow[]> {
   const rows = await sources(db)
     .where('sources.flow_id', 'in', anyText(flowIds))
@@ -41,7 +41,7 @@ export async function listSources(db: Database, flowIds: readonly string[]): Pro
   return withCreators(db, rows)
 }
 
-/** Removed sources are found too: their threads still name them. */
+/** Also finds removed sources, because their threads still name them. */
 export async function findSources(db: Database, ids: readonly number[]): Promise<SourceRow[]> {
   if (ids.length === 0) return []
   const rows = await sources(db).where('sources.id', 'in', anyNumber(ids)).execute()
@@ -75,7 +75,7 @@ export async function insertSource(
   return id
 }
 
-/** A source that was removed before it was here: threads that came from elsewhere name it. */
+/** Inserts a source as removed. Imported threads name sources that do not exist on this server. */
 export async function insertRemovedSource(
   db: Database,
   source: Parameters<typeof insertSource>[1],

@@ -12,15 +12,18 @@ export function sqliteDialect(path: string, options: { readOnly?: boolean } = {}
   return new SqliteDialect({ database: openSqlite(path, options.readOnly ?? false) })
 }
 
-/** The log is written back at 32 MiB: pages that change often are written once for many commits. */
+/**
+ * The size of the write-ahead log at which a checkpoint starts: 32 MiB. Pages that change often are then written once for many
+ * commits.
+ */
 const checkpointPages = 8192
-/** What a reader who was in the way of that makes of it at most stays on the disk afterwards. */
+/** A slow reader delays checkpoints and lets the log grow. Afterwards it is cut to this size. */
 const maxWalBytes = 64 * 1024 * 1024
 
 function openSqlite(path: string, readOnly: boolean): SqliteDatabase {
   if (!readOnly) makePrivate(path)
   const database = new DatabaseSync(path, { readOnly, timeout: 2000 })
-  // Whoever waits for another program's change waits in `beginSqlite`, while the thread does other things.
+  // Changes wait for other processes in `beginSqlite`, which does not block the thread.
   if (!readOnly)
     database.exec(`pragma journal_mode = wal; pragma synchronous = full; pragma foreign_keys = on;
       pragma wal_autocheckpoint = ${checkpointPages}; pragma journal_size_limit = ${maxWalBytes};
@@ -32,7 +35,7 @@ function openSqlite(path: string, readOnly: boolean): SqliteDatabase {
     prepare(sql) {
       let statement = statements.get(sql)
       if (statement === undefined) {
-        // A list condition makes one text per length; the bound keeps odd lengths from piling up.
+        // Conditions with lists make one SQL text for each length of a list, so the number of prepared statements is bounded.
         if (statements.size >= 500) statements.clear()
         statement = adapt(database.prepare(sql))
         statements.set(sql, statement)
@@ -43,13 +46,13 @@ function openSqlite(path: string, readOnly: boolean): SqliteDatabase {
   }
 }
 
-/** How long a change waits for that of another program, and how often it asks. */
+/** How long a change waits for a change of another process, and how often it tries again. */
 const lockWaitMs = 5000
 const lockPauseMs = { first: 1, longest: 50 }
 /** [sqlite] result code */
 const busy = 5
 
-/** Begins a transaction that writes, once no other program does. @throws SQLite's error when that takes too long */
+/** Begins a transaction that writes, when no other process has one. @throws SQLite's error when that takes too long */
 export async function beginSqlite<T>(connection: Kysely<T>): Promise<void> {
   const until = Date.now() + lockWaitMs
   for (let pauseMs = lockPauseMs.first; ; pauseMs = Math.min(pauseMs * 2, lockPauseMs.longest)) {
@@ -65,7 +68,7 @@ export async function beginSqlite<T>(connection: Kysely<T>): Promise<void> {
 
 function adapt(statement: StatementSync) {
   const reader = statement.columns().length > 0
-  // The word index gives rows of its own numbers past 2^53, and `run` tells the last one: as a number it would throw.
+  // Row ids of the word index are greater than 2^53. `run` returns the last one, and would throw if it were a number.
   if (!reader) statement.setReadBigInts(true)
   return {
     reader,
@@ -80,29 +83,29 @@ function toSqlite(value: unknown): SQLInputValue {
   return typeof value === 'boolean' ? Number(value) : (value as SQLInputValue)
 }
 
-/** Makes the file for its owner alone; SQLite gives the files beside it the same mode. */
+/** Creates the file so that only its owner can read it. SQLite gives the files beside it the same mode. */
 function makePrivate(path: string): void {
   if (path === ':memory:') return
   try {
     closeSync(openSync(path, 'a', 0o600))
   } catch {
-    // SQLite says better what is wrong.
+    // The error of SQLite says more than this one.
   }
 }
 
-/** Copies the database at `from` as it is at one moment, while others may write to it. */
+/** Copies a snapshot of the database at `from`. Other processes may write to it meanwhile. */
 export async function backupSqlite(from: string, to: string): Promise<void> {
   const source = new DatabaseSync(from, { readOnly: true, timeout: 2000 })
   makePrivate(to)
   try {
-    // All pages in one step: between steps a busy writer would make it begin again and again.
+    // All pages in one step: a writer between two steps would make the backup start again.
     await backup(source, to, { rate: 0x7fffffff })
   } finally {
     source.close()
   }
 }
 
-/** What is wrong with the database at `path`; nothing, if all is well. @throws when it cannot be opened */
+/** The problems of the database at `path`; empty if there are none. @throws when it cannot be opened */
 export function checkSqlite(path: string): string[] {
   const database = new DatabaseSync(path, { readOnly: true, timeout: 2000 })
   try {

@@ -4,7 +4,7 @@ import { columns, prepared } from './prepared.ts'
 
 export type ThreadRow = Selectable<Tables['threads']>
 
-/** A position in the list of threads, which several threads with one time need an id for. */
+/** A position in the list of threads. The id orders threads with the same time. */
 export interface ThreadPosition {
   readonly updatedAt: number
   readonly id: string
@@ -15,11 +15,11 @@ export interface ThreadPage {
   readonly since?: number | undefined
   /** Only threads updated before this time, exclusive. */
   readonly until?: number | undefined
-  /** Only threads that follow this position in the list; the thread itself may have moved since. */
+  /** Only threads after this position in the list. The thread of the position may have moved since. */
   readonly after?: ThreadPosition | undefined
   /** `chat` for threads without a source, `inbox` for those with one, or an application's id. */
   readonly application?: string | undefined
-  /** Threads whose messages are all gone are listed too. */
+  /** Whether to list threads without messages, too. */
   readonly empty?: boolean
   readonly limit: number
 }
@@ -50,12 +50,12 @@ export async function findThreads(db: Database, ids: readonly string[]): Promise
   return db.selectFrom('threads').selectAll().where('id', 'in', anyText(ids)).execute()
 }
 
-/** The most recently updated threads of a channel, newest first; those with one time by descending id. */
+/** The threads of a channel, the latest update first; threads with the same time by descending id. */
 export async function listThreads(db: Database, channelId: number, page: ThreadPage): Promise<ThreadRow[]> {
   let query = db.selectFrom('threads').selectAll('threads').where('threads.channel_id', '=', channelId)
   if (page.since !== undefined) query = query.where('threads.updated_at', '>', page.since)
   if (page.until !== undefined) query = query.where('threads.updated_at', '<', page.until)
-  // Ids are ASCII: compared by bytes, both databases and the clients of the API agree on their order.
+  // Ids are ASCII and compared by bytes, so both databases and API clients order them in the same way.
   const id = isPostgres(db) ? sql<string>`threads.id collate "C"` : sql<string>`threads.id`
   if (page.after !== undefined) {
     const { after } = page
@@ -123,7 +123,7 @@ const count = prepared<
     .where('id', '=', row.id),
 )
 
-/** Writes what changes with every message of a thread. */
+/** Updates the counts and the time of a thread after a message. */
 export async function countInThread(db: Database, thread: ThreadRow): Promise<void> {
   await count(db, thread)
 }
@@ -137,7 +137,7 @@ export async function updateThread(
     await db.updateTable('threads').set(changes).where('id', '=', id).execute()
 }
 
-/** Counts a thread's messages anew, after some came or went otherwise than by being sent. */
+/** Counts a thread's messages again, after messages were moved, deleted or imported. */
 export async function recountThread(db: Database, id: string): Promise<void> {
   const rows = await db
     .selectFrom('messages')

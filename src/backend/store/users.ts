@@ -31,12 +31,12 @@ const byTokenHash = prepared<{ hash: string; now: number }, TokenUserRow>((db, {
     ),
 )
 
-/** Whose token it is and, for one an application was given, what it may do; undefined when it has expired. */
+/** The user of a token and, for a token of an application, its scopes. Undefined when the token has expired. */
 export async function findUserByTokenHash(db: Database, hash: string): Promise<TokenUserRow | undefined> {
   return (await byTokenHash(db, { hash, now: Date.now() }))[0]
 }
 
-/** The hashes of those tokens that have not expired, and whose user is not disabled. */
+/** Those of these hashes whose token has not expired and whose user is not disabled. */
 export async function listValidTokens(db: Database, hashes: readonly string[]): Promise<string[]> {
   const rows = await db
     .selectFrom('tokens')
@@ -51,7 +51,7 @@ export async function listValidTokens(db: Database, hashes: readonly string[]): 
   return rows.map(({ hash }) => hash)
 }
 
-/** Those users who are not disabled. */
+/** Those of these users who are not disabled. */
 export async function listEnabledUsers(
   db: Database,
   ids: readonly number[],
@@ -65,8 +65,8 @@ export async function listEnabledUsers(
 }
 
 /**
- * Whom `viewerId` may see: everybody in organizations they administer, elsewhere the people they share a flow with,
- * and themselves. [flowdock] users.md, "List Users"
+ * The users that `viewerId` may see: all users of the organizations that they administer, users with whom they share a flow, and
+ * themselves. [flowdock] users.md, "List Users"
  */
 export async function listVisibleUsers(db: Database, viewerId: number): Promise<UserRow[]> {
   const administered = db
@@ -136,7 +136,7 @@ export async function insertUser(
     .values({ disabled: 0, created_at: Date.now(), last_access_at: null, ...user })
     .returningAll()
     .executeTakeFirstOrThrow()
-  // SQLite goes on from the largest id by itself.
+  // SQLite continues after the largest id by itself.
   if (user.id !== undefined && isPostgres(db))
     await sql`select setval(pg_get_serial_sequence('users', 'id'), (select max(id) from users))`.execute(db)
   return row
@@ -150,7 +150,7 @@ export async function updateUser(
   await db.updateTable('users').set(changes).where('id', '=', id).execute()
 }
 
-/** @param grant for a token that an application is given; a personal one has none and may do everything */
+/** @param grant for a token of an application; a personal token has none, and all scopes */
 export async function insertToken(
   db: Database,
   hash: string,
@@ -185,7 +185,7 @@ export async function isTokenTaken(db: Database, token: string, hash: string): P
   return rows.some((row) => row !== undefined)
 }
 
-/** Everybody, by id, with the organizations they belong to. */
+/** All users by id, with their organizations. */
 export async function listUsers(db: Database): Promise<(UserRow & { organizations: string[] })[]> {
   const users = await db.selectFrom('users').selectAll().orderBy('id').execute()
   const memberships = await db
@@ -212,7 +212,7 @@ export async function listTokens(
     .execute()
 }
 
-/** Notes that somebody used the API. */
+/** Sets when a user last used the API. */
 export async function touchUser(db: Database, id: number, at: number): Promise<void> {
   await db.updateTable('users').set({ last_access_at: at }).where('id', '=', id).execute()
 }

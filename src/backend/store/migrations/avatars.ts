@@ -4,6 +4,6 @@ export const avatars = statementMigration([
   `create table avatars (
     key text primary key, user_id integer not null unique references users, content_type text not null,
     bytes blob not null) without rowid`,
-  // Nothing set it before.
+  // No earlier version set this column.
   'update users set avatar = null',
 ])

@@ -2,7 +2,7 @@ import { type Kysely, PostgresAdapter, sql } from 'kysely'
 import type { Migration } from 'kysely/migration'
 import { statementMigration } from './statements.ts'
 
-/** Queries ask for composed text (NFC); tags and words that were stored before may be decomposed. */
+/** Queries use composed text (NFC). Tags and words that earlier versions stored may be decomposed. */
 const postgresText = statementMigration([
   `insert into message_tags (channel_id, tag, seq)
     select channel_id, normalize(tag), seq from message_tags where tag is not normalized on conflict do nothing`,
@@ -12,7 +12,7 @@ const postgresText = statementMigration([
     where cast(words as text) is not normalized`,
 ])
 
-/** An edit that removed a mention left its mark. Private messages are marked without a mention. */
+/** Earlier versions left the unread mark when an edit removed a mention. Private messages are marked without a mention. */
 const unreadMarks = statementMigration([
   {
     sqlite: `update messages set tags_json = (select json_group_array(value) from json_each(tags_json) where

@@ -3,7 +3,7 @@ import { statementMigration } from './statements.ts'
 export const controlEvents = statementMigration([
   // 1 for a control event: it has a number in the log, and no client of Flowdock's API receives it.
   'alter table events add column kind integer not null default 0',
-  // One row. Another id says that numbers of events may stand for other events than before.
+  // One row. A new id says that event numbers may mean other events than before.
   'create table event_log (id text not null)',
   'insert into event_log (id) values (lower(hex(randomblob(16))))',
 ])

@@ -2,11 +2,11 @@ import { statementMigration } from './statements.ts'
 
 export const first = statementMigration([
   {
-    // Letters are the same in either case; `nocase` is there already in SQLite, for ASCII.
+    // Compares letters without regard to case. SQLite has `nocase` for ASCII.
     postgres: "create collation nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false)",
   },
   {
-    // SQLite's function of this name, for lists in conditions.
+    // SQLite's function of this name, for conditions with lists.
     postgres: `create function json_each(list text) returns table (value text) language sql immutable rows 10
       as 'select value from json_array_elements_text(list::json)'`,
   },

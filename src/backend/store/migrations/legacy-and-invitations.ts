@@ -1,7 +1,7 @@
 import { statementMigration } from './statements.ts'
 
 export const legacyAndInvitations = statementMigration([
-  // Members see the push token in the flow, so it cannot be kept as a hash.
+  // The flow shows the push token, so it cannot be stored as a hash.
   'alter table flows add column push_token text',
   'update flows set push_token = lower(hex(randomblob(16)))',
   'create unique index flows_by_push_token on flows (push_token)',

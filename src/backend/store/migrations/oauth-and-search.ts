@@ -24,7 +24,7 @@ export const oauthAndSearch = statementMigration([
   'alter table applications add column url text',
   'alter table applications add column redirect_uri text',
   'alter table applications add column client_id text',
-  // It signs what is sent to the application, so it cannot be kept as a hash.
+  // It signs requests to the application, so it cannot be stored as a hash.
   'alter table applications add column client_secret text',
   'alter table applications add column owner_id integer references users',
   'create unique index applications_by_client on applications (client_id)',
@@ -36,7 +36,7 @@ export const oauthAndSearch = statementMigration([
     user_id integer not null references users, redirect_uri text, scope text not null,
     created_at integer not null, expires_at integer) without rowid`,
   'alter table files add column thumbnail text',
-  // Most events are told to a flow.
+  // Most events are for a flow.
   'drop index events_by_user',
   'create index events_by_user on events (user_id, seq) where user_id is not null',
 ])

@@ -3,7 +3,7 @@ import type { Migration } from 'kysely/migration'
 
 type Statements = readonly (string | { readonly sqlite?: string; readonly postgres?: string })[]
 
-/** A migration of plain statements, written for SQLite; what PostgreSQL says differently is put into its words. */
+/** A migration of SQL statements for SQLite. They are translated for PostgreSQL where the two differ. */
 export function statementMigration(statements: Statements): Migration {
   return {
     async up(database: Kysely<unknown>) {
