@@ -1,6 +1,7 @@
 import { attackAll } from './attacks.ts'
 import { backend } from './backend.ts'
 import { fanOut } from './fan-out.ts'
+import { measureFilters } from './filter.ts'
 import { manyPeople } from './many-people.ts'
 import { nested } from './nested.ts'
 import { overload } from './overload.ts'
@@ -17,6 +18,7 @@ const benchmarks: Record<string, () => Promise<void>> = {
   backend,
   'fan-out': fanOut,
   'many-people': manyPeople,
+  filter: measureFilters,
   queries: measureQueries,
   profile,
   overload,
