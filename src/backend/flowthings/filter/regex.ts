@@ -1,9 +1,11 @@
 import { RE2JS, RE2JSException } from 're2js'
 import type { Regex } from './syntax-tree.ts'
 
-/** Bounds on a regular expression. Its program is what the engine executes for each character of a text, at worst. */
+/** The longest expression, and the most instructions that the engine executes for a character of a text, at worst. */
 export const maxRegexCharacters = 1000
-const maxProgramSize = 1000
+const maxProgramSize = 400
+/** The longest text that is searched: the worst expression takes about half a second for it. */
+export const maxSearchedCharacters = 32_768
 
 /** `g` says how often to search, `u` how letters are folded: neither changes what is found. */
 const flagBits: Readonly<Record<string, number>> = {
@@ -16,7 +18,7 @@ const flagBits: Readonly<Record<string, number>> = {
 
 /**
  * A function that says whether a text has a match somewhere. It takes time in proportion to the text: the engine is
- * RE2's, which has no backreferences and no lookahead.
+ * RE2's, which has no backreferences and no lookahead. A text of more than `maxSearchedCharacters` has no match.
  *
  * @throws RegexError when the expression is too long, is no expression of RE2, or has an unknown flag
  */
@@ -33,7 +35,7 @@ export function compileRegex({ source, flags }: Regex): (text: string) => boolea
   const program = compile(source, bits)
   if (program.programSize() > maxProgramSize)
     throw new RegexError('the regular expression repeats too much; use smaller numbers in braces')
-  return (text) => program.test(text)
+  return (text) => text.length <= maxSearchedCharacters && program.test(text)
 }
 
 /** An expression that is refused. */

@@ -142,6 +142,12 @@ test('texts are ordered by code point', () => {
   expect(matches('a >= a && a <= a', emoji)).toBe(true)
 })
 
+test('a text that is too long to be searched has no match', () => {
+  const isMatch = (length: number) => matches('text =~ /^a+$/', { elems: { text: 'a'.repeat(length) } })
+  expect(isMatch(32_768)).toBe(true)
+  expect(isMatch(32_769)).toBe(false)
+})
+
 test('names that objects inherit are members only where they are stored', () => {
   const elems = JSON.parse('{"__proto__": 1, "constructor": {"name": "x"}}') as Record<string, unknown>
   expect(matches('__proto__ == 1', { elems })).toBe(true)
