@@ -64,6 +64,8 @@ const adapters: Readonly<Record<string, (exported: Exported, text: string) => un
   'backend/flowdock/tags.ts resolveTag': (resolveTag, text) => resolveTag(text, members),
   'backend/flowdock/tags.ts textTags': (textTags, text) => textTags(text, members),
   'backend/flowdock/thread-actions.ts actionDigest': first({ name: 'x' }),
+  'backend/flowthings/aggregation/selectors.ts parseGroupKeys': first(new Map()),
+  'backend/flowthings/aggregation/selectors.ts parseOutput': first(new Map(), new Set()),
   'backend/flowthings/filter/compare.ts compareTexts': (compareTexts, text) => compareTexts(text, `${text}x`),
   'backend/flowthings/values.ts typeOfElement': first('', {}),
   'backend/flowdock/thread-actions.ts encodeActions': first('[{"@type":"ViewAction"}]', 'http://127.0.0.1'),

@@ -1,4 +1,5 @@
 import { FilterError } from './filter-error.ts'
+import { parseMember } from './member.ts'
 import type { Member } from './syntax-tree.ts'
 import type { Token } from './tokens.ts'
 
@@ -32,7 +33,6 @@ const keywords = new Set([
   'AND',
   'OR',
 ])
-const quotedMember = /^[\p{L}_$:][\p{L}\p{M}\p{N}_$:-]*(?:\.[\p{L}\p{M}\p{N}_$:-]+)*$/u
 
 export function createTokenReader(tokens: readonly Token[]): TokenReader {
   let index = 0
@@ -74,10 +74,10 @@ export function createTokenReader(tokens: readonly Token[]): TokenReader {
     },
     takeQuotedMember() {
       const token = next()
-      if (token.kind !== 'string' || !quotedMember.test(token.value))
-        throw expected("the member of a date in quotes, such as 'lastEditDate'")
+      const member = token.kind === 'string' ? parseMember(token.value) : undefined
+      if (member === undefined) throw expected("the member of a date in quotes, such as 'lastEditDate'")
       advance()
-      return token.value.split('.')
+      return member
     },
     takeNumber(what = 'a number') {
       const token = next()
