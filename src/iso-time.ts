@@ -49,6 +49,45 @@ function parseUsualForm(text: string): number | undefined {
   return day <= 28 || new Date(ms).getUTCDate() === day ? ms : undefined
 }
 
+const dayMs = 86_400_000
+
+/**
+ * What `Date.prototype.toISOString` writes, in a fifth of the time: a page of messages has some hundred times.
+ * http://howardhinnant.github.io/date_algorithms.html, "civil_from_days"
+ *
+ * @param ms a whole number of milliseconds since the epoch
+ * @throws RangeError for a time that no calendar has
+ */
+export function formatIsoTime(ms: number): string {
+  const days = Math.floor(ms / dayMs)
+  // Counted from 1 March of the year 0, so that the leap day is the last of a year.
+  const sinceMarch = days + 719_468
+  const era = Math.floor(sinceMarch / 146_097)
+  const dayOfEra = sinceMarch - era * 146_097
+  const yearOfEra = Math.floor(
+    (dayOfEra -
+      Math.floor(dayOfEra / 1460) +
+      Math.floor(dayOfEra / 36_524) -
+      Math.floor(dayOfEra / 146_096)) /
+      365,
+  )
+  const dayOfYear = dayOfEra - (365 * yearOfEra + Math.floor(yearOfEra / 4) - Math.floor(yearOfEra / 100))
+  const month = Math.floor((5 * dayOfYear + 2) / 153)
+  const day = dayOfYear - Math.floor((153 * month + 2) / 5) + 1
+  const year = era * 400 + yearOfEra + (month < 10 ? 0 : 1)
+  if (!(year >= 1000 && year <= 9999)) return new Date(ms).toISOString()
+  const time = ms - days * dayMs
+  const seconds = Math.floor(time / 1000)
+  const minutes = Math.floor(seconds / 60)
+  const date = `${year}-${digits(month < 10 ? month + 3 : month - 9)}-${digits(day)}`
+  const thousandths = String(1000 + (time % 1000)).slice(1)
+  return `${date}T${digits(Math.floor(minutes / 60))}:${digits(minutes % 60)}:${digits(seconds % 60)}.${thousandths}Z`
+}
+
+function digits(number: number): string {
+  return number < 10 ? `0${number}` : String(number)
+}
+
 /** NaN unless both characters are digits. */
 function twoDigits(text: string, index: number): number {
   const tens = text.charCodeAt(index) - 48

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { parseIsoTime, parseRfc3339 } from '../src/iso-time.ts'
+import { formatIsoTime, parseIsoTime, parseRfc3339 } from '../src/iso-time.ts'
 
 const noon = Date.UTC(2026, 0, 31, 12)
 
@@ -91,4 +92,30 @@ test('a year of six digits is read as it is written', () => {
   expect(parseIsoTime('+275760-09-13T00:00:00.001Z')).toBeUndefined()
   expect(parseIsoTime('+275760-09-13T00:00:00-01:00')).toBeUndefined()
   expect(parseRfc3339('+275760-09-13T00:00:00.000Z')).toBeUndefined()
+})
+
+test('a time is written as Date.prototype.toISOString writes it', () => {
+  const times = fc.oneof(
+    fc.integer({ min: 0, max: Date.UTC(2100, 0) }),
+    fc.maxSafeInteger().filter((ms) => Math.abs(ms) <= 8.64e15),
+    // Around the ends of years, leap days among them.
+    fc
+      .tuple(
+        fc.integer({ min: 0, max: 10_001 }),
+        fc.integer({ min: -70, max: 70 }),
+        fc.integer({ min: -2, max: 2 }),
+      )
+      .map(([year, days, ms]) => new Date(0).setUTCFullYear(year, 0, 1 + days) + ms),
+  )
+  fc.assert(
+    fc.property(times, (ms) => {
+      expect(formatIsoTime(ms)).toBe(new Date(ms).toISOString())
+    }),
+    { numRuns: 2000 },
+  )
+})
+
+test('a time that no calendar has is a RangeError', () => {
+  for (const ms of [Number.NaN, Number.POSITIVE_INFINITY, 8.64e15 + 1])
+    expect(() => formatIsoTime(ms)).toThrow(RangeError)
 })

@@ -205,8 +205,17 @@ export function cut(text: string, most: number): string {
  * shortened.
  */
 export function fitMessage<T extends MessageTexts>(message: T): T {
-  if (messageBytes(message) <= maxBytes.message) return message
   const { content_json, tags_json, author_json, attachments_json, title, body, external_user_name } = message
+  const characters =
+    content_json.length +
+    tags_json.length +
+    (author_json?.length ?? 0) +
+    attachments_json.length +
+    (title?.length ?? 0) +
+    (body?.length ?? 0) +
+    (external_user_name?.length ?? 0)
+  // A code unit takes at most six bytes in JSON.
+  if (characters * 6 <= maxBytes.message || messageBytes(message) <= maxBytes.message) return message
   return {
     ...message,
     content_json: fitJson(content_json, 20_000),

@@ -93,7 +93,7 @@ export async function createEventLog(store: Store, options: EventLogOptions = {}
           db,
           now: Date.now,
           async publish(audience, payload) {
-            const text = fitEvent(JSON.stringify(payload))
+            const text = fitEvent(typeof payload === 'string' ? payload : JSON.stringify(payload))
             const flowId = 'flow' in audience ? audience.flow : null
             const userId = 'user' in audience ? audience.user : null
             events.push(await insertEvent(db, { flow_id: flowId, user_id: userId, payload: text }))

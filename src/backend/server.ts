@@ -424,14 +424,16 @@ function sendAnswer(
   { status, body, json, headers = {} }: Exclude<Answer, { write: unknown }>,
 ): void {
   const text = json ?? (body === undefined ? undefined : JSON.stringify(body))
+  // Encoded once for its length and for writing it.
+  const bytes = text === undefined ? undefined : Buffer.from(text)
   response.writeHead(status, {
     'Content-Type': 'application/json; charset=utf-8',
-    ...(text === undefined ? {} : { 'Content-Length': Buffer.byteLength(text) }),
+    ...(bytes === undefined ? {} : { 'Content-Length': bytes.length }),
     Status: String(status),
     'Cache-Control': 'private, no-store',
     ...headers,
   })
-  response.end(text)
+  response.end(bytes)
 }
 
 function sendError(response: ServerResponse, cause: unknown, onError?: (error: unknown) => void): void {

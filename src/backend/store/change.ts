@@ -17,9 +17,10 @@ export interface Change {
   /**
    * Adds an event to the log; it is delivered after the commit.
    *
+   * @param payload an object, or one in JSON
    * @returns the payload as it is stored and sent, in JSON
    */
-  publish(audience: Audience, payload: object): Promise<string>
+  publish(audience: Audience, payload: object | string): Promise<string>
   /** Adds a control event to the log: gateways need it, and no client of Flowdock's API receives it. */
   publishControl(event: ControlEvent): Promise<void>
 }

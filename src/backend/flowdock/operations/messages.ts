@@ -26,13 +26,13 @@ import {
 import type { SourceRow } from '../../store/sources.ts'
 import { findThread, recountThread, updateThread } from '../../store/threads.ts'
 import { findUser } from '../../store/users.ts'
-import { type Channel, destinationOf, type FlowChannel, otherUser } from '../channel.ts'
-import { encodeMessage, storedBase, type ThreadContext } from '../encode.ts'
+import { type Channel, type FlowChannel, otherUser } from '../channel.ts'
+import type { ThreadContext } from '../encode.ts'
 import { newUuid } from '../ids.ts'
 import type { MessageDraft } from '../message-draft.ts'
 import { isInbox, messageText, storedText, withoutText, withText } from '../message-text.ts'
 import { followUnread, messageTags, resolveTag, textTags, withTextTags } from '../tags.ts'
-import { emptyMessage, publishMessage, recordEvent } from './record.ts'
+import { emptyMessage, encodeForStore, publishMessage, recordEvent } from './record.ts'
 import { createThread, openThread, requireThread, threadContext } from './threads.ts'
 
 /** The sender of a message: a user; or 0 for a source, or for a program with the push token of the flow. */
@@ -75,8 +75,8 @@ export async function sendMessage(
     )
     if (stored !== undefined) {
       const thread = await threadContext(db, stored)
-      const wire = encodeMessage(stored, destinationOf(channel, stored), thread, storedBase)
-      return { message: stored, thread, json: JSON.stringify(wire), isRepeat: true }
+      const json = encodeForStore(channel, stored, thread)
+      return { message: stored, thread, json, isRepeat: true }
     }
   }
   const sent = change.now()

@@ -2,7 +2,7 @@ import { fitMessage } from '../../bounds.ts'
 import type { Change } from '../../store/change.ts'
 import { insertMessage, type MessageRow, nextMessageId } from '../../store/messages.ts'
 import { type Channel, destinationOf } from '../channel.ts'
-import { encodeMessage, storedBase, type ThreadContext } from '../encode.ts'
+import { encodeMessage, encodeMessageThread, storedBase, type ThreadContext } from '../encode.ts'
 
 /** The columns of a message that most kinds leave empty. */
 export const emptyMessage = {
@@ -27,10 +27,23 @@ export async function publishMessage(
   message: MessageRow,
   thread?: ThreadContext,
 ): Promise<string> {
-  const payload = encodeMessage(message, destinationOf(channel, message), thread, storedBase)
+  const payload = encodeForStore(channel, message, thread)
   if ('id' in channel) return change.publish({ flow: channel.id }, payload)
   await change.publish({ user: channel.low_user_id }, payload)
   return change.publish({ user: channel.high_user_id }, payload)
+}
+
+/** A message as events have it, in JSON: with `storedBase` for the URL of the API. */
+export function encodeForStore(
+  channel: Channel,
+  message: MessageRow,
+  thread: ThreadContext | undefined,
+): string {
+  const threadJson =
+    thread === undefined || !('id' in channel)
+      ? undefined
+      : encodeMessageThread(thread, channel.id, storedBase)
+  return encodeMessage(message, destinationOf(channel, message), threadJson, storedBase)
 }
 
 /**

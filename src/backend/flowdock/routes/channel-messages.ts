@@ -1,4 +1,3 @@
-import type { WireMessage } from '../../../wire/flowdock.ts'
 import { boundedText } from '../../bounds.ts'
 import { invalid, notFound } from '../../http/errors.ts'
 import type { Database } from '../../store/db.ts'
@@ -14,7 +13,7 @@ import { findSources } from '../../store/sources.ts'
 import { findThreads } from '../../store/threads.ts'
 import { sendWithFiles } from '../attachments.ts'
 import { type Channel, destinationOf } from '../channel.ts'
-import { encodeMessage, withBase } from '../encode.ts'
+import { encodeMessage, encodeMessageThread, withBase } from '../encode.ts'
 import { chatContent, decodeDraft } from '../message-draft.ts'
 import {
   deleteMessage,
@@ -90,7 +89,7 @@ export async function listAnswer(
   }
   return {
     status: 200,
-    body: await encodeMessages(reader, channel, rows, base, onError),
+    json: jsonList(await encodeMessages(reader, channel, rows, base, onError)),
     // An extension: the list has every message up to this event, and none after it.
     ...(at === undefined ? {} : { headers: { 'Flowdock-Event-Id': String(at) } }),
   }
@@ -117,9 +116,9 @@ export async function showAnswer(
 ): Promise<Answer> {
   const message = await findMessage(store.reader, channel.channel_id, messageId)
   if (message === undefined) throw notFound()
-  const [body] = await encodeMessages(store.reader, channel, [message], request.base, onError)
-  if (body === undefined) throw notFound()
-  return { status: 200, body }
+  const [encoded] = await encodeMessages(store.reader, channel, [message], request.base, onError)
+  if (encoded === undefined) throw notFound()
+  return { status: 200, json: encoded.json }
 }
 
 export async function sendAnswer(
@@ -216,6 +215,11 @@ export async function readAnswer(
   return { status: 200, body: { read } }
 }
 
+export interface EncodedMessage {
+  readonly row: MessageRow
+  readonly json: string
+}
+
 /**
  * Encodes messages with their threads, in two reads. A message whose row is damaged is left out and reported, so that the rest
  * of the list is readable.
@@ -226,28 +230,47 @@ export async function encodeMessages(
   messages: readonly MessageRow[],
   base: string,
   onError: (error: unknown) => void,
-): Promise<WireMessage[]> {
-  const ids = new Set(messages.map(({ thread_id }) => thread_id).filter((id) => id !== null))
-  const threads = await findThreads(db, [...ids])
-  const sourceIds = new Set(threads.map(({ source_id }) => source_id).filter((id) => id !== null))
-  const sources = new Map((await findSources(db, [...sourceIds])).map((source) => [source.id, source]))
-  const contexts = new Map(
-    threads.map((row) => [
-      row.id,
-      { row, source: row.source_id === null ? undefined : sources.get(row.source_id) },
-    ]),
-  )
-  return messages.flatMap((message) => {
-    const thread = message.thread_id === null ? undefined : contexts.get(message.thread_id)
+): Promise<EncodedMessage[]> {
+  const threads = 'id' in channel ? await readThreads(db, channel.id, messages, base) : undefined
+  return messages.flatMap((row) => {
     try {
-      return [encodeMessage(message, destinationOf(channel, message), thread, base)]
+      const thread = row.thread_id === null ? undefined : threads?.(row.thread_id)
+      return [{ row, json: encodeMessage(row, destinationOf(channel, row), thread, base) }]
     } catch (cause) {
       onError(
-        new Error(`Message ${message.id} of channel ${channel.channel_id} is damaged and was left out`, {
+        new Error(`Message ${row.id} of channel ${channel.channel_id} is damaged and was left out`, {
           cause,
         }),
       )
       return []
     }
   })
+}
+
+/** Reads the threads of messages. @returns the JSON of each, made once */
+async function readThreads(
+  db: Database,
+  flowId: string,
+  messages: readonly MessageRow[],
+  base: string,
+): Promise<(id: string) => string | undefined> {
+  const ids = new Set(messages.map(({ thread_id }) => thread_id).filter((id) => id !== null))
+  const rows = new Map((await findThreads(db, [...ids])).map((row) => [row.id, row]))
+  const sourceIds = new Set([...rows.values()].map(({ source_id }) => source_id).filter((id) => id !== null))
+  const sources = new Map((await findSources(db, [...sourceIds])).map((source) => [source.id, source]))
+  const encoded = new Map<string, string>()
+  return (id) => {
+    const row = rows.get(id)
+    let json = encoded.get(id)
+    if (json !== undefined || row === undefined) return json
+    const source = row.source_id === null ? undefined : sources.get(row.source_id)
+    json = encodeMessageThread({ row, source }, flowId, base)
+    encoded.set(id, json)
+    return json
+  }
+}
+
+/** A list of messages in JSON. */
+export function jsonList(messages: readonly EncodedMessage[]): string {
+  return `[${messages.map(({ json }) => json).join(',')}]`
 }

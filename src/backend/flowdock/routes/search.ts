@@ -3,7 +3,7 @@ import { listFlows, listMentionable } from '../../store/flows.ts'
 import { searchMessages } from '../../store/messages.ts'
 import type { Route } from '../route.ts'
 import { resolveTag } from '../tags.ts'
-import { checkSearchTags, encodeMessages, wordsToSearch } from './channel-messages.ts'
+import { checkSearchTags, encodeMessages, jsonList, wordsToSearch } from './channel-messages.ts'
 
 /** How many flows one search looks into: the ones somebody wrote to last. */
 const maxFlows = 100
@@ -30,13 +30,14 @@ export const searchRoutes: readonly Route[] = [
           const members = await listMentionable(reader, flow.id)
           const tags = [...new Set(given.map((tag) => (resolveTag(tag, members) ?? tag).toLowerCase()))]
           const rows = await searchMessages(reader, flow.channel_id, { words, tags, tagMode, skip: 0, limit })
-          return encodeMessages(reader, flow, rows, base, onError)
+          const messages = await encodeMessages(reader, flow, rows, base, onError)
+          return messages.map((message) => ({ ...message, flow: flow.id }))
         }),
       )
-      const body = found
+      const messages = found
         .flat()
-        .toSorted((a, b) => a.sent - b.sent || a.id - b.id || ((a.flow ?? '') < (b.flow ?? '') ? -1 : 1))
-      return { status: 200, body: body.slice(-limit) }
+        .toSorted((a, b) => a.row.sent - b.row.sent || a.row.id - b.row.id || (a.flow < b.flow ? -1 : 1))
+      return { status: 200, json: jsonList(messages.slice(-limit)) }
     },
   },
 ]
