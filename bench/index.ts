@@ -10,6 +10,7 @@ import { profile } from './profile.ts'
 import { measureQueries } from './queries.ts'
 import { slowReaders } from './slow-readers.ts'
 import { soak } from './soak.ts'
+import { stack } from './stack.ts'
 import { start } from './start.ts'
 
 const benchmarks: Record<string, () => Promise<void>> = {
@@ -24,6 +25,7 @@ const benchmarks: Record<string, () => Promise<void>> = {
   overload,
   start,
   'slow-readers': slowReaders,
+  stack,
   soak,
   plots: drawPlots,
 }

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { resolve } from 'node:path'
 
 export interface Running {
   readonly port: number
@@ -21,7 +21,7 @@ export async function startPinned(
   ready: RegExp,
   nodeFlags: readonly string[] = [],
 ): Promise<Running> {
-  const command = [process.execPath, ...nodeFlags, join(import.meta.dirname, script), ...args]
+  const command = [process.execPath, ...nodeFlags, resolve(import.meta.dirname, script), ...args]
   const [file = '', ...rest] = hasTaskset ? ['taskset', '-c', '0', ...command] : command
   const child: ChildProcess = spawn(file, rest, {
     env: { PATH: process.env['PATH'] ?? '', ...env },
