@@ -176,7 +176,10 @@ describe('a credential is checked again once the body has arrived', () => {
     expect((await update.finish()).status).toBe(403)
   })
 
-  const files = () => readdir(join(backend.dataDir, 'files'), { recursive: true })
+  const files = async () => {
+    const entries = await readdir(join(backend.dataDir, 'files'), { recursive: true, withFileTypes: true })
+    return entries.filter((entry) => entry.isFile()).map(({ name }) => name)
+  }
 })
 
 describe('a join URL', () => {
