@@ -25,7 +25,7 @@ const calls: Readonly<Record<string, number>> = {
   '06-private-message.graphql': 2,
   '07-integration.graphql': 1,
   '08-upload.graphql': 1,
-  '09-people.graphql': 4,
+  '09-people.graphql': 3,
   '10-dashboard.graphql': 6,
   '11-address.graphql': 1,
   '12-new-thread.graphql': 4,

@@ -123,8 +123,9 @@ test('files that belong to no message are found, and removed when asked; others 
     stdout: `${sentence}; it was removed\n`,
   })
   expect(await command(dataDir, 'check')).toMatchObject({ code: 0, stdout: 'All is well\n' })
-  expect(await readdir(join(dataDir, 'files', 'aa'))).toEqual([])
-  expect(await readdir(join(dataDir, 'files', 'bb'))).toEqual([young])
+  // Files of the demo organization may be in the same folders.
+  expect(await readdir(join(dataDir, 'files', 'aa'))).not.toContain(old)
+  expect(await readdir(join(dataDir, 'files', 'bb'))).toContain(young)
   expect(await (await fetch(gateway.restUrl + kept.content.path, { headers })).text()).toBe('kept')
 }, 60_000)
 
