@@ -53,20 +53,20 @@ import { createHttp, type Http, type UpstreamCall } from './upstream/http.ts'
 import { createRetry } from './upstream/retry.ts'
 
 export interface App {
-  /** Where the gateway listens, without a trailing slash. */
+  /** The URL that the gateway listens on, without a trailing slash. */
   readonly url: string
-  /** Where the upstream's REST API is. */
+  /** The URL of the upstream's REST API. */
   readonly restUrl: string
   readonly streamUrl: string
   /** The demo user's token, when the embedded backend has one. */
   readonly demoToken: string | null
   /** Gives GraphiQL that token where it is the `key` of the page's URL; null where GraphiQL is not given one. */
   readonly pageKey: string | null
-  /** Upstream streams that are open at this moment. */
+  /** The number of open upstream streams. */
   readonly openStreams: number
-  /** What is live at this moment. */
+  /** The present state, for operators. */
   readonly state: () => AppState
-  /** Stops: refuses new work, finishes what is in flight, closes sockets, then everything behind them. */
+  /** Stops: refuses new work, finishes requests in flight, closes sockets, then everything that they use. */
   close(): Promise<void>
 }
 
@@ -77,45 +77,45 @@ export interface AppState {
   readonly live: FanOutState
   readonly tcpConnections: number
   readonly sockets: number
-  /** Answers over SSE and multipart. */
+  /** Open responses over SSE and multipart. */
   readonly streamingResponses: number
-  /** What waits for slow readers. */
+  /** Bytes that wait for slow readers of sockets. */
   readonly waitingBytes: number
-  /** How calls to the upstream fare. */
+  /** The circuit breakers, and the retries. */
   readonly upstream: ReturnType<CircuitBreaker['state']> & { readonly retries: number }
-  /** Answers that are kept while nothing happens; null where none are. */
+  /** The response cache; null when it is off. */
   readonly responseCache: ReturnType<ResponseCache['state']> | null
-  /** How much is going on, and what was turned away. */
+  /** Operations in flight and queued, and the refused ones. */
   readonly load: ConcurrencyState
-  /** How often the embedded backend was started again, because its thread stopped or hung. */
+  /** The number of restarts of the embedded backend, because its thread stopped or hung. */
   readonly backendRestarts: number
 }
 
 export interface AppHooks {
-  /** Hears of every call to the upstream. */
+  /** Called after each call to the upstream. */
   readonly onUpstreamCall?: (call: UpstreamCall) => void
   /** After how many executions an operation is compiled; 0 compiles it before the first. */
   readonly interpretations?: number
   /** Processor time for new documents of one IP address in a minute. */
   readonly documentMsPerMinute?: number
   readonly log?: Logger
-  /** Whether a demo organization that is made has a history of three weeks; not unless given. */
+  /** Whether a new demo organization has a history of three weeks; by default not. */
   readonly demoHistory?: boolean
-  /** Called for each event that a subscription is sent. */
+  /** Called for each event that is delivered to a subscription. */
   readonly onDelivery?: (events: LiveEvents, event: FlowEvent) => void
-  /** What differs from the usual limits. */
+  /** Limits that replace the default ones. */
   readonly limits?: Partial<Limits>
 }
 
 /** How long one call to the upstream may take. */
 const deadlineMs = 10_000
-/** Kept to the upstream for calls; no principal has more than half of them. */
+/** The most connections to the upstream. A principal gets at most half of them. */
 const connections = 128
-/** A tenth of a core for documents of one IP address that are not known yet. Usual ones take 1 to 3 ms, and are known from then on. */
+/** A tenth of a core for new documents of one IP address. An ordinary document takes 1 to 3 ms, and is cached then. */
 const documentMsPerMinute = 6000
-/** An upstream that was restarted has its streams opened again at this rate. */
+/** The rate at which streams are opened again after a restart of the upstream. */
 const reconnectsEachSecond = 50
-/** Within what time clients are asked to come back after a stop, and how long the asking takes. */
+/** Within what time clients are asked to reconnect after a stop, and over what time they are asked. */
 const retryWithinMs = 5000
 const farewellMs = 100
 /** Starts the gateway and, unless another upstream is configured, the embedded backend. */
@@ -363,7 +363,7 @@ async function start(
   closers.push(async () => {
     const isReceived = live.state().operations > 0
     hub.announceClosing(retryWithinMs)
-    // What was just said is executed and written before the lines are closed.
+    // Events that were just delivered are executed and written before the connections are closed.
     if (isReceived) await new Promise((resolve) => setTimeout(resolve, farewellMs))
     await Promise.all([httpServer.close(), sockets.close()])
   })
@@ -380,7 +380,7 @@ async function start(
   }
 }
 
-/** The libraries of traces are loaded where there are any. */
+/** Loads the libraries of OpenTelemetry only if traces are sent. */
 async function startTracing(
   { tracing }: Config,
   restUrl: string,
@@ -399,7 +399,7 @@ async function traced(untraced: typeof schema): Promise<typeof schema> {
   return traceFields(untraced)
 }
 
-/** The path of an address below that of the API, without its query. */
+/** The path of a URL below that of the API, without its query. */
 function pathBelow(restUrl: string, url: string): string {
   const [path = ''] = url.slice(restUrl.length).split('?', 1)
   return path
@@ -425,7 +425,7 @@ async function startUpstream(
   return { restUrl: url, streamUrl: `${url}/stream`, demoToken, backend }
 }
 
-/** @throws ConfigError for a file that cannot be used */
+/** @throws ConfigError for a file that cannot be read, or has another form */
 function readTrusted(file: string | undefined): string[] | undefined {
   if (file === undefined) return undefined
   try {
@@ -436,10 +436,10 @@ function readTrusted(file: string | undefined): string[] | undefined {
 }
 
 /**
- * The embedded backend says whether it can store; of any other upstream an answer will do.
+ * The embedded backend reports whether it can store. Any other upstream is ready if it responds.
  *
- * @param http not the one that learns from failures: an upstream that cannot store may be read
- * @throws UpstreamError when there is no answer, or the upstream says itself that it failed
+ * @param http without a circuit breaker, because an upstream that cannot store may still be read
+ * @throws UpstreamError when there is no response, or its status is 5xx
  */
 async function tryUpstream(restUrl: string, http: Http): Promise<void> {
   const url = new URL(`${restUrl}/health/ready`)

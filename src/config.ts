@@ -5,15 +5,15 @@ export interface Config {
   readonly host: string
   readonly port: number
   readonly logLevel: LogLevel
-  /** Calls to the upstream that one principal may cause in a minute; 0 for any number. */
+  /** The most calls to the upstream that one principal may cause in a minute; 0 for no limit. */
   readonly callsPerMinute: number
-  /** The file of the only documents that are executed, if there is one. */
+  /** The file with the trusted documents, if there is one. Other documents are refused. */
   readonly trustedDocuments?: string | undefined
-  /** How old an answer may be that is given again; 0 where every answer is made anew. */
+  /** The greatest age of a cached response in milliseconds; 0 turns the response cache off. */
   readonly responseCacheMs: number
   readonly exposure: Exposure
   readonly protection: Protection
-  /** Where traces are sent; undefined when there are none. */
+  /** The URL that traces are sent to. Undefined when there are none. */
   readonly tracing: { readonly endpoint: string; readonly serviceName: string } | undefined
   readonly upstream:
     | {
@@ -23,19 +23,19 @@ export interface Config {
         readonly dataDir: string
         /** Whether an empty database gets the demo organization with its token; not in production. */
         readonly demoOrganization: boolean
-        /** Undefined: one is made and kept on first start. */
+        /** By default the first start makes a token and stores it. */
         readonly demoToken: string | undefined
-        /** The address people reach the backend at; undefined: the one each request named. */
+        /** The public URL of the backend. By default: the host of each request. */
         readonly publicUrl: string | undefined
-        /** Where the database is if not in `dataDir`; it has a password in it. */
+        /** The URL of a PostgreSQL database in place of SQLite in `dataDir`. It contains a password. */
         readonly databaseUrl: Secret | undefined
-        /** How long streams can be resumed for. */
+        /** The number of days for which streams can be resumed. */
         readonly eventRetentionDays: number
-        /** Whether actions of threads may be delivered to addresses of this machine and its network. */
+        /** Whether actions of threads may be delivered to this machine and its network. */
         readonly privateActionTargets: boolean
-        /** How many proxies stand in front of it. */
+        /** The number of proxies in front of the backend. */
         readonly trustedProxies: number
-        /** What one caller may do at it, and one address without a valid credential; 0 for any number. */
+        /** The limits of one principal, and of one IP address without a valid credential; 0 for no limit. */
         readonly traffic: {
           readonly requestsPerMinute: number
           readonly strangerRequestsPerMinute: number
@@ -46,36 +46,36 @@ export interface Config {
         readonly kind: 'remote'
         readonly restUrl: string
         readonly streamUrl: string
-        /** In our own network, that readers of files may be sent to. */
+        /** Hosts in the gateway's own network to which downloads of files may be redirected. */
         readonly fileHosts: readonly string[]
       }
 }
 
-/** Who may reach the gateway, and what it tells of itself. */
+/** Which clients may use the gateway, and what it reveals. */
 export interface Exposure {
-  /** Whether the schema may be asked for. */
+  /** Whether clients may read the schema. */
   readonly introspection: boolean
   readonly graphiql: boolean
-  /** Pages of other origins that may use it, as browsers write them. */
+  /** The origins whose pages may use the gateway, as browsers write them. */
   readonly allowedOrigins: readonly string[]
-  /** Whether pages of `localhost` may use it, whatever their port. */
+  /** Whether pages of `localhost` on any port may use the gateway. */
   readonly localOrigins: boolean
-  /** Request headers that pages of other origins may send, besides those that clients are known to send. */
+  /** Further request headers that pages of these origins may send. */
   readonly allowedHeaders: readonly string[]
-  /** The names it may be reached by, without ports; undefined for any. */
+  /** The host names of the gateway, without ports. Undefined for any name. */
   readonly allowedHosts: readonly string[] | undefined
-  /** How many proxies stand in front of it. */
+  /** The number of proxies in front of the gateway. */
   readonly trustedProxies: number
   /**
-   * Whether nobody but its developers is expected: not in production, nor where a setting says that others come by way
-   * of a proxy or another name.
+   * Whether only developers are expected as users. Not in production, and not where a setting says that users come through a
+   * proxy or by another host name.
    */
   readonly isDevelopment: boolean
-  /** What operators send to read `/metrics` and `/streams`. */
+  /** The token of operators for `/metrics` and `/streams`. */
   readonly metricsToken: Secret | undefined
 }
 
-/** How much is taken in; 0 is any number. */
+/** The limits of the gateway; 0 for no limit. */
 export interface Protection {
   readonly requestsPerMinute: number
   readonly addressRequestsPerMinute: number
@@ -85,12 +85,12 @@ export interface Protection {
   readonly tcpConnections: number
   readonly tcpConnectionsPerIp: number
   readonly transfersPerIp: number
-  /** Bytes of incomplete bodies in memory. Never any number. */
+  /** Bytes of incomplete bodies in memory; never 0. */
   readonly bodyBytes: number
   readonly bodyBytesPerIp: number
-  /** Never any number. */
+  /** Operations in flight; never 0. */
   readonly requestsInFlight: number
-  /** Whether fewer are taken in while the process has more to do than time. */
+  /** Whether the number of operations in flight adapts to the load. */
   readonly loadShedding: boolean
 }
 
@@ -99,11 +99,11 @@ export type LogLevel = (typeof logLevels)[number]
 /** A setting as `docs/configuration.md` lists it. */
 export interface Setting {
   readonly name: string
-  /** As it reads in the environment; undefined when there is none. */
+  /** The default as text; undefined when there is none. */
   readonly default: string | undefined
 }
 
-/** Everything wrong with the settings, in one message that names each. */
+/** All problems of the settings, in one message. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError'
 
@@ -126,14 +126,14 @@ const address = z
     (text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol),
     'expected an http or https address',
   )
-  // Addresses are printed and logged.
+  // URLs are printed and logged.
   .refine((text) => {
     const { username, password, search, hash } = URL.parse(text) ?? {}
     return !username && !password && !search && !hash
   }, 'expected an address without user name, password, query and fragment')
   .transform((text) => text.replace(/(?<!\/)\/+$/, ''))
 
-/** Of the upstream, where a user name would be taken for the credential of all callers. */
+/** A URL of the upstream. With a user name, all clients would have its credential. */
 const withoutCredential = z
   .string()
   .refine(
@@ -159,7 +159,7 @@ const list = (isItem: (text: string) => boolean, expected: string) =>
     .transform((text) => text.split(',').map((item) => item.trim()))
     .refine((items) => items.every(isItem), expected)
 
-/** As addresses have it: IPv6 in brackets. */
+/** A host as in URLs: IPv6 addresses in brackets. */
 const hostName = /^([a-z0-9._-]+|\[[0-9a-f:.]+\])$/i
 
 const onOrOff = z.enum(['on', 'off'], 'expected "on" or "off"')
@@ -249,7 +249,7 @@ const settings = {
   LOG_LEVEL: z.enum(logLevels, `expected one of ${logLevels.join(', ')}`).default('info'),
 }
 
-/** The settings there are, in the order they are documented. */
+/** All settings, in the order of the documentation. */
 export const settingList: readonly Setting[] = Object.entries(settings).map(([name, schema]) => {
   const fallback: unknown = schema.safeParse(undefined).data
   return { name, default: fallback === undefined ? undefined : String(fallback) || undefined }
@@ -265,7 +265,7 @@ const embeddedOnly = [
   'EVENT_RETENTION_DAYS',
   'ACTION_TARGETS',
 ] as const
-/** Settings of features this version does not have: going on without them would surprise. */
+/** Settings of features that this version does not have. Ignoring them would surprise. */
 const unsupported = ['REDIS_URL'] as const
 /** Earlier names of settings, refused so that no limit is lost without notice. */
 const renamed: Readonly<Record<string, keyof typeof settings>> = {
@@ -275,7 +275,7 @@ const renamed: Readonly<Record<string, keyof typeof settings>> = {
   LINES_PER_CALLER: 'MAX_CONNECTIONS_PER_PRINCIPAL',
   REQUESTS_IN_FLIGHT: 'MAX_CONCURRENT_REQUESTS',
 }
-/** Settings whose values are not shown, and values that may have a password in them. */
+/** Settings whose values are not shown, because they are or contain secrets. */
 const secret = /TOKEN$|^DATABASE_URL$/
 const mayHavePassword = /@|[?&#]/
 
@@ -370,7 +370,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   })
 }
 
-/** A gateway for this machine alone answers to its local names: another may be that of a page that plays a trick. */
+/** A gateway that listens on this machine only accepts local host names, so that DNS rebinding does not work. */
 function readHosts(given: readonly string[] | undefined, host: string): readonly string[] | undefined {
   const local = ['localhost', '127.0.0.1', '[::1]']
   if (given === undefined)
@@ -403,12 +403,12 @@ function readUpstream(values: z.infer<z.ZodObject<typeof settings>>): Config['up
     kind: 'remote',
     restUrl,
     fileHosts: (values.FILE_HOSTS ?? []).map((name) => name.toLowerCase()),
-    // Clients write the address with and without the path of the one resource it has.
+    // Clients write the URL with and without `/flows`, its only path.
     streamUrl: (values.FLOWDOCK_STREAM_URL ?? streamUrlOf(restUrl)).replace(/\/flows$/, ''),
   }
 }
 
-/** `api.` and `stream.` are neighbours on the service; everything else serves both from one host. */
+/** The service has the hosts `api.` and `stream.`; other servers have one host for both. */
 function streamUrlOf(restUrl: string): string {
   const url = new URL(restUrl)
   if (!url.hostname.startsWith('api.')) return `${restUrl}/stream`

@@ -7,8 +7,8 @@ if (major < 24) {
   process.exit(1)
 }
 
-// After a moment with many requests at once V8 makes what such requests are made of in its old space, for good. Dead as it
-// is soon, what it points to stays until the next full collection then, and everything takes half as long again.
+// After a burst of requests, V8 allocates the objects of requests in its old space for ever. They are garbage soon, but
+// everything they refer to stays until the next full collection, and each request takes half as long again.
 setFlagsFromString('--no-allocation-site-pretenuring')
 
 const usage = `Usage: flowdock-gateway [command]
@@ -25,7 +25,7 @@ Administration of the embedded backend, also while it runs; --json prints JSON:
 `
 const settings = '\nSettings come from the environment; docs/configuration.md lists them.'
 
-/** The process: which command, its exit code, and what went wrong in words. Commands are loaded when they run. */
+/** The process: runs a command, prints its errors, and sets the exit code. Commands are loaded when they run. */
 async function main([command = 'serve', ...args]: readonly string[]): Promise<number> {
   const print = (text: string) => process.stdout.write(`${text}\n`)
   switch (command) {

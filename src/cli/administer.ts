@@ -8,7 +8,7 @@ import { readSecret } from './read-secret.ts'
 type Options = Readonly<Record<string, string | boolean | undefined>>
 
 interface Action {
-  /** What follows the command on the line, as the help shows it. */
+  /** The arguments of the command, as the help shows them. */
   readonly usage: string
   readonly run: (
     administration: Administration,
@@ -180,7 +180,7 @@ export function administrationUsage(): string {
 /**
  * Runs `NOUN VERB --option …` on the data of the embedded backend.
  *
- * @throws CommandError for what cannot be done
+ * @throws CommandError when the command fails
  */
 export async function administer(
   noun: string,
@@ -227,7 +227,7 @@ function readOptions(usage: string, args: readonly string[]): Options {
   }
 }
 
-/** A line for each entry, `name: value` for one. */
+/** A list as one line for each entry, an object as lines of `name: value`. */
 function describe(result: Entry | Entry[]): string {
   if (!Array.isArray(result))
     return Object.entries(result)

@@ -4,7 +4,7 @@ import { createLogger } from '../telemetry/log.ts'
 import { runUntilStopped } from './run-until-stopped.ts'
 import { explain } from './serve.ts'
 
-/** Runs the Flowdock-compatible backend alone until it is told to stop. Resolves with the exit code. */
+/** Runs the Flowdock-compatible backend alone until a signal stops it. Resolves with the exit code. */
 export async function backend(
   environment: NodeJS.ProcessEnv,
   print: (text: string) => void,

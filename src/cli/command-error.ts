@@ -1,4 +1,4 @@
-/** Why a command cannot do what it was asked; its message is all the user needs. */
+/** Why a command failed. The user sees only the message. */
 export class CommandError extends Error {
   override readonly name = 'CommandError'
 }

@@ -2,7 +2,7 @@ import { request as requestHttp } from 'node:http'
 import { request as requestHttps } from 'node:https'
 import { CommandError } from './command-error.ts'
 
-/** What one check found, in plain words. */
+/** The result of a check. */
 interface Finding {
   readonly check: string
   readonly status: 'ok' | 'warning' | 'problem' | 'skipped'
@@ -14,9 +14,9 @@ interface Finding {
 type Outcome = Omit<Finding, 'check'>
 
 interface Patient {
-  /** Of the gateway, without a trailing slash. */
+  /** The URL of the gateway, without a trailing slash. */
   readonly url: URL
-  /** A personal token, for what nobody is told without one. */
+  /** A personal token, for the checks that need a user. */
   readonly token: string | undefined
 }
 
@@ -26,7 +26,7 @@ interface Answer {
   readonly text: string
 }
 
-/** How long one answer may take, and the first bytes of one that goes on. */
+/** How long a response may take, and the first bytes of a stream. */
 const patienceMs = 8000
 const firstBytesMs = 2000
 const clockSkewMs = 30_000
@@ -34,7 +34,7 @@ const json = { 'content-type': 'application/json' }
 const foreign = { origin: 'https://doctor.invalid' }
 const typename = JSON.stringify({ query: '{ __typename }' })
 
-/** Looks at a running gateway from outside and says what is wrong with it. @returns 1 when something is */
+/** Checks a running gateway as a client and prints its problems. @returns 1 when there are any */
 export async function doctor(
   args: readonly string[],
   environment: NodeJS.ProcessEnv,
@@ -74,7 +74,7 @@ const warning = (found: string, advice: string): Outcome => ({ status: 'warning'
 const problem = (found: string, advice: string): Outcome => ({ status: 'problem', found, advice })
 const isHere = ({ url }: Patient) => /^(localhost|127\.|\[::1\])/.test(url.hostname)
 
-/** Every check, the first of which decides whether there is anything to look at. */
+/** Runs all checks. The others need the first one to succeed. */
 const checks: readonly (readonly [check: string, look: (patient: Patient) => Promise<Outcome>])[] = [
   [
     'reachable',
@@ -332,12 +332,12 @@ interface AskOptions {
   readonly method?: string
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string
-  /** Reads no further than this. */
+  /** The most characters of a response that are read. */
   readonly until?: string
   readonly patienceMs?: number
 }
 
-/** Asks as no browser would. An answer that does not end is what came of it in time; one that does not come has the status 0. */
+/** Sends a request. A response that does not end in time has the text so far; a missing response has the status 0. */
 function ask({ url }: Patient, path: string, options: AskOptions = {}): Promise<Answer> {
   const { method = 'GET', headers = {}, body, until } = options
   const send = url.protocol === 'https:' ? requestHttps : requestHttp
@@ -371,7 +371,7 @@ function ask({ url }: Patient, path: string, options: AskOptions = {}): Promise<
   })
 }
 
-/** The status a handshake is answered with; 0 when it is not. */
+/** The status of the response to a handshake; 0 when there is none. */
 function handshake({ url }: Patient, more: Readonly<Record<string, string>>): Promise<number> {
   const send = url.protocol === 'https:' ? requestHttps : requestHttp
   const headers = {
@@ -401,7 +401,7 @@ function handshake({ url }: Patient, more: Readonly<Record<string, string>>): Pr
   })
 }
 
-/** Says something on a socket. Resolves with all that was received, once it has `until` in it or the socket is closed. */
+/** Sends messages on a socket. Resolves with all received text when it contains `until`, or when the socket is closed. */
 function converse({ url }: Patient, messages: readonly string[], until: string): Promise<string> {
   const address = new URL('/graphql', url)
   address.protocol = url.protocol === 'https:' ? 'wss:' : 'ws:'

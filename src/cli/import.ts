@@ -6,7 +6,7 @@ import { CommandError } from './command-error.ts'
 export const importUsage = `  import ZIP --flow ORG/FLOW [--name NAME] [--people FILE] [--map-user NUMBER=USER]…
                              takes in a flow that was exported from the service`
 
-/** Runs `import` on the data of the embedded backend, with a progress bar where somebody watches. */
+/** Runs `import` on the data of the embedded backend, with a progress bar on a terminal. */
 export async function importExport(
   args: readonly string[],
   environment: NodeJS.ProcessEnv,
@@ -57,7 +57,7 @@ function readArguments(args: readonly string[]) {
   }
 }
 
-/** Who somebody of the export is here, from arguments such as `777=ada@example.com` or `777=4`. */
+/** Users of the export, from arguments such as `777=ada@example.com` or `777=4`. */
 function readMapping(entries: readonly string[]): Map<string, string> {
   return new Map(
     entries.map((entry) => {

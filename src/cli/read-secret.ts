@@ -5,8 +5,8 @@ import { CommandError } from './command-error.ts'
 const maxSecretBytes = 1024
 
 /**
- * Reads a secret: from a terminal after a prompt, without showing what is typed, or else the first line of what is
- * piped in. Blanks belong to it.
+ * Reads a secret: from a terminal after a prompt, without an echo, or else the first line of standard input. Blanks belong to the
+ * secret.
  *
  * @param prompted shows the prompt
  * @throws CommandError when there is none, or it is too long
@@ -24,7 +24,7 @@ export async function readSecret(
 async function ask(input: Readable, prompted: Writable, prompt: string): Promise<string> {
   const silent = new Writable({ write: (_chunk, _encoding, done) => done() })
   const terminal = createInterface({ input, output: silent, terminal: true })
-  // Leaving with Control-C or Control-D closes it without an answer.
+  // Control-C and Control-D close the prompt without a secret.
   const left = Promise.withResolvers<string>()
   terminal.once('close', () => left.reject(new CommandError('No password was given')))
   prompted.write(prompt)

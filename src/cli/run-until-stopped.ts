@@ -1,6 +1,6 @@
 /**
- * Starts something and runs it until the process is told to stop. The first SIGTERM or SIGINT stops it in order, a
- * second one at once. Signals are heard from the beginning, so that one during the start is not lost.
+ * Runs a server until SIGTERM or SIGINT. The first signal stops it in order, a second one at once. A signal during the start is
+ * not lost.
  *
  * @returns the exit code
  */

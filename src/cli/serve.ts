@@ -5,10 +5,10 @@ import { CommandError } from './command-error.ts'
 import { runUntilStopped } from './run-until-stopped.ts'
 
 /**
- * Runs the gateway until it is told to stop. Resolves with the exit code.
+ * Runs the gateway until a signal stops it. Resolves with the exit code.
  *
- * @param isTerminal whether `print` writes to a terminal: what a service prints is kept in a log, and tokens do not belong
- * there
+ * @param isTerminal whether `print` writes to a terminal. Tokens are only printed there, because the output of a service is
+ *   stored in a log
  */
 export async function serve(
   environment: NodeJS.ProcessEnv,
@@ -47,7 +47,7 @@ function describe(app: App, config: Config, isTerminal: boolean): string {
   return `${lines.join('\n')}\n`
 }
 
-/** How to get at the demo token; undefined where others than developers may read it. */
+/** How a developer gets the demo token. Undefined where other users may read the output. */
 function describeToken(
   { demoToken }: App,
   { exposure, upstream }: Config,
@@ -61,7 +61,7 @@ function describeToken(
   return { where: `Ada's token is in ${path}.`, argument: `"$(cat '${path}'):"` }
 }
 
-/** What stands in the way of starting, in words. */
+/** Why the gateway does not start. */
 export function explain(
   error: unknown,
   embedded: { dataDir: string; databaseUrl: unknown } | undefined,
@@ -82,7 +82,7 @@ export function explain(
   return error
 }
 
-/** Refused, unknown or timed out by the system; or one of PostgreSQL's codes of five characters. */
+/** Error codes of a refused, unknown or timed-out connection, and PostgreSQL's codes of five characters. */
 function isDatabaseError(code: string | undefined): boolean {
   return (
     /^(ECONN|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|EHOSTUNREACH)/.test(code ?? '') || /^[0-9A-Z]{5}$/.test(code ?? '')

@@ -4,7 +4,7 @@ import type { AppState } from '../app.ts'
 import { operatorTokenFile } from '../operator-token.ts'
 import { CommandError } from './command-error.ts'
 
-/** Prints what is live in a gateway. The token that proves an operator comes from METRICS_TOKEN or the data folder. */
+/** Prints the streams and subscriptions of a gateway. The operator's token comes from METRICS_TOKEN or the data folder. */
 export async function streams(
   args: readonly string[],
   environment: NodeJS.ProcessEnv,
@@ -33,7 +33,7 @@ export async function streams(
   return 0
 }
 
-/** That of the data folder is for a gateway on this machine alone. */
+/** The token of the data folder is only for a gateway on this machine. */
 async function findToken(
   { hostname }: URL,
   { METRICS_TOKEN, DATA_DIR = './data' }: NodeJS.ProcessEnv,

@@ -38,12 +38,12 @@ import {
 } from '../store/users.ts'
 import { readStoredToken, removeStoredToken } from './demo-token.ts'
 
-/** Why a command cannot be carried out, in words for the operator. */
+/** Why a command failed; the message is for the operator. */
 export class AdministrationError extends Error {
   override readonly name = 'AdministrationError'
 }
 
-/** Where the data of a backend are. */
+/** The location of the data of a backend. */
 export interface DataLocation {
   readonly dataDir: string
   /** The database if it is not a file in `dataDir`: a `postgres://` URL. */
@@ -53,7 +53,7 @@ export interface DataLocation {
 /** A row of a list, as it is printed. */
 export type Entry = Readonly<Record<string, string | number | boolean | null>>
 
-/** Changes to users, flows and what belongs to them, made beside the running server. */
+/** Changes users, flows and their objects, also while the server runs. */
 export interface Administration {
   addOrganization(name: string, slug: string | undefined): Promise<Entry>
   listOrganizations(): Promise<Entry[]>
@@ -69,20 +69,20 @@ export interface Administration {
     admin: boolean
   }): Promise<Entry>
   listUsers(): Promise<Entry[]>
-  /** Sets the picture of a user; undefined brings the generated one back. */
+  /** Sets the picture of a user. With undefined, the generated picture is used again. */
   setAvatar(email: string, bytes: Uint8Array | undefined): Promise<Entry>
-  /** Changes what is given. Only the operator changes an e-mail address, since it identifies a user. */
+  /** Changes the given properties. Only the operator can change an e-mail address, since it identifies a user. */
   editUser(email: string, changes: { email?: string; nick?: string; name?: string }): Promise<Entry>
   /** Disables a user, who leaves every flow. The user and their messages stay. */
   removeUser(email: string): Promise<Entry>
   /**
    * Resolves with the token, which cannot be read again.
    *
-   * @param token a token of the service that stays in use; a new one unless given
+   * @param token a token of the service that stays in use; a new one by default
    */
   addToken(email: string, token?: string): Promise<Entry>
   listTokens(email: string): Promise<Entry[]>
-  /** @param id as `listTokens` gives it */
+  /** @param id as `listTokens` returns it */
   removeToken(email: string, id: string): Promise<Entry>
   addFlow(organization: string, name: string, slug: string | undefined): Promise<Entry>
   listFlows(): Promise<Entry[]>
@@ -93,10 +93,10 @@ export interface Administration {
   rotatePushToken(path: string, token?: string): Promise<Entry>
   /** Resolves with the flow token, which cannot be read again. */
   addSource(path: string, name: string, token?: string): Promise<Entry>
-  /** A source stays valid when its creator has left; such sources are marked. */
+  /** The sources of a flow. A source stays valid after its creator has left; such sources are marked. */
   listSources(path: string): Promise<Entry[]>
   removeSource(id: number): Promise<Entry>
-  /** A user who is in the organization already becomes a member of the flow at once. */
+  /** Invites an e-mail address. A user of the organization becomes a member of the flow at once. */
   addInvitation(path: string, email: string): Promise<Entry>
   listInvitations(path: string): Promise<Entry[]>
   removeInvitation(id: number): Promise<Entry>
@@ -146,7 +146,7 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
       const nick = checkNick(given)
       checkEmail(email)
       checkLength('name', name)
-      // Ids count on from the highest, and paths take 15 digits.
+      // New ids follow the greatest one, and paths allow 15 digits.
       if (id !== undefined && id > maxImportedId)
         throw new AdministrationError(`--id is at most ${maxImportedId}, got ${id}`)
       const passwordHash = password === undefined ? undefined : await hashPassword(password)
@@ -248,7 +248,7 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
           throw new AdministrationError(
             `The slug "${slug}" is taken: by another flow, or by a URL of the API`,
           )
-        // A member has to be there who can invite the others.
+        // Without a member, no one could invite others.
         const members = (await listOrganizationUsers(db, owner.id)).filter(({ admin }) => admin === 1)
         const wanted = { name, accessMode: 'organization', ...(slug === undefined ? {} : { slug }) } as const
         return `${organization}/${(await createFlow(change, owner.id, wanted, members)).slug}`
@@ -393,7 +393,7 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
 
 /** The beginning of a hash, which distinguishes the tokens of a user. */
 function tokenId(hash: string): string {
-  // In digits and letters only: one that began with a dash would read as an option.
+  // Digits and letters only: a secret that begins with a dash would look like an option.
   return Buffer.from(hash, 'base64url').toString('hex').slice(0, 12)
 }
 
@@ -429,7 +429,7 @@ function checkEmail(email: string): void {
   checkLength('email', email)
 }
 
-/** @throws AdministrationError that names the user who has the address, so that the operator does not confuse two users */
+/** @throws AdministrationError with the user who has the e-mail address, so that the operator does not confuse two users */
 async function requireFreeEmail(db: Database, email: string, except?: number): Promise<void> {
   const user = await findUserByEmail(db, email)
   if (user === undefined || user.id === except) return
@@ -444,7 +444,7 @@ async function organizationsOf(db: Database, userId: number): Promise<string> {
   return (await listOrganizations(db, userId)).map(({ slug }) => slug).join(' ')
 }
 
-/** Checks a token of the service that is to stay in use. @throws AdministrationError for one that is short or in use here */
+/** Checks a token of the service that stays in use. @throws AdministrationError if it is too short, or used on this server */
 async function requireUsable(db: Database, token: string | undefined): Promise<void> {
   if (token === undefined) return
   if (!/^[\w-]{20,128}$/.test(token))
@@ -478,7 +478,7 @@ async function findAdministrator(db: Database, flow: Flow): Promise<UserRow | un
   return users.find(({ admin }) => admin === 1)
 }
 
-/** The same. @throws AdministrationError when there is none */
+/** As `administratorOf`. @throws AdministrationError when there is none */
 async function requireAdministrator(db: Database, flow: Flow): Promise<UserRow> {
   const administrator = await findAdministrator(db, flow)
   if (administrator === undefined)

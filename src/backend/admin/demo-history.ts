@@ -1,19 +1,19 @@
 /**
- * Three weeks of a small team's work, for the first look at the demo organization: what they said, what their
- * integrations posted and the files they shared. It holds the same things each time, at times relative to the start.
+ * Three weeks of a small team's work for the demo organization: messages, posts of integrations and files. The history is always
+ * the same, with times relative to the start.
  */
 
 export type DemoNick = 'Ada' | 'Ben' | 'Cleo' | 'Dina' | 'Emil'
 export type DemoFlow = 'main' | 'engineering' | 'support'
 export type DemoSource = 'Tickets' | 'Build server' | 'Help desk'
 
-/** One thing that happened. `thread` names what belongs together; it is no id. */
+/** A message of the history. Messages with the same `thread` belong together; it is not an id. */
 export type DemoEvent = { readonly at: number; readonly flow: DemoFlow; readonly thread: string } & (
   | {
       readonly kind: 'message'
       readonly nick: DemoNick
       readonly text: string
-      /** Who reacted with a thumb up. */
+      /** The users who reacted with a thumb up. */
       readonly likes: readonly DemoNick[]
     }
   | { readonly kind: 'file'; readonly nick: DemoNick; readonly file: DemoFile }
@@ -26,14 +26,14 @@ export interface DemoFile {
   readonly bytes: Buffer
 }
 
-/** A ticket, a build or a customer's question as its integration describes it. */
+/** A ticket, a build or a customer's question, as its integration posts it. */
 export interface DemoItem {
   readonly title: string
   readonly status: { readonly color: string; readonly value: string }
   readonly author: string
-  /** What happened to it. */
+  /** The title of an activity. */
   readonly action: string
-  /** What was written about it, as HTML. */
+  /** The text of a discussion, as HTML. */
   readonly comment?: string
 }
 
@@ -45,7 +45,7 @@ export const demoDays = 21
 type Line = readonly [DemoNick, string, ...DemoNick[]]
 type Talk = readonly [flow: DemoFlow, day: number, hour: number, ...lines: Line[]]
 
-/** Days are counted back from the start; hours are UTC. */
+/** Days are before the start; hours are in UTC. */
 const talks: readonly Talk[] = [
   [
     'main',
@@ -315,7 +315,7 @@ const talks: readonly Talk[] = [
   ],
 ]
 
-/** What happened last: minutes before the start instead of days. */
+/** The latest messages, with minutes before the start instead of days. */
 const recentTalks: readonly Talk[] = [
   [
     'main',
@@ -475,14 +475,14 @@ const items: readonly Item[] = [
   ],
 ]
 
-/** Nights whose build failed, and what with. */
+/** The nights with a failed build, and the error. */
 const failures: Readonly<Record<number, string>> = {
   17: 'Two tests timed out.',
   9: 'The time zone test failed.',
   3: 'The package registry did not answer.',
 }
 
-/** Everything that happened before `start`, oldest first. */
+/** The whole history before `start`, oldest first. */
 export function demoHistory(start: number): readonly DemoEvent[] {
   const midnight = Math.floor(start / dayMs) * dayMs
   const at = (day: number, hour: number) => midnight - day * dayMs + Math.round(hour * 60) * minuteMs
@@ -542,7 +542,7 @@ function stepsOf(
   }))
 }
 
-/** One a night; a failure is repaired in the morning. */
+/** One build each night. A failure is repaired in the morning. */
 function builds(at: (day: number, hour: number) => number): DemoEvent[] {
   return Array.from({ length: demoDays - 1 }, (_, index) => demoDays - 1 - index).flatMap((day) => {
     const title = `Nightly build ${400 - day}`

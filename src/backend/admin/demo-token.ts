@@ -3,9 +3,9 @@ import { join } from 'node:path'
 import { makeToken } from '../flowdock/auth.ts'
 import { privateFileMode } from '../private-files.ts'
 
-/* The file that people copy the demo token from. */
+/* The file from which users copy the demo token. */
 
-/** The token that an interrupted first start stored is used again. */
+/** Stores a token, or returns the one that an interrupted first start stored. */
 export async function makeStoredToken(dataDir: string): Promise<string> {
   const token = makeToken()
   try {
@@ -27,7 +27,7 @@ export async function readStoredToken(dataDir: string): Promise<string | undefin
   }
 }
 
-/** Removes the file if it has this token: it would mislead those who copy it. */
+/** Removes the file if it has this token, which is not valid any more. */
 export async function removeStoredToken(dataDir: string, token: string): Promise<void> {
   if ((await readStoredToken(dataDir)) === token) await rm(pathIn(dataDir), { force: true })
 }

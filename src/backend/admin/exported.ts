@@ -17,16 +17,16 @@ import { isWebUrl } from '../flowdock/web-url.ts'
 import type { MessageRow } from '../store/messages.ts'
 import type { ThreadRow } from '../store/threads.ts'
 
-/** Somebody as an export or a list of users describes them. */
+/** A user of an export, or of a list of users. */
 export interface ExportedPerson {
-  /** Their number at the service. */
+  /** The user's id in the export. */
   readonly id: string
   readonly nick?: string
   readonly name?: string
   readonly email?: string
 }
 
-/** A file that a message of an export names. */
+/** A file of a message of an export. */
 export interface ExportedFile {
   readonly path: string
   readonly file_name: string
@@ -40,33 +40,33 @@ export interface ExportedMessage {
   readonly sent: number
   readonly row: Omit<MessageRow, 'seq' | 'id' | 'channel_id' | 'thread_id'>
   readonly threadId: string | undefined
-  /** The message a comment is on. */
+  /** The parent message of a comment. */
   readonly parentId: number | undefined
-  /** Whether parts of it were longer than what is stored, and were shortened. */
+  /** Whether texts were shortened because they exceeded the bounds. */
   readonly isShortened: boolean
-  /** Its thread as it was, if the message says so. */
+  /** The thread, if the export contains it in the message. */
   readonly thread: ExportedThread | undefined
   readonly files: readonly ExportedFile[]
-  /** The numbers of everybody it names. */
+  /** The ids of all users that the message names. */
   readonly userIds: readonly string[]
-  /** The same with the numbers that its people have here. */
+  /** The message with the ids of its users on this server. */
   withUsers(users: ReadonlyMap<string, number>): ExportedMessage
-  /** The same with the files where they are here. */
+  /** The message with the paths of its files on this server. */
   withPaths(paths: ReadonlyMap<string, string>): ExportedMessage
 }
 
 export interface ExportedThread {
-  /** The name of the integration it came from. */
+  /** The name of the integration that sent it. */
   readonly source: string | undefined
   readonly columns: Partial<ThreadRow>
 }
 
 type Json = Record<string, unknown>
 
-/** What happens on streams and is no message. */
+/** Events of streams that are not messages. */
 const transient = ['activity.user', 'presence', 'flow-add', 'flow-remove', 'backend.join.user']
 
-/** A message of an export, or why it cannot be one, in words. */
+/** A message of an export, or the reason why it cannot be imported. */
 export function readMessage(raw: Json): ExportedMessage | string {
   const { id, event } = raw
   if (typeof event !== 'string' || event === '') return 'it does not say what it is'
@@ -80,7 +80,7 @@ export function readMessage(raw: Json): ExportedMessage | string {
   return toMessage(raw, id, event, sent)
 }
 
-/** People in a list of users, or in an object that has one as `users`. */
+/** The users of a list, or of an object with a list as `users`. */
 export function readPeople(list: unknown): ExportedPerson[] {
   const users: unknown = Array.isArray(list) ? list : isRecord(list) ? list['users'] : undefined
   if (!Array.isArray(users)) return []
@@ -115,7 +115,7 @@ function toMessage(raw: Json, id: number, event: string, sent: number): Exported
   const thread = isRecord(raw['thread']) ? readThread(raw['thread']) : undefined
   const named = [user, ...tags.map((tag) => userTag.exec(tag)?.[1]), ...Object.values(reactions).flat()]
 
-  // [flowdock] messages.md: a message without text was deleted, and is found by nothing it said.
+  // [flowdock] messages.md: a message without text was deleted, and no search finds it.
   const isDeleted =
     event === 'message' ? content === '' : event === 'comment' && isRecord(content) && content['text'] === ''
   const lasting = (tag: string) => !tag.startsWith(':unread:') && (!isDeleted || tag.startsWith('influx:'))
@@ -128,7 +128,7 @@ function toMessage(raw: Json, id: number, event: string, sent: number): Exported
     uuid: uuid !== undefined && uuid.length <= maxCharacters.uuid ? uuid : null,
     app: raw['app'] === 'influx' || raw['app'] === 'chat' ? raw['app'] : null,
     content_json: JSON.stringify(content),
-    // Whoever has not read it by now will not: everything in an export counts as read.
+    // All messages of an export count as read.
     tags_json: JSON.stringify([...new Set(tags)].filter(lasting)),
     external_user_name: text(raw['external_user_name']) ?? null,
     author_json: authorOf(raw['author']),
@@ -221,7 +221,7 @@ function readThread(thread: Json): ExportedThread {
   }
 }
 
-/** Without UpdateActions: signed clicks go only to what a source here wrote itself. */
+/** Removes UpdateActions: signed requests only go to URLs that a source of this server wrote. */
 function readActions(actions: unknown): Json[] {
   if (!Array.isArray(actions)) return []
   return actions
@@ -246,7 +246,7 @@ function authorOf(author: unknown): string | null {
   })
 }
 
-/** Files by their paths, each once: that of a file message stands in its attachments, too. */
+/** Files by their paths, each once: the file of a file message is in its attachments, too. */
 function filesOf(parts: readonly unknown[]): ExportedFile[] {
   const files = new Map<string, ExportedFile>()
   for (const part of parts) {
@@ -260,7 +260,7 @@ function filesOf(parts: readonly unknown[]): ExportedFile[] {
   return [...files.values()]
 }
 
-/** A part with its file's new path. Thumbnails are not in exports. */
+/** A part with the new path of its file, without the thumbnail, which exports do not contain. */
 function move(part: unknown, paths: ReadonlyMap<string, string>): unknown {
   if (!isRecord(part)) return part
   const path = paths.get(text(part['path']) ?? '')
@@ -280,7 +280,7 @@ function reactionsOf(value: unknown): Record<string, string[]> {
   )
 }
 
-/** Users are numbers in some places and texts in others. */
+/** Ids of users are numbers in some places and texts in others. */
 function userNumber(value: unknown): string | undefined {
   const digits = typeof value === 'number' ? String(value) : value
   return typeof digits === 'string' && /^\d{1,15}$/.test(digits) ? digits : undefined
@@ -290,12 +290,12 @@ function strings(value: unknown): string[] {
   return Array.isArray(value) ? value.map(text).filter((item) => item !== undefined) : []
 }
 
-/** A text without half surrogate pairs. */
+/** A text without halves of surrogate pairs. */
 function text(value: unknown): string | undefined {
   return typeof value === 'string' ? value.toWellFormed() : undefined
 }
 
-/** Milliseconds, or an ISO 8601 time, which is in UTC when it has no offset; undefined for what is no time of these centuries. */
+/** A time from milliseconds or ISO 8601, in UTC when it has no offset. Undefined for any other value, or a time out of range. */
 function toMs(value: unknown): number | undefined {
   const ms = typeof value === 'string' ? parseIsoTime(value) : value
   return typeof ms === 'number' && isSensibleTime(ms) ? Math.trunc(ms) : undefined

@@ -1,32 +1,32 @@
 import { JSONParser } from '@streamparser/json'
 import { type Entry, openPromise, type ZipFile } from 'yauzl'
 
-/** What the service gave whoever asked for a copy of a flow: a zip with `messages.json` and the files. */
+/** An export of a flow by the service: a zip with `messages.json` and the files. */
 export interface FlowExport {
-  /** How many bytes `messages.json` has. */
+  /** The size of `messages.json` in bytes. */
   readonly byteSize: number
-  /** Messages in the order they stand in, some at a time. @throws ExportError when the file is no list of objects */
+  /** The messages in their order, in batches. @throws ExportError when the file is not a list of objects */
   messages(): AsyncGenerator<{
     readonly messages: readonly Record<string, unknown>[]
     readonly readBytes: number
   }>
-  /** The bytes of the file that a message's `path` names, or why there are none. */
+  /** The bytes of the file with this path, or the reason why there are none. */
   file(path: string): Promise<AsyncIterable<Buffer> | 'missing' | 'too long'>
-  /** `users.json` beside the messages, if there is one. */
+  /** The content of `users.json`, if there is one. */
   users(): Promise<unknown>
   close(): void
 }
 
-/** Why a file is no export of a flow, in words. */
+/** Why a file cannot be read as an export of a flow. */
 export class ExportError extends Error {
   override readonly name = 'ExportError'
 }
 
-/** How much an export may hold. */
+/** The largest sizes of an export. */
 export interface ExportBounds {
-  /** Bytes of everything in it, uncompressed. */
+  /** All files together, uncompressed, in bytes. */
   readonly totalBytes: number
-  /** Bytes of one file, as for uploads; a longer one is left out. */
+  /** One file, in bytes, as for uploads. A longer one is left out. */
   readonly fileBytes: number
   readonly entries: number
   readonly messages: number
@@ -39,15 +39,15 @@ export const exportBounds: ExportBounds = {
   messages: 10_000_000,
 }
 
-/** A list of people is small; more is no list of people. */
+/** The longest `users.json`. */
 const maxUsersBytes = 64 * 1024 * 1024
-/** What is read of `messages.json` before a message ends: its parser keeps all of it in memory. */
+/** The longest message in `messages.json`. The parser holds it in memory. */
 const maxMessageBytes = 16 * 1024 * 1024
-/** Text is compressed to a twentieth; what is compressed further and is large only pretends to be a file. */
+/** The greatest compression ratio of a large file. Text has about 20; a larger ratio is the sign of a zip bomb. */
 const maxRatio = 200
 const maxSuspectBytes = 8 * 1024 * 1024
 
-/** @throws ExportError, also for one that is larger than the bounds */
+/** Opens an export. @throws ExportError, also for one that exceeds the bounds */
 export async function openFlowExport(path: string, bounds: ExportBounds = exportBounds): Promise<FlowExport> {
   const zip = await open(path)
   const entries = await readEntries(zip, path, bounds).catch((error: unknown) => {
@@ -95,7 +95,7 @@ async function open(path: string): Promise<ZipFile> {
   }
 }
 
-/** The files of a zip, by their declared sizes: none of them is unpacked yet. */
+/** Lists the files of a zip with their declared sizes, without unpacking them. */
 async function readEntries(zip: ZipFile, path: string, bounds: ExportBounds): Promise<Entry[]> {
   const entries: Entry[] = []
   let total = 0
@@ -128,8 +128,8 @@ async function* openEntry(zip: ZipFile, entry: Entry): AsyncGenerator<Buffer> {
 }
 
 /**
- * Exports differ in the folders files are in: one is found by its whole path, else by its token and name, else by
- * its name if only one file has it.
+ * Exports have different folders for files. A file is found by its whole path, else by its token and name, else by its name if
+ * only one file has it.
  */
 function fileFinder(entries: readonly Entry[]): (path: string) => Entry | undefined {
   const files = entries.filter(({ fileName }) => !fileName.endsWith('/'))
@@ -159,7 +159,7 @@ function decode(path: string): string {
   }
 }
 
-/** The objects of a JSON list, as they come. */
+/** The objects of a JSON list, while it is read. */
 async function* parseList(stream: AsyncIterable<Buffer>, bounds: ExportBounds) {
   let messages: Record<string, unknown>[] = []
   let readBytes = 0

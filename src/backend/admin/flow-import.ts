@@ -44,43 +44,43 @@ import {
 
 export interface FlowImport {
   readonly location: DataLocation
-  /** Path of the zip file. */
+  /** The path of the zip file. */
   readonly zip: string
-  /** Where the flow goes, as `organization/flow`; it is made when it is not there. */
+  /** The path of the flow, such as `organization/flow`. It is created if it does not exist. */
   readonly flow: string
-  /** What the flow is called when it is made; its slug unless given. */
+  /** The name of a flow that is created; by default its slug. */
   readonly name: string | undefined
-  /** Path of a JSON list of people, as the API gives it, for whoever the export does not describe. */
+  /** The path of a JSON list of users, as the API returns it, for users that the export does not describe. */
   readonly people: string | undefined
-  /** Who somebody of the export is here, by their number there: a user's id, or the address of a member. */
+  /** Users of the export by their id there: the id of a user on this server, or the e-mail address of a member. */
   readonly mapUsers?: ReadonlyMap<string, string>
-  /** How much the export may hold; the defaults of `exportBounds` unless given. */
+  /** The bounds of the export; `exportBounds` by default. */
   readonly bounds?: ExportBounds
-  /** Hears how far it is, from 0 to 1. */
+  /** Called with the progress, from 0 to 1. */
   readonly onProgress: (part: number) => void
 }
 
-/** What was and was not taken. */
+/** What was imported, and what was left out. */
 export interface ImportSummary {
   readonly flow: string
-  /** That of the export, unless another flow had it, or the flow was there. */
+  /** The id of the export; another one if a flow with that id, or the flow itself, existed already. */
   readonly flowId: string
   readonly messages: { taken: number; alreadyThere: number; shortened: number }
-  /** Reasons why messages were left out, and how often. */
+  /** The reasons why messages were left out, with their numbers. */
   readonly leftOut: Record<string, number>
   readonly files: { taken: number; missing: number; tooLong: number }
-  /** `foreign` are those among the created whose address belongs to somebody who is not in the organization. */
+  /** `foreign` counts created users whose e-mail address belongs to a user of another organization. */
   readonly people: { matched: number; created: number; foreign: number }
 }
 
 const batchSize = 200
 
 /**
- * Puts a flow's messages, threads, files and people into a backend, which may be running. What is there already is
- * left as it is, so an import that was interrupted goes on where it was when it is run again. Nobody is in a flow
- * that is being made; its people come in at the end.
+ * Imports the messages, threads, files and users of a flow into a backend, also while it runs. Objects that exist already stay as
+ * they are, so an interrupted import continues when it is run again. A flow that is created has no members until the end of the
+ * import.
  *
- * @throws AdministrationError when the export cannot be read or has nowhere to go
+ * @throws AdministrationError when the export cannot be read, or the flow cannot be created
  */
 export async function importFlow(options: FlowImport): Promise<ImportSummary> {
   const { dataDir, databaseUrl } = options.location
@@ -119,7 +119,7 @@ interface Importing extends FlowImport {
   readonly files: FileStore
   readonly flowExport: FlowExport
   readonly summary: ImportSummary
-  /** Whom the numbers of the export mean here. */
+  /** The users of this server by their ids in the export. */
   readonly users: Map<string, number>
 }
 
@@ -181,7 +181,7 @@ async function makeFlow(importing: Importing) {
   return { organization, flow }
 }
 
-/** The id that the messages of the export give their flow; programs that were written for it still name it. */
+/** The id of the flow in the export. Existing programs use it. */
 async function exportedFlowId(flowExport: FlowExport): Promise<string | undefined> {
   for await (const { messages } of flowExport.messages())
     for (const { flow } of messages)
@@ -199,7 +199,7 @@ async function flowIdFor(db: Database, path: string, exportedId: string | undefi
   return isTaken || isPathOfAnother ? randomUUID() : exportedId
 }
 
-/** Everybody the export describes. Reads it to its end, so that a damaged one is found before anything is made. */
+/** The users that the export describes. Reads it to its end, so that damage is found before anything is created. */
 async function describedPeople({ flowExport, people }: Importing): Promise<ExportedPerson[]> {
   const known = new Map<string, ExportedPerson>()
   for await (const { messages } of flowExport.messages())
@@ -213,10 +213,10 @@ async function describedPeople({ flowExport, people }: Importing): Promise<Expor
 }
 
 /**
- * The users that the operator named. A user who is not in the organization must be named by their id: an address may
- * be one that they claimed.
+ * The users that the operator named. A user of another organization must be named by id, because an e-mail address may be one
+ * that they claimed.
  *
- * @throws AdministrationError when somebody is not there
+ * @throws AdministrationError when a user does not exist
  */
 async function mapUsers(importing: Importing): Promise<Map<string, UserRow>> {
   const { reader } = importing.store
@@ -236,7 +236,7 @@ async function mapUsers(importing: Importing): Promise<Map<string, UserRow>> {
   return mapped
 }
 
-/** Makes a user whom the operator named a member. */
+/** Makes a user that the operator named a member of the organization. */
 async function letIn(
   { log, users, summary }: Importing,
   organization: OrganizationRow,
@@ -249,8 +249,8 @@ async function letIn(
 }
 
 /**
- * The user somebody of the export is here: a member of the organization with their address, or a new one who cannot
- * sign in. Users of other organizations are never matched: they would become members by an address.
+ * The user for a user of the export: a member of the organization with the same e-mail address, or a new user, who cannot sign
+ * in. Users of other organizations are never matched, because an e-mail address would make them members.
  */
 async function userFor(
   { log, users, summary }: Importing,
@@ -330,7 +330,7 @@ async function takeMessages(
   await importing.log.write(async (change) => {
     const threads = new Set<string>()
     for (const message of taken) await insert(change.db, flow, message, threads)
-    // With the messages, so that an import that is interrupted leaves no thread uncounted.
+    // In the transaction of the messages, so that an interrupted import leaves no thread uncounted.
     for (const id of threads) await recountThread(change.db, id)
     await raiseMessageId(change.db, flow.channel_id, newest)
   })
@@ -342,7 +342,7 @@ function leaveOut(summary: ImportSummary, reason: string): void {
   summary.leftOut[reason] = (summary.leftOut[reason] ?? 0) + 1
 }
 
-/** Puts the files of a message on the disk, and their new addresses into it. */
+/** Stores the files of a message, and puts their new paths into it. */
 async function takeFiles(
   { flowExport, files, summary, log, bounds }: Importing,
   flow: Flow,
@@ -402,7 +402,7 @@ async function insert(
   await importMessage(db, row, searchWords(storedText({ ...row, seq: 0 })))
 }
 
-/** The thread of a message, made if this is the first one of it. Things that happened stand in none. */
+/** The thread of a message; its first message creates it. Service messages have no thread. */
 async function placeInThread(
   db: Database,
   flow: Flow,
@@ -440,12 +440,12 @@ async function placeInThread(
   return own
 }
 
-/** An id in the form of a thread's, always the same for the same thing of a flow. */
+/** An id in the form of a thread's, which is always the same for the same object of a flow. */
 function derivedId(flow: Flow, name: string): string {
   return createHash('sha1').update(`${flow.id} ${name}`).digest('base64url')
 }
 
-/** A source that threads name; nothing can be posted with it. */
+/** Creates a source for imported threads. Nothing can be posted with it. */
 async function sourceFor(db: Database, flow: Flow, name: string): Promise<number | null> {
   const known = await findSourceByName(db, flow.id, name)
   if (known !== undefined) return known
@@ -461,7 +461,7 @@ async function sourceFor(db: Database, flow: Flow, name: string): Promise<number
   })
 }
 
-/** Lets people into a flow that was made: its own who can sign in, and who administers the organization. */
+/** Adds the members of a created flow: its users who can sign in, and the administrators of the organization. */
 async function finish({ log, users }: Importing, organization: OrganizationRow, flow: Flow): Promise<void> {
   await log.write(async (change) => {
     const { db } = change

@@ -10,10 +10,10 @@ import { AdministrationError, type DataLocation } from './administration.ts'
 const databaseName = 'flowdock.db'
 
 /**
- * Copies the data of a backend, which may be running, into a folder that is empty or not there. The database comes
- * first and the files after it: every file is on the disk before a message names it, so none is missing.
+ * Copies the data of a backend, also while it runs, to a folder that is empty or does not exist. The database is copied before
+ * the files: a file is stored before a message names it, so none is missing.
  *
- * @throws AdministrationError when there is nothing to copy, or something where it should go
+ * @throws AdministrationError when there is no data, or the folder is not empty
  */
 export async function backupData({ dataDir, databaseUrl }: DataLocation, to: string): Promise<void> {
   requireFile(databaseUrl)
@@ -26,15 +26,15 @@ export async function backupData({ dataDir, databaseUrl }: DataLocation, to: str
 }
 
 /**
- * Puts a backup in place of data that is not there.
+ * Restores a backup to a folder without data.
  *
- * @throws AdministrationError when there is data already, or the backup is none or damaged
+ * @throws AdministrationError when there is data already, or the folder is not a backup, or it is damaged
  */
 export async function restoreData(from: string, { dataDir, databaseUrl }: DataLocation): Promise<void> {
   requireFile(databaseUrl)
   await requireData(from)
   await requireEmpty(dataDir)
-  // Files without a message do no harm: `check` finds them again where they go.
+  // Files without a message are harmless: `check` finds them in the restored data.
   const problems = await checkDamage({ dataDir: from, databaseUrl: undefined })
   if (problems.length > 0) throw new AdministrationError(`The backup is damaged: ${problems.join('; ')}`)
   await mkdir(dataDir, { recursive: true, mode: privateFolderMode })
@@ -43,18 +43,18 @@ export async function restoreData(from: string, { dataDir, databaseUrl }: DataLo
   await protectData(dataDir)
 }
 
-/** What `check` found, in sentences. */
+/** The problems that `check` found, as sentences. */
 export interface DataCheck {
   readonly problems: readonly string[]
-  /** What was repaired; such things are not among the problems. */
+  /** The repaired problems; they are not in `problems`. */
   readonly repaired: readonly string[]
 }
 
 /**
- * Looks for damage in the data of a backend, which may be running: the database itself, files that messages name, and
- * files that no message names.
+ * Looks for damage in the data of a backend, also while it runs: in the database, missing files of messages, and files without a
+ * message.
  *
- * @param repair whether files that no message names are removed
+ * @param repair whether files without a message are removed
  * @throws AdministrationError when there is no data
  */
 export async function checkData(location: DataLocation, repair = false): Promise<DataCheck> {
@@ -77,7 +77,7 @@ export async function checkData(location: DataLocation, repair = false): Promise
 
 async function checkDamage({ dataDir, databaseUrl }: DataLocation): Promise<string[]> {
   let problems: string[] = []
-  // PostgreSQL looks after itself; what it says of files is checked all the same.
+  // PostgreSQL checks its own data. The files are checked here.
   if (databaseUrl === undefined) {
     await requireData(dataDir)
     try {
@@ -110,10 +110,10 @@ interface Orphan {
 /** A file that is younger may belong to a message that is being sent. */
 const settledMs = 10 * 60_000
 
-/** Files that no message names: a crash in the middle of sending left them, or their message was deleted. */
+/** Files without a message: a crash left them while a message was sent, or their message was deleted. */
 async function findOrphans(db: Database, dataDir: string): Promise<Orphan[]> {
   const before = Date.now() - settledMs
-  // In this order: a file that is there now, and a row of now, are seen by the messages read after them.
+  // Messages are read after files and rows, so the message of each of them is found.
   const onDisk = await listFileTokens(dataDir, before)
   const rows = await listFiles(db)
   const named = await namedFiles(db)
@@ -154,7 +154,7 @@ function pathOfFile(dataDir: string, token: string): string {
   return join(dataDir, 'files', token.slice(0, 2), token)
 }
 
-/** Everything but the database and what SQLite keeps beside it, and files that have not arrived yet. */
+/** Everything except the database with its log, and files that are still arriving. */
 async function copyRest(from: string, to: string): Promise<void> {
   const unfinished = join(resolve(from), 'files', 'incoming')
   for (const name of await readdir(from)) {

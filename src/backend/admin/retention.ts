@@ -6,13 +6,13 @@ import { deleteExpired } from '../store/grants.ts'
 
 const dayMs = 24 * 3600_000
 const everyMs = 3600_000
-/** Short enough that messages which wait for the same commit do not notice. */
+/** The most rows of one transaction, so that messages do not wait long for the same commit. */
 const eventsAtOnce = 1000
 
 /**
- * Drops what is past its time: events no stream is promised any more, and tokens that expired.
+ * Deletes old events, which streams cannot resume from any more, and expired tokens.
  *
- * @param signal stops it early; the rest is dropped the next time
+ * @param signal stops it early; the rest is deleted the next time
  */
 export async function keepHouse(
   store: Store,
@@ -27,7 +27,7 @@ export async function keepHouse(
     dropped = await store.write((db) => dropEvents(db, before, eventsAtOnce))
 }
 
-/** Keeps house now and every hour until the signal aborts. */
+/** Deletes expired data now and every hour, until the signal aborts. */
 export function startHousekeeping(
   store: Store,
   files: FileStore,

@@ -45,7 +45,7 @@ export interface SeedOptions {
   readonly token: string | undefined
   /** Whether the organization has a history of three weeks. */
   readonly withHistory: boolean
-  /** Is called when another process filled the database first, with another token. */
+  /** Called when another process created the organization first, with another token. */
   readonly onNotice?: ((message: string) => void) | undefined
 }
 
@@ -208,7 +208,7 @@ async function storeFiles(
   )
 }
 
-/** Sends everything of the history, each at its time. */
+/** Sends the messages of the history, each with its time. */
 async function seedHistory(
   change: Change,
   { organizationId, users: known, flows, tracker }: SeededDemo,

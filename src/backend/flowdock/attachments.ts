@@ -61,8 +61,8 @@ export async function describeFile(
 
 /**
  * Sends a message with its files. The files are in their final place before the message is committed, so no message names a
- * missing file. They are removed again when the message is refused, or is a repeat of a stored one. After a failure that
- * leaves open whether the message was stored, the files stay; `check` finds those that no message names.
+ * missing file. They are removed again when the message is refused, or repeats a stored one. After a failure that does not say
+ * whether the message was stored, the files stay; `check` finds those that no message names.
  *
  * @param rows the files of the message
  * @param send stores the message

@@ -19,15 +19,15 @@ type Credential = { readonly token: string } | { readonly email: string; readonl
 
 const derive = promisify<string, Buffer, number, Buffer>(scrypt)
 
-/** Who sent a request, and what they may do. */
+/** The user who sent a request, and the rights of the credential. */
 export interface Identity {
   readonly user: UserRow
-  /** The same for the same token, however it is spelt, and for each password of one user. */
+  /** Identifies the credential: the same for all spellings of a token, and for a user who signs in with the password. */
   readonly key: string
-  /** What the application may do whose token it is; undefined for a credential of the user's own, which may do all. */
+  /** The scopes of an application's token. Undefined for a credential of the user's own, which has all rights. */
   readonly scopes: ReadonlySet<string> | undefined
   readonly applicationId: number | undefined
-  /** When the credential ends, in milliseconds; undefined for one that holds until it is taken away. */
+  /** When the credential expires, in milliseconds. Undefined for one that is valid until it is revoked. */
   readonly expiresAt: number | undefined
   /** Whether the credential is still valid: it may be revoked while the request is arriving. */
   readonly isValid: (db: Database) => Promise<boolean>
@@ -35,12 +35,12 @@ export interface Identity {
 }
 
 /**
- * Who sent a request; undefined when the credential is missing or wrong.
+ * The principal of a request. Undefined when the credential is missing or wrong.
  *
- * Accepts a token as Basic user name (with any password, none, or no colon at all), as Bearer, or as
- * `access_token`; e-mail and password as Basic. [flowdock] authentication.md
+ * Accepts a token as Basic user name (with any password, none, or no colon at all), as Bearer, or as `access_token`; e-mail and
+ * password as Basic. [flowdock] authentication.md
  *
- * @throws HttpError 429 or 503 for a password that is not checked now
+ * @throws HttpError 429 or 503 for a password that cannot be checked now
  */
 export async function authenticate(
   db: Database,
@@ -81,7 +81,7 @@ export async function authenticate(
   }
 }
 
-/** The name of a credential, which is none itself. */
+/** Names a credential without revealing it. */
 export function grantOf(signedInBy: SignedInBy): string {
   return 'tokenHash' in signedInBy
     ? grantOfToken(signedInBy.tokenHash)
@@ -93,7 +93,7 @@ export async function checkCredential(db: Database, identity: Identity | undefin
   if (identity !== undefined && !(await identity.isValid(db))) throw unauthorized()
 }
 
-/** Those of many credentials that are valid: the same as `isValid` says of each, with two queries for all. */
+/** Those of these credentials that are valid. The result is that of `isValid` for each, with two queries in all. */
 export async function findValid(
   db: Database,
   credentials: readonly SignedInBy[],
@@ -115,7 +115,7 @@ export async function findValid(
   )
 }
 
-/** The backend as a handler gets it: every change checks the credential again, inside its own transaction. */
+/** The backend for a handler: each change checks the credential again, in its own transaction. */
 export function whileValid(backend: Backend, identity: Identity | undefined): Backend {
   if (identity === undefined) return backend
   const { log } = backend
@@ -127,12 +127,12 @@ export function whileValid(backend: Backend, identity: Identity | undefined): Ba
   return { ...backend, log: { ...log, write } }
 }
 
-/** Tokens are long and random, so one fast hash hides them well enough. */
+/** Tokens are long and random, so one round of a fast hash protects them. */
 export function hashToken(token: string): string {
   return createHash('sha256').update(token).digest('base64url')
 }
 
-/** A salted scrypt hash to keep in place of a password. */
+/** The salted scrypt hash of a password. */
 export async function hashPassword(password: string): Promise<string> {
   const salt = randomBytes(16)
   const key = await derive(password, salt, 32)

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { crc32, deflateSync } from 'node:zlib'
 import type { UserRow } from '../store/users.ts'
 
-/** Most bytes of a picture that somebody sets. */
+/** The most bytes of a picture that a user sets. */
 export const maxAvatarBytes = 128 * 1024
 
 /**
@@ -26,8 +26,8 @@ const defaultPixels = 128
 const background = [0xf0, 0xf2, 0xf5]
 
 /**
- * A picture for a key: five by five cells, alike on both sides, in a color of its own. It is a PNG, because old clients show
- * no SVG. It shows nothing but the key, so everybody may have it.
+ * A picture that is generated from a key: five by five cells, symmetrical, in a color of its own. It is a PNG, because old
+ * clients cannot show SVG. It depends on nothing but the key, so it needs no credential.
  *
  * @param key 32 hexadecimal digits
  */
@@ -36,11 +36,11 @@ export function generateAvatar(key: string, pixels: number = defaultPixels): Buf
   const digits = [...key].map((digit) => Number.parseInt(digit, 16))
   const isSet = (row: number, column: number) =>
     (digits[row * 3 + Math.min(column, cells - 1 - column)] as number) % 2 === 1
-  // A cell of a margin on each side, half as wide.
+  // The margin on each side is half a cell wide.
   const cell = size / (cells + 1)
   const cellAt = (pixel: number) => Math.floor(pixel / cell - 0.5)
   const isInside = (index: number) => index >= 0 && index < cells
-  // One bit a pixel; each row begins with its filter, which is none.
+  // One bit for each pixel. Each row begins with its filter type, which is 0 (none).
   const rowBytes = 1 + Math.ceil(size / 8)
   const rows = Buffer.alloc(rowBytes * size)
   for (let y = 0; y < size; y += 1)
@@ -53,7 +53,7 @@ export function generateAvatar(key: string, pixels: number = defaultPixels): Buf
   return encodePng(size, rows, [...background, ...color(digits)])
 }
 
-/** A color of middle brightness, from the last digits of a key. */
+/** A color of medium brightness, from the last digits of a key. */
 function color(digits: readonly number[]): number[] {
   const [high, low] = digits.slice(-2) as [number, number]
   const hue = ((high * 16 + low) / 256) * 6
@@ -63,7 +63,7 @@ function color(digits: readonly number[]): number[] {
   })
 }
 
-/** [spec] PNG, 11: a square of a palette's two colors. */
+/** [spec] PNG, 11: a square image with a palette of two colors. */
 function encodePng(size: number, rows: Buffer, palette: readonly number[]): Buffer {
   const header = Buffer.alloc(13)
   header.writeUInt32BE(size, 0)

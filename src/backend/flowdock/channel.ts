@@ -15,7 +15,7 @@ export interface PrivateChannel {
 
 export type Channel = FlowChannel | PrivateChannel
 
-/** Where a message of a channel goes: to the flow, or to the other user. */
+/** The receiver of a message of a channel: the flow, or the other user. */
 export function destinationOf(channel: Channel, message: { readonly user_id: number }): Destination {
   return 'id' in channel ? { flow: channel.id } : { to: String(otherUser(channel, message.user_id)) }
 }

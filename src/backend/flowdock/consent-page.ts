@@ -13,7 +13,7 @@ button[value=allow]{background:#14507d;border-color:#14507d;color:#fff}
 @media(prefers-color-scheme:dark){body{background:#14181d;color:#e6eaef}main{background:#1d232a;border-color:#38424d}
 input,button{background:#14181d;color:inherit;border-color:#4a5663}}`
 
-/** Asks a person whether an application may act for them, and who they are. */
+/** The page on which a user signs in, and allows an application to act for them. */
 export function consentPage({
   application,
   scopes: wanted,
@@ -52,17 +52,17 @@ ${problem === undefined ? '' : `<p class="problem" role="alert">${escapeHtml(pro
 <label for="password">Password</label><input id="password" name="password" type="password" autocomplete="current-password" required>
 <div class="buttons"><button name="decision" value="allow">Allow</button>
 <button name="decision" value="deny" formnovalidate>Deny</button></div></form>`
-  // Browsers hold a form to where its answer leads, too.
+  // Browsers apply `form-action` to the redirect that follows the form, too.
   const target = /^https?:/.test(redirectUri) ? ` ${new URL(redirectUri).origin}` : ''
   return page(problem === undefined ? 200 : 401, `Allow ${application.name}?`, body, `'self'${target}`)
 }
 
-/** Says something to a person. */
+/** A page with a message for the user. */
 export function messagePage(status: number, title: string, text: string): Answer {
   return page(status, title, `<h1>${escapeHtml(title)}</h1><p>${escapeHtml(text)}</p>`, "'none'")
 }
 
-/** Says to a person what a URL is of, and how to go on. */
+/** A page that says what a URL is, and how to continue. */
 export function guidePage({
   title,
   text,

@@ -27,14 +27,14 @@ import { avatarUrl } from './avatar.ts'
 import { encodeActions } from './thread-actions.ts'
 
 /*
- * Rows as the API sends them. `base` is the address the API is reached at, without a trailing slash. Texts that were
- * stored before there were bounds are cut to them, so that no row makes a list or a stream unreadable.
+ * Rows as the API sends them. `base` is the public URL of the API, without a trailing slash. Texts that exceed the bounds,
+ * because an earlier version stored them, are cut, so that no row makes a list or a stream unreadable.
  */
 
-/** Stands for `base` in stored events, which readers reach at different addresses; streams put theirs in. */
+/** The placeholder of `base` in stored events. Streams replace it, because readers use different URLs. */
 export const storedBase = 'http://base.flowdock-gateway.invalid'
 
-/** A stored event for a reader who reaches the API at `base`. */
+/** A stored event with `base` in place of the placeholder. */
 export function withBase(json: string, base: string): string {
   return json.replaceAll(storedBase, base)
 }
@@ -81,9 +81,9 @@ export function encodeOrganization(organization: OrganizationRow, base: string):
 }
 
 /**
- * An organization as its own resource, which has more than the one in a flow. [flowdock] organizations.md
+ * An organization as its own resource has more members than inside a flow. [flowdock] organizations.md
  *
- * `subscription` says that there is no trial; nothing is billed, so there is no date.
+ * `subscription` says that there is no trial. Nothing is billed, so there is no date.
  */
 export function encodeOrganizationDetails(
   organization: OrganizationRow,
@@ -144,7 +144,7 @@ export function joinUrl(flow: Pick<FlowRow, 'join_code' | 'slug'>, base: string)
   return `${base}/invitations/${flow.join_code}-${flow.slug}`
 }
 
-/** @param flowToken only in the answer to creation */
+/** @param flowToken only in the response to the creation */
 export function encodeSource(source: SourceRow, base: string, flowToken?: string): WireSource {
   const externalUrl = shownUrl(source.external_url)
   const configurationUrl = shownUrl(source.configuration_url)
@@ -203,7 +203,7 @@ export function encodeSourceAlone(source: SourceRow, base: string): WireSource {
   return rest
 }
 
-/** Where a message goes: to a flow, or to the other user of a private conversation. */
+/** The receiver of a message: a flow, or the other user of a private conversation. */
 export type Destination = { readonly flow: string } | { readonly to: string }
 
 /** A message's thread and, for threads of integrations, their source. */
@@ -248,7 +248,7 @@ export function encodeMessage(
     to: isInFlow ? undefined : JSON.stringify(destination.to),
     id: String(message.id),
     flow: isInFlow ? JSON.stringify(destination.flow) : undefined,
-    // What people write has no URL of ours in it; an event about a user has that of the avatar.
+    // Texts that users write contain no URL of this server. An event about a user contains that of the avatar.
     content: storedJson(message.app === null ? withBase(message.content_json, base) : message.content_json),
     sent: String(message.sent),
     app: JSON.stringify(message.app),
@@ -281,8 +281,8 @@ function storedJson(json: string): string {
 }
 
 /**
- * @param viewer whose view it is: the conversation has the id and the nick of the other one
- * @param unread how many of its messages the viewer has not read: each mentions them, being for them alone
+ * @param viewer the conversation has the id and the nick of the other user
+ * @param unread the number of messages that the viewer has not read; each counts as a mention, because it is for them alone
  */
 export function encodeConversation(
   conversation: ConversationRow,
@@ -317,10 +317,10 @@ export function encodeInvitation(invitation: InvitationRow, flowPath: string, ba
   }
 }
 
-/** [ecma] 21.4.1.1: the last millisecond a calendar has; a stored time past it would be a RangeError */
+/** [ecma] 21.4.1.1: the last millisecond of `Date`. A later stored time would throw a RangeError. */
 const lastMs = 8.64e15
 
-/** A time in ISO 8601; the last one of the calendar for a stored number past it. */
+/** A time in ISO 8601. For a later one than `Date` can hold: the last one. */
 export function toIso(ms: number): string {
   return formatIsoTime(Math.max(-lastMs, Math.min(ms, lastMs)))
 }
@@ -329,7 +329,7 @@ function shown(field: BoundedText, text: string): string {
   return cut(text, maxCharacters[field])
 }
 
-/** Half an address leads elsewhere, so one that is too long is left out. */
+/** A shortened URL would lead elsewhere, so one that is too long is left out. */
 function shownUrl(url: string | null): string | null {
   return url !== null && url.length > maxCharacters.url ? null : url
 }

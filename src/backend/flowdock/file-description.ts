@@ -1,16 +1,16 @@
 import { cut, maxCharacters } from '../bounds.ts'
 
-/** Longest extension, with its dot: what is longer is a part of the name. */
+/** The longest extension, with its dot. A longer one counts as a part of the name. */
 const maxExtension = 32
 const typePattern = /^[\w.+-]+\/[\w.+-]+$/
 
-/** A media type that can stand in a header; anything else is only bytes. */
+/** A media type that a header can hold; any other becomes `application/octet-stream`. */
 export function plainContentType(type: string | undefined): string {
   const isPlain = type !== undefined && type.length <= maxCharacters.content_type && typePattern.test(type)
   return isPlain ? type : 'application/octet-stream'
 }
 
-/** A name to show and to save under: without folders, control characters and half characters. */
+/** A name for downloads: without folders, control characters and halves of surrogate pairs. */
 export function plainFileName(name: string): string {
   const plain = cutName(
     name
@@ -21,7 +21,7 @@ export function plainFileName(name: string): string {
   return /^\.*$/.test(plain) ? 'file' : plain
 }
 
-/** Without the end of what is before the extension: programs open a file by its extension. */
+/** Cuts the part before the extension, because programs open a file by its extension. */
 function cutName(name: string): string {
   if (name.length <= maxCharacters.file_name) return name
   const dot = name.lastIndexOf('.')

@@ -1,12 +1,12 @@
 import { imageSize } from 'image-size'
 
-/** Width and height in pixels, read from the first bytes of an image; undefined when they do not tell. */
+/** Width and height in pixels, from the first bytes of an image. Undefined when they cannot be read. */
 export function imageDimensions(head: Uint8Array): { width: number; height: number } | undefined {
   try {
     const { width, height } = imageSize(head)
     return Number.isFinite(width) && Number.isFinite(height) ? { width, height } : undefined
   } catch {
-    // Not an image, whatever its type says.
+    // Not an image, although its media type says so.
     return undefined
   }
 }
@@ -19,7 +19,7 @@ const pictureTypes = new Map([
   ['webp', 'image/webp'],
 ])
 
-/** The media type of a picture that browsers show without running anything, read from its bytes; undefined for anything else. */
+/** The media type of a picture in a format without scripts, from its bytes. Undefined for any other file. */
 export function pictureType(bytes: Uint8Array): string | undefined {
   try {
     return pictureTypes.get(imageSize(bytes).type ?? '')
@@ -42,14 +42,14 @@ const maxPixels = 50_000_000
 const shownTypes = /^image\/(png|jpeg|gif|webp)$/
 
 /**
- * A smaller picture of an image; undefined for what is none, is too large, or where the image library does not run.
+ * A thumbnail of an image. Undefined for other files, for an image that is too large, and where the image library does not run.
  *
  * @param path of the image's file
  */
 export async function makeThumbnail(path: string, contentType: string): Promise<Thumbnail | undefined> {
   if (!shownTypes.test(contentType)) return undefined
   try {
-    // Loaded when there is an image: it is large, and not there for every kind of machine.
+    // Loaded for the first image: the library is large, and does not exist for every platform.
     const { default: sharp } = await import('sharp')
     const { data, info } = await sharp(path, { limitInputPixels: maxPixels, sequentialRead: true })
       .rotate()

@@ -17,7 +17,7 @@ export interface IntegrationMessage {
   readonly thread: { readonly title: string }
 }
 
-/** A message stays far below what a list of 100 of them may have. */
+/** The most commits of a message, so that a list of 100 messages stays short enough. */
 const maxPayloadLength = 48 * 1024
 const maxCommits = 20
 const maxTitleLength = 200
@@ -66,7 +66,7 @@ export function decodeVcs(payload: Json, event: string, tags: readonly string[])
   return draft('vcs', fits(content) ? content : withoutFiles(content), title, tags)
 }
 
-/** What people read of such a message: what searches look in. */
+/** The text of such a message for the search index. */
 export function integrationText(event: string, content: unknown): string {
   const parts =
     event === 'jira'
@@ -99,7 +99,7 @@ function fits(content: unknown): boolean {
   return JSON.stringify(content).length <= maxPayloadLength
 }
 
-/** The newest commits of a large push, without the names of the files in them. */
+/** The newest commits of a push, without the names of their files. */
 function withoutFiles(content: Json): Json {
   const commits = listOf(content['commits']).slice(-maxCommits).map(withoutFileNames)
   return { ...content, commits, head_commit: withoutFileNames(content['head_commit']) }
@@ -111,7 +111,7 @@ function withoutFileNames(commit: unknown): unknown {
   return rest
 }
 
-/** Leaves out what clients would show as a link although it is none: a `javascript:` URL would run in their page. */
+/** Leaves out values that are not web URLs: as a link, a `javascript:` URL would run in the page of a client. */
 function withWebUrls(value: unknown): Json
 function withWebUrls(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withWebUrls)

@@ -20,7 +20,7 @@ export interface ThreadState {
   readonly actions?: readonly Record<string, unknown>[]
 }
 
-/** A message to send. Its form was checked, but not whether what it names is stored. */
+/** A message to send. Its form was checked, but not whether the objects that it names exist. */
 export interface MessageDraft {
   readonly event: string
   readonly content: unknown
@@ -40,10 +40,10 @@ export interface MessageDraft {
   readonly files?: readonly FileRow[]
 }
 
-/** Of a status that has only a value, as some integrations send it. */
+/** The color of a status that has only a value, as some integrations send it. */
 const defaultThreadColor = 'grey'
 const maxFileBytes = 10 * 1024 * 1024
-/** [flowdock] push.md, team-inbox.md: what a name of a source or project may be made of. */
+/** [flowdock] push.md, team-inbox.md: the characters of a name of a source or project. */
 const namePattern = /^[\w -]{1,100}$/
 
 /**
@@ -116,7 +116,7 @@ function decodeAuthor(params: Params): WireAuthor {
   return { name, ...(avatar === undefined ? {} : { avatar }), ...(email === undefined ? {} : { email }) }
 }
 
-/** @throws 400 for a status color that is none, or parts of another shape */
+/** @throws 400 for an unknown status color, or a member of another type */
 export function decodeThreadState(thread: Params | undefined): ThreadState | undefined {
   if (thread === undefined) return undefined
   const title = boundedText(thread, 'title', 'title')

@@ -18,7 +18,7 @@ export function messageText(
   return isFileContent(content) ? content.file_name : ''
 }
 
-/** The same of a stored message. */
+/** The same for a stored message. */
 export function storedText(message: MessageRow): string {
   const content: unknown = JSON.parse(message.content_json)
   const { title, body } = message

@@ -1,6 +1,6 @@
 import type { Background } from '../background.ts'
 
-/** What of a credential has to stay as it is in the database. */
+/** The parts of a credential that must not change in the database. */
 export type SignedInBy =
   | { readonly tokenHash: string }
   | { readonly userId: number; readonly passwordHash: string | null }
@@ -14,11 +14,11 @@ export interface CredentialUser {
   lost(): void
 }
 
-/** The credentials that streams are open with. All of them are looked up together, every second. */
+/** The credentials of open streams. All of them are looked up together, every second. */
 export interface OpenCredentials {
   /** @returns what ends it */
   watch(user: CredentialUser): () => void
-  /** Looks all of them up now. Resolves, also when the look-up failed, once every user of a lost one was told. */
+  /** Looks all of them up now. Resolves when the streams of lost credentials were notified, and also when the look-up failed. */
   check(): Promise<void>
 }
 
@@ -28,7 +28,7 @@ export interface OpenCredentialsOptions {
   readonly background: Background
   /** Ends the look-ups. */
   readonly signal: AbortSignal
-  /** A second unless given: commands beside the server revoke credentials, too, and nothing tells of it. */
+  /** The interval; a second by default. Commands of other processes revoke credentials without a notification. */
   readonly everyMs?: number
 }
 
@@ -39,7 +39,7 @@ export function createOpenCredentials(options: OpenCredentialsOptions): OpenCred
   const { findValid, background, signal, everyMs = 1000 } = options
   const users = new Set<CredentialUser>()
   let checking: Promise<void> | undefined
-  /** A check that begins once the one under way is over. */
+  /** A check that begins after the one in progress. */
   let next: Promise<void> | undefined
 
   async function checkAll(): Promise<void> {
@@ -78,7 +78,7 @@ export function createOpenCredentials(options: OpenCredentialsOptions): OpenCred
     },
     check() {
       if (checking === undefined) return begin()
-      // The one under way may have read before what its caller changed.
+      // The check in progress may have read before the change of the caller.
       next ??= checking.then(() => {
         next = undefined
         return begin()

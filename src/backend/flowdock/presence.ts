@@ -3,12 +3,12 @@ import type { Store } from '../store/db.ts'
 import { listFlows, noteActive } from '../store/flows.ts'
 import type { Destination } from './encode.ts'
 
-/** What a stream says of its user with `active`; without it they appear offline. [flowdock] streaming.md */
+/** The parameter `active` of a stream: the presence of its user. Without it the user appears offline. [flowdock] streaming.md */
 export type Activity = 'active' | 'idle'
 
 /** An event that is delivered to open streams and not stored. */
 export interface Signal {
-  /** Delivered to the streams of these flows, and of this user. */
+  /** The flows, and the user, whose streams deliver it. */
   readonly flowIds: readonly string[]
   readonly userId?: number
   /** Only for streams that asked for presence. */

@@ -2,11 +2,9 @@ import { anyNumber, anyText, type Database } from '../store/db.ts'
 import type { EventRow } from '../store/events.ts'
 import { withoutText } from './message-text.ts'
 
-/*
- * The log keeps events as they were sent. A reader who resumes is sent what has not been deleted since.
- */
+/* The log stores events as they were sent. A stream that resumes must not deliver text that was deleted since. */
 
-/** What events say of messages, as far as it is read here. */
+/** The members of events that name messages. */
 interface Payload {
   readonly event?: string
   readonly id?: number
@@ -26,8 +24,8 @@ interface Payload {
 /**
  * Events without the text of messages that were deleted since.
  *
- * @returns as many events, in the same order; the payload is blank for a message that is not there any more, whose deletion is
- * an event of its own
+ * @returns the same number of events in the same order. The payload is blank for a message that no longer exists; its deletion is
+ *   another event
  */
 export async function withoutDeleted(db: Database, events: readonly EventRow[]): Promise<EventRow[]> {
   const payloads = events.map(({ payload }) => JSON.parse(payload) as Payload)
@@ -83,7 +81,7 @@ function changedMessage(content: unknown): number | undefined {
   return typeof id === 'number' ? id : undefined
 }
 
-/** Reads, in two queries, which of the messages that events name are there as they were sent. */
+/** Reads, in two queries, which of the messages of the events still exist with their text. */
 async function findStanding(
   db: Database,
   payloads: readonly Payload[],

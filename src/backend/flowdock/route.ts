@@ -9,36 +9,36 @@ import type { UserRow } from '../store/users.ts'
 import type { OpenCredentials, SignedInBy } from './open-credentials.ts'
 import type { Presence } from './presence.ts'
 
-/** What every handler works with. */
+/** What all handlers share. */
 export interface Backend {
   readonly store: Store
   readonly log: EventLog
   readonly files: FileStore
-  /** How often silent streams are sent a keep-alive. */
+  /** The interval of keep-alives on silent streams. */
   readonly keepAliveMs: number
   readonly signIn: SignIn
   readonly traffic: Traffic
   readonly presence: Presence
   readonly openCredentials: OpenCredentials
-  /** Whether messages and files can be stored at the moment. */
+  /** Whether messages and files can be stored now. */
   readonly isWritable: () => Promise<boolean>
-  /** Whether actions of threads may be delivered to addresses of this machine and its network. */
+  /** Whether actions of threads may be delivered to this machine and its network. */
   readonly privateActionTargets: boolean
-  /** Is called with failures that no request is answered with. */
+  /** Called with errors that no response reports. */
   readonly onError: (error: unknown) => void
-  /** Ends when the server stops; open streams end with it. */
+  /** Aborts when the server stops, which ends open streams. */
   readonly signal: AbortSignal
 }
 
 export interface Request {
-  /** Path segments by the name they have in the route. */
+  /** The path segments, by their names in the route. */
   readonly path: Readonly<Record<string, string>>
   readonly params: Params
   readonly query: URLSearchParams
   readonly headers: IncomingHttpHeaders
-  /** The address this request reached the API at, without a trailing slash. */
+  /** The URL of the API for this request, without a trailing slash. */
   readonly base: string
-  /** Who the request counts for. */
+  /** The principal that the request counts for. */
   readonly principal: Principal
   /** The client's IP address. */
   readonly address: string
@@ -46,22 +46,22 @@ export interface Request {
 
 export interface UserRequest extends Request {
   readonly user: UserRow
-  /** What the application may do whose token it is; undefined for a credential of the user's own, which may do all. */
+  /** The scopes of an application's token. Undefined for a credential of the user's own, which has all rights. */
   readonly scopes: ReadonlySet<string> | undefined
   readonly applicationId: number | undefined
   readonly signedInBy: SignedInBy
-  /** When the credential ends, in milliseconds since 1970; undefined for one that does not end by itself. */
+  /** When the credential expires, in milliseconds since 1970. Undefined for one that does not expire. */
   readonly expiresAt: number | undefined
   /** Whether the credential is still valid. */
   readonly isValid: (db: Database) => Promise<boolean>
 }
 
-/** What an application may be allowed to. [flowdock] authentication.md, "Scopes" */
+/** The rights of an application's token. [flowdock] authentication.md, "Scopes" */
 export type Scope = 'flow' | 'private' | 'manage' | 'profile' | 'offline_access' | 'integration'
 
 /**
- * A JSON answer, one without a body, or one that is written by hand. A HEAD request is answered like a GET; Node.js leaves
- * out the body, and an answer that takes long to write ends after its headers.
+ * A JSON response, one without a body, or one that the handler writes. The response to HEAD is that to GET: Node.js leaves out
+ * the body, and a response that is written over time ends after its headers.
  */
 export type Answer =
   | {
@@ -78,23 +78,23 @@ type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
 interface RouteBase {
   readonly method: Method
   readonly pattern: string
-  /** An application's token must have one of these; any will do when there are none. */
+  /** An application's token must have one of these scopes; any scope is enough when there are none. */
   readonly scopes?: readonly Scope[]
   /**
-   * Finds who holds the token that is part of the path or the query string, for routes that no user needs to sign in for.
-   * The key is the same for the same token; undefined for one that is not valid.
+   * Finds the principal of a token in the path or query string, for routes without a user. Undefined for a token that is not
+   * valid.
    */
   readonly holder?: (
     request: Pick<Request, 'path' | 'query'>,
     backend: Backend,
   ) => Promise<string | undefined>
-  /** Whether the flow token of a source, as parameter `flow_token`, stands in for a user. */
+  /** Whether the parameter `flow_token` with the token of a source is accepted in place of a user's credential. */
   readonly takesFlowToken?: boolean
 }
 
 /**
- * `auth: 'user'` answers 401 to every request without a valid credential; with `'any'` the handler looks at `caller` itself.
- * `'service'` is for our own gateways: 401 without a service token.
+ * With `auth: 'user'` a request without a valid credential gets 401; with `'any'` the handler checks `caller` itself. `'service'`
+ * is for the server's own gateways: without a service token they get 401.
  */
 export type Route =
   | (RouteBase & {

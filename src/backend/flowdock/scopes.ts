@@ -1,6 +1,6 @@
 import type { Scope } from './route.ts'
 
-/** [flowdock] authentication.md, "Scopes", with what each lets an application do, as people are asked. */
+/** [flowdock] authentication.md, "Scopes", with the description that the user is asked to allow. */
 export const scopes: Readonly<Record<Scope, string>> = {
   flow: 'read and send messages in your flows',
   private: 'read and send your private messages',
@@ -10,7 +10,7 @@ export const scopes: Readonly<Record<Scope, string>> = {
   integration: 'add itself as a source of your flows',
 }
 
-/** The scopes an application asks for, in the order it does; those it is given when it names none. */
+/** The requested scopes, in their order; the default ones when the application requests none. */
 export function parseScopes(text: string | undefined): Scope[] | undefined {
   const names = (text ?? '').split(/[\s,]+/).filter((name) => name !== '')
   if (names.length === 0) return ['flow', 'private']

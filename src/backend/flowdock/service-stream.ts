@@ -17,9 +17,9 @@ export interface ServiceStreamOptions {
   readonly presence: Pick<Presence, 'listen' | 'list'>
   /** The ids of the flows that each of some users has joined. */
   readonly listFlowIds: (userIds: readonly number[]) => Promise<ReadonlyMap<number, readonly string[]>>
-  /** How often a stream that has caught up says so; 5 s unless given. */
+  /** The interval of the frames that say that a stream has caught up; 5 s by default. */
   readonly headEveryMs?: number
-  /** How many bytes may wait for the reader; 64 MiB unless given. */
+  /** The most bytes that may wait for the reader; 64 MiB by default. */
   readonly maxUnsentBytes?: number
   readonly signal: AbortSignal
 }
@@ -40,7 +40,7 @@ export async function streamLog(response: ServerResponse, options: ServiceStream
   const { position, after, base, presence } = options
   const most = options.maxUnsentBytes ?? maxUnsentBytes
   let sent = after
-  /** Whether events are written as they happen. */
+  /** Whether the stream is live. */
   let isLive = false
   let areSignalsSent = false
   const waiting: EventRow[] = []
@@ -105,7 +105,7 @@ export async function streamLog(response: ServerResponse, options: ServiceStream
   }
   areSignalsSent = true
   const flowIds = await options.listFlowIds(presence.list().map(({ userId }) => userId))
-  // Of a user who came meanwhile there is a signal.
+  // A user who came online meanwhile has a signal of their own.
   for (const { userId, payload } of presence.list()) {
     const flows = flowIds.get(userId)
     if (flows !== undefined) sendSignal({ flowIds: flows, isPresence: true, payload })
@@ -128,7 +128,7 @@ function drained(response: ServerResponse): Promise<void> {
 }
 
 function encodeEventFrame(event: EventRow, base: string): string {
-  // A blank payload is that of a message that was deleted. The log holds events from before there were bounds, too.
+  // A blank payload belongs to a deleted message. Events of earlier versions may exceed the bounds.
   const payload = event.payload === '' ? 'null' : withBase(fitEvent(event.payload), base)
   return encodeFrame('e', `{"a":${audienceOf(event)},"t":${event.created_at},"p":${payload}}`, event.seq)
 }

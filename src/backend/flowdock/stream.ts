@@ -10,59 +10,59 @@ export interface StreamOptions {
   /** Its replay may leave payloads blank: such events are not sent. */
   readonly log: EventLog
   readonly scope: EventScope
-  /** The user who listens; losing a flow ends its events. */
+  /** The user of the stream. It delivers no more events of a flow that the user loses. */
   readonly userId: number
   readonly format: 'json' | 'sse'
-  /** Whether flows the user joins later are told of too. */
+  /** Whether to deliver events of flows that the user joins later. */
   readonly followsUser: boolean
-  /** Send what happened after this event first. */
+  /** The stream begins after this event. */
   readonly after: number
-  /** The newest event when access to the flows was checked: only what came later can have changed it. */
+  /** The number of the newest event when the access to the flows was checked. Only later events can change the access. */
   readonly checkedAt: number
   readonly base: string
-  /** An extension: end with this event, instead of going on with what happens. */
+  /** An extension: the stream ends with this event instead of going live. */
   readonly until: number | undefined
   readonly keepAliveMs: number
   readonly presence: Presence
-  /** The ids of everybody who is in one of the flows. */
+  /** The ids of all members of the flows. */
   readonly listMembers: (flowIds: readonly string[]) => Promise<number[]>
-  /** What the stream says of its user; they appear offline without. */
+  /** The presence that the stream gives its user; without it the user appears offline. */
   readonly activity: Activity | undefined
-  /** Whether the presence of others is told. */
+  /** Whether to deliver the presence of other users. */
   readonly wantsPresence: boolean
   /**
-   * Says what becomes of the credential, until the returned function is called. The stream ends when it is lost, or is not
-   * confirmed for ten seconds.
+   * Reports whether the credential is still valid, until the returned function is called. The stream ends when the credential is
+   * lost, or is not confirmed for ten seconds.
    */
   readonly watchCredential: (user: Omit<CredentialUser, 'signedInBy'>) => () => void
-  /** How long the stream goes on while the credential is not confirmed; ten seconds unless given. */
+  /** How long the stream stays open while the credential is not confirmed; ten seconds by default. */
   readonly confirmWithinMs?: number
   readonly signal: AbortSignal
 }
 
-/** A stream whose credential nobody could confirm for this long ends. Its client connects again, and is checked then. */
+/** A stream ends when its credential was not confirmed for this long. Its client reconnects, and is checked then. */
 const confirmWithinMs = 10_000
-/** A reader who is this far behind is cut off; it resumes with its last id. */
+/** A reader that is this many bytes behind is disconnected, and resumes after its last id. */
 const maxUnsentBytes = 4 * 1024 * 1024
 const replayPage = 100
 /** Live events that wait for a replay; more of them are read from the log again. */
 const maxWaiting = 1000
 
 /**
- * Writes events to `response` until either side ends it: first what was missed, then what happens. Listening begins
- * before the first replayed page is read, so nothing falls between the two, and ids tell what was sent already.
+ * Writes events to `response` until either side ends it: first the missed ones, then live ones. Live events are received before
+ * the first page of the replay is read, so none is lost between the two; ids show which ones were sent already.
  *
- * Framing: [flowdock] streaming.md. JSON objects end in CR LF, one per write, and a lone LF keeps the connection
- * alive; SSE comments do the same, and `retry:` is never sent because clients refuse it.
+ * Framing: [flowdock] streaming.md. JSON objects end in CR LF, one per write, and a lone LF keeps the connection alive; SSE
+ * comments do the same, and `retry:` is never sent because clients refuse it.
  */
 export async function streamEvents(response: ServerResponse, options: StreamOptions): Promise<void> {
-  // Whoever left while their flows were looked up is not told of again.
+  // A client that left while its flows were looked up does not become present again.
   if (response.closed) return
   const { log, format, userId } = options
   const flowIds = new Set(options.scope.flowIds)
   const keepAlive = format === 'sse' ? ':\n' : '\n'
   let sent = options.after
-  /** Live events wait here while the replay runs; when they are too many to keep, they are read from the log again. */
+  /** Live events that wait for the end of the replay. If there are too many, they are read from the log again. */
   const waiting: EventRow[] = []
   let overflowed = false
   let live = false
@@ -72,7 +72,7 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
     'Cache-Control': 'no-store',
     'X-Accel-Buffering': 'no',
     'Flowdock-User': String(userId),
-    // An extension: what is told live has higher numbers.
+    // An extension: live events have higher numbers.
     'Flowdock-Event-Id': String(options.checkedAt),
   })
   if (response.req.method === 'HEAD') {
@@ -91,7 +91,7 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
     }
     if ((!mine && !inFlow) || event.payload === '') return
     sent = event.seq
-    // The log holds events from before there were bounds, too.
+    // Events of earlier versions may exceed the bounds.
     const json = withBase(fitEvent(event.payload), options.base)
     response.write(format === 'sse' ? `id: ${event.seq}\ndata: ${json}\n\n` : `${json}\r\n`)
   }
@@ -105,12 +105,12 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
     } else if (waiting.length < maxWaiting) waiting.push(event)
     else overflowed = true
   })
-  /** Nothing is written any more, also while the reader has not taken yet what was. */
+  /** Stops writing, also while written data still waits for the reader. */
   const end = () => {
     stop()
     if (!response.writableEnded) response.end()
   }
-  /** What is kept nowhere has no id: a stream resumes after the last event that has one. */
+  /** Events that are not stored have no id. A stream resumes after the last event with an id. */
   const sendSignal = ({ flowIds: about, userId: to, isPresence, payload }: Signal) => {
     if (!live || response.writableEnded || (isPresence && !options.wantsPresence)) return
     if (!about.some((id) => flowIds.has(id)) && (to === undefined || to !== options.scope.userId)) return
@@ -151,7 +151,8 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
       if (members.has(other)) sendSignal({ flowIds: [...flowIds], isPresence: true, payload })
   }
 
-  // Whose flows they are may change under way, and a user's own events show it: they are read whether told or not.
+  // The flows of the user may change during the replay. Events of the user show it, so they are read even when they are not
+  // delivered.
   let read = options.after
   while (!live && !response.closed && !response.writableEnded) {
     const page = await log.replay({ flowIds: [...flowIds], userId }, read, replayPage)
@@ -164,14 +165,14 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
       break
     }
     read = joinedAt ?? page.at(-1)?.seq ?? read
-    // What follows in the flow that was joined is not in this page.
+    // This page does not have the later events of the joined flow.
     if (joinedAt !== undefined) continue
     if (options.until !== undefined && (page.length < replayPage || read >= options.until)) {
-      // The name tells it from a connection that was cut.
+      // The event name distinguishes the end from a broken connection.
       response.end(format === 'sse' ? 'event: finished\ndata: {}\n\n' : '')
       return
     }
-    // What the reader has not taken yet is not followed by more of the log.
+    // No more of the log is read while earlier data waits for the reader.
     if (response.writableNeedDrain) await drained(response)
     if (page.length === replayPage) continue
     live = !overflowed
@@ -193,7 +194,7 @@ function drained(response: ServerResponse): Promise<void> {
   })
 }
 
-/** Takes in a flow its user was added to, and leaves one they were taken out of. */
+/** Adds a flow that the user joined, and removes one that the user lost. */
 function follow(event: EventRow, flowIds: Set<string>): void {
   if (!/"event":"flow-(add|remove)"/.test(event.payload)) return
   const { event: name, content } = JSON.parse(event.payload) as { event: string; content: { id: string } }
@@ -201,7 +202,7 @@ function follow(event: EventRow, flowIds: Set<string>): void {
   else flowIds.delete(content.id)
 }
 
-/** Whether an event says that the listener lost the flow it tells of. */
+/** Whether an event says that the user lost its flow. */
 function endsAccess(event: EventRow, userId: number): boolean {
   if (!event.payload.includes('"backend.user.block"')) return false
   const { event: name, content } = JSON.parse(event.payload) as { event: string; content: unknown }

@@ -1,29 +1,29 @@
 import { isUnreadMark, maxCharacters, maxEntries } from '../bounds.ts'
 
 /**
- * What a message's text says about it: hashtags, mentions, links. The rules are those of Flowdock's own parser
+ * The tags that come from the text of a message: hashtags, mentions, links. The rules are those of Flowdock's own parser
  * ([flowdock] flowdock-text 1.2, extract.yml). Every pattern is linear in the length of the text.
  */
 
-/** Somebody who can be mentioned. */
+/** A user who can be mentioned. */
 export interface Mentionable {
   readonly id: number
   readonly nick: string
 }
 
-/** Whether a nick is one that mentions use for several people. */
+/** Whether a nick is a name that mentions several users. */
 export function isGroupName(nick: string): boolean {
   const name = nick.normalize().toLowerCase()
   return name === 'here' || groupTags.has(name)
 }
 
-/** Mentions of groups: what people write, and the tag it becomes. */
+/** Mentions of groups: the word in the text, and its tag. */
 const groupTags = new Map([
   ['team', ':user:team'],
   ...['everyone', 'everybody', 'all', 'anyone', 'anybody'].map((name) => [name, ':user:everyone'] as const),
 ])
 
-/** Letters, marks, digits; no marks that make an emoji of what stands before them, as in a keycap. */
+/** Letters, marks and digits, except marks that turn the preceding character into an emoji, as in a keycap. */
 const word = '[[\\p{L}\\p{M}\\p{N}_]--[\\uFE00-\\uFE0F\\p{Me}]]'
 /** Not preceded by a word character, "/" or "&"; not followed by another "#" or by "://". */
 const hashtagPattern = new RegExp(
@@ -38,7 +38,7 @@ const wordPattern = new RegExp(`${word}[${word}.\\-]*`, 'gv')
 const linkPattern = /(?<![\p{L}\p{N}_@/#$.])https?:\/\/([^\s/?#:,;!'"()<>]{1,255})/giu
 /** What may follow the host of a link: a port, and then a path or a query. */
 const portPattern = /(?::\d{1,5})?(?=[/?])/y
-/** Characters of a path and a query; those after which an "@" is part of the link, too; parentheses are counted. */
+/** Characters of a path and a query, and those after which an "@" belongs to the link. Parentheses are counted. */
 const linkCharacter = /[\p{L}\p{M}\p{N}!*';:=+,.$/%#[\]\-_~|&?]/u
 const linkEnding = /[\p{L}\p{M}\p{N}+\-=_#/)@]/u
 const hostLabelPattern = /^[^\p{P}](?:[^\s]{0,61}[^\p{P}])?$/u
@@ -73,7 +73,7 @@ const topLevelDomains = new Set(
     'இந்தியா இலங்கை சிங்கப்பூர் భారత్ ලංකා ไทย გე 中国 中國 台湾 台灣 新加坡 香港 한국'
   ).split(' '),
 )
-/** Longer links are none: what follows is read as text again. */
+/** The longest link. The rest of a longer one is read as text. */
 const maxLinkLength = 4096
 
 /** The hashtags of a text, without "#", in order. Lines quoted by four spaces and links are left out. */
@@ -106,7 +106,7 @@ interface Span {
   readonly end: number
 }
 
-/** Where the links of a text are, in order. */
+/** The positions of the links of a text, in order. */
 function findLinks(text: string): Span[] {
   const links: Span[] = []
   const take = (match: RegExpMatchArray & { index: number }) => {
@@ -121,7 +121,7 @@ function findLinks(text: string): Span[] {
   return links
 }
 
-/** @param position behind the host */
+/** @param position after the host */
 function endOfLink(text: string, position: number): number {
   portPattern.lastIndex = position
   const port = portPattern.exec(text)
@@ -160,11 +160,11 @@ function isTopLevelDomain(name: string): boolean {
 }
 
 /**
- * The tags of a new message: the given ones first, then those its text tells, each once.
+ * The tags of a new message: first the given ones, then those of its text, each once.
  *
- * @param given as the sender wrote them, resolved by `resolveTag`
- * @param members who can be mentioned; disabled members left out by the caller
- * @param sender is never marked unread to themselves
+ * @param given the tags of the sender, resolved by `resolveTag`
+ * @param members the users who can be mentioned, without disabled ones
+ * @param sender the message is never unread for its sender
  */
 export function messageTags(
   given: readonly string[],
@@ -178,7 +178,7 @@ export function messageTags(
   return [...new Set([...tags, ...marks])]
 }
 
-/** Tags and those that a text tells, each once: of the text's own as many as there is room for. */
+/** Given tags, and those of a text as far as the bound on tags allows; each once. */
 export function withTextTags(
   given: readonly string[],
   text: string,
@@ -196,10 +196,10 @@ export function withTextTags(
 }
 
 /**
- * Tags after a change, with the marks of what is unread made true: nobody is marked whom the message no longer mentions,
- * and whom it mentions now and did not before is.
+ * Updates the unread marks after tags changed: users who are no longer mentioned lose their mark, and users who are mentioned
+ * now, and were not before, get one.
  *
- * @param readers who wrote the message and who changed it: neither is marked unread to themselves
+ * @param readers the author of the message and the user who changed it, for whom it is not unread
  */
 export function followUnread(
   before: readonly string[],
@@ -218,7 +218,7 @@ export function followUnread(
   return [...tags]
 }
 
-/** The tags a text alone tells, in composed form (NFC): hashtags, mentions, nicks named without "@", links. */
+/** The tags of a text, in composed form (NFC): hashtags, mentions, nicks without "@", links. */
 export function textTags(written: string, members: readonly Mentionable[]): string[] {
   const text = written.normalize()
   const tags = new Set(extractHashtags(text))
@@ -235,14 +235,14 @@ export function textTags(written: string, members: readonly Mentionable[]): stri
   return [...tags]
 }
 
-/** A tag as people write it ("#tag", "@nick", "tag") as it is stored; undefined for a mention of nobody. */
+/** The stored form of a tag that a user wrote ("#tag", "@nick", "tag"). Undefined for an unknown nick. */
 export function resolveTag(written: string, members: readonly Mentionable[]): string | undefined {
   const tag = written.trim().normalize()
   if (tag.startsWith('@')) return mentionTags(members)(tag.slice(1))
   return tag.startsWith('#') ? tag.slice(1) : tag
 }
 
-/** Behind a protocol any host will do: a name without dots, an address, a domain nobody has heard of. */
+/** After a protocol any host is valid: a name without dots, an IP address, an unknown domain. */
 function isHost(text: string): boolean {
   const labels = text.replace(/(?<![.…])[.…]+$/, '').split('.')
   const [top = '', domain = ''] = labels.toReversed()
@@ -255,8 +255,8 @@ function isHost(text: string): boolean {
 }
 
 /**
- * The tag of each mention. Groups go before members, and of members whose nicks differ in case alone the one with the lowest
- * id does: nobody who comes later takes over the mentions of others.
+ * The tag of each mention. Groups take precedence over members. Of members whose nicks differ only in case, the one with the
+ * lowest id is mentioned, so that later users cannot take over mentions.
  */
 function mentionTags(members: readonly Mentionable[]): (name: string) => string | undefined {
   const byNick = new Map<string, number>()

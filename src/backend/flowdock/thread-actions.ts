@@ -30,7 +30,7 @@ export const threadColors: readonly string[] = [
 
 const methods = ['POST', 'PUT', 'PATCH', 'DELETE']
 
-/** What is wrong with the actions of a thread; undefined when nothing is. Kinds nobody knows are let through. */
+/** What is wrong with the actions of a thread; undefined if they are valid. Unknown kinds are accepted. */
 export function actionProblem(actions: unknown): string | undefined {
   if (!Array.isArray(actions)) return 'actions must be a list'
   if (actions.length > maxEntries.actions)
@@ -40,7 +40,7 @@ export function actionProblem(actions: unknown): string | undefined {
     const target = action['target']
     if (action['@type'] === 'ViewAction' && !isWebUrl(action['url']))
       return `the url of a ViewAction ${webUrlProblem}`
-    // Clients may show those of kinds that are unknown here, too.
+    // Clients may know kinds that this server does not know.
     for (const name of ['url', 'image'])
       if (action[name] !== undefined && action[name] !== null && !isWebUrl(action[name]))
         return `the ${name} of an action ${webUrlProblem}`
@@ -58,7 +58,7 @@ export function isUpdateAction(action: unknown): action is UpdateAction & Record
   return isRecord(action) && action['@type'] === 'UpdateAction'
 }
 
-/** Tells an action of a thread from another, and from what it was before it was changed. */
+/** Identifies one version of an action of a thread. */
 export function actionDigest(threadId: string, action: UpdateAction): string {
   return createHash('sha256')
     .update(`${threadId} ${JSON.stringify(action)}`)
@@ -66,7 +66,7 @@ export function actionDigest(threadId: string, action: UpdateAction): string {
     .slice(0, 27)
 }
 
-/** Actions as they are shown: clicks on an UpdateAction come to this server, which signs them. */
+/** Actions as clients see them: a click on an UpdateAction goes to this server, which signs the request. */
 export function encodeActions(
   threadId: string,
   actionsJson: string,

@@ -6,7 +6,7 @@ import { isWebUrl } from '../web-url.ts'
 /** [flowdock] authentication.md: the authorization code is shown to the user instead of being sent to a URL. */
 export const outOfBand = 'urn:ietf:wg:oauth:2.0:oob'
 
-/** Whether authorization codes can be sent there. */
+/** Whether authorization codes can be sent to this URL. */
 export function isRedirectUri(text: string): boolean {
   if (text === outOfBand) return true
   return isWebUrl(text) && new URL(text).hash === ''

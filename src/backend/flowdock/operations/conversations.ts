@@ -3,7 +3,7 @@ import { type ConversationRow, findConversation, insertConversation } from '../.
 
 export { setConversationOpen } from '../../store/conversations.ts'
 
-/** The private conversation of two users; it is created when there is none, and open for neither. */
+/** The private conversation of two users. If there is none, it is created, open for neither user. */
 export async function ensureConversation(
   { db }: Change,
   one: number,

@@ -11,7 +11,9 @@ export { deleteToken, revokeGranted, unregisterApplication } from '../../store/r
 const codeLifetimeMs = 10 * 60_000
 const tokenLifetimeSeconds = 24 * 3600
 
-/** What an application proves at the exchange that it began the authorization with. [spec] RFC 7636, 4.3 */
+/**
+ * The PKCE challenge of an authorization request. The application proves at the exchange that it made it. [spec] RFC 7636, 4.3
+ */
 export interface Challenge {
   readonly text: string
   readonly method: 'plain' | 'S256'
@@ -20,7 +22,7 @@ export interface Challenge {
 /** [spec] RFC 7636, 4.1 and 4.2: the same characters for a challenge and its verifier. */
 export const challengePattern = /^[A-Za-z0-9._~-]{43,128}$/
 
-/** A token that an application was given. */
+/** A token of an application. */
 export interface IssuedToken {
   readonly accessToken: string
   readonly refreshToken: string | undefined
@@ -29,10 +31,10 @@ export interface IssuedToken {
   readonly scope: string
 }
 
-/** Why a token was not issued: an error of OAuth; or that a code came a second time, which revoked tokens. */
+/** Why a token was not issued: an error of OAuth, or the second use of a code, which revoked tokens. */
 export type Refusal = 'invalid_client' | 'invalid_grant' | 'code_used_again'
 
-/** Adds a personal token, which may do all that its user may. */
+/** Adds a personal token, which has all rights of its user. */
 export async function addToken({ db }: Change, userId: number, token: string): Promise<void> {
   await insertToken(db, hashToken(token), userId)
 }
@@ -56,7 +58,7 @@ export async function grantCode(
     scope: grant.scope,
     created_at: now,
     expires_at: now + codeLifetimeMs,
-    // A plain challenge is its verifier, so its hash is stored: then both kinds are verified alike.
+    // A plain challenge equals its verifier. Its hash is stored, so that both kinds are verified in the same way.
     code_challenge:
       challenge === undefined ? null : challenge.method === 'S256' ? challenge.text : sha256(challenge.text),
   })
@@ -64,8 +66,8 @@ export async function grantCode(
 }
 
 /**
- * Issues a token for an authorization code. A code that comes a second time was stolen, by the first sender or the second, so
- * the tokens that it was exchanged for are revoked. [spec] RFC 6749, 4.1.2
+ * Issues a token for an authorization code. If a code is used twice, one of the two senders stole it, so the tokens that it was
+ * exchanged for are revoked. [spec] RFC 6749, 4.1.2
  */
 export async function exchangeCode(
   change: Change,
@@ -102,7 +104,7 @@ export async function refreshToken(
 /**
  * Issues a token and, with the scope `offline_access`, one to refresh it.
  *
- * @param given.codeHash the code that the grant began with; null for none
+ * @param given.codeHash the authorization code that the grant comes from; null for none
  * @param given.refreshToken the refresh token that stays valid
  */
 export async function issueToken(

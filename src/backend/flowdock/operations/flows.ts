@@ -12,9 +12,9 @@ export { rotatePushToken, updateFlowMember } from '../../store/flows.ts'
 /**
  * Creates a flow. Its first members receive `flow-add`.
  *
- * @param flow.id a new one unless given
- * @param flow.slug one that is free; made from the name unless given
- * @param flow.accessMode `invitation` unless given
+ * @param flow.id a new id by default
+ * @param flow.slug a free slug; by default it is made from the name
+ * @param flow.accessMode `invitation` by default
  */
 export async function createFlow(
   change: Change,
@@ -37,7 +37,7 @@ export async function createFlow(
   return created
 }
 
-/** Changes what is given of a flow. */
+/** Changes the given properties of a flow. */
 export async function editFlow(
   change: Change,
   flow: Flow,
@@ -52,7 +52,7 @@ export async function editFlow(
 }
 
 /**
- * Archives a flow, or ends that: its messages stay, and an archived flow is hidden and takes no messages. The members receive
+ * Archives or restores a flow. The messages of an archived flow stay; it is hidden and accepts no messages. The members receive
  * `flow-remove` or `flow-add`. Blocked users receive neither, since `flow-add` would make their streams include the flow.
  */
 export async function setArchived(change: Change, flow: Flow, archived: boolean): Promise<void> {
@@ -64,7 +64,7 @@ export async function setArchived(change: Change, flow: Flow, archived: boolean)
   }
 }
 
-/** Replaces the join URL of a flow. One that admits by invitation only admits by its URL from now on. */
+/** Replaces the join URL of a flow. A flow that users join by invitation only can be joined with its URL from now on. */
 export async function renewJoinUrl(change: Change, { id }: Pick<Flow, 'id'>): Promise<Flow> {
   const flow = (await findFlow(change.db, { id })) as Flow
   const access_mode = flow.access_mode === 'invitation' ? 'link' : flow.access_mode
@@ -73,7 +73,7 @@ export async function renewJoinUrl(change: Change, { id }: Pick<Flow, 'id'>): Pr
   return { ...flow, ...changes }
 }
 
-/** Closes a flow to its join URL and to its organization: it admits by invitation only. */
+/** Restricts a flow to users with an invitation: it cannot be joined with its URL or by its organization any more. */
 export async function removeJoinUrl(change: Change, { id }: Pick<Flow, 'id'>): Promise<void> {
   await updateFlow(change, id, { access_mode: 'invitation', join_code: newJoinCode() })
 }

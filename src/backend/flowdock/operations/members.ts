@@ -12,7 +12,7 @@ import type { FlowChannel } from '../channel.ts'
 import { encodeUser, storedBase } from '../encode.ts'
 import { recordEvent } from './record.ts'
 
-/** Makes users members of a flow that has none yet. They receive `flow-add`; the flow has no message that they came. */
+/** Makes users the first members of a flow. They receive `flow-add`, and no messages say that they joined. */
 export async function admitFirstMembers(
   change: Change,
   flow: Flow,
@@ -39,8 +39,8 @@ export async function joinFlow(change: Change, flow: Flow, user: UserRow, by: Us
 
 /**
  * Ends a user's access to a flow: they leave, or `by` blocks them. The flow receives the action and `backend.user.block`, the
- * user `flow-remove`. After a block the flow has another join URL and push token, since the user may know the old ones. A user
- * who leaves may come back, and must not be able to stop programs that use the push token.
+ * user `flow-remove`. A block replaces the join URL and the push token of the flow, since the user may know them. A user who
+ * leaves may come back, and must not be able to stop programs that use the push token.
  */
 export async function blockMember(change: Change, flow: Flow, user: UserRow, by: UserRow): Promise<void> {
   await shutOutMember(change, flow.id, user.id)
@@ -50,7 +50,7 @@ export async function blockMember(change: Change, flow: Flow, user: UserRow, by:
   await publishBlocked(change, flow, user.id, by.id)
 }
 
-/** Makes a user a member of an organization; one who is a member already stays as they are. */
+/** Makes a user a member of an organization. Nothing changes for a user who is a member already. */
 export async function joinOrganization(
   change: Change,
   organizationId: number,

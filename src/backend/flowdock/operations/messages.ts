@@ -46,7 +46,7 @@ export interface SentMessage {
   readonly thread: ThreadContext | undefined
   /** The message as it is sent, in JSON, with `storedBase` for the URL of the API. */
   readonly json: string
-  /** Whether it was stored before, under the same `uuid`, and nothing was stored now. */
+  /** Whether the message was stored before, with the same `uuid`, so that nothing was stored now. */
   readonly isRepeat: boolean
 }
 
@@ -92,7 +92,7 @@ export async function sendMessage(
   const members = await listMembers(db, channel)
   const given = draft.tags
     .map((tag) => resolveTag(tag, members))
-    // The server adds the marks of unread messages: they follow from the mentions.
+    // Only the server sets unread marks. They follow from the mentions.
     .filter((tag) => tag !== undefined && !tag.startsWith(':unread:')) as string[]
   if (draft.event === 'file' || (draft.attachments?.length ?? 0) > 0) given.unshift(':file')
   if (commented !== undefined) given.unshift(`influx:${commented.id}`)
@@ -132,10 +132,11 @@ export async function sendMessage(
 }
 
 /**
- * Changes the content of a user's own message or comment, the tags of any message, or both.
- * [flowdock] messages.md, "Edit a Message"
+ * Changes the content of a user's own message or comment, the tags of any message, or both. [flowdock] messages.md, "Edit a
+ * Message"
  *
- * @throws 404 for no such message, 403 for the content of another's, 400 when a tag names no member or they are too many
+ * @throws 404 for no such message, 403 for the content of another user's message, 400 when a tag names no member or there are too
+ *   many tags
  */
 export async function editMessage(
   change: Change,
@@ -238,7 +239,7 @@ async function forgetText(db: Database, message: MessageRow): Promise<void> {
     await updateThread(db, thread.id, { title: '' })
 }
 
-/** The tokens of the files of a message, which stand before their names in the paths. */
+/** The tokens of the files of a message, from their paths. */
 function fileTokens({ content_json, attachments_json }: MessageRow): string[] {
   const parts = [JSON.parse(content_json), ...JSON.parse(attachments_json)] as unknown[]
   return parts.flatMap((part) =>
@@ -256,7 +257,7 @@ async function requireMessage(db: Database, channel: Channel, id: number): Promi
 }
 
 /**
- * Adds a user's reaction to a message, or removes it. A reaction that is there already, or is not there, changes nothing.
+ * Adds a user's reaction to a message, or removes it. Adding an existing reaction, or removing a missing one, changes nothing.
  *
  * @throws 404 for no such message, 400 when it has the most reactions that a message may have
  */
@@ -321,7 +322,7 @@ export async function moveMessage(
 }
 
 /**
- * Removes a user's mark from messages that they had not read, at most the newest 500.
+ * Removes a user's unread mark from messages, at most the newest 500.
  *
  * @param untilId only messages up to this one; undefined for all
  * @returns the number of messages that had the mark

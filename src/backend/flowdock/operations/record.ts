@@ -66,7 +66,7 @@ export async function recordEvent(
     sent: change.now(),
   }
   const id = await nextMessageId(change.db, channel.channel_id)
-  // It may repeat what was stored before there were bounds, such as the tags that were removed from a message.
+  // It may repeat data of earlier versions that exceeds the bounds, such as the removed tags of a message.
   const message = await insertMessage(change.db, { ...fitMessage(row), id }, [])
   await publishMessage(change, channel, message)
 }

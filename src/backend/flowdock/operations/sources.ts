@@ -8,12 +8,12 @@ import { sendMessage } from './messages.ts'
 export { deleteSource } from '../../store/sources.ts'
 
 /**
- * Adds a source to a flow. The team inbox has a message that says so, in a thread of the source.
- * [flowdock] sources.md, "Create a source"
+ * Adds a source to a flow. The team inbox has a message that says so, in a thread of the source. [flowdock] sources.md, "Create a
+ * source"
  *
  * @param source.tokenHash the hash of its flow token
- * @param source.applicationId that of the token that the source was added with. A personal token has none; then it is an
- *   unregistered application with the name `source.application`, or that of the source
+ * @param source.applicationId the application of the token that adds the source. For a personal token, an unregistered
+ *   application is used, with the name `source.application` or that of the source
  */
 export async function addSource(
   change: Change,
@@ -54,7 +54,7 @@ export async function addSource(
   return created
 }
 
-/** Changes what is given of a source; null removes a value. */
+/** Changes the given properties of a source; null removes a value. */
 export async function editSource(
   { db }: Change,
   id: number,

@@ -29,11 +29,11 @@ export async function threadContext(db: Database, message: MessageRow): Promise<
 }
 
 /**
- * Counts a message in its thread: the one that the draft names, or a new one.
+ * Counts a new message in its thread: the thread that the draft names, or a new one.
  *
  * @param source the sender; undefined for a user
  * @param parent the message that the draft names
- * @returns the thread with the message in it
+ * @returns the thread after the change
  */
 export async function openThread(
   change: Change,
@@ -123,8 +123,8 @@ export async function requireThread(db: Database, flow: FlowChannel, id: string)
  * The state of a thread may be changed by the source that opened it or, if a user opened it, by the users of the flow. Only a
  * source may set an UpdateAction, since signed requests are sent to the URL in it.
  *
- * @param sourceId of the sender; null for a user
- * @param thread undefined when the state is for a new one
+ * @param sourceId the source that sends; null for a user
+ * @param thread undefined for a new thread
  * @throws 403
  */
 function checkThreadState(

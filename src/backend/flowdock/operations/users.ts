@@ -12,12 +12,12 @@ import { joinFlow, joinOrganization, leaveOrganization, publicUser } from './mem
 import { recordEvent } from './record.ts'
 
 /**
- * Creates a user in an organization. Invitations to its flows that are pending for their e-mail address are accepted, as if
- * the user joined each flow. An archived flow admits no user, so an invitation to one stays pending.
+ * Creates a user in an organization. Invitations to its flows that are pending for their e-mail address are accepted, as if the
+ * user joined each flow. An archived flow admits no user, so an invitation to one stays pending.
  *
- * @param user.nick one that no other user of the organization has
- * @param user.email one that no other user has
- * @param user.id the next one unless given
+ * @param user.nick must be unique in the organization
+ * @param user.email must be unique on the server
+ * @param user.id the next id by default
  * @param user.disabled a disabled user cannot sign in and joins no flow
  */
 export async function addUser(
@@ -52,7 +52,7 @@ export async function addUser(
   return added
 }
 
-/** Changes what is given of a user. Their flows receive `user-edit`. */
+/** Changes the given properties of a user. Their flows receive `user-edit`. */
 export async function editUser(
   change: Change,
   user: UserRow,
@@ -71,16 +71,16 @@ export async function removeUser(change: Change, { id }: UserRow): Promise<void>
   await disableUser(change, id)
 }
 
-/** What is wrong with a picture; undefined when nothing is. The text follows the name of the parameter. */
+/** What is wrong with a picture, as text after the name of the parameter. Undefined if it is valid. */
 export function avatarProblem(bytes: Uint8Array): string | undefined {
   if (bytes.length > maxAvatarBytes) return `is too long (maximum is ${maxAvatarBytes} bytes)`
   return pictureType(bytes) === undefined ? 'must be a PNG, JPEG, GIF or WebP image' : undefined
 }
 
 /**
- * Sets the picture of a user; undefined brings the generated one back. Their flows receive `user-edit`.
+ * Sets the picture of a user. With undefined, the generated picture is used again. Their flows receive `user-edit`.
  *
- * @param bytes a picture that has no problem
+ * @param bytes a picture that was checked
  * @returns the key of the picture; null for the generated one
  */
 export async function setAvatar(

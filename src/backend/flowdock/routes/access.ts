@@ -8,8 +8,8 @@ import type { Backend, Request, UserRequest } from '../route.ts'
 /**
  * The flow that a path names, if the user may see it.
  *
- * @throws 404 when there is none or it belongs to an organization that the user is not in, 403 when it admits by invitation
- *   and the user was not invited
+ * @throws 404 when the flow does not exist or the user is not in its organization, 403 when users need an invitation and this
+ *   user has none
  */
 export async function visibleFlow(request: UserRequest, backend: Backend): Promise<FlowRow> {
   const flow = await findViewedFlow(backend.store.reader, request.user.id, {
@@ -48,7 +48,7 @@ export async function joinedFlow(request: UserRequest, backend: Backend): Promis
 }
 
 /**
- * Checks membership again inside the transaction that is about to write: it may have ended since the request arrived.
+ * Checks membership again in the transaction that writes, because it may have ended since the request arrived.
  *
  * @throws 404 or 403; 403 for an archived flow
  */
@@ -58,7 +58,7 @@ export async function checkWritable(db: Database, userId: number, flowId: string
 }
 
 /**
- * The same for what only an administrator of the organization may change.
+ * The same for changes that only an administrator of the organization may make.
  *
  * @throws 404 or 403
  */
@@ -67,14 +67,14 @@ export async function checkAdministers(db: Database, userId: number, flowId: str
   if (flow.organization_admin !== 1) throw accessDenied()
 }
 
-/** A segment the route's pattern has. */
+/** A segment of the path that the pattern of the route names. */
 export function segment(request: Pick<Request, 'path'>, name: string): string {
   const value = request.path[name]
   if (value === undefined) throw new Error(`Route has no segment "${name}"`)
   return value
 }
 
-/** A segment that is a number. @throws 404 when it is not */
+/** A segment as a number. @throws 404 for any other text */
 export function idSegment(request: Request, name: string): number {
   const value = segment(request, name)
   if (!/^\d{1,15}$/.test(value)) throw notFound()

@@ -51,7 +51,7 @@ async function run(
       message: `The source "${source.name}" belongs to no registered application, so nothing can be signed for it`,
     })
   const method = action.target.httpMethod ?? 'POST'
-  // As the integration registered it: a token that reached one URL is of no use at another.
+  // The URL as the integration registered it, so that the token is only valid there.
   const url = action.target.urlTemplate
   const agent = { '@type': 'Person', name: user.name, image: user.avatar }
   const body = JSON.stringify({ ...action, agent })

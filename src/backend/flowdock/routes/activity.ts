@@ -14,7 +14,7 @@ import { isoTime, joinedFlow } from './access.ts'
 const hourMs = 3_600_000
 const dayMs = 24 * hourMs
 
-/** Weeks begin on Mondays, and the epoch was a Thursday. All in UTC. */
+/** Weeks begin on Monday in UTC. The epoch was a Thursday. */
 const buckets = {
   hour: { bucketMs: hourMs, offsetMs: 0 },
   day: { bucketMs: dayMs, offsetMs: 0 },
@@ -24,7 +24,7 @@ const buckets = {
 const groups: readonly ActivityGroup[] = ['author', 'kind', 'tag', 'source']
 const maxBuckets = 1000
 
-/** An extension: how much was written in a flow, and by whom, counted in buckets of time. */
+/** An extension: the number of messages of a flow in periods of time, by author if requested. */
 export const activityRoutes: readonly Route[] = [
   {
     method: 'GET',
@@ -73,7 +73,7 @@ export const activityRoutes: readonly Route[] = [
   },
 ]
 
-/** Groups as the API sends them. A user counts as that user, whatever name they chose for a message. */
+/** Groups as the API sends them. A message counts for its user, also with an external name. */
 function encodeGroups(rows: readonly GroupCount[], group: ActivityGroup | undefined): WireActivityGroup[] {
   const merged = new Map<string, WireActivityGroup>()
   for (const row of rows) {

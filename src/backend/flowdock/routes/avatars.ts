@@ -23,7 +23,7 @@ export const avatarRoutes: readonly Route[] = [
             response.writeHead(200, {
               'Content-Type': stored?.content_type ?? 'image/png',
               'Content-Length': bytes.length,
-              // Another picture of the same user has another key.
+              // A new picture has a new key, so a cached response stays right.
               'Cache-Control': 'public, max-age=86400',
               'Content-Security-Policy': "default-src 'none'; sandbox",
               'Cross-Origin-Resource-Policy': 'cross-origin',

@@ -1,6 +1,6 @@
 import type { Route } from '../route.ts'
 
-/** What this server can do that the service could not, by names that do not change. */
+/** The extensions of this server to Flowdock's API. Their names never change. */
 const extensions = [
   'activity',
   'avatar',

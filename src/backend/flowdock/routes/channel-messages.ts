@@ -35,11 +35,11 @@ import { resolveTag } from '../tags.ts'
 /** A channel that the user may read. */
 export interface ChannelAccess {
   readonly channel: Channel
-  /** Checks again, inside the transaction that is about to write, that the user may. @throws 404 or 403 */
+  /** Checks the right to write again, in the transaction that writes. @throws 404 or 403 */
   readonly check: (db: Database) => Promise<unknown>
 }
 
-/** A search reads as many matches as are skipped, of each of its words. */
+/** The most matches to skip. A search reads all skipped matches of each word. */
 const maxSkip = 10_000
 const maxSearchWords = 20
 const maxSearchTags = 50
@@ -68,7 +68,7 @@ export async function listAnswer(
     rows = await searchMessages(reader, channel.channel_id, {
       ...shared,
       words,
-      // A mention of nobody matches nothing, which no stored tag does either.
+      // An unknown nick matches nothing, like a tag that no message has.
       tags: [...new Set((tags ?? []).map((tag) => (resolveTag(tag, members) ?? tag).toLowerCase()))],
       tagMode: params.string('tag_mode') === 'or' ? 'or' : 'and',
       skip,
@@ -201,7 +201,7 @@ export async function reactAnswer(
   return { status: 200, body: {} }
 }
 
-/** An extension: removes the mark from messages that the user had not read, up to `message` if it is given. */
+/** An extension: marks messages as read, up to `message` if it is given. */
 export async function readAnswer(
   request: UserRequest,
   backend: Backend,

@@ -9,10 +9,10 @@ import { plainContentType } from '../file-description.ts'
 import type { Answer, Request, Route } from '../route.ts'
 import { idSegment, joinedFlow, segment } from './access.ts'
 
-/** Types a browser shows without running anything. */
+/** Media types that browsers show and that contain no scripts. */
 const inertTypes = /^(image\/(png|jpeg|gif|webp)|text\/plain|audio\/[\w.+-]+|video\/[\w.+-]+)$/
 
-/** [flowdock] files.md: one redirect to a short-lived address that needs no credential. */
+/** [flowdock] files.md: one redirect to a short-lived URL that needs no credential. */
 export const fileRoutes: readonly Route[] = [
   ...['', '/thumb'].map(
     (size): Route => ({
@@ -29,7 +29,7 @@ export const fileRoutes: readonly Route[] = [
       },
     }),
   ),
-  // [flowdock] messages.md: the path of a flow's files until 2012, which old messages and clients still have.
+  // [flowdock] messages.md: the path of a flow's files until 2012, which old messages and clients still use.
   ...['', '/thumb'].map(
     (size): Route => ({
       method: 'GET',
@@ -84,7 +84,7 @@ export const fileRoutes: readonly Route[] = [
             'Content-Length': range === 'unsatisfiable' ? 0 : end - start + 1,
             'Content-Disposition': contentDisposition(file.file_name, disposition),
             'Accept-Ranges': 'bytes',
-            // The storage of the service had it; encoded, because a header holds no other characters.
+            // The storage of the service sent this header. The name is encoded, because a header allows ASCII only.
             'X-Amz-Meta-Name': encodeURIComponent(file.file_name.toWellFormed()),
             'X-Content-Type-Options': 'nosniff',
             'Cache-Control': 'private, no-store',
@@ -94,7 +94,7 @@ export const fileRoutes: readonly Route[] = [
             response.end()
             return
           }
-          // A reader who leaves half-way is no failure of ours.
+          // A client that leaves during a download is not an error.
           await pipeline(files.read(token, { start, end }), response).catch(() => response.destroy())
         },
       }
@@ -109,7 +109,7 @@ function redirect({ base }: Request, files: FileStore, file: FileRow, size: stri
   return { status: 302, headers: { Location: location, 'Content-Length': '0' } }
 }
 
-/** [spec] RFC 6266, RFC 8187: the name in ASCII for old clients, and as it is for the others. */
+/** [spec] RFC 6266, RFC 8187: the name in ASCII for old clients, and the whole name for others. */
 function contentDisposition(fileName: string, type: string): string {
   return createContentDisposition(fileName.toWellFormed(), { type })
 }

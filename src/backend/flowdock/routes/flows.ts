@@ -106,7 +106,7 @@ export const flowRoutes: readonly Route[] = [
     handle: updateAnswer,
   },
   {
-    // An extension: at the service a push token could not be changed.
+    // An extension: the service could not replace a push token.
     method: 'POST',
     pattern: '/flows/:organization/:flow/api_token',
     auth: 'user',

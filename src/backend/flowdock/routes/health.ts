@@ -1,6 +1,6 @@
 import type { Route } from '../route.ts'
 
-/** Not of Flowdock: what a load balancer, or the gateway in front, asks. */
+/** An extension: the readiness for load balancers and for the gateway. */
 export const healthRoutes: readonly Route[] = [
   {
     method: 'GET',

@@ -21,8 +21,8 @@ import { userRoutes } from './users.ts'
 import { webPageRoutes } from './web-pages.ts'
 
 /**
- * What an application's token needs to read and to change; one of them is enough, and without any every token does.
- * A route that says so itself is the exception.
+ * The scopes for reading routes and for changing routes of each file. An application's token needs one of them; with an empty
+ * list any token is enough. A route can have scopes of its own.
  */
 function scoped(routes: readonly Route[], read: readonly Scope[], change: readonly Scope[] = read): Route[] {
   return routes.map((route) => {

@@ -5,13 +5,10 @@ import type { Request, Route } from '../route.ts'
 import { segment } from './access.ts'
 import { knownTokens, push, pushHolder } from './source-token.ts'
 
-/** Events that these services posted once; nothing that is public says in which form. */
+/** Services whose integrations posted events in a form that no public source documents. */
 const undocumented = ['pivotaltracker', 'rss', 'svn', 'twitter', 'uservoice', 'zendesk']
 
-/**
- * The URLs of integrations of before 2014. The token in them is that of a flow or of a source; the router takes the `/v1`
- * off.
- */
+/** The URLs of integrations of before 2014. The token in them is that of a flow or of a source. The router removes `/v1`. */
 export const integrationRoutes: readonly Route[] = [
   {
     method: 'POST',
@@ -22,7 +19,7 @@ export const integrationRoutes: readonly Route[] = [
       const [tokens, tags] = tokensAndTags(segment(request, 'token'), request.params)
       await knownTokens(tokens, backend.store.reader)
       const event = githubEvent(request)
-      // GitHub sends one when the webhook is made.
+      // GitHub sends a `ping` when the webhook is created.
       if (event === 'ping') return { status: 200, body: {} }
       return push(tokens, decodeVcs(payloadOf(request.params), event, [`github:${event}`, ...tags]), backend)
     },
@@ -124,7 +121,7 @@ function githubEvent({ headers, params }: Request): string {
   return event
 }
 
-/** What a query string may hold beside a JSON body. */
+/** The parameters of the query string beside a JSON body. */
 function withoutCredentials(values: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> {
   const { access_token: _access, flow_token: _flow, token: _token, tags: _tags, ...payload } = values
   return payload
@@ -139,7 +136,7 @@ function payloadOf(params: Params): Readonly<Record<string, unknown>> {
     if (typeof payload === 'object' && payload !== null && !Array.isArray(payload))
       return payload as Record<string, unknown>
   } catch {
-    // The same as an object that is none.
+    // The same error as for JSON that is not an object.
   }
   throw invalid({ payload: ['must be a JSON object'] })
 }

@@ -22,7 +22,7 @@ import {
 } from './channel-messages.ts'
 import { activeSource } from './source-token.ts'
 
-/** What a user may send, and what the holder of a flow token may. [flowdock] messages.md, "Send a Message" */
+/** The events that a user may send, and those that a flow token may. [flowdock] messages.md, "Send a Message" */
 const userEvents = ['message', 'comment', 'status', 'line', 'file', 'mail']
 const sourceEvents = ['activity', 'discussion', 'message', 'file']
 
@@ -42,7 +42,7 @@ export const messageRoutes: readonly Route[] = [
     },
   },
   {
-    // Until 2014 the URL of integrations, which called the flow token a token and their own key a thread_id.
+    // The URL of integrations until 2014. They sent the flow token as `token`, and their own key as `thread_id`.
     method: 'POST',
     pattern: '/activities',
     auth: 'any',
@@ -136,7 +136,7 @@ export const messageRoutes: readonly Route[] = [
       readAnswer(request, backend, writable(request, await joinedFlow(request, backend))),
   },
   {
-    // An extension: only the service's own apps could say this.
+    // An extension: only the service's own apps could do this.
     method: 'POST',
     pattern: '/flows/:organization/:flow/typing',
     auth: 'user',
@@ -180,12 +180,12 @@ export const messageRoutes: readonly Route[] = [
   },
 ]
 
-/** [flowdock] files.md: a file may be posted where comments are, and goes into the thread of the message. */
+/** [flowdock] files.md: a file may be posted like a comment, and belongs to the thread of the message. */
 function commentEvent(params: Params): 'comment' | 'file' {
   return params.string('event') === 'file' || params.file('content') !== undefined ? 'file' : 'comment'
 }
 
-/** A flow to write to, with the check that the transaction of the write makes. */
+/** A flow to write to, with the check for the transaction that writes. */
 function writable({ user }: UserRequest, flow: FlowRow): ChannelAccess {
   return { channel: flow, check: (db) => checkWritable(db, user.id, flow.id) }
 }

@@ -151,24 +151,24 @@ export const oauthRoutes: readonly Route[] = [
   },
 ]
 
-/** @throws 403 for an application's token: with the secret of another application it could act for that one's users */
+/** @throws 403 for an application's token: it could read the secret of another application and act for its users */
 function requirePersonal({ scopes }: UserRequest): void {
   if (scopes !== undefined)
     throw new HttpError(403, { message: 'Access denied: applications are for a credential of your own' })
 }
 
-/** What an application requests of a user. */
+/** The parameters of an authorization request. */
 export interface Authorization {
   readonly application: ApplicationRow
   readonly scopes: readonly Scope[]
-  /** The one that the application is registered with. */
+  /** The redirect URI that the application is registered with. */
   readonly redirectUri: string
   readonly state: string | undefined
   readonly challenge: Challenge | undefined
   readonly base: string
 }
 
-/** Undefined when there is none, and null for one that is not valid. */
+/** The PKCE challenge. Undefined when there is none, null when it is not valid. */
 function readChallenge(params: Request['params']): Challenge | undefined | null {
   const text = params.string('code_challenge')
   const method = params.string('code_challenge_method')
@@ -278,7 +278,7 @@ function encodeToken(outcome: IssuedToken | Refusal): Exchange {
       ...(refreshToken === undefined ? {} : { refresh_token: refreshToken }),
       expires_in: expiresInSeconds,
       token_type: 'Bearer',
-      // [flowdock] commas here, blanks in the request
+      // [flowdock] The response has commas between scopes; the request has blanks.
       scope: scope.replaceAll(' ', ','),
     },
   }

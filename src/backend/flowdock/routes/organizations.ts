@@ -114,7 +114,7 @@ export const organizationRoutes: readonly Route[] = [
   },
 ]
 
-/** Organizations with their users, in one read however many there are. */
+/** Organizations with their users, which are read in one query. */
 async function encodeDetails(
   db: Database,
   organizations: readonly OrganizationRow[],

@@ -148,7 +148,7 @@ async function encode(
   return encodeConversation(conversation, user, other, unread.get(conversation.channel_id) ?? 0, base)
 }
 
-/** The conversation with the user that a path names; the first request creates it. @throws 404 for a user of no common organization */
+/** The conversation with the user in a path; the first request creates it. @throws 404 for a user of no common organization */
 async function conversationWith(
   request: UserRequest,
   { store, log }: Backend,

@@ -5,7 +5,7 @@ import type { Route } from '../route.ts'
 import { resolveTag } from '../tags.ts'
 import { checkSearchTags, encodeMessages, jsonList, wordsToSearch } from './channel-messages.ts'
 
-/** How many flows one search looks into: the ones somebody wrote to last. */
+/** The most flows that one search covers: those with the newest messages. */
 const maxFlows = 100
 
 /** An extension: the service searched one flow at a time. */

@@ -53,8 +53,8 @@ export async function push(
 }
 
 /**
- * The tokens of a push URL, each once. A wrong token costs a read, not a turn of the one writer; the transaction looks the
- * tokens up again, since one may be replaced meanwhile.
+ * The tokens of a push URL, each once. They are looked up before the transaction, so that a wrong token does not take the turn of
+ * the only writer. The transaction looks them up again, since one may be replaced meanwhile.
  *
  * @throws 404 or 410, as `pushTarget`
  */

@@ -125,7 +125,7 @@ export const sourceRoutes: readonly Route[] = [
   },
 ]
 
-/** @throws 404 when the flow has no such source, or not any more */
+/** @throws 404 when the flow has no such source */
 async function ownSource(request: UserRequest, backend: Backend): Promise<SourceRow> {
   const flow = await joinedFlow(request, backend)
   const [source] = await findSources(backend.store.reader, [idSegment(request, 'source')])
@@ -134,8 +134,8 @@ async function ownSource(request: UserRequest, backend: Backend): Promise<Source
 }
 
 /**
- * Checks inside the transaction that is about to change a source: that is for its creator and for administrators, who are
- * members of its flow.
+ * Checks the right to change a source, in the transaction that changes it. Its creator and administrators have the right while
+ * they are members of its flow.
  *
  * @throws 404 or 403
  */

@@ -8,12 +8,15 @@ import type { Answer, Backend, Route, Scope, UserRequest } from '../route.ts'
 import { streamEvents } from '../stream.ts'
 import { checkVisible, findFlowByName, joinedFlow } from './access.ts'
 
-/** Each is looked up, and asked for again with each page of a replay. The gateway's subscriptions have as many. */
+/**
+ * The most flows of a stream. Each is looked up, also for each page of a replay. Subscriptions of the gateway have the same
+ * limit.
+ */
 const maxFilter = 150
 
 /** [flowdock] streaming.md. Also served at the root of a host that begins with "stream.". */
 export const streamRoutes: readonly Route[] = [
-  // A filter of thousands of flows is too long for an address: it may come as a body, too.
+  // A filter of many flows is too long for a URL, so it may be in a body, too.
   ...(['GET', 'POST'] as const).map(
     (method): Route => ({
       method,
@@ -25,7 +28,7 @@ export const streamRoutes: readonly Route[] = [
         const withUser = request.params.boolean('user') ?? false
         if (names.length > 0) requireScope(request, 'flow')
         if (names.length === 0 && !withUser) throw invalid({ filter: ["can't be blank without user=1"] })
-        // An extension: every flow one has joined, now and later.
+        // An extension: all flows that the user has joined or joins later.
         if (names.includes('*')) {
           const flows = await listFlows(backend.store.reader, request.user.id, 'joined')
           return stream(request, backend, flows, checkedAt, true)
@@ -54,7 +57,7 @@ function activityOf(active: string | undefined): Activity | undefined {
   return active !== undefined && /^(true|1)$/i.test(active) ? 'active' : undefined
 }
 
-/** @throws 403 when an application's token has not got it */
+/** @throws 403 when the token of an application does not have the scope */
 function requireScope({ scopes }: UserRequest, scope: Scope): void {
   if (scopes !== undefined && !scopes.has(scope))
     throw new HttpError(403, { message: `Access denied: the token needs the scope ${scope}` })
@@ -70,20 +73,20 @@ function lastEventIdOf({ 'last-event-id': header }: UserRequest['headers']): str
 function filterOf({ query, params }: UserRequest): string[] {
   const inAddress = query.getAll('filter').flatMap((text) => text.split(','))
   const names = inAddress.length > 0 ? inAddress : (params.list('filter') ?? [])
-  // Other spellings of one flow count, too: each is looked up.
+  // Several spellings of one flow count several times, because each is looked up.
   if (names.length > maxFilter)
     throw invalid({ filter: [`names too many flows (maximum is ${maxFilter}; * is all)`] })
   return [...new Set(names.map((name) => name.trim()).filter((name) => name !== '' && name !== 'null'))]
 }
 
-/** One inaccessible flow fails the whole request, as it always did. */
+/** [flowdock] One flow without access fails the whole request. */
 async function filteredFlow(request: UserRequest, { store }: Backend, name: string): Promise<FlowRow> {
   const flow = checkVisible(await findFlowByName(store.reader, request.user.id, name))
   if (!isJoined(flow)) throw accessDenied()
   return flow
 }
 
-/** @param checkedAt the newest event before access to the flows was looked up */
+/** @param checkedAt the number of the newest event before the access to the flows was checked */
 async function stream(
   request: UserRequest,
   backend: Backend,
@@ -98,7 +101,7 @@ async function stream(
   const lastEventId = lastEventIdOf(headers)
   if (lastEventId !== undefined && !/^\d{1,15}$/.test(lastEventId))
     throw new HttpError(400, { message: 'Last-Event-ID is not an id of this stream' })
-  // An id from before a backup was restored: going on from it would leave out what comes until it is reached.
+  // An id from before a backup was restored: resuming there would skip all events up to that number.
   if (Number(lastEventId ?? 0) > checkedAt)
     throw new HttpError(410, {
       message: `Last-Event-ID ${lastEventId} is not in the log, which ends at ${checkedAt}`,
@@ -128,7 +131,7 @@ async function stream(
     presence: backend.presence,
     activity: activityOf(params.string('active')),
     wantsPresence: params.boolean('presence') ?? false,
-    // `now` is what has happened by now.
+    // `now` is the number of the newest event.
     until: params.string('until') === 'now' ? checkedAt : params.integer('until'),
     listMembers: async (flowIds: readonly string[]) =>
       (await listFlowUsers(backend.store.reader, flowIds))

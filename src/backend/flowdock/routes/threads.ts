@@ -44,7 +44,7 @@ export const threadRoutes: readonly Route[] = [
     },
   },
   {
-    // An extension: at the service a thread came with its first message only.
+    // An extension: the service created a thread only with its first message.
     method: 'POST',
     pattern: '/flows/:organization/:flow/threads',
     auth: 'user',
@@ -86,9 +86,9 @@ function threadPosition(params: Params): ThreadPosition | undefined {
 }
 
 /**
- * The query of the page after `last`. [flowdock] threads.md pages by `until` alone, which is exclusive: threads with the
- * time of the last one would be left out. `after`, an extension, says which of them come next; `until` includes
- * them, for clients that take nothing else from the link.
+ * The query of the page after `last`. [flowdock] threads.md pages by `until` alone, which is exclusive: threads with the time of
+ * the last one would be left out. `after`, an extension, says which of them follow. `until` includes them, for clients that use
+ * only `until` of the link.
  */
 function nextPage(params: Params, { updated_at, id }: ThreadRow): URLSearchParams {
   const next = new URLSearchParams({

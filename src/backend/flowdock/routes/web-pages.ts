@@ -3,20 +3,20 @@ import { notFound, unauthorized } from '../../http/errors.ts'
 import { guidePage } from '../consent-page.ts'
 import type { Answer, Request, Route } from '../route.ts'
 
-/** What a page says. */
+/** The content of a page. */
 interface Guide {
   readonly title: string
   readonly text: string
-  /** How to go on: a sentence, and what to type. */
+  /** How to continue: a sentence, and what to type. */
   readonly steps: readonly { readonly text: string; readonly code: string }[]
 }
 
 type Describe = (request: Request) => Guide
 
 /**
- * The `web_url` and the join URL of flows lead here. The service had a web application there; this server has none, so a
- * person who opens one in a browser gets a page that says how to go on. It says the same to everyone, whether what the URL
- * names exists or not. Other clients get what they got before the page: 401, or 404 with a credential.
+ * The `web_url` and the join URL of flows lead here. The service had a web application there; this server has none, so a person
+ * who opens one in a browser gets a page that says how to continue. The page does not depend on whether the object of the URL
+ * exists. Other clients get 401, or 404 with a credential.
  */
 export const webPageRoutes: readonly Route[] = [
   page('/app/private/:user', describeConversation),
@@ -74,7 +74,7 @@ function describeFlow(request: Request): Guide {
   }
 }
 
-/** The segments of the address of something in a flow, as the REST API names them, too. */
+/** The path segments of the kinds of objects in a flow, which are those of the REST API. */
 function segmentsOf({ path }: Request): string[] {
   const { organization = '', flow = '', thread, message } = path
   return [
@@ -120,7 +120,7 @@ function curl(options: string, url: string): string {
   return `curl ${options}-u TOKEN: '${url}'`
 }
 
-/** Encoded so that it can stand between quotes in a shell: the segments are whatever the URL of the request said. */
+/** Encodes segments of the request URL so that they are safe between quotes in a shell. */
 function urlOf({ base }: Request, ...segments: string[]): string {
   return [base, ...segments.map((segment) => encodeURIComponent(segment).replaceAll("'", '%27'))].join('/')
 }
