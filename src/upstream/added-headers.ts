@@ -1,7 +1,7 @@
 import type { Http } from './http.ts'
 
 /**
- * Sends headers with every call to one server, and with none to another: files may be elsewhere.
+ * Adds headers to each call to one server, and to no other call: files may be on another server.
  *
  * @param origin scheme, host and port of the server
  */

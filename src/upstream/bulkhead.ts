@@ -2,9 +2,9 @@ import { UpstreamError } from '../errors.ts'
 import type { Http, HttpAnswer, HttpRequest } from './http.ts'
 
 export interface BulkheadOptions {
-  /** Concurrent calls of one principal. */
+  /** The most concurrent calls of one principal. */
   readonly callsEach: number
-  /** Concurrent calls of all principals; unlimited unless given. */
+  /** The most concurrent calls of all principals; no limit by default. */
   readonly callsInAll?: number
   /** Milliseconds that a call may wait for its turn. */
   readonly waitMs: number

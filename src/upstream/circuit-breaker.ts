@@ -18,7 +18,7 @@ export interface CircuitBreaker extends Http {
  * upstream opens when as many operations on several pages failed and none on any page succeeded.
  */
 const breaker = { calls: 20, windowMs: 10_000, failureShare: 0.5, firstPauseMs: 500, longestPauseMs: 4000 }
-/** With fewer failing pages the upstream as a whole is taken to work. */
+/** With fewer failing pages, the upstream as a whole counts as working. */
 const outagePages = 5
 /** Pages whose failures are remembered; past it the page that failed first is forgotten. */
 const maxFailingPages = 500
@@ -62,7 +62,7 @@ export function createCircuitBreaker(
         outcome = 'succeeded'
         return response
       } catch (error) {
-        // A failed write says nothing of reads (the disk may be full), and neither does a caller who leaves.
+        // A failed write says nothing about reads (the disk may be full), and neither does a client that leaves.
         if (error instanceof UpstreamError && error.retryable)
           outcome = method === 'GET' ? 'failed' : 'unknown'
         else if (request.signal?.aborted !== true) outcome = 'succeeded'
@@ -80,7 +80,7 @@ export function createCircuitBreaker(
   }
 }
 
-/** `unknown` for an operation that says nothing of its page. */
+/** `unknown` for an operation that says nothing about its page. */
 type Outcome = 'succeeded' | 'failed' | 'unknown'
 
 type Permit =
@@ -113,7 +113,7 @@ class UpstreamBreakers {
     return this.#whole.isOpen ? ['', ...pages] : pages
   }
 
-  /** @param page undefined for a write, which only an outage of the whole upstream holds up */
+  /** @param page undefined for a write, which is only refused when the whole upstream is */
   enter(page: string | undefined): Permit {
     const own = page === undefined ? undefined : this.#pages.get(page)
     const waitMs = Math.max(this.#whole.waitMs, own?.waitMs ?? 0)

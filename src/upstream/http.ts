@@ -5,23 +5,23 @@ import { GatewayError, RateLimitedError, UpstreamError } from '../errors.ts'
 import { isPublic, lookupPublicAddress, NotPublicAddressError } from '../net/public-address.ts'
 
 export interface HttpOptions {
-  /** How long a call may take in all, from asking to the last byte. */
+  /** The time limit of a call, from the request to the last byte of the response. */
   readonly deadlineMs: number
-  /** Longest body that is read from the upstream. */
+  /** The longest body of a response. */
   readonly maxBytes: number
-  /** Connections kept for calls, apart from those of streams. */
+  /** The most connections for calls. Streams have connections of their own. */
   readonly connections: number
-  /** Hears of every call that was made, whatever came of it. */
+  /** Called after each call, also after failed ones. */
   readonly onCall?: (call: UpstreamCall) => void
 }
 
 export interface UpstreamCall {
   readonly method: string
   readonly url: string
-  /** Undefined when no answer came. */
+  /** Undefined without a response. */
   readonly status: number | undefined
   readonly kind: 'rest' | 'stream'
-  /** How long it took; of a stream or a file, until it was open. */
+  /** The duration; for a stream or a file, until it was open. */
   readonly durationMs: number
 }
 
@@ -30,7 +30,7 @@ export interface HttpRequest {
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
   readonly body?: unknown
-  /** Whose call it is, by the fingerprint of the credential; undefined for nobody's. */
+  /** The principal of the call; undefined for a call without a credential. */
   readonly principal?: string | undefined
   readonly signal: AbortSignal | undefined
 }
@@ -42,7 +42,7 @@ export interface HttpAnswer {
   readonly body: unknown
 }
 
-/** A stream that stays open until either side ends it. */
+/** A response that stays open until either side ends it. */
 export interface HttpStream {
   readonly status: number
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
@@ -50,28 +50,28 @@ export interface HttpStream {
   readonly chunks: AsyncIterable<Uint8Array<ArrayBuffer>>
 }
 
-/** The one door to the network. Redirects are never followed. */
+/** All requests to the network. Redirects are never followed. */
 export interface Http {
   /**
-   * Makes one call; a read again, when the upstream closed the connection that was kept for it just as it was used again.
+   * Makes a call. A read is repeated when the upstream closed an idle connection just as it was used again.
    *
-   * @throws UpstreamError when no answer can be had in time or it is a 5xx, RateLimitedError on 429
+   * @throws UpstreamError without a response in time, or for a 5xx; RateLimitedError for 429
    */
   request(request: HttpRequest): Promise<HttpAnswer>
-  /** Opens a stream; it ends with `signal`. @throws UpstreamError when nothing answers */
+  /** Opens a stream, which ends with `signal`. @throws UpstreamError without a response */
   openStream(url: URL, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HttpStream>
-  /** Opens a file; its bytes come as they are read. @throws UpstreamError when nothing answers */
+  /** Opens a file, whose bytes are read on demand. @throws UpstreamError without a response */
   openDownload(url: URL, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HttpStream>
-  /** The same of an address that somebody else chose. @throws UpstreamError for one of this machine or its network */
+  /** The same for a URL that the upstream chose. @throws UpstreamError for this machine or its network */
   openPublicDownload(
     url: URL,
     headers: Readonly<Record<string, string>>,
     signal: AbortSignal,
   ): Promise<HttpStream>
   /**
-   * Posts a body as it comes.
+   * Posts a body while it arrives.
    *
-   * @throws UpstreamError when no answer can be had or it is a 5xx; whatever `bytes` throws
+   * @throws UpstreamError without a response, or for a 5xx; the error of `bytes`
    */
   upload(
     url: URL,
@@ -82,17 +82,17 @@ export interface Http {
   close(): Promise<void>
 }
 
-/** Longest wait an upstream can impose through `Retry-After`. */
+/** The longest pause that an upstream can request with `Retry-After`. */
 const maxRetryAfterMs = 5 * 60_000
 
-/** How many connections that were kept may turn out to be closed to one read. */
+/** How many times a read is repeated because an idle connection was closed. */
 const maxLosses = 3
-/** What it is called when the other side closes a connection. [undici] errors.md */
+/** The error codes of a connection that the other side closed. [undici] errors.md */
 const closings = new Set(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET'])
 
 export function createHttp(options: HttpOptions): Http {
   const portions = new Portions()
-  /** What ended a connection, and when that had been made. */
+  /** The error of a closed connection, and when the connection was opened. */
   const endings = new WeakMap<Error, number>()
   const connector = (more: buildConnector.BuildOptions = {}): buildConnector.connector => {
     const connect = buildConnector({ timeout: 3000, ...more })
@@ -104,7 +104,7 @@ export function createHttp(options: HttpOptions): Http {
         callback(...outcome)
       })
   }
-  // Streams have connections of their own: on shared ones a few of them would starve every call.
+  // Streams have connections of their own. On shared ones, a few streams would block all calls.
   const calls = new Agent({
     connections: options.connections,
     pipelining: 1,
@@ -116,7 +116,7 @@ export function createHttp(options: HttpOptions): Http {
   })
   const streams = new Agent({ connect: connector(), headersTimeout: 10_000, bodyTimeout: 0 })
   const transfers = new Agent({ connect: connector(), headersTimeout: 10_000, bodyTimeout: 30_000 })
-  // What is sent may be long; what is answered is bounded as it is for every call.
+  // The request may be long. The response has the same limit as for other calls.
   const uploads = new Agent({
     ...{ headersTimeout: 10_000, bodyTimeout: options.deadlineMs, maxResponseSize: options.maxBytes },
     connect: connector(),
@@ -126,7 +126,7 @@ export function createHttp(options: HttpOptions): Http {
     connect: connector({ lookup: lookupPublicAddress }),
   })
 
-  /** Asks again where the connection had been there before, and was closed just as it was used again. */
+  /** Repeats a read if its connection existed before, and was closed just as it was used again. */
   async function overLosses<T>(ask: () => Promise<T>, mayAsk: () => boolean): Promise<T> {
     for (let losses = 0; ; losses += 1) {
       const askedAt = performance.now()
@@ -266,11 +266,11 @@ export function createHttp(options: HttpOptions): Http {
 }
 
 /**
- * An answer that is read to its end before anybody looks at it. A stream for each, as usual calls have it, keeps what it has
- * read until the next full collection of garbage.
+ * A response that is buffered to its end. A stream for each response, as ordinary calls of undici have, would hold its bytes
+ * until the next full garbage collection.
  */
 class WholeAnswer implements Dispatcher.DispatchHandler {
-  /** Rejects with why it did not. */
+  /** Rejects with the error of the call. */
   readonly arrived: Promise<void>
   status = 0
   headers: IncomingHttpHeaders = {}
@@ -287,17 +287,17 @@ class WholeAnswer implements Dispatcher.DispatchHandler {
     this.#reject = reject
   }
 
-  /** How long the body is. */
+  /** The length of the body. */
   bytes = 0
 
-  /** Ends the call, which may still wait for its turn. */
+  /** Aborts the call, also while it waits for a connection. */
   abort(reason: unknown): void {
     this.#reason ??= reason
     this.#controller?.abort(reason as Error)
     this.#reject(reason)
   }
 
-  /** As UTF-8, without a mark that says so. */
+  /** Decodes UTF-8, without a byte order mark. */
   text(): string {
     const [first] = this.#chunks
     const bytes = this.#chunks.length === 1 ? first : Buffer.concat(this.#chunks)
@@ -328,16 +328,16 @@ class WholeAnswer implements Dispatcher.DispatchHandler {
   }
 }
 
-/** How much of answers is looked at in one turn of the event loop. */
+/** The most bytes of responses that are parsed in one turn of the event loop. */
 const portionBytes = 128 * 1024
 
-/** Answers that arrive together are not all looked at together: in between, others are heard. */
+/** Spreads the parsing of responses that arrive together over turns of the event loop, so that other work runs in between. */
 class Portions {
   #left = portionBytes
   #isScheduled = false
   readonly #waiting: { readonly bytes: number; readonly go: () => void }[] = []
 
-  /** Undefined, or resolves, when it is the turn of an answer. */
+  /** Undefined, or resolves, when a response can be parsed. */
   enter(bytes: number): Promise<void> | undefined {
     this.#schedule()
     if (this.#left > 0 && this.#waiting.length === 0) {
@@ -371,7 +371,7 @@ function toAnswer(status: number, headers: IncomingHttpHeaders, text: string): H
   return { status, headers, body: parseBody(text, headers) }
 }
 
-/** Failures of the network become the upstream's; anything else is a mistake of ours and stays what it is. */
+/** Turns errors of the network into errors of the upstream. Other errors are bugs and stay as they are. */
 function translate(error: unknown, signal: AbortSignal | undefined): unknown {
   if (error instanceof UpstreamError || error instanceof RateLimitedError) return error
   if (signal?.aborted) return signal.reason

@@ -2,7 +2,7 @@ import { decodeCapabilities } from './decode.ts'
 import type { Capability } from './model.ts'
 import type { FlowdockCalls } from './request.ts'
 
-/** By the names the upstream gives them. */
+/** The capabilities, by their names in the upstream. */
 const names: Readonly<Record<string, Capability>> = {
   activity: 'activity',
   avatar: 'avatar',
@@ -17,7 +17,7 @@ const names: Readonly<Record<string, Capability>> = {
   typing: 'typing',
 }
 
-/** What the upstream can do beyond Flowdock's API; nothing for one that does not know the question. */
+/** The extensions of the upstream to Flowdock's API; empty for an upstream without this route. */
 export async function readCapabilities(calls: FlowdockCalls): Promise<ReadonlySet<Capability>> {
   const json = await calls.find(['capabilities'], { doing: 'ask what the upstream can do' })
   if (json === null) return new Set()

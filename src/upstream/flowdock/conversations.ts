@@ -4,9 +4,9 @@ import type { PrivateConversation } from './model.ts'
 import type { FlowdockCalls } from './request.ts'
 
 export interface Conversations {
-  /** The caller's, in the order they began. */
+  /** The conversations of the user, in the order in which they were created. */
   list(): Promise<PrivateConversation[]>
-  /** It begins when it is first asked for; null with nobody, or somebody the caller shares no organization with. */
+  /** The first request creates the conversation. Null for an unknown user, or one of no common organization. */
   find(userId: number): Promise<PrivateConversation | null>
   setOpen(userId: number, isOpen: boolean): Promise<PrivateConversation>
 }

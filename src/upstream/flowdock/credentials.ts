@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache'
 import { GatewayError } from '../../errors.ts'
 import { Secret } from '../../secret.ts'
 
-/** What a client authenticates with. It is sent to the upstream and never stored on a disk. */
+/** The credential of a client. It is sent to the upstream and never stored on a disk. */
 export interface Credential {
   /** The `Authorization` header to send: one spelling for all ways in which a client can write the same credential. */
   readonly authorization: Secret
@@ -14,7 +14,7 @@ export interface Credential {
 export type ReadCredential = (authorization: unknown) => Credential | null
 
 const maxLength = 4096
-/** Parsed headers that are remembered: hashing one again for each request would cost more than finding it. */
+/** The most parsed headers that are remembered. Hashing a header for each request would take longer than looking it up. */
 const maxParsed = 1000
 
 /** Parses each header once while it is in use. */
@@ -30,12 +30,12 @@ export function createCredentialReader(): ReadCredential {
 }
 
 /**
- * Parses an `Authorization` header: Basic (a personal token, or e-mail address and password) or Bearer. The same token
- * is the same principal, whatever follows it as password, however many blanks precede it and by whichever scheme it
- * comes: otherwise every spelling would have limits of its own. [flowdock] authentication.md
+ * Parses an `Authorization` header: Basic (a personal token, or e-mail address and password) or Bearer. The same token is the
+ * same principal with any password, any number of blanks and either scheme: otherwise each spelling would have limits of its own.
+ * [flowdock] authentication.md
  *
  * @returns null when there is none
- * @throws GatewayError `UNAUTHENTICATED` when it is something else or cannot be sent in a header
+ * @throws GatewayError `UNAUTHENTICATED` for any other text, or one that a header cannot hold
  */
 export function parseAuthorization(header: unknown): Credential | null {
   if (header === undefined || header === null || header === '') return null
@@ -57,7 +57,7 @@ export function parseAuthorization(header: unknown): Credential | null {
   return credential
 }
 
-/** [spec] RFC 7617. Bytes are kept as they came: passwords may be in any encoding. */
+/** [spec] RFC 7617. The bytes are not decoded as text: passwords may be in any encoding. */
 function parseBasic(value: string): Credential | undefined {
   const text = /^[\w+/-]+={0,2}$/.test(value) ? Buffer.from(value, 'base64').toString('latin1') : ''
   const colon = text.indexOf(':')

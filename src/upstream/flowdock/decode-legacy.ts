@@ -3,8 +3,8 @@ import type { Commit, LegacyMessage } from './model.ts'
 type Json = Readonly<Record<string, unknown>>
 
 /**
- * What integrations of before 2014 posted: the payloads of those services at that time, of which any part may be
- * missing. [flowdock] oulu, fixtures. Undefined for an event that is none of theirs.
+ * The content of messages of integrations of before 2014: payloads of services of that time, in which any part may be missing.
+ * [flowdock] oulu, fixtures. Undefined for any other event.
  */
 export function decodeLegacy(event: string, content: Json): LegacyMessage | undefined {
   const text = (...path: string[]) => textAt(content, path)
@@ -88,7 +88,7 @@ export function decodeLegacy(event: string, content: Json): LegacyMessage | unde
   }
 }
 
-/** The body of a GitHub webhook; early pushes do not say that they are one. */
+/** The body of a GitHub webhook. Early pushes do not name their event. */
 function decodeVcs(content: Json): LegacyMessage {
   const text = (...path: string[]) => textAt(content, path)
   return {
@@ -122,7 +122,7 @@ function decodeCommit(commit: unknown): Commit[] {
   ]
 }
 
-/** Numbers are told as text: revisions and ids were either. */
+/** A text, or a number as text: revisions and ids were either. */
 function textAt(value: unknown, path: readonly string[]): string | null {
   let found = value
   for (const key of path) {

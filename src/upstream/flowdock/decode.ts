@@ -27,8 +27,8 @@ import type {
 } from './model.ts'
 
 /**
- * Wire JSON to the model. What the gateway cannot work without must be there and of its type; the rest may be
- * missing, as it was on the service over the years.
+ * Decodes JSON of the upstream. Members that the gateway needs must exist with their type. The others may be missing, as they
+ * were on the service over the years.
  */
 type Json = Readonly<Record<string, unknown>>
 
@@ -101,7 +101,7 @@ export function decodeFlow(value: unknown): Flow {
     email: optionalText(flow, 'email'),
     accessMode: accessMode === 'link' || accessMode === 'organization' ? accessMode : 'invitation',
     isOpen: flow['open'] === true,
-    // Missing where the service documents a single flow; only members could read those.
+    // Missing where the service documents a single flow, which only members could read.
     isJoined: flow['joined'] !== false,
     isDisabled: typeof flow['disabled'] === 'boolean' ? flow['disabled'] : null,
     isAdmin: typeof flow['flow_admin'] === 'boolean' ? flow['flow_admin'] : null,
@@ -125,7 +125,7 @@ export function decodeSource(value: unknown): Source {
   const url = text(source, 'url')
   const creator = source['creator']
   return {
-    // The address is the only place that names the flow: …/flows/:organization/:flow/sources/:id
+    // Only the URL names the flow: …/flows/:organization/:flow/sources/:id
     flowPath: /\/flows\/([^/]+\/[^/]+)\/sources\//.exec(url)?.[1] ?? '',
     id: number(source, 'id'),
     name: text(source, 'name'),
@@ -144,7 +144,7 @@ export function decodeSource(value: unknown): Source {
   }
 }
 
-/** Where a link of a resource leads. */
+/** The URL of a link of a resource. */
 function linkTo(links: unknown, name: string): string | null {
   const link = isRecord(links) ? links[name] : undefined
   return isRecord(link) ? optionalText(link, 'href') : null
@@ -168,7 +168,7 @@ export function decodeThread(value: unknown): Thread {
       value: optionalText(field, 'value') ?? '',
     })),
     actions: optionalRecords(thread['actions']).flatMap(decodeThreadAction),
-    // Older answers name only the application: not a source that can be shown.
+    // Older responses name only the application, which is not enough for a source.
     source: isRecord(source) && isRecord(source['application']) ? attempt(() => decodeSource(source)) : null,
     activityCount: optionalNumber(thread, 'activities') ?? 0,
     internalCommentCount: optionalNumber(thread, 'internal_comments') ?? 0,
@@ -179,7 +179,7 @@ export function decodeThread(value: unknown): Thread {
   }
 }
 
-/** [flowdock] thread-actions.md. Kinds nobody knows are left out. */
+/** [flowdock] thread-actions.md. Unknown kinds are left out. */
 function decodeThreadAction(action: Json): ThreadAction[] {
   const name = optionalText(action, 'name') ?? ''
   const { target } = action
@@ -199,7 +199,7 @@ function decodeThreadAction(action: Json): ThreadAction[] {
   return [{ kind: 'UpdateAction', name, target: { urlTemplate, httpMethod } }]
 }
 
-/** Emoji names to the ids of users, as text. */
+/** Emoji names with lists of user ids as text. */
 function decodeReactions(value: unknown): Message['reactions'] {
   if (!isRecord(value)) return []
   return Object.entries(value).map(([emoji, ids]) => ({
@@ -208,7 +208,7 @@ function decodeReactions(value: unknown): Message['reactions'] {
   }))
 }
 
-/** [flowdock] private-conversations.md: it has the number of the other one, who is one of its two users. */
+/** [flowdock] private-conversations.md: its id is that of the other user, who is one of its two users. */
 export function decodeConversation(value: unknown): PrivateConversation {
   const conversation = record(value, 'a private conversation')
   const other = decodeAll(conversation['users'], decodeUser).find(({ id }) => id === conversation['id'])
@@ -234,12 +234,12 @@ export function decodeInvitation(value: unknown): Invitation {
   }
 }
 
-/** The token an integration posts with, which only the answer to its creation has. */
+/** The flow token of a source, which is only in the response to its creation. */
 export function decodeFlowToken(value: unknown): string {
   return text(record(value, 'a source'), 'flow_token')
 }
 
-/** How many messages were marked read. */
+/** The number of messages that were marked as read. */
 export function decodeReadCount(value: unknown): number {
   return number(record(value, 'a count'), 'read')
 }
@@ -265,18 +265,18 @@ export function decodeActivity(value: unknown): ActivityCount[] {
   })
 }
 
-/** What an upstream says it can do beyond Flowdock's API. */
+/** The names of the upstream's extensions. */
 export function decodeCapabilities(value: unknown): string[] {
   return strings(record(value, 'capabilities')['extensions'])
 }
 
-/** The number of a user, and their presence. */
+/** The id of a user, and their presence. */
 export function decodePresence(value: unknown): readonly [userId: number, state: PresenceState] {
   const presence = record(value, 'a presence')
   return [number(presence, 'user_id'), presenceState(number(presence, 'state'))]
 }
 
-/** How many seconds something lasts. */
+/** The number of seconds until something expires. */
 export function decodeExpiry(value: unknown): number {
   return optionalNumber(record(value, 'how long it lasts'), 'expires_in') ?? 0
 }
@@ -308,14 +308,14 @@ export function decodeMessages(
 }
 
 /**
- * @param channel where it was read from, if not from a flow
- * @param threads what was decoded of the same answer, by id
+ * @param channel the private conversation that it was read from; undefined for a flow
+ * @param threads the threads of the same response that are decoded already, by id
  */
 export function decodeMessage(value: unknown, channel?: string, threads?: Map<unknown, Thread>): Message {
   const message = record(value, 'a message')
   const event = text(message, 'event')
   const thread = message['thread']
-  // Upstreams that hide who sent a message under an external name may say it beside.
+  // An upstream that hides the sender of a message with an external name may name them in `sent_by`.
   const userId = Number(message['sent_by'] ?? message['user'] ?? 0)
   const base = {
     channel: channel ?? optionalText(message, 'flow') ?? '',
@@ -360,7 +360,7 @@ function decodeExternalAuthor(message: Json): ExternalAuthor | null {
  * An event as a stream sends it.
  *
  * @param cursor its SSE id
- * @param viewerId whose stream it is: private messages are told by who wrote and who they are for
+ * @param viewerId the user of the stream; the other user of a private message follows from its sender and receiver
  */
 export function decodeEvent(value: unknown, cursor: string, viewerId: number | null): FlowEvent {
   const event = record(value, 'an event')
@@ -393,7 +393,7 @@ function presenceState(state: number): PresenceState {
   return state >= 2_000_000 ? 'active' : state >= 1_000_000 ? 'idle' : 'offline'
 }
 
-/** Whom the caller has the conversation with that an event is of; null for what is not private. */
+/** The private conversation of an event; null for an event that is not private. */
 function privateChannel(event: Json, viewerId: number | null): string | null {
   const to = Number(event['to'] ?? Number.NaN)
   const from = Number(event['user'] ?? Number.NaN)
@@ -401,7 +401,7 @@ function privateChannel(event: Json, viewerId: number | null): string | null {
   return `@${to === viewerId ? from : to}`
 }
 
-/** [flowdock] message-types.md, "Service events". Undefined for what is none of these. */
+/** [flowdock] message-types.md, "Service events". Undefined for any other event. */
 function decodeChange(event: Json): FlowChange | undefined {
   const content = isRecord(event['content']) ? event['content'] : {}
   const messageId = optionalNumber(content, 'message')
@@ -495,7 +495,7 @@ function decodeObjectContent(event: string, content: Json, message: Json): Messa
   }
 }
 
-/** [flowdock] message-types.md, "action". What is described differs from one type to the other. */
+/** [flowdock] message-types.md, "action". Each type has another description. */
 function decodeAction(content: Json): MessageContent {
   const action = optionalText(content, 'type') ?? ''
   const { description, message } = content
@@ -514,7 +514,7 @@ function decodeAction(content: Json): MessageContent {
   }
 }
 
-/** Objects with a name and an address, or bare addresses. */
+/** Objects with a name and an e-mail address, or e-mail addresses only. */
 function mailAddresses(value: unknown): MailAddress[] {
   if (!Array.isArray(value)) return []
   return value.flatMap((item) => {
@@ -545,7 +545,7 @@ function decodeFile(content: Json): File {
   }
 }
 
-/** [flowdock] messages.md, "Comment": the tag `influx:ID` names what a comment is on. */
+/** [flowdock] messages.md, "Comment": the tag `influx:ID` names the parent of a comment. */
 function parentId(tags: readonly string[]): number | null {
   const tag = tags.find((candidate) => candidate.startsWith('influx:'))
   const id = Number(tag?.slice('influx:'.length))
@@ -558,7 +558,7 @@ function editedText(updated: unknown): string {
   return isRecord(updated) ? (optionalText(updated, 'text') ?? '') : ''
 }
 
-/** Decodes a part that the rest can do without. */
+/** Decodes a part. An error becomes its value, so that the rest is not lost. */
 function attempt<T>(decode: () => T): Decoded<T> {
   try {
     return decode()

@@ -1,10 +1,8 @@
 import type { FlowEvent, Message, MessageContent, Thread } from './model.ts'
 
-/*
- * Recent events are repeated to subscribers who resume. What was deleted since is not.
- */
+/* Recent events are delivered again to subscribers that resume, without the text that was deleted since. */
 
-/** What an event makes of earlier ones: takes out the text of the message it deletes. Undefined for all other events. */
+/** For the deletion of a message: a function that removes its text from an earlier event. Undefined for other events. */
 export function deletionOf(event: FlowEvent): ((earlier: FlowEvent) => FlowEvent) | undefined {
   if (event.type !== 'message') return undefined
   const { message } = event

@@ -1,29 +1,29 @@
 import type { Flow, User } from './model.ts'
 
-/** What is known already is there at once: for a hundred messages, a hundred promises are felt. */
+/** Known values are returned without a promise: a hundred promises for a hundred messages take noticeable time. */
 export type MaybePromise<T> = T | Promise<T>
 
-/** Flows and their people, as one caller's stream keeps them true: what events need without asking for it each time. */
+/** The flows of a principal and their users. Its stream keeps them up to date, so that events need no calls for them. */
 export interface Directory {
-  /** Null for a user who is not shown; undefined for one who is not known, or not known for certain at this moment. */
+  /** Null for a user that the principal cannot see. Undefined for one that is unknown, or may be out of date. */
   user(id: number): MaybePromise<User | null> | undefined
   flow(id: string): MaybePromise<Flow | null> | undefined
-  /** A flow as it was when it was last read, for when it cannot be read again. */
+  /** A flow as it was last read, in case it cannot be read again. */
   lastKnownFlow(id: string): Flow | undefined
 }
 
-/** How long something is believed that no event contradicts. */
+/** How long data is used without a new read. */
 const maxAgeMs = 60_000
-/** How often it is read anew at most. */
+/** The least time between two reads. */
 const minPauseMs = 1000
 
 export interface LiveDirectory extends Directory {
-  /** Something told that what is known may not be true any more. */
+  /** Marks the data as out of date after an event. */
   invalidate(): void
   close(): void
 }
 
-/** @param read the caller's flows with their people */
+/** @param read reads the flows of the principal with their users */
 export function createDirectory(read: () => Promise<readonly Flow[]>, known: readonly Flow[]): LiveDirectory {
   let users = new Map<number, User>()
   let flows = new Map<string, Flow>()
@@ -47,11 +47,11 @@ export function createDirectory(read: () => Promise<readonly Flow[]>, known: rea
           const list = await read()
           if (!isClosed) learn(list)
         } catch {
-          // Asked for singly until it can be read.
+          // Until a read succeeds, flows and users are read one by one.
           isStale = true
         }
         timer = undefined
-        // Something happened meanwhile: once more.
+        // An event came during the read.
         if (isStale) refresh()
       },
       Math.max(minPauseMs - (Date.now() - readAt), 0),

@@ -7,7 +7,7 @@ import type { Http } from '../http.ts'
 import type { Credential } from './credentials.ts'
 import { createCalls } from './request.ts'
 
-/** What a credential may receive, as the backend read it in one transaction with the end of the log. */
+/** What a credential may receive, read in the same transaction as the end of the log. */
 export interface EntitlementSnapshot {
   readonly log: string
   readonly at: number
@@ -18,7 +18,7 @@ export interface EntitlementSnapshot {
   readonly expiresAt: number | undefined
 }
 
-/** What is to be proved. */
+/** The principal whose rights are proved. */
 export interface ProvedPrincipal {
   readonly key: string
 }
@@ -28,22 +28,22 @@ export interface EntitlementsOptions<Principal extends ProvedPrincipal> {
   /** The REST URL, without a trailing slash. */
   readonly restUrl: string
   readonly token: Secret
-  /** The credential of a principal; undefined for one that nobody uses any more. */
+  /** The credential of a principal; undefined for one that is no longer used. */
   readonly credentialOf: (key: string) => Credential | undefined
   readonly onProved: (principal: Principal, snapshot: EntitlementSnapshot) => void
   /** The backend refused the credential. */
   readonly onRefused: (principal: Principal, error: unknown) => void
-  /** The backend could not be asked. */
+  /** The backend could not be reached, or failed. */
   readonly onFailed: (principal: Principal, error: unknown) => void
-  /** How many proofs are under way at most; 64 unless given. */
+  /** The most concurrent proofs; 64 by default. */
   readonly maxUnderWay?: number
-  /** Ends one proof; 10 s unless given. */
+  /** The time limit of a proof; 10 s by default. */
   readonly deadlineMs?: number
-  /** The pause before a proof that is to be made later; a second unless given. */
+  /** The pause before a proof with `isLater`; a second by default. */
   readonly pauseMs?: number
 }
 
-/** What a gateway believes of a credential. */
+/** The rights of a credential, as the gateway knows them. */
 export interface AuditClaim {
   readonly key: string
   readonly grant: string
@@ -52,14 +52,15 @@ export interface AuditClaim {
 }
 
 export interface Entitlements<Principal extends ProvedPrincipal> {
-  /** Asks the backend, with the principal's own credential, for what it may receive. */
+  /** Requests the rights of a principal from the backend, with its own credential. */
   prove(principal: Principal, isLater: boolean): void
   /**
-   * Compares what is believed with what the backend has. A claim is also found wrong when its flows changed meanwhile.
+   * Compares the rights that the gateway knows with those in the backend. A claim also counts as wrong when its flows changed
+   * during the audit.
    *
-   * @param at the number up to which the claims follow the log
-   * @returns the keys of those that are wrong
-   * @throws UpstreamError when the backend cannot be asked
+   * @param at the number of the last event that the claims include
+   * @returns the keys of wrong claims
+   * @throws UpstreamError when the backend cannot be reached, or fails
    */
   audit(claims: readonly AuditClaim[], at: number): Promise<string[]>
   readonly underWay: number

@@ -1,30 +1,30 @@
-/** An event that a connection ended in the middle of. */
+/** An event in the middle of which the connection ended. */
 export interface UnfinishedEvent {
-  /** How many bytes of it came. */
+  /** The number of its bytes that arrived. */
   readonly bytes: number
-  /** Its id; undefined when that did not come, or is too long to be one. */
+  /** Its id. Undefined when the id did not arrive, or is too long. */
   readonly id: string | undefined
-  /** Whether it is longer than an event may be. */
+  /** Whether it exceeds the limit of an event. */
   readonly isTooLong: boolean
 }
 
 export interface EventBound {
   /**
-   * Takes the next bytes of an event stream. An event that is too long is cut: its end is replaced by a line that makes its
-   * data invalid, with the id that it has, so that its reader sees one broken event at the right position.
+   * Takes the next bytes of an event stream. An event that is too long is cut: a line that makes its data invalid replaces its
+   * end, and its id stays. So the reader sees one broken event at the right position.
    *
-   * @returns what is to be read in place of the bytes
+   * @returns the bytes to read in place of these
    * @throws RangeError when an event does not end within `maxSkippedBytes`
    */
   take(chunk: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>[]
-  /** The event that is not complete yet; undefined between two events. */
+  /** The incomplete event; undefined between two events. */
   unfinished(): UnfinishedEvent | undefined
 }
 
 export interface EventBoundOptions {
-  /** Longest event that is passed on whole. */
+  /** The longest event that passes unchanged. */
   readonly maxBytes: number
-  /** How much of a longer one is read, without being kept, to find its end. */
+  /** The most bytes of a longer event that are read and dropped to find its end. */
   readonly maxSkippedBytes: number
 }
 
@@ -32,30 +32,30 @@ const lf = 10
 const cr = 13
 const colon = 58
 const letterI = 105
-/** Longest id that is remembered. */
+/** The longest id. */
 const maxIdBytes = 200
 const idLine = /^id: ?([^\0]*)$/
 
 /** Follows the lines of an event stream without parsing it. [spec] HTML, "Parsing an event stream" */
 export function createEventBound({ maxBytes, maxSkippedBytes }: EventBoundOptions): EventBound {
-  /** Of the current event. Complete comments before its first field do not count. */
+  /** The bytes of the current event. Complete comments before its first field do not count. */
   let eventBytes = 0
   let hasField = false
   let id: string | undefined
   let isTooLong = false
-  /** Of the current line. */
+  /** The bytes of the current line. */
   let lineBytes = 0
   let firstByte = 0
-  /** The beginning of a line that may be an id. */
+  /** The start of a line that may be an id. */
   let start: Buffer | undefined
-  /** A LF that follows belongs to the same line end. */
+  /** Whether a following LF belongs to the same line end. */
   let endedByCr = false
 
   function takeLine(part: Buffer): void {
     if (part.length === 0) return
     if (lineBytes === 0) firstByte = part[0] as number
     if (firstByte === letterI && lineBytes <= maxIdBytes) {
-      // Copied: a slice would keep the whole chunk.
+      // A copy: a slice would hold the whole chunk in memory.
       const more = part.subarray(0, maxIdBytes + 5 - lineBytes)
       start = Buffer.concat([start ?? Buffer.alloc(0), more])
     }
@@ -91,7 +91,7 @@ export function createEventBound({ maxBytes, maxSkippedBytes }: EventBoundOption
     take(chunk) {
       const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)
       const pieces: Uint8Array<ArrayBuffer>[] = []
-      /** Where what was not passed on yet begins, and where the last complete event ends. */
+      /** The start of the bytes that have not passed yet, and the end of the last complete event. */
       let from = 0
       let complete = 0
       let at = 0
@@ -132,21 +132,21 @@ export function createEventBound({ maxBytes, maxSkippedBytes }: EventBoundOption
   }
 }
 
-/** How often an upstream is asked for what comes after the same event, if it breaks off at the same point each time. */
+/** The most requests for the events after the same event, if each connection breaks at the same point. */
 const maxAttempts = 3
 
-/** Finds out that a connection ends again and again in the middle of the same event. */
+/** Detects that connections end repeatedly in the middle of the same event. */
 export interface StalledEvents {
   /**
    * A connection ended in the middle of an event.
    *
-   * @param after the id of the event before
-   * @returns whether the upstream is to be asked no more for what comes after that
+   * @param after the id of the event before it
+   * @returns whether to give up the event
    */
   ended(after: string | undefined, event: UnfinishedEvent): boolean
 }
 
-/** A network breaks off anywhere, so an event that is not too long counts only if it breaks off at the same byte. */
+/** A network breaks anywhere, so an event within the limit only counts if it breaks at the same byte each time. */
 export function createStalledEvents(): StalledEvents {
   let last: { readonly after: string | undefined; readonly event: UnfinishedEvent } | undefined
   let attempts = 0

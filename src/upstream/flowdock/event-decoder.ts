@@ -4,12 +4,12 @@ import type { FlowEvent } from './model.ts'
 
 export interface EventDecoder {
   /**
-   * Decodes an event. Streams of several principals deliver the same events: while the text of an event equals that of an
-   * earlier one with the same id, the result is the same object. Only events of flows are shared: what a private event means
-   * depends on the user whose stream it is.
+   * Decodes an event. Streams of several principals deliver the same events: while the text of an event equals that of an earlier
+   * one with the same id, the result is the same object. Only events of flows are shared, because the meaning of a private event
+   * depends on the user of the stream.
    *
-   * @param cursor the id of the event; empty for an event that is stored nowhere, which is not shared
-   * @param viewerId the user whose stream it is
+   * @param cursor the id of the event; empty for an event that is not stored, which is not shared
+   * @param viewerId the user of the stream
    * @throws when the text is not an event
    */
   decode(text: string, cursor: string, viewerId: number | null): FlowEvent
@@ -24,7 +24,7 @@ interface Decoded {
 
 const defaultMaxBytes = 16 * 1024 * 1024
 
-/** @param maxBytes how much text is remembered */
+/** @param maxBytes the most bytes of text that are remembered */
 export function createEventDecoder(maxBytes = defaultMaxBytes): EventDecoder {
   const known = new LRUCache<string, Decoded>({
     maxSize: maxBytes,
@@ -34,7 +34,7 @@ export function createEventDecoder(maxBytes = defaultMaxBytes): EventDecoder {
   return {
     decode(text, cursor, viewerId) {
       const earlier = cursor === '' ? undefined : known.get(cursor)
-      // An id proves nothing: upstreams may use one twice.
+      // An upstream may use an id twice, so the texts are compared.
       if (earlier?.text === text) return earlier.event
       const event = decodeEvent(JSON.parse(text), cursor, viewerId)
       decoded += 1

@@ -5,36 +5,36 @@ import { toError } from './request.ts'
 import { createTickets } from './tickets.ts'
 
 /**
- * Downloads for readers who cannot send a credential, such as `<img>`. Each address has a ticket in it that is good
- * for one file of one caller, for a while; the credential stays here, and the upstream checks it at every download.
- * Tickets belong to this process and are forgotten with it.
+ * Downloads for clients that cannot send a credential, such as `<img>`. Each URL contains a ticket for one file and one
+ * principal, which expires. The credential stays in the gateway, and the upstream checks it for each download. Tickets exist only
+ * in this process.
  */
 export interface FileDownloads {
-  /** The path of this gateway that a file can be read at. @param path as the upstream gave it */
+  /** The path of a file in the gateway. @param path the path in the upstream */
   address(credential: Credential, path: string): string
   /**
-   * Opens a file for whoever has its ticket.
+   * Opens the file of a ticket.
    *
    * @param range a `Range` header to pass on
-   * @throws NotFoundError for a ticket that is none, or none any more; what the upstream refuses
+   * @throws NotFoundError for an unknown or expired ticket; the error of the upstream
    */
   open(ticket: string, range: string | undefined, signal: AbortSignal): Promise<HttpStream>
 }
 
 const lifetimeMs = 15 * 60_000
-/** More pictures than anybody looks at within a quarter of an hour. */
+/** More files than a user opens within a quarter of an hour. */
 const maxTicketsEach = 5000
 const maxTickets = 50_000
-/** What is sent on is what is stored, whatever its reader can unpack. */
+/** Files are passed on as they are stored, so no compression is requested. */
 const plain = { 'accept-encoding': 'identity' }
 
 export interface FileDownloadOptions {
   readonly http: Http
-  /** The REST address, without a trailing slash. */
+  /** The REST URL, without a trailing slash. */
   readonly restUrl: string
-  /** What the upstream calls that address to the outside, which may not lead back from here. */
+  /** The public REST URL of the upstream. It may not be reachable from this machine. */
   readonly publicUrl?: string | undefined
-  /** The names of hosts in our own network that it may send us to. */
+  /** Hosts in the gateway's own network to which the upstream may redirect downloads. */
   readonly fileHosts?: readonly string[]
   readonly now?: () => number
 }
@@ -71,7 +71,7 @@ export function createFileDownloads({
       if (first.status === 200) return first
       const location = first.headers['location']
       if (first.status !== 302 || typeof location !== 'string') throw toError(first.status, undefined, doing)
-      // [flowdock] files.md: one redirect, to where no credential is needed.
+      // [flowdock] files.md: one redirect, to a URL that needs no credential.
       const target = URL.canParse(location, address) ? new URL(location, address) : undefined
       if (target === undefined || !/^https?:$/.test(target.protocol))
         throw new UpstreamError('UPSTREAM_INVALID', `Cannot ${doing}: the upstream sent us nowhere`)

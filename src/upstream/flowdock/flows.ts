@@ -4,24 +4,24 @@ import type { AccessMode, ActivityCount, ActivityGroupBy, Flow, FlowUser } from 
 import type { FlowdockCalls } from './request.ts'
 
 export interface Flows {
-  /** The flows the caller has joined or, with `all`, could join too. @param withUsers lists their members as well */
+  /** The flows that the user has joined or, with `all`, could join, too. @param withUsers whether to list their members */
   list(scope: 'joined' | 'all', withUsers: boolean): Promise<Flow[]>
-  /** A flow with its members; null for none, or one the caller may not see. */
+  /** A flow with its members. Null when it does not exist, or the user may not see it. */
   find(by: { id: string } | { path: string }): Promise<Flow | null>
   users(path: string): Promise<FlowUser[]>
   create(organization: string, name: string): Promise<Flow>
   update(path: string, changes: FlowChanges): Promise<Flow>
   addUser(path: string, userId: number): Promise<void>
-  /** Shuts somebody out, or lets them in again. */
+  /** Blocks or unblocks a user. */
   setBlocked(path: string, userId: number, blocked: boolean): Promise<void>
-  /** Replaces the push token; the old one is refused from then on. */
+  /** Replaces the push token. The old one is refused then. */
   rotatePushToken(path: string): Promise<void>
-  /** How much was written there; only some upstreams count. Times in milliseconds. */
+  /** The number of messages in periods of time. Only some upstreams count. Times are in milliseconds. */
   activity(
     path: string,
     query: { since: number; until: number; bucket: string; groupBy: ActivityGroupBy | undefined },
   ): Promise<ActivityCount[]>
-  /** Takes the mark off what the caller had not read. Resolves with how many messages that were. */
+  /** Marks messages as read. Resolves with their number. */
   markRead(path: string, untilMessageId: number | undefined): Promise<number>
 }
 
@@ -29,7 +29,7 @@ export interface FlowChanges {
   readonly name?: string | undefined
   readonly description?: string | undefined
   readonly accessMode?: AccessMode | undefined
-  /** Opening a flow one is not in joins it. */
+  /** Whether the flow is open in the user's list. Opening a flow joins it. */
   readonly isOpen?: boolean | undefined
   readonly isArchived?: boolean | undefined
 }

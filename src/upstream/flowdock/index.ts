@@ -12,20 +12,20 @@ import { createSources } from './sources.ts'
 import { createThreads } from './threads.ts'
 import { createUsers } from './users.ts'
 
-/** Flowdock as one caller sees it, for the length of one operation. */
+/** The upstream as one principal sees it, for one operation. */
 export interface Flowdock extends Resources {
-  /** Reads that remember; the resources above always ask. */
+  /** Cached reads of this operation. The other members always make a call. */
   readonly load: Loaders
-  /** What the upstream can do beyond Flowdock's API. */
+  /** The extensions of the upstream to Flowdock's API. */
   capabilities(): Promise<ReadonlySet<Capability>>
-  /** The address people reach something of the REST API at. Each part becomes one segment. */
+  /** The public URL of a path of the REST API. Each part becomes one segment. */
   address(...path: string[]): string
 }
 
 export interface FlowdockOptions extends CallOptions {
-  /** The REST address as people reach it; unless given, what it is here. */
+  /** The public REST URL; by default `base`. */
   readonly publicBase?: string | undefined
-  /** What need not be asked for. */
+  /** Flows and users that need no calls. */
   readonly directory?: Directory | undefined
 }
 

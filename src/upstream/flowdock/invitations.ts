@@ -4,12 +4,12 @@ import type { FlowUser, Invitation } from './model.ts'
 import type { FlowdockCalls } from './request.ts'
 
 export interface Invitations {
-  /** The pending ones of a flow. */
+  /** The pending invitations of a flow. */
   list(flowPath: string): Promise<Invitation[]>
   find(flowPath: string, id: number): Promise<Invitation | null>
-  /** The same address again is the same invitation. */
+  /** Invites an e-mail address. A second invitation of the same e-mail address is the first one. */
   create(flowPath: string, email: string): Promise<Invitation>
-  /** Invites every address of a text; whoever is in the organization already comes in at once. */
+  /** Invites all e-mail addresses of a text. Users of the organization become members at once. */
   import(
     flowPath: string,
     list: string,

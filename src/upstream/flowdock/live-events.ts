@@ -1,12 +1,10 @@
 import type { FlowEvent, GapReason } from './model.ts'
 
-/*
- * What is known of events as such, whatever happened.
- */
+/* Properties of events that do not depend on their type. */
 
-/** Where an event stands in the upstream's log; undefined for what is kept nowhere. */
+/** The offset of an event in the upstream's log; undefined for an event that is not stored. */
 export function offsetOf(event: FlowEvent): string | undefined {
-  // What nobody could read has a place; what is lost up to now has none.
+  // The gap of an unreadable event has an offset; a gap up to now has none.
   if (event.type === 'gap') return event.cursor === (event.after ?? '') ? undefined : event.cursor
   if (event.type === 'status' || event.type === 'presence') return undefined
   if (event.type === 'message' && event.isListed === true) return undefined
@@ -15,7 +13,7 @@ export function offsetOf(event: FlowEvent): string | undefined {
   return isKept && event.cursor !== '' ? event.cursor : undefined
 }
 
-/** Places that are numbers grow with time; of others nothing is known. */
+/** Whether one offset is before another. Numbers grow with time; other offsets have no known order. */
 export function isBehind(a: string, b: string): boolean | undefined {
   return /^\d{1,15}$/.test(a) && /^\d{1,15}$/.test(b) ? Number(a) > Number(b) : undefined
 }
@@ -24,15 +22,15 @@ export function isGap({ type }: FlowEvent): boolean {
   return type === 'gap'
 }
 
-/** Whether everything up to now is lost, and not one event that nobody could read. */
+/** Whether all events up to now are lost, and not only one unreadable event. */
 export function isLoss(event: FlowEvent): boolean {
   return event.type === 'gap' && offsetOf(event) === undefined
 }
 
 /**
- * Says that what happened after a place is lost.
+ * A gap: the events after an offset are lost.
  *
- * @param until the place of the last event that is lost; up to now unless given
+ * @param until the offset of the last lost event; by default all events up to now are lost
  */
 export function makeGap(
   after: string | undefined,
@@ -45,23 +43,23 @@ export function makeGap(
   }
 }
 
-/** When an event was; undefined when it does not say. */
+/** The time of an event; undefined when it has none. */
 export function timeOf(event: FlowEvent): number | undefined {
   if (event.type === 'message') return event.message.sentAt
   return event.type === 'change' ? event.sentAt : undefined
 }
 
-/** What the gateway says of the stream itself, to everybody. */
+/** Whether an event is about the stream itself and for all its readers. */
 export function isForEverybody({ type }: FlowEvent): boolean {
   return type === 'gap' || type === 'status'
 }
 
-/** The flow that an event is told to; undefined for what is told to its user, or to everybody. */
+/** The flow that an event is for; undefined for an event for the user, or for all readers. */
 export function channelOf(event: FlowEvent): string | undefined {
   return isForEverybody(event) || event.type === 'membership' ? undefined : (event.flowId ?? undefined)
 }
 
-/** Whom an event takes a flow from; undefined for other events. */
+/** The flow and the user who loses it, for an event that removes a member; undefined for other events. */
 export function removalOf(
   event: FlowEvent,
 ): { readonly channel: string; readonly member: number } | undefined {
@@ -70,7 +68,7 @@ export function removalOf(
   return { channel: event.flowId, member: event.change.blockedUserId }
 }
 
-/** Whether what earlier events were resolved from is different now: something was edited or deleted, or rights changed. */
+/** Whether an event changes the results of earlier events: an edit, a deletion, or a change of rights. */
 export function changesEarlier(event: FlowEvent): boolean {
   if (event.type === 'membership') return true
   if (event.type === 'change') return event.change.kind !== 'UserTyping' && event.change.kind !== 'UserActive'
@@ -81,20 +79,20 @@ export function changesEarlier(event: FlowEvent): boolean {
 const theUser = 'user'
 const allFlows = 'flows'
 
-/** The audiences of an event at the stream of one principal: who is in any of them may get it. */
+/** The audiences of an event of one principal's stream. Members of any of them may receive it. */
 export function audiencesOf(event: FlowEvent): readonly string[] | 'all' {
   if (isForEverybody(event)) return 'all'
   const flowId = channelOf(event)
   return flowId === undefined ? [theUser] : [`flow ${flowId}`, allFlows]
 }
 
-/** The audiences that a subscription at such a stream belongs to. @param flowIds those it names, or all of the stream */
+/** The audiences of a subscription to such a stream. @param flowIds the flows of the subscription, or all of the stream */
 export function memberAudiences(flowIds: readonly string[] | 'all', isPrivate: boolean): ReadonlySet<string> {
   const flows = flowIds === 'all' ? [allFlows] : flowIds.map((id) => `flow ${id}`)
   return new Set([...(isPrivate ? [theUser] : []), ...flows])
 }
 
-/** Whether an event is one of the log that all members of a flow get. */
+/** Whether an event is in the log and for all members of a flow. */
 export function isOfFlow(event: FlowEvent): boolean {
   return channelOf(event) !== undefined && offsetOf(event) !== undefined
 }

@@ -12,16 +12,16 @@ export interface LiveSourceOptions
     Pick<StreamOptions, 'credential' | 'reconnects' | 'decoder' | 'onRetry'> {
   readonly restUrl: string
   readonly streamUrl: string
-  /** Connected for the first time. @param at where the upstream's log stands, if it says so */
+  /** Called for the first connection. @param at the offset of the upstream's log, if it says so */
   readonly onOpen: (flowIds: ReadonlySet<string>, at: string | undefined) => void
   readonly onEvent: (event: FlowEvent, bytes: number) => void
-  /** `flowIds` of `onOpen` has changed. It runs after `onEvent` for the event that says so. */
+  /** Called when `flowIds` of `onOpen` has changed, after `onEvent` of the event that says so. */
   readonly onFlowsChanged: () => void
   readonly onEnd: (error: unknown) => void
-  /** How often the upstream is asked when no stream gets through, and after how many attempts in vain. */
+  /** The interval of polls, and after how many failed connections they begin. */
   readonly pollEveryMs?: number
   readonly pollAfter?: number
-  /** How much may wait until the flows are listed and every stream is open. */
+  /** The most events that wait until the flows are listed and all streams are open. */
   readonly waitingLimits?: WaitingLimits
 }
 
@@ -31,35 +31,35 @@ interface WaitingLimits {
 }
 
 export interface LiveStream {
-  /** Nobody and nothing until it is open. */
+  /** Empty until the stream is open. */
   readonly directory: Directory
-  /** How it is at this moment. */
+  /** The present state as an event. */
   status(): FlowEvent
-  /** The number of the user whose credential it is, once the upstream has told it. */
+  /** The id of the user; undefined until the upstream has said it. */
   userId(): number | undefined
-  /** Whether it receives what is told to its user alone: the credential of an application may not have the scope. */
+  /** Whether private events are delivered. The token of an application may not have the scope for them. */
   receivesPrivate(): boolean
-  /** Everybody who is there at this moment, among those the caller shares a flow with. */
+  /** The present users with whom the user shares a flow. */
   presences(): readonly PresenceEvent[]
   close(): void
 }
 
-/** So many attempts in a row that came to nothing, and no stream gets through. */
+/** After this many failed connections in a row, the gateway polls instead of streaming. */
 const defaultPollAfter = 5
-/** A stream that told nothing for so long but was not cut does get through. */
+/** A connection that stayed open this long counts as successful, even without events. */
 const provenMs = 70_000
 const defaultPollEveryMs = 5000
 const defaultWaitingLimits: WaitingLimits = { events: 1000, bytes: 4 * 1024 * 1024 }
-/** How often a stream is tried again meanwhile: each time after so many questions. */
+/** After this many polls, a stream is tried again. */
 const pollsPerAttempt = 12
 
-/** More flows in one address than servers take. */
+/** The most flows in one URL, which servers limit. */
 const maxFlowsPerStream = 150
 
 /**
- * Everything one caller may hear: all the flows they have joined, now and later, and what is told to them alone. Where
- * the upstream follows its user's flows by itself that is one stream for good; elsewhere the stream is opened anew, behind
- * the last event, whenever they come into a flow or out of one.
+ * All events that one principal may receive: those of all flows that the user has joined or joins later, and private ones. If the
+ * upstream follows the flows of the user, this is one stream. Otherwise the stream is opened again, after the last event, each
+ * time the user joins or leaves a flow.
  */
 export function openLiveStream(options: LiveSourceOptions): LiveStream {
   const aborter = new AbortController()
@@ -79,9 +79,9 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
   const waiting: { readonly event: FlowEvent; readonly bytes: number }[] = []
   const waitingLimits = options.waitingLimits ?? defaultWaitingLimits
   let waitingBytes = 0
-  /** More came than may wait: from the first event on, all are requested again. */
+  /** Whether too many events came while they had to wait. Then all of them are requested again. */
   let hasOverflowed = false
-  /** How often events have changed `flowIds`. */
+  /** The number of changes of `flowIds` by events. */
   let flowChanges = 0
   let isPrivate = true
   let follows = false
@@ -91,7 +91,7 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
   let timer: NodeJS.Timeout | undefined
   let lastCursor: string | undefined
   let lastSentAt: number | undefined
-  /** For each of the streams that are open at the same time. */
+  /** Stalled events of each of the open streams. */
   const stalled: StalledEvents[] = []
   const stalledAt = (index: number) => {
     stalled[index] ??= createStalledEvents()
@@ -100,7 +100,7 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
 
   async function start(): Promise<void> {
     follows = (await flowdock.capabilities()).has('followFlows')
-    // Elsewhere the address of the stream names the flows.
+    // Otherwise the URL of the stream names the flows.
     if (!follows) await listFlows()
     connect()
   }
@@ -114,8 +114,8 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
   }
 
   /**
-   * Connected for the first time. A stream that follows its user is opened before the flows are listed: what changes
-   * between the two would be in neither. Events that come meanwhile wait.
+   * The first connection. A stream that follows its user is opened before the flows are listed, because a change between the two
+   * would be lost in the other order. Events that come meanwhile wait.
    */
   async function begin(at: string | undefined): Promise<void> {
     if (beginning) return
@@ -128,12 +128,12 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
     const opened = streams
     for (const { event, bytes } of waiting.splice(0)) {
       receive(event, bytes)
-      // A stream that was opened in its place sends the rest again.
+      // A new stream in its place sends the rest again.
       if (streams !== opened) return
     }
   }
 
-  /** Lets an event wait; past the limits none does, so that the memory they take is bounded. */
+  /** Lets an event wait, up to the limits. Past them all are dropped and requested again. */
   function wait(event: FlowEvent, bytes: number): void {
     waitingBytes += bytes
     if (waiting.length >= waitingLimits.events || waitingBytes > waitingLimits.bytes) {
@@ -144,18 +144,18 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
   }
 
   /**
-   * For when events that name the flows may be missing: a stream without private events does not receive them, and others
-   * lose them in a gap. A flow that was left sends no events either, so a list that fails ends nothing.
+   * Lists the flows again when events about them may be missing: a stream without private events does not receive them, and
+   * others lose them in a gap. If the list fails, nothing ends, because a flow that the user left sends no events.
    */
   async function relistFlows(): Promise<void> {
     const before = flowChanges
     const flows = await flowdock.flows.list('joined', false).catch(() => undefined)
     if (flows === undefined) return
-    // The list may be older than what an event has said meanwhile.
+    // An event that came meanwhile may be newer than the list.
     if (flowChanges !== before) return relistFlows()
     const listed = new Set(flows.map(({ id }) => id))
     const countBefore = flowIds.size
-    // One that was joined meanwhile is not added: nothing says from which event on the stream has all of it.
+    // A flow that was joined meanwhile is not added: it is unknown from which event on the stream has all of it.
     for (const id of flowIds) if (!listed.has(id)) flowIds.delete(id)
     if (flowIds.size !== countBefore) options.onFlowsChanged()
   }
@@ -166,7 +166,7 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
     options.onEnd(error)
   }
 
-  /** Flows can be heard without their users, who are then asked for one by one. */
+  /** Lists the flows without their users, who are then read one by one. */
   function readWithoutUsers(error: unknown): Promise<Flow[]> {
     if (error instanceof GatewayError && error.code === 'UPSTREAM_INVALID')
       return flowdock.flows.list('joined', false)
@@ -175,14 +175,14 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
 
   /** Opens streams in place of those that are open. The upstream checks the access to each flow again. */
   function connect(): void {
-    // Whoever heard of an event may have closed the source.
+    // The receiver of an event may have closed this stream.
     if (aborter.signal.aborted) return
-    // Until they are open, what happens is not told.
+    // No events are delivered until the streams are open.
     if (state === 'live') change('catchingUp')
     const before = streams
     const resumedAfter = lastCursor
     const shards = follows ? [['*']] : split([...flowIds])
-    /** Those that do not stand at this moment. */
+    /** The indexes of streams that are not connected. */
     const down = new Set(shards.keys())
     const opened = new Set<number>()
     streams = shards.map((ids, index) =>
@@ -199,14 +199,14 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
         ...(lastCursor === undefined ? {} : { after: lastCursor }),
         onOpen(at) {
           openedAt = Date.now()
-          // Nothing says where the streams before it were.
+          // The position of the streams before it is unknown.
           if (isOpen && resumedAfter === undefined && !opened.has(index))
             options.onEvent(makeGap(undefined), 0)
           opened.add(index)
           down.delete(index)
-          // One of several tells of some people only.
+          // With several streams, each reports only some users.
           if (isOpen && shards.length === 1) presences.reconnected()
-          // Later it is ahead of what was told.
+          // Later, `at` is ahead of the delivered events.
           if (shards.length === 1) lastCursor ??= at
           if (down.size > 0) return
           if (isOpen && follows && (!isPrivate || resumedAfter === undefined)) {
@@ -243,7 +243,7 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
     for (const stream of before) stream.close()
   }
 
-  /** Asks what happened, in place of the stream. The answers end, so they get through where a stream does not. */
+  /** Polls for events instead of streaming. Responses that end pass proxies that block streams. */
   function poll(after: string, count: number): void {
     for (const stream of streams) stream.close()
     const again = () => {
@@ -290,7 +290,7 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
       if (event.isAdded) flowIds.add(event.flowId)
       else flowIds.delete(event.flowId)
     }
-    // Told to the flow; without the right to hear what is private it is all that says so.
+    // This event is for the flow. Without private events it is the only sign of a lost flow.
     const removal = removalOf(event)
     const mayBeOurs = removal !== undefined && (viewerId ?? removal.member) === removal.member
     if (removal !== undefined && removal.member === viewerId) {
@@ -300,12 +300,12 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
     if (changesPeople(event)) directory?.invalidate()
     options.onEvent(event.type === 'gap' ? { ...event, from: lastSentAt ?? null } : event, bytes)
     if (flowIds.size !== flowCount) options.onFlowsChanged()
-    // What the streams go on telling was allowed before: the upstream decides again. A poll asks anew by itself.
+    // Open streams were admitted before the change, so new ones let the upstream check again. A poll is checked each time.
     if ((event.type === 'membership' && !follows) || (mayBeOurs && state !== 'polling')) connect()
   }
 
   function onEnd(error: GatewayError): void {
-    // An application may be let hear flows, but not what is private.
+    // The token of an application may have the scope for flows, but not for private events.
     if (error.code === 'FORBIDDEN' && isPrivate && !isOpen && (follows || flowIds.size > 0)) {
       isPrivate = false
       connect()
@@ -328,7 +328,7 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
     directory: {
       user: (id) => directory?.user(id),
       flow: (id) => directory?.flow(id),
-      // Only of flows that the stream tells of: others may not be shown any more.
+      // Only flows of the stream: the user may have lost the others.
       lastKnownFlow: (id) => (flowIds.has(id) ? directory?.lastKnownFlow(id) : undefined),
     },
     status,
@@ -339,7 +339,7 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
   }
 }
 
-/** Reads what happened behind an event once more; with `until` the upstream ends it there. */
+/** Reads the events after an event again; with `until` the upstream ends the stream there. */
 export function openReplay(
   options: Pick<
     StreamOptions,

@@ -35,8 +35,8 @@ export interface Resources {
 }
 
 /**
- * What one operation has read. Each thing is read once, what a list gives is never read singly, and what one answer
- * embeds is there for the others. Null is "not there, or not for the caller to see".
+ * The reads of one operation. Each object is read once. Objects of lists, and objects inside other objects, are not read again.
+ * Null means that the object does not exist, or that the user may not see it.
  */
 export interface Loaders {
   user(id: number): MaybePromise<User | null>
@@ -48,9 +48,9 @@ export interface Loaders {
   thread(flowId: string, id: string): Promise<Thread | null>
   /** @param channel as in `Message.channel` */
   message(channel: string, id: number): Promise<Message | null>
-  /** Asks for a page that will be wanted in a moment: for reads alone, because it is remembered. */
+  /** Starts to read a page that will be needed soon. Only for queries, because the result is cached. */
   expectMessages(channel: string, page: MessagePage): void
-  /** A page of messages, as `Messages.listAt` answers. */
+  /** A page of messages, as `Messages.listAt` returns it. */
   messages(channel: string, threadId: string | undefined, page: MessagePage): ReturnType<Messages['listAt']>
   source(flowPath: string, id: number): Promise<Source | null>
   invitation(flowId: string, id: number): Promise<Invitation | null>
@@ -60,14 +60,14 @@ export interface Loaders {
   flowSources(flowPath: string): Promise<readonly Source[]>
   conversation(userId: number): Promise<PrivateConversation | null>
   viewer(): Promise<User>
-  /** Null for a user with whom the caller shares no flow. */
+  /** Null for a user with whom the viewer shares no flow. */
   presence(userId: number): Promise<PresenceState | null>
 }
 
-/** @param directory what need not be asked for, because events keep it true */
+/** @param directory flows and users that need no calls, because events keep them up to date */
 export function createLoaders(resources: Resources, directory?: Directory): Loaders {
   const users = new DataLoader<number, User | null>(async (ids) => {
-    // There is no batch read, but one list has everybody; those it lacks left and are not shown any more.
+    // There is no batch read, but one list has all visible users. A user that is not in it has left.
     const visible = new Map((await resources.users.list()).map((user) => [user.id, user]))
     return ids.map((id) => visible.get(id) ?? null)
   })
@@ -95,7 +95,7 @@ export function createLoaders(resources: Resources, directory?: Directory): Load
     const byFlow = Map.groupBy(await sources(), ({ flowPath }) => flowPath)
     return paths.map((path) => byFlow.get(path) ?? [])
   })
-  /** What has not been sorted in yet. */
+  /** Flows that are not in the maps yet. */
   let received: Flow[] = []
   const people = new Map<number, User>()
   const byId = new Map<string, Flow>()
@@ -104,13 +104,13 @@ export function createLoaders(resources: Resources, directory?: Directory): Load
   const singles = new Map<string, Promise<unknown>>()
   const expected = new Map<string, ReturnType<Messages['listAt']>>()
 
-  /** What an answer tells about a flow and its members is not asked for again. */
+  /** Remembers a flow and its members. */
   function remember(flow: Flow | null): Flow | null {
     if (flow !== null) received.push(flow)
     return flow
   }
 
-  /** Nearly nobody who lists flows asks for one of them as well: they are sorted in for those. */
+  /** Puts received flows into the maps. Few operations that list flows need that, so it is done when it is needed. */
   function sortIn(): void {
     for (const flow of received) {
       byId.set(flow.id, flow)
@@ -156,13 +156,13 @@ export function createLoaders(resources: Resources, directory?: Directory): Load
     return once('sources', () => resources.sources.list())
   }
 
-  /** Reads something inside a flow; null when the flow itself is not to be seen. */
+  /** Reads an object of a flow; null when the user may not see the flow. */
   async function inFlow<T>(flowId: string, read: (path: string) => Promise<T | null>): Promise<T | null> {
     const flow = findFlow(byId, flowId) ?? (await flowsById.load(flowId))
     return flow === null ? null : read(flow.path)
   }
 
-  /** While the upstream cannot be asked, a flow is as the stream knows it. */
+  /** While the upstream fails, the flow as the stream knows it is used. */
   async function loadFlow(id: string): Promise<Flow | null> {
     try {
       return await flowsById.load(id)
@@ -203,7 +203,7 @@ export function createLoaders(resources: Resources, directory?: Directory): Load
       const key = pageKey(channel, page)
       if (expected.has(key)) return
       const reading = resources.messages.listAt(channel, undefined, page)
-      // Whoever wants it is told; nobody may.
+      // The operation that uses the page gets the error. If none does, the error is ignored.
       reading.catch(() => undefined)
       expected.set(key, reading)
     },

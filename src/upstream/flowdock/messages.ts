@@ -12,7 +12,7 @@ export interface MessagePage {
   readonly from: 'oldest' | 'newest'
   /** 1 to 100. */
   readonly limit: number
-  /** Only these kinds, as the upstream calls them. */
+  /** Only these kinds, by their names in the upstream. */
   readonly events?: readonly string[]
 }
 
@@ -20,15 +20,15 @@ export interface NewMessage {
   readonly event: 'message' | 'status'
   readonly content: string
   readonly tags: readonly string[]
-  /** Makes repeating this safe: the upstream keeps one message per uuid. */
+  /** Makes repetition safe: the upstream stores one message for each uuid. */
   readonly uuid: string
   readonly threadId?: string | undefined
   readonly externalUserName?: string | undefined
 }
 
-/** A file that is about to be sent. */
+/** A file to send. */
 export interface Upload {
-  /** Where it goes, as `Messages` names channels. */
+  /** The channel, as in `Messages`. */
   readonly channel: string
   readonly threadId: string | undefined
   readonly name: string
@@ -37,7 +37,7 @@ export interface Upload {
   readonly uuid: string
 }
 
-/** A channel is the path of a flow, or `@` and a user's number for the private conversation with them. */
+/** A channel is the path of a flow, or `@` and the id of a user for the private conversation with them. */
 export interface Messages {
   /** The messages of a flow, or of one of its threads, in ascending order. */
   list(channel: string, threadId: string | undefined, page: MessagePage): Promise<Page<Message>>
@@ -57,36 +57,34 @@ export interface Messages {
   ): Promise<Message>
   edit(channel: string, id: number, edit: { content?: string; tags?: readonly string[] }): Promise<void>
   delete(channel: string, id: number): Promise<void>
-  /**
-   * Posts as an integration, by its flow token. Null when the upstream stores it without saying what it made.
-   */
+  /** Posts as an integration, with its flow token. Null when the upstream does not return the message. */
   present(flowToken: string, presentation: Presentation): Promise<Message | null>
   /** Sends a file, read as it is sent. */
   sendFile(upload: Upload, bytes: AsyncIterable<Uint8Array>): Promise<Message>
-  /** The newest matches in every flow the caller has joined, oldest first. Only some upstreams can. */
+  /** The newest matches in all joined flows, oldest first. Only some upstreams support this. */
   search(query: MessageQuery): Promise<Page<Message>>
   /** The newest matches in one channel, or in one of its threads, oldest first. */
   searchIn(channel: string, threadId: string | undefined, query: MessageQuery): Promise<Page<Message>>
-  /** Says that the caller types, which is kept nowhere. Only some upstreams can. */
+  /** Signals that the user types. It is not stored. Only some upstreams support this. */
   setTyping(channel: string, threadId: string | undefined): Promise<void>
-  /** Adds a reaction of the caller's; taking one back is for some upstreams only. */
+  /** Adds or removes a reaction of the user. Only some upstreams support removing. */
   react(channel: string, id: number, type: 'add' | 'remove', emoji: string): Promise<void>
-  /** Moves a message to another thread, or with null to one of its own. Only some upstreams can. */
+  /** Moves a message to another thread, or with null to a new one. Only some upstreams support this. */
   move(channel: string, id: number, threadId: string | null): Promise<void>
 }
 
-/** Words that must all be there, united with tags. */
+/** The query of a search: messages with all words, together with messages that have the tags. */
 export interface MessageQuery {
   readonly text: string | undefined
   readonly tags: readonly string[]
   readonly anyTag: boolean
-  /** How many of the newest matches to leave out. */
+  /** The number of newest matches to leave out. */
   readonly skip?: number
   /** 1 to 100. */
   readonly limit: number
 }
 
-/** What an integration tells of an item. With a body it is a discussion, without an activity. */
+/** The post of an integration about an item: a discussion if it has a body, else an activity. */
 export interface Presentation {
   readonly title: string
   readonly body: string | undefined
@@ -113,7 +111,7 @@ export function createMessages(calls: FlowdockCalls): Messages {
 
   async function listAt(channel: string, threadId: string | undefined, page: MessagePage) {
     const container = threadId === undefined ? [] : ['threads', threadId]
-    // `sort` picks which end of the range to read; the answer is ascending either way.
+    // `sort` selects the end of the range to read; the response is ascending either way.
     // [flowdock] messages.md, "List Messages"
     const { body, at } = await calls.getAt([...segments(channel), ...container, 'messages'], {
       query: {
@@ -165,7 +163,7 @@ export function createMessages(calls: FlowdockCalls): Messages {
       await calls.delete([...segments(channel), 'messages', String(id)], { doing: `delete message ${id}` })
     },
     async present(flowToken, { body, threadId, externalThreadId, thread, attachments, ...presentation }) {
-      // A body refers to attachments by their number: `cid:file1`. [flowdock] files.md
+      // The body names attachments by their number: `cid:file1`. [flowdock] files.md
       const files = attachments.map((file, index) => ({ field: `attachments[file${index + 1}]`, ...file }))
       const request = {
         body: {
@@ -177,7 +175,7 @@ export function createMessages(calls: FlowdockCalls): Messages {
           external_thread_id: externalThreadId,
           thread: thread && encodeThreadState(thread),
         },
-        // [flowdock] messages.md: without it the answer is 202 and says nothing.
+        // [flowdock] messages.md: without it the response is 202 without the message.
         headers: { 'x-flowdock-wait-for-message': 'true' },
         anonymous: true,
         doing: 'present an item',
@@ -243,7 +241,7 @@ function isEmpty(json: unknown): boolean {
   return json === null || json === undefined || Object.keys(json).length === 0
 }
 
-/** The path of a flow, or `@` and a user's number for the private conversation with them. */
+/** The path segments of a channel. */
 function segments(channel: string): string[] {
   return channel.startsWith('@') ? ['private', channel.slice(1)] : ['flows', ...channel.split('/')]
 }

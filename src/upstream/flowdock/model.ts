@@ -1,9 +1,7 @@
 import type { UpstreamError } from '../../errors.ts'
-/**
- * Flowdock as the gateway works with it. Times are milliseconds since the epoch; null is "known to be absent".
- */
+/** The data of the upstream as the gateway uses it. Times are milliseconds since the epoch. Null means that there is no value. */
 
-/** A part of a response, or why it cannot be decoded: whoever asks for it gets the error, and the rest is there. */
+/** A part of a response, or the error that it cannot be decoded. Its field has the error, and the other fields their values. */
 export type Decoded<T> = T | UpstreamError
 
 export interface User {
@@ -15,7 +13,7 @@ export interface User {
   readonly websiteUrl: string | null
 }
 
-/** Somebody who was asked into a flow. */
+/** The invitation of an e-mail address to a flow. */
 export interface Invitation {
   readonly flowId: string
   readonly id: number
@@ -24,7 +22,7 @@ export interface Invitation {
   readonly url: string
 }
 
-/** What only some upstreams can do. */
+/** Extensions that only some upstreams have. */
 export type Capability =
   | 'activity'
   | 'avatar'
@@ -38,7 +36,7 @@ export type Capability =
   | 'search'
   | 'typing'
 
-/** Somebody who wrote without an account: through an integration, or under another name. */
+/** An author without an account: of an integration, or with an external name. */
 export interface ExternalAuthor {
   readonly name: string
   readonly avatarUrl: string | null
@@ -51,7 +49,7 @@ export interface FlowUser {
   readonly isBlocked: boolean
   readonly status: string | null
   readonly lastActivityAt: number | null
-  /** When a client of theirs was last heard of. */
+  /** When a client of the user last sent something. */
   readonly lastPingAt: number | null
 }
 
@@ -69,11 +67,11 @@ export interface Organization {
   readonly userLimit: number | null
   readonly isActive: boolean
   readonly url: string
-  /** Null where the answer this came from does not have it. */
+  /** Null when the response does not have it. */
   readonly subscription: Subscription | null
 }
 
-/** What an organization pays for. Dates as the upstream writes them: `2026-10-26`. */
+/** The subscription of an organization. Dates are as the upstream writes them: `2026-10-26`. */
 export interface Subscription {
   readonly isTrial: boolean
   readonly trialEndsOn: string | null
@@ -85,7 +83,7 @@ export type AccessMode = 'invitation' | 'link' | 'organization'
 export interface Flow {
   readonly id: string
   readonly slug: string
-  /** Organization and flow slug, as in addresses: `example/main`. */
+  /** The slugs of organization and flow, as in URLs: `example/main`. */
   readonly path: string
   readonly name: string
   readonly description: string | null
@@ -99,14 +97,14 @@ export interface Flow {
   readonly unreadMentions: number | null
   readonly lastMessageAt: number | null
   readonly lastMessageId: number | null
-  /** What old integrations push with; null for those who are not in the flow. */
+  /** The token of the legacy push API; null for users who may not see it. */
   readonly pushToken: string | null
   readonly teamNotifications: boolean | null
   readonly joinUrl: string | null
   readonly url: string
   readonly webUrl: string
   readonly organization: Organization
-  /** Null when the answer this came from does not list them. */
+  /** Null when the response does not list them. */
   readonly users: readonly FlowUser[] | null
 }
 
@@ -161,7 +159,7 @@ export type ThreadAction =
       readonly target: { readonly urlTemplate: string; readonly httpMethod: string }
     }
 
-/** What an integration or a user says of a thread. */
+/** The state of a thread, as an integration or a user sets it. */
 export interface ThreadState {
   readonly title?: string | undefined
   readonly body?: string | undefined
@@ -175,9 +173,9 @@ export interface File {
   readonly name: string
   readonly contentType: string
   readonly byteSize: number
-  /** What the text of the message it came with refers to it by, as `cid:…`. */
+  /** The id by which the text of its message refers to the file, as `cid:…`. */
   readonly contentId: string | null
-  /** Below the REST address; a download needs the caller's credential. */
+  /** The path in the REST API. A download needs the credential of the viewer. */
   readonly path: string
   readonly width: number | null
   readonly height: number | null
@@ -188,10 +186,10 @@ export interface File {
   }> | null
 }
 
-/** A private conversation of the caller with somebody. */
+/** A private conversation of the viewer with another user. */
 export interface PrivateConversation {
   readonly user: User
-  /** Whether the caller keeps a tab open for it. */
+  /** Whether the conversation is open in the viewer's list. */
   readonly isOpen: boolean
   readonly unreadMentions: number | null
   readonly hasUnread: boolean | null
@@ -199,30 +197,30 @@ export interface PrivateConversation {
 }
 
 interface MessageBase {
-  /** Where it is: the id of a flow, or `@` and the number of whom the caller has a private conversation with. */
+  /** The id of the flow, or `@` and the id of the other user of the private conversation. */
   readonly channel: string
   readonly id: number
   readonly event: string
   readonly tags: readonly string[]
-  /** Files that came with it; that of a file message, too. */
+  /** The files of the message, also that of a file message. */
   readonly attachments: readonly File[]
   readonly uuid: string | null
-  /** Who sent it; null for messages of integrations, and under external names where the upstream does not say. */
+  /** The sender. Null for messages of integrations, and for external names if the upstream does not name the user. */
   readonly userId: number | null
-  /** The name that a user or a program chose for this message. */
+  /** The name that the sender chose for this message. */
   readonly externalUserName: string | null
   readonly externalAuthor: ExternalAuthor | null
   readonly sentAt: number
   readonly editedAt: number | null
   readonly reactions: readonly { readonly emoji: string; readonly userIds: readonly number[] }[]
   readonly threadId: string | null
-  /** A page about it, at the service it came from. */
+  /** A page about it at the service that sent it. */
   readonly externalUrl: string | null
-  /** As it was when the message was read; null when the answer does not embed it. */
+  /** The thread as it was when the message was read. Null when the response does not contain it. */
   readonly thread: Thread | null
 }
 
-/** What the kinds differ in. */
+/** The content of each kind. */
 export type MessageContent =
   | { readonly kind: 'ChatMessage'; readonly content: string }
   | {
@@ -240,7 +238,7 @@ export type MessageContent =
       readonly addedNicks: readonly string[] | null
       readonly blockedUserId: number | null
       readonly email: string | null
-      /** A feed's address, or what was searched for. */
+      /** The URL of a feed, or the search term. */
       readonly term: string | null
       readonly details: unknown
     }
@@ -262,7 +260,7 @@ export type MessageContent =
       readonly to: readonly MailAddress[]
       readonly cc: readonly MailAddress[]
       readonly replyTo: readonly string[]
-      /** For what old integrations pushed. */
+      /** The source and project of a push by an old integration. */
       readonly source: string | null
       readonly project: string | null
       readonly link: string | null
@@ -270,7 +268,7 @@ export type MessageContent =
   | LegacyMessage
   | { readonly kind: 'UnknownMessage'; readonly raw: unknown }
 
-/** What integrations of before 2014 told, each in words of its own. */
+/** The messages of integrations of before 2014, each with fields of its own. */
 export type LegacyMessage =
   | {
       readonly kind: 'RssMessage'
@@ -350,7 +348,7 @@ export type LegacyMessage =
   | {
       readonly kind: 'UserVoiceMessage'
       readonly action: string | null
-      /** Of what the action names; each kind of thing has other fields. */
+      /** The object of the action; each type has other fields. */
       readonly details: unknown
     }
 
@@ -370,7 +368,7 @@ export type Message = MessageBase & MessageContent
 
 export type MessageKind = Message['kind']
 
-/** What happened in a flow besides messages. */
+/** A change in a flow that is not a message. */
 export type FlowChange =
   | {
       readonly kind: 'ReactionChanged'
@@ -383,71 +381,69 @@ export type FlowChange =
   | { readonly kind: 'MemberBlocked'; readonly blockedUserId: number }
   | { readonly kind: 'UserEdited' }
   | { readonly kind: 'UserTyping'; readonly threadId: string | null }
-  /** Without a time for somebody who is there but idle. */
+  /** Null times for an idle user. */
   | { readonly kind: 'UserActive'; readonly lastActivityAt: number | null }
 
-/** What messages are counted by. */
+/** How counted messages are grouped. */
 export type ActivityGroupBy = 'author' | 'kind' | 'tag' | 'source'
 
-/** How much was written in a stretch of time that begins at `start`. */
+/** The number of messages in the period that begins at `start`. */
 export interface ActivityCount {
   readonly start: number
   readonly count: number
   readonly groups: readonly ActivityGroup[]
 }
 
-/** What was asked to be told apart; the rest is null. */
+/** The members of the requested grouping; the others are null. */
 export interface ActivityGroup {
   readonly count: number
   readonly userId: number | null
-  /** Of somebody without an account. */
+  /** The name of an author without an account. */
   readonly authorName: string | null
   readonly event: string | null
   readonly tag: string | null
   readonly sourceId: number | null
 }
 
-/** Why something that happened cannot be told. */
+/** Why events are missing. */
 export type GapReason =
-  /** The upstream keeps events for a while only. */
+  /** The upstream does not store the events any more. */
   | 'forgotten'
-  /** The reader was too far behind, and nothing says where. */
+  /** The reader was interrupted at an unknown position. */
   | 'fellBehind'
-  /** The upstream sent an event that is too long, or is none. */
+  /** The upstream sent an event that is too long or broken. */
   | 'unreadable'
 
-/** Whether somebody is there; idle is there, and doing something else. */
+/** The presence of a user. An idle user is online, but not active. */
 export type PresenceState = 'active' | 'idle' | 'offline'
 
-/** How a stream is: as usual, cut and about to catch up, asked for now and then instead, or about to end. */
+/** The state of a stream: live, interrupted, replaced by polls, or about to end. */
 export type StreamState = 'live' | 'catchingUp' | 'polling' | 'closing'
 
-/** Something told on a stream. `cursor` is its place in the stream. */
+/** An event of a stream. `cursor` is its position in the stream. */
 export type FlowEvent =
-  /**
-   * What happened after `after` cannot be had: until now, or up to the place `cursor` where that is another one.
-   */
+  /** The events after `after` are lost: up to `cursor` if it differs from `after`, else up to now. */
   | {
       readonly type: 'gap'
       readonly cursor: string
       readonly flowId: null
-      /** Null when it is not known, or there was none. */
+      /** Null when it is unknown, or there was none. */
       readonly after: string | null
       readonly reason: GapReason
-      /** When the last event before it was; null when it is not known. */
+      /** The time of the last event before the gap. Null when it is unknown. */
       readonly from: number | null
-      /** When what is told next began. */
+      /** The time from which on events are delivered again. */
       readonly to: number
-      /** What its reader listens to. */
+      /** The flows of the subscription. */
       readonly flowIds: readonly string[] | 'all'
     }
-  /** How the stream itself is. */
+  /** The state of the stream. */
   | {
       readonly type: 'status'
       readonly cursor: string
       readonly flowId: null
       readonly state: StreamState
-      /** When to come back at the latest, for one that closes. */
+      /** For a stream that closes: within what time to reconnect. */
       readonly retryWithinMs: number | null
     }
   | {
@@ -458,7 +454,7 @@ export type FlowEvent =
       /** As in `Message.channel`. */
       readonly channel: string
       readonly sentAt: number
-      /** Who did it, or whom it is about. */
+      /** The user who made the change, or whom it is about. */
       readonly userId: number
       readonly change: FlowChange
     }
@@ -468,10 +464,10 @@ export type FlowEvent =
       /** Null for a private message. */
       readonly flowId: string | null
       readonly message: Message
-      /** It was read from a list: it has no place in the log, and its cursor is that of the list. */
+      /** Set when the message was read from a list. It has no offset in the log then, and its cursor is that of the list. */
       readonly isListed?: true
     }
-  /** Somebody came, went or fell idle; told to everybody who shares a flow with them. */
+  /** The presence of a user changed. Delivered to all users who share a flow with them. */
   | {
       readonly type: 'presence'
       readonly cursor: string
@@ -480,18 +476,18 @@ export type FlowEvent =
       readonly state: PresenceState
       readonly changedAt: number | null
     }
-  /** The caller came into a flow, or is out of it. */
+  /** The viewer joined or lost a flow. */
   | {
       readonly type: 'membership'
       readonly cursor: string
       readonly flowId: string
       readonly isAdded: boolean
     }
-  /** What is no message, or of a kind without a type here. */
+  /** An event that is not a message, or of an unknown kind. */
   | {
       readonly type: 'other'
       readonly cursor: string
-      /** Null for what is told to the user rather than to a flow. */
+      /** Null for an event for the user. */
       readonly flowId: string | null
       readonly event: string
       readonly sentAt: number | null

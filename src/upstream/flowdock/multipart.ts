@@ -2,14 +2,14 @@ import { randomBytes } from 'node:crypto'
 
 /** A file to send. */
 export interface FilePart {
-  /** The field it goes in, such as `content`. */
+  /** The name of its field, such as `content`. */
   readonly field: string
   readonly name: string
   readonly contentType: string
   readonly bytes: AsyncIterable<Uint8Array>
 }
 
-/** A body with fields and files, which is made as it is sent. */
+/** A body with fields and files, which is encoded while it is sent. */
 export interface MultipartBody {
   readonly contentType: string
   readonly bytes: AsyncIterable<Uint8Array>
@@ -18,7 +18,7 @@ export interface MultipartBody {
 /**
  * Fields nest as Rails writes them: `thread[title]`, `tags[]`. [spec] RFC 7578; [flowdock] files.md
  *
- * @param fields what is undefined is left out
+ * @param fields undefined values are left out
  */
 export function encodeMultipart(
   fields: Readonly<Record<string, unknown>>,

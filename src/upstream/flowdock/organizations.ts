@@ -4,10 +4,10 @@ import type { Organization, OrganizationUser } from './model.ts'
 import type { FlowdockCalls } from './request.ts'
 
 export interface Organizations {
-  /** Those the caller belongs to. */
+  /** The organizations of the user. */
   list(): Promise<Organization[]>
   find(by: { id: number } | { slug: string }): Promise<Organization | null>
-  /** The members, with who administers it. */
+  /** The users of an organization, with whether they are administrators. */
   users(slug: string): Promise<OrganizationUser[]>
   rename(slug: string, name: string): Promise<Organization>
   removeUser(slug: string, userId: number): Promise<void>

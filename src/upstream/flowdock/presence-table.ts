@@ -3,23 +3,23 @@ import type { FlowEvent } from './model.ts'
 export type PresenceEvent = Extract<FlowEvent, { type: 'presence' }>
 
 /**
- * Who is there, as one stream tells it. Only changes pass: a stream that was cut tells everybody anew when it stands
- * again, and says nothing of those who left meanwhile.
+ * The present users, as one stream reports them. Only changes pass: after a reconnect the stream reports all present users again,
+ * and does not say who left meanwhile.
  */
 export interface PresenceTable {
-  /** Whether the event says something new. */
+  /** Takes an event. @returns whether it is a change */
   learn(event: PresenceEvent): boolean
-  /** The stream stands again: whoever it does not name within `confirmMs` is gone. */
+  /** The stream reconnected. A user that it does not report within `confirmMs` has left. */
   reconnected(): void
-  /** Everybody who is there. */
+  /** All present users. */
   list(): readonly PresenceEvent[]
   close(): void
 }
 
-/** How long a stream that stands again may take to tell who is there. */
+/** How long a stream may take after a reconnect to report all present users. */
 const confirmMs = 5000
 
-/** @param onGone hears of those who left while the stream was cut */
+/** @param onGone called with users who left while the stream was interrupted */
 export function createPresenceTable(onGone: (event: PresenceEvent) => void): PresenceTable {
   const there = new Map<number, PresenceEvent>()
   let unconfirmed = new Set<number>()

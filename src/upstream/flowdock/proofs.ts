@@ -6,10 +6,10 @@ import { createCalls } from './request.ts'
 import type { SingleFlight } from './single-flight.ts'
 
 /**
- * Makes sure that a credential is valid before anything is kept for it.
+ * Makes sure that a credential is valid before data is stored for it.
  *
- * @param onCall runs before the upstream is asked, if it is; what it throws keeps that from happening
- * @throws GatewayError `UNAUTHENTICATED` for one that is not; what keeps the upstream from telling
+ * @param onCall called before a call to the upstream; if it throws, no call is made
+ * @throws GatewayError `UNAUTHENTICATED` for an invalid credential; the error of a call that fails
  */
 export type ProveCredential = (credential: Credential, onCall?: () => void) => Promise<void>
 
@@ -17,7 +17,7 @@ export type ProveCredential = (credential: Credential, onCall?: () => void) => P
 const provenMs = 10_000
 const maxProven = 10_000
 
-/** @param options `restUrl`: the REST address, without a trailing slash */
+/** @param options `restUrl`: the REST URL, without a trailing slash */
 export function createProofs(
   { http, restUrl, reads }: { http: Http; restUrl: string; reads?: SingleFlight },
   now: () => number = Date.now,
@@ -31,7 +31,7 @@ export function createProofs(
     try {
       await calls.get(['user'], { doing: 'take a file' })
     } catch (error) {
-      // The token of an application is valid, too, where its scope does not show the user.
+      // The token of an application is also valid without the scope to read the user.
       if (!(error instanceof ForbiddenError)) throw error
     }
     proven.set(principal, now() + provenMs)

@@ -1,13 +1,10 @@
-/**
- * When connections that were lost are opened again, whoever's they are: an upstream that is back is not met by all at
- * once.
- */
+/** Spreads the reconnects of all principals over time, so that an upstream after a restart does not get all of them at once. */
 export interface Reconnects {
-  /** Takes the next turn. @returns how long it is until then, in milliseconds */
+  /** Takes the next turn. @returns the milliseconds until then */
   next(): number
 }
 
-/** @param eachSecond how many turns there are */
+/** @param eachSecond the number of turns in a second */
 export function createReconnects(eachSecond: number): Reconnects {
   let freeAt = 0
   return {

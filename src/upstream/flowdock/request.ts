@@ -20,33 +20,33 @@ export interface FlowdockRequest {
   readonly query?: Query
   readonly body?: Readonly<Record<string, unknown>>
   readonly headers?: Readonly<Record<string, string>>
-  /** Whether the body says who asks, so that the caller's credential stays at home. */
+  /** Whether the body contains the credential, such as a flow token, so that the credential of the request is not sent. */
   readonly anonymous?: boolean
   /** What is attempted, for error messages: `post to flow "acme/main"`. */
   readonly doing: string
 }
 
-/** Makes calls with one caller's credential; what comes back is still to be decoded. */
+/** Makes calls with the credential of one principal. Results are JSON that is not decoded yet. */
 export interface FlowdockCalls {
   get(path: readonly string[], request: FlowdockRequest): Promise<unknown>
-  /** Like `get`, and where the upstream's log of events stood then, if it says so. */
+  /** Like `get`, with the offset of the upstream's event log at that time, if the upstream says it. */
   getAt(path: readonly string[], request: FlowdockRequest): Promise<{ body: unknown; at: string | undefined }>
-  /** Like `get`, but null for what is not there or not to be seen. */
+  /** Like `get`, but null for 404 and 403. */
   find(path: readonly string[], request: FlowdockRequest): Promise<unknown>
   post(path: readonly string[], request: FlowdockRequest): Promise<unknown>
   put(path: readonly string[], request: FlowdockRequest): Promise<unknown>
-  /** Posts to an address the upstream gave. @throws ForbiddenError for one that is not the upstream's */
+  /** Posts to a URL that the upstream gave. @throws ForbiddenError for a URL of another server */
   postTo(url: string, request: FlowdockRequest): Promise<unknown>
   delete(path: readonly string[], request: FlowdockRequest): Promise<unknown>
   /** To be called with the error of a list of which not all items could be decoded. */
   readonly onUnreadable: OnUnreadable
-  /** Posts the fields of a body with files, which are sent as they are read. */
+  /** Posts a body of fields and files. The files are sent while they are read. */
   upload(path: readonly string[], files: readonly FilePart[], request: FlowdockRequest): Promise<unknown>
 }
 
-/** Follows calls of one operation. */
+/** Traces the calls of one operation. */
 export interface CallTrace {
-  /** A call begins. @returns headers to send with it, and what is called with its status, if it had one */
+  /** A call begins. @returns headers to send, and a function to call with the status, if there was a response */
   call(
     method: string,
     url: URL,
@@ -55,27 +55,30 @@ export interface CallTrace {
 
 export interface CallOptions {
   readonly http: Http
-  /** The REST address, without a trailing slash. */
+  /** The REST URL, without a trailing slash. */
   readonly base: string
-  /** Null for a caller who sent none: every call throws `UNAUTHENTICATED`. */
+  /** Null without a credential: each call throws `UNAUTHENTICATED` then. */
   readonly credential: Credential | null
-  /** Ends calls whose answers nobody waits for any more. */
+  /** Aborts calls whose responses are not needed any more. */
   readonly signal: AbortSignal | undefined
-  /** Runs before each call. What it throws keeps it from being made. */
+  /** Called before each call. If it throws, the call is not made. */
   readonly onCall?: (() => void) | undefined
-  /** Hears of each read that somebody else had begun. */
+  /** Called for each read that joined a read in progress. */
   readonly onShared?: (() => void) | undefined
-  /** Sent with each call. */
+  /** Headers of each call. */
   readonly headers?: Readonly<Record<string, string>> | undefined
-  /** Hears of each call as it is made. */
+  /** Traces each call. */
   readonly trace?: CallTrace | undefined
-  /** Shares reads with others of the same credential; each is a call of its own without. */
+  /** Shares reads in progress of the same credential. Without it, each read is a call. */
   readonly reads?: SingleFlight | undefined
-  /** Hears whose credential it is, by each answer that says so. */
+  /** Called with the id of the user, for each response that has it. */
   readonly onUser?: ((id: number) => void) | undefined
   /** Called with the error of a list of which not all items could be decoded. */
   readonly onUnreadable?: OnUnreadable | undefined
-  /** Hears when the credential ends, in milliseconds, by each answer that says so. Only some upstreams do. */
+  /**
+   * Called with the time when the credential expires, in milliseconds, for each response that has it. Only some upstreams send
+   * it.
+   */
   readonly onTokenEnd?: ((at: number) => void) | undefined
 }
 
@@ -179,7 +182,7 @@ export function createCalls({
     put: (path, request) => call('PUT', path, request),
     async postTo(address, request) {
       const url = URL.canParse(address) ? new URL(address) : undefined
-      // The credential is for nobody else.
+      // The credential is only for the upstream.
       if (url?.origin !== new URL(base).origin)
         throw new ForbiddenError(`Cannot ${request.doing}: its address is not one of the upstream`)
       return (await send('POST', url, request)).body

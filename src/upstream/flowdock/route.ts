@@ -1,4 +1,4 @@
-/** Words that addresses of the REST API are made of. Everything else in them is a name or a number. */
+/** The words in paths of the REST API. All other segments are names or ids. */
 const words = new Set([
   ...[
     'activity',
@@ -30,9 +30,9 @@ const words = new Set([
 ])
 
 /**
- * What kind of call an address is of, such as `/flows/:org/:flow/messages/:id`: there are few, whatever is asked for.
+ * The route of a path, such as `/flows/:org/:flow/messages/:id`. There are few routes, so they can be labels of metrics.
  *
- * @param path of an address, below that of the API, without its query
+ * @param path below the URL of the API, without a query
  */
 export function routeOf(path: string): string {
   const segments = path.split('/').filter((segment) => segment !== '')

@@ -4,7 +4,7 @@ import { decodeEvent } from './decode.ts'
 import { makeGap, removalOf } from './live-events.ts'
 import type { FlowEvent } from './model.ts'
 
-/** What an event changes in the rights of principals. */
+/** A change of rights by an event. */
 export type ServiceChange =
   | { readonly kind: 'joined' | 'left'; readonly user: number; readonly flow: string }
   | { readonly kind: 'grantEnded'; readonly grant: string }
@@ -13,9 +13,9 @@ export type ServiceChange =
 /** An event of the service stream as it is delivered. */
 export interface ServiceEvent {
   readonly event: FlowEvent
-  /** What keeping it costs. */
+  /** Its size in the memory of the log. */
   readonly bytes: number
-  /** Who receives it; nobody receives a control event. `all` for one that cannot be read, so that nobody knows whose it was. */
+  /** The receivers; none for a control event. `all` for an event that cannot be read, because its receivers are unknown. */
   readonly audiences: readonly WireAudience[] | 'all'
   readonly change: ServiceChange | undefined
 }
@@ -27,10 +27,10 @@ export type ServiceFrame =
   | { readonly kind: 'head'; readonly number: number }
 
 /**
- * Decodes a frame. An event that cannot be read has its number all the same, and is a gap to its audience.
+ * Decodes a frame. An event that cannot be read still has its number, and becomes a gap for its audience.
  *
  * @returns undefined for a frame that this version does not know, or a signal that cannot be read
- * @throws RangeError for a frame without the number it needs: the connection is of no use
+ * @throws RangeError for a frame without a valid number: the connection cannot be used then
  */
 export function decodeFrame(name: string, id: string | undefined, data: string): ServiceFrame | undefined {
   switch (name as keyof WireServiceFrames) {
@@ -107,7 +107,7 @@ function decodeSignal(data: string): ServiceFrame | undefined {
   }
 }
 
-/** An event that nobody receives: its number alone counts. */
+/** An event without receivers. Only its number matters. */
 function unseen(data: string, cursor: string): ServiceEvent {
   const event: FlowEvent = { type: 'other', cursor, flowId: null, event: '', sentAt: null, raw: {} }
   return { event, bytes: data.length, audiences: [], change: undefined }

@@ -4,15 +4,15 @@ import type { Secret } from '../../secret.ts'
 import type { Http, HttpStream } from '../http.ts'
 import { decodeFrame, type ServiceEvent } from './service-frames.ts'
 
-/** Where the frames of the connection go; what ends it is one of the last four. */
+/** Receives the frames of the connection. It ends with one of the last four. */
 export interface ServiceSink {
   opened(log: { readonly log: string; readonly at: number; readonly first: number }): void
   frame(number: number, frame: ServiceEvent): void
   signal(frame: Omit<ServiceEvent, 'change'>): void
-  /** Everything up to a number was sent. */
+  /** All events up to a number were sent. */
   head(number: number): void
   cut(): void
-  /** The log does not have the event to go on from. */
+  /** The log does not have the event to resume after. */
   gone(): void
   /** The service token is wrong. */
   refused(): void
@@ -26,11 +26,11 @@ export interface ServiceStreamOptions {
   readonly restUrl: string
   readonly token: Secret
   readonly sink: ServiceSink
-  /** How many events before the end of the log a connection begins that goes on from none; 5,000 unless given. */
+  /** A connection that does not resume begins this many events before the end of the log; 5,000 by default. */
   readonly warmStart?: number
-  /** How long a connection may be silent; 15 s unless given: the backend sends something every 5 s. */
+  /** How long a connection may be silent; 15 s by default, because the backend sends something every 5 s. */
   readonly silenceMs?: number
-  /** The longest pause after a first failure; 250 ms unless given. It doubles with each, up to 15 s. */
+  /** The longest pause after the first failure; 250 ms by default. It doubles with each failure, up to 15 s. */
   readonly firstDelayMs?: number
   /** @param error why there is no connection; a connection is tried again after `delayMs` */
   readonly onRetry?: (error: Error, delayMs: number) => void
@@ -38,25 +38,25 @@ export interface ServiceStreamOptions {
 
 export interface ServiceStream {
   /**
-   * Connects, in place of the connection that there is.
+   * Connects, and replaces an open connection.
    *
-   * @param request `after`: the number of the last event, undefined for none; `failures`: attempts in a row that came to
-   *   nothing; `isRefused`: whether the last one was refused
+   * @param request `after`: the number of the last event, undefined for none; `failures`: the number of failed attempts in a row;
+   *   `isRefused`: whether the last one was refused
    */
   connect(request: {
     readonly after: number | undefined
     readonly failures: number
     readonly isRefused: boolean
   }): void
-  /** Ends the connection: nothing of it reaches the sink any more. */
+  /** Ends the connection. The sink is not called any more. */
   disconnect(): void
 }
 
 const longestDelayMs = 15_000
-/** The backend cuts a reader at the same size. */
+/** The limit at which the backend disconnects a reader, too. */
 const maxFrameLength = 64 * 1024 * 1024
 
-/** The connection to the service stream of the backend. One at a time; when to connect is decided by its user. */
+/** The connection to the service stream of the backend, one at a time. Its user decides when to connect. */
 export function createServiceStream(options: ServiceStreamOptions): ServiceStream {
   const { http, restUrl, token, sink, warmStart = 5000, silenceMs = 15_000, firstDelayMs = 250 } = options
   let current: AbortController | undefined

@@ -1,13 +1,13 @@
 import type { HttpAnswer } from '../http.ts'
 
 /**
- * Reads that are under way. Who asks the same as somebody with the same credential, while that is not answered yet, gets
- * the same answer. A change ends this for all that was asked before it was answered: what is read after it shows it.
+ * Shares reads in progress. A read of the same URL with the same credential joins the one in progress. After a change with the
+ * credential, reads that began before are not joined any more, so later reads show the change.
  */
 export interface SingleFlight {
   /**
-   * @param signal stops waiting; the call ends when nobody waits any more
-   * @param make makes the call, unless somebody did
+   * @param signal stops waiting; the call is aborted when no operation waits for it
+   * @param make makes the call if there is none in progress
    */
   read(
     principal: string,
@@ -15,7 +15,7 @@ export interface SingleFlight {
     signal: AbortSignal | undefined,
     make: (signal: AbortSignal) => Promise<HttpAnswer>,
   ): Promise<HttpAnswer>
-  /** Something was changed with this credential. */
+  /** A change was made with this credential. */
   changed(principal: string): void
 }
 
@@ -38,7 +38,7 @@ export function createSingleFlight(): SingleFlight {
     if (known !== undefined) return known
     const aborter = new AbortController()
     const flight: Flight = { answer: make(aborter.signal), aborter, waiting: 0 }
-    // Not before the call is made: a caller who may make none leaves nothing behind.
+    // Stored after the call was made, because `make` throws when the principal may make no call.
     principals.set(principal, flights)
     flights.set(address, flight)
     const land = () => {
@@ -57,7 +57,7 @@ export function createSingleFlight(): SingleFlight {
       const left = Promise.withResolvers<never>()
       const leave = () => {
         flight.waiting -= 1
-        // Nobody joins what is about to be given up.
+        // No other read joins a call that is aborted.
         if (flight.waiting === 0) {
           const flights = principals.get(principal)
           if (flights?.get(address) === flight) flights.delete(address)

@@ -4,25 +4,25 @@ import type { Source } from './model.ts'
 import type { FlowdockCalls } from './request.ts'
 
 export interface Sources {
-  /** Those of every flow the caller has joined. */
+  /** The sources of all joined flows. */
   list(): Promise<Source[]>
   listOf(flowPath: string): Promise<Source[]>
   find(flowPath: string, id: number): Promise<Source | null>
-  /** The source that posts with a token; null for none. */
+  /** The source of a flow token; null when there is none. */
   findByToken(flowToken: string): Promise<Source | null>
-  /** The answer has the token to post with; it is not to be had again. */
+  /** Only this response has the flow token. */
   create(
     flowPath: string,
     source: { name: string; externalUrl: string | undefined },
   ): Promise<{ source: Source; flowToken: string }>
   update(flowPath: string, id: number, changes: SourceChanges): Promise<Source>
-  /** The same by the source's own token. */
+  /** As `update`, with the flow token of the source. */
   updateByToken(flowToken: string, changes: SourceChanges): Promise<Source>
   delete(flowPath: string, id: number): Promise<void>
 }
 
 export interface SourceChanges {
-  /** Blank when all is well again. */
+  /** A blank text ends the problem. */
   readonly errorMessage?: string | undefined
   readonly configurationUrl?: string | undefined
 }

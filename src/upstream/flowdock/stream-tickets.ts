@@ -1,9 +1,9 @@
 import type { Credential } from './credentials.ts'
 import { createTickets } from './tickets.ts'
 
-/** Stand for a credential in the URL of one event stream, because a browser's `EventSource` sends no headers. */
+/** Tickets replace the credential in the URL of one event stream, because a browser's `EventSource` sends no headers. */
 export interface StreamTickets {
-  /** When a principal has as many unused tickets as it may, its own oldest one ends. */
+  /** Issues a ticket. When a principal has too many unused ones, its oldest one ends. */
   issue(credential: Credential): StreamTicket
   /** Uses a ticket. Undefined for one that does not exist, was used or has expired. */
   redeem(id: string): Credential | undefined
@@ -11,13 +11,16 @@ export interface StreamTickets {
 
 export interface StreamTicket {
   readonly id: string
-  /** In milliseconds since the epoch. */
+  /** When it expires, in milliseconds since the epoch. */
   readonly expiresAt: number
 }
 
-/** Long enough for a page to open its stream, too short for a URL to be found in a log and used. */
+/** Long enough for a page to open its stream, and too short to use a URL from a log. */
 const lifetimeMs = 60_000
-/** Browsers open at most six streams of HTTP/1 to a host, for each of several users behind one credential. */
+/**
+ * The most unused tickets of one principal. A browser opens at most six streams to a host over HTTP/1, and several users may
+ * share a credential.
+ */
 const mostEach = 100
 const most = 10_000
 

@@ -11,34 +11,34 @@ import { buildUrl, toError } from './request.ts'
 
 export interface StreamOptions {
   readonly http: Http
-  /** The streaming address, without a trailing slash and without `/flows`. */
+  /** The streaming URL, without a trailing slash and without `/flows`. */
   readonly base: string
   readonly credential: Credential
-  /** Turns for lost connections, which all streams of the upstream share. */
+  /** The turns of reconnects, shared by all streams of the upstream. */
   readonly reconnects: Reconnects
   /** Shared by all streams of the upstream. */
   readonly decoder: EventDecoder
-  /** The flows to hear, by id. */
+  /** The ids of the flows to receive. */
   readonly flowIds: readonly string[]
-  /** Whether to hear what is told to the caller alone: private messages, coming into flows. */
+  /** Whether to receive private events: private messages, and joining or losing flows. */
   readonly isPrivate: boolean
-  /** Whether to hear who comes and goes. */
+  /** Whether to receive presence. */
   readonly wantsPresence?: boolean
-  /** Send what happened after this event first. */
+  /** The stream begins after this event. */
   readonly after?: string
-  /** End behind this event, or with `now` behind the newest, if the upstream can: then `onFinish` hears of it. */
+  /** Ends the stream after this event, or with `now` after the newest, if the upstream supports it. Then `onFinish` is called. */
   readonly until?: string
-  /** Connected, again or for the first time. @param at where the upstream's log stood then, if it says so */
+  /** Called for each connection. @param at the offset of the upstream's log, if it says so */
   readonly onOpen: (at: string | undefined) => void
-  /** Everything up to `until` was told. */
+  /** Called when all events up to `until` were delivered. */
   readonly onFinish?: () => void
-  /** @param bytes what the event took on the wire */
+  /** @param bytes the size of the event on the wire */
   readonly onEvent: (event: FlowEvent, bytes: number) => void
-  /** The upstream will not serve this stream again: the credential or the access is gone. */
+  /** Called when the upstream refuses the stream for good: the credential or the access is gone. */
   readonly onEnd: (error: GatewayError) => void
-  /** Events that connections broke off in, also those of earlier streams from the same position. */
+  /** The events in which connections broke, also those of earlier streams from the same position. */
   readonly stalled?: StalledEvents
-  /** Each connection that was lost or refused, with what is tried next. */
+  /** Called for each connection that was lost or refused, with the pause before the next one. */
   readonly onRetry?: (error: Error, delayMs: number) => void
 }
 
@@ -46,23 +46,22 @@ export interface FlowdockStream {
   close(): void
 }
 
-/** Longest event that is read. A longer one is stepped over, and told as a gap. */
+/** The longest event. A longer one is skipped and becomes a gap. */
 const maxEventBytes = 4 * 1024 * 1024
-/** How much of a longer event is read to find its end; what goes on for longer cuts the connection. */
+/** The most bytes of a longer event that are read to find its end. Past that the connection is closed. */
 const maxSkippedBytes = 32 * 1024 * 1024
-/** A connection without a byte for so long is taken for dead. The service sends something every 30 s. */
+/** A connection without a byte for this long counts as lost. The service sends something every 30 s. */
 const idleLimitMs = 60_000
 const firstDelayMs = 250
 const longestDelayMs = 15_000
 
 /**
- * Listens to flows until closed. A lost connection is opened again after a random part of a growing delay, once it is
- * its turn among all that were lost, and resumes with the last event's id, so that nothing in between is missed. An event
- * that cannot be read is stepped over and told as a gap; so is one that every connection breaks off in.
- * [flowdock] streaming.md, [spec] SSE
+ * Receives events of flows until it is closed. A lost connection is opened again after a random part of a growing delay, when it
+ * has its turn among all lost connections. It resumes after the last event, so that none is missed. An event that cannot be read,
+ * or in which each connection breaks, is skipped and becomes a gap. [flowdock] streaming.md, [spec] SSE
  *
- * The package does one connection; waiting, resuming and giving up are decided here, because on its own it stops for
- * ever after one failed answer and never notices a silent line.
+ * The package makes one connection. Pauses, resuming and giving up are decided here, because the package stops for ever after one
+ * failed response, and does not notice a silent connection.
  */
 export function openStream(options: StreamOptions): FlowdockStream {
   const url = buildUrl(options.base, ['flows'], {
@@ -73,7 +72,7 @@ export function openStream(options: StreamOptions): FlowdockStream {
   })
   let viewerId: number | null = null
   let lastEventId: string | undefined = options.after
-  /** Everything after an event is lost. It ends with the next connection, so it is told then. */
+  /** All events after an event are lost. The gap ends with the next connection, and is delivered then. */
   let lost: { readonly after: string; readonly reason: GapReason } | undefined
   const stalled = options.stalled ?? createStalledEvents()
   let failures = 0
@@ -107,7 +106,7 @@ export function openStream(options: StreamOptions): FlowdockStream {
       isOpen = true
       options.onOpen(at)
       if (wasOpen && resumedAfter === undefined && lost === undefined)
-        // It was cut before it told anything: nothing says what came in between.
+        // The connection was lost before the first event, so its position is unknown.
         options.onEvent(makeGap(undefined), 0)
       lastEventId ??= at
       if (lost === undefined) return
@@ -120,7 +119,7 @@ export function openStream(options: StreamOptions): FlowdockStream {
     source.addEventListener('message', (message) => {
       const before = lastEventId
       const id = message.lastEventId
-      // What is kept nowhere has no id: a stream resumes after the last event that has one.
+      // Events that are not stored have no id. A stream resumes after the last event with an id.
       if (id !== '') lastEventId = isPosition(id) ? id : undefined
       receive(String(message.data), lastEventId === undefined ? '' : id, before)
     })
@@ -159,7 +158,7 @@ export function openStream(options: StreamOptions): FlowdockStream {
     try {
       event = options.decoder.decode(data, cursor, viewerId)
     } catch {
-      // Without an id of its own it is kept nowhere, unless the upstream numbers nothing.
+      // An event without an id is not stored, unless the upstream sends no ids at all.
       if (cursor === '' || cursor !== before)
         options.onEvent(makeGap(before, 'unreadable', cursor || before), 0)
       return
@@ -174,7 +173,7 @@ export function openStream(options: StreamOptions): FlowdockStream {
     timer = setTimeout(() => {
       timer = setTimeout(connect, options.reconnects.next())
     }, delayMs)
-    // Who hears of it may close this.
+    // The callback may close this stream.
     options.onRetry?.(error, delayMs)
   }
 
@@ -220,12 +219,12 @@ async function openResponse(
   }
 }
 
-/** Whether the upstream can be asked for what comes after an id: it is sent as a header. */
+/** Whether an id can be sent in a header, so that the stream can resume after it. */
 function isPosition(id: string): boolean {
   return /^[\x21-\x7e]{1,200}$/.test(id)
 }
 
-/** Reads chunks within a bound, and ends the connection when none comes for too long, or an event comes to no end. */
+/** Reads chunks within a bound. Ends the connection when none comes for too long, or an event does not end. */
 function watchedReader(stream: HttpStream, bound: EventBound, idle: AbortController) {
   const chunks = stream.chunks[Symbol.asyncIterator]()
   const pieces: Uint8Array<ArrayBuffer>[] = []

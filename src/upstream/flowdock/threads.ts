@@ -7,7 +7,7 @@ import type { FlowdockCalls } from './request.ts'
 export interface ThreadPage {
   readonly since?: number | undefined
   readonly until?: number | undefined
-  /** Threads after this position, where the upstream knows the parameter; others ignore it. */
+  /** Only threads after this position. An upstream without this parameter ignores it. */
   readonly after?: { readonly updatedAt: number; readonly id: string } | undefined
   readonly application?: string | undefined
   readonly includeEmpty?: boolean | undefined
@@ -19,9 +19,9 @@ export interface Threads {
   /** The most recently updated first. */
   list(flowPath: string, page: ThreadPage): Promise<Page<Thread>>
   find(flowPath: string, id: string): Promise<Thread | null>
-  /** Begins one without a message. Only some upstreams can. */
+  /** Creates a thread without a message. Only some upstreams support this. */
   create(flowPath: string, state: ThreadState): Promise<Thread>
-  /** Clicks an action, by the address the thread gives for it. */
+  /** Runs an action by its URL in the thread. */
   runAction(url: string): Promise<void>
 }
 
@@ -61,14 +61,14 @@ export function createThreads(calls: FlowdockCalls): Threads {
   }
 }
 
-/** [ecma] 21.4.1.1: the last millisecond that a calendar has */
+/** [ecma] 21.4.1.1: the last millisecond of `Date` */
 const lastMs = 8.64e15
 
 function toIso(ms: number | undefined): string | undefined {
   return ms === undefined ? undefined : new Date(Math.min(ms, lastMs)).toISOString()
 }
 
-/** [flowdock] threads.md, thread-actions.md: a thread as it is posted. */
+/** The state of a thread as it is posted. [flowdock] threads.md, thread-actions.md */
 export function encodeThreadState({ title, body, externalUrl, status, fields, actions }: ThreadState) {
   return {
     title,

@@ -1,23 +1,23 @@
 import { randomBytes } from 'node:crypto'
 
-/** Unguessable ids that stand for something until they expire. Kept in memory, bounded, and forgotten with the process. */
+/** Unguessable ids for values, until they expire. They are in memory, bounded, and end with the process. */
 export interface Tickets<T> {
   /**
-   * Issues a ticket to a principal. When the principal has as many as it may, its own oldest one ends.
+   * Issues a ticket to a principal. When the principal has too many, its oldest one ends.
    *
-   * @param key the same key is given the same ticket again for the first half of its lifetime
+   * @param key the same key gets the same ticket for the first half of its lifetime
    */
   issue(principal: string, value: T, key?: string): { readonly id: string; readonly expiresAt: number }
-  /** Undefined for an id that was never issued, has expired, or was forgotten. */
+  /** Undefined for an id that was never issued, has expired, or was dropped. */
   find(id: string): { readonly value: T; readonly expiresAt: number } | undefined
   forget(id: string): void
 }
 
 export interface TicketOptions {
   readonly lifetimeMs: number
-  /** How many one principal may have. */
+  /** The most tickets of one principal. */
   readonly mostEach: number
-  /** How many there may be in all. Past it, the principal that has most loses its oldest one. */
+  /** The most tickets in all. Past it, the principal with the most loses its oldest one. */
   readonly most: number
   readonly now: () => number
 }
@@ -29,7 +29,7 @@ interface Ticket<T> {
   readonly expiresAt: number
 }
 
-/** In the order they were issued, which is the order in which they expire. */
+/** In the order of issue, which is the order of expiry. */
 interface Holder {
   readonly ids: Set<string>
   readonly byKey: Map<string, string>
@@ -61,7 +61,7 @@ export function createTickets<T>({ lifetimeMs, mostEach, most, now }: TicketOpti
     }
   }
 
-  /** Nobody who has a fair share or less loses anything to somebody who has more. */
+  /** Drops the oldest ticket of the principal with the most, so that principals with few lose nothing. */
   function makeRoom(): void {
     let largest: Holder | undefined
     for (const holder of holders.values())

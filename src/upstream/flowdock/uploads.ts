@@ -8,14 +8,14 @@ import { createCalls } from './request.ts'
 import type { SingleFlight } from './single-flight.ts'
 import { createTickets } from './tickets.ts'
 
-/** Uploads of any length, which pass through without being kept. Each address takes one file of one caller. */
+/** Uploads of any length, which pass without being stored. Each URL accepts one file of one principal. */
 export interface FileUploads {
   /**
-   * The path of this gateway that the bytes are put to.
+   * The path in the gateway for a PUT of the bytes.
    *
-   * @param onCall runs before the upstream is asked whether the credential is valid
-   * @throws GatewayError `UNAUTHENTICATED` for a credential that the upstream refuses: a stranger with many invented ones
-   * could take the tickets of others
+   * @param onCall called before a call that checks the credential
+   * @throws GatewayError `UNAUTHENTICATED` for a credential that the upstream refuses. Otherwise a stranger with many invented
+   *   ones could use up the tickets
    */
   address(
     credential: Credential,
@@ -25,7 +25,7 @@ export interface FileUploads {
   /**
    * Sends the bytes as a file message. None is read before the upstream has confirmed the credential.
    *
-   * @throws NotFoundError for a ticket that is none or was used; what the upstream refuses
+   * @throws NotFoundError for an unknown or used ticket; the error of the upstream
    */
   send(ticket: string, bytes: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Message>
 }
@@ -34,7 +34,7 @@ const lifetimeMs = 15 * 60_000
 const maxTicketsEach = 500
 const maxTickets = 10_000
 
-/** @param options `restUrl`: the REST address, without a trailing slash; `reads`: is notified of changes */
+/** @param options `restUrl`: the REST URL, without a trailing slash; `reads`: is notified of changes */
 export function createFileUploads(
   {
     http,
@@ -66,7 +66,7 @@ export function createFileUploads(
       await prove(find().credential)
       // Another request may have used it meanwhile.
       const ticket = find()
-      // A second request with the same ticket would be a second message.
+      // A second request with the same ticket would send a second message.
       tickets.forget(id)
       const { credential, upload } = ticket
       return createMessages(createCalls({ http, base: restUrl, credential, signal, reads })).sendFile(

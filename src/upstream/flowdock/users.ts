@@ -5,19 +5,19 @@ import type { PresenceState, User } from './model.ts'
 import type { FlowdockCalls } from './request.ts'
 
 export interface Users {
-  /** Whose credential this is. */
+  /** The user of the credential. */
   viewer(): Promise<User>
-  /** Everybody the caller may see. */
+  /** All users that the viewer may see. */
   list(): Promise<User[]>
-  /** Null for nobody, or somebody the caller shares no organization with. */
+  /** Null for an unknown user, or one of no common organization. */
   find(id: number): Promise<User | null>
-  /** The presence of the members of the caller's flows, by user number. Only some upstreams can. */
+  /** The presence of the members of the viewer's flows, by user id. Only some upstreams support this. */
   presences(): Promise<ReadonlyMap<number, PresenceState>>
-  /** Says whether the caller is there: for as many milliseconds as it answers. */
+  /** Sets the presence of the viewer. Resolves with the milliseconds until it expires. */
   setPresence(state: PresenceState): Promise<number>
-  /** Changes the caller's own account. */
+  /** Changes the viewer's own account. */
   update(id: number, changes: { nick?: string | undefined; email?: string | undefined }): Promise<void>
-  /** Sets the picture of the caller; null brings the generated one back. */
+  /** Sets the picture of the viewer. With null, the generated picture is used again. */
   setAvatar(picture: Attachment | null): Promise<void>
 }
 
