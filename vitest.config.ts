@@ -1,5 +1,6 @@
 import { defineConfig } from 'vitest/config'
 import { isPostgresThere } from './test/support/database.ts'
+import { isNatsThere } from './test/support/nats.ts'
 
 const shared = {
   testTimeout: 20_000,
@@ -22,6 +23,17 @@ const onPostgres = {
   },
 }
 
+/** Several backends on one database. Where PostgreSQL and NATS are not to be had, CI fails. */
+const machines = {
+  extends: true as const,
+  test: {
+    ...shared,
+    name: 'machines',
+    include: ['test/machines/**/*.test.ts'],
+    env: { TEST_DATABASE: 'postgres' },
+  },
+}
+
 /** Clients of front ends. Their packages are installed first. */
 const clients = {
   extends: true as const,
@@ -32,6 +44,8 @@ const clients = {
     globalSetup: 'test/clients/install.ts',
   },
 }
+
+const isCi = process.env['CI'] === 'true'
 
 export default defineConfig(async () => ({
   resolve: {
@@ -47,11 +61,12 @@ export default defineConfig(async () => ({
           ...shared,
           name: 'main',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/clients/**', 'test/postgres/**'],
+          exclude: ['test/clients/**', 'test/machines/**', 'test/postgres/**'],
         },
       },
       clients,
-      ...(process.env['CI'] === 'true' || (await isPostgresThere()) ? [onPostgres] : []),
+      ...(isCi || (await isPostgresThere()) ? [onPostgres] : []),
+      ...(isCi || ((await isPostgresThere()) && (await isNatsThere())) ? [machines] : []),
     ],
   },
 }))

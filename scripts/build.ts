@@ -18,6 +18,7 @@ const acceptedLicences = new Set([
   'Apache-2.0',
   '0BSD',
   'BlueOak-1.0.0',
+  'Unlicense',
 ])
 
 interface Component {

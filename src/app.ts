@@ -416,7 +416,12 @@ async function startUpstream(
   if (upstream.kind === 'remote')
     return { restUrl: upstream.restUrl, streamUrl: upstream.streamUrl, demoToken: null, backend: undefined }
   const backend = await startBackend(
-    { ...upstream, databaseUrl: upstream.databaseUrl?.reveal(), demoHistory },
+    {
+      ...upstream,
+      databaseUrl: upstream.databaseUrl?.reveal(),
+      natsUrl: upstream.natsUrl?.reveal(),
+      demoHistory,
+    },
     (message) => log.error(message),
     (message) => log.warn(message),
   )

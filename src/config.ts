@@ -29,6 +29,8 @@ export interface Config {
         readonly publicUrl: string | undefined
         /** The URL of a PostgreSQL database in place of SQLite in `dataDir`. It contains a password. */
         readonly databaseUrl: Secret | undefined
+        /** The URL of what carries messages between the backends of one database. It may contain a password. */
+        readonly natsUrl?: Secret | undefined
         /** The number of days for which streams can be resumed. */
         readonly eventRetentionDays: number
         /** Whether actions of threads may be delivered to this machine and its network. */
@@ -188,6 +190,14 @@ const settings = {
     )
     .transform((text) => new Secret(text))
     .optional(),
+  NATS_URL: z
+    .string()
+    .refine(
+      (text) => text.split(',').every((each) => /^(nats|tls):\/\/[^/]/.test(each) && URL.canParse(each)),
+      'expected an address such as nats://user:password@host:4222, or several with commas between them',
+    )
+    .transform((text) => new Secret(text))
+    .optional(),
   EVENT_RETENTION_DAYS: z
     .string()
     .refine((text) => /^\d{1,5}$/.test(text) && Number(text) > 0, 'expected a number of days, 1 or more')
@@ -262,6 +272,7 @@ const embeddedOnly = [
   'DATA_DIR',
   'FLOWDOCK_DEMO_TOKEN',
   'DATABASE_URL',
+  'NATS_URL',
   'EVENT_RETENTION_DAYS',
   'ACTION_TARGETS',
 ] as const
@@ -276,7 +287,7 @@ const renamed: Readonly<Record<string, keyof typeof settings>> = {
   REQUESTS_IN_FLIGHT: 'MAX_CONCURRENT_REQUESTS',
 }
 /** Settings whose values are not shown, because they are or contain secrets. */
-const secret = /TOKEN$|^DATABASE_URL$/
+const secret = /TOKEN$|^(DATABASE|NATS)_URL$/
 const mayHavePassword = /@|[?&#]/
 
 function showValue(name: string, value: string | undefined): string {
@@ -319,6 +330,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   ) {
     problems.push(`BACKEND_PORT=${parsed.data.BACKEND_PORT}: is the same as PORT`)
   }
+  if ('NATS_URL' in given && !('DATABASE_URL' in given))
+    problems.push('NATS_URL: needs DATABASE_URL, since backends share a database of PostgreSQL')
   if (parsed.data !== undefined && parsed.data.BODY_MEMORY_MIB_PER_IP > parsed.data.BODY_MEMORY_MIB)
     problems.push(
       `BODY_MEMORY_MIB_PER_IP=${parsed.data.BODY_MEMORY_MIB_PER_IP}: is more than BODY_MEMORY_MIB=${parsed.data.BODY_MEMORY_MIB}`,
@@ -390,6 +403,7 @@ function readUpstream(values: z.infer<z.ZodObject<typeof settings>>): Config['up
       demoOrganization: values.NODE_ENV !== 'production',
       demoToken: values.FLOWDOCK_DEMO_TOKEN,
       databaseUrl: values.DATABASE_URL,
+      natsUrl: values.NATS_URL,
       eventRetentionDays: values.EVENT_RETENTION_DAYS,
       privateActionTargets: values.ACTION_TARGETS === 'any',
       trustedProxies: values.TRUSTED_PROXIES,

@@ -1,4 +1,4 @@
-/** All error codes of the API. `docs/errors.md` explains each. */
+/** Every code a user of the API can meet; `docs/errors.md` explains each. */
 export const errorCodes = [
   'BAD_USER_INPUT',
   'CLIENT_LEFT',
@@ -29,15 +29,15 @@ export interface GatewayErrorOptions extends ErrorOptions {
   readonly inputPath?: readonly string[] | undefined
 }
 
-/** An error whose code and message clients may see. All others are masked. */
+/** A failure whose code and message the API user may see. Anything else is masked. */
 export class GatewayError extends Error {
   override readonly name: string = 'GatewayError'
   readonly code: ErrorCode
   /** Whether the same request may succeed later. */
   readonly retryable: boolean
-  /** The pause before a retry, if it is known. */
+  /** When to try again, if the upstream said so. */
   readonly retryAfterMs: number | undefined
-  /** The input that caused it, such as `['input', 'flow']`. Not named `path`, which is how GraphQL recognizes its own errors. */
+  /** The input that caused it, such as `['input', 'flow']`. Not `path`, by which GraphQL knows its own errors. */
   readonly inputPath: readonly string[] | undefined
 
   constructor(code: ErrorCode, message: string, options: GatewayErrorOptions = {}) {
@@ -48,7 +48,7 @@ export class GatewayError extends Error {
     this.inputPath = options.inputPath
   }
 
-  /** A copy of the error with the input that caused it. Operations that share a read share its error, so it is not changed. */
+  /** The same failure, caused by this input. A copy: operations that read the same at the same time get the same failure. */
   at(inputPath: readonly string[]): this {
     const properties = Object.getOwnPropertyDescriptors<GatewayError>(this)
     return Object.create(Object.getPrototypeOf(this), {
@@ -58,13 +58,13 @@ export class GatewayError extends Error {
   }
 }
 
-/** What is wrong with an input field. */
+/** What one input field has wrong. */
 export interface FieldProblem {
   readonly field: string
   readonly message: string
 }
 
-/** Invalid input. Nothing was changed. */
+/** Input that is well-formed but not acceptable; nothing was changed. */
 export class ValidationError extends GatewayError {
   override readonly name = 'ValidationError'
   readonly fields: readonly FieldProblem[]
@@ -91,7 +91,7 @@ export class ForbiddenError extends GatewayError {
   }
 }
 
-/** The upstream does not support this. */
+/** The upstream has no way to do this. */
 export class NotSupportedError extends GatewayError {
   override readonly name = 'NotSupportedError'
 
@@ -117,7 +117,7 @@ export class RateLimitedError extends GatewayError {
   }
 }
 
-/** The upstream could not be reached, did not respond in time, or failed. */
+/** The upstream could not be reached, did not answer in time, or failed. */
 export class UpstreamError extends GatewayError {
   override readonly name = 'UpstreamError'
 

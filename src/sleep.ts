@@ -1,4 +1,4 @@
-/** Resolves after `ms` milliseconds. @throws the reason of `signal` when it aborts */
+/** Resolves after `ms` milliseconds. @throws the reason of `signal` as soon as that is aborted */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const abort = () => {

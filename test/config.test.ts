@@ -76,6 +76,9 @@ describe('settings', () => {
     ['ALLOWED_ORIGINS', 'https://ada:hunter2@team.example', 'expected origins'],
     ['METRICS_TOKEN', 'hunter2', 'expected 16 or more characters'],
     ['DATABASE_URL', 'mysql://ada:hunter2@db/chat', 'expected an address such as postgres://'],
+    ['NATS_URL', 'http://ada:hunter2@nats', 'expected an address such as nats://'],
+    ['NATS_URL', 'nats://one,', 'expected an address such as nats://'],
+    ['NATS_URL', 'nats://', 'expected an address such as nats://'],
   ])('that have a password in them are refused without showing it: %s=%s', (name, value, expected) => {
     const read = () => readConfig({ [name]: value })
     expect(read).toThrow(name)
@@ -184,6 +187,7 @@ describe('settings', () => {
         'DATA_DIR: has no effect with FLOWDOCK_API_URL; unset one of the two',
       ],
     ],
+    [{ NATS_URL: 'nats://u:hidden@x' }, ['NATS_URL: needs DATABASE_URL']],
     [
       { DATABASE_URL: 'mysql://u:hidden@x/y', REDIS_URL: 'redis://x' },
       ['DATABASE_URL: expected an address', 'REDIS_URL: not supported'],

@@ -1,5 +1,6 @@
 import { type Background, createBackground } from './background.ts'
 import { fitEvent } from './bounds.ts'
+import type { Bus } from './bus/bus.ts'
 import { grantOfToken } from './grants.ts'
 import type { Change, ControlEvent } from './store/change.ts'
 import type { Database, Store } from './store/db.ts'
@@ -15,6 +16,8 @@ import {
 import { createTailer } from './tailer.ts'
 
 export interface EventLog {
+  /** The number up to which events were delivered. */
+  readonly delivered: number
   /** Runs a change in a transaction. Its events are delivered to the listeners after the commit, in the order of the log. */
   write<T>(change: (change: Change) => Promise<T>): Promise<T>
   /** Delivers every event from now on to the listener, until the returned function is called. */
@@ -34,6 +37,8 @@ export interface EventLogOptions {
   readonly background?: Background
   /** Ends the reads that are repeated after a failure. */
   readonly signal?: AbortSignal
+  /** Announces events to other backends, and theirs here. Without one they are found when the log is read. */
+  readonly bus?: Bus
 }
 
 /** How many events are read at once. */
@@ -45,7 +50,7 @@ const pageSize = 1000
  * and delivered first. If a read fails, the events after it wait until a later read succeeds.
  */
 export async function createEventLog(store: Store, options: EventLogOptions = {}): Promise<EventLog> {
-  const { background = createBackground(() => undefined), signal } = options
+  const { background = createBackground(() => undefined), signal, bus } = options
   const listeners = new Set<(event: EventRow) => void>()
   /** Waits until all events up to a number are delivered. */
   const waiting = new Set<PromiseWithResolvers<void> & { readonly seq: number }>()
@@ -84,7 +89,46 @@ export async function createEventLog(store: Store, options: EventLogOptions = {}
     }
   }
 
+  /** Events of commits that were not announced yet: changes that share a commit are one message. */
+  let unannounced: EventRow[] = []
+
+  function announce(events: readonly EventRow[]): void {
+    if (bus === undefined || events.length === 0) return
+    if (unannounced.length === 0) queueMicrotask(publishUnannounced)
+    unannounced.push(...events)
+  }
+
+  function publishUnannounced(): void {
+    const events = unannounced
+    unannounced = []
+    const [first, last] = [events[0], events.at(-1)]
+    if (first !== undefined && last !== undefined)
+      bus?.publish({ kind: 'batch', from: first.seq, to: last.seq, events })
+  }
+
+  async function catchUp(): Promise<void> {
+    const seq = await lastEventSeq(store.reader)
+    tailer.noteHead(seq)
+    // The database answers: a pause after a failed read is over.
+    tailer.retry()
+    if (tailer.delivered >= seq) return
+    const each = { seq, ...Promise.withResolvers<void>() }
+    waiting.add(each)
+    await each.promise
+  }
+
+  bus?.listen((message) => {
+    if (message.kind === 'here') tailer.noteHead(message.head)
+    else if (message.kind === 'batch')
+      if (message.events === undefined) tailer.noteHead(message.to)
+      else tailer.receive(message.events)
+  })
+  bus?.onConnected(() => background.run(catchUp()))
+
   return {
+    get delivered() {
+      return tailer.delivered
+    },
     write(change) {
       let events: EventRow[] = []
       const run = (db: Database) => {
@@ -104,23 +148,17 @@ export async function createEventLog(store: Store, options: EventLogOptions = {}
           },
         })
       }
-      return store.write(run, () => tailer.receive(events))
+      return store.write(run, () => {
+        tailer.receive(events)
+        announce(events)
+      })
     },
     listen(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
     replay: (scope, seq, limit) => listEvents(store.reader, scope, seq, limit),
-    async catchUp() {
-      const seq = await lastEventSeq(store.reader)
-      tailer.noteHead(seq)
-      // The database responds again, so a pause after a failed read ends.
-      tailer.retry()
-      if (tailer.delivered >= seq) return
-      const each = { seq, ...Promise.withResolvers<void>() }
-      waiting.add(each)
-      await each.promise
-    },
+    catchUp,
   }
 }
 

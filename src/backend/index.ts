@@ -12,6 +12,7 @@ export type EmbeddedBackendOptions = Pick<
   | 'publicUrl'
   | 'dataDir'
   | 'databaseUrl'
+  | 'natsUrl'
   | 'demoOrganization'
   | 'demoHistory'
   | 'demoToken'

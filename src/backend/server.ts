@@ -1,4 +1,4 @@
-import { timingSafeEqual } from 'node:crypto'
+import { randomBytes, timingSafeEqual } from 'node:crypto'
 import { mkdir, stat } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -11,6 +11,10 @@ import { clientAddress } from '../traffic/client-address.ts'
 import { startHousekeeping } from './admin/retention.ts'
 import { type Demo, seedDemo } from './admin/seed.ts'
 import { type Background, createBackground } from './background.ts'
+import { type Bus, createBus } from './bus/bus.ts'
+import { createMemoryNetwork } from './bus/memory.ts'
+import { postgresTransport } from './bus/postgres.ts'
+import type { OpenTransport } from './bus/transport.ts'
 import { createEventLog, type EventLog } from './event-log.ts'
 import { type FileStore, openFileStore } from './files.ts'
 import {
@@ -45,9 +49,11 @@ import {
   type Principal,
   type TrafficLimits,
 } from './http/traffic.ts'
+import { createInstances, type InstancesOptions } from './instances.ts'
 import { privateFolderMode, protectData } from './private-files.ts'
 import { createServiceTokenCheck } from './service-tokens.ts'
 import { openStore, type Store } from './store/db.ts'
+import { findLogPosition } from './store/events.ts'
 import { tryWriting } from './store/messages.ts'
 import { findSourceByTokenHash } from './store/sources.ts'
 import { touchUser, type UserRow } from './store/users.ts'
@@ -62,6 +68,12 @@ export interface BackendOptions {
   readonly dataDir: string
   /** The `postgres://` URL of a database in place of SQLite in `dataDir`. */
   readonly databaseUrl?: string | undefined
+  /** The `nats://` URL of what carries messages between the backends of one database, in place of PostgreSQL. */
+  readonly natsUrl?: string | undefined
+  /** How often the log is searched for events that the bus did not bring; a second by default. */
+  readonly catchUpEveryMs?: number
+  /** How often this backend announces that it runs, and how long another may be silent. */
+  readonly instances?: Pick<InstancesOptions, 'everyMs' | 'silentMs'>
   /** The number of days for which streams can be resumed; 30 by default. */
   readonly eventRetentionDays?: number
   /** Whether actions may be delivered to this machine and its network; by default not. */
@@ -133,12 +145,6 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
   const { signal } = stopping
   const onError = (error: unknown) => options.onError?.(error)
   const background = createBackground(onError)
-  const presence = createPresence(store, {
-    activityEveryMs: options.activityEveryMs ?? 60_000,
-    presenceLastsMs: options.presenceLastsMs ?? 90_000,
-    background,
-    signal,
-  })
   const signIn = createSignIn(createPasswordKeys())
   const stop = async () => {
     stopping.abort()
@@ -148,11 +154,22 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     await store.close()
   }
   let opened: FileStore | undefined
+  let bus: Bus | undefined
   let log: EventLog
   let server: Server
   let demo: Demo
   try {
-    log = await createEventLog(store, { background, signal })
+    const { id } = await findLogPosition(store.reader)
+    const instance = randomBytes(8).toString('hex')
+    bus = createBus({ instance, log: id }, await chooseTransport(options), options.onNotice)
+    log = await createEventLog(store, { background, signal, bus })
+    const head = () => log.delivered
+    const instances = createInstances({ bus, head, signal, ...options.instances })
+    const presence = createPresence(store, {
+      activityEveryMs: options.activityEveryMs ?? 60_000,
+      presenceLastsMs: options.presenceLastsMs ?? 90_000,
+      ...{ background, signal, bus, instances },
+    })
     const files = await openFileStore(join(options.dataDir, 'files'))
     opened = files
     // Not earlier: the rights of a folder that is not a data folder are left alone.
@@ -199,7 +216,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     throw error
   }
   const { port } = server.address() as AddressInfo
-  const catchingUp = setInterval(() => background.run(log.catchUp()), catchUpMs)
+  const catchingUp = setInterval(() => background.run(log.catchUp()), options.catchUpEveryMs ?? catchUpMs)
   signal.addEventListener('abort', () => clearInterval(catchingUp))
 
   return {
@@ -217,6 +234,14 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
       await stop()
     },
   }
+}
+
+/** What carries messages to the other backends of the database. On SQLite there are none. */
+async function chooseTransport({ databaseUrl, natsUrl }: BackendOptions): Promise<OpenTransport> {
+  if (databaseUrl === undefined) return createMemoryNetwork().open
+  if (natsUrl === undefined) return postgresTransport(databaseUrl)
+  const { natsTransport } = await import('./bus/nats.ts')
+  return natsTransport(natsUrl)
 }
 
 /** The error for a request without a route. Without a valid credential, 405 is only sent for paths that need none. */

@@ -15,7 +15,12 @@ export async function backend(
   const log = createLogger(logLevel)
   return runUntilStopped(async () => {
     const running = await startBackend(
-      { ...upstream, databaseUrl: upstream.databaseUrl?.reveal(), demoHistory: true },
+      {
+        ...upstream,
+        databaseUrl: upstream.databaseUrl?.reveal(),
+        natsUrl: upstream.natsUrl?.reveal(),
+        demoHistory: true,
+      },
       (message) => log.error(message),
       (message) => log.warn(message),
     ).catch((error: unknown) => {

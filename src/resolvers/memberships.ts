@@ -11,7 +11,9 @@ import {
   resolveUser,
 } from './inputs.ts'
 
-/* Mutations that create and change flows and their members. */
+/*
+ * Making and changing flows, and who is in them.
+ */
 
 const flowInput = ['input', 'flow']
 

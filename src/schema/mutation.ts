@@ -78,7 +78,7 @@ export function mutation<Input, Payload extends object>(
   )
 }
 
-/** The payload type of a mutation. */
+/** The type of what a mutation returns when it succeeded. */
 export function mutationPayload<Shape extends object>(
   name: string,
   {

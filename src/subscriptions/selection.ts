@@ -8,13 +8,13 @@ import {
 } from 'graphql'
 import { sharingOf } from '../graphql/field-traits.ts'
 
-/** The analysis of a subscription's document. */
+/** What is known of a subscription's document before anything happens. */
 export interface Analysis {
-  /** Whether no selected field depends on the viewer, except by recorded questions. */
+  /** Whether nothing that is selected depends on the viewer, except by questions that are recorded. */
   readonly isShared: boolean
-  /** Whether a selected field asks such questions. */
+  /** Whether something that is selected asks such questions. */
   readonly asksViewer: boolean
-  /** The values of the variables in the selection, without those that only choose the events. */
+  /** The values of the variables that the selection uses: what is only used to say what to listen to does not matter. */
   variables(values: Readonly<Record<string, unknown>>): string
   /** The document as text. */
   readonly source: string

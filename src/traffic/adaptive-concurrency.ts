@@ -1,18 +1,18 @@
 import { performance } from 'node:perf_hooks'
 
-/** An adaptive limit on concurrent operations, with a queue. */
+/** How much is going on in the gateway, and whether there is room for more. */
 export interface AdaptiveConcurrency {
   /**
-   * Acquires a permit, which `leave` releases.
+   * Takes a place, which `leave` gives back.
    *
-   * @returns whether it is acquired; a promise when the operation has to wait in the queue
+   * @returns whether there is one; when others are before, that is known in a moment
    */
   enter(): boolean | Promise<boolean>
-  /** The same for an operation that cannot wait. It takes precedence over the queue. */
+  /** The same for what cannot wait: it takes a place that those who wait would have had. */
   enterNow(): boolean
   /**
-   * The same for operations of sockets, which come in bursts when clients reconnect. They wait in a second queue, after all
-   * others, for up to 5 s. The queue has no more of them than can be served in that time.
+   * The same for operations of sockets, which come in bursts when clients reconnect: they wait in turn after all others,
+   * up to 5 s, and no more of them than can be served in that time.
    */
   enterInTurn(): boolean | Promise<boolean>
   leave(): void
@@ -21,61 +21,60 @@ export interface AdaptiveConcurrency {
 }
 
 export interface ConcurrencyState {
-  /** Operations in flight. */
+  /** Requests and operations that are being answered. */
   readonly inFlight: number
-  /** The present limit of operations in flight. */
+  /** How many may be at this moment, as far as the process is busy. */
   readonly limit: number
-  /** Queued operations, without those of sockets. */
+  /** How many wait for their turn, without operations of sockets. */
   readonly waiting: number
-  /** Queued operations of sockets. */
+  /** How many operations of sockets wait. */
   readonly waitingInTurn: number
-  /** The delay of the event loop at the last sample, in milliseconds. */
+  /** How late the event loop was when it was looked at last, in milliseconds. */
   readonly delayMs: number
-  /** Refused operations since the start. */
+  /** How many were turned away. */
   readonly refusals: number
 }
 
-/** The interval between two samples of the process. */
+/** How often the process is looked at. */
 const lookMs = 50
-/** A process is overloaded when its event loop was busy for this share of the time, in this many samples in a row. */
+/** A process that was busy for more than this share of the time, so often in a row, has more to do than it can. */
 const busyShare = 0.97
 const busyLooks = 3
-/** When operations take this many times as long as they should, `calmShare` is enough for that. */
+/** Less of it is enough, where operations take so many times as long as they should. */
 const lateTimes = 4
 /**
- * While the process is overloaded, as many operations run at once as complete in `runMs`. With more, all of them take longer,
- * because memory is freed later. Operations that wait for the upstream leave the process idle, so there may be more of them: as
- * many as complete in `calmTimes` the duration of one in a calm process.
+ * How long what is let in then may take by being one of many. More at once take longer in all: memory is freed later. Where
+ * operations wait for their upstream, it takes more of them to keep the process at work: so many times as long as one takes
+ * when there is little to do.
  */
 const runMs = 10
 const calmTimes = 1.5
-/** A process is calm while its event loop is busy for less than this share of the time. */
+/** What counts as little to do. */
 const calmShare = 0.8
-/** The queue takes what completes in `waitMs` at the present rate. An operation waits for `longestWaitMs` at most. */
+/** How long something may wait for its turn, if all goes on as before; and at most, after a pause nobody could know of. */
 const waitMs = 40
 const longestWaitMs = 500
 /**
- * A process that is not overloaded starts with this many concurrent operations. The number doubles when more are needed and the
- * event loop had idle time since the last doubling. So a burst does not begin as a whole before the overload is noticed.
+ * However little there is to do, so many run at once to begin with, and twice as many each time that more are wanted and the
+ * process has had time since: when more comes than fits, it is not all begun before anybody knows.
  */
 const opening = { running: 32, everyMs: 10 }
-/** The queue of operations of sockets: its length, the longest wait, and the samples after which its rate is known. */
+/** Operations of sockets that wait for their turn: how many, how long, and after how many looks their rate is known. */
 const inTurn = { waiting: 4096, longestWaitMs: 5000, looks: 10 }
-/** The longest duration of an operation in a calm process that counts. */
+/** No operation is thought to need longer. */
 const maxCalmMs = 1000
-/** The least limits of operations in flight, and in the queue. */
+/** So many may always run, and wait. */
 const least = { running: 8, waiting: 8 }
 /**
- * Clients that send the next request only after a response cannot outgrow the queue, and refusing them only makes them retry. So
- * this many wait, for this long. When the queue overflows, requests come independently of responses: then the queue is short for
- * this many samples.
+ * Callers who come again only once they are answered are as many as they are, and gain nothing by being turned away: so many
+ * wait, for so long. When more come than fit, they come whatever becomes of them: then few wait, for so many looks.
  */
 const patient = { waiting: 128, longestWaitMs: 5000, looks: 20 }
 
 export interface ConcurrencyOptions {
-  /** The most operations in flight. Operations that wait for a slow upstream take memory, too. */
+  /** So many run at once at most, however little there is to do: what waits for a slow upstream costs memory. */
   readonly most: number
-  /** Whether the limits are fixed, for a process that has other work, too. */
+  /** The bounds never move: the process has other work, too, and being busy says nothing. */
   readonly isSteady?: boolean
 }
 
@@ -85,9 +84,9 @@ interface Waiting {
 }
 
 /**
- * Limits the operations in flight. Without a limit, an overloaded process responds late to all clients, and finally to none.
- * While it is overloaded, few operations run at once, some wait in a short queue, and the rest is refused at once. A slow
- * upstream is not an overload, because the process is idle then. The limits adapt by themselves.
+ * Bounds what runs at once. A process that has more to do than time answers everybody late, and in the end nobody: while it
+ * is busy all the time, few things run at once, some wait for a moment, and the rest hear at once that they have to come
+ * again. An upstream that is slow is no reason, because the process has time then. The bounds move by themselves.
  */
 export function createAdaptiveConcurrency({
   most,
@@ -95,15 +94,15 @@ export function createAdaptiveConcurrency({
 }: ConcurrencyOptions): AdaptiveConcurrency {
   const queue: Waiting[] = []
   const turns: Waiting[] = []
-  /** The number of samples in a row in which operations of sockets waited. */
+  /** For how many looks some of them have waited. */
   let looksInTurn = 0
   let inFlight = 0
   let limit = most
-  /** The concurrency up to which no idle time is required. */
+  /** How many run at once before it is asked whether there is time for more. */
   let opened = isSteady ? most : Math.min(opening.running, most)
   let openedAt = performance.now()
   let openedBefore = performance.eventLoopUtilization()
-  /** The most operations in flight since the last sample. */
+  /** The most there were since the last look. */
   let peak = 0
   let maxWaiting = 0
   let done = 0
@@ -111,7 +110,7 @@ export function createAdaptiveConcurrency({
   let calmMs = 0
   let busy = 0
   let refusals = 0
-  /** The number of samples since the queue last overflowed. */
+  /** For how many looks nobody found all places to wait taken. */
   let looksWithRoom = patient.looks
   let delayMs = 0
   let lookedAt = performance.now()
@@ -126,11 +125,10 @@ export function createAdaptiveConcurrency({
     before = performance.eventLoopUtilization()
     doneEachMs = doneEachMs * 0.7 + (done / elapsedMs) * 0.3
     done = 0
-    // Operations in flight, divided by the rate of completion, is the duration of one (Little's law). Few in flight prove
-    // nothing.
+    // As many as are under way, by as many as end in a moment, is how long one takes; a few under way say nothing.
     if (utilization < calmShare && doneEachMs > 0 && inFlight >= least.running / 2) {
       const tookMs = Math.min(inFlight / doneEachMs, maxCalmMs)
-      // A shorter duration is adopted fast, and a longer one slowly, because a queue also makes it longer.
+      // Soon believed when it is short: a queue makes it long, too.
       calmMs += (tookMs - calmMs) * (tookMs < calmMs ? 0.3 : 0.02)
     }
     const isLate = inFlight / doneEachMs > lateTimes * Math.max(runMs, calmMs)

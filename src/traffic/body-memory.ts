@@ -5,7 +5,7 @@ export interface BodyMemoryOptions {
   readonly memory: ByteLimits
   /** Bytes of files on the disk, of all clients and of one IP address. */
   readonly disk: ByteLimits
-  /** The most incomplete bodies of one IP address. */
+  /** How many incomplete bodies one IP address may have. */
   readonly bodiesPerAddress: number
 }
 
@@ -15,24 +15,24 @@ export interface ByteLimits {
 }
 
 /**
- * Bounds the memory and disk space of bodies that have not arrived completely. Their senders may be anyone, and a slow body would
- * hold its memory for as long as it likes.
+ * Bounds what is held of bodies that have not arrived completely. Their senders are unknown until then, and a body that
+ * is sent slowly would hold what it takes for as long as it likes.
  */
 export interface BodyMemory {
   /**
-   * Counts an incomplete body. When its IP address has too many of them, the one that began first is evicted. So slow bodies do
-   * not keep out other clients behind the same IP address.
+   * Counts an incomplete body. When its IP address has too many of them, the one that began first is evicted, so that
+   * somebody who sends slow bodies gets in their own way and not in that of others behind the same address.
    *
-   * @param displace called with the reason when this body is evicted
+   * @param displace called with the reason when this body has to go
    */
   begin(address: string, displace: (reason: GatewayError) => void): Holding
-  /** Holds memory for data that is not an incomplete body. */
+  /** Holds memory for something that is counted elsewhere. */
   hold(address: string): Holding
-  /** Holds disk space. */
+  /** Holds space on the disk. */
   spool(address: string): Holding
 }
 
-/** The bytes that are held for one body. */
+/** Bytes that are held for one body. */
 export interface Holding {
   /** @throws GatewayError `RATE_LIMITED` when the IP address holds too much, `OVERLOADED` when all hold too much */
   take(bytes: number): void
@@ -44,7 +44,7 @@ const mebibyte = 1024 * 1024
 /** A stranger cannot make the process grow by more than `memory.total`; a body in memory has 1 MiB at most. */
 export const bodyLimits: BodyMemoryOptions = {
   memory: { total: 32 * mebibyte, perAddress: 8 * mebibyte },
-  // An operation may bring 250 MiB of files; a folder for temporary files often has a few GiB.
+  // An operation may bring 250 MiB along; a folder for temporary files often has few GiB.
   disk: { total: 1024 * mebibyte, perAddress: 512 * mebibyte },
   bodiesPerAddress: 200,
 }
@@ -57,9 +57,9 @@ export function createBodyMemory({
 }: BodyMemoryOptions = bodyLimits): BodyMemory {
   const memoryBudget = new ByteBudget(memory, 'request bodies')
   const diskBudget = new ByteBudget(disk, 'files')
-  /** By IP address, the oldest first. */
+  /** By IP address, those that began first in front. */
   const incomplete = new Map<string, Set<(reason: GatewayError) => void>>()
-  // One error for all, because many bodies are evicted during an attack.
+  // One for all: many are evicted when somebody attacks.
   const evicted = new RateLimitedError(
     `There are more than ${bodiesPerAddress} incomplete requests from your address; send each body without a pause`,
     pauseMs,

@@ -1,30 +1,30 @@
 import { RateLimitedError } from '../errors.ts'
 
-/** The rate limit of one principal. */
+/** How much one principal may still do of something. */
 export interface RateLimit {
   readonly limit: number
   readonly remaining: number
-  /** When `remaining` is `limit` again, in milliseconds since the epoch. */
+  /** When all of them are there again, in milliseconds since the epoch. */
   readonly resetsAt: number
 }
 
-/** A rate limit for each principal: a number per minute, regained evenly. In memory, and bounded. */
+/** What each principal may do: so many a minute, which come back evenly. Kept in memory, bounded. */
 export interface RateLimiter {
-  /** Whether there is a limit. */
+  /** Whether there is a limit at all. */
   readonly isLimited: boolean
-  /** Takes one. @throws RateLimitedError when none is left, with the time until the next one */
+  /** @throws RateLimitedError when none is left, saying when the next one is */
   take(principal: string): void
   /**
-   * Takes `amount`, by default one.
+   * Takes `amount`, one unless given.
    *
-   * @returns undefined, or the milliseconds until there is enough; then nothing is taken
+   * @returns undefined, or in how many milliseconds there is enough; nothing is taken then
    */
   tryTake(principal: string, amount?: number): number | undefined
-  /** Returns one that should not count. */
+  /** Gives back what was taken and is not to count. */
   giveBack(principal: string): void
-  /** Takes none. @throws RateLimitedError when none is left */
+  /** @throws RateLimitedError when nothing is left, without taking any */
   expect(principal: string): void
-  /** Takes the cost of completed work. It may exceed what is left; then the debt is regained first. */
+  /** Takes what work has cost that is done: perhaps more than is left, which is made up for before there is more. */
   charge(principal: string, amount: number): void
   of(principal: string): RateLimit
 }
@@ -34,10 +34,13 @@ interface Bucket {
   at: number
 }
 
-/** The most principals. The least recently used are dropped first, when their buckets are nearly full again. */
+/** The principals asked for longest ago are forgotten first; theirs is full by then, or nearly. */
 const maxPrincipals = 10_000
 
-/** @param perMinute 0 for no limit @param what the noun for messages, such as "requests" */
+/**
+ * @param perMinute 0 for as many as they like
+ * @param what is counted, such as "requests"
+ */
 export function createRateLimiter(
   perMinute: number,
   what: string,

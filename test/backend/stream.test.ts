@@ -3,6 +3,8 @@ import { type AddressInfo, connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { keepHouse } from '../../src/backend/admin/retention.ts'
 import { createBackground } from '../../src/backend/background.ts'
+import { createBus } from '../../src/backend/bus/bus.ts'
+import { createMemoryNetwork } from '../../src/backend/bus/memory.ts'
 import { createOpenCredentials } from '../../src/backend/flowdock/open-credentials.ts'
 import { createPresence } from '../../src/backend/flowdock/presence.ts'
 import { streamEvents } from '../../src/backend/flowdock/stream.ts'
@@ -333,7 +335,7 @@ test('whoever left before their stream begins is not here', async () => {
   const stopping = new AbortController()
   onTestFinished(() => stopping.abort())
   const presence = createPresence(backend.store, {
-    ...{ activityEveryMs: 1000, presenceLastsMs: 1000, signal: stopping.signal },
+    ...{ activityEveryMs: 1000, presenceLastsMs: 1000, signal: stopping.signal, ...alone() },
     background: createBackground((error) => expect.unreachable(String(error))),
   })
   await streamEvents(await left.promise, {
@@ -345,11 +347,17 @@ test('whoever left before their stream begins is not here', async () => {
   expect(presence.list()).toEqual([])
 })
 
+/** What a presence needs that knows no other backend. */
+function alone() {
+  const bus = createBus({ instance: 'a', log: 'l' }, createMemoryNetwork().open)
+  return { bus, instances: { onGone: () => () => undefined } }
+}
+
 test('a flow that is joined while a stream begins is heard from the event that says so', async () => {
   const stopping = new AbortController()
   onTestFinished(() => stopping.abort())
   const presence = createPresence(backend.store, {
-    ...{ activityEveryMs: 1000, presenceLastsMs: 1000, signal: stopping.signal },
+    ...{ activityEveryMs: 1000, presenceLastsMs: 1000, signal: stopping.signal, ...alone() },
     background: createBackground((error) => expect.unreachable(String(error))),
   })
   const row = (seq: number, flow_id: string | null, user_id: number | null, payload: object) => ({
@@ -393,7 +401,7 @@ test.each<[string, () => Promise<never>]>([
   onTestFinished(() => stopping.abort())
   const background = createBackground((error) => expect.unreachable(String(error)))
   const presence = createPresence(backend.store, {
-    ...{ activityEveryMs: 1000, presenceLastsMs: 1000, signal: stopping.signal, background },
+    ...{ activityEveryMs: 1000, presenceLastsMs: 1000, signal: stopping.signal, background, ...alone() },
   })
   let isBroken = false
   let lookUps = 0

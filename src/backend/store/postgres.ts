@@ -84,3 +84,54 @@ export async function withWriteLock<T>(connection: Kysely<T>, work: () => Promis
     await sql`select pg_advisory_unlock(${writeLock}, hashtext(current_schema()))`.execute(connection)
   }
 }
+
+/** A connection that sends and receives notifications, and does nothing else. */
+export interface NotificationConnection {
+  /** Sends the texts in their order. Resolves once the others can receive them. */
+  send(texts: readonly string[]): Promise<void>
+  close(): Promise<void>
+}
+
+/** [postgres] NOTIFY: a text must be shorter than 8,000 bytes. */
+export const maxNotificationBytes = 7900
+/** Longer than any notification takes; then the connection is taken for broken. */
+const notifyMs = 5000
+
+/**
+ * Connects, and listens to `channel`. The connection also receives what it sends itself.
+ *
+ * @param events.onEnd is called once, when the connection is gone
+ * @throws when there is no connection
+ */
+export async function connectNotifications(
+  url: string,
+  channel: string,
+  events: { onText(text: string): void; onEnd(error: Error | undefined): void },
+): Promise<NotificationConnection> {
+  const client = new pg.Client({
+    connectionString: url,
+    keepAlive: true,
+    connectionTimeoutMillis: 10_000,
+    query_timeout: notifyMs,
+    application_name: 'flowdock-gateway bus',
+  })
+  let failure: Error | undefined
+  client.on('error', (error) => {
+    failure = error
+  })
+  client.on('notification', ({ payload }) => events.onText(payload ?? ''))
+  try {
+    await client.connect()
+    await client.query(`listen ${client.escapeIdentifier(channel)}`)
+  } catch (error) {
+    void client.end().catch(() => undefined)
+    throw error
+  }
+  client.once('end', () => events.onEnd(failure))
+  return {
+    async send(texts) {
+      await client.query('select pg_notify($1, text) from unnest($2::text[]) as text', [channel, texts])
+    },
+    close: () => client.end(),
+  }
+}

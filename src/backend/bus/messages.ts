@@ -1,0 +1,214 @@
+import { isRecord } from '../../json-values.ts'
+import type { EventRow } from '../store/events.ts'
+
+/** What a user is, as far as one backend knows. */
+export type BusActivity = 'active' | 'idle'
+
+/** A signal for open streams, such as that a user is typing; it is not stored. */
+export interface BusSignal {
+  /** The flows whose members receive it. */
+  readonly flowIds: readonly string[]
+  /** A user who receives it whatever their flows are. */
+  readonly userId?: number
+  /** Whether only streams receive it that asked for presence. */
+  readonly isPresence: boolean
+  readonly payload: object
+}
+
+/** A user who is present at a backend, since a time in milliseconds since 1970. */
+export interface PresentUser {
+  readonly userId: number
+  readonly activity: BusActivity
+  readonly since: number
+}
+
+/** What backends that share a database send each other. Any message may be lost. */
+export type BusMessage =
+  /** The events of commits, `from` to `to`, without holes; undefined when they are too long for one message. */
+  | {
+      readonly kind: 'batch'
+      readonly from: number
+      readonly to: number
+      readonly events?: readonly EventRow[]
+    }
+  | { readonly kind: 'signals'; readonly signals: readonly BusSignal[] }
+  /** A user became present at the sender, changed, or is not there any more. `flowIds` are the flows of the user, if known. */
+  | {
+      readonly kind: 'state'
+      readonly userId: number
+      readonly activity: BusActivity | undefined
+      readonly since: number
+      readonly flowIds?: readonly string[]
+    }
+  /** A user said at the sender whether they are present: what they said before at other backends is over. */
+  | { readonly kind: 'set'; readonly userId: number; readonly at: number }
+  /** Every user who is present at the sender, in `parts` messages of one `round`. */
+  | {
+      readonly kind: 'present'
+      readonly round: number
+      readonly part: number
+      readonly parts: number
+      readonly users: readonly PresentUser[]
+    }
+  /** The sender runs, and its log goes up to `head`. With `asks` it wants to know who is present at the others. */
+  | { readonly kind: 'here'; readonly head: number; readonly asks: boolean }
+
+/** Who may want a message: NATS has a subject for each. */
+export type Topic = 'batch' | 'signal' | 'here'
+export const topics: readonly Topic[] = ['batch', 'signal', 'here']
+
+const topicOf: Readonly<Record<BusMessage['kind'], Topic>> = {
+  batch: 'batch',
+  signals: 'signal',
+  state: 'signal',
+  set: 'signal',
+  present: 'here',
+  here: 'here',
+}
+
+/** Who sends a message, and about which log. */
+export interface Sender {
+  readonly instance: string
+  readonly log: string
+}
+
+/** A version that this one does not know is ignored: it is another format. */
+const version = 1
+
+/** @returns the topic and the JSON */
+export function encodeMessage(
+  message: BusMessage,
+  { instance, log }: Sender,
+): { topic: Topic; text: string } {
+  const body = message.kind === 'batch' ? { ...message, events: message.events?.map(encodeEvent) } : message
+  return { topic: topicOf[message.kind], text: JSON.stringify({ v: version, by: instance, log, ...body }) }
+}
+
+/** The same as shorter messages, for one that is too long to be sent; none when there is no shorter one. */
+export function shortenMessage(message: BusMessage): readonly BusMessage[] {
+  switch (message.kind) {
+    case 'batch':
+      return message.events === undefined ? [] : [{ kind: 'batch', from: message.from, to: message.to }]
+    case 'signals': {
+      const { kind, signals } = message
+      if (signals.length < 2) return []
+      const middle = Math.ceil(signals.length / 2)
+      return [
+        { kind, signals: signals.slice(0, middle) },
+        { kind, signals: signals.slice(middle) },
+      ]
+    }
+    case 'state': {
+      const { flowIds, ...rest } = message
+      return flowIds === undefined ? [] : [rest]
+    }
+    default:
+      return []
+  }
+}
+
+/** @returns undefined for what is no message of this version about this log, or is one of this instance */
+export function decodeMessage(
+  text: string,
+  { instance, log }: Sender,
+): { readonly from: string; readonly message: BusMessage } | undefined {
+  let json: unknown
+  try {
+    json = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  if (!isRecord(json) || json['v'] !== version || json['log'] !== log) return undefined
+  const { by } = json
+  if (typeof by !== 'string' || by === '' || by === instance) return undefined
+  const message = decodeBody(json)
+  return message && { from: by, message }
+}
+
+function decodeBody(json: Record<string, unknown>): BusMessage | undefined {
+  const { kind } = json
+  switch (kind as BusMessage['kind']) {
+    case 'batch': {
+      const { from, to, events } = json
+      if (!isCount(from) || !isCount(to) || from < 1 || to < from) return undefined
+      if (events === undefined) return { kind: 'batch', from, to }
+      if (!Array.isArray(events) || events.length !== to - from + 1) return undefined
+      const decoded = decodeAll(events, (event, index) => decodeEvent(event, from + index))
+      return decoded && { kind: 'batch', from, to, events: decoded }
+    }
+    case 'signals': {
+      const signals = decodeAll(json['signals'], decodeSignal)
+      return signals && { kind: 'signals', signals }
+    }
+    case 'state': {
+      const { userId, activity, since, flowIds } = json
+      if (!isCount(userId) || !isCount(since) || !(activity === undefined || isActivity(activity)))
+        return undefined
+      const flows = flowIds === undefined ? undefined : decodeAll(flowIds, toText)
+      return { kind: 'state', userId, activity, since, ...(flows === undefined ? {} : { flowIds: flows }) }
+    }
+    case 'set': {
+      const { userId, at } = json
+      return isCount(userId) && isCount(at) ? { kind: 'set', userId, at } : undefined
+    }
+    case 'present': {
+      const { round, part, parts } = json
+      const users = decodeAll(json['users'], decodePresentUser)
+      if (users === undefined || !isCount(round) || !isCount(part) || !isCount(parts) || part >= parts)
+        return undefined
+      return { kind: 'present', round, part, parts, users }
+    }
+    case 'here': {
+      const { head, asks } = json
+      return isCount(head) ? { kind: 'here', head, asks: asks === true } : undefined
+    }
+    default:
+      return undefined
+  }
+}
+
+/** The number of an event follows from its position in the batch. */
+function encodeEvent({ flow_id, user_id, payload, created_at, kind }: EventRow): object {
+  return { a: flow_id === null ? `u:${user_id}` : `f:${flow_id}`, t: created_at, k: kind, p: payload }
+}
+
+function decodeEvent(value: unknown, seq: number): EventRow | undefined {
+  if (!isRecord(value)) return undefined
+  const { a, t, k, p } = value
+  if (typeof a !== 'string' || !/^(f:.|u:\d{1,15}$)/s.test(a)) return undefined
+  if (!isCount(t) || !isCount(k) || typeof p !== 'string') return undefined
+  const id = a.slice(2)
+  const audience = a.startsWith('u:')
+    ? { flow_id: null, user_id: Number(id) }
+    : { flow_id: id, user_id: null }
+  return { seq, ...audience, payload: p, created_at: t, kind: k }
+}
+
+function decodeSignal(value: unknown): BusSignal | undefined {
+  if (!isRecord(value)) return undefined
+  const { userId, isPresence, payload } = value
+  const flowIds = decodeAll(value['flowIds'], toText)
+  if (flowIds === undefined || typeof isPresence !== 'boolean' || !isRecord(payload)) return undefined
+  if (userId === undefined) return { flowIds, isPresence, payload }
+  return isCount(userId) ? { flowIds, userId, isPresence, payload } : undefined
+}
+
+function decodePresentUser(value: unknown): PresentUser | undefined {
+  if (!isRecord(value)) return undefined
+  const { userId, activity, since } = value
+  return isCount(userId) && isActivity(activity) && isCount(since) ? { userId, activity, since } : undefined
+}
+
+/** All of a list, or undefined when one of it cannot be decoded. */
+function decodeAll<T>(
+  value: unknown,
+  decode: (item: unknown, index: number) => T | undefined,
+): T[] | undefined {
+  if (!Array.isArray(value)) return undefined
+  const decoded = value.map(decode).filter((item) => item !== undefined)
+  return decoded.length === value.length ? decoded : undefined
+}
+
+const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0
+const isActivity = (value: unknown): value is BusActivity => value === 'active' || value === 'idle'
+const toText = (value: unknown) => (typeof value === 'string' ? value : undefined)

@@ -1,0 +1,87 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { connectNotifications, maxNotificationBytes, type NotificationConnection } from '../store/postgres.ts'
+import type { OpenTransport } from './transport.ts'
+
+const retryMs = { first: 100, longest: 2000 }
+/** Texts that wait while others are being sent. The oldest are dropped: what they announce is found by a poll. */
+const maxWaiting = 1000
+/** Texts in one statement. */
+const maxTogether = 100
+
+/**
+ * `NOTIFY` and `LISTEN` of PostgreSQL, on a connection of its own. A transaction with a notification takes a lock of the whole
+ * server at its commit, so none of those that store something has one, and each backend has one at a time.
+ */
+export function postgresTransport(url: string): OpenTransport {
+  return (log, events) => {
+    const closing = new AbortController()
+    const { signal } = closing
+    const waiting: string[] = []
+    let connection: NotificationConnection | undefined
+    let isSending = false
+
+    async function connect(): Promise<void> {
+      const ended = Promise.withResolvers<Error | undefined>()
+      connection = await connectNotifications(url, `flowdock_${log}`, {
+        onText: events.onMessage,
+        onEnd: ended.resolve,
+      })
+      try {
+        if (signal.aborted) return
+        events.onConnected()
+        const stop = () => ended.resolve(undefined)
+        signal.addEventListener('abort', stop)
+        const error = await ended.promise
+        if (!signal.aborted) throw error ?? new Error('the connection was closed')
+      } finally {
+        const last = connection
+        connection = undefined
+        waiting.length = 0
+        await last.close().catch(() => undefined)
+      }
+    }
+
+    async function keepConnected(): Promise<void> {
+      let pauseMs = retryMs.first
+      while (!signal.aborted) {
+        const begun = performance.now()
+        await connect().catch((error: Error) => {
+          if (!signal.aborted) events.onDisconnected(error.message)
+        })
+        // Some time of its own, and not the same for all backends.
+        if (performance.now() - begun > retryMs.longest) pauseMs = retryMs.first
+        await sleep(pauseMs * (0.5 + Math.random()), undefined, { signal, ref: false }).catch(() => undefined)
+        pauseMs = Math.min(pauseMs * 2, retryMs.longest)
+      }
+    }
+
+    async function sendWaiting(): Promise<void> {
+      isSending = true
+      try {
+        while (connection !== undefined && waiting.length > 0)
+          await connection.send(waiting.splice(0, maxTogether))
+      } catch {
+        // A connection that does not send any more is replaced.
+        await connection?.close().catch(() => undefined)
+      } finally {
+        isSending = false
+      }
+    }
+
+    const running = keepConnected()
+    return {
+      maxBytes: maxNotificationBytes,
+      send(_topic, text) {
+        if (connection === undefined) return
+        if (waiting.length >= maxWaiting) waiting.shift()
+        waiting.push(text)
+        if (!isSending) void sendWaiting()
+      },
+      async close() {
+        closing.abort()
+        // A connection that is being made closes itself.
+        if (connection !== undefined) await running
+      },
+    }
+  }
+}
