@@ -12,8 +12,9 @@ const names = Object.keys(migrations)
 const token = 'a'.repeat(32)
 const flowToken = 'b'.repeat(32)
 
-/** Undoes the last migration, for a database that is made older. */
-const withoutControlEvents = 'alter table events drop column kind; drop table event_log;'
+/** Undoes the last migrations, for a database that is made older. */
+const undoLast =
+  'alter table events drop column kind; drop table event_log; drop table compatible_migrations;'
 
 /** A database as an earlier version left it, with somebody, a flow and messages in it. */
 async function makeOld(dataDir: string, version: string): Promise<void> {
@@ -143,7 +144,7 @@ test('an older database: deleted messages lose their tags, and impossible times 
   await first.close()
 
   const database = new DatabaseSync(join(dataDir, 'flowdock.db'))
-  database.exec(`delete from kysely_migration where name >= '0007'; ${withoutControlEvents}
+  database.exec(`delete from kysely_migration where name >= '0007'; ${undoLast}
     alter table messages drop column deleted_at;
     update messages set content_json = '""' where uuid = '${gone.uuid}';
     update messages set sent = 1400000000000000000 where uuid = '${kept.uuid}';
@@ -176,7 +177,7 @@ test('an older database: decomposed text is found, and marks of removed mentions
 
   const database = new DatabaseSync(join(dataDir, 'flowdock.db'))
   const where = (uuid: string) => `from messages where uuid = '${uuid}'`
-  database.exec(`delete from kysely_migration where name >= '0008'; ${withoutControlEvents}
+  database.exec(`delete from kysely_migration where name >= '0008'; ${undoLast}
     delete from message_words where rowid = (select seq ${where(accented.uuid)});
     insert into message_words (rowid, channel, words)
       select seq, cast(channel_id as text), '''cafe\u0301'' ''other''' ${where(accented.uuid)};

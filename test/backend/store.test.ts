@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import { expect, onTestFinished, test } from 'vitest'
 import { openStore } from '../../src/backend/store/db.ts'
 import { makeLocation } from '../support/backend.ts'
@@ -54,4 +55,35 @@ test('readers see what is committed while a change is under way', async () => {
   release()
   await writing
   expect(await store.reader.selectFrom('channels').selectAll().execute()).toHaveLength(1)
+})
+
+const newer = async (location: string, compatible: boolean) => {
+  const store = await openStore(location)
+  await store.write(async (db) => {
+    await sql`insert into kysely_migration values ('9999-newer', '2999-01-01')`.execute(db)
+    if (compatible) await db.insertInto('compatible_migrations').values({ name: '9999-newer' }).execute()
+  })
+  await store.close()
+}
+
+test('a database that a newer version changed can be used if the newer version says so', async () => {
+  const location = await makeLocation()
+  await newer(location, true)
+  const store = await openStore(location)
+  onTestFinished(store.close)
+  await store.write((db) =>
+    db
+      .insertInto('organizations')
+      .values({ slug: 'a', name: 'a', active: 1, user_limit: 0, created_at: 0 })
+      .execute(),
+  )
+  expect(await store.reader.selectFrom('organizations').select('slug').execute()).toEqual([{ slug: 'a' }])
+})
+
+test('any other database of a newer version is refused, with the change that is in the way', async () => {
+  const location = await makeLocation()
+  await newer(location, false)
+  await expect(openStore(location)).rejects.toThrow(
+    'The database was changed by a newer version of flowdock-gateway (9999-newer). Start that version, or restore a backup of this one',
+  )
 })

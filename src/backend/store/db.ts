@@ -1,6 +1,5 @@
 import { type Generated, Kysely, PostgresAdapter, sql } from 'kysely'
-import { Migrator } from 'kysely/migration'
-import { migrations } from './migrations/index.ts'
+import { migrate } from './migrate.ts'
 import { beginPostgres, openPostgres, withWriteLock } from './postgres.ts'
 import { beginSqlite, sqliteDialect } from './sqlite.ts'
 
@@ -195,6 +194,8 @@ export interface Tables {
   }
   /** One row. The id changes when a number of the log may stand for another event than before. */
   event_log: { id: string }
+  /** Migrations that versions before them work beside. */
+  compatible_migrations: { name: string }
 }
 
 /** Reads and, inside `Store.write`, writes. */
@@ -386,14 +387,4 @@ async function open(location: string): Promise<{ writer: Database; reader: Datab
     throw error
   }
   return { writer, reader: new Kysely<Tables>({ dialect: sqliteDialect(location, { readOnly: true }) }) }
-}
-
-async function migrate(database: Database, schema?: string): Promise<void> {
-  const migrator = new Migrator({
-    db: database,
-    provider: { getMigrations: async () => migrations },
-    ...(schema === undefined ? {} : { migrationTableSchema: schema }),
-  })
-  const { error } = await migrator.migrateToLatest()
-  if (error !== undefined) throw error
 }

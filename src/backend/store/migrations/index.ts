@@ -1,5 +1,6 @@
 import type { Migration } from 'kysely/migration'
 import { avatars } from './avatars.ts'
+import { compatibleMigrations } from './compatible-migrations.ts'
 import { composedText } from './composed-text.ts'
 import { controlEvents } from './control-events.ts'
 import { deletedMessages } from './deleted-messages.ts'
@@ -9,8 +10,17 @@ import { oauthAndSearch } from './oauth-and-search.ts'
 import { privateConversations } from './private-conversations.ts'
 import { sendersAndCodes } from './senders-and-codes.ts'
 
+/** A change of the schema. */
+interface SchemaMigration extends Migration {
+  /**
+   * Whether the version before it reads and writes the database correctly, ignoring the change: it adds tables, or columns
+   * with a default. A change that cannot do without is made in two versions: one adds, and the next one uses or removes.
+   */
+  readonly isCompatible?: boolean
+}
+
 /** In the order they run; a released one is never changed. */
-export const migrations: Record<string, Migration> = {
+export const migrations: Readonly<Record<string, SchemaMigration>> = {
   '0001-first': first,
   '0002-private-conversations': privateConversations,
   '0003-legacy-and-invitations': legacyAndInvitations,
@@ -20,4 +30,5 @@ export const migrations: Record<string, Migration> = {
   '0007-deleted-messages': deletedMessages,
   '0008-composed-text': composedText,
   '0009-control-events': controlEvents,
+  '0010-compatible-migrations': compatibleMigrations,
 }
