@@ -22,32 +22,32 @@ export type Entry = LogEntry<FlowEvent>
 export type { EntryAudiences } from './events/channel.ts'
 export type LiveEvent = FlowEvent
 
-/** What is to be listened to. */
+/** What a subscription receives. */
 export interface ListenOptions {
-  /** The flows by id, each checked to be one of the caller's, or all of them, now and later. */
+  /** The ids of flows whose access was checked, or all flows of the viewer, also later ones. */
   readonly flowIds: readonly string[] | 'all'
-  /** Whether what is told to the caller alone is received, too. */
+  /** Whether to receive private events. */
   readonly isPrivate: boolean
-  /** A place in the upstream's log: what happened since comes first. */
+  /** An offset in the upstream's log. The subscription begins after it. */
   readonly after: string | undefined
-  /** When that was. */
+  /** The time of the event at `after`. */
   readonly since?: number | undefined
-  /** What comes before all others, instead of `after`; returns the place in the log to go on from. */
+  /** Events that come first, in place of `after`. It returns the offset in the log to continue from. */
   readonly history?: (() => AsyncGenerator<FlowEvent, string, undefined>) | undefined
-  /** How often something is told at most; as it happens unless given. */
+  /** The pace of deliveries; by default each event is delivered at once. */
   readonly pace?: Pace | undefined
-  /** Which of those events; `key` is the same for the same choice. */
+  /** Filters the events. `key` is the same for the same filter. */
   readonly wants: (event: FlowEvent) => boolean
   readonly key: string
 }
 
-/** Tells less often. */
+/** A limit on the rate of deliveries. */
 export interface Pace {
-  /** How much time lies between two times that something is told. */
+  /** The least time between two deliveries. */
   readonly everyMs: number
-  /** Whether all that came meanwhile is told then, or the latest alone. */
+  /** Whether all events of that time are delivered, or only the latest. */
   readonly tells: 'all' | 'latest'
-  /** Tells the latest once more when nothing came for so long. */
+  /** The latest event is delivered again when none came for this time. */
   readonly repeatMs?: number
 }
 
@@ -58,25 +58,25 @@ export interface Pace {
  */
 export type EventUse = 'own' | 'shared' | 'replayed'
 
-/** Events as a subscription is made of: its fields are resolved for each. */
+/** The events of a subscription. Its fields are resolved for each. */
 export interface LiveEvents extends AsyncIterable<FlowEvent> {
-  /** Whose they are. */
+  /** The principal of the subscription. */
   readonly principal: string
-  /** The same for the same filter and pace, whatever flows they are of. With a pace, the same for the same events. */
+  /** The same for the same filter and pace, with any flows. With a pace, the flows have to be the same, too. */
   readonly key: string
   readonly pace: Pace | undefined
-  /** Whether an event passes the filter, whoever may get it. */
+  /** Whether an event passes the filter. */
   wants(event: FlowEvent): boolean
-  /** Makes sure that questions about the viewer can be answered, if the upstream says who it is. Never throws. */
+  /** Reads who the viewer is, so that questions about the viewer have answers. Never throws. */
   identify(): Promise<void>
-  /** What is known about the viewer; undefined where it is not known at this moment. */
+  /** The answer to a question about the viewer; undefined while the viewer is unknown. */
   answer(question: ViewerQuestion): boolean | undefined
-  /** Brings a reader to what happens now, and lets it go on there. Resolves when it is over. */
+  /** Delivers missed events to a reader, then live ones. Resolves when it ends. */
   read(reader: EventReader<FlowEvent>, signal: AbortSignal): Promise<void>
   /**
-   * What the fields of an event are resolved with; nothing is remembered of the event before.
+   * The context to resolve the fields of an event with. It caches nothing of earlier events.
    *
-   * @param channel where it came from; undefined for an event from before the principal subscribed
+   * @param channel where the event came from; undefined for an event from before the principal subscribed
    * @param onQuestion called with each question about the viewer, and its answer
    */
   context(
@@ -100,40 +100,40 @@ export interface ViewerQuestion {
   readonly userIds: readonly number[]
 }
 
-/** What a resolver is given. */
+/** What resolvers get. */
 export interface Context {
-  /** Flowdock as the caller sees it; remembers what this operation has read. */
+  /** The upstream as the principal sees it. It caches the reads of this operation. */
   readonly flowdock: Flowdock
   readonly viewer: Viewer
-  /** How many calls to the upstream the operation has made so far. */
+  /** The number of calls to the upstream so far. */
   callCount(): number
   /** The errors of lists that are incomplete so far, because items of the upstream could not be decoded. */
   incompleteLists(): readonly UpstreamError[]
-  /** How much is asked at most, and how long: `deadline` in milliseconds of `performance.now()`. */
+  /** Sets the most calls, and the time after which none is made: `deadline` in milliseconds of `performance.now()`. */
   bound(limits: { readonly deadline: number; readonly maxCalls: number }): void
-  /** Whether the caller wants to know what the operation cost. */
+  /** Whether the response should have the cost of the operation. */
   readonly wantsCost: boolean
-  /** Whether the caller wants to know what it would cost, and nothing else. */
+  /** Whether the response should have the predicted cost only. */
   readonly wantsExplanation: boolean
   /** Whether a subscription says at its start after which cursor it is live. */
   readonly wantsPosition: boolean
-  /** How many reads were had from others who were asking the same. */
+  /** The number of reads that joined a read in progress. */
   savedCount(): number
-  /** Another number as soon as something happened that the caller could see; undefined where nobody would say so. */
+  /** A number that changes with each event that the principal could see. Undefined when changes would not be noticed. */
   mark(): number | undefined
-  /** What the caller may still ask of the upstream; null for one without a credential, or without a limit. */
+  /** The rate limit of calls to the upstream. Null without a credential, or without a limit. */
   rateLimit(): RateLimit | null
-  /** The last event the caller had who comes back; it counts more than what the operation says. */
+  /** The last event that the client received. It overrides the cursor in the operation. */
   readonly lastEventId: string | undefined
-  /** Whether the caller sent a credential. */
+  /** Whether the request has a credential. */
   readonly isSignedIn: boolean
-  /** The same for the same credential; null for a caller without. */
+  /** The principal; null without a credential. */
   readonly caller: string | null
-  /** What the request goes by, that of the handshake for operations of a socket. */
+  /** The id of the request; that of the handshake for operations of a socket. */
   readonly requestId: string | undefined
-  /** Undefined when nobody looks at traces. */
+  /** Undefined when no traces are sent. */
   readonly trace: Trace | undefined
-  /** Events as they happen. @throws GatewayError `UNAUTHENTICATED` without a credential */
+  /** The events of a subscription. @throws GatewayError `UNAUTHENTICATED` without a credential */
   listen(options: ListenOptions): LiveEvents
   /** The path of this gateway that a file of the upstream can be read at, for a while, without a credential. */
   fileAddress(path: string): string
@@ -147,26 +147,26 @@ export interface Context {
   streamTicket(): StreamTicket
 }
 
-/** What a request or a socket says about its caller. */
+/** Who sends an operation, and what it asks of the response. */
 export interface Caller {
   readonly request: RequestHead
   /** The credential as it was sent: in a header, or on a socket for the connection or for one operation. */
   readonly authorization: unknown
-  /** The last event a client had that comes back. */
+  /** The last event that the client received. */
   readonly lastEventId?: string | undefined
-  /** Hears when the credential ends, in milliseconds, if the upstream says so. */
+  /** Called with the time when the credential expires, in milliseconds, if the upstream says it. */
   readonly onTokenEnd?: ((at: number) => void) | undefined
-  /** Whether it wants to know what the operation costs. */
+  /** Whether the response should have the cost of the operation. */
   readonly wantsCost?: boolean
-  /** Whether it wants to know what the operation would cost, and nothing else. */
+  /** Whether the response should have the predicted cost only. */
   readonly wantsExplanation?: boolean
   /** Whether a subscription says at its start after which cursor it is live. */
   readonly wantsPosition?: boolean
-  /** Whose signal ends when nobody waits for the answer any more. */
+  /** Its signal aborts when the client leaves. */
   readonly departure: Departure
 }
 
-/** What makes a signal, perhaps only for those who look out for it. */
+/** Has a signal, which may be created when it is first read. */
 export type Departure = Pick<AbortController, 'signal'>
 
 export interface ContextOptions {
@@ -177,7 +177,7 @@ export interface ContextOptions {
   /** The same for executions whose results are shared across principals. */
   readonly sharedEventHttp: Http
   readonly restUrl: string
-  /** The same as people reach it, if that is another. */
+  /** The public REST URL, if it differs. */
   readonly publicBase?: string | undefined
   readonly hub: LiveHub
   readonly rateLimiter: RateLimiter
@@ -186,11 +186,11 @@ export interface ContextOptions {
   readonly uploads: FileUploads
   readonly streamTickets: StreamTickets
   readonly tracing: Tracing | undefined
-  /** Headers by which the upstream knows whose calls they are, if it is our own. */
+  /** Headers that name the client to the embedded backend. */
   readonly clientHeaders?: ((request: RequestHead) => Readonly<Record<string, string>>) | undefined
 }
 
-/** @throws GatewayError `UNAUTHENTICATED` for a credential that cannot be one, when the returned function is called */
+/** The returned function throws GatewayError `UNAUTHENTICATED` for a malformed credential. */
 export function createContextFactory(options: ContextOptions): (caller: Caller) => Context {
   return (caller) => {
     const { request } = caller
@@ -210,11 +210,11 @@ export function createContextFactory(options: ContextOptions): (caller: Caller) 
   }
 }
 
-/** What all contexts of one request have in common: an operation has one, a subscription another for each event. */
+/** What all contexts of a request share. A query has one context, a subscription one for each event. */
 interface Session {
   readonly options: ContextOptions
   readonly credential: Credential | null
-  /** Once the upstream has told it. */
+  /** Undefined until the upstream has said it. */
   userId: number | undefined
   readonly requestId: string | undefined
   readonly clientHeaders: Readonly<Record<string, string>> | undefined
@@ -226,12 +226,12 @@ interface Session {
   readonly wantsPosition: boolean
 }
 
-/** What a context is made for: an operation, an event for one principal, or an event for several. */
+/** The purpose of a context: an operation, an event for one principal, or an event for several. */
 type Purpose = 'operation' | 'event' | 'shared event'
 
 type OnQuestion = (question: ViewerQuestion, answer: boolean) => void
 
-/** A class, because objects whose getters are written in place are slow, and stay longer than they are needed. */
+/** A class, because object literals with getters are slow, and stay in memory longer than needed. */
 class CallerContext implements Context, Viewer {
   readonly #session: Session
   readonly #departure: Departure | undefined
@@ -363,13 +363,13 @@ class CallerContext implements Context, Viewer {
       return flowId === undefined ? isPrivate : received === undefined || received.has(flowId)
     }
     const wantsReceived = (event: FlowEvent) => isReceived(event) && (isGap(event) || wants(event))
-    // Events are read with contexts of their own, and this one stays as long as somebody listens.
+    // Each event has a context of its own. This one stays in memory while the subscription is open.
     const forget = () => {
       this.#flowdock = undefined
     }
     return {
       principal: credential.principal,
-      // At a pace, what comes for one takes the place of what came before, so all members have to hear the same.
+      // With a pace, an event replaces the one before it, so all members must receive the same events.
       key: JSON.stringify(
         pace === undefined
           ? [key]
@@ -398,7 +398,7 @@ class CallerContext implements Context, Viewer {
       },
       context(event, channel, use, onQuestion) {
         const directory = channel && hub.directoryOf(channel, event, use === 'own' ? listener : undefined)
-        // What is under way may have been asked for before the event.
+        // A read in progress may have begun before the event, so reads are not shared.
         return new CallerContext(
           session,
           undefined,
@@ -408,7 +408,7 @@ class CallerContext implements Context, Viewer {
           onQuestion,
         )
       },
-      // GraphQL takes nothing else for the source of a subscription; `Live` reads it.
+      // graphql-js requires an async iterable as the source of a subscription. The fan-out calls `read` instead.
       [Symbol.asyncIterator]() {
         throw new Error('Events are read, not iterated')
       },
@@ -436,7 +436,7 @@ class CallerContext implements Context, Viewer {
     return options.streamTickets.issue(credential)
   }
 
-  /** A credential belongs to one user for good. */
+  /** Reads the user of the credential once: a credential belongs to one user for ever. */
   async #loadUserId(): Promise<number> {
     const { id } = await this.flowdock.load.viewer()
     this.#session.userId = id
@@ -472,7 +472,7 @@ class CallerContext implements Context, Viewer {
             'COST_EXCEEDED',
             `The operation has made ${this.#calls} calls to the upstream, which is all it may; ask for less at once`,
           )
-        // One member's used-up rate limit would break the events of all others.
+        // The rate limit of one member must not break the events of all others.
         if (this.#purpose !== 'shared event') options.rateLimiter.take(credential?.principal ?? 'nobody')
         this.#calls += 1
       },
@@ -492,7 +492,7 @@ function knownUserId({ userId, credential, options }: Session): number | undefin
   return userId ?? (credential === null ? undefined : options.hub.userIdOf(credential.principal))
 }
 
-/** Tells what comes first. Resolves with the place to go on from. */
+/** Delivers the history. Resolves with the offset to continue from. */
 async function tell(
   history: AsyncGenerator<FlowEvent, string, undefined>,
   reader: EventReader<FlowEvent>,
@@ -507,7 +507,7 @@ async function tell(
   }
 }
 
-/** Gaps say when the last event was that their reader had, and what it listens to. */
+/** Adds the time of the reader's last event, and its flows, to gaps. */
 function describeGaps(
   reader: EventReader<FlowEvent>,
   flowIds: readonly string[] | 'all',

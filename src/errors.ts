@@ -1,4 +1,4 @@
-/** Every code a user of the API can meet; `docs/errors.md` explains each. */
+/** All error codes of the API. `docs/errors.md` explains each. */
 export const errorCodes = [
   'BAD_USER_INPUT',
   'CLIENT_LEFT',
@@ -29,15 +29,15 @@ export interface GatewayErrorOptions extends ErrorOptions {
   readonly inputPath?: readonly string[] | undefined
 }
 
-/** A failure whose code and message the API user may see. Anything else is masked. */
+/** An error whose code and message clients may see. All others are masked. */
 export class GatewayError extends Error {
   override readonly name: string = 'GatewayError'
   readonly code: ErrorCode
   /** Whether the same request may succeed later. */
   readonly retryable: boolean
-  /** When to try again, if the upstream said so. */
+  /** The pause before a retry, if it is known. */
   readonly retryAfterMs: number | undefined
-  /** The input that caused it, such as `['input', 'flow']`. Not `path`, by which GraphQL knows its own errors. */
+  /** The input that caused it, such as `['input', 'flow']`. Not named `path`, which is how GraphQL recognizes its own errors. */
   readonly inputPath: readonly string[] | undefined
 
   constructor(code: ErrorCode, message: string, options: GatewayErrorOptions = {}) {
@@ -48,7 +48,7 @@ export class GatewayError extends Error {
     this.inputPath = options.inputPath
   }
 
-  /** The same failure, caused by this input. A copy: operations that read the same at the same time get the same failure. */
+  /** A copy of the error with the input that caused it. Operations that share a read share its error, so it is not changed. */
   at(inputPath: readonly string[]): this {
     const properties = Object.getOwnPropertyDescriptors<GatewayError>(this)
     return Object.create(Object.getPrototypeOf(this), {
@@ -58,13 +58,13 @@ export class GatewayError extends Error {
   }
 }
 
-/** What one input field has wrong. */
+/** What is wrong with an input field. */
 export interface FieldProblem {
   readonly field: string
   readonly message: string
 }
 
-/** Input that is well-formed but not acceptable; nothing was changed. */
+/** Invalid input. Nothing was changed. */
 export class ValidationError extends GatewayError {
   override readonly name = 'ValidationError'
   readonly fields: readonly FieldProblem[]
@@ -91,7 +91,7 @@ export class ForbiddenError extends GatewayError {
   }
 }
 
-/** The upstream has no way to do this. */
+/** The upstream does not support this. */
 export class NotSupportedError extends GatewayError {
   override readonly name = 'NotSupportedError'
 
@@ -117,7 +117,7 @@ export class RateLimitedError extends GatewayError {
   }
 }
 
-/** The upstream could not be reached, did not answer in time, or failed. */
+/** The upstream could not be reached, did not respond in time, or failed. */
 export class UpstreamError extends GatewayError {
   override readonly name = 'UpstreamError'
 

@@ -24,13 +24,13 @@ export function parseIsoTime(text: string): number | undefined {
   const isReal = time.getUTCDate() === day && time.getUTCMonth() + 1 === month && time.getUTCHours() === hour
   if (!isReal || (minute as number) > 59 || (second as number) > 59 || offset === undefined) return undefined
   const ms = time.getTime() - offset * 60_000
-  // An offset can lead past the last time that a calendar has.
+  // With its offset, a time can be later than the last one of `Date`.
   return Number.isNaN(new Date(ms).getTime()) ? undefined : ms
 }
 
 /**
- * The form that `Date.prototype.toISOString` writes, digit by digit: each message of a page can have such times. Undefined
- * for other texts, and for few times of this form: the caller tries the pattern next.
+ * Fast path for the form that `Date.prototype.toISOString` writes, because each message of a page has such times. Undefined for
+ * other texts and for some times of this form: then the caller uses the pattern.
  */
 function parseUsualForm(text: string): number | undefined {
   if (text.length !== 24 || text[4] !== '-' || text[7] !== '-' || text[10] !== 'T') return undefined
@@ -52,15 +52,15 @@ function parseUsualForm(text: string): number | undefined {
 const dayMs = 86_400_000
 
 /**
- * What `Date.prototype.toISOString` writes, in a fifth of the time: a page of messages has some hundred times.
+ * As `Date.prototype.toISOString`, in a fifth of the time: a page of messages has some hundred times.
  * http://howardhinnant.github.io/date_algorithms.html, "civil_from_days"
  *
  * @param ms a whole number of milliseconds since the epoch
- * @throws RangeError for a time that no calendar has
+ * @throws RangeError for a time that `Date` cannot hold
  */
 export function formatIsoTime(ms: number): string {
   const days = Math.floor(ms / dayMs)
-  // Counted from 1 March of the year 0, so that the leap day is the last of a year.
+  // Days count from 1 March of the year 0, so that the leap day is the last day of a year.
   const sinceMarch = days + 719_468
   const era = Math.floor(sinceMarch / 146_097)
   const dayOfEra = sinceMarch - era * 146_097
@@ -95,7 +95,7 @@ function twoDigits(text: string, index: number): number {
   return tens >= 0 && tens <= 9 && ones >= 0 && ones <= 9 ? tens * 10 + ones : Number.NaN
 }
 
-/** The same for a text that RFC 3339 allows: it says the seconds and the offset. */
+/** As `parseIsoTime`, but only for RFC 3339, which requires seconds and an offset. */
 export function parseRfc3339(text: string): number | undefined {
   return rfc3339.test(text) ? parseIsoTime(text) : undefined
 }

@@ -1,10 +1,10 @@
-/** Most members and elements that the JSON of an operation may have: several times what any operation needs. */
+/** The most members and elements in the JSON of an operation: several times what any operation needs. */
 export const maxJsonValues = 10_000
 
 /** The same for a body of the REST API: a large push of GitHub names tens of thousands of files. */
 export const maxRestValues = 100_000
 
-/** Text of this length cannot have enough values to matter. */
+/** A shorter text cannot have enough values to matter. */
 const harmlessLength = 64 * 1024
 
 /**
@@ -23,7 +23,7 @@ export function hasTooManyValues(json: string, most = maxJsonValues): boolean {
   return false
 }
 
-/** Where a string ends that begins at a quote. */
+/** The end of a string, from the position of its opening quote. */
 function endOfString(json: string, begin: number): number {
   for (let end = json.indexOf('"', begin + 1); end !== -1; end = json.indexOf('"', end + 1)) {
     let backslashes = 0
@@ -33,7 +33,7 @@ function endOfString(json: string, begin: number): number {
   return json.length
 }
 
-/** Whether a value is an object of JSON: neither null nor a list. */
+/** Whether a value is a JSON object: neither null nor a list. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

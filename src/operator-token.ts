@@ -3,10 +3,10 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Secret } from './secret.ts'
 
-/** The file in the data folder whose readers are operators. */
+/** The file in the data folder with the operator's token. */
 export const operatorTokenFile = 'metrics-token'
 
-/** The token that operators of the embedded backend send; made when there is none. Only its owner can read the file. */
+/** The token of operators of the embedded backend. It is created if there is none. Only its owner can read the file. */
 export async function keepOperatorToken(dataDir: string): Promise<Secret> {
   const path = join(dataDir, operatorTokenFile)
   try {

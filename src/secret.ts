@@ -3,7 +3,7 @@ import { inspect } from 'node:util'
 
 const fingerprintKey = randomBytes(32).toString('base64')
 
-/** A value that must not be shown: printing, logging and serialising it give `[secret]`. */
+/** A value that must not be shown. Printing, logging or serializing it gives `[secret]`. */
 export class Secret {
   readonly #value: string
 
@@ -11,12 +11,12 @@ export class Secret {
     this.#value = value
   }
 
-  /** The value itself, for the one place that sends it. */
+  /** The value, for the code that sends it. */
   reveal(): string {
     return this.#value
   }
 
-  /** The same for equal secrets, different after a restart; tells nothing about the value. */
+  /** The same for equal secrets until a restart. It reveals nothing about the value. */
   fingerprint(): string {
     return hash('sha256', fingerprintKey + this.#value, 'base64url').slice(0, 22)
   }
@@ -29,7 +29,7 @@ export class Secret {
     return '[secret]'
   }
 
-  /** @internal Keeps the types of the package free of those of Node.js. */
+  /** @internal So that the declarations of the package do not need the types of Node.js. */
   [inspect.custom](): string {
     return '[secret]'
   }

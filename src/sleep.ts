@@ -1,4 +1,4 @@
-/** Resolves after `ms` milliseconds. @throws the reason of `signal` as soon as that is aborted */
+/** Resolves after `ms` milliseconds. @throws the reason of `signal` when it aborts */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const abort = () => {

@@ -4,7 +4,7 @@ import type { LiveClient } from './index.ts'
 /**
  * The link for subscriptions.
  *
- * @param GraphQLWsLink the class from `@apollo/client/link/subscriptions`; it calls `subscribe` of the client, and nothing else
+ * @param GraphQLWsLink the class from `@apollo/client/link/subscriptions`; it only calls `subscribe` of the client
  */
 export function createLiveLink<Link>(client: LiveClient, GraphQLWsLink: new (client: never) => Link): Link {
   return new GraphQLWsLink(client as never)

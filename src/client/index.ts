@@ -1,65 +1,65 @@
 /**
- * Live queries that go on: over cut lines, restarts of the gateway and new tokens, with every event once. For browsers and
- * Node; it needs nothing but graphql-ws.
+ * A client for live queries that resume after lost connections, restarts of the gateway and new tokens, with each event once. For
+ * browsers and Node.js. Its only dependency is graphql-ws.
  */
 import { type Client, createClient } from 'graphql-ws'
 
 export interface LiveClientOptions {
-  /** The gateway's, such as `https://chat.example.com/graphql`; http and ws are the same. */
+  /** The URL of the gateway, such as `https://chat.example.com/graphql`. Its scheme may be http or ws. */
   readonly url: string
   /**
-   * A token, or how to get one: it is asked for at each connection, and a minute before the last one ends, if the gateway
-   * knows when that is. A whole `Authorization`, such as `Basic …`, does, too; nothing is sent for an empty one.
+   * A token, or a function that returns one. It is called for each connection, and a minute before the token expires, if the
+   * gateway knows when that is. A whole `Authorization` value, such as `Basic …`, works, too. An empty text sends none.
    */
   readonly token: string | (() => string | Promise<string>)
-  /** What to connect with where there is no global `WebSocket`. */
+  /** The WebSocket class, where there is no global one. */
   readonly webSocketImpl?: unknown
-  /** Hears of each connection that was lost, and when the next one is tried. */
+  /** Called for each lost connection, with the pause before the next attempt. */
   readonly onRetry?: (reason: string, delayMs: number) => void
-  /** Hears how the line is, which is opened by the first who listens and closed behind the last. */
+  /** Called with each state of the connection. The first subscription opens it, and it closes after the last. */
   readonly onStatus?: (status: 'connecting' | 'connected' | 'not connected') => void
 }
 
 export interface ListenOptions {
-  /** A subscription that selects the `cursor` of its events: behind the last of them it goes on. */
+  /** A subscription that selects the `cursor` of its events, so that it can resume after the last of them. */
   readonly query: string
-  /** Which of several operations. */
+  /** The name of the operation, if the document has several. */
   readonly operationName?: string
   readonly variables?: Readonly<Record<string, unknown>>
-  /** Where to begin: the cursor of the last event one has; with what happens unless given. */
+  /** The cursor of the last event that the application has. By default, only new events are delivered. */
   readonly after?: string
-  /** Hears of what cannot be told any more, for subscriptions that select `__typename`. The gap is among the events, too. */
+  /** Called for lost events, if the subscription selects `__typename`. The gap is also one of the events. */
   readonly onGap?: (gap: LiveEvent) => void
-  /** Ends it. */
+  /** Ends the subscription. */
   readonly signal?: AbortSignal
 }
 
-/** An event as the subscription selects it. */
+/** An event with the selected fields. */
 export interface LiveEvent {
   readonly __typename?: string
-  /** Where it can be gone on from; nowhere when it is not selected. */
+  /** The position to resume after. Missing when it is not selected. */
   readonly cursor?: string
 }
 
-/** What a subscription is sent for one event. */
+/** The result for one event. */
 export interface LiveResult<Event extends LiveEvent> {
   readonly data?: Readonly<Record<string, Event | null>> | null | undefined
   readonly errors?: readonly { readonly message: string }[] | undefined
 }
 
-/** A subscription as libraries hand it to a client of graphql-ws. */
+/** A subscription as libraries pass it to a client of graphql-ws. */
 export interface SubscribeRequest {
   readonly query: string
   readonly operationName?: string | null | undefined
   readonly variables?: Readonly<Record<string, unknown>> | null | undefined
-  /** `lastEventId` is the cursor to begin after. */
+  /** `lastEventId` is the cursor to resume after. */
   readonly extensions?: Readonly<Record<string, unknown>> | null | undefined
 }
 
 /** Receives the results of a subscription. */
 export interface ResultSink {
   next(result: LiveResult<LiveEvent>): void
-  /** The subscription was refused. `reason` is the list of GraphQL errors, or what the token function threw. */
+  /** The subscription was refused. `reason` is the list of GraphQL errors, or the error of the token function. */
   error(reason: unknown): void
   /** The client was closed. */
   complete(): void
@@ -67,26 +67,26 @@ export interface ResultSink {
 
 export interface LiveClient {
   /**
-   * Events, each once and in order, until `signal` ends it.
+   * The events of a subscription, each once and in order, until `signal` ends it.
    *
-   * @throws LiveError when the gateway says that it will never be: no such flow, no access, a mistake in the query
+   * @throws LiveError when the gateway refuses it for good: no such flow, no access, a mistake in the query
    */
   listen<Event extends LiveEvent>(options: ListenOptions): AsyncGenerator<Event, void, undefined>
-  /** The same with all that came with each event: its name in the result, and errors of fields. */
+  /** The same with the whole result of each event: its response name, and errors of fields. */
   results<Event extends LiveEvent>(options: ListenOptions): AsyncGenerator<LiveResult<Event>, void, undefined>
   /**
-   * The same for libraries that take a client of graphql-ws, such as Apollo Client, urql and Relay. The subscription has to
-   * select `cursor` and `__typename`.
+   * The same for libraries that use a client of graphql-ws, such as Apollo Client, urql and Relay. The subscription must select
+   * `cursor` and `__typename`.
    *
    * @returns a function that ends the subscription; `sink` is not called after that
    */
   subscribe(request: SubscribeRequest, sink: ResultSink): () => void
-  /** Goes on with another token on the same line, behind the last event of each subscription. */
+  /** Uses another token on the same connection. Each subscription continues after its last event. */
   setToken(token: LiveClientOptions['token']): void
   close(): void
 }
 
-/** Why a subscription ended for good. */
+/** The error of a subscription that ended for good. */
 export class LiveError extends Error {
   override readonly name = 'LiveError'
   /** The gateway's code, such as `FORBIDDEN`; undefined when it gave none. */
@@ -109,11 +109,11 @@ export interface GraphqlError {
 
 const firstDelayMs = 250
 const longestDelayMs = 15_000
-/** Events that come without a place of their own. */
+/** Events without a position of their own. */
 const keptNowhere = ['UserTyping', 'UserActive', 'PresenceChanged']
-/** How many cursors are remembered to drop what comes twice. */
+/** The number of cursors that are remembered to drop repeated events. */
 const rememberedCursors = 1000
-/** Failures of the moment. Everything else stays as it is. */
+/** Codes of temporary failures. All others are final. */
 const retryableCodes = [
   'SLOW_CONSUMER',
   'UPSTREAM_UNAVAILABLE',
@@ -138,12 +138,12 @@ export function createLiveClient(options: LiveClientOptions): LiveClient {
   }
   const client: Client = createClient({
     url: options.url.replace(/^http/, 'ws'),
-    // Whether and when to try again is decided here: only we know where to go on.
+    // This client decides when to reconnect, because only it knows the cursor to resume after.
     retryAttempts: 0,
     connectionParams: authorize,
     on: {
       ping(received, payload) {
-        // It is about to end; whoever can get another one goes on with that.
+        // The token is about to expire. With a function, another one is used.
         if (received && payload?.['tokenExpiresAt'] !== undefined && typeof token === 'function') renew()
       },
       connecting: () => options.onStatus?.('connecting'),
@@ -161,7 +161,7 @@ export function createLiveClient(options: LiveClientOptions): LiveClient {
 
   function renew(): void {
     const current = line
-    // A line that is only being made asks for the token itself; one that cannot be told is made anew.
+    // A connection that is being opened gets its own token. One that cannot be told the new token is opened again.
     if (current === undefined) return
     authorize().then(
       (payload) => {
@@ -233,7 +233,7 @@ export function createLiveClient(options: LiveClientOptions): LiveClient {
         }
       } catch (error) {
         if (ended.aborted) return
-        // Refused before it began: a list of errors. Anything else is about the line.
+        // A list of errors refuses the subscription. Any other error is about the connection.
         if (error instanceof LiveError) throw error
         if (Array.isArray(error)) failIfFinal(error as readonly GraphqlError[])
         reason = describe(error)
@@ -291,7 +291,7 @@ export function createLiveClient(options: LiveClientOptions): LiveClient {
   }
 }
 
-/** Ends at once when it is left, also while it waits for the next event, as generators by themselves do not. */
+/** Ends at once when the consumer stops, also while it waits for the next event. Generators alone do not. */
 function leavable<Item>(
   { signal, ...listening }: ListenOptions,
   make: (listening: ListenOptions) => AsyncGenerator<Item, void, undefined>,
@@ -309,14 +309,14 @@ function leavable<Item>(
   return items
 }
 
-/** A subscription has one field. */
+/** The event of a result: a subscription has one field. */
 function eventOf<Event>(
   data: Readonly<Record<string, Event | null>> | null | undefined,
 ): Event | null | undefined {
   return data == null ? undefined : Object.values(data)[0]
 }
 
-/** Whether an event was there already. What is kept nowhere, such as typing, has no place of its own, and always counts. */
+/** Whether an event is a repetition. Events that are not stored, such as typing, have no position and are always new. */
 function isRepeated({ cursor, __typename }: LiveEvent, seen: Set<string>): boolean {
   if (cursor === undefined || cursor === '' || __typename === 'Gap' || __typename === 'StreamStatus')
     return false

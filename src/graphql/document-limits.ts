@@ -24,18 +24,15 @@ export interface Limits {
   readonly maxDirectives: number
   /** Comparisons of fields with the same response name that validation may have to make. */
   readonly maxFieldPairs: number
-  /** Fields that may be resolved, lists counted with the size they are asked for. */
+  /** Fields that may be resolved; a list counts with its requested size. */
   readonly maxCost: number
-  /** Calls to the upstream that a query or mutation may cause, as far as that can be told before. */
+  /** Calls to the upstream that a query or mutation may cause, as predicted. */
   readonly maxCalls: number
   /** The same for each event of a subscription. */
   readonly maxEventCalls: number
-  /** What all open subscriptions of one principal may cause for one event, in calls that they do not share. */
+  /** Calls that all open subscriptions of one principal may cause for one event, without calls that they share. */
   readonly maxSubscriptionCalls: number
-  /**
-   * How long a query, a mutation or the execution of one event may go on before it makes no more calls to the upstream, in
-   * milliseconds.
-   */
+  /** The milliseconds after which a query, a mutation or the execution of one event makes no more calls to the upstream. */
   readonly maxOperationMs: number
 }
 
@@ -51,7 +48,7 @@ export const defaultLimits: Limits = {
   maxFieldPairs: 10_000,
   maxCost: 50_000,
   maxCalls: 1000,
-  // Events come by themselves, as often as others write.
+  // Other users decide how many events there are.
   maxEventCalls: 100,
   maxSubscriptionCalls: 1000,
   maxOperationMs: 20_000,

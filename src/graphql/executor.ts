@@ -35,7 +35,7 @@ export interface ExecutorOptions {
   readonly interpretations?: number | undefined
   /** The queue that compiles operations. */
   readonly background: BackgroundQueue
-  /** Errors of an execution that no resolver throws, by its context: its result has them beside its data. */
+  /** Further errors of an execution, from its context, such as those of incomplete lists. They are added to its result. */
   readonly errorsOf?: ((context: unknown) => readonly Error[]) | undefined
 }
 

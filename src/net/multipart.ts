@@ -14,7 +14,7 @@ export type MultipartProblem =
 
 export interface FilePart {
   readonly name: string
-  /** Undefined where the part does not say it. */
+  /** Undefined when the part does not have it. */
   readonly fileName: string | undefined
   readonly contentType: string
   readonly stream: Readable

@@ -1,7 +1,7 @@
 import { lookup } from 'node:dns'
 import { BlockList, isIP, type LookupFunction } from 'node:net'
 
-/** Of a name or an address that belongs to this machine or its network, where a public one was needed. */
+/** A host belongs to this machine or its network, where a public one is required. */
 export class NotPublicAddressError extends Error {
   override readonly name = 'NotPublicAddressError'
 
@@ -10,7 +10,7 @@ export class NotPublicAddressError extends Error {
   }
 }
 
-/** IPv4 addresses that are nobody's public server. [iana] IPv4 Special-Purpose Address Registry */
+/** IPv4 addresses that are not of public servers. [iana] IPv4 Special-Purpose Address Registry */
 const specialIpv4 = new BlockList()
 for (const [address, prefix] of [
   ['0.0.0.0', 8],
@@ -35,38 +35,38 @@ for (const [address, prefix] of [
   specialIpv4.addSubnet(address, prefix, 'ipv4')
 
 /**
- * All public IPv6 addresses begin with these bits. Loopback, private and link-local addresses do not, nor do those that
- * stand for IPv4 addresses in any of their ways: `::/96`, `::ffff:0:0/96`, `::ffff:0:0:0/96`, `64:ff9b::/96`,
- * `64:ff9b:1::/48`. [iana] IPv6 Global Unicast Address Assignments
+ * All public IPv6 addresses begin with these bits. Loopback, private and link-local addresses do not, nor do the forms of IPv4
+ * addresses: `::/96`, `::ffff:0:0/96`, `::ffff:0:0:0/96`, `64:ff9b::/96`, `64:ff9b:1::/48`. [iana] IPv6 Global Unicast Address
+ * Assignments
  */
 const globalUnicast = new BlockList()
 globalUnicast.addSubnet('2000::', 3, 'ipv6')
 
-/** [iana] IPv6 Special-Purpose Address Registry, those among the above */
+/** The special addresses among these. [iana] IPv6 Special-Purpose Address Registry */
 const specialIpv6 = new BlockList()
 for (const [address, prefix] of [
-  // Protocol assignments, of which Teredo (2001::/32) stands for IPv4 addresses.
+  // Protocol assignments, such as Teredo (2001::/32), which contains IPv4 addresses.
   ['2001::', 23],
   ['2001:db8::', 32],
-  // 6to4, which stands for IPv4 addresses.
+  // 6to4, which contains IPv4 addresses.
   ['2002::', 16],
   ['2620:4f:8000::', 48],
   ['3fff::', 20],
 ] as const)
   specialIpv6.addSubnet(address, prefix, 'ipv6')
 
-/** Whether an IP address is anything but that of a public server, and so not one to send requests of strangers to. */
+/** Whether an IP address is not that of a public server. Requests of strangers must not be sent to it. */
 export function isPrivateAddress(address: string): boolean {
   const family = isIP(address)
   if (family === 4) return specialIpv4.check(address, 'ipv4')
-  // A zone (`fe80::1%eth0`) belongs to addresses of the own network alone.
+  // Only addresses of the own network have a zone (`fe80::1%eth0`).
   if (family !== 6 || address.includes('%')) return true
   return !globalUnicast.check(address, 'ipv6') || specialIpv6.check(address, 'ipv6')
 }
 
 /**
- * Looks up a name that has to be public. The address that is checked is the one that is connected to: a name cannot
- * change in between. Addresses in figures are not looked up: see {@link isPublic}.
+ * Looks up a host name that must be public. The checked IP address is the one that is connected to, so the name cannot change in
+ * between. Hosts that are IP addresses are not looked up: see {@link isPublic}.
  */
 export const lookupPublicAddress: LookupFunction = (hostname, options, callback) => {
   lookup(hostname, { ...options, all: true }, (error, addresses) => {
@@ -79,7 +79,7 @@ export const lookupPublicAddress: LookupFunction = (hostname, options, callback)
   })
 }
 
-/** Whether an address has a name, which {@link lookupPublicAddress} decides about, or the figures of somebody else's network. */
+/** Whether the host of a URL is a public IP address, or a name, which {@link lookupPublicAddress} checks later. */
 export function isPublic({ hostname }: URL): boolean {
   const host = hostname.replace(/^\[|\]$/g, '')
   return isIP(host) === 0 || !isPrivateAddress(host)

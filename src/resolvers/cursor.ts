@@ -4,27 +4,27 @@ import type { LiveEvent } from './live-event.ts'
 import { encodeCursor, numberCursor } from './pagination.ts'
 
 /*
- * One kind of cursor is taken wherever something goes on behind a message or an event: by lists of messages, and by live
- * queries. Lists write `message:17`, and behind their newest message `message:17@5012`, in base64; events write
- * `5012~time~17~channel`. 5012 is the place in the upstream's log, 17 the number of the message in its channel.
+ * Lists of messages and subscriptions accept each other's cursors. The cursor of a message in a list is `message:17`, and of the
+ * newest message `message:17@5012`, in Base64. The cursor of an event is `5012~time~17~channel`. 5012 is the offset in the
+ * upstream's log, and 17 the id of the message in its channel.
  */
 
-/** A place to go on from. */
+/** A position to continue from. */
 export interface Place {
-  /** In the upstream's log of events; undefined for a message of a list, which says nothing of it. */
+  /** The offset in the upstream's event log; undefined for a message of a list that does not have it. */
   readonly event: string | undefined
-  /** The number of the message it is at. */
+  /** The id of the message at this position. */
   readonly messageId: number | undefined
-  /** When that was. */
+  /** The time of the position. */
   readonly at: number | undefined
 }
 
-/** The cursor of a message in a list. @param event the upstream's log stood there when this was the newest message */
+/** The cursor of a message in a list. @param event the offset of the upstream's log when this was the newest message */
 export function messageCursor({ id }: Pick<Message, 'id'>, event: string | undefined): string {
   return encodeCursor('message', event === undefined ? String(id) : `${id}@${event}`)
 }
 
-/** The cursor of an event; blank when nothing that is kept came before it. */
+/** The cursor of an event; blank when no stored event came before it. */
 export function eventCursor(event: LiveEvent): string {
   if (event.type === 'thread') return eventCursor(event.origin)
   const { cursor } = event
@@ -44,10 +44,10 @@ function digest(channel: string): string {
 }
 
 /**
- * The number of the message a cursor is at, for a list of a channel.
+ * The id of the message that a cursor names, for a list of a channel.
  *
  * @param channel as in `Message.channel`
- * @throws ValidationError for a cursor of another channel, of another kind of list, or of an event that is at no message
+ * @throws ValidationError for a cursor of another channel, of another kind of list, or of an event without a message
  */
 export function decodeMessageCursor(channel: string, cursor: string, name: 'after' | 'before'): number {
   const [, id, of] = /^[^~]+~[0-9a-z]+~(\d{1,15})~([0-9a-z]+)$/.exec(cursor) ?? []
@@ -75,7 +75,7 @@ export function decodePlace(cursor: string): Place {
     Buffer.from(cursor, 'base64url').toString(),
   ) ?? [undefined]
   if (id !== undefined) return { event: listed, messageId: Number(id), at: undefined }
-  // What programs make of a cursor that they do not have. Upstreams read the first as no cursor.
+  // Programs without a cursor send these texts. Upstreams treat the first as no cursor.
   if (!/^[\x21-\x7e]{1,200}$/.test(cursor) || cursor === 'null' || cursor === 'undefined')
     throw noCursor(cursor)
   const [event = cursor, time, messageId] = cursor.split('~')

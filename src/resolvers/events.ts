@@ -17,7 +17,7 @@ import { maxPageSize } from './pagination.ts'
 
 type MessageEvent = Extract<FlowEvent, { type: 'message' }>
 
-/** More would make a URL that is longer than servers accept. */
+/** The most flows of a subscription. More would make a URL that is too long for servers. */
 const maxFlows = 150
 
 /** The schema type of an event. */

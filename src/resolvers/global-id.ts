@@ -1,20 +1,17 @@
 import { ValidationError } from '../errors.ts'
 
-/** What a global id names: a type, and its key in the upstream. */
+/** The parts of a global id: a type, and the key of the object in the upstream. */
 export interface GlobalId {
   readonly typename: string
   readonly id: string
 }
 
-/** Global ids are opaque to the API's users and stable across restarts. */
+/** Global ids are opaque to clients and stable across restarts. */
 export function encodeGlobalId(typename: string, id: string): string {
   return Buffer.from(`${typename}:${id}`).toString('base64url')
 }
 
-/**
- * @param path the input it stood in
- * @throws ValidationError when `text` is no global id
- */
+/** @param path the path of the input @throws ValidationError when `text` is not a global id */
 export function decodeGlobalId(text: string, path?: readonly string[]): GlobalId {
   const [, typename, id] = /^([A-Za-z]+):(.+)$/s.exec(Buffer.from(text, 'base64url').toString('utf8')) ?? []
   if (typename === undefined || id === undefined || encodeGlobalId(typename, id) !== text)

@@ -11,9 +11,7 @@ import {
   resolveUser,
 } from './inputs.ts'
 
-/*
- * Making and changing flows, and who is in them.
- */
+/* Mutations that create and change flows and their members. */
 
 const flowInput = ['input', 'flow']
 

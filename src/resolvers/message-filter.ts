@@ -77,9 +77,9 @@ const events: Readonly<Partial<Record<MessageKind, string>>> = {
 const maxPages = 10
 
 /**
- * A page of the messages that match. What the upstream can decide it does: kinds, or words and tags. The rest is
- * decided here, over at most 1,000 messages; `isExhaustive` says whether that was enough, and the page's cursor goes
- * on where the search stopped.
+ * A page of the messages that match. The upstream filters by kinds, or by words and tags. The gateway applies the rest of the
+ * filter, to at most 1,000 messages. `isExhaustive` says whether that was enough; the cursor of the page continues after the last
+ * message that was read.
  */
 export async function filteredMessages(
   place: MessagePlace,
@@ -114,7 +114,7 @@ async function narrow(
   })
 }
 
-/** Numbers of messages, both exclusive. */
+/** Ids of messages, both exclusive. */
 interface IdRange {
   readonly after: number | undefined
   readonly before: number | undefined
@@ -140,7 +140,7 @@ async function idRange(place: MessagePlace, filter: MessageFilter, context: Cont
 
 type Matcher = (message: Message) => boolean
 
-/** The part of the filter that requests to the upstream do not carry. */
+/** The part of the filter that the upstream does not apply. */
 function matcher(filter: MessageFilter, range: IdRange): Matcher {
   const authors = filter.authorIds?.map((id) => resolveUser(id, ['filter', 'authorIds']))
   const mentions = filter.mentionIds?.map((id) => `:user:${resolveUser(id, ['filter', 'mentionIds'])}`)
@@ -199,7 +199,7 @@ function hasWords(message: Message, words: readonly string[]): boolean {
   return words.every((word) => present.has(word))
 }
 
-/** Reads page after page in the order of numbers until enough messages match. */
+/** Reads page after page in the order of ids until enough messages match. */
 async function browse(
   { key, channel, threadId }: MessagePlace,
   args: PageArgs,
@@ -235,7 +235,7 @@ async function browse(
     const edge = front ? messages.at(-1) : messages[0]
     if (front) after = edge?.id ?? after
     else before = edge?.id ?? before
-    // Numbers grow with time: after the end of the range no message can match.
+    // Ids grow with time: after the end of the range no message can match.
     ended = sent < maxPageSize || edge === undefined || isPast(edge, filter, front)
   }
   const items = front ? found.slice(0, size) : found.slice(-size)
@@ -273,7 +273,7 @@ function isPast({ sentAt }: Message, { since, until }: MessageFilter, front: boo
   return front ? until != null && sentAt >= until : since != null && sentAt < since
 }
 
-/** Words or tags: the upstream counts its matches from the newest, and so do the cursors. */
+/** Searches by words or tags. The upstream counts its matches from the newest, and so do the cursors. */
 async function search(
   { channel, threadId }: MessagePlace,
   args: PageArgs,

@@ -1,17 +1,17 @@
 import type { Context } from '../context.ts'
 import { maxPageSize, type PageArgs, pageSize } from './pagination.ts'
 
-/** The arguments of a list of messages that is selected of a flow. */
+/** The arguments of a list of messages below a flow. */
 export interface MessageListArgs extends PageArgs {
   readonly filter?: unknown
 }
 
 /**
- * Requests the messages of a flow together with the flow. Pages after a cursor wait for the flow, which shows that the
- * cursor is its own.
+ * Requests the messages of a flow together with the flow. Pages after a cursor wait for the flow, because the cursor has to
+ * belong to it.
  *
- * @param path the flow's
- * @param pages the arguments of each list of them
+ * @param path the path of the flow
+ * @param pages the arguments of each selected list
  */
 export function expectMessages(path: string, pages: readonly MessageListArgs[], { flowdock }: Context): void {
   for (const args of pages) {

@@ -21,7 +21,7 @@ interface SearchArgs extends PageArgs {
 const maxFlows = 20
 
 /**
- * The newest matches in every flow, merged by time, oldest first. The newest 100 matches of each flow are looked at:
+ * The newest matches of all flows, merged by time, oldest first. At most the newest 100 matches of each flow are read;
  * `isExhaustive` says whether these are all matches.
  */
 export async function search(_: unknown, args: SearchArgs, { flowdock }: Context): Promise<FilteredMessages> {
@@ -66,7 +66,7 @@ async function newest(
       .slice(0, maxFlows)
       .map(({ path }) => flowdock.messages.searchIn(path, undefined, { ...query, limit: maxPageSize })),
   )
-  // Messages of several flows may share a time and a number: pages need one order.
+  // Messages of several flows may share a time and an id, and pages need one order.
   const found = lists
     .flatMap(({ items }) => items)
     .toSorted((a, b) => a.sentAt - b.sentAt || a.id - b.id || (a.channel < b.channel ? -1 : 1))

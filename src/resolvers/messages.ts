@@ -43,7 +43,7 @@ export function author(
   _: unknown,
   { flowdock }: Context,
 ): User | ExternalAuthor | null | Promise<User | null> {
-  // A name that a user chose for a message must not pass for another author.
+  // An external name must not look like another author.
   return userId === null ? externalAuthor : flowdock.load.user(userId)
 }
 
@@ -171,7 +171,7 @@ interface CommentInput {
   readonly uuid?: string | null | undefined
 }
 
-/** [flowdock] messages.md, "Comment": messages of private conversations take none, nor do comments. */
+/** [flowdock] messages.md, "Comment": private messages and comments cannot have comments. */
 export async function comment(
   _: unknown,
   { input }: { input: CommentInput },
@@ -192,7 +192,7 @@ export async function comment(
   return { message }
 }
 
-/** [flowdock] messages.md: a message of the kind `status` sets what the flow shows beside the user's name. */
+/** [flowdock] messages.md: a message of the kind `status` sets the text that the flow shows beside the user's name. */
 export async function setStatus(
   _: unknown,
   { input }: { input: { flow: FlowBy; content: string; uuid?: string | null | undefined } },
@@ -209,7 +209,7 @@ export async function setStatus(
   return { message }
 }
 
-/** With an id of its own, a message whose response was lost can be sent again without becoming two. */
+/** With a uuid, a message whose response was lost can be sent again without a second message. */
 function makeUuid(): string {
   return randomBytes(16).toString('base64url')
 }
@@ -271,10 +271,7 @@ export async function removeTags(
   })
 }
 
-/**
- * @param key the channel as in `Message.channel`
- * @param channel the same as requests name it
- */
+/** @param key the channel as in `Message.channel` @param channel the channel as in requests to the upstream */
 async function messages(
   key: string,
   channel: string,
@@ -409,7 +406,7 @@ export function fileUrl({ path }: { path: string }, _: unknown, context: Context
   return context.fileAddress(path)
 }
 
-/** Whether the message is an editable one of the viewer. */
+/** Whether the viewer can edit the message. */
 export async function viewerCanEdit(message: Message, _: unknown, { viewer }: Context): Promise<boolean> {
   if (message.kind !== 'ChatMessage' && message.kind !== 'Comment') return false
   return message.userId !== null && viewer.is(message.userId)

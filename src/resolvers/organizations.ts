@@ -23,7 +23,7 @@ export async function organizations(
   return listConnection('organization', await flowdock.load.organizations(), ({ id }) => id, args)
 }
 
-/** Organizations inside flows come without a subscription: then it is looked up. */
+/** Organizations inside flows have no subscription, so it is read from the list of organizations. */
 export async function subscription(
   organization: Organization,
   _: unknown,
@@ -82,7 +82,7 @@ export async function removeOrganizationMember(
   try {
     await context.flowdock.organizations.removeUser(slug, userId)
   } catch (error) {
-    // The organization is there: it was looked up.
+    // `null` is impossible: the organization was looked up before.
     if (error instanceof NotFoundError)
       throw new NotFoundError(error.message, { inputPath: ['input', 'userId'], cause: error })
     throw error

@@ -21,7 +21,7 @@ export interface Connection<T> {
 export const maxPageSize = 100
 
 /**
- * Which end of a list to read, and how much of it.
+ * The end of a list to read from, and the number of items.
  *
  * @param usual the page when neither `first` nor `last` is given
  * @throws ValidationError for both at once, or a size out of range
@@ -75,7 +75,7 @@ class Edge<T> {
 
 type Answer = boolean | (() => Promise<boolean>)
 
-/** Whether other pages exist is only read when it is selected. */
+/** `hasNextPage` and `hasPreviousPage` may need a call, which is made only when they are selected. */
 class PageInfo<T> {
   readonly #edges: readonly Edge<T>[]
   readonly #next: Answer
@@ -104,7 +104,7 @@ class PageInfo<T> {
   }
 }
 
-/** GraphQL waits for promises in place of any value, though its types do not say so. */
+/** graphql-js accepts promises in place of values, although its types do not say so. */
 function answer(each: Answer): boolean {
   return (typeof each === 'function' ? each() : each) as boolean
 }

@@ -10,7 +10,7 @@ const maxUrlLength = 2000
 const maxFlows = 20
 
 const flowPath = '(?:flows|app)/([^/]+/[^/]+)'
-/** Collections are found by what they are of. */
+/** A URL of a collection finds the object that has the collection. */
 const list = (names: string) => `(?:/(?:${names}))?`
 
 type Find = (parts: string[], context: Context) => Promise<GlobalId | null>
@@ -112,7 +112,7 @@ export async function resource(
   )
 }
 
-/** The path without what versions and clients put around it. Until 2012 the organization was the host's first name. */
+/** The path without version prefixes and suffixes. Until 2012 the organization was the first label of the host. */
 export function pathOf(url: URL | undefined): string {
   const path = withoutSuffix(decodePath(url?.pathname ?? '').replace(/^\/+((v[12]|rest|stream)\/)?/, ''))
   const [, organization] = /^(?!(?:www|api|stream)\.)([\w-]+)\.flowdock\.com$/.exec(url?.hostname ?? '') ?? []
@@ -137,14 +137,14 @@ async function inFlow(
   return flow && { typename, id: id === undefined ? flow.id : `${flow.id}:${id}` }
 }
 
-/** The flow that can be joined there, of those the caller knows. */
+/** The flow with this join URL, among those that the viewer can see. */
 async function findByJoinUrl([path = '']: string[], { flowdock }: Context): Promise<GlobalId | null> {
   const flows = await flowdock.load.flows('all')
   const flow = flows.find(({ joinUrl }) => joinUrl !== null && pathOf(new URL(joinUrl)) === path)
   return flow === undefined ? null : { typename: 'Flow', id: flow.id }
 }
 
-/** The message that brought a file, among the newest 100 files of each flow. */
+/** The message of a file, among the newest 100 files of each flow. */
 async function findByFile(
   path: string,
   flows: readonly Flow[],

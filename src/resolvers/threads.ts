@@ -22,7 +22,7 @@ interface ThreadArgs extends PageArgs {
   readonly includeEmpty: boolean
 }
 
-/** What a thread is to look like. */
+/** The new state of a thread. */
 export interface ThreadInput {
   readonly title?: string | null | undefined
   readonly body?: string | null | undefined
@@ -92,8 +92,8 @@ export async function flowThread(
 }
 
 /**
- * The threads of a flow, newest update first. [flowdock] threads.md: the upstream pages by that time alone, which several
- * threads may share. A cursor names the thread, too.
+ * The threads of a flow, latest update first. [flowdock] threads.md: the upstream pages by the time of the update alone, which
+ * several threads may share. So a cursor has the id of the thread, too.
  */
 export async function flowThreads(
   flow: Flow,
@@ -145,14 +145,14 @@ type ListThreads = (
 ) => Promise<Page<Thread>>
 
 /**
- * The threads between two positions, read in as many calls as that takes. The order that the upstream has threads of one
- * time in is unknown, so the threads of one time are taken once all of them are there.
+ * The threads between two positions, read in as many calls as necessary. The order of threads with the same time is unknown in
+ * the upstream, so they are used when all of them were read.
  */
 class ThreadRange {
   readonly #list: ListThreads
   readonly #before: ThreadPosition | undefined
   readonly #found = new Map<string, Thread>()
-  /** Threads of the last time on a page, of which the next page may have more. */
+  /** The threads with the last time of a page. The next page may have more with that time. */
   #incomplete: readonly Thread[] = []
   #position: ThreadPosition | undefined
   #end: number | undefined
@@ -167,7 +167,7 @@ class ThreadRange {
 
   /** The threads read so far, at least `count` if there are as many. */
   async read(count: number): Promise<readonly Thread[]> {
-    // One more than wanted completes the last time; another upstream may begin with the thread at the cursor.
+    // One more thread completes the last time. Another upstream may begin with the thread of the cursor.
     let limit = Math.min(count + (this.#position === undefined ? 1 : 2), maxPageSize)
     while (!this.#ended && this.#found.size < count) {
       await this.#readPage(limit)
@@ -203,7 +203,7 @@ class ThreadRange {
     if (last !== undefined && !this.#ended) {
       this.#end = last.updatedAt
       complete = page.filter(({ updatedAt }) => updatedAt !== last.updatedAt)
-      // A whole page of one time: an upstream that knows positions goes on after its last thread.
+      // All threads of the page have one time: an upstream that knows positions continues after its last thread.
       if (complete.length === 0 && limit === maxPageSize) complete = checkOrder(page, start)
     }
     const taken = new Set(complete)
@@ -284,7 +284,7 @@ export async function createThread(
   return { thread: await context.flowdock.threads.create(path, { ...threadState(input), title }) }
 }
 
-/** Clicks a button of a thread, as the thread is now. */
+/** Runs an action of a thread, by its present state. */
 export async function runThreadAction(
   _: unknown,
   { input }: { input: { threadId: string; name: string } },

@@ -19,7 +19,7 @@ interface CreateUploadInput {
 const maxNameBytes = 255
 const mediaTypePattern = /^[\w.+-]+\/[\w.+-]+$/
 
-/** A URL that takes one file. */
+/** A URL that accepts one file. */
 export interface UploadUrl {
   readonly path: string
   readonly expiresAt: number

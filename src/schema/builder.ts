@@ -47,12 +47,12 @@ type ChangeEvent<Kind extends FlowChange['kind']> = Extract<FlowEvent, { type: '
   readonly change: Extract<FlowChange, { kind: Kind }>
 }
 
-/** What stands behind each type of the schema. */
+/** The model of each type of the schema. */
 export interface Types {
   Context: Context
   Scalars: {
     ID: { Input: string; Output: string | number }
-    /** Milliseconds since the epoch inside, ISO 8601 outside. */
+    /** Milliseconds since the epoch in code, ISO 8601 in requests and responses. */
     DateTime: { Input: number; Output: number }
     JSON: { Input: unknown; Output: unknown }
     Upload: { Input: Attached; Output: never }
@@ -144,9 +144,9 @@ declare global {
 
 SchemaBuilder.registerPlugin(mutationsPlugin, MutationsPlugin)
 
-/** Every schema file adds its noun to this one builder; they name each other's types by string. */
+/** Each schema file adds its types to this builder. Files name types of other files by string. */
 export const builder = new SchemaBuilder<Types>({
-  // The first one is the outermost: it turns what the others throw into results.
+  // The first plugin is the outermost: it turns errors that the others throw into results.
   plugins: [ErrorsPlugin, RelayPlugin, mutationsPlugin, fieldTraitsPlugin],
   defaultFieldNullability: false,
   errors: { directResult: true },
@@ -207,10 +207,9 @@ export function nullable(description: string) {
 }
 
 /**
- * The arguments of a field each time it is selected of what another field answers. What may be left out, by a directive or
- * because it cannot be read, is.
+ * The arguments of each selection of a field below another field. Selections with a directive or invalid arguments are left out.
  *
- * @param name the field that is looked for
+ * @param name the name of the field
  */
 export function selectedArguments(info: GraphQLResolveInfo, name: string): object[] {
   const type = getNamedType(info.returnType)

@@ -14,8 +14,8 @@ const mutationCalls = { each: 4 }
 
 interface TypeTraits {
   /**
-   * The class of fields that are read from objects of this type alone: exposed properties, and resolvers that do not take
-   * the context. All other fields are `self` unless they give a class.
+   * The class of fields that depend only on the object: exposed properties, and resolvers without the context. All other fields
+   * are `self` unless they declare a class.
    */
   readonly sharing?: 'same'
 }
@@ -34,7 +34,7 @@ export class FieldTraitsPlugin<T extends SchemaTypes> extends BasePlugin<T> {
   }
 
   #sharingOfType({ declaringType, parentType, resolve }: PothosOutputFieldConfig<T>): 'same' | undefined {
-    // Where the property has the name of the field, Pothos puts GraphQL's own resolver, which takes everything.
+    // For a property with the name of the field, Pothos uses graphql-js' default resolver, which takes the context.
     const takesContext = resolve !== undefined && resolve !== defaultFieldResolver && resolve.length > 2
     const { pothosOptions } = this.builder.configStore.getTypeConfig(declaringType ?? parentType)
     return takesContext ? undefined : (pothosOptions as TypeTraits).sharing

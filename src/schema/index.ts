@@ -39,10 +39,10 @@ builder.mutationType({
 })
 builder.subscriptionType({ description: 'The subscriptions. Each delivers events until the client ends it.' })
 
-/** Everything that may be asked. */
+/** The schema. */
 export const schema: GraphQLSchema = resolvePageInfo(builder.toSchema({ sortSchema: false }))
 
-/** Whether a list goes on may have to be asked for; compiled operations wait for what resolvers answer alone. */
+/** `hasNextPage` may need a call. Compiled operations only wait for values that resolvers return, so it gets resolvers. */
 function resolvePageInfo(schema: GraphQLSchema): GraphQLSchema {
   const pageInfo = schema.getType('PageInfo')
   if (isObjectType(pageInfo))
@@ -50,19 +50,19 @@ function resolvePageInfo(schema: GraphQLSchema): GraphQLSchema {
   return schema
 }
 
-/** The same in the order of the alphabet, for those who look something up. A server starts sooner without it. */
+/** The schema in alphabetical order, for readers. The server starts faster without sorting. */
 export function sortSchema(): GraphQLSchema {
   return lexicographicSortSchema(schema)
 }
 
-/** The schema as `schema.graphql` holds it. */
+/** The content of `schema.graphql`. */
 export function printSchemaFile(): string {
   return `${printSchema(sortSchema())}\n`
 }
 
 /**
- * The object types of each interface and union, as `possible-types.json` holds them. The caches of Apollo Client and urql need them
- * to match fragments on interfaces.
+ * The content of `possible-types.json`: the object types of each interface and union. The caches of Apollo Client and urql need
+ * them to match fragments on interfaces.
  */
 export function printPossibleTypes(): string {
   const sorted = sortSchema()

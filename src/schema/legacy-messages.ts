@@ -1,10 +1,7 @@
 import type { Commit } from '../upstream/flowdock/model.ts'
 import { builder, nullable } from './builder.ts'
 
-/*
- * What integrations of before 2014 told. Such messages come with the history of old flows; any part of one may be
- * missing.
- */
+/* The messages of integrations of before 2014, which old flows have in their history. Any part of them may be missing. */
 
 const kind = { sharing: 'same' as const, interfaces: [builder.nodeInterfaceRef(), 'Message' as const] }
 

@@ -78,7 +78,7 @@ export function mutation<Input, Payload extends object>(
   )
 }
 
-/** The type of what a mutation returns when it succeeded. */
+/** The payload type of a mutation. */
 export function mutationPayload<Shape extends object>(
   name: string,
   {

@@ -5,7 +5,7 @@ import { builder } from './builder.ts'
 
 const expectedTime = 'Expected an RFC 3339 time with an offset, such as "2026-01-31T12:00:00.000Z"'
 
-/** @throws GraphQLError for what is no time, or says no offset */
+/** @throws GraphQLError for a text that is not a time with an offset */
 function parseTime(value: unknown, node?: ValueNode): number {
   const ms = typeof value === 'string' ? parseRfc3339(value) : undefined
   if (ms !== undefined) return ms
@@ -32,7 +32,7 @@ builder.scalarType('Upload', {
     throw new GraphQLError('A file is not part of an answer')
   },
   parseValue(value) {
-    // JSON has no functions: what has one was put here by the server.
+    // JSON has no functions, so a value with one does not come from a client.
     const isFile = typeof (value as Partial<Attached> | null)?.read === 'function'
     if (!isFile) throw new GraphQLError('Expected a file of a multipart request')
     return value as Attached

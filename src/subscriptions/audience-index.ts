@@ -1,10 +1,9 @@
 /**
- * Members by the audiences that they belong to. Arrays of members are never changed: whoever has one keeps the members of
- * that moment, whoever joins or leaves later.
+ * Members by their audiences. Arrays of members are never changed, so an array keeps the members of the moment when it was read.
  */
 export class AudienceIndex<Member> {
   readonly #members = new Map<string, Set<Member>>()
-  /** By the names of one audience, and of several, as they were asked for. */
+  /** Cached arrays, by the names of the audiences. */
   readonly #arrays = new Map<string, readonly Member[]>()
   readonly #unions = new Map<string, readonly Member[]>()
 

@@ -1,19 +1,19 @@
 import { GatewayError } from '../errors.ts'
 
-/** What the open subscriptions of each principal may cost together, in calls to the upstream for one event. */
+/** Limits the calls to the upstream that all open subscriptions of a principal may cause for one event. */
 export interface EventBudgets {
   /**
    * Takes the calls of one subscription. Equal subscriptions of a principal are executed together and count once.
    *
-   * @returns what gives them back, once
-   * @throws GatewayError `COST_EXCEEDED` for more than are left
+   * @returns a function that returns them, once
+   * @throws GatewayError `COST_EXCEEDED` when there are not enough
    */
   take(principal: string, subscription: string, calls: number): () => void
 }
 
 interface Budget {
   calls: number
-  /** How many equal subscriptions are open. */
+  /** The number of equal open subscriptions. */
   readonly open: Map<string, number>
 }
 

@@ -1,4 +1,4 @@
-/** How many executions of events begin in one turn of the event loop, and how many while queries are queued. */
+/** The executions of events that begin in one turn of the event loop; fewer while queries are queued. */
 const perTurn = { idle: 256, busy: 16 }
 
 /** Spreads executions of events over turns of the event loop, so that requests are served in between. */
@@ -8,17 +8,17 @@ export class EventLoopBudget {
   #limit = perTurn.idle
   readonly #waiting = new Set<() => void>()
 
-  /** @param isBusy whether queries are queued: events come after them */
+  /** @param isBusy whether queries are queued, which take precedence */
   constructor(isBusy: () => boolean) {
     this.#isBusy = isBusy
   }
 
-  /** Whether something waits for a later turn. */
+  /** Whether an execution waits for a later turn. */
   get isWaiting(): boolean {
     return this.#waiting.size > 0
   }
 
-  /** @returns whether one may begin now; if not, `resume` is called in a later turn, and has to ask again */
+  /** @returns whether an execution may begin now; if not, `resume` is called in a later turn and has to call this again */
   mayBegin(resume: () => void): boolean {
     if (this.#begun === 0) {
       this.#limit = this.#isBusy() ? perTurn.busy : perTurn.idle
@@ -30,7 +30,7 @@ export class EventLoopBudget {
     return false
   }
 
-  /** Resolves when one may begin. */
+  /** Resolves when an execution may begin. */
   async begin(): Promise<void> {
     for (;;) {
       const { promise, resolve } = Promise.withResolvers<void>()

@@ -12,32 +12,32 @@ export interface AskedQuestion {
 export interface EventResult {
   readonly bytes: Buffer
   readonly cursor: string | undefined
-  /** Viewers for whom all of these have the same answers get the same result. */
+  /** Viewers with the same answers to all of these get the same result. */
   readonly questions: readonly AskedQuestion[]
-  /** Whether it has errors: it is shared with those who wait for it, and not remembered. */
+  /** Whether it has errors. Then it is delivered to subscribers that wait for it, and not cached. */
   readonly hasErrors: boolean
 }
 
 export interface ResultCacheOptions {
   readonly maxBytes: number
-  /** A result is not used for longer: what it was read from changes. */
+  /** The greatest age of a result, because its data changes. */
   readonly maxAgeMs: number
 }
 
 const usual: ResultCacheOptions = { maxBytes: 64 * 1024 * 1024, maxAgeMs: 60_000 }
-/** What an entry takes besides its result, in bytes. */
+/** The size of an entry without its result, in bytes. */
 const entryBytes = 300
-/** After as many executions whose result may not be shared, nobody waits for another. */
+/** After this many executions with a result that cannot be shared, subscribers do not wait for another one. */
 const maxFailures = 3
 
 /**
- * Results of events, by scope (who is executed alike) and event. Subscribers that catch up with the same events share
- * one execution of each, and so do subscribers whose streams deliver the same event.
+ * Results of events, by scope (subscriptions that are executed in the same way) and event. Subscribers that catch up with the
+ * same events share one execution of each, and so do subscribers whose streams deliver the same event.
  */
 export class ResultCache {
   readonly #results: LRUCache<string, readonly EventResult[]>
   readonly #running = new Map<string, Promise<EventResult | undefined>>()
-  /** Events are equal only if they are the same object: an id proves nothing of an upstream's event. */
+  /** Events are equal only if they are the same object, because an upstream may use an id twice. */
   readonly #numbers = new WeakMap<object, number>()
   #lastNumber = 0
   #generation = 0
@@ -62,9 +62,9 @@ export class ResultCache {
    * Executes an event unless its result is known, or another execution of it is running.
    *
    * @param fits whether a result is right for the viewer
-   * @param execute resolves with a result that others in the scope may get if it fits them; undefined for one that they may
-   *   not, so that the next of them executes
-   * @returns undefined when this caller's own `execute` returned it
+   * @param execute resolves with a result that others in the scope may get if it fits them. Undefined when they may not: then the
+   *   next of them executes
+   * @returns undefined when `execute` of this call returned it
    */
   async share(
     scope: string,
@@ -95,7 +95,7 @@ export class ResultCache {
     }
   }
 
-  /** Forgets all results, because something that they were read from has changed. */
+  /** Drops all results, because their data has changed. */
   clear(): void {
     this.#generation += 1
     this.#results.clear()

@@ -8,13 +8,13 @@ import {
 } from 'graphql'
 import { sharingOf } from '../graphql/field-traits.ts'
 
-/** What is known of a subscription's document before anything happens. */
+/** The analysis of a subscription's document. */
 export interface Analysis {
-  /** Whether nothing that is selected depends on the viewer, except by questions that are recorded. */
+  /** Whether no selected field depends on the viewer, except by recorded questions. */
   readonly isShared: boolean
-  /** Whether something that is selected asks such questions. */
+  /** Whether a selected field asks such questions. */
   readonly asksViewer: boolean
-  /** The values of the variables that the selection uses: what is only used to say what to listen to does not matter. */
+  /** The values of the variables in the selection, without those that only choose the events. */
   variables(values: Readonly<Record<string, unknown>>): string
   /** The document as text. */
   readonly source: string

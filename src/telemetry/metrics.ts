@@ -2,7 +2,7 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { ConcurrencyState } from '../traffic/adaptive-concurrency.ts'
 import type { ClosedTcpConnection } from '../traffic/tcp-connections.ts'
 
-/** What is live, as gauges are made of. */
+/** The present values of gauges and totals. */
 export interface LiveFigures {
   readonly sources: readonly {
     readonly subscriptions: number
@@ -27,32 +27,32 @@ export interface LiveFigures {
   readonly backendRestarts: number
 }
 
-/** Counts what happens, and tells it in the text format of Prometheus. No label depends on who asks. */
+/** Counters and gauges in the text format of Prometheus. No label depends on the principal. */
 export interface Metrics {
   operation(operation: {
     readonly kind: string
     readonly name: string | undefined
-    /** `OK`, or that of its first error. */
+    /** `OK`, or the code of its first error. */
     readonly code: string
     readonly durationMs: number
   }): void
   refusal(code: string): void
   subscriptionEnd(reason: string): void
-  /** @param status 0 when the client left before */
+  /** @param status 0 when the client left before the response */
   response(status: number): void
   connectionLimit(closed: ClosedTcpConnection): void
-  /** @param status undefined when no answer came */
+  /** @param status undefined without a response */
   upstreamCall(call: {
     readonly method: string
     readonly route: string
     readonly status: number | undefined
     readonly durationMs: number
   }): void
-  /** @param figures as they are now */
+  /** @param figures the present values */
   print(figures: LiveFigures): Promise<string>
 }
 
-/** As many names of operations have figures of their own; the names are what clients make them. */
+/** The most names of operations that become labels, because clients choose the names. */
 const maxNames = 100
 const prefix = 'flowdock_gateway_'
 const seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
@@ -142,7 +142,7 @@ export function createMetrics(): Metrics {
   }
 }
 
-/** Gauges of what is live. @returns what sets them */
+/** Creates the gauges and totals. @returns a function that sets them */
 function createLiveGauges(register: Registry): (figures: LiveFigures) => void {
   const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0)
   const open = ({ sources }: LiveFigures) => sources.filter(({ isOpen }) => isOpen).length

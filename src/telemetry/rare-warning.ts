@@ -5,7 +5,8 @@ const pauseMs = 60_000
 /**
  * A warning that is logged at most once in a minute, so that an attack cannot fill the log.
  *
- * @returns what is called each time; a log line has the details of its own time, and says as `count` how many times it stands for
+ * @returns a function to call each time. A log line has the details of the latest call, and as `count` the number of calls since
+ *   the line before it
  */
 export function createRareWarning(
   log: Logger,

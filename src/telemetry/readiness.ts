@@ -1,11 +1,11 @@
-/** How long an answer holds: however many ask, the storage and the upstream are tried no more often. */
+/** How long a result is used, so that many requests do not cause many checks. */
 const holdsMs = 1000
 
 /**
- * Whether something can do its work, for those who ask again and again.
+ * Creates a readiness check for frequent requests.
  *
- * @param check tries it; a rejection is a no
- * @param onLost hears the reason each time it ceases to be ready
+ * @param check rejects when it is not ready
+ * @param onLost called with the reason each time it stops being ready
  */
 export function createReadiness(
   check: () => Promise<void>,

@@ -13,17 +13,17 @@ import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http'
 import { resourceFromAttributes } from '@opentelemetry/resources'
 import { BatchSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace'
 
-/** An operation as a trace shows it: one span; one for each field it waited for, and one for each call to the upstream. */
+/** The trace of an operation: a span for it, for each field that waited, and for each call to the upstream. */
 export interface Trace {
   /**
-   * Resolves a field. All values that wait at one place of the document, whatever list they are in, are one span: from
-   * the first that begins to the last that is there. Calls are inside of the field that asked first.
+   * Resolves a field. All values of one field of the document share a span, from the start of the first to the end of the last. A
+   * call is a child of the field that requested it first.
    *
-   * @param path the names on the way to the field
-   * @param name type and field
+   * @param path the response names from the root to the field
+   * @param name type and field, such as `Flow.messages`
    */
   field<T>(path: readonly string[], name: string, resolve: () => T): T
-  /** A call begins. @returns the headers by which the upstream goes on with the trace, and what ends the span */
+  /** A call begins. @returns the headers that continue the trace in the upstream, and a function that ends the span */
   call(
     method: string,
     url: URL,
@@ -37,28 +37,28 @@ export interface Trace {
 export interface TracedOperation {
   readonly kind: string
   readonly name: string | undefined
-  /** Of its errors. */
+  /** The codes of its errors. */
   readonly codes: readonly string[]
   readonly upstreamCalls: number
 }
 
-/** Makes traces and sends them to where they are looked at. */
+/** Creates traces and exports them. */
 export interface Tracing {
-  /** @param traceparent what the caller's own trace is. [spec] W3C Trace Context */
+  /** @param traceparent the trace of the client. [spec] W3C Trace Context */
   begin(traceparent: string | undefined): Trace
-  /** Sends what is left. */
+  /** Exports the remaining spans. */
   close(): Promise<void>
 }
 
 export interface TracingOptions {
-  /** Where traces are sent over HTTP, without `/v1/traces`. */
+  /** The URL for OTLP over HTTP, without `/v1/traces`. */
   readonly endpoint: string
   readonly serviceName: string
-  /** What a call of this path is called. */
+  /** The route of a path, which is the name of a call. */
   readonly routeOf: (path: string) => string
 }
 
-/** Traces of OpenTelemetry, sent with OTLP over HTTP. Nothing of what is asked or answered is in them. */
+/** Traces of OpenTelemetry, sent with OTLP over HTTP. They contain nothing of requests and responses except names. */
 export function createTracing({ endpoint, serviceName, routeOf }: TracingOptions): Tracing {
   const provider = new TracerProvider({
     resource: resourceFromAttributes({ 'service.name': serviceName }),
@@ -73,7 +73,7 @@ export function createTracing({ endpoint, serviceName, routeOf }: TracingOptions
   }
 }
 
-/** What is known of a place of the document; with a span once something waits there. */
+/** A field of the document. It has a span if one of its values waited. */
 interface TracedField {
   readonly path: readonly string[]
   readonly name: string
@@ -99,7 +99,7 @@ function beginTrace(tracer: Tracer, parent: Context, routeOf: (path: string) => 
     return field
   }
 
-  /** Fields that wait for nothing have no span; what is below them belongs to the next one above. */
+  /** The parent of a field's span: the next field above it that has a span, or the operation. */
   function contextOf({ path }: TracedField): Context {
     for (let length = path.length - 1; length > 0; length -= 1) {
       const above = fields.get(path.slice(0, length).join('.'))
@@ -115,7 +115,7 @@ function beginTrace(tracer: Tracer, parent: Context, routeOf: (path: string) => 
 
   return {
     field(path, name, resolve) {
-      // A subscription ends as an operation once it stands: what its events ask for belongs to none.
+      // The trace of a subscription ends when it is open. Calls for its events belong to no trace.
       if (isOver) return resolve()
       const field = fieldAt(path, name)
       const value = current.run(field, resolve)

@@ -1,18 +1,18 @@
 import { performance } from 'node:perf_hooks'
 
-/** How much is going on in the gateway, and whether there is room for more. */
+/** An adaptive limit on concurrent operations, with a queue. */
 export interface AdaptiveConcurrency {
   /**
-   * Takes a place, which `leave` gives back.
+   * Acquires a permit, which `leave` releases.
    *
-   * @returns whether there is one; when others are before, that is known in a moment
+   * @returns whether it is acquired; a promise when the operation has to wait in the queue
    */
   enter(): boolean | Promise<boolean>
-  /** The same for what cannot wait: it takes a place that those who wait would have had. */
+  /** The same for an operation that cannot wait. It takes precedence over the queue. */
   enterNow(): boolean
   /**
-   * The same for operations of sockets, which come in bursts when clients reconnect: they wait in turn after all others,
-   * up to 5 s, and no more of them than can be served in that time.
+   * The same for operations of sockets, which come in bursts when clients reconnect. They wait in a second queue, after all
+   * others, for up to 5 s. The queue has no more of them than can be served in that time.
    */
   enterInTurn(): boolean | Promise<boolean>
   leave(): void
@@ -21,60 +21,61 @@ export interface AdaptiveConcurrency {
 }
 
 export interface ConcurrencyState {
-  /** Requests and operations that are being answered. */
+  /** Operations in flight. */
   readonly inFlight: number
-  /** How many may be at this moment, as far as the process is busy. */
+  /** The present limit of operations in flight. */
   readonly limit: number
-  /** How many wait for their turn, without operations of sockets. */
+  /** Queued operations, without those of sockets. */
   readonly waiting: number
-  /** How many operations of sockets wait. */
+  /** Queued operations of sockets. */
   readonly waitingInTurn: number
-  /** How late the event loop was when it was looked at last, in milliseconds. */
+  /** The delay of the event loop at the last sample, in milliseconds. */
   readonly delayMs: number
-  /** How many were turned away. */
+  /** Refused operations since the start. */
   readonly refusals: number
 }
 
-/** How often the process is looked at. */
+/** The interval between two samples of the process. */
 const lookMs = 50
-/** A process that was busy for more than this share of the time, so often in a row, has more to do than it can. */
+/** A process is overloaded when its event loop was busy for this share of the time, in this many samples in a row. */
 const busyShare = 0.97
 const busyLooks = 3
-/** Less of it is enough, where operations take so many times as long as they should. */
+/** When operations take this many times as long as they should, `calmShare` is enough for that. */
 const lateTimes = 4
 /**
- * How long what is let in then may take by being one of many. More at once take longer in all: memory is freed later. Where
- * operations wait for their upstream, it takes more of them to keep the process at work: so many times as long as one takes
- * when there is little to do.
+ * While the process is overloaded, as many operations run at once as complete in `runMs`. With more, all of them take longer,
+ * because memory is freed later. Operations that wait for the upstream leave the process idle, so there may be more of them: as
+ * many as complete in `calmTimes` the duration of one in a calm process.
  */
 const runMs = 10
 const calmTimes = 1.5
-/** What counts as little to do. */
+/** A process is calm while its event loop is busy for less than this share of the time. */
 const calmShare = 0.8
-/** How long something may wait for its turn, if all goes on as before; and at most, after a pause nobody could know of. */
+/** The queue takes what completes in `waitMs` at the present rate. An operation waits for `longestWaitMs` at most. */
 const waitMs = 40
 const longestWaitMs = 500
 /**
- * However little there is to do, so many run at once to begin with, and twice as many each time that more are wanted and the
- * process has had time since: when more comes than fits, it is not all begun before anybody knows.
+ * A process that is not overloaded starts with this many concurrent operations. The number doubles when more are needed and the
+ * event loop had idle time since the last doubling. So a burst does not begin as a whole before the overload is noticed.
  */
 const opening = { running: 32, everyMs: 10 }
-/** Operations of sockets that wait for their turn: how many, how long, and after how many looks their rate is known. */
+/** The queue of operations of sockets: its length, the longest wait, and the samples after which its rate is known. */
 const inTurn = { waiting: 4096, longestWaitMs: 5000, looks: 10 }
-/** No operation is thought to need longer. */
+/** The longest duration of an operation in a calm process that counts. */
 const maxCalmMs = 1000
-/** So many may always run, and wait. */
+/** The least limits of operations in flight, and in the queue. */
 const least = { running: 8, waiting: 8 }
 /**
- * Callers who come again only once they are answered are as many as they are, and gain nothing by being turned away: so many
- * wait, for so long. When more come than fit, they come whatever becomes of them: then few wait, for so many looks.
+ * Clients that send the next request only after a response cannot outgrow the queue, and refusing them only makes them retry. So
+ * this many wait, for this long. When the queue overflows, requests come independently of responses: then the queue is short for
+ * this many samples.
  */
 const patient = { waiting: 128, longestWaitMs: 5000, looks: 20 }
 
 export interface ConcurrencyOptions {
-  /** So many run at once at most, however little there is to do: what waits for a slow upstream costs memory. */
+  /** The most operations in flight. Operations that wait for a slow upstream take memory, too. */
   readonly most: number
-  /** The bounds never move: the process has other work, too, and being busy says nothing. */
+  /** Whether the limits are fixed, for a process that has other work, too. */
   readonly isSteady?: boolean
 }
 
@@ -84,9 +85,9 @@ interface Waiting {
 }
 
 /**
- * Bounds what runs at once. A process that has more to do than time answers everybody late, and in the end nobody: while it
- * is busy all the time, few things run at once, some wait for a moment, and the rest hear at once that they have to come
- * again. An upstream that is slow is no reason, because the process has time then. The bounds move by themselves.
+ * Limits the operations in flight. Without a limit, an overloaded process responds late to all clients, and finally to none.
+ * While it is overloaded, few operations run at once, some wait in a short queue, and the rest is refused at once. A slow
+ * upstream is not an overload, because the process is idle then. The limits adapt by themselves.
  */
 export function createAdaptiveConcurrency({
   most,
@@ -94,15 +95,15 @@ export function createAdaptiveConcurrency({
 }: ConcurrencyOptions): AdaptiveConcurrency {
   const queue: Waiting[] = []
   const turns: Waiting[] = []
-  /** For how many looks some of them have waited. */
+  /** The number of samples in a row in which operations of sockets waited. */
   let looksInTurn = 0
   let inFlight = 0
   let limit = most
-  /** How many run at once before it is asked whether there is time for more. */
+  /** The concurrency up to which no idle time is required. */
   let opened = isSteady ? most : Math.min(opening.running, most)
   let openedAt = performance.now()
   let openedBefore = performance.eventLoopUtilization()
-  /** The most there were since the last look. */
+  /** The most operations in flight since the last sample. */
   let peak = 0
   let maxWaiting = 0
   let done = 0
@@ -110,7 +111,7 @@ export function createAdaptiveConcurrency({
   let calmMs = 0
   let busy = 0
   let refusals = 0
-  /** For how many looks nobody found all places to wait taken. */
+  /** The number of samples since the queue last overflowed. */
   let looksWithRoom = patient.looks
   let delayMs = 0
   let lookedAt = performance.now()
@@ -125,10 +126,11 @@ export function createAdaptiveConcurrency({
     before = performance.eventLoopUtilization()
     doneEachMs = doneEachMs * 0.7 + (done / elapsedMs) * 0.3
     done = 0
-    // As many as are under way, by as many as end in a moment, is how long one takes; a few under way say nothing.
+    // Operations in flight, divided by the rate of completion, is the duration of one (Little's law). Few in flight prove
+    // nothing.
     if (utilization < calmShare && doneEachMs > 0 && inFlight >= least.running / 2) {
       const tookMs = Math.min(inFlight / doneEachMs, maxCalmMs)
-      // Soon believed when it is short: a queue makes it long, too.
+      // A shorter duration is adopted fast, and a longer one slowly, because a queue also makes it longer.
       calmMs += (tookMs - calmMs) * (tookMs < calmMs ? 0.3 : 0.02)
     }
     const isLate = inFlight / doneEachMs > lateTimes * Math.max(runMs, calmMs)

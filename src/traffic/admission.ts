@@ -11,20 +11,20 @@ export interface AdmissionOptions {
   /** Requests and operations of each principal, and of each IP address. */
   readonly callers: RateLimiter
   readonly addresses: RateLimiter
-  /** Milliseconds of the processor for new documents of each IP address. */
+  /** CPU time for new documents of each IP address, in milliseconds. */
   readonly documentTime: RateLimiter
-  /** Connections that stay open (sockets, SSE, multipart) of each principal and of each IP address; 0 for any number. */
+  /** Connections that stay open (sockets, SSE, multipart) of each principal and of each IP address; 0 for no limit. */
   readonly connectionsPerPrincipal: number
   readonly connectionsPerIp: number
-  /** Files that one IP address may transfer at once; 0 for any number. */
+  /** Files that one IP address may transfer at once; 0 for no limit. */
   readonly transfersPerIp: number
-  /** How many proxies stand in front, each of which adds an address to `X-Forwarded-For`. */
+  /** The number of proxies in front, each of which adds an IP address to `X-Forwarded-For`. */
   readonly trustedProxies: number
 }
 
 /**
- * Admission control: rate limits, connection limits and permits. Whatever counts for a principal counts for the
- * credential that an operation runs with, however it is spelt and wherever it was sent.
+ * Admission control: rate limits, connection limits and permits. An operation counts for the credential that it runs with, in any
+ * spelling and from any part of the request.
  */
 export interface Admission {
   /** Counts a request, or an operation of a socket, for its IP address. @throws GatewayError `RATE_LIMITED` */
@@ -32,23 +32,23 @@ export interface Admission {
   /** Counts an operation for its principal, if it has one. @throws GatewayError `RATE_LIMITED` */
   countOperation(authorization: unknown): void
   /**
-   * A document that is not known yet is about to be parsed and validated.
+   * To be called before a new document is parsed and validated.
    *
-   * @returns what charges the time that it took of the processor to its IP address, in milliseconds
-   * @throws GatewayError `RATE_LIMITED` when the address has used all of its time
+   * @returns a function that charges the CPU time, in milliseconds, to the IP address
+   * @throws GatewayError `RATE_LIMITED` when the IP address has used up its time
    */
   beginDocument(request: RequestHead): (cpuMs: number) => void
   /**
-   * Acquires a permit to execute, which `leave` releases. Only for operations that have arrived completely: a client
-   * could hold permits by sending bodies slowly.
+   * Acquires a permit to execute, which `leave` releases. Only for operations that have arrived completely: a client could hold
+   * permits by sending bodies slowly.
    *
-   * @returns nothing when it is acquired, or a promise, which rejects when it takes too long
+   * @returns undefined when it is acquired, or a promise that rejects when that takes too long
    * @throws GatewayError `OVERLOADED`, with a time to wait
    */
   enter(): undefined | Promise<void>
-  /** The same for what cannot wait. */
+  /** The same for an operation that cannot wait. */
   enterNow(): void
-  /** The same for an operation of a socket, which waits in turn for up to 5 s when many come at once. */
+  /** The same for an operation of a socket, which waits for up to 5 s when many come at once. */
   enterInTurn(): undefined | Promise<void>
   leave(): void
   /**
@@ -57,7 +57,7 @@ export interface Admission {
    * @throws GatewayError `RATE_LIMITED`
    */
   openConnection(request: RequestHead, authorization?: unknown): Connection
-  /** Counts one file that is being transferred. @returns what ends it @throws GatewayError `RATE_LIMITED` */
+  /** Counts a file in transfer. @returns a function to call at its end @throws GatewayError `RATE_LIMITED` */
   openTransfer(request: RequestHead): () => void
   principalOf(authorization: unknown): string | undefined
   /** The IP address that limits count for. */
@@ -77,7 +77,7 @@ export interface Connection {
   close(): void
 }
 
-/** When to try again where nothing tells how long it takes. */
+/** The pause before a retry when the duration of the overload is unknown. */
 const overloadPauseMs = 1000
 
 export function createAdmission({
@@ -96,7 +96,7 @@ export function createAdmission({
     addresses: new Counts(connectionsPerIp),
   }
   const transfers = new Counts(transfersPerIp)
-  // One for all: to make each would take longer than to send it.
+  // One error for all requests: creating one would take longer than sending it.
   const overloaded = new GatewayError(
     'OVERLOADED',
     'The gateway has more to do than it can; try again in a moment',

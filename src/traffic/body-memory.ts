@@ -5,7 +5,7 @@ export interface BodyMemoryOptions {
   readonly memory: ByteLimits
   /** Bytes of files on the disk, of all clients and of one IP address. */
   readonly disk: ByteLimits
-  /** How many incomplete bodies one IP address may have. */
+  /** The most incomplete bodies of one IP address. */
   readonly bodiesPerAddress: number
 }
 
@@ -15,24 +15,24 @@ export interface ByteLimits {
 }
 
 /**
- * Bounds what is held of bodies that have not arrived completely. Their senders are unknown until then, and a body that
- * is sent slowly would hold what it takes for as long as it likes.
+ * Bounds the memory and disk space of bodies that have not arrived completely. Their senders may be anyone, and a slow body would
+ * hold its memory for as long as it likes.
  */
 export interface BodyMemory {
   /**
-   * Counts an incomplete body. When its IP address has too many of them, the one that began first is evicted, so that
-   * somebody who sends slow bodies gets in their own way and not in that of others behind the same address.
+   * Counts an incomplete body. When its IP address has too many of them, the one that began first is evicted. So slow bodies do
+   * not keep out other clients behind the same IP address.
    *
-   * @param displace called with the reason when this body has to go
+   * @param displace called with the reason when this body is evicted
    */
   begin(address: string, displace: (reason: GatewayError) => void): Holding
-  /** Holds memory for something that is counted elsewhere. */
+  /** Holds memory for data that is not an incomplete body. */
   hold(address: string): Holding
-  /** Holds space on the disk. */
+  /** Holds disk space. */
   spool(address: string): Holding
 }
 
-/** Bytes that are held for one body. */
+/** The bytes that are held for one body. */
 export interface Holding {
   /** @throws GatewayError `RATE_LIMITED` when the IP address holds too much, `OVERLOADED` when all hold too much */
   take(bytes: number): void
@@ -44,7 +44,7 @@ const mebibyte = 1024 * 1024
 /** A stranger cannot make the process grow by more than `memory.total`; a body in memory has 1 MiB at most. */
 export const bodyLimits: BodyMemoryOptions = {
   memory: { total: 32 * mebibyte, perAddress: 8 * mebibyte },
-  // An operation may bring 250 MiB along; a folder for temporary files often has few GiB.
+  // An operation may bring 250 MiB of files; a folder for temporary files often has a few GiB.
   disk: { total: 1024 * mebibyte, perAddress: 512 * mebibyte },
   bodiesPerAddress: 200,
 }
@@ -57,9 +57,9 @@ export function createBodyMemory({
 }: BodyMemoryOptions = bodyLimits): BodyMemory {
   const memoryBudget = new ByteBudget(memory, 'request bodies')
   const diskBudget = new ByteBudget(disk, 'files')
-  /** By IP address, those that began first in front. */
+  /** By IP address, the oldest first. */
   const incomplete = new Map<string, Set<(reason: GatewayError) => void>>()
-  // One for all: many are evicted when somebody attacks.
+  // One error for all, because many bodies are evicted during an attack.
   const evicted = new RateLimitedError(
     `There are more than ${bodiesPerAddress} incomplete requests from your address; send each body without a pause`,
     pauseMs,

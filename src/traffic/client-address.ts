@@ -7,8 +7,8 @@ export interface RequestHead {
 }
 
 /**
- * The IP address of a client: what the outermost of our own proxies saw. Clients can write anything else into
- * `X-Forwarded-For`. An IPv6 address counts by its /64 network, because one household has all addresses of it.
+ * The IP address of a client, as the outermost trusted proxy saw it: clients can write anything else into `X-Forwarded-For`. An
+ * IPv6 address counts by its /64 network, because one household has all addresses of it.
  */
 export function clientAddress({ socket, headers }: RequestHead, trustedProxies: number): string {
   const forwarded = String(headers['x-forwarded-for'] ?? '')

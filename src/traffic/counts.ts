@@ -1,22 +1,19 @@
 import { RateLimitedError } from '../errors.ts'
 
-/** When to try again: what is counted here lasts for an unknown time. */
+/** The pause before a retry: it is unknown when a counted object ends. */
 const pauseMs = 10_000
 
-/** Counts something per key, up to a limit. */
+/** Counts objects for each key, up to a limit. */
 export class Counts {
   readonly #limit: number
   readonly #counts = new Map<string, number>()
 
-  /** @param limit 0 for any number */
+  /** @param limit 0 for no limit */
   constructor(limit: number) {
     this.#limit = limit
   }
 
-  /**
-   * @returns what releases it; further calls do nothing
-   * @throws GatewayError `RATE_LIMITED`
-   */
+  /** @returns a function that ends it; further calls do nothing @throws GatewayError `RATE_LIMITED` */
   take(key: string, describe: (limit: number) => string): () => void {
     if (this.#limit === 0) return () => undefined
     const count = this.#counts.get(key) ?? 0

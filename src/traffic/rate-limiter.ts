@@ -1,30 +1,30 @@
 import { RateLimitedError } from '../errors.ts'
 
-/** How much one principal may still do of something. */
+/** The rate limit of one principal. */
 export interface RateLimit {
   readonly limit: number
   readonly remaining: number
-  /** When all of them are there again, in milliseconds since the epoch. */
+  /** When `remaining` is `limit` again, in milliseconds since the epoch. */
   readonly resetsAt: number
 }
 
-/** What each principal may do: so many a minute, which come back evenly. Kept in memory, bounded. */
+/** A rate limit for each principal: a number per minute, regained evenly. In memory, and bounded. */
 export interface RateLimiter {
-  /** Whether there is a limit at all. */
+  /** Whether there is a limit. */
   readonly isLimited: boolean
-  /** @throws RateLimitedError when none is left, saying when the next one is */
+  /** Takes one. @throws RateLimitedError when none is left, with the time until the next one */
   take(principal: string): void
   /**
-   * Takes `amount`, one unless given.
+   * Takes `amount`, by default one.
    *
-   * @returns undefined, or in how many milliseconds there is enough; nothing is taken then
+   * @returns undefined, or the milliseconds until there is enough; then nothing is taken
    */
   tryTake(principal: string, amount?: number): number | undefined
-  /** Gives back what was taken and is not to count. */
+  /** Returns one that should not count. */
   giveBack(principal: string): void
-  /** @throws RateLimitedError when nothing is left, without taking any */
+  /** Takes none. @throws RateLimitedError when none is left */
   expect(principal: string): void
-  /** Takes what work has cost that is done: perhaps more than is left, which is made up for before there is more. */
+  /** Takes the cost of completed work. It may exceed what is left; then the debt is regained first. */
   charge(principal: string, amount: number): void
   of(principal: string): RateLimit
 }
@@ -34,13 +34,10 @@ interface Bucket {
   at: number
 }
 
-/** The principals asked for longest ago are forgotten first; theirs is full by then, or nearly. */
+/** The most principals. The least recently used are dropped first, when their buckets are nearly full again. */
 const maxPrincipals = 10_000
 
-/**
- * @param perMinute 0 for as many as they like
- * @param what is counted, such as "requests"
- */
+/** @param perMinute 0 for no limit @param what the noun for messages, such as "requests" */
 export function createRateLimiter(
   perMinute: number,
   what: string,

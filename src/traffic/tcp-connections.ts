@@ -4,11 +4,11 @@ import { clientAddress } from './client-address.ts'
 import { Counts } from './counts.ts'
 
 export interface TcpConnectionLimits {
-  /** Open TCP connections in all; 0 for any number. */
+  /** The most open TCP connections; 0 for no limit. */
   readonly tcpConnections: number
-  /** Open TCP connections of one IP address; 0 for any number. */
+  /** The most open TCP connections of one IP address; 0 for no limit. */
   readonly tcpConnectionsPerIp: number
-  /** How many proxies are in front, each of which adds an address to `X-Forwarded-For`. */
+  /** The number of proxies in front, each of which adds an IP address to `X-Forwarded-For`. */
   readonly trustedProxies: number
 }
 
@@ -20,25 +20,25 @@ export interface ClosedTcpConnection {
   readonly state: 'idle' | 'new'
 }
 
-/** Bounds the TCP connections of a server. */
+/** The TCP connections of a server. */
 export interface TcpConnections {
-  /** How many are open. */
+  /** The number of open connections. */
   readonly open: number
   /**
-   * A request or a WebSocket has begun: its connection is in use.
+   * Marks the connection of a request or a WebSocket as in use.
    *
-   * @returns what ends that; to be called once, when the response or the WebSocket is closed
-   * @throws GatewayError `RATE_LIMITED` when its client has too many, which only a proxy can cause
+   * @returns a function to call once, when the response or the WebSocket is closed
+   * @throws GatewayError `RATE_LIMITED` when its client has too many, only behind a proxy
    */
   use(request: IncomingMessage): () => void
 }
 
-/** Connections that one limit counts. */
+/** The connections that one limit counts. */
 interface Group {
   readonly limit: number
   readonly key: string | undefined
   open: number
-  /** Those without a request, idle for the longest time first. */
+  /** The idle connections, the one that has been idle for the longest time first. */
   readonly idle: Set<Socket>
 }
 
@@ -48,12 +48,12 @@ interface Tracked {
 }
 
 /**
- * Past a limit the connection that has been idle for the longest time is closed: its client connects again with its next
- * request. What is under way is never cut, because lower limits bound it. Only when every connection is in use is the
- * new one closed.
+ * Limits the TCP connections of a server. Past a limit, the connection that has been idle for the longest time is closed; its
+ * client connects again with the next request. A connection in use is never closed, because lower limits bound requests. If all
+ * are in use, the new one is closed.
  *
- * Connections of a proxy carry requests of many clients. There a client has as many connections as carry a request or a
- * WebSocket of it, and one past its limit is refused.
+ * Connections of a proxy carry requests of many clients. Behind a proxy the limit of an IP address counts connections with a
+ * request or a WebSocket of the client, and further requests are refused.
  *
  * @param onLimit called after a connection was closed
  */
@@ -92,7 +92,7 @@ export function boundTcpConnections(
       group.idle.add(socket)
     }
     socket.once('close', () => forget(socket))
-    // First those of the client itself, which may already make room for it among all.
+    // First the limit of the IP address: closing a connection of it may make room for the limit of all.
     for (const group of groups.toReversed()) {
       if (group.limit === 0 || group.open <= group.limit) continue
       const [longest = socket] = group.idle

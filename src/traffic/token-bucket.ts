@@ -1,4 +1,4 @@
-/** How often something may happen: `burst` times at once, and `perSecond` times a second on average. */
+/** Allows an action `burst` times at once, and `perSecond` times a second on average. */
 export class TokenBucket {
   readonly #burst: number
   readonly #perMs: number
@@ -17,7 +17,7 @@ export class TokenBucket {
     this.#at = now()
   }
 
-  /** Whether it may happen once more. */
+  /** Whether the action is allowed once more. */
   take(): boolean {
     const now = this.#now()
     this.#tokens = Math.min(this.#burst, this.#tokens + Math.max(now - this.#at, 0) * this.#perMs)

@@ -1,14 +1,13 @@
 /**
- * The Flowdock protocol exactly as it is sent: what the client reads and the embedded backend writes.
- * Types only. Users are numbers in user objects and strings inside messages; times are milliseconds
- * unless a field is named `*_at`, which is ISO 8601.
+ * The Flowdock protocol as it is sent: the gateway's client reads it, and the embedded backend writes it. Types only. Users are
+ * numbers in user objects and strings inside messages; times are milliseconds unless a field is named `*_at`, which is ISO 8601.
  */
 
 export interface WireUser {
   id: number
   nick: string
   email: string
-  /** Null only at the service, for some. */
+  /** Null only at the service, for some users. */
   avatar: string | null
   name: string
   website: string | null
@@ -133,11 +132,11 @@ export interface WireAttachment {
   path: string
   image?: { width: number; height: number }
   thumbnail?: { path: string; width: number; height: number }
-  /** What the body of an integration's message calls it: `cid:…`. */
+  /** The id by which the body of an integration's message refers to it: `cid:…`. */
   content_id?: string
 }
 
-/** Every message and stored event; `event` says how to read `content`. */
+/** A message or a stored event. `event` says how to read `content`. */
 export interface WireMessage {
   thread_id?: string
   author?: WireAuthor
@@ -182,15 +181,15 @@ export interface WireConversation {
   users: Omit<WireUser, 'website'>[]
 }
 
-/** How much was written in a flow; an extension. */
+/** The number of messages in periods of time. An extension. */
 export interface WireActivity {
   since: string
   until: string
-  /** Those in which something was written, in order. */
+  /** The periods with messages, in order. */
   buckets: { start: string; count: number; groups: WireActivityGroup[] }[]
 }
 
-/** What was asked to be told apart is there: an author, a kind, a tag, or a source, which is null for conversations. */
+/** Only the member of the requested grouping: an author, a kind, a tag, or a source, which is null for conversations. */
 export interface WireActivityGroup {
   count: number
   user?: string
