@@ -20,6 +20,8 @@ export interface Snapshot {
   readonly grant: string
   /** The ids of the flows. */
   readonly flows: readonly string[]
+  /** Whether the credential may receive what is sent to flows. If not, it has no flow, whatever its user joins. */
+  readonly receivesFlows: boolean
   /** Whether the credential may receive what is sent to its user alone. */
   readonly isPrivate: boolean
   /** When the credential ends, in milliseconds since 1970. */
@@ -175,14 +177,16 @@ export class HeldAccess implements Access {
   readonly user: number
   readonly grant: string
   readonly flows: ReadonlySet<Audience>
-  readonly #isPrivate: boolean
+  readonly receivesFlows: boolean
+  readonly isPrivate: boolean
   #all: ReadonlySet<Audience> | undefined
 
-  constructor(user: number, grant: string, flows: ReadonlySet<Audience>, isPrivate: boolean) {
-    this.user = user
-    this.grant = grant
+  constructor(of: Omit<Snapshot, 'log' | 'at' | 'flows' | 'expiresAt'>, flows: ReadonlySet<Audience>) {
+    this.user = of.user
+    this.grant = of.grant
+    this.receivesFlows = of.receivesFlows
+    this.isPrivate = of.isPrivate
     this.flows = flows
-    this.#isPrivate = isPrivate
   }
 
   /** Made when it is first read: few subscriptions ask for everything. */
@@ -190,24 +194,25 @@ export class HeldAccess implements Access {
     if (this.#all === undefined) {
       const all = new Set(this.flows)
       for (const audience of this.flows) all.add(presenceAudience(audience.slice(2)))
-      if (this.#isPrivate) all.add(userAudience(this.user))
+      if (this.isPrivate) all.add(userAudience(this.user))
       this.#all = all
     }
     return this.#all
   }
 
   with(flows: ReadonlySet<Audience>): HeldAccess {
-    return new HeldAccess(this.user, this.grant, flows, this.#isPrivate)
+    return new HeldAccess(this, flows)
   }
 }
 
-export function accessOf({ user, grant, flows, isPrivate }: Snapshot): HeldAccess {
-  return new HeldAccess(user, grant, new Set(flows.map(flowAudience)), isPrivate)
+export function accessOf(snapshot: Omit<Snapshot, 'log' | 'at' | 'expiresAt'>): HeldAccess {
+  return new HeldAccess(snapshot, new Set(snapshot.flows.map(flowAudience)))
 }
 
 /** @returns the same object when the change leaves the access as it is */
 export function applyChange(access: HeldAccess, change: AccessChange): HeldAccess {
   if ((change.kind !== 'joined' && change.kind !== 'left') || change.user !== access.user) return access
+  if (!access.receivesFlows) return access
   const audience = flowAudience(change.flow)
   if (access.flows.has(audience) === (change.kind === 'joined')) return access
   const flows = new Set(access.flows)

@@ -175,7 +175,7 @@ class Model {
   #names({ topic, principal }: Followed, audiences: ReadonlySet<Audience>): ReadonlySet<Audience> {
     const flows = [...audiences].filter((audience) => audience.startsWith('f:'))
     const access = accessOf({
-      ...{ log: '', at: 0, user: principal.user, grant: '', isPrivate: true, expiresAt: undefined },
+      ...{ user: principal.user, grant: '', receivesFlows: true, isPrivate: true },
       flows: flows.map((audience) => audience.slice(2)),
     })
     return audiencesOf(topic, access)

@@ -51,7 +51,7 @@ function startHub(history: readonly Audience[], inMemory: number) {
       for (const principal of proofs.splice(0))
         hub.proved(principal, {
           ...{ log: 'log', at: hub.log.end, user: 1, grant: 'grant', flows: ['a', 'b'] },
-          ...{ isPrivate: true, expiresAt: undefined },
+          ...{ receivesFlows: true, isPrivate: true, expiresAt: undefined },
         })
       return reader
     },

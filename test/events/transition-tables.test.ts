@@ -27,7 +27,16 @@ const userChanged = { ...frame, audiences: [], change: { kind: 'userChanged', us
 const topic = { flows: 'all', isPrivate: true } as const
 
 function snapshotOf(at: number, log = 'log', flows = ['a']): Snapshot {
-  return { log, at, user: 1, grant: 'grant', flows, isPrivate: true, expiresAt: undefined }
+  return {
+    log,
+    at,
+    user: 1,
+    grant: 'grant',
+    flows,
+    receivesFlows: true,
+    isPrivate: true,
+    expiresAt: undefined,
+  }
 }
 
 /** A hub whose effects are written down. */

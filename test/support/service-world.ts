@@ -94,7 +94,16 @@ export class ServiceWorld {
 
   snapshot({ user, grant }: WorldPrincipal): Snapshot {
     const flows = [...(this.#now().get(user) ?? [])]
-    return { log: this.log, at: this.end, user, grant, flows, isPrivate: true, expiresAt: undefined }
+    return {
+      log: this.log,
+      at: this.end,
+      user,
+      grant,
+      flows,
+      receivesFlows: true,
+      isPrivate: true,
+      expiresAt: undefined,
+    }
   }
 
   post(audience: Audience): void {

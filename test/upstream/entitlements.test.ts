@@ -1,5 +1,6 @@
 import { hash } from 'node:crypto'
 import { expect, onTestFinished, test } from 'vitest'
+import { bringUpToDate } from '../../src/events/entitlement.ts'
 import { Secret } from '../../src/secret.ts'
 import type { Credential } from '../../src/upstream/flowdock/credentials.ts'
 import { parseAuthorization } from '../../src/upstream/flowdock/credentials.ts'
@@ -58,12 +59,35 @@ test('a proof asks with the credential of the principal, not with the service to
     [
       'ada',
       {
-        ...{ log: 'log-1', at: 12, user: 7, grant: 'grant', flows: ['a'], isPrivate: true, expiresAt: 5000 },
+        ...{
+          log: 'log-1',
+          at: 12,
+          user: 7,
+          grant: 'grant',
+          flows: ['a'],
+          receivesFlows: true,
+          isPrivate: true,
+          expiresAt: 5000,
+        },
       },
     ],
   ])
   expect(upstream.requests[0]).toMatchObject({
     ...{ url: '/service/v1/entitlement', headers: { authorization: 'Bearer ada' } },
+  })
+})
+
+test('a token without the scope flow receives what is sent to no flow, now and later', async () => {
+  const { entitlements, outcomes, until } = await start((_, response) =>
+    answerJson(response, 200, { ...entitlement, flows: [], scopes: ['private'] }),
+  )
+  entitlements.prove({ key: 'ada' }, false)
+  await until(1)
+  const snapshot = outcomes[0]?.[1] as EntitlementSnapshot
+  const joined = { kind: 'joined', user: snapshot.user, flow: 'a' } as const
+  expect(bringUpToDate(snapshot, [joined])).toMatchObject({ access: { flows: new Set() } })
+  expect(bringUpToDate({ ...snapshot, receivesFlows: true }, [joined])).toMatchObject({
+    access: { flows: new Set(['f:a']) },
   })
 })
 

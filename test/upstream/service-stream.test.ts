@@ -48,7 +48,7 @@ async function connect(
         queueMicrotask(() =>
           hub.proved(principal, {
             ...{ log: hub.logId ?? 'log-1', at: hub.log.end, user: 1, grant: 'grant', flows: ['a'] },
-            ...{ isPrivate: true, expiresAt: undefined },
+            ...{ receivesFlows: true, isPrivate: true, expiresAt: undefined },
           }),
         )
       },

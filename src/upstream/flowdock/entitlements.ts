@@ -14,6 +14,7 @@ export interface EntitlementSnapshot {
   readonly user: number
   readonly grant: string
   readonly flows: readonly string[]
+  readonly receivesFlows: boolean
   readonly isPrivate: boolean
   readonly expiresAt: number | undefined
 }
@@ -181,7 +182,7 @@ function isRefusal(error: unknown): boolean {
 /** @throws UpstreamError `UPSTREAM_INVALID` for anything else */
 function decodeSnapshot(value: unknown): EntitlementSnapshot {
   if (isRecord(value)) {
-    const { log, at, user, grant, flows, private: isPrivate, expires_at: expiresAt } = value
+    const { log, at, user, grant, flows, private: isPrivate, scopes, expires_at: expiresAt } = value
     const isRight =
       typeof log === 'string' &&
       typeof grant === 'string' &&
@@ -190,8 +191,12 @@ function decodeSnapshot(value: unknown): EntitlementSnapshot {
       typeof isPrivate === 'boolean' &&
       Array.isArray(flows) &&
       flows.every((id) => typeof id === 'string') &&
+      (scopes === null || Array.isArray(scopes)) &&
       (expiresAt === null || typeof expiresAt === 'number')
-    if (isRight) return { log, at, user, grant, flows, isPrivate, expiresAt: expiresAt ?? undefined }
+    if (isRight) {
+      const receivesFlows = scopes === null || scopes.includes('flow')
+      return { log, at, user, grant, flows, receivesFlows, isPrivate, expiresAt: expiresAt ?? undefined }
+    }
   }
   throw new UpstreamError('UPSTREAM_INVALID', 'Expected an entitlement, got something else')
 }
