@@ -210,7 +210,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     const answer = createHandler(backend, background, connections, options)
     server.on('request', (request, response) => background.run(answer(request, response)))
     await listen(server, options.host, options.port)
-    startHousekeeping(store, files, options.eventRetentionDays ?? 30, background, signal)
+    startHousekeeping(log, files, options.eventRetentionDays ?? 30, background, signal)
   } catch (error) {
     await stop()
     throw error

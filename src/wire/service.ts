@@ -51,11 +51,17 @@ export interface WireServiceEvent {
 export type WireControlEvent =
   /** A credential is gone: revoked, expired or deleted. `g` is its grant. */
   | { readonly a: `u:${number}`; readonly k: 'token'; readonly g: string }
-  /** The user was disabled or enabled, or has another password: each of their credentials has to be proved again. */
+  /** The user was disabled, or signs in with another e-mail address: each of their credentials has to be proved again. */
   | { readonly a: `u:${number}`; readonly k: 'user' }
-  /** The flows or the rights of the user changed in a way that no `flow-add` or `flow-remove` says. */
+  /**
+   * The organizations of the user changed, or which of their flows are open: what no `flow-add` or `flow-remove` says. The
+   * rights of the user have to be read again.
+   */
   | { readonly a: `u:${number}`; readonly k: 'reach' }
-  /** The name, the access or the archived state of a flow changed. */
+  /**
+   * Of a flow changed what no other event says: its name, description, access, archived state or sources, the name of its
+   * organization, or old messages that were imported.
+   */
   | { readonly a: `f:${string}`; readonly k: 'flow' }
 
 export interface WireServiceSignal {

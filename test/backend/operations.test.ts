@@ -1,6 +1,6 @@
 import { beforeEach, expect, onTestFinished, test } from 'vitest'
 import { type Administration, openAdministration } from '../../src/backend/admin/administration.ts'
-import type { EventRow } from '../../src/backend/store/events.ts'
+import { type EventRow, isControlEvent } from '../../src/backend/store/events.ts'
 import { startTestBackend, type TestBackend } from '../support/backend.ts'
 
 /*
@@ -25,11 +25,13 @@ async function published(change: () => Promise<unknown>): Promise<string[]> {
   await change()
   await backend.log.catchUp()
   stop()
-  return events.map(({ flow_id, user_id, payload }) => {
-    const { event, user, content, title } = JSON.parse(payload)
-    const detail = title ?? content?.type
-    return `${flow_id === null ? `user ${user_id}` : 'flow'}: ${event}${flow_id === null ? '' : ` by ${user}`}${detail === undefined ? '' : ` (${detail})`}`
-  })
+  return events
+    .filter((event) => !isControlEvent(event))
+    .map(({ flow_id, user_id, payload }) => {
+      const { event, user, content, title } = JSON.parse(payload)
+      const detail = title ?? content?.type
+      return `${flow_id === null ? `user ${user_id}` : 'flow'}: ${event}${flow_id === null ? '' : ` by ${user}`}${detail === undefined ? '' : ` (${detail})`}`
+    })
 }
 
 const ada = (method: string, path: string, body?: unknown) => backend.as('Ada')(method, path, body)
@@ -107,4 +109,25 @@ test('a message opens a private conversation for the other user and for them alo
   await backend.as('Ben')('POST', '/private/3/messages', { event: 'message', content: 'Hello' })
   expect((await backend.as('Cleo')('GET', '/private/2')).json.open).toBe(true)
   expect((await backend.as('Ben')('GET', '/private/3')).json.open).toBe(false)
+})
+
+test('a command that removes a user is recorded as a block by an administrator', async () => {
+  const removed = await published(() => commands.removeUser('ben@example.com'))
+  const perFlow = ['flow: backend.user.block by 1', 'user 2: flow-remove']
+  expect(removed).toEqual([...perFlow, ...perFlow])
+  expect(await published(() => commands.removeUser('ada@example.com'))).toContain(
+    'flow: backend.user.block by 1',
+  )
+})
+
+test('a user who is let into an archived flow again receives flow-add when it is open again', async () => {
+  await ada('PUT', '/flows/example/main/users/2', { disabled: true })
+  await ada('PUT', '/flows/example/main', { disabled: true })
+  expect(await published(() => ada('PUT', '/flows/example/main/users/2', { disabled: false }))).toEqual([
+    'flow: action by 1 (add_people)',
+    'flow: backend.user.join by 2',
+  ])
+  expect(await published(() => ada('PUT', '/flows/example/main', { disabled: false }))).toContain(
+    'user 2: flow-add',
+  )
 })

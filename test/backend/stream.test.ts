@@ -308,9 +308,9 @@ test('events are kept for the days that are stated; an older id is 410 with wher
   }
   const newest = await lastEventSeq(old.store.reader)
   const day = 24 * 3600_000
-  await keepHouse(old.store, 30, Date.now() + 29 * day)
+  await keepHouse(old.log, 30, Date.now() + 29 * day)
   expect(await firstEventSeq(old.store.reader)).toBe(1)
-  await keepHouse(old.store, 30, Date.now() + 31 * day)
+  await keepHouse(old.log, 30, Date.now() + 31 * day)
   // The newest one stays: the next one's number goes on from it.
   expect(await firstEventSeq(old.store.reader)).toBe(newest)
 

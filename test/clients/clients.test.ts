@@ -169,7 +169,7 @@ describe.each(libraries.flatMap((library) => library.hosts.map((host) => ({ ...l
           await say('two')
           await expect.poll(() => app.openStreams, patient).toBe(0)
           await say('dropped')
-          await keepHouse(app.backend.store, 30, Date.now() + 31 * 24 * 3600_000)
+          await keepHouse(app.backend.log, 30, Date.now() + 31 * 24 * 3600_000)
           proxy.refuse(undefined)
           await becomesLive(1)
           await say('three')

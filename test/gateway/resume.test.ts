@@ -105,7 +105,7 @@ test('however often one comes and goes while others write, the log is whole', as
 test('what the upstream has forgotten is told as a gap, and then what happens', async () => {
   const after = await cursorNow()
   await say('to be forgotten')
-  await keepHouse(app.backend.store, 30, Date.now() + 31 * 24 * 3600_000)
+  await keepHouse(app.backend.log, 30, Date.now() + 31 * 24 * 3600_000)
   const subscription = await app.subscribe('Ada', query, { after: '1' })
   onTestFinished(subscription.close)
   expect(await next(subscription)).toMatchObject({ __typename: 'Gap', after: '1', cursor: '1' })

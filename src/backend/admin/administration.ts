@@ -318,11 +318,11 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
       )
     },
     async removeSource(id) {
-      await log.write(async ({ db }) => {
-        const [source] = await findSources(db, [id])
+      await log.write(async (change) => {
+        const [source] = await findSources(change.db, [id])
         if (source === undefined || source.deleted_at !== null)
           throw new AdministrationError(`There is no source ${id}`)
-        await deleteSource(db, id)
+        await deleteSource(change, id)
       })
       return { id, removed: true }
     },

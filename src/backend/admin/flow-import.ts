@@ -333,6 +333,8 @@ async function takeMessages(
     // In the transaction of the messages, so that an interrupted import leaves no thread uncounted.
     for (const id of threads) await recountThread(change.db, id)
     await raiseMessageId(change.db, flow.channel_id, newest)
+    // They are old, so no stream receives them; gateways must not go on with lists from before.
+    await change.publishControl({ kind: 'flow', flowId: flow.id })
   })
   summary.messages.taken += taken.length
   summary.messages.shortened += taken.filter(({ isShortened }) => isShortened).length

@@ -1,8 +1,8 @@
 import type { Background } from '../background.ts'
+import type { EventLog } from '../event-log.ts'
 import type { FileStore } from '../files.ts'
-import type { Store } from '../store/db.ts'
 import { dropEvents } from '../store/events.ts'
-import { deleteExpired } from '../store/grants.ts'
+import { deleteExpired } from '../store/rights.ts'
 
 const dayMs = 24 * 3600_000
 const everyMs = 3600_000
@@ -15,28 +15,28 @@ const eventsAtOnce = 1000
  * @param signal stops it early; the rest is deleted the next time
  */
 export async function keepHouse(
-  store: Store,
+  log: EventLog,
   eventRetentionDays: number,
   now: number,
   signal?: AbortSignal,
 ): Promise<void> {
-  await store.write((db) => deleteExpired(db, now - dayMs))
+  await log.write((change) => deleteExpired(change, now - dayMs))
   const before = now - eventRetentionDays * dayMs
   let dropped = eventsAtOnce
   while (dropped === eventsAtOnce && !signal?.aborted)
-    dropped = await store.write((db) => dropEvents(db, before, eventsAtOnce))
+    dropped = await log.write(({ db }) => dropEvents(db, before, eventsAtOnce))
 }
 
 /** Deletes expired data now and every hour, until the signal aborts. */
 export function startHousekeeping(
-  store: Store,
+  log: EventLog,
   files: FileStore,
   eventRetentionDays: number,
   background: Background,
   signal: AbortSignal,
 ): void {
   const run = () => {
-    background.run(keepHouse(store, eventRetentionDays, Date.now(), signal))
+    background.run(keepHouse(log, eventRetentionDays, Date.now(), signal))
     background.run(files.removeLeftovers(Date.now()))
   }
   run()

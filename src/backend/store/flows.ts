@@ -274,16 +274,16 @@ export async function rotateSecrets(db: Database, flowIds: readonly string[]): P
       .execute()
 }
 
-/** Changes a member's own settings: whether the flow is open, and the status. */
-export async function updateFlowMember(
+/** Sets the status of a member. */
+export async function setMemberStatus(
   db: Database,
   flowId: string,
   userId: number,
-  changes: { open?: number; status?: string },
+  status: string,
 ): Promise<void> {
   await db
     .updateTable('flow_members')
-    .set(changes)
+    .set({ status })
     .where('flow_id', '=', flowId)
     .where('user_id', '=', userId)
     .execute()

@@ -47,9 +47,3 @@ export async function findRefreshToken(
     .where('application_id', '=', applicationId)
     .executeTakeFirst()
 }
-
-/** Deletes codes and tokens that expired before a time. */
-export async function deleteExpired(db: Database, before: number): Promise<void> {
-  await db.deleteFrom('oauth_grants').where('expires_at', '<', before).execute()
-  await db.deleteFrom('tokens').where('expires_at', '<', before).execute()
-}

@@ -110,10 +110,6 @@ export async function insertOrganization(
   return id
 }
 
-export async function renameOrganization(db: Database, id: number, name: string): Promise<void> {
-  await db.updateTable('organizations').set({ name }).where('id', '=', id).execute()
-}
-
 export async function listAllOrganizations(db: Database): Promise<OrganizationRow[]> {
   return organizations(db).orderBy('organizations.id').execute()
 }

@@ -81,7 +81,7 @@ export async function insertRemovedSource(
   source: Parameters<typeof insertSource>[1],
 ): Promise<number> {
   const id = await insertSource(db, source)
-  await deleteSource(db, id)
+  await db.updateTable('sources').set({ deleted_at: Date.now() }).where('id', '=', id).execute()
   return id
 }
 
@@ -99,22 +99,4 @@ export async function findSourceByName(
     .orderBy('id')
     .executeTakeFirst()
   return row?.id
-}
-
-/** Removes a source; its threads stay and still name it. */
-export async function deleteSource(db: Database, id: number): Promise<void> {
-  const now = Date.now()
-  await db.updateTable('sources').set({ deleted_at: now, updated_at: now }).where('id', '=', id).execute()
-}
-
-export async function updateSource(
-  db: Database,
-  id: number,
-  changes: { error_message?: string | null; configuration_url?: string | null },
-): Promise<void> {
-  await db
-    .updateTable('sources')
-    .set({ ...changes, updated_at: Date.now() })
-    .where('id', '=', id)
-    .execute()
 }

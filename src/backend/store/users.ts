@@ -142,14 +142,6 @@ export async function insertUser(
   return row
 }
 
-export async function updateUser(
-  db: Database,
-  id: number,
-  changes: { nick?: string; name?: string; email?: string },
-): Promise<void> {
-  await db.updateTable('users').set(changes).where('id', '=', id).execute()
-}
-
 /** @param grant for a token of an application; a personal token has none, and all scopes */
 export async function insertToken(
   db: Database,

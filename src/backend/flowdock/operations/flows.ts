@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto'
 import type { WireAccessMode } from '../../../wire/flowdock.ts'
 import type { Change } from '../../store/change.ts'
-import { type Flow, findFlow, insertFlow, listFlowUsers, newJoinCode } from '../../store/flows.ts'
-import { updateFlow } from '../../store/rights.ts'
+import { type Flow, findFlow, insertFlow, newJoinCode } from '../../store/flows.ts'
+import { setFlowArchived, updateFlow } from '../../store/rights.ts'
 import type { UserRow } from '../../store/users.ts'
 import { freeSlug } from '../slug.ts'
-import { admitFirstMembers, publishFlowAdded, publishFlowRemoved } from './members.ts'
+import { admitFirstMembers } from './members.ts'
 
-export { rotatePushToken, updateFlowMember } from '../../store/flows.ts'
+export { rotatePushToken } from '../../store/flows.ts'
+export { setFlowOpen } from '../../store/rights.ts'
 
 /**
  * Creates a flow. Its first members receive `flow-add`.
@@ -48,20 +49,20 @@ export async function editFlow(
     ...rest,
     ...(accessMode === undefined ? {} : { access_mode: accessMode }),
   })
-  if (archived !== undefined) await setArchived(change, { ...flow, ...rest }, archived)
+  if (archived !== undefined) await setArchived(change, flow, archived)
 }
 
 /**
  * Archives or restores a flow. The messages of an archived flow stay; it is hidden and accepts no messages. The members receive
- * `flow-remove` or `flow-add`. Blocked users receive neither, since `flow-add` would make their streams include the flow.
+ * `flow-remove` or `flow-add`.
  */
-export async function setArchived(change: Change, flow: Flow, archived: boolean): Promise<void> {
+export async function setArchived(
+  change: Change,
+  flow: Pick<Flow, 'id' | 'disabled'>,
+  archived: boolean,
+): Promise<void> {
   if (archived === (flow.disabled === 1)) return
-  await updateFlow(change, flow.id, { disabled: Number(archived) })
-  for (const { id, flow_disabled } of await listFlowUsers(change.db, [flow.id])) {
-    if (flow_disabled === 1) continue
-    await (archived ? publishFlowRemoved : publishFlowAdded)(change, flow, id)
-  }
+  await setFlowArchived(change, flow.id, archived)
 }
 
 /** Replaces the join URL of a flow. A flow that users join by invitation only can be joined with its URL from now on. */

@@ -1,6 +1,6 @@
 import type { Change } from '../../store/change.ts'
 import { type Flow, listFlowIds, listMemberFlows, rotateSecrets } from '../../store/flows.ts'
-import { findOrganizationMember } from '../../store/organizations.ts'
+import { findOrganizationMember, listOrganizationUsers } from '../../store/organizations.ts'
 import {
   admitMember,
   deleteOrganizationMember,
@@ -18,10 +18,7 @@ export async function admitFirstMembers(
   flow: Flow,
   users: readonly Pick<UserRow, 'id'>[],
 ): Promise<void> {
-  for (const { id } of users) {
-    await admitMember(change, flow.id, id)
-    await publishFlowAdded(change, flow, id)
-  }
+  for (const { id } of users) await admitMember(change, flow.id, id)
 }
 
 /**
@@ -29,12 +26,11 @@ export async function admitFirstMembers(
  * `backend.user.join`, the user `flow-add`.
  */
 export async function joinFlow(change: Change, flow: Flow, user: UserRow, by: UserRow): Promise<void> {
-  await admitMember(change, flow.id, user.id)
   const content = by.id === user.id ? { type: 'join' } : { type: 'add_people', description: user.nick }
   await recordEvent(change, flow, { event: 'action', userId: by.id, content, app: 'chat' })
   const joined = { user: publicUser(user) }
   await recordEvent(change, flow, { event: 'backend.user.join', userId: user.id, content: joined })
-  await publishFlowAdded(change, flow, user.id)
+  await admitMember(change, flow.id, user.id)
 }
 
 /**
@@ -43,7 +39,6 @@ export async function joinFlow(change: Change, flow: Flow, user: UserRow, by: Us
  * leaves may come back, and must not be able to stop programs that use the push token.
  */
 export async function blockMember(change: Change, flow: Flow, user: UserRow, by: UserRow): Promise<void> {
-  await shutOutMember(change, flow.id, user.id)
   if (by.id !== user.id) await rotateSecrets(change.db, [flow.id])
   const content = { type: 'block', description: { user: user.id } }
   await recordEvent(change, flow, { event: 'action', userId: by.id, content, app: 'chat' })
@@ -79,18 +74,23 @@ export async function leaveOrganization(
   await rotateSecrets(change.db, await listFlowIds(change.db, organizationId))
 }
 
+/**
+ * The same for a command of the operator, who is no user: the events name an administrator of the organization, as with other
+ * commands; the user where no other administrates it.
+ */
+export async function removeFromOrganization(
+  change: Change,
+  organizationId: number,
+  userId: number,
+): Promise<void> {
+  const users = await listOrganizationUsers(change.db, organizationId)
+  const administrator = users.find(({ id, admin }) => admin === 1 && id !== userId)
+  await leaveOrganization(change, organizationId, userId, administrator?.id ?? userId)
+}
+
 async function publishBlocked(change: Change, flow: FlowChannel, userId: number, by: number): Promise<void> {
   await recordEvent(change, flow, { event: 'backend.user.block', userId: by, content: String(userId) })
-  await publishFlowRemoved(change, flow, userId)
-}
-
-export async function publishFlowAdded(change: Change, flow: Flow, user: number): Promise<void> {
-  const content = { id: flow.id, name: flow.name, organization: flow.organization_name, open: true }
-  await change.publish({ user }, { user, event: 'flow-add', content })
-}
-
-export async function publishFlowRemoved(change: Change, flow: FlowChannel, user: number): Promise<void> {
-  await change.publish({ user }, { user, event: 'flow-remove', content: { id: flow.id } })
+  await shutOutMember(change, flow.id, userId)
 }
 
 /** A user as events show them. */

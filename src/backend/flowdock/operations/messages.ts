@@ -4,7 +4,7 @@ import type { Change } from '../../store/change.ts'
 import { setConversationOpen } from '../../store/conversations.ts'
 import type { Database } from '../../store/db.ts'
 import { deleteFiles, insertFile } from '../../store/files.ts'
-import { listMentionable, touchFlow, updateFlowMember } from '../../store/flows.ts'
+import { listMentionable, setMemberStatus, touchFlow } from '../../store/flows.ts'
 import {
   deleteMessage as deleteRow,
   emptyMessageRow,
@@ -123,9 +123,7 @@ export async function sendMessage(
   if ('id' in channel) {
     await touchFlow(db, channel.id, { id, sent, userId: sender.userId })
     if (draft.event === 'status')
-      await updateFlowMember(db, channel.id, sender.userId, {
-        status: cut(String(draft.content), maxCharacters.status),
-      })
+      await setMemberStatus(db, channel.id, sender.userId, cut(String(draft.content), maxCharacters.status))
   } else await setConversationOpen(db, channel, otherUser(channel, sender.userId), true)
   for (const file of draft.files ?? []) await insertFile(db, file)
   return { message, thread, json: await publishMessage(change, channel, message, thread), isRepeat: false }

@@ -1,11 +1,12 @@
 import { ensureApplication } from '../../store/applications.ts'
 import type { Change } from '../../store/change.ts'
-import { findSources, insertSource, type SourceRow, updateSource } from '../../store/sources.ts'
+import { updateSource } from '../../store/rights.ts'
+import { findSources, insertSource, type SourceRow } from '../../store/sources.ts'
 import type { UserRow } from '../../store/users.ts'
 import type { FlowChannel } from '../channel.ts'
 import { sendMessage } from './messages.ts'
 
-export { deleteSource } from '../../store/sources.ts'
+export { deleteSource } from '../../store/rights.ts'
 
 /**
  * Adds a source to a flow. The team inbox has a message that says so, in a thread of the source. [flowdock] sources.md, "Create a
@@ -56,11 +57,11 @@ export async function addSource(
 
 /** Changes the given properties of a source; null removes a value. */
 export async function editSource(
-  { db }: Change,
+  change: Change,
   id: number,
   changes: { error_message?: string | null; configuration_url?: string | null },
 ): Promise<SourceRow> {
-  await updateSource(db, id, changes)
-  const [edited] = (await findSources(db, [id])) as [SourceRow]
+  await updateSource(change, id, changes)
+  const [edited] = (await findSources(change.db, [id])) as [SourceRow]
   return edited
 }

@@ -4,11 +4,11 @@ import type { Change } from '../../store/change.ts'
 import { findFlow, listFlows } from '../../store/flows.ts'
 import { acceptInvitation, listInvitationsOf } from '../../store/invitations.ts'
 import { listAllOrganizations } from '../../store/organizations.ts'
-import { disableUser } from '../../store/rights.ts'
-import { findUser, insertUser, type UserRow, updateUser } from '../../store/users.ts'
+import { disableUser, updateUser } from '../../store/rights.ts'
+import { findUser, insertUser, type UserRow } from '../../store/users.ts'
 import { maxAvatarBytes } from '../avatar.ts'
 import { pictureType } from '../image.ts'
-import { joinFlow, joinOrganization, leaveOrganization, publicUser } from './members.ts'
+import { joinFlow, joinOrganization, publicUser, removeFromOrganization } from './members.ts'
 import { recordEvent } from './record.ts'
 
 /**
@@ -58,7 +58,7 @@ export async function editUser(
   user: UserRow,
   changes: { nick?: string; name?: string; email?: string },
 ): Promise<UserRow> {
-  await updateUser(change.db, user.id, changes)
+  await updateUser(change, user.id, changes)
   const edited = { ...user, ...changes }
   await publishUserEdited(change, edited)
   return edited
@@ -67,7 +67,7 @@ export async function editUser(
 /** Disables a user, who leaves every organization and flow. Their messages stay. */
 export async function removeUser(change: Change, { id }: UserRow): Promise<void> {
   for (const organization of await listAllOrganizations(change.db))
-    await leaveOrganization(change, organization.id, id, id)
+    await removeFromOrganization(change, organization.id, id)
   await disableUser(change, id)
 }
 

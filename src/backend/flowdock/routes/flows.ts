@@ -14,7 +14,7 @@ import {
 import { findOrganization, findOrganizationMember, findOrganizations } from '../../store/organizations.ts'
 import { findUser } from '../../store/users.ts'
 import { encodeFlow, encodeFlowUser } from '../encode.ts'
-import { createFlow, editFlow, rotatePushToken, updateFlowMember } from '../operations/flows.ts'
+import { createFlow, editFlow, rotatePushToken, setFlowOpen } from '../operations/flows.ts'
 import { blockMember, joinFlow } from '../operations/members.ts'
 import type { Backend, Route, UserRequest } from '../route.ts'
 import {
@@ -206,7 +206,7 @@ async function updateAnswer(request: UserRequest, backend: Backend) {
       if (before.disabled === 1) throw accessDenied()
       await joinFlow(change, before, user, user)
     } else if (open !== undefined && isJoined(before)) {
-      await updateFlowMember(db, flow.id, user.id, { open: Number(open) })
+      await setFlowOpen(change, flow.id, user.id, open)
     }
     return (await findViewedFlow(db, user.id, { id: flow.id })) as FlowRow
   })

@@ -57,10 +57,10 @@ export const organizationRoutes: readonly Route[] = [
     async handle(request, backend) {
       const slug = segment(request, 'organization')
       const name = boundedText(request.params, 'name', 'name')?.trim()
-      const organization = await backend.log.write(async ({ db }) => {
-        const found = await administeredOrganization(db, request.user.id, slug)
+      const organization = await backend.log.write(async (change) => {
+        const found = await administeredOrganization(change.db, request.user.id, slug)
         if (name === undefined || name === '') throw invalid({ name: ["can't be blank"] })
-        await renameOrganization(db, found.id, name)
+        await renameOrganization(change, found.id, name)
         return { ...found, name }
       })
       const [body] = await encodeDetails(backend.store.reader, [organization], request.base)

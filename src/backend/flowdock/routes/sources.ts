@@ -116,9 +116,9 @@ export const sourceRoutes: readonly Route[] = [
     auth: 'user',
     async handle(request, backend) {
       const { id } = await ownSource(request, backend)
-      await backend.log.write(async ({ db }) => {
-        await checkOwns(db, request.user.id, id)
-        await deleteSource(db, id)
+      await backend.log.write(async (change) => {
+        await checkOwns(change.db, request.user.id, id)
+        await deleteSource(change, id)
       })
       return { status: 204 }
     },
