@@ -3,7 +3,7 @@
  * is for reading hundreds of them; their types; and what of others is in them, with its licences.
  */
 import { execFileSync } from 'node:child_process'
-import { globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { build, type Plugin } from 'esbuild'
 
@@ -66,7 +66,10 @@ const common = {
 } as const
 const program = await build({
   ...common,
-  entryPoints: ['src/main.ts', 'src/index.ts', 'src/backend/worker.ts', 'src/backend/password-worker.ts'],
+  entryPoints: [
+    ...['src/main.ts', 'src/index.ts', 'src/backend/worker.ts', 'src/backend/password-worker.ts'],
+    'src/backend/flowthings/tracks/script-worker.ts',
+  ],
   chunkNames: 'parts/[name]-[hash]',
   splitting: true,
   platform: 'node',
@@ -80,6 +83,9 @@ const program = await build({
   },
 })
 
+// Functions of tracks use it. It is a text for their interpreter and no part of the program.
+copyFileSync(join(root, 'node_modules/lodash/lodash.min.js'), join(dist, 'lodash.min.js'))
+
 // Browsers load it as well as Node.js: it uses nothing that only one of them has.
 const client = await build({
   ...common,
@@ -89,9 +95,10 @@ const client = await build({
 })
 
 const inputs = [program, client].flatMap(({ metafile }) => Object.keys(metafile.inputs))
-const folders = new Set(
-  inputs.flatMap((path) => /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? []),
-)
+const folders = new Set([
+  'node_modules/lodash',
+  ...inputs.flatMap((path) => /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? []),
+])
 const components = [...folders].map(readComponent).sort((a, b) => a.name.localeCompare(b.name))
 const unaccepted = components.filter(({ licence }) => !acceptedLicences.has(licence))
 if (unaccepted.length > 0)

@@ -151,6 +151,10 @@ const doors: [name: RegExp, door: RegExp][] = [
   [/^@fastify\/busboy$/, /^src\/net\/multipart\.ts$/],
   [/^sharp$/, /^src\/backend\/flowdock\/image\.ts$/],
   [/^(yauzl|@streamparser\/json)$/, /^src\/backend\/admin\/flow-export\.ts$/],
+  [
+    /^(quickjs-emscripten-core|@jitl\/quickjs-.*)$/,
+    /^src\/backend\/flowthings\/tracks\/script-interpreter\.ts$/,
+  ],
   [/^re2js$/, /^src\/backend\/flowthings\/filter\/regex\.ts$/],
   [/^jose$/, /^src\/backend\/flowdock\/routes\/actions\.ts$/],
   [/^image-size$/, /^src\/backend\/flowdock\/image\.ts$/],
