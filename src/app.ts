@@ -283,7 +283,7 @@ async function start(
         return undefined
       }
     },
-    callers: createRateLimiter(protection.requestsPerMinute, 'requests'),
+    principals: createRateLimiter(protection.requestsPerMinute, 'requests'),
     addresses: createRateLimiter(protection.addressRequestsPerMinute, 'requests from your address'),
     documentTime: createRateLimiter(
       protection.addressRequestsPerMinute === 0 ? 0 : (hooks.documentMsPerMinute ?? documentMsPerMinute),

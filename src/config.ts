@@ -140,7 +140,7 @@ const withoutCredential = z
   .string()
   .refine(
     (text) => !/^[^/?#]*\/\/[^/?#]*@/.test(text),
-    'expected an address without user name and password: each request is sent with the credential of its caller',
+    'expected an address without user name and password: each request is sent with the credential of its client',
   )
   .pipe(address)
 

@@ -120,7 +120,7 @@ export interface Context {
   /** The number of reads that joined a read in progress. */
   savedCount(): number
   /** A number that changes with each event that the principal could see. Undefined when changes would not be noticed. */
-  mark(): number | undefined
+  version(): number | undefined
   /** The rate limit of calls to the upstream. Null without a credential, or without a limit. */
   rateLimit(): RateLimit | null
   /** The last event that the client received. It overrides the cursor in the operation. */
@@ -128,7 +128,7 @@ export interface Context {
   /** Whether the request has a credential. */
   readonly isSignedIn: boolean
   /** The principal; null without a credential. */
-  readonly caller: string | null
+  readonly principal: string | null
   /** The id of the request; that of the handshake for operations of a socket. */
   readonly requestId: string | undefined
   /** Undefined when no traces are sent. */
@@ -148,7 +148,7 @@ export interface Context {
 }
 
 /** Who sends an operation, and what it asks of the response. */
-export interface Caller {
+export interface OperationSender {
   readonly request: RequestHead
   /** The credential as it was sent: in a header, or on a socket for the connection or for one operation. */
   readonly authorization: unknown
@@ -191,22 +191,22 @@ export interface ContextOptions {
 }
 
 /** The returned function throws GatewayError `UNAUTHENTICATED` for a malformed credential. */
-export function createContextFactory(options: ContextOptions): (caller: Caller) => Context {
-  return (caller) => {
-    const { request } = caller
-    const credential = options.readCredential(caller.authorization)
+export function createContextFactory(options: ContextOptions): (sender: OperationSender) => Context {
+  return (sender) => {
+    const { request } = sender
+    const credential = options.readCredential(sender.authorization)
     const requestId = request.headers['x-request-id'] as string | undefined
     const session: Session = {
       ...{ options, credential, requestId, userId: undefined },
       clientHeaders: options.clientHeaders?.(request),
       trace: options.tracing?.begin(request.headers['traceparent'] as string | undefined),
-      lastEventId: caller.lastEventId,
-      onTokenEnd: caller.onTokenEnd,
-      wantsCost: caller.wantsCost ?? false,
-      wantsExplanation: caller.wantsExplanation ?? false,
-      wantsPosition: caller.wantsPosition ?? false,
+      lastEventId: sender.lastEventId,
+      onTokenEnd: sender.onTokenEnd,
+      wantsCost: sender.wantsCost ?? false,
+      wantsExplanation: sender.wantsExplanation ?? false,
+      wantsPosition: sender.wantsPosition ?? false,
     }
-    return new CallerContext(session, caller.departure, options.reads)
+    return new PrincipalContext(session, sender.departure, options.reads)
   }
 }
 
@@ -232,7 +232,7 @@ type Purpose = 'operation' | 'event' | 'shared event'
 type OnQuestion = (question: ViewerQuestion, answer: boolean) => void
 
 /** A class, because object literals with getters are slow, and stay in memory longer than needed. */
-class CallerContext implements Context, Viewer {
+class PrincipalContext implements Context, Viewer {
   readonly #session: Session
   readonly #departure: Departure | undefined
   readonly #reads: SingleFlight | undefined
@@ -292,7 +292,7 @@ class CallerContext implements Context, Viewer {
     return this.#session.credential !== null
   }
 
-  get caller(): string | null {
+  get principal(): string | null {
     return this.#session.credential?.principal ?? null
   }
 
@@ -337,9 +337,9 @@ class CallerContext implements Context, Viewer {
     this.#maxCalls = maxCalls
   }
 
-  mark(): number | undefined {
+  version(): number | undefined {
     const { credential, userId, options } = this.#session
-    return credential === null ? undefined : options.hub.changes?.markOf({ credential, userId })
+    return credential === null ? undefined : options.hub.changes?.versionOf({ credential, userId })
   }
 
   rateLimit(): RateLimit | null {
@@ -399,7 +399,7 @@ class CallerContext implements Context, Viewer {
       context(event, channel, use, onQuestion) {
         const directory = channel && hub.directoryOf(channel, event, use === 'own' ? listener : undefined)
         // A read in progress may have begun before the event, so reads are not shared.
-        return new CallerContext(
+        return new PrincipalContext(
           session,
           undefined,
           undefined,

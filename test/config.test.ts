@@ -59,12 +59,12 @@ describe('settings', () => {
     [
       'FLOWDOCK_API_URL',
       'https://ada:hunter2@api.team.example',
-      'each request is sent with the credential of its caller',
+      'each request is sent with the credential of its client',
     ],
     [
       'FLOWDOCK_API_URL',
       'ftp://ada:hunter2@api.team.example',
-      'each request is sent with the credential of its caller',
+      'each request is sent with the credential of its client',
     ],
     ['FLOWDOCK_API_URL', 'https://api.team.example?key=hunter2', 'without user name, password, query'],
     ['BACKEND_URL', 'https://:hunter2@api.team.example', 'without user name, password, query'],

@@ -12,7 +12,7 @@ const root = join(import.meta.dirname, '..')
 
 /** Parts of identifiers, settings and metrics that the glossary replaces. */
 const replacedNames =
-  /^(wish|wishes|freshness|allowance|allowances|lane|lanes|guest|guests|seat|seats|door|doors|displaced|linger|told|hears|heard|anew|whoever|somebody|nobody)$/
+  /^(caller|callers|wish|wishes|freshness|allowance|allowances|lane|lanes|guest|guests|seat|seats|door|doors|displaced|linger|told|hears|heard|anew|whoever|somebody|nobody)$/
 /** Words that no description uses. */
 const replacedWords =
   /\b(whoever|somebody|nobody|everybody|anew|told|heard|taken for|looked at|for so long|so many)\b/i

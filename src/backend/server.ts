@@ -328,15 +328,15 @@ function createHandler(
         ...{ path: match.path, params, query: url.searchParams, headers: request.headers, base },
         ...{ principal: reception.principal(), address },
       }
-      const caller = identity === undefined ? undefined : { ...common, ...identity }
+      const userRequest = identity === undefined ? undefined : { ...common, ...identity }
       // The credential may have been revoked while the body arrived, which can take minutes.
       if (request.method !== 'GET' && request.method !== 'HEAD')
         await checkCredential(backend.store.reader, identity)
       if (match.route.auth === 'service') return await match.route.handle(common, backend)
       const checked = whileValid(backend, identity)
-      if (match.route.auth === 'any') return await match.route.handle({ ...common, caller }, checked)
-      if (caller === undefined) throw unauthorized()
-      return await match.route.handle(caller, checked)
+      if (match.route.auth === 'any') return await match.route.handle({ ...common, userRequest }, checked)
+      if (userRequest === undefined) throw unauthorized()
+      return await match.route.handle(userRequest, checked)
     } finally {
       reception.close()
       // Files that the handler did not keep are removed after the request.

@@ -1,16 +1,16 @@
 import type { Hub } from './principal-hub.ts'
 
 /**
- * Knows whether something happened that a caller could see. It listens with each caller's own rights, to whoever asks
- * again and again, and for as long as they do.
+ * Knows whether data changed that a principal can see. For principals with frequent requests, it subscribes to all their events
+ * with their own rights.
  */
 export interface ChangeTracker<Owner> {
   /**
-   * A number that is another one as soon as something happened; the same at two times says that nothing did in between.
-   * Undefined while nobody would say so: then nothing is known.
+   * A number that changes with each event. The same number at two times means that no event came in between. Undefined while the
+   * tracker would not notice events.
    */
-  markOf(owner: Owner): number | undefined
-  /** The caller changed something. */
+  versionOf(owner: Owner): number | undefined
+  /** The principal made a change. */
   changed(key: string): void
   close(): void
 }
@@ -18,43 +18,43 @@ export interface ChangeTracker<Owner> {
 export interface ChangeTrackerOptions<Owner, Event> {
   readonly hub: Hub<Owner, Event>
   readonly keyOf: (owner: Owner) => string
-  /** How the stream is, for events that say so. */
+  /** The state of the stream, for events that report it. */
   readonly stateOf: (event: Event) => 'live' | 'interrupted' | undefined
-  /** Whether an event changes nothing that could be read. */
+  /** Whether an event changes no data, such as typing. */
   readonly isPassing: (event: Event) => boolean
-  /** How the stream of a caller is at this moment. */
+  /** Whether the stream of a principal is live now. */
   readonly isLive: (key: string) => boolean
-  /** Reads something with the rights of a caller. @throws when the upstream refuses, fails or does not answer in time */
+  /** Checks the access of a principal by a read. @throws when the upstream refuses, fails or does not respond in time */
   readonly confirm: (owner: Owner) => Promise<void>
-  /** Without a confirmation for this long nothing is known of a caller, whatever their stream says. */
+  /** Without a confirmed access for this long there is no version, even while the stream is live. */
   readonly confirmWithinMs: number
-  /** Hears of each caller for whom something happened: what is being read may be of before. */
+  /** Called for each principal with a change: reads in progress may be older than it. */
   readonly onChange: (key: string) => void
-  /** A stream is kept for so long behind the last question; a minute unless given. */
+  /** How long a subscription stays open after the last request; a minute by default. */
   readonly idleMs?: number
   readonly now?: () => number
 }
 
-/** Somebody who asks again within this time is listened for. */
+/** A principal with two requests within this time gets a subscription. */
 const againMs = 10_000
-/** How long it is left alone when that came to an end. */
+/** The pause after a subscription ended. */
 const restMs = 10_000
 const defaultIdleMs = 60_000
 /**
- * So many callers are listened for at most, each of whom takes a stream, and so many are remembered. Where all places are
- * taken by callers who go on asking, others have none: to change places all the time would be work for nobody.
+ * The most subscriptions, each of which needs an upstream stream, and the most principals that are remembered. While all
+ * subscriptions belong to principals with frequent requests, others get none: exchanging them all the time would be useless work.
  */
-const maxListened = 200
-const maxCallers = 2000
+const maxSubscriptions = 200
+const maxPrincipals = 2000
 
-/** What is known of one caller. */
-interface World {
-  mark: number
+/** The state of one principal. */
+interface PrincipalState {
+  version: number
   isLive: boolean
   askedAt: number
-  /** Set while it is listened for. */
+  /** Set while there is a subscription. */
   watching: AbortController | undefined
-  /** It is not tried earlier. */
+  /** No subscription is opened before this time. */
   watchFrom: number
   /** When the last check that confirmed the access began, in milliseconds of `now`. */
   confirmedAt: number
@@ -65,54 +65,54 @@ export function createChangeTracker<Owner, Event>(
   options: ChangeTrackerOptions<Owner, Event>,
 ): ChangeTracker<Owner> {
   const { hub, keyOf, idleMs = defaultIdleMs, now = Date.now } = options
-  // In the order they asked last; those that are listened for once more.
-  const worlds = new Map<string, World>()
-  const listened = new Map<string, World>()
+  // In the order of their latest requests; those with a subscription are in the second map, too.
+  const principals = new Map<string, PrincipalState>()
+  const subscribed = new Map<string, PrincipalState>()
   let latest = 0
 
-  function bump(key: string, world: World): void {
+  function bump(key: string, principal: PrincipalState): void {
     latest += 1
-    world.mark = latest
+    principal.version = latest
     options.onChange(key)
   }
 
-  /** The stream of a caller may be silent because it hangs, so it does not prove alone that they still have access. */
-  async function confirm(owner: Owner, world: World): Promise<void> {
+  /** A stream may be silent because it hangs, so it does not prove the access alone. */
+  async function confirm(owner: Owner, principal: PrincipalState): Promise<void> {
     const begunAt = now()
-    world.isConfirming = true
+    principal.isConfirming = true
     try {
       await options.confirm(owner)
-      world.confirmedAt = begunAt
+      principal.confirmedAt = begunAt
     } catch {
-      // It is tried again at the next question.
-      world.confirmedAt = Number.NEGATIVE_INFINITY
+      // The next request tries it again.
+      principal.confirmedAt = Number.NEGATIVE_INFINITY
     } finally {
-      world.isConfirming = false
+      principal.isConfirming = false
     }
   }
 
-  function forget(key: string, world: World): void {
-    world.isLive = false
-    world.watching?.abort()
-    if (worlds.get(key) === world) worlds.delete(key)
+  function forget(key: string, principal: PrincipalState): void {
+    principal.isLive = false
+    principal.watching?.abort()
+    if (principals.get(key) === principal) principals.delete(key)
   }
 
-  /** Whether there is a place, or one whose owner seems to have gone. */
-  function hasPlace(time: number): boolean {
-    if (listened.size < maxListened) return true
-    const [silent] = listened
+  /** Whether another subscription is allowed. One of a principal without recent requests is closed for it. */
+  function hasRoom(time: number): boolean {
+    if (subscribed.size < maxSubscriptions) return true
+    const [silent] = subscribed
     if (silent === undefined || time - silent[1].askedAt < againMs) return false
     forget(...silent)
-    return listened.size < maxListened
+    return subscribed.size < maxSubscriptions
   }
 
-  async function watch(owner: Owner, key: string, world: World): Promise<void> {
+  async function watch(owner: Owner, key: string, principal: PrincipalState): Promise<void> {
     const watching = new AbortController()
     const { signal } = watching
-    world.watching = watching
-    listened.set(key, world)
+    principal.watching = watching
+    subscribed.set(key, principal)
     const giveUp = () => {
-      if (listened.get(key) === world) listened.delete(key)
+      if (subscribed.get(key) === principal) subscribed.delete(key)
     }
     signal.addEventListener('abort', giveUp)
     let leave = () => {}
@@ -123,68 +123,68 @@ export function createChangeTracker<Owner, Event>(
       )
       const stop = subscription.channel.listen(({ event }) => {
         const state = options.stateOf(event)
-        if (state !== undefined) world.isLive = state === 'live'
-        if (!options.isPassing(event)) bump(key, world)
+        if (state !== undefined) principal.isLive = state === 'live'
+        if (!options.isPassing(event)) bump(key, principal)
       })
       leave = () => {
         stop()
         subscription.leave()
       }
       signal.addEventListener('abort', leave)
-      bump(key, world)
-      world.isLive = options.isLive(key)
-      void confirm(owner, world)
+      bump(key, principal)
+      principal.isLive = options.isLive(key)
+      void confirm(owner, principal)
       await subscription.ended
     } catch {
-      // Whoever may not listen, or cannot, reads each time.
+      // Without a subscription, nothing is cached for the principal.
     }
     leave()
     giveUp()
-    world.isLive = false
-    world.watching = undefined
-    world.watchFrom = now() + restMs
+    principal.isLive = false
+    principal.watching = undefined
+    principal.watchFrom = now() + restMs
   }
 
   const sweep = setInterval(() => {
-    for (const [key, world] of worlds) if (now() - world.askedAt > idleMs) forget(key, world)
+    for (const [key, principal] of principals) if (now() - principal.askedAt > idleMs) forget(key, principal)
   }, idleMs / 4)
   sweep.unref()
 
   return {
-    markOf(owner) {
+    versionOf(owner) {
       const key = keyOf(owner)
       const time = now()
-      let world = worlds.get(key)
-      if (world === undefined)
-        world = {
-          ...{ mark: 0, isLive: false, askedAt: Number.NEGATIVE_INFINITY },
+      let principal = principals.get(key)
+      if (principal === undefined)
+        principal = {
+          ...{ version: 0, isLive: false, askedAt: Number.NEGATIVE_INFINITY },
           ...{ watching: undefined, watchFrom: 0 },
           ...{ confirmedAt: Number.NEGATIVE_INFINITY, isConfirming: false },
         }
-      else worlds.delete(key)
-      worlds.set(key, world)
-      const isAgain = time - world.askedAt < againMs
-      world.askedAt = time
-      if (world.watching !== undefined) {
-        listened.delete(key)
-        listened.set(key, world)
-      } else if (isAgain && time >= world.watchFrom && hasPlace(time)) void watch(owner, key, world)
-      if (worlds.size > maxCallers) {
-        const [oldest] = worlds
+      else principals.delete(key)
+      principals.set(key, principal)
+      const isAgain = time - principal.askedAt < againMs
+      principal.askedAt = time
+      if (principal.watching !== undefined) {
+        subscribed.delete(key)
+        subscribed.set(key, principal)
+      } else if (isAgain && time >= principal.watchFrom && hasRoom(time)) void watch(owner, key, principal)
+      if (principals.size > maxPrincipals) {
+        const [oldest] = principals
         if (oldest !== undefined) forget(...oldest)
       }
-      if (!world.isLive) return undefined
-      const age = time - world.confirmedAt
-      if (age > options.confirmWithinMs / 2 && !world.isConfirming) void confirm(owner, world)
-      return age <= options.confirmWithinMs ? world.mark : undefined
+      if (!principal.isLive) return undefined
+      const age = time - principal.confirmedAt
+      if (age > options.confirmWithinMs / 2 && !principal.isConfirming) void confirm(owner, principal)
+      return age <= options.confirmWithinMs ? principal.version : undefined
     },
     changed(key) {
-      const world = worlds.get(key)
-      if (world !== undefined) bump(key, world)
+      const principal = principals.get(key)
+      if (principal !== undefined) bump(key, principal)
     },
     close() {
       clearInterval(sweep)
-      for (const [key, world] of [...worlds]) forget(key, world)
+      for (const [key, principal] of [...principals]) forget(key, principal)
     },
   }
 }

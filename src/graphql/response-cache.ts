@@ -2,14 +2,19 @@ import { LRUCache } from 'lru-cache'
 
 /** Responses that are still valid. */
 export interface ResponseCache {
-  /** @param mark the version of what the principal can see; a response of another version is not found */
-  find(key: string, mark: number): string | undefined
-  keep(key: string, mark: number, text: string): void
-  state(): { readonly answers: number; readonly bytes: number; readonly found: number; readonly kept: number }
+  /** @param version the version of what the principal can see; a response of another version is not hits */
+  find(key: string, version: number): string | undefined
+  store(key: string, version: number, text: string): void
+  state(): {
+    readonly entries: number
+    readonly bytes: number
+    readonly hits: number
+    readonly stores: number
+  }
 }
 
 interface Kept {
-  readonly mark: number
+  readonly version: number
   readonly text: string
   readonly until: number
 }
@@ -25,23 +30,23 @@ export function createResponseCache(maxAgeMs: number, now: () => number = Date.n
     maxEntrySize: maxAnswerCharacters,
     sizeCalculation: ({ text }, key) => text.length + key.length + 1,
   })
-  let found = 0
-  let kept = 0
+  let hits = 0
+  let stores = 0
   return {
-    find(key, mark) {
+    find(key, version) {
       const answer = answers.get(key)
       if (answer === undefined) return undefined
-      if (answer.mark !== mark || answer.until <= now()) {
+      if (answer.version !== version || answer.until <= now()) {
         answers.delete(key)
         return undefined
       }
-      found += 1
+      hits += 1
       return answer.text
     },
-    keep(key, mark, text) {
-      kept += 1
-      answers.set(key, { mark, text, until: now() + maxAgeMs })
+    store(key, version, text) {
+      stores += 1
+      answers.set(key, { version, text, until: now() + maxAgeMs })
     },
-    state: () => ({ answers: answers.size, bytes: answers.calculatedSize, found, kept }),
+    state: () => ({ entries: answers.size, bytes: answers.calculatedSize, hits, stores }),
   }
 }

@@ -8,7 +8,7 @@ import {
   type OperationTypeNode,
 } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
-import type { Caller, Context } from '../context.ts'
+import type { Context, OperationSender } from '../context.ts'
 import { type ErrorCode, GatewayError } from '../errors.ts'
 import type { CallPrediction } from '../graphql/call-cost.ts'
 import type { Limits } from '../graphql/document-limits.ts'
@@ -68,7 +68,7 @@ export interface Engine {
    */
   parse(text: string, request: RequestHead): Document
   /** @throws GraphQLError for a malformed credential */
-  createContext(caller: Caller): Context
+  createContext(sender: OperationSender): Context
   /** Executes a query or a mutation. */
   execute(operation: EngineOperation): Promise<ExecutionResult>
   /** A result as JSON, which may be cached. */
@@ -87,7 +87,7 @@ export interface EngineOptions {
   readonly schema: GraphQLSchema
   readonly executor: Executor
   readonly persisted: PersistedDocuments
-  readonly createContext: (caller: Caller) => Context
+  readonly createContext: (sender: OperationSender) => Context
   readonly live: FanOut
   readonly limits: Limits
   /** Whether introspection is allowed. */
@@ -185,13 +185,13 @@ export function createEngine(options: EngineOptions): Engine {
 
   async function answer(operation: EngineOperation): Promise<Answer> {
     const { context } = operation
-    const mark = isCacheable(operation) ? context.mark() : undefined
-    if (responseCache === undefined || mark === undefined) {
+    const version = isCacheable(operation) ? context.version() : undefined
+    if (responseCache === undefined || version === undefined) {
       const result = await run(operation)
       return toAnswer(result)
     }
     const key = keyOf(operation)
-    const known = responseCache.find(key, mark)
+    const known = responseCache.find(key, version)
     if (known !== undefined) {
       operationLog.begin(operation)([])
       return { text: known, isWhole: true }
@@ -199,7 +199,7 @@ export function createEngine(options: EngineOptions): Engine {
     const result = await run(operation)
     const fresh = toAnswer(result)
     // An event during the execution may be in the result, or not.
-    if (fresh.isWhole && context.mark() === mark) responseCache.keep(key, mark, fresh.text)
+    if (fresh.isWhole && context.version() === version) responseCache.store(key, version, fresh.text)
     return fresh
   }
 
@@ -225,9 +225,9 @@ export function createEngine(options: EngineOptions): Engine {
         throw masked
       }
     },
-    createContext(caller) {
+    createContext(sender) {
       try {
-        return options.createContext(caller)
+        return options.createContext(sender)
       } catch (error) {
         throw mask(error)
       }
@@ -321,5 +321,5 @@ function explain({ calls, fields }: CallPrediction): ExecutionResult {
 /** The key of a cached response: principal (a hash), parameters and document. */
 function keyOf({ document, operationName, variables, context }: EngineOperation): string {
   const asked = JSON.stringify([operationName ?? null, variables])
-  return `${context.caller} ${asked} ${document.node.loc?.source.body}`
+  return `${context.principal} ${asked} ${document.node.loc?.source.body}`
 }

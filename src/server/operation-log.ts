@@ -42,7 +42,12 @@ export function createOperationLog(metrics: Metrics, log: Logger): OperationLog 
         if (!log.isLevelEnabled(level)) return
         log[level](
           {
-            ...{ requestId: context.requestId, kind, operation: name, caller: context.caller?.slice(0, 8) },
+            ...{
+              requestId: context.requestId,
+              kind,
+              operation: name,
+              principal: context.principal?.slice(0, 8),
+            },
             ...{ upstreamCalls, durationMs: Math.round(durationMs * 10) / 10 },
             ...(codes.length > 0 ? { codes: [...new Set(codes)] } : {}),
           },

@@ -1,5 +1,5 @@
 import { type GraphQLError, getOperationAST, type OperationTypeNode } from 'graphql'
-import type { Caller } from '../context.ts'
+import type { OperationSender } from '../context.ts'
 import { ValidationError } from '../errors.ts'
 import type { Document } from '../graphql/documents.ts'
 import { isRecord } from '../json-values.ts'
@@ -30,7 +30,10 @@ export interface RejectedOperation {
 }
 
 /** Who sends an operation, and what the transport adds to its parameters. */
-export type OperationSource = Pick<Caller, 'request' | 'authorization' | 'departure' | 'onTokenEnd'> & {
+export type OperationSource = Pick<
+  OperationSender,
+  'request' | 'authorization' | 'departure' | 'onTokenEnd'
+> & {
   /** The last event that the client received; it replaces `extensions.lastEventId`. */
   readonly lastEventId?: string | undefined
 }

@@ -23,7 +23,7 @@ export interface LiveFigures {
     readonly refusals: number
   }
   readonly load: ConcurrencyState
-  readonly responseCache: { readonly kept: number; readonly found: number } | null
+  readonly responseCache: { readonly stores: number; readonly hits: number } | null
   readonly backendRestarts: number
 }
 
@@ -64,32 +64,32 @@ export function createMetrics(): Metrics {
   const names = new Set<string>()
   const operations = new Counter({
     name: `${prefix}operations_total`,
-    help: 'Operations by kind, by name (of the first hundred), and by the code of their first error',
+    help: 'Operations by kind, by name (of the first 100 names), and by the code of their first error',
     labelNames: ['kind', 'name', 'code'],
     registers,
   })
   const durations = new Histogram({
     name: `${prefix}operation_duration_seconds`,
-    help: 'How long operations took; subscriptions, until they stood',
+    help: 'Duration of operations; of subscriptions, until they were open',
     labelNames: ['kind'],
     buckets: seconds,
     registers,
   })
   const refusals = new Counter({
     name: `${prefix}document_refusals_total`,
-    help: 'Documents that were not executed, by code',
+    help: 'Rejected documents by code',
     labelNames: ['code'],
     registers,
   })
   const ends = new Counter({
     name: `${prefix}subscription_ends_total`,
-    help: 'Subscriptions that ended, by why',
+    help: 'Ended subscriptions by reason',
     labelNames: ['reason'],
     registers,
   })
   const responses = new Counter({
     name: `${prefix}http_responses_total`,
-    help: 'Answers over HTTP by status; 0 for clients that left before',
+    help: 'HTTP responses by status; 0 for clients that left before the response',
     labelNames: ['status'],
     registers,
   })
@@ -101,13 +101,13 @@ export function createMetrics(): Metrics {
   })
   const calls = new Counter({
     name: `${prefix}upstream_calls_total`,
-    help: 'Calls to the upstream by route and status; 0 when no answer came',
+    help: 'Calls to the upstream by route and status; 0 without a response',
     labelNames: ['method', 'route', 'status'],
     registers,
   })
   const callDurations = new Histogram({
     name: `${prefix}upstream_call_duration_seconds`,
-    help: 'How long calls to the upstream took',
+    help: 'Duration of calls to the upstream',
     labelNames: ['route'],
     buckets: seconds,
     registers,
@@ -149,81 +149,89 @@ function createLiveGauges(register: Registry): (figures: LiveFigures) => void {
   const gauges: [name: string, help: string, value: (figures: LiveFigures) => number][] = [
     [
       'upstream_breaker_open',
-      'Pages of the upstream, or whole upstreams, whose circuit breaker is open because they keep failing',
+      'Open circuit breakers: pages of the upstream that keep failing, or the whole upstream',
       ({ upstream }) => upstream.openBreakers.length,
     ],
-    ['upstream_streams', 'Streams to the upstream that are open', open],
+    ['upstream_streams', 'Open upstream streams', open],
     [
       'upstream_streams_opening',
-      'Streams to the upstream that are not open yet',
+      'Upstream streams that are not open yet',
       (figures) => figures.sources.length - open(figures),
     ],
     [
       'upstream_stream_subscriptions',
-      'Subscriptions that are fed by them',
+      'Subscriptions to upstream streams',
       ({ sources }) => sum(sources.map(({ subscriptions }) => subscriptions)),
     ],
     [
       'upstream_stream_borrowers',
-      'Those of them fed by the stream of somebody else',
+      'Subscriptions to the upstream stream of another principal',
       ({ sources }) => sum(sources.map(({ borrowers }) => borrowers)),
     ],
-    ['subscriptions', 'Subscriptions that are running', ({ live }) => live.operations],
+    ['subscriptions', 'Open subscriptions', ({ live }) => live.operations],
     [
       'subscriptions_live',
-      'Those of them that have caught up with what happens now',
+      'Live subscriptions, which are not catching up',
       ({ live }) => sum(live.groups.map(({ members }) => members)),
     ],
-    ['subscription_groups', 'Groups of them that are executed together', ({ live }) => live.groups.length],
+    [
+      'subscription_groups',
+      'Groups of subscriptions that are executed together',
+      ({ live }) => live.groups.length,
+    ],
     [
       'subscription_groups_shared',
-      'Those groups that reach across callers',
+      'Groups of subscriptions of several principals',
       ({ live }) => live.groups.filter(({ isShared }) => isShared).length,
     ],
-    ['tcp_connections', 'TCP connections that are open', ({ tcpConnections }) => tcpConnections],
-    ['sockets', 'WebSockets that are open', ({ sockets }) => sockets],
+    ['tcp_connections', 'Open TCP connections', ({ tcpConnections }) => tcpConnections],
+    ['sockets', 'Open WebSockets', ({ sockets }) => sockets],
     [
       'live_responses',
-      'Answers over SSE and multipart that are open',
+      'Open responses over SSE and multipart',
       ({ streamingResponses }) => streamingResponses,
     ],
     [
       'waiting_bytes',
-      'What waits for slow readers of sockets; what several wait for counts for each',
+      'Bytes that wait for slow readers of sockets; shared bytes count for each reader',
       ({ waitingBytes }) => waitingBytes,
     ],
-    ['in_flight', 'Operations that are being answered', ({ load }) => load.inFlight],
-    ['in_flight_limit', 'How many may be at this moment', ({ load }) => load.limit],
-    ['waiting', 'Operations that wait for their turn', ({ load }) => load.waiting],
-    ['event_loop_delay_seconds', 'How late the event loop was last', ({ load }) => load.delayMs / 1000],
+    ['in_flight', 'Operations in flight', ({ load }) => load.inFlight],
+    ['in_flight_limit', 'Limit of operations in flight', ({ load }) => load.limit],
+    ['waiting', 'Queued operations', ({ load }) => load.waiting],
+    [
+      'event_loop_delay_seconds',
+      'Delay of the event loop at the last sample',
+      ({ load }) => load.delayMs / 1000,
+    ],
   ]
   const totals: [name: string, help: string, value: (figures: LiveFigures) => number][] = [
-    [
-      'upstream_retries_total',
-      'Reads that were made again because they failed',
-      ({ upstream }) => upstream.retries,
-    ],
+    ['upstream_retries_total', 'Retried reads', ({ upstream }) => upstream.retries],
     [
       'upstream_refusals_total',
-      'Calls that were not made because the upstream was left alone',
+      'Calls that were refused by a circuit breaker',
       ({ upstream }) => upstream.refusals,
     ],
     [
-      'kept_answers_total',
-      'Answers that were kept, for when nothing happens',
-      ({ responseCache }) => responseCache?.kept ?? 0,
+      'response_cache_stores_total',
+      'Responses that were stored in the response cache',
+      ({ responseCache }) => responseCache?.stores ?? 0,
     ],
     [
-      'kept_answers_given_total',
-      'Answers that were given again because nothing had happened',
-      ({ responseCache }) => responseCache?.found ?? 0,
+      'response_cache_hits_total',
+      'Responses from the response cache',
+      ({ responseCache }) => responseCache?.hits ?? 0,
     ],
     [
       'backend_restarts_total',
       'Restarts of the embedded backend because its thread stopped or hung',
       ({ backendRestarts }) => backendRestarts,
     ],
-    ['overload_refusals_total', 'Operations that were turned away at once', ({ load }) => load.refusals],
+    [
+      'overload_refusals_total',
+      'Operations that were refused because of overload',
+      ({ load }) => load.refusals,
+    ],
   ]
   const registers = [register]
   const setters = [

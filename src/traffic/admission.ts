@@ -9,7 +9,7 @@ export interface AdmissionOptions {
   /** The principal of an `Authorization` value; undefined without a well-formed credential. */
   readonly principalOf: (authorization: unknown) => string | undefined
   /** Requests and operations of each principal, and of each IP address. */
-  readonly callers: RateLimiter
+  readonly principals: RateLimiter
   readonly addresses: RateLimiter
   /** CPU time for new documents of each IP address, in milliseconds. */
   readonly documentTime: RateLimiter
@@ -83,7 +83,7 @@ const overloadPauseMs = 1000
 export function createAdmission({
   load,
   principalOf,
-  callers,
+  principals,
   addresses,
   documentTime,
   connectionsPerPrincipal,
@@ -92,7 +92,7 @@ export function createAdmission({
   trustedProxies,
 }: AdmissionOptions): Admission {
   const connections = {
-    callers: new Counts(connectionsPerPrincipal),
+    principals: new Counts(connectionsPerPrincipal),
     addresses: new Counts(connectionsPerIp),
   }
   const transfers = new Counts(transfersPerIp)
@@ -115,9 +115,9 @@ export function createAdmission({
       return (cpuMs) => documentTime.charge(address, cpuMs)
     },
     countOperation(authorization) {
-      if (!callers.isLimited) return
+      if (!principals.isLimited) return
       const principal = principalOf(authorization)
-      if (principal !== undefined) callers.take(principal)
+      if (principal !== undefined) principals.take(principal)
     },
     enter() {
       const isIn = load.enter()
@@ -144,7 +144,7 @@ export function createAdmission({
         addressOf(request),
         (limit) => `There are ${limit} open connections from your address, which is all there may be`,
       )
-      const connection = new OpenConnection(connections.callers, principalOf, close)
+      const connection = new OpenConnection(connections.principals, principalOf, close)
       try {
         connection.identify(authorization)
       } catch (error) {
@@ -165,13 +165,13 @@ export function createAdmission({
 }
 
 class OpenConnection implements Connection {
-  readonly #callers: Counts
+  readonly #principals: Counts
   readonly #principalOf: AdmissionOptions['principalOf']
   readonly #close: () => void
   readonly #users = new Map<string, { uses: number; readonly release: () => void }>()
 
-  constructor(callers: Counts, principalOf: AdmissionOptions['principalOf'], close: () => void) {
-    this.#callers = callers
+  constructor(principals: Counts, principalOf: AdmissionOptions['principalOf'], close: () => void) {
+    this.#principals = principals
     this.#principalOf = principalOf
     this.#close = close
   }
@@ -200,7 +200,7 @@ class OpenConnection implements Connection {
   }
 
   #take(principal: string): () => void {
-    return this.#callers.take(
+    return this.#principals.take(
       principal,
       (limit) => `You have ${limit} open connections, which is all you may have`,
     )

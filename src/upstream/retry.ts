@@ -14,7 +14,7 @@ export interface RetryingHttp extends Http {
   readonly retries: number
 }
 
-/** The longest pause before each retry; the pause is random, so that callers do not retry together. */
+/** The longest pause before each retry; the pause is random, so that clients do not retry together. */
 const longestPausesMs = [100, 400]
 /** Each call earns a share of a retry, and few can be saved, so that retries do not make an outage worse. */
 const budget = { perCall: 0.2, saved: 10 }

@@ -46,8 +46,8 @@ test('a line of each operation tells who, what, how long and at what cost, which
       upstreamCalls: 1,
     },
   ])
-  expect(operations[0]?.['caller']).toMatch(/^[\w-]{8}$/)
-  expect(operations[1]?.['caller']).toBe(operations[0]?.['caller'])
+  expect(operations[0]?.['principal']).toMatch(/^[\w-]{8}$/)
+  expect(operations[1]?.['principal']).toBe(operations[0]?.['principal'])
   expect(operations[0]?.['durationMs']).toBeGreaterThan(0)
 })
 

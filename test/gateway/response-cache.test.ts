@@ -55,9 +55,9 @@ test('an answer is given again while nothing happens, and made anew when somethi
   expect(app.calls).toHaveLength(1)
   await say('Ben', 'something new')
   await eventually(async () => contents((await ask('Ada')).data).includes('something new'))
-  const { kept, found } = app.state().responseCache ?? { kept: 0, found: 0 }
-  expect(kept).toBeGreaterThan(1)
-  expect(found).toBeGreaterThan(1)
+  const { stores, hits } = app.state().responseCache ?? { stores: 0, hits: 0 }
+  expect(stores).toBeGreaterThan(1)
+  expect(hits).toBeGreaterThan(1)
 })
 
 test('whoever changes something sees it in the next answer, by mutation and by upload', async () => {
@@ -227,19 +227,19 @@ test('who asks again is listened for until they ask no more; others are not', as
     ...{ isLive: () => true, onChange: () => undefined, ...confirmed, idleMs: 20, now: () => now },
   })
   onTestFinished(changeTracker.close)
-  expect(changeTracker.markOf('once')).toBeUndefined()
-  expect(changeTracker.markOf('again')).toBeUndefined()
+  expect(changeTracker.versionOf('once')).toBeUndefined()
+  expect(changeTracker.versionOf('again')).toBeUndefined()
   now = 1
-  expect(changeTracker.markOf('again')).toBeUndefined()
-  await eventually(() => changeTracker.markOf('again') !== undefined)
+  expect(changeTracker.versionOf('again')).toBeUndefined()
+  await eventually(() => changeTracker.versionOf('again') !== undefined)
   expect(open).toEqual(['again'])
-  const mark = changeTracker.markOf('again')
-  expect(changeTracker.markOf('again')).toBe(mark)
+  const version = changeTracker.versionOf('again')
+  expect(changeTracker.versionOf('again')).toBe(version)
   changeTracker.changed('again')
-  expect(changeTracker.markOf('again')).not.toBe(mark)
+  expect(changeTracker.versionOf('again')).not.toBe(version)
   now = 1000
   await eventually(() => open.length === 0)
-  expect(changeTracker.markOf('again')).toBeUndefined()
+  expect(changeTracker.versionOf('again')).toBeUndefined()
 })
 
 test('two hundred are listened for; others have a place when one of them has not asked for a while', async () => {
@@ -264,14 +264,14 @@ test('two hundred are listened for; others have a place when one of them has not
   const people = Array.from({ length: 300 }, (_, index) => `person ${index}`)
   for (let round = 0; round < 5; round += 1) {
     now += 1000
-    for (const each of people) changeTracker.markOf(each)
+    for (const each of people) changeTracker.versionOf(each)
     await new Promise(setImmediate)
     if (round > 0) expect([...open]).toEqual(people.slice(0, 200))
   }
   // The first of them leaves.
   for (let round = 0; round < 12; round += 1) {
     now += 1000
-    for (const each of people.slice(1)) changeTracker.markOf(each)
+    for (const each of people.slice(1)) changeTracker.versionOf(each)
     await new Promise(setImmediate)
   }
   expect([...open]).toEqual(people.slice(1, 201))
@@ -292,7 +292,7 @@ test('who may not listen is not tried for again at once', async () => {
   })
   onTestFinished(changeTracker.close)
   for (; now < 25_000; now += 1000) {
-    expect(changeTracker.markOf('nobody')).toBeUndefined()
+    expect(changeTracker.versionOf('nobody')).toBeUndefined()
     await new Promise(setImmediate)
   }
   expect(tries).toBe(3)
@@ -321,9 +321,9 @@ test('of a caller whose access nobody has confirmed for ten seconds nothing is k
   })
   onTestFinished(changeTracker.close)
   const isKnown = async () => {
-    const mark = changeTracker.markOf('ada')
+    const version = changeTracker.versionOf('ada')
     await new Promise(setImmediate)
-    return mark !== undefined
+    return version !== undefined
   }
   await eventually(isKnown)
   for (; now < 60_000; now += 1000) expect(await isKnown()).toBe(true)
@@ -380,22 +380,22 @@ test('over random changes by three people nobody sees what is not theirs, or les
       expect(numberOf(contents(data).at(-1)), `SEED=${seed}`).toBeGreaterThanOrEqual(least)
     }
   }
-  expect(app.state().responseCache?.found).toBeGreaterThan(20)
+  expect(app.state().responseCache?.hits).toBeGreaterThan(20)
   for (const subscription of listening) await subscription.close()
 }, 30_000)
 
 test('an answer is kept no longer than it may be, however quiet it is', () => {
   let now = 0
   const kept = createResponseCache(1000, () => now)
-  kept.keep('a', 1, '{}')
+  kept.store('a', 1, '{}')
   now = 999
   expect(kept.find('a', 1)).toBe('{}')
   expect(kept.find('a', 2)).toBeUndefined()
-  kept.keep('a', 2, '{}')
+  kept.store('a', 2, '{}')
   now = 1999
   expect(kept.find('a', 2)).toBeUndefined()
-  for (let count = 0; count < 100; count += 1) kept.keep(`${count}`, 2, 'x'.repeat(1024 * 1024))
+  for (let count = 0; count < 100; count += 1) kept.store(`${count}`, 2, 'x'.repeat(1024 * 1024))
   expect(kept.state().bytes).toBeLessThanOrEqual(32 * 1024 * 1024)
-  kept.keep('too long', 2, 'x'.repeat(3 * 1024 * 1024))
+  kept.store('too long', 2, 'x'.repeat(3 * 1024 * 1024))
   expect(kept.find('too long', 2)).toBeUndefined()
 })

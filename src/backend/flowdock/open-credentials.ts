@@ -78,7 +78,7 @@ export function createOpenCredentials(options: OpenCredentialsOptions): OpenCred
     },
     check() {
       if (checking === undefined) return begin()
-      // The check in progress may have read before the change of the caller.
+      // The check in progress may have read before that change.
       next ??= checking.then(() => {
         next = undefined
         return begin()

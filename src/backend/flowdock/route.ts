@@ -93,8 +93,8 @@ interface RouteBase {
 }
 
 /**
- * With `auth: 'user'` a request without a valid credential gets 401; with `'any'` the handler checks `caller` itself. `'service'`
- * is for the server's own gateways: without a service token they get 401.
+ * With `auth: 'user'` a request without a valid credential gets 401; with `'any'` the handler checks `userRequest` itself.
+ * `'service'` is for the server's own gateways: without a service token they get 401.
  */
 export type Route =
   | (RouteBase & {
@@ -104,7 +104,7 @@ export type Route =
   | (RouteBase & {
       readonly auth: 'any'
       readonly handle: (
-        request: Request & { readonly caller: UserRequest | undefined },
+        request: Request & { readonly userRequest: UserRequest | undefined },
         backend: Backend,
       ) => Promise<Answer>
     })

@@ -36,9 +36,14 @@ export const messageRoutes: readonly Route[] = [
     async handle(request, backend) {
       const flowToken = request.params.string('flow_token')
       if (flowToken !== undefined) return sendFromSource(request, backend, flowToken)
-      const { caller } = request
-      if (caller === undefined) throw unauthorized()
-      return sendAnswer(caller, backend, writable(caller, await namedFlow(caller, backend)), userEvents)
+      const { userRequest } = request
+      if (userRequest === undefined) throw unauthorized()
+      return sendAnswer(
+        userRequest,
+        backend,
+        writable(userRequest, await namedFlow(userRequest, backend)),
+        userEvents,
+      )
     },
   },
   {

@@ -19,15 +19,15 @@ export const sourceRoutes: readonly Route[] = [
     pattern: '/sources',
     auth: 'any',
     takesFlowToken: true,
-    async handle({ params, caller, base }, { store }) {
+    async handle({ params, userRequest, base }, { store }) {
       const flowToken = params.string('flow_token')
       if (flowToken !== undefined) {
         const source = await findSourceByTokenHash(store.reader, hashToken(flowToken))
         if (source === undefined || source.deleted_at !== null) throw notFound()
         return { status: 200, body: [encodeSourceAlone(source, base)] }
       }
-      if (caller === undefined) throw unauthorized()
-      const flows = await listFlows(store.reader, caller.user.id, 'joined')
+      if (userRequest === undefined) throw unauthorized()
+      const flows = await listFlows(store.reader, userRequest.user.id, 'joined')
       const sources = await listSources(
         store.reader,
         flows.map(({ id }) => id),

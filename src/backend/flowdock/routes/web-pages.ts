@@ -34,7 +34,7 @@ function page(pattern: string, describe: Describe): Route {
     auth: 'any',
     async handle(request): Promise<Answer> {
       if (prefersHtml(request)) return guidePage(describe(request))
-      throw request.caller === undefined ? unauthorized() : notFound()
+      throw request.userRequest === undefined ? unauthorized() : notFound()
     },
   }
 }
