@@ -34,6 +34,23 @@ const machines = {
   },
 }
 
+/** What is promised of subscriptions is promised over a service stream, too. */
+const overServiceStream = {
+  extends: true as const,
+  test: {
+    ...shared,
+    name: 'service stream',
+    include: [
+      ...['deletions', 'live-transports', 'resume', 'shared-results', 'slow-readers'].map(
+        (name) => `gateway/${name}`,
+      ),
+      ...['gateway/stream-tickets', 'gateway/subscriptions', 'e2e/churn', 'e2e/isolation', 'e2e/resume'],
+      ...['connections'].map((name) => `hardening/${name}`),
+    ].map((name) => `test/${name}.test.ts`),
+    env: { TEST_HUB: 'stream' },
+  },
+}
+
 /** Clients of front ends. Their packages are installed first. */
 const clients = {
   extends: true as const,
@@ -64,6 +81,7 @@ export default defineConfig(async () => ({
           exclude: ['test/clients/**', 'test/machines/**', 'test/postgres/**'],
         },
       },
+      overServiceStream,
       clients,
       ...(isCi || (await isPostgresThere()) ? [onPostgres] : []),
       ...(isCi || ((await isPostgresThere()) && (await isNatsThere())) ? [machines] : []),

@@ -8,8 +8,10 @@ import { defaultLimits, type Limits } from './graphql/document-limits.ts'
 import { createExecutor } from './graphql/executor.ts'
 import { createPersistedDocuments, readTrustedDocuments } from './graphql/persisted-documents.ts'
 import { createResponseCache, type ResponseCache } from './graphql/response-cache.ts'
+import { createFallbackLiveHub } from './live/fallback-live-hub.ts'
 import type { StreamState } from './live/live-hub.ts'
 import { createPrincipalLiveHub } from './live/principal-live-hub.ts'
+import { createStreamLiveHub } from './live/stream-live-hub.ts'
 import { keepOperatorToken } from './operator-token.ts'
 import { eventCursor, noCursor } from './resolvers/cursor.ts'
 import type { LiveEvent } from './resolvers/live-event.ts'
@@ -186,12 +188,16 @@ async function start(
     fileHosts: config.upstream.kind === 'remote' ? config.upstream.fileHosts : [],
   })
   const flights = createSingleFlight()
-  const hub = createPrincipalLiveHub({
-    ...{ http, checkHttp: direct, reconnects, decoder, onRetry, noCursor },
+  const onChange = config.responseCacheMs === 0 ? undefined : flights.changed
+  const liveOptions = {
+    ...{ http, reconnects, decoder, onRetry, noCursor, onChange },
     ...{ restUrl: upstream.restUrl, streamUrl: upstream.streamUrl },
     onEarlierChanged: () => live.forgetResults(),
-    onChange: config.responseCacheMs === 0 ? undefined : flights.changed,
-  })
+  }
+  const principalHub = createPrincipalLiveHub({ ...liveOptions, checkHttp: direct })
+  const serviceToken = config.upstream.kind === 'remote' ? config.upstream.serviceToken : undefined
+  const streamHub = serviceToken && createStreamLiveHub({ ...liveOptions, serviceHttp: direct, serviceToken })
+  const hub = streamHub === undefined ? principalHub : createFallbackLiveHub(streamHub, principalHub)
   closers.push(async () =>
     hub.close(new GatewayError('UPSTREAM_UNAVAILABLE', 'The gateway is shutting down', { retryable: true })),
   )
@@ -421,6 +427,7 @@ async function startUpstream(
       databaseUrl: upstream.databaseUrl?.reveal(),
       natsUrl: upstream.natsUrl?.reveal(),
       demoHistory,
+      serviceTokens: upstream.serviceTokens.map((token) => token.reveal()),
     },
     (message) => log.error(message),
     (message) => log.warn(message),

@@ -43,6 +43,8 @@ export interface Config {
           readonly strangerRequestsPerMinute: number
           readonly streamsPerPrincipal: number
         }
+        /** What other gateways send to its service interface, besides the one of this process. */
+        readonly serviceTokens: readonly Secret[]
       }
     | {
         readonly kind: 'remote'
@@ -50,6 +52,8 @@ export interface Config {
         readonly streamUrl: string
         /** Hosts in the gateway's own network to which downloads of files may be redirected. */
         readonly fileHosts: readonly string[]
+        /** For its service interface, if it has one. */
+        readonly serviceToken: Secret | undefined
       }
 }
 
@@ -197,6 +201,14 @@ const settings = {
       'expected an address such as nats://user:password@host:4222, or several with commas between them',
     )
     .transform((text) => new Secret(text))
+    .optional(),
+  SERVICE_TOKEN: z
+    .string()
+    .regex(
+      /^[\x21-\x2b\x2d-\x7e]{32,}(,[\x21-\x2b\x2d-\x7e]{32,})?$/,
+      'expected 32 or more characters without blanks, or two such tokens with a comma between them',
+    )
+    .transform((text) => text.split(',').map((token) => new Secret(token)))
     .optional(),
   EVENT_RETENTION_DAYS: z
     .string()
@@ -412,6 +424,7 @@ function readUpstream(values: z.infer<z.ZodObject<typeof settings>>): Config['up
         strangerRequestsPerMinute: values.REQUESTS_PER_MINUTE_PER_IP,
         streamsPerPrincipal: values.MAX_CONNECTIONS_PER_PRINCIPAL,
       },
+      serviceTokens: values.SERVICE_TOKEN ?? [],
     }
   return {
     kind: 'remote',
@@ -419,6 +432,7 @@ function readUpstream(values: z.infer<z.ZodObject<typeof settings>>): Config['up
     fileHosts: (values.FILE_HOSTS ?? []).map((name) => name.toLowerCase()),
     // Clients write the URL with and without `/flows`, its only path.
     streamUrl: (values.FLOWDOCK_STREAM_URL ?? streamUrlOf(restUrl)).replace(/\/flows$/, ''),
+    serviceToken: values.SERVICE_TOKEN?.[0],
   }
 }
 

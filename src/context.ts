@@ -488,8 +488,11 @@ class PrincipalContext implements Context, Viewer {
   }
 }
 
-function knownUserId({ userId, credential, options }: Session): number | undefined {
-  return userId ?? (credential === null ? undefined : options.hub.userIdOf(credential.principal))
+function knownUserId(session: Session): number | undefined {
+  const { credential, options } = session
+  // A credential belongs to one user for good.
+  session.userId ??= credential === null ? undefined : options.hub.userIdOf(credential.principal)
+  return session.userId
 }
 
 /** Delivers the history. Resolves with the offset to continue from. */

@@ -51,8 +51,22 @@ describe('settings', () => {
           strangerRequestsPerMinute: 30_000,
           streamsPerPrincipal: 100,
         },
+        serviceTokens: [],
       },
     })
+  })
+
+  test('SERVICE_TOKEN is one token for a gateway, and one or two for a backend', () => {
+    const tokens = ['a'.repeat(32), 'b'.repeat(32)]
+    const remote = { FLOWDOCK_API_URL: 'http://127.0.0.1:1', SERVICE_TOKEN: tokens.join() }
+    const { upstream } = readConfig(remote)
+    expect(upstream.kind === 'remote' && upstream.serviceToken?.reveal()).toBe(tokens[0])
+    const embedded = readConfig({ SERVICE_TOKEN: tokens.join() }).upstream
+    expect(embedded.kind === 'embedded' && embedded.serviceTokens.map((each) => each.reveal())).toEqual(
+      tokens,
+    )
+    for (const wrong of ['short', `${tokens[0]},`, `${tokens[0]} x`, [...tokens, 'c'.repeat(32)].join()])
+      expect(() => readConfig({ SERVICE_TOKEN: wrong })).toThrow(/^(?!.*aaaa).*SERVICE_TOKEN: expected 32/s)
   })
 
   test.each([

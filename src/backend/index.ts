@@ -19,6 +19,7 @@ export type EmbeddedBackendOptions = Pick<
   | 'keepAliveMs'
   | 'eventRetentionDays'
   | 'privateActionTargets'
+  | 'serviceTokens'
   | 'trustedProxies'
   | 'traffic'
 >
@@ -92,7 +93,7 @@ export async function startBackend(
   const watch = { ...defaultSupervision, ...supervision }
   const gatewayKey = randomBytes(32).toString('base64url')
   const serviceToken = randomBytes(32).toString('base64url')
-  const serviceTokens = [serviceToken]
+  const serviceTokens = [serviceToken, ...(options.serviceTokens ?? [])]
   const start = (port: number) =>
     startThread({ ...options, port, gatewayKey, serviceTokens }, watch, onError, onNotice)
   let restarts = 0

@@ -20,6 +20,7 @@ export async function backend(
         databaseUrl: upstream.databaseUrl?.reveal(),
         natsUrl: upstream.natsUrl?.reveal(),
         demoHistory: true,
+        serviceTokens: upstream.serviceTokens.map((token) => token.reveal()),
       },
       (message) => log.error(message),
       (message) => log.warn(message),

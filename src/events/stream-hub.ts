@@ -510,11 +510,13 @@ export class StreamHub<T> {
   /**
    * Takes the next entry for a reader that drains. The reader has it from then on.
    *
-   * @returns undefined when the reader does not drain any more: it joined, replays, or was suspended or ended
+   * @param limit how many entries are looked at
+   * @returns undefined when there is none among them, or when the reader does not drain any more: it joined, replays, or was
+   *   suspended or ended
    */
-  next(reader: Reader): StreamEntry<T> | undefined {
+  next(reader: Reader, limit = Number.POSITIVE_INFINITY): StreamEntry<T> | undefined {
     const draining = reader as HubReader
-    while (draining.state === 'draining') {
+    for (let count = 0; count < limit && draining.state === 'draining'; count += 1) {
       if (draining.seq < this.log.beginSeq) {
         if ((draining.position ?? 0) < this.log.begin) {
           this.#move(draining, 'fellBehind')

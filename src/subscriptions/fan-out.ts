@@ -511,8 +511,8 @@ export function createFanOut(options: FanOutOptions): FanOut {
 
     /** The number of the last entry that a member has, or that was not for it. */
     seqOf(member: Member): number {
-      const isIdle = this.#waiting.length + this.#inFlight.length + this.#ready.length === 0
-      return isIdle ? Math.max(member.seq, this.#router.seq) : member.seq
+      const oldest = this.#ready[0] ?? this.#inFlight[0] ?? this.#waiting[this.#next]
+      return Math.max(member.seq, oldest === undefined ? this.#router.seq : oldest.entry.seq - 1)
     }
 
     #add(name: string, member: Member): void {

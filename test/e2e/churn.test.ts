@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
-import { eventually, startTestApp } from '../support/app.ts'
+import { eventually, isAtRest, startTestApp } from '../support/app.ts'
 import { basic } from '../support/backend.ts'
 import { collectGarbage } from '../support/memory.ts'
 
@@ -58,9 +58,7 @@ test(`${5000 * times} subscriptions that are completed and ${1000 * times} broke
   }
 
   async function rest(): Promise<void> {
-    await eventually(
-      () => app.state().sockets === 0 && app.state().live.operations === 0 && app.openStreams === 0,
-    )
+    await eventually(() => app.state().sockets === 0 && isAtRest(app))
     app.calls.length = 0
   }
   const heap = () => {

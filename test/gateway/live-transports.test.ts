@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
-import { eventually, liveMembers, type Result, startTestApp, type TestApp } from '../support/app.ts'
+import { eventually, isAtRest, liveMembers, type Result, startTestApp, type TestApp } from '../support/app.ts'
 import { basic } from '../support/backend.ts'
 import { type LiveClientOptions, liveTransports, overSse } from '../support/live-client.ts'
 
@@ -101,7 +101,7 @@ describe.each(liveTransports)('over %s', (_, connect) => {
     await eventually(() => liveMembers(app) === 1)
     client.close()
     await eventually(() => app.state().live.operations === 0)
-    await eventually(() => app.openStreams === 0)
+    await eventually(() => isAtRest(app))
   })
 
   test('a query is answered, and ends', async () => {

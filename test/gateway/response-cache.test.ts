@@ -5,6 +5,7 @@ import { createResponseCache } from '../../src/graphql/response-cache.ts'
 import { eventually, openSubscription, post, socketClient, startTestApp } from '../support/app.ts'
 import type { Nick } from '../support/backend.ts'
 import { createRandom } from '../support/query-generator.ts'
+import { ScriptedStreams } from '../support/scripted-service.ts'
 import { answerJson, startScriptedUpstream } from '../support/upstream.ts'
 
 const query =
@@ -86,24 +87,14 @@ async function startQuiet() {
   const flow = { id: 'f', parameterized_name: 'f', organization, joined: true, users: [] }
   const upstream = {
     name: 'first',
-    tell: (_: string) => {},
-    /** Ends the stream, and lets no other begin. */
-    cut: () => {},
-    isCut: false,
+    streams: new ScriptedStreams(),
     hold: undefined as Promise<void> | undefined,
     reads: 0,
   }
   const { url } = await startScriptedUpstream(async (request, response) => {
     const { pathname } = new URL(request.url ?? '', 'http://x')
-    if (pathname === '/stream/flows') {
-      if (upstream.isCut) return answerJson(response, 503, {})
-      upstream.cut = () => {
-        upstream.isCut = true
-        response.destroy()
-      }
-      response.writeHead(200, { 'content-type': 'text/event-stream' }).write(':\n\n')
-      upstream.tell = (text) => void response.write(text)
-    } else if (pathname === '/capabilities') answerJson(response, 404, { message: 'not found' })
+    if (upstream.streams.answer(request, response)) return
+    if (pathname === '/capabilities') answerJson(response, 404, { message: 'not found' })
     else if (request.method !== 'GET') {
       upstream.name = 'second'
       const file = { path: '/files/x', file_name: 'x', file_size: 1, content_type: 'text/plain' }
@@ -155,7 +146,7 @@ test('what was read before something happened is kept for nobody, and joined by 
   const { app, upstream, name } = await startQuiet()
   const message = { event: 'message', flow: 'f', id: 1, sent: 1, user: '0', tags: [], content: 'x' }
   const place = () => app.state().sources[0]?.place
-  upstream.tell(`id: 1\ndata: ${JSON.stringify(message)}\n\n`)
+  upstream.streams.tell(message)
   await eventually(() => place() === '1')
   const release = Promise.withResolvers<void>()
   upstream.hold = release.promise
@@ -163,7 +154,7 @@ test('what was read before something happened is kept for nobody, and joined by 
   const before = name()
   await eventually(() => upstream.reads > reads)
   upstream.name = 'second'
-  upstream.tell(`id: 2\ndata: ${JSON.stringify({ ...message, id: 2 })}\n\n`)
+  upstream.streams.tell({ ...message, id: 2 })
   await eventually(() => place() === '2')
   const after = name()
   await eventually(() => app.state().load.inFlight === 2)
@@ -191,7 +182,7 @@ test('nothing is kept of what tells of the moment, of what failed, of what is as
 
 test('while the stream does not stand every answer is made anew', async () => {
   const { app, upstream, name } = await startQuiet()
-  upstream.cut()
+  upstream.streams.cut()
   await eventually(() => app.state().sources[0]?.lastDisconnect !== null)
   for (const each of ['third', 'fourth']) {
     upstream.name = each

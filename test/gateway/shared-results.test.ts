@@ -1,6 +1,13 @@
 import fc from 'fast-check'
 import { expect, onTestFinished, test } from 'vitest'
-import { eventually, liveMembers, type Result, type Subscription, startTestApp } from '../support/app.ts'
+import {
+  eventually,
+  liveMembers,
+  type Result,
+  type Subscription,
+  startTestApp,
+  streamsOf,
+} from '../support/app.ts'
 
 const people = ['Ada', 'Ben', 'Cleo'] as const
 /** Fields of a message whose results are shared by all members of the flow, or by those with the same answers. */
@@ -79,7 +86,7 @@ test('an event that three people with tokens of their own get is executed once',
   const subscriptions = await Promise.all(people.map((person) => app.subscribe(person, query)))
   const firsts = subscriptions.map((each) => each.next())
   await eventually(() => liveMembers(app) === 3)
-  expect(app.openStreams).toBe(3)
+  expect(app.openStreams).toBe(streamsOf(3))
   expect(app.state().live.groups).toHaveLength(1)
   app.calls.length = 0
   await app.backend.as('Ben')('POST', '/flows/example/main/messages', { event: 'message', content: 'once' })

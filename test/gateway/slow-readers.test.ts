@@ -1,7 +1,7 @@
-import type { ServerResponse } from 'node:http'
 import { expect, onTestFinished, test } from 'vitest'
 import { eventually, liveMembers, placeIn, startTestApp } from '../support/app.ts'
 import { liveTransports } from '../support/live-client.ts'
+import { ScriptedStreams } from '../support/scripted-service.ts'
 import { answerJson, startScriptedUpstream } from '../support/upstream.ts'
 
 const organization = { id: 1, parameterized_name: 'acme', name: 'Acme' }
@@ -9,15 +9,11 @@ const flow = { id: 'f', name: 'F', parameterized_name: 'f', organization, joined
 
 /** An upstream with one flow, whose stream the test plays. */
 async function start() {
-  const streams = new Set<ServerResponse>()
+  const streams = new ScriptedStreams()
   const upstream = await startScriptedUpstream((request, response) => {
     const { pathname } = new URL(request.url ?? '', 'http://x')
-    if (pathname === '/stream/flows') {
-      response.writeHead(200, { 'content-type': 'text/event-stream' })
-      response.write(':\n\n')
-      streams.add(response)
-      response.on('close', () => streams.delete(response))
-    } else if (pathname === '/capabilities') answerJson(response, 404, { message: 'not found' })
+    if (streams.answer(request, response)) return
+    if (pathname === '/capabilities') answerJson(response, 404, { message: 'not found' })
     else if (pathname === '/flows') answerJson(response, 200, [flow])
     else answerJson(response, 200, flow)
   })
@@ -26,23 +22,14 @@ async function start() {
   let id = 0
   return {
     app,
-    /** So many messages of about that length, in as few pieces as the line makes of them. */
+    /** So many messages of about that length. */
     tell(count: number, length: number) {
-      let text = ''
-      for (let index = 0; index < count; index += 1) {
+      const content = 'x'.repeat(length)
+      const messages = Array.from({ length: count }, () => {
         id += 1
-        const message = {
-          event: 'message',
-          flow: 'f',
-          id,
-          sent: id,
-          user: '0',
-          tags: [],
-          content: 'x'.repeat(length),
-        }
-        text += `id: ${id}\ndata: ${JSON.stringify(message)}\n\n`
-      }
-      for (const stream of streams) stream.write(text)
+        return { event: 'message', flow: 'f', id, sent: id, user: '0', tags: [], content }
+      })
+      streams.tell(...messages)
     },
   }
 }

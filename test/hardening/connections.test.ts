@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
-import { eventually, liveMembers, type Result, socketClient } from '../support/app.ts'
+import { eventually, isAtRest, liveMembers, type Result, socketClient } from '../support/app.ts'
 import { basic } from '../support/backend.ts'
 import { type Fortress, startFortress } from '../support/fortress.ts'
 
@@ -178,7 +178,7 @@ test('a socket that begins and ends operations without a pause keeps nobody else
     })
     socket.close()
   })
-  await expect.poll(() => fortress.app.openStreams).toBe(0)
+  await expect.poll(() => isAtRest(fortress.app)).toBe(true)
 }, 20_000)
 
 test('subscriptions that ask the upstream for each event take their caller’s allowance, and hear events without it', async () => {

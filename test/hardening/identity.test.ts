@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { type IncomingMessage, request } from 'node:http'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { openAdministration } from '../../src/backend/admin/administration.ts'
-import { eventually, liveMembers, openSubscription, post, socketClient } from '../support/app.ts'
+import { eventually, isAtRest, liveMembers, openSubscription, post, socketClient } from '../support/app.ts'
 import { basic } from '../support/backend.ts'
 import { arrivingFiles } from '../support/files.ts'
 import { type Fortress, startFortress } from '../support/fortress.ts'
@@ -53,7 +53,7 @@ describe('a token that is taken back', () => {
       expect((await subscriptions[1 - taken]?.result)?.data).toBeDefined()
       for (const { subscription } of subscriptions) await subscription.close()
       await administration.close()
-      await eventually(() => app.openStreams === 0)
+      await eventually(() => isAtRest(app))
     },
     20_000,
   )

@@ -8,6 +8,7 @@ import type { Limits } from '../../src/graphql/document-limits.ts'
 import { createLogger, type Logger } from '../../src/telemetry/log.ts'
 import type { UpstreamCall } from '../../src/upstream/http.ts'
 import { basic, type Nick, startTestBackend, type TestBackend } from './backend.ts'
+import { serviceToken } from './service-token.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
 export type Result = ExecutionResult<any, any>
@@ -28,6 +29,9 @@ export interface Subscription {
   /** Leaves and closes the socket. */
   close(): Promise<void>
 }
+
+/** Whether the gateways of this run receive events over one service stream. Otherwise each principal has a stream. */
+export const hasServiceStream = process.env['TEST_HUB'] === 'stream'
 
 /** A gateway over a backend of its own, both on free ports. */
 export async function startTestApp(
@@ -82,8 +86,19 @@ export function testConfig(upstreamUrl: string, settings: Readonly<Record<string
     ...{ CALLS_PER_MINUTE: '0', REQUESTS_PER_MINUTE: '0', REQUESTS_PER_MINUTE_PER_IP: '0' },
     // Tests keep the process busy that their gateway runs in.
     ...{ MAX_CONNECTIONS_PER_PRINCIPAL: '0', MAX_CONNECTIONS_PER_IP: '0', LOAD_SHEDDING: 'off' },
+    ...(hasServiceStream ? { SERVICE_TOKEN: serviceToken } : {}),
     ...settings,
   })
+}
+
+/** Whether nobody subscribes. A service stream stays open for a while. */
+export function isAtRest(app: Pick<App, 'state' | 'openStreams'>): boolean {
+  return app.state().live.operations === 0 && (hasServiceStream || app.openStreams === 0)
+}
+
+/** How many streams are open where each of so many principals has one. */
+export function streamsOf(principals: number): number {
+  return hasServiceStream ? Math.min(principals, 1) : principals
 }
 
 /** How many subscriptions have caught up with what happens now. */

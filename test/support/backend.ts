@@ -7,6 +7,7 @@ import { hashToken, makeToken } from '../../src/backend/flowdock/auth.ts'
 import { type BackendOptions, createBackend, type RunningBackend } from '../../src/backend/server.ts'
 import { insertToken } from '../../src/backend/store/users.ts'
 import { makeDatabase } from './database.ts'
+import { serviceToken } from './service-token.ts'
 
 export type Nick = 'Ada' | 'Ben' | 'Cleo'
 
@@ -42,6 +43,7 @@ export async function startTestBackend(options: Partial<BackendOptions> = {}): P
     dataDir,
     databaseUrl: database?.url,
     onError: (error) => errors.push(error),
+    ...(process.env['TEST_HUB'] === 'stream' ? { serviceTokens: [serviceToken] } : {}),
     ...options,
     // Tests ask more than any person: nothing is counted unless they say so.
     traffic: {

@@ -65,6 +65,7 @@ function overHttp(
   const { promise: ended, resolve } = Promise.withResolvers<string>()
   const body = JSON.stringify({ query, variables })
   let answer: IncomingMessage | undefined
+  let isPaused = false
   const outgoing: ClientRequest = request(
     `${url}/graphql`,
     {
@@ -90,6 +91,7 @@ function overHttp(
         resolve('ended')
       })
       response.on('close', () => resolve('closed'))
+      if (isPaused) response.pause()
       response.on('error', () => resolve('error'))
     },
   )
@@ -98,8 +100,14 @@ function overHttp(
   return {
     ended,
     close: () => outgoing.destroy(),
-    pause: () => answer?.pause(),
-    resume: () => answer?.resume(),
+    pause() {
+      isPaused = true
+      answer?.pause()
+    },
+    resume() {
+      isPaused = false
+      answer?.resume()
+    },
   }
 }
 

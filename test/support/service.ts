@@ -1,8 +1,9 @@
 import { onTestFinished } from 'vitest'
 import type { WireServiceFrames } from '../../src/wire/service.ts'
+import { serviceToken } from './service-token.ts'
 import { openRawStream, type RawStream } from './stream.ts'
 
-export const serviceToken = 'service-token-of-the-tests-0123456789'
+export { serviceToken }
 
 export interface ServiceFrame<Name extends keyof WireServiceFrames = keyof WireServiceFrames> {
   readonly name: Name

@@ -48,7 +48,7 @@ test.each([
   ['a changed flow', { a: 'f:flow-1', k: 'flow' }, undefined],
 ])('a control event reaches nobody: %s', (_, data, change) => {
   expect(frameOf('c', '5', data)).toMatchObject({ kind: 'event', number: 5, audiences: [] })
-  expect(frameOf('c', '5', data)).toHaveProperty('change', change)
+  expect(frameOf('c', '5', data)).toMatchObject({ change, about: data.a })
 })
 
 test('a signal has all its audiences and no number', () => {
@@ -57,7 +57,7 @@ test('a signal has all its audiences and no number', () => {
     content: { user_id: 3, state: 2_000_000, updated_at: '2026-01-01T00:00:00Z' },
   }
   expect(frameOf('s', undefined, { f: ['a', 'b'], u: 3, presence: true, p })).toMatchObject({
-    ...{ kind: 'signal', audiences: ['f:a', 'f:b', 'u:3'], event: { type: 'presence', userId: 3 } },
+    ...{ kind: 'signal', audiences: ['p:a', 'p:b', 'u:3'], event: { type: 'presence', userId: 3 } },
   })
   expect(frameOf('s', undefined, { f: 'a', p })).toBeUndefined()
   expect(frameOf('s', undefined, { f: ['a'], p: 7 })).toBeUndefined()

@@ -10,20 +10,27 @@ export type ServiceChange =
   | { readonly kind: 'grantEnded'; readonly grant: string }
   | { readonly kind: 'userChanged'; readonly user: number }
 
+/** Who receives an event. `p:` and the id of a flow: its members, of what is said of a user. */
+export type ServiceAudience = WireAudience | `p:${string}`
+
 /** An event of the service stream as it is delivered. */
 export interface ServiceEvent {
   readonly event: FlowEvent
   /** Its size in the memory of the log. */
   readonly bytes: number
   /** The receivers; none for a control event. `all` for an event that cannot be read, because its receivers are unknown. */
-  readonly audiences: readonly WireAudience[] | 'all'
+  readonly audiences: readonly ServiceAudience[] | 'all'
   readonly change: ServiceChange | undefined
+  /** What a control event is about, though nobody receives it. */
+  readonly about: WireAudience | undefined
 }
+
+const nothing = { change: undefined, about: undefined } as const
 
 /** A frame of the service stream. */
 export type ServiceFrame =
   | ({ readonly kind: 'event'; readonly number: number } & ServiceEvent)
-  | ({ readonly kind: 'signal' } & Omit<ServiceEvent, 'change'>)
+  | ({ readonly kind: 'signal' } & Omit<ServiceEvent, 'change' | 'about'>)
   | { readonly kind: 'head'; readonly number: number }
 
 /**
@@ -55,7 +62,7 @@ function decodeServiceEvent(number: number, data: string): ServiceFrame {
   const payload = frame?.['p']
   if (frame === undefined || audience === undefined) {
     const event = makeGap(String(number - 1), 'unreadable', cursor)
-    return { kind: 'event', number, event, bytes: data.length, audiences: 'all', change: undefined }
+    return { kind: 'event', number, event, bytes: data.length, audiences: 'all', ...nothing }
   }
   if (payload === null) return { kind: 'event', number, ...unseen(data, cursor) }
   const user = userOf(audience)
@@ -66,7 +73,7 @@ function decodeServiceEvent(number: number, data: string): ServiceFrame {
     event = makeGap(String(number - 1), 'unreadable', cursor)
   }
   const change = changeOf(event, user)
-  return { kind: 'event', number, event, bytes: data.length, audiences: [audience], change }
+  return { kind: 'event', number, event, bytes: data.length, audiences: [audience], change, about: undefined }
 }
 
 /** [flowdock] streaming.md: `flow-add` and `flow-remove` are sent to the user, `backend.user.block` to the flow. */
@@ -80,7 +87,8 @@ function changeOf(event: FlowEvent, user: number | undefined): ServiceChange | u
 function decodeControl(number: number, data: string): ServiceFrame {
   const frame = parse(data)
   const kind = frame?.['k'] as WireControlEvent['k'] | undefined
-  const user = userOf(toAudience(frame?.['a']))
+  const about = toAudience(frame?.['a'])
+  const user = userOf(about)
   const grant = frame?.['g']
   const change: ServiceChange | undefined =
     kind === 'token' && typeof grant === 'string'
@@ -89,7 +97,7 @@ function decodeControl(number: number, data: string): ServiceFrame {
         user === undefined
         ? undefined
         : { kind: 'userChanged', user }
-  return { kind: 'event', number, ...unseen(data, String(number)), change }
+  return { kind: 'event', number, ...unseen(data, String(number)), change, about }
 }
 
 function decodeSignal(data: string): ServiceFrame | undefined {
@@ -97,7 +105,8 @@ function decodeSignal(data: string): ServiceFrame | undefined {
   if (frame === undefined || !Array.isArray(frame['f'])) return undefined
   const flows = frame['f'].filter((id): id is string => typeof id === 'string')
   const user = frame['u']
-  const audiences: WireAudience[] = flows.map((id): WireAudience => `f:${id}`)
+  const kind = frame['presence'] === true ? 'p' : 'f'
+  const audiences: ServiceAudience[] = flows.map((id): ServiceAudience => `${kind}:${id}`)
   if (typeof user === 'number') audiences.push(`u:${user}`)
   try {
     const event = decodeEvent(frame['p'], '', typeof user === 'number' ? user : null)
@@ -110,7 +119,7 @@ function decodeSignal(data: string): ServiceFrame | undefined {
 /** An event without receivers. Only its number matters. */
 function unseen(data: string, cursor: string): ServiceEvent {
   const event: FlowEvent = { type: 'other', cursor, flowId: null, event: '', sentAt: null, raw: {} }
-  return { event, bytes: data.length, audiences: [], change: undefined }
+  return { event, bytes: data.length, audiences: [], ...nothing }
 }
 
 function parse(data: string): Record<string, unknown> | undefined {

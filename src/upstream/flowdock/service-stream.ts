@@ -8,7 +8,7 @@ import { decodeFrame, type ServiceEvent } from './service-frames.ts'
 export interface ServiceSink {
   opened(log: { readonly log: string; readonly at: number; readonly first: number }): void
   frame(number: number, frame: ServiceEvent): void
-  signal(frame: Omit<ServiceEvent, 'change'>): void
+  signal(frame: Omit<ServiceEvent, 'change' | 'about'>): void
   /** All events up to a number were sent. */
   head(number: number): void
   cut(): void

@@ -1,0 +1,33 @@
+import type { LiveHub } from './live-hub.ts'
+import type { StreamLiveHub } from './stream-live-hub.ts'
+
+/**
+ * The stream hub, until the upstream turns out to have no service stream: from then on the other one. Subscriptions that wait
+ * at that moment begin there.
+ */
+export function createFallbackLiveHub(stream: StreamLiveHub, other: LiveHub): LiveHub {
+  const current = () => (stream.isForeign ? other : stream)
+  return {
+    async read(request, reader, signal) {
+      const isServed = await stream.read(request, reader, signal)
+      if (!isServed && !signal.aborted) await other.read(request, reader, signal)
+    },
+    userIdOf: (principal) => current().userIdOf(principal),
+    get knowsUsers() {
+      return current().knowsUsers
+    },
+    directoryOf: (...asked) => current().directoryOf(...asked),
+    get changes() {
+      return current().changes
+    },
+    announceClosing: (retryWithinMs) => current().announceClosing(retryWithinMs),
+    get size() {
+      return current().size
+    },
+    streams: () => current().streams(),
+    close(error) {
+      stream.close(error)
+      other.close(error)
+    },
+  }
+}

@@ -1,0 +1,1 @@
+export const serviceToken = 'service-token-of-the-tests-0123456789'
