@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { type EmbeddedBackend, startBackend } from './backend/index.ts'
-import { type Config, ConfigError } from './config.ts'
+import { type Config, ConfigError, dataLocation } from './config.ts'
 import { type Context, createContextFactory, type LiveEvents } from './context.ts'
 import { GatewayError, RateLimitedError } from './errors.ts'
 import { createBackgroundQueue } from './graphql/background-queue.ts'
@@ -424,7 +424,7 @@ async function startUpstream(
   const backend = await startBackend(
     {
       ...upstream,
-      databaseUrl: upstream.databaseUrl?.reveal(),
+      ...dataLocation(upstream),
       natsUrl: upstream.natsUrl?.reveal(),
       demoHistory,
       serviceTokens: upstream.serviceTokens.map((token) => token.reveal()),

@@ -31,6 +31,16 @@ export interface Config {
         readonly databaseUrl: Secret | undefined
         /** The URL of what carries messages between the backends of one database. It may contain a password. */
         readonly natsUrl?: Secret | undefined
+        /** Where files are if not in `dataDir`; without credentials they are those of the machine. */
+        readonly s3:
+          | {
+              readonly url: string
+              readonly region: string
+              readonly credentials?:
+                | { readonly accessKeyId: string; readonly secretAccessKey: Secret }
+                | undefined
+            }
+          | undefined
         /** The number of days for which streams can be resumed. */
         readonly eventRetentionDays: number
         /** Whether actions of threads may be delivered to this machine and its network. */
@@ -210,6 +220,21 @@ const settings = {
     )
     .transform((text) => text.split(',').map((token) => new Secret(token)))
     .optional(),
+  S3_URL: address
+    .refine(
+      (text) => new URL(text).pathname !== '/',
+      'expected the address of a bucket, such as https://s3.eu-central-1.amazonaws.com/bucket',
+    )
+    .optional(),
+  S3_REGION: z
+    .string()
+    .regex(/^[\w-]+$/, 'expected a region such as eu-central-1')
+    .default('us-east-1'),
+  S3_ACCESS_KEY_ID: z.string().optional(),
+  S3_SECRET_ACCESS_KEY: z
+    .string()
+    .transform((text) => new Secret(text))
+    .optional(),
   EVENT_RETENTION_DAYS: z
     .string()
     .refine((text) => /^\d{1,5}$/.test(text) && Number(text) > 0, 'expected a number of days, 1 or more')
@@ -285,6 +310,7 @@ const embeddedOnly = [
   'FLOWDOCK_DEMO_TOKEN',
   'DATABASE_URL',
   'NATS_URL',
+  'S3_URL',
   'EVENT_RETENTION_DAYS',
   'ACTION_TARGETS',
 ] as const
@@ -299,7 +325,7 @@ const renamed: Readonly<Record<string, keyof typeof settings>> = {
   REQUESTS_IN_FLIGHT: 'MAX_CONCURRENT_REQUESTS',
 }
 /** Settings whose values are not shown, because they are or contain secrets. */
-const secret = /TOKEN$|^(DATABASE|NATS)_URL$/
+const secret = /TOKEN$|KEY$|^(DATABASE|NATS)_URL$/
 const mayHavePassword = /@|[?&#]/
 
 function showValue(name: string, value: string | undefined): string {
@@ -344,6 +370,10 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   }
   if ('NATS_URL' in given && !('DATABASE_URL' in given))
     problems.push('NATS_URL: needs DATABASE_URL, since backends share a database of PostgreSQL')
+  if ('S3_ACCESS_KEY_ID' in given !== 'S3_SECRET_ACCESS_KEY' in given)
+    problems.push('S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY: one needs the other')
+  for (const name of ['S3_REGION', 'S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY'])
+    if (name in given && !('S3_URL' in given)) problems.push(`${name}: needs S3_URL`)
   if (parsed.data !== undefined && parsed.data.BODY_MEMORY_MIB_PER_IP > parsed.data.BODY_MEMORY_MIB)
     problems.push(
       `BODY_MEMORY_MIB_PER_IP=${parsed.data.BODY_MEMORY_MIB_PER_IP}: is more than BODY_MEMORY_MIB=${parsed.data.BODY_MEMORY_MIB}`,
@@ -416,6 +446,7 @@ function readUpstream(values: z.infer<z.ZodObject<typeof settings>>): Config['up
       demoToken: values.FLOWDOCK_DEMO_TOKEN,
       databaseUrl: values.DATABASE_URL,
       natsUrl: values.NATS_URL,
+      s3: readS3(values),
       eventRetentionDays: values.EVENT_RETENTION_DAYS,
       privateActionTargets: values.ACTION_TARGETS === 'any',
       trustedProxies: values.TRUSTED_PROXIES,
@@ -435,6 +466,47 @@ function readUpstream(values: z.infer<z.ZodObject<typeof settings>>): Config['up
     serviceToken: values.SERVICE_TOKEN?.[0],
   }
 }
+
+function readS3({
+  S3_URL: url,
+  S3_REGION: region,
+  S3_ACCESS_KEY_ID: accessKeyId,
+  S3_SECRET_ACCESS_KEY: secretAccessKey,
+}: z.infer<z.ZodObject<typeof settings>>): EmbeddedBackendConfig['s3'] {
+  if (url === undefined) return undefined
+  if (accessKeyId === undefined || secretAccessKey === undefined) return { url, region }
+  return { url, region, credentials: { accessKeyId, secretAccessKey } }
+}
+
+/** Where the data of the embedded backend are, with the secrets that open them. */
+export function dataLocation({ dataDir, databaseUrl, s3 }: EmbeddedBackendConfig): DataLocation {
+  return {
+    dataDir,
+    databaseUrl: databaseUrl?.reveal(),
+    s3: s3 && {
+      ...s3,
+      credentials: s3.credentials && {
+        ...s3.credentials,
+        secretAccessKey: s3.credentials.secretAccessKey.reveal(),
+      },
+    },
+  }
+}
+
+/** What `dataLocation` returns: never printed or logged. */
+export interface DataLocation {
+  readonly dataDir: string
+  readonly databaseUrl: string | undefined
+  readonly s3:
+    | {
+        readonly url: string
+        readonly region: string
+        readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string } | undefined
+      }
+    | undefined
+}
+
+type EmbeddedBackendConfig = Extract<Config['upstream'], { kind: 'embedded' }>
 
 /** The service has the hosts `api.` and `stream.`; other servers have one host for both. */
 function streamUrlOf(restUrl: string): string {

@@ -114,7 +114,7 @@ const floors: [part: RegExp, may: RegExp][] = [
   [/^src\/backend\/flowthings\/filter\//, /^src\/json-values\.ts$|^src\/backend\/flowthings\/values\.ts$/],
   [
     /^src\/backend\/admin\//,
-    /^src\/(iso-time|json-values)\.ts$|^src\/wire\/|^src\/backend\/((flowdock|http|store)\/|(background|bounds|event-log|files|private-files)\.ts$)/,
+    /^src\/(iso-time|json-values)\.ts$|^src\/wire\/|^src\/backend\/((flowdock|http|store)\/|(background|bounds|event-log|files|file-storage|private-files)\.ts$)/,
   ],
   [
     /^src\/backend\//,
@@ -140,6 +140,7 @@ const doors: [name: RegExp, door: RegExp][] = [
   [/^graphql-yoga$/, /^src\/server\/engine\.ts$/],
   [/^pg$/, /^src\/backend\/store\/postgres\.ts$/],
   [/^@nats-io\//, /^src\/backend\/bus\/nats\.ts$/],
+  [/^@aws-sdk\//, /^src\/backend\/files-s3\.ts$/],
   [/^node:sqlite$/, /^src\/backend\/store\/sqlite\.ts$/],
   [/^kysely(\/|$)/, /^src\/backend\/store\//],
   [/^@pothos\//, /^src\/schema\/(builder|field-traits|mutation)\.ts$/],

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { readConfig } from '../src/config.ts'
+import { dataLocation, readConfig } from '../src/config.ts'
 import { bodyLimits } from '../src/traffic/body-memory.ts'
 
 describe('settings', () => {
@@ -93,6 +93,8 @@ describe('settings', () => {
     ['NATS_URL', 'http://ada:hunter2@nats', 'expected an address such as nats://'],
     ['NATS_URL', 'nats://one,', 'expected an address such as nats://'],
     ['NATS_URL', 'nats://', 'expected an address such as nats://'],
+    ['S3_URL', 'https://ada:hunter2@s3.team.example/files', 'without user name, password, query'],
+    ['S3_SECRET_ACCESS_KEY', 'hunter2', 'one needs the other'],
   ])('that have a password in them are refused without showing it: %s=%s', (name, value, expected) => {
     const read = () => readConfig({ [name]: value })
     expect(read).toThrow(name)
@@ -109,6 +111,39 @@ describe('settings', () => {
     expect(readConfig({ METRICS_TOKEN: 'sixteen-letters.' }).exposure.metricsToken?.reveal()).toBe(
       'sixteen-letters.',
     )
+  })
+
+  test.each([
+    [
+      { S3_URL: 'https://s3.team.example' },
+      'S3_URL="https://s3.team.example": expected the address of a bucket',
+    ],
+    [{ S3_URL: 'https://s3.team.example/files', S3_ACCESS_KEY_ID: 'id' }, 'one needs the other'],
+    [{ S3_REGION: 'eu-central-1' }, 'S3_REGION: needs S3_URL'],
+    [
+      { S3_URL: 'https://s3.team.example/files', FLOWDOCK_API_URL: 'https://api.team.example' },
+      'S3_URL: has no effect with FLOWDOCK_API_URL',
+    ],
+  ])('that say half of where files are, or twice, are refused: %j', (settings, expected) => {
+    expect(() => readConfig(settings)).toThrow(expected)
+  })
+
+  test('that name a bucket and a key are taken, and the secret is revealed to the backend alone', () => {
+    const { upstream } = readConfig({
+      S3_URL: 'https://s3.team.example/files/chat/',
+      S3_ACCESS_KEY_ID: 'id',
+      S3_SECRET_ACCESS_KEY: 'hunter2',
+    })
+    if (upstream.kind !== 'embedded') throw new Error('Expected the embedded backend')
+    expect(JSON.stringify(upstream)).not.toContain('hunter2')
+    expect(dataLocation(upstream).s3).toEqual({
+      url: 'https://s3.team.example/files/chat',
+      region: 'us-east-1',
+      credentials: { accessKeyId: 'id', secretAccessKey: 'hunter2' },
+    })
+    const byRole = readConfig({ S3_URL: 'https://s3.team.example/files' }).upstream
+    if (byRole.kind !== 'embedded') throw new Error('Expected the embedded backend')
+    expect(dataLocation(byRole).s3).toEqual({ url: 'https://s3.team.example/files', region: 'us-east-1' })
   })
 
   test('that are blank count as not given', () => {

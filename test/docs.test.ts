@@ -25,7 +25,9 @@ async function rows(page: string): Promise<Map<string, string[]>> {
 }
 
 test('docs/configuration.md lists the settings there are, with their defaults', async () => {
-  const documented = [...(await rows('docs/configuration.md'))].filter(([name]) => /^[A-Z_]+$/.test(name))
+  const documented = [...(await rows('docs/configuration.md'))].filter(([name]) =>
+    /^[A-Z][A-Z0-9_]+$/.test(name),
+  )
   expect(documented.map(([name, [fallback = '']]) => [name, fallback.replaceAll('`', '')])).toEqual(
     settingList.map((setting) => [setting.name, setting.default ?? '']),
   )

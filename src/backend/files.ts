@@ -1,224 +1,101 @@
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import {
-  type FileHandle,
-  link,
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  rmdir,
-  stat,
-  writeFile,
-} from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Readable } from 'node:stream'
-import { createForcedCollection } from './forced-collection.ts'
-import { privateFileMode, privateFolderMode } from './private-files.ts'
+import { Readable } from 'node:stream'
+import { type ArrivingFiles, openArrivingFiles } from './arriving-files.ts'
+import { createFileSignatures, type FileSignatures, loadSigningKey } from './file-signatures.ts'
+import type { FileStorage } from './file-storage.ts'
+import { withEarlierFiles } from './files-earlier.ts'
+import { openFolderStorage } from './files-folder.ts'
+import type { S3Location } from './files-s3.ts'
+
+export { FileTooLongError, type ReceivedFile } from './arriving-files.ts'
+export { FileMissingError, FileStorageError } from './file-storage.ts'
 
 /** Stores the bytes of uploaded files, each under a token. */
-export interface FileStore {
-  /** Stores bytes. Resolves with their token when they are on the disk. */
+export interface FileStore
+  extends Pick<ArrivingFiles, 'receive' | 'discard'>,
+    Pick<FileStorage, 'open' | 'sizeOf' | 'list'>,
+    FileSignatures {
+  /** Stores bytes. Resolves with their token when they are durable. */
   put(bytes: Uint8Array): Promise<string>
   /**
-   * Writes a file to the disk as it arrives. It can be read only after `keep`.
+   * Stores a received file for good. Resolves when that is durable.
    *
-   * @throws FileTooLongError past `maxBytes`; then nothing stays on the disk
+   * @throws FileStorageError when that is not known
    */
-  receive(bytes: AsyncIterable<Uint8Array>, maxBytes: number): Promise<ReceivedFile>
-  /** Stores a received file for good. Resolves when that is on the disk. */
   keep(token: string): Promise<void>
-  /** Removes a received file that was not kept. */
-  discard(token: string): Promise<void>
-  /** Removes a file, whether it was kept or only received. */
+  /** Removes a file, whether it was kept or only received. @throws FileStorageError */
   remove(token: string): Promise<void>
   /** The path of a received file until it is kept. */
   receivedPath(token: string): string
-  /** @param range both ends inclusive @throws `ENOENT` when reading begins and there is no such file */
-  read(token: string, range?: { readonly start: number; readonly end: number }): Readable
   /** Removes unfinished files that are a day old: the processes that received them have ended. */
   removeLeftovers(now: number): Promise<void>
   /** Removes the files that this process received and did not keep. */
   close(): Promise<void>
-  /** A query string with which a file can be downloaded for a minute, without a credential. */
-  sign(token: string): string
-  /** Whether a query made by `sign` is genuine and not too old. */
-  verify(token: string, query: URLSearchParams): boolean
 }
 
-/** A file that came with a request. */
-export interface ReceivedFile {
-  readonly token: string
-  readonly byteSize: number
-  /** Its first bytes, from which the size of an image is read. */
-  readonly head: Uint8Array
+export interface FileLocation {
+  readonly dataDir: string
+  /** Where files are kept if not in `dataDir`. */
+  readonly s3?: S3Location | undefined
 }
-
-export class FileTooLongError extends Error {
-  override readonly name = 'FileTooLongError'
-}
-
-const headBytes = 128 * 1024
-/** How long a signed URL works. [flowdock] files.md calls it short-lived. */
-const signatureLifetimeMs = 60_000
-const signingKeyBytes = 32
 
 /** No upload takes this long: the process that received an older file has ended. */
 const leftoverMs = 24 * 3600_000
 
+/** Files arrive in `dataDir`, wherever they are kept: only what a message was sent with leaves the machine. */
+export async function openFileStore({ dataDir, s3 }: FileLocation): Promise<FileStore> {
+  const directory = join(dataDir, 'files')
+  const arriving = await openArrivingFiles(join(directory, 'incoming'))
+  const key = await loadSigningKey(join(directory, 'signing-key'))
+  return createFileStore(arriving, await openFileStorage({ dataDir, s3 }), createFileSignatures(key))
+}
+
 /**
- * Stores files in 256 folders of `directory`. A file that arrives is in `incoming/<instance>` until it is kept. That folder
- * belongs to this process alone, so several processes can use `directory`.
+ * Where files are kept. At S3, files that were kept in `dataDir` before are still read. The client of S3 is loaded where it
+ * is used.
  */
-export async function openFileStore(directory: string): Promise<FileStore> {
-  const incoming = join(directory, 'incoming')
-  const own = join(incoming, randomBytes(16).toString('hex'))
-  await mkdir(incoming, { recursive: true, mode: privateFolderMode })
-  const freeMemory = createForcedCollection()
-  const key = await loadKey(join(directory, 'signing-key'))
-  const pathOf = (token: string) => join(directory, token.slice(0, 2), token)
-  const signature = (token: string, expires: string) =>
-    createHmac('sha256', key).update(`${token} ${expires}`).digest()
+export async function openFileStorage({ dataDir, s3 }: FileLocation): Promise<FileStorage> {
+  const folder = openFolderStorage(join(dataDir, 'files'))
+  if (s3 === undefined) return folder
+  const { openS3Storage } = await import('./files-s3.ts')
+  return withEarlierFiles(openS3Storage(s3), folder)
+}
+
+function createFileStore(
+  arriving: ArrivingFiles,
+  storage: FileStorage,
+  signatures: FileSignatures,
+): FileStore {
+  async function keep(token: string): Promise<void> {
+    await storage.keep(token, arriving.pathOf(token))
+    await arriving.discard(token)
+  }
 
   return {
+    ...signatures,
+    receive: arriving.receive,
+    discard: arriving.discard,
+    receivedPath: arriving.pathOf,
+    open: storage.open,
+    sizeOf: storage.sizeOf,
+    list: storage.list,
+    keep,
     async put(bytes) {
-      const token = randomBytes(16).toString('hex')
-      const folder = join(directory, token.slice(0, 2))
-      await mkdir(folder, { recursive: true, mode: privateFolderMode })
-      const file = await open(pathOf(token), 'wx', privateFileMode)
-      try {
-        await file.writeFile(bytes)
-        await file.sync()
-      } catch (error) {
-        await rm(pathOf(token), { force: true })
-        throw error
-      } finally {
-        await file.close()
-      }
-      await syncFolder(folder)
-      await syncFolder(directory)
+      const { token } = await arriving.receive(Readable.from([bytes]), bytes.length)
+      await keep(token)
       return token
     },
-    async receive(bytes, maxBytes) {
-      const token = randomBytes(16).toString('hex')
-      const path = join(own, token)
-      const head: Uint8Array[] = []
-      let byteSize = 0
-      const file = await createIn(own, path)
-      try {
-        for await (const chunk of bytes) {
-          if (byteSize < headBytes) head.push(chunk)
-          byteSize += chunk.length
-          if (byteSize > maxBytes) throw new FileTooLongError(`The file is longer than ${maxBytes} bytes`)
-          await file.write(chunk)
-          freeMemory(chunk.length)
-        }
-        await file.sync()
-      } catch (error) {
-        await rm(path, { force: true })
-        throw error
-      } finally {
-        await file.close()
-      }
-      return { token, byteSize, head: Buffer.concat(head).subarray(0, headBytes) }
-    },
-    async keep(token) {
-      const folder = join(directory, token.slice(0, 2))
-      await mkdir(folder, { recursive: true, mode: privateFolderMode })
-      await rename(join(own, token), pathOf(token))
-      await syncFolder(folder)
-      await syncFolder(directory)
-    },
-    discard: (token) => rm(join(own, token), { force: true }),
     async remove(token) {
-      await rm(join(own, token), { force: true })
-      await rm(pathOf(token), { force: true })
+      await arriving.discard(token)
+      await storage.remove(token)
     },
-    receivedPath: (token) => join(own, token),
-    read: (token, range) => createReadStream(pathOf(token), range),
     async removeLeftovers(now) {
-      for (const entry of await readdir(incoming, { withFileTypes: true })) {
-        const path = join(incoming, entry.name)
-        if (entry.isDirectory()) await removeOldFolder(path, now - leftoverMs)
-        else await removeOldFile(path, now - leftoverMs)
-      }
+      await arriving.removeLeftovers(now - leftoverMs)
+      await storage.removeUnfinished(now - leftoverMs)
     },
-    close: () => rm(own, { recursive: true, force: true }),
-    sign(token) {
-      const expires = String(Date.now() + signatureLifetimeMs)
-      return new URLSearchParams({
-        expires,
-        signature: signature(token, expires).toString('base64url'),
-      }).toString()
+    async close() {
+      await arriving.close()
+      storage.close()
     },
-    verify(token, query) {
-      const expires = query.get('expires') ?? ''
-      const given = Buffer.from(query.get('signature') ?? '', 'base64url')
-      const expected = signature(token, expires)
-      return (
-        given.length === expected.length && timingSafeEqual(given, expected) && Number(expires) > Date.now()
-      )
-    },
-  }
-}
-
-/** Creates a file, and its folder if it is missing. Another process may remove an unused folder at any time. */
-async function createIn(folder: string, path: string): Promise<FileHandle> {
-  for (let attempt = 1; ; attempt += 1) {
-    try {
-      return await open(path, 'wx', privateFileMode)
-    } catch (error) {
-      if (attempt === 3 || !hasCode(error, 'ENOENT')) throw error
-    }
-    await mkdir(folder, privateFolderMode).catch((error: unknown) => {
-      if (!hasCode(error, 'EEXIST')) throw error
-    })
-  }
-}
-
-/** Removes a folder that has not changed since `before`. So no file was created in it since then. */
-async function removeOldFolder(path: string, before: number): Promise<void> {
-  const found = await stat(path).catch(() => undefined)
-  if (found === undefined || found.mtimeMs >= before) return
-  for (const name of await readdir(path).catch(() => [])) await removeOldFile(join(path, name), before)
-  await rmdir(path).catch((error: unknown) => {
-    // Meanwhile a file was created in it, or another process removed it.
-    if (!hasCode(error, 'ENOTEMPTY') && !hasCode(error, 'ENOENT')) throw error
-  })
-}
-
-async function removeOldFile(path: string, before: number): Promise<void> {
-  const found = await stat(path).catch(() => undefined)
-  if (found !== undefined && found.mtimeMs < before) await rm(path, { force: true })
-}
-
-function hasCode(error: unknown, code: string): boolean {
-  return (error as NodeJS.ErrnoException).code === code
-}
-
-/** Reads the key. The first process that starts creates it, in one step. */
-async function loadKey(path: string): Promise<Buffer> {
-  const unfinished = `${path}.${randomBytes(8).toString('hex')}`
-  try {
-    await writeFile(unfinished, randomBytes(signingKeyBytes), { flag: 'wx', mode: privateFileMode })
-    await link(unfinished, path)
-  } catch (error) {
-    if (!hasCode(error, 'EEXIST')) throw error
-  } finally {
-    await rm(unfinished, { force: true })
-  }
-  const key = await readFile(path)
-  if (key.length !== signingKeyBytes) throw new Error(`"${path}" is damaged; remove it, and start again`)
-  return key
-}
-
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, 'r')
-  try {
-    await folder.sync()
-  } finally {
-    await folder.close()
   }
 }

@@ -13,6 +13,7 @@ export type EmbeddedBackendOptions = Pick<
   | 'dataDir'
   | 'databaseUrl'
   | 'natsUrl'
+  | 's3'
   | 'demoOrganization'
   | 'demoHistory'
   | 'demoToken'

@@ -16,7 +16,7 @@ import { createMemoryNetwork } from './bus/memory.ts'
 import { postgresTransport } from './bus/postgres.ts'
 import type { OpenTransport } from './bus/transport.ts'
 import { createEventLog, type EventLog } from './event-log.ts'
-import { type FileStore, openFileStore } from './files.ts'
+import { type FileLocation, type FileStore, openFileStore } from './files.ts'
 import {
   authenticate,
   checkCredential,
@@ -74,6 +74,8 @@ export interface BackendOptions {
   readonly catchUpEveryMs?: number
   /** How often this backend announces that it runs, and how long another may be silent. */
   readonly instances?: Pick<InstancesOptions, 'everyMs' | 'silentMs'>
+  /** Where files are stored if not in `dataDir`. */
+  readonly s3?: FileLocation['s3']
   /** The number of days for which streams can be resumed; 30 by default. */
   readonly eventRetentionDays?: number
   /** Whether actions may be delivered to this machine and its network; by default not. */
@@ -170,7 +172,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
       presenceLastsMs: options.presenceLastsMs ?? 90_000,
       ...{ background, signal, bus, instances },
     })
-    const files = await openFileStore(join(options.dataDir, 'files'))
+    const files = await openFileStore(options)
     opened = files
     // Not earlier: the rights of a folder that is not a data folder are left alone.
     await closeToOthers(options)

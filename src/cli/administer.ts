@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { type ParseArgsConfig, parseArgs } from 'node:util'
 import { type Administration, type Entry, openAdministration } from '../backend/admin/administration.ts'
-import { readConfig } from '../config.ts'
+import { dataLocation, readConfig } from '../config.ts'
 import { CommandError } from './command-error.ts'
 import { readSecret } from './read-secret.ts'
 
@@ -202,10 +202,7 @@ export async function administer(
   const { upstream } = readConfig(environment)
   if (upstream.kind === 'remote')
     throw new CommandError('FLOWDOCK_API_URL names another backend; unset it to administer the embedded one')
-  const administration = await openAdministration({
-    dataDir: upstream.dataDir,
-    databaseUrl: upstream.databaseUrl?.reveal(),
-  })
+  const administration = await openAdministration(dataLocation(upstream))
   try {
     const result = await action.run(administration, options, (prompt) =>
       readSecret(process.stdin, process.stderr, prompt),

@@ -1,5 +1,5 @@
 import { startBackend } from '../backend/index.ts'
-import { ConfigError, readConfig } from '../config.ts'
+import { ConfigError, dataLocation, readConfig } from '../config.ts'
 import { createLogger } from '../telemetry/log.ts'
 import { runUntilStopped } from './run-until-stopped.ts'
 import { explain } from './serve.ts'
@@ -17,7 +17,7 @@ export async function backend(
     const running = await startBackend(
       {
         ...upstream,
-        databaseUrl: upstream.databaseUrl?.reveal(),
+        ...dataLocation(upstream),
         natsUrl: upstream.natsUrl?.reveal(),
         demoHistory: true,
         serviceTokens: upstream.serviceTokens.map((token) => token.reveal()),

@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { type ImportSummary, importFlow } from '../backend/admin/flow-import.ts'
-import { readConfig } from '../config.ts'
+import { dataLocation, readConfig } from '../config.ts'
 import { CommandError } from './command-error.ts'
 
 export const importUsage = `  import ZIP --flow ORG/FLOW [--name NAME] [--people FILE] [--map-user NUMBER=USER]…
@@ -18,7 +18,7 @@ export async function importExport(
   const { zip, flow, values } = readArguments(args)
   try {
     const summary = await importFlow({
-      location: { dataDir: upstream.dataDir, databaseUrl: upstream.databaseUrl?.reveal() },
+      location: dataLocation(upstream),
       zip,
       flow,
       name: values.name,

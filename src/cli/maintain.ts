@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import { backupData, checkData, restoreData } from '../backend/admin/maintenance.ts'
-import { readConfig } from '../config.ts'
+import { dataLocation, readConfig } from '../config.ts'
 import { CommandError } from './command-error.ts'
 
 export const maintenanceCommands = ['backup', 'restore', 'check']
@@ -21,8 +21,9 @@ export async function maintain(
   const { upstream } = readConfig(environment)
   if (upstream.kind === 'remote')
     throw new CommandError('FLOWDOCK_API_URL names another backend; unset it to maintain the embedded one')
-  const { dataDir } = upstream
-  const location = { dataDir, databaseUrl: upstream.databaseUrl?.reveal() }
+  const location = dataLocation(upstream)
+  const { dataDir, s3 } = location
+  const notCopied = s3 === undefined ? '' : '; files at S3_URL are not part of it'
   try {
     const { values } = parseArgs({
       args: [...args],
@@ -38,13 +39,13 @@ export async function maintain(
     if (command === 'backup') {
       const to = need('to', values.to)
       await backupData(location, to)
-      say({ from: dataDir, to }, `${dataDir} was copied to ${to}`)
+      say({ from: dataDir, to }, `${dataDir} was copied to ${to}${notCopied}`)
       return 0
     }
     if (command === 'restore') {
       const from = need('from', values.from)
       await restoreData(from, location)
-      say({ from, to: dataDir }, `${from} was put into ${dataDir}`)
+      say({ from, to: dataDir }, `${from} was put into ${dataDir}${notCopied}`)
       return 0
     }
     const { problems, repaired } = await checkData(location, values.repair === true)
@@ -53,7 +54,8 @@ export async function maintain(
     return problems.length === 0 ? 0 : 1
   } catch (error) {
     const { name, message, code } = error as NodeJS.ErrnoException
-    const expected = name === 'AdministrationError' || code?.startsWith('ERR_PARSE_ARGS')
+    const expected =
+      name === 'AdministrationError' || name === 'FileStorageError' || code?.startsWith('ERR_PARSE_ARGS')
     throw expected ? new CommandError(message) : error
   }
 }

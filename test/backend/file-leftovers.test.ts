@@ -58,8 +58,8 @@ test('a second backend on the same folder starts, keeps house and stops, and an 
 test('what a process left is removed when it is a day old, and nothing younger is', async () => {
   const dataDir = await makeFolder()
   const files = join(dataDir, 'files')
-  const gone = await openFileStore(files)
-  const going = await openFileStore(files)
+  const gone = await openFileStore({ dataDir })
+  const going = await openFileStore({ dataDir })
   await gone.receive(one(), 100)
   const [left = ''] = await arrivingFiles(dataDir)
   const { token } = await going.receive(one(), 100)
@@ -74,27 +74,27 @@ test('what a process left is removed when it is a day old, and nothing younger i
   expect(await arrivingFiles(dataDir)).toEqual([expect.stringContaining(token)])
   expect(await readdir(join(files, 'incoming'))).toHaveLength(1)
   await going.keep(token)
-  expect(Buffer.concat(await going.read(token).toArray()).toString()).toBe('some bytes')
+  expect(Buffer.concat(await (await going.open(token)).toArray()).toString()).toBe('some bytes')
 })
 
 test('a process that received nothing for a day goes on after another removed its folder', async () => {
   const dataDir = await makeFolder()
   const files = join(dataDir, 'files')
-  const idle = await openFileStore(files)
-  const other = await openFileStore(files)
+  const idle = await openFileStore({ dataDir })
+  const other = await openFileStore({ dataDir })
   await idle.discard((await idle.receive(one(), 100)).token)
   await other.removeLeftovers(Date.now() + 25 * hourMs)
   expect(await readdir(join(files, 'incoming'))).toEqual([])
 
   const { token } = await idle.receive(one(), 100)
   await idle.keep(token)
-  expect(Buffer.concat(await other.read(token).toArray()).toString()).toBe('some bytes')
+  expect(Buffer.concat(await (await other.open(token)).toArray()).toString()).toBe('some bytes')
 })
 
 test('a process that stops removes what it received and did not keep, and its folder', async () => {
   const dataDir = await makeFolder()
-  const stopping = await openFileStore(join(dataDir, 'files'))
-  const other = await openFileStore(join(dataDir, 'files'))
+  const stopping = await openFileStore({ dataDir })
+  const other = await openFileStore({ dataDir })
   await stopping.receive(one(), 100)
   const { token } = await other.receive(one(), 100)
   await stopping.close()
@@ -102,16 +102,18 @@ test('a process that stops removes what it received and did not keep, and its fo
 })
 
 test('processes that start together sign with one key', async () => {
-  const files = join(await makeFolder(), 'files')
-  const stores = await Promise.all(Array.from({ length: 5 }, () => openFileStore(files)))
+  const dataDir = await makeFolder()
+  const files = join(dataDir, 'files')
+  const stores = await Promise.all(Array.from({ length: 5 }, () => openFileStore({ dataDir })))
   const query = new URLSearchParams(stores[0]?.sign('a'.repeat(32)))
   expect(stores.map((store) => store.verify('a'.repeat(32), query))).toEqual(stores.map(() => true))
   expect((await readdir(files)).sort()).toEqual(['incoming', 'signing-key'])
 })
 
 test('a signing key that was cut short is refused, because others could guess it', async () => {
-  const files = join(await makeFolder(), 'files')
+  const dataDir = await makeFolder()
+  const files = join(dataDir, 'files')
   await mkdir(files, { recursive: true })
   await writeFile(join(files, 'signing-key'), '')
-  await expect(openFileStore(files)).rejects.toThrow('is damaged')
+  await expect(openFileStore({ dataDir })).rejects.toThrow('is damaged')
 })

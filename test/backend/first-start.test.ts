@@ -1,5 +1,4 @@
 import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { seedDemo } from '../../src/backend/admin/seed.ts'
 import { createEventLog, type EventLog } from '../../src/backend/event-log.ts'
@@ -46,7 +45,7 @@ test('a backend that finds the database filled when its turn comes to write leav
   const log = await createEventLog(store)
   const make = async () => {
     const dataDir = await makeFolder()
-    const files = await openFileStore(join(dataDir, 'files'))
+    const files = await openFileStore({ dataDir })
     return { store, log, files, dataDir, token: undefined, withHistory: true }
   }
   const [first, late] = [await make(), await make()]

@@ -1,9 +1,11 @@
 import { chmod, mkdir, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { openS3Storage } from '../../src/backend/files-s3.ts'
 import { eventually } from '../support/app.ts'
 import { basic, call, makeFolder } from '../support/backend.ts'
 import { run, runGateway } from '../support/process.ts'
+import { startS3 } from '../support/s3.ts'
 
 async function command(dataDir: string, ...args: string[]) {
   const running = run(['src/main.ts', ...args], { DATA_DIR: dataDir })
@@ -43,6 +45,54 @@ test('a backup made while the server is written to holds every message that was 
     content: 'before the backup',
   })
   expect(await (await read(file.json.content.path)).text()).toBe('kept')
+}, 60_000)
+
+test('with files at S3, a backup holds the database, and a check finds what is missing in the bucket', async () => {
+  const { location } = await startS3()
+  const settings = {
+    S3_URL: location.url,
+    S3_ACCESS_KEY_ID: location.credentials?.accessKeyId ?? '',
+    S3_SECRET_ACCESS_KEY: location.credentials?.secretAccessKey ?? '',
+  }
+  const dataDir = await makeFolder()
+  const gateway = await runGateway(dataDir, settings)
+  const headers = { authorization: basic(gateway.token) }
+  const content = { data: btoa('far away'), file_name: 'far.txt', content_type: 'text/plain' }
+  const { json } = await call(`${gateway.restUrl}/flows/example/main/messages`, 'POST', headers, {
+    event: 'file',
+    content,
+  })
+  const at = async (folder: string, ...args: string[]) => {
+    const running = run(['src/main.ts', ...args], { ...settings, DATA_DIR: folder })
+    return { code: await running.exited, ...running.output }
+  }
+  const copy = join(await makeFolder(), 'copy')
+  const restored = join(await makeFolder(), 'restored')
+  expect((await at(dataDir, 'backup', '--to', copy)).stdout).toBe(
+    `${dataDir} was copied to ${copy}; files at S3_URL are not part of it\n`,
+  )
+  expect((await at(restored, 'restore', '--from', copy)).code).toBe(0)
+  expect(await at(restored, 'check')).toMatchObject({ code: 0, stdout: 'All is well\n' })
+  const again = await runGateway(restored, settings)
+  expect(await (await fetch(again.restUrl + json.content.path, { headers })).text()).toBe('far away')
+
+  const [, token = ''] = /([0-9a-f]{32})/.exec(json.content.path) ?? []
+  const storage = openS3Storage(location)
+  await storage.remove(token)
+  storage.close()
+  expect(await at(restored, 'check')).toMatchObject({
+    code: 1,
+    stdout: `The file "far.txt" (${token}) is missing\n`,
+  })
+  const nowhere = await run(['src/main.ts', 'check'], {
+    ...settings,
+    DATA_DIR: restored,
+    S3_URL: 'http://127.0.0.1:9/files',
+  })
+  expect([await nowhere.exited, nowhere.output.stderr]).toEqual([
+    1,
+    expect.stringContaining('Cannot list the files at S3: ECONNREFUSED'),
+  ])
 }, 60_000)
 
 test('damage is found, and named', async () => {

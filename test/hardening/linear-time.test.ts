@@ -23,7 +23,6 @@ const trustedPatterns: Readonly<Record<string, string>> = {
 const noClientText: Readonly<Record<string, string>> = {
   'backend/admin/demo-token.ts removeStoredToken': 'the path of a folder, and a token that is only compared',
   'backend/admin/flow-export.ts openFlowExport': 'the path of a file that the operator named',
-  'backend/files.ts openFileStore': 'the path of a folder',
   'backend/http/errors.ts tooMany': 'a message of this program',
   'backend/flowdock/image.ts makeThumbnail': 'the path of a file',
   'backend/flowdock/auth.ts hashPassword': 'a password is only hashed, which takes the same time for any',

@@ -68,7 +68,7 @@ export async function startTestBackend(options: Partial<BackendOptions> = {}): P
   return {
     ...backend,
     dataDir,
-    location: { dataDir, databaseUrl: database?.url },
+    location: { dataDir, databaseUrl: options.databaseUrl ?? database?.url, s3: options.s3 },
     token,
     as: (nick) => async (method, path, body) =>
       call(backend.url + path, method, { authorization: basic(await token(nick)) }, body),

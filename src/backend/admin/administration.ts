@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type BoundedText, lengthProblem, maxImportedId } from '../bounds.ts'
 import { createEventLog } from '../event-log.ts'
+import type { FileLocation } from '../files.ts'
 import { hashPassword, hashToken, makeToken } from '../flowdock/auth.ts'
 import { isNickTaken, nickProblem } from '../flowdock/nicks.ts'
 import { isRedirectUri, registerApplication } from '../flowdock/operations/applications.ts'
@@ -48,6 +49,8 @@ export interface DataLocation {
   readonly dataDir: string
   /** The database if it is not a file in `dataDir`: a `postgres://` URL. */
   readonly databaseUrl: string | undefined
+  /** Where files are kept if not in `dataDir`. */
+  readonly s3?: FileLocation['s3']
 }
 
 /** A row of a list, as it is printed. */

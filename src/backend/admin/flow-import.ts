@@ -83,11 +83,12 @@ const batchSize = 200
  * @throws AdministrationError when the export cannot be read, or the flow cannot be created
  */
 export async function importFlow(options: FlowImport): Promise<ImportSummary> {
-  const { dataDir, databaseUrl } = options.location
+  const { location } = options
+  const { dataDir, databaseUrl } = location
   const flowExport = await openFlowExport(options.zip, options.bounds).catch(asAdministrationError)
   const store = await openStore(databaseUrl ?? join(dataDir, 'flowdock.db'))
   try {
-    const files = await openFileStore(join(dataDir, 'files'))
+    const files = await openFileStore(location)
     const importing: Importing = {
       ...options,
       store,

@@ -1,8 +1,10 @@
-import { cp, mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { cp, mkdir, readdir, stat } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import type { FileStorage } from '../file-storage.ts'
+import { openFileStorage } from '../files.ts'
 import { privateFolderMode, protectData } from '../private-files.ts'
-import { type Database, openStore } from '../store/db.ts'
-import { deleteFile, listFiles } from '../store/files.ts'
+import { type Database, openStore, type Store } from '../store/db.ts'
+import { deleteFile, findFile, listFiles } from '../store/files.ts'
 import { namedFiles } from '../store/messages.ts'
 import { backupSqlite, checkSqlite } from '../store/sqlite.ts'
 import { AdministrationError, type DataLocation } from './administration.ts'
@@ -11,7 +13,7 @@ const databaseName = 'flowdock.db'
 
 /**
  * Copies the data of a backend, also while it runs, to a folder that is empty or does not exist. The database is copied before
- * the files: a file is stored before a message names it, so none is missing.
+ * the files: a file is stored before a message names it, so none is missing. Files at S3 are not copied.
  *
  * @throws AdministrationError when there is no data, or the folder is not empty
  */
@@ -26,16 +28,20 @@ export async function backupData({ dataDir, databaseUrl }: DataLocation, to: str
 }
 
 /**
- * Restores a backup to a folder without data.
+ * Restores a backup to a folder without data. Files at S3 are not changed: those that were deleted since the backup are
+ * missing then, and `check` names them.
  *
  * @throws AdministrationError when there is data already, or the folder is not a backup, or it is damaged
  */
-export async function restoreData(from: string, { dataDir, databaseUrl }: DataLocation): Promise<void> {
+export async function restoreData(from: string, { dataDir, databaseUrl, s3 }: DataLocation): Promise<void> {
   requireFile(databaseUrl)
   await requireData(from)
   await requireEmpty(dataDir)
+  const backup = { dataDir: from, databaseUrl: undefined }
+  const problems = await checkDatabase(backup)
   // Files without a message are harmless: `check` finds them in the restored data.
-  const problems = await checkDamage({ dataDir: from, databaseUrl: undefined })
+  if (problems.length === 0 && s3 === undefined)
+    problems.push(...(await withFiles(backup, ({ reader }, storage) => findDamaged(reader, storage))))
   if (problems.length > 0) throw new AdministrationError(`The backup is damaged: ${problems.join('; ')}`)
   await mkdir(dataDir, { recursive: true, mode: privateFolderMode })
   await backupSqlite(join(from, databaseName), join(dataDir, databaseName))
@@ -55,50 +61,68 @@ export interface DataCheck {
  * message.
  *
  * @param repair whether files without a message are removed
- * @throws AdministrationError when there is no data
+ * @throws AdministrationError when there is no data, FileStorageError when S3 does not respond
  */
-export async function checkData(location: DataLocation, repair = false): Promise<DataCheck> {
-  const problems = await checkDamage(location)
+export async function checkData(
+  location: DataLocation,
+  repair = false,
+  now = Date.now(),
+): Promise<DataCheck> {
+  const problems = await checkDatabase(location)
   if (problems.length > 0) return { problems, repaired: [] }
-  const { dataDir, databaseUrl } = location
-  const store = await openStore(databaseUrl ?? join(dataDir, databaseName))
-  try {
-    const orphans = await findOrphans(store.reader, dataDir)
+  return withFiles(location, async (store, storage) => {
+    const damaged = await findDamaged(store.reader, storage)
+    if (damaged.length > 0) return { problems: damaged, repaired: [] }
+    const orphans = await findOrphans(store.reader, storage, now - settledMs)
     if (!repair) return { problems: orphans.map(({ description }) => description), repaired: [] }
     for (const { token, hasRow } of orphans) {
       if (hasRow) await store.write((db) => deleteFile(db, token))
-      await rm(pathOfFile(dataDir, token), { force: true })
+      await storage.remove(token)
     }
     return { problems: [], repaired: orphans.map(({ description }) => `${description}; it was removed`) }
+  })
+}
+
+async function withFiles<T>(
+  location: DataLocation,
+  use: (store: Store, storage: FileStorage) => Promise<T>,
+): Promise<T> {
+  const store = await openStore(location.databaseUrl ?? join(location.dataDir, databaseName))
+  try {
+    const storage = await openFileStorage(location)
+    return await use(store, storage).finally(() => storage.close())
   } finally {
     await store.close()
   }
 }
 
-async function checkDamage({ dataDir, databaseUrl }: DataLocation): Promise<string[]> {
-  let problems: string[] = []
-  // PostgreSQL checks its own data. The files are checked here.
-  if (databaseUrl === undefined) {
-    await requireData(dataDir)
-    try {
-      problems = checkSqlite(join(dataDir, databaseName))
-    } catch (error) {
-      return [(error as Error).message]
-    }
-  }
-  if (problems.length > 0) return problems
-  const store = await openStore(databaseUrl ?? join(dataDir, databaseName))
+/** What is wrong in a database file. PostgreSQL checks its own data. */
+async function checkDatabase({ dataDir, databaseUrl }: DataLocation): Promise<string[]> {
+  if (databaseUrl !== undefined) return []
+  await requireData(dataDir)
   try {
-    for (const { token, file_name: name, file_size: size } of await listFiles(store.reader)) {
-      const found = await stat(pathOfFile(dataDir, token)).catch(() => undefined)
-      if (found === undefined) problems.push(`The file "${name}" (${token}) is missing`)
-      else if (found.size !== size)
-        problems.push(`The file "${name}" (${token}) has ${found.size} bytes, not ${size}`)
-    }
-    return problems
-  } finally {
-    await store.close()
+    return checkSqlite(join(dataDir, databaseName))
+  } catch (error) {
+    return [(error as Error).message]
   }
+}
+
+/** Files of the database that are missing, or of another length. */
+async function findDamaged(db: Database, storage: FileStorage): Promise<string[]> {
+  // In this order: a file is stored before its row.
+  const rows = await listFiles(db)
+  const sizes = new Map<string, number>()
+  for await (const { token, byteSize } of storage.list()) sizes.set(token, byteSize)
+  const problems: string[] = []
+  for (const { token, file_name: name, file_size: size } of rows) {
+    if (sizes.get(token) === size) continue
+    // Its message may have been deleted meanwhile.
+    if ((await findFile(db, token)) === undefined) continue
+    const found = await storage.sizeOf(token)
+    if (found === undefined) problems.push(`The file "${name}" (${token}) is missing`)
+    else if (found !== size) problems.push(`The file "${name}" (${token}) has ${found} bytes, not ${size}`)
+  }
+  return problems
 }
 
 interface Orphan {
@@ -111,10 +135,10 @@ interface Orphan {
 const settledMs = 10 * 60_000
 
 /** Files without a message: a crash left them while a message was sent, or their message was deleted. */
-async function findOrphans(db: Database, dataDir: string): Promise<Orphan[]> {
-  const before = Date.now() - settledMs
+async function findOrphans(db: Database, storage: FileStorage, before: number): Promise<Orphan[]> {
   // Messages are read after files and rows, so the message of each of them is found.
-  const onDisk = await listFileTokens(dataDir, before)
+  const stored = new Set<string>()
+  for await (const { token, storedAt } of storage.list()) if (storedAt < before) stored.add(token)
   const rows = await listFiles(db)
   const named = await namedFiles(db)
   const thumbnails = new Set(
@@ -123,7 +147,7 @@ async function findOrphans(db: Database, dataDir: string): Promise<Orphan[]> {
   const isNamed = (token: string) => named.has(token) || thumbnails.has(token)
   const known = new Set(rows.map(({ token }) => token))
   return [
-    ...onDisk
+    ...[...stored]
       .filter((token) => !known.has(token))
       .map((token) => ({ token, hasRow: false, description: `The file ${token} belongs to no message` })),
     ...rows
@@ -134,24 +158,6 @@ async function findOrphans(db: Database, dataDir: string): Promise<Orphan[]> {
         description: `The file "${name}" (${token}) belongs to no message`,
       })),
   ]
-}
-
-async function listFileTokens(dataDir: string, before: number): Promise<string[]> {
-  const tokens: string[] = []
-  const files = join(dataDir, 'files')
-  for (const folder of await readdir(files).catch(() => [])) {
-    if (!/^[0-9a-f]{2}$/.test(folder)) continue
-    for (const token of await readdir(join(files, folder))) {
-      if (!/^[0-9a-f]{32}$/.test(token)) continue
-      const found = await stat(join(files, folder, token)).catch(() => undefined)
-      if (found !== undefined && found.mtimeMs < before) tokens.push(token)
-    }
-  }
-  return tokens
-}
-
-function pathOfFile(dataDir: string, token: string): string {
-  return join(dataDir, 'files', token.slice(0, 2), token)
 }
 
 /** Everything except the database with its log, and files that are still arriving. */

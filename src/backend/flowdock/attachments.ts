@@ -72,11 +72,15 @@ export async function sendWithFiles<Sent extends { readonly isRepeat: boolean }>
   rows: readonly FileRow[] = [],
   send: () => Promise<Sent>,
 ): Promise<Sent> {
-  const removeAll = async () => {
-    for (const { token } of rows) await files.remove(token)
-  }
+  // What cannot be removed either is found by `check`.
+  const removeAll = () => Promise.allSettled(rows.map(({ token }) => files.remove(token)))
   try {
     for (const { token } of rows) await files.keep(token)
+  } catch (error) {
+    await removeAll()
+    throw error
+  }
+  try {
     const sent = await send()
     if (sent.isRepeat) await removeAll()
     return sent

@@ -1,3 +1,4 @@
+import { FileStorageError } from '../files.ts'
 import { HttpError } from './errors.ts'
 
 /** [postgresql] error codes: out of disk, of memory, of connections, of time; read-only; locked; shut down, starting up. */
@@ -11,10 +12,12 @@ const sqliteFull = 13
 const sqliteUnavailable = new Set([5, 6, 8, 10, 14])
 
 /**
- * The response for a database or disk that refused a write; undefined for any other error. Nothing was stored: a change is one
- * transaction, and an incomplete file is removed.
+ * The response for a database, disk or storage of files that failed; undefined for any other error. A write that they refused
+ * stored nothing: a change is one transaction, and an incomplete file is removed.
  */
 export function storageError(error: unknown): HttpError | undefined {
+  if (error instanceof FileStorageError)
+    return new HttpError(503, { message: 'The file storage cannot be used at the moment' })
   const { code, errcode } = error as { code?: string; errcode?: number }
   const result = code === 'ERR_SQLITE_ERROR' && errcode !== undefined ? errcode & 0xff : undefined
   if (code === 'ENOSPC' || code === 'EDQUOT' || code === postgresFull || result === sqliteFull)

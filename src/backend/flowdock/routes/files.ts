@@ -1,6 +1,6 @@
 import { pipeline } from 'node:stream/promises'
 import { create as createContentDisposition } from 'content-disposition'
-import type { FileStore } from '../../files.ts'
+import { FileMissingError, type FileStore } from '../../files.ts'
 import { accessDenied, notFound } from '../../http/errors.ts'
 import { findConversation } from '../../store/conversations.ts'
 import { type FileRow, findFile } from '../../store/files.ts'
@@ -68,7 +68,7 @@ export const fileRoutes: readonly Route[] = [
       const { token = '' } = path
       return files.verify(token, query) ? `storage:${token}` : undefined
     },
-    async handle(request, { store, files }) {
+    async handle(request, { store, files, onError }) {
       const token = segment(request, 'token')
       if (!files.verify(token, request.query)) throw accessDenied()
       const file = await findFile(store.reader, token)
@@ -79,6 +79,15 @@ export const fileRoutes: readonly Route[] = [
           const range = parseRange(request.headers.range, file.file_size)
           const [start, end] =
             range === 'unsatisfiable' || range === undefined ? [0, file.file_size - 1] : range
+          const isRead = range !== 'unsatisfiable' && file.file_size > 0 && response.req.method !== 'HEAD'
+          // Before the headers: a storage that fails is still answered with an error then.
+          const bytes = isRead
+            ? await files.open(token, { start, end }).catch((error: unknown) => {
+                if (!(error instanceof FileMissingError)) throw error
+                onError(error)
+                throw notFound()
+              })
+            : undefined
           response.writeHead(range === undefined ? 200 : range === 'unsatisfiable' ? 416 : 206, {
             'Content-Type': plainContentType(file.content_type),
             'Content-Length': range === 'unsatisfiable' ? 0 : end - start + 1,
@@ -90,12 +99,12 @@ export const fileRoutes: readonly Route[] = [
             'Cache-Control': 'private, no-store',
             ...(range === undefined ? {} : { 'Content-Range': contentRange(range, file.file_size) }),
           })
-          if (range === 'unsatisfiable' || file.file_size === 0 || response.req.method === 'HEAD') {
+          if (bytes === undefined) {
             response.end()
             return
           }
           // A client that leaves during a download is not an error.
-          await pipeline(files.read(token, { start, end }), response).catch(() => response.destroy())
+          await pipeline(bytes, response).catch(() => response.destroy())
         },
       }
     },

@@ -1,0 +1,50 @@
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { link, readFile, rm, writeFile } from 'node:fs/promises'
+import { privateFileMode } from './private-files.ts'
+
+/** Query strings that let everyone who has one download a file for a minute. */
+export interface FileSignatures {
+  sign(token: string): string
+  /** Whether a query made by `sign` is genuine and not too old. */
+  verify(token: string, query: URLSearchParams): boolean
+}
+
+/** [flowdock] files.md calls a signed address short-lived. */
+const lifetimeMs = 60_000
+const keyBytes = 32
+
+export function createFileSignatures(key: Uint8Array, now: () => number = Date.now): FileSignatures {
+  const signature = (token: string, expires: string) =>
+    createHmac('sha256', key).update(`${token} ${expires}`).digest()
+  return {
+    sign(token) {
+      const expires = String(now() + lifetimeMs)
+      return new URLSearchParams({
+        expires,
+        signature: signature(token, expires).toString('base64url'),
+      }).toString()
+    },
+    verify(token, query) {
+      const expires = query.get('expires') ?? ''
+      const given = Buffer.from(query.get('signature') ?? '', 'base64url')
+      const expected = signature(token, expires)
+      return given.length === expected.length && timingSafeEqual(given, expected) && Number(expires) > now()
+    },
+  }
+}
+
+/** Reads the key in a file, which the first process to start creates: whole, or not at all. */
+export async function loadSigningKey(path: string): Promise<Buffer> {
+  const unfinished = `${path}.${randomBytes(8).toString('hex')}`
+  try {
+    await writeFile(unfinished, randomBytes(keyBytes), { flag: 'wx', mode: privateFileMode })
+    await link(unfinished, path)
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  } finally {
+    await rm(unfinished, { force: true })
+  }
+  const key = await readFile(path)
+  if (key.length !== keyBytes) throw new Error(`"${path}" is damaged; remove it, and start again`)
+  return key
+}

@@ -1,0 +1,220 @@
+import { type FileHandle, open } from 'node:fs/promises'
+import { Readable } from 'node:stream'
+import {
+  AbortMultipartUploadCommand,
+  CompleteMultipartUploadCommand,
+  CreateMultipartUploadCommand,
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListMultipartUploadsCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3'
+import { FileMissingError, type FileStorage, FileStorageError, fileTokenPattern } from './file-storage.ts'
+import { createPartBuffers } from './part-buffers.ts'
+
+/** A bucket of a server with the API of Amazon S3. */
+export interface S3Location {
+  /** The server, the bucket, and what is before each token in its keys: `https://host/bucket/prefix`. */
+  readonly url: string
+  readonly region: string
+  /** Without it the client finds credentials as all clients of AWS do: in the environment, or by the role of the machine. */
+  readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string } | undefined
+}
+
+export interface S3Timeouts {
+  readonly connectMs: number
+  /** For each request, until the response begins: also a part of 8 MiB is sent by then. */
+  readonly requestMs: number
+  /** How long no byte of a file may come. */
+  readonly idleMs: number
+}
+
+const defaultTimeouts: S3Timeouts = { connectMs: 3000, requestMs: 30_000, idleMs: 30_000 }
+/** Files of this length are sent in parts, and each part has it. S3 takes nothing below 5 MiB but as the last one. */
+const partBytes = 8 * 1024 * 1024
+const buffers = 4
+const attempts = 3
+
+/** Files as objects of a bucket; the key of each is the prefix and its token. */
+export function openS3Storage(location: S3Location, timeouts: Partial<S3Timeouts> = {}): FileStorage {
+  const { connectMs, requestMs, idleMs } = { ...defaultTimeouts, ...timeouts }
+  const { endpoint, bucket, prefix } = parseUrl(location.url)
+  const parts = createPartBuffers(buffers, partBytes, requestMs)
+  const client = new S3Client({
+    endpoint,
+    region: location.region,
+    ...(location.credentials === undefined ? {} : { credentials: location.credentials }),
+    // Other servers than Amazon's know no buckets as host names, and few of them know its new checksums.
+    forcePathStyle: true,
+    requestChecksumCalculation: 'WHEN_REQUIRED',
+    responseChecksumValidation: 'WHEN_REQUIRED',
+    maxAttempts: attempts,
+    requestHandler: {
+      connectionTimeout: connectMs,
+      requestTimeout: requestMs,
+      throwOnRequestTimeout: true,
+    },
+  })
+  const at = (token: string) => ({ Bucket: bucket, Key: `${prefix}${token}` })
+
+  async function send<T>(doing: string, call: () => Promise<T>): Promise<T> {
+    try {
+      return await call()
+    } catch (error) {
+      if (error instanceof FileMissingError) throw error
+      throw new FileStorageError(`Cannot ${doing} at S3: ${reasonOf(error)}`, { cause: error })
+    }
+  }
+
+  async function keepInParts(token: string, file: FileHandle, byteSize: number): Promise<void> {
+    const { UploadId } = await client.send(new CreateMultipartUploadCommand(at(token)))
+    const stopping = new AbortController()
+    const upload = async (index: number) =>
+      parts.with(async (buffer) => {
+        stopping.signal.throwIfAborted()
+        const Body = await readPart(file, buffer, index * partBytes, byteSize)
+        const PartNumber = index + 1
+        const { ETag } = await client.send(
+          new UploadPartCommand({ ...at(token), UploadId, PartNumber, Body, ContentLength: Body.length }),
+        )
+        return { ETag, PartNumber }
+      })
+    const uploads = Array.from({ length: Math.ceil(byteSize / partBytes) }, (_, index) => upload(index))
+    try {
+      const Parts = await Promise.all(uploads)
+      await client.send(
+        new CompleteMultipartUploadCommand({ ...at(token), UploadId, MultipartUpload: { Parts } }),
+      )
+    } catch (error) {
+      stopping.abort()
+      await Promise.allSettled(uploads)
+      // What is left of it is removed a day later, if S3 does not respond now.
+      await client.send(new AbortMultipartUploadCommand({ ...at(token), UploadId })).catch(() => undefined)
+      throw error
+    }
+  }
+
+  return {
+    async keep(token, path) {
+      const file = await open(path)
+      try {
+        const { size } = await file.stat()
+        await send('store a file', async () => {
+          if (size >= partBytes) return keepInParts(token, file, size)
+          await parts.with(async (buffer) => {
+            const Body = await readPart(file, buffer, 0, size)
+            await client.send(new PutObjectCommand({ ...at(token), Body, ContentLength: size }))
+          })
+        })
+      } finally {
+        await file.close()
+      }
+    },
+    async open(token, range) {
+      const Range = range && `bytes=${range.start}-${range.end}`
+      const { Body } = await send('read a file', () =>
+        client.send(new GetObjectCommand({ ...at(token), Range })).catch((error: unknown) => {
+          if (!isMissing(error)) throw error
+          throw new FileMissingError(`The file ${token} is missing at S3`, { cause: error })
+        }),
+      )
+      return Readable.from(chunksOf(Body as Readable, idleMs), { objectMode: false })
+    },
+    async remove(token) {
+      await send('remove a file', () => client.send(new DeleteObjectCommand(at(token))))
+    },
+    async sizeOf(token) {
+      return send('look for a file', async () => {
+        try {
+          return (await client.send(new HeadObjectCommand(at(token)))).ContentLength
+        } catch (error) {
+          if (isMissing(error)) return undefined
+          throw error
+        }
+      })
+    },
+    async *list() {
+      let ContinuationToken: string | undefined
+      do {
+        const page = await send('list the files', () =>
+          client.send(new ListObjectsV2Command({ Bucket: bucket, Prefix: prefix, ContinuationToken })),
+        )
+        for (const { Key = '', Size = 0, LastModified } of page.Contents ?? []) {
+          const token = Key.slice(prefix.length)
+          if (fileTokenPattern.test(token))
+            yield { token, byteSize: Size, storedAt: LastModified?.getTime() ?? 0 }
+        }
+        ContinuationToken = page.NextContinuationToken
+      } while (ContinuationToken !== undefined)
+    },
+    async removeUnfinished(before) {
+      await send('remove unfinished files', async () => {
+        const { Uploads = [] } = await client
+          .send(new ListMultipartUploadsCommand({ Bucket: bucket, Prefix: prefix }))
+          .catch((error: unknown) => {
+            if ((error as Error).name === 'NotImplemented') return { Uploads: [] }
+            throw error
+          })
+        for (const { Key, UploadId, Initiated } of Uploads)
+          if (Initiated !== undefined && Initiated.getTime() < before)
+            await client.send(new AbortMultipartUploadCommand({ Bucket: bucket, Key, UploadId }))
+      })
+    },
+    close: () => client.destroy(),
+  }
+}
+
+/** @throws TypeError for a URL without a bucket */
+function parseUrl(text: string): { endpoint: string; bucket: string; prefix: string } {
+  const { origin, pathname } = new URL(text)
+  const [bucket = '', ...rest] = pathname
+    .split('/')
+    .filter((segment) => segment !== '')
+    .map(decodeURIComponent)
+  if (bucket === '') throw new TypeError('Expected the URL of S3 to name a bucket')
+  return { endpoint: origin, bucket, prefix: rest.map((segment) => `${segment}/`).join('') }
+}
+
+async function readPart(file: FileHandle, buffer: Buffer, start: number, end: number): Promise<Buffer> {
+  const length = Math.min(buffer.length, end - start)
+  let read = 0
+  while (read < length) {
+    const { bytesRead } = await file.read(buffer, read, length - read, start + read)
+    if (bytesRead === 0) throw new Error('The file became shorter while it was sent')
+    read += bytesRead
+  }
+  return buffer.subarray(0, length)
+}
+
+/** The name that S3 or the system has for it; the client's own words where it has none. */
+function reasonOf(error: unknown): string {
+  const { name, code, message } = error as NodeJS.ErrnoException
+  return code ?? (name === 'Error' ? message : name)
+}
+
+/** A bucket that is missing has another name, and is no missing file. */
+function isMissing(error: unknown): boolean {
+  return ['NoSuchKey', 'NotFound'].includes((error as Error).name)
+}
+
+/** The time in which its reader takes no byte does not count. */
+async function* chunksOf(body: Readable, idleMs: number): AsyncGenerator<Uint8Array> {
+  const chunks = body[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>
+  try {
+    for (;;) {
+      const late = setTimeout(
+        () => body.destroy(new FileStorageError(`Cannot read a file at S3: no byte came for ${idleMs} ms`)),
+        idleMs,
+      )
+      const { done, value } = await chunks.next().finally(() => clearTimeout(late))
+      if (done === true) return
+      yield value
+    }
+  } finally {
+    body.destroy()
+  }
+}
