@@ -58,7 +58,7 @@ export class StreamChanges implements ChangeTracker<Listener> {
     this.#known.clear()
   }
 
-  markOf(listener: Listener): number | undefined {
+  versionOf(listener: Listener): number | undefined {
     const { principal } = listener.credential
     const now = this.#now()
     const known = this.#known.get(principal) ?? this.#add(principal)

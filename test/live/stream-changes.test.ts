@@ -4,7 +4,7 @@ import type { Listener } from '../../src/live/live-hub.ts'
 import { StreamChanges } from '../../src/live/stream-changes.ts'
 
 const access = (...flows: string[]): HeldAccess =>
-  accessOf({ ...{ log: '', at: 0, user: 1, grant: '', isPrivate: true, expiresAt: undefined }, flows })
+  accessOf({ user: 1, grant: '', receivesFlows: true, isPrivate: true, flows })
 const ada = { credential: { principal: 'ada' } } as Listener
 
 function start() {
@@ -21,52 +21,52 @@ function start() {
 
 test('the version of a principal changes with what is sent to one of its audiences, and with nothing else', () => {
   const { changes, changed } = start()
-  const first = changes.markOf(ada)
-  expect(changes.markOf(ada)).toBe(first)
+  const first = changes.versionOf(ada)
+  expect(changes.versionOf(ada)).toBe(first)
   changes.note(['f:c'], 1)
   changes.note(['u:2'], 2)
-  expect(changes.markOf(ada)).toBe(first)
+  expect(changes.versionOf(ada)).toBe(first)
   const versions = new Set([first])
   for (const [index, audience] of (['f:a', 'u:1', 'p:b', 'f:b'] as const).entries()) {
     changes.note([audience], 3 + index)
     changed.length = 0
-    versions.add(changes.markOf(ada))
+    versions.add(changes.versionOf(ada))
     // What is being read may be of before, so it is joined by nobody.
     expect(changed).toEqual(['ada'])
   }
   changes.note('all', 9)
-  versions.add(changes.markOf(ada))
+  versions.add(changes.versionOf(ada))
   expect(versions.size).toBe(6)
 })
 
 test('a principal that loses a flow does not get a version that it had before', () => {
   const { changes, held } = start()
   changes.note(['f:b'], 1)
-  const before = changes.markOf(ada)
+  const before = changes.versionOf(ada)
   changes.note(['f:a'], 2)
-  const between = changes.markOf(ada)
+  const between = changes.versionOf(ada)
   held.set('ada', access('b'))
-  const after = changes.markOf(ada)
+  const after = changes.versionOf(ada)
   expect(new Set([before, between, after]).size).toBe(3)
 })
 
 test('what a principal changed itself gives it another version at once', () => {
   const { changes } = start()
-  const before = changes.markOf(ada)
+  const before = changes.versionOf(ada)
   changes.changed('ada')
-  expect(changes.markOf(ada)).not.toBe(before)
+  expect(changes.versionOf(ada)).not.toBe(before)
 })
 
 test('a principal has no version while its access is not known, and is proved when it asks again', () => {
   const { changes, held, used } = start()
   held.set('ada', undefined)
-  expect(changes.markOf(ada)).toBeUndefined()
+  expect(changes.versionOf(ada)).toBeUndefined()
   expect(used).toEqual([])
-  expect(changes.markOf(ada)).toBeUndefined()
+  expect(changes.versionOf(ada)).toBeUndefined()
   expect(used).toEqual(['ada'])
   held.set('ada', access('a'))
-  const before = changes.markOf(ada)
+  const before = changes.versionOf(ada)
   expect(before).toBeDefined()
   changes.forget()
-  expect(changes.markOf(ada)).not.toBe(before)
+  expect(changes.versionOf(ada)).not.toBe(before)
 })
