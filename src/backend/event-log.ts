@@ -7,11 +7,13 @@ import type { Database, Store } from './store/db.ts'
 import {
   type EventRow,
   type EventScope,
+  findLogPosition,
   insertControlEvent,
   insertEvent,
-  lastEventSeq,
+  type LogPosition,
   listEvents,
   listEventsAfter,
+  replaceLogId,
 } from './store/events.ts'
 import { createTailer } from './tailer.ts'
 
@@ -37,6 +39,11 @@ export interface EventLogOptions {
   readonly background?: Background
   /** Ends the reads that are repeated after a failure. */
   readonly signal?: AbortSignal
+  /**
+   * Is called once when the numbers of the log stand for other events than before, as after a restored backup, or a failover to
+   * a replica that had not received the last commits. Whoever delivered events before has to begin again.
+   */
+  readonly onReplaced?: (reason: string) => void
   /** Announces events to other backends, and theirs here. Without one they are found when the log is read. */
   readonly bus?: Bus
 }
@@ -51,11 +58,13 @@ const pageSize = 1000
  */
 export async function createEventLog(store: Store, options: EventLogOptions = {}): Promise<EventLog> {
   const { background = createBackground(() => undefined), signal, bus } = options
+  const begin = await findLogPosition(store.reader)
+  let isReplaced = false
   const listeners = new Set<(event: EventRow) => void>()
   /** Waits until all events up to a number are delivered. */
   const waiting = new Set<PromiseWithResolvers<void> & { readonly seq: number }>()
 
-  const tailer = createTailer<EventRow>(await lastEventSeq(store.reader), {
+  const tailer = createTailer<EventRow>(begin.last, {
     deliver(event) {
       for (const listener of listeners) listener(event)
     },
@@ -106,8 +115,23 @@ export async function createEventLog(store: Store, options: EventLogOptions = {}
       bus?.publish({ kind: 'batch', from: first.seq, to: last.seq, events })
   }
 
+  async function checkLog(delivered: number, { id, last }: LogPosition): Promise<void> {
+    if (isReplaced || (id === begin.id && last >= delivered)) return
+    isReplaced = true
+    // Other backends and gateways notice by the id.
+    if (id === begin.id) await store.write((db) => replaceLogId(db, id))
+    options.onReplaced?.(
+      id === begin.id
+        ? `The event log ends at ${last}, and ${delivered} events were delivered: commits were lost`
+        : 'The event log was replaced by another one',
+    )
+  }
+
   async function catchUp(): Promise<void> {
-    const seq = await lastEventSeq(store.reader)
+    const { delivered } = tailer
+    const position = await findLogPosition(store.reader)
+    await checkLog(delivered, position)
+    const seq = position.last
     tailer.noteHead(seq)
     // The database answers: a pause after a failed read is over.
     tailer.retry()

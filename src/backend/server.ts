@@ -15,6 +15,7 @@ import { type Bus, createBus } from './bus/bus.ts'
 import { createMemoryNetwork } from './bus/memory.ts'
 import { postgresTransport } from './bus/postgres.ts'
 import type { OpenTransport } from './bus/transport.ts'
+import { startCatchingUp } from './catch-up.ts'
 import { createEventLog, type EventLog } from './event-log.ts'
 import { type FileLocation, type FileStore, openFileStore } from './files.ts'
 import {
@@ -107,6 +108,8 @@ export interface BackendOptions {
   /** Called after each response or start of a stream, and with unexpected errors. */
   readonly onRequest?: (request: { method: string; path: string; status: number }) => void
   readonly onError?: (error: unknown) => void
+  /** Is called when the event log of the database is not the one that it was: the backend has to be started again. */
+  readonly onReplaced?: (reason: string) => void
   /** Called with what an operator should know. */
   readonly onNotice?: (message: string) => void
 }
@@ -130,8 +133,6 @@ const accessResolutionMs = 5 * 60_000
 /** How long a stop waits for requests, and then for background work: together less than the five seconds of a whole stop. */
 const closeMs = 3000
 const settleMs = 1500
-/** How often the log is checked for events of other processes, such as commands. */
-const catchUpMs = 1000
 const hostPattern = /^([a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(:\d{1,5})?$/i
 
 /**
@@ -164,7 +165,8 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     const { id } = await findLogPosition(store.reader)
     const instance = randomBytes(8).toString('hex')
     bus = createBus({ instance, log: id }, await chooseTransport(options), options.onNotice)
-    log = await createEventLog(store, { background, signal, bus })
+    const { onReplaced } = options
+    log = await createEventLog(store, { background, signal, bus, ...(onReplaced && { onReplaced }) })
     const head = () => log.delivered
     const instances = createInstances({ bus, head, signal, ...options.instances })
     const presence = createPresence(store, {
@@ -218,8 +220,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     throw error
   }
   const { port } = server.address() as AddressInfo
-  const catchingUp = setInterval(() => background.run(log.catchUp()), options.catchUpEveryMs ?? catchUpMs)
-  signal.addEventListener('abort', () => clearInterval(catchingUp))
+  startCatchingUp(store, log, { everyMs: options.catchUpEveryMs, background, signal })
 
   return {
     url: `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`,

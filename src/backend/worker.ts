@@ -17,6 +17,11 @@ const heartbeatMs = 1000
 
 const starting = createBackend({
   ...(workerData as BackendOptions),
+  // The thread is started again, and with it every stream begins again.
+  onReplaced(reason) {
+    report({ type: 'error', message: reason })
+    void stop()
+  },
   onNotice: (message) => report({ type: 'notice', message }),
   onError: (error) =>
     report({
@@ -25,11 +30,13 @@ const starting = createBackend({
     }),
 })
 
-parentPort?.once('message', async () => {
+async function stop(): Promise<void> {
   const backend = await starting.catch(() => undefined)
   await backend?.close()
   parentPort?.close()
-})
+}
+
+parentPort?.once('message', () => void stop())
 
 try {
   const backend = await starting

@@ -1,17 +1,18 @@
 import { parseArgs } from 'node:util'
-import { backupData, checkData, restoreData } from '../backend/admin/maintenance.ts'
+import { backupData, checkData, renewLog, restoreData } from '../backend/admin/maintenance.ts'
 import { dataLocation, readConfig } from '../config.ts'
 import { CommandError } from './command-error.ts'
 
-export const maintenanceCommands = ['backup', 'restore', 'check']
+export const maintenanceCommands = ['backup', 'restore', 'renew-log', 'check']
 
 /** The lines of the help for these commands. */
 export const maintenanceUsage = `  backup --to FOLDER         copies DATA_DIR, also while the server runs
   restore --from FOLDER      puts a backup into an empty DATA_DIR
+  renew-log                  makes streams begin again after pg_restore, or a failover that lost commits
   check [--repair]           looks for damage; the exit code is 1 if there is any.
                              --repair removes files that belong to no message`
 
-/** Runs `backup`, `restore` or `check` on the data of the embedded backend. @throws CommandError */
+/** Runs `backup`, `restore`, `renew-log` or `check` on the data of the embedded backend. @throws CommandError */
 export async function maintain(
   command: string,
   args: readonly string[],
@@ -46,6 +47,11 @@ export async function maintain(
       const from = need('from', values.from)
       await restoreData(from, location)
       say({ from, to: dataDir }, `${from} was put into ${dataDir}${notCopied}`)
+      return 0
+    }
+    if (command === 'renew-log') {
+      await renewLog(location)
+      say({}, 'The event log has another id: backends start again within a second, and streams begin again')
       return 0
     }
     const { problems, repaired } = await checkData(location, values.repair === true)

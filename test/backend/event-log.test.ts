@@ -1,9 +1,12 @@
-import { expect, onTestFinished, test } from 'vitest'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { createBackground } from '../../src/backend/background.ts'
+import { startCatchingUp } from '../../src/backend/catch-up.ts'
 import { createEventLog, type EventLog } from '../../src/backend/event-log.ts'
 import { openStore } from '../../src/backend/store/db.ts'
+import { findLogPosition, replaceLogId } from '../../src/backend/store/events.ts'
 import { eventually } from '../support/app.ts'
-import { makeLocation } from '../support/backend.ts'
+import { makeFolder, makeLocation } from '../support/backend.ts'
 
 /** Two processes on one store, as a server and a command beside it are. */
 async function startTwo() {
@@ -108,4 +111,68 @@ test('a change that fails is not heard of, and does not stop the ones after it',
   await expect(failing).rejects.toThrow('refused')
   await server.say('1')
   expect(server.heard).toEqual(['1'])
+})
+
+test('events of a command beside the server are delivered without a search of the log each second, on SQLite', async () => {
+  const location = join(await makeFolder(), 'test.db')
+  const [store, other] = [await openStore(location), await openStore(location)]
+  for (const each of [store, other]) onTestFinished(each.close)
+  const background = createBackground((error) => expect.unreachable(String(error)))
+  const stopping = new AbortController()
+  onTestFinished(() => stopping.abort())
+  const log = await createEventLog(store, { background })
+  startCatchingUp(store, log, { everyMs: 3_600_000, background, signal: stopping.signal })
+  const received: number[] = []
+  log.listen(({ seq }) => received.push(seq))
+  const command = await createEventLog(other)
+  for (const seq of [1, 2, 3]) {
+    await command.write(({ publish }) => publish({ flow: 'f' }, {}))
+    await expect.poll(() => received).toEqual([1, 2, 3].slice(0, seq))
+  }
+})
+
+describe('a log that was replaced', () => {
+  async function open(location: string) {
+    const store = await openStore(location)
+    onTestFinished(store.close)
+    const reasons: string[] = []
+    const log = await createEventLog(store, { onReplaced: (reason) => reasons.push(reason) })
+    const id = async () => (await findLogPosition(store.reader)).id
+    return {
+      store,
+      log,
+      reasons,
+      id,
+      say: () => log.write(async ({ publish }) => publish({ flow: 'f' }, {})),
+    }
+  }
+
+  test('is noticed by its id', async () => {
+    const location = await makeLocation()
+    const [server, other] = [await open(location), await open(location)]
+    await server.log.catchUp()
+    expect(server.reasons).toEqual([])
+    await other.store.write(async (db) => replaceLogId(db, await other.id()))
+    await server.log.catchUp()
+    await server.log.catchUp()
+    expect(server.reasons).toEqual(['The event log was replaced by another one'])
+  })
+
+  test('is noticed when it ends before what was delivered, and gets another id', async () => {
+    const location = await makeLocation()
+    const [server, other] = [await open(location), await open(location)]
+    for (let count = 0; count < 3; count += 1) await server.say()
+    const id = await server.id()
+    await other.log.catchUp()
+    await other.store.write(async (db) => {
+      await db.deleteFrom('events').where('seq', '>', 1).execute()
+    })
+    await server.log.catchUp()
+    expect(server.reasons).toEqual([
+      'The event log ends at 1, and 3 events were delivered: commits were lost',
+    ])
+    expect(await server.id()).not.toBe(id)
+    await other.log.catchUp()
+    expect(other.reasons).toEqual(['The event log was replaced by another one'])
+  })
 })

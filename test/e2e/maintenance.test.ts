@@ -1,15 +1,24 @@
 import { chmod, mkdir, readdir, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
 import { expect, test } from 'vitest'
 import { openS3Storage } from '../../src/backend/files-s3.ts'
 import { eventually } from '../support/app.ts'
 import { basic, call, makeFolder } from '../support/backend.ts'
 import { run, runGateway } from '../support/process.ts'
 import { startS3 } from '../support/s3.ts'
+import { openRawStream } from '../support/stream.ts'
 
 async function command(dataDir: string, ...args: string[]) {
   const running = run(['src/main.ts', ...args], { DATA_DIR: dataDir })
   return { code: await running.exited, ...running.output }
+}
+
+function logIdOf(dataDir: string): unknown {
+  const database = new DatabaseSync(join(dataDir, 'flowdock.db'), { readOnly: true })
+  const row = database.prepare('select id from event_log').get()
+  database.close()
+  return row?.['id']
 }
 
 test('a backup made while the server is written to holds every message that was acknowledged before it, and its files', async () => {
@@ -38,6 +47,8 @@ test('a backup made while the server is written to holds every message that was 
   const restored = join(await makeFolder(), 'restored')
   expect((await command(restored, 'restore', '--from', copy)).code).toBe(0)
   expect((await command(restored, 'check', '--json')).stdout).toBe('{"problems":[],"repaired":[]}\n')
+  // The events that follow have numbers that other events have in the original.
+  expect(logIdOf(restored)).not.toBe(logIdOf(dataDir))
   const again = await runGateway(restored)
   expect(again.token).toBe(gateway.token)
   const read = (path: string) => fetch(again.restUrl + path, { headers })
@@ -94,6 +105,20 @@ test('with files at S3, a backup holds the database, and a check finds what is m
     expect.stringContaining('Cannot list the files at S3: ECONNREFUSED'),
   ])
 }, 60_000)
+
+test('a log gets another id while the server runs, which then starts again at its URL', async () => {
+  const dataDir = await makeFolder()
+  const gateway = await runGateway(dataDir)
+  const id = logIdOf(dataDir)
+  const headers = { authorization: basic(gateway.token) }
+  const stream = await openRawStream(`${gateway.restUrl}/stream/flows?filter=example/main`, headers)
+  expect((await command(dataDir, 'renew-log')).code).toBe(0)
+  expect(logIdOf(dataDir)).not.toBe(id)
+  await stream.ended
+  const read = () => call(`${gateway.restUrl}/user`, 'GET', headers).catch(() => undefined)
+  await eventually(async () => (await read())?.status === 200)
+  expect(gateway.output.stderr).toContain('The event log was replaced by another one')
+})
 
 test('damage is found, and named', async () => {
   const dataDir = await makeFolder()

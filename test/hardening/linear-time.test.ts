@@ -23,6 +23,7 @@ const trustedPatterns: Readonly<Record<string, string>> = {
 const noClientText: Readonly<Record<string, string>> = {
   'backend/admin/demo-token.ts removeStoredToken': 'the path of a folder, and a token that is only compared',
   'backend/admin/flow-export.ts openFlowExport': 'the path of a file that the operator named',
+  'backend/bus/messages.ts decodeMessage': 'the text of another backend',
   'backend/http/errors.ts tooMany': 'a message of this program',
   'backend/flowdock/image.ts makeThumbnail': 'the path of a file',
   'backend/flowdock/auth.ts hashPassword': 'a password is only hashed, which takes the same time for any',
@@ -32,6 +33,7 @@ const noClientText: Readonly<Record<string, string>> = {
   'backend/admin/maintenance.ts restoreData': 'the path of a folder that the operator named',
   'backend/store/db.ts openStore': 'the path of a file or a URL that the operator named',
   'backend/store/postgres.ts openPostgres': 'a URL that the operator named',
+  'backend/store/postgres.ts connectNotifications': 'a URL that the operator named, and the id of the log',
   'backend/store/sqlite.ts sqliteDialect': 'the path of a file',
   'backend/store/sqlite.ts backupSqlite': 'the path of a file',
   'backend/store/sqlite.ts checkSqlite': 'the path of a file',

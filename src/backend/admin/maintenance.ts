@@ -4,6 +4,7 @@ import type { FileStorage } from '../file-storage.ts'
 import { openFileStorage } from '../files.ts'
 import { privateFolderMode, protectData } from '../private-files.ts'
 import { type Database, openStore, type Store } from '../store/db.ts'
+import { findLogPosition, replaceLogId } from '../store/events.ts'
 import { deleteFile, findFile, listFiles } from '../store/files.ts'
 import { namedFiles } from '../store/messages.ts'
 import { backupSqlite, checkSqlite } from '../store/sqlite.ts'
@@ -47,6 +48,25 @@ export async function restoreData(from: string, { dataDir, databaseUrl, s3 }: Da
   await backupSqlite(join(from, databaseName), join(dataDir, databaseName))
   await copyRest(from, dataDir)
   await protectData(dataDir)
+  // Events that follow get numbers that others had before.
+  await renewLog({ dataDir, databaseUrl })
+}
+
+/**
+ * Gives the event log another id, so that backends, gateways and streams begin again: the events of the log may not be those that
+ * they received. That is so after a backup was restored, or commits were lost.
+ *
+ * @throws AdministrationError when there is no data
+ */
+export async function renewLog({ dataDir, databaseUrl }: DataLocation): Promise<void> {
+  if (databaseUrl === undefined) await requireData(dataDir)
+  const store = await openStore(databaseUrl ?? join(dataDir, databaseName))
+  try {
+    const { id } = await findLogPosition(store.reader)
+    await store.write((db) => replaceLogId(db, id))
+  } finally {
+    await store.close()
+  }
 }
 
 /** The problems that `check` found, as sentences. */

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { type Selectable, sql } from 'kysely'
 import { anyText, type Database, type Tables } from './db.ts'
 import { columns, prepared } from './prepared.ts'
@@ -141,4 +142,10 @@ const logPosition = prepared<object, LogPosition>((db) =>
 
 export async function findLogPosition(db: Database): Promise<LogPosition> {
   return (await logPosition(db, {}))[0] as LogPosition
+}
+
+/** Gives the log another id, unless it is not `id` any more: numbers of events may stand for other events than before. */
+export async function replaceLogId(db: Database, id: string): Promise<void> {
+  const next = randomBytes(16).toString('hex')
+  await db.updateTable('event_log').set({ id: next }).where('id', '=', id).execute()
 }
