@@ -26,6 +26,7 @@ import { createOperationLog } from './server/operation-log.ts'
 import { createSingleConnections } from './server/sse/single-connection.ts'
 import { createStreamingResponses } from './server/sse/streaming-response.ts'
 import { serveWebSockets } from './server/websocket/sockets.ts'
+import { sleep } from './sleep.ts'
 import { createFanOut, type FanOutState } from './subscriptions/fan-out.ts'
 import { createLogger, type Logger } from './telemetry/log.ts'
 import { createMetrics } from './telemetry/metrics.ts'
@@ -190,8 +191,14 @@ async function start(
   const flights = createSingleFlight()
   const onChange = config.responseCacheMs === 0 ? undefined : flights.changed
   const liveOptions = {
-    ...{ http, reconnects, decoder, onRetry, noCursor, onChange },
-    ...{ restUrl: upstream.restUrl, streamUrl: upstream.streamUrl },
+    http,
+    reconnects,
+    decoder,
+    onRetry,
+    noCursor,
+    onChange,
+    restUrl: upstream.restUrl,
+    streamUrl: upstream.streamUrl,
     onEarlierChanged: () => live.forgetResults(),
   }
   const principalHub = createPrincipalLiveHub({ ...liveOptions, checkHttp: direct })
@@ -249,7 +256,9 @@ async function start(
     live,
     createContext: createContextFactory({
       readCredential,
-      ...{ http, eventHttp, sharedEventHttp },
+      http,
+      eventHttp,
+      sharedEventHttp,
       restUrl: upstream.restUrl,
       publicBase: publicUrl,
       hub,
@@ -281,7 +290,9 @@ async function start(
     (config.upstream.kind === 'embedded' ? await keepOperatorToken(config.upstream.dataDir) : undefined)
   const originPolicy = createOriginPolicy({ ...exposure, log })
   const admission = createAdmission({
-    ...{ load, ...protection, trustedProxies: exposure.trustedProxies },
+    load,
+    ...protection,
+    trustedProxies: exposure.trustedProxies,
     principalOf(authorization) {
       try {
         return readCredential(authorization)?.principal
@@ -370,7 +381,7 @@ async function start(
     const isReceived = live.state().operations > 0
     hub.announceClosing(retryWithinMs)
     // Events that were just delivered are executed and written before the connections are closed.
-    if (isReceived) await new Promise((resolve) => setTimeout(resolve, farewellMs))
+    if (isReceived) await sleep(farewellMs)
     await Promise.all([httpServer.close(), sockets.close()])
   })
 

@@ -172,7 +172,10 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     const presence = createPresence(store, {
       activityEveryMs: options.activityEveryMs ?? 60_000,
       presenceLastsMs: options.presenceLastsMs ?? 90_000,
-      ...{ background, signal, bus, instances },
+      background,
+      signal,
+      bus,
+      instances,
     })
     const files = await openFileStore(options)
     opened = files
@@ -182,7 +185,11 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
       options.demoOrganization === false
         ? { token: null }
         : await seedDemo({
-            ...{ store, log, files, dataDir: options.dataDir, token: options.demoToken },
+            store,
+            log,
+            files,
+            dataDir: options.dataDir,
+            token: options.demoToken,
             withHistory: options.demoHistory ?? false,
             onNotice: options.onNotice,
           })
@@ -328,8 +335,13 @@ function createHandler(
     try {
       const params = await readParams(request, url, reception)
       const common = {
-        ...{ path: match.path, params, query: url.searchParams, headers: request.headers, base },
-        ...{ principal: reception.principal(), address },
+        path: match.path,
+        params,
+        query: url.searchParams,
+        headers: request.headers,
+        base,
+        principal: reception.principal(),
+        address,
       }
       const userRequest = identity === undefined ? undefined : { ...common, ...identity }
       // The credential may have been revoked while the body arrived, which can take minutes.

@@ -375,7 +375,9 @@ function ask({ url }: Patient, path: string, options: AskOptions = {}): Promise<
 function handshake({ url }: Patient, more: Readonly<Record<string, string>>): Promise<number> {
   const send = url.protocol === 'https:' ? requestHttps : requestHttp
   const headers = {
-    ...{ Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13' },
+    Connection: 'Upgrade',
+    Upgrade: 'websocket',
+    'Sec-WebSocket-Version': '13',
     ...{
       'Sec-WebSocket-Key': 'Zmxvd2RvY2stZG9jdG9yIQ==',
       'Sec-WebSocket-Protocol': 'graphql-transport-ws',

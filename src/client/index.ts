@@ -203,7 +203,8 @@ export function createLiveClient(options: LiveClientOptions): LiveClient {
         ...(operationName === undefined ? {} : { operationName }),
         variables,
         extensions: {
-          ...{ position: true, ...extensions },
+          position: true,
+          ...extensions,
           ...(cursor === undefined ? {} : { lastEventId: cursor }),
         },
       })

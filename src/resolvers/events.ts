@@ -214,15 +214,27 @@ function threadEvent(event: FlowEvent): ThreadEvent | null {
   if (event.type === 'message' && event.flowId !== null && event.message.threadId !== null) {
     const { flowId, message } = event
     return {
-      ...{ type: 'thread', origin: event, flowId, message, messageId: message.id },
-      ...{ threadId: message.threadId as string, thread: message.thread, occurredAt: message.sentAt },
+      type: 'thread',
+      origin: event,
+      flowId,
+      message,
+      messageId: message.id,
+      threadId: message.threadId as string,
+      thread: message.thread,
+      occurredAt: message.sentAt,
     }
   }
   if (event.type !== 'change' || event.change.kind !== 'MessageMoved' || event.flowId === null) return null
   const { flowId, change, sentAt } = event
   return {
-    ...{ type: 'thread', origin: event, flowId, messageId: change.messageId, threadId: change.threadId },
-    ...{ message: null, thread: null, occurredAt: sentAt },
+    type: 'thread',
+    origin: event,
+    flowId,
+    messageId: change.messageId,
+    threadId: change.threadId,
+    message: null,
+    thread: null,
+    occurredAt: sentAt,
   }
 }
 
@@ -302,8 +314,14 @@ async function* listedSince(
       )
     if (listed.length < sent)
       yield {
-        ...{ type: 'gap', reason: 'unreadable', cursor: messageCursor({ id: after }, undefined) },
-        ...{ flowId: null, after: null, from: null, to: Date.now(), flowIds: [id] },
+        type: 'gap',
+        reason: 'unreadable',
+        cursor: messageCursor({ id: after }, undefined),
+        flowId: null,
+        after: null,
+        from: null,
+        to: Date.now(),
+        flowIds: [id],
       }
     for (const message of listed) {
       const cursor = messageCursor(message, undefined)

@@ -108,7 +108,8 @@ export interface EngineOptions {
 export function createEngine(options: EngineOptions): Engine {
   const { schema, executor, persisted, live, limits, operationLog, log, responseCache } = options
   const documents = createDocuments({
-    ...{ schema, limits },
+    schema,
+    limits,
     isOpen: options.introspection,
   })
   const introspections = createIntrospections()

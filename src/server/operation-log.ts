@@ -48,7 +48,8 @@ export function createOperationLog(metrics: Metrics, log: Logger): OperationLog 
               operation: name,
               principal: context.principal?.slice(0, 8),
             },
-            ...{ upstreamCalls, durationMs: Math.round(durationMs * 10) / 10 },
+            upstreamCalls,
+            durationMs: Math.round(durationMs * 10) / 10,
             ...(codes.length > 0 ? { codes: [...new Set(codes)] } : {}),
           },
           durationMs > slowMs

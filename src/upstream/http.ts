@@ -118,11 +118,14 @@ export function createHttp(options: HttpOptions): Http {
   const transfers = new Agent({ connect: connector(), headersTimeout: 10_000, bodyTimeout: 30_000 })
   // The request may be long. The response has the same limit as for other calls.
   const uploads = new Agent({
-    ...{ headersTimeout: 10_000, bodyTimeout: options.deadlineMs, maxResponseSize: options.maxBytes },
+    headersTimeout: 10_000,
+    bodyTimeout: options.deadlineMs,
+    maxResponseSize: options.maxBytes,
     connect: connector(),
   })
   const strangers = new Agent({
-    ...{ headersTimeout: 10_000, bodyTimeout: 30_000 },
+    headersTimeout: 10_000,
+    bodyTimeout: 30_000,
     connect: connector({ lookup: lookupPublicAddress }),
   })
 
@@ -161,7 +164,10 @@ export function createHttp(options: HttpOptions): Http {
       throw translate(error, signal)
     } finally {
       options.onCall?.({
-        ...{ method: 'GET', url: url.href, status, durationMs: performance.now() - begun },
+        method: 'GET',
+        url: url.href,
+        status,
+        durationMs: performance.now() - begun,
         kind: agent === streams ? 'stream' : 'rest',
       })
     }

@@ -264,8 +264,12 @@ function itemDraft(
   sources: Record<DemoSource, SourceRow>,
 ): MessageDraft {
   return {
-    ...{ event: item.comment === undefined ? 'activity' : 'discussion', content: null, tags: [] },
-    ...{ externalThreadId: thread, title: item.action, author: { name: item.author } },
+    event: item.comment === undefined ? 'activity' : 'discussion',
+    content: null,
+    tags: [],
+    externalThreadId: thread,
+    title: item.action,
+    author: { name: item.author },
     ...(item.comment === undefined ? {} : { body: item.comment }),
     thread: {
       title: item.title,

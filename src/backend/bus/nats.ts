@@ -30,8 +30,12 @@ export function natsTransport(url: string): OpenTransport {
         name: 'flowdock-gateway',
         noEcho: true,
         maxReconnectAttempts: -1,
-        ...{ timeout: connectMs, reconnectTimeWait: reconnectMs, reconnectJitter: reconnectMs },
-        ...{ pingInterval: pingMs, maxPingOut: 2, ignoreAuthErrorAbort: true },
+        timeout: connectMs,
+        reconnectTimeWait: reconnectMs,
+        reconnectJitter: reconnectMs,
+        pingInterval: pingMs,
+        maxPingOut: 2,
+        ignoreAuthErrorAbort: true,
       })
       if (signal.aborted) return connection.close()
       for (const topic of topics)

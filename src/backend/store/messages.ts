@@ -161,7 +161,11 @@ export async function emptyMessageRow(
   const { content_json, tags_json, deletedAt } = emptied
   const row = {
     ...message,
-    ...{ content_json, tags_json, edited: deletedAt, deleted_at: deletedAt, reactions_json: '{}' },
+    content_json,
+    tags_json,
+    edited: deletedAt,
+    deleted_at: deletedAt,
+    reactions_json: '{}',
   }
   await updateMessage(db, row, [])
   return row

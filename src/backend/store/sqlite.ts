@@ -6,6 +6,7 @@ import {
   type SQLOutputValue,
   type StatementSync,
 } from 'node:sqlite'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Kysely, SqliteDialect, type SqliteDialectConfig, sql } from 'kysely'
 
 type SqliteDatabase = Exclude<SqliteDialectConfig['database'], () => unknown>
@@ -68,7 +69,7 @@ export async function beginSqlite<T>(connection: Kysely<T>): Promise<void> {
     } catch (error) {
       if ((error as { errcode?: number }).errcode !== busy || Date.now() > until) throw error
     }
-    await new Promise((resolve) => setTimeout(resolve, pauseMs))
+    await sleep(pauseMs)
   }
 }
 

@@ -189,7 +189,11 @@ export class Connection {
     const bytes = await new Promise<Buffer>((resolve, reject) => {
       const late = () => this.#failBody(new Http1Error(408, 'Body took too long to arrive'))
       exchange.body = {
-        ...{ chunks: [], bytes: 0, limits, resolve, reject },
+        chunks: [],
+        bytes: 0,
+        limits,
+        resolve,
+        reject,
         idle: setTimeout(late, limits.idleMs),
         whole: setTimeout(late, limits.wholeMs),
       }

@@ -54,7 +54,10 @@ export function parseHead(bytes: Buffer): RequestHead {
   checkHost(headers, httpVersion)
   const connection = listOf(headers['connection'])
   return {
-    ...{ method, target, httpVersion, headers },
+    method,
+    target,
+    httpVersion,
+    headers,
     framing: framingOf(headers, httpVersion),
     keepAlive: httpVersion === '1.1' ? !connection.includes('close') : connection.includes('keep-alive'),
     expectsContinue: httpVersion === '1.1' && expectsContinue(headers['expect']),

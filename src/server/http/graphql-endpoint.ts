@@ -250,7 +250,9 @@ export function createGraphqlEndpoint(options: GraphqlEndpointOptions): ServeGra
     request.headers.accept = responseType
     engine
       .respond(Object.assign(request, { body }), response, {
-        ...{ operation, responseType, signal: departure.signal },
+        operation,
+        responseType,
+        signal: departure.signal,
       })
       .catch(() => response.destroy())
   }

@@ -75,8 +75,12 @@ async function readAllParts(request: IncomingMessage, spool: Spool, memory: Hold
   try {
     await readParts(request, {
       limits: {
-        ...{ fields: 2, files: maxFiles, parts: maxFiles + 3, headerPairs: 20 },
-        ...{ fieldSize: maxFieldBytes, fileSize: maxFileBytes },
+        fields: 2,
+        files: maxFiles,
+        parts: maxFiles + 3,
+        headerPairs: 20,
+        fieldSize: maxFieldBytes,
+        fileSize: maxFileBytes,
       },
       onField(name, value, isTruncated) {
         if (isTruncated)

@@ -7,6 +7,7 @@ import type { Engine } from '../engine.ts'
 import { sendError, sendErrors } from '../http/responses.ts'
 import { errorType } from '../negotiation.ts'
 import { type OperationParams, parseOperation, prepareOperation, runOperation } from '../operation.ts'
+import { statusOf } from '../status.ts'
 import { eventStreamHeaders, keepAliveMs } from './streaming-response.ts'
 
 export interface SingleConnectionRequest {
@@ -68,7 +69,7 @@ export function createSingleConnections(): SingleConnections {
 
   function reserve(response: ServerResponse, openConnection: () => Connection): void {
     if (streams.size >= maxReservations)
-      return reject(response, 503, 'LIMIT_EXCEEDED', 'There are too many streams; try again later')
+      return reject(response, 'OVERLOADED', 'There are too many streams; try again later')
     const token = randomBytes(24).toString('base64url')
     const connection = openConnection()
     const expiry = setTimeout(() => forget(token), reservedMs)
@@ -84,7 +85,7 @@ export function createSingleConnections(): SingleConnections {
   }
 
   function open(token: string, stream: Stream, response: ServerResponse): void {
-    if (stream.response !== undefined) return reject(response, 409, 'CONFLICT', 'This stream is open already')
+    if (stream.response !== undefined) return reject(response, 'CONFLICT', 'This stream is open already')
     clearTimeout(stream.expiry)
     const writer = new Outbox({
       stream: response,
@@ -114,26 +115,20 @@ export function createSingleConnections(): SingleConnections {
     { engine, readParams, count, enter }: SingleConnectionRequest,
   ): Promise<void> {
     const { writer } = stream
-    if (writer === undefined)
-      return reject(response, 409, 'CONFLICT', 'This stream is not open yet: GET it first')
+    if (writer === undefined) return reject(response, 'CONFLICT', 'This stream is not open yet: GET it first')
     count()
     const params = await readParams()
     await enter()
     // The client may have left before the body was complete; no event would end the operation.
     if (stream.response?.destroyed !== false)
-      return reject(response, 404, 'NOT_FOUND', 'This stream is closed: PUT reserves another')
+      return reject(response, 'NOT_FOUND', 'This stream is closed: PUT reserves another')
     const id = params.extensions['operationId']
     if (typeof id !== 'string' || id === '' || id.length > 100)
-      return reject(response, 400, 'BAD_USER_INPUT', 'Expected extensions.operationId to name the operation')
+      return reject(response, 'BAD_USER_INPUT', 'Expected extensions.operationId to name the operation')
     if (stream.operations.has(id))
-      return reject(response, 409, 'CONFLICT', 'There is an operation of this id on the stream')
+      return reject(response, 'CONFLICT', 'There is an operation of this id on the stream')
     if (stream.operations.size >= maxOperations)
-      return reject(
-        response,
-        429,
-        'LIMIT_EXCEEDED',
-        `At most ${maxOperations} operations may run on one stream`,
-      )
+      return reject(response, 'RATE_LIMITED', `At most ${maxOperations} operations may run on one stream`)
     const { authorization } = request.headers
     const departure = new AbortController()
     const parsed = parseOperation(engine, params, request)
@@ -181,7 +176,7 @@ export function createSingleConnections(): SingleConnections {
     const id = new URL(request.url ?? '/', 'http://localhost').searchParams.get('operationId') ?? ''
     const operation = stream.operations.get(id)
     if (operation === undefined)
-      return reject(response, 404, 'NOT_FOUND', 'There is no operation of this id on the stream')
+      return reject(response, 'NOT_FOUND', 'There is no operation of this id on the stream')
     operation.abort()
     stream.operations.delete(id)
     response.writeHead(200).end()
@@ -197,12 +192,12 @@ export function createSingleConnections(): SingleConnections {
       const token = tokenOf(request) ?? ''
       const stream = streams.get(token)
       if (stream === undefined)
-        return reject(response, 404, 'NOT_FOUND', 'There is no such stream: PUT reserves one')
+        return reject(response, 'NOT_FOUND', 'There is no such stream: PUT reserves one')
       if (request.method === 'GET') return open(token, stream, response)
       if (request.method === 'POST') return begin(stream, request, response, options)
       if (request.method === 'DELETE') return end(stream, request, response)
       response.setHeader('Allow', 'GET, POST, PUT, DELETE, OPTIONS')
-      reject(response, 405, 'BAD_USER_INPUT', 'Expected PUT, GET, POST or DELETE')
+      sendError(response, 405, 'BAD_USER_INPUT', 'Expected PUT, GET, POST or DELETE', true)
     },
     close() {
       clearInterval(pacing)
@@ -226,6 +221,6 @@ function tokenOf({ headers, url }: IncomingMessage): string | undefined {
 }
 
 /** Rejects a request and leaves its connection open, which a browser needs for the stream. */
-function reject(response: ServerResponse, status: number, code: ErrorCode, message: string): void {
-  sendError(response, status, code, message, true)
+function reject(response: ServerResponse, code: ErrorCode, message: string): void {
+  sendError(response, statusOf(code), code, message, true)
 }

@@ -154,7 +154,10 @@ export function createProtocol({ schema, engine, admission, log }: ProtocolOptio
       const parsed = parseOperation(engine, readParams(engine, operation.params), request)
       if (parsed.errors !== undefined) return parsed
       return prepareOperation(engine, parsed, {
-        ...{ request, authorization: own ?? authorization, departure: operation, lastEventId: after },
+        request,
+        authorization: own ?? authorization,
+        departure: operation,
+        lastEventId: after,
         onTokenEnd(endsAt) {
           if (own === undefined && client.authorization === authorization) warn(client, endsAt)
         },

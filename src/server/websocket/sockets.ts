@@ -62,7 +62,10 @@ export function serveWebSockets(options: WebSocketOptions): WebSocketTransport {
     // A broken frame closes the socket; without a listener it would end the process.
     socket.on('error', () => undefined)
     const outbox = new Outbox({
-      ...{ stream, framing: frames, turn, slab },
+      stream,
+      framing: frames,
+      turn,
+      slab,
       onSlow() {
         log.info({ reason: 'SLOW_CONSUMER' }, 'Closed a socket that is read too slowly')
         client.end(1013, 'SLOW_CONSUMER: too far behind; resume after the last cursor')

@@ -379,7 +379,11 @@ export function decodeEvent(value: unknown, cursor: string, viewerId: number | n
   if (name === 'presence' && isRecord(content)) {
     const userId = number(content, 'user_id')
     return {
-      ...{ type: 'presence', cursor, flowId: null, userId, state: presenceState(number(content, 'state')) },
+      type: 'presence',
+      cursor,
+      flowId: null,
+      userId,
+      state: presenceState(number(content, 'state')),
       changedAt: optionalTime(content, 'updated_at'),
     }
   }

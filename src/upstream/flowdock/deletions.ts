@@ -22,8 +22,10 @@ function redact(message: Message, deleted: number): Message {
   if (message.id === deleted || (isChange && message.messageId === deleted))
     return {
       ...message,
-      ...{ tags: message.tags.filter((tag) => tag.startsWith('influx:')), attachments: [], reactions: [] },
-      ...{ thread: message.thread && redactThread(message.thread, deleted) },
+      tags: message.tags.filter((tag) => tag.startsWith('influx:')),
+      attachments: [],
+      reactions: [],
+      thread: message.thread && redactThread(message.thread, deleted),
       ...withoutText(message),
     }
   const isComment = message.kind === 'Comment' && message.parentId === deleted

@@ -38,8 +38,14 @@ export function makeGap(
   until = after,
 ): Extract<FlowEvent, { type: 'gap' }> {
   return {
-    ...{ type: 'gap', cursor: until ?? '', flowId: null, after: after ?? null, reason },
-    ...{ from: null, to: Date.now(), flowIds: 'all' },
+    type: 'gap',
+    cursor: until ?? '',
+    flowId: null,
+    after: after ?? null,
+    reason,
+    from: null,
+    to: Date.now(),
+    flowIds: 'all',
   }
 }
 

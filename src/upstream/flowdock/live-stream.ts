@@ -65,7 +65,9 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
   const aborter = new AbortController()
   let viewerId: number | undefined
   const flowdock = createFlowdock({
-    ...{ ...options, base: options.restUrl, signal: aborter.signal },
+    ...options,
+    base: options.restUrl,
+    signal: aborter.signal,
     onUser(id) {
       viewerId = id
     },
@@ -254,9 +256,18 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
       timer.unref()
     }
     const question = openStream({
-      ...{ http: options.http, base: options.streamUrl, credential: options.credential, flowIds: ['*'] },
-      ...{ reconnects: options.reconnects, decoder: options.decoder, stalled: stalledAt(0) },
-      ...{ isPrivate, after, until: 'now', onEvent: receive, onEnd },
+      http: options.http,
+      base: options.streamUrl,
+      credential: options.credential,
+      flowIds: ['*'],
+      reconnects: options.reconnects,
+      decoder: options.decoder,
+      stalled: stalledAt(0),
+      isPrivate,
+      after,
+      until: 'now',
+      onEvent: receive,
+      onEnd,
       onOpen: () => change('polling'),
       onFinish: again,
       onRetry() {

@@ -22,7 +22,12 @@ export const serviceRoutes: readonly Route[] = [
       return {
         write: (response) =>
           streamLog(response, {
-            ...{ log, position, after, presence, signal, base: request.base },
+            log,
+            position,
+            after,
+            presence,
+            signal,
+            base: request.base,
             readPage: async (from, limit) =>
               withoutDeleted(reader, await listEventsAfter(reader, from, limit)),
             listFlowIds: (userIds) => listJoinedFlowIds(reader, userIds),

@@ -35,9 +35,18 @@ type TypedKind = 'number' | 'string' | 'boolean' | 'date'
 /** Types whose values can be written as a call; the plain value is what is compared. */
 const typedValues: Readonly<Record<string, TypedKind>> = {
   date: 'date',
-  ...{ integer: 'number', long: 'number', float: 'number', double: 'number' },
-  ...{ string: 'string', objectid: 'string', id: 'string', email: 'string', uri: 'string', url: 'string' },
-  ...{ phone: 'string', boolean: 'boolean' },
+  integer: 'number',
+  long: 'number',
+  float: 'number',
+  double: 'number',
+  string: 'string',
+  objectid: 'string',
+  id: 'string',
+  email: 'string',
+  uri: 'string',
+  url: 'string',
+  phone: 'string',
+  boolean: 'boolean',
 }
 
 /** `Date(1342404840000)`, `Email('a@example.com')`, behind the opening parenthesis. */
@@ -74,10 +83,18 @@ function literal(type: TypedKind, token: Token): Scalar | undefined {
 }
 
 const unitNames: Readonly<Record<string, Unit>> = {
-  ...{ KM: 'KM', KILOMETER: 'KM', KILOMETERS: 'KM' },
-  ...{ MI: 'MILES', MILE: 'MILES', MILES: 'MILES' },
-  ...{ M: 'METERS', METER: 'METERS', METERS: 'METERS' },
-  ...{ FT: 'FEET', FOOT: 'FEET', FEET: 'FEET' },
+  KM: 'KM',
+  KILOMETER: 'KM',
+  KILOMETERS: 'KM',
+  MI: 'MILES',
+  MILE: 'MILES',
+  MILES: 'MILES',
+  M: 'METERS',
+  METER: 'METERS',
+  METERS: 'METERS',
+  FT: 'FEET',
+  FOOT: 'FEET',
+  FEET: 'FEET',
 }
 
 /** `5 KM OF [48.1,11.6]`: latitude, then longitude. */
