@@ -111,7 +111,10 @@ const floors: [part: RegExp, may: RegExp][] = [
     /^src\/(iso-time|json-values)\.ts$|^src\/wire\/|^src\/backend\/((bus|http|store)\/|(background|bounds|deliver|event-log|files|grants|instances)\.ts$)/,
   ],
   [/^src\/backend\/flowthings\/values\.ts$/, /^src\/json-values\.ts$/],
-  [/^src\/backend\/flowthings\/filter\//, /^src\/json-values\.ts$|^src\/backend\/flowthings\/values\.ts$/],
+  [
+    /^src\/backend\/flowthings\/filter\//,
+    /^src\/json-values\.ts$|^src\/backend\/(flowthings\/values|store\/things\/drop-conditions)\.ts$/,
+  ],
   [
     /^src\/backend\/admin\//,
     /^src\/(iso-time|json-values)\.ts$|^src\/wire\/|^src\/backend\/((flowdock|http|store)\/|(background|bounds|event-log|files|file-storage|private-files)\.ts$)/,

@@ -7,7 +7,7 @@ import {
   type Operand,
   units,
 } from '../../src/backend/flowthings/filter/syntax-tree.ts'
-import { storableText, typeNames } from '../../src/backend/flowthings/values.ts'
+import { parseElements, storableText, typeNames } from '../../src/backend/flowthings/values.ts'
 
 /* Random filters, and names and values that drops and filters share, so that some drops match. */
 
@@ -62,7 +62,7 @@ const anyCenter = fc.record({
 
 const anyPredicate: fc.Arbitrary<Filter> = fc.oneof(
   {
-    weight: 6,
+    weight: 12,
     arbitrary: fc.record({
       kind: fc.constant('compare' as const),
       member: anyMember,
@@ -79,11 +79,11 @@ const anyPredicate: fc.Arbitrary<Filter> = fc.oneof(
   }),
   fc.record({ kind: fc.constant('regex' as const), member: anyMember, regex: anyRegex }),
   fc.record({ kind: fc.constant('matches' as const), regex: anyRegex }),
-  fc.record({
-    kind: fc.constantFrom('in' as const, 'contains' as const),
-    member: anyMember,
-    operands: anyOperands,
-  }),
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant('in' as const), member: anyMember, operands: anyOperands }),
+  },
+  fc.record({ kind: fc.constant('contains' as const), member: anyMember, operands: anyOperands }),
   fc.record({
     kind: fc.constant('within' as const),
     member: anyMember,
@@ -91,7 +91,7 @@ const anyPredicate: fc.Arbitrary<Filter> = fc.oneof(
     unit: fc.constantFrom(...units),
     center: anyCenter,
   }),
-  fc.record({ kind: fc.constant('exists' as const), member: anyMember }),
+  { weight: 2, arbitrary: fc.record({ kind: fc.constant('exists' as const), member: anyMember }) },
   fc.record({ kind: fc.constant('has' as const), type: fc.constantFrom(...typeNames) }),
   fc.record({
     kind: fc.constant('age' as const),
@@ -115,3 +115,46 @@ export const anyFilter: fc.Arbitrary<Filter> = fc.letrec<{ filter: Filter }>((ti
       .map(([kind, clauses]) => joinClauses(kind, clauses)),
   ),
 })).filter
+
+/** A drop as a row of the store has it. */
+export interface DropRow {
+  readonly id: string
+  readonly fhash: string | null
+  readonly created_at: number
+  readonly drop: Readonly<Record<string, unknown>> & { readonly elems: Readonly<Record<string, unknown>> }
+}
+
+/** The time at which drops and filters are compared. */
+export const testNow = 1_436_140_800_000
+
+const anyValue: fc.Arbitrary<unknown> = fc.letrec((tie) => ({
+  value: fc.oneof(
+    { depthSize: 'small', withCrossShrink: true },
+    anyScalar,
+    fc.array(tie('value'), { maxLength: 3 }),
+    fc.dictionary(anyName, tie('value'), { maxKeys: 4, noNullPrototype: true }),
+  ),
+})).value
+
+const anyElements = fc
+  .array(fc.tuple(anyName, anyValue), { maxLength: 8 })
+  .map((entries) => parseElements(Object.fromEntries(entries)))
+
+const anyPoint = fc.record({ lat: fc.constantFrom(0, 1, 48.5), lon: fc.constantFrom(0, 2, -100) })
+
+export const anyDropRow: fc.Arbitrary<DropRow> = fc
+  .record({
+    id: fc.integer({ min: 0, max: 2 ** 31 }).map((id) => `d${id.toString(16).padStart(24, '0')}`),
+    fhash: fc.option(anyText),
+    age: fc.oneof(fc.constantFrom(0, 1000, 999), fc.integer({ min: 0, max: 1e12 })),
+    elements: anyElements,
+    location: fc.option(anyPoint, { nil: undefined }),
+    lastEditDate: fc.option(fc.constant(testNow), { nil: undefined }),
+    version: fc.nat(3),
+  })
+  .map(({ id, fhash, age, elements: { values, types }, location, lastEditDate, version }) => ({
+    id,
+    fhash,
+    created_at: testNow - age,
+    drop: JSON.parse(JSON.stringify({ location, lastEditDate, version, elems: values, types })),
+  }))

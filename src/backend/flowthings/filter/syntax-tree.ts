@@ -23,7 +23,10 @@ export type Filter =
   | { readonly kind: 'regex'; readonly member: Member; readonly regex: Regex }
   /** `MATCHES /pattern/`: the pattern is found in some text of the subject. */
   | { readonly kind: 'matches'; readonly regex: Regex }
-  | { readonly kind: 'in' | 'contains'; readonly member: Member; readonly operands: readonly Operand[] }
+  /** The member is one of the operands. */
+  | { readonly kind: 'in'; readonly member: Member; readonly operands: readonly Operand[] }
+  /** The member is a list that has all of the operands. */
+  | { readonly kind: 'contains'; readonly member: Member; readonly operands: readonly Operand[] }
   | {
       readonly kind: 'within'
       readonly member: Member

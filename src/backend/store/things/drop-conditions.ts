@@ -1,0 +1,132 @@
+import { type RawBuilder, sql } from 'kysely'
+import { type Database, isPostgres } from '../db.ts'
+
+/** What a condition reads: a column, or the names of a member of `drop_json`, outermost first. */
+export type DropField = 'id' | 'fhash' | 'created_at' | readonly string[]
+
+export type Scalar = string | number | boolean | null
+export type Order = '<' | '<=' | '>' | '>='
+
+/**
+ * A condition on rows of `things_drops` that both databases decide as JavaScript does: only values of one kind are equal or
+ * ordered, numbers are doubles, texts have the order of their code points. A row without the field fulfils no condition
+ * but `not`. `created_at` is compared with whole numbers only.
+ */
+export type DropCondition =
+  | { readonly kind: 'constant'; readonly value: boolean }
+  | { readonly kind: 'and' | 'or'; readonly conditions: readonly DropCondition[] }
+  | { readonly kind: 'not'; readonly condition: DropCondition }
+  | { readonly kind: 'exists'; readonly field: DropField }
+  | { readonly kind: 'equal'; readonly field: DropField; readonly values: readonly Scalar[] }
+  | {
+      readonly kind: 'order'
+      readonly field: DropField
+      readonly order: Order
+      readonly value: string | number
+    }
+
+/**
+ * A condition as SQL, null or false where it is not fulfilled. `drop_json` was written by `JSON.stringify`: equal values have
+ * equal texts.
+ */
+export function dropConditionSql(db: Database, condition: DropCondition): RawBuilder<boolean> {
+  const dialect = isPostgres(db) ? postgres : sqlite
+  const write = (each: DropCondition): RawBuilder<boolean> => {
+    switch (each.kind) {
+      case 'constant':
+        return each.value ? sql`(1 = 1)` : sql`(1 = 0)`
+      case 'and':
+        return sql`(${sql.join(each.conditions.map(write), sql` and `)})`
+      case 'or':
+        return sql`(${sql.join(each.conditions.map(write), sql` or `)})`
+      case 'not':
+        return sql`(not coalesce(${write(each.condition)}, (1 = 0)))`
+      case 'exists':
+        return sql`(${fieldSql(dialect, each.field)} is not null)`
+      case 'equal':
+        return equalSql(dialect, each.field, each.values)
+      case 'order':
+        return orderSql(dialect, each)
+    }
+  }
+  return write(condition)
+}
+
+interface Dialect {
+  /** A member as JSON; null where it is missing. */
+  json(path: readonly string[]): RawBuilder<unknown>
+  /** A constant as the JSON of `json`. */
+  constant(value: Scalar): RawBuilder<unknown>
+  /** Whether a member is a number in this order with another. */
+  numbers(path: readonly string[], order: RawBuilder<unknown>, value: number): RawBuilder<boolean>
+  texts(path: readonly string[], order: RawBuilder<unknown>, value: string): RawBuilder<boolean>
+  /** A column of texts in the order of code points. */
+  ordered(column: RawBuilder<unknown>): RawBuilder<unknown>
+}
+
+const dropJson = sql.ref('drop_json')
+
+const sqlite: Dialect = {
+  json: (path) => sql`(${dropJson} -> ${jsonPath(path)})`,
+  constant: (value) => sql`${JSON.stringify(value)}`,
+  numbers: (path, order, value) =>
+    sql`(json_type(${dropJson}, ${jsonPath(path)}) in ('integer', 'real')
+      and cast(json_extract(${dropJson}, ${jsonPath(path)}) as real) ${order} ${value})`,
+  texts: (path, order, value) =>
+    sql`(json_type(${dropJson}, ${jsonPath(path)}) = 'text'
+      and json_extract(${dropJson}, ${jsonPath(path)}) ${order} ${value})`,
+  ordered: (column) => column,
+}
+
+const postgres: Dialect = {
+  json: (path) => sql`(${steps(path)})`,
+  constant: (value) => sql`cast(${JSON.stringify(value)} as jsonb)`,
+  numbers: (path, order, value) =>
+    sql`(case when jsonb_typeof(${steps(path)}) = 'number'
+      then cast(${steps(path)} as float8) ${order} cast(${value} as float8) end)`,
+  texts: (path, order, value) =>
+    sql`(case when jsonb_typeof(${steps(path)}) = 'string'
+      then (${steps(path)} #>> '{}') collate "C" ${order} ${value} end)`,
+  ordered: (column) => sql`${column} collate "C"`,
+}
+
+/** The names of members have letters, digits, `_`, `-`, `$` and `:` only, so that none needs an escape. */
+function jsonPath(path: readonly string[]): string {
+  return `$${path.map((name) => `."${name}"`).join('')}`
+}
+
+/** A step by a text enters objects only, and no lists. */
+function steps(path: readonly string[]): RawBuilder<unknown> {
+  return sql`cast(${dropJson} as jsonb)${sql.join(
+    path.map((name) => sql` -> cast(${name} as text)`),
+    sql``,
+  )}`
+}
+
+function fieldSql(dialect: Dialect, field: DropField): RawBuilder<unknown> {
+  return typeof field === 'string' ? sql.ref(field) : dialect.json(field)
+}
+
+function equalSql(dialect: Dialect, field: DropField, values: readonly Scalar[]): RawBuilder<boolean> {
+  const constants = typeof field === 'string' ? values.filter((value) => fits(field, value)) : values
+  if (constants.length === 0) return sql`(1 = 0)`
+  const list = constants.map((value) => (typeof field === 'string' ? sql`${value}` : dialect.constant(value)))
+  return sql`(${fieldSql(dialect, field)} in (${sql.join(list)}))`
+}
+
+/** Whether a column can have a value. */
+function fits(column: 'id' | 'fhash' | 'created_at', value: Scalar): boolean {
+  return column === 'created_at' ? Number.isSafeInteger(value) : typeof value === 'string'
+}
+
+function orderSql(
+  dialect: Dialect,
+  { field, order, value }: Extract<DropCondition, { kind: 'order' }>,
+): RawBuilder<boolean> {
+  const sign = sql.raw(order)
+  if (typeof field !== 'string')
+    return typeof value === 'number' ? dialect.numbers(field, sign, value) : dialect.texts(field, sign, value)
+  if (!fits(field, value)) return sql`(1 = 0)`
+  const column = typeof value === 'string' ? dialect.ordered(sql.ref(field)) : sql.ref(field)
+  return sql`(${column} ${sign} ${value})`
+}
