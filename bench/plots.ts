@@ -9,7 +9,7 @@ interface Bar {
 interface Plot {
   readonly file: string
   readonly title: string
-  /** What the first cell of the table's head begins with, and which column is drawn. */
+  /** The start of the first cell in the head of the table, and the column that is drawn. */
   readonly tables: readonly { readonly head: string; readonly name: string }[]
   readonly column: number
 }
@@ -17,15 +17,15 @@ interface Plot {
 const plots: readonly Plot[] = [
   {
     file: 'nested.svg',
-    title: 'A flow, 100 messages, their authors and threads, for 1,000 people: requests a second',
+    title: 'A flow, 100 messages, their authors and threads, for 1,000 users: requests in a second',
     tables: [{ head: 'flow → 100 messages', name: '' }],
     column: 1,
   },
   {
     file: 'fan-out.svg',
-    title: 'A thousand subscribers: deliveries a second',
+    title: '1,000 subscribers: deliveries in a second',
     tables: [
-      { head: 'all ask the same', name: 'all ask the same' },
+      { head: 'one document for all', name: 'one document' },
       { head: '100 different documents', name: '100 documents' },
       { head: '1,000 different documents', name: '1,000 documents' },
     ],
@@ -38,7 +38,7 @@ const nameWidth = 310
 const barHeight = 18
 const gap = 6
 
-/** Draws the tables of `bench/README.md`, so that a picture never says what no table does. */
+/** Draws the tables of `bench/README.md`, so that pictures and tables agree. */
 export async function drawPlots(): Promise<void> {
   const readme = readFileSync(join(import.meta.dirname, 'README.md'), 'utf8').split('\n')
   mkdirSync(join(import.meta.dirname, 'plots'), { recursive: true })
