@@ -2,9 +2,10 @@ import { type Generated, Kysely, PostgresAdapter, sql } from 'kysely'
 import { migrate } from './migrate.ts'
 import { beginPostgres, openPostgres, withWriteLock } from './postgres.ts'
 import { beginSqlite, sqliteDialect } from './sqlite.ts'
+import type { ThingsTables } from './things/tables.ts'
 
 /** The tables. Times are milliseconds, flags are 0 or 1, columns ending in `_json` hold JSON text. */
-export interface Tables {
+export interface Tables extends ThingsTables {
   organizations: {
     id: Generated<number>
     slug: string

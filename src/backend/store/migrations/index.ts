@@ -9,6 +9,7 @@ import { legacyAndInvitations } from './legacy-and-invitations.ts'
 import { oauthAndSearch } from './oauth-and-search.ts'
 import { privateConversations } from './private-conversations.ts'
 import { sendersAndCodes } from './senders-and-codes.ts'
+import { things } from './things.ts'
 
 /** A change of the schema. */
 interface SchemaMigration extends Migration {
@@ -31,4 +32,5 @@ export const migrations: Readonly<Record<string, SchemaMigration>> = {
   '0008-composed-text': composedText,
   '0009-control-events': controlEvents,
   '0010-compatible-migrations': compatibleMigrations,
+  '0011-things': things,
 }

@@ -1,0 +1,47 @@
+import type { Database } from '../db.ts'
+import { prepared } from '../prepared.ts'
+
+const hourMs = 3600_000
+
+const add = prepared<{ kind: string; id: string; hour: number; count: number }, never>(
+  (db, { kind, id, hour, count }) =>
+    db
+      .insertInto('things_counts')
+      .values({ kind, object_id: id, hour, count })
+      .onConflict((conflict) =>
+        conflict
+          .columns(['kind', 'object_id', 'hour'])
+          .doUpdateSet((set) => ({ count: set('things_counts.count', '+', set.ref('excluded.count')) })),
+      ),
+)
+
+/** Adds to what is counted in the hour of `time`. */
+export async function addCount(
+  db: Database,
+  kind: string,
+  id: string,
+  time: number,
+  count = 1,
+): Promise<void> {
+  await add(db, { kind, id, hour: Math.floor(time / hourMs), count })
+}
+
+/** What was counted from a time to another, exclusive, by the beginning of the hour. */
+export async function listCounts(
+  db: Database,
+  kind: string,
+  id: string,
+  from: number,
+  to: number,
+): Promise<{ readonly time: number; readonly count: number }[]> {
+  const rows = await db
+    .selectFrom('things_counts')
+    .select(['hour', 'count'])
+    .where('kind', '=', kind)
+    .where('object_id', '=', id)
+    .where('hour', '>=', Math.floor(from / hourMs))
+    .where('hour', '<', Math.ceil(to / hourMs))
+    .orderBy('hour')
+    .execute()
+  return rows.map(({ hour, count }) => ({ time: hour * hourMs, count }))
+}

@@ -1,0 +1,63 @@
+import type { Generated } from 'kysely'
+
+/** The tables of the flowthings API. */
+export interface ThingsTables {
+  /** An account of the flowthings API. */
+  things_accounts: {
+    id: Generated<number>
+    /** In lower case. */
+    name: string
+    /** The id of its identity, whose other members are in `things_objects`. */
+    identity_id: string
+    /** Of the master token. */
+    token_hash: string
+    created_at: number
+  }
+  things_flows: {
+    no: Generated<number>
+    id: string
+    account_id: number
+    path: string
+    /** The path as it is compared. */
+    path_key: string
+    /** How many drops it holds; 0 stores none. */
+    capacity: number
+    filter: string | null
+    /** Its other members. */
+    details_json: string
+    creator_id: string
+    created_at: number
+    edited_at: number | null
+    editor_id: string | null
+    /** Of the newest drop. Drops are numbered in the order of their commits. */
+    last_seq: Generated<number>
+    /** How many drops there are. */
+    drops: Generated<number>
+    last_drop_at: Generated<number>
+  }
+  things_drops: {
+    flow_no: number
+    seq: number
+    id: string
+    fhash: string | null
+    created_at: number
+    /** All members, elements with their types; without `id`, `flowId`, `path`, `creationDate` and `fhash`. */
+    drop_json: string
+  }
+  /** Everything of an account but its flows and drops. */
+  things_objects: {
+    no: Generated<number>
+    id: string
+    /** As the API names it in URLs, such as `api-task`. */
+    kind: string
+    account_id: number
+    /** What it is found by besides its id: the hash of a token, whom a share is issued to, the flow of a track. */
+    subject: string | null
+    expires_at: number | null
+    created_at: number
+    object_json: string
+  }
+  things_members: { group_id: string; identity_id: string }
+  /** How often something happened within an hour. */
+  things_counts: { kind: string; object_id: string; hour: number; count: number }
+}
