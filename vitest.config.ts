@@ -15,7 +15,7 @@ const onPostgres = {
   test: {
     ...shared,
     name: 'postgres',
-    include: ['test/backend', 'test/contract/flowdock', 'test/postgres'].map(
+    include: ['test/backend', 'test/contract/flowdock', 'test/contract/flowthings', 'test/postgres'].map(
       (folder) => `${folder}/**/*.test.ts`,
     ),
     exclude: ['full-disk', 'locked-database', 'migrations'].map((name) => `test/backend/${name}.test.ts`),

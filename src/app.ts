@@ -63,6 +63,8 @@ export interface App {
   readonly streamUrl: string
   /** The demo user's token, when the embedded backend has one. */
   readonly demoToken: string | null
+  /** The embedded server of the flowthings API. Null where it does not run. */
+  readonly things: EmbeddedBackend['things']
   /** Gives GraphiQL that token where it is the `key` of the page's URL; null where GraphiQL is not given one. */
   readonly pageKey: string | null
   /** The number of open upstream streams. */
@@ -428,10 +430,15 @@ async function startUpstream(
   closers: (() => Promise<void>)[],
   demoHistory: boolean,
 ): Promise<
-  Pick<App, 'restUrl' | 'streamUrl' | 'demoToken'> & { readonly backend: EmbeddedBackend | undefined }
+  Pick<App, 'restUrl' | 'streamUrl' | 'demoToken' | 'things'> & {
+    readonly backend: EmbeddedBackend | undefined
+  }
 > {
   if (upstream.kind === 'remote')
-    return { restUrl: upstream.restUrl, streamUrl: upstream.streamUrl, demoToken: null, backend: undefined }
+    return {
+      ...{ restUrl: upstream.restUrl, streamUrl: upstream.streamUrl, demoToken: null, things: null },
+      backend: undefined,
+    }
   const backend = await startBackend(
     {
       ...upstream,
@@ -444,8 +451,8 @@ async function startUpstream(
     (message) => log.warn(message),
   )
   closers.push(() => backend.close())
-  const { url, demoToken } = backend
-  return { restUrl: url, streamUrl: `${url}/stream`, demoToken, backend }
+  const { url, demoToken, things } = backend
+  return { restUrl: url, streamUrl: `${url}/stream`, demoToken, things, backend }
 }
 
 /** @throws ConfigError for a file that cannot be read, or has another form */

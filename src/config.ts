@@ -25,6 +25,16 @@ export interface Config {
         readonly demoOrganization: boolean
         /** By default the first start makes a token and stores it. */
         readonly demoToken: string | undefined
+        /** The server of the flowthings API; undefined where it does not run. */
+        readonly things:
+          | {
+              readonly port: number
+              /** The account that is added if it is missing. */
+              readonly demoAccount: string | undefined
+              /** By default the first start makes a token and stores it. */
+              readonly demoToken: string | undefined
+            }
+          | undefined
         /** The public URL of the backend. By default: the host of each request. */
         readonly publicUrl: string | undefined
         /** The URL of a PostgreSQL database in place of SQLite in `dataDir`. It contains a password. */
@@ -129,6 +139,7 @@ export class ConfigError extends Error {
 }
 
 const mebibyte = 1024 * 1024
+const defaultThingsPort = 4002
 const logLevels = ['silent', 'error', 'warn', 'info', 'debug', 'trace'] as const
 
 const port = z
@@ -195,6 +206,18 @@ const settings = {
   FLOWDOCK_DEMO_TOKEN: z
     .string()
     .regex(/^[0-9a-f]{32}$/, 'expected 32 hexadecimal digits in lower case')
+    .optional(),
+  FLOWTHINGS_PORT: port.optional(),
+  FLOWTHINGS_DEMO_ACCOUNT: z
+    .string()
+    .regex(
+      /^[a-z0-9][a-z0-9_-]{1,62}$/,
+      'expected 2 to 63 lower-case letters, digits, dashes and underscores',
+    )
+    .optional(),
+  FLOWTHINGS_DEMO_TOKEN: z
+    .string()
+    .regex(/^[A-Za-z0-9]{32}$/, 'expected 32 letters and digits')
     .optional(),
   DATABASE_URL: z
     .string()
@@ -308,6 +331,9 @@ const embeddedOnly = [
   'BACKEND_URL',
   'DATA_DIR',
   'FLOWDOCK_DEMO_TOKEN',
+  'FLOWTHINGS_PORT',
+  'FLOWTHINGS_DEMO_ACCOUNT',
+  'FLOWTHINGS_DEMO_TOKEN',
   'DATABASE_URL',
   'NATS_URL',
   'S3_URL',
@@ -349,7 +375,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     problems.push(`${name}${showValue(name, given[name])}: ${message}`)
   }
   for (const name of Object.keys(given))
-    if (/^(FLOWDOCK|BACKEND)_/.test(name) && !(name in settings))
+    if (/^(FLOWDOCK|FLOWTHINGS|BACKEND)_/.test(name) && !(name in settings))
       problems.push(`${name}: there is no such setting`)
   for (const name of unsupported)
     if (name in given) problems.push(`${name}: not supported by this version; unset it`)
@@ -374,6 +400,10 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     problems.push('S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY: one needs the other')
   for (const name of ['S3_REGION', 'S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY'])
     if (name in given && !('S3_URL' in given)) problems.push(`${name}: needs S3_URL`)
+  const { FLOWTHINGS_PORT: thingsPort = 0 } = parsed.data ?? {}
+  for (const name of ['PORT', 'BACKEND_PORT'] as const)
+    if (thingsPort !== 0 && thingsPort === parsed.data?.[name])
+      problems.push(`FLOWTHINGS_PORT=${thingsPort}: is the same as ${name}`)
   if (parsed.data !== undefined && parsed.data.BODY_MEMORY_MIB_PER_IP > parsed.data.BODY_MEMORY_MIB)
     problems.push(
       `BODY_MEMORY_MIB_PER_IP=${parsed.data.BODY_MEMORY_MIB_PER_IP}: is more than BODY_MEMORY_MIB=${parsed.data.BODY_MEMORY_MIB}`,
@@ -444,6 +474,7 @@ function readUpstream(values: z.infer<z.ZodObject<typeof settings>>): Config['up
       dataDir: values.DATA_DIR,
       demoOrganization: values.NODE_ENV !== 'production',
       demoToken: values.FLOWDOCK_DEMO_TOKEN,
+      things: readThings(values),
       databaseUrl: values.DATABASE_URL,
       natsUrl: values.NATS_URL,
       s3: readS3(values),
@@ -507,6 +538,18 @@ export interface DataLocation {
 }
 
 type EmbeddedBackendConfig = Extract<Config['upstream'], { kind: 'embedded' }>
+
+/** The server of the flowthings API runs where a setting asks for it. */
+function readThings(values: z.infer<z.ZodObject<typeof settings>>) {
+  const { FLOWTHINGS_PORT: port, FLOWTHINGS_DEMO_ACCOUNT: account, FLOWTHINGS_DEMO_TOKEN: demoToken } = values
+  if (port === undefined && account === undefined && demoToken === undefined) return undefined
+  const isDemo = demoToken !== undefined || values.NODE_ENV !== 'production'
+  return {
+    port: port ?? defaultThingsPort,
+    demoAccount: account ?? (isDemo ? 'demo' : undefined),
+    demoToken,
+  }
+}
 
 /** The service has the hosts `api.` and `stream.`; other servers have one host for both. */
 function streamUrlOf(restUrl: string): string {

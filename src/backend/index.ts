@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { packageFile, runsFromSource } from '../package-files.ts'
-import type { BackendOptions } from './server.ts'
+import type { BackendOptions, RunningThings } from './server.ts'
 import type { WorkerReport } from './worker.ts'
 
 export type EmbeddedBackendOptions = Pick<
@@ -17,6 +17,7 @@ export type EmbeddedBackendOptions = Pick<
   | 'demoOrganization'
   | 'demoHistory'
   | 'demoToken'
+  | 'things'
   | 'keepAliveMs'
   | 'eventRetentionDays'
   | 'privateActionTargets'
@@ -30,6 +31,8 @@ export interface EmbeddedBackend {
   readonly url: string
   /** The token of the demo user. Null when there is none, or it was removed. */
   readonly demoToken: string | null
+  /** The server of the flowthings API. Null where it does not run. */
+  readonly things: RunningThings | null
   /** The value of the header `X-Gateway-Key`, which proves that the server's own gateway sent a request. */
   readonly gatewayKey: string
   /** The token of its service interface, which returns all events. It never leaves this process. */
@@ -95,12 +98,17 @@ export async function startBackend(
   const gatewayKey = randomBytes(32).toString('base64url')
   const serviceToken = randomBytes(32).toString('base64url')
   const serviceTokens = [serviceToken, ...(options.serviceTokens ?? [])]
-  const start = (port: number) =>
-    startThread({ ...options, port, gatewayKey, serviceTokens }, watch, onError, onNotice)
+  const start = (ports: Pick<EmbeddedBackendOptions, 'port' | 'things'>) =>
+    startThread({ ...options, ...ports, gatewayKey, serviceTokens }, watch, onError, onNotice)
   let restarts = 0
-  let thread = start(options.port)
-  const { url, demoToken } = await thread.listening
-  const port = Number(new URL(url).port)
+  let thread = start(options)
+  const { url, demoToken, things } = await thread.listening
+  const portOf = (address: string) => Number(new URL(address).port)
+  // A thread that is started again listens at the same URLs.
+  const ports = {
+    port: portOf(url),
+    things: options.things && things ? { ...options.things, port: portOf(things.url) } : undefined,
+  }
   const closing = new AbortController()
   const { signal } = closing
 
@@ -116,7 +124,7 @@ export async function startBackend(
       if (signal.aborted) return
       pauseMs = Math.min(pauseMs * 2, maxPauseMs)
       restarts += 1
-      thread = start(port)
+      thread = start(ports)
       thread.listening.catch((error: unknown) => {
         if (error instanceof BackendStartError) onError(error.message)
       })
@@ -127,6 +135,7 @@ export async function startBackend(
   return {
     url,
     demoToken,
+    things,
     gatewayKey,
     serviceToken,
     get restarts() {

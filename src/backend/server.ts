@@ -10,6 +10,7 @@ import { createReadiness } from '../telemetry/readiness.ts'
 import { clientAddress } from '../traffic/client-address.ts'
 import { startHousekeeping } from './admin/retention.ts'
 import { type Demo, seedDemo } from './admin/seed.ts'
+import { seedThingsDemo, type ThingsDemo } from './admin/things-demo.ts'
 import { type Background, createBackground } from './background.ts'
 import { type Bus, createBus } from './bus/bus.ts'
 import { createMemoryNetwork } from './bus/memory.ts'
@@ -31,6 +32,7 @@ import { createPresence } from './flowdock/presence.ts'
 import type { Answer, Backend, Route } from './flowdock/route.ts'
 import { flowdockRoutes } from './flowdock/routes/index.ts'
 import { serviceRoutes } from './flowdock/routes/service.ts'
+import { startThingsServer, type ThingsServer } from './flowthings/server.ts'
 import {
   boundConnections,
   type ConnectionLimits,
@@ -87,6 +89,8 @@ export interface BackendOptions {
   readonly demoHistory?: boolean
   /** The token of the demo user. By default the first start makes one and stores it. */
   readonly demoToken?: string | undefined
+  /** The server of the flowthings API, which has a port of its own. By default it does not run. */
+  readonly things?: ThingsOptions | undefined
   /** The interval of keep-alives on silent streams; 20 s by default. */
   readonly keepAliveMs?: number
   /** How often streams deliver which users are active; once a minute by default. */
@@ -114,8 +118,25 @@ export interface BackendOptions {
   readonly onNotice?: (message: string) => void
 }
 
+export interface ThingsOptions {
+  /** 0 picks a free port. */
+  readonly port: number
+  /** The name of an account that is added if it is missing. */
+  readonly demoAccount: string | undefined
+  /** Its master token. By default one is made and stored. */
+  readonly demoToken: string | undefined
+}
+
+/** The running server of the flowthings API. */
+export interface RunningThings {
+  readonly url: string
+  readonly demo: ThingsDemo | null
+}
+
 export interface RunningBackend {
   readonly url: string
+  /** Null where it does not run. */
+  readonly things: RunningThings | null
   readonly demo: Demo
   readonly store: Store
   readonly log: EventLog
@@ -149,8 +170,10 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
   const onError = (error: unknown) => options.onError?.(error)
   const background = createBackground(onError)
   const signIn = createSignIn(createPasswordKeys())
+  const traffic = createTraffic({ ...defaultTraffic, ...options.traffic })
   const stop = async () => {
     stopping.abort()
+    await thingsServer?.close()
     await signIn.close()
     await Promise.race([background.settled(), sleep(settleMs, undefined, { ref: false })])
     await opened?.close()
@@ -158,6 +181,8 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
   }
   let opened: FileStore | undefined
   let bus: Bus | undefined
+  let thingsServer: ThingsServer | undefined
+  let things: RunningThings | null = null
   let log: EventLog
   let server: Server
   let demo: Demo
@@ -199,7 +224,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
       files,
       keepAliveMs: options.keepAliveMs ?? 20_000,
       signIn,
-      traffic: createTraffic({ ...defaultTraffic, ...options.traffic }),
+      traffic,
       presence,
       openCredentials: createOpenCredentials({
         findValid: (credentials) => findValid(store.reader, credentials),
@@ -221,6 +246,18 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     const answer = createHandler(backend, background, connections, options)
     server.on('request', (request, response) => background.run(answer(request, response)))
     await listen(server, options.host, options.port)
+    if (options.things !== undefined) {
+      const { demoAccount, demoToken } = options.things
+      const thingsDemo =
+        demoAccount === undefined
+          ? null
+          : await seedThingsDemo(store, options.dataDir, demoAccount, demoToken)
+      thingsServer = await startThingsServer({
+        ...{ host: options.host, port: options.things.port, store, traffic, background, onError },
+        ...{ connections: options.connections, bodyIdleMs: options.bodyIdleMs, onRequest: options.onRequest },
+      })
+      things = { url: thingsServer.url, demo: thingsDemo }
+    }
     startHousekeeping(log, files, options.eventRetentionDays ?? 30, background, signal)
   } catch (error) {
     await stop()
@@ -231,6 +268,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
 
   return {
     url: `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`,
+    things,
     demo,
     store,
     log,
@@ -238,8 +276,12 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
       stopping.abort()
       const closed = new Promise((resolve) => server.close(resolve))
       server.closeIdleConnections()
-      const deadline = setTimeout(() => server.closeAllConnections(), closeMs)
+      const deadline = setTimeout(() => {
+        server.closeAllConnections()
+        thingsServer?.destroy()
+      }, closeMs)
       await closed
+      await thingsServer?.close()
       clearTimeout(deadline)
       await stop()
     },

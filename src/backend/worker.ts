@@ -1,9 +1,15 @@
 import { parentPort, workerData } from 'node:worker_threads'
-import { type BackendOptions, createBackend } from './server.ts'
+import { type BackendOptions, createBackend, type RunningThings } from './server.ts'
 
 /** The messages of the thread to the thread that started it. */
 export type WorkerReport =
-  | { readonly type: 'listening'; readonly url: string; readonly demoToken: string | null }
+  | {
+      readonly type: 'listening'
+      readonly url: string
+      readonly demoToken: string | null
+      /** The server of the flowthings API, where it runs. */
+      readonly things: RunningThings | null
+    }
   | { readonly type: 'failed'; readonly code: string | undefined; readonly message: string }
   | { readonly type: 'error' | 'notice'; readonly message: string }
   /** The heartbeat, sent every second. A thread that hangs sends none. */
@@ -40,7 +46,7 @@ parentPort?.once('message', () => void stop())
 
 try {
   const backend = await starting
-  report({ type: 'listening', url: backend.url, demoToken: backend.demo.token })
+  report({ type: 'listening', url: backend.url, demoToken: backend.demo.token, things: backend.things })
   setInterval(() => report({ type: 'heartbeat' }), heartbeatMs).unref()
 } catch (error) {
   const { code, message } = error as NodeJS.ErrnoException

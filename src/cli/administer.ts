@@ -138,6 +138,19 @@ export const nouns: Readonly<Record<string, Readonly<Record<string, Action>>>> =
         administration.removeInvitation(number(options, 'id') ?? missing('id')),
     },
   },
+  account: {
+    add: {
+      usage: '--name NAME [--token TOKEN]',
+      run: (administration, options) =>
+        administration.addAccount(need(options, 'name'), text(options, 'token')),
+    },
+    list: { usage: '', run: (administration) => administration.listAccounts() },
+    token: {
+      usage: '--name NAME [--token TOKEN]',
+      run: (administration, options) =>
+        administration.replaceMasterToken(need(options, 'name'), text(options, 'token')),
+    },
+  },
   app: {
     add: {
       usage: '--name NAME --redirect-uri URL --user EMAIL',

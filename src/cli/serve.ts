@@ -34,6 +34,7 @@ function describe(app: App, config: Config, isTerminal: boolean): string {
     `  GraphQL      ${page}${explore}`,
     `  Flowdock API ${app.restUrl}`,
     `  Streaming    ${app.streamUrl}/flows`,
+    ...(app.things === null ? [] : [`  flowthings   ${app.things.url}/v0.1/ACCOUNT`]),
   ]
   const token = describeToken(app, config, isTerminal)
   if (token !== undefined)
@@ -44,6 +45,8 @@ function describe(app: App, config: Config, isTerminal: boolean): string {
       `  curl -s -u ${token.argument} ${app.url}/graphql -H 'content-type: application/json' \\`,
       `    -d '{"query":"{ flows { nodes { path messages(first: 1) { nodes { author { name } ... on ChatMessage { content } } } } } }"}'`,
     )
+  const thingsToken = describeThingsToken(app, config, isTerminal)
+  if (thingsToken !== undefined) lines.push('', `  ${thingsToken}`)
   return `${lines.join('\n')}\n`
 }
 
@@ -61,6 +64,20 @@ function describeToken(
   return { where: `Ada's token is in ${path}.`, argument: `"$(cat '${path}'):"` }
 }
 
+/** How to get the master token of the demo account; undefined where other users than developers may read it. */
+function describeThingsToken(
+  { things }: App,
+  { exposure, upstream }: Config,
+  isTerminal: boolean,
+): string | undefined {
+  const { account, token } = things?.demo ?? { account: '', token: null }
+  if (token === null || !exposure.isDevelopment || upstream.kind !== 'embedded') return undefined
+  const of = `The master token of the account "${account}"`
+  if (isTerminal) return `${of}: ${token}`
+  if (upstream.things?.demoToken !== undefined) return `${of} is FLOWTHINGS_DEMO_TOKEN.`
+  return `${of} is in ${join(upstream.dataDir, 'flowthings-token')}.`
+}
+
 /** Why the gateway does not start. */
 export function explain(
   error: unknown,
@@ -70,7 +87,7 @@ export function explain(
   if (code === 'EADDRINUSE') {
     const address = message.slice(message.lastIndexOf(' ') + 1)
     return new CommandError(
-      `Cannot listen on ${address}: the port is in use. Stop what uses it, or set PORT or BACKEND_PORT`,
+      `Cannot listen on ${address}: the port is in use. Stop what uses it, or set PORT, BACKEND_PORT or FLOWTHINGS_PORT`,
     )
   }
   if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')

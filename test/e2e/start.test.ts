@@ -139,7 +139,7 @@ test('a port in use is told by address', async () => {
     const blocked = run(['src/main.ts'], { [name]: String(port), [other]: '0', DATA_DIR: await makeFolder() })
     expect(await blocked.exited).toBe(1)
     expect(blocked.output.stderr).toBe(
-      `Cannot listen on 127.0.0.1:${port}: the port is in use. Stop what uses it, or set PORT or BACKEND_PORT\n`,
+      `Cannot listen on 127.0.0.1:${port}: the port is in use. Stop what uses it, or set PORT, BACKEND_PORT or FLOWTHINGS_PORT\n`,
     )
   }
 })

@@ -24,6 +24,7 @@ const noClientText: Readonly<Record<string, string>> = {
   'backend/admin/demo-token.ts removeStoredToken': 'the path of a folder, and a token that is only compared',
   'backend/admin/flow-export.ts openFlowExport': 'the path of a file that the operator named',
   'backend/bus/messages.ts decodeMessage': 'the text of another backend',
+  'backend/admin/stored-token.ts storedToken': 'the path of a folder, and the name of a file',
   'backend/http/errors.ts tooMany': 'a message of this program',
   'backend/flowdock/image.ts makeThumbnail': 'the path of a file',
   'backend/flowdock/auth.ts hashPassword': 'a password is only hashed, which takes the same time for any',
@@ -56,6 +57,7 @@ const first =
 
 /** How functions are called that take more than the text, or the text inside of something else. */
 const adapters: Readonly<Record<string, (exported: Exported, text: string) => unknown>> = {
+  'backend/flowthings/paths.ts covers': (covers, text) => covers(text, `${text}/a`),
   'backend/bounds.ts cut': (cut, text) => cut(text, text.length - 1),
   'backend/flowdock/integration-events.ts integrationText': (integrationText, text) =>
     integrationText('vcs', { comment: { body: text } }),

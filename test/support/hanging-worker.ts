@@ -15,7 +15,12 @@ else {
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as { port: number }
   await new Promise((resolve) => server.close(resolve))
-  parentPort?.postMessage({ type: 'listening', url: `http://127.0.0.1:${port}`, demoToken: null })
+  parentPort?.postMessage({
+    type: 'listening',
+    url: `http://127.0.0.1:${port}`,
+    demoToken: null,
+    things: null,
+  })
   // Blocks the thread for good, without work for the processor.
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0)
 }

@@ -37,12 +37,11 @@ import {
   listUsers,
   type UserRow,
 } from '../store/users.ts'
+import { AdministrationError, type Entry } from './administration-error.ts'
 import { readStoredToken, removeStoredToken } from './demo-token.ts'
+import { type AccountAdministration, createAccountAdministration } from './things-accounts.ts'
 
-/** Why a command failed; the message is for the operator. */
-export class AdministrationError extends Error {
-  override readonly name = 'AdministrationError'
-}
+export { AdministrationError, type Entry }
 
 /** The location of the data of a backend. */
 export interface DataLocation {
@@ -53,11 +52,8 @@ export interface DataLocation {
   readonly s3?: FileLocation['s3']
 }
 
-/** A row of a list, as it is printed. */
-export type Entry = Readonly<Record<string, string | number | boolean | null>>
-
 /** Changes users, flows and their objects, also while the server runs. */
-export interface Administration {
+export interface Administration extends AccountAdministration {
   addOrganization(name: string, slug: string | undefined): Promise<Entry>
   listOrganizations(): Promise<Entry[]>
   /** Its users leave and its flows are archived. Messages stay, and no user can read them. */
@@ -119,6 +115,7 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
   const { reader } = store
 
   return {
+    ...createAccountAdministration(store),
     async addOrganization(name, slug = toSlug(name)) {
       checkLength('name', name)
       checkSlug(slug)

@@ -1,0 +1,55 @@
+import { accountNameProblem, addAccount, replaceMasterToken } from '../flowthings/operations/accounts.ts'
+import { makeTokenText } from '../flowthings/principal.ts'
+import type { Store } from '../store/db.ts'
+import { findAccount, listAccounts } from '../store/things/accounts.ts'
+import { AdministrationError, type Entry } from './administration-error.ts'
+
+/** Changes to accounts of the flowthings API, made beside the running server. */
+export interface AccountAdministration {
+  /**
+   * Adds an account. Resolves with its master token, which cannot be read again.
+   *
+   * @param token the master token; a new one by default
+   */
+  addAccount(name: string, token?: string): Promise<Entry>
+  listAccounts(): Promise<Entry[]>
+  /** Replaces the master token of an account. Resolves with the new one. */
+  replaceMasterToken(name: string, token?: string): Promise<Entry>
+}
+
+export function createAccountAdministration(store: Store): AccountAdministration {
+  return {
+    async addAccount(given, token = makeTokenText(32)) {
+      const name = given.toLowerCase()
+      const problem = accountNameProblem(name)
+      if (problem !== undefined)
+        throw new AdministrationError(`The name of an account ${problem}: "${given}"`)
+      checkToken(token)
+      const account = await store.write((db) => addAccount(db, name, token, Date.now()))
+      if (account === undefined) throw new AdministrationError(`There is an account "${name}" already`)
+      return { name, identity: account.identity_id, token }
+    },
+    listAccounts: async () =>
+      (await listAccounts(store.reader)).map(({ name, identity_id, created_at }) => ({
+        name,
+        identity: identity_id,
+        created: new Date(created_at).toISOString(),
+      })),
+    async replaceMasterToken(name, token = makeTokenText(32)) {
+      checkToken(token)
+      const account = await store.write(async (db) => {
+        const found = await findAccount(db, name)
+        if (found === undefined) throw new AdministrationError(`There is no account "${name}"`)
+        await replaceMasterToken(db, found, token)
+        return found
+      })
+      return { name: account.name, token }
+    },
+  }
+}
+
+/** @throws AdministrationError for what clients refuse to send as a master token */
+function checkToken(token: string): void {
+  if (!/^[A-Za-z0-9]{32}$/.test(token))
+    throw new AdministrationError('A master token has 32 letters and digits')
+}

@@ -1,0 +1,87 @@
+import { isRecord } from '../../json-values.ts'
+import type { FlowRow } from '../store/things/flows.ts'
+import { readFilter } from './find-params.ts'
+import { checkPath } from './paths.ts'
+import { type Json, present } from './present.ts'
+import { badRequest } from './things-error.ts'
+import { ElementsError, storableJson } from './values.ts'
+
+/** [flowthings] flow object overview */
+const defaultCapacity = 1000
+export const maxCapacity = 100_000
+
+/** The members of a flow that a client sets, those with columns of their own first. */
+export interface FlowMembers {
+  readonly path: string
+  readonly capacity: number
+  readonly filter: string | null
+  readonly details: Json
+}
+
+/** Members that the server sets. Clients send whole resources back. */
+const readOnly = new Set(['id', 'creationDate', 'creatorId', 'lastEditDate', 'lastEditorId'])
+
+/** The longest JSON of a resource other than a drop. */
+export const maxObjectBytes = 64 * 1024
+
+export function encodeFlow(row: FlowRow): Json {
+  return present({
+    ...(JSON.parse(row.details_json) as Json),
+    id: row.id,
+    path: row.path,
+    capacity: row.capacity,
+    filter: row.filter,
+    creationDate: row.created_at,
+    creatorId: row.creator_id,
+    lastEditDate: row.edited_at,
+    lastEditorId: row.editor_id,
+  })
+}
+
+/**
+ * The members of a flow after a change: those that are given replace those that are there, and `null` removes one.
+ *
+ * @param before the members of the flow that is changed; undefined for a new one
+ * @throws ThingsError 400
+ */
+export function parseFlow(input: unknown, before: FlowMembers | undefined): FlowMembers {
+  const given = parseObject(input)
+  const { path = before?.path, capacity = before?.capacity, filter = before?.filter, ...rest } = given
+  const details = mergeMembers(before?.details ?? {}, rest)
+  const text = filter ?? null
+  if (text !== null) readFilter(text)
+  return {
+    path: checkPath(path),
+    capacity: parseCapacity(capacity ?? defaultCapacity),
+    filter: text as string | null,
+    details,
+  }
+}
+
+/** A JSON object of a request, as it can be stored, without the members that the server sets. @throws ThingsError 400 */
+export function parseObject(input: unknown): Json {
+  if (!isRecord(input)) throw badRequest('Expected the body to be a JSON object')
+  const members = Object.entries(input).filter(([name]) => !readOnly.has(name))
+  try {
+    return storableJson(Object.fromEntries(members)) as Json
+  } catch (error) {
+    throw error instanceof ElementsError ? badRequest(error.message) : error
+  }
+}
+
+/** Members that are given replace those that are there; `null` removes one. @throws ThingsError 400 when there are too many */
+export function mergeMembers(before: Json, given: Json): Json {
+  const merged = present({ ...before, ...given })
+  const bytes = Buffer.byteLength(JSON.stringify(merged))
+  if (bytes > maxObjectBytes)
+    throw badRequest(`Expected the members to have at most ${maxObjectBytes} bytes of JSON`)
+  return merged
+}
+
+/** [flowthings] c-sharp-client: a number in a text is a number, too */
+function parseCapacity(value: unknown): number {
+  const number = typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : value
+  if (typeof number !== 'number' || !Number.isInteger(number) || number < 0 || number > maxCapacity)
+    throw badRequest(`Expected "capacity" to be a whole number from 0 to ${maxCapacity}`)
+  return number
+}

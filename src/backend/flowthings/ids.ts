@@ -1,0 +1,44 @@
+import { randomBytes } from 'node:crypto'
+import { badRequest } from './things-error.ts'
+
+/** The kinds of resources, as URLs name them, and the first letter of their ids. [flowthings] java-client: ids */
+export const letters = {
+  flow: 'f',
+  drop: 'd',
+  track: 't',
+  identity: 'i',
+  group: 'g',
+  device: 'v',
+  'api-task': 'q',
+  mqtt: 'm',
+  rss: 'r',
+  share: 's',
+  token: 'k',
+} as const
+
+export type Kind = keyof typeof letters
+/** What is kept as an object with members of its own. */
+export type ObjectKind = Exclude<Kind, 'flow' | 'drop'>
+
+const idPattern = /^[a-z][0-9a-f]{24}$/
+
+/** A new id: the letter, the time in seconds and 16 random digits. Later ids are greater. */
+export function makeId(kind: Kind, now: number): string {
+  const seconds = Math.floor(now / 1000)
+    .toString(16)
+    .padStart(8, '0')
+  return `${letters[kind]}${seconds}${randomBytes(8).toString('hex')}`
+}
+
+export function isId(value: unknown, kind?: Kind): value is string {
+  if (typeof value !== 'string' || !idPattern.test(value)) return false
+  return kind === undefined || value.startsWith(letters[kind])
+}
+
+/** @throws ThingsError 400 for what is no id of this kind */
+export function checkId(value: unknown, kind: Kind): string {
+  if (isId(value, kind)) return value
+  throw badRequest(
+    `Expected the id of a ${kind} to be the letter "${letters[kind]}" and 24 hexadecimal digits, got ${JSON.stringify(value)?.slice(0, 60)}`,
+  )
+}

@@ -1,0 +1,165 @@
+import { isRecord } from '../../../json-values.ts'
+import type { Access } from '../access.ts'
+import type { Outcome } from '../envelope.ts'
+import { parseFindParams, parsePresentation, type Query } from '../find-params.ts'
+import {
+  createDrop,
+  type FlowAddress,
+  findDropsOf,
+  readDrop,
+  requireFlowOf,
+  updateDrop,
+} from '../operations/drop-requests.ts'
+import { removeDrop } from '../operations/drops.ts'
+import type { Resource } from '../operations/resource.ts'
+import { resources } from '../operations/resources.ts'
+import { project } from '../present.ts'
+import type { Things } from '../things.ts'
+import { badRequest } from '../things-error.ts'
+import type { Session } from './sessions.ts'
+import type { Subscriber, Subscriptions } from './subscriptions.ts'
+
+/** A frame of a client that asks for something. [flowthings] websocket API */
+export interface Command {
+  readonly type: string
+  readonly object: string
+  /** Comes back with the reply as it is; without one there is no reply. */
+  readonly msgId: unknown
+  readonly id: unknown
+  readonly address: FlowAddress
+  readonly value: unknown
+  readonly options: Query
+}
+
+/** @returns undefined for what asks for nothing: heartbeats, and text that is no command. No reply goes to such. */
+export function parseCommand(text: string): Command | undefined {
+  let frame: unknown
+  try {
+    frame = JSON.parse(text)
+  } catch {
+    return undefined
+  }
+  if (!isRecord(frame)) return undefined
+  const { type, object, msgId, id, flowId, path, value, options } = frame
+  if (typeof type !== 'string' || type === 'heartbeat') return undefined
+  return {
+    ...{ type, object: String(object ?? ''), msgId, value },
+    // Clients name a drop by its id, by a pair with its flow, or by a list of one.
+    id: Array.isArray(id) ? id.at(-1) : id,
+    address:
+      Array.isArray(id) && id.length === 2
+        ? { flowId: id[0] }
+        : { flowId: flowId ?? undefined, path: path ?? undefined },
+    options: isRecord(options) ? options : {},
+  }
+}
+
+/** Whether a command changes what the socket receives: what was sent before and after it takes effect before and after it. */
+export function changesSubscriptions({ type }: Command): boolean {
+  return type === 'subscribe' || type === 'unsubscribe'
+}
+
+export interface CommandContext {
+  readonly things: Things
+  readonly session: Session
+  readonly subscriptions: Subscriptions
+  readonly subscriber: Subscriber
+}
+
+/** Executes a command. @throws ThingsError */
+export async function execute(context: CommandContext, command: Command): Promise<Outcome> {
+  if (command.object === 'drop') return executeForDrops(context, command)
+  const resource = resources.get(command.object)
+  if (resource === undefined)
+    throw badRequest(
+      `Expected "object" to be drop, ${[...resources.keys()].join(', ')}; got "${command.object.slice(0, 60)}"`,
+    )
+  return executeForResource(context, command, resource)
+}
+
+async function executeForDrops(
+  { things, session, subscriptions, subscriber }: CommandContext,
+  command: Command,
+): Promise<Outcome> {
+  const { principal } = session
+  const { type, id, address, value, options } = command
+  const { style, only } = parsePresentation(options, session.style)
+  const access = () => things.access(principal, session.style)
+  switch (type) {
+    case 'subscribe':
+      subscriptions.add(subscriber, await subscribedFlow(access(), address))
+      return { status: 200, body: {} }
+    case 'unsubscribe':
+      subscriptions.remove(subscriber, await subscribedFlow(access(), address))
+      return { status: 200, body: {} }
+    case 'create': {
+      const drop = await things.write(principal, session.style, (writing) =>
+        createDrop(writing, address, value, style),
+      )
+      return { status: 201, body: project(drop, only) }
+    }
+    case 'find':
+      if (id === undefined) break
+      return { status: 200, body: project(await readDrop(access(), address, id, style), only) }
+    case 'findmany': {
+      const found = await findDropsOf(access(), address, parseFindParams(options), style)
+      return { status: 200, body: found.map((drop) => project(drop, only)) }
+    }
+    case 'update': {
+      const drop = await things.write(principal, session.style, (writing) =>
+        updateDrop(writing, address, id, value, style),
+      )
+      return { status: 200, body: project(drop, only) }
+    }
+    case 'delete':
+      await things.write(principal, session.style, async (writing) =>
+        removeDrop(writing, await requireFlowOf(writing, address, 'dropWrite'), id),
+      )
+      return { status: 200, body: {} }
+  }
+  throw unknownType(command, 'create, find, findmany, update, delete, subscribe, unsubscribe')
+}
+
+/** The flow whose drops are subscribed to. [flowthings] client of 2015: a path may stand where the id does */
+async function subscribedFlow(access: Access, { flowId, path }: FlowAddress): Promise<string> {
+  const isPath = typeof flowId === 'string' && flowId.startsWith('/')
+  const flow = await requireFlowOf(access, isPath ? { path: flowId } : { flowId, path }, 'dropRead')
+  return flow.id
+}
+
+async function executeForResource(
+  { things, session }: CommandContext,
+  command: Command,
+  resource: Resource,
+): Promise<Outcome> {
+  const { principal, style } = session
+  const { type, id, value, options } = command
+  const { only } = parsePresentation(options, style)
+  const access = () => things.access(principal, style)
+  switch (type) {
+    case 'create': {
+      const created = await things.write(principal, style, (writing) => resource.create(writing, value))
+      return { status: 201, body: project(created, only) }
+    }
+    case 'find':
+      return { status: 200, body: project(await resource.read(access(), id), only) }
+    case 'findmany': {
+      const found = await resource.find(access(), parseFindParams(options))
+      return { status: 200, body: found.map((each) => project(each, only)) }
+    }
+    case 'update': {
+      const changed = await things.write(principal, style, (writing) => resource.change(writing, id, value))
+      return { status: 200, body: project(changed, only) }
+    }
+    case 'delete':
+      await things.write(principal, style, (writing) => resource.remove(writing, id))
+      return { status: 200, body: {} }
+  }
+  throw unknownType(command, 'create, find, findmany, update, delete')
+}
+
+function unknownType({ object, type }: Command, known: string) {
+  return badRequest(
+    `Expected "type" to be one of ${known} for the object "${object}"; got "${type.slice(0, 60)}"`,
+  )
+}

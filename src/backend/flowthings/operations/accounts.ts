@@ -1,0 +1,50 @@
+import type { Database } from '../../store/db.ts'
+import { type AccountRow, findAccount, insertAccount, setMasterToken } from '../../store/things/accounts.ts'
+import { insertObject } from '../../store/things/objects.ts'
+import { makeId } from '../ids.ts'
+import { hashToken } from '../principal.ts'
+
+/** Names in URLs and paths. `u` begins paths of programs, whatever the account. */
+const namePattern = /^[a-z0-9][a-z0-9_-]{1,62}$/
+
+/** What is wrong with the name of an account; undefined for one that can be used. */
+export function accountNameProblem(name: string): string | undefined {
+  return namePattern.test(name)
+    ? undefined
+    : 'has 2 to 63 lower-case letters, digits, dashes and underscores, and begins with a letter or digit'
+}
+
+/**
+ * Adds an account with its identity.
+ *
+ * @param token its master token
+ * @returns undefined when there is an account of that name
+ */
+export async function addAccount(
+  db: Database,
+  name: string,
+  token: string,
+  now: number,
+): Promise<AccountRow | undefined> {
+  if ((await findAccount(db, name)) !== undefined) return undefined
+  const identityId = makeId('identity', now)
+  const account = await insertAccount(db, {
+    ...{ name: name.toLowerCase(), identity_id: identityId, token_hash: hashToken(token), created_at: now },
+  })
+  await insertObject(db, {
+    ...{
+      id: identityId,
+      kind: 'identity',
+      account_id: account.id,
+      created_at: now,
+      object_json: JSON.stringify({ name }),
+    },
+    ...{ subject: null, expires_at: null },
+  })
+  return account
+}
+
+/** Replaces the master token. What was signed with the former one is refused from now on. */
+export async function replaceMasterToken(db: Database, account: AccountRow, token: string): Promise<void> {
+  await setMasterToken(db, account.id, hashToken(token))
+}

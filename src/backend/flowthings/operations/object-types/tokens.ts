@@ -1,0 +1,48 @@
+import { parsePermissions } from '../../permissions.ts'
+import type { Json } from '../../present.ts'
+import { hashToken, makeTokenText } from '../../principal.ts'
+import { badRequest } from '../../things-error.ts'
+import type { ObjectType } from '../object-type.ts'
+
+/**
+ * What an application signs its requests with. Its text is shown again on each read: clients rely on that, so it is stored as
+ * it is. [flowthings] swift and java clients
+ */
+export const tokenType: ObjectType = {
+  kind: 'token',
+  allows: { create: true, change: false, remove: true },
+  async parse(writing, { given }) {
+    const { principal, now } = writing
+    const paths = parsePermissions(given['paths'], checkPermissionPath)
+    const duration = parseDuration(given)
+    const tokenString = makeTokenText(28)
+    return {
+      members: { ...given, ...duration.members, paths, tokenString, issuedBy: principal.account.identity_id },
+      subject: hashToken(tokenString),
+      ...(duration.ms === undefined ? {} : { expiresAt: now + duration.ms }),
+    }
+  },
+  isSeenByToken: ({ principal }, { id }) => principal.token?.id === id,
+  compute: async ({ now }, { expires_at: expiresAt }) =>
+    expiresAt === null ? {} : { expiresInMs: expiresAt - now },
+}
+
+/** @throws ThingsError 400 for what is no path */
+export function checkPermissionPath(path: string): void {
+  if (!/^\/./.test(path) || path.length > 128)
+    throw badRequest(`Expected "${path.slice(0, 128)}" to be a path such as "/account/flow"`)
+}
+
+const maxDurationMs = 100 * 365 * 24 * 3600_000
+
+/** How long a token or share lasts. @throws ThingsError 400 */
+export function parseDuration({ duration }: Json): {
+  readonly ms: number | undefined
+  readonly members: Json
+} {
+  if (duration === undefined) return { ms: undefined, members: {} }
+  const ms = typeof duration === 'string' && /^\d{1,15}$/.test(duration) ? Number(duration) : duration
+  if (typeof ms !== 'number' || !Number.isInteger(ms) || ms <= 0 || ms > maxDurationMs)
+    throw badRequest('Expected "duration" to be a number of milliseconds, more than 0')
+  return { ms, members: { duration: ms } }
+}

@@ -1,0 +1,16 @@
+import type { DropRow } from '../../store/things/drops.ts'
+import type { FlowRow } from '../../store/things/flows.ts'
+import type { Access } from '../access.ts'
+import type { StoredDrop } from '../drop-model.ts'
+
+/** A drop that came into a flow, whether it is stored or not. */
+export interface Arrival {
+  readonly flow: Pick<FlowRow, 'id' | 'path' | 'path_key' | 'account_id'>
+  readonly row: DropRow
+  readonly stored: StoredDrop
+}
+
+/** A change under way, within a transaction. Arrivals are sent to subscribers after its commit, in their order. */
+export interface Writing extends Access {
+  readonly arrivals: Arrival[]
+}

@@ -1,0 +1,61 @@
+import { createHash, randomInt } from 'node:crypto'
+import type { Database } from '../store/db.ts'
+import { type AccountRow, findAccountById, findAccountByTokenHash } from '../store/things/accounts.ts'
+import { listObjectsBySubject } from '../store/things/objects.ts'
+import { type PathPermissions, readPermissions } from './permissions.ts'
+
+/** Who sent a request. */
+export interface ThingsPrincipal {
+  readonly account: AccountRow
+  /** Of the token that was sent. */
+  readonly tokenHash: string
+  /** The token of an application; undefined for the account's master token, which may do everything. */
+  readonly token: { readonly id: string; readonly permissions: readonly PathPermissions[] } | undefined
+  /** When the token ends, in milliseconds. */
+  readonly expiresAt: number | undefined
+}
+
+/** Tokens are long and random, so one fast hash hides them well enough. */
+export function hashToken(token: string): string {
+  return createHash('sha256').update(token).digest('base64url')
+}
+
+const alphanumeric = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
+
+/** Master tokens have 32 letters and digits, others 28. [flowthings] java-client: token check */
+export function makeTokenText(length: 28 | 32): string {
+  return Array.from({ length }, () => alphanumeric[randomInt(alphanumeric.length)]).join('')
+}
+
+/** Whose token it is, if that belongs to the account and is valid. @param account its name */
+export async function findPrincipal(
+  db: Database,
+  account: string,
+  token: string,
+  now: number,
+): Promise<ThingsPrincipal | undefined> {
+  if (!/^[A-Za-z0-9]{20,64}$/.test(token)) return undefined
+  const principal = await findPrincipalByHash(db, hashToken(token), now)
+  return principal !== undefined && principal.account.name === account.toLowerCase() ? principal : undefined
+}
+
+/** The same by the hash of a token. A principal who was found is found again as long as the token is valid. */
+export async function findPrincipalByHash(
+  db: Database,
+  tokenHash: string,
+  now: number,
+): Promise<ThingsPrincipal | undefined> {
+  const owner = await findAccountByTokenHash(db, tokenHash)
+  if (owner !== undefined) return { account: owner, tokenHash, token: undefined, expiresAt: undefined }
+  const [found] = await listObjectsBySubject(db, 'token', tokenHash)
+  if (found === undefined || (found.expires_at ?? Number.POSITIVE_INFINITY) <= now) return undefined
+  const account = await findAccountById(db, found.account_id)
+  if (account === undefined) return undefined
+  const { paths } = JSON.parse(found.object_json) as { paths: Record<string, Record<string, boolean>> }
+  return {
+    account,
+    tokenHash,
+    token: { id: found.id, permissions: readPermissions(paths) },
+    expiresAt: found.expires_at ?? undefined,
+  }
+}

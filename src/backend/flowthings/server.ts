@@ -1,0 +1,84 @@
+import type { AddressInfo } from 'node:net'
+import { createHttp1Server } from '../../net/http1/server.ts'
+import type { Background } from '../background.ts'
+import { boundConnections, type ConnectionLimits, defaultConnections } from '../http/connections.ts'
+import type { Traffic } from '../http/traffic.ts'
+import type { Store } from '../store/db.ts'
+import { createArrivals } from './arrivals.ts'
+import { createCallCounter } from './call-counter.ts'
+import { createFilterCache } from './filter-cache.ts'
+import { createSessions } from './live/sessions.ts'
+import { createSockets } from './live/sockets.ts'
+import { createRestHandler } from './rest/handler.ts'
+import { styleOfHints } from './style.ts'
+import { createThings } from './things.ts'
+
+export interface ThingsServerOptions {
+  readonly host: string
+  /** 0 picks a free port. */
+  readonly port: number
+  readonly store: Store
+  readonly traffic: Traffic
+  readonly background: Background
+  readonly connections?: ConnectionLimits | undefined
+  readonly bodyIdleMs?: number | undefined
+  readonly onError: (error: unknown) => void
+  readonly onRequest?: ((request: { method: string; path: string; status: number }) => void) | undefined
+}
+
+export interface ThingsServer {
+  /** Where it listens, without a trailing slash. */
+  readonly url: string
+  /** Stops: closes sockets, and each connection after the response to its request. Resolves when all are closed. */
+  close(): Promise<void>
+  /** Closes what is still open. */
+  destroy(): void
+}
+
+/**
+ * Starts the server of the flowthings API on a port of its own.
+ *
+ * @throws the system's error when the port is taken
+ */
+export async function startThingsServer(options: ThingsServerOptions): Promise<ThingsServer> {
+  const { store, traffic, background, onError } = options
+  const arrivals = createArrivals()
+  const things = createThings(store, createFilterCache(), arrivals)
+  const sessions = createSessions()
+  const counter = createCallCounter(store, background)
+  const sockets = createSockets({
+    ...{ things, arrivals, sessions, traffic, background, onError },
+    onCall: (principal) => counter.add(principal),
+  })
+  const http = createHttp1Server({
+    handle: (request) => rest.handle(request),
+    refuse: (error) => rest.refuse(error),
+    upgrade: (request, after) => sockets.upgrade(request, after),
+    onError,
+  })
+  const rest = createRestHandler({
+    ...{ things, traffic, onError },
+    connections: boundConnections(http.server, options.connections ?? defaultConnections),
+    openSession: (principal, query) => sessions.open(principal, styleOfHints(query['hints']) ?? 'typed').id,
+    onCall: (principal) => counter.add(principal),
+    ...(options.onRequest === undefined ? {} : { onRequest: options.onRequest }),
+    bodyIdleMs: options.bodyIdleMs ?? 120_000,
+  })
+  await new Promise<void>((resolve, reject) => {
+    http.server.once('error', reject)
+    http.server.listen(options.port, options.host, () => {
+      http.server.off('error', reject)
+      resolve()
+    })
+  })
+  const { port } = http.server.address() as AddressInfo
+  return {
+    url: `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`,
+    async close() {
+      sockets.close()
+      await http.close()
+      await counter.close()
+    },
+    destroy: () => http.destroy(),
+  }
+}
