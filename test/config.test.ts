@@ -166,7 +166,7 @@ describe('settings', () => {
     expect(readConfig(environment).upstream).toEqual({ kind: 'remote', restUrl, streamUrl, fileHosts: [] })
   })
 
-  test('of production show no schema and no GraphiQL, unless asked for', () => {
+  test('of production show no schema and no GraphiQL by default', () => {
     const of = (environment: Record<string, string>) => readConfig(environment).exposure
     expect(of({ NODE_ENV: 'production' })).toMatchObject({ introspection: false, graphiql: false })
     expect(of({ NODE_ENV: 'production', GRAPHIQL: 'on' })).toMatchObject({
@@ -176,7 +176,7 @@ describe('settings', () => {
     expect(of({ INTROSPECTION: 'off' })).toMatchObject({ introspection: false, graphiql: true })
   })
 
-  test('name hosts of files and how long answers are kept', () => {
+  test('name hosts of files and the age of cached responses', () => {
     const environment = {
       FLOWDOCK_API_URL: 'http://x',
       FILE_HOSTS: 'Minio, [::2]',

@@ -31,7 +31,7 @@ const calls: Readonly<Record<string, number>> = {
   '12-new-thread.graphql': 4,
 }
 
-test.each(names)('%s runs as it stands on the demo organization', async (name) => {
+test.each(names)('%s runs unchanged on the demo organization', async (name) => {
   const document = await readFile(new URL(name, folder), 'utf8')
   if (getOperationAST(parse(document))?.operation === 'subscription') {
     const subscription = await app.subscribe('Ada', document)

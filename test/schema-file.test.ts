@@ -14,7 +14,7 @@ import { schemaReference } from '../scripts/schema-reference.ts'
 import { schemaTypes } from '../scripts/schema-types.ts'
 import { printPossibleTypes, printSchemaFile, schema } from '../src/schema/index.ts'
 
-test('schema.graphql is the schema; "npm run schema" prints it anew', async () => {
+test('schema.graphql is the schema; "npm run schema" prints it again', async () => {
   expect(await readFile(new URL('../schema.graphql', import.meta.url), 'utf8')).toBe(printSchemaFile())
 })
 
@@ -26,16 +26,16 @@ test('possible-types.json names the types of each interface and union; "npm run 
   expect(types.SendMessageResult).toContain('SendMessagePayload')
 })
 
-test('docs/schema.md describes it; "npm run schema" writes it anew', async () => {
+test('docs/schema.md describes it; "npm run schema" writes it again', async () => {
   expect(await readFile(new URL('../docs/schema.md', import.meta.url), 'utf8')).toBe(schemaReference())
 })
 
-test('the picture of the types shows it; "npm run schema" draws it anew', async () => {
+test('the picture of the types shows it; "npm run schema" draws it again', async () => {
   const picture = await readFile(new URL('../docs/pictures/types.svg', import.meta.url), 'utf8')
   expect(picture).toBe(await schemaPicture())
 })
 
-test('the typed client has its types; "npm run schema" writes them anew', async () => {
+test('the typed client has its types; "npm run schema" writes them again', async () => {
   const types = new URL('../examples/typed-client/graphql-env.d.ts', import.meta.url)
   expect(await readFile(types, 'utf8')).toBe(schemaTypes())
 })

@@ -40,7 +40,7 @@ test('a field that says nothing of its sharing is executed for each viewer', () 
   )
 })
 
-test('a field that depends on the viewer only by what it asks of `context.viewer` says so', () => {
+test('a field that depends on the viewer only by questions to `context.viewer` says so', () => {
   const viewer = named((field) => sharingOf(field) === 'viewer')
   expect(viewer).toContain('ChatMessage.viewerCanEdit')
   expect(new Set(viewer.map((name) => name.split('.')[1]))).toEqual(

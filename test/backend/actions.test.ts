@@ -122,7 +122,7 @@ test('only members may click, and only on what is there now', async () => {
   expect(integration.received).toEqual([])
 })
 
-test('an integration may ask to sign in with it first; what else it answers is a failure of its own', async () => {
+test('an integration may require the user to sign in first; any other response of it is a failure', async () => {
   const login = 'Flowdock-Token url=https://tracker.example/login'
   const asking = await startIntegration(401, { 'www-authenticate': login })
   const broken = await startIntegration(500)

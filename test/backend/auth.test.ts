@@ -19,7 +19,7 @@ const user = (headers: Record<string, string>, query = '') =>
   call(`${backend.url}/user${query}`, 'GET', headers)
 const base64 = (text: string) => Buffer.from(text).toString('base64')
 
-describe('a caller is known by', () => {
+describe('a user is identified by', () => {
   test.each<[string, () => Record<string, string>]>([
     ['a token as Basic user name', () => ({ authorization: `Basic ${base64(`${token}:`)}` })],
     ['any password beside it', () => ({ authorization: `Basic ${base64(`${token}:undefined`)}` })],
@@ -43,7 +43,7 @@ describe('a caller is known by', () => {
   })
 })
 
-describe('nobody is let in', () => {
+describe('a request is refused', () => {
   test.each<[string, () => Record<string, string>]>([
     ['without a credential', () => ({})],
     [
@@ -61,7 +61,7 @@ describe('nobody is let in', () => {
     expect(answer.headers.get('flowdock-user')).toBeNull()
   })
 
-  test('a token is kept only as a hash', async () => {
+  test('a token is stored only as a hash', async () => {
     const rows = await backend.store.reader.selectFrom('tokens').selectAll().execute()
     expect(JSON.stringify(rows)).not.toContain(token)
   })
@@ -73,7 +73,7 @@ describe('paths are taken as clients write them', () => {
     expect(answer).toMatchObject({ status: 200, json: { id: 2 } })
   })
 
-  test('the id of the caller is told on 404 and 403 as well', async () => {
+  test('responses with 404 and 403 have the id of the user, too', async () => {
     const missing = await backend.as('Ben')('GET', '/nowhere')
     const denied = await backend.as('Ben')('GET', '/flows/example/support')
     expect([missing.status, denied.status]).toEqual([404, 200])

@@ -384,7 +384,7 @@ describe('what was stored before there were bounds', () => {
     expect(text.length).toBeLessThan(maxBytes.event)
   })
 
-  test('people, flows and sources are cut to what may be stored today', async () => {
+  test('users, flows and sources are cut to the bounds of today', async () => {
     await change((db) =>
       db.updateTable('users').set({ name: big, website: big }).where('id', '=', 3).execute(),
     )

@@ -21,7 +21,7 @@ const flow = '/flows/example/main'
 const ada = (method: string, path: string, body?: object) => app.backend.as('Ada')(method, path, body)
 const idsOf = ({ json }: { json: { id: number }[] }) => json.map(({ id }) => id)
 
-describe.each(forms)('what was written %s and is asked for %s', (_, __, written, asked) => {
+describe.each(forms)('text that was written %s and is requested %s', (_, __, written, asked) => {
   test('is found by words, by tags and in the search of all flows', async () => {
     const sent = await ada('POST', `${flow}/messages`, {
       event: 'message',

@@ -135,25 +135,28 @@ describe('a deleted message', () => {
     expect(json).toMatchObject({ content: { title: 'a question', text: '' }, tags: [`influx:${id}`] })
   })
 
-  test.each(['flow', 'private conversation'])('with a file of a %s leaves no bytes behind', async (place) => {
-    const flow = place === 'flow' ? await newFlow('files gone') : '/private/2'
-    const { json } = await ada('POST', `${flow}/messages`, { event: 'file', content: file })
-    const { path } = json.attachments[0]
-    const [, token = ''] = /\/([0-9a-f]{32})\//.exec(path) ?? []
-    const stored = join(backend.dataDir, 'files', token.slice(0, 2), token)
-    expect(existsSync(stored)).toBe(true)
-    const before = await ben('GET', path)
-    expect(before.status).toBe(302)
-    expect((await ada('DELETE', `${flow}/messages/${json.id}`)).status).toBe(204)
-    expect((await ben('GET', path)).status).toBe(404)
-    // The address that was given for a minute, too.
-    expect((await fetch(before.headers.get('location') ?? '')).status).toBe(404)
-    expect(existsSync(stored)).toBe(false)
-    if (place === 'flow')
-      expect((await ben('GET', `${flow}/threads?empty=1`)).text).not.toContain('secret-plan')
-  })
+  test.each(['flow', 'private conversation'])(
+    'with a file of a %s leaves no bytes on the disk',
+    async (place) => {
+      const flow = place === 'flow' ? await newFlow('files gone') : '/private/2'
+      const { json } = await ada('POST', `${flow}/messages`, { event: 'file', content: file })
+      const { path } = json.attachments[0]
+      const [, token = ''] = /\/([0-9a-f]{32})\//.exec(path) ?? []
+      const stored = join(backend.dataDir, 'files', token.slice(0, 2), token)
+      expect(existsSync(stored)).toBe(true)
+      const before = await ben('GET', path)
+      expect(before.status).toBe(302)
+      expect((await ada('DELETE', `${flow}/messages/${json.id}`)).status).toBe(204)
+      expect((await ben('GET', path)).status).toBe(404)
+      // The address that was given for a minute, too.
+      expect((await fetch(before.headers.get('location') ?? '')).status).toBe(404)
+      expect(existsSync(stored)).toBe(false)
+      if (place === 'flow')
+        expect((await ben('GET', `${flow}/threads?empty=1`)).text).not.toContain('secret-plan')
+    },
+  )
 
-  test('is told as deleted, and not by its text, to a stream that resumes from before it', async () => {
+  test('is delivered as deleted, without its text, to a stream that resumes before it', async () => {
     const flow = await newFlow('resumed')
     const stream = (after: number) =>
       backend.token('Ben').then((token) =>
@@ -187,7 +190,7 @@ describe('a deleted message', () => {
     expect(messages.find((message) => message.id === sent.id)).toBeUndefined()
   })
 
-  test('is told as deleted in a private conversation, too', async () => {
+  test('is delivered as deleted in a private conversation, too', async () => {
     const token = await backend.token('Ben')
     const begin = Number((await ben('GET', '/private/1/messages')).headers.get('flowdock-event-id'))
     const { id } = (await ada('POST', '/private/2/messages', { event: 'message', content: 'a secret' })).json

@@ -24,7 +24,7 @@ async function start(options: Parameters<typeof startTestBackend>[0]) {
 /** Data that outlive a backend, on the database of the project. */
 const makeData = async () => ({ dataDir: await makeFolder(), databaseUrl: await makeLocation() })
 
-test('the token is made once, kept in a file and good after a restart', async () => {
+test('the token is made once, stored in a file, and valid after a restart', async () => {
   const data = await makeData()
   const first = await start(data)
   const token = first.demo.token ?? ''
@@ -93,7 +93,7 @@ test('without a demo the first start makes no organization, no token and no file
   expect(await first.status(String(token))).toBe(200)
 })
 
-test('a demo with history has three weeks of messages of five people, files and integrations', async () => {
+test('a demo with a history has three weeks of messages of five users, files and integrations', async () => {
   const before = Date.now()
   const backend = await start({ demoHistory: true })
   const ada = backend.as('Ada')

@@ -23,7 +23,7 @@ async function startTwo() {
   return [await open(), await open()] as const
 }
 
-test('what another process wrote is heard in the order of the log, before what came after it', async () => {
+test('events of another process are delivered in the order of the log, before later ones', async () => {
   const [server, command] = await startTwo()
   await server.say('1')
   await command.say('2')
@@ -34,7 +34,7 @@ test('what another process wrote is heard in the order of the log, before what c
   expect(server.heard).toEqual(['1', '2', '3', '4', '5'])
 })
 
-test('what another process wrote last is heard when it is looked for, once', async () => {
+test('the latest event of another process is delivered when the log is checked, once', async () => {
   const [server, command] = await startTwo()
   await command.say('1')
   await Promise.all([server.log.catchUp(), server.log.catchUp(), server.say('2')])
@@ -43,7 +43,7 @@ test('what another process wrote last is heard when it is looked for, once', asy
   expect(server.heard).toEqual(['1', '2'])
 })
 
-test('many writers in two processes: both hear everything once, in the same order', async () => {
+test('many writers in two processes: both receive all events once, in the same order', async () => {
   const [one, other] = await startTwo()
   const names = Array.from({ length: 200 }, (_, index) => `${index}`)
   await Promise.all(names.map((name, index) => (index % 3 === 0 ? other : one).say(name)))
@@ -67,7 +67,7 @@ test.each([
   expect(server.heard.slice(0, names.length)).toEqual(names)
 })
 
-test('what could not be read is heard once it can be, before what came after it', async () => {
+test('an event that could not be read is delivered when it can be, before later ones', async () => {
   const location = await makeLocation()
   const [store, other] = [await openStore(location), await openStore(location)]
   onTestFinished(async () => {
@@ -102,7 +102,7 @@ test('what could not be read is heard once it can be, before what came after it'
   expect(heard).toEqual([1, 2])
 })
 
-test('a change that fails is not heard of, and does not stop the ones after it', async () => {
+test('a change that fails delivers no events, and does not stop later changes', async () => {
   const [server] = await startTwo()
   const failing = server.log.write(async (change) => {
     await change.publish({ flow: 'f' }, { name: 'never' })

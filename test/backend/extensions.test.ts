@@ -16,7 +16,7 @@ const main = '/flows/example/main'
 const say = async (as: typeof ada, content: string, more: object = {}) =>
   (await as('POST', `${main}/messages`, { event: 'message', content, ...more })).json
 
-test('reactions are added and taken back, each person once, and told', async () => {
+test('reactions are added and removed, once for each user, and delivered', async () => {
   const { id } = await say(ada, 'nice')
   const react = (as: typeof ada, body: object) => as('POST', `${main}/messages/${id}/emoji_reaction`, body)
   expect(await react(ada, { type: 'add', emoji: 'thumbsup' })).toMatchObject({ status: 200, text: '{}' })
@@ -40,7 +40,7 @@ test('reactions are added and taken back, each person once, and told', async () 
   expect(({} as { polluted?: unknown }).polluted).toBeUndefined()
 })
 
-test('a message moves to another thread or into one of its own, and both are counted anew', async () => {
+test('a message moves to another thread or to a new one, and both threads are counted again', async () => {
   const first = await say(ada, 'thread one')
   const second = await say(ada, 'thread two')
   const stray = await say(ben, 'stray', { thread_id: first.thread_id })
@@ -127,7 +127,7 @@ test('one search looks into all flows one has joined, and no others', async () =
   expect((await ada('GET', '/search')).status).toBe(400)
 })
 
-test('answers begin with the address people reach it at, when one is configured', async () => {
+test('URLs in responses begin with the public URL, when one is configured', async () => {
   const publicUrl = 'https://api.team.example'
   const backend = await startTestBackend({ publicUrl })
   onTestFinished(backend.close)
@@ -213,7 +213,7 @@ test('a search has 20 words and 50 tags at most, and skips 10,000 matches', asyn
     expect((await ada('GET', query)).status, query).toBe(200)
 })
 
-test('what was written is counted in stretches of time, told apart as asked', async () => {
+test('messages are counted in periods of time, grouped as requested', async () => {
   await ada('POST', '/flows/example', { name: 'Counted' })
   const path = '/flows/example/counted'
   for (const content of ['one #a', 'two #a #b', 'three'])

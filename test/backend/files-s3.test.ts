@@ -323,7 +323,7 @@ describe('a storage at S3', () => {
     ])
   })
 
-  test('is not asked about unfinished files again where it does not know them', async () => {
+  test('is not asked again for unfinished files if it does not support them', async () => {
     const { storage } = await open()
     await expect(storage.removeUnfinished(Date.now())).resolves.toBeUndefined()
   })

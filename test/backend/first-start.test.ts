@@ -39,7 +39,7 @@ test('two backends that start at once on an empty database have one demo organiz
   }
 })
 
-test('a backend that finds the database filled when its turn comes to write leaves nothing behind', async () => {
+test('a backend that finds the database filled when it may write changes nothing', async () => {
   const store = await openStore(await makeLocation())
   onTestFinished(store.close)
   const log = await createEventLog(store)

@@ -62,7 +62,7 @@ describe('people', () => {
       return addUser(change, organization, { nick: 'Oto', name: 'Oto', email, admin: true })
     })
 
-  test('an address that a user of another organization has makes nobody a member, nor an author', async () => {
+  test('an e-mail address of a user of another organization makes no user a member or an author', async () => {
     const oto = await stranger('ceo@acme.example')
     const { summary, messages } = await take([theirs], people('CEO@acme.example'))
     expect(summary.people).toEqual({ matched: 0, created: 1, foreign: 1 })
@@ -100,7 +100,7 @@ describe('people', () => {
     await expect(map('nobody@example.com')).rejects.toThrow('There is no user nobody@example.com')
   })
 
-  test('a number that leaves no room for later ones is not kept', async () => {
+  test('an id that leaves no room for later ones is not imported', async () => {
     const number = 10 ** 15 - 1
     const { messages } = await take([message({ user: String(number) })])
     expect(Number(messages[0].user)).toBeLessThan(maxImportedId)

@@ -75,7 +75,7 @@ describe('a flow’s life', () => {
     ])
   })
 
-  test('opening it joins it, blocking ends access, and everybody is told', async () => {
+  test('opening it joins it, blocking ends the access, and members are notified', async () => {
     const { json } = await ada('POST', '/flows/example', { name: 'Joining' })
     await ada('PUT', '/flows/example/joining', { access_mode: 'organization' })
     expect((await ben('GET', '/flows/example/joining/messages')).status).toBe(403)
@@ -129,8 +129,8 @@ describe('a flow’s life', () => {
   })
 })
 
-describe('people and organizations', () => {
-  test('one sees the people one shares flows with, administrators see everybody', async () => {
+describe('users and organizations', () => {
+  test('users see the members of their flows, and administrators see all users', async () => {
     const { json } = await ada('POST', '/flows/example', { name: 'Just me' })
     expect(json.users).toHaveLength(1)
     expect((await ada('GET', '/users')).json).toHaveLength(3)

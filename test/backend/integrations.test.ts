@@ -90,12 +90,12 @@ describe('sources', () => {
 describe('the push API', () => {
   const token = async (flow: string) => (await ada('GET', `/flows/example/${flow}`)).json.api_token as string
 
-  test('the token stands in the flow for its members alone', async () => {
+  test('the token is in the flow for its members only', async () => {
     expect(await token('main')).toMatch(/^[0-9a-f]{32}$/)
     expect((await ben('GET', '/flows/example/support')).json.api_token).toBeUndefined()
   })
 
-  test('chat becomes a message of somebody without an account, on both addresses', async () => {
+  test('chat becomes a message of an author without an account, at both URLs', async () => {
     const form = { content: 'Deployed #ops', external_user_name: 'robot', tags: 'green,fast' }
     expect(await anonymously('POST', `/v1/messages/chat/${await token('main')}`, form)).toMatchObject({
       status: 200,
@@ -156,7 +156,7 @@ describe('the push API', () => {
     expect((await ben('DELETE', `/flows/example/engineering/messages/${found.id}`)).status).toBe(204)
   })
 
-  test('what is missing is told field by field', async () => {
+  test('missing parameters are reported one by one', async () => {
     const chat = await anonymously('POST', `/v1/messages/chat/${await token('main')}`, {
       external_user_name: 'a b',
     })
@@ -209,7 +209,7 @@ describe('invitations', () => {
     expect((await ben('POST', invitations, { email: 'x@x.example' })).status).toBe(403)
   })
 
-  test('an import takes names and addresses, and adds people of the organization at once', async () => {
+  test('an import accepts names and e-mail addresses, and adds users of the organization at once', async () => {
     const list = '"Ben Okri" <ben@example.com>, one@example.com\ntwo@example.com, bad@'
     const { status, json } = await ada('POST', `${invitations}/import`, { list })
     expect(status).toBe(200)
@@ -222,7 +222,7 @@ describe('invitations', () => {
     expect((await ben('GET', '/flows/example/support/messages')).status).toBe(200)
   })
 
-  test('a join address lets people in until it is taken away', async () => {
+  test('users can join with a join URL until it is removed', async () => {
     await ada('POST', '/flows/example', { name: 'Linked' })
     const flow = '/flows/example/linked'
     expect((await ada('GET', `${flow}/join_url`)).json).toEqual({ join_url: null })
@@ -238,7 +238,7 @@ describe('invitations', () => {
 })
 
 describe('people', () => {
-  test('who removes somebody from the organization ends their access and their streams', async () => {
+  test('removing a user from the organization ends their access and streams', async () => {
     const stream = await openRawStream(`${backend.url}/stream/flows?filter=example/main&user=1`, {
       authorization: basic(await backend.token('Cleo')),
     })
@@ -254,7 +254,7 @@ describe('people', () => {
     expect(text).not.toContain('after she left')
   })
 
-  test('administrators see when somebody was last here', async () => {
+  test('administrators see when a user last used the API', async () => {
     await ben('GET', '/user')
     const audits = async () => (await ada('GET', '/organizations/example/audits/users/')).json
     const seen = (await audits()).find((user: { email: string }) => user.email === 'ben@example.com')
@@ -262,14 +262,14 @@ describe('people', () => {
     expect((await ben('GET', '/organizations/example/audits/users/')).status).toBe(403)
   })
 
-  test('a changed profile is told in every flow one is in', async () => {
+  test('a changed profile is delivered in all flows of the user', async () => {
     await ben('PUT', '/users/2', { nick: 'Benny' })
     const told = (await ada('GET', '/flows/example/main/messages?event=user-edit')).json
     expect(told.at(-1)).toMatchObject({ user: '2', content: { user: { id: 2, nick: 'Benny' } } })
     await ben('PUT', '/users/2', { nick: 'Ben' })
   })
 
-  test('nobody changes an e-mail address, and the answer does not tell who else has one', async () => {
+  test('no user changes their e-mail address, and the response does not reveal whether it is in use', async () => {
     const taken = await ben('PUT', '/users/2', { email: 'ada@example.com' })
     const free = await ben('PUT', '/users/2', { email: 'ceo@acme.example' })
     expect(taken.status).toBe(403)

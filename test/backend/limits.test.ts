@@ -238,7 +238,7 @@ describe('bodies that arrive', () => {
 })
 
 describe('requests of a minute', () => {
-  test('are counted for a token however it is spelt, and for nobody else', async () => {
+  test('are counted for a token in all spellings, and for no other principal', async () => {
     const backend = await start({ traffic: { requestsPerMinute: 4 } })
     const token = await backend.token('Ada')
     const base64 = (name: string) => Buffer.from(name).toString('base64')
@@ -257,7 +257,7 @@ describe('requests of a minute', () => {
     expect(await status(basic(await backend.token('Ben')))).toBe(200)
   })
 
-  test('are counted for the address of strangers, and leave members behind it alone', async () => {
+  test('are counted for the IP address without a credential, and do not affect users behind it', async () => {
     const backend = await start({ trustedProxies: 1, traffic: { strangerRequestsPerMinute: 2 } })
     const get = async (address: string, authorization = 'Bearer wrong') =>
       (await call(`${backend.url}/user`, 'GET', { ...from(address), authorization })).status
@@ -266,7 +266,7 @@ describe('requests of a minute', () => {
     expect(await get('1.1.1.1', basic(await backend.token('Ada')))).toBe(200)
   })
 
-  test('of our own gateway are not counted here, and nobody passes for it', async () => {
+  test('of the server’s own gateway are not counted, and no client can pretend to be it', async () => {
     const gatewayKey = 'k'.repeat(43)
     const traffic = { requestsPerMinute: 1, strangerRequestsPerMinute: 1, streamsPerPrincipal: 1 }
     const backend = await start({ gatewayKey, traffic })
@@ -278,7 +278,7 @@ describe('requests of a minute', () => {
   })
 })
 
-test('a credential has so many streams open, and can open another when one ended', async () => {
+test('a credential has a limit of open streams, and can open another when one ended', async () => {
   const backend = await start({ traffic: { streamsPerPrincipal: 2 } })
   const open = async (nick: 'Ada' | 'Ben') => {
     const authorization = basic(await backend.token(nick))

@@ -259,7 +259,7 @@ describe('listing', () => {
     expect(await found(`search=${encodeURIComponent('"*"')}`)).toBe(0)
   })
 
-  test('takes a limit of 1 to 100, 30 unless told', async () => {
+  test('accepts a limit of 1 to 100; 30 is the default', async () => {
     const flow = await newFlow('limits')
     await Promise.all(
       Array.from({ length: 105 }, (_, index) =>
@@ -272,7 +272,7 @@ describe('listing', () => {
     expect((await ada('GET', `${flow}/messages?limit=many`)).status).toBe(400)
   })
 
-  test('tells the changes made to messages only when asked for them', async () => {
+  test('lists changes of messages only when they are requested', async () => {
     const flow = await newFlow('changes')
     const { json } = await ada('POST', `${flow}/messages`, { event: 'message', content: 'x' })
     await ada('PUT', `${flow}/messages/${json.id}`, { tags: ['new'] })
@@ -307,7 +307,7 @@ describe('editing', () => {
     expect((await ada('GET', `${flow}/messages/${json.id}`)).json.tags).toEqual(tags.slice(0, 4))
   })
 
-  test('is refused for the content of somebody else, and nothing changes', async () => {
+  test('is refused for the content of another user, and nothing changes', async () => {
     const flow = await newFlow('foreign')
     const { json } = await ada('POST', `${flow}/messages`, { event: 'message', content: 'mine' })
     const refused = await ben('PUT', `${flow}/messages/${json.id}`, { content: 'yours', tags: ['t'] })
@@ -350,7 +350,7 @@ describe('deleting', () => {
     })
   })
 
-  test('an inbox message goes whoever asks, and the thread stays to be read', async () => {
+  test('any user can delete an inbox message, and its thread stays readable', async () => {
     const flow = '/flows/example/engineering'
     const { json } = await ada('GET', `${flow}/messages?event=discussion`)
     const [discussion] = json

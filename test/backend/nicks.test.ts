@@ -42,7 +42,7 @@ test.each(['everyone', 'Everyone', 'all', 'TEAM', 'everybody', 'anyone', 'anybod
   },
 )
 
-test.each(['Ada', 'ada', 'ADA'])('nobody takes the nick "%s" of somebody else', async (nick) => {
+test.each(['Ada', 'ada', 'ADA'])('no user takes the nick "%s" of another user', async (nick) => {
   expect(await rename(nick)).toMatchObject({
     status: 400,
     json: { errors: { nick: ['has already been taken'] } },

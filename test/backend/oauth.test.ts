@@ -60,7 +60,7 @@ test('an application is registered, shown to its owner with its secret and to ot
 })
 
 describe('authorization code', () => {
-  test('a person is asked on a page that nobody can frame, in words of the scopes', async () => {
+  test('a user allows an application on a page that cannot be framed and describes the scopes', async () => {
     const page = await call(authorizeUrl({ scope: 'flow integration' }), 'GET', {})
     expect(page.status).toBe(200)
     expect(page.text).toContain('Polls &#60;b&#62; asks for access')
@@ -173,7 +173,7 @@ describe('authorization code', () => {
     expect(await (await fetch(location)).text()).toContain(location.slice(-32))
   })
 
-  test('denying, a kind of answer that is none, and a scope that is none are told to the application', async () => {
+  test('a denial, an unknown response type and an unknown scope are reported to the application', async () => {
     const denied = await allow({ decision: 'deny', email: '', password: '' })
     expect(denied.headers.get('location')).toContain('error=access_denied&state=s+1')
     for (const [changes, error] of [
@@ -185,7 +185,7 @@ describe('authorization code', () => {
       )
   })
 
-  test('a wrong application or address is told to the person, and leads nowhere', async () => {
+  test('a wrong application or redirect URI is reported to the user, without a redirect', async () => {
     for (const changes of [{ client_id: 'nobody' }, { redirect_uri: 'https://evil.example/' }]) {
       const answer = await call(authorizeUrl(changes), 'GET', {})
       expect(answer.status).toBe(400)
@@ -196,7 +196,7 @@ describe('authorization code', () => {
     expect((await token(elsewhere)).json).toEqual({ error: 'invalid_grant' })
   })
 
-  test('a wrong password is asked for again, and after ten no more', async () => {
+  test('after a wrong password the page asks again; after ten it refuses', async () => {
     const wrong = await allow({ email: 'cleo@example.com', password: 'guess' })
     expect(wrong.status).toBe(401)
     expect(wrong.text).toContain('The address or the password is not right')

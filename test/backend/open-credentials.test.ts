@@ -90,7 +90,7 @@ test('many credentials are judged as each one is', async () => {
   expect(await findValid(backend.store.reader, [])).toEqual(new Set())
 })
 
-test('one check looks all of them up, and one that is asked for meanwhile looks once more', async () => {
+test('one check looks all of them up, and a request during the check causes one more', async () => {
   const stopping = new AbortController()
   onTestFinished(() => stopping.abort())
   const asked: { size: number; answer: (valid: ReadonlySet<SignedInBy>) => void }[] = []

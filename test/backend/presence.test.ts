@@ -21,7 +21,7 @@ async function listen(nick: Nick, query: string, sse = false) {
 }
 
 describe('presence', () => {
-  test('is told to streams that ask for it: who is here already, who comes, who idles, who goes', async () => {
+  test('is delivered to streams that request it: present users, then users who come, idle and leave', async () => {
     const cleo = await listen('Cleo', 'filter=example/main&active=idle')
     const ada = await listen('Ada', 'filter=example/main&presence=1')
     await ada.until(
@@ -35,7 +35,7 @@ describe('presence', () => {
     await ada.until(/"user_id":3,"state":0/)
   })
 
-  test('is not told to others, nor of people one shares no flow with', async () => {
+  test('is not delivered to other streams, or for users of no common flow', async () => {
     const plain = await listen('Ada', 'filter=example/main')
     const support = await listen('Cleo', 'filter=example/support&presence=1')
     const asking = await listen('Ada', 'filter=example/main&presence=1')
@@ -45,7 +45,7 @@ describe('presence', () => {
     expect(support.text).not.toContain('"user_id":2')
   })
 
-  test('of somebody with two streams is the more active one', async () => {
+  test('of a user with two streams is the more active one', async () => {
     const ada = await listen('Ada', 'filter=example/main&presence=1')
     const first = await listen('Ben', 'filter=example/main&active=True')
     await ada.until(/"user_id":2,"state":2000000/)
@@ -100,7 +100,7 @@ describe('presence without a stream', () => {
 })
 
 describe('activity.user', () => {
-  test('comes again and again to the flows of somebody active, with the time, and is kept nowhere', async () => {
+  test('is delivered repeatedly to the flows of an active user, with the time, and is not stored', async () => {
     const ada = await listen('Ada', 'filter=example/main', true)
     await listen('Ben', 'filter=example/main&active=true')
     const text = await ada.until(/activity\.user[\s\S]*activity\.user/)
@@ -116,7 +116,7 @@ describe('activity.user', () => {
     expect(listed.json).toEqual([])
   })
 
-  test('says no time of somebody idle', async () => {
+  test('has no time for an idle user', async () => {
     const ada = await listen('Ada', 'filter=example/support')
     await listen('Cleo', 'filter=example/support&active=idle')
     const text = await ada.until(/activity\.user.*\r\n/)
@@ -125,7 +125,7 @@ describe('activity.user', () => {
 })
 
 describe('typing', () => {
-  test('is told to a flow, with the thread if there is one', async () => {
+  test('is delivered to a flow, with the thread if there is one', async () => {
     const ada = await listen('Ada', 'filter=example/main')
     const typing = { thread_id: 't1' }
     expect((await backend.as('Ben')('POST', '/flows/example/main/typing', typing)).status).toBe(200)
@@ -138,7 +138,7 @@ describe('typing', () => {
     expect((await backend.as('Cleo')('POST', '/flows/example/engineering/typing')).status).toBe(403)
   })
 
-  test('in private is told to the other one alone', async () => {
+  test('in private is delivered to the other user only', async () => {
     const [ada, cleo] = [await listen('Ada', 'user=1'), await listen('Cleo', 'user=1')]
     await backend.as('Ben')('POST', '/private/1/typing')
     const text = await ada.until(/"typing".*\r\n/)
@@ -148,7 +148,7 @@ describe('typing', () => {
   })
 })
 
-test('a server stops cleanly while people come, are here and go', async () => {
+test('a server stops cleanly while users come, are present and leave', async () => {
   for (let round = 0; round < 5; round += 1) {
     const backend = await startTestBackend({ activityEveryMs: 1 })
     const tokens = await Promise.all((['Ada', 'Ben', 'Cleo'] as const).map((nick) => backend.token(nick)))

@@ -18,7 +18,7 @@ afterAll(() => backend.close())
 const say = (as: typeof ada, to: number, content: string, more: object = {}) =>
   as('POST', `/private/${to}/messages`, { event: 'message', content, ...more })
 
-test('a conversation begins, closed, when it is first asked for, and each sees it by the other’s name', async () => {
+test('the first request creates a conversation, closed, and each user sees it by the other’s name', async () => {
   const fresh = await ada('GET', '/private/2')
   expect(fresh).toMatchObject({
     status: 200,
@@ -49,7 +49,7 @@ test('a message is unread for whom it is for, opens their side, and belongs to n
   expect((await ben('GET', `/private/1/messages/${json.id}`)).json).toEqual(json)
 })
 
-test('both list and search the same messages, nobody else any', async () => {
+test('both users list and search the same messages, and no other user does', async () => {
   const first = await say(ada, 2, 'a needle')
   await say(ben, 1, 'an answer')
   const list = async (as: typeof ada, with_: number, query = '') =>
@@ -90,7 +90,7 @@ test('files are for the two alone', async () => {
   expect((await ada('DELETE', `/private/2/messages/${json.id}`)).status).toBe(204)
 })
 
-test('a stream with user=1 tells both of them, and no stream of anybody else', async () => {
+test('a stream with user=1 delivers to both users, and to no other', async () => {
   const listen = async (nick: 'Ada' | 'Ben' | 'Cleo') => {
     const stream = await openRawStream(`${backend.url}/stream/flows?user=1&filter=example/main`, {
       authorization: basic(await backend.token(nick)),

@@ -215,7 +215,7 @@ describe('a join URL', () => {
     expect((await (await addStranger('Ivy')).call('POST', new URL(json.join_url).pathname)).status).toBe(200)
   })
 
-  test('is replaced when somebody is blocked', async () => {
+  test('is replaced when a user is blocked', async () => {
     const path = await opened(engineering)
     await backend.as('Ada')('PUT', `${engineering}/users/2`, { disabled: true })
     expect((await backend.as('Cleo')('POST', path)).status).toBe(404)
@@ -231,7 +231,7 @@ describe('a join URL', () => {
     expect((await backend.as('Ada')('DELETE', `${engineering}/join_url`)).status).toBe(200)
   })
 
-  test('and the push token are shown to whoever may manage the flow', async () => {
+  test('and the push token are shown to users who may manage the flow', async () => {
     const shown = async (ask: ReturnType<TestBackend['as']>) => {
       const answers = await Promise.all(
         ['/flows', '/flows/all', '/flows/example', engineering].map(async (path) => {
@@ -276,7 +276,7 @@ describe('the push token of a flow', () => {
     expect(await push(json.api_token)).toBe(200)
   })
 
-  test('is replaced when somebody is blocked or removed, and only then', async () => {
+  test('is replaced when a user is blocked or removed, and only then', async () => {
     const before = await token()
     await backend.as('Ada')('PUT', `${engineering}/users/2`, { disabled: true })
     expect(await push(before)).toBe(200)
@@ -494,7 +494,7 @@ describe('a uuid', () => {
   })
 })
 
-test('whoever holds a flow token is not told who created its source', async () => {
+test('a flow token does not reveal who created its source', async () => {
   const { id, token } = await addSource('CI')
   const { json } = await call(`${backend.url}/sources?flow_token=${token}`, 'GET', {})
   expect(json).toMatchObject([{ id, name: 'CI' }])
@@ -539,7 +539,7 @@ describe('a message under an external name', () => {
     expect([plain.json.user, plain.json.sent_by]).toEqual(['2', undefined])
   })
 
-  test('is edited and deleted by whoever sent it', async () => {
+  test('is edited and deleted by its sender', async () => {
     const { json } = await backend.as('Ben')('POST', `${main}/messages`, say)
     const path = `${main}/messages/${json.id}`
     expect((await backend.as('Cleo')('PUT', path, { content: 'mine' })).status).toBe(403)
@@ -552,7 +552,7 @@ describe('a message under an external name', () => {
     expect(json).toMatchObject({ user: '2', to: '3', external_user_name: 'Zoe' })
   })
 
-  test('of the push API, which nobody sends, says of nobody that they did', async () => {
+  test('of the push API, which has no sender, names none', async () => {
     const { api_token: token } = (await backend.as('Ada')('GET', main)).json
     await call(`${backend.url}/v1/messages/chat/${token}`, 'POST', {}, say)
     const [message] = (await backend.as('Ada')('GET', `${main}/messages?limit=1`)).json

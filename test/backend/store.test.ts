@@ -26,7 +26,7 @@ test('changes that arrive together share a commit, and one that fails is undone 
   expect(rows.map(({ slug }) => slug)).toEqual(['a', 'b'])
 })
 
-test('a change is told after its commit and before its author hears of it, in order', async () => {
+test('a change is delivered after its commit and before its response, in order', async () => {
   const store = await newStore()
   const order: string[] = []
   const write = (name: string) =>

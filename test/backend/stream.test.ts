@@ -94,7 +94,7 @@ describe('an SSE stream', () => {
     expect(await stream.until(/by host.*\n\n/)).toContain('data: ')
   })
 
-  test('tells integration items with the address the reader came by', async () => {
+  test('delivers integration items with the URL that the reader uses', async () => {
     const stream = await listen('/stream/flows?filter=example/engineering', { lastEventId: '0' })
     const text = await stream.until(/"event":"discussion"[^\n]*\n\n/)
     expect(text).toContain(`${backend.url}/flows/example/engineering/sources/1`)
@@ -103,7 +103,7 @@ describe('an SSE stream', () => {
 })
 
 describe('a replay', () => {
-  test('tells whoever came back what happened before, between and after they were shut out', async () => {
+  test('delivers to a user who came back what happened before, during and after a block', async () => {
     await ada('POST', '/flows/example', { name: 'Return' })
     const flow = '/flows/example/return'
     await ada('POST', `${flow}/users`, { id: 2 })
@@ -139,7 +139,7 @@ describe('a replay', () => {
   })
 })
 
-describe('what is told', () => {
+describe('deliveries', () => {
   test('user=1 brings what happens to oneself, a filter only its flows', async () => {
     const mine = await listen('/stream/flows?user=1', { nick: 'Cleo' })
     const { json } = await ada('POST', '/flows/example', { name: 'For Cleo' })
@@ -152,7 +152,7 @@ describe('what is told', () => {
     expect(text).not.toContain('backend.user.join')
   })
 
-  test('whoever is shut out of a flow hears nothing more of it', async () => {
+  test('a user who is blocked in a flow receives nothing more of it', async () => {
     await ada('POST', '/flows/example', { name: 'Closing' })
     await ada('POST', '/flows/example/closing/users', { id: 2 })
     const stream = await listen('/stream/flows?filter=example/closing,example/main', { nick: 'Ben' })
@@ -164,7 +164,7 @@ describe('what is told', () => {
     expect(text).not.toContain('secret')
   })
 
-  test('edits, tags and deletions are told as they were on the service', async () => {
+  test('edits, tags and deletions are delivered as the service did', async () => {
     const stream = await listen('/stream/flows?filter=example/main', { sse: false })
     const { json } = await say('to edit')
     await ben('PUT', `/flows/example/main/messages/${json.id}`, { content: 'edited' })
@@ -292,7 +292,7 @@ test('ids go on where they were after a restart', async () => {
   stream.close()
 })
 
-test('events are kept for the days that are stated; an older id is 410 with where the log begins', async () => {
+test('events are stored for the configured days; an older id is 410 with the beginning of the log', async () => {
   const old = await startTestBackend()
   onTestFinished(old.close)
   const post = (content: string) =>
@@ -322,7 +322,7 @@ test('events are kept for the days that are stated; an older id is 410 with wher
   expect(eventIds(await stream.until(/still numbered.*\n\n/))).toEqual([newest + 1])
 })
 
-test('whoever left before their stream begins is not here', async () => {
+test('a user who left before their stream begins is not present', async () => {
   const left = Promise.withResolvers<ServerResponse>()
   const server = createServer((_, response) => {
     response.once('close', () => left.resolve(response))
@@ -353,7 +353,7 @@ function alone() {
   return { bus, instances: { onGone: () => () => undefined } }
 }
 
-test('a flow that is joined while a stream begins is heard from the event that says so', async () => {
+test('a flow that is joined while a stream begins is delivered from the event that says so', async () => {
   const stopping = new AbortController()
   onTestFinished(() => stopping.abort())
   const presence = createPresence(backend.store, {

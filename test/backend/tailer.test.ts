@@ -234,7 +234,7 @@ test('pauses after failed reads grow from 50 ms to 2 s, and begin again after a 
   expect(world.pauseMs).toBe(50)
 })
 
-test('no more events are kept than the limit; they are read instead', () => {
+test('no more events are in memory than the limit; they are read again instead', () => {
   const world = new World(3, 4)
   world.commit(1)
   for (let count = 0; count < 20; count += 1) world.receive(world.commit(1))

@@ -95,7 +95,7 @@ test.each([
   expect(await (await download(response.json.content.path)).text()).toBe('x')
 })
 
-test('what is refused leaves nothing behind', async () => {
+test('a refused upload leaves no files', async () => {
   const file: [string, Blob, string] = ['content', new Blob(['x'.repeat(100_000)]), 'x.txt']
   expect((await upload([['event', 'nonsense'], file])).status).toBe(400)
   expect(
@@ -113,7 +113,7 @@ test('what is refused leaves nothing behind', async () => {
   await eventually(async () => (await incoming()).length === 0)
 })
 
-test('a client that leaves half-way leaves nothing behind, and the server goes on', async () => {
+test('a client that leaves during an upload leaves no files, and the server goes on', async () => {
   const authorization = basic(await backend.token('Ada'))
   const before = (await backend.as('Ada')('GET', `${main}?event=file&limit=100`)).json.length
   for (const sent of [10, 120, 5000]) {

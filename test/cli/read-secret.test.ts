@@ -13,7 +13,7 @@ function openTerminal() {
   return { input, output, shown: () => shown }
 }
 
-test('on a terminal it is asked for, and not shown', async () => {
+test('on a terminal there is a prompt without an echo', async () => {
   const { input, output, shown } = openTerminal()
   const secret = readSecret(input, output, 'Password: ')
   input.write(' open sesame \r')
@@ -21,7 +21,7 @@ test('on a terminal it is asked for, and not shown', async () => {
   expect(shown()).toBe('Password: \n')
 })
 
-test('whoever leaves the terminal gives none', async () => {
+test('leaving the prompt gives no secret', async () => {
   const { input, output } = openTerminal()
   const secret = readSecret(input, output, 'Password: ')
   input.write('\u0003')

@@ -6,7 +6,7 @@ import { basic, call, makeFolder } from '../support/backend.ts'
 import { run, runGateway } from '../support/process.ts'
 import { openRawStream } from '../support/stream.ts'
 
-test('a team moves in while the server runs: people, tokens, flows and sources', async () => {
+test('a team is set up while the server runs: users, tokens, flows and sources', async () => {
   const dataDir = await makeFolder()
   const gateway = await runGateway(dataDir)
   const command = async (...args: string[]) => {
@@ -120,7 +120,7 @@ test('a team moves in while the server runs: people, tokens, flows and sources',
   )
 }, 60_000)
 
-test('an organization of one’s own, made first, takes the place of the demo', async () => {
+test('an organization that is created first replaces the demo', async () => {
   const dataDir = await makeFolder()
   const added = run(['src/main.ts', 'org', 'add', '--name', 'Acme'], { DATA_DIR: dataDir })
   expect(await added.exited).toBe(0)
@@ -282,7 +282,7 @@ test('tokens of the service go on working, each for one thing, and pictures are 
   expect((await me()).json.avatar).toBe(generated)
 }, 120_000)
 
-test('the operator changes an e-mail address, which the person cannot; both are told who has one already', async () => {
+test('the operator changes an e-mail address, which the user cannot; the error names the user who has it already', async () => {
   const dataDir = await makeFolder()
   const gateway = await runGateway(dataDir)
   const command = async (...args: string[]) => {

@@ -14,7 +14,7 @@ const sockets = 20
 
 const query = 'subscription { messageAdded(input: { flows: [{ path: "example/main" }] }) { cursor } }'
 
-test(`${5000 * times} subscriptions that are completed and ${1000 * times} broken sockets leave nothing behind`, async () => {
+test(`${5000 * times} subscriptions that are completed and ${1000 * times} broken sockets leave no state`, async () => {
   const app = await startTestApp()
   onTestFinished(app.close)
   const token = await app.backend.token('Ada')

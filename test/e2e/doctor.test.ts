@@ -89,7 +89,7 @@ async function examine(
   }
 }
 
-test('a gateway that is well has no problems, and what it cannot be asked without a token is left out', async () => {
+test('a healthy gateway has no problems, and checks that need a token are left out', async () => {
   expect(await examine(app.url)).toEqual({ code: 0, problems: [] })
   const printed: string[] = []
   const environment = { DOCTOR_TOKEN: await app.backend.token('Ada') }

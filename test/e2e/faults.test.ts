@@ -79,7 +79,7 @@ describe('reads', () => {
     await expect.poll(async () => (await askAs(app, 'x')).errors).toBeUndefined()
   })
 
-  test('nobody waits for are given up at the upstream', async () => {
+  test('that no client waits for are aborted at the upstream', async () => {
     let open = 0
     const { app } = await start((_, response) => {
       open += 1
@@ -103,7 +103,7 @@ describe('reads', () => {
     await expect.poll(() => app.state().load.inFlight).toBe(0)
   })
 
-  test('of one caller, however many and slow, leave connections for others', async () => {
+  test('of one principal, even many and slow ones, leave connections for others', async () => {
     const { app } = await start((request, response) => {
       if (!request.headers.authorization?.includes('greedy')) ok(request, response, 0)
     })

@@ -23,7 +23,7 @@ session.flows((error, flows) => {
 })
 `
 
-test('the official client lists flows, hears what a mutation sent, and posts what a subscription hears', async () => {
+test('the official client lists flows, receives the message of a mutation, and posts a message that a subscription receives', async () => {
   const gateway = await runGateway(await makeFolder())
   const client = socketClient(gateway.url, gateway.token)
   const live = openSubscription(

@@ -45,7 +45,7 @@ async function startProxy(target: string): Promise<string> {
   return `http://127.0.0.1:${(proxy.address() as AddressInfo).port}`
 }
 
-test('flowdock-stream lives here unchanged: it lists flows and users, hears a stream and comments', async () => {
+test('flowdock-stream works unchanged: it lists flows and users, reads a stream and comments', async () => {
   const backend = await startTestBackend({ keepAliveMs: 100 })
   onTestFinished(backend.close)
   const client = run(['--no-deprecation', '-e', bot], {

@@ -10,7 +10,7 @@ const script = `module.exports = (robot) => {
   robot.respond(/whisper (.*)/i, (response) => response.send('heard ' + response.match[1]))
 }`
 
-test('Hubot lives here unchanged: it hears and answers in flows, threads and private, and follows where it is added', async () => {
+test('Hubot works unchanged: it reads and answers in flows, threads and private conversations, and joins flows that it is added to', async () => {
   const backend = await startTestBackend({ keepAliveMs: 100 })
   onTestFinished(backend.close)
   const scripts = await makeFolder()

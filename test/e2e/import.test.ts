@@ -22,7 +22,7 @@ async function startServer() {
 
 const archive = '/flows/example/archive'
 
-test('a flow moves in while the server runs, with its threads, files, people and numbers; once', async () => {
+test('a flow is imported while the server runs, with its threads, files, users and ids; once', async () => {
   const server = await startServer()
   const zip = await makeFlowExport()
   const first = await importZip(server.dataDir, zip, '--name', 'Archive', '--json')
@@ -96,7 +96,7 @@ test('a flow moves in while the server runs, with its threads, files, people and
   expect(await command(server.dataDir, 'check').exited).toBe(0)
 }, 60_000)
 
-test('an import that is killed goes on when it is run again, and nobody writes in between', async () => {
+test('an import that is killed continues when it is run again, and no one writes in between', async () => {
   const server = await startServer()
   const many = Array.from({ length: 3000 }, (_, index) => ({
     ...exportedMessages[0],

@@ -41,7 +41,7 @@ interface Listening {
   cursor: string | undefined
 }
 
-test(`${steps} steps of coming, going, talking and listening: nobody receives what is not theirs (SEED=${seed})`, async () => {
+test(`${steps} steps of joining, leaving, sending and subscribing: no user receives another user’s data (SEED=${seed})`, async () => {
   const random = createRandom(seed)
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T
   const app = await startTestApp()

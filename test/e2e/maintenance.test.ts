@@ -171,7 +171,7 @@ test('nothing is overwritten', async () => {
   )
 })
 
-test('files that belong to no message are found, and removed when asked; others and new ones stay', async () => {
+test('files without a message are found, and removed with --repair; others and new ones stay', async () => {
   const dataDir = await makeFolder()
   const gateway = await runGateway(dataDir)
   const headers = { authorization: basic(gateway.token) }

@@ -10,7 +10,7 @@ const query =
   '{ flow(by: { path: "example/main" }) { name messages(last: 20) { nodes { id author { name } } } } }'
 const headers = (token: string) => ({ 'content-type': 'application/json', authorization: basic(token) })
 
-test('SIGTERM under load: every request is answered, 500 sockets hear when to come back and are closed one by one, and the exit is 0', async () => {
+test('SIGTERM under load: all requests get responses, 500 sockets are told when to reconnect and are closed one by one, and the exit code is 0', async () => {
   const gateway = await runGateway(await makeFolder(), {
     MAX_CONNECTIONS_PER_PRINCIPAL: '0',
     REQUESTS_PER_MINUTE: '0',

@@ -95,7 +95,7 @@ test('it is ready while its backend can store, and says so again once it can', a
   await becomes(200)
 })
 
-test('another Flowdock-compatible server can stand behind it', async () => {
+test('another Flowdock-compatible server can be its upstream', async () => {
   const backend = run(['src/main.ts', 'backend'], {
     BACKEND_PORT: '0',
     PORT: '1',
@@ -127,7 +127,7 @@ test('a wrong configuration stops the start with one message that names everythi
   expect(wrong.output.stderr).not.toMatch(/\n {4}at /)
 })
 
-test('a port in use is told by address', async () => {
+test('a port in use is reported with its address', async () => {
   const taken = createServer()
   await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve))
   onTestFinished(() => void taken.close())
@@ -144,7 +144,7 @@ test('a port in use is told by address', async () => {
   }
 })
 
-test('a DATA_DIR that cannot be used is told by name', async () => {
+test('a DATA_DIR that cannot be used is named', async () => {
   const folder = await makeFolder()
   await writeFile(join(folder, 'file'), '')
   await mkdir(join(folder, 'broken'))
@@ -161,7 +161,7 @@ test('a DATA_DIR that cannot be used is told by name', async () => {
   await chmod(folder, 0o700)
 })
 
-test('an unknown command is told what there is', async () => {
+test('an unknown command lists the commands', async () => {
   const wrong = run(['src/main.ts', 'sevre'])
   expect(await wrong.exited).toBe(2)
   expect(wrong.output.stderr).toContain('There is no command "sevre"')

@@ -20,7 +20,7 @@ test('one event is for a topic if and only if its audience is among those of the
   )
 })
 
-test('what is said of a user to a flow reaches subscriptions to the flow that ask for private events', () => {
+test('an event about a user of a flow reaches subscriptions to the flow that request private events', () => {
   const access = accessOf({
     ...{ user: 1, grant: '', flows: ['a', 'b'], receivesFlows: true, isPrivate: false },
   })

@@ -610,7 +610,7 @@ describe('what a source remembers', () => {
     expect(seqs(recent.since(2))).toEqual([3])
   })
 
-  test('knows the place of what is kept nowhere by what came before', () => {
+  test('knows the offset of an event that is not stored by the event before it', () => {
     const recent = log(10)
     recent.push('typing', undefined, 1)
     expect(recent.placeAt(1)).toBeUndefined()

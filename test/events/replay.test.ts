@@ -279,7 +279,7 @@ test.each<[string, boolean, number, number, number?]>([
   60_000,
 )
 
-test('what the upstream has forgotten is told as a gap, and then what happens', async () => {
+test('events that the upstream dropped become a gap, and live events follow', async () => {
   const all = createWorld({ isNumbered: true, maxEvents: 100 }, () => 1)
   for (let index = 0; index < 10; index += 1) all.world.happen('a')
   all.world.forgotten = 5

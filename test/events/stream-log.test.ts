@@ -47,7 +47,7 @@ test('the log in memory is the end of all that came, within its limits', () => {
   )
 })
 
-test('events in memory are changed in their place', () => {
+test('events in memory are amended', () => {
   const log = new StreamLog<number>({ maxEvents: 20, maxBytes: 300 })
   for (let index = 0; index < 30; index += 1) log.push(entry(index, false, 1))
   log.amend((event) => (event === 25 ? -1 : event))

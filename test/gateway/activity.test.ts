@@ -122,7 +122,7 @@ describe.each([
       expect(buckets.map(({ start }) => new Date(start).getUTCDay())).toEqual(buckets.map(() => 1))
   })
 
-  test('is told apart by author, kind, tag and source', async () => {
+  test('is grouped by author, kind, tag and source', async () => {
     const grouped = async (groupBy: string) => {
       const { buckets } = await activity(of(), `${range}, bucket: WEEK, groupBy: ${groupBy}`)
       const total = new Map<string, number>()
@@ -205,7 +205,7 @@ test.each([
   expect(errors).toMatchObject([{ message, extensions: { code: 'BAD_USER_INPUT' } }])
 })
 
-test('is not for somebody who is not in the flow', async () => {
+test('is refused for a user who is not in the flow', async () => {
   const answer = await fetch(`${app.backend.url}/flows/example/counted/activity`, {
     headers: { authorization: basic(await app.backend.token('Cleo')) },
   })

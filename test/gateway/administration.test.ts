@@ -32,7 +32,7 @@ async function change(name: string, type: string, input: object, asked: string, 
 }
 const main = { path: 'example/main' }
 
-describe('people and organizations', () => {
+describe('users and organizations', () => {
   test('you change your own profile', async () => {
     const asked = '... on UpdateViewerPayload { viewer { nick email } }'
     expect(await change('updateViewer', 'UpdateViewerInput', { nick: 'Benny' }, asked, 'Ben')).toMatchObject({
@@ -61,7 +61,7 @@ describe('people and organizations', () => {
     })
   })
 
-  test('administrators remove people, who keep what they wrote', async () => {
+  test('administrators remove users, whose messages stay', async () => {
     const backend = app.backend.as('Ada')
     await backend('POST', '/flows/example', { name: 'Removal' })
     const asked = '... on RemoveOrganizationMemberPayload { removedUserId }'
@@ -125,7 +125,7 @@ describe('flows', () => {
     })
   })
 
-  test('are joined and left, and people are added, shut out and let in again', async () => {
+  test('are joined and left, and users are added, blocked and unblocked', async () => {
     const by = { path: 'example/engineering' }
     expect((await change('joinFlow', 'JoinFlowInput', { flow: by }, flow, 'Cleo')).flow.viewerIsMember).toBe(
       true,
@@ -336,7 +336,7 @@ test('whether you are there is said, and holds for a while', async () => {
   })
 })
 
-test('what the embedded backend can do beyond Flowdock is asked for', async () => {
+test('the extensions of the embedded backend can be read', async () => {
   const { data } = await app.graphql('Ada', '{ capabilities }')
   expect(data.capabilities).toEqual(
     expect.arrayContaining(['CREATE_THREAD', 'MARK_READ', 'MOVE_MESSAGE', 'REMOVE_REACTION', 'SEARCH']),

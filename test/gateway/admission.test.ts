@@ -33,7 +33,7 @@ const ask = (url: string, headers: Record<string, string>, body: object = viewer
 const codeOf = async (response: Response) => (await response.json()).errors?.[0]?.extensions?.code
 
 describe('requests of a minute', () => {
-  test('are counted for each caller on every transport; past them 429 says when to come back', async () => {
+  test('are counted for each principal on all transports; past the limit 429 says when to retry', async () => {
     const app = await start({ REQUESTS_PER_MINUTE: '3' })
     const token = await app.backend.token('Ada')
     const authorization = basic(token)
@@ -56,7 +56,7 @@ describe('requests of a minute', () => {
     expect((await ask(app.url, { authorization: basic(await app.backend.token('Ben')) })).status).toBe(200)
   })
 
-  test('are counted for each address, whoever it says it is; health is not', async () => {
+  test('are counted for each IP address, with any credential; health checks are not', async () => {
     const app = await start({ REQUESTS_PER_MINUTE_PER_IP: '5' })
     for (let index = 0; index < 5; index += 1)
       await (await ask(app.url, { authorization: basic(String(index)) })).text()
@@ -119,10 +119,10 @@ test('new documents of an address have a time; known ones are executed all the s
   expect((await post(app.url, { query: known })).errors).toBeUndefined()
 })
 
-describe('lines that stay open', () => {
+describe('connections that stay open', () => {
   const query = 'subscription { flowEvents(input: {}) { cursor } }'
 
-  test('are counted for each caller over sockets and SSE together, and given back', async () => {
+  test('are counted for each principal over sockets and SSE together, until they close', async () => {
     const app = await start({ MAX_CONNECTIONS_PER_PRINCIPAL: '2' })
     const authorization = basic(await app.backend.token('Ada'))
     const token = await app.backend.token('Ada')
@@ -147,7 +147,7 @@ describe('lines that stay open', () => {
     await again.body?.cancel()
   })
 
-  test('are counted for each address; a subscription that stands takes none of the places of requests', async () => {
+  test('are counted for each IP address; an open subscription holds no permit', async () => {
     const app = await start({ MAX_CONNECTIONS_PER_IP: '1', MAX_CONCURRENT_REQUESTS: '1' })
     const token = await app.backend.token('Ada')
     const subscription = openSubscription(socketClient(app.url, token), query)
@@ -162,7 +162,7 @@ describe('lines that stay open', () => {
   })
 })
 
-test('what runs at once is bounded: others hear so at once, keep their connection, and get in when there is room', async () => {
+test('concurrent operations are limited: others are refused at once, keep their connection, and succeed when there is room', async () => {
   const waiting: (() => void)[] = []
   const slow = createServer((request, response) => {
     waiting.push(() =>
@@ -205,7 +205,7 @@ test('what runs at once is bounded: others hear so at once, keep their connectio
   expect((await next).status).toBe(200)
 })
 
-test('of many who come at once some begin; the others do as long as the process has time, and nobody is turned away', async () => {
+test('of many concurrent operations some begin; the others follow while the process has idle time, and none is refused', async () => {
   const load = createAdaptiveConcurrency({ most: 1000 })
   onTestFinished(load.close)
   const places = Array.from({ length: 1000 }, () => load.enter())

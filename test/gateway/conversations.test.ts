@@ -33,7 +33,7 @@ async function list(nick: Nick, other: Nick, args = 'last: 50') {
 }
 
 describe('a private message', () => {
-  test('is sent to somebody, stands in the conversation of both, and in no flow', async () => {
+  test('is sent to a user, is in the conversation of both, and in no flow', async () => {
     const sent = await send('Ada', 'Ben', 'between us #secret')
     expect(sent).toMatchObject({
       __typename: 'ChatMessage',
@@ -138,7 +138,7 @@ describe('a private conversation', () => {
   })
 })
 
-test('a message goes to exactly one place', async () => {
+test('a message has exactly one target', async () => {
   const query = `mutation ($input: SendMessageInput!) { sendMessage(input: $input) { ${failure} } }`
   const both = { userId: ids.Ben, flow: { path: 'example/main' }, content: 'x' }
   for (const input of [{ content: 'x' }, both])

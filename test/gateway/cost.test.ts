@@ -23,7 +23,7 @@ const costOf = async (query: string, variables?: object) =>
 const pages = `query ($n: Int = 100) { flows(first: $n) { nodes { messages(last: 1) { nodes { author { name } } } } } }`
 
 describe('what an operation costs', () => {
-  test('is told with its answer: as predicted, as it was, and what others had asked already', async () => {
+  test('is in the response: as predicted, the actual cost, and the shared reads', async () => {
     expect(await costOf('{ viewer { nick } }')).toEqual({ fields: 2, predicted: 1, actual: 1, saved: 0 })
     expect(await costOf('{ __typename }')).toMatchObject({ predicted: 0, actual: 0 })
     const many = await Promise.all(Array.from({ length: 20 }, () => costOf('{ viewer { nick } }')))
@@ -41,7 +41,7 @@ describe('what an operation costs', () => {
     expect(await costOf(nested)).toMatchObject({ predicted: 3, actual: 2 })
   })
 
-  test('can be asked for without any of it', async () => {
+  test('can be predicted without executing the operation', async () => {
     app.calls.length = 0
     for (const result of [
       await ask('{ viewer { nick } flows(first: 3) { nodes { messages(last: 2) { nodes { id } } } } }', {
@@ -105,7 +105,7 @@ describe('what an operation costs', () => {
   })
 })
 
-test('whatever is asked costs no more calls than was predicted', async () => {
+test('no operation causes more calls than predicted', async () => {
   const rest = async (path: string) => (await app.backend.as('Ada')('GET', path)).json
   const flow = await rest('/flows/example/engineering')
   const [thread] = await rest('/flows/example/engineering/threads')
@@ -158,7 +158,7 @@ test('the examples cost what they did', async () => {
   `)
 })
 
-test('an upstream that takes more calls than was to be expected is asked no more than is allowed', async () => {
+test('with an upstream that needs more calls than predicted, no more are made than the limit', async () => {
   const organization = { id: 1, parameterized_name: 'acme', name: 'Acme' }
   const flow = { id: 'f', name: 'F', parameterized_name: 'f', organization, joined: true, users: [] }
   // Its messages do not bring their threads along.

@@ -31,7 +31,7 @@ async function readTo(subscription: Subscription, content: string) {
   return events
 }
 
-test('a subscription that resumes from the gateway’s own memory is told of deletions, not of what was deleted', async () => {
+test('a subscription that resumes from the gateway’s memory receives deletions, not the deleted text', async () => {
   const first = await app.subscribe('Ada', query)
   onTestFinished(first.close)
   await eventually(() => liveMembers(app) > 0)

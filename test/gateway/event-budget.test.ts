@@ -92,7 +92,7 @@ describe('an event of a subscription', () => {
       allowed.close()
     })
 
-    test('counts with all open subscriptions of its caller, until they end', async () => {
+    test('counts with all open subscriptions of its principal, until they end', async () => {
       const open = async (query: string, nick: 'Ada' | 'Ben' = 'Ada') => {
         const client = await connect({ url: app.url, token: await app.backend.token(nick), query })
         onTestFinished(client.close)
@@ -245,7 +245,7 @@ test('calls of events leave connections to queries, and results keep the order o
   expect(state.mostOpen).toBeLessThanOrEqual(4)
 })
 
-describe('what is executed for several callers', () => {
+describe('an execution for several principals', () => {
   const changes = `subscription { messageChanged(input: { flows: [{ path: "example/main" }] }) {
     ... on MessageEdited { editedMessage { ... on ChatMessage { content } } } } }`
 

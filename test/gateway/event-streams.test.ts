@@ -49,7 +49,7 @@ async function open() {
   return { token, stream, call, ask }
 }
 
-test('many operations share one stream, each with its own credential, and are told apart by their ids', async () => {
+test('many operations share one stream, each with its own credential and id', async () => {
   const { stream, ask } = await open()
   expect(await ask('who', '{ viewer { nick } }')).toEqual({ status: 202, json: undefined })
   await ask('other', '{ viewer { nick } }', 'Ben')
@@ -65,7 +65,7 @@ test('many operations share one stream, each with its own credential, and are to
   for (const id of ['live', 'also']) await stream.until(new RegExp(`"id":"${id}","payload":.*to both`))
 })
 
-test('an operation ends when it is asked to, and the others go on', async () => {
+test('an operation ends on request, and the others continue', async () => {
   const { stream, ask, call } = await open()
   await ask('one', query)
   await ask('two', query)

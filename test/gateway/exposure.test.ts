@@ -68,7 +68,7 @@ describe('pages of an origin that is allowed', () => {
   })
   afterAll(() => app.close())
 
-  test('are told beforehand what they may send, and may read the answer', async () => {
+  test('get a preflight response, and may read the response', async () => {
     const asked = await send(`${app.url}/graphql`, {
       method: 'OPTIONS',
       headers: {
@@ -338,7 +338,7 @@ describe('the demo token', () => {
     (await send(url, { method: 'GET', headers: { accept: 'text/html', ...headers } })).body
   const token = '0123456789abcdef'.repeat(2)
 
-  test('is in the page for who has the key of the terminal, and for nobody else', async () => {
+  test('is in the page for the key of the terminal only', async () => {
     const app = await startEmbedded({ FLOWDOCK_DEMO_TOKEN: token })
     const key = app.pageKey ?? ''
     expect(key).toMatch(/^[\w-]{22}$/)

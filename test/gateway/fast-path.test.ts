@@ -127,13 +127,13 @@ describe('an answer that was got', () => {
     expect([changed.status, changed.headers.get('etag') === tag]).toEqual([200, false])
   })
 
-  test('is never that of somebody else', async () => {
+  test('is never that of another user', async () => {
     const tag = (await get('{ viewer { nick } }')).headers.get('etag') ?? ''
     const other = await get('{ viewer { nick } }', { 'if-none-match': tag }, 'Ben')
     expect([other.status, (await other.json()).data.viewer.nick]).toEqual([200, 'Ben'])
   })
 
-  test('has none when something failed; what is posted is kept nowhere', async () => {
+  test('has none after a failure; responses to POST are not cached', async () => {
     const failed = await get('{ flow(by: { path: "x" }) { name } viewer { nick } }', {
       'if-none-match': '*',
     })

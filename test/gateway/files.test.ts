@@ -129,7 +129,7 @@ describe('a file is not read', () => {
   })
 })
 
-test('a ticket is the same for the same caller and file for a while, another for another, and ends', async () => {
+test('a ticket is the same for the same principal and file for a while, different for others, and expires', async () => {
   let now = 0
   const http = createHttp({ deadlineMs: 1000, maxBytes: 1000, connections: 1 })
   const downloads = createFileDownloads({ http, restUrl: 'http://127.0.0.1:1', now: () => now })
@@ -205,7 +205,7 @@ test.each([
   await http.close()
 })
 
-test('a file that its storage keeps packed is asked for as it is, and says so when it is not', async () => {
+test('a file that its storage compresses is requested uncompressed, and keeps its encoding otherwise', async () => {
   const upstream = await startScriptedUpstream((_, response) => {
     const bytes = gzipSync('what was stored')
     response.writeHead(200, { 'content-type': 'text/plain', 'content-encoding': 'gzip' }).end(bytes)

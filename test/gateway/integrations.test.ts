@@ -100,7 +100,7 @@ describe('an integration presents', () => {
     expect((await present(input)).presentedMessage.id).toBe(first.presentedMessage.id)
   })
 
-  test('and people tag, answer and delete what it presented', async () => {
+  test('and users tag, answer and delete the presented message', async () => {
     const { presentedMessage } = await present({ author, title: 'for all', externalThreadId: 'ITEM-01' })
     const { data } = await app.graphql(
       'Ben',
@@ -204,7 +204,7 @@ describe('search', () => {
     expect((await search('Ada', 'last: 5')).errors?.[0]?.message).toBe('Expected text or tags to search for')
   })
 
-  test('asks flow by flow where the upstream cannot, and says when it left some out', async () => {
+  test('searches flow by flow where the upstream cannot, and says when it left some out', async () => {
     const names = Array.from({ length: 25 }, (_, index) => `flow-${index}`)
     const organization = { id: 1, parameterized_name: 'acme', name: 'Acme' }
     const upstream = await startScriptedUpstream((request, response) => {

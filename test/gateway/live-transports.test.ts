@@ -49,7 +49,7 @@ test('one log comes out of every transport alike', async () => {
 })
 
 describe.each(liveTransports)('over %s', (_, connect) => {
-  test('a subscription that cannot be is told why, and ends', async () => {
+  test('a subscription that is refused gets the reason, and ends', async () => {
     const none = query.replace('example/main', 'example/nowhere')
     const client = connect(options({ query: none }))
     expect(await client.ended).toBe('complete')
@@ -112,7 +112,7 @@ describe.each(liveTransports)('over %s', (_, connect) => {
   })
 })
 
-test('SSE goes on behind Last-Event-ID, whatever the operation says, as browsers do by themselves', async () => {
+test('SSE resumes after Last-Event-ID, which overrides the operation, as browsers send it', async () => {
   const first = overSse(options())
   await eventually(() => liveMembers(app) === 1)
   await say('one')
@@ -127,7 +127,7 @@ test('SSE goes on behind Last-Event-ID, whatever the operation says, as browsers
   expect(again.results[0]?.result.data.flowEvents.message.content).toBe('three')
 })
 
-test('a subscription by a plain request is told what it needs', async () => {
+test('a subscription by a plain request gets an error that names what it needs', async () => {
   const { errors } = await app.graphql('Ada', query)
   expect(errors).toMatchObject([
     { message: expect.stringContaining('needs a WebSocket'), extensions: { code: 'BAD_USER_INPUT' } },
@@ -204,7 +204,7 @@ describe('graphql-transport-ws', () => {
     expect((await closed)[0]).toBe(code)
   })
 
-  test('bytes in place of text close the socket', async () => {
+  test('binary messages close the socket', async () => {
     const { socket, closed } = await open()
     socket.send(Buffer.from('{}'))
     expect((await closed)[0]).toBe(4400)
@@ -244,7 +244,7 @@ describe('graphql-transport-ws', () => {
     ])
   })
 
-  test('a new token in a ping moves what runs: nothing is lost or told twice on the way', async () => {
+  test('a new token in a ping moves open subscriptions: no event is lost or repeated', async () => {
     const { send, messages, init: introduce } = await open()
     await introduce()
     send(subscribe('live'))
@@ -317,7 +317,7 @@ describe('graphql-transport-ws', () => {
     await eventually(() => liveMembers(app) === 1)
   })
 
-  test('completing what is not there, and pongs nobody asked for, are no matter', async () => {
+  test('completing an unknown operation, and unsolicited pongs, change nothing', async () => {
     const { send, messages, init: introduce } = await open()
     await introduce()
     send({ id: 'nothing', type: 'complete' })

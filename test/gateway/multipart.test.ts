@@ -166,7 +166,7 @@ describe('it is refused, and nothing is sent or left over', () => {
       .toEqual([])
   })
 
-  test('from a page that did not ask first', async () => {
+  test('from a page without a preflight', async () => {
     const { status, json } = await send([one, map(toInput), ['0', file('x')]], {
       'graphql-require-preflight': '',
     })

@@ -203,7 +203,7 @@ describe('comment', () => {
   })
 })
 
-test('setStatus sets the status of the caller in a flow', async () => {
+test('setStatus sets the status of the viewer in a flow', async () => {
   const { data } = await app.graphql(
     'Ben',
     `mutation { setStatus(input: { flow: { path: "example/main" }, content: "lunch" }) {
@@ -237,7 +237,7 @@ describe('editMessage', () => {
     })
   })
 
-  test('somebody else’s is forbidden, what is not there is not found, and nothing changes', async () => {
+  test('another user’s message is forbidden, an unknown one is not found, and nothing changes', async () => {
     const { sentMessage } = await send({ flow: { id: flowId }, content: 'mine' })
     const foreign = await app.graphql('Ben', edit, { input: { messageId: sentMessage.id, content: 'yours' } })
     expect(foreign.data.editMessage).toMatchObject({ __typename: 'Forbidden' })
@@ -272,7 +272,7 @@ describe('deleteMessage', () => {
     expect(gone.data.deleteMessage.remainingMessage).toBeNull()
   })
 
-  test('somebody else’s is forbidden', async () => {
+  test('another user’s message is forbidden', async () => {
     const { sentMessage } = await send({ flow: { id: flowId }, content: 'mine' })
     expect((await app.graphql('Ben', remove, { id: sentMessage.id })).data.deleteMessage).toMatchObject({
       __typename: 'Forbidden',

@@ -27,7 +27,7 @@ function keepLog(level: string) {
   return { lines, log: pino({ level, base: null }, kept) }
 }
 
-test('a line of each operation tells who, what, how long and at what cost, whichever transport brought it', async () => {
+test('a log line of each operation has its principal, name, duration and cost, on all transports', async () => {
   const { lines, log } = keepLog('debug')
   const app = await startTestApp({ log })
   onTestFinished(app.close)
@@ -51,7 +51,7 @@ test('a line of each operation tells who, what, how long and at what cost, which
   expect(operations[0]?.['durationMs']).toBeGreaterThan(0)
 })
 
-test('a failure is a line at the usual level, with its codes; a name cannot forge another line', async () => {
+test('a failure is logged at the default level, with its codes; a name cannot forge another line', async () => {
   const { lines, log } = keepLog('info')
   const app = await startTestApp({ log })
   onTestFinished(app.close)
@@ -113,7 +113,7 @@ test('metrics count operations by name and code, calls by route, answers by stat
     expect(metrics).toContain(`\n${name} `)
 })
 
-test('a trace has a span for the operation, each field that waits and each call, goes on from the caller’s and into the upstream', async () => {
+test('a trace has a span for the operation, each field that waits and each call, and continues from the client to the upstream', async () => {
   // biome-ignore lint/suspicious/noExplicitAny: OTLP in JSON
   const spans: any[] = []
   const collector = createServer(async (request, response) => {

@@ -33,7 +33,7 @@ const ask = async (query: string) => {
   return answer.data
 }
 
-test('everybody has a picture, and can set another, which others see', async () => {
+test('all users have a picture, and can set another, which others see', async () => {
   const avatarOf = async () => (await ask('{ viewer { avatarUrl } }')).viewer.avatarUrl as string
   const generated = await avatarOf()
   expect((await fetch(generated)).headers.get('content-type')).toBe('image/png')
@@ -96,43 +96,46 @@ test('what integrations of before 2014 post has its type and its parts', async (
   ])
 })
 
-test.each(Object.entries(oldIds))('a flow (%s) that kept the id %s is read and heard', async (slug, id) => {
-  const ada = app.backend.as('Ada')
-  expect((await ada('GET', `/flows/find?id=${encodeURIComponent(id)}`)).json).toMatchObject({
-    id,
-    name: 'Old',
-  })
-  const live = await app.subscribe(
-    'Ada',
-    `subscription { flowEvents(input: { flows: [{ databaseId: ${JSON.stringify(id)} }] }) {
+test.each(Object.entries(oldIds))(
+  'a flow (%s) with the imported id %s is read and streamed',
+  async (slug, id) => {
+    const ada = app.backend.as('Ada')
+    expect((await ada('GET', `/flows/find?id=${encodeURIComponent(id)}`)).json).toMatchObject({
+      id,
+      name: 'Old',
+    })
+    const live = await app.subscribe(
+      'Ada',
+      `subscription { flowEvents(input: { flows: [{ databaseId: ${JSON.stringify(id)} }] }) {
       ... on MessageAdded { message { ... on ChatMessage { content } flow { databaseId } } } } }`,
-  )
-  let heard: unknown
-  const hearing = live.next().then((result) => {
-    heard = result?.data.flowEvents
-  })
-  // As old scripts do, with the id; again until the gateway's stream is open.
-  await eventually(async () => {
-    const sent = await ada('POST', '/messages', { flow: id, event: 'message', content: 'hi' })
-    expect(sent).toMatchObject({ status: 201, json: { flow: id } })
-    return heard !== undefined
-  })
-  await hearing
-  expect(heard).toEqual({ message: { content: 'hi', flow: { databaseId: id } } })
-  const found = await ask(
-    `{ flow(by: { databaseId: ${JSON.stringify(id)} }) { id path messages(last: 1) { nodes { id } } } }`,
-  )
-  expect(found.flow).toMatchObject({
-    path: `example/${slug}`,
-    messages: { nodes: [{ id: expect.any(String) }] },
-  })
-  expect(
-    await ask(`{ node(id: "${found.flow.messages.nodes[0].id}") { ... on ChatMessage { content } } }`),
-  ).toEqual({ node: { content: 'hi' } })
-  const stream = await fetch(`${app.backend.url}/stream/flows?filter=${encodeURIComponent(id)}&until=now`, {
-    headers: { authorization: basic(token), accept: 'text/event-stream' },
-  })
-  expect(stream.status).toBe(200)
-  await stream.text()
-  await live.close()
-})
+    )
+    let heard: unknown
+    const hearing = live.next().then((result) => {
+      heard = result?.data.flowEvents
+    })
+    // As old scripts do, with the id; again until the gateway's stream is open.
+    await eventually(async () => {
+      const sent = await ada('POST', '/messages', { flow: id, event: 'message', content: 'hi' })
+      expect(sent).toMatchObject({ status: 201, json: { flow: id } })
+      return heard !== undefined
+    })
+    await hearing
+    expect(heard).toEqual({ message: { content: 'hi', flow: { databaseId: id } } })
+    const found = await ask(
+      `{ flow(by: { databaseId: ${JSON.stringify(id)} }) { id path messages(last: 1) { nodes { id } } } }`,
+    )
+    expect(found.flow).toMatchObject({
+      path: `example/${slug}`,
+      messages: { nodes: [{ id: expect.any(String) }] },
+    })
+    expect(
+      await ask(`{ node(id: "${found.flow.messages.nodes[0].id}") { ... on ChatMessage { content } } }`),
+    ).toEqual({ node: { content: 'hi' } })
+    const stream = await fetch(`${app.backend.url}/stream/flows?filter=${encodeURIComponent(id)}&until=now`, {
+      headers: { authorization: basic(token), accept: 'text/event-stream' },
+    })
+    expect(stream.status).toBe(200)
+    await stream.text()
+    await live.close()
+  },
+)

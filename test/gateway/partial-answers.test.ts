@@ -343,7 +343,7 @@ describe('a method that is not served', () => {
     expect([answer.status, answer.headers.get('allow')]).toEqual([405, allowed])
   })
 
-  test('is not told of by the REST API without a credential, unless the path needs none', async () => {
+  test('is not reported by the REST API without a credential, unless the path needs none', async () => {
     const statusOf = async (path: string) =>
       (await fetch(app.backend.url + path, { method: 'DELETE' })).status
     expect([await statusOf('/user'), await statusOf('/nowhere'), await statusOf('/oauth/token')]).toEqual([

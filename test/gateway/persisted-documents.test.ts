@@ -40,7 +40,7 @@ const overSocket = (extensions: Record<string, unknown>) =>
 
 const notFound = [{ message: 'PersistedQueryNotFound', extensions: { code: 'PERSISTED_QUERY_NOT_FOUND' } }]
 
-test('a hash that nobody registered is not found; with its text it is kept, and then enough on every transport', async () => {
+test('an unregistered hash is not found; with its text it is registered, and then works on all transports', async () => {
   const query = '{ viewer { name nick } }'
   const extensions = persisted(query)
   const data = { viewer: { name: 'Ada Byron', nick: 'Ada' } }
@@ -87,7 +87,7 @@ test('on a socket, a documentId is enough, without a query', async () => {
   })
 })
 
-test('nobody registers a text under a hash that is not its own', async () => {
+test('a text cannot be registered under another hash', async () => {
   const query = '{ viewer { email } }'
   const answer = await post(app.url, { query: '{ __typename }', extensions: persisted(query) }, token)
   expect(answer.errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT' } }])

@@ -54,7 +54,7 @@ test('a flow that is not there has no messages, and that is no error', async () 
   expect(await app.graphql('Ada', query)).toEqual({ data: { flow: null } })
 })
 
-test('what may be left out, or lies behind a cursor, is not asked for before the flow is there', async () => {
+test('lists that may be skipped, or begin after a cursor, are not requested before the flow is read', async () => {
   const upstream = await startScriptedUpstream(({ url }, response) =>
     answerJson(response, 200, url?.includes('/messages') ? [message] : flow),
   )

@@ -44,7 +44,7 @@ describe('few calls reach the upstream', () => {
     ])
   })
 
-  test('asking whether there are more than those 100 costs one more, and only when asked', async () => {
+  test('whether there are more than 100 costs one more call, and only when it is selected', async () => {
     const result = await app.graphql(
       'Ada',
       '{ flow(by: { path: "example/busy" }) { messages(last: 100) { nodes { author { name } } pageInfo { hasPreviousPage } } } }',
@@ -64,13 +64,13 @@ describe('few calls reach the upstream', () => {
     expect(app.calls.filter(({ url }) => new URL(url).pathname === '/users')).toHaveLength(1)
   })
 
-  test('the same thing asked for twice is read once', async () => {
+  test('an object that is requested twice is read once', async () => {
     await app.graphql('Ada', '{ a: viewer { nick } b: viewer { name } }')
     expect(app.calls).toHaveLength(1)
   })
 })
 
-describe('what can be asked', () => {
+describe('queries', () => {
   test('who am I', async () => {
     expect((await app.graphql('Ben', '{ viewer { databaseId nick name email } }')).data.viewer).toEqual({
       databaseId: 2,
@@ -113,7 +113,7 @@ describe('what can be asked', () => {
     expect([data, errors]).toEqual([{ a: null, b: null, c: null }, undefined])
   })
 
-  test('the organization and its people', async () => {
+  test('the organization and its users', async () => {
     const { data } = await app.graphql(
       'Ada',
       '{ organization(by: { slug: "example" }) { name userCount users(first: 2) { nodes { user { nick } isAdmin } pageInfo { hasNextPage endCursor } } } }',
@@ -247,7 +247,7 @@ describe('paging', () => {
     expect(all.length).toBeGreaterThanOrEqual(120)
   })
 
-  test('between two cursors is what stands between them', async () => {
+  test('a page between two cursors has the items between them', async () => {
     const { data } = await app.graphql(
       'Ada',
       '{ flow(by: { path: "example/busy" }) { messages(last: 5) { edges { cursor node { databaseId } } } } }',

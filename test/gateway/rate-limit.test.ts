@@ -2,7 +2,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { createRateLimiter } from '../../src/traffic/rate-limiter.ts'
 import { openSubscription, post, socketClient, startTestApp } from '../support/app.ts'
 
-test('what is left can be asked for, and what an operation has used', async () => {
+test('the remaining calls can be read, and what an operation has used', async () => {
   const app = await startTestApp({ settings: { CALLS_PER_MINUTE: '600' } })
   onTestFinished(app.close)
   const query = '{ viewer { nick } flows { nodes { path } } rateLimit { limit remaining resetsAt used } }'
@@ -13,7 +13,7 @@ test('what is left can be asked for, and what an operation has used', async () =
   expect((await post(app.url, { query: '{ rateLimit { limit } }' })).data).toEqual({ rateLimit: null })
 })
 
-test('past it operations fail with a code and a time to wait, each caller by itself', async () => {
+test('past it operations fail with a code and a time to wait, for each principal separately', async () => {
   const app = await startTestApp({ settings: { CALLS_PER_MINUTE: '3' } })
   onTestFinished(app.close)
   const ask = () => app.graphql('Ada', '{ viewer { nick } }')
@@ -63,7 +63,7 @@ test('work can be charged after it is done, and is made up for before there is m
   expect(allowances.of('ada').remaining).toBe(60)
 })
 
-test('what an operation cost is told to those who ask, over every transport', async () => {
+test('the cost of an operation is in the response on request, over all transports', async () => {
   const app = await startTestApp()
   onTestFinished(app.close)
   const token = await app.backend.token('Ada')

@@ -45,7 +45,7 @@ async function start(settings: Record<string, string> = {}, upstreamUrl?: string
   }
 }
 
-test('an answer is given again while nothing happens, and made anew when something did', async () => {
+test('a response is sent again while no event comes, and made again after one', async () => {
   const { app, ask, warm, say } = await start()
   await warm('Ada')
   const first = await ask('Ada')
@@ -61,7 +61,7 @@ test('an answer is given again while nothing happens, and made anew when somethi
   expect(hits).toBeGreaterThan(1)
 })
 
-test('whoever changes something sees it in the next answer, by mutation and by upload', async () => {
+test('a principal that makes a change sees it in the next response, by mutation and by upload', async () => {
   const { app, ask, warm, send } = await start()
   await warm('Ada')
   for (let count = 0; count < 20; count += 1) {
@@ -142,7 +142,7 @@ test.each(['a mutation', 'an upload'])(
   },
 )
 
-test('what was read before something happened is kept for nobody, and joined by nobody', async () => {
+test('a read from before an event is not cached, and not joined', async () => {
   const { app, upstream, name } = await startQuiet()
   const message = { event: 'message', flow: 'f', id: 1, sent: 1, user: '0', tags: [], content: 'x' }
   const place = () => app.state().sources[0]?.place
@@ -164,7 +164,7 @@ test('what was read before something happened is kept for nobody, and joined by 
   expect(await name()).toBe('second')
 })
 
-test('nothing is kept of what tells of the moment, of what failed, of what is asked to be counted, and for nobody', async () => {
+test('volatile responses, failures, responses with costs, and those without a credential are not cached', async () => {
   const { app, ask, warm } = await start({ CALLS_PER_MINUTE: '600' })
   await warm('Ada')
   const limit = async () => (await ask('Ada', '{ viewer { nick } rateLimit { resetsAt } }')).data.rateLimit
@@ -180,7 +180,7 @@ test('nothing is kept of what tells of the moment, of what failed, of what is as
   expect((await post(app.url, { query })).errors?.[0]?.extensions?.['code']).toBe('UNAUTHENTICATED')
 })
 
-test('while the stream does not stand every answer is made anew', async () => {
+test('while the stream is not open each response is made again', async () => {
   const { app, upstream, name } = await startQuiet()
   upstream.streams.cut()
   await eventually(() => app.state().sources[0]?.lastDisconnect !== null)
@@ -190,7 +190,7 @@ test('while the stream does not stand every answer is made anew', async () => {
   }
 })
 
-test('a token that is taken back is not answered from what was kept', async () => {
+test('a revoked token gets no cached responses', async () => {
   const { app, ask, warm } = await start()
   await warm('Ada')
   await app.backend.store.write((db) => db.deleteFrom('tokens').where('user_id', '=', 1).execute())
@@ -199,7 +199,7 @@ test('a token that is taken back is not answered from what was kept', async () =
 
 const confirmed = { confirm: async () => undefined, confirmWithinMs: 10_000 }
 
-test('who asks again is listened for until they ask no more; others are not', async () => {
+test('a principal with repeated requests gets a subscription until the requests end; others get none', async () => {
   let now = 0
   const open: string[] = []
   const hub = {
@@ -233,7 +233,7 @@ test('who asks again is listened for until they ask no more; others are not', as
   expect(changeTracker.versionOf('again')).toBeUndefined()
 })
 
-test('two hundred are listened for; others have a place when one of them has not asked for a while', async () => {
+test('two hundred principals have subscriptions; another gets one when one of them was idle for a while', async () => {
   let now = 0
   const open = new Set<string>()
   const hub = {
@@ -289,7 +289,7 @@ test('who may not listen is not tried for again at once', async () => {
   expect(tries).toBe(3)
 })
 
-test('of a caller whose access nobody has confirmed for ten seconds nothing is known, whatever their stream says', async () => {
+test('a principal without confirmed access for ten seconds has no version, even with a live stream', async () => {
   let now = 0
   let outcome: 'confirms' | 'fails' | 'hangs' = 'confirms'
   let asked = 0
@@ -334,7 +334,7 @@ test('of a caller whose access nobody has confirmed for ten seconds nothing is k
   expect(await isKnown()).toBe(false)
 })
 
-test('over random changes by three people nobody sees what is not theirs, or less than they changed', async () => {
+test('over random changes by three users, no user sees others’ data, or misses their own changes', async () => {
   const seed = Number(process.env['SEED'] ?? Date.now() % 1_000_000)
   const random = createRandom(seed)
   const { app, ask, warm, say, send } = await start()
@@ -375,7 +375,7 @@ test('over random changes by three people nobody sees what is not theirs, or les
   for (const subscription of listening) await subscription.close()
 }, 30_000)
 
-test('an answer is kept no longer than it may be, however quiet it is', () => {
+test('a response is not cached for longer than the limit, even without events', () => {
   let now = 0
   const kept = createResponseCache(1000, () => now)
   kept.store('a', 1, '{}')

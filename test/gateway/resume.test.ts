@@ -67,7 +67,7 @@ async function startAnother(): Promise<TestApp> {
   return other
 }
 
-test('what happened while nobody listened comes first, then what happens, each once', async () => {
+test('missed events come first, then live ones, each once', async () => {
   const after = await cursorNow()
   for (const content of ['missed 1', 'missed 2', 'missed 3']) await say(content)
   const subscription = await app.subscribe('Ada', query, { after })
@@ -112,7 +112,7 @@ test('however often one comes and goes while others write, the log is whole', as
   await eventually(() => isAtRest(app))
 }, 60_000)
 
-test('what the upstream has forgotten is told as a gap, and then what happens', async () => {
+test('events that the upstream dropped become a gap, and live events follow', async () => {
   const after = await cursorNow()
   await say('to be forgotten')
   await keepHouse(app.backend.log, 30, Date.now() + 31 * 24 * 3600_000)
@@ -213,7 +213,7 @@ describe('one cursor for lists and live queries', () => {
     return told
   }
 
-  test('behind the newest page of a list a live query tells what happened since, and nothing that was in it', async () => {
+  test('after the newest page of a list a subscription delivers later events, and nothing of the page', async () => {
     const { json } = await say('in the list')
     const { pageInfo } = await list('last: 5')
     await app.backend.as('Ben')('PUT', `/flows/example/main/messages/${json.id}`, { tags: ['later'] })
@@ -231,7 +231,7 @@ describe('one cursor for lists and live queries', () => {
     expect((await tell(forward.pageInfo.endCursor, 1))[0]?.message?.content).toBe('after the second list')
   })
 
-  test('behind an older message come those after it, each once, and then what happens', async () => {
+  test('after an older message come the messages after it, each once, and then live events', async () => {
     for (let count = 0; count < 150; count += 1) await say(`older ${count}`)
     const { edges } = await list('last: 100')
     const earlier = await list(`last: 100, before: "${edges[0].cursor}"`)
@@ -245,7 +245,7 @@ describe('one cursor for lists and live queries', () => {
     ])
   })
 
-  test('a list goes on behind an event of its flow, and refuses one of another', async () => {
+  test('a list continues after an event of its flow, and refuses one of another flow', async () => {
     const after = await cursorNow()
     await say('behind the event')
     const { edges } = await list(`first: 1, after: "${after}"`)
@@ -257,7 +257,7 @@ describe('one cursor for lists and live queries', () => {
     expect(other.errors?.[0]?.extensions?.['code']).toBe('BAD_USER_INPUT')
   })
 
-  test('an older message is no place among several flows', async () => {
+  test('the cursor of an older message is refused with several flows', async () => {
     const { edges } = await list('last: 2')
     const subscription = await app.subscribe(
       'Ada',
@@ -295,7 +295,7 @@ test('leaving during a replay of a silent flow closes every stream', async () =>
   await eventually(() => isAtRest(app))
 })
 
-test('a gateway that stops says so first, to whoever wants to hear it, and all go on elsewhere', async () => {
+test('a gateway that stops first notifies subscriptions that select it, and all continue at another', async () => {
   const other = await startTestApp({ upstreamUrl: app.backend.url })
   other.backend.token = app.backend.token
   const listen = (status: boolean) =>
@@ -332,7 +332,7 @@ test('a gateway that stops says so first, to whoever wants to hear it, and all g
   expect((await next(again)).message?.content).toBe('while it was away')
 })
 
-test('an event that cannot be read is told as a gap, live and to those who resume, and stalls nobody', async () => {
+test('an event that cannot be read becomes a gap, live and on resume, and stalls no subscription', async () => {
   const gapQuery = `subscription ($after: String) { flowEvents(input: { flows: [{ path: "example/main" }], includePrivate: true, after: $after }) {
     __typename cursor ... on MessageAdded { message { ... on ChatMessage { content } } } ... on Gap { after reason fidelity } } }`
   const { json: main } = await app.backend.as('Ada')('GET', '/flows/example/main')
@@ -373,7 +373,7 @@ test('an event that cannot be read is told as a gap, live and to those who resum
   expect(replayed.filter(({ __typename }) => __typename === 'Gap')).toHaveLength(2)
 })
 
-test('an application that may not hear private messages resumes behind what the gateway remembers', async () => {
+test('an application without private messages resumes after events older than the gateway’s memory', async () => {
   const after = await cursorNow()
   await say('missed by the application')
   const token = makeToken()

@@ -78,7 +78,7 @@ test('what members of a group share is what each of them would get alone, byte f
   expect(delivered).toBeGreaterThan(0)
 }, 120_000)
 
-test('an event that three people with tokens of their own get is executed once', async () => {
+test('an event for three users with a token each is executed once', async () => {
   const app = await startTestApp()
   onTestFinished(app.close)
   const query =

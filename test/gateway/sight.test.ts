@@ -2,7 +2,7 @@ import { expect, onTestFinished, test } from 'vitest'
 import { streams } from '../../src/cli/streams.ts'
 import { eventually, liveMembers, startTestApp } from '../support/app.ts'
 
-test('operators see what is live: streams, who shares them, groups, and who is behind', async () => {
+test('operators see streams, their subscriptions, groups, and slow readers', async () => {
   const METRICS_TOKEN = 'a token of operators'.replaceAll(' ', '-')
   const app = await startTestApp({ settings: { METRICS_TOKEN } })
   onTestFinished(app.close)

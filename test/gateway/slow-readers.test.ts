@@ -78,7 +78,7 @@ test.each(liveTransports)(
   60_000,
 )
 
-test('a burst of ten thousand events in one turn reaches everybody', async () => {
+test('a burst of ten thousand events in one turn reaches all subscribers', async () => {
   const { app, tell } = await start()
   const token = await app.backend.token('Ada')
   const clients = liveTransports.map(([, connect]) => connect({ url: app.url, token, query }))

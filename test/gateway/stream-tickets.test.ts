@@ -70,7 +70,7 @@ describe('a ticket in the URL', () => {
     })
   })
 
-  test('goes on behind the last event with another ticket', async () => {
+  test('resumes after the last event with another ticket', async () => {
     const first = await open(address((await issue()).url))
     await say('before the cut')
     const [, cursor = ''] =
@@ -111,7 +111,7 @@ describe('a ticket in the URL', () => {
     expect(answer.status).toBe(403)
   })
 
-  test('is in no line of the log', async () => {
+  test('is not in the log', async () => {
     const made = await issue()
     const stream = await open(address(made.url))
     await stream.until(/^:/)
@@ -132,7 +132,7 @@ describe('no ticket is made', () => {
   })
 })
 
-test('a caller who has 100 unused tickets loses their own oldest one to another', async () => {
+test('a principal with 100 unused tickets loses its own oldest one', async () => {
   const many = (count: number) =>
     app.graphql(
       'Ben',

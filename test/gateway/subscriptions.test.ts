@@ -70,7 +70,7 @@ async function listen(nick: 'Ada' | 'Ben' | 'Cleo' = 'Ada', variables: object = 
 const say = (content: string, flow = 'main', nick: 'Ada' | 'Ben' | 'Cleo' = 'Ben') =>
   app.backend.as(nick)('POST', `/flows/example/${flow}/messages`, { event: 'message', content })
 
-test('what is said, edited, tagged and deleted is told in order, each with a cursor', async () => {
+test('new, edited, tagged and deleted messages are delivered in order, each with a cursor', async () => {
   const heard = await listen()
   const { json } = await say('hello')
   const path = `/flows/example/main/messages/${json.id}`
@@ -93,7 +93,7 @@ test('what is said, edited, tagged and deleted is told in order, each with a cur
   expect(new Set(events.slice(1).map(({ messageId }) => messageId)).size).toBe(1)
 })
 
-test('a mutation is heard by whoever listens', async () => {
+test('the event of a mutation is delivered to subscribers', async () => {
   const heard = await listen('Cleo')
   await app.graphql(
     'Ada',
@@ -113,7 +113,7 @@ test('each event is read afresh: nothing is remembered from the one before', asy
   expect((await heard.event()).taggedMessage.tags).toEqual(['two'])
 })
 
-test('without flows it is all the caller has joined, and never what they have not', async () => {
+test('without flows it covers all flows that the viewer has joined, and no others', async () => {
   const heard = await listen('Ben', {})
   await say('for support only', 'support', 'Cleo')
   await say('for engineering', 'engineering', 'Ada')
@@ -142,7 +142,7 @@ test('subscribers of one principal share one upstream stream, closed when the la
   await eventually(() => isAtRest(app))
 })
 
-test('people who listen to the same share one stream; what is told to one alone has one of its own', async () => {
+test('users who subscribe to the same flows share one stream; private events have a stream of their own', async () => {
   const ada = await listen('Ada')
   const ben = await listen('Ben')
   expect(app.openStreams).toBe(1)
@@ -222,7 +222,7 @@ test('a flow that is archived cannot be subscribed to by name, and a subscriptio
   await again.close()
 })
 
-test('whoever is shut out is told so at once, and others go on', async () => {
+test('a user who is blocked is notified at once, and others continue', async () => {
   const ada = app.backend.as('Ada')
   await ada('POST', '/flows/example', { name: 'Private' })
   await ada('POST', '/flows/example/private/users', { id: 2 })
@@ -249,7 +249,7 @@ test('whoever is shut out is told so at once, and others go on', async () => {
   for (let event = await host.event(); event.message?.content !== 'public'; ) event = await host.event()
 })
 
-test('borrowers hear on when the one whose stream it was leaves the flow', async () => {
+test('borrowed subscriptions continue when the owner of the stream leaves the flow', async () => {
   const ada = app.backend.as('Ada')
   await ada('POST', '/flows/example', { name: 'Handed over' })
   for (const id of [2, 3]) await ada('POST', '/flows/example/handed-over/users', { id })
@@ -270,7 +270,7 @@ test('borrowers hear on when the one whose stream it was leaves the flow', async
   expect(said).toEqual(['one', 'two', 'three'])
 })
 
-test('what happens besides messages is told by its own type, with who did it', async () => {
+test('other changes than messages have their own types, with the user who made them', async () => {
   const ada = app.backend.as('Ada')
   const ben = app.backend.as('Ben')
   const path = '/flows/example/main'
@@ -328,7 +328,7 @@ test('what happens besides messages is told by its own type, with who did it', a
   })
 })
 
-test('who is there is told at first, then who comes, falls idle and goes', async () => {
+test('present users come first, then users who come, fall idle and leave', async () => {
   const query = `subscription { presenceChanged {
     __typename ... on PresenceChanged { user { nick } presence } } }`
   const say = (nick: 'Ada' | 'Ben' | 'Cleo', state: string) =>
@@ -386,7 +386,7 @@ test('presenceChanged refuses what names no user', async () => {
   ])
 })
 
-test('the client tells of everybody who is there, though nothing of it has a place of its own', async () => {
+test('the client delivers all present users, although these events have no position', async () => {
   const say = (state: string) =>
     Promise.all(
       (['Ben', 'Cleo'] as const).map((nick) =>
@@ -411,7 +411,7 @@ test('the client tells of everybody who is there, though nothing of it has a pla
   expect(there.toSorted()).toEqual(['Ben', 'Cleo'])
 })
 
-test('the client goes on with a new token on the same line, with every event once', async () => {
+test('the client continues with a new token on the same connection, with each event once', async () => {
   const query = `subscription { messageAdded(input: { flows: [{ path: "example/main" }] }) {
     __typename cursor ... on MessageAdded { message { viewerCanEdit ... on ChatMessage { content } } } } }`
   type Heard = LiveEvent & { message?: { content: string; viewerCanEdit: boolean } }
@@ -487,7 +487,7 @@ test.each([
   expect(app.state().sockets).toBe(1)
 })
 
-test('the client ends at once when it is left, also while it waits, and says how its line is', async () => {
+test('the client ends at once, also while it waits, and reports the state of its connection', async () => {
   const query = 'subscription { messageAdded(input: { flows: [{ path: "example/main" }] }) { cursor } }'
   const statuses: string[] = []
   const client = createLiveClient({
@@ -508,7 +508,7 @@ test('the client ends at once when it is left, also while it waits, and says how
   expect(statuses).toEqual(['connecting', 'connected', 'not connected'])
 })
 
-test.each(['after', 'extensions'])('a subscription goes on behind a cursor given by %s', async (way) => {
+test.each(['after', 'extensions'])('a subscription resumes after a cursor given by %s', async (way) => {
   const query = `subscription ($after: String) { messageAdded(input: { flows: [{ path: "example/main" }], after: $after }) {
     cursor ... on MessageAdded { message { ... on ChatMessage { content } } } } }`
   const listening = await app.subscribe('Ada', query)
@@ -605,7 +605,7 @@ describe('with throttleMs', () => {
   })
 })
 
-test('a thread is told with each message that comes into it, as it is then', async () => {
+test('a thread is delivered with each of its messages, in its present state', async () => {
   const query = `subscription { threadChanged(input: { flows: [{ path: "example/main" }] }) {
     __typename ... on ThreadChanged { thread { id title internalCommentCount } threadMessage { ... on ChatMessage { content } } } } }`
   const heard = await app.subscribe('Ada', query)
@@ -638,7 +638,7 @@ test('a thread is told with each message that comes into it, as it is then', asy
   })
 })
 
-test('what is told to somebody alone is heard by them, when they ask for it, and by nobody else', async () => {
+test('private events are delivered to their user, on request, and to no one else', async () => {
   const query = `subscription ($private: Boolean!) { flowEvents(input: { flows: [{ path: "example/main" }], includePrivate: $private }) {
     __typename flow { path } conversation { user { nick } }
     ... on MessageAdded { message { id author { nick: name } conversation { user { nick } } ... on ChatMessage { content } } }

@@ -56,7 +56,7 @@ describe.each(transports)('over %s', (transport, execute) => {
     expect((await execute('{ viewer { nick } }')).data).toEqual({ viewer: { nick: 'Ada' } })
   })
 
-  test('a wrong token is told by code', async () => {
+  test('a wrong token has a code', async () => {
     const { data, errors } = await execute('{ viewer { nick } }', {}, '0'.repeat(32))
     expect(data).toBeNull()
     expect(errors).toMatchObject([
@@ -68,19 +68,19 @@ describe.each(transports)('over %s', (transport, execute) => {
     ])
   })
 
-  test('a syntax error is told by code', async () => {
+  test('a syntax error has a code', async () => {
     expect((await execute('{ viewer ')).errors).toMatchObject([
       { extensions: { code: 'GRAPHQL_PARSE_FAILED' } },
     ])
   })
 
-  test('a field that is not there is told by code', async () => {
+  test('an unknown field has a code', async () => {
     expect((await execute('{ viewer { password } }')).errors).toMatchObject([
       { extensions: { code: 'GRAPHQL_VALIDATION_FAILED' } },
     ])
   })
 
-  test('an operation that cannot be told apart is told by code', async () => {
+  test('an ambiguous operation has a code', async () => {
     const { errors } = await execute('query A { viewer { nick } } query B { viewer { nick } }')
     expect(errors).toMatchObject([{ extensions: { code: 'BAD_USER_INPUT' } }])
   })

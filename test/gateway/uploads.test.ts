@@ -52,7 +52,7 @@ describe('a file is sent', () => {
     expect(new Uint8Array(await answer.arrayBuffer())).toEqual(bytes)
   })
 
-  test('to a thread, and to somebody in private', async () => {
+  test('to a thread, and to a user in private', async () => {
     const { data } = await app.graphql(
       'Ada',
       '{ viewer { id } flow(by: { path: "example/main" }) { threads(first: 1) { nodes { id } } } }',
@@ -67,7 +67,7 @@ describe('a file is sent', () => {
     expect(found.node.conversation.user.nick).toBe('Ada')
   })
 
-  test('at its whole length, without being kept in memory', async () => {
+  test('at its whole length, without being held in memory', async () => {
     const { url } = await create({ flow: main, name: 'big.bin', contentType: 'application/octet-stream' })
     const chunk = Buffer.alloc(1024 * 1024, 'x')
     const sum = createHash('sha256')

@@ -42,7 +42,7 @@ test('a cleared log is empty, also of what a pause held back, and goes on', () =
   expect(summaries()).toEqual(['c'])
 })
 
-test('listeners hear of each change until they leave', () => {
+test('listeners are called for each change until they are removed', () => {
   const { log, add } = makeLog(3)
   let heard = 0
   const leave = log.subscribe(() => {

@@ -5,7 +5,7 @@ import { createIntrospections, introspectionKey } from '../../src/graphql/intros
 const schema = buildSchema('type Query { x: Int }')
 const keyOf = (text: string, operationName?: string) => introspectionKey(parse(text), operationName)
 
-test('operations that ask the schema alone have a key, whatever their name and form', () => {
+test('operations that read only the schema have a key, for any name and form', () => {
   const key = keyOf('{ __schema { queryType { name } } }')
   expect(key).toBeDefined()
   expect(keyOf('query   Other {\n __schema { queryType { name } } } # comment')).toBe(key)
@@ -51,7 +51,7 @@ test('sixty introspections at once are executed once, and have the same text', a
   expect(executions).toBe(4)
 })
 
-test('sixteen results are kept, the latest', () => {
+test('the latest sixteen results are cached', () => {
   const introspections = createIntrospections()
   const executed: number[] = []
   const run = (index: number) =>

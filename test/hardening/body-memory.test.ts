@@ -51,7 +51,7 @@ const known = { authorization: 'Bearer x' }
 const typed = { accept: 'application/graphql-response+json' }
 const typedResponse = 'application/graphql-response+json; charset=utf-8'
 
-test('hundreds of requests that are half sent take no permit, and refuse nobody who sends a whole one', async () => {
+test('hundreds of half-sent requests take no permit, and complete requests are not refused', async () => {
   const { bodiesPerAddress } = bodyLimits
   const query = '{"query":"{ viewer { nick } }"}'
   await fortress.beside(async () => {
@@ -200,7 +200,7 @@ describe('files are not read before the credential is known to be valid', () => 
     )
   })
 
-  test('with a valid one they are read, and the upstream is asked once in a while', async () => {
+  test('with a valid one they are read, and the upstream confirms it once in a while', async () => {
     const headers = { ...form, authorization: basic(fortress.token) }
     fortress.app.calls.length = 0
     for (let count = 0; count < 2; count += 1) {

@@ -35,7 +35,7 @@ const good = () =>
 const head = (lines: string) =>
   `POST /graphql HTTP/1.1\r\nHost: ${host}\r\nContent-Type: application/json\r\n${lines}\r\n\r\n`
 
-describe('a request is refused, and its line closed,', () => {
+describe('a request is refused, and its connection closed,', () => {
   test.each<[string, () => string | Buffer, RegExp]>([
     [
       'with a length and chunks',
@@ -131,7 +131,7 @@ test('a client that waits for leave to send is given it', async () => {
   await expect.poll(text).toContain('{"data":{"__typename":"Query"}}')
 })
 
-test('five hundred heads that come a byte at a time are cut within ten seconds, and nobody else waits', async () => {
+test('five hundred heads that come byte by byte are cut within ten seconds, and other clients do not wait', async () => {
   await fortress.beside(async () => {
     const slow = Array.from({ length: 500 }, open)
     const begun = Date.now()
@@ -145,7 +145,7 @@ test('five hundred heads that come a byte at a time are cut within ten seconds, 
   })
 }, 30_000)
 
-test('three hundred sockets that say nothing are closed, and nobody else waits', async () => {
+test('three hundred silent sockets are closed, and other clients do not wait', async () => {
   await fortress.beside(async () => {
     const codes = await Promise.all(
       Array.from({ length: 300 }, async () => {
@@ -158,7 +158,7 @@ test('three hundred sockets that say nothing are closed, and nobody else waits',
   })
 }, 20_000)
 
-test('a socket that begins and ends operations without a pause keeps nobody else waiting', async () => {
+test('a socket that begins and ends operations without a pause does not delay other clients', async () => {
   await fortress.beside(async () => {
     const socket = new WebSocket(`${fortress.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws')
     await once(socket, 'open')
@@ -181,7 +181,7 @@ test('a socket that begins and ends operations without a pause keeps nobody else
   await expect.poll(() => isAtRest(fortress.app)).toBe(true)
 }, 20_000)
 
-test('subscriptions that ask the upstream for each event take their caller’s allowance, and hear events without it', async () => {
+test('subscriptions that call the upstream for each event use up their rate limit, and receive events without these fields', async () => {
   const limited = await startFortress({ settings: { CALLS_PER_MINUTE: '150' } })
   const { app } = limited
   const client = socketClient(app.url, limited.token)
@@ -219,7 +219,7 @@ test('subscriptions that ask the upstream for each event take their caller’s a
   await limited.close()
 }, 30_000)
 
-test('a thousand connections that come and go, and five hundred that stay, keep nobody else waiting', async () => {
+test('a thousand connections that come and go, and five hundred that stay, do not delay other clients', async () => {
   await fortress.beside(async () => {
     for (let round = 0; round < 10; round += 1) {
       const many = Array.from({ length: 100 }, open)

@@ -221,7 +221,7 @@ const transports: [string, (document: string, operationName?: string) => Promise
 ]
 
 describe.each(transports)('over %s', (_transport, execute) => {
-  test.each(refused)('%s is refused, and nobody else waits', async (_, document, code) => {
+  test.each(refused)('%s is refused, and other clients do not wait', async (_, document, code) => {
     const { errors, data } = await fortress.beside(() => execute(document))
     expect(errors?.length).toBeGreaterThan(0)
     expect(errors?.length).toBeLessThanOrEqual(5)
@@ -260,14 +260,14 @@ test('work that grows with the square of a text is more steps than that', async 
   expect(await countSteps(() => compareAll(words))).toBeGreaterThan(maxSteps)
 })
 
-test('a refused list asks nothing of the upstream', async () => {
+test('a refused list makes no call to the upstream', async () => {
   fortress.app.calls.length = 0
   for (const [, document, code] of refused)
     if (code === 'LIMIT_EXCEEDED') await fortress.post({ query: document })
   expect(fortress.app.calls).toEqual([])
 })
 
-test('ten thousand different documents leave those that are used in their place, and the memory where it was', async () => {
+test('ten thousand different documents leave used ones in the cache, and memory as it was', async () => {
   const flood = async (from: number, count: number) => {
     for (let at = from; at < from + count; at += 50)
       await Promise.all(

@@ -98,7 +98,7 @@ test.each([true, false])(
   },
 )
 
-test('an address nobody has is answered like a password that is wrong', async () => {
+test('an unknown e-mail address gets the response of a wrong password', async () => {
   const ask = async (email: string) => {
     const answer = await fetch(`${fortress.app.backend.url}/user`, {
       headers: { authorization: `Basic ${btoa(`${email}:wrong`)}` },

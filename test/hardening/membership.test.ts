@@ -81,7 +81,7 @@ test.each(Object.keys(broken))(
   },
 )
 
-test('somebody who loses access without an event receives nothing after ten seconds in which nobody confirmed it', async () => {
+test('a user who loses access without an event receives nothing after ten seconds without a confirmation', async () => {
   const { app, backend, ben, breakNow, say, askedFor } = await start('never answers')
   breakNow()
   await eventually(() => askedFor() > 0)
@@ -96,7 +96,7 @@ test('somebody who loses access without an event receives nothing after ten seco
   expect(ben.heard).not.toContain('secret')
 }, 60_000)
 
-test('somebody whose access cannot be confirmed for a while, and who still has it, misses nothing', async () => {
+test('a user whose access cannot be confirmed for a while, and who still has it, misses nothing', async () => {
   const { app, ben, breakNow, say, askedFor } = await start('answers 500')
   breakNow()
   await eventually(() => askedFor() > 0)
@@ -141,7 +141,7 @@ async function startWithBen() {
   return { app, listen, say }
 }
 
-test('somebody who comes back after they lost a flow is told nothing of it that the gateway remembers', async () => {
+test('a user who resumes after losing a flow receives nothing of it from the gateway’s memory', async () => {
   const { app, listen, say } = await startWithBen()
   const before = await listen()
   await eventually(() => liveMembers(app) === 2)

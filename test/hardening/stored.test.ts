@@ -26,7 +26,7 @@ async function changeTags(name: 'addTags' | 'setTags' | 'removeTags', messageId:
 
 const names = (from: number, count: number) => Array.from({ length: count }, (_, index) => `t${from + index}`)
 
-test('tags added one after the other end at their bound; who listens hears everything before and after', async () => {
+test('tags that are added one by one end at their bound; subscribers receive all events before and after', async () => {
   const heard = await app.subscribe(
     'Ada',
     'subscription { messageAdded(input: { flows: [{ path: "example/main" }] }) { __typename ... on MessageAdded { message { ... on ChatMessage { content } } } } }',

@@ -60,7 +60,7 @@ test('a subscription that says how its stream is says first after which event it
   expect(Number(event.cursor.split('~')[0])).toBe(Number(cursor) + 1)
 })
 
-test('whoever joins a flow receives what follows, and whoever is shut out nothing after the event that says so', async () => {
+test('a user who joins a flow receives later events, and a user who is blocked none after the event that says so', async () => {
   const { app, backend, listen, say } = await start()
   const reader = await listen('Ben', { isPrivate: true })
   await reader.next()

@@ -50,7 +50,7 @@ test('DATABASE_URL is all it takes: messages are there after a restart, commands
   expect(backup.output.stderr).toContain('pg_dump')
 })
 
-test('connections that break are made anew; nothing acknowledged is lost', async () => {
+test('broken connections are replaced; nothing acknowledged is lost', async () => {
   const environment = await makePlace()
   const server = await serve(environment)
   const send = (content: string) =>
@@ -93,7 +93,7 @@ test('it is not ready while the database takes no changes', async () => {
   await becomes(200)
 }, 40_000)
 
-test('what somebody else has locked is waited for shortly; then it is said, nothing is stored, and all is well again', async () => {
+test('a lock of another process is waited for briefly; then the write fails, nothing is stored, and later writes succeed', async () => {
   const environment = await makePlace()
   const server = await serve(environment)
   const send = (content: string) =>

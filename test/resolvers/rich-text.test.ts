@@ -67,7 +67,7 @@ test('several parts are blocks', () => {
   expect(toText([...html('<a>x</a>'), ...html('<p></p>'), ...plain('y')])).toBe('x\ny')
 })
 
-test('text has no markup, and keeps lines', () => {
+test('text has no markup, and keeps line breaks', () => {
   expect(toText(plain('<b>:rocket:</b> &amp;\nx'))).toBe('<b>🚀</b> &amp;\nx')
   expect(toText(html('<p>a <b>b</b>\n c</p><ul><li>1</li><li>&lt;2&gt;</li></ul>d<br>e &amp;lt;'))).toBe(
     'a b c\n1\n<2>\nd\ne &lt;',

@@ -194,7 +194,7 @@ test.each<ErrorCode>(['RATE_LIMITED', 'UNAUTHENTICATED', 'FORBIDDEN', 'COST_EXCE
   },
 )
 
-test('an event is executed as three callers at most, and errors about them are delivered to nobody else', async () => {
+test('an event is executed as three principals at most, and errors about them are delivered to no one else', async () => {
   const executedAs: string[] = []
   const { push, heard } = await setUp(
     (principal) => {
@@ -414,7 +414,7 @@ test('nothing is delivered to a member that has left, though the event came befo
   expect(delivered).toEqual(['eve'])
 })
 
-test('whoever joins, leaves and is slow: each member gets the events of its audiences, in order, each once', async () => {
+test('with members that join, leave and are slow, each gets the events of its audiences, in order, each once', async () => {
   await fc.assert(
     fc.asyncProperty(
       fc.array(fc.constantFrom('a', 'b', 'c', 'leave', 'turn', 'answer'), { minLength: 1, maxLength: 60 }),

@@ -146,7 +146,7 @@ test('what came while a reader took nothing comes whole and in order once it rea
   expect(isSlow()).toBe(false)
 })
 
-test('what waits for several is kept once, and each is sent its own of it', async () => {
+test('a frame that waits for several readers is in memory once, and each gets its own prefix', async () => {
   const turn = new Turn()
   const lines = await Promise.all(Array.from({ length: 3 }, () => open({ maxWaitingMs: 60_000 }, turn)))
   const other = { head: Buffer.from('['), tail: Buffer.from(']') }
@@ -197,7 +197,7 @@ test('what waits for several is kept once, and each is sent its own of it', asyn
   expect(heard.map((text, each) => text === expected[each])).toEqual([true, true, true])
 })
 
-test('whoever catches up again in time is not dropped later', async () => {
+test('a reader that catches up in time is not dropped later', async () => {
   const { reader, writer, isSlow } = await open()
   reader.pause()
   const each = bodyOf('x'.repeat(50_000))

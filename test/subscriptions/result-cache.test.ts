@@ -29,7 +29,7 @@ test('another scope, and an equal event that is another object, are executed aga
   expect(cache.find('scope', { id: 1 }, anyone)).toBeUndefined()
 })
 
-test('a result that may not be shared reaches nobody else: the next one executes', async () => {
+test('a result that may not be shared reaches no one else: the next one executes', async () => {
   const cache = new ResultCache()
   const event = {}
   let executions = 0

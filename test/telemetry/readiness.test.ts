@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { createReadiness } from '../../src/telemetry/readiness.ts'
 
-test('however many ask, it is tried once at a time, and its answer holds for a moment', async () => {
+test('many requests cause one check at a time, and its result is used for a moment', async () => {
   const tries: PromiseWithResolvers<void>[] = []
   const lost: unknown[] = []
   const isReady = createReadiness(

@@ -150,7 +150,7 @@ test('connections that are closed are in the metrics, and in the log once in a m
   ])
 })
 
-test('an office of 1,000 people behind one IP address with two connections each is within the defaults', async () => {
+test('an office of 1,000 users behind one IP address with two connections each is within the defaults', async () => {
   const { tcpConnections, tcpConnectionsPerIp } = readConfig({}).protection
   const { port, server } = await start({ tcpConnections, tcpConnectionsPerIp })
   const sockets: Socket[] = []

@@ -19,7 +19,7 @@ function setUp(options: { callsEach: number; callsInAll?: number; waitMs?: numbe
   return { running, call, principals, turn }
 }
 
-test('a principal has so many calls on their way, and all have so many together', async () => {
+test('each principal has a limit of concurrent calls, and so have all together', async () => {
   const { call, principals } = setUp({ callsEach: 2, callsInAll: 3 })
   for (const principal of ['a', 'a', 'a', 'b', 'b', 'c']) void call(principal)
   expect(principals()).toBe('aab')

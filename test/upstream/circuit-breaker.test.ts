@@ -21,7 +21,7 @@ function connect(base: string, { seed = 1, connections = 4, deadlineMs = 1000 } 
 
 const failed = { code: 'UPSTREAM_UNAVAILABLE', retryable: true }
 
-test('a read that fails is made again, and its caller does not notice', async () => {
+test('a read that fails is repeated, and its operation does not notice', async () => {
   const upstream = await startScriptedUpstream((_, response, number) => {
     if (number === 0) response.socket?.destroy()
     else answerJson(response, number === 1 ? 503 : 200, { id: 1 })
@@ -38,14 +38,14 @@ test('what may have changed something is never made again', async () => {
   expect(upstream.requests).toHaveLength(1)
 })
 
-test.each([400, 401, 404, 429])('an answer is an answer: %i is not asked for again', async (status) => {
+test.each([400, 401, 404, 429])('a response is final: %i is not requested again', async (status) => {
   const upstream = await startScriptedUpstream((_, response) => answerJson(response, status, {}))
   const { request } = connect(upstream.url)
   await request('GET').catch(() => undefined)
   expect(upstream.requests).toHaveLength(1)
 })
 
-test('an outage is not made worse, and is told at once; the first call that gets through ends it', async () => {
+test('an outage is not made worse, and is reported at once; the first call that succeeds ends it', async () => {
   let isDown = true
   const upstream = await startScriptedUpstream((_, response) => answerJson(response, isDown ? 500 : 200, {}))
   const { http, request, read } = connect(upstream.url)
@@ -91,7 +91,7 @@ test.each([
   expect(http.state().openBreakers).not.toContain(upstream.url)
 })
 
-test('where one call in five fails, few callers hear of it, and the upstream is asked a quarter more at most', async () => {
+test('where one call in five fails, few operations notice, and the upstream gets a quarter more calls at most', async () => {
   const random = createRandom(7)
   const upstream = await startScriptedUpstream((_, response) =>
     answerJson(response, random() < 0.2 ? 503 : 200, {}),

@@ -49,7 +49,7 @@ async function start(answer: Answer, more: { maxUnderWay?: number } = {}) {
   }
 }
 
-test('a proof asks with the credential of the principal, not with the service token', async () => {
+test('a proof uses the credential of the principal, not the service token', async () => {
   const { entitlements, outcomes, upstream, until } = await start((_, response) =>
     answerJson(response, 200, { ...entitlement, expires_at: 5000, later: 'ignored' }),
   )

@@ -84,7 +84,7 @@ describe('what the upstream does becomes an error with a stable code', () => {
     })
   })
 
-  test('nobody there', async () => {
+  test('no response', async () => {
     await expect(connect('http://127.0.0.1:9').flowdock.users.viewer()).rejects.toMatchObject({
       code: 'UPSTREAM_UNAVAILABLE',
     })
@@ -157,7 +157,7 @@ describe('the response to an upload is bounded as any other', () => {
   })
 })
 
-test('a caller who leaves ends the call', async () => {
+test('a client that leaves ends the call', async () => {
   const { promise: closed, resolve: close } = Promise.withResolvers<void>()
   const leaving = new AbortController()
   const upstream = await startScriptedUpstream((request) => {
@@ -238,7 +238,7 @@ describe('credentials', () => {
   })
 })
 
-test('answers that come together are not looked at together: others are heard in between', async () => {
+test('responses that arrive together are not parsed together: other work runs in between', async () => {
   const body = { text: 'x'.repeat(60_000) }
   const waiting: ServerResponse[] = []
   const upstream = await startScriptedUpstream((_, response) => {
@@ -288,7 +288,7 @@ test.each([
   expect(calls).toBe(1)
 })
 
-describe('a connection that was kept, and is closed just as it is used again', () => {
+describe('an idle connection that is closed just as it is used again', () => {
   async function start() {
     const heard: string[] = []
     const server = createServer((socket) => {

@@ -55,7 +55,7 @@ async function startBlockingProxy(target: string) {
   })
 }
 
-test('an upstream whose streams are blocked is asked now and then: all is told, once and in order, and it says so', async () => {
+test('an upstream whose streams are blocked is polled: all events are delivered, once and in order, and the status says so', async () => {
   const backend = await startTestBackend()
   onTestFinished(backend.close)
   const proxy = await startBlockingProxy(backend.url)
@@ -183,7 +183,7 @@ async function startScripted(
   return { events, asked, paths, source, flowIds: () => [...flowIds], ended: () => ended }
 }
 
-test('a stream that follows its user is open before the flows are listed, and what it tells meanwhile is not lost', async () => {
+test('a stream that follows its user is open before the flows are listed, and its events meanwhile are not lost', async () => {
   const { events, paths } = await startScripted(['follow-flows'], (_, response) => {
     response.write(told(11, 'one', 'message', 'first'))
   })
@@ -215,7 +215,7 @@ test.each([
   },
 )
 
-test('an event that names somebody else leaves the stream as it is', async () => {
+test('an event about another user leaves the stream as it is', async () => {
   const { events, asked } = await startScripted([], (_, response) => {
     response.write(told(11, 'one', 'backend.user.block', '8') + told(12, 'one', 'message', 'x'))
   })

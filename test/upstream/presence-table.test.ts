@@ -16,7 +16,7 @@ test('only changes pass', () => {
   expect(table.list()).toEqual([])
 })
 
-test('whoever a stream does not name again after it was cut is gone', () => {
+test('a user that a stream does not report again after a reconnect has left', () => {
   vi.useFakeTimers()
   onTestFinished(() => void vi.useRealTimers())
   const gone: PresenceEvent[] = []

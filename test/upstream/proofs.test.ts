@@ -24,7 +24,7 @@ async function start(status: () => number) {
 }
 const credential = (authorization: string) => parseAuthorization(authorization) as Credential
 
-test('a credential is asked for once in ten seconds while it is valid', async () => {
+test('a credential is checked once in ten seconds while it is valid', async () => {
   const { prove, upstream, pass } = await start(() => 200)
   for (let count = 0; count < 3; count += 1) await prove(credential('Bearer x'))
   expect(upstream.requests.map(({ url }) => url)).toEqual(['/user'])

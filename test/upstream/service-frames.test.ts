@@ -63,14 +63,14 @@ test('a signal has all its audiences and no number', () => {
   expect(frameOf('s', undefined, { f: ['a'], p: 7 })).toBeUndefined()
 })
 
-test('an event that cannot be read is a gap to its audience, and to everybody when that cannot be read either', () => {
+test('an event that cannot be read is a gap for its audience, and for all when the audience cannot be read either', () => {
   const gap = { type: 'gap', cursor: '9', after: '8', reason: 'unreadable' }
   expect(frameOf('e', '9', { a: 'f:a', t: 0, p: [] })).toMatchObject({ audiences: ['f:a'], event: gap })
   expect(frameOf('e', '9', { a: 'nobody', t: 0, p: message })).toMatchObject({ audiences: 'all', event: gap })
   expect(frameOf('e', '9', '{"a":')).toMatchObject({ audiences: 'all', number: 9, event: gap })
 })
 
-test('a message that was deleted since, and an event of a later version, keep their numbers and reach nobody', () => {
+test('a message that was deleted since, and an event of a later version, keep their numbers and reach no one', () => {
   expect(frameOf('e', '9', { a: 'f:a', t: 0, p: null })).toMatchObject({ number: 9, audiences: [] })
   expect(frameOf('later', '9', {})).toMatchObject({ number: 9, audiences: [] })
   expect(frameOf('later', undefined, {})).toBeUndefined()

@@ -97,7 +97,7 @@ async function connect(
   }
 }
 
-test('the stream is asked for with the service token, and goes on after the last event when it is cut', async () => {
+test('the stream is requested with the service token, and resumes after the last event', async () => {
   const afters: (number | undefined)[] = []
   const { received, upstream, until } = await connect((response, after) => {
     afters.push(after)
@@ -147,7 +147,7 @@ test('events that come twice, or again from before, are received once', async ()
   expect(received).toEqual([11, 12, 13])
 })
 
-test('an event that is left out is asked for again, and given up as a gap when it never comes', async () => {
+test('a missing event is requested again, and becomes a gap when it never comes', async () => {
   const { received, effects, until, upstream } = await connect((response, after, number) => {
     open(response, after ?? (number === 0 ? 10 : 20))
     response.write(number === 0 ? head(10) + event(11) : head(after ?? 20))
@@ -188,7 +188,7 @@ test.each([
   expect(hub.logId).toBe('log-2')
 })
 
-test('a backend that refuses the token is asked again', async () => {
+test('a backend that refuses the token is tried again', async () => {
   const { hub, effects, until } = await connect((response) => void response.writeHead(401).end())
   await until(() => effects.includes('retry'))
   expect(hub.state).toBe('lost')

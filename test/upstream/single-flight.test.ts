@@ -12,7 +12,7 @@ function scripted() {
   return { calls, make }
 }
 
-test('who asks the same at the same time gets the same answer, by one call; later it is another', async () => {
+test('concurrent equal reads share one call; a later read is another call', async () => {
   const { calls, make } = scripted()
   const reads = createSingleFlight()
   const ask = () => reads.read('ada', '/flows', undefined, make)
@@ -25,7 +25,7 @@ test('who asks the same at the same time gets the same answer, by one call; late
   expect(calls).toHaveLength(2)
 })
 
-test('nobody shares with another principal, nor asks for what was asked before a change', async () => {
+test('reads are not shared with another principal, or with reads from before a change', async () => {
   const { calls, make } = scripted()
   const reads = createSingleFlight()
   const ada = reads.read('ada', '/flows', undefined, make)

@@ -9,7 +9,7 @@ import { createStreamTickets } from '../../src/upstream/flowdock/stream-tickets.
 const credential = (token: string) => parseAuthorization(basicAuthorization(token)) as Credential
 
 describe('a stream ticket', () => {
-  test('stands for its credential once', () => {
+  test('replaces its credential once', () => {
     const tickets = createStreamTickets(() => 0)
     const { id } = tickets.issue(credential('a'))
     expect(tickets.redeem(id)?.principal).toBe(credential('a').principal)

@@ -69,7 +69,7 @@ function message(id: number): string {
   return `id: ${id}\ndata: ${JSON.stringify(json)}\n\n`
 }
 
-test('a stream that is cut at any byte resumes after the last event it heard, without loss or repetition', async () => {
+test('a stream that is cut at any byte resumes after its last event, without loss or repetition', async () => {
   const all = Array.from({ length: 40 }, (_, index) => index + 1)
   const upstream = await startScriptedUpstream((request, response, number) => {
     begin(response)
@@ -130,7 +130,7 @@ test.each([
   expect(upstream.requests).toHaveLength(1)
 })
 
-test('an upstream that does not know the last event any more is listened to from now on, and the gap is told', async () => {
+test('an upstream that does not know the last event any more is read from now on, with a gap', async () => {
   const upstream = await startScriptedUpstream((request, response, number) => {
     if (request.headers['last-event-id'] !== undefined) {
       response.writeHead(410)
@@ -157,7 +157,7 @@ test('an upstream that does not know the last event any more is listened to from
   ])
 })
 
-test('an event nobody can read is told as a gap, the ones after it are not lost', async () => {
+test('an event that cannot be read becomes a gap, and later ones are not lost', async () => {
   const upstream = await startScriptedUpstream((_, response) => {
     begin(response)
     response.write(
@@ -181,7 +181,7 @@ async function fill(response: ServerResponse, piece: string, times: number): Pro
     await new Promise<unknown>((resolve) => response.write(piece, resolve))
 }
 
-test('an event that is too long is stepped over on the same connection, and told as a gap', async () => {
+test('an event that is too long is skipped on the same connection, and becomes a gap', async () => {
   const upstream = await startScriptedUpstream(async (_, response) => {
     begin(response)
     response.write(`${message(1)}id: 2\ndata: {"event":"`)
@@ -224,7 +224,7 @@ test.each([
   ])
 })
 
-test('an event that is told piece by piece, a little further each time, is waited for', async () => {
+test('an event that arrives in pieces, a little further each time, is waited for', async () => {
   const whole = message(2)
   const upstream = await startScriptedUpstream((request, response, number) => {
     begin(response)
@@ -239,7 +239,7 @@ test('an event that is told piece by piece, a little further each time, is waite
   expect(heard.events.map(({ type }) => type)).toEqual(['message', 'message'])
 })
 
-test('an endless line is cut off instead of filling the memory', async () => {
+test('an endless line is cut instead of filling the memory', async () => {
   const upstream = await startScriptedUpstream((_, response, number) => {
     begin(response)
     if (number > 0) return void response.write(message(1))
@@ -278,7 +278,7 @@ test('an id that no header can carry ends what can be had of the log, and the st
   expect(heard.events.map(({ type }) => type)).toEqual(['message', 'gap', 'message'])
 })
 
-test('a stream that was cut before it told anything goes on from where it was opened, if the upstream said where', async () => {
+test('a stream that was cut before its first event resumes from where it was opened, if the upstream said where', async () => {
   const upstream = await startScriptedUpstream((_, response, number) => {
     response.writeHead(200, { 'content-type': 'text/event-stream', 'flowdock-event-id': '41' })
     response.write(':\n\n')

@@ -55,7 +55,7 @@ const event = (n: number) => `id: ${n}\ndata: ${json(n)}\n\n`
 const cut = json(1).indexOf(',') + 1
 const [head, tail] = [json(1).slice(0, cut), json(1).slice(cut)]
 
-describe('an event is heard', () => {
+describe('an event is delivered', () => {
   test.each<[string, string | Buffer]>([
     ['that ends its lines with LF', `id: 1\ndata: ${json(1)}\n\n`],
     ['that ends its lines with CR LF', `id: 1\r\ndata: ${json(1)}\r\n\r\n`],
@@ -121,7 +121,7 @@ describe('an event is heard', () => {
   })
 })
 
-describe('an event is not heard', () => {
+describe('an event is not delivered', () => {
   test.each<[string, string]>([
     ['whose empty line did not come', `id: 2\ndata: ${json(2)}\n`],
     ['whose line did not end', `id: 2\ndata: ${json(2)}`],
@@ -142,7 +142,7 @@ describe('an event is not heard', () => {
   })
 })
 
-describe('a line is given up that brings', () => {
+describe('a connection is closed that sends', () => {
   test.each<[string, string, number]>([
     ['a line of nothing known without an end', 'x'.repeat(64 * 1024), 1000],
     ['data without an end', `data: ${'x'.repeat(64 * 1024)}\n`, 1000],

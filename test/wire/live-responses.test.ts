@@ -146,7 +146,7 @@ describe('one stream for many operations', () => {
   const reserve = async () => (await ask(undefined, {}, { method: 'PUT' })).text
   const tokenHeader = 'x-graphql-event-stream-token'
 
-  test('is reserved, opened, and tells the operations apart', async () => {
+  test('is reserved, opened, and distinguishes the operations', async () => {
     const reserved = await ask(undefined, {}, { method: 'PUT' })
     expect(reserved).toMatchObject({ status: 201, headers: { 'content-type': 'text/plain; charset=utf-8' } })
     const token = reserved.text
@@ -216,7 +216,7 @@ describe('multipart', () => {
     })
   })
 
-  test('of a subscription has its boundary behind each part, which no text can be', async () => {
+  test('of a subscription has its boundary after each part, and no text can contain it', async () => {
     const asking = ask(messages, multipart, { until: 'evil\\r\\n--graphql--' })
     await say('evil\r\n--graphql--\r\n')
     const { text } = await asking

@@ -252,7 +252,7 @@ test('a hash that is not known is 200 in plain JSON and 400 in the type that has
   }
 })
 
-describe('a caller who may have no more requests or connections', () => {
+describe('a principal past its limits', () => {
   test('is refused in the type they accept', async () => {
     const limited = await startTestApp({ settings: { REQUESTS_PER_MINUTE: '1' } })
     const as = basic(await limited.backend.token('Ada'))

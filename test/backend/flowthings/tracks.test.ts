@@ -196,7 +196,7 @@ describe('functions', () => {
     ])
   })
 
-  test('are told when a read is refused, and may go on', async () => {
+  test('are called when a read is refused, and may continue', async () => {
     const text =
       'function () { try { Flow.Flow.get("f1") } catch (e) { return { elems: { why: e.message } } } }'
     expect(await run(text)).toMatchObject({ returned: { elems: { why: 'nothing is read here' } } })

@@ -153,14 +153,14 @@ describe('§14: tags', () => {
     },
   )
 
-  test('a tag of somebody finds what names them', async () => {
+  test('a tag of a user finds messages that mention them', async () => {
     const { json } = await world.call({ path: `${facts}/messages?tags=@Ben&limit=100` })
     expect(json.length).toBeGreaterThan(2)
     expect(json.every(({ tags }: { tags: string[] }) => tags.includes(':user:2'))).toBe(true)
   })
 })
 
-test('§7.8: lists ascend by id, whatever is asked for', async () => {
+test('lists ascend by id for all parameters', async () => {
   for (const query of ['', 'sort=asc', 'sort=desc', 'search=hi', 'tags=:url', 'event=message,file,status']) {
     const { json } = await world.call({ path: `${facts}/messages?${query}` })
     const ids = json.map(({ id }: Json) => id)

@@ -178,7 +178,7 @@ describe('flow tokens', () => {
   ])
 })
 
-describe('what stands for nothing', () => {
+describe('values that count as missing', () => {
   const blank = { thread_id: '', uuid: '', external_user_name: '', external_thread_id: ' ', message: '' }
   check([
     {

@@ -62,7 +62,7 @@ describe('§15.1: a stream is refused', () => {
     expect((await open(path, {}, nick)).status).toBe(status)
   })
 
-  test('to nobody', async () => {
+  test('to no user', async () => {
     expect((await open(flow, { authorization: 'Basic eDp5' })).status).toBe(401)
   })
 })
@@ -120,7 +120,7 @@ async function told(event: string, act: () => Promise<unknown>, nick: Nick = 'Ad
   return JSON.parse(line ?? '')
 }
 
-describe('§7.3.2: what happens is told', () => {
+describe('what happens is delivered', () => {
   test('a tag-change, with what came and went, by who did it', async () => {
     const event = await told('tag-change', () => call('Ben', 'PUT', edited(), { tags: ['foo'] }))
     expect(event).toMatchObject({
@@ -209,7 +209,7 @@ describe('§7.3.2: what happens is told', () => {
   })
 })
 
-describe('§7.3.1: what people do is an action', () => {
+describe('what users do is an action', () => {
   const action = (type: string) =>
     call('Ada', 'GET', `${facts}/messages?event=action&limit=100`).then(({ json }) =>
       json.findLast(({ content }: Json) => content.type === type),
