@@ -1,18 +1,17 @@
 /**
- * Who receives an event: the members of a flow, by its id, or one user, by their number. What is said of a user to those who
- * share a flow with them, such as that they are online, has a third kind: subscriptions that ask for private events, too,
- * receive it.
+ * The receivers of an event: the members of a flow, by its id, or one user, by their id. A third kind is for events about a user
+ * to the members of a flow, such as presence. Subscriptions with private events receive it.
  */
 export type Audience = `f:${string}` | `u:${number}` | `p:${string}`
 
-/** Who receives an event; `all` for what the gateway says of the stream itself. */
+/** The receivers of an event; `all` for events of the gateway about the stream. */
 export type Audiences = readonly Audience[] | 'all'
 
-/** What a subscription asks for. */
+/** What a subscription requests. */
 export interface Topic {
-  /** The ids of the flows, or all flows that its user has joined, now and later. */
+  /** The ids of the flows, or all flows that its user has joined, also later ones. */
   readonly flows: readonly string[] | 'all'
-  /** Whether it asks for the events that are sent to its user alone, too. */
+  /** Whether it requests private events of its user. */
   readonly isPrivate: boolean
 }
 
@@ -20,7 +19,7 @@ export interface Topic {
 export interface Access {
   /** The audiences of the flows. */
   readonly flows: ReadonlySet<Audience>
-  /** What a subscription to everything receives: these, what is said of users in them, and, if the credential allows it, the user. */
+  /** The audiences of a subscription to all events: the flows, users of the flows and, if the credential allows it, the user. */
   readonly all: ReadonlySet<Audience>
 }
 
@@ -32,12 +31,12 @@ export function userAudience(user: number): Audience {
   return `u:${user}`
 }
 
-/** The audience of what is said of a user to the members of a flow. */
+/** The audience of events about a user to the members of a flow. */
 export function presenceAudience(flow: string): Audience {
   return `p:${flow}`
 }
 
-/** What a subscription receives with an access: the audiences of its topic that the access has. */
+/** The audiences of a subscription: those of its topic that the access has. */
 export function audiencesOf(topic: Topic, access: Access): ReadonlySet<Audience> {
   if (topic.flows === 'all') return topic.isPrivate ? access.all : access.flows
   const named = new Set(topic.flows.map(flowAudience).filter((audience) => access.flows.has(audience)))
@@ -47,7 +46,7 @@ export function audiencesOf(topic: Topic, access: Access): ReadonlySet<Audience>
   return named
 }
 
-/** Whether a subscription receives what is sent to an audience: whether `audiencesOf` has it. */
+/** Whether a subscription receives events of an audience. */
 export function receives(topic: Topic, access: Access, audience: Audience): boolean {
   const isOfFlow = audience.startsWith('f:')
   if (!isOfFlow && !topic.isPrivate) return false

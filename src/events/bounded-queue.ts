@@ -6,9 +6,8 @@ export interface QueueLimits {
 }
 
 /**
- * One reader's queue of events. It is bounded: a reader who falls behind the limits loses the queue and gets
- * `SLOW_CONSUMER`, so one reader never costs more than that. `return()` takes effect at once, also while the reader
- * waits for an event that never comes.
+ * The queue of events of one reader. It is bounded: a reader that falls behind the limits loses the queue and gets
+ * `SLOW_CONSUMER`. `return()` takes effect at once, also while the reader waits for an event that never comes.
  */
 export class BoundedQueue<T> implements AsyncIterableIterator<T> {
   readonly #limits: QueueLimits
@@ -20,13 +19,13 @@ export class BoundedQueue<T> implements AsyncIterableIterator<T> {
   #finished = false
   #failure: { readonly error: unknown } | undefined
 
-  /** @param onClose runs once, when the reader leaves or is dropped */
+  /** @param onClose called once, when the reader leaves or is dropped */
   constructor(limits: QueueLimits, onClose: () => void) {
     this.#limits = limits
     this.#onClose = onClose
   }
 
-  /** @param bytes what keeping the event costs */
+  /** @param bytes the size of the event in memory */
   push(event: T, bytes: number): void {
     if (this.#closed) return
     const reader = this.#waiting.shift()
@@ -40,13 +39,13 @@ export class BoundedQueue<T> implements AsyncIterableIterator<T> {
       this.fail(new GatewayError('SLOW_CONSUMER', 'The subscription was ended: its reader is too far behind'))
   }
 
-  /** Ends the subscription once what is queued was taken. */
+  /** Ends the subscription after the queued events were taken. */
   finish(): void {
     this.#finished = true
     if (this.#queue.length === 0 && !this.#closed) this.#close()
   }
 
-  /** Ends the subscription with an error; what is queued is dropped. */
+  /** Ends the subscription with an error. Queued events are dropped. */
   fail(error: unknown): void {
     if (this.#closed) return
     this.#failure = { error }

@@ -2,34 +2,34 @@ import { GatewayError } from '../errors.ts'
 import type { Channel, EntryAudiences } from './channel.ts'
 import { type Entry, RecentLog, type RecentLogLimits } from './recent-log.ts'
 
-/** Where a source delivers what it has. */
+/** Receives what a source delivers. */
 export interface Sink<T> {
   /**
-   * From now on nothing is missed.
+   * From now on no event is missed.
    *
-   * @param channels what it covers, kept up to date by the source, which calls `channelsChanged` after each change
-   * @param at where the upstream's log stands, if it says so
+   * @param channels the covered channels. The source updates the set, and calls `channelsChanged` after each change
+   * @param at the offset of the upstream's log, if the upstream says it
    */
   open(channels: ReadonlySet<string>, at: string | undefined): void
   event(event: T, bytes: number): void
   /**
-   * `channels` has changed. A channel that was added is covered from here on: the event that added it, if there is one, was
-   * passed before, and every event of the channel after it follows.
+   * `channels` has changed. An added channel is covered from here on: the event that added it, if there is one, was delivered
+   * before, and all later events of the channel follow.
    */
   channelsChanged(): void
-  /** Nothing more will come. */
+  /** The source delivers nothing more. */
   end(error: unknown): void
 }
 
-/** What somebody listens to. */
+/** What a subscription receives. */
 export interface Topic<Owner> {
-  /** With whose rights. */
+  /** The owner, whose rights decide. */
   readonly owner: Owner
-  /** The channels to hear, or all that are the owner's, now and later. */
+  /** The channels to receive, or all channels of the owner, also later ones. */
   readonly channels: readonly string[] | 'all'
-  /** Whether what is told to the owner alone is heard, too. */
+  /** Whether to receive private events of the owner. */
   readonly isPrivate: boolean
-  /** Whether nothing need be remembered: only that something happens counts. */
+  /** Whether the subscription only needs to know that events come, so that none has to be remembered. */
   readonly isFleeting?: boolean
 }
 
@@ -42,95 +42,95 @@ export interface Removal {
 export interface HubOptions<Owner, T> {
   /** Owners with equal keys share one source. */
   readonly keyOf: (owner: Owner) => string
-  /** The number of the member that an owner is; undefined when it is not known. */
+  /** The id of an owner as a member; undefined when it is unknown. */
   readonly memberOf: (owner: Owner) => number | undefined
-  /** Opens all there is for an owner. */
+  /** Opens the source of an owner. */
   readonly open: (owner: Owner, sink: Sink<T>) => { close(): void }
-  /** Where an event stands in the upstream's log; undefined for what is kept nowhere. */
+  /** The offset of an event in the upstream's log; undefined for an event that is not stored. */
   readonly offsetOf: (event: T) => string | undefined
-  /** Whom an event takes a channel from; undefined for all other events. */
+  /** The member who loses a channel by an event; undefined for all other events. */
   readonly removalOf: (event: T) => Removal | undefined
-  /** Which of those who listen to its source receive an event. */
+  /** The audiences of an event: subscriptions with one of them receive it. */
   readonly audiencesOf: (event: T) => EntryAudiences
-  /** What an event changes in the earlier ones that are kept, such as a deletion; undefined for all other events. */
+  /** The change of earlier events in memory by an event, such as a deletion; undefined for all other events. */
   readonly amendmentOf?: (event: T) => ((earlier: T) => T) | undefined
   /**
-   * The channels an owner may hear at this moment.
+   * The channels that an owner may receive now.
    *
-   * @param signal ends the check at its deadline
-   * @throws when it cannot be told; why they may hear none any more
+   * @param signal aborts the check at its deadline
+   * @throws when the check fails, or why the owner may receive no channel
    */
   readonly check: (owner: Owner, signal: AbortSignal) => Promise<ReadonlySet<string>>
-  /** Whether what `check` threw is about the owner, and not a failure of the moment. */
+  /** Whether an error of `check` is about the owner, and not a temporary failure. */
   readonly isRefusal: (error: unknown) => boolean
-  /** What somebody is told who has lost a channel. */
+  /** The error for a subscription that lost a channel. */
   readonly lost: () => unknown
   readonly limits: RecentLogLimits
-  /** How long a source stays open that nobody listens to. */
+  /** How long a source without subscriptions stays open. */
   readonly idleTimeoutMs: number
-  /** How often each borrower is checked, if there are few of them. */
+  /** The interval of the checks of each borrower, if there are few of them. */
   readonly checkEveryMs: number
   /** The deadline of one check. */
   readonly checkWithinMs: number
-  /** A borrower is evicted this long after the beginning of a check, unless that or a later one succeeds before. */
+  /** A borrower is evicted this long after the start of a check, unless that or a later one succeeds before. */
   readonly confirmWithinMs: number
   /** A new subscription needs a check of its owner that is no older than this. */
   readonly proofAgeMs: number
 }
 
-/** What is kept where nobody comes back to a place: enough for somebody who is just sitting down. */
+/** The limits of the log while no subscription can resume: enough for one that begins. */
 const fleetingLimits: RecentLogLimits = { maxEvents: 16, maxBytes: 256 * 1024 }
 /** The pause between two checks of borrowers: at most twenty checks begin in a second. */
 const checkPauseMs = 50
 
-/** Why a subscription is gone. */
+/** Why a subscription ended. */
 export type Ending =
-  /** The source or the access came to an end. */
+  /** The source or the access ended. */
   | { readonly kind: 'failed'; readonly error: unknown }
-  /** The source is gone, or access to it could not be confirmed: the reader resumes with access that is proved again. */
+  /** The source is gone, or the access could not be confirmed. The reader resumes after its access is proved again. */
   | { readonly kind: 'evicted' }
 
-/** One source, and those who listen to it. */
+/** A source as its subscriptions see it, with its log of recent events. */
 export interface SourceChannel<T> extends Channel<T> {
   readonly log: RecentLog<T>
 }
 
-/** A place at a channel. */
+/** A subscription to a source. */
 export interface Subscription<T> {
   readonly channel: SourceChannel<T>
-  /** Set in the turn in which the subscription is taken away, before the next event. */
+  /** Set when the subscription ends, before the next event. */
   readonly ending: Ending | undefined
-  /** Resolves when it is taken away. */
+  /** Resolves when the subscription ends. */
   readonly ended: Promise<Ending>
-  /** Runs `listener` when the subscription is taken away, before the next event; at once when it is gone already. */
+  /** Calls `listener` when the subscription ends, before the next event; at once if it has ended. */
   onEnd(listener: () => void): void
   /**
-   * Whether it is proved which channels the reader may hear now. It is not after an event that changed the channels of the
-   * owner: then nothing from before that event is delivered until `prove` has resolved.
+   * Whether the channels of the reader are proved. After an event that changed the channels of the owner they are not: then
+   * nothing from before that event is delivered until `prove` has resolved.
    */
   readonly isProved: boolean
-  /** Proves it again. Resolves as well when the subscription is taken away. @throws why the access cannot be proved */
+  /** Proves them again. Resolves also when the subscription ends. @throws why the access cannot be proved */
   prove(): Promise<void>
-  /** Whether the reader may hear a channel, by the last proof. */
+  /** Whether the reader may receive a channel, by the last proof. */
   covers(channel: string): boolean
   /**
-   * From where on the source's log has every event of the reader's channels. It may lack earlier ones: a source covers a
+   * The entry after which the log has all events of the reader's channels. It may lack earlier ones, because a source covers a
    * channel that its owner joined later, or lost for a while, only from then on.
    */
   readonly begin: LogBegin
   leave(): void
 }
 
-/** A number of a log's entries, behind which nothing is missing, and the upstream's place there, if it is known. */
+/** The number of the entry after which the log is complete, and the upstream's offset there, if it is known. */
 export interface LogBegin {
   readonly seq: number
   readonly place: string | undefined
 }
 
-/** What can be seen of a hub from outside. */
+/** The state of a hub, for operators. */
 export interface HubState {
   readonly sources: readonly {
-    /** Tells sources apart; says nothing of the owner. */
+    /** Distinguishes sources. It reveals nothing about the owner. */
     readonly key: string
     readonly subscriptions: number
     readonly borrowers: number
@@ -142,70 +142,70 @@ export interface HubState {
 }
 
 /**
- * Shares sources. A subscription sits at the source of its owner, or as a borrower at the source of another owner that
- * covers its channels. So there are never more sources than owners, and one is enough for all who listen to the same.
+ * Shares sources. A subscription uses the source of its owner, or borrows the source of another owner that covers its channels.
+ * So there are never more sources than owners, and one is enough for all subscriptions to the same channels.
  *
  * Access fails closed:
- * - a subscription is given only after a recent check of its owner; the opening of a source is such a check;
- * - a reader who catches up is delivered what the source remembers only after a check that began when its subscription was there
- *   already, and only of channels that this check allows: who lost a channel while away receives nothing of it;
+ * - a subscription begins only after a recent check of its owner; opening a source is such a check;
+ * - a reader that catches up receives remembered events only after a check that began after it subscribed, and only of channels
+ *   that this check allows, so a reader that lost a channel meanwhile receives nothing of it;
  * - an event that removes a member ends the subscriptions of that member before the next event is delivered;
- * - every borrower is checked again regularly, and evicted when no check succeeds in time, whatever the error is;
- * - a result that is older than an event does not overrule the event.
+ * - each borrower is checked again regularly, and evicted when no check succeeds in time, whatever the error is;
+ * - the result of a check that is older than an event does not overrule the event.
  */
 export interface Hub<Owner, T> {
   /**
-   * Takes a subscription; resolves once the source is open, so what happens afterwards is heard.
+   * Subscribes. Resolves when the source is open, so that later events are received.
    *
-   * @param signal leaves, also while the source is still opening
-   * @param catchesUp whether the reader is delivered what the source remembers, too: then no earlier check counts
-   * @throws what the source ended with, if it never opened; why the access cannot be proved
+   * @param signal ends the subscription, also while the source is opening
+   * @param catchesUp whether the reader receives remembered events, too: then earlier checks do not count
+   * @throws the error of a source that never opened; why the access cannot be proved
    */
   subscribe(topic: Topic<Owner>, signal: AbortSignal, catchesUp?: boolean): Promise<Subscription<T>>
-  /** How many sources are open. */
+  /** The number of open sources. */
   readonly size: number
-  /** Whether it was closed, so that nobody can subscribe again. */
+  /** Whether the hub is closed, so that no subscription can begin. */
   readonly isClosed: boolean
   state(): HubState
-  /** Tells everybody who listens something that no source did. @param make is given the place of each source's newest event */
+  /** Delivers an event of the gateway to all subscriptions. @param make gets the offset of the newest event of each source */
   announce(make: (place: string | undefined) => T): void
-  /** Ends every subscription with `error`. */
+  /** Ends all subscriptions with `error`. */
   close(error: unknown): void
 }
 
 interface SubscriptionState<Owner> {
   readonly topic: Topic<Owner>
-  /** Undefined for a subscription at the owner's own source. */
+  /** Undefined for a subscription to the owner's own source. */
   readonly borrower: Borrower<Owner> | undefined
   end(ending: Ending): void
 }
 
-/** An owner at the source of another owner. */
+/** An owner that uses the source of another owner. */
 interface Borrower<Owner> {
   readonly owner: Owner
   readonly key: string
   readonly subscriptions: Set<SubscriptionState<Owner>>
-  /** The number of the member; undefined when it is not known. */
+  /** The id of the member; undefined when it is unknown. */
   member: number | undefined
-  /** The channels of the last check that succeeded, without those that an event has taken since. */
+  /** The channels of the last successful check, without those that were lost by events since then. */
   allowed: Set<string>
-  /** The check that is under way. */
+  /** The check in progress. */
   check: Check | undefined
   checkedAt: number
-  /** When the last check that succeeded began. */
+  /** When the last successful check began. */
   provedAt: number
-  /** Evicts the borrower. Set from the beginning of a check until one succeeds. */
+  /** The timer that evicts the borrower. Set from the start of a check until one succeeds. */
   eviction: NodeJS.Timeout | undefined
 }
 
 interface Check {
   readonly begunAt: number
-  /** The channels that events have taken since it began: its result may be older than they are. */
+  /** The channels that were lost by events since it began. Its result may be older than these events. */
   readonly taken: Set<string>
   done: Promise<void>
 }
 
-/** Which channels the owner of a source may hear. */
+/** The channels that the owner of a source may receive. */
 interface Proof {
   readonly channels: ReadonlySet<string>
   /** When the check began. */
@@ -217,27 +217,27 @@ interface Source<Owner, T> extends SourceChannel<T> {
   readonly subscriptions: Set<SubscriptionState<Owner>>
   readonly borrowers: Map<string, Borrower<Owner>>
   readonly ready: Promise<void>
-  /** The number of the member that its owner is; undefined when it is not known. */
+  /** The id of its owner as a member; undefined when it is unknown. */
   member: number | undefined
-  /** How many of the subscriptions are the owner's. */
+  /** The number of subscriptions of the owner. */
   ownSubscriptions: number
-  /** How many of the subscriptions need the log. */
+  /** The number of subscriptions that need the log. */
   lastingSubscriptions: number
   /** Undefined until it is open. */
   channels: ReadonlySet<string> | undefined
-  /** For each of them the number of the entry behind which the log has all its events. */
+  /** For each channel the number of the entry after which the log has all its events. */
   readonly coveredFrom: Map<string, number>
-  /** How often an event changed the channels of its owner. */
+  /** The number of events that changed the channels of its owner. */
   changes: number
   /** The last check of its owner; undefined after such an event. */
   proof: Proof | undefined
-  /** The check of its owner that is under way. */
+  /** The check of its owner in progress. */
   proving: Promise<void> | undefined
   push(event: T, bytes: number): void
   end(error: unknown): void
-  /** Closes the source, and evicts everybody who sits there. */
+  /** Closes the source, and evicts its subscriptions. */
   retire(): void
-  /** Closes what nobody needs, and moves borrowers whose host has left. */
+  /** Closes the source when it is unused, and moves borrowers whose lender has left. */
   settle(): void
 }
 
@@ -250,7 +250,7 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     const listeners = new Set<(entry: Entry<T>) => void>()
     const log = new RecentLog<T>(options.limits)
     const { promise: ready, resolve, reject } = Promise.withResolvers<void>()
-    // Whoever waits for it receives of it; an end that nobody waits for is no failure.
+    // Subscriptions that wait for it get the error. Without any, the error is ignored.
     ready.catch(() => undefined)
     let idleTimer: NodeJS.Timeout | undefined
     let isGone = false
@@ -283,7 +283,7 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
         return () => listeners.delete(listener)
       },
       audiencesOf: ({ event }) => options.audiencesOf(event),
-      // What is done for every event must not grow with the number of subscriptions.
+      // The work for each event must not grow with the number of subscriptions.
       push(event, bytes) {
         if (isGone) return
         const amend = options.amendmentOf?.(event)
@@ -299,7 +299,7 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
         if (isGone) return
         forget()
         reject(error)
-        // Guests keep their access; they only lose the shared stream.
+        // Borrowers keep their access; they only lose the shared stream.
         for (const subscription of [...subscriptions])
           subscription.end(
             subscription.borrower !== undefined && closed === undefined
@@ -322,7 +322,7 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
           idleTimer.unref()
           return
         }
-        // Guests go on from where the log stands: until that is known, they stay.
+        // Borrowers continue at the offset of the log. Until it is known, they stay.
         if (log.place !== undefined) source.retire()
       },
     }
@@ -342,7 +342,7 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     return source
   }
 
-  /** Ends what a member may not hear any more, before anything is asked. */
+  /** Ends the subscriptions to a channel that a member lost, without a check. */
   function remove(source: Source<Owner, T>, { channel, member }: Removal): void {
     for (const borrower of [...source.borrowers.values()]) {
       if (borrower.member !== undefined && borrower.member !== member) continue
@@ -360,12 +360,12 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
       ({ borrower, topic }) => borrower === undefined && names(topic, channel),
     )
     if (affected.length === 0) return
-    // Nobody knows whether it was the owner: a new source proves the access.
+    // It is unknown whether the member is the owner. A new source proves the access.
     if (source.member === undefined) source.retire()
     else for (const subscription of affected) subscription.end({ kind: 'failed', error: options.lost() })
   }
 
-  /** Notes which channels a source covers no longer, and which from here on. */
+  /** Updates which channels a source covers, and from which entry on. */
   function updateCoverage(source: Source<Owner, T>): void {
     const { channels = new Set<string>(), coveredFrom, log } = source
     const lost = [...coveredFrom.keys()].filter((channel) => !channels.has(channel))
@@ -387,7 +387,7 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     source.proof = undefined
   }
 
-  /** Who named a channel that the owner of the source may not hear any more has to prove the access again. */
+  /** Evicts subscriptions with a channel that the owner of the source lost. Their access has to be proved again. */
   function evictUncovered(source: Source<Owner, T>): void {
     for (const subscription of [...source.subscriptions])
       if (subscription.borrower === undefined && !isWithin(source.channels ?? new Set(), subscription.topic))
@@ -405,7 +405,7 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     return topic.channels === 'all' || topic.channels.every((name) => channels.has(name))
   }
 
-  /** Whether a source tells somebody else all they want to hear. */
+  /** Whether a source covers all channels of another owner's topic. */
   function isCovered(source: Source<Owner, T>, topic: Topic<Owner>): boolean {
     if (topic.isPrivate || topic.channels === 'all' || source.channels === undefined) return false
     return isWithin(source.channels, topic)
@@ -417,7 +417,7 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     return undefined
   }
 
-  /** The channels an owner may hear. @throws GatewayError `UPSTREAM_TIMEOUT` at the deadline, whatever the check does */
+  /** The channels that an owner may receive. @throws GatewayError `UPSTREAM_TIMEOUT` at the deadline */
   async function askChannels(owner: Owner): Promise<ReadonlySet<string>> {
     const aborter = new AbortController()
     const expired = Promise.withResolvers<never>()
@@ -437,11 +437,11 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     }
   }
 
-  /** Checks a borrower. Resolves when the check is over; then `allowed` says what is proved. */
+  /** Checks a borrower. Resolves when the check has ended; then `allowed` has the proved channels. */
   function confirm(borrower: Borrower<Owner>): Promise<void> {
-    // One that subscribes again and again is checked each time. At the front of the queue it would keep the rest waiting.
+    // A borrower that subscribes repeatedly is checked each time. At the front of the queue it would delay the others.
     if (queue.delete(borrower)) queue.add(borrower)
-    // A check that began before an event removed the member proves nothing of the time after.
+    // A check that began before an event removed the member proves nothing about the time after it.
     if (borrower.check !== undefined && borrower.check.taken.size === 0) return borrower.check.done
     const begunAt = performance.now()
     const check: Check = { begunAt, taken: new Set(), done: Promise.resolve() }
@@ -466,7 +466,7 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     } catch (error) {
       if (options.isRefusal(error))
         for (const subscription of [...borrower.subscriptions]) subscription.end({ kind: 'failed', error })
-      // Whatever else it was: the eviction stands unless a later check succeeds before.
+      // For any other error the eviction stays, unless a later check succeeds before.
     } finally {
       if (borrower.check === check) borrower.check = undefined
     }
@@ -476,11 +476,11 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     for (const subscription of [...borrower.subscriptions]) subscription.end({ kind: 'evicted' })
   }
 
-  /** Guests in the order in which they were checked last. */
+  /** Borrowers in the order of their last checks. */
   const queue = new Set<Borrower<Owner>>()
   let checking: NodeJS.Timeout | undefined
 
-  /** One borrower after the other, with a pause between: where there are many, each is checked less often. */
+  /** Checks one borrower after the other, with pauses. If there are many, each is checked less often. */
   function scheduleCheck(): void {
     const [next] = queue
     if (checking !== undefined || next === undefined) return
@@ -525,7 +525,7 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
 
   interface Taken extends Subscription<T> {
     readonly borrower: Borrower<Owner> | undefined
-    /** Access has to be proved by a check that began no earlier. */
+    /** The access has to be proved by a check that began at this time or later. */
     since: number
     /** Rejects when its reader leaves. */
     readonly left: Promise<never>
@@ -614,7 +614,7 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     return proof !== undefined && proof.begunAt >= since
   }
 
-  /** Checks the owner of a source. Who waits for the same source waits for the same check. */
+  /** Checks the owner of a source. All subscriptions to the source wait for the same check. */
   function confirmOwner(source: Source<Owner, T>): Promise<void> {
     source.proving ??= checkOwner(source).finally(() => {
       source.proving = undefined
@@ -627,7 +627,7 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     const { changes } = source
     try {
       const channels = await askChannels(source.owner)
-      // The result may be older than an event that came meanwhile.
+      // An event that came meanwhile may be newer than the result.
       if (source.changes === changes) source.proof = { channels, begunAt }
     } catch (error) {
       if (options.isRefusal(error)) source.end(error)
@@ -635,7 +635,7 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     }
   }
 
-  /** Waits until the access of the owner of a source is proved, or the subscription is taken away. @throws why it cannot be */
+  /** Waits until the access of the owner of a source is proved, or the subscription ends. @throws why it cannot be proved */
   async function proveOwner(source: Source<Owner, T>, subscription: Taken): Promise<void> {
     while (subscription.ending === undefined && !subscription.isProved) {
       const check = confirmOwner(source)
@@ -644,7 +644,7 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     }
   }
 
-  /** Waits until the access of a borrower is proved. Resolves with whether it is. @throws what the subscription failed with */
+  /** Waits until the access of a borrower is proved. Resolves with whether it is. @throws the error of the subscription */
   async function prove(
     subscription: Taken,
     borrower: Borrower<Owner>,
@@ -654,7 +654,7 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
       await Promise.race([confirm(borrower), subscription.left, subscription.ended])
       if (subscription.ending?.kind === 'failed') throw subscription.ending.error
       if (subscription.ending?.kind === 'evicted') return false
-      // Without a newer check under way, the eviction says that this one did not succeed.
+      // Without a newer check in progress, a pending eviction means that this one failed.
       if (borrower.check === undefined && borrower.eviction !== undefined) {
         subscription.leave()
         return false
@@ -663,13 +663,13 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     return true
   }
 
-  /** Waits until a source is open to its owner. Resolves with whether it is. @throws what the subscription failed with */
+  /** Waits until a source is open for its owner. Resolves with whether it is. @throws the error of the subscription */
   async function enter(source: Source<Owner, T>, subscription: Taken, topic: Topic<Owner>): Promise<boolean> {
     const wasOpen = source.channels !== undefined
     const takenAt = performance.now()
     try {
       await Promise.race([source.ready, subscription.left, subscription.ended])
-      // What is told now began when the subscription was there already, and all before is asked of the upstream.
+      // The subscription existed before the events that are delivered now; earlier events are read from the upstream.
       if (!wasOpen) subscription.since = Number.NEGATIVE_INFINITY
       const isCovered = source.channels === undefined || isWithin(source.channels, topic)
       if (!isCovered) subscription.since = takenAt
@@ -700,7 +700,7 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
             ? await enter(source, subscription, topic)
             : await prove(subscription, subscription.borrower, topic)
         if (isIn) return subscription
-        // Where nobody says whether they may borrow, they have a source of their own.
+        // If the check fails, the subscription gets a source of its own.
         mayBorrow = false
       }
     },

@@ -1,11 +1,11 @@
-/** An event, and where it stands among those of one source as they came. */
+/** An event, with its position among the events of one source in the order of arrival. */
 export interface Entry<T> {
-  /** 1, 2, 3 … as long as the source is open. */
+  /** 1, 2, 3 … while the source is open. */
   readonly seq: number
   readonly event: T
-  /** Where it stands in the upstream's log; undefined for what is kept nowhere. */
+  /** Its offset in the upstream's log; undefined for an event that is not stored. */
   readonly place: string | undefined
-  /** What keeping it costs. */
+  /** Its size in memory. */
   readonly bytes: number
 }
 
@@ -14,16 +14,16 @@ export interface RecentLogLimits {
   readonly maxBytes: number
 }
 
-/** The latest events of one source, so that whoever missed a few needs nobody to send them again. */
+/** The latest events of one source, so that a reader that missed a few need not request them from the upstream. */
 export class RecentLog<T> {
   readonly #limits: RecentLogLimits
-  /** Those before `#first` are forgotten. */
+  /** Entries before `#first` are dropped. */
   #entries: Entry<T>[] = []
   #first = 0
   #bytes = 0
   #seqs = new Map<string, number>()
   #lastSeq = 0
-  /** The upstream's place right before the first entry that is kept, if it is known. */
+  /** The upstream's offset right before the first entry in memory, if it is known. */
   #begin: string | undefined
   #lastPlace: string | undefined
 
@@ -31,34 +31,34 @@ export class RecentLog<T> {
     this.#limits = limits
   }
 
-  /** The newest entry's number. */
+  /** The number of the newest entry. */
   get seq(): number {
     return this.#lastSeq
   }
 
-  /** The number right before the first entry that is kept. */
+  /** The number right before the first entry in memory. */
   get beginSeq(): number {
     return this.#lastSeq - (this.#entries.length - this.#first)
   }
 
-  /** The upstream's place right before the first entry that is kept; undefined when it is not known. */
+  /** The upstream's offset right before the first entry in memory; undefined when it is unknown. */
   get begin(): string | undefined {
     return this.#begin
   }
 
-  /** The upstream's place of the newest entry that has one, or where the log begins. */
+  /** The upstream's offset of the newest entry that has one, or of the beginning of the log. */
   get place(): string | undefined {
     return this.#lastPlace
   }
 
-  /** Says where the upstream's log stood when the source was opened. */
+  /** Sets the offset of the upstream's log at which the source was opened. */
   beginAt(place: string): void {
     if (this.#lastSeq > 0) return
     this.#begin = place
     this.#lastPlace = place
   }
 
-  /** @param limits how much is kept from now on, in place of the usual */
+  /** @param limits replace the default limits from now on */
   push(event: T, place: string | undefined, bytes: number, limits: RecentLogLimits = this.#limits): Entry<T> {
     const entry = { seq: this.#lastSeq + 1, event, place, bytes }
     this.#lastSeq = entry.seq
@@ -76,7 +76,7 @@ export class RecentLog<T> {
     return entry
   }
 
-  /** Replaces the events of the entries that are kept, where `amend` answers another one. */
+  /** Replaces the events in memory for which `amend` returns another one. */
   amend(amend: (event: T) => T): void {
     for (let index = this.#first; index < this.#entries.length; index += 1) {
       const entry = this.#entries[index] as Entry<T>
@@ -85,12 +85,12 @@ export class RecentLog<T> {
     }
   }
 
-  /** The number of the entry at a place; 0 for where the log began. */
+  /** The number of the entry at an offset; 0 for the beginning of the log. */
   seqOf(place: string): number | undefined {
     return this.#seqs.get(place) ?? (place === this.#begin ? this.beginSeq : undefined)
   }
 
-  /** The place of an entry, or of the last one before it that has one. */
+  /** The offset of an entry, or of the last one before it that has one. */
   placeAt(seq: number): string | undefined {
     for (let index = this.#entries.length - 1 - (this.#lastSeq - seq); index >= this.#first; index -= 1) {
       const place = this.#entries[index]?.place
@@ -99,14 +99,16 @@ export class RecentLog<T> {
     return this.#begin
   }
 
-  /** What came behind an entry, at most `limit`; undefined when some of it is forgotten. */
+  /** The entries after an entry, at most `limit`; undefined when some of them are dropped. */
   since(seq: number, limit = Number.POSITIVE_INFINITY): Entry<T>[] | undefined {
     if (seq < this.beginSeq) return undefined
     const from = this.#entries.length - (this.#lastSeq - seq)
     return this.#entries.slice(from, from + limit)
   }
 
-  /** The number of the last entry whose place is not behind `place`. @param isBehind whether the first is behind the second */
+  /**
+   * The number of the last entry whose offset is not after `place`. @param isBehind whether the first offset is after the second
+   */
   seqUpTo(place: string, isBehind: (a: string, b: string) => boolean): number {
     let seq = this.beginSeq
     for (let index = this.#first; index < this.#entries.length; index += 1) {
@@ -125,7 +127,7 @@ export class RecentLog<T> {
       this.#begin = entry.place
       this.#seqs.delete(entry.place)
     }
-    // Moving what is left once in a while is cheaper than at each event.
+    // Moving the rest once in a while is cheaper than moving it at each event.
     if (this.#first < 64 || this.#first * 2 < this.#entries.length) return
     this.#entries = this.#entries.slice(this.#first)
     this.#first = 0

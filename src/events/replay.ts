@@ -7,50 +7,50 @@ import type { Entry } from './recent-log.ts'
 export interface FeedOptions<Owner, T> {
   readonly hub: Hub<Owner, T>
   readonly topic: Topic<Owner>
-  /** The audiences that the reader has. */
+  /** The audiences of the reader. */
   readonly audiences: ReadonlySet<string>
-  /** Begin behind this place; with what happens unless given. */
+  /** The offset to begin after; by default only live events are delivered. */
   readonly after: string | undefined
-  /** Which events the reader is told; what it is not told it has not missed. */
+  /** Which events the reader receives. The others do not count as missed. */
   readonly wants: (event: T) => boolean
   /**
-   * Reads what happened behind a place once more from the upstream: up to `until`, if it is given and the upstream can
-   * stop there, else without an end.
+   * Reads the events after an offset again from the upstream: up to `until`, if it is given and the upstream supports that, else
+   * without an end.
    */
   readonly replay: (after: string, until: string | undefined) => Replay<T>
-  /** Whether the first place is behind the second; undefined when that cannot be told. */
+  /** Whether the first offset is after the second; undefined when they cannot be compared. */
   readonly isBehind: (a: string, b: string) => boolean | undefined
   readonly offsetOf: (event: T) => string | undefined
-  /** The channel an event is of; undefined for what a reader receives whatever their channels are. */
+  /** The channel of an event; undefined for an event for all readers. */
   readonly channelOf: (event: T) => string | undefined
-  /** Whether a replay says with it that it cannot have what was missed up to now. */
+  /** Whether an event of a replay says that all events up to now are lost. */
   readonly isGap: (event: T) => boolean
   /**
-   * What holds at a channel at this moment and is among no events, such as who is there: it comes first.
+   * The present state of a channel that is in no event, such as present users. It is delivered first.
    *
-   * @param place where its reader is, who goes on from there if they come back; with what happens when undefined
+   * @param place the offset of the reader, from which it would resume; undefined for live events only
    */
   readonly standing?: ((channel: SourceChannel<T>, place: string | undefined) => readonly T[]) | undefined
-  /** Says that what happened behind a place is lost. */
+  /** Makes a gap: the events after an offset are lost. */
   readonly makeGap: (after: string | undefined) => T
   /**
-   * The pause, in milliseconds, before a reader who was evicted tries again to resume where the upstream failed.
+   * The pause in milliseconds before an evicted reader tries to resume again, after a failure of the upstream.
    *
-   * @param failures how often in a row it has failed
+   * @param failures the number of failures in a row
    */
   readonly retryAfterMs: (failures: number) => number
   readonly signal: AbortSignal
 }
 
 export interface Replay<T> extends AsyncIterableIterator<T> {
-  /** Whether it ends by itself when everything was told. */
+  /** Whether it ends by itself after the last event. */
   readonly isFinite: boolean
 }
 
 /**
- * Brings a reader to where a source is, and lets it go on there: each event once, in order, none left out. What the
- * source remembers is taken from it; what is older is read from the upstream once more, until both meet. When the source
- * is taken away, the same begins anew behind what the reader was told last.
+ * Delivers missed events to a reader, and then makes it live: each event once, in order, without loss. Events that the source
+ * remembers come from its log. Older events are read from the upstream again until both meet. When the subscription to the source
+ * ends, this begins again after the last delivered event.
  */
 export async function runFeed<Owner, T>(
   options: FeedOptions<Owner, T>,
@@ -76,7 +76,7 @@ export async function runFeed<Owner, T>(
             last ??= membership.leave()
             return last
           }
-          // At once: nothing that comes after what ended the subscription is delivered.
+          // At once: no event after the one that ended the subscription is delivered.
           subscription.onEnd(() => void stop())
           await Promise.race([subscription.ended, aborted(signal)])
           after = channel.log.placeAt(stop()) ?? after
@@ -94,7 +94,7 @@ export async function runFeed<Owner, T>(
   }
 }
 
-/** A reader who was evicted did nothing wrong: a moment in which the upstream fails does not end it. */
+/** An evicted reader is tried again: a temporary failure of the upstream does not end it. */
 async function openSubscription<Owner, T>(
   { hub, topic, signal, retryAfterMs }: FeedOptions<Owner, T>,
   catchesUp: boolean,
@@ -111,12 +111,12 @@ async function openSubscription<Owner, T>(
   }
 }
 
-/** How far a reader was told of the upstream's log while it caught up. */
+/** The offset of the last event that a reader received while it caught up. */
 interface Progress {
   after: string | undefined
 }
 
-/** Resolves with the number of the entry the reader is at; undefined when the subscription was taken away first. */
+/** Resolves with the number of the reader's entry; undefined when the subscription ended first. */
 async function catchUp<Owner, T>(
   options: FeedOptions<Owner, T>,
   subscription: Subscription<T>,
@@ -127,7 +127,7 @@ async function catchUp<Owner, T>(
   const { channel } = subscription
   const { log } = channel
   const { isBehind } = options
-  /** A reader who comes from another source may have had what this one has yet to hear. */
+  /** A reader that comes from another source may have received events that this source does not have yet. */
   const isAhead = (place: string | undefined) =>
     isResumed && place !== undefined && log.place !== undefined && isBehind(place, log.place) === true
   let seq =
@@ -137,7 +137,7 @@ async function catchUp<Owner, T>(
     if (subscription.ending !== undefined) return undefined
     if (options.wants(event)) await reader.event(event, channel)
   }
-  /** What came before the subscription is delivered by what the reader may hear now. */
+  /** Events from before the subscription are delivered with the present rights of the reader. */
   const mayHear = (event: T) => {
     const of = options.channelOf(event)
     return of === undefined || subscription.covers(of)
@@ -155,7 +155,7 @@ async function catchUp<Owner, T>(
     }
     const entries: readonly Entry<T>[] | undefined = log.since(seq, 100)
     if (entries === undefined) {
-      // It fell behind what is remembered. Without a place there is no way back.
+      // The reader fell behind the log in memory. Without an offset it cannot resume.
       if (place === undefined) {
         await reader.event(options.makeGap(undefined), channel)
         seq = log.seq
@@ -184,7 +184,7 @@ async function catchUp<Owner, T>(
   }
 }
 
-/** The entry a place is at; undefined when the log has not got all that the reader may hear behind it. */
+/** The entry at an offset; undefined when the log lacks events after it that the reader may receive. */
 function seqBehind<Owner, T>(
   { isBehind }: FeedOptions<Owner, T>,
   { channel: { log }, begin }: Subscription<T>,
@@ -193,12 +193,12 @@ function seqBehind<Owner, T>(
   if (place === begin.place) return begin.seq
   const exact = log.seqOf(place)
   if (exact !== undefined) return exact < begin.seq ? undefined : exact
-  // Places of other channels are not among the entries; where places can be compared, that is no matter.
+  // Offsets of other channels are not among the entries. That does not matter where offsets can be compared.
   if (begin.place === undefined || isBehind(begin.place, place) !== false) return undefined
   return log.seqUpTo(place, (a, b) => isBehind(a, b) === true)
 }
 
-/** Delivers what the channel's log has not got, until the two meet. Without a `seq` it was ended, or has to begin again. */
+/** Delivers events that the channel's log lacks, until both meet. Without a `seq` it ended, or has to begin again. */
 async function replay<Owner, T>(
   options: FeedOptions<Owner, T>,
   subscription: Subscription<T>,
@@ -210,11 +210,11 @@ async function replay<Owner, T>(
   const { log } = channel
   const { place: begin, seq: beginSeq } = subscription.begin
   let place = after
-  // To a reader who is ahead of the channel nothing is replayed, but it is told when the upstream has forgotten the place.
+  // A reader that is ahead of the channel gets no replay, but a gap when the upstream does not have its offset any more.
   const isAhead = begin !== undefined && options.isBehind(begin, after) === false
   const events = options.replay(after, isAhead ? after : begin)
   const met = Promise.withResolvers<'met'>()
-  // The channel may be told of the reader's last event only after the replay was.
+  // The channel may receive the reader's last event later than the replay did.
   const stopListening = channel.listen((entry) => {
     if (entry.place === place) met.resolve('met')
   })
@@ -225,7 +225,7 @@ async function replay<Owner, T>(
       const result = await Promise.race([next, met.promise, subscription.ended.then(() => 'ended' as const)])
       options.signal.throwIfAborted()
       if (result === 'ended' || subscription.ending !== undefined) return { seq: undefined, place }
-      // The upstream allowed this replay before it took a channel away.
+      // The upstream admitted this replay before the channel was lost.
       if (!subscription.isProved) return { seq: undefined, place }
       if (result === 'met') return { seq: log.seqOf(place), place }
       if (result.done === true) return { seq: events.isFinite ? beginSeq : undefined, place }
@@ -242,7 +242,7 @@ async function replay<Owner, T>(
       if (seq !== undefined && seq >= beginSeq) return { seq, place }
     }
   } catch (error) {
-    // A replay its reader cannot keep up with begins again where the reader is.
+    // A replay that is too fast for its reader begins again at the reader's offset.
     if (error instanceof GatewayError && error.code === 'SLOW_CONSUMER') return { seq: undefined, place }
     throw error
   } finally {
@@ -251,7 +251,7 @@ async function replay<Owner, T>(
   }
 }
 
-/** Resolves when the channel receives of something, or the reader has to go. */
+/** Resolves when the channel receives an event, or the reader ends. */
 function nextEntry<T>({ channel, ended }: Subscription<T>, signal: AbortSignal): Promise<unknown> {
   const received = Promise.withResolvers<void>()
   const wake = () => received.resolve()
