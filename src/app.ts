@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { type EmbeddedBackend, startBackend } from './backend/index.ts'
 import { type Config, ConfigError, dataLocation } from './config.ts'
@@ -33,6 +34,7 @@ import { createMetrics } from './telemetry/metrics.ts'
 import { createRareWarning } from './telemetry/rare-warning.ts'
 import { createReadiness } from './telemetry/readiness.ts'
 import type { Tracing } from './telemetry/tracing.ts'
+import { createTickets } from './tickets.ts'
 import { type ConcurrencyState, createAdaptiveConcurrency } from './traffic/adaptive-concurrency.ts'
 import { createAdmission } from './traffic/admission.ts'
 import { bodyLimits, createBodyMemory } from './traffic/body-memory.ts'
@@ -184,8 +186,9 @@ async function start(
   const onRetry = (error: Error, delayMs: number) =>
     log.warn({ err: error, delayMs }, 'The upstream stream was lost')
   const publicUrl = config.upstream.kind === 'embedded' ? config.upstream.publicUrl : undefined
+  const tickets = createTickets(ticketSecrets(config))
   const downloads = createFileDownloads({
-    http,
+    ...{ http, tickets },
     restUrl: upstream.restUrl,
     publicUrl,
     fileHosts: config.upstream.kind === 'remote' ? config.upstream.fileHosts : [],
@@ -218,10 +221,10 @@ async function start(
       hub.changes?.changed(principal)
     },
   }
-  const streamTickets = createStreamTickets()
+  const streamTickets = createStreamTickets(tickets)
   const readCredential = createCredentialReader()
   const prove = createProofs({ http, restUrl: upstream.restUrl, reads })
-  const uploads = createFileUploads({ http, restUrl: upstream.restUrl, reads, prove })
+  const uploads = createFileUploads({ http, restUrl: upstream.restUrl, tickets, reads, prove })
   const background = createBackgroundQueue()
   closers.push(async () => background.close())
   const executor = createExecutor({
@@ -453,6 +456,12 @@ async function startUpstream(
   closers.push(() => backend.close())
   const { url, demoToken, things } = backend
   return { restUrl: url, streamUrl: `${url}/stream`, demoToken, things, backend }
+}
+
+/** Without a setting, tickets are valid in this process only. */
+function ticketSecrets({ ticketKeys: [first, ...others] }: Config): [string, ...string[]] {
+  if (first === undefined) return [randomBytes(32).toString('base64url')]
+  return [first.reveal(), ...others.map((key) => key.reveal())]
 }
 
 /** @throws ConfigError for a file that cannot be read, or has another form */

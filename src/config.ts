@@ -15,6 +15,8 @@ export interface Config {
   readonly protection: Protection
   /** The URL that traces are sent to. Undefined when there are none. */
   readonly tracing: { readonly endpoint: string; readonly serviceName: string } | undefined
+  /** What tickets in URLs are sealed with: the first seals, all open. Empty: each process has a key of its own. */
+  readonly ticketKeys: readonly Secret[]
   readonly upstream:
     | {
         readonly kind: 'embedded'
@@ -51,6 +53,8 @@ export interface Config {
                 | undefined
             }
           | undefined
+        /** What the URLs of files are signed with. Empty: with a key in `dataDir`. */
+        readonly signingSecrets: readonly Secret[]
         /** The number of days for which streams can be resumed. */
         readonly eventRetentionDays: number
         /** Whether actions of threads may be delivered to this machine and its network. */
@@ -243,6 +247,14 @@ const settings = {
     )
     .transform((text) => text.split(',').map((token) => new Secret(token)))
     .optional(),
+  TICKET_KEY: z
+    .string()
+    .regex(
+      /^[\x21-\x2b\x2d-\x7e]{32,}(,[\x21-\x2b\x2d-\x7e]{32,})?$/,
+      'expected 32 or more characters without blanks, or two such keys with a comma between them',
+    )
+    .transform((text) => text.split(',').map((key) => new Secret(key)))
+    .optional(),
   S3_URL: address
     .refine(
       (text) => new URL(text).pathname !== '/',
@@ -419,6 +431,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     callsPerMinute: CALLS_PER_MINUTE,
     trustedDocuments: TRUSTED_DOCUMENTS,
     responseCacheMs: values.RESPONSE_CACHE_SECONDS * 1000,
+    ticketKeys: values.TICKET_KEY ?? values.SERVICE_TOKEN ?? [],
     tracing:
       values.OTEL_EXPORTER_OTLP_ENDPOINT === undefined
         ? undefined
@@ -478,6 +491,7 @@ function readUpstream(values: z.infer<z.ZodObject<typeof settings>>): Config['up
       databaseUrl: values.DATABASE_URL,
       natsUrl: values.NATS_URL,
       s3: readS3(values),
+      signingSecrets: values.TICKET_KEY ?? values.SERVICE_TOKEN ?? [],
       eventRetentionDays: values.EVENT_RETENTION_DAYS,
       privateActionTargets: values.ACTION_TARGETS === 'any',
       trustedProxies: values.TRUSTED_PROXIES,
@@ -510,10 +524,16 @@ function readS3({
 }
 
 /** Where the data of the embedded backend are, with the secrets that open them. */
-export function dataLocation({ dataDir, databaseUrl, s3 }: EmbeddedBackendConfig): DataLocation {
+export function dataLocation({
+  dataDir,
+  databaseUrl,
+  s3,
+  signingSecrets,
+}: EmbeddedBackendConfig): DataLocation {
   return {
     dataDir,
     databaseUrl: databaseUrl?.reveal(),
+    signingSecrets: signingSecrets.map((secret) => secret.reveal()),
     s3: s3 && {
       ...s3,
       credentials: s3.credentials && {
@@ -528,6 +548,7 @@ export function dataLocation({ dataDir, databaseUrl, s3 }: EmbeddedBackendConfig
 export interface DataLocation {
   readonly dataDir: string
   readonly databaseUrl: string | undefined
+  readonly signingSecrets: readonly string[]
   readonly s3:
     | {
         readonly url: string

@@ -10,6 +10,7 @@ describe('settings', () => {
       logLevel: 'info',
       callsPerMinute: 6000,
       responseCacheMs: 0,
+      ticketKeys: [],
       exposure: {
         introspection: true,
         graphiql: true,
@@ -52,6 +53,7 @@ describe('settings', () => {
           streamsPerPrincipal: 100,
         },
         serviceTokens: [],
+        signingSecrets: [],
       },
     })
   })
@@ -95,6 +97,8 @@ describe('settings', () => {
     ['NATS_URL', 'nats://', 'expected an address such as nats://'],
     ['S3_URL', 'https://ada:hunter2@s3.team.example/files', 'without user name, password, query'],
     ['S3_SECRET_ACCESS_KEY', 'hunter2', 'one needs the other'],
+    ['TICKET_KEY', 'hunter2', 'expected 32 or more characters'],
+    ['TICKET_KEY', `${'x'.repeat(32)},hunter2`, 'expected 32 or more characters'],
   ])('that have a password in them are refused without showing it: %s=%s', (name, value, expected) => {
     const read = () => readConfig({ [name]: value })
     expect(read).toThrow(name)
@@ -144,6 +148,19 @@ describe('settings', () => {
     const byRole = readConfig({ S3_URL: 'https://s3.team.example/files' }).upstream
     if (byRole.kind !== 'embedded') throw new Error('Expected the embedded backend')
     expect(dataLocation(byRole).s3).toEqual({ url: 'https://s3.team.example/files', region: 'us-east-1' })
+  })
+
+  test('tickets are sealed with TICKET_KEY, or else with SERVICE_TOKEN, and both are secrets', () => {
+    const [SERVICE_TOKEN, TICKET_KEY] = ['s'.repeat(32), `${'a'.repeat(32)},${'b'.repeat(32)}`]
+    const keys = (settings: Record<string, string>) => {
+      const config = readConfig(settings)
+      expect(JSON.stringify(config)).not.toMatch(/s{32}|a{32}|b{32}/)
+      return config.ticketKeys.map((key) => key.reveal()[0])
+    }
+    expect(keys({})).toEqual([])
+    expect(keys({ SERVICE_TOKEN })).toEqual(['s'])
+    expect(keys({ SERVICE_TOKEN, TICKET_KEY })).toEqual(['a', 'b'])
+    expect(keys({ FLOWDOCK_API_URL: 'https://api.team.example', TICKET_KEY })).toEqual(['a', 'b'])
   })
 
   test('that are blank count as not given', () => {

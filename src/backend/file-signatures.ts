@@ -1,4 +1,4 @@
-import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto'
+import { createHmac, hkdfSync, randomBytes, timingSafeEqual } from 'node:crypto'
 import { link, readFile, rm, writeFile } from 'node:fs/promises'
 import { privateFileMode } from './private-files.ts'
 
@@ -13,8 +13,12 @@ export interface FileSignatures {
 const lifetimeMs = 60_000
 const keyBytes = 32
 
-export function createFileSignatures(key: Uint8Array, now: () => number = Date.now): FileSignatures {
-  const signature = (token: string, expires: string) =>
+/** @param keys the first one signs, all verify: two while one is replaced by another */
+export function createFileSignatures(
+  keys: readonly Uint8Array[],
+  now: () => number = Date.now,
+): FileSignatures {
+  const signature = (token: string, expires: string, key = keys[0] as Uint8Array) =>
     createHmac('sha256', key).update(`${token} ${expires}`).digest()
   return {
     sign(token) {
@@ -27,10 +31,18 @@ export function createFileSignatures(key: Uint8Array, now: () => number = Date.n
     verify(token, query) {
       const expires = query.get('expires') ?? ''
       const given = Buffer.from(query.get('signature') ?? '', 'base64url')
-      const expected = signature(token, expires)
-      return given.length === expected.length && timingSafeEqual(given, expected) && Number(expires) > now()
+      const isGenuine = keys.some((key) => {
+        const expected = signature(token, expires, key)
+        return given.length === expected.length && timingSafeEqual(given, expected)
+      })
+      return isGenuine && Number(expires) > now()
     },
   }
+}
+
+/** The key of backends that share a secret and no folder. */
+export function deriveSigningKey(secret: string): Buffer {
+  return Buffer.from(hkdfSync('sha256', secret, '', 'flowdock-gateway files', keyBytes))
 }
 
 /** Reads the key in a file, which the first process to start creates: whole, or not at all. */

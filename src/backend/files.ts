@@ -1,7 +1,12 @@
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { type ArrivingFiles, openArrivingFiles } from './arriving-files.ts'
-import { createFileSignatures, type FileSignatures, loadSigningKey } from './file-signatures.ts'
+import {
+  createFileSignatures,
+  deriveSigningKey,
+  type FileSignatures,
+  loadSigningKey,
+} from './file-signatures.ts'
 import type { FileStorage } from './file-storage.ts'
 import { withEarlierFiles } from './files-earlier.ts'
 import { openFolderStorage } from './files-folder.ts'
@@ -37,17 +42,22 @@ export interface FileLocation {
   readonly dataDir: string
   /** Where files are kept if not in `dataDir`. */
   readonly s3?: S3Location | undefined
+  /** What the URLs of files are signed with; by default a key in `dataDir`. The first one signs, all verify. */
+  readonly signingSecrets?: readonly string[]
 }
 
 /** No upload takes this long: the process that received an older file has ended. */
 const leftoverMs = 24 * 3600_000
 
 /** Files arrive in `dataDir`, wherever they are kept: only what a message was sent with leaves the machine. */
-export async function openFileStore({ dataDir, s3 }: FileLocation): Promise<FileStore> {
+export async function openFileStore({ dataDir, s3, signingSecrets = [] }: FileLocation): Promise<FileStore> {
   const directory = join(dataDir, 'files')
   const arriving = await openArrivingFiles(join(directory, 'incoming'))
-  const key = await loadSigningKey(join(directory, 'signing-key'))
-  return createFileStore(arriving, await openFileStorage({ dataDir, s3 }), createFileSignatures(key))
+  const keys =
+    signingSecrets.length > 0
+      ? signingSecrets.map(deriveSigningKey)
+      : [await loadSigningKey(join(directory, 'signing-key'))]
+  return createFileStore(arriving, await openFileStorage({ dataDir, s3 }), createFileSignatures(keys))
 }
 
 /**

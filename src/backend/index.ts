@@ -14,6 +14,7 @@ export type EmbeddedBackendOptions = Pick<
   | 'databaseUrl'
   | 'natsUrl'
   | 's3'
+  | 'signingSecrets'
   | 'demoOrganization'
   | 'demoHistory'
   | 'demoToken'

@@ -79,6 +79,8 @@ export interface BackendOptions {
   readonly instances?: Pick<InstancesOptions, 'everyMs' | 'silentMs'>
   /** Where files are stored if not in `dataDir`. */
   readonly s3?: FileLocation['s3']
+  /** What the URLs of files are signed with; by default a key in `dataDir`. The first one signs, all verify. */
+  readonly signingSecrets?: readonly string[]
   /** The number of days for which streams can be resumed; 30 by default. */
   readonly eventRetentionDays?: number
   /** Whether actions may be delivered to this machine and its network; by default not. */

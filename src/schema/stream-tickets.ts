@@ -21,7 +21,7 @@ const CreateStreamTicketPayload = mutationPayload<tickets.StreamUrl>('CreateStre
 
 mutation('createStreamTicket', {
   description:
-    'Makes a ticket that opens one subscription over server-sent events with your rights, without an `Authorization` header. It works once.',
+    'Makes a ticket that opens one subscription over server-sent events with your rights, without an `Authorization` header. It works once, and where several gateways have one key, once at each.',
   input: mutationInput('CreateStreamTicketInput', {
     description: 'No options.',
     fields: () => ({}),

@@ -7,7 +7,7 @@ const CreateUploadPayload = mutationPayload<uploads.UploadUrl>('CreateUploadPayl
   fields: (t) => ({
     url: t.exposeString('path', {
       description:
-        'The path on this host to which you send the bytes with PUT, without a credential. The response is 201 with `{"data":{"messageId":"…"}}`, the global id of the file message. It takes one file.',
+        'The path on this host to which you send the bytes with PUT, without a credential. The response is 201 with `{"data":{"messageId":"…"}}`, the global id of the file message. A second PUT makes no second message.',
     }),
     expiresAt: t.field({
       type: 'DateTime',

@@ -97,6 +97,32 @@ describe('with files at S3', () => {
     expect(read.equals(bytes)).toBe(true)
   })
 
+  test('a backend with another DATA_DIR and the same secret serves the addresses of this one, with another secret it does not', async () => {
+    const s3 = await startS3()
+    const first = await startTestBackend({ s3: s3.location, signingSecrets: ['one secret'] })
+    onTestFinished(first.close)
+    const { json } = await send(first, Buffer.from('signed'))
+    const redirect = await fetch(first.url + json.content.path, {
+      headers: { authorization: basic(await first.token('Ada')) },
+      redirect: 'manual',
+    })
+    const signed = (redirect.headers.get('location') ?? '').replace(first.url, '')
+    const read = async (signingSecrets: string[]) => {
+      const dataDir = await makeFolder()
+      const databaseUrl = first.location.databaseUrl
+      // On SQLite the database is in the folder.
+      const files = databaseUrl === undefined ? first.dataDir : dataDir
+      const other = await startTestBackend({ dataDir: files, databaseUrl, s3: s3.location, signingSecrets })
+      const response = await fetch(other.url + signed)
+      const text = await response.text()
+      await other.close()
+      return response.status === 200 ? text : response.status
+    }
+    expect(await read(['one secret'])).toBe('signed')
+    expect(await read(['new secret', 'one secret'])).toBe('signed')
+    expect(await read(['new secret'])).toBe(403)
+  })
+
   test('files that were stored in DATA_DIR before are still read, and are deleted there', async () => {
     const earlier = await startTestBackend()
     onTestFinished(earlier.close)

@@ -5,6 +5,7 @@ import { gzipSync } from 'node:zlib'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { serveDownload } from '../../src/server/http/downloads.ts'
+import { createTickets } from '../../src/tickets.ts'
 import { basicAuthorization, parseAuthorization } from '../../src/upstream/flowdock/credentials.ts'
 import { createFileDownloads } from '../../src/upstream/flowdock/files.ts'
 import { createHttp } from '../../src/upstream/http.ts'
@@ -18,6 +19,8 @@ beforeAll(async () => {
   app = await startTestApp()
 })
 afterAll(() => app.close())
+
+const tickets = createTickets(['k'.repeat(32)])
 
 const asked = `__typename id tags ... on FileMessage { file { name contentType byteSize width height url
   thumbnail { width height url } } } attachments { name url }`
@@ -51,7 +54,7 @@ describe('a file is read through the gateway', () => {
       byteSize: 25,
       thumbnail: null,
     })
-    expect(file.url).toMatch(/^\/files\/[\w-]{22}\/p%C3%A4g%C3%A9%201\.html$/)
+    expect(file.url).toMatch(/^\/files\/[\w-]{44,}\/p%C3%A4g%C3%A9%201\.html$/)
     expect(attachments).toEqual([{ name: file.name, url: file.url }])
     const answer = await fetch(app.url + file.url)
     expect(answer.status).toBe(200)
@@ -123,7 +126,7 @@ describe('a file is not read', () => {
     await app.backend.as('Ada')('PUT', '/flows/example/closing/users/2', { disabled: true })
     const lost = await fetch(app.url + file.url)
     expect([lost.status, (await lost.json()).errors[0].extensions.code]).toEqual([404, 'NOT_FOUND'])
-    expect((await fetch(`${app.url}/files/${'x'.repeat(22)}/x.txt`)).status).toBe(404)
+    expect((await fetch(`${app.url}/files/${'x'.repeat(150)}/x.txt`)).status).toBe(404)
     expect((await fetch(`${app.url}/files/short/x.txt`)).status).toBe(404)
     expect((await fetch(app.url + file.url, { method: 'POST' })).status).toBe(405)
   })
@@ -132,7 +135,10 @@ describe('a file is not read', () => {
 test('a ticket is the same for the same principal and file for a while, different for others, and expires', async () => {
   let now = 0
   const http = createHttp({ deadlineMs: 1000, maxBytes: 1000, connections: 1 })
-  const downloads = createFileDownloads({ http, restUrl: 'http://127.0.0.1:1', now: () => now })
+  const downloads = createFileDownloads({
+    ...{ http, restUrl: 'http://127.0.0.1:1', now: () => now },
+    tickets: createTickets(['k'.repeat(32)], () => now),
+  })
   const credential = (token: string) => {
     const parsed = parseAuthorization(basicAuthorization(token))
     if (parsed === null) throw new Error('no credential')
@@ -158,7 +164,7 @@ test('the credential goes to the upstream alone, wherever it sends the reader', 
     response.writeHead(302, { location: `${storage.url}/bucket/x` }).end()
   })
   const http = createHttp({ deadlineMs: 1000, maxBytes: 1000, connections: 1 })
-  const downloads = createFileDownloads({ http, restUrl: upstream.url, fileHosts: ['127.0.0.1'] })
+  const downloads = createFileDownloads({ http, tickets, restUrl: upstream.url, fileHosts: ['127.0.0.1'] })
   const credential = parseAuthorization(basicAuthorization('secret'))
   if (credential === null) throw new Error('no credential')
   const open = async (path: string) => {
@@ -194,7 +200,7 @@ test.each([
   const location = to.replace('PORT', new URL(inside.url).port)
   const upstream = await startScriptedUpstream((_, response) => response.writeHead(302, { location }).end())
   const http = createHttp({ deadlineMs: 1000, maxBytes: 1000, connections: 1 })
-  const downloads = createFileDownloads({ http, restUrl: upstream.url })
+  const downloads = createFileDownloads({ http, tickets, restUrl: upstream.url })
   const credential = parseAuthorization(basicAuthorization('secret'))
   if (credential === null) throw new Error('no credential')
   const [, , ticket = ''] = downloads.address(credential, '/files/1/t/x.txt').split('/')
@@ -212,7 +218,7 @@ test('a file that its storage compresses is requested uncompressed, and keeps it
   })
   const http = createHttp({ deadlineMs: 1000, maxBytes: 1000, connections: 1 })
   onTestFinished(() => http.close())
-  const downloads = createFileDownloads({ http, restUrl: upstream.url })
+  const downloads = createFileDownloads({ http, tickets, restUrl: upstream.url })
   const credential = parseAuthorization(basicAuthorization('secret'))
   if (credential === null) throw new Error('no credential')
   const [, , ticket = ''] = downloads.address(credential, '/files/1/t/x.txt').split('/')
@@ -235,7 +241,7 @@ test('what the upstream calls itself to the outside is read where it is', async 
     else response.writeHead(302, { location: `${publicUrl}/storage/x?signature=s` }).end()
   })
   const http = createHttp({ deadlineMs: 1000, maxBytes: 1000, connections: 1 })
-  const downloads = createFileDownloads({ http, restUrl: upstream.url, publicUrl })
+  const downloads = createFileDownloads({ http, tickets, restUrl: upstream.url, publicUrl })
   const credential = parseAuthorization(basicAuthorization('secret'))
   if (credential === null) throw new Error('no credential')
   const [, , ticket = ''] = downloads.address(credential, '/files/1/t/x.txt').split('/')

@@ -46,7 +46,7 @@ describe('a ticket in the URL', () => {
     expect(made).toMatchObject({
       __typename: 'CreateStreamTicketPayload',
       url: `/graphql?ticket=${made.ticket}`,
-      ticket: expect.stringMatching(/^[\w-]{22}$/),
+      ticket: expect.stringMatching(/^[\w-]{44,}$/),
       clientMutationId: 'x',
     })
     const lifetimeMs = Date.parse(made.expiresAt) - Date.now()
@@ -130,19 +130,6 @@ describe('no ticket is made', () => {
     expect(data ?? null).toBeNull()
     expect(errors).toMatchObject([{ extensions: { code: 'UNAUTHENTICATED' } }])
   })
-})
-
-test('a principal with 100 unused tickets loses its own oldest one', async () => {
-  const many = (count: number) =>
-    app.graphql(
-      'Ben',
-      `mutation { ${Array.from({ length: count }, (_, index) => `m${index}: createStreamTicket(input: {}) { __typename ... on UserError { code } }`).join(' ')} }`,
-    )
-  const [oldest, next, other] = [await issue('Ben'), await issue('Ben'), await issue('Ada')]
-  for (const count of [20, 20, 20, 20, 19]) expect((await many(count)).errors).toBeUndefined()
-  expect((await fetch(address(oldest.url), { headers: sse })).status).toBe(401)
-  await open(address(next.url))
-  await open(address(other.url))
 })
 
 test.each([

@@ -52,6 +52,23 @@ describe('a file is sent', () => {
     expect(new Uint8Array(await answer.arrayBuffer())).toEqual(bytes)
   })
 
+  test('once, however often and at once its bytes are put to one address', async () => {
+    const before = (await app.backend.as('Ada')('GET', '/flows/example/main/messages?event=file&limit=100'))
+      .json
+    const { url } = await create({ flow: main, name: 'once.txt', contentType: 'text/plain' })
+    const both = await Promise.all([put(url, 'same'), put(url, 'same')])
+    const later = await put(url, 'same')
+    const { messageId } = later.json.data
+    for (const { status, json } of [...both, later])
+      expect([status, json.data.messageId]).toEqual([201, messageId])
+    const after = (await app.backend.as('Ada')('GET', '/flows/example/main/messages?event=file&limit=100'))
+      .json
+    expect(after.length).toBe(before.length + 1)
+    const { file } = await read(messageId)
+    expect(await (await fetch(app.url + file.url)).text()).toBe('same')
+    expect(await arrivingFiles(app.backend.dataDir)).toEqual([])
+  })
+
   test('to a thread, and to a user in private', async () => {
     const { data } = await app.graphql(
       'Ada',
@@ -101,11 +118,11 @@ describe('a file is not sent', () => {
   const files = async () =>
     (await app.backend.as('Ada')('GET', '/flows/example/main/messages?event=file&limit=100')).json.length
 
-  test('twice by one address, or by one that is none', async () => {
+  test('by an address that is none, or was changed', async () => {
     const { url } = await create(text)
-    const both = await Promise.all([put(url, 'a'), put(url, 'b')])
-    expect(both.map(({ status }) => status).sort()).toEqual([201, 404])
-    expect((await put(`/uploads/${'x'.repeat(22)}`, 'a')).json.errors[0].extensions.code).toBe('NOT_FOUND')
+    const changed = url.replace(/.$/, (last: string) => (last === 'A' ? 'B' : 'A'))
+    expect((await put(changed, 'a')).json.errors[0].extensions.code).toBe('NOT_FOUND')
+    expect((await put(`/uploads/${'x'.repeat(150)}`, 'a')).json.errors[0].extensions.code).toBe('NOT_FOUND')
   })
 
   test('past its length, and nothing of it stays', async () => {
@@ -141,6 +158,11 @@ describe('a file is not sent', () => {
     ['to a flow that is not there by its id', { ...text, flow: { databaseId: 'x' } }, { code: 'NOT_FOUND' }],
   ])('%s', async (_, input, failure) => {
     expect(await create(input)).toMatchObject(failure)
+  })
+
+  test('with tags that do not fit into an address', async () => {
+    const tags = Array.from({ length: 100 }, (_, index) => `${index}`.padEnd(100, 'x'))
+    expect(await create({ ...text, tags })).toMatchObject({ path: ['input', 'tags'] })
   })
 
   test('to a flow one is not in, as its bytes come', async () => {

@@ -1,4 +1,5 @@
 import { expect, onTestFinished, test } from 'vitest'
+import { createTickets } from '../../src/tickets.ts'
 import type { Credential } from '../../src/upstream/flowdock/credentials.ts'
 import { parseAuthorization } from '../../src/upstream/flowdock/credentials.ts'
 import { createProofs } from '../../src/upstream/flowdock/proofs.ts'
@@ -71,7 +72,10 @@ test('that of an application that may not see its user is valid, too', async () 
 test('nothing of an upload is read when its credential has become invalid', async () => {
   let status = 200
   const { http, upstream, prove, pass, now } = await start(() => status)
-  const uploads = createFileUploads({ http, restUrl: upstream.url, prove }, now)
+  const uploads = createFileUploads(
+    { http, restUrl: upstream.url, tickets: createTickets(['k'.repeat(32)], now), prove },
+    now,
+  )
   const upload = {
     channel: 'example/main',
     threadId: undefined,

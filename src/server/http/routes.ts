@@ -36,8 +36,8 @@ const readPaths = [
   '/health/live',
   '/health/ready',
 ]
-const uploadPath = /^\/uploads\/([\w-]{22})$/
-const downloadPath = /^\/files\/([\w-]{22})\/[^/]+$/
+const uploadPath = /^\/uploads\/([\w-]{44,})$/
+const downloadPath = /^\/files\/([\w-]{44,})\/[^/]+$/
 
 /** Serves every path of the HTTP server. @throws GatewayError to reject the request */
 export function serveRoute(

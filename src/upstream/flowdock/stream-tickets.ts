@@ -1,37 +1,45 @@
+import { randomBytes } from 'node:crypto'
+import { LRUCache } from 'lru-cache'
+import type { Tickets } from '../../tickets.ts'
 import type { Credential } from './credentials.ts'
-import { createTickets } from './tickets.ts'
+import { createSealedCredentials } from './sealed-credentials.ts'
 
-/** Tickets replace the credential in the URL of one event stream, because a browser's `EventSource` sends no headers. */
+/** Stand for a credential in the URL of one event stream, because a browser's `EventSource` sends no headers. */
 export interface StreamTickets {
-  /** Issues a ticket. When a principal has too many unused ones, its oldest one ends. */
   issue(credential: Credential): StreamTicket
-  /** Uses a ticket. Undefined for one that does not exist, was used or has expired. */
+  /**
+   * Uses a ticket. Undefined for one that does not exist, has expired, or was used at this gateway. Gateways do not tell each
+   * other of used tickets: another one accepts it once, too, before it expires.
+   */
   redeem(id: string): Credential | undefined
 }
 
 export interface StreamTicket {
   readonly id: string
-  /** When it expires, in milliseconds since the epoch. */
+  /** In milliseconds since the epoch. */
   readonly expiresAt: number
 }
 
-/** Long enough for a page to open its stream, and too short to use a URL from a log. */
+/** Long enough for a page to open its stream, too short for a URL to be found in a log and used. */
 const lifetimeMs = 60_000
-/**
- * The most unused tickets of one principal. A browser opens at most six streams to a host over HTTP/1, and several users may
- * share a credential.
- */
-const mostEach = 100
-const most = 10_000
+/** Used tickets that are remembered until they expire: more than a process can open in that time. */
+const maxUsed = 100_000
 
-export function createStreamTickets(now: () => number = Date.now): StreamTickets {
-  const tickets = createTickets<Credential>({ lifetimeMs, mostEach, most, now })
+export function createStreamTickets(tickets: Tickets, now: () => number = Date.now): StreamTickets {
+  const sealed = createSealedCredentials<string>(tickets, 'stream')
+  const used = new LRUCache<string, true>({ max: maxUsed })
   return {
-    issue: (credential) => tickets.issue(credential.principal, credential),
+    issue(credential) {
+      const expiresAt = now() + lifetimeMs
+      // Without it, tickets of one second would be one.
+      const unique = randomBytes(9).toString('base64url')
+      return { id: sealed.seal(credential, unique, expiresAt), expiresAt }
+    },
     redeem(id) {
-      const ticket = tickets.find(id)
-      tickets.forget(id)
-      return ticket?.value
+      const opened = sealed.open(id)
+      if (opened === undefined || used.has(opened.details)) return undefined
+      used.set(opened.details, true)
+      return opened.credential
     },
   }
 }

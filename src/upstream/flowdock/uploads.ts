@@ -1,21 +1,25 @@
-import { NotFoundError } from '../../errors.ts'
+import { NotFoundError, ValidationError } from '../../errors.ts'
+import type { Tickets } from '../../tickets.ts'
 import type { Http } from '../http.ts'
 import type { Credential } from './credentials.ts'
 import { createMessages, type Upload } from './messages.ts'
 import type { Message } from './model.ts'
 import type { ProveCredential } from './proofs.ts'
 import { createCalls } from './request.ts'
+import { createSealedCredentials } from './sealed-credentials.ts'
 import type { SingleFlight } from './single-flight.ts'
-import { createTickets } from './tickets.ts'
 
-/** Uploads of any length, which pass without being stored. Each URL accepts one file of one principal. */
+/**
+ * Uploads of any length, which pass without being stored. Each URL contains a ticket for one message of one principal. The ticket
+ * has the `uuid` of the message, and the upstream stores one message for each: a second PUT returns the same message.
+ */
 export interface FileUploads {
   /**
    * The path in the gateway for a PUT of the bytes.
    *
    * @param onCall called before a call that checks the credential
-   * @throws GatewayError `UNAUTHENTICATED` for a credential that the upstream refuses. Otherwise a stranger with many invented
-   *   ones could use up the tickets
+   * @throws GatewayError `UNAUTHENTICATED` for a credential that the upstream refuses, ValidationError if the URL would be too
+   *   long
    */
   address(
     credential: Credential,
@@ -25,50 +29,49 @@ export interface FileUploads {
   /**
    * Sends the bytes as a file message. None is read before the upstream has confirmed the credential.
    *
-   * @throws NotFoundError for an unknown or used ticket; the error of the upstream
+   * @throws NotFoundError for a ticket that expired or was changed; the error of the upstream
    */
   send(ticket: string, bytes: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Message>
 }
 
 const lifetimeMs = 15 * 60_000
-const maxTicketsEach = 500
-const maxTickets = 10_000
+/** Node.js reads 16 KiB of headers, and proxies often 8 KiB. */
+const maxTicketLength = 6000
 
-/** @param options `restUrl`: the REST URL, without a trailing slash; `reads`: is notified of changes */
+export interface FileUploadOptions {
+  readonly http: Http
+  /** The REST URL, without a trailing slash. */
+  readonly restUrl: string
+  readonly tickets: Tickets
+  /** Is notified of changes. */
+  readonly reads?: SingleFlight
+  readonly prove: ProveCredential
+}
+
 export function createFileUploads(
-  {
-    http,
-    restUrl,
-    reads,
-    prove,
-  }: { http: Http; restUrl: string; reads?: SingleFlight; prove: ProveCredential },
+  { http, restUrl, tickets, reads, prove }: FileUploadOptions,
   now: () => number = Date.now,
 ): FileUploads {
-  const tickets = createTickets<{ credential: Credential; upload: Upload }>({
-    lifetimeMs,
-    mostEach: maxTicketsEach,
-    most: maxTickets,
-    now,
-  })
+  const sealed = createSealedCredentials<Upload>(tickets, 'upload')
   return {
     async address(credential, upload, onCall) {
       await prove(credential, onCall)
-      const { id, expiresAt } = tickets.issue(credential.principal, { credential, upload })
-      return { path: `/uploads/${id}`, expiresAt }
+      const expiresAt = now() + lifetimeMs
+      const ticket = sealed.seal(credential, upload, expiresAt)
+      if (ticket.length > maxTicketLength)
+        throw new ValidationError(
+          'Expected shorter tags: they do not fit into a URL',
+          [{ field: 'tags', message: 'are too long' }],
+          { inputPath: ['input', 'tags'] },
+        )
+      return { path: `/uploads/${ticket}`, expiresAt }
     },
-    async send(id, bytes, signal) {
-      const find = () => {
-        const ticket = tickets.find(id)?.value
-        if (ticket === undefined)
-          throw new NotFoundError('There is no such upload, it was used, or it has expired; make a new one')
-        return ticket
-      }
-      await prove(find().credential)
-      // Another request may have used it meanwhile.
-      const ticket = find()
-      // A second request with the same ticket would send a second message.
-      tickets.forget(id)
-      const { credential, upload } = ticket
+    async send(ticket, bytes, signal) {
+      const opened = sealed.open(ticket)
+      if (opened === undefined)
+        throw new NotFoundError('There is no such upload, or its URL has expired; make a new one')
+      const { credential, details: upload } = opened
+      await prove(credential)
       return createMessages(createCalls({ http, base: restUrl, credential, signal, reads })).sendFile(
         upload,
         bytes,
