@@ -32,6 +32,7 @@ import { createPresence } from './flowdock/presence.ts'
 import type { Answer, Backend, Route } from './flowdock/route.ts'
 import { flowdockRoutes } from './flowdock/routes/index.ts'
 import { serviceRoutes } from './flowdock/routes/service.ts'
+import { checkServiceAccess, findActedUser, withoutWriting } from './flowdock/service-access.ts'
 import { startThingsServer, type ThingsServer } from './flowthings/server.ts'
 import {
   boundConnections,
@@ -240,6 +241,8 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     }
     server = createServer({
       headersTimeout: 10_000,
+      // A gateway names 500 flows in one URL.
+      maxHeaderSize: 32 * 1024,
       requestTimeout: 600_000,
       keepAliveTimeout: 75_000,
       connectionsCheckingInterval: 5000,
@@ -353,12 +356,12 @@ function createHandler(
       ? String(request.headers['x-gateway-client'] ?? 'gateway')
       : clientAddress(request, options.trustedProxies ?? 0)
     const identity = isServiceRequest
-      ? undefined
+      ? await findActedUser(backend.store.reader, request.headers)
       : await authenticate(backend.store.reader, backend.signIn, request, url.searchParams, address)
     const user = identity?.user
     if (user !== undefined) {
       response.setHeader('Flowdock-User', String(user.id))
-      noteAccess(user)
+      if (!isServiceRequest) noteAccess(user)
     }
     if (identity?.expiresAt !== undefined)
       response.setHeader('Flowdock-Token-Expires-At', new Date(identity.expiresAt).toISOString())
@@ -369,15 +372,13 @@ function createHandler(
     backend.traffic.countRequest(principal)
     if (holder !== undefined || isGateway) connections.trust(request.socket)
     if (match === undefined) throw noRoute(router.routesOf(routePath), user)
-    if (match.route.pattern.startsWith('/service/') && request.headers.origin !== undefined)
-      throw new HttpError(403, { message: 'Access denied: pages must not use the service interface' })
-    if (match.route.auth === 'service' && !isServiceRequest) throw unauthorized()
+    checkServiceAccess(match.route, request, isServiceRequest)
     if (match.route.auth === 'user' && user === undefined) throw unauthorized()
     checkScopes(match.route, identity)
     const received: string[] = []
     const reception = receive(match, principal, received)
     try {
-      const params = await readParams(request, url, reception)
+      const params = await readParams(request, url, reception, match.route.listAs)
       const common = {
         path: match.path,
         params,
@@ -391,8 +392,8 @@ function createHandler(
       // The credential may have been revoked while the body arrived, which can take minutes.
       if (request.method !== 'GET' && request.method !== 'HEAD')
         await checkCredential(backend.store.reader, identity)
-      if (match.route.auth === 'service') return await match.route.handle(common, backend)
-      const checked = whileValid(backend, identity)
+      const checked = isServiceRequest ? withoutWriting(backend) : whileValid(backend, identity)
+      if (match.route.auth === 'service') return await match.route.handle(common, checked)
       if (match.route.auth === 'any') return await match.route.handle({ ...common, userRequest }, checked)
       if (userRequest === undefined) throw unauthorized()
       return await match.route.handle(userRequest, checked)

@@ -1,11 +1,20 @@
+import { createHash, randomUUID } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { hashToken, makeToken } from '../../src/backend/flowdock/auth.ts'
 import { addToken } from '../../src/backend/flowdock/operations/credentials.ts'
 import { streamLog } from '../../src/backend/flowdock/service-stream.ts'
 import { startBackend } from '../../src/backend/index.ts'
 import { type EventRow, findLogPosition, lastEventSeq } from '../../src/backend/store/events.ts'
-import type { WireEntitlement, WireServiceSignal } from '../../src/wire/service.ts'
+import { deleteToken, disableUser } from '../../src/backend/store/rights.ts'
+import { insertToken } from '../../src/backend/store/users.ts'
+import type {
+  WireAuditClaim,
+  WireEntitlement,
+  WireServiceSignal,
+  WireServiceUsers,
+} from '../../src/wire/service.ts'
 import { basic, call, makeFolder, startTestBackend, type TestBackend } from '../support/backend.ts'
 import { framesOf, openServiceStream, serviceFrames, serviceToken } from '../support/service.ts'
 import { openRawStream } from '../support/stream.ts'
@@ -246,6 +255,177 @@ describe('an entitlement', () => {
   })
 })
 
+const service = (method: string, path: string, body?: unknown, headers: Record<string, string> = {}) =>
+  call(
+    `${backend.url}${path}`,
+    method,
+    { authorization: `Bearer ${serviceToken}`, ...headers },
+    body === undefined ? undefined : JSON.stringify(body),
+  )
+
+describe('an audit', () => {
+  const hash = (flows: readonly string[]) =>
+    createHash('sha256')
+      .update(flows.map((id) => `${id}\n`).join(''))
+      .digest('hex')
+  const claim = ({ grant, user, flows, at }: WireEntitlement): WireAuditClaim => ({
+    ...{ grant, user, at, flowsHash: hash(flows) },
+  })
+  const entitlement = async (authorization: string) =>
+    (await call(`${backend.url}/service/v1/entitlement`, 'GET', { authorization })).json as WireEntitlement
+
+  /** A token of Cleo that an application was given. */
+  async function giveToken(scope: string): Promise<string> {
+    const token = makeToken()
+    await backend.store.write(async (db) => {
+      const { id } = await db
+        .insertInto('applications')
+        .values({ name: 'Polls', icon_url: null, url: null, redirect_uri: null, client_id: null })
+        .returning('id')
+        .executeTakeFirstOrThrow()
+      const grant = { applicationId: id, scope, expiresAt: Date.now() + 60_000, codeHash: null }
+      await insertToken(db, hashToken(token), 3, grant)
+    })
+    return `Bearer ${token}`
+  }
+
+  test('finds nothing wrong with what entitlements say', async () => {
+    const claims = []
+    for (const nick of ['Ada', 'Ben', 'Cleo'] as const)
+      claims.push(claim(await entitlement(basic(await backend.token(nick)))))
+    for (const scope of ['flow private', 'private'])
+      claims.push(claim(await entitlement(await giveToken(scope))))
+    expect(await service('POST', '/service/v1/audit', claims)).toMatchObject({ status: 200, json: [] })
+  })
+
+  test('finds credentials that are gone, and users with other flows', async () => {
+    const token = makeToken()
+    await backend.log.write((change) => addToken(change, 3, token))
+    const [gone, before] = [
+      claim(await entitlement(basic(token))),
+      claim(await entitlement(await giveToken('flow'))),
+    ]
+    const [withoutFlows, ofAnother] = [
+      claim(await entitlement(await giveToken('private'))),
+      { ...before, user: 2 },
+    ]
+    await backend.log.write((change) => deleteToken(change, 3, hashToken(token)))
+    await backend.as('Cleo')('PUT', '/flows/example/main/users/3', { disabled: true })
+    const { json } = await service('POST', '/service/v1/audit', [gone, before, withoutFlows, ofAnother])
+    expect(json).toEqual([
+      { grant: gone.grant, user: 3, state: 'gone' },
+      { grant: before.grant, user: 3, state: 'differs' },
+      { grant: before.grant, user: 2, state: 'gone' },
+    ])
+    await backend.as('Cleo')('PUT', main, { open: true })
+  })
+
+  test('finds every credential of a disabled user gone', async () => {
+    const other = await startTestBackend({ serviceTokens: [serviceToken] })
+    onTestFinished(other.close)
+    const token = basic(await other.token('Ben'))
+    const url = `${other.url}/service/v1`
+    const { json } = await call(`${url}/entitlement`, 'GET', { authorization: token })
+    await other.log.write((change) => disableUser(change, 2))
+    const headers = { authorization: `Bearer ${serviceToken}` }
+    const audited = await call(`${url}/audit`, 'POST', headers, JSON.stringify([claim(json)]))
+    expect(audited.json).toEqual([{ grant: json.grant, user: 2, state: 'gone' }])
+  })
+
+  test.each<[string, unknown]>([
+    ['no list', { grant: 'g' }],
+    ['a list of something else', [{ grant: 'g', user: '2' }]],
+    [
+      'more than 1,000 claims',
+      Array.from({ length: 1001 }, () => ({ grant: '', user: 1, flowsHash: '', at: 1 })),
+    ],
+  ])('is refused for %s', async (_, body) => {
+    expect((await service('POST', '/service/v1/audit', body)).status).toBe(400)
+  })
+})
+
+describe('the directory', () => {
+  test('has users by id, with their organizations, and leaves out those that do not exist', async () => {
+    const { status, json } = await service('GET', '/service/v1/users?ids=2,999,1,no')
+    const { json: users } = await ada('GET', '/users')
+    const user = (id: number) => users.find((each: { id: number }) => each.id === id)
+    expect(status).toBe(200)
+    expect(json).toEqual({
+      at: await end(),
+      users: [1, 2].map((id) => ({ ...user(id), disabled: false, organizations: [1] })),
+    } satisfies WireServiceUsers)
+  })
+
+  test('has flows by id, without what depends on who asks', async () => {
+    const { json: flow } = await ada('GET', main)
+    const { json } = await service('GET', `/service/v1/flows?ids=${flow.id},nowhere`)
+    const { flow_admin, joined, open, unread_mentions, users, api_token, join_url, ...itself } = flow
+    expect(json).toEqual({ at: await end(), flows: [itself] })
+    expect(api_token).toBeDefined()
+  })
+
+  test('takes 500 ids of flows in one URL, and no more', async () => {
+    const ids = Array.from({ length: 501 }, () => randomUUID())
+    const read = (count: number) => service('GET', `/service/v1/flows?ids=${ids.slice(0, count).join()}`)
+    expect(await read(500)).toMatchObject({ status: 200, json: { flows: [] } })
+    expect((await read(501)).status).toBe(400)
+    expect((await service('GET', `/service/v1/users?ids=${ids.map(() => 1).join()}`)).status).toBe(400)
+    expect((await service('GET', '/service/v1/users')).json.users).toEqual([])
+  })
+})
+
+describe('a read as a user', () => {
+  const readAs = (id: number, path: string, method = 'GET') =>
+    service(method, path, undefined, { 'flowdock-act-as': String(id) })
+
+  test.each([
+    '/user',
+    '/flows',
+    '/flows/all',
+    '/users',
+    main,
+    `${main}/messages`,
+    '/organizations',
+    '/private',
+  ])('is what the user reads: %s', async (path) => {
+    for (const [id, as] of [
+      [1, ada],
+      [2, ben],
+    ] as const) {
+      const [acted, own] = [await readAs(id, path), await as('GET', path)]
+      expect(acted.status).toBe(200)
+      expect(acted.json).toEqual(own.json)
+      expect(acted.headers.get('flowdock-user')).toBe(String(id))
+    }
+  })
+
+  test('is refused where the user is', async () => {
+    const { json: flow } = await ada('POST', '/flows/example', { name: 'Board' })
+    const path = new URL(flow.url).pathname
+    expect((await readAs(1, path)).status).toBe(200)
+    expect((await readAs(2, path)).status).toBe((await ben('GET', path)).status)
+    expect((await readAs(2, '/flows/example/nowhere')).status).toBe(404)
+  })
+
+  test('shows a private conversation that there is not yet, and does not create it', async () => {
+    const isThere = async () => (await ben('GET', '/private')).json.some(({ id }: { id: number }) => id === 3)
+    expect(await isThere()).toBe(false)
+    const acted = await readAs(2, '/private/3')
+    expect((await readAs(2, '/private/3/messages')).json).toEqual([])
+    expect(await isThere()).toBe(false)
+    expect(acted.json).toEqual((await ben('GET', '/private/3')).json)
+  })
+
+  test('is not taken for an access of the user', async () => {
+    await backend.store.write((db) =>
+      db.updateTable('users').set({ last_access_at: 5 }).where('id', '=', 3).execute(),
+    )
+    await readAs(3, '/user')
+    const { json } = await ada('GET', '/organizations/example/audits/users')
+    expect(json.find(({ id }: { id: number }) => id === 3).accessed_at).toBe(new Date(5).toISOString())
+  })
+})
+
 describe('the service interface', () => {
   const status = async (path: string, headers: Record<string, string>, url = backend.url) =>
     (await call(url + path, 'GET', headers)).status
@@ -273,7 +453,7 @@ describe('the service interface', () => {
   })
 
   test('is not there where no service token is set, whatever is sent', async () => {
-    const without = await startTestBackend()
+    const without = await startTestBackend({ serviceTokens: [] })
     onTestFinished(without.close)
     const headers = [{}, { authorization: `Bearer ${serviceToken}` }]
     for (const path of ['stream', 'entitlement', 'audit'])

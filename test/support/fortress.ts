@@ -1,8 +1,10 @@
 import { Writable } from 'node:stream'
 import { pino } from 'pino'
 import { expect } from 'vitest'
+import type { BackendOptions } from '../../src/backend/server.ts'
 import { post, type Result, startTestApp, type TestApp } from './app.ts'
 import { basic } from './backend.ts'
+import { serviceToken } from './service-token.ts'
 
 /** A gateway as it stands in production, and somebody who uses it while others attack it. */
 export interface Fortress {
@@ -30,9 +32,11 @@ const inside = /node_modules|\/src\/|\n +at |file:\/\/|\.ts:\d/
 /** @param upstreamUrl an upstream in place of the embedded backend */
 export async function startFortress({
   settings = {},
+  backend = {},
   upstreamUrl,
 }: {
   settings?: Record<string, string>
+  backend?: Partial<BackendOptions>
   upstreamUrl?: string
 } = {}): Promise<Fortress> {
   const lines: string[] = []
@@ -45,11 +49,16 @@ export async function startFortress({
   const app = await startTestApp({
     settings: { NODE_ENV: 'production', METRICS_TOKEN: operatorToken, ...settings },
     log: pino({ level: 'trace', base: null }, kept),
+    backend: {
+      ...backend,
+      onRequest: (request) => lines.push(JSON.stringify(request)),
+      onNotice: (message) => lines.push(message),
+    },
     ...(upstreamUrl === undefined ? {} : { upstreamUrl }),
   })
   const token = await app.backend.token('Ada')
   const other = await app.backend.token('Ben')
-  const secrets = [token, other, operatorToken].flatMap((each) => [
+  const secrets = [token, other, operatorToken, serviceToken].flatMap((each) => [
     each,
     btoa(`${each}:`),
     encodeURIComponent(btoa(`${each}:`)),

@@ -32,6 +32,8 @@ export interface Identity {
   /** Whether the credential is still valid: it may be revoked while the request is arriving. */
   readonly isValid: (db: Database) => Promise<boolean>
   readonly signedInBy: SignedInBy
+  /** Whether a gateway acts as the user, who did not send the request themselves. It changes nothing. */
+  readonly isActedAs: boolean
 }
 
 /**
@@ -63,6 +65,7 @@ export async function authenticate(
       expiresAt: user.expires_at ?? undefined,
       isValid: async (reader) => (await findUserByTokenHash(reader, hash))?.disabled === 0,
       signedInBy: { tokenHash: hash },
+      isActedAs: false,
     }
   }
   const user = await signIn.signIn(db, credential.email, credential.password, address)
@@ -78,6 +81,7 @@ export async function authenticate(
       return now?.disabled === 0 && now.password_hash === user.password_hash
     },
     signedInBy: { userId: user.id, passwordHash: user.password_hash },
+    isActedAs: false,
   }
 }
 

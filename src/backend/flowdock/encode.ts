@@ -14,9 +14,10 @@ import type {
   WireThread,
   WireUser,
 } from '../../wire/flowdock.ts'
+import type { WireServiceFlows } from '../../wire/service.ts'
 import { type BoundedText, cut, fitMessage, fitReactions, fitThread, maxCharacters } from '../bounds.ts'
 import type { ConversationRow } from '../store/conversations.ts'
-import { type FlowRow, type FlowUserRow, isJoined } from '../store/flows.ts'
+import { type Flow, type FlowRow, type FlowUserRow, isJoined } from '../store/flows.ts'
 import type { InvitationRow } from '../store/invitations.ts'
 import type { MessageRow } from '../store/messages.ts'
 import type { OrganizationRow } from '../store/organizations.ts'
@@ -138,6 +139,18 @@ export function encodeFlow(
     flow_groups: [],
     ...(users === undefined ? {} : { users: users.map((user) => encodeFlowUser(user, base)) }),
   }
+}
+
+/** A flow without what depends on its viewer. */
+export function encodeFlowItself(
+  flow: Flow,
+  organization: OrganizationRow,
+  base: string,
+): WireServiceFlows['flows'][number] {
+  const unseen = { ...flow, open: null, blocked: null, organization_admin: null, unread_mentions: 0 }
+  const encoded = encodeFlow(unseen, organization, base, undefined)
+  const { flow_admin: _a, joined: _b, open: _c, unread_mentions: _d, ...itself } = encoded
+  return itself
 }
 
 export function joinUrl(flow: Pick<FlowRow, 'join_code' | 'slug'>, base: string): string {

@@ -54,6 +54,8 @@ export interface UserRequest extends Request {
   readonly expiresAt: number | undefined
   /** Whether the credential is still valid. */
   readonly isValid: (db: Database) => Promise<boolean>
+  /** Whether a gateway acts as the user, who did not send the request themselves. It changes nothing. */
+  readonly isActedAs: boolean
 }
 
 /** The rights of an application's token. [flowdock] authentication.md, "Scopes" */
@@ -78,6 +80,8 @@ type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
 interface RouteBase {
   readonly method: Method
   readonly pattern: string
+  /** The parameter that a JSON array as body stands for. */
+  readonly listAs?: string
   /** An application's token must have one of these scopes; any scope is enough when there are none. */
   readonly scopes?: readonly Scope[]
   /**

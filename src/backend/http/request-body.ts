@@ -29,9 +29,15 @@ export interface Reception {
 /**
  * Reads the parameters of a request. Those of the body override those of the query string.
  *
+ * @param listAs the parameter that a JSON array stands for; without one, only a JSON object is accepted
  * @throws 413 when the body is too long, 400 when it cannot be read, 408 when it takes too long
  */
-export async function readParams(request: IncomingMessage, url: URL, reception: Reception): Promise<Params> {
+export async function readParams(
+  request: IncomingMessage,
+  url: URL,
+  reception: Reception,
+  listAs?: string,
+): Promise<Params> {
   const values = readForm(url.search.slice(1))
   if (request.headers['content-type']?.startsWith('multipart/form-data'))
     return new Params(Object.assign(values, await readMultipart(request, reception)))
@@ -40,7 +46,7 @@ export async function readParams(request: IncomingMessage, url: URL, reception: 
   const type = request.headers['content-type'] ?? ''
   if (type.startsWith('application/x-www-form-urlencoded') && !body.startsWith('{'))
     return new Params(Object.assign(values, readForm(body)))
-  return new Params(Object.assign(values, parseJsonObject(body)))
+  return new Params(Object.assign(values, parseJsonBody(body, listAs)))
 }
 
 /** The most fields, and the most files, of a multipart body. */
@@ -197,7 +203,7 @@ function limitWaiting(
   }
 }
 
-function parseJsonObject(text: string): Record<string, unknown> {
+function parseJsonBody(text: string, listAs: string | undefined): Record<string, unknown> {
   // [spec] RFC 8259, 8.1: parsers may ignore a byte order mark.
   const json = text.charCodeAt(0) === 0xfeff ? text.slice(1) : text
   if (hasTooManyValues(json, maxRestValues))
@@ -208,6 +214,7 @@ function parseJsonObject(text: string): Record<string, unknown> {
   } catch {
     throw new HttpError(400, { message: 'Body is not valid JSON' })
   }
+  if (listAs !== undefined && Array.isArray(value)) return { [listAs]: value }
   if (!isRecord(value)) throw new HttpError(400, { message: 'Body must be a JSON object' })
   return value
 }

@@ -331,6 +331,11 @@ export async function channelLastId(db: Database, channelId: number): Promise<nu
   return row?.last_id ?? 0
 }
 
+/** Those flows that exist, archived ones included, in the order of their ids. */
+export async function listFlowsById(db: Database, ids: readonly string[]): Promise<Flow[]> {
+  return flows(db).where('flows.id', 'in', anyText(ids)).orderBy('flows.id').execute()
+}
+
 /** The ids of the flows that each of some users has joined, in ascending order. Archived flows are left out. */
 export async function listJoinedFlowIds(
   db: Database,

@@ -36,6 +36,24 @@ export async function findUserByTokenHash(db: Database, hash: string): Promise<T
   return (await byTokenHash(db, { hash, now: Date.now() }))[0]
 }
 
+/** Those users that exist. */
+export async function listUsersById(db: Database, ids: readonly number[]): Promise<UserRow[]> {
+  return db.selectFrom('users').selectAll().where('id', 'in', anyNumber(ids)).orderBy('id').execute()
+}
+
+/** The tokens of some users that have not expired. */
+export async function listTokensOf(
+  db: Database,
+  userIds: readonly number[],
+): Promise<{ hash: string; user_id: number; scope: string | null }[]> {
+  return db
+    .selectFrom('tokens')
+    .select(['hash', 'user_id', 'scope'])
+    .where('user_id', 'in', anyNumber(userIds))
+    .where((where) => where.or([where('expires_at', 'is', null), where('expires_at', '>', Date.now())]))
+    .execute()
+}
+
 /** Those of these hashes whose token has not expired and whose user is not disabled. */
 export async function listValidTokens(db: Database, hashes: readonly string[]): Promise<string[]> {
   const rows = await db

@@ -158,11 +158,18 @@ async function conversationWith(
   if (other === undefined || !(await shareOrganization(store.reader, request.user.id, id))) throw notFound()
   const known = await findConversation(store.reader, request.user.id, id)
   if (known !== undefined) return { conversation: known, other }
+  if (request.isActedAs) return { conversation: emptyConversation(request.user.id, id), other }
   const conversation = await log.write(async (change) => {
     if (!(await shareOrganization(change.db, request.user.id, id))) throw notFound()
     return ensureConversation(change, request.user.id, id)
   })
   return { conversation, other }
+}
+
+/** A conversation that is not created yet, as it is when it is: no channel has this number. */
+function emptyConversation(one: number, other: number): ConversationRow {
+  const [low_user_id, high_user_id] = one < other ? [one, other] : [other, one]
+  return { channel_id: 0, low_user_id, high_user_id, low_open: 0, high_open: 0 }
 }
 
 async function access(request: UserRequest, backend: Backend): Promise<ChannelAccess> {

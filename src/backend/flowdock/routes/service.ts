@@ -1,9 +1,18 @@
-import type { WireEntitlement } from '../../../wire/service.ts'
+import { isRecord } from '../../../json-values.ts'
+import type {
+  WireAuditClaim,
+  WireEntitlement,
+  WireServiceFlows,
+  WireServiceUsers,
+} from '../../../wire/service.ts'
 import { HttpError, invalid, unauthorized } from '../../http/errors.ts'
 import { findLogPosition, type LogPosition, listEventsAfter } from '../../store/events.ts'
-import { listJoinedFlowIds } from '../../store/flows.ts'
-import { listMemberships } from '../../store/organizations.ts'
+import { listFlowsById, listJoinedFlowIds } from '../../store/flows.ts'
+import { findOrganizations, listMemberships, listOrganizationIdsOf } from '../../store/organizations.ts'
+import { listUsersById } from '../../store/users.ts'
+import { audit, receivesFlows } from '../audit.ts'
 import { grantOf } from '../auth.ts'
+import { encodeFlowItself, encodeUser } from '../encode.ts'
 import { withoutDeleted } from '../replay.ts'
 import type { Request, Route } from '../route.ts'
 import { streamLog } from '../service-stream.ts'
@@ -52,7 +61,7 @@ export const serviceRoutes: readonly Route[] = [
           at: last,
           user: user.id,
           grant: grantOf(request.signedInBy),
-          flows: scopes === undefined || scopes.has('flow') ? (joined.get(user.id) ?? []) : [],
+          flows: receivesFlows(scopes) ? (joined.get(user.id) ?? []) : [],
           private: scopes === undefined || scopes.has('private'),
           organizations,
           scopes: scopes === undefined ? null : [...scopes],
@@ -61,7 +70,88 @@ export const serviceRoutes: readonly Route[] = [
       }),
     }),
   },
+  {
+    method: 'POST',
+    pattern: '/service/v1/audit',
+    auth: 'service',
+    listAs: 'claims',
+    async handle({ params }, { store }) {
+      const claims = decodeClaims(params.raw('claims'))
+      return { status: 200, body: await store.readTogether((db) => audit(db, claims)) }
+    },
+  },
+  {
+    method: 'GET',
+    pattern: '/service/v1/users',
+    auth: 'service',
+    async handle({ query, base }, { store }) {
+      const ids = readIds(query).map(Number).filter(Number.isSafeInteger)
+      const body = await store.readTogether(async (db): Promise<WireServiceUsers> => {
+        const { last: at } = await findLogPosition(db)
+        const users = await listUsersById(db, ids)
+        const organizations = await listOrganizationIdsOf(db, ids)
+        return {
+          at,
+          users: users.map((user) => ({
+            ...encodeUser(user, base),
+            disabled: user.disabled === 1,
+            organizations: organizations.get(user.id) ?? [],
+          })),
+        }
+      })
+      return { status: 200, body }
+    },
+  },
+  {
+    method: 'GET',
+    pattern: '/service/v1/flows',
+    auth: 'service',
+    async handle({ query, base }, { store }) {
+      const body = await store.readTogether(async (db): Promise<WireServiceFlows> => {
+        const { last: at } = await findLogPosition(db)
+        const flows = await listFlowsById(db, readIds(query))
+        const ids = new Set(flows.map(({ organization_id }) => organization_id))
+        const organizations = new Map((await findOrganizations(db, [...ids])).map((each) => [each.id, each]))
+        return {
+          at,
+          flows: flows.flatMap((flow) => {
+            const organization = organizations.get(flow.organization_id)
+            return organization === undefined ? [] : encodeFlowItself(flow, organization, base)
+          }),
+        }
+      })
+      return { status: 200, body }
+    },
+  },
 ]
+
+const maxClaims = 1000
+const maxIds = 500
+
+/** @throws 400 for anything else than a list of claims */
+function decodeClaims(value: unknown): WireAuditClaim[] {
+  if (!Array.isArray(value) || value.length > maxClaims)
+    throw invalid({ claims: [`must be a list of at most ${maxClaims}`] })
+  if (!value.every(isClaim)) throw invalid({ claims: ['must have a grant, a user, flowsHash and at each'] })
+  return value
+}
+
+function isClaim(value: unknown): value is WireAuditClaim {
+  return (
+    isRecord(value) &&
+    typeof value['grant'] === 'string' &&
+    Number.isSafeInteger(value['user']) &&
+    typeof value['flowsHash'] === 'string' &&
+    Number.isSafeInteger(value['at'])
+  )
+}
+
+/** The ids of a query. @throws 400 when they are too many */
+function readIds(query: URLSearchParams): string[] {
+  const ids = (query.get('ids') ?? '').split(',').filter((id) => id !== '')
+  if (ids.length > maxIds) throw invalid({ ids: [`are too many (maximum is ${maxIds})`] })
+  return ids
+}
 
 /** The number after which a stream begins. @throws HttpError 400 or 410 */
 function beginningOf({ headers, query }: Request, { first, last }: LogPosition): number {

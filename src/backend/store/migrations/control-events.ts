@@ -6,4 +6,6 @@ export const controlEvents = statementMigration([
   // One row. A new id says that event numbers may mean other events than before.
   'create table event_log (id text not null)',
   'insert into event_log (id) values (lower(hex(randomblob(16))))',
+  // Gateways ask for the tokens of users whose credentials they have.
+  'create index tokens_by_user on tokens (user_id)',
 ])
