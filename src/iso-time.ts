@@ -20,7 +20,7 @@ export function parseIsoTime(text: string): number | undefined {
   const time = new Date(0)
   time.setUTCFullYear(year as number, (month as number) - 1, day)
   time.setUTCHours(hour as number, minute, second, fraction)
-  // Dates and hours that do not exist become others.
+  // `Date` turns the 30th of February into a day of March, and 24:00 into the next day.
   const isReal = time.getUTCDate() === day && time.getUTCMonth() + 1 === month && time.getUTCHours() === hour
   if (!isReal || (minute as number) > 59 || (second as number) > 59 || offset === undefined) return undefined
   const ms = time.getTime() - offset * 60_000

@@ -2,6 +2,7 @@ import type { ServerResponse } from 'node:http'
 import type { WireServiceFrames } from '../../wire/service.ts'
 import { fitEvent } from '../bounds.ts'
 import type { EventLog } from '../event-log.ts'
+import { waitForDrain } from '../http/drain.ts'
 import { type EventRow, isControlEvent, type LogPosition } from '../store/events.ts'
 import { withBase } from './encode.ts'
 import type { Presence, Signal } from './presence.ts'
@@ -97,7 +98,7 @@ export async function streamLog(response: ServerResponse, options: ServiceStream
   while (!isLive && !response.closed && !response.writableEnded) {
     const page = await options.readPage(sent, pageSize)
     for (const event of page) send(event)
-    if (response.writableNeedDrain) await drained(response)
+    if (response.writableNeedDrain) await waitForDrain(response)
     if (page.length === pageSize) continue
     isLive = !overflowed
     overflowed = false
@@ -113,18 +114,6 @@ export async function streamLog(response: ServerResponse, options: ServiceStream
   if (response.closed) return
   sendHead()
   heads = setInterval(sendHead, options.headEveryMs ?? headEveryMs)
-}
-
-function drained(response: ServerResponse): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      response.off('drain', done)
-      response.off('close', done)
-      resolve()
-    }
-    response.on('drain', done)
-    response.on('close', done)
-  })
 }
 
 function encodeEventFrame(event: EventRow, base: string): string {

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import { fitEvent } from '../bounds.ts'
 import type { EventLog } from '../event-log.ts'
+import { waitForDrain } from '../http/drain.ts'
 import { type EventRow, type EventScope, isControlEvent } from '../store/events.ts'
 import { withBase } from './encode.ts'
 import type { CredentialUser } from './open-credentials.ts'
@@ -173,25 +174,13 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
       return
     }
     // No more of the log is read while earlier data waits for the reader.
-    if (response.writableNeedDrain) await drained(response)
+    if (response.writableNeedDrain) await waitForDrain(response)
     if (page.length === replayPage) continue
     live = !overflowed
     overflowed = false
     for (const event of waiting.splice(0)) send(event)
     if (live && options.wantsPresence) await tellWhoIsHere()
   }
-}
-
-function drained(response: ServerResponse): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      response.off('drain', done)
-      response.off('close', done)
-      resolve()
-    }
-    response.on('drain', done)
-    response.on('close', done)
-  })
 }
 
 /** Adds a flow that the user joined, and removes one that the user lost. */

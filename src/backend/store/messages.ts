@@ -47,7 +47,7 @@ export const serviceEvents = [
 /** No list names more kinds of message than there are, or more tags than a message has. */
 const maxKinds = 50
 const maxTags = 50
-/** PostgreSQL takes no word of more than 2 KB. */
+/** The full-text search of PostgreSQL rejects words longer than 2 KB. */
 const maxWordLength = 250
 
 /** Whether a message has content of its own, so that it can be tagged, edited and deleted. */

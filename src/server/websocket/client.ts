@@ -206,7 +206,7 @@ export class SocketOperation implements OperationReader {
     this.lifetime.end()
   }
 
-  /** Sends nothing more of it. */
+  /** Ends the operation without a `complete` message. Nothing more is sent for it. */
   stop(): void {
     this.#isOver = true
     const { operations } = this.#client
