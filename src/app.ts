@@ -30,7 +30,7 @@ import { serveWebSockets } from './server/websocket/sockets.ts'
 import { sleep } from './sleep.ts'
 import { createFanOut, type FanOutState } from './subscriptions/fan-out.ts'
 import { createLogger, type Logger } from './telemetry/log.ts'
-import { createMetrics } from './telemetry/metrics.ts'
+import { createMetrics, type Metrics } from './telemetry/metrics.ts'
 import { createRareWarning } from './telemetry/rare-warning.ts'
 import { createReadiness } from './telemetry/readiness.ts'
 import type { Tracing } from './telemetry/tracing.ts'
@@ -54,6 +54,8 @@ import { routeOf } from './upstream/flowdock/route.ts'
 import { createSingleFlight, type SingleFlight } from './upstream/flowdock/single-flight.ts'
 import { createStreamTickets } from './upstream/flowdock/stream-tickets.ts'
 import { createFileUploads } from './upstream/flowdock/uploads.ts'
+import type { ThingsUpstream } from './upstream/flowthings/calls.ts'
+import { thingsRouteOf } from './upstream/flowthings/route.ts'
 import { createHttp, type Http, type UpstreamCall } from './upstream/http.ts'
 import { createRetry } from './upstream/retry.ts'
 
@@ -181,6 +183,9 @@ async function start(
   const eventHttp = createBulkhead(breaker, eventCalls)
   const sharedEventHttp = createBulkhead(breaker, eventCalls)
 
+  const things = config.flowthings ?? embeddedThings(backend)
+  const thingsHttp = startThingsHttp(things?.restUrl, metrics, hooks)
+  closers.push(() => thingsHttp.close())
   const reconnects = createReconnects(reconnectsEachSecond)
   const decoder = createEventDecoder()
   const onRetry = (error: Error, delayMs: number) =>
@@ -273,6 +278,7 @@ async function start(
       uploads,
       streamTickets,
       tracing,
+      things: { upstream: things, http: thingsHttp, reads: createSingleFlight() },
       clientHeaders:
         backend &&
         ((request) => ({ 'x-gateway-client': clientAddress(request, config.exposure.trustedProxies) })),
@@ -400,6 +406,29 @@ async function start(
     state,
     close: closeAll,
   }
+}
+
+/** The embedded server of the flowthings API, if it runs, in the version that says the types of elements. */
+function embeddedThings(backend: EmbeddedBackend | undefined): ThingsUpstream | undefined {
+  const url = backend?.things?.url
+  return url === undefined ? undefined : { restUrl: `${url}/v0.1`, sessionUrl: url }
+}
+
+/** Calls to flowthings have connections of their own, so that neither upstream slows down the other. */
+function startThingsHttp(restUrl: string | undefined, metrics: Metrics, hooks: AppHooks): Http {
+  const base = restUrl ?? ''
+  const plain = createHttp({
+    deadlineMs,
+    maxBytes: 16 * 1024 * 1024,
+    connections,
+    onCall(call) {
+      hooks.onUpstreamCall?.(call)
+      const { method, url, status, durationMs } = call
+      metrics.upstreamCall({ method, route: thingsRouteOf(pathBelow(base, url)), status, durationMs })
+    },
+  })
+  const breaker = createCircuitBreaker(createRetry(plain, { deadlineMs }), { probe: plain })
+  return createBulkhead(breaker, { callsEach: connections / 2, waitMs: deadlineMs })
 }
 
 /** Loads the libraries of OpenTelemetry only if traces are sent. */

@@ -17,6 +17,15 @@ export interface Config {
   readonly tracing: { readonly endpoint: string; readonly serviceName: string } | undefined
   /** What tickets in URLs are sealed with: the first seals, all open. Empty: each process has a key of its own. */
   readonly ticketKeys: readonly Secret[]
+  /** The flowthings upstream; undefined for the embedded one, if it runs. */
+  readonly flowthings?:
+    | {
+        /** The URL of its REST API with its version. */
+        readonly restUrl: string
+        /** The URL that its WebSocket sessions are made at. */
+        readonly sessionUrl: string
+      }
+    | undefined
   readonly upstream:
     | {
         readonly kind: 'embedded'
@@ -173,6 +182,12 @@ const withoutCredential = z
   )
   .pipe(address)
 
+/** Sessions are made with HTTP, and their sockets are opened at the same host. */
+const socketUrl = z
+  .string()
+  .transform((text) => text.replace(/^ws(s?):/, 'http$1:'))
+  .pipe(withoutCredential)
+
 const amount = (of: string) =>
   z
     .string()
@@ -211,6 +226,8 @@ const settings = {
     .string()
     .regex(/^[0-9a-f]{32}$/, 'expected 32 hexadecimal digits in lower case')
     .optional(),
+  FLOWTHINGS_API_URL: withoutCredential.optional(),
+  FLOWTHINGS_WS_URL: socketUrl.optional(),
   FLOWTHINGS_PORT: port.optional(),
   FLOWTHINGS_DEMO_ACCOUNT: z
     .string()
@@ -416,6 +433,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   for (const name of ['PORT', 'BACKEND_PORT'] as const)
     if (thingsPort !== 0 && thingsPort === parsed.data?.[name])
       problems.push(`FLOWTHINGS_PORT=${thingsPort}: is the same as ${name}`)
+  if ('FLOWTHINGS_WS_URL' in given && !('FLOWTHINGS_API_URL' in given))
+    problems.push('FLOWTHINGS_WS_URL: needs FLOWTHINGS_API_URL')
   if (parsed.data !== undefined && parsed.data.BODY_MEMORY_MIB_PER_IP > parsed.data.BODY_MEMORY_MIB)
     problems.push(
       `BODY_MEMORY_MIB_PER_IP=${parsed.data.BODY_MEMORY_MIB_PER_IP}: is more than BODY_MEMORY_MIB=${parsed.data.BODY_MEMORY_MIB}`,
@@ -464,6 +483,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
       requestsInFlight: values.MAX_CONCURRENT_REQUESTS,
       loadShedding: values.LOAD_SHEDDING === 'on',
     },
+    flowthings: readFlowthings(parsed.data),
     upstream: readUpstream(parsed.data),
   })
 }
@@ -474,6 +494,23 @@ function readHosts(given: readonly string[] | undefined, host: string): readonly
   if (given === undefined)
     return /^(localhost|127\..*|::1)$/.test(host) ? [...new Set([...local, host])] : undefined
   return given.includes('*') ? undefined : [...local, ...given.map((name) => name.toLowerCase())]
+}
+
+function readFlowthings({
+  FLOWTHINGS_API_URL: url,
+  FLOWTHINGS_WS_URL: sessionUrl,
+}: z.infer<z.ZodObject<typeof settings>>): Config['flowthings'] {
+  if (url === undefined) return undefined
+  // Versions below 4 say the types of elements.
+  const restUrl = /\/v\w[^/]*$/.test(url) ? url : `${url}/v0.1`
+  return { restUrl, sessionUrl: sessionUrl ?? sessionUrlOf(restUrl) }
+}
+
+/** The service has the hosts `api.` and `ws.`; other servers have one host for both. Sessions have no path of a version. */
+function sessionUrlOf(restUrl: string): string {
+  const url = new URL(restUrl)
+  url.hostname = url.hostname.replace(/^api\./, 'ws.')
+  return url.origin
 }
 
 function readUpstream(values: z.infer<z.ZodObject<typeof settings>>): Config['upstream'] {

@@ -15,6 +15,9 @@ import type { FlowEvent } from './upstream/flowdock/model.ts'
 import type { SingleFlight } from './upstream/flowdock/single-flight.ts'
 import type { StreamTicket, StreamTickets } from './upstream/flowdock/stream-tickets.ts'
 import type { FileUploads } from './upstream/flowdock/uploads.ts'
+import type { ThingsUpstream } from './upstream/flowthings/calls.ts'
+import { readThingsCredential } from './upstream/flowthings/credential.ts'
+import { createFlowthings, type Flowthings } from './upstream/flowthings/index.ts'
 import type { Http } from './upstream/http.ts'
 
 export type Channel = EventChannel<FlowEvent>
@@ -104,6 +107,12 @@ export interface ViewerQuestion {
 export interface Context {
   /** The upstream as the principal sees it. It caches the reads of this operation. */
   readonly flowdock: Flowdock
+  /**
+   * The flowthings upstream as the account of the request sees it. It caches the reads of this operation.
+   *
+   * @throws GatewayError `UNAUTHENTICATED` for a malformed account or token
+   */
+  readonly flowthings: Flowthings
   readonly viewer: Viewer
   /** The number of calls to the upstream so far. */
   callCount(): number
@@ -186,8 +195,17 @@ export interface ContextOptions {
   readonly uploads: FileUploads
   readonly streamTickets: StreamTickets
   readonly tracing: Tracing | undefined
+  readonly things: ThingsOptions
   /** Headers that name the client to the embedded backend. */
   readonly clientHeaders?: ((request: RequestHead) => Readonly<Record<string, string>>) | undefined
+}
+
+/** What contexts need to call flowthings. */
+export interface ThingsOptions {
+  /** Undefined when the gateway has none. */
+  readonly upstream: ThingsUpstream | undefined
+  readonly http: Http
+  readonly reads: SingleFlight
 }
 
 /** The returned function throws GatewayError `UNAUTHENTICATED` for a malformed credential. */
@@ -198,6 +216,7 @@ export function createContextFactory(options: ContextOptions): (sender: Operatio
     const requestId = request.headers['x-request-id'] as string | undefined
     const session: Session = {
       ...{ options, credential, requestId, userId: undefined },
+      thingsHeaders: thingsHeadersOf(request),
       clientHeaders: options.clientHeaders?.(request),
       trace: options.tracing?.begin(request.headers['traceparent'] as string | undefined),
       lastEventId: sender.lastEventId,
@@ -214,6 +233,8 @@ export function createContextFactory(options: ContextOptions): (sender: Operatio
 interface Session {
   readonly options: ContextOptions
   readonly credential: Credential | null
+  /** The headers with the account and token of flowthings; undefined without them. */
+  readonly thingsHeaders: RequestHead['headers'] | undefined
   /** Undefined until the upstream has said it. */
   userId: number | undefined
   readonly requestId: string | undefined
@@ -240,6 +261,7 @@ class PrincipalContext implements Context, Viewer {
   readonly #directory: Directory | undefined
   readonly #onQuestion: OnQuestion | undefined
   #flowdock: Flowdock | undefined
+  #flowthings: Flowthings | undefined
   #calls = 0
   #saved = 0
   readonly #incompleteLists: UpstreamError[] = []
@@ -265,6 +287,11 @@ class PrincipalContext implements Context, Viewer {
   get flowdock(): Flowdock {
     this.#flowdock ??= this.#createFlowdock()
     return this.#flowdock
+  }
+
+  get flowthings(): Flowthings {
+    this.#flowthings ??= this.#createFlowthings()
+    return this.#flowthings
   }
 
   get viewer(): Viewer {
@@ -338,8 +365,10 @@ class PrincipalContext implements Context, Viewer {
   }
 
   version(): number | undefined {
-    const { credential, userId, options } = this.#session
-    return credential === null ? undefined : options.hub.changes?.versionOf({ credential, userId })
+    const { credential, thingsHeaders, userId, options } = this.#session
+    // Changes of flowthings would not be noticed.
+    if (credential === null || thingsHeaders !== undefined) return undefined
+    return options.hub.changes?.versionOf({ credential, userId })
   }
 
   rateLimit(): RateLimit | null {
@@ -461,21 +490,7 @@ class PrincipalContext implements Context, Viewer {
       headers: { ...clientHeaders, ...(requestId === undefined ? {} : { 'x-request-id': requestId }) },
       trace,
       reads: this.#reads,
-      onCall: () => {
-        if (performance.now() > this.#deadline)
-          throw new UpstreamError(
-            'UPSTREAM_TIMEOUT',
-            'The operation has taken too long; nothing more is asked for it',
-          )
-        if (this.#calls >= this.#maxCalls)
-          throw new GatewayError(
-            'COST_EXCEEDED',
-            `The operation has made ${this.#calls} calls to the upstream, which is all it may; ask for less at once`,
-          )
-        // The rate limit of one member must not break the events of all others.
-        if (this.#purpose !== 'shared event') options.rateLimiter.take(credential?.principal ?? 'nobody')
-        this.#calls += 1
-      },
+      onCall: () => this.#countCall(credential?.principal ?? 'nobody'),
       onShared: () => {
         this.#saved += 1
       },
@@ -486,6 +501,48 @@ class PrincipalContext implements Context, Viewer {
       onUnreadable: (error) => this.#incompleteLists.push(error),
     })
   }
+
+  #createFlowthings(): Flowthings {
+    const { options, thingsHeaders, requestId } = this.#session
+    const { upstream, http, reads } = options.things
+    const credential = readThingsCredential(thingsHeaders ?? {})
+    return createFlowthings({
+      ...{ http, upstream, credential },
+      signal: this.#departure?.signal,
+      headers: requestId === undefined ? {} : { 'x-request-id': requestId },
+      // As for Flowdock: a read in progress may have begun before the event of this context.
+      reads: this.#reads === undefined ? undefined : reads,
+      onCall: () => this.#countCall(credential?.principal ?? 'nobody'),
+      onShared: () => {
+        this.#saved += 1
+      },
+    })
+  }
+
+  /** @throws GatewayError when the operation, or the principal, may make no more calls */
+  #countCall(principal: string): void {
+    if (performance.now() > this.#deadline)
+      throw new UpstreamError(
+        'UPSTREAM_TIMEOUT',
+        'The operation has taken too long; nothing more is asked for it',
+      )
+    if (this.#calls >= this.#maxCalls)
+      throw new GatewayError(
+        'COST_EXCEEDED',
+        `The operation has made ${this.#calls} calls to the upstream, which is all it may; ask for less at once`,
+      )
+    // The rate limit of one member must not break the events of all others.
+    if (this.#purpose !== 'shared event') this.#session.options.rateLimiter.take(principal)
+    this.#calls += 1
+  }
+}
+
+/** The headers of flowthings alone: the others would stay in memory as long as a subscription is open. */
+function thingsHeadersOf({ headers }: RequestHead): RequestHead['headers'] | undefined {
+  const { 'x-auth-account': account, 'x-auth-token': token } = headers
+  return account === undefined && token === undefined
+    ? undefined
+    : { 'x-auth-account': account, 'x-auth-token': token }
 }
 
 function knownUserId(session: Session): number | undefined {

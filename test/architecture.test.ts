@@ -100,6 +100,7 @@ const floors: [part: RegExp, may: RegExp][] = [
     /^src\/upstream\/flowdock\//,
     /^src\/(errors|iso-time|json-values|secret|tickets)\.ts$|^src\/upstream\/http\.ts$|^src\/wire\//,
   ],
+  [/^src\/upstream\/flowthings\//, /^src\/(errors|json-values|secret|sleep)\.ts$|^src\/upstream\/http\.ts$/],
   [/^src\/backend\/store\//, /^$/],
   [/^src\/backend\/bus\//, /^src\/json-values\.ts$|^src\/backend\/store\//],
   [
@@ -151,7 +152,7 @@ const doors: [name: RegExp, door: RegExp][] = [
   [/^node:sqlite$/, /^src\/backend\/store\/sqlite\.ts$/],
   [/^kysely(\/|$)/, /^src\/backend\/store\//],
   [/^@pothos\//, /^src\/schema\/(builder|field-traits|mutation)\.ts$/],
-  [/^dataloader$/, /^src\/upstream\/flowdock\/loaders\.ts$/],
+  [/^dataloader$/, /^src\/upstream\/(flowdock|flowthings)\/loaders\.ts$/],
   [/^pino$/, /^src\/telemetry\/log\.ts$/],
   [/^prom-client$/, /^src\/telemetry\/metrics\.ts$/],
   [/^@opentelemetry\//, /^src\/telemetry\/tracing\.ts$/],

@@ -26,14 +26,16 @@ export interface PredictionRequest {
   readonly variables: Readonly<Record<string, unknown>>
 }
 
-/** The calls for one object: by field, made once for any number of objects, and batched. */
+/** The calls for one object: by field, made once for any number of objects, in bulk, and batched. */
 interface Shape {
   readonly each: ReadonlyMap<string, number>
+  /** One for each selection of a field. */
+  readonly bulk: ReadonlyMap<string, number>
   readonly once: ReadonlySet<string>
   readonly batches: ReadonlyMap<string, number>
 }
 
-const nothing: Shape = { each: new Map(), once: new Set(), batches: new Map() }
+const nothing: Shape = { each: new Map(), bulk: new Map(), once: new Set(), batches: new Map() }
 /** The longest page. */
 const fullPage = 100
 
@@ -63,12 +65,13 @@ export function predictCalls({ schema, document, operationName, variables }: Pre
   })
 
   function toShape(owner: string, cost: CallCost, field: FieldNode, size: number): Shape {
-    const { each = 0, eachItem = 0, withArgument, isPage = false, once = [], batch } = cost
+    const { each = 0, eachItem = 0, withArgument, isPage = false, isBulk = false, once = [], batch } = cost
     const base = withArgument !== undefined && isGiven(field, withArgument.name) ? withArgument.each : each
     const more = isPage && size >= fullPage && asksForMore(field.selectionSet) ? 1 : 0
     const calls = base + more + eachItem * size
     return {
       each: calls === 0 ? nothing.each : new Map([[`${owner}.${field.name.value}`, calls]]),
+      bulk: isBulk ? new Map([[`${owner}.${field.name.value}`, 1]]) : nothing.bulk,
       once: new Set(once),
       batches: batch === undefined ? nothing.batches : new Map([[batch, 1]]),
     }
@@ -91,8 +94,8 @@ function asksForMore(selectionSet: SelectionSetNode | undefined): boolean {
   )
 }
 
-function sum({ each, once, batches }: Shape): CallPrediction {
-  const fields: Record<string, number> = Object.fromEntries(each)
+function sum({ each, bulk, once, batches }: Shape): CallPrediction {
+  const fields: Record<string, number> = Object.fromEntries(merge([each, bulk]))
   for (const name of once) fields[name] = 1
   for (const [name, count] of batches) fields[name] = count > 1 ? count + 1 : count
   const calls = Object.values(fields).reduce((total, count) => total + count, 0)
@@ -106,6 +109,7 @@ function add(shapes: readonly Shape[]): Shape {
   if (some.length <= 1) return some[0] ?? nothing
   return {
     each: merge(some.map(({ each }) => each)),
+    bulk: merge(some.map(({ bulk }) => bulk)),
     once: new Set(some.flatMap(({ once }) => [...once])),
     batches: merge(some.map(({ batches }) => batches)),
   }
@@ -113,10 +117,10 @@ function add(shapes: readonly Shape[]): Shape {
 
 function times(shape: Shape, factor: number): Shape {
   if (factor === 1 || shape === nothing) return shape
-  const { each, once, batches } = shape
+  const { each, bulk, once, batches } = shape
   const scale = (counts: ReadonlyMap<string, number>) =>
     new Map([...counts].map(([name, count]) => [name, count * factor]))
-  return { each: scale(each), once, batches: scale(batches) }
+  return { each: scale(each), bulk, once, batches: scale(batches) }
 }
 
 function merge(maps: readonly ReadonlyMap<string, number>[]): ReadonlyMap<string, number> {

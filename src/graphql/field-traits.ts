@@ -12,6 +12,8 @@ export interface CallCost {
   readonly isPage?: boolean
   /** One call for the whole operation by each of these names, shared by all fields that give the same name. */
   readonly once?: readonly string[]
+  /** One call for each selection of the field, however many objects it is selected on: one bulk read has them all. */
+  readonly isBulk?: boolean
   /** Batched under this name: 1 call for one key, n + 1 calls for n keys (one list call first). */
   readonly batch?: string
 }

@@ -1,10 +1,15 @@
 import type { Context } from '../context.ts'
 import { ValidationError } from '../errors.ts'
 import { decodeGlobalId, type GlobalId, splitInFlow, splitMessageKey } from './global-id.ts'
+import { isThingsType, thingsNode } from './things-node.ts'
 
 /** The object that a global id names, with its type. Null when it does not exist or the viewer cannot see it. */
-export async function node({ typename, id }: GlobalId, { flowdock }: Context): Promise<object | null> {
-  const found = await read(typename, id, flowdock.load)
+export async function node({ typename, id }: GlobalId, context: Context): Promise<object | null> {
+  if (isThingsType(typename)) {
+    const thing = await thingsNode(typename, id, context)
+    return thing && { ...thing, __typename: typename }
+  }
+  const found = await read(typename, id, context.flowdock.load)
   if (found === null) return null
   return { ...found, __typename: 'kind' in found ? found.kind : typename }
 }

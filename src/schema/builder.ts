@@ -19,6 +19,8 @@ import { blamedInput } from '../resolvers/input-path.ts'
 import type { LiveEvent, ThreadEvent } from '../resolvers/live-event.ts'
 import type { LiveMessageFilter } from '../resolvers/message-filter.ts'
 import { node } from '../resolvers/node.ts'
+import type { ThingsFlowBy } from '../resolvers/things-ids.ts'
+import type { ThingsOrder } from '../resolvers/things-pages.ts'
 import type { Attached } from '../resolvers/uploads.ts'
 import type {
   AccessMode,
@@ -39,12 +41,48 @@ import type {
   ThreadAction,
   User,
 } from '../upstream/flowdock/model.ts'
+import type { ThingsFilter } from '../upstream/flowthings/filter-text.ts'
+import type {
+  Drop,
+  DropElement,
+  ElementValue,
+  ThingsFlow,
+  ThingsLocation,
+  ThingsObject,
+} from '../upstream/flowthings/model.ts'
 import { fieldTraitsPlugin } from './field-traits.ts'
 
 type MessageOf<Kind extends MessageKind> = Extract<Message, { kind: Kind }>
 type MessageEvent = Extract<FlowEvent, { type: 'message' }>
 type ChangeEvent<Kind extends FlowChange['kind']> = Extract<FlowEvent, { type: 'change' }> & {
   readonly change: Extract<FlowChange, { kind: Kind }>
+}
+
+type ValueOf<Kind extends ElementValue['kind']> = Extract<ElementValue, { kind: Kind }>
+
+/** The models of the types of flowthings. */
+interface ThingsTypes {
+  ThingsFlow: ThingsFlow
+  Drop: Drop
+  DropElement: DropElement
+  ThingsLocation: ThingsLocation
+  TextElement: ValueOf<'text'>
+  NumberElement: ValueOf<'number'>
+  BooleanElement: ValueOf<'boolean'>
+  TimeElement: ValueOf<'time'>
+  LocationElement: ValueOf<'location'>
+  QuantityElement: ValueOf<'quantity'>
+  DropReferenceElement: ValueOf<'drop'>
+  ListElement: ValueOf<'list'>
+  MapElement: ValueOf<'map'>
+  OtherElement: ValueOf<'other'>
+  Track: ThingsObject
+  ThingsGroup: ThingsObject
+  ThingsIdentity: ThingsObject
+  ThingsToken: ThingsObject
+  ThingsShare: ThingsObject
+  ThingsDevice: ThingsObject
+  ThingsTask: ThingsObject
 }
 
 /** The model of each type of the schema. */
@@ -54,53 +92,57 @@ export interface Types {
     ID: { Input: string; Output: string | number }
     /** Milliseconds since the epoch in code, ISO 8601 in requests and responses. */
     DateTime: { Input: number; Output: number }
-    JSON: { Input: unknown; Output: unknown }
+    JSON: { Input: NonNullable<unknown> | null; Output: unknown }
     Upload: { Input: Attached; Output: never }
   }
   Interfaces: {
     Author: User | ExternalAuthor
     Message: Message
     FlowEvent: LiveEvent
+    ElementValue: ElementValue
     UserError: GatewayError
   }
   Objects: { [Kind in MessageKind]: MessageOf<Kind> } & {
     [Kind in FlowChange['kind']]: ChangeEvent<Kind>
-  } & {
-    ExternalAuthor: ExternalAuthor
-    File: File
-    Flow: Flow
-    FlowUser: FlowUser
-    Invitation: Invitation
-    MessageAdded: MessageEvent
-    MessageDeleted: MessageEvent
-    MessageEdited: MessageEvent
-    Organization: Organization
-    OrganizationUser: OrganizationUser
-    PrivateConversation: PrivateConversation
-    PresenceChanged: Extract<FlowEvent, { type: 'presence' }>
-    ThreadChanged: ThreadEvent
-    FlowAdded: Extract<FlowEvent, { type: 'membership' }>
-    FlowRemoved: Extract<FlowEvent, { type: 'membership' }>
-    Gap: Extract<FlowEvent, { type: 'gap' }>
-    StreamStatus: Extract<FlowEvent, { type: 'status' }>
-    UnknownEvent: Extract<FlowEvent, { type: 'other' }>
-    Source: Source
-    SourceApplication: Source['application']
-    TagsChanged: MessageEvent
-    Thread: Thread
-    Thumbnail: Exclude<File['thumbnail'], null | UpstreamError>
-    ThreadField: Thread['fields'][number]
-    ViewAction: Extract<ThreadAction, { kind: 'ViewAction' }>
-    UpdateAction: Extract<ThreadAction, { kind: 'UpdateAction' }>
-    Reaction: Message['reactions'][number]
-    ThreadStatus: Exclude<Thread['status'], null | UpstreamError>
-    User: User
-  }
+  } & ThingsTypes & {
+      ExternalAuthor: ExternalAuthor
+      File: File
+      Flow: Flow
+      FlowUser: FlowUser
+      Invitation: Invitation
+      MessageAdded: MessageEvent
+      MessageDeleted: MessageEvent
+      MessageEdited: MessageEvent
+      Organization: Organization
+      OrganizationUser: OrganizationUser
+      PrivateConversation: PrivateConversation
+      PresenceChanged: Extract<FlowEvent, { type: 'presence' }>
+      ThreadChanged: ThreadEvent
+      FlowAdded: Extract<FlowEvent, { type: 'membership' }>
+      FlowRemoved: Extract<FlowEvent, { type: 'membership' }>
+      Gap: Extract<FlowEvent, { type: 'gap' }>
+      StreamStatus: Extract<FlowEvent, { type: 'status' }>
+      UnknownEvent: Extract<FlowEvent, { type: 'other' }>
+      Source: Source
+      SourceApplication: Source['application']
+      TagsChanged: MessageEvent
+      Thread: Thread
+      Thumbnail: Exclude<File['thumbnail'], null | UpstreamError>
+      ThreadField: Thread['fields'][number]
+      ViewAction: Extract<ThreadAction, { kind: 'ViewAction' }>
+      UpdateAction: Extract<ThreadAction, { kind: 'UpdateAction' }>
+      Reaction: Message['reactions'][number]
+      ThreadStatus: Exclude<Thread['status'], null | UpstreamError>
+      User: User
+    }
   Inputs: {
     FlowBy: FlowBy
     FlowAccess: AccessMode
     TagMode: 'all' | 'any'
     LiveMessageFilter: LiveMessageFilter
+    ThingsFilter: ThingsFilter
+    ThingsFlowBy: ThingsFlowBy
+    ThingsOrder: ThingsOrder
     ThreadStatusInput: { color: string; value: string }
     ThreadFieldInput: { label: string; value: string }
   }

@@ -31,6 +31,10 @@ import './presence.ts'
 import './capabilities.ts'
 import './resource.ts'
 import './rate-limit.ts'
+import './things-filter.ts'
+import './things-flows.ts'
+import './things-drops.ts'
+import './things-objects.ts'
 
 builder.queryType({ description: 'The queries: they read and change nothing.' })
 builder.mutationType({

@@ -26,7 +26,8 @@ export interface UpstreamCall {
 }
 
 export interface HttpRequest {
-  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  /** `MGET` and `MPUT` are bulk reads and changes. [flowthings] HTTP API */
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE' | 'MGET' | 'MPUT'
   readonly url: URL
   readonly headers: Readonly<Record<string, string>>
   readonly body?: unknown
@@ -48,6 +49,11 @@ export interface HttpStream {
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
   /** Empty unless the status is 200 or 206. */
   readonly chunks: AsyncIterable<Uint8Array<ArrayBuffer>>
+}
+
+/** Whether a call changes nothing, so that it may be repeated. */
+export function isRead(method: HttpRequest['method']): boolean {
+  return method === 'GET' || method === 'MGET'
 }
 
 /** All requests to the network. Redirects are never followed. */
@@ -188,7 +194,8 @@ export function createHttp(options: HttpOptions): Http {
       const call = {
         origin: url.origin,
         path: url.pathname + url.search,
-        method,
+        // undici sends any token, although its types name only standard methods.
+        method: method as Dispatcher.HttpMethod,
         headers: body === undefined ? headers : { ...headers, 'content-type': 'application/json' },
         body: body === undefined ? null : JSON.stringify(body),
       }
@@ -200,7 +207,7 @@ export function createHttp(options: HttpOptions): Http {
             await whole.arrived
             await portions.enter(whole.bytes)
           },
-          () => method === 'GET' && whole.status === 0 && signal?.aborted !== true,
+          () => isRead(method) && whole.status === 0 && signal?.aborted !== true,
         )
         status = whole.status
         return toAnswer(whole.status, whole.headers, whole.text())

@@ -1,6 +1,6 @@
 import { UpstreamError } from '../errors.ts'
 import { sleep } from '../sleep.ts'
-import type { Http, HttpRequest } from './http.ts'
+import { type Http, type HttpRequest, isRead } from './http.ts'
 
 export interface RetryOptions {
   /** The deadline of one call in milliseconds. No retry begins after half of it. */
@@ -26,7 +26,7 @@ export function createRetry(http: Http, { deadlineMs, random = Math.random }: Re
 
   function mayRetry({ method }: HttpRequest, error: unknown, begunAt: number): boolean {
     return (
-      method === 'GET' &&
+      isRead(method) &&
       error instanceof UpstreamError &&
       error.code === 'UPSTREAM_UNAVAILABLE' &&
       error.retryAfterMs === undefined &&

@@ -14,21 +14,24 @@ import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { defaultLimits, measureDocument } from '../../src/graphql/document-limits.ts'
 import { sharingOf } from '../../src/graphql/field-traits.ts'
 import { schema } from '../../src/schema/index.ts'
-import type { TestApp } from '../support/app.ts'
-import {
-  eventually,
-  liveMembers,
-  openSubscription,
-  post,
-  socketClient,
-  startTestApp,
-} from '../support/app.ts'
+import { eventually, liveMembers, openSubscription, post, socketClient } from '../support/app.ts'
 import { createRandom, generateSelection } from '../support/query-generator.ts'
+import { aliceHeaders, startThingsApp, type ThingsApp } from '../support/things-app.ts'
 
-let app: TestApp
+let app: ThingsApp
 let args: Readonly<Record<string, string>>
 beforeAll(async () => {
-  app = await startTestApp({ settings: { CALLS_PER_MINUTE: '1000000' } })
+  app = await startThingsApp({ settings: { CALLS_PER_MINUTE: '1000000' } })
+  const sensors = await app.direct('POST', '/flow', { path: '/alice/sensors' })
+  for (const path of ['/alice/copies', '/alice/others']) await app.direct('POST', '/flow', { path })
+  await app.direct('POST', `/drop/${sensors.id}`, {
+    elems: { value: 1, text: 'one', list: [1], map: { a: 1 } },
+  })
+  const { id: identity } = (await app.direct('GET', '/identity'))[0]
+  await app.direct('POST', '/group', { memberIds: [identity] })
+  await app.direct('POST', '/share', { issuedTo: identity, paths: { '/alice/sensors': { dropRead: true } } })
+  await app.direct('POST', '/device', { path: '/alice/device' })
+  await app.direct('POST', '/mqtt', { uri: 'mqtt://127.0.0.1', topic: 't', destination: '/alice/sensors' })
   const [thread] = (await app.backend.as('Ada')('GET', '/flows/example/main/threads')).json
   const [message] = (await app.backend.as('Ada')('GET', '/flows/example/main/messages?limit=1')).json
   const ben = JSON.stringify(Buffer.from('User:2').toString('base64url'))
@@ -43,6 +46,9 @@ beforeAll(async () => {
     'Query.search': '(text: "welcome")',
     'Flow.message': `(databaseId: ${message.id})`,
     'Flow.thread': `(databaseId: "${thread.id}")`,
+    'Query.thingsFlow': '(by: { path: "/alice/sensors" })',
+    'Query.thingsTasks': '(kind: MQTT)',
+    'Drop.element': '(path: "map")',
   }
 })
 afterAll(() => app.close())
@@ -114,7 +120,7 @@ function rest(field: GraphQLField<unknown, unknown>): string {
 test('each field makes no more calls to the upstream than it declares', async () => {
   const token = await app.backend.token('Ada')
   const costOf = async (query: string) =>
-    (await post(app.url, { query, extensions: { cost: true } }, token)).extensions?.['cost']
+    (await post(app.url, { query, extensions: { cost: true } }, token, aliceHeaders)).extensions?.['cost']
   const wrong: string[] = []
   const called = new Set<string>()
   for (const { name, without, query } of fieldQueries()) {

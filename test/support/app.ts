@@ -49,7 +49,8 @@ export async function startTestApp(
   const backend = await startTestBackend(options.backend)
   const upstreamUrl = options.upstreamUrl ?? backend.url
   const calls: UpstreamCall[] = []
-  const app = await startApp(testConfig(upstreamUrl, options.settings), {
+  const things = backend.things === null ? {} : { FLOWTHINGS_API_URL: backend.things.url }
+  const app = await startApp(testConfig(upstreamUrl, { ...things, ...options.settings }), {
     onUpstreamCall: (call) => calls.push(call),
     log: options.log ?? createLogger('silent'),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
@@ -107,11 +108,17 @@ export function liveMembers({ state }: Pick<App, 'state'>): number {
 }
 
 /** Posts an operation as clients do. */
-export async function post(url: string, body: unknown, token?: string): Promise<Result> {
+export async function post(
+  url: string,
+  body: unknown,
+  token?: string,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<Result> {
   const response = await fetch(`${url}/graphql`, {
     method: 'POST',
     headers: {
       'content-type': 'application/json',
+      ...headers,
       ...(token === undefined ? {} : { authorization: basic(token) }),
     },
     body: JSON.stringify(body),

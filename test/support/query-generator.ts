@@ -43,6 +43,16 @@ export interface GeneratorOptions {
 /** Fewer than a document may have. */
 const maxAliases = 28
 
+/** Values of types for which a test has none: any JSON, and filters, which hold filters. */
+const usualValues: Readonly<Record<string, readonly string[]>> = {
+  JSON: ['1', '"text"', 'true', 'null'],
+  ThingsFilter: [
+    '{ exists: "elems.value" }',
+    '{ not: { compare: { member: "value", comparison: LESS, value: 2 } } }',
+    '{ or: [{ hasType: "string" }, { matches: { pattern: "a(b" } }] }',
+  ],
+}
+
 /** A query that the schema allows. */
 export function generateQuery(options: GeneratorOptions, random: Random): string {
   return generateSelection(options, 'Query', random)
@@ -71,7 +81,7 @@ export function generateSelection(
       return `[${items.join(', ')}]`
     }
     const named = getNamedType(inner)
-    const known = values[named.name]
+    const known = values[named.name] ?? usualValues[named.name]
     if (known !== undefined) return pick(known)
     if (isEnumType(named)) return pick(named.getValues()).name
     if (isInputObjectType(named)) {

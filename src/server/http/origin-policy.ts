@@ -38,6 +38,7 @@ const requestHeaders = [
   ...['graphql-require-preflight', 'apollo-require-preflight', 'x-requested-with'],
   ...['apollographql-client-name', 'apollographql-client-version'],
   ...['x-apollo-operation-name', 'x-apollo-operation-id'],
+  ...['x-auth-account', 'x-auth-token'],
   ...['traceparent', 'tracestate', 'baggage', 'sentry-trace'],
 ]
 const localOrigin = /^https?:\/\/(localhost|[a-z0-9-]+\.localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/

@@ -41,8 +41,8 @@ export function readConnectionParams(
   if (credential !== undefined || hasHeader) return credential
   const headers = isRecord(payload['headers']) ? payload['headers'] : {}
   const other =
-    Object.keys(payload).find((key) => !known.has(key) && likeCredential.test(key)) ??
-    Object.keys(headers).find((key) => !knownHeaders.has(key) && likeCredential.test(key))
+    Object.keys(payload).find((key) => !known.has(key) && !isOfThings(key) && likeCredential.test(key)) ??
+    Object.keys(headers).find((key) => !knownHeaders.has(key) && !isOfThings(key) && likeCredential.test(key))
   if (other === undefined) return undefined
   const shown = other.slice(0, 30).replace(/[^\x20-\x7e]/g, '?')
   throw new GatewayError(
@@ -53,8 +53,19 @@ export function readConnectionParams(
 
 const known = new Set(['Authorization', 'authorization', 'headers', 'authToken', 'token'])
 const knownHeaders = new Set(['Authorization', 'authorization'])
+/** Whether a key is a header of flowthings. */
+const isOfThings = (key: string) => /^x-auth-(account|token)$/i.test(key)
 /** A client that sends such a key does not mean to be anonymous. */
 const likeCredential = /auth|token|key|jwt|bearer|secret|password|credential|session/i
+
+/** The account and token of flowthings in the payload of `connection_init`, as headers have them. */
+export function thingsHeadersIn(payload: Payload): Readonly<Record<string, string>> {
+  const headers = isRecord(payload['headers']) ? payload['headers'] : {}
+  const given = [...Object.entries(headers), ...Object.entries(payload)]
+    .map(([name, value]) => [name.toLowerCase(), value] as const)
+    .filter((entry): entry is [string, string] => typeof entry[1] === 'string')
+  return Object.fromEntries(given.filter(([name]) => isOfThings(name)))
+}
 
 /** The credential under either spelling of its key. */
 export function authorizationIn(record: Payload): unknown {

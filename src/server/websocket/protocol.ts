@@ -14,7 +14,12 @@ import {
   runOperation,
 } from '../operation.ts'
 import { Lifetime, ownAuthorization, type Parameters, type SocketClient, SocketOperation } from './client.ts'
-import { findCredential, type IsWellFormed, readConnectionParams } from './connection-params.ts'
+import {
+  findCredential,
+  type IsWellFormed,
+  readConnectionParams,
+  thingsHeadersIn,
+} from './connection-params.ts'
 
 export interface ProtocolOptions {
   readonly schema: GraphQLSchema
@@ -67,6 +72,7 @@ export function createProtocol({ schema, engine, admission, log }: ProtocolOptio
       try {
         client.authorization =
           readConnectionParams(connectionParams ?? {}, isWellFormed, hasHeader) ?? client.authorization
+        Object.assign(client.request.headers, thingsHeadersIn(connectionParams ?? {}))
       } catch (error) {
         return client.end(4401, mask(error).message)
       }

@@ -191,7 +191,10 @@ export function serveWebSockets(options: WebSocketOptions): WebSocketTransport {
 
 /** The parts of a request that operations need. The rest would stay in memory as long as the socket is open. */
 function headOf({ headers, socket }: IncomingMessage): RequestHead {
-  const names = ['authorization', 'x-request-id', 'x-forwarded-for', 'traceparent'] as const
+  const names = [
+    ...(['authorization', 'x-request-id', 'x-forwarded-for', 'traceparent'] as const),
+    ...(['x-auth-account', 'x-auth-token'] as const),
+  ]
   const sent = names.filter((name) => headers[name] !== undefined)
   return { headers: Object.fromEntries(sent.map((name) => [name, headers[name]])), socket }
 }

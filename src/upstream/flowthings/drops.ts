@@ -1,0 +1,101 @@
+import type { ThingsCalls } from './calls.ts'
+import { decodeDrop, decodeRow, decodeThingsList, decodeThingsMap } from './decode.ts'
+import { filterText, type ThingsFilter } from './filter-text.ts'
+import { type Find, findParams } from './find.ts'
+import type { Drop } from './model.ts'
+
+export interface Aggregation {
+  readonly output: readonly string[]
+  readonly groupBy: readonly string[]
+  readonly filter: ThingsFilter | undefined
+  /** Named filters, which count like members: 1 for a drop that matches, else 0. */
+  readonly rules: Readonly<Record<string, ThingsFilter>>
+  readonly sorts: readonly string[]
+}
+
+export interface AggregationRow {
+  readonly key: Readonly<Record<string, unknown>>
+  readonly values: Readonly<Record<string, unknown>>
+}
+
+/** What a change or a new drop has, as the REST API names it. */
+export type DropMembers = Readonly<Record<string, unknown>>
+
+export interface Drops {
+  /** The drops of one flow by creation date. Null for a flow that does not exist. */
+  find(flowId: string, find: Find): Promise<Drop[] | null>
+  /** The same for several flows in one call. The upstream leaves out flows that do not exist. */
+  findInFlows(finds: ReadonlyMap<string, Find>): Promise<ReadonlyMap<string, Drop[]>>
+  /** Drops of one flow by their ids. The upstream leaves out those that do not exist. */
+  readMany(flowId: string, ids: readonly string[]): Promise<ReadonlyMap<string, Drop>>
+  create(flow: { readonly id: string } | { readonly path: string }, members: DropMembers): Promise<Drop>
+  update(flowId: string, id: string, changes: DropMembers): Promise<Drop>
+  updateMany(
+    flowId: string,
+    changes: Readonly<Record<string, DropMembers>>,
+  ): Promise<ReadonlyMap<string, Drop>>
+  delete(flowId: string, id: string): Promise<void>
+  /** Deletes all drops of a flow. */
+  deleteAll(flowId: string): Promise<void>
+  aggregate(flowId: string, aggregation: Aggregation): Promise<AggregationRow[]>
+}
+
+/** [flowthings] HTTP API, drops */
+export function createDrops({ call, find, hasTypes }: ThingsCalls): Drops {
+  const decode = (value: unknown) => decodeDrop(value, hasTypes)
+  return {
+    async find(flowId, query) {
+      const json = await find('GET', ['drop', flowId], { query: findParams(query), doing: 'list drops' })
+      return json === null ? null : decodeThingsList(json, decode)
+    },
+    async findInFlows(finds) {
+      const body = [...finds].map(([flowId, each]) => ({ flowId, params: findParams(each) }))
+      const json = await call('MGET', ['drop'], { body, doing: 'list drops' })
+      return decodeThingsMap(json, (drops) => decodeThingsList(drops, decode))
+    },
+    async readMany(flowId, ids) {
+      const json = await find('MGET', ['drop', flowId], { body: ids, doing: 'read drops' })
+      return json === null ? new Map() : decodeThingsMap(json, decode)
+    },
+    async create(flow, members) {
+      const doing = 'create a drop'
+      return decode(
+        'id' in flow
+          ? await call('POST', ['drop', flow.id], { body: members, doing })
+          : await call('POST', ['drop'], { body: { path: flow.path, ...members }, doing }),
+      )
+    },
+    async update(flowId, id, changes) {
+      return decode(await call('PUT', ['drop', flowId, id], { body: changes, doing: 'change a drop' }))
+    },
+    async updateMany(flowId, changes) {
+      const json = await call('MPUT', ['drop', flowId], { body: changes, doing: 'change drops' })
+      return decodeThingsMap(json, decode)
+    },
+    async delete(flowId, id) {
+      await call('DELETE', ['drop', flowId, id], { doing: 'delete a drop' })
+    },
+    async deleteAll(flowId) {
+      await call('DELETE', ['drop', flowId], { doing: 'delete the drops of a flow' })
+    },
+    async aggregate(flowId, { output, groupBy, filter, rules, sorts }) {
+      const json = await call('POST', ['drop', flowId, 'aggregate'], {
+        body: {
+          output,
+          ...(groupBy.length === 0 ? {} : { groupBy }),
+          ...(filter === undefined ? {} : { filter: filterText(filter, ['input', 'filter']) }),
+          ...(Object.keys(rules).length === 0 ? {} : { rules: textsOf(rules) }),
+          ...(sorts.length === 0 ? {} : { sorts }),
+        },
+        doing: 'aggregate drops',
+      })
+      return decodeThingsList(json, decodeRow)
+    },
+  }
+}
+
+function textsOf(rules: Readonly<Record<string, ThingsFilter>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(
+    Object.entries(rules).map(([name, filter]) => [name, filterText(filter, ['input', 'rules', name])]),
+  )
+}

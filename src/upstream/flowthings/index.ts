@@ -1,0 +1,36 @@
+import { createThingsCalls, type ThingsCallOptions } from './calls.ts'
+import { createDrops } from './drops.ts'
+import { createThingsLoaders, type ThingsLoaders, type ThingsResources } from './loaders.ts'
+import {
+  createThingsFlows,
+  createThingsObjects,
+  readStatistics,
+  type StatisticsRequest,
+  simulateTrack,
+} from './objects.ts'
+
+/** The flowthings upstream as one account sees it, for one operation. */
+export interface Flowthings extends ThingsResources {
+  /** Cached reads of this operation. The other members always make a call. */
+  readonly load: ThingsLoaders
+  statistics(request: StatisticsRequest): Promise<number[]>
+  simulateTrack(input: {
+    readonly drop: Readonly<Record<string, unknown>>
+    readonly js: string
+  }): ReturnType<typeof simulateTrack>
+}
+
+export function createFlowthings(options: ThingsCallOptions): Flowthings {
+  const calls = createThingsCalls(options)
+  const resources: ThingsResources = {
+    flows: createThingsFlows(calls),
+    drops: createDrops(calls),
+    objects: (kind) => createThingsObjects(calls, kind),
+  }
+  return {
+    ...resources,
+    load: createThingsLoaders(resources),
+    statistics: (request) => readStatistics(calls, request),
+    simulateTrack: (input) => simulateTrack(calls, input),
+  }
+}

@@ -1,0 +1,100 @@
+/** A flow of flowthings: a path that drops are written to. */
+export interface ThingsFlow {
+  readonly id: string
+  readonly path: string
+  readonly name: string | null
+  readonly description: string | null
+  /** The most drops that it stores. With 0, drops are delivered and not stored. */
+  readonly capacity: number
+  /** The filter that new drops must match. */
+  readonly filter: string | null
+  readonly isPublic: boolean
+  readonly created: Authorship
+}
+
+/** When and by whom an object was made and changed. */
+export interface Authorship {
+  /** Milliseconds since the epoch, as all times. */
+  readonly at: number
+  readonly byId: string | null
+  readonly editedAt: number | null
+  readonly editedById: string | null
+}
+
+export interface Drop {
+  readonly id: string
+  readonly flowId: string
+  readonly path: string
+  readonly createdAt: number
+  readonly editedAt: number | null
+  readonly version: number
+  /** The key that is unique in the flow. A drop with the same key replaces it. */
+  readonly fhash: string | null
+  readonly location: ThingsLocation | null
+  /** The drop of which a track made this one. */
+  readonly parent: DropKey | null
+  readonly elements: readonly DropElement[]
+  /** The elements as an object of JSON, without types. */
+  readonly json: Readonly<Record<string, unknown>>
+}
+
+/** Names a drop. */
+export interface DropKey {
+  readonly flowId: string
+  readonly dropId: string
+}
+
+export interface ThingsLocation {
+  readonly latitude: number
+  readonly longitude: number
+  /** Further members, such as `city`. */
+  readonly specifiers: Readonly<Record<string, unknown>> | null
+}
+
+/** A named value of a drop, or of a map in a drop. */
+export interface DropElement {
+  readonly name: string
+  readonly value: ElementValue
+}
+
+/** `type` is the type in the words of the upstream; `json` the value without types. */
+export type ElementValue = { readonly type: string; readonly json: unknown } & (
+  | { readonly kind: 'text'; readonly text: string }
+  | { readonly kind: 'number'; readonly number: number }
+  | { readonly kind: 'boolean'; readonly boolean: boolean }
+  | { readonly kind: 'time'; readonly time: number }
+  | { readonly kind: 'location'; readonly location: ThingsLocation }
+  | { readonly kind: 'quantity'; readonly magnitude: number; readonly unit: string }
+  | { readonly kind: 'drop'; readonly key: DropKey }
+  | { readonly kind: 'list'; readonly items: readonly ElementValue[] }
+  | { readonly kind: 'map'; readonly entries: readonly DropElement[] }
+  | { readonly kind: 'other' }
+)
+
+/** The kinds of objects beside flows and drops, as paths of the REST API name them. */
+export const objectKinds = [
+  'track',
+  'group',
+  'identity',
+  'token',
+  'share',
+  'device',
+  'api-task',
+  'mqtt',
+  'rss',
+] as const
+export type ObjectKind = (typeof objectKinds)[number]
+
+/** An object beside flows and drops. The members depend on its kind. */
+export interface ThingsObject {
+  readonly kind: ObjectKind
+  readonly id: string
+  readonly created: Authorship
+  readonly members: Readonly<Record<string, unknown>>
+}
+
+/** What a token or share permits at a path, and at all paths below it. */
+export interface PathPermission {
+  readonly path: string
+  readonly permissions: readonly string[]
+}

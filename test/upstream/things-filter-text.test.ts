@@ -1,0 +1,58 @@
+import { expect, test } from 'vitest'
+import { parseFilter } from '../../src/backend/flowthings/filter/parse.ts'
+import { printFilter } from '../../src/backend/flowthings/filter/print.ts'
+import { filterText, type ThingsFilter } from '../../src/upstream/flowthings/filter-text.ts'
+
+const text = (filter: ThingsFilter) => filterText(filter, ['filter'])
+const one: ThingsFilter = { compare: { member: 'a', comparison: '==', value: 1 } }
+
+test('each part has parentheses of its own', () => {
+  expect(text({ and: [one, { not: one }] })).toBe('((a == 1) && (NOT ((a == 1))))')
+  expect(text({ or: [one, { exists: 'elems.b' }] })).toBe('((a == 1) || (EXISTS elems.b))')
+})
+
+test('the server reads what was meant', () => {
+  const pairs: [ThingsFilter, string][] = [
+    [
+      { compare: { member: 'elems.a', comparison: '>=', value: 'it\'s "5"\\' } },
+      'elems.a >= "it\'s \\"5\\"\\\\"',
+    ],
+    [{ compare: { member: 'a', comparison: '!=', otherMember: 'b' } }, 'a != b'],
+    [{ compare: { member: 'a', comparison: '==', value: null } }, 'a == null'],
+    [{ remainder: { member: 'a', divisor: 2, comparison: '==', remainder: 1 } }, 'a % 2 == 1'],
+    [{ matches: { member: 'path', pattern: '^/a/\\w+$', ignoreCase: true } }, 'path =~ /^\\/a\\/\\w+$/i'],
+    [{ matches: { pattern: 'warm' } }, 'MATCHES /warm/'],
+    [{ in: { member: 'a', values: [1, 'b', true] } }, 'a IN [1,"b",true]'],
+    [{ contains: { member: 'a', values: ['x'] } }, 'a CONTAINS ["x"]'],
+    [
+      { within: { member: 'location', distance: 5, unit: 'KM', latitude: 47.5, longitude: -8 } },
+      'location WITHIN 5 KM OF [47.5,-8]',
+    ],
+    [{ hasType: 'float' }, 'HAS float'],
+    [{ age: { comparison: '<', milliseconds: 1000 } }, 'AGE < 1000'],
+    [{ age: { member: 'lastEditDate', comparison: '<', milliseconds: 1000 } }, "AGE('lastEditDate') < 1000"],
+    [{ not: { and: [one, one] } }, 'NOT (a == 1 && a == 1)'],
+  ]
+  for (const [filter, expected] of pairs) expect(printFilter(parseFilter(text(filter)))).toBe(expected)
+})
+
+test('what no text can have is refused with the path of the input', () => {
+  const refused: [ThingsFilter, string[]][] = [
+    [{ exists: 'a b' }, ['filter', 'exists']],
+    [{ exists: 'a) || (b' }, ['filter', 'exists']],
+    [{ and: [one, { exists: 'NOT' }] }, ['filter', 'and', '1', 'exists']],
+    [{ or: [] }, ['filter', 'or']],
+    [{ matches: { pattern: 'a\\' } }, ['filter', 'matches', 'pattern']],
+    [{ in: { member: 'a', values: [{}] } }, ['filter', 'in', 'values', '0']],
+    [{ hasType: 'a b' }, ['filter', 'hasType']],
+    [{}, ['filter']],
+  ]
+  for (const [filter, inputPath] of refused)
+    expect(() => text(filter)).toThrow(expect.objectContaining({ code: 'BAD_USER_INPUT', inputPath }))
+})
+
+test('a filter of too many levels is refused', () => {
+  let filter: ThingsFilter = one
+  for (let level = 0; level < 30; level += 1) filter = { not: filter }
+  expect(() => text(filter)).toThrow('at most 20 levels')
+})
