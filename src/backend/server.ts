@@ -350,6 +350,8 @@ function createHandler(
     const match = router.find(request.method ?? 'GET', routePath)
     // For a gateway, 404 means that this upstream has no service interface.
     if (!hasServiceInterface && routePath.startsWith('/service/')) throw notFound()
+    // In one spelling only, so that a proxy can refuse it by its path.
+    if (match?.route.pattern.startsWith('/service/') && !routePath.startsWith('/service/')) throw notFound()
     const isServiceRequest = isService(request.headers)
     const isGateway = isServiceRequest || comesFromGateway(request, options.gatewayKey)
     const address = isGateway

@@ -42,10 +42,6 @@ const paths: readonly (readonly [method: string, path: string])[] = [
   ['POST', '/service/v1/audit'],
   ['GET', '/service/v1/users?ids=1'],
   ['GET', '/service/v1/flows?ids=1'],
-  // Other spellings of a path that are the same to the router.
-  ['GET', '//service/v1/stream'],
-  ['GET', '/v1/service/v1/stream/'],
-  ['GET', '/rest/service/v1/users.json?ids=1'],
 ]
 
 describe.each(paths)('%s %s', (method, path) => {
@@ -72,6 +68,13 @@ describe.each(paths)('%s %s', (method, path) => {
       expect(await statusWith({ ...service, origin })).toBe(403)
   })
 })
+
+test.each(['//service/v1/stream', '/v1/service/v1/stream', '/rest/service/v1/users', '/%73ervice/v1/stream'])(
+  'it is not found by another spelling of its path, which a proxy may let through: %s',
+  async (path) => {
+    expect((await send('GET', path, service)).status).toBe(404)
+  },
+)
 
 test('a page is not allowed to send the headers of the service interface', async () => {
   const { status, headers } = await send('OPTIONS', '/service/v1/stream', {
