@@ -325,7 +325,7 @@ async function start(
     memory: { total: protection.bodyBytes, perAddress: protection.bodyBytesPerIp },
   })
   const streamingResponses = createStreamingResponses()
-  const eventStreams = createSingleConnections()
+  const eventStreams = createSingleConnections({ tickets, ownUrl: config.internalUrl })
   const state = (): AppState => ({
     sources: hub.streams(),
     live: live.state(),

@@ -15,6 +15,8 @@ export interface Config {
   readonly protection: Protection
   /** The URL that traces are sent to. Undefined when there are none. */
   readonly tracing: { readonly endpoint: string; readonly serviceName: string } | undefined
+  /** Where other gateways of the same upstream reach this one; undefined where they do not. */
+  readonly internalUrl?: string | undefined
   /** What tickets in URLs are sealed with: the first seals, all open. Empty: each process has a key of its own. */
   readonly ticketKeys: readonly Secret[]
   /** The flowthings upstream; undefined for the embedded one, if it runs. */
@@ -272,6 +274,7 @@ const settings = {
     )
     .transform((text) => text.split(',').map((key) => new Secret(key)))
     .optional(),
+  INTERNAL_URL: address.optional(),
   S3_URL: address
     .refine(
       (text) => new URL(text).pathname !== '/',
@@ -427,6 +430,8 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     problems.push('NATS_URL: needs DATABASE_URL, since backends share a database of PostgreSQL')
   if ('S3_ACCESS_KEY_ID' in given !== 'S3_SECRET_ACCESS_KEY' in given)
     problems.push('S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY: one needs the other')
+  if ('INTERNAL_URL' in given && !('TICKET_KEY' in given) && !('SERVICE_TOKEN' in given))
+    problems.push('INTERNAL_URL: needs TICKET_KEY or SERVICE_TOKEN, the same at every gateway')
   for (const name of ['S3_REGION', 'S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY'])
     if (name in given && !('S3_URL' in given)) problems.push(`${name}: needs S3_URL`)
   const { FLOWTHINGS_PORT: thingsPort = 0 } = parsed.data ?? {}
@@ -450,6 +455,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     callsPerMinute: CALLS_PER_MINUTE,
     trustedDocuments: TRUSTED_DOCUMENTS,
     responseCacheMs: values.RESPONSE_CACHE_SECONDS * 1000,
+    internalUrl: values.INTERNAL_URL,
     ticketKeys: values.TICKET_KEY ?? values.SERVICE_TOKEN ?? [],
     tracing:
       values.OTEL_EXPORTER_OTLP_ENDPOINT === undefined

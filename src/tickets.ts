@@ -7,7 +7,7 @@ import { LRUCache } from 'lru-cache'
  */
 export interface Tickets {
   /**
-   * @param expiresAt in milliseconds, at most a day from now
+   * @param expiresAt in milliseconds, at most a month from now
    * @returns the same text for the same value and expiry, so that URLs can be cached
    */
   seal(kind: TicketKind, value: string, expiresAt: number): string
@@ -28,7 +28,7 @@ const version = 1
 const headerBytes = 5
 const nonceBytes = 12
 const tagBytes = 16
-const dayMs = 24 * 3600_000
+const longestMs = 31 * 24 * 3600_000
 const hourSeconds = 3600
 /** Keys of the kinds, for the hours in which tickets expire. */
 const maxDerived = 200
@@ -83,8 +83,8 @@ export function createTickets(
       if (bytes.toString('base64url') !== ticket) return undefined
       const expirySeconds = bytes.readUInt32BE(1)
       const expiresAt = expirySeconds * 1000
-      // Nobody makes this process derive keys for other days.
-      if (expiresAt <= now() || expiresAt > now() + dayMs) return undefined
+      // Such keys are not derived.
+      if (expiresAt <= now() || expiresAt > now() + longestMs) return undefined
       for (const index of secrets.keys()) {
         const value = decrypt(bytes, keysOf(index, kind, expirySeconds).encryption)
         if (value !== undefined) return { value, expiresAt }

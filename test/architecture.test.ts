@@ -88,7 +88,7 @@ const floors: [part: RegExp, may: RegExp][] = [
   ],
   [
     /^src\/server\/(http|sse|websocket)\//,
-    /^src\/(context|errors|json-values|package-files|secret|sleep)\.ts$|^src\/(graphql|net|server|subscriptions|telemetry|traffic)\//,
+    /^src\/(context|errors|json-values|package-files|secret|sleep|tickets)\.ts$|^src\/(graphql|net|server|subscriptions|telemetry|traffic)\//,
   ],
   [
     /^src\/schema\//,

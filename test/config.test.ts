@@ -163,6 +163,13 @@ describe('settings', () => {
     expect(keys({ FLOWDOCK_API_URL: 'https://api.team.example', TICKET_KEY })).toEqual(['a', 'b'])
   })
 
+  test('INTERNAL_URL needs a key that other gateways have, too', () => {
+    const INTERNAL_URL = 'http://10.0.0.7:4000/'
+    expect(() => readConfig({ INTERNAL_URL })).toThrow('INTERNAL_URL: needs TICKET_KEY or SERVICE_TOKEN')
+    const { internalUrl } = readConfig({ INTERNAL_URL, TICKET_KEY: 'k'.repeat(32) })
+    expect(internalUrl).toBe('http://10.0.0.7:4000')
+  })
+
   test('that are blank count as not given', () => {
     expect(readConfig({ PORT: '', FLOWDOCK_API_URL: '' })).toEqual(readConfig({}))
   })

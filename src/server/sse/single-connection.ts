@@ -2,12 +2,14 @@ import { randomBytes } from 'node:crypto'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { ErrorCode } from '../../errors.ts'
 import { joined, Outbox, Slab } from '../../subscriptions/outbox.ts'
+import type { Tickets } from '../../tickets.ts'
 import type { Connection } from '../../traffic/admission.ts'
 import type { Engine } from '../engine.ts'
 import { sendError, sendErrors } from '../http/responses.ts'
 import { errorType } from '../negotiation.ts'
 import { type OperationParams, parseOperation, prepareOperation, runOperation } from '../operation.ts'
 import { statusOf } from '../status.ts'
+import { forwardRequest, hopHeader } from './forward.ts'
 import { eventStreamHeaders, keepAliveMs } from './streaming-response.ts'
 
 export interface SingleConnectionRequest {
@@ -35,6 +37,8 @@ export interface SingleConnections {
 
 /** Has the token of a stream, which is the key to it. */
 const tokenHeader = 'x-graphql-event-stream-token'
+/** How long a token names the gateway of its stream. An open stream can be longer at the gateway itself. */
+const tokenMs = 30 * 24 * 3600_000
 /** How long a reservation is valid. */
 const reservedMs = 30_000
 const maxReservations = 10_000
@@ -51,14 +55,23 @@ interface Stream {
   writer: Outbox | undefined
 }
 
+export interface SingleConnectionOptions {
+  readonly tickets: Tickets
+  /** Where other gateways reach this one; undefined where they do not. */
+  readonly ownUrl: string | undefined
+}
+
 /**
  * One stream for all operations of a page, because browsers open few connections over HTTP/1: `PUT` reserves it, `GET`
  * opens it, `POST` starts an operation and `DELETE` ends one. [graphql-sse] PROTOCOL.md, "Single connection mode"
  *
+ * A stream belongs to the gateway that reserved it. The token names that gateway, sealed, so that another one that receives a
+ * request of the stream can forward it.
+ *
  * By hand: the handler of `graphql-sse` keeps a reserved stream for ever if no `GET` comes, bounds neither streams nor what waits
  * for a slow reader, and serializes each result for each stream.
  */
-export function createSingleConnections(): SingleConnections {
+export function createSingleConnections({ tickets, ownUrl }: SingleConnectionOptions): SingleConnections {
   const streams = new Map<string, Stream>()
   const slab = new Slab()
   const pacing = setInterval(() => {
@@ -70,13 +83,25 @@ export function createSingleConnections(): SingleConnections {
   function reserve(response: ServerResponse, openConnection: () => Connection): void {
     if (streams.size >= maxReservations)
       return reject(response, 'OVERLOADED', 'There are too many streams; try again later')
-    const token = randomBytes(24).toString('base64url')
+    const token = makeToken()
     const connection = openConnection()
     const expiry = setTimeout(() => forget(token), reservedMs)
     expiry.unref()
     streams.set(token, { operations: new Map(), expiry, connection, response: undefined, writer: undefined })
     response.writeHead(201, { 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': 'no-store' })
     response.end(token)
+  }
+
+  function makeToken(): string {
+    const unguessable = randomBytes(24).toString('base64url')
+    if (ownUrl === undefined) return unguessable
+    return tickets.seal('connection', `${unguessable} ${ownUrl}`, Date.now() + tokenMs)
+  }
+
+  /** The gateway that has the stream of a token, if it is another one. */
+  function ownerOf(token: string): string | undefined {
+    const url = tickets.open('connection', token)?.value.split(' ', 2)[1]
+    return url === ownUrl ? undefined : url
   }
 
   function forget(token: string): void {
@@ -182,6 +207,26 @@ export function createSingleConnections(): SingleConnections {
     response.writeHead(200).end()
   }
 
+  /** Forwards a request of a stream that another gateway has. */
+  function pass(
+    request: IncomingMessage,
+    response: ServerResponse,
+    owner: string,
+    { openConnection }: SingleConnectionRequest,
+  ): void {
+    if (request.method === 'GET') {
+      const connection = openConnection()
+      response.once('close', () => connection.close())
+    }
+    forwardRequest(request, response, owner, () =>
+      reject(
+        response,
+        'NOT_FOUND',
+        'The gateway of this stream does not respond: PUT reserves another stream',
+      ),
+    )
+  }
+
   return {
     get size() {
       return [...streams.values()].filter(({ response }) => response !== undefined).length
@@ -191,6 +236,9 @@ export function createSingleConnections(): SingleConnections {
       if (request.method === 'PUT') return reserve(response, options.openConnection)
       const token = tokenOf(request) ?? ''
       const stream = streams.get(token)
+      const owner = stream === undefined ? ownerOf(token) : undefined
+      if (owner !== undefined && request.headers[hopHeader] === undefined)
+        return pass(request, response, owner, options)
       if (stream === undefined)
         return reject(response, 'NOT_FOUND', 'There is no such stream: PUT reserves one')
       if (request.method === 'GET') return open(token, stream, response)
