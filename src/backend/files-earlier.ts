@@ -1,6 +1,6 @@
 import { FileMissingError, type FileStorage } from './file-storage.ts'
 
-/** Also reads and removes files of a storage that was used before. New ones go to `storage` alone. */
+/** Adds read and remove access to the files of a previous storage. New files are stored in `storage`. */
 export function withEarlierFiles(storage: FileStorage, earlier: FileStorage): FileStorage {
   return {
     keep: storage.keep,

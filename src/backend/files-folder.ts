@@ -4,9 +4,9 @@ import { FileMissingError, type FileStorage, fileTokenPattern } from './file-sto
 import { privateFolderMode } from './private-files.ts'
 
 /**
- * Files in a folder, spread over 256 folders below it.
+ * Stores files in 256 subfolders of a folder.
  *
- * @param directory on the same file system as the files that are kept: these are renamed
+ * @param directory must be on the file system of the received files, because these are moved with `rename`
  */
 export function openFolderStorage(directory: string): FileStorage {
   const pathOf = (token: string) => join(directory, token.slice(0, 2), token)
@@ -39,7 +39,7 @@ export function openFolderStorage(directory: string): FileStorage {
         }
       }
     },
-    // A file is renamed when it is whole.
+    // The file gets its name only when it is complete.
     removeUnfinished: async () => undefined,
     close: () => undefined,
   }

@@ -16,30 +16,30 @@ import {
 import { FileMissingError, type FileStorage, FileStorageError, fileTokenPattern } from './file-storage.ts'
 import { createPartBuffers } from './part-buffers.ts'
 
-/** A bucket of a server with the API of Amazon S3. */
+/** A bucket of a server that implements the API of Amazon S3. */
 export interface S3Location {
-  /** The server, the bucket, and what is before each token in its keys: `https://host/bucket/prefix`. */
+  /** `https://host/bucket/prefix`. The key of a file is the prefix and the token of the file. */
   readonly url: string
   readonly region: string
-  /** Without it the client finds credentials as all clients of AWS do: in the environment, or by the role of the machine. */
+  /** By default, the client of AWS looks for credentials in the environment and uses the role of the machine. */
   readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string } | undefined
 }
 
 export interface S3Timeouts {
   readonly connectMs: number
-  /** For each request, until the response begins: also a part of 8 MiB is sent by then. */
+  /** The time from a request to the beginning of its response. Within it, a part of 8 MiB must be sent. */
   readonly requestMs: number
-  /** How long no byte of a file may come. */
+  /** The longest pause while a file is received. */
   readonly idleMs: number
 }
 
 const defaultTimeouts: S3Timeouts = { connectMs: 3000, requestMs: 30_000, idleMs: 30_000 }
-/** Files of this length are sent in parts, and each part has it. S3 takes nothing below 5 MiB but as the last one. */
+/** The length of parts. Files of this length or longer are sent in parts. S3 requires 5 MiB for all parts but the last. */
 const partBytes = 8 * 1024 * 1024
 const buffers = 4
 const attempts = 3
 
-/** Files as objects of a bucket; the key of each is the prefix and its token. */
+/** Stores files as objects of a bucket. */
 export function openS3Storage(location: S3Location, timeouts: Partial<S3Timeouts> = {}): FileStorage {
   const { connectMs, requestMs, idleMs } = { ...defaultTimeouts, ...timeouts }
   const { endpoint, bucket, prefix } = parseUrl(location.url)
@@ -48,7 +48,7 @@ export function openS3Storage(location: S3Location, timeouts: Partial<S3Timeouts
     endpoint,
     region: location.region,
     ...(location.credentials === undefined ? {} : { credentials: location.credentials }),
-    // Other servers than Amazon's know no buckets as host names, and few of them know its new checksums.
+    // Many S3 servers other than Amazon's support no buckets as host names, and no checksums of Amazon's newer clients.
     forcePathStyle: true,
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
@@ -92,7 +92,7 @@ export function openS3Storage(location: S3Location, timeouts: Partial<S3Timeouts
     } catch (error) {
       stopping.abort()
       await Promise.allSettled(uploads)
-      // What is left of it is removed a day later, if S3 does not respond now.
+      // If S3 does not respond now, the uploaded parts are removed a day later.
       await client.send(new AbortMultipartUploadCommand({ ...at(token), UploadId })).catch(() => undefined)
       throw error
     }
@@ -190,18 +190,18 @@ async function readPart(file: FileHandle, buffer: Buffer, start: number, end: nu
   return buffer.subarray(0, length)
 }
 
-/** The name that S3 or the system has for it; the client's own words where it has none. */
+/** The error code of S3 or the system; without one, the message of the client. */
 function reasonOf(error: unknown): string {
   const { name, code, message } = error as NodeJS.ErrnoException
   return code ?? (name === 'Error' ? message : name)
 }
 
-/** A bucket that is missing has another name, and is no missing file. */
+/** Whether the file is missing. A missing bucket has another error name. */
 function isMissing(error: unknown): boolean {
   return ['NoSuchKey', 'NotFound'].includes((error as Error).name)
 }
 
-/** The time in which its reader takes no byte does not count. */
+/** The chunks of a body. Fails when a chunk does not arrive within `idleMs` after it was requested. */
 async function* chunksOf(body: Readable, idleMs: number): AsyncGenerator<Uint8Array> {
   const chunks = body[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>
   try {

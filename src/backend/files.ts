@@ -25,7 +25,7 @@ export interface FileStore
   /**
    * Stores a received file for good. Resolves when that is durable.
    *
-   * @throws FileStorageError when that is not known
+   * @throws FileStorageError when it is not certain that the file is stored
    */
   keep(token: string): Promise<void>
   /** Removes a file, whether it was kept or only received. @throws FileStorageError */
@@ -40,16 +40,16 @@ export interface FileStore
 
 export interface FileLocation {
   readonly dataDir: string
-  /** Where files are kept if not in `dataDir`. */
+  /** The storage of files; by default `dataDir`. */
   readonly s3?: S3Location | undefined
-  /** What the URLs of files are signed with; by default a key in `dataDir`. The first one signs, all verify. */
+  /** The keys that sign the URLs of files; by default a key in `dataDir`. The first one signs, and all are accepted. */
   readonly signingSecrets?: readonly string[]
 }
 
-/** No upload takes this long: the process that received an older file has ended. */
+/** No upload takes longer, so unfinished files that are older belong to ended processes. */
 const leftoverMs = 24 * 3600_000
 
-/** Files arrive in `dataDir`, wherever they are kept: only what a message was sent with leaves the machine. */
+/** The folder for files while they are received, also with S3. Only files that belong to a sent message are sent to S3. */
 export async function openFileStore({ dataDir, s3, signingSecrets = [] }: FileLocation): Promise<FileStore> {
   const directory = join(dataDir, 'files')
   const arriving = await openArrivingFiles(join(directory, 'incoming'))
@@ -61,8 +61,8 @@ export async function openFileStore({ dataDir, s3, signingSecrets = [] }: FileLo
 }
 
 /**
- * Where files are kept. At S3, files that were kept in `dataDir` before are still read. The client of S3 is loaded where it
- * is used.
+ * Opens the storage of files. With S3, files that were stored in `dataDir` before can still be read. The client of S3 is only
+ * loaded when it is used.
  */
 export async function openFileStorage({ dataDir, s3 }: FileLocation): Promise<FileStorage> {
   const folder = openFolderStorage(join(dataDir, 'files'))

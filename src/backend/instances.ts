@@ -2,9 +2,9 @@ import type { Bus } from './bus/bus.ts'
 
 /** The other backends that share the database, as far as the bus says. */
 export interface Instances {
-  /** How many there are. */
+  /** The number of other backends. */
   readonly count: number
-  /** Calls the listener when another backend has been silent for too long, which is all that says it ended. */
+  /** Calls the listener when another backend has been silent for too long. A backend does not announce its end. */
   onGone(listener: (instance: string) => void): () => void
 }
 
@@ -12,24 +12,24 @@ export interface InstancesOptions {
   readonly bus: Bus
   /** The number up to which this backend has delivered the log. */
   readonly head: () => number
-  /** Ends it. */
+  /** Stops the announcements. */
   readonly signal: AbortSignal
-  /** How often this backend says that it is there; 10 s unless given. */
+  /** The interval of the announcements of this backend; 10 s by default. */
   readonly everyMs?: number
-  /** How long another backend may be silent; 75 s unless given. */
+  /** How long another backend may be silent; 75 s by default. */
   readonly silentMs?: number
 }
 
-/** Says to other backends that this one runs, and notices which of them do. While the bus is not connected, none ends. */
+/** Announces this backend to others, and notes which of them run. While the bus is not connected, none counts as ended. */
 export function createInstances(options: InstancesOptions): Instances {
   const { bus, head, signal, everyMs = 10_000, silentMs = 75_000 } = options
-  /** When each was received from last. */
+  /** The time of the last message of each backend. */
   const seen = new Map<string, number>()
   const listeners = new Set<(instance: string) => void>()
 
   bus.listen((_, from) => seen.set(from, performance.now()))
   bus.onConnected(() => {
-    // What they sent while it was not connected did not arrive.
+    // Their announcements during the lost connection did not arrive.
     for (const instance of seen.keys()) seen.set(instance, performance.now())
     bus.publish({ kind: 'here', head: head(), asks: true })
   })

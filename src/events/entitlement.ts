@@ -1,88 +1,88 @@
 import { type Access, type Audience, flowAudience, presenceAudience, userAudience } from './audience.ts'
 import { go, type TransitionTable } from './transition-table.ts'
 
-/** What an event of the log changes in the rights of principals. */
+/** How an event of the log changes the access of principals. */
 export type AccessChange =
   | { readonly kind: 'joined' | 'left'; readonly user: number; readonly flow: string }
-  /** A credential is gone. */
+  /** A credential was revoked or has expired. */
   | { readonly kind: 'grantEnded'; readonly grant: string }
-  /** The rights of a user changed in a way that the log does not say. */
+  /** The rights of a user changed, and the event does not say how. */
   | { readonly kind: 'userChanged'; readonly user: number }
 
-/** What a credential may receive, as the backend read it in one transaction with the end of the log. */
+/** The access of a credential. The backend read it and the number of the newest event in one transaction. */
 export interface Snapshot {
-  /** The id of the log. */
+  /** The id of the log that `at` refers to. */
   readonly log: string
   /** The number of the newest event. */
   readonly at: number
   readonly user: number
-  /** Names the credential without being one. */
+  /** Identifies the credential, and cannot be used as one. */
   readonly grant: string
   /** The ids of the flows. */
   readonly flows: readonly string[]
-  /** Whether the credential may receive what is sent to flows. If not, it has no flow, whatever its user joins. */
+  /** Whether the credential may receive events of flows. If not, `flows` stays empty, also when the user joins flows. */
   readonly receivesFlows: boolean
-  /** Whether the credential may receive what is sent to its user alone. */
+  /** Whether the credential may receive private events of its user. */
   readonly isPrivate: boolean
-  /** When the credential ends, in milliseconds since 1970. */
+  /** When the credential expires, in milliseconds since 1970. */
   readonly expiresAt: number | undefined
 }
 
 export type EntitlementState =
-  /** A proof is under way. */
+  /** A snapshot was requested. */
   | 'proving'
-  /** A snapshot is there, of a later number than the log has in memory. */
+  /** A snapshot was received, and the log in memory has not reached its number yet. */
   | 'waiting'
-  /** The access is known at the end of the log in memory. */
+  /** The access is known, and follows the log in memory. */
   | 'held'
   | 'ended'
 
 export type EntitlementEvent =
-  /** A snapshot came, or is compared again with the log in memory, which covers (begin, end]. Its number is greater than `end`. */
+  /** A snapshot was compared with the log in memory, which covers (begin, end]. Its number is greater than `end`. */
   | 'snapshotAhead'
-  /** Its number is between them; the events since change it as they say. */
+  /** Its number is from `begin` to `end`. The later events in memory say how the access has changed since. */
   | 'snapshotCovered'
-  /** Its number is less than `begin`. */
+  /** Its number is less than `begin`, so events since then are missing. */
   | 'snapshotForgotten'
-  /** An event since says that the rights of its user changed. */
+  /** A later event says that the rights of its user changed, but not how. */
   | 'snapshotOutdated'
-  /** It is of another log. */
+  /** It belongs to another log. */
   | 'snapshotOfOtherLog'
   /** The backend refused the credential. */
   | 'refused'
-  /** The backend could not be asked, and the access was never held. */
+  /** The backend did not respond, and the access was never known. */
   | 'unreachable'
-  /** The same after it was held. */
+  /** The backend did not respond, and the access was known before. */
   | 'unreachableAgain'
-  /** The log reached the number of the snapshot. */
+  /** The log in memory has reached the number of the snapshot. */
   | 'reached'
   /** An event says that the user joined or left a flow. */
   | 'membership'
-  /** An event says that the rights of the user changed otherwise. */
+  /** An event says that the rights of the user changed, but not how. */
   | 'userChanged'
-  /** An event says that the credential is gone. */
+  /** An event says that the credential was revoked. */
   | 'grantEnded'
-  /** The credential ended by itself. */
+  /** The credential has expired. */
   | 'expired'
-  /** The backend found other rights than those that are held. */
+  /** The backend has another access for the principal. */
   | 'auditFailed'
-  /** A reader came while the service stream is not live: an event that ends the access may be missing. */
+  /** A reader subscribed while the stream is not live, so an event that ends the access may be missing. */
   | 'doubted'
-  /** The log is another one. */
+  /** The log was replaced by another one. */
   | 'reset'
-  /** No reader needs it any more. */
+  /** It had no reader for a minute. */
   | 'unused'
 
 export type EntitlementEffect =
-  /** Asks the backend for a snapshot. */
+  /** Requests a snapshot from the backend. */
   | 'prove'
-  /** The same after a pause. */
+  /** Requests it after a pause. */
   | 'proveLater'
-  /** Lets the readers begin, or go on. */
+  /** Starts or continues the readers. */
   | 'hold'
   /** Changes the audiences of the readers. */
   | 'change'
-  /** Readers receive nothing until the access is held again. */
+  /** Stops all deliveries to the readers until the access is known again. */
   | 'suspend'
   /** Ends the readers. */
   | 'end'
@@ -112,7 +112,7 @@ export const entitlementTransitions: TransitionTable<EntitlementState, Entitleme
       userChanged: 'ignore',
       auditFailed: 'ignore',
       doubted: 'ignore',
-      // The snapshot that comes is compared with the log that is there then.
+      // The requested snapshot will be compared with the new log.
       reset: 'ignore',
     },
     waiting: {
@@ -128,7 +128,7 @@ export const entitlementTransitions: TransitionTable<EntitlementState, Entitleme
       reached: go('held', 'hold'),
       membership: 'ignore',
       userChanged: 'ignore',
-      // What the log says up to the number of the snapshot is in the snapshot.
+      // The snapshot includes all changes up to its number.
       grantEnded: 'ignore',
       auditFailed: go('proving', 'prove'),
       doubted: 'ignore',
@@ -172,7 +172,7 @@ export const entitlementTransitions: TransitionTable<EntitlementState, Entitleme
     },
   }
 
-/** An access that follows the log. Never changed. */
+/** An access at a position of the log. Immutable. */
 export class HeldAccess implements Access {
   readonly user: number
   readonly grant: string
@@ -189,7 +189,7 @@ export class HeldAccess implements Access {
     this.flows = flows
   }
 
-  /** Made when it is first read: few subscriptions ask for everything. */
+  /** Created when it is first read, because few subscriptions need all events. */
   get all(): ReadonlySet<Audience> {
     if (this.#all === undefined) {
       const all = new Set(this.flows)
@@ -209,7 +209,7 @@ export function accessOf(snapshot: Omit<Snapshot, 'log' | 'at' | 'expiresAt'>): 
   return new HeldAccess(snapshot, new Set(snapshot.flows.map(flowAudience)))
 }
 
-/** @returns the same object when the change leaves the access as it is */
+/** @returns the same object when the change does not concern this access */
 export function applyChange(access: HeldAccess, change: AccessChange): HeldAccess {
   if ((change.kind !== 'joined' && change.kind !== 'left') || change.user !== access.user) return access
   if (!access.receivesFlows) return access
@@ -221,12 +221,12 @@ export function applyChange(access: HeldAccess, change: AccessChange): HeldAcces
   return access.with(flows)
 }
 
-/** How the changes since a snapshot affect it. */
+/** Applies the changes since a snapshot. */
 export type SnapshotOutcome =
   | { readonly event: 'snapshotCovered'; readonly access: HeldAccess }
   | { readonly event: 'snapshotOutdated' | 'grantEnded' }
 
-/** @param changes those of the events after the snapshot, in order */
+/** @param changes the changes by the events after the snapshot, in order */
 export function bringUpToDate(snapshot: Snapshot, changes: Iterable<AccessChange>): SnapshotOutcome {
   let access = accessOf(snapshot)
   for (const change of changes) {

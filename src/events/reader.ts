@@ -2,46 +2,46 @@ import type { Topic } from './audience.ts'
 import { go, type TransitionTable } from './transition-table.ts'
 
 export type ReaderState =
-  /** The access of its principal is not held. */
+  /** The access of its principal is not known. */
   | 'waiting'
-  /** It reads what is older than the log in memory from the upstream, with the credential of its principal. */
+  /** It reads events that are older than the log in memory from the upstream, with the credential of its principal. */
   | 'replaying'
   /** It reads the log in memory. */
   | 'draining'
-  /** It receives events as they come. */
+  /** It receives events as they happen. */
   | 'live'
   | 'ended'
 
 export type ReaderEvent =
-  /** The access is held, and the events after the reader's position are in memory; so they are for one without a position. */
+  /** The access is known, and all events after the position of the reader are in memory. A reader may have no position. */
   | 'heldInMemory'
-  /** The access is held, and some of the events after its position are older than the memory. */
+  /** The access is known, and some events after the position are older than the log in memory. */
   | 'heldOlder'
-  /** The access is held, and its position is older than the log, past its end, or of another log. */
+  /** The access is known, and the upstream's log does not contain the position. */
   | 'heldLost'
-  /** A replay came to the log in memory. */
+  /** A replay has reached the log in memory. */
   | 'met'
-  /** The upstream has forgotten the position of a replay. */
+  /** The upstream has deleted the events after the position of a replay. */
   | 'replayGone'
-  /** It has read everything in memory. */
+  /** It has read all events in memory. */
   | 'drained'
-  /** It reads so slowly that its position is older than the memory. */
+  /** It read so slowly that its position is older than the log in memory. */
   | 'fellBehind'
-  /** The access of its principal has to be proved again. */
+  /** The access of its principal must be proved again. */
   | 'suspended'
-  /** It left, its access ended, it is too slow, or the hub was closed. */
+  /** It left, its access ended, it waited for too long, or the hub was closed. */
   | 'ended'
 
 export type ReaderEffect =
-  /** Begins a replay. */
+  /** Starts a replay. */
   | 'replay'
-  /** Says that events are lost. */
+  /** Tells the reader that events are lost. */
   | 'gap'
   /** Reads the log in memory. */
   | 'drain'
-  /** It becomes a member of its audiences. */
+  /** Includes the reader in live deliveries. */
   | 'join'
-  /** It is no member of its audiences any more. */
+  /** Excludes the reader from live deliveries. */
   | 'part'
 
 export const readerTransitions: TransitionTable<ReaderState, ReaderEvent, ReaderEffect> = {
@@ -102,23 +102,23 @@ export const readerTransitions: TransitionTable<ReaderState, ReaderEvent, Reader
   },
 }
 
-/** Why a reader was ended. */
+/** Why a reader ended. */
 export type ReaderEnding =
-  /** A flow that it names is not its principal's any more. */
+  /** Its principal lost access to a flow that the reader names. */
   | { readonly kind: 'flowLost' }
-  /** The credential is gone, or has ended by itself. */
+  /** The credential was revoked or has expired. */
   | { readonly kind: 'grantEnded' }
-  /** The backend refused the credential or could not be asked, or the hub was closed. */
+  /** The backend refused the credential or did not respond, or the hub was closed. */
   | { readonly kind: 'failed'; readonly error: unknown }
   /** The service stream did not open in time. */
   | { readonly kind: 'unavailable' }
-  /** It left by itself. */
+  /** Its client ended the subscription. */
   | { readonly kind: 'left' }
 
-/** A subscription, as the hub's users see it. */
+/** A subscription of the hub. */
 export interface Reader {
   readonly topic: Topic
   readonly state: ReaderState
-  /** The number after which it goes on; undefined until it began. */
+  /** The number of the last event that it received or passed; undefined before its first delivery. */
   readonly position: number | undefined
 }

@@ -30,67 +30,67 @@ import { type StreamEntry, StreamLog } from './stream-log.ts'
 import { go, type TransitionTable } from './transition-table.ts'
 
 export type HubState =
-  /** No reader came yet, or none for long: nothing is open. */
+  /** No connection is open, because there was no reader yet, or none for a minute. */
   | 'idle'
-  /** It connects for the first time. */
+  /** The hub is connecting for the first time. */
   | 'opening'
-  /** It is connected, and the stream has not caught up with the log. */
+  /** The hub is connected. The stream has not reached the end of the log yet. */
   | 'catchingUp'
   | 'live'
-  /** The connection is gone. */
+  /** The connection was lost. */
   | 'lost'
-  /** The upstream has another log: what is known of the last one is forgotten. */
+  /** The upstream has another log, so everything known about the previous log was dropped. */
   | 'reset'
   | 'closed'
 
 export type HubEvent =
   | 'readerCame'
-  /** Connected, to the log that is known or to the first one. */
+  /** Connected to the same log as before, or to a log for the first time. */
   | 'opened'
-  /** Connected to another log. */
+  /** Connected to a log that differs from the previous one. */
   | 'openedOther'
-  /** The event after the last one. */
+  /** The event with the next number was received. */
   | 'frame'
-  /** An event that is known. */
+  /** An event was received that the hub already has. */
   | 'frameOld'
-  /** Events before this one were left out. */
+  /** An event was received, and events between it and the last one are missing. */
   | 'hole'
-  /** The same, again after the same event. */
+  /** Events after the same last event are missing for the second time. */
   | 'holeAgain'
-  /** Everything up to the end of the log was sent. */
+  /** The upstream has sent all events of its log. */
   | 'head'
-  /** The connection broke, was silent for too long, or could not be made. */
+  /** The connection broke, was silent for too long, or could not be opened. */
   | 'cut'
-  /** The log does not have the last event any more, or not yet. */
+  /** The upstream's log does not contain the last event of the hub. */
   | 'gone'
-  /** The service token is wrong. */
+  /** Reports that the upstream refused the service token. */
   | 'refused'
-  /** The upstream has no service stream. */
+  /** Reports that the upstream has no service stream. */
   | 'missing'
-  /** No reader for a minute. */
+  /** There was no reader for a minute. */
   | 'unused'
   | 'closed'
 
 export type HubEffect =
   | 'connect'
-  /** Connects after a pause that grows with the failures. */
+  /** Connects after a pause, which is longer after each failure. */
   | 'retry'
-  /** Connects after the longest pause; the gateway is not ready until then. */
+  /** Connects after the longest pause. Until it is connected, the gateway is not ready. */
   | 'retryLater'
   | 'disconnect'
-  /** Compares the snapshots that wait with the log. */
+  /** Compares the waiting snapshots with the log. */
   | 'compare'
-  /** Adds the event to the log and delivers it. */
+  /** Adds the event to the log in memory and delivers it. */
   | 'push'
-  /** Says that events come as they happen. */
+  /** Tells readers that events are delivered as they happen. */
   | 'sayLive'
-  /** Says that events may be late. */
+  /** Tells readers that events may be late. */
   | 'sayCatchingUp'
-  /** Forgets the log; every access has to be proved again, and every reader has lost its position. */
+  /** Drops the log in memory. All access must be proved again, and the positions of all readers are invalid. */
   | 'forget'
-  /** The upstream is one of Flowdock's API alone. */
+  /** Hands the readers over, because the upstream only has the public API of Flowdock. */
   | 'foreign'
-  /** Ends every reader. */
+  /** Ends all readers. */
   | 'endReaders'
 
 const offline = {
@@ -195,74 +195,74 @@ export const hubTransitions: TransitionTable<HubState, HubEvent, HubEffect> = {
   },
 }
 
-/** What is to be proved. */
+/** A principal whose access has to be proved. */
 export interface Principal {
   readonly key: string
   readonly state: EntitlementState
 }
 
-/** What a connection is to be made with. */
+/** How to connect to the service stream. */
 export interface ConnectRequest {
-  /** The number of the last event; undefined for none. */
+  /** The number of the last received event; undefined if there is none. */
   readonly after: number | undefined
-  /** Attempts in a row that came to nothing; 0 when it is to be made at once. */
+  /** The number of failed attempts in a row. With 0, the connection is opened without a pause. */
   readonly failures: number
-  /** Whether the upstream does not serve the stream, rather than being away. */
+  /** Whether the last failure was a refusal by the upstream, and not a network failure. */
   readonly isRefused: boolean
 }
 
 /**
- * What the hub makes happen. It calls these in the order in which they have to take effect, and each may call the hub
- * again only later, except for `leave` and `signal`.
+ * The effects of the hub, called in the order in which they must happen. They must not call the hub before they return, except
+ * for `leave` and `signal`.
  */
 export interface HubEffects<T> {
   connect(request: ConnectRequest): void
-  /** The connection is of no use any more: nothing of it may reach the hub. */
+  /** Closes the connection. Nothing received on it may be passed to the hub afterwards. */
   disconnect(): void
-  /** The upstream has no service stream: readers go on elsewhere. The hub is closed. */
+  /** The upstream has no service stream, and the hub is closed. The readers must be served in another way. */
   foreign(readers: readonly Reader[]): void
-  /** Asks for a snapshot, for `proved` or `unproved`. @param isLater after a pause */
+  /** Requests a snapshot. The result is passed to `proved`, `refused` or `unproved`. @param isLater whether to pause before */
   prove(principal: Principal, isLater: boolean): void
   say(state: 'live' | 'catchingUp'): void
-  /** Those receive the entry that joined, and have one of its audiences. */
+  /** Delivers an entry to all joined readers that have one of its audiences. */
   deliver(entry: StreamEntry<T>): void
-  /** The reader has lost events after a number; undefined for one that had none. */
+  /** Tells a reader that events after a number are lost. The number is undefined if the reader has no position. */
   gap(reader: Reader, after: number | undefined): void
-  /** The reader has events in memory to read: `next` has them. */
+  /** The reader can now read events in memory with `next`. */
   drain(reader: Reader): void
-  /** The reader has events to read that are older than the memory. */
+  /** The reader needs events that are older than the log in memory. */
   replay(reader: Reader): void
   /**
-   * The reader receives every later entry by `deliver` that is sent to one of these audiences.
+   * From now on `deliver` includes the reader: it receives each entry for one of these audiences.
    *
-   * @param seq the position of the last entry before
+   * @param seq the position of the newest entry, which the reader does not receive
    */
   join(reader: Reader, seq: number, audiences: ReadonlySet<Audience>): void
-  /** From the next entry on, a reader that joined has these audiences in place of those that it had. */
+  /** Replaces the audiences of a joined reader, from the next entry on. */
   move(reader: Reader, audiences: ReadonlySet<Audience>): void
-  /** The reader receives no more for now. @returns the position of the last entry it received */
+  /** Excludes a reader from `deliver` until it joins again. @returns the position of the last entry it received */
   part(reader: Reader): number
-  /** The reader receives nothing any more, not even what is under way. */
+  /** Ends a reader. It receives nothing afterwards, also no queued events. */
   end(reader: Reader, ending: ReaderEnding): void
-  /** Nobody needs the access of a principal any more. It is proved again if it comes back. */
+  /** Forgets a principal that has no readers. If it subscribes again, its access is proved again. */
   drop(principal: Principal): void
 }
 
 export interface StreamHubOptions<T> {
   readonly limits: RecentLogLimits
   readonly effects: HubEffects<T>
-  /** What an event changes in the earlier ones in memory, such as a deletion; undefined for all other events. */
+  /** The change of earlier events in memory by an event, such as a deletion; undefined for all other events. */
   readonly amendmentOf?: (event: T) => ((earlier: T) => T) | undefined
-  /** Without a reader for so long, the connection is closed and a principal is forgotten. A minute unless given. */
+  /** How long the connection stays open without readers, and a principal is remembered without one. By default one minute. */
   readonly idleMs?: number
-  /** A reader that could not begin for so long is ended. Ten seconds unless given. */
+  /** How long a new reader waits for its first delivery before it is ended. By default 10 seconds. */
   readonly patienceMs?: number
 }
 
-/** An event as it came. */
+/** An event as it was received. */
 export interface Frame<T> {
   readonly event: T
-  /** What keeping it costs. */
+  /** The size of the event in memory. */
   readonly bytes: number
   readonly audiences: Audiences
   readonly change?: AccessChange | undefined
@@ -271,11 +271,11 @@ export interface Frame<T> {
 interface HubPrincipal extends Principal {
   state: EntitlementState
   readonly readers: Set<HubReader>
-  /** While waiting. */
+  /** Set in the state `waiting`. */
   snapshot: Snapshot | undefined
-  /** While held. */
+  /** Set in the state `held`. */
   access: HeldAccess | undefined
-  /** As the last snapshot said. */
+  /** From the last snapshot. */
   identity: { readonly user: number; readonly grant: string } | undefined
   expiresAt: number
   wasHeld: boolean
@@ -286,26 +286,26 @@ interface HubReader extends Reader {
   state: ReaderState
   readonly principal: HubPrincipal
   position: number | undefined
-  /** The position in the log in memory, while draining. */
+  /** In the state `draining`, its position in the log in memory. */
   seq: number
-  /** Where the log was when its access was held: what is older is delivered by the access as it is now. */
+  /** The end of the log when its access became known. Older events are delivered according to the present access. */
   subscription: number
-  /** The access at `seq`, while that is after `subscription`. */
+  /** The access at the position `seq`; only set when that is after `subscription`. */
   view: HeldAccess | undefined
-  /** Whether `position` is one of another log. */
+  /** Whether `position` belongs to another log. */
   isLost: boolean
-  /** Whether its access is proved once more because `position` was ahead of the log. */
+  /** Whether a new proof was requested because `position` was after the end of the log in memory. */
   isAhead: boolean
   hasBegun: boolean
   readonly cameAt: number
 }
 
 /**
- * The one source of a gateway: the service stream of its backend, what each principal may receive of it, and the readers.
- * States, events and invariants are in SPEC.md.
+ * Keeps the service stream of the backend, the access of each principal, and the readers. There is one in a gateway. SPEC.md has
+ * its states, events and invariants.
  *
- * It does nothing by itself: what happens comes in by its methods, what it makes happen goes out by `effects`, and time is
- * handed in, as milliseconds of one clock.
+ * It has no I/O and no timers: callers report events with its methods and pass the time in milliseconds, and it acts only through
+ * `effects`.
  */
 export class StreamHub<T> {
   readonly log: StreamLog<T>
@@ -313,7 +313,7 @@ export class StreamHub<T> {
   readonly #principals = new Map<string, HubPrincipal>()
   readonly #byUser = new Map<number, Set<HubPrincipal>>()
   readonly #byGrant = new Map<string, Set<HubPrincipal>>()
-  /** Those whose snapshot is ahead of the log. */
+  /** The principals in the state `waiting`. */
   readonly #waiting = new Set<HubPrincipal>()
   readonly #readers = new Set<HubReader>()
   #state: HubState = 'idle'
@@ -347,7 +347,7 @@ export class StreamHub<T> {
     return this.#principals.size
   }
 
-  /** How many there are in each state. */
+  /** The number of principals and readers in each state. */
   count(): {
     readonly principals: Record<EntitlementState, number>
     readonly readers: Record<ReaderState, number>
@@ -359,23 +359,23 @@ export class StreamHub<T> {
     return { principals, readers }
   }
 
-  /** What a principal may receive now; undefined while that is not held. */
+  /** The present access of a principal; undefined while it is unknown. */
   accessOf(key: string): HeldAccess | undefined {
     return this.#principals.get(key)?.access
   }
 
-  /** Whether a reader may receive what is sent to some audiences, by the access as it is now. */
+  /** Whether a reader may receive events for some audiences, according to its present access. */
   mayHear(reader: Reader, audiences: Audiences): boolean {
     const { access } = (reader as HubReader).principal
     return access !== undefined && isReceived(reader.topic, access, audiences)
   }
 
-  /** The state of all that is held, for an audit by the backend. */
+  /** All known accesses, so that the backend can check them. */
   *held(): Generator<{ readonly key: string; readonly access: HeldAccess }> {
     for (const { key, access } of this.#principals.values()) if (access !== undefined) yield { key, access }
   }
 
-  /** Proves the access of a principal, with a reader or without, and keeps it for as long as `idleMs` from now on. */
+  /** Proves the access of a principal that may have no reader, and keeps it for `idleMs`. */
   use(key: string, now: number): void {
     if (this.#state === 'closed') return
     const principal = this.#principals.get(key) ?? this.#add(key, now)
@@ -388,8 +388,8 @@ export class StreamHub<T> {
    * Adds a reader.
    *
    * @throws when the hub is closed
-   * @param key the same for the same credential
-   * @param after the number of the last event that it has; it begins with what happens unless given
+   * @param key identifies the credential
+   * @param after the number of the last event that the reader has; by default it only receives new events
    */
   subscribe(key: string, topic: Topic, after: number | undefined, now: number): Reader {
     if (this.#state === 'closed') throw new Error('Expected an open hub, got a closed one')
@@ -426,9 +426,9 @@ export class StreamHub<T> {
   }
 
   /**
-   * The connection is there.
+   * Reports that the connection is open.
    *
-   * @param at the number after which its events begin
+   * @param at the number after which the events of the connection begin
    * @param first the number of the oldest event of the log
    */
   opened({ log, at, first }: { readonly log: string; readonly at: number; readonly first: number }): void {
@@ -441,7 +441,7 @@ export class StreamHub<T> {
     this.#handle(isOther ? 'openedOther' : 'opened')
   }
 
-  /** An event came. */
+  /** Takes an event of the log. */
   frame(number: number, frame: Frame<T>): void {
     const { end } = this.log
     if (number === end + 1) this.#handle('frame', frame)
@@ -449,50 +449,50 @@ export class StreamHub<T> {
     else this.#hole()
   }
 
-  /** Something came that is not an event of the log, such as who is online. It is delivered like an event. */
+  /** Takes an event that is not stored in the log, such as presence, and delivers it like others. */
   signal(frame: Omit<Frame<T>, 'change'>): void {
     this.#push({ ...frame, isSignal: true, change: undefined })
   }
 
-  /** Everything up to a number was sent. */
+  /** Reports that the upstream has sent all events up to a number. */
   head(number: number): void {
     if (number > this.log.end) return this.#hole()
     this.#failures = 0
     this.#handle('head')
   }
 
-  /** The connection broke, was silent for too long, or could not be made. */
+  /** Reports that the connection broke, was silent for too long, or could not be opened. */
   cut(): void {
     this.#handle('cut')
   }
 
-  /** The upstream does not have the event that was to be gone on from. */
+  /** Reports that the upstream does not have the event to continue after. */
   gone(): void {
     this.#handle('gone')
   }
 
-  /** The upstream refused the service token. */
+  /** Reports that the upstream refused the service token. */
   refused(): void {
     this.#handle('refused')
   }
 
-  /** The upstream has no service stream. */
+  /** Reports that the upstream has no service stream. */
   missing(): void {
     this.#handle('missing')
   }
 
-  /** A proof succeeded. */
+  /** Takes the snapshot of a principal. */
   proved(principal: Principal, snapshot: Snapshot): void {
     const proved = principal as HubPrincipal
     if (proved.state === 'proving') this.#compare(proved, snapshot)
   }
 
-  /** The backend refused a credential: it receives nothing. @param error what its readers are ended with */
+  /** Reports that the backend refused a credential. @param error ends its readers */
   refuse(principal: Principal, error: unknown): void {
     this.#entitle(principal as HubPrincipal, 'refused', { kind: 'failed', error })
   }
 
-  /** A proof failed, which says nothing of the credential. @param error what its readers are ended with, if it was never proved */
+  /** Reports that the backend could not be asked. @param error ends the readers of a principal that was never proved */
   unproved(principal: Principal, error: unknown): void {
     const { wasHeld } = principal as HubPrincipal
     this.#entitle(principal as HubPrincipal, wasHeld ? 'unreachableAgain' : 'unreachable', {
@@ -501,18 +501,17 @@ export class StreamHub<T> {
     })
   }
 
-  /** The backend found that the access of a principal is not what is held. */
+  /** Reports that the backend has another access for a principal than the hub. */
   auditFailed(key: string): void {
     const principal = this.#principals.get(key)
     if (principal !== undefined) this.#entitle(principal, 'auditFailed')
   }
 
   /**
-   * Takes the next entry for a reader that drains. The reader has it from then on.
+   * Takes the next entry for a reader in the state `draining`, and advances the reader.
    *
-   * @param limit how many entries are looked at
-   * @returns undefined when there is none among them, or when the reader does not drain any more: it joined, replays, or was
-   *   suspended or ended
+   * @param limit the most entries to examine
+   * @returns undefined when none of them is for the reader, or when the reader has left the state `draining`
    */
   next(reader: Reader, limit = Number.POSITIVE_INFINITY): StreamEntry<T> | undefined {
     const draining = reader as HubReader
@@ -522,7 +521,7 @@ export class StreamHub<T> {
           this.#move(draining, 'fellBehind')
           return undefined
         }
-        // Signals alone were forgotten.
+        // Only signals were dropped from the memory, so the reader misses no event.
         draining.seq = this.log.beginSeq
       }
       const entry = this.log.next(draining.seq)
@@ -538,8 +537,8 @@ export class StreamHub<T> {
   }
 
   /**
-   * A replay delivered everything up to a number, which is not greater than that of the newest event in memory. Where that is
-   * before the memory, it goes on.
+   * Reports that a replay has delivered all events up to a number. When the log in memory does not reach back that far, the
+   * replay has to continue.
    */
   replayed(reader: Reader, number: number): void {
     const replaying = reader as HubReader
@@ -551,7 +550,7 @@ export class StreamHub<T> {
     this.#move(replaying, 'met')
   }
 
-  /** The upstream does not have the position of a replay any more. */
+  /** Reports that the upstream has deleted the events after the position of a replay. */
   replayGone(reader: Reader): void {
     const replaying = reader as HubReader
     if (replaying.state !== 'replaying') return
@@ -559,7 +558,7 @@ export class StreamHub<T> {
     this.#move(replaying, 'replayGone')
   }
 
-  /** Time passed. */
+  /** Applies all timeouts. */
   tick(now: number): void {
     const { idleMs = 60_000, patienceMs = 10_000 } = this.#options
     for (const principal of [...this.#principals.values()]) {
@@ -578,7 +577,7 @@ export class StreamHub<T> {
     else if (now - this.#unusedSince >= idleMs) this.#handle('unused')
   }
 
-  /** @param error what every reader is ended with */
+  /** @param error ends all readers */
   close(error: unknown): void {
     this.#closing = { kind: 'failed', error }
     this.#handle('closed')
@@ -661,7 +660,7 @@ export class StreamHub<T> {
     this.log.restart(0)
   }
 
-  /** An entry is delivered with the rights that were there before it; what it changes holds from the next one on. */
+  /** Delivers an entry according to the access before it. A change of access by the entry applies to later ones. */
   #push(frame: Omit<StreamEntry<T>, 'seq' | 'number' | 'place'>): void {
     const { amendmentOf, effects } = this.#options
     const amend = frame.isSignal ? undefined : amendmentOf?.(frame.event)
@@ -690,7 +689,7 @@ export class StreamHub<T> {
     }
   }
 
-  /** What a snapshot is worth, by the log that is in memory now. */
+  /** Compares a snapshot with the log in memory. */
   #compare(principal: HubPrincipal, snapshot: Snapshot): void {
     const { log } = this
     principal.snapshot = snapshot
@@ -783,12 +782,12 @@ export class StreamHub<T> {
     this.#options.effects.drop(principal)
   }
 
-  /** Lets a reader begin, or go on, with an access that is held. */
+  /** Starts or continues a reader whose access is known. */
   #begin(reader: HubReader, access: HeldAccess): void {
     if (!hasNamedFlows(reader.topic, access)) return this.#end(reader, { kind: 'flowLost' })
     const { log } = this
     const { position } = reader
-    // A cursor of another gateway may be ahead of this log; a snapshot that is read now says where the log ends.
+    // A cursor from another gateway may be ahead of the log here. A new snapshot tells where the log really ends.
     if (position !== undefined && position > log.end && !reader.isLost && !reader.isAhead) {
       reader.isAhead = true
       return this.#entitle(reader.principal, 'doubted')
@@ -808,7 +807,7 @@ export class StreamHub<T> {
     }
   }
 
-  /** From here on the rights are those of each event; before, those of now. */
+  /** Notes the end of the log. Later events are checked with the access at their time, earlier ones with the present access. */
   #subscription(reader: HubReader): void {
     if (reader.position === undefined || reader.position < this.log.begin) reader.seq = this.log.seq
     reader.subscription = this.log.seq
@@ -825,7 +824,7 @@ export class StreamHub<T> {
     return isReceived(reader.topic, view, entry.audiences)
   }
 
-  /** The audiences of a reader change. */
+  /** Changes the audiences of a reader. */
   #rename(reader: HubReader, access: HeldAccess): void {
     if (!hasNamedFlows(reader.topic, access)) this.#end(reader, { kind: 'flowLost' })
     else if (reader.state === 'live') this.#options.effects.move(reader, audiencesOf(reader.topic, access))

@@ -2,24 +2,24 @@ import type { Audiences } from './audience.ts'
 import type { AccessChange } from './entitlement.ts'
 import type { Entry, RecentLogLimits } from './recent-log.ts'
 
-/** An event of the service stream, or a signal, which the upstream does not store. */
+/** An event of the service stream, or a signal. The upstream stores events, but no signals. */
 export interface StreamEntry<T> extends Entry<T> {
-  /** Its number in the upstream's log; for a signal the number of the last event before it. */
+  /** The number of the event in the upstream's log; for a signal, the number of the event before it. */
   readonly number: number
   readonly isSignal: boolean
-  /** Who receives it; empty for a control event. */
+  /** The audiences that receive it; empty for a control event. */
   readonly audiences: Audiences
-  /** What it changes in the rights of principals. */
+  /** How it changes the access of principals. */
   readonly change: AccessChange | undefined
 }
 
 /**
- * The latest entries of the one stream of a process, in the order in which they came. The numbers of the events ascend
- * without holes, so the entry of a number is found by bisection and none is indexed.
+ * The latest entries of the service stream, in the order of arrival. The numbers of events are consecutive, so an entry is found
+ * by binary search.
  */
 export class StreamLog<T> {
   readonly #limits: RecentLogLimits
-  /** Those before `#first` are forgotten, and undefined. */
+  /** Entries before `#first` are dropped, and undefined. */
   #entries: (StreamEntry<T> | undefined)[] = []
   #first = 0
   #bytes = 0
@@ -36,12 +36,12 @@ export class StreamLog<T> {
     return this.#begin
   }
 
-  /** The number of the newest event, or of the one that the stream began after. */
+  /** The number of the newest event; before the first event, the number after which the stream begins. */
   get end(): number {
     return this.#end
   }
 
-  /** The position of the newest entry among all that came. */
+  /** The position of the newest entry. */
   get seq(): number {
     return this.#lastSeq
   }
@@ -59,7 +59,7 @@ export class StreamLog<T> {
     return this.#bytes
   }
 
-  /** Forgets everything. Positions go on, numbers begin after `number`. */
+  /** Drops all entries. Positions continue; numbers begin after `number`. */
   restart(number: number): void {
     this.#entries = []
     this.#first = 0
@@ -72,7 +72,7 @@ export class StreamLog<T> {
   push(entry: Omit<StreamEntry<T>, 'seq' | 'number' | 'place'>): StreamEntry<T> {
     const seq = this.#lastSeq + 1
     const number = entry.isSignal ? this.#end : this.#end + 1
-    // Written in full: a spread would make another shape for each caller.
+    // No spread: objects with the same hidden class are faster to read.
     const pushed: StreamEntry<T> = {
       seq,
       event: entry.event,
@@ -101,24 +101,24 @@ export class StreamLog<T> {
     }
   }
 
-  /** The number of an entry; undefined for one that is forgotten. */
+  /** The number of an entry; undefined for a dropped entry. */
   numberAt(seq: number): number | undefined {
     if (seq === this.beginSeq) return this.#begin
     return this.#entries[this.#entries.length - 1 - (this.#lastSeq - seq)]?.number
   }
 
-  /** The cursor of an entry, or of the last event before it; undefined for one that is forgotten. */
+  /** The cursor of an event, or for a signal that of the event before it; undefined for a dropped entry. */
   placeAt(seq: number): string | undefined {
     const number = this.numberAt(seq)
     return number === undefined ? undefined : String(number)
   }
 
-  /** The entry after a position, which is in memory; undefined when there is none yet. */
+  /** The entry after a position that is in memory; undefined at the end of the log. */
   next(seq: number): StreamEntry<T> | undefined {
     return this.#entries[this.#entries.length - (this.#lastSeq - seq)]
   }
 
-  /** The entries after a position, at most `limit`; undefined when some of them are forgotten. */
+  /** At most `limit` entries after a position; undefined when some of them are dropped. */
   since(seq: number, limit = Number.POSITIVE_INFINITY): readonly StreamEntry<T>[] | undefined {
     if (seq < this.beginSeq) return undefined
     const from = this.#entries.length - (this.#lastSeq - seq)
@@ -130,7 +130,7 @@ export class StreamLog<T> {
     if (number === this.#begin) return this.beginSeq
     let low = this.#first
     let high = this.#entries.length - 1
-    // An event comes before the signals that have its number.
+    // Signals with the same number come after their event.
     while (low < high) {
       const middle = (low + high) >> 1
       if ((this.#entries[middle] as StreamEntry<T>).number < number) low = middle + 1
@@ -145,7 +145,7 @@ export class StreamLog<T> {
     this.#first += 1
     this.#bytes -= entry.bytes
     this.#begin = entry.number
-    // Moving the rest once in a while is cheaper than moving it at each entry.
+    // Moving the remaining entries rarely is cheaper than moving them for each new entry.
     if (this.#first < 64 || this.#first * 2 < this.#entries.length) return
     this.#entries = this.#entries.slice(this.#first)
     this.#first = 0

@@ -1,4 +1,4 @@
-/** Bounds how many replays run at once; the others wait in turn. */
+/** Limits the number of replays that run at once. Others wait in a queue. */
 export class ReplayPermits {
   readonly #waiting: (() => void)[] = []
   #free: number
@@ -11,7 +11,7 @@ export class ReplayPermits {
     return this.#waiting.length
   }
 
-  /** Resolves when it may run, with what ends it. */
+  /** Resolves when a replay may begin, with a function that has to be called at its end. */
   async acquire(): Promise<() => void> {
     if (this.#free === 0) await new Promise<void>((resolve) => this.#waiting.push(resolve))
     else this.#free -= 1

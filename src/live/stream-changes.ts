@@ -5,38 +5,38 @@ import type { HeldAccess } from '../events/entitlement.ts'
 import type { Listener } from './live-hub.ts'
 
 export interface StreamChangesOptions {
-  /** What a principal may receive; undefined while that is not known for certain. */
+  /** The present access of a principal; undefined while it is unknown. */
   readonly accessOf: (principal: string) => HeldAccess | undefined
-  /** Proves what a principal may receive, and keeps it for a while. */
+  /** Proves the access of a principal, and follows it for a minute. */
   readonly use: (listener: Listener) => void
-  /** Called when something happened that a principal could read: what is being read may be of before. */
+  /** Called when data changed that a principal can see. Reads in progress may be older than the change. */
   readonly onChange: (principal: string) => void
   readonly now?: () => number
 }
 
-/** What is known of a principal that asked. */
+/** The state of a principal whose version was requested. */
 interface Known {
   askedAt: number
   access: HeldAccess | undefined
-  /** The position of the newest entry that it may receive. */
+  /** The position of the newest entry that the principal may receive. */
   newest: number
   version: number
 }
 
-/** A principal that asks again within this time is proved. */
+/** A second request of a principal within this time proves its access. */
 const againMs = 10_000
 const maxPrincipals = 20_000
 
 /**
- * The change tracker of a service stream. The version of a principal changes with the newest entry that is sent to one of its
- * audiences, and with its access. So all principals have one, and none needs a stream.
+ * The change tracker of a service stream. The version of a principal changes with its access, and with each entry for one of its
+ * audiences. So no principal needs an upstream stream of its own.
  */
 export class StreamChanges implements ChangeTracker<Listener> {
   readonly #options: StreamChangesOptions
   readonly #now: () => number
   /** The position of the newest entry of each audience. */
   readonly #newest = new Map<Audience, number>()
-  /** The position of the newest entry that was sent to all. */
+  /** The position of the newest entry for all principals. */
   #newestOfAll = 0
   readonly #known = new LRUCache<string, Known>({ max: maxPrincipals })
   #versions = 0
@@ -46,13 +46,13 @@ export class StreamChanges implements ChangeTracker<Listener> {
     this.#now = options.now ?? Date.now
   }
 
-  /** Something happened. @param seq the position of its entry */
+  /** Notes an entry. @param seq its position */
   note(audiences: Audiences, seq: number): void {
     if (audiences === 'all') this.#newestOfAll = seq
     else for (const audience of audiences) this.#newest.set(audience, seq)
   }
 
-  /** Nothing that was known holds any more. */
+  /** Forgets everything, such as when the log was replaced. */
   forget(): void {
     this.#newest.clear()
     this.#known.clear()

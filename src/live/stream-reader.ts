@@ -9,16 +9,16 @@ import type { FlowEvent, StreamState } from '../upstream/flowdock/model.ts'
 import type { ReadRequest } from './live-hub.ts'
 import type { ReplayPermits } from './replay-permits.ts'
 
-/** What the readers of one hub have in common. */
+/** The options that all readers of a hub share. */
 export interface StreamReaderOptions {
   readonly hub: StreamHub<FlowEvent>
   readonly channel: Channel<FlowEvent>
   readonly permits: ReplayPermits
-  /** Resolves when it is known how the stream is: it is about to catch up until then. */
+  /** Resolves when the stream is live or lost; undefined when it is so already. */
   readonly settled: () => Promise<void> | undefined
-  /** What holds at this moment, and comes before all events: how the stream is, and who is present. */
+  /** The present state, which is delivered before all events: the state of the stream, and the present users. */
   readonly standing: (reader: Reader) => readonly FlowEvent[]
-  /** Reads the events after a number once more, with the credential of the request, up to `until`. */
+  /** Reads the events after a number up to `until` from the upstream, with the credential of the request. */
   readonly openReplay: (
     request: ReadRequest,
     after: number,
@@ -26,12 +26,12 @@ export interface StreamReaderOptions {
   ) => AsyncIterableIterator<FlowEvent>
 }
 
-/** How many entries of the log are looked at in one turn of the event loop. */
+/** The most entries of the log that are examined in one turn of the event loop. */
 const entriesPerTurn = 2000
 
 /**
- * Brings one subscription from its position to what happens now. `StreamHub` decides what it may receive and what comes next;
- * this delivers it, as fast as the subscription takes it.
+ * Delivers missed events to one subscription until it is live. `StreamHub` decides which events it may receive, and which is
+ * next. The next event is delivered when the subscription has taken the one before.
  */
 export class StreamReader {
   /** The same object as the `topic` of its `Reader`. */
@@ -44,7 +44,7 @@ export class StreamReader {
   #isRunning = false
   #hasStanding = false
   #gap: FlowEvent | undefined
-  /** How the stream is, as it was delivered last. */
+  /** The last delivered state of the stream. */
   #lastState: StreamState | undefined
   #membership: Membership | undefined
   #replay: AsyncIterableIterator<FlowEvent> | undefined
@@ -56,17 +56,17 @@ export class StreamReader {
     this.topic = { flows: request.flowIds, isPrivate: request.isPrivate }
   }
 
-  /** Resolves when it was ended or has left: with false when it left before it was served. */
+  /** Resolves when the reader has ended, with whether this hub served it: false when another hub takes it over. */
   get over(): Promise<boolean> {
     return this.#over.promise
   }
 
-  /** The position after which events are lost; undefined when there was none. */
+  /** Delivers a gap next. @param after the position after which events are lost; undefined if the reader had none */
   tellGap(after: number | undefined): void {
     this.#gap = makeGap(after === undefined ? undefined : String(after), 'forgotten')
   }
 
-  /** It has something to read. Nothing is read before this call has returned. */
+  /** Continues to read, after this call has returned. */
   wake(reader: Reader): void {
     if (this.#isRunning || this.#isOver) return
     this.#isRunning = true
@@ -95,7 +95,7 @@ export class StreamReader {
     this.#subscriber.end(error)
   }
 
-  /** Nothing is delivered any more. */
+  /** Ends the reader without an error. @param isServed false when another hub takes it over */
   leave(isServed = true): void {
     this.#isOver = true
     void this.#replay?.return?.()
@@ -128,7 +128,7 @@ export class StreamReader {
   async #tellStanding(reader: Reader): Promise<void> {
     this.#hasStanding = true
     await this.#options.settled()
-    // The client goes on from here when it comes back.
+    // A client that reconnects resumes after this cursor.
     const cursor = this.#request.after ?? String(reader.position)
     for (const event of this.#options.standing(reader)) await this.#deliver({ ...event, cursor })
   }
@@ -140,7 +140,7 @@ export class StreamReader {
 
   async #deliver(event: FlowEvent): Promise<void> {
     if (event.type === 'status') {
-      // What holds at the beginning may come as an event once more.
+      // The state that was delivered at the beginning may also arrive as an event.
       if (event.state === this.#lastState) return
       this.#lastState = event.state
     }
@@ -153,7 +153,7 @@ export class StreamReader {
     try {
       if (reader.state === 'replaying' && !this.#isOver) await this.#readReplay(reader)
     } catch (error) {
-      // A replay that the reader cannot keep up with begins again where the reader is.
+      // The reader is too slow for the replay. The next replay begins after the last event that it received.
       if (!(error instanceof GatewayError && error.code === 'SLOW_CONSUMER')) throw error
     } finally {
       release()

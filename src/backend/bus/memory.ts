@@ -6,8 +6,8 @@ export interface MemoryNetwork {
 }
 
 /**
- * Texts arrive in a later turn of the event loop, in the order they were sent. A member that is alone is not connected, so
- * nothing is encoded for it.
+ * Texts arrive in a later turn of the event loop, in the order they were sent. A transport without others does not count as
+ * connected, so that nothing is encoded without a receiver.
  */
 export function createMemoryNetwork(): MemoryNetwork {
   const members = new Map<string, Set<TransportEvents>>()

@@ -1,16 +1,16 @@
 import { isRecord } from '../../json-values.ts'
 import type { EventRow } from '../store/events.ts'
 
-/** What a user is, as far as one backend knows. */
+/** The activity of a user at one backend. */
 export type BusActivity = 'active' | 'idle'
 
-/** A signal for open streams, such as that a user is typing; it is not stored. */
+/** A signal for open streams, such as that a user is typing. Signals are not stored. */
 export interface BusSignal {
   /** The flows whose members receive it. */
   readonly flowIds: readonly string[]
   /** A user who receives it whatever their flows are. */
   readonly userId?: number
-  /** Whether only streams receive it that asked for presence. */
+  /** Whether only streams that requested presence receive it. */
   readonly isPresence: boolean
   readonly payload: object
 }
@@ -22,9 +22,9 @@ export interface PresentUser {
   readonly since: number
 }
 
-/** What backends that share a database send each other. Any message may be lost. */
+/** The messages between backends that share a database. Any message may be lost. */
 export type BusMessage =
-  /** The events of commits, `from` to `to`, without holes; undefined when they are too long for one message. */
+  /** The events with the numbers `from` to `to`. Without `events` when they are too long for one message. */
   | {
       readonly kind: 'batch'
       readonly from: number
@@ -32,7 +32,7 @@ export type BusMessage =
       readonly events?: readonly EventRow[]
     }
   | { readonly kind: 'signals'; readonly signals: readonly BusSignal[] }
-  /** A user became present at the sender, changed, or is not there any more. `flowIds` are the flows of the user, if known. */
+  /** The activity of a user at the sender changed; undefined when the user has left. `flowIds` are the user's flows, if known. */
   | {
       readonly kind: 'state'
       readonly userId: number
@@ -40,9 +40,9 @@ export type BusMessage =
       readonly since: number
       readonly flowIds?: readonly string[]
     }
-  /** A user said at the sender whether they are present: what they said before at other backends is over. */
+  /** A user set their presence at the sender. It replaces what the user has set at other backends before. */
   | { readonly kind: 'set'; readonly userId: number; readonly at: number }
-  /** Every user who is present at the sender, in `parts` messages of one `round`. */
+  /** All users who are present at the sender. The list is split into `parts` messages with the same `round`. */
   | {
       readonly kind: 'present'
       readonly round: number
@@ -50,10 +50,10 @@ export type BusMessage =
       readonly parts: number
       readonly users: readonly PresentUser[]
     }
-  /** The sender runs, and its log goes up to `head`. With `asks` it wants to know who is present at the others. */
+  /** The sender runs, and its log ends at `head`. With `asks`, the others respond with their present users. */
   | { readonly kind: 'here'; readonly head: number; readonly asks: boolean }
 
-/** Who may want a message: NATS has a subject for each. */
+/** The topics of messages. NATS has a subject for each. */
 export type Topic = 'batch' | 'signal' | 'here'
 export const topics: readonly Topic[] = ['batch', 'signal', 'here']
 
@@ -66,13 +66,13 @@ const topicOf: Readonly<Record<BusMessage['kind'], Topic>> = {
   here: 'here',
 }
 
-/** Who sends a message, and about which log. */
+/** The sender of a message, and the log that the message is about. */
 export interface Sender {
   readonly instance: string
   readonly log: string
 }
 
-/** A version that this one does not know is ignored: it is another format. */
+/** The version of the format. Messages of other versions are ignored. */
 const version = 1
 
 /** @returns the topic and the JSON */
@@ -84,7 +84,7 @@ export function encodeMessage(
   return { topic: topicOf[message.kind], text: JSON.stringify({ v: version, by: instance, log, ...body }) }
 }
 
-/** The same as shorter messages, for one that is too long to be sent; none when there is no shorter one. */
+/** Replaces a message that is too long by shorter ones. The list is empty when the message cannot be shortened. */
 export function shortenMessage(message: BusMessage): readonly BusMessage[] {
   switch (message.kind) {
     case 'batch':
@@ -107,7 +107,7 @@ export function shortenMessage(message: BusMessage): readonly BusMessage[] {
   }
 }
 
-/** @returns undefined for what is no message of this version about this log, or is one of this instance */
+/** @returns undefined for an invalid message, and for messages of other versions, other logs or this instance */
 export function decodeMessage(
   text: string,
   { instance, log }: Sender,
@@ -167,7 +167,7 @@ function decodeBody(json: Record<string, unknown>): BusMessage | undefined {
   }
 }
 
-/** The number of an event follows from its position in the batch. */
+/** Events have no number in the message: it follows from their position in the batch. */
 function encodeEvent({ flow_id, user_id, payload, created_at, kind }: EventRow): object {
   return { a: flow_id === null ? `u:${user_id}` : `f:${flow_id}`, t: created_at, k: kind, p: payload }
 }
@@ -199,7 +199,7 @@ function decodePresentUser(value: unknown): PresentUser | undefined {
   return isCount(userId) && isActivity(activity) && isCount(since) ? { userId, activity, since } : undefined
 }
 
-/** All of a list, or undefined when one of it cannot be decoded. */
+/** Decodes a list; undefined when an item cannot be decoded. */
 function decodeAll<T>(
   value: unknown,
   decode: (item: unknown, index: number) => T | undefined,

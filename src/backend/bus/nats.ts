@@ -5,13 +5,13 @@ import type { OpenTransport } from './transport.ts'
 
 const connectMs = 5000
 const reconnectMs = 250
-/** A server that is silent for three of these is taken for gone. */
+/** The interval of pings. The connection is closed when three of them get no response. */
 const pingMs = 5000
-/** Without the server's own limit, which it says when it connects. [nats] max_payload */
+/** The limit until the server has sent its own. [nats] max_payload */
 const usualMaxBytes = 1024 * 1024
 
 /**
- * NATS core: nothing is stored there. The subjects are `fd.<log>.batch`, `.signal` and `.here`.
+ * NATS core, which stores nothing. The subjects are `fd.<log>.batch`, `fd.<log>.signal` and `fd.<log>.here`.
  *
  * @param url `nats://` or `tls://` with an optional user and password, or a token as the user; several servers of a cluster with
  *   commas between them
@@ -23,7 +23,7 @@ export function natsTransport(url: string): OpenTransport {
     let connection: NatsConnection | undefined
     let isConnected = false
 
-    /** Resolves when the connection was closed. It reconnects by itself before that. */
+    /** Connects. Resolves when the connection is closed; until then it reconnects after failures. */
     async function run(): Promise<void> {
       connection = await connect({
         ...parseServers(url),
@@ -58,14 +58,14 @@ export function natsTransport(url: string): OpenTransport {
       if (!signal.aborted) events.onDisconnected(reason)
     }
 
-    /** Says that it is connected once the server has taken the subscriptions in: what is sent from now on arrives. */
+    /** Reports the connection after the server has processed the subscriptions, so that no later message is missed. */
     async function announce(current: NatsConnection): Promise<void> {
       await current.flush().then(
         () => {
           isConnected = true
           events.onConnected()
         },
-        // It was lost again; that has a status of its own.
+        // The connection was lost again. The status events of the client report that.
         () => undefined,
       )
     }
@@ -86,12 +86,12 @@ export function natsTransport(url: string): OpenTransport {
         return connection?.info?.max_payload ?? usualMaxBytes
       },
       send(topic, text) {
-        // Texts that wait for a connection would arrive late, when they mean nothing any more.
+        // Without a connection, texts are dropped: by the time they arrived, they would be outdated.
         if (isConnected) connection?.publish(`fd.${log}.${topic}`, text)
       },
       async close() {
         closing.abort()
-        // A connection that is being made closes itself.
+        // While the connection is still being opened, the aborted signal closes it.
         if (connection === undefined) return
         await connection.close()
         await running
@@ -100,7 +100,7 @@ export function natsTransport(url: string): OpenTransport {
   }
 }
 
-/** The options of the client: it takes neither the password nor TLS from a URL. */
+/** The options of the NATS client, which does not read the password or TLS from the URL. */
 function parseServers(text: string) {
   const urls = text.split(',').map((each) => new URL(each.trim()))
   const [{ username, password, protocol } = new URL('nats://localhost')] = urls

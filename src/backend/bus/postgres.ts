@@ -3,14 +3,14 @@ import { connectNotifications, maxNotificationBytes, type NotificationConnection
 import type { OpenTransport } from './transport.ts'
 
 const retryMs = { first: 100, longest: 2000 }
-/** Texts that wait while others are being sent. The oldest are dropped: what they announce is found by a poll. */
+/** The most queued texts. The oldest are dropped; other backends find their events when they read the log. */
 const maxWaiting = 1000
-/** Texts in one statement. */
+/** The most texts in one statement. */
 const maxTogether = 100
 
 /**
- * `NOTIFY` and `LISTEN` of PostgreSQL, on a connection of its own. A transaction with a notification takes a lock of the whole
- * server at its commit, so none of those that store something has one, and each backend has one at a time.
+ * Uses `NOTIFY` and `LISTEN` of PostgreSQL on a separate connection. A transaction that notifies locks the whole server during
+ * its commit. So no transaction that stores data notifies, and a backend sends one notifying statement at a time.
  */
 export function postgresTransport(url: string): OpenTransport {
   return (log, events) => {
@@ -48,7 +48,7 @@ export function postgresTransport(url: string): OpenTransport {
         await connect().catch((error: Error) => {
           if (!signal.aborted) events.onDisconnected(error.message)
         })
-        // Some time of its own, and not the same for all backends.
+        // The pause is random, so that not all backends reconnect at once.
         if (performance.now() - begun > retryMs.longest) pauseMs = retryMs.first
         await sleep(pauseMs * (0.5 + Math.random()), undefined, { signal, ref: false }).catch(() => undefined)
         pauseMs = Math.min(pauseMs * 2, retryMs.longest)
@@ -61,7 +61,7 @@ export function postgresTransport(url: string): OpenTransport {
         while (connection !== undefined && waiting.length > 0)
           await connection.send(waiting.splice(0, maxTogether))
       } catch {
-        // A connection that does not send any more is replaced.
+        // The loop in `keepConnected` opens a new connection.
         await connection?.close().catch(() => undefined)
       } finally {
         isSending = false
@@ -79,7 +79,7 @@ export function postgresTransport(url: string): OpenTransport {
       },
       async close() {
         closing.abort()
-        // A connection that is being made closes itself.
+        // While the connection is still being opened, the aborted signal closes it.
         if (connection !== undefined) await running
       },
     }

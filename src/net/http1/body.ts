@@ -5,10 +5,10 @@ import { Http1Error } from './errors.ts'
 const unzip = promisify(gunzip)
 
 /**
- * Undoes the `Content-Encoding` of a body.
+ * Decodes the `Content-Encoding` of a body.
  *
- * @param maxBytes of the result
- * @throws Http1Error 400 for what is not in that encoding, 413 past `maxBytes`, 415 for another encoding than gzip
+ * @param maxBytes the longest decoded body
+ * @throws Http1Error 400 for a body that cannot be decoded, 413 for a longer one, 415 for an encoding other than gzip
  */
 export async function decodeBody(
   bytes: Buffer,
@@ -19,7 +19,7 @@ export async function decodeBody(
   if (name === undefined || name === '' || name === 'identity') return bytes
   if (name !== 'gzip' && name !== 'x-gzip')
     throw new Http1Error(415, 'Content-Encoding must be "gzip" or "identity"')
-  // Clients name the encoding for requests without a body, too.
+  // Some clients send `Content-Encoding` without a body.
   if (bytes.length === 0) return bytes
   try {
     return await unzip(bytes, { maxOutputLength: maxBytes })

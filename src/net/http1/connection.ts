@@ -5,15 +5,15 @@ import type { RequestHead } from './head.ts'
 import { RequestReader } from './reader.ts'
 import { encodeResponse, type Http1Response } from './response.ts'
 
-/** How much of a body is taken in, and how long that may take. */
+/** The limits of a body. */
 export interface BodyLimits {
-  /** Before and after its `Content-Encoding` is undone. */
+  /** The most bytes, before and after decoding. */
   readonly maxBytes: number
-  /** How long nothing may arrive. */
+  /** The longest pause. */
   readonly idleMs: number
-  /** How long the whole body may take. */
+  /** The longest time for the whole body. */
   readonly wholeMs: number
-  /** Called with the number of bytes that arrived. What it throws rejects the body. */
+  /** Called with the number of bytes of each chunk. An error that it throws rejects the body. */
   readonly onBytes?: (bytes: number) => void
 }
 
@@ -22,34 +22,38 @@ export interface Http1Request extends RequestHead {
   /** Whether the client has closed the connection. */
   readonly isGone: boolean
   /**
-   * The whole body, with its `Content-Encoding` undone; empty where there is none. It can be read once.
+   * Reads and decodes the whole body; empty without one. Can be called once.
    *
-   * @throws Http1Error 400 for an incomplete body, 408, 413, 415, and what `onBytes` throws
+   * @throws Http1Error 400 for an incomplete or invalid body, 408, 413 or 415
+   * @throws the error of `onBytes`
    */
   readBody(limits: BodyLimits): Promise<Buffer>
 }
 
 export interface Http1Options {
-  /** Makes the response to a request. A rejection closes the connection. */
+  /** Resolves with the response to a request. A rejection closes the connection. */
   readonly handle: (request: Http1Request) => Promise<Http1Response>
-  /** The response to what cannot be read as a request. */
+  /** The response to an invalid request. */
   readonly refuse: (error: Http1Error) => Http1Response
-  /** Takes over the connection of a request that asks for another protocol, with the bytes after its head. */
+  /** Takes over the connection for an upgrade to another protocol, with the bytes after the head of the request. */
   readonly upgrade?: (request: Http1Request, after: Buffer) => void
-  /** Called with what `handle` rejected with. */
+  /** Called with the error of a rejected `handle`. */
   readonly onError?: (error: unknown) => void
   readonly headMs?: number
   readonly idleMs?: number
   readonly writeMs?: number
 }
 
-/** How long a head may take, a connection may be unused, and a response may wait for its reader. */
+/** The timeouts of a head, of an unused connection, and of a response that the client does not read. */
 const defaults = { headMs: 10_000, idleMs: 75_000, writeMs: 120_000 }
-/** What is read of a rejected request after its response: a connection that is reset loses the response. */
+/**
+ * The most that is read of a rejected request after its response. Closing earlier could reset the connection, and lose the
+ * response.
+ */
 const drainMs = 2000
 const drainBytes = 8 * 1024 * 1024
 
-/** A body that is being read. */
+/** The state of a body while it is read. */
 interface Arrival {
   readonly chunks: Buffer[]
   bytes: number
@@ -60,15 +64,15 @@ interface Arrival {
   readonly reject: (error: unknown) => void
 }
 
-/** The request that has no response yet. */
+/** The request that is being handled. */
 interface Exchange {
   readonly head: RequestHead
   body: 'unread' | 'read' | 'failed' | Arrival
 }
 
 /**
- * One connection of a client. Requests are answered one after the other: while one is handled, the next is not read, and the
- * client is held back by TCP.
+ * One connection of a client. Requests are handled one after the other. While one is handled, the next is not read, so TCP stops
+ * the client from sending.
  */
 export class Connection {
   readonly #socket: Socket
@@ -78,13 +82,13 @@ export class Connection {
   #exchange: Exchange | undefined
   #timer: NodeJS.Timeout | undefined
   #timerIsOfHead = false
-  /** Nothing more is read as a request. */
+  /** Whether no further request is read. */
   #isEnding = false
   #isGone = false
-  /** The client has sent all that it will. */
+  /** Whether the client has closed its side. */
   #hasEnded = false
 
-  /** @param onClose is called once, when the socket closed or another protocol took it over */
+  /** @param onClose called once, when the socket has closed or was taken over by another protocol */
   constructor(socket: Socket, options: Http1Options, onClose: () => void) {
     this.#socket = socket
     this.#options = options
@@ -97,7 +101,7 @@ export class Connection {
     this.#waitForHead()
   }
 
-  /** Closes it, after the response to a request that is being handled. */
+  /** Closes the connection, after the response to a request in progress. */
   close(): void {
     if (this.#exchange === undefined && !this.#isEnding) this.#end()
     this.#isEnding = true
@@ -125,7 +129,7 @@ export class Connection {
     this.#onClose()
   }
 
-  /** Reads on as far as what was fed and the state of the exchange allow. */
+  /** Reads the received bytes as far as possible in the present state. */
   #advance(): void {
     try {
       while (!this.#isEnding || this.#exchange !== undefined) {
@@ -230,7 +234,7 @@ export class Connection {
     body.resolve(body.chunks.length === 1 ? (body.chunks[0] as Buffer) : Buffer.concat(body.chunks))
   }
 
-  /** Rejects the body that is being read, if there is one. Its connection cannot be used again. */
+  /** Rejects the body that is being read, if there is one. The connection cannot be used for another request. */
   #failBody(error: unknown): void {
     const exchange = this.#exchange
     if (exchange === undefined || typeof exchange.body === 'string') return
@@ -254,7 +258,7 @@ export class Connection {
     this.#exchange = undefined
     if (!keepAlive) return this.#endWith(bytes)
     if (this.#socket.write(bytes)) return this.#readNext()
-    // The response waits for its reader, and the next request for the response.
+    // The next request is not read until the client has read the response.
     this.#exchange = { head, body: 'read' }
     this.#setTimer(this.#options.writeMs ?? defaults.writeMs, () => this.#socket.destroy())
     this.#socket.once('drain', () => {
@@ -264,7 +268,7 @@ export class Connection {
     })
   }
 
-  /** Whether the body was read, or has arrived whole and can be passed over. */
+  /** Whether the body was read, or has arrived completely and can be skipped. */
   #isBodyOver(exchange: Exchange): boolean {
     if (exchange.body === 'unread') {
       try {
@@ -295,7 +299,7 @@ export class Connection {
     this.#timerIsOfHead = true
   }
 
-  /** Says why there is no request in what came, and closes. */
+  /** Responds with the error of an invalid request, and closes the connection. */
   #refuse(error: Http1Error): void {
     const response = this.#options.refuse(error)
     this.#endWith(encodeResponse(response, { keepAlive: false, withBody: true, date: new Date() }))
@@ -305,7 +309,7 @@ export class Connection {
     this.#endWith(Buffer.alloc(0))
   }
 
-  /** Sends the last bytes and closes, after the client has had time to read them. */
+  /** Sends the last response and closes the connection when the client has had time to read it. */
   #endWith(bytes: Buffer): void {
     this.#isEnding = true
     const socket = this.#socket
@@ -322,7 +326,7 @@ export class Connection {
     socket.resume()
   }
 
-  /** Lets go of the socket. */
+  /** Removes the listeners and timers of the socket. */
   #release(): void {
     this.#clearTimer()
     this.#socket.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onClosed)

@@ -1,4 +1,4 @@
-/** Why a request cannot be read. The connection closes after its response. */
+/** An invalid request. The connection closes after the response. */
 export class Http1Error extends Error {
   override readonly name = 'Http1Error'
   readonly status: number

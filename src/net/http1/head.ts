@@ -9,21 +9,21 @@ export interface RequestHead {
   /** The path with the query string, in visible ASCII; `*` for `OPTIONS *`. */
   readonly target: string
   readonly httpVersion: '1.0' | '1.1'
-  /** By name in lower case. Fields of one name are joined by commas. The object has no prototype. */
+  /** The header fields by name in lower case. Repeated fields are joined by commas. The object has no prototype. */
   readonly headers: Readonly<Record<string, string>>
   readonly framing: Framing
-  /** Whether the client lets the connection stay open. */
+  /** Whether the client allows the connection to stay open. */
   readonly keepAlive: boolean
   /** Whether the client waits for `100 Continue` before it sends the body. */
   readonly expectsContinue: boolean
-  /** The protocol of an upgrade, in lower case; undefined where none is asked for. */
+  /** The protocol of a requested upgrade, in lower case. */
   readonly upgrade: string | undefined
 }
 
 export const maxHeadBytes = 16 * 1024
 const maxTargetLength = 8 * 1024
 const maxFields = 100
-/** Fields that decide where a message ends, or whose request it is: two of them have no meaning. */
+/** Fields that must not be repeated, because they determine the end of the message or the sender of the request. */
 const singletons = new Set([
   ...['host', 'content-length', 'transfer-encoding', 'content-encoding', 'content-type', 'expect', 'upgrade'],
   ...['authorization', 'x-auth-token', 'x-auth-account', 'sec-websocket-key', 'sec-websocket-version'],
@@ -31,19 +31,19 @@ const singletons = new Set([
 
 const requestLine = /^([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) ([\x21-\x7e]+) HTTP\/(\d)\.(\d)$/
 const fieldName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$/
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern finds control characters
 const controlCharacter = /[\x00-\x08\x0a-\x1f\x7f]/
 const hostPattern = /^([a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(:\d{1,5})?$/i
 
 /**
- * Reads the head of a request, without the empty line at its end. It is strict where recipients are known to differ: lines
- * end with CRLF, names have no blank before the colon, values are not folded, and the length of the body is said once.
+ * Parses the head of a request, without the empty line at its end. It is strict where HTTP implementations differ: lines end with
+ * CRLF, names have no space before the colon, values have one line, and the length of the body is given once.
  *
  * @param bytes ends with the CRLF of the last line
- * @throws Http1Error 400 for what is no head, 414, 431, 501 or 505
+ * @throws Http1Error 400, 414, 431, 501 or 505
  */
 export function parseHead(bytes: Buffer): RequestHead {
-  // Header values may have bytes past ASCII; each is one character of Latin-1.
+  // Header values may have non-ASCII bytes, which are read as Latin-1.
   const lines = bytes.toString('latin1').split('\r\n')
   lines.pop()
   const [first = '', ...fields] = lines
@@ -96,7 +96,7 @@ function addField(headers: Record<string, string>, line: string): void {
   headers[key] = known === undefined ? value : `${known}, ${value}`
 }
 
-/** Without the spaces and tabs around it. `trim` takes more than these. */
+/** Removes spaces and tabs at both ends. `trim` would remove more characters. */
 function trimBlanks(text: string): string {
   let [start, end] = [0, text.length]
   const isBlank = (at: number) => text[at] === ' ' || text[at] === '\t'
@@ -110,7 +110,7 @@ function checkHost({ host }: RequestHead['headers'], httpVersion: string): void 
   if (!hostPattern.test(host ?? '')) throw new Http1Error(400, 'Host header is not valid')
 }
 
-/** [spec] RFC 9112, 6.1 and 11.2: a message with two lengths is how requests are smuggled. */
+/** [spec] RFC 9112, 6.1 and 11.2: a message with two different lengths allows request smuggling. */
 function framingOf(headers: RequestHead['headers'], httpVersion: string): Framing {
   const { 'transfer-encoding': encoding, 'content-length': length } = headers
   if (encoding !== undefined) {

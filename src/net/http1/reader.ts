@@ -1,16 +1,16 @@
 import { Http1Error } from './errors.ts'
 import { maxHeadBytes, parseHead, type RequestHead } from './head.ts'
 
-/** What a connection brings, in order: for each request its head, the bytes of its body, and the end of the body. */
+/** The parts of requests, in order: the head, the chunks of the body, and the end of the body. */
 export type Part =
   | { readonly type: 'head'; readonly head: RequestHead }
   | { readonly type: 'data'; readonly bytes: Buffer }
   | { readonly type: 'end' }
 
-/** A chunk of 15 MiB has six digits; an extension may follow. */
+/** The longest line with the size of a chunk. A chunk of 15 MiB has six digits, and an extension may follow. */
 const maxChunkLineBytes = 256
 const maxTrailerBytes = 8 * 1024
-/** Memory for an incomplete line: at first, and most that stays. */
+/** The size of the buffer for an incomplete line: at first, and the most that is kept for the next line. */
 const firstLineBytes = 512
 const maxKeptBytes = 2048
 const cr = 0x0d
@@ -21,8 +21,8 @@ type State =
   | { readonly at: 'body' | 'chunk'; left: number }
 
 /**
- * Reads requests out of the bytes of a connection. It holds no more than one head and what was fed last, looks at each byte
- * a fixed number of times, and knows no socket.
+ * Parses the bytes of a connection into requests. It has no I/O. It keeps at most one head and the last chunk in memory, and
+ * takes linear time.
  */
 export class RequestReader {
   #state: State = { at: 'head' }
@@ -32,12 +32,12 @@ export class RequestReader {
   #lineBytes = 0
   #trailerBytes = 0
 
-  /** Whether a request has begun whose end was not read. */
+  /** Whether a request has begun, and its end was not read yet. */
   get isInRequest(): boolean {
     return this.#state.at !== 'head' || this.#lineBytes > 0
   }
 
-  /** Whether bytes were fed that were not read. */
+  /** Whether there are unread bytes. */
   get hasInput(): boolean {
     return this.#input.length > 0
   }
@@ -46,7 +46,7 @@ export class RequestReader {
     this.#input = this.#input.length === 0 ? bytes : Buffer.concat([this.#input, bytes])
   }
 
-  /** What was fed and not read, such as the first bytes of another protocol. */
+  /** Takes the unread bytes, such as the first bytes of another protocol. */
   takeInput(): Buffer {
     const input = this.#input
     this.#input = Buffer.alloc(0)
@@ -54,9 +54,9 @@ export class RequestReader {
   }
 
   /**
-   * The next part; undefined until more is fed.
+   * The next part; undefined when more bytes are needed.
    *
-   * @throws Http1Error for what is no request; nothing can be read after it
+   * @throws Http1Error for an invalid request. Nothing can be read afterwards
    */
   next(): Part | undefined {
     for (;;) {
@@ -125,7 +125,7 @@ export class RequestReader {
     this.#giveBack(taken, end + 4)
     const bytes = this.#line.subarray(0, end + 2)
     this.#lineBytes = 0
-    // A long head does not occupy memory for as long as its connection is open.
+    // The buffer of a long head is released, because connections stay open for long.
     if (this.#line.length > maxKeptBytes) this.#line = Buffer.allocUnsafe(firstLineBytes)
     if (hasBareBreak(bytes)) throw new Http1Error(400, 'Lines of the head must end with CRLF')
     const head = parseHead(bytes)
@@ -134,7 +134,7 @@ export class RequestReader {
     return { type: 'head', head }
   }
 
-  /** [spec] RFC 9112, 2.2: old clients send an empty line after a body. @returns whether something may follow it */
+  /** Skips the empty line that old clients send after a body. [spec] RFC 9112, 2.2. @returns whether more can be read */
   #skipEmptyLine(): boolean {
     if (this.#input[0] !== cr) return true
     if (this.#input[1] === lf) this.#input = this.#input.subarray(2)
@@ -157,7 +157,7 @@ export class RequestReader {
     return bytes.toString('latin1', 0, end - 1)
   }
 
-  /** Moves input behind the incomplete line. @returns how many bytes were there before, and the input as it was */
+  /** Appends the input to the incomplete line. @returns the previous length of the line, and the previous input */
   #takeIntoLine(maxBytes: number): { readonly before: number; readonly input: Buffer } {
     const [before, input] = [this.#lineBytes, this.#input]
     const bytes = input.subarray(0, maxBytes - before)
@@ -174,7 +174,7 @@ export class RequestReader {
     return { before, input }
   }
 
-  /** Makes what follows the first `end` bytes of the line input again. */
+  /** Returns the bytes of the line after the first `end` to the input. */
   #giveBack({ before, input }: { readonly before: number; readonly input: Buffer }, end: number): void {
     this.#input = input.subarray(end - before)
   }
@@ -187,7 +187,10 @@ function chunkSize(line: string): number {
   return Number.parseInt(match[1] as string, 16)
 }
 
-/** Whether a CR or LF stands alone. Recipients that take one for the end of a line read other messages than we do. */
+/**
+ * Whether there is a CR or LF that is not part of a CRLF. Some implementations accept these as line ends, and would read other
+ * requests.
+ */
 function hasBareBreak(bytes: Buffer): boolean {
   for (let at = bytes.indexOf(cr); at !== -1; at = bytes.indexOf(cr, at + 1))
     if (bytes[at + 1] !== lf) return true

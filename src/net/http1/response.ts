@@ -6,15 +6,15 @@ export interface Http1Response {
   readonly body: string | Buffer
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern finds control characters
 const unsafe = /[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]/
 
 /**
- * The bytes of a response, in one piece: a head that leaves before its body costs a round trip where Nagle's algorithm and
- * delayed acknowledgements meet.
+ * Encodes a response as one buffer. Two separate writes can cost a round trip, because of Nagle's algorithm and delayed
+ * acknowledgements.
  *
- * @param withBody no body follows a response to HEAD, whose headers are the same
- * @throws TypeError for a header value that would end its line
+ * @param withBody false for HEAD: the headers are the same, and no body follows
+ * @throws TypeError for a header value with a line break
  */
 export function encodeResponse(
   { status, headers, body }: Http1Response,

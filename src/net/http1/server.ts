@@ -3,7 +3,7 @@ import { Connection, type Http1Options } from './connection.ts'
 
 export interface Http1Server {
   readonly server: Server
-  /** How many connections are open, without those that another protocol took over. */
+  /** The number of open connections, without those that another protocol took over. */
   readonly size: number
   /** Stops listening, and closes each connection after the response to its request. Resolves when all are closed. */
   close(): Promise<void>
@@ -12,12 +12,12 @@ export interface Http1Server {
 }
 
 /**
- * An HTTP/1.1 server for methods that Node.js refuses before a handler is called: its parser knows a fixed list of them. It
- * has what a JSON API needs, and no streaming of bodies.
+ * An HTTP/1.1 server for custom methods. The HTTP server of Node.js rejects methods that are not in its fixed list. This one does
+ * not stream bodies, because JSON APIs do not need that.
  */
 export function createHttp1Server(options: Http1Options): Http1Server {
   const connections = new Set<Connection>()
-  // A client may end its side after the request, and still reads the response.
+  // A client may close its side after the request, and still reads the response.
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     const connection = new Connection(socket, options, () => connections.delete(connection))
     connections.add(connection)
