@@ -153,15 +153,14 @@ export function createEngine(options: EngineOptions): Engine {
       end(errors ?? [])
       const answer =
         errors === undefined ? result : { errors, ...('data' in result ? { data: result.data } : {}) }
-      const changeId = operation.kind === 'mutation' ? context.changeId() : undefined
-      if (!context.wantsCost) return changeId === undefined ? answer : { ...answer, extensions: { changeId } }
+      if (!context.wantsCost) return answer
       const cost = {
         fields,
         predicted: predicted.calls,
         actual: context.callCount(),
         saved: context.savedCount(),
       }
-      return { ...answer, extensions: { cost, ...(changeId === undefined ? {} : { changeId }) } }
+      return { ...answer, extensions: { cost } }
     } catch (error) {
       const errors = [mask(error)]
       end(errors)

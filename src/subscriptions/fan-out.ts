@@ -36,6 +36,11 @@ export interface SubscriptionReader {
   /** Resolves when what was given has left, so that more may be made. */
   ready(): Promise<void>
   complete(): void
+  /**
+   * Ends the connection in place of an error: stock clients take an error as final, and come back after a lost connection.
+   * Where it is missing, the error is sent.
+   */
+  disconnect?(): void
 }
 
 /** A subscription that is running. */
@@ -708,6 +713,8 @@ export function createFanOut(options: FanOutOptions): FanOut {
       ended.abort(error)
       const masked = maskError(locate(error, subscription.args), onUnexpected)
       reason = String(masked.extensions['code'])
+      if (reason === ('OVERLOADED' satisfies ErrorCode) && reader.disconnect !== undefined)
+        return reader.disconnect()
       reader.next(toPayload({ errors: [masked] }, undefined))
       reader.complete()
     }

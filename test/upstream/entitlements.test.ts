@@ -19,7 +19,7 @@ const entitlement = {
 
 type Answer = Parameters<typeof startScriptedUpstream>[0]
 
-async function start(answer: Answer, more: { maxUnderWay?: number } = {}) {
+async function start(answer: Answer, more: { maxUnderWay?: number; maxWaiting?: number } = {}) {
   const upstream = await startScriptedUpstream(answer)
   const http = createHttp({ deadlineMs: 2000, maxBytes: 1_000_000, connections: 128 })
   const outcomes: (readonly [key: string, outcome: EntitlementSnapshot | unknown])[] = []
@@ -144,4 +144,19 @@ test('an audit names the principals whose credential is gone or whose flows diff
     ...{ grant: 'grant-0', user: 7, flowsHash: hash('sha256', 'a\nb\n'), at: 12 },
   })
   expect(upstream.requests[0]?.headers.authorization).toBe('Bearer service-token')
+})
+
+test('where more proofs wait than can be made soon, further ones fail at once, to be tried again', async () => {
+  const { entitlements, outcomes, until } = await start(
+    (_, response) => answerJson(response, 200, entitlement),
+    { maxUnderWay: 1, maxWaiting: 2 },
+  )
+  for (let index = 0; index < 5; index += 1) entitlements.prove({ key: `user-${index}` }, false)
+  expect(entitlements.waiting).toBe(2)
+  await until(5)
+  const failed = outcomes.filter(([, outcome]) => Object.hasOwn(outcome as object, 'failed'))
+  expect(failed).toEqual([
+    ['user-3', { failed: 'OVERLOADED' }],
+    ['user-4', { failed: 'OVERLOADED' }],
+  ])
 })

@@ -192,6 +192,9 @@ export function createSingleConnections({ tickets, ownUrl }: SingleConnectionOpt
           const end = Buffer.from(`event: complete\ndata: ${JSON.stringify({ id })}\n\n`)
           writer.send(bare, { bytes: end, next: undefined })
         },
+        disconnect() {
+          stream.response?.destroy()
+        },
       },
       departure.signal,
     )

@@ -152,6 +152,9 @@ export function createStreamingResponses(): StreamingResponses {
           writer.flushNow()
           response.end(framing.complete)
         },
+        disconnect() {
+          response.destroy()
+        },
       }
       const lastEventId = request.headers['last-event-id']
       const operation =

@@ -206,6 +206,10 @@ export class SocketOperation implements OperationReader {
     this.lifetime.end()
   }
 
+  disconnect(): void {
+    if (!this.#isOver) this.#client.end(1013, 'OVERLOADED: try again later')
+  }
+
   /** Ends the operation without a `complete` message. Nothing more is sent for it. */
   stop(): void {
     this.#isOver = true

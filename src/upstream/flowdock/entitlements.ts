@@ -38,6 +38,8 @@ export interface EntitlementsOptions<Principal extends ProvedPrincipal> {
   readonly onFailed: (principal: Principal, error: unknown) => void
   /** The most concurrent proofs; 64 by default. */
   readonly maxUnderWay?: number
+  /** How many more may wait; 4,096 by default. Further ones fail with `OVERLOADED`. */
+  readonly maxWaiting?: number
   /** The time limit of a proof; 10 s by default. */
   readonly deadlineMs?: number
   /** The pause before a proof with `isLater`; a second by default. */
@@ -65,16 +67,26 @@ export interface Entitlements<Principal extends ProvedPrincipal> {
    */
   audit(claims: readonly AuditClaim[], at: number): Promise<string[]>
   readonly underWay: number
+  readonly waiting: number
   close(): void
 }
 
 const maxClaims = 1000
+/** One for all: to make each would take longer than to send it. */
+const tooMany = new GatewayError(
+  'OVERLOADED',
+  'Too many subscriptions begin at once; try again in a moment',
+  {
+    retryable: true,
+    retryAfterMs: 1000,
+  },
+)
 
 export function createEntitlements<Principal extends ProvedPrincipal>(
   options: EntitlementsOptions<Principal>,
 ): Entitlements<Principal> {
   const { http, restUrl, token, credentialOf, onProved, onRefused, onFailed } = options
-  const { maxUnderWay = 64, deadlineMs = 10_000, pauseMs = 1000 } = options
+  const { maxUnderWay = 64, maxWaiting = 4096, deadlineMs = 10_000, pauseMs = 1000 } = options
   const waiting: Principal[] = []
   const timers = new Set<NodeJS.Timeout>()
   let underWay = 0
@@ -118,6 +130,7 @@ export function createEntitlements<Principal extends ProvedPrincipal>(
   return {
     prove(principal, isLater) {
       const enqueue = () => {
+        if (waiting.length >= maxWaiting) return queueMicrotask(() => onFailed(principal, tooMany))
         waiting.push(principal)
         begin()
       }
@@ -152,6 +165,9 @@ export function createEntitlements<Principal extends ProvedPrincipal>(
     },
     get underWay() {
       return underWay
+    },
+    get waiting() {
+      return waiting.length
     },
     close() {
       isClosed = true
