@@ -41,11 +41,11 @@ const overServiceStream = {
     ...shared,
     name: 'service stream',
     include: [
-      ...['deletions', 'live-transports', 'resume', 'shared-results', 'slow-readers'].map(
+      ...['deletions', 'live-transports', 'response-cache', 'resume', 'shared-results', 'slow-readers'].map(
         (name) => `gateway/${name}`,
       ),
       ...['gateway/stream-tickets', 'gateway/subscriptions', 'e2e/churn', 'e2e/isolation', 'e2e/resume'],
-      ...['connections'].map((name) => `hardening/${name}`),
+      ...['connections', 'identity', 'membership', 'rights'].map((name) => `hardening/${name}`),
     ].map((name) => `test/${name}.test.ts`),
     env: { TEST_HUB: 'stream' },
   },

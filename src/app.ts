@@ -4,14 +4,13 @@ import { type EmbeddedBackend, startBackend } from './backend/index.ts'
 import { type Config, ConfigError, dataLocation } from './config.ts'
 import { type Context, createContextFactory, type LiveEvents } from './context.ts'
 import { GatewayError, RateLimitedError } from './errors.ts'
-import { createChangeIds } from './events/change-ids.ts'
 import { createBackgroundQueue } from './graphql/background-queue.ts'
 import { defaultLimits, type Limits } from './graphql/document-limits.ts'
 import { createExecutor } from './graphql/executor.ts'
 import { createPersistedDocuments, readTrustedDocuments } from './graphql/persisted-documents.ts'
 import { createResponseCache, type ResponseCache } from './graphql/response-cache.ts'
 import { createFallbackLiveHub } from './live/fallback-live-hub.ts'
-import type { StreamState } from './live/live-hub.ts'
+import type { ServiceStreamFigures, StreamState } from './live/live-hub.ts'
 import { createPrincipalLiveHub } from './live/principal-live-hub.ts'
 import { createStreamLiveHub } from './live/stream-live-hub.ts'
 import { keepOperatorToken } from './operator-token.ts'
@@ -19,6 +18,7 @@ import { eventCursor, noCursor } from './resolvers/cursor.ts'
 import type { LiveEvent } from './resolvers/live-event.ts'
 import { id as messageId } from './resolvers/messages.ts'
 import { printPossibleTypes, printSchemaFile, schema } from './schema/index.ts'
+import { Secret } from './secret.ts'
 import { createEngine } from './server/engine.ts'
 import { loadGraphiql } from './server/http/graphiql.ts'
 import { createOperatorCheck, createOriginPolicy, createPageKey } from './server/http/origin-policy.ts'
@@ -83,6 +83,8 @@ export interface App {
 export interface AppState {
   /** Streams to the upstream, and who sits at them. */
   readonly sources: readonly StreamState[]
+  /** The stream for all principals; null where each has one. */
+  readonly serviceStream: ServiceStreamFigures | null
   /** Subscriptions, and which of them are executed together. */
   readonly live: FanOutState
   readonly tcpConnections: number
@@ -166,13 +168,10 @@ async function start(
       metrics.upstreamCall({ method, route, status, durationMs })
     },
   })
-  const serviceToken = config.upstream.kind === 'remote' ? config.upstream.serviceToken : undefined
-  /** Proves to our own backend that this gateway counts the requests of its clients. */
-  const gatewayKey = backend?.gatewayKey ?? serviceToken?.reveal()
   const direct =
-    gatewayKey === undefined
+    backend === undefined
       ? plain
-      : addHeaders(plain, new URL(upstream.restUrl).origin, { 'x-gateway-key': gatewayKey })
+      : addHeaders(plain, new URL(upstream.restUrl).origin, { 'x-gateway-key': backend.gatewayKey })
   const retry = createRetry(direct, { deadlineMs })
   const breaker = createCircuitBreaker(retry, { probe: direct })
   const http = createBulkhead(breaker, { callsEach: connections / 2, waitMs: deadlineMs })
@@ -216,6 +215,10 @@ async function start(
     onEarlierChanged: () => live.forgetResults(),
   }
   const principalHub = createPrincipalLiveHub({ ...liveOptions, checkHttp: direct })
+  const serviceToken =
+    config.upstream.kind === 'remote'
+      ? config.upstream.serviceToken
+      : backend && new Secret(backend.serviceToken)
   const streamHub = serviceToken && createStreamLiveHub({ ...liveOptions, serviceHttp: direct, serviceToken })
   const hub = streamHub === undefined ? principalHub : createFallbackLiveHub(streamHub, principalHub)
   closers.push(async () =>
@@ -277,16 +280,14 @@ async function start(
       hub,
       rateLimiter: createRateLimiter(config.callsPerMinute, 'calls to the upstream'),
       reads,
-      changeIds: createChangeIds(reads.changed),
       downloads,
       uploads,
       streamTickets,
       tracing,
       things: { upstream: things, http: thingsHttp, reads: createSingleFlight() },
       clientHeaders:
-        gatewayKey === undefined
-          ? undefined
-          : (request) => ({ 'x-gateway-client': clientAddress(request, config.exposure.trustedProxies) }),
+        backend &&
+        ((request) => ({ 'x-gateway-client': clientAddress(request, config.exposure.trustedProxies) })),
     }),
     limits,
     introspection: config.exposure.introspection,
@@ -333,6 +334,7 @@ async function start(
   const eventStreams = createSingleConnections({ tickets, ownUrl: config.internalUrl })
   const state = (): AppState => ({
     sources: hub.streams(),
+    serviceStream: hub.figures(),
     live: live.state(),
     tcpConnections: httpServer.connections.open,
     sockets: sockets.size,

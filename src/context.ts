@@ -1,5 +1,4 @@
 import { GatewayError, UpstreamError } from './errors.ts'
-import type { ChangeIds } from './events/change-ids.ts'
 import type { Channel as EventChannel, EventReader } from './events/channel.ts'
 import type { Entry as LogEntry } from './events/recent-log.ts'
 import type { Listener, LiveHub } from './live/live-hub.ts'
@@ -20,6 +19,7 @@ import type { ThingsUpstream } from './upstream/flowthings/calls.ts'
 import { readThingsCredential } from './upstream/flowthings/credential.ts'
 import { createFlowthings, type Flowthings } from './upstream/flowthings/index.ts'
 import type { Http } from './upstream/http.ts'
+import { readOnly } from './upstream/read-only.ts'
 
 export type Channel = EventChannel<FlowEvent>
 export type Entry = LogEntry<FlowEvent>
@@ -127,8 +127,6 @@ export interface Context {
   readonly wantsExplanation: boolean
   /** Whether a subscription says at its start after which cursor it is live. */
   readonly wantsPosition: boolean
-  /** The id of the change that the operation made, for requests to other gateways; undefined where it is not wanted. */
-  changeId(): string | undefined
   /** The number of reads that joined a read in progress. */
   savedCount(): number
   /** A number that changes with each event that the principal could see. Undefined when changes would not be noticed. */
@@ -174,10 +172,6 @@ export interface OperationSender {
   readonly wantsExplanation?: boolean
   /** Whether a subscription says at its start after which cursor it is live. */
   readonly wantsPosition?: boolean
-  /** Whether the response to a change should have an id of it. */
-  readonly wantsChangeId?: boolean
-  /** The id of a change that the principal made before, perhaps at another gateway. */
-  readonly changeId?: string | undefined
   /** Its signal aborts when the client leaves. */
   readonly departure: Departure
 }
@@ -198,7 +192,6 @@ export interface ContextOptions {
   readonly hub: LiveHub
   readonly rateLimiter: RateLimiter
   readonly reads: SingleFlight
-  readonly changeIds: ChangeIds
   readonly downloads: FileDownloads
   readonly uploads: FileUploads
   readonly streamTickets: StreamTickets
@@ -232,10 +225,7 @@ export function createContextFactory(options: ContextOptions): (sender: Operatio
       wantsCost: sender.wantsCost ?? false,
       wantsExplanation: sender.wantsExplanation ?? false,
       wantsPosition: sender.wantsPosition ?? false,
-      wantsChangeId: sender.wantsChangeId ?? false,
     }
-    if (credential !== null && sender.changeId !== undefined)
-      options.changeIds.receive(credential.principal, sender.changeId)
     return new PrincipalContext(session, sender.departure, options.reads)
   }
 }
@@ -256,7 +246,6 @@ interface Session {
   readonly wantsCost: boolean
   readonly wantsExplanation: boolean
   readonly wantsPosition: boolean
-  readonly wantsChangeId: boolean
 }
 
 /** The purpose of a context: an operation, an event for one principal, or an event for several. */
@@ -351,11 +340,6 @@ class PrincipalContext implements Context, Viewer {
     return this.#session.wantsExplanation
   }
 
-  changeId(): string | undefined {
-    const { credential, wantsChangeId, options } = this.#session
-    return credential !== null && wantsChangeId ? options.changeIds.make(credential.principal) : undefined
-  }
-
   get wantsPosition(): boolean {
     return this.#session.wantsPosition
   }
@@ -443,7 +427,7 @@ class PrincipalContext implements Context, Viewer {
         }
       },
       context(event, channel, use, onQuestion) {
-        const directory = channel && hub.directoryOf(channel, event, use === 'own' ? listener : undefined)
+        const directory = channel && hub.directoryOf(channel, event, listener, use === 'own')
         // A read in progress may have begun before the event, so reads are not shared.
         return new PrincipalContext(
           session,
@@ -492,19 +476,26 @@ class PrincipalContext implements Context, Viewer {
   #createFlowdock(): Flowdock {
     const session = this.#session
     const { options, credential, requestId, clientHeaders, trace } = session
+    const userId = knownUserId(session)
+    const actor =
+      this.#purpose === 'shared event' && userId !== undefined ? options.hub.actorFor(userId) : undefined
     const https = {
       operation: options.http,
       event: options.eventHttp,
       'shared event': options.sharedEventHttp,
     }
     return createFlowdock({
-      http: https[this.#purpose],
+      http: actor === undefined ? https[this.#purpose] : readOnly(options.sharedEventHttp),
       base: options.restUrl,
       publicBase: options.publicBase,
-      credential,
+      credential: actor?.credential ?? credential,
       signal: this.#departure?.signal,
       directory: this.#directory,
-      headers: { ...clientHeaders, ...(requestId === undefined ? {} : { 'x-request-id': requestId }) },
+      headers: {
+        ...clientHeaders,
+        ...actor?.headers,
+        ...(requestId === undefined ? {} : { 'x-request-id': requestId }),
+      },
       trace,
       reads: this.#reads,
       onCall: () => this.#countCall(credential?.principal ?? 'nobody'),

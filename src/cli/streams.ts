@@ -46,7 +46,14 @@ async function findToken(
   )
 }
 
-function describe({ sources, live, sockets, streamingResponses, waitingBytes }: AppState): string {
+function describe({
+  sources,
+  serviceStream,
+  live,
+  sockets,
+  streamingResponses,
+  waitingBytes,
+}: AppState): string {
   const subscriptions = sources.reduce((sum, source) => sum + source.subscriptions, 0)
   const sharing = sources.length === 0 ? 0 : subscriptions / sources.length
   const lines = [
@@ -62,6 +69,13 @@ function describe({ sources, live, sockets, streamingResponses, waitingBytes }: 
     )
     if (source.lastDisconnect !== null)
       lines.push(`  lost at ${source.lastDisconnect.at}: ${source.lastDisconnect.reason}`)
+  }
+  if (serviceStream !== null) {
+    const { principals, readers, log, directory } = serviceStream
+    lines.push(
+      `  ${principals.held} principals, ${principals.proving + principals.waiting} more being proved; ${readers.waiting} subscriptions wait, ${readers.draining + readers.replaying} catch up`,
+      `  ${log.events} events in memory (${log.bytes} bytes), ${directory} flows and users in the directory`,
+    )
   }
   return lines.join('\n')
 }

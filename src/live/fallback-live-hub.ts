@@ -17,6 +17,7 @@ export function createFallbackLiveHub(stream: StreamLiveHub, other: LiveHub): Li
       return current().knowsUsers
     },
     directoryOf: (...asked) => current().directoryOf(...asked),
+    actorFor: (userId) => current().actorFor(userId),
     get changes() {
       return current().changes
     },
@@ -25,6 +26,7 @@ export function createFallbackLiveHub(stream: StreamLiveHub, other: LiveHub): Li
       return current().size
     },
     streams: () => current().streams(),
+    figures: () => current().figures(),
     close(error) {
       stream.close(error)
       other.close(error)

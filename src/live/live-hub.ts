@@ -1,5 +1,8 @@
 import type { ChangeTracker } from '../events/change-tracker.ts'
 import type { Channel, EventReader } from '../events/channel.ts'
+import type { EntitlementState } from '../events/entitlement.ts'
+import type { ReaderState } from '../events/reader.ts'
+import type { HubState } from '../events/stream-hub.ts'
 import type { Credential } from '../upstream/flowdock/credentials.ts'
 import type { Directory } from '../upstream/flowdock/directory.ts'
 import type { FlowEvent } from '../upstream/flowdock/model.ts'
@@ -24,6 +27,12 @@ export interface ReadRequest {
   readonly wants: (event: FlowEvent) => boolean
 }
 
+/** Reads as a user, without a credential of theirs. */
+export interface Actor {
+  readonly credential: Credential
+  readonly headers: Readonly<Record<string, string>>
+}
+
 /** What is known of the events of one upstream, and of who may receive them. */
 export interface LiveHub {
   /** Brings a reader to what happens now, and lets it go on there. Resolves when it is over. */
@@ -35,13 +44,17 @@ export interface LiveHub {
   /**
    * What need not be asked for when an event of a channel is executed.
    *
-   * @param viewer whom it is executed for; undefined when others get the result, too
+   * @param viewer whom it is executed for
+   * @param isOwn whether nobody else gets the result
    */
   directoryOf(
     channel: Channel<FlowEvent>,
     event: FlowEvent,
-    viewer: Listener | undefined,
+    viewer: Listener,
+    isOwn: boolean,
   ): Directory | undefined
+  /** How something is read whose result several principals get; undefined where that is done with the credential of one. */
+  actorFor(userId: number): Actor | undefined
   /** Undefined where responses are not cached. */
   readonly changes: ChangeTracker<Listener> | undefined
   /** Tells every subscription that the gateway closes, and asks its client to come back within so many milliseconds. */
@@ -49,8 +62,23 @@ export interface LiveHub {
   /** Upstream streams that are open. */
   readonly size: number
   streams(): readonly StreamState[]
+  /** Null without a service stream. */
+  figures(): ServiceStreamFigures | null
   /** Ends every subscription. */
   close(error: unknown): void
+}
+
+/** What can be seen of a service stream. */
+export interface ServiceStreamFigures {
+  readonly state: HubState
+  readonly principals: Record<EntitlementState, number>
+  readonly readers: Record<ReaderState, number>
+  readonly proofs: { readonly underWay: number; readonly waiting: number }
+  readonly replaysWaiting: number
+  /** The events in memory. */
+  readonly log: { readonly events: number; readonly bytes: number }
+  /** The flows and users in memory. */
+  readonly directory: number
 }
 
 /** A stream to the upstream, and who receives it. */

@@ -157,11 +157,12 @@ export function createPrincipalLiveHub(options: PrincipalLiveHubOptions): LiveHu
     },
     userIdOf: (principal) => streams.get(principal)?.userId(),
     knowsUsers: false,
-    directoryOf({ key }, _, viewer) {
+    directoryOf({ key }, _event, _viewer, isOwn) {
       const known = streams.get(key)?.directory
       // What a flow is to its viewer changes without an event.
-      return known && (viewer === undefined ? known : { ...known, flow: () => undefined })
+      return known && (isOwn ? { ...known, flow: () => undefined } : known)
     },
+    actorFor: () => undefined,
     changes,
     announceClosing(retryWithinMs) {
       hub.announce((place) => ({
@@ -176,6 +177,7 @@ export function createPrincipalLiveHub(options: PrincipalLiveHubOptions): LiveHu
       hub
         .state()
         .sources.map((each) => ({ ...each, lastDisconnect: streams.get(each.key)?.lastDisconnect ?? null })),
+    figures: () => null,
     close(error) {
       changes?.close()
       hub.close(error)

@@ -1,10 +1,9 @@
-import { ForbiddenError, NotFoundError, UpstreamError } from '../errors.ts'
+import { ForbiddenError, GatewayError, NotFoundError } from '../errors.ts'
 import { BoundedQueue } from '../events/bounded-queue.ts'
 import type { Channel, EventReader } from '../events/channel.ts'
-import type { EntitlementState } from '../events/entitlement.ts'
-import type { Reader, ReaderEnding, ReaderState } from '../events/reader.ts'
+import type { Reader, ReaderEnding } from '../events/reader.ts'
 import type { Entry } from '../events/recent-log.ts'
-import { type HubState, type Principal, StreamHub } from '../events/stream-hub.ts'
+import { type Principal, StreamHub } from '../events/stream-hub.ts'
 import type { StreamEntry } from '../events/stream-log.ts'
 import type { Secret } from '../secret.ts'
 import type { Credential } from '../upstream/flowdock/credentials.ts'
@@ -16,9 +15,11 @@ import { openReplay } from '../upstream/flowdock/live-stream.ts'
 import type { FlowEvent } from '../upstream/flowdock/model.ts'
 import type { Reconnects } from '../upstream/flowdock/reconnects.ts'
 import { toError } from '../upstream/flowdock/request.ts'
+import { createServiceDirectory, serviceCredential } from '../upstream/flowdock/service-directory.ts'
 import { createServiceStream } from '../upstream/flowdock/service-stream.ts'
 import { StreamPresence } from '../upstream/flowdock/stream-presence.ts'
 import type { Http } from '../upstream/http.ts'
+import { Audits } from './audits.ts'
 import type { LiveHub, ReadRequest } from './live-hub.ts'
 import { ReplayPermits } from './replay-permits.ts'
 import { StreamChanges } from './stream-changes.ts'
@@ -43,28 +44,15 @@ export interface StreamLiveHubOptions {
   readonly onChange: ((principal: string) => void) | undefined
 }
 
-/** What can be seen of the one stream. */
-export interface StreamHubFigures {
-  readonly state: HubState
-  readonly principals: Record<EntitlementState, number>
-  readonly readers: Record<ReaderState, number>
-  readonly proofsUnderWay: number
-  readonly replaysWaiting: number
-  readonly logEvents: number
-  readonly logBytes: number
-}
-
 export interface StreamLiveHub extends Omit<LiveHub, 'read'> {
   /** Like `LiveHub.read`. Resolves with false when the upstream turned out to have no service stream: nothing was received. */
   read(request: ReadRequest, reader: EventReader<FlowEvent>, signal: AbortSignal): Promise<boolean>
   /** Whether it did. */
   readonly isForeign: boolean
-  figures(): StreamHubFigures
 }
 
 const logLimits = { maxEvents: 100_000, maxBytes: 256 * 1024 * 1024 }
 const tickMs = 1000
-const auditMs = 60_000
 /** How many replays run at once. */
 const maxReplays = 8
 /** How far the reader of a replay may be behind, before it begins again where the reader is. */
@@ -76,6 +64,7 @@ export function createStreamLiveHub(options: StreamLiveHubOptions): StreamLiveHu
   const readers = new Map<object, StreamReader>()
   const credentials = new Map<string, Credential>()
   const presence = new StreamPresence()
+  const directory = createServiceDirectory({ http: serviceHttp, restUrl, token: serviceToken })
   const permits = new ReplayPermits(maxReplays)
   const listeners = new Set<(entry: Entry<FlowEvent>) => void>()
   /** Resolved when the stream has caught up, or is lost. */
@@ -142,6 +131,7 @@ export function createStreamLiveHub(options: StreamLiveHubOptions): StreamLiveHu
     sink: {
       opened(log) {
         presence.reconnected()
+        if (log.log !== hub.logId) directory.clear()
         hub.opened(log)
       },
       frame(number, frame) {
@@ -149,6 +139,7 @@ export function createStreamLiveHub(options: StreamLiveHubOptions): StreamLiveHu
         const isNew = number === hub.log.end + 1
         const event = frame.event.type === 'gap' ? { ...frame.event, from: lastSentAt } : frame.event
         lastSentAt = timeOf(event) ?? lastSentAt
+        if (isNew) directory.note(frame)
         if (isNew && (frame.about !== undefined || changesEarlier(frame.event))) options.onEarlierChanged()
         hub.frame(number, { ...frame, event })
         if (isNew && frame.about !== undefined) changes?.note([frame.about], hub.log.seq)
@@ -197,8 +188,18 @@ export function createStreamLiveHub(options: StreamLiveHubOptions): StreamLiveHu
     standing: (reader: Reader) => [status(), ...presence.list((audiences) => hub.mayHear(reader, audiences))],
   }
 
-  const ticks = setInterval(() => hub.tick(Date.now()), tickMs).unref()
-  const audits = setInterval(() => void audit(), auditMs).unref()
+  const audits = new Audits({
+    held: () => hub.held(),
+    accessOf: (key) => hub.accessOf(key),
+    compare: (claims) => entitlements.audit(claims, hub.log.end),
+    onWrong: (key) => hub.auditFailed(key),
+  })
+
+  const ticks = setInterval(() => {
+    const now = Date.now()
+    hub.tick(now)
+    if (hub.state === 'live') void audits.tick(now)
+  }, tickMs).unref()
 
   function deliver(entry: StreamEntry<FlowEvent>): void {
     const { event, audiences, seq } = entry
@@ -217,17 +218,6 @@ export function createStreamLiveHub(options: StreamLiveHubOptions): StreamLiveHu
     const cursor = hub.logId === undefined ? '' : String(hub.log.end)
     const state = hub.state === 'live' ? 'live' : 'catchingUp'
     return { type: 'status', cursor, flowId: null, state, retryWithinMs: null }
-  }
-
-  /** Access follows the log. An audit finds what the log did not say. */
-  async function audit(): Promise<void> {
-    if (hub.state !== 'live') return
-    const claims = [...hub.held()].map(({ key, access: { user, grant, flows } }) => ({
-      ...{ key, user, grant },
-      flows: [...flows].map((audience) => audience.slice(2)),
-    }))
-    const wrong = await entitlements.audit(claims, hub.log.end).catch(() => [])
-    for (const key of wrong) hub.auditFailed(key)
   }
 
   function openReplayOf(
@@ -258,16 +248,12 @@ export function createStreamLiveHub(options: StreamLiveHubOptions): StreamLiveHu
         return ending.error
       case 'unavailable':
       case 'left':
-        return new UpstreamError(
-          'UPSTREAM_TIMEOUT',
-          'The upstream did not say in time what you may listen to',
-        )
+        return overloaded('The upstream did not say in time what you may listen to; try again in a moment')
     }
   }
 
   function stop(): void {
     clearInterval(ticks)
-    clearInterval(audits)
     stream.disconnect()
     entitlements.close()
   }
@@ -299,7 +285,12 @@ export function createStreamLiveHub(options: StreamLiveHubOptions): StreamLiveHu
     },
     userIdOf: (principal) => hub.accessOf(principal)?.user,
     knowsUsers: true,
-    directoryOf: () => undefined,
+    directoryOf: (_, event, { credential }, isOwn) =>
+      directory.viewOf(event, hub.accessOf(credential.principal)?.user, isOwn),
+    actorFor: (userId) => ({
+      credential: serviceCredential(serviceToken, userId),
+      headers: { 'flowdock-act-as': String(userId) },
+    }),
     changes,
     announceClosing(retryWithinMs) {
       const event = { ...status(), state: 'closing', retryWithinMs } as FlowEvent
@@ -322,9 +313,10 @@ export function createStreamLiveHub(options: StreamLiveHubOptions): StreamLiveHu
       ]
     },
     figures: () => ({
-      ...{ state: hub.state, ...hub.count() },
-      ...{ proofsUnderWay: entitlements.underWay, replaysWaiting: permits.waiting },
-      ...{ logEvents: hub.log.size, logBytes: hub.log.bytes },
+      ...{ state: hub.state, ...hub.count(), directory: directory.size },
+      proofs: { underWay: entitlements.underWay, waiting: entitlements.waiting },
+      replaysWaiting: permits.waiting,
+      log: { events: hub.log.size, bytes: hub.log.bytes },
     }),
     close(error) {
       closedWith = { error }
@@ -332,4 +324,9 @@ export function createStreamLiveHub(options: StreamLiveHubOptions): StreamLiveHu
       hub.close(error)
     },
   }
+}
+
+/** Clients try again: those of sockets are disconnected, because an error would be final to them. */
+function overloaded(message: string): GatewayError {
+  return new GatewayError('OVERLOADED', message, { retryable: true, retryAfterMs: 1000 })
 }

@@ -9,6 +9,13 @@ export interface LiveFigures {
     readonly borrowers: number
     readonly isOpen: boolean
   }[]
+  readonly serviceStream: {
+    readonly principals: { readonly proving: number; readonly waiting: number; readonly held: number }
+    readonly readers: { readonly waiting: number; readonly replaying: number }
+    readonly proofs: { readonly underWay: number; readonly waiting: number }
+    readonly log: { readonly events: number; readonly bytes: number }
+    readonly directory: number
+  } | null
   readonly live: {
     readonly operations: number
     readonly groups: readonly { readonly members: number; readonly isShared: boolean }[]
@@ -167,6 +174,49 @@ function createLiveGauges(register: Registry): (figures: LiveFigures) => void {
       'upstream_stream_borrowers',
       'Subscriptions to the upstream stream of another principal',
       ({ sources }) => sum(sources.map(({ borrowers }) => borrowers)),
+    ],
+    [
+      'principals',
+      'Principals whose rights follow the service stream',
+      ({ serviceStream }) => serviceStream?.principals.held ?? 0,
+    ],
+    [
+      'principals_waiting',
+      'Principals whose rights are being proved',
+      ({ serviceStream }) => {
+        const { proving, waiting } = serviceStream?.principals ?? { proving: 0, waiting: 0 }
+        return proving + waiting
+      },
+    ],
+    [
+      'proofs_waiting',
+      'Proofs of rights that wait for others to complete',
+      ({ serviceStream }) => serviceStream?.proofs.waiting ?? 0,
+    ],
+    [
+      'event_log_events',
+      'Events of the service stream in memory',
+      ({ serviceStream }) => serviceStream?.log.events ?? 0,
+    ],
+    [
+      'event_log_bytes',
+      'Size of the events of the service stream in memory',
+      ({ serviceStream }) => serviceStream?.log.bytes ?? 0,
+    ],
+    [
+      'directory_entries',
+      'Flows and users in memory for events of the service stream',
+      ({ serviceStream }) => serviceStream?.directory ?? 0,
+    ],
+    [
+      'subscriptions_waiting',
+      'Subscriptions that wait for the rights of their principal',
+      ({ serviceStream }) => serviceStream?.readers.waiting ?? 0,
+    ],
+    [
+      'subscriptions_replaying',
+      'Subscriptions that read from the upstream what is no longer in memory',
+      ({ serviceStream }) => serviceStream?.readers.replaying ?? 0,
     ],
     ['subscriptions', 'Open subscriptions', ({ live }) => live.operations],
     [

@@ -95,9 +95,13 @@ test('an upstream without the service interface serves a stream for each princip
   expect(calls.filter((path) => path === '/service/v1/stream')).toHaveLength(1)
 })
 
-test('a wrong service token opens nothing', async () => {
-  const { app, listen } = await start({ token: 'x'.repeat(32) })
-  const reader = await listen('Ada')
-  expect(await reader.next()).toMatchObject({ code: 'UPSTREAM_TIMEOUT', retryable: true })
+test('a subscription that cannot begin within ten seconds closes its socket with 1013, and its client comes back', async () => {
+  const { app, backend } = await start({ token: 'x'.repeat(32) })
+  const client = socketClient(app.url, await backend.token('Ada'))
+  const closed = Promise.withResolvers<unknown>()
+  client.on('closed', closed.resolve)
+  const subscription = openSubscription(client, query, { isPrivate: false })
+  await expect(subscription.next()).rejects.toMatchObject({ code: 1013 })
+  expect(await closed.promise).toMatchObject({ code: 1013, reason: 'OVERLOADED: try again later' })
   expect(app.openStreams).toBe(0)
 }, 30_000)
