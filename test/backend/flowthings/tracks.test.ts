@@ -218,6 +218,7 @@ describe('functions', () => {
     ['function () { throw new Error("no") }', 'no'],
     ['function () { throw "no" }', 'no'],
     ['function () { throw {} }', 'The function threw an object without a message'],
+    ['function () { throw { get message() { while (true) {} } } }', 'without a message'],
     ['function () { undeclared = 1 }', "ReferenceError: 'undeclared' is not defined"],
     ['function () { eval("1") }', "ReferenceError: 'eval' is not defined"],
     ['function () { Flow.Http.post("http://127.0.0.1") }', 'Flow.Http is not available'],

@@ -158,7 +158,7 @@ function describe(context: QuickJSContext, thrown: QuickJSHandle): ScriptFailure
     )
   })
   const isNamed = name !== undefined && name !== 'Error' && name !== 'InternalError' && name !== 'Flow.Error'
-  const text = `${isNamed ? `${name}: ` : ''}${message ?? 'The function threw an object without a message'}`
+  const text = `${isNamed ? `${name}: ` : ''}${message || 'The function threw an object without a message'}`
   return { message: text, ...(details === undefined ? {} : { details }) }
 }
 
