@@ -146,8 +146,12 @@ function scalar(value: unknown, path: readonly string[]): string {
 
 function regexText(pattern: string, ignoreCase: boolean, path: readonly string[]): string {
   if (pattern === '') throw invalid(path, 'a regular expression')
-  if (pattern.endsWith('\\')) throw invalid(path, 'a regular expression that does not end with a backslash')
-  return `/${pattern.replaceAll('/', '\\/')}/${ignoreCase ? 'i' : ''}`
+  let backslashes = 0
+  while (pattern[pattern.length - 1 - backslashes] === '\\') backslashes += 1
+  if (backslashes % 2 === 1) throw invalid(path, 'a regular expression that does not end within an escape')
+  // A slash behind a backslash never ends a regular expression: an empty group stands between them.
+  const end = backslashes === 0 ? '' : '(?:)'
+  return `/${pattern.replaceAll('/', '\\/')}${end}/${ignoreCase ? 'i' : ''}`
 }
 
 function invalid(path: readonly string[], expected: string): ValidationError {
