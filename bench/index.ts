@@ -2,6 +2,7 @@ import { attackAll } from './attacks.ts'
 import { backend } from './backend.ts'
 import { fanOut } from './fan-out.ts'
 import { measureFilters } from './filter.ts'
+import { machines } from './machines.ts'
 import { manyPeople } from './many-people.ts'
 import { nested } from './nested.ts'
 import { overload } from './overload.ts'
@@ -18,6 +19,7 @@ const benchmarks: Record<string, () => Promise<void>> = {
   nested,
   backend,
   'fan-out': fanOut,
+  machines,
   'many-people': manyPeople,
   filter: measureFilters,
   queries: measureQueries,
