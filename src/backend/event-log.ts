@@ -3,16 +3,16 @@ import { fitEvent } from './bounds.ts'
 import type { Bus } from './bus/bus.ts'
 import { grantOfToken } from './grants.ts'
 import type { Change, ControlEvent } from './store/change.ts'
-import type { Database, Store } from './store/db.ts'
+import type { Store } from './store/db.ts'
 import {
   type EventRow,
   type EventScope,
   findLogPosition,
-  insertControlEvent,
-  insertEvent,
   type LogPosition,
   listEvents,
   listEventsAfter,
+  newControlEvent,
+  newEvent,
   replaceLogId,
 } from './store/events.ts'
 import { createTailer } from './tailer.ts'
@@ -20,8 +20,13 @@ import { createTailer } from './tailer.ts'
 export interface EventLog {
   /** The number up to which events were delivered. */
   readonly delivered: number
-  /** Runs a change in a transaction. Its events are delivered to the listeners after the commit, in the order of the log. */
-  write<T>(change: (change: Change) => Promise<T>): Promise<T>
+  /**
+   * Runs a change in a transaction. Its events are delivered to the listeners after the commit, in the order of the log.
+   *
+   * @param channel the flow or the private conversation whose messages and threads change, if nothing else does: changes of
+   *   different channels may run at the same time
+   */
+  write<T>(change: (change: Change) => Promise<T>, channel?: { readonly channel_id: number }): Promise<T>
   /** Delivers every event from now on to the listener, until the returned function is called. */
   listen(listener: (event: EventRow) => void): () => void
   /** Stored events of a scope after `seq`, ascending, at most `limit`. */
@@ -153,30 +158,31 @@ export async function createEventLog(store: Store, options: EventLogOptions = {}
     get delivered() {
       return tailer.delivered
     },
-    write(change) {
-      let events: EventRow[] = []
-      const run = (db: Database) => {
-        events = []
-        return change({
-          db,
-          now: Date.now,
-          async publish(audience, payload) {
-            const text = fitEvent(typeof payload === 'string' ? payload : JSON.stringify(payload))
-            const flowId = 'flow' in audience ? audience.flow : null
-            const userId = 'user' in audience ? audience.user : null
-            events.push(await insertEvent(db, { flow_id: flowId, user_id: userId, payload: text }))
-            return text
+    write: (change, channel) =>
+      store.write(
+        (db, publishEvent) =>
+          change({
+            db,
+            now: Date.now,
+            async publish(audience, payload) {
+              const text = fitEvent(typeof payload === 'string' ? payload : JSON.stringify(payload))
+              const flowId = 'flow' in audience ? audience.flow : null
+              const userId = 'user' in audience ? audience.user : null
+              publishEvent(newEvent({ flow_id: flowId, user_id: userId, payload: text }))
+              return text
+            },
+            async publishControl(event) {
+              publishEvent(newControlEvent(encodeControl(event)))
+            },
+          }),
+        {
+          channel: channel?.channel_id,
+          onCommit(_, events) {
+            tailer.receive(events)
+            announce(events)
           },
-          async publishControl(event) {
-            events.push(await insertControlEvent(db, encodeControl(event)))
-          },
-        })
-      }
-      return store.write(run, () => {
-        tailer.receive(events)
-        announce(events)
-      })
-    },
+        },
+      ),
     listen(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)

@@ -31,10 +31,7 @@ test('a change is delivered after its commit and before its response, in order',
   const order: string[] = []
   const write = (name: string) =>
     store
-      .write(
-        async () => name,
-        () => order.push(`told ${name}`),
-      )
+      .write(async () => name, { onCommit: () => void order.push(`told ${name}`) })
       .then(() => order.push(`answered ${name}`))
   await Promise.all([write('1'), write('2')])
   expect(order.filter((entry) => entry.startsWith('told'))).toEqual(['told 1', 'told 2'])

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { keepHouse } from '../../src/backend/admin/retention.ts'
 import { hashToken, makeToken } from '../../src/backend/flowdock/auth.ts'
 import { ensureApplication } from '../../src/backend/store/applications.ts'
-import { insertEvent } from '../../src/backend/store/events.ts'
+import { newEvent } from '../../src/backend/store/events.ts'
 import { insertToken } from '../../src/backend/store/users.ts'
 import {
   eventually,
@@ -337,7 +337,9 @@ test('an event that cannot be read becomes a gap, live and on resume, and stalls
     __typename cursor ... on MessageAdded { message { ... on ChatMessage { content } } } ... on Gap { after reason fidelity } } }`
   const { json: main } = await app.backend.as('Ada')('GET', '/flows/example/main')
   const breakLog = (to: { flow_id: string | null; user_id: number | null }) =>
-    app.backend.store.write((db) => insertEvent(db, { ...to, payload: '{"event":"message","con' }))
+    app.backend.store.write(async (_, publish) =>
+      publish(newEvent({ ...to, payload: '{"event":"message","con' })),
+    )
   const after = await cursorNow()
   const before = liveMembers(app)
   const live = await app.subscribe('Ada', gapQuery)

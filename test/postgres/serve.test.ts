@@ -1,7 +1,6 @@
-import { Kysely } from 'kysely'
 import pg from 'pg'
 import { expect, onTestFinished, test } from 'vitest'
-import { beginPostgres, openPostgres } from '../../src/backend/store/postgres.ts'
+import { openPostgres, postgresEngine } from '../../src/backend/store/postgres.ts'
 import { post } from '../support/app.ts'
 import { basic, call, makeFolder } from '../support/backend.ts'
 import { execute, makeDatabase } from '../support/database.ts'
@@ -119,13 +118,12 @@ test('a lock of another process is waited for briefly; then the write fails, not
 
 test('a program that stops in the middle of a change loses its turn to others', async () => {
   const environment = await makePlace()
-  const { writer } = openPostgres(environment.DATABASE_URL)
-  const stopped = new Kysely<Record<string, never>>({ dialect: writer })
-  onTestFinished(() => stopped.destroy())
+  const stopped = postgresEngine(openPostgres(environment.DATABASE_URL).writer)
+  onTestFinished(stopped.close)
   const server = await serve(environment)
   const hanging = Promise.withResolvers<void>()
-  const change = stopped.connection().execute(async (connection) => {
-    await beginPostgres(connection)
+  const change = stopped.withConnection(async (connection) => {
+    await stopped.begin(connection, undefined)
     await hanging.promise
   })
   const send = () => server.ada('POST', '/flows/example/main/messages', { event: 'message', content: 'x' })

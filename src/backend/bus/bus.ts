@@ -15,7 +15,7 @@ export interface Bus {
   readonly isConnected: boolean
   publish(message: BusMessage): void
   listen(listener: BusListener): () => void
-  /** Calls the listener each time that the bus was connected; messages may have been lost before. */
+  /** Calls the listener each time that the bus was connected, and now if it is; messages may have been lost before. */
   onConnected(listener: () => void): () => void
   close(): Promise<void>
 }
@@ -73,6 +73,7 @@ export function createBus(
     },
     onConnected(listener) {
       connectedListeners.add(listener)
+      if (isConnected) listener()
       return () => connectedListeners.delete(listener)
     },
     async close() {

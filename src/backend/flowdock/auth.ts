@@ -12,6 +12,7 @@ import {
   listValidTokens,
   type UserRow,
 } from '../store/users.ts'
+import { together } from '../store/writing.ts'
 import type { SignedInBy } from './open-credentials.ts'
 import type { Backend } from './route.ts'
 
@@ -123,11 +124,12 @@ export async function findValid(
 export function whileValid(backend: Backend, identity: Identity | undefined): Backend {
   if (identity === undefined) return backend
   const { log } = backend
-  const write: typeof log.write = (change) =>
+  const write: typeof log.write = (change, channel) =>
     log.write(async (writing) => {
-      await checkCredential(writing.db, identity)
-      return change(writing)
-    })
+      // Both in one round trip: what the change wrote is undone when the credential is not valid.
+      const [, result] = await together([checkCredential(writing.db, identity), change(writing)])
+      return result
+    }, channel)
   return { ...backend, log: { ...log, write } }
 }
 

@@ -39,10 +39,9 @@ export function createThings(store: Store, filters: FilterCache, arrivals: Arriv
     access: (principal, style) =>
       createAccess({ db: store.reader, filters, principal, now: Date.now(), style }),
     async write(principal, style, change) {
-      const { result } = await store.write(
-        (db) => run(db, principal, style, change),
-        (done) => arrivals.publish(done.arrivals),
-      )
+      const { result } = await store.write((db) => run(db, principal, style, change), {
+        onCommit: (done) => arrivals.publish(done.arrivals),
+      })
       return result
     },
   }

@@ -1,8 +1,9 @@
 import { type Generated, Kysely, PostgresAdapter, sql } from 'kysely'
 import { migrate } from './migrate.ts'
-import { beginPostgres, openPostgres, withWriteLock } from './postgres.ts'
-import { beginSqlite, sqliteDialect } from './sqlite.ts'
+import { openPostgres, postgresEngine, withWriteLock } from './postgres.ts'
+import { beginSqlite, sqliteDialect, sqliteEngine } from './sqlite.ts'
 import type { ThingsTables } from './things/tables.ts'
+import { type ChangeFunction, createWriting, type WriteOptions, type WritingEngine } from './writing.ts'
 
 /** The tables. Times are milliseconds, flags are 0 or 1, columns ending in `_json` hold JSON text. */
 export interface Tables extends ThingsTables {
@@ -210,9 +211,9 @@ export interface Store {
   /**
    * Runs `change` in a transaction and resolves once it is on the disk. Changes that arrive together share one commit; one that
    * throws is undone alone, and the others of its group run once more, so a change must have no effects except its reads and
-   * writes. `onCommit` runs right after the commit, in the order of the changes, before this promise resolves.
+   * writes, and the events that it publishes.
    */
-  write<T>(change: (tx: Database) => Promise<T>, onCommit?: (value: T) => void): Promise<T>
+  write<T>(change: ChangeFunction<Tables, T>, options?: WriteOptions<T>): Promise<T>
   close(): Promise<void>
 }
 
@@ -242,14 +243,6 @@ export function isPostgres(db: Database): boolean {
   return db.getExecutor().adapter instanceof PostgresAdapter
 }
 
-interface Job {
-  readonly run: (tx: Database) => Promise<() => void>
-  readonly reject: (error: unknown) => void
-}
-
-/** The most changes that share a commit. It bounds how long the first one waits. */
-const maxGroup = 256
-
 /**
  * Opens a database and runs its migrations.
  *
@@ -257,144 +250,80 @@ const maxGroup = 256
  * @throws when it cannot be opened or written, or was made by a newer version
  */
 export async function openStore(location: string): Promise<Store> {
-  const { writer, reader } = await open(location)
-  const queue: Job[] = []
-  let draining: Promise<void> | undefined
-
-  async function drain(): Promise<void> {
-    while (queue.length > 0) {
-      // Requests that arrive in this turn of the event loop and the next one join this group.
-      await new Promise(setImmediate)
-      await new Promise(setImmediate)
-      const group = queue.splice(0, maxGroup)
-      await writer
-        .connection()
-        .execute((connection) => commitGroup(connection, group))
-        .catch((error: unknown) => {
-          for (const job of group) job.reject(error)
-        })
-    }
-    draining = undefined
-  }
-
+  const { engine, reader, close } = await open(location)
+  const { write, settled } = createWriting(engine)
   return {
     reader,
     readTogether: (read) => reader.transaction().setIsolationLevel('repeatable read').execute(read),
-    write(change, onCommit) {
-      return new Promise((resolve, reject) => {
-        const run = async (tx: Database) => {
-          const value = await change(tx)
-          return () => {
-            onCommit?.(value)
-            resolve(value)
-          }
-        }
-        queue.push({ run, reject })
-        draining ??= drain()
-      })
-    },
+    write,
     async close() {
-      await draining
-      await reader.destroy()
-      await writer.destroy()
+      await settled()
+      await close()
     },
   }
 }
 
-/**
- * Commits the changes of a group together. A savepoint for each change would cost more than the changes themselves, because each
- * savepoint flushes the word index. So savepoints are only set when a change failed and all changes run again.
- */
-async function commitGroup(connection: Database, group: readonly Job[]): Promise<void> {
+interface Opened {
+  readonly engine: WritingEngine<Tables>
+  readonly reader: Database
+  close(): Promise<void>
+}
+
+function open(location: string): Promise<Opened> {
+  return /^postgres(ql)?:/.test(location) ? openPostgresDatabase(location) : openSqliteDatabase(location)
+}
+
+async function openPostgresDatabase(url: string): Promise<Opened> {
+  const { writer, reader: readerDialect } = openPostgres(url)
+  const engine = postgresEngine<Tables>(writer)
   try {
-    const settle = await transact(connection, () => runAll(connection, group))
-    settle()
-  } catch (error) {
-    if (!(error instanceof ChangeError)) throw error
-    const settle = await transact(connection, () => runEach(connection, group))
-    settle()
-  }
-}
-
-/** Thrown when a change failed, and not the database. */
-class ChangeError extends Error {
-  override readonly name = 'ChangeError'
-}
-
-async function transact(connection: Database, run: () => Promise<() => void>): Promise<() => void> {
-  try {
-    await (isPostgres(connection) ? beginPostgres(connection) : beginSqlite(connection))
-    const settle = await run()
-    await sql`commit`.execute(connection)
-    return settle
-  } catch (error) {
-    await sql`rollback`.execute(connection).catch(() => undefined)
-    throw error
-  }
-}
-
-async function runAll(connection: Database, group: readonly Job[]): Promise<() => void> {
-  const outcomes: (() => void)[] = []
-  for (const job of group) {
-    const outcome = await job.run(connection).catch((cause: unknown) => {
-      throw new ChangeError('A change of the group failed', { cause })
-    })
-    outcomes.push(outcome)
-  }
-  return () => {
-    for (const settle of outcomes) settle()
-  }
-}
-
-/** Runs each change after a savepoint, so that one that fails is undone alone. */
-async function runEach(connection: Database, group: readonly Job[]): Promise<() => void> {
-  const outcomes: (() => void)[] = []
-  for (const job of group) {
-    await sql`savepoint job`.execute(connection)
-    try {
-      outcomes.push(await job.run(connection))
-    } catch (error) {
-      // A full disk undoes the whole transaction at once; then no change was stored.
-      await sql`rollback to job`.execute(connection).catch(() => Promise.reject(error))
-      outcomes.push(() => job.reject(error))
-    }
-    await sql`release job`.execute(connection)
-  }
-  return () => {
-    for (const settle of outcomes) settle()
-  }
-}
-
-async function open(location: string): Promise<{ writer: Database; reader: Database }> {
-  if (/^postgres(ql)?:/.test(location)) {
-    const dialects = openPostgres(location)
-    const writer = new Kysely<Tables>({ dialect: dialects.writer })
-    const reader = new Kysely<Tables>({ dialect: dialects.reader })
-    try {
-      await writer.connection().execute((connection) =>
-        withWriteLock(connection, async () => {
-          const { rows } = await sql<{ name: string }>`select current_schema() as name`.execute(connection)
-          await migrate(connection, rows[0]?.name)
-        }),
-      )
-    } catch (error) {
-      await writer.destroy()
-      throw error
-    }
-    return { writer, reader }
-  }
-  const writer = new Kysely<Tables>({ dialect: sqliteDialect(location) })
-  try {
-    // Kysely does not run the migrations of SQLite in a transaction.
-    await writer.connection().execute((connection) =>
-      transact(connection, async () => {
-        await migrate(connection)
-        return () => undefined
+    await engine.withConnection((connection) =>
+      withWriteLock(connection, async () => {
+        const { rows } = await sql<{ name: string }>`select current_schema() as name`.execute(connection)
+        await migrate(connection, rows[0]?.name)
       }),
     )
+  } catch (error) {
+    await engine.close()
+    throw error
+  }
+  const reader = new Kysely<Tables>({ dialect: readerDialect })
+  return {
+    engine,
+    reader,
+    async close() {
+      await reader.destroy()
+      await engine.close()
+    },
+  }
+}
+
+async function openSqliteDatabase(path: string): Promise<Opened> {
+  const writer = new Kysely<Tables>({ dialect: sqliteDialect(path) })
+  const engine = sqliteEngine(writer)
+  try {
+    // Kysely does not run the migrations of SQLite in a transaction.
+    await engine.withConnection(async (connection) => {
+      await beginSqlite(connection)
+      try {
+        await migrate(connection)
+        await sql`commit`.execute(connection)
+      } catch (error) {
+        await sql`rollback`.execute(connection).catch(() => undefined)
+        throw error
+      }
+    })
   } catch (error) {
     await writer.destroy()
     throw error
   }
-  return { writer, reader: new Kysely<Tables>({ dialect: sqliteDialect(location, { readOnly: true }) }) }
+  const reader = new Kysely<Tables>({ dialect: sqliteDialect(path, { readOnly: true }) })
+  return {
+    engine,
+    reader,
+    async close() {
+      await reader.destroy()
+      await writer.destroy()
+    },
+  }
 }

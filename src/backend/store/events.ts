@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
-import { type Selectable, sql } from 'kysely'
+import type { Selectable } from 'kysely'
 import { anyText, type Database, type Tables } from './db.ts'
-import { columns, prepared } from './prepared.ts'
+import { prepared } from './prepared.ts'
+import type { NewEvent } from './writing.ts'
 
 export type EventRow = Selectable<Tables['events']>
 
@@ -19,32 +20,14 @@ export function isControlEvent({ kind }: Pick<EventRow, 'kind'>): boolean {
   return kind === kinds.control
 }
 
-const insertRow = prepared<Omit<EventRow, 'seq'>, { seq: number }>((db, row) =>
-  db
-    .insertInto('events')
-    .values((values) => ({
-      ...columns(row, ['flow_id', 'user_id', 'payload', 'created_at', 'kind']),
-      // A sequence of PostgreSQL would leave gaps where a change was undone. Writers take turns, so the highest number is known.
-      seq: values.selectFrom('events').select(sql<number>`coalesce(max(seq), 0) + 1`.as('next')),
-    }))
-    .returning('seq'),
-)
-
-/** An event for a flow or for a user. */
-type NewEvent = Pick<EventRow, 'flow_id' | 'user_id' | 'payload'>
-
-export async function insertEvent(db: Database, event: NewEvent): Promise<EventRow> {
-  return insert(db, { ...event, kind: kinds.public })
+/** An event that is stored and delivered at the end of its transaction. */
+export function newEvent(event: Pick<NewEvent, 'flow_id' | 'user_id' | 'payload'>): NewEvent {
+  return { ...event, created_at: Date.now(), kind: kinds.public }
 }
 
-export async function insertControlEvent(db: Database, event: NewEvent): Promise<EventRow> {
-  return insert(db, { ...event, kind: kinds.control })
-}
-
-async function insert(db: Database, event: NewEvent & Pick<EventRow, 'kind'>): Promise<EventRow> {
-  const row = { ...event, created_at: Date.now() }
-  const [{ seq }] = (await insertRow(db, row)) as [{ seq: number }]
-  return { seq, ...row }
+/** The same for a control event. */
+export function newControlEvent(event: Pick<NewEvent, 'flow_id' | 'user_id' | 'payload'>): NewEvent {
+  return { ...event, created_at: Date.now(), kind: kinds.control }
 }
 
 /** The events of a scope with `after < seq`, ascending. Control events are left out. */

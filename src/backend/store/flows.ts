@@ -3,6 +3,7 @@ import type { Selectable } from 'kysely'
 import { anyNumber, anyText, type Database, type Tables } from './db.ts'
 import { prepared } from './prepared.ts'
 import type { UserRow } from './users.ts'
+import { together } from './writing.ts'
 
 /** The columns of a flow that do not depend on the viewer. */
 export interface Flow extends Selectable<Tables['flows']> {
@@ -316,8 +317,11 @@ export async function touchFlow(
   flowId: string,
   message: { id: number; sent: number; userId: number },
 ): Promise<void> {
-  await noteMessage(db, { flow: flowId, ...message })
-  if (message.userId !== 0) await noteActivity(db, { flow: flowId, user: message.userId, at: message.sent })
+  const activity = { flow: flowId, user: message.userId, at: message.sent }
+  await together([
+    noteMessage(db, { flow: flowId, ...message }),
+    ...(message.userId === 0 ? [] : [noteActivity(db, activity)]),
+  ])
 }
 
 /** Sets when a user was last active, in all flows of the user. */

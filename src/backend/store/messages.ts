@@ -1,6 +1,7 @@
 import { type Selectable, sql } from 'kysely'
 import { anyNumber, anyText, type Database, isPostgres, type Tables } from './db.ts'
 import { columns, prepared } from './prepared.ts'
+import { together } from './writing.ts'
 
 export type MessageRow = Selectable<Tables['messages']>
 
@@ -109,8 +110,7 @@ export async function importMessage(
 ): Promise<MessageRow> {
   const [stored] = (await insertRow(db, message)) as [{ seq: number }]
   const inserted = { seq: stored.seq, ...message }
-  await insertTags(db, inserted)
-  await insertWords(db, inserted, words)
+  await together([insertTags(db, inserted), insertWords(db, inserted, words)])
   return inserted
 }
 
@@ -406,7 +406,7 @@ const insertTag = prepared<Tables['message_tags'], never>((db, row) =>
 async function insertTags(db: Database, { channel_id, seq, tags_json }: MessageRow): Promise<void> {
   if (tags_json === '[]') return
   const tags = new Set((JSON.parse(tags_json) as string[]).map((tag) => tag.normalize().toLowerCase()))
-  for (const tag of tags) await insertTag(db, { channel_id, tag, seq })
+  await together([...tags].map((tag) => insertTag(db, { channel_id, tag, seq })))
 }
 
 const insertWordRow = prepared<Tables['message_words'], never>((db, row) =>

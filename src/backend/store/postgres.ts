@@ -1,27 +1,33 @@
-import { type Kysely, PostgresDialect, sql } from 'kysely'
+import { Kysely, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
+import { together, type WritingEngine } from './writing.ts'
 
 const int8 = 20
-/** The key of the lock of writers. Writers of all processes take turns, as in SQLite. */
+/** The keys of the lock of writers, and of the lock of the end of the log. */
 const writeLock = 0x666c6f77
+const logLock = 0x6c6f6773
 /** The time limits of waiting for a lock, of a read, and of a change that sends no statements. */
 const lockWaitMs = 5000
 const readMs = 10_000
 const idleMs = 10_000
 
 /**
- * Kysely dialects for the PostgreSQL database at `url`: one connection for writes, and several for reads. They connect with the
- * first query.
+ * Connections to the PostgreSQL database at `url`: some for writes, and a Kysely dialect for reads. They connect with the first
+ * query.
  */
-export function openPostgres(url: string): { writer: PostgresDialect; reader: PostgresDialect } {
-  return {
-    // A process that stops in the middle of a change loses its lock.
-    writer: dialect(url, { max: 1, idle_in_transaction_session_timeout: idleMs }),
-    reader: dialect(url, { max: 8, statement_timeout: readMs, lock_timeout: lockWaitMs }),
+export function openPostgres(url: string): { writer: pg.Pool; reader: PostgresDialect } {
+  const writer: pg.PoolConfig & { pipeline: boolean } = {
+    max: writers,
+    // Statements that do not need each other's result are sent without waiting for it.
+    pipeline: true,
+    // A process that stops in the middle of a change loses its locks.
+    idle_in_transaction_session_timeout: idleMs,
   }
+  const reader = { max: 8, statement_timeout: readMs, lock_timeout: lockWaitMs }
+  return { writer: openPool(url, writer), reader: new PostgresDialect({ pool: openPool(url, reader) }) }
 }
 
-function dialect(url: string, options: pg.PoolConfig): PostgresDialect {
+function openPool(url: string, options: pg.PoolConfig): pg.Pool {
   const pool = new pg.Pool({
     ...options,
     connectionString: url,
@@ -37,7 +43,7 @@ function dialect(url: string, options: pg.PoolConfig): PostgresDialect {
   // The pool replaces a connection that breaks. The query that used the connection fails.
   pool.on('error', () => undefined)
   pool.on('connect', (client) => client.on('error', () => undefined))
-  return new PostgresDialect({ pool: cleaned(pool) })
+  return cleaned(pool)
 }
 
 /** PostgreSQL stores no NUL character in texts; SQLite and JSON allow it. */
@@ -65,14 +71,81 @@ function withCode(error: Error & { code?: string }): never {
 }
 
 function withoutNul(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withoutNul)
   return typeof value === 'string' && value.includes('\0') ? value.replaceAll('\0', '\uFFFD') : value
 }
 
-/** Begins a transaction that writes, when no other one is open. So events are numbered in the order of their commits. */
-export async function beginPostgres<T>(connection: Kysely<T>): Promise<void> {
-  // Migrations may wait for those of another process for longer than a change.
-  await sql.raw(`begin; set local lock_timeout = ${lockWaitMs}`).execute(connection)
-  await sql`select pg_advisory_xact_lock(${writeLock}, hashtext(current_schema()))`.execute(connection)
+/** Transactions that write, at a time. */
+const writers = 4
+
+const insertEvents = `insert into events (seq, flow_id, user_id, payload, created_at, kind)
+  select (select coalesce(max(seq), 0) from events) + position, flow_id, user_id, payload, created_at, kind
+  from unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[])
+    with ordinality as event (flow_id, user_id, payload, created_at, kind, position)
+  returning seq`
+
+/**
+ * Changes that run alone hold the lock of writers. Those of channels share it, and lock the rows of their channels. A transaction
+ * numbers its events while it holds the lock of the log, in the same round trip as its commit. So events have the order of their
+ * commits, and no transaction waits for the network of another one.
+ */
+export function postgresEngine<T>(pool: pg.Pool): WritingEngine<T> & { close(): Promise<void> } {
+  const clients = new WeakMap<Kysely<T>, pg.PoolClient>()
+  let closed: Promise<void> | undefined
+  const queriesOf = (connection: Kysely<T>) => {
+    const client = clients.get(connection)
+    if (client === undefined) throw new Error('The connection is not one of this engine')
+    return (text: string, values: readonly unknown[] = []) => client.query(text, [...values])
+  }
+  return {
+    connections: writers,
+    async withConnection(work) {
+      const client = await pool.connect()
+      // Kysely runs the queries of `connection()` one after the other, and those of a pool at the same time.
+      const same = { ...client, release: () => undefined }
+      const one = { connect: async () => same, end: async () => undefined } as unknown as pg.Pool
+      const connection = new Kysely<T>({ dialect: new PostgresDialect({ pool: one }) })
+      clients.set(connection, client)
+      try {
+        return await work(connection)
+      } finally {
+        client.release()
+      }
+    },
+    async begin(connection, channels) {
+      const query = queriesOf(connection)
+      const lock = channels === undefined ? 'pg_advisory_xact_lock' : 'pg_advisory_xact_lock_shared'
+      await together([
+        // Migrations may wait for those of another process for longer than a change.
+        query(`begin; set local lock_timeout = ${lockWaitMs}`),
+        query(`select ${lock}(${writeLock}, hashtext(current_schema()))`),
+        ...(channels === undefined
+          ? []
+          : [query('select from channels where id = any($1::bigint[]) order by id for update', [channels])]),
+      ])
+    },
+    async commit(connection, events) {
+      const query = queriesOf(connection)
+      if (events.length === 0) {
+        await query('commit')
+        return 0
+      }
+      const columns = (['flow_id', 'user_id', 'payload', 'created_at', 'kind'] as const).map((name) =>
+        events.map((event) => event[name]),
+      )
+      // If one of the first two fails, the commit rolls back.
+      const [, { rows }] = await together([
+        query(`select pg_advisory_xact_lock(${logLock}, hashtext(current_schema()))`),
+        query(insertEvents, columns),
+        query('commit'),
+      ])
+      return rows.reduce((first, { seq }) => Math.min(first, seq), Number.POSITIVE_INFINITY)
+    },
+    close() {
+      closed ??= pool.end()
+      return closed
+    },
+  }
 }
 
 /** Runs `work` while no other process writes or migrates. It waits for them without a limit. */

@@ -7,7 +7,8 @@ import {
   type StatementSync,
 } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Kysely, SqliteDialect, type SqliteDialectConfig, sql } from 'kysely'
+import { CompiledQuery, type Kysely, SqliteDialect, type SqliteDialectConfig, sql } from 'kysely'
+import type { WritingEngine } from './writing.ts'
 
 type SqliteDatabase = Exclude<SqliteDialectConfig['database'], () => unknown>
 
@@ -70,6 +71,31 @@ export async function beginSqlite<T>(connection: Kysely<T>): Promise<void> {
       if ((error as { errcode?: number }).errcode !== busy || Date.now() > until) throw error
     }
     await sleep(pauseMs)
+  }
+}
+
+/** The number of the first event is the highest one so far and one: only one transaction writes at a time. */
+const insertEvent = `insert into events (seq, flow_id, user_id, payload, created_at, kind)
+  values ((select coalesce(max(seq), 0) + 1 from events), ?, ?, ?, ?, ?) returning seq`
+
+/** One transaction at a time, on one connection. */
+export function sqliteEngine<T>(writer: Kysely<T>): WritingEngine<T> {
+  return {
+    connections: 1,
+    withConnection: (work) => writer.connection().execute(work),
+    begin: beginSqlite,
+    async commit(connection, events) {
+      let first = 0
+      for (const { flow_id, user_id, payload, created_at, kind } of events) {
+        const values = [flow_id, user_id, payload, created_at, kind]
+        const { rows } = await connection.executeQuery(
+          CompiledQuery.raw(insertEvent, values) as CompiledQuery<{ seq: number }>,
+        )
+        first ||= rows[0]?.seq ?? 0
+      }
+      await sql`commit`.execute(connection)
+      return first
+    },
   }
 }
 

@@ -26,6 +26,7 @@ import {
 import type { SourceRow } from '../../store/sources.ts'
 import { findThread, recountThread, updateThread } from '../../store/threads.ts'
 import { findUser } from '../../store/users.ts'
+import { together } from '../../store/writing.ts'
 import { type Channel, type FlowChannel, otherUser } from '../channel.ts'
 import type { ThreadContext } from '../encode.ts'
 import { newUuid } from '../ids.ts'
@@ -49,6 +50,8 @@ export interface SentMessage {
   /** Whether the message was stored before, with the same `uuid`, so that nothing was stored now. */
   readonly isRepeat: boolean
 }
+
+const nothing = Promise.resolve(undefined)
 
 /**
  * Stores and publishes a message. In a flow it goes into the thread that it names, or a new one; in a private conversation it
@@ -80,16 +83,18 @@ export async function sendMessage(
     }
   }
   const sent = change.now()
-  const parent = draft.parentId === undefined ? undefined : await findParent(db, channel, draft.parentId)
-  const id = await nextMessageId(db, channel.channel_id)
-  const thread =
+  const [parent, id, members] = await together([
+    draft.parentId === undefined ? nothing : findParent(db, channel, draft.parentId),
+    nextMessageId(db, channel.channel_id),
+    listMembers(db, channel),
+  ])
+  const opened =
     'id' in channel
       ? await openThread(change, channel, sender.source, draft, parent, { id, sent })
       : undefined
   const commented = draft.event === 'comment' ? parent : undefined
   const content =
     commented === undefined ? draft.content : { title: parentTitle(commented), text: draft.content }
-  const members = await listMembers(db, channel)
   const given = draft.tags
     .map((tag) => resolveTag(tag, members))
     // Only the server sets unread marks. They follow from the mentions.
@@ -107,7 +112,7 @@ export async function sendMessage(
     user_id: sender.userId,
     source_id: sourceId,
     uuid: draft.uuid ?? newUuid(),
-    thread_id: thread?.row.id ?? null,
+    thread_id: opened?.thread.row.id ?? null,
     app: isInbox(draft.event) ? 'influx' : 'chat',
     content_json: JSON.stringify(content ?? null),
     tags_json: JSON.stringify(messageTags(given, messageText(draft.event, draft), members, sender.userId)),
@@ -119,13 +124,19 @@ export async function sendMessage(
     sent,
   }
   checkMessageSize(row)
-  const message = await insertMessage(db, row, searchWords(messageText(draft.event, draft)))
-  if ('id' in channel) {
-    await touchFlow(db, channel.id, { id, sent, userId: sender.userId })
-    if (draft.event === 'status')
-      await setMemberStatus(db, channel.id, sender.userId, cut(String(draft.content), maxCharacters.status))
-  } else await setConversationOpen(db, channel, otherUser(channel, sender.userId), true)
-  for (const file of draft.files ?? []) await insertFile(db, file)
+  // None of them needs the result of another one. The thread comes before the message that names it.
+  const [, message] = await together([
+    opened?.store() ?? nothing,
+    insertMessage(db, row, searchWords(messageText(draft.event, draft))),
+    'id' in channel
+      ? touchFlow(db, channel.id, { id, sent, userId: sender.userId })
+      : setConversationOpen(db, channel, otherUser(channel, sender.userId), true),
+    'id' in channel && draft.event === 'status'
+      ? setMemberStatus(db, channel.id, sender.userId, cut(String(draft.content), maxCharacters.status))
+      : nothing,
+    ...(draft.files ?? []).map((file) => insertFile(db, file)),
+  ])
+  const thread = opened?.thread
   return { message, thread, json: await publishMessage(change, channel, message, thread), isRepeat: false }
 }
 

@@ -12,6 +12,7 @@ import {
   type ThreadRow,
   updateThread,
 } from '../../store/threads.ts'
+import { together } from '../../store/writing.ts'
 import type { FlowChannel } from '../channel.ts'
 import type { ThreadContext } from '../encode.ts'
 import { newThreadId } from '../ids.ts'
@@ -28,6 +29,12 @@ export async function threadContext(db: Database, message: MessageRow): Promise<
   return { row, source }
 }
 
+/** A thread with a message in it, which `store` writes. */
+export interface OpenedThread {
+  readonly thread: ThreadContext
+  store(): Promise<void>
+}
+
 /**
  * Counts a new message in its thread: the thread that the draft names, or a new one.
  *
@@ -42,7 +49,7 @@ export async function openThread(
   draft: MessageDraft,
   parent: MessageRow | undefined,
   message: { id: number; sent: number },
-): Promise<ThreadContext> {
+): Promise<OpenedThread> {
   const { db } = change
   const known = await resolveThread(db, flow, source, draft, parent)
   checkThreadState(draft.thread, source?.id ?? null, known)
@@ -57,13 +64,16 @@ export async function openThread(
       updated_at: message.sent,
     }
     if (draft.thread !== undefined) checkThreadSize(row)
-    await updateThread(db, known.id, changes)
-    await countInThread(db, row)
     const [origin] =
       row.source_id === null || row.source_id === source?.id
         ? [source]
         : await findSources(db, [row.source_id])
-    return { row, source: row.source_id === null ? undefined : origin }
+    return {
+      thread: { row, source: row.source_id === null ? undefined : origin },
+      async store() {
+        await together([updateThread(db, known.id, changes), countInThread(db, row)])
+      },
+    }
   }
   if (isInbox(draft.event) && draft.event !== 'mail' && draft.thread?.title === undefined)
     throw invalid({ thread: ["title can't be blank for a new thread"] })
@@ -77,8 +87,7 @@ export async function openThread(
     initial_message: message.id,
   }
   checkThreadSize(row)
-  await insertThread(db, row)
-  return { row, source }
+  return { thread: { row, source }, store: () => insertThread(db, row) }
 }
 
 /**

@@ -11,6 +11,7 @@ import {
 } from '../../store/messages.ts'
 import { findSources } from '../../store/sources.ts'
 import { findThreads } from '../../store/threads.ts'
+import { together } from '../../store/writing.ts'
 import { sendWithFiles } from '../attachments.ts'
 import { type Channel, destinationOf } from '../channel.ts'
 import { encodeMessage, encodeMessageThread, withBase } from '../encode.ts'
@@ -136,9 +137,13 @@ export async function sendAnswer(
     throw invalid({ message: ["can't be blank"] })
   const sent = await sendWithFiles(backend.files, draft.files, () =>
     backend.log.write(async (change) => {
-      await check(change.db)
-      return sendMessage(change, channel, { userId: request.user.id }, draft)
-    }),
+      // What was written is undone when the check fails.
+      const [, message] = await together([
+        check(change.db),
+        sendMessage(change, channel, { userId: request.user.id }, draft),
+      ])
+      return message
+    }, channel),
   )
   return { status: 201, json: withBase(sent.json, request.base) }
 }
@@ -164,7 +169,7 @@ export async function editAnswer(
     // An extension: the service's own apps could do this, its API could not.
     if (threadId !== undefined && 'id' in channel)
       await moveMessage(change, channel, request.user.id, messageId, threadId === 'new' ? null : threadId)
-  })
+  }, channel)
   return { status: 200, body: {} }
 }
 
@@ -177,7 +182,7 @@ export async function deleteAnswer(
   const { outcome, files } = await backend.log.write(async (change) => {
     await check(change.db)
     return deleteMessage(change, channel, request.user.id, messageId)
-  })
+  }, channel)
   // The message is gone, whatever becomes of its files; `check` finds those that stay.
   await Promise.all(files.map((token) => backend.files.remove(token).catch(backend.onError)))
   return outcome === 'emptied' ? { status: 200, body: {} } : { status: 204 }
@@ -198,7 +203,7 @@ export async function reactAnswer(
   await backend.log.write(async (change) => {
     await check(change.db)
     await reactToMessage(change, channel, request.user.id, messageId, { type, emoji })
-  })
+  }, channel)
   return { status: 200, body: {} }
 }
 
@@ -212,7 +217,7 @@ export async function readAnswer(
   const read = await backend.log.write(async (change) => {
     await check(change.db)
     return markRead(change, channel, request.user.id, untilId)
-  })
+  }, channel)
   return { status: 200, body: { read } }
 }
 

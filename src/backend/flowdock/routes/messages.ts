@@ -217,7 +217,7 @@ async function sendFromSource(
       const current = await activeSource(change.db, flowToken)
       if ((await findFlow(change.db, { id: flow.id }))?.disabled !== 0) throw notFound()
       return sendMessage(change, flow, { userId: 0, source: current }, draft)
-    }),
+    }, flow),
   )
   // The parameter is an extension, for programs that cannot set headers.
   const waits =
