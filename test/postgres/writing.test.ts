@@ -46,9 +46,9 @@ test('changes of two channels run at the same time, and a change of one channel 
   const same = other
     .write((db) => count(db, first), { channel: first })
     .then(() => order.push('same channel'))
-  const alone = other.write((db) => count(db, first)).then(() => order.push('alone'))
   await one.write((db) => count(db, second), { channel: second })
   order.push('other channel, here')
+  const alone = other.write((db) => count(db, first)).then(() => order.push('alone'))
   held.resolve()
   await Promise.all([holding, same, alone])
   expect(order.slice(0, 2)).toEqual(['other channel, here', 'held'])
