@@ -14,6 +14,7 @@ type Input = Readonly<Record<string, unknown>>
  */
 const targets = [
   ...['flowToken', 'flow', 'messageId', 'threadId', 'sourceId', 'invitationId', 'organizationId', 'userId'],
+  ...['flowId', 'dropId', 'trackId', 'groupId', 'tokenId', 'shareId', 'deviceId', 'taskId'],
 ]
 
 /** The input fields for which the upstream has another name. */

@@ -143,6 +143,7 @@ export interface Types {
     ThingsFilter: ThingsFilter
     ThingsFlowBy: ThingsFlowBy
     ThingsOrder: ThingsOrder
+    ThingsTaskKind: 'api-task' | 'mqtt' | 'rss'
     ThreadStatusInput: { color: string; value: string }
     ThreadFieldInput: { label: string; value: string }
   }

@@ -35,6 +35,7 @@ import './things-filter.ts'
 import './things-flows.ts'
 import './things-drops.ts'
 import './things-objects.ts'
+import './things-mutations.ts'
 
 builder.queryType({ description: 'The queries: they read and change nothing.' })
 builder.mutationType({

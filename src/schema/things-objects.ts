@@ -207,7 +207,7 @@ builder.objectType('ThingsTask', {
     kind: t.field({
       type: ThingsTaskKind,
       description: 'What it exchanges drops with.',
-      resolve: ({ kind }) => kind as typeof ThingsTaskKind.$inferType,
+      resolve: ({ kind }) => kind as 'api-task' | 'mqtt' | 'rss',
     }),
     displayName: optionalText(t, 'displayName', 'The display name. Null when it has none.'),
     periodMs: t.float({
@@ -319,7 +319,7 @@ builder.queryFields((t) => {
         description: 'The tasks of one kind, by time of creation; `first: 20` by default.',
         args: {
           ...args,
-          kind: t.arg({ type: ThingsTaskKind, required: true, description: 'The kind of tasks.' }),
+          kind: t.arg({ type: 'ThingsTaskKind', required: true, description: 'The kind of tasks.' }),
         },
         resolve: objects.tasks,
       },

@@ -1,5 +1,6 @@
 import { createThingsCalls, type ThingsCallOptions } from './calls.ts'
 import { createDrops } from './drops.ts'
+import { filterText, type ThingsFilter } from './filter-text.ts'
 import { createThingsLoaders, type ThingsLoaders, type ThingsResources } from './loaders.ts'
 import {
   createThingsFlows,
@@ -13,6 +14,8 @@ import {
 export interface Flowthings extends ThingsResources {
   /** Cached reads of this operation. The other members always make a call. */
   readonly load: ThingsLoaders
+  /** The text of a filter. @param path the path of the input @throws ValidationError */
+  filterText(filter: ThingsFilter, path: readonly string[]): string
   statistics(request: StatisticsRequest): Promise<number[]>
   simulateTrack(input: {
     readonly drop: Readonly<Record<string, unknown>>
@@ -30,6 +33,7 @@ export function createFlowthings(options: ThingsCallOptions): Flowthings {
   return {
     ...resources,
     load: createThingsLoaders(resources),
+    filterText: (filter, path) => filterText(filter, path),
     statistics: (request) => readStatistics(calls, request),
     simulateTrack: (input) => simulateTrack(calls, input),
   }
