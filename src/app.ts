@@ -55,8 +55,11 @@ import { routeOf } from './upstream/flowdock/route.ts'
 import { createSingleFlight, type SingleFlight } from './upstream/flowdock/single-flight.ts'
 import { createStreamTickets } from './upstream/flowdock/stream-tickets.ts'
 import { createFileUploads } from './upstream/flowdock/uploads.ts'
-import type { ThingsUpstream } from './upstream/flowthings/calls.ts'
+import { requireThings, type ThingsUpstream } from './upstream/flowthings/calls.ts'
+import type { DropEvent } from './upstream/flowthings/drop-events.ts'
+import { createDropHub } from './upstream/flowthings/drop-hub.ts'
 import { thingsRouteOf } from './upstream/flowthings/route.ts'
+import { openDropSocket } from './upstream/flowthings/socket.ts'
 import { createHttp, type Http, type UpstreamCall } from './upstream/http.ts'
 import { createRetry } from './upstream/retry.ts'
 
@@ -74,6 +77,8 @@ export interface App {
   readonly pageKey: string | null
   /** The number of open upstream streams. */
   readonly openStreams: number
+  /** The number of open sockets to flowthings. */
+  readonly dropSockets: number
   /** The present state, for operators. */
   readonly state: () => AppState
   /** Stops: refuses new work, finishes requests in flight, closes sockets, then everything that they use. */
@@ -189,6 +194,13 @@ async function start(
   const things = config.flowthings ?? embeddedThings(backend)
   const thingsHttp = startThingsHttp(things?.restUrl, metrics, hooks)
   closers.push(() => thingsHttp.close())
+  const dropHub = createDropHub((credential, handlers) =>
+    openDropSocket({
+      ...{ http: thingsHttp, upstream: requireThings(things, 'subscribe to drops'), credential },
+      ...handlers,
+    }),
+  )
+  closers.push(async () => dropHub.close(shuttingDown()))
   const reconnects = createReconnects(reconnectsEachSecond)
   const decoder = createEventDecoder()
   const onRetry = (error: Error, delayMs: number) =>
@@ -221,9 +233,7 @@ async function start(
       : backend && new Secret(backend.serviceToken)
   const streamHub = serviceToken && createStreamLiveHub({ ...liveOptions, serviceHttp: direct, serviceToken })
   const hub = streamHub === undefined ? principalHub : createFallbackLiveHub(streamHub, principalHub)
-  closers.push(async () =>
-    hub.close(new GatewayError('UPSTREAM_UNAVAILABLE', 'The gateway is shutting down', { retryable: true })),
-  )
+  closers.push(async () => hub.close(shuttingDown()))
   const responseCache = config.responseCacheMs === 0 ? undefined : createResponseCache(config.responseCacheMs)
   const reads: SingleFlight = {
     read: flights.read,
@@ -256,7 +266,7 @@ async function start(
     executor,
     limits,
     isBusy: () => load.state().waiting > 0,
-    cursorOf: (event) => eventCursor(event as LiveEvent),
+    cursorOf: (event) => eventCursor(event as LiveEvent | DropEvent),
     isOfFlow,
     onDelivery: hooks.onDelivery,
     onUnexpected: (error) => log.error({ err: error }, 'A subscription failed unexpectedly'),
@@ -284,7 +294,7 @@ async function start(
       uploads,
       streamTickets,
       tracing,
-      things: { upstream: things, http: thingsHttp, reads: createSingleFlight() },
+      things: { upstream: things, http: thingsHttp, reads: createSingleFlight(), hub: dropHub },
       clientHeaders:
         backend &&
         ((request) => ({ 'x-gateway-client': clientAddress(request, config.exposure.trustedProxies) })),
@@ -410,9 +420,16 @@ async function start(
     get openStreams() {
       return hub.size
     },
+    get dropSockets() {
+      return dropHub.size
+    },
     state,
     close: closeAll,
   }
+}
+
+function shuttingDown(): GatewayError {
+  return new GatewayError('UPSTREAM_UNAVAILABLE', 'The gateway is shutting down', { retryable: true })
 }
 
 /** The embedded server of the flowthings API, if it runs, in the version that says the types of elements. */

@@ -15,9 +15,13 @@ import type { FlowEvent } from './upstream/flowdock/model.ts'
 import type { SingleFlight } from './upstream/flowdock/single-flight.ts'
 import type { StreamTicket, StreamTickets } from './upstream/flowdock/stream-tickets.ts'
 import type { FileUploads } from './upstream/flowdock/uploads.ts'
-import type { ThingsUpstream } from './upstream/flowthings/calls.ts'
+import { requireCredential, requireThings, type ThingsUpstream } from './upstream/flowthings/calls.ts'
 import { readThingsCredential } from './upstream/flowthings/credential.ts'
+import { readDropEvents } from './upstream/flowthings/drop-events.ts'
+import type { DropHub } from './upstream/flowthings/drop-hub.ts'
+import type { ThingsFilter } from './upstream/flowthings/filter-text.ts'
 import { createFlowthings, type Flowthings } from './upstream/flowthings/index.ts'
+import type { ThingsFlow } from './upstream/flowthings/model.ts'
 import type { Http } from './upstream/http.ts'
 import { readOnly } from './upstream/read-only.ts'
 
@@ -43,6 +47,14 @@ export interface ListenOptions {
   /** Filters the events. `key` is the same for the same filter. */
   readonly wants: (event: FlowEvent) => boolean
   readonly key: string
+}
+
+/** What a subscription to drops receives. */
+export interface DropOptions {
+  readonly flows: readonly ThingsFlow[]
+  readonly filter: ThingsFilter | undefined
+  /** The cursor of an event. The subscription begins after it. */
+  readonly after: string | undefined
 }
 
 /** A limit on the rate of deliveries. */
@@ -145,6 +157,8 @@ export interface Context {
   readonly trace: Trace | undefined
   /** The events of a subscription. @throws GatewayError `UNAUTHENTICATED` without a credential */
   listen(options: ListenOptions): LiveEvents
+  /** The drops that arrive in flows of flowthings. @throws GatewayError `UNAUTHENTICATED` without an account */
+  listenToDrops(options: DropOptions): LiveEvents
   /** The path of this gateway that a file of the upstream can be read at, for a while, without a credential. */
   fileAddress(path: string): string
   /** The path of this gateway that the bytes of one file can be put to, for a while, without a credential. */
@@ -207,6 +221,7 @@ export interface ThingsOptions {
   readonly upstream: ThingsUpstream | undefined
   readonly http: Http
   readonly reads: SingleFlight
+  readonly hub: DropHub
 }
 
 /** The returned function throws GatewayError `UNAUTHENTICATED` for a malformed credential. */
@@ -439,6 +454,39 @@ class PrincipalContext implements Context, Viewer {
         )
       },
       // graphql-js requires an async iterable as the source of a subscription. The fan-out calls `read` instead.
+      [Symbol.asyncIterator]() {
+        throw new Error('Events are read, not iterated')
+      },
+    }
+  }
+
+  listenToDrops(options: DropOptions): LiveEvents {
+    const session = this.#session
+    const { things } = session.options
+    const doing = 'subscribe to drops'
+    requireThings(things.upstream, doing)
+    const credential = requireCredential(readThingsCredential(session.thingsHeaders ?? {}), doing)
+    const { drops } = this.flowthings
+    return {
+      principal: credential.principal,
+      key: JSON.stringify(['drops', credential.principal, options]),
+      pace: undefined,
+      wants: () => true,
+      identify: async () => undefined,
+      answer: () => undefined,
+      async read(reader, signal) {
+        try {
+          const subscription = { ...options, hub: things.hub, credential, drops, signal }
+          for await (const event of readDropEvents(subscription)) {
+            if (signal.aborted) return
+            // The fan-out only hands events on: to the cursor, and to the resolvers of the subscription.
+            await reader.event(event as unknown as FlowEvent, undefined)
+          }
+        } catch (error) {
+          if (!signal.aborted) reader.end(error)
+        }
+      },
+      context: () => new PrincipalContext(session, undefined, undefined, 'event'),
       [Symbol.asyncIterator]() {
         throw new Error('Events are read, not iterated')
       },

@@ -143,7 +143,10 @@ const doors: [name: RegExp, door: RegExp][] = [
   [/^undici$/, /^src\/upstream\/http\.ts$/],
   [/^eventsource$/, /^src\/upstream\/flowdock\/stream\.ts$/],
   [/^eventsource-parser$/, /^src\/upstream\/flowdock\/service-stream\.ts$/],
-  [/^ws$/, /^src\/(server\/websocket|backend\/flowthings\/live)\/(client|sockets)\.ts$/],
+  [
+    /^ws$/,
+    /^src\/(server\/websocket|backend\/flowthings\/live)\/(client|sockets)\.ts$|^src\/upstream\/flowthings\/socket\.ts$/,
+  ],
   [/^graphql-ws$/, /^src\/(client\/index|server\/websocket\/protocol)\.ts$/],
   [/^graphql-yoga$/, /^src\/server\/engine\.ts$/],
   [/^pg$/, /^src\/backend\/store\/postgres\.ts$/],

@@ -1,5 +1,6 @@
 import { ValidationError } from '../errors.ts'
 import type { Message } from '../upstream/flowdock/model.ts'
+import type { DropEvent } from '../upstream/flowthings/drop-events.ts'
 import type { LiveEvent } from './live-event.ts'
 import { encodeCursor, numberCursor } from './pagination.ts'
 
@@ -25,7 +26,8 @@ export function messageCursor({ id }: Pick<Message, 'id'>, event: string | undef
 }
 
 /** The cursor of an event; blank when no stored event came before it. */
-export function eventCursor(event: LiveEvent): string {
+export function eventCursor(event: LiveEvent | DropEvent): string {
+  if (event.type === 'drop' || event.type === 'dropGap') return event.cursor
   if (event.type === 'thread') return eventCursor(event.origin)
   const { cursor } = event
   if (cursor === '') return cursor

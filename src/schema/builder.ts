@@ -41,6 +41,7 @@ import type {
   ThreadAction,
   User,
 } from '../upstream/flowdock/model.ts'
+import type { DropEvent } from '../upstream/flowthings/drop-events.ts'
 import type { ThingsFilter } from '../upstream/flowthings/filter-text.ts'
 import type {
   Drop,
@@ -76,6 +77,8 @@ interface ThingsTypes {
   ListElement: ValueOf<'list'>
   MapElement: ValueOf<'map'>
   OtherElement: ValueOf<'other'>
+  DropAdded: Extract<DropEvent, { type: 'drop' }>
+  DropGap: Extract<DropEvent, { type: 'dropGap' }>
   Track: ThingsObject
   ThingsGroup: ThingsObject
   ThingsIdentity: ThingsObject
@@ -100,6 +103,7 @@ export interface Types {
     Message: Message
     FlowEvent: LiveEvent
     ElementValue: ElementValue
+    DropEvent: DropEvent
     UserError: GatewayError
   }
   Objects: { [Kind in MessageKind]: MessageOf<Kind> } & {

@@ -36,6 +36,7 @@ import './things-flows.ts'
 import './things-drops.ts'
 import './things-objects.ts'
 import './things-mutations.ts'
+import './things-events.ts'
 
 builder.queryType({ description: 'The queries: they read and change nothing.' })
 builder.mutationType({

@@ -65,6 +65,9 @@ export async function startTestApp(
     get openStreams() {
       return app.openStreams
     },
+    get dropSockets() {
+      return app.dropSockets
+    },
     backend,
     calls,
     graphql: async (nick, query, variables) =>

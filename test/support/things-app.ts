@@ -34,6 +34,9 @@ export async function startThingsApp(options: Parameters<typeof startTestApp>[0]
     get openStreams() {
       return app.openStreams
     },
+    get dropSockets() {
+      return app.dropSockets
+    },
     async asAlice(query, variables = {}, headers = aliceHeaders, extensions = {}) {
       const response = await fetch(`${app.url}/graphql`, {
         method: 'POST',
