@@ -4,7 +4,7 @@ import type { Store } from '../store/db.ts'
 import { findAccount, listAccounts } from '../store/things/accounts.ts'
 import { AdministrationError, type Entry } from './administration-error.ts'
 
-/** Changes to accounts of the flowthings API, made beside the running server. */
+/** Manages accounts of the flowthings API, also while the server runs. */
 export interface AccountAdministration {
   /**
    * Adds an account. Resolves with its master token, which cannot be read again.
@@ -48,7 +48,7 @@ export function createAccountAdministration(store: Store): AccountAdministration
   }
 }
 
-/** @throws AdministrationError for what clients refuse to send as a master token */
+/** @throws AdministrationError for a master token that clients would not accept */
 function checkToken(token: string): void {
   if (!/^[A-Za-z0-9]{32}$/.test(token))
     throw new AdministrationError('A master token has 32 letters and digits')

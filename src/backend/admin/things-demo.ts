@@ -7,14 +7,14 @@ import { type StoredToken, storedToken } from './stored-token.ts'
 /** The demo account of the flowthings API. */
 export interface ThingsDemo {
   readonly account: string
-  /** Its master token; null where another one replaced it. */
+  /** Its master token; null if it was replaced. */
   readonly token: string | null
 }
 
 /**
- * Adds the demo account, unless there is an account of its name, which is left as it is.
+ * Adds the demo account, unless an account with its name exists.
  *
- * @param given its master token; by default one is made and stored in `DATA_DIR/flowthings-token`
+ * @param given the master token; by default a new one, which is stored in `DATA_DIR/flowthings-token`
  */
 export async function seedThingsDemo(
   store: Store,

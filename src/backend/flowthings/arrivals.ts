@@ -1,9 +1,9 @@
 import type { Arrival } from './operations/writing.ts'
 
-/** Hands the drops that arrived to those who wait for them, in the order of their commits. */
+/** Delivers new drops to listeners, in the order of their commits. */
 export interface Arrivals {
   publish(arrivals: readonly Arrival[]): void
-  /** @returns what ends the listening */
+  /** @returns a function that removes the listener */
   listen(listener: (arrival: Arrival) => void): () => void
 }
 

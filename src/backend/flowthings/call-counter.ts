@@ -3,10 +3,10 @@ import type { Store } from '../store/db.ts'
 import { addCount } from '../store/things/counts.ts'
 import type { ThingsPrincipal } from './principal.ts'
 
-/** Counts the calls of identities. Counts of five seconds are written together; those of a process that is killed are lost. */
+/** Counts the API calls of identities. Writes the counts every 5 s; a killed process loses the last ones. */
 export interface CallCounter {
   add(principal: ThingsPrincipal): void
-  /** Writes what is counted, and counts nothing more. */
+  /** Writes the last counts, and stops counting. */
   close(): Promise<void>
 }
 

@@ -12,7 +12,7 @@ import { type Elements, ElementsError, isLocation, parseElements, printElements 
 export interface StoredDrop {
   readonly version: number
   readonly elems: Elements['values']
-  /** Types that the elements' JSON does not say. */
+  /** The types of elements that do not follow from their JSON. */
   readonly types?: Elements['types']
   readonly lastEditDate?: number
   readonly location?: Json
@@ -20,18 +20,18 @@ export interface StoredDrop {
   readonly [member: string]: unknown
 }
 
-/** What a client sets of a drop. */
+/** The members of a drop that clients can set. */
 export interface DropMembers {
   readonly elements: Elements
   readonly fhash: string | null
-  /** `location`, `parentDropId`, and whatever else the client sent. */
+  /** `location`, `parentDropId`, and all other members that the client sent. */
   readonly rest: Json
 }
 
 /** The longest JSON of a drop. */
 export const maxDropBytes = 256 * 1024
 const maxFhashCharacters = 512
-/** Members with a meaning of their own, and names that rows use. */
+/** Members that the server handles itself, and names of columns. */
 const handled = new Set(['elems', 'fhash', 'flowId', 'path', 'version', 'types'])
 
 /** @throws ThingsError 400 */
@@ -63,7 +63,7 @@ function readFhash(value: unknown): string | null {
   return value.toWellFormed().replaceAll('\0', '\uFFFD')
 }
 
-/** The members of a drop as its row has them. @throws ThingsError 400 when they are too long */
+/** Encodes the members of a drop for its row. @throws ThingsError 400 when they are too long */
 export function toStored(
   { elements, rest }: DropMembers,
   version: number,
@@ -94,7 +94,7 @@ export function membersOf(
   return { elements: { values: elems, types: types ?? {} }, fhash: row.fhash, rest }
 }
 
-/** What filters read of a drop. */
+/** A drop as filters read it. */
 export function toSubject(
   flow: Pick<FlowRow, 'id' | 'path'>,
   row: Pick<DropRow, 'id' | 'created_at' | 'fhash'>,

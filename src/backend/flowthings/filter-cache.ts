@@ -2,9 +2,9 @@ import { compileFilter, type Evaluator } from './filter/evaluate.ts'
 import type { SubjectKind } from './filter/subject.ts'
 import { readFilter } from './find-params.ts'
 
-/** Compiled filters of flows and tracks, by their texts. Each drop is held against some of them. */
+/** Compiled filters of flows and tracks, by their texts. */
 export interface FilterCache {
-  /** @param text of a stored filter; null for none */
+  /** @param text a stored filter; null if there is none */
   get(text: string | null | undefined, kind: SubjectKind): Evaluator
 }
 
@@ -18,7 +18,7 @@ export function createFilterCache(): FilterCache {
       const known = filters.get(key)
       if (known !== undefined) return known
       const evaluator = compileFilter(readFilter(text), kind)
-      // The one that was compiled first goes.
+      // Removes the filter that was compiled first.
       if (filters.size >= maxFilters) filters.delete(filters.keys().next().value ?? '')
       filters.set(key, evaluator)
       return evaluator

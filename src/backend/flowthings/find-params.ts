@@ -4,40 +4,40 @@ import type { Filter, Member } from './filter/syntax-tree.ts'
 import { type Style, styleOfHints } from './style.ts'
 import { badRequest } from './things-error.ts'
 
-/** What a request asks of what it reads. */
+/** Which resources a request reads, and in which order. */
 export interface FindParams {
   readonly filter: Filter
-  /** How many of the first results are left out. */
+  /** The number of results to skip. */
   readonly start: number
   readonly limit: number
   readonly sort: Member
   readonly descending: boolean
 }
 
-/** How results are shown. */
+/** The representation of results. */
 export interface Presentation {
   readonly style: Style
-  /** The members that are shown besides `id`; undefined for all. */
+  /** The members to return in addition to `id`; undefined for all. */
   readonly only: readonly Member[] | undefined
-  /** Whether the resources that results name are described. */
+  /** Whether to return summaries of the resources that results refer to. */
   readonly refs: boolean
 }
 
-/** Names and values as a query string or the `options` of a frame have them. */
+/** Parameters from a query string, or from the `options` of a frame. */
 export type Query = Readonly<Record<string, unknown>>
 
 /** [flowthings] successor's paging page, java-client */
 const defaultLimit = 20
 
 /**
- * Reads the parameters of a find. Unknown ones are ignored.
+ * Parses the parameters of a find. Unknown parameters are ignored.
  *
  * @throws ThingsError 400
  */
 export function parseFindParams(query: Query): FindParams {
   return {
     filter: readFilter(query['filter']),
-    // `skip` is what the Java client says.
+    // The Java client sends `skip`.
     start: readCount(query, 'start') ?? readCount(query, 'skip') ?? 0,
     limit: readCount(query, 'limit') ?? defaultLimit,
     sort: readMember(query['sort'] ?? 'creationDate', 'sort'),
@@ -45,7 +45,7 @@ export function parseFindParams(query: Query): FindParams {
   }
 }
 
-/** @param style of the version of the API, unless `hints` says otherwise */
+/** @param style the default, by the version of the API; `hints` overrides it */
 export function parsePresentation(query: Query, style: Style): Presentation {
   const { only, refs } = query
   const names = only === undefined || only === '' ? undefined : String(only).split(',')
@@ -56,7 +56,7 @@ export function parsePresentation(query: Query, style: Style): Presentation {
   }
 }
 
-/** @param text that of a request, or a stored one @throws ThingsError 400 where it is no filter */
+/** @param text from a request or the database @throws ThingsError 400 for an invalid filter */
 export function readFilter(text: unknown): Filter {
   if (text === undefined || text === null) return { kind: 'all' }
   if (typeof text !== 'string') throw badRequest('Expected the filter to be a text')
@@ -76,7 +76,7 @@ function readCount(query: Query, name: string): number | undefined {
     throw badRequest(
       `Expected "${name}" to be a whole number, 0 or more; got ${JSON.stringify(value).slice(0, 60)}`,
     )
-  // The largest number of 32 bits is how clients say that there is no limit.
+  // Clients send 2147483647 for "no limit".
   return Math.min(Number(value), maxCount)
 }
 

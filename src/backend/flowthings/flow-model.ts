@@ -10,7 +10,7 @@ import { ElementsError, storableJson } from './values.ts'
 const defaultCapacity = 1000
 export const maxCapacity = 100_000
 
-/** The members of a flow that a client sets, those with columns of their own first. */
+/** The members of a flow that clients can set. `details` has those without a column of their own. */
 export interface FlowMembers {
   readonly path: string
   readonly capacity: number
@@ -18,7 +18,7 @@ export interface FlowMembers {
   readonly details: Json
 }
 
-/** Members that the server sets. Clients send whole resources back. */
+/** Members that only the server sets. They are ignored in requests, because clients send back whole resources. */
 const readOnly = new Set(['id', 'creationDate', 'creatorId', 'lastEditDate', 'lastEditorId'])
 
 /** The longest JSON of a resource other than a drop. */
@@ -39,9 +39,9 @@ export function encodeFlow(row: FlowRow): Json {
 }
 
 /**
- * The members of a flow after a change: those that are given replace those that are there, and `null` removes one.
+ * The members of a flow after a change. Given members replace present ones, and `null` removes a member.
  *
- * @param before the members of the flow that is changed; undefined for a new one
+ * @param before the present members; undefined for a new flow
  * @throws ThingsError 400
  */
 export function parseFlow(input: unknown, before: FlowMembers | undefined): FlowMembers {
@@ -58,7 +58,7 @@ export function parseFlow(input: unknown, before: FlowMembers | undefined): Flow
   }
 }
 
-/** A JSON object of a request, as it can be stored, without the members that the server sets. @throws ThingsError 400 */
+/** Parses a JSON object of a request, without the members that only the server sets. @throws ThingsError 400 */
 export function parseObject(input: unknown): Json {
   if (!isRecord(input)) throw badRequest('Expected the body to be a JSON object')
   const members = Object.entries(input).filter(([name]) => !readOnly.has(name))
@@ -69,7 +69,7 @@ export function parseObject(input: unknown): Json {
   }
 }
 
-/** Members that are given replace those that are there; `null` removes one. @throws ThingsError 400 when there are too many */
+/** Replaces present members by given ones; `null` removes a member. @throws ThingsError 400 when there are too many */
 export function mergeMembers(before: Json, given: Json): Json {
   const merged = present({ ...before, ...given })
   const bytes = Buffer.byteLength(JSON.stringify(merged))
@@ -78,7 +78,7 @@ export function mergeMembers(before: Json, given: Json): Json {
   return merged
 }
 
-/** [flowthings] c-sharp-client: a number in a text is a number, too */
+/** Accepts a number as a text, too. [flowthings] c-sharp-client */
 function parseCapacity(value: unknown): number {
   const number = typeof value === 'string' && /^\d{1,9}$/.test(value) ? Number(value) : value
   if (typeof number !== 'number' || !Number.isInteger(number) || number < 0 || number > maxCapacity)

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { badRequest } from './things-error.ts'
 
-/** The kinds of resources, as URLs name them, and the first letter of their ids. [flowthings] java-client: ids */
+/** The kinds of resources, as in URLs, with the first letter of their ids. [flowthings] java-client: ids */
 export const letters = {
   flow: 'f',
   drop: 'd',
@@ -17,7 +17,7 @@ export const letters = {
 } as const
 
 export type Kind = keyof typeof letters
-/** What is kept as an object with members of its own. */
+/** The kinds that are stored as objects. */
 export type ObjectKind = Exclude<Kind, 'flow' | 'drop'>
 
 const idPattern = /^[a-z][0-9a-f]{24}$/
@@ -35,7 +35,7 @@ export function isId(value: unknown, kind?: Kind): value is string {
   return kind === undefined || value.startsWith(letters[kind])
 }
 
-/** @throws ThingsError 400 for what is no id of this kind */
+/** @throws ThingsError 400 when it is not an id of this kind */
 export function checkId(value: unknown, kind: Kind): string {
   if (isId(value, kind)) return value
   throw badRequest(

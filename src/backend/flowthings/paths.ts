@@ -3,30 +3,30 @@ import { badRequest } from './things-error.ts'
 export const maxPathCharacters = 128
 
 /**
- * A path as it is compared: without a slash at its end. Anything else is significant: programs have used capitals and
- * doubled slashes. [flowthings] chat example
+ * The key of a path, for comparisons: the path without a slash at its end. Upper case and repeated slashes are significant,
+ * because programs use them. [flowthings] chat example
  */
 export function pathKey(path: string): string {
   return path.length > 1 && path.endsWith('/') ? path.slice(0, -1) : path
 }
 
-/** Whether a path lies at or below another: `/a` covers `/a/b`, and not `/ab`. Both as they are compared. */
+/** Whether a path is equal to another or below it: `/a` covers `/a/b`, but not `/ab`. Both are keys. */
 export function covers(parent: string, key: string): boolean {
   return key === parent || (key.startsWith(parent) && (key[parent.length] === '/' || parent === '/'))
 }
 
-/** The first segment of a path, in lower case: the account that it names, where there is one. */
+/** The first segment of a path in lower case. It may be the name of an account. */
 export function firstSegment(path: string): string {
   return (path.split('/', 2)[1] ?? '').toLowerCase()
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern finds control characters
 const unprintable = /[\x00-\x1f\x7f]/
 
 /**
- * A path of a new flow or device. [flowthings] flow object overview
+ * Parses the path of a new flow or device. [flowthings] flow object overview
  *
- * @throws ThingsError 400 for what does not begin with a slash, has one segment only, or is too long
+ * @throws ThingsError 400 when it does not begin with a slash, has only one segment, or is too long
  */
 export function checkPath(path: unknown): string {
   if (typeof path !== 'string' || path === '')

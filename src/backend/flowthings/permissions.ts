@@ -2,19 +2,19 @@ import { isRecord } from '../../json-values.ts'
 import { covers, pathKey } from './paths.ts'
 import { badRequest } from './things-error.ts'
 
-/** What may be done at a path. */
+/** The rights at a path. */
 export interface Rights {
-  /** To see flows, tracks and devices there. */
+  /** Whether flows, tracks and devices may be read. */
   readonly read: boolean
-  /** To change them. */
+  /** Whether they may be created and changed. */
   readonly write: boolean
   readonly dropRead: boolean
   readonly dropWrite: boolean
-  /** To delete them. */
+  /** Whether they may be deleted. */
   readonly administer: boolean
 }
 
-/** What a token or share permits at a path and below it. */
+/** The permissions of a token or share at a path and below it. */
 export interface PathPermissions extends Rights {
   readonly key: string
 }
@@ -36,14 +36,14 @@ export const allRights: Rights = {
   administer: true,
 }
 
-/** The permissions of a token or share as it is stored. */
+/** Decodes the stored permissions of a token or share. */
 export function readPermissions(
   paths: Readonly<Record<string, Readonly<Record<string, boolean>>>>,
 ): PathPermissions[] {
   return Object.entries(paths).map(([path, given]) => {
     const all = given['administer'] === true
     const has = (name: (typeof names)[number]) => all || given[name] === true
-    // Whoever may write drops has to find the flow: a token that only writes sees flows, too.
+    // The permission to write drops includes reading flows, because a client has to find the flow.
     const read = names.some((name) => given[name] === true)
     return {
       ...{ key: pathKey(path), read, write: has('write'), dropRead: has('dropRead') },
@@ -52,7 +52,7 @@ export function readPermissions(
   })
 }
 
-/** What permissions amount to at a path. */
+/** The rights that permissions give at a path. */
 export function rightsOf(permissions: readonly PathPermissions[], key: string): Rights {
   const there = permissions.filter((permission) => covers(permission.key, key))
   const has = (name: (typeof names)[number]) => there.some((permission) => permission[name])
@@ -65,9 +65,9 @@ export function rightsOf(permissions: readonly PathPermissions[], key: string): 
 const maxPaths = 100
 
 /**
- * The `paths` of a token or share that is created.
+ * Parses the `paths` of a new token or share.
  *
- * @throws ThingsError 400 for anything but a map of paths to maps of permissions
+ * @throws ThingsError 400 when it is not a map of paths to maps of permissions
  */
 export function parsePermissions(
   input: unknown,

@@ -4,7 +4,7 @@ import type { Member } from './filter/syntax-tree.ts'
 /** A resource as JSON. */
 export type Json = Readonly<Record<string, unknown>>
 
-/** The members of a resource that were asked for, and its id. */
+/** The requested members of a resource, and its id. */
 export function project(resource: Json, only: readonly Member[] | undefined): Json {
   if (only === undefined) return resource
   let result: Json = Object.hasOwn(resource, 'id') ? { id: resource['id'] } : {}
@@ -21,7 +21,7 @@ function copyMember(from: Json, to: Json, [name = '', ...rest]: Member): Json {
   return { ...to, [name]: copyMember(value, inner, rest) }
 }
 
-/** Without the members that are absent: clients look whether a member is there. */
+/** Removes members that are null or undefined, because clients check whether a member exists. */
 export function present(members: Json): Json {
   return Object.fromEntries(
     Object.entries(members).filter(([, value]) => value !== undefined && value !== null),

@@ -4,30 +4,30 @@ import { type AccountRow, findAccountById, findAccountByTokenHash } from '../sto
 import { listObjectsBySubject } from '../store/things/objects.ts'
 import { type PathPermissions, readPermissions } from './permissions.ts'
 
-/** Who sent a request. */
+/** The account, and possibly the application, that sent a request. */
 export interface ThingsPrincipal {
   readonly account: AccountRow
-  /** Of the token that was sent. */
+  /** The hash of the sent token. */
   readonly tokenHash: string
-  /** The token of an application; undefined for the account's master token, which may do everything. */
+  /** The token of an application; undefined for the master token of the account, which has all rights. */
   readonly token: { readonly id: string; readonly permissions: readonly PathPermissions[] } | undefined
-  /** When the token ends, in milliseconds. */
+  /** When the token expires, in milliseconds. */
   readonly expiresAt: number | undefined
 }
 
-/** Tokens are long and random, so one fast hash hides them well enough. */
+/** A fast hash is sufficient, because tokens are long and random. */
 export function hashToken(token: string): string {
   return createHash('sha256').update(token).digest('base64url')
 }
 
 const alphanumeric = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'
 
-/** Master tokens have 32 letters and digits, others 28. [flowthings] java-client: token check */
+/** The forms of tokens: 32 letters and digits for a master token, 28 for others. [flowthings] java-client: token check */
 export function makeTokenText(length: 28 | 32): string {
   return Array.from({ length }, () => alphanumeric[randomInt(alphanumeric.length)]).join('')
 }
 
-/** Whose token it is, if that belongs to the account and is valid. @param account its name */
+/** The principal of a token; undefined if it is not valid for the account. @param account the name of the account */
 export async function findPrincipal(
   db: Database,
   account: string,
@@ -39,7 +39,7 @@ export async function findPrincipal(
   return principal !== undefined && principal.account.name === account.toLowerCase() ? principal : undefined
 }
 
-/** The same by the hash of a token. A principal who was found is found again as long as the token is valid. */
+/** Finds the principal by the hash of a token, to check again whether the token is valid. */
 export async function findPrincipalByHash(
   db: Database,
   tokenHash: string,

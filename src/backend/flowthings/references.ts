@@ -6,7 +6,7 @@ import type { Access } from './access.ts'
 import { isId } from './ids.ts'
 import { type Json, present } from './present.ts'
 
-/** Members that name other resources. */
+/** Members with ids of other resources. */
 const named = [
   'creatorId',
   'lastEditorId',
@@ -20,7 +20,7 @@ const named = [
 ]
 const maxReferences = 1000
 
-/** Short resources by id, of those that results name and the principal sees. No secret is in them. */
+/** Summaries, without secrets, of the resources that results refer to and that the principal may read. By id. */
 export async function describeReferences(
   access: Access,
   results: readonly unknown[],

@@ -1,14 +1,14 @@
 import type { Member } from './filter/syntax-tree.ts'
 
-/** What a sorted find compares: the value of the member it sorts by, and the number of the resource. */
+/** The sort key of a resource: the value of the sorted member, and the number of the resource. */
 export interface Sortable {
   readonly value: unknown
   readonly seq: number
 }
 
 /**
- * The order of results. Numbers come before texts, and what has no such member last, whatever the direction; results
- * that are equal have the order of their numbers.
+ * Compares results. Numbers come before texts, and equal values are ordered by their numbers. Results without a value are last in
+ * both directions.
  */
 export function compareBy(descending: boolean): (left: Sortable, right: Sortable) => number {
   const sign = descending ? -1 : 1
@@ -33,17 +33,17 @@ function compareSame(left: unknown, right: unknown): number {
   return left < (right as string) ? -1 : left > (right as string) ? 1 : 0
 }
 
-/** Whether a find sorts by when resources were created, which is the order they are stored in. */
+/** Whether a find is sorted by the creation date, which is the order in the database. */
 export function isByCreation(sort: Member): boolean {
   return sort.length === 1 && sort[0] === 'creationDate'
 }
 
-/** A result with the length of its JSON. */
+/** A result, and the length of its JSON. */
 export interface SizedResult extends Sortable {
   readonly bytes: number
 }
 
-/** Keeps the first `size` of many results in their order, and few more of them in memory. */
+/** Finds the first `size` of many results in their order, with little more than these in memory. */
 export class FirstResults<T extends SizedResult> {
   readonly #compare: (left: Sortable, right: Sortable) => number
   readonly #size: number
@@ -57,7 +57,7 @@ export class FirstResults<T extends SizedResult> {
     this.#maxBytes = maxBytes
   }
 
-  /** @returns whether the first results fit into `maxBytes` so far */
+  /** @returns false when the first results so far are longer than `maxBytes` */
   add(item: T): boolean {
     this.#items.push(item)
     this.#bytes += item.bytes
@@ -65,7 +65,7 @@ export class FirstResults<T extends SizedResult> {
     return this.#bytes <= this.#maxBytes
   }
 
-  /** Without the first `start`. */
+  /** The results, without the first `start`. */
   take(start: number): T[] {
     this.#cut()
     return this.#items.slice(start)

@@ -1,4 +1,4 @@
-/** What is counted, and the letter of the ids of what it is counted for. [flowthings] "Statistics" */
+/** The kinds of statistics, with the first letter of the ids of their resources. [flowthings] "Statistics" */
 export const statisticTypes: Readonly<Record<string, string>> = {
   flowDropAdded: 'f',
   flowTracked: 'f',
@@ -8,26 +8,26 @@ export const statisticTypes: Readonly<Record<string, string>> = {
   dropCreatedBy: 'i',
 }
 
-/** Periods in UTC, coarsest first. */
+/** The periods in UTC, longest first. */
 const levels = ['YEAR', 'MONTH', 'DAY', 'HOUR'] as const
 type Level = (typeof levels)[number]
 
-/** Times in milliseconds at which buckets begin, and the end of the last one. */
+/** The start times of the buckets in milliseconds, and the end of the last one. */
 export interface Buckets {
   readonly starts: readonly number[]
   readonly end: number
 }
 
-/** What is asked for is not understood. The message says what was expected. */
+/** An invalid request for statistics. The message says what was expected. */
 export class StatisticsError extends Error {
   override readonly name = 'StatisticsError'
 }
 
 /**
- * The buckets of a period: the months of a year, the days of a month, the hours of a day.
+ * The buckets of a period. By default, these are the months of a year, the days of a month, or the hours of a day.
  *
- * @param period year, month and day of a path, each as text; without a year, the one of `now`
- * @param level the size of a bucket instead, in any case; a whole period when it is larger
+ * @param period year, month and day as texts from the path; all are optional, and the default year is that of `now`
+ * @param level the size of the buckets, in upper or lower case. If it is longer than the period, there is one bucket
  * @throws StatisticsError
  */
 export function parseBuckets(period: readonly string[], level: string | undefined, now: number): Buckets {
@@ -46,7 +46,7 @@ export function parseBuckets(period: readonly string[], level: string | undefine
   return { starts, end }
 }
 
-/** Sums counts into buckets. @param counts of periods that lie within one bucket, in any order */
+/** Sums the counts of each bucket. @param counts in any order, each with the start of its hour */
 export function sumBuckets(
   { starts, end }: Buckets,
   counts: Iterable<{ readonly time: number; readonly count: number }>,
@@ -70,7 +70,7 @@ function lastAtOrBefore(starts: readonly number[], time: number): number {
   return low
 }
 
-/** When the next period of this size begins. */
+/** The start of the next period of this size. */
 function next(level: Level, time: number): number {
   const date = new Date(time)
   const [year, month, day] = [date.getUTCFullYear(), date.getUTCMonth(), date.getUTCDate()]

@@ -1,4 +1,4 @@
-/** A failure that is sent to the client. Its status is sent twice: by HTTP, and in the head of the envelope. */
+/** A failure that is sent to the client, with its status in the HTTP response and in the head of the envelope. */
 export class ThingsError extends Error {
   override readonly name = 'ThingsError'
   readonly status: number
@@ -19,7 +19,7 @@ export function forbidden(message: string): ThingsError {
   return new ThingsError(403, message)
 }
 
-/** Also for what the principal may not know of. */
+/** Also for resources that the principal may not read, so that their existence is not revealed. */
 export function notFound(what: string): ThingsError {
   return new ThingsError(404, `There is no ${what}`)
 }

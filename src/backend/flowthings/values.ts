@@ -1,23 +1,23 @@
 import { isRecord } from '../../json-values.ts'
 
 /*
- * The elements of a drop are schemaless. They are kept as plain JSON, and beside it only the types that the JSON does not
- * say: `{"at": 1436140800000}` with the types `{"at": "date"}`. Version 0.1 of the API shows each element as
- * `{"type": …, "value": …}`, later ones show plain JSON; both accept both, mixed. [flowthings] "drop data types"
+ * The elements of a drop have no schema. They are stored as plain JSON, with only those types that do not follow from the JSON,
+ * such as `{"at": "date"}` for `{"at": 1436140800000}`. Version 0.1 of the API returns each element as `{"type": …, "value": …}`,
+ * later versions return plain JSON. All versions accept both forms, also mixed. [flowthings] "drop data types"
  */
 
 export interface Elements {
   readonly values: Readonly<Record<string, unknown>>
-  /** Types by path: the names from the outermost, separated by `/`; `~1` is a slash in a name, `~0` a tilde. */
+  /** Types by path. A path has the names from the outermost to the innermost, separated by `/`. `~1` is a slash, `~0` a tilde. */
   readonly types: Readonly<Record<string, string>>
 }
 
-/** Elements that are refused. The message says which, and what was expected. */
+/** Invalid elements. The message has the name of the element, and what was expected. */
 export class ElementsError extends Error {
   override readonly name = 'ElementsError'
 }
 
-/** Most levels of maps and lists. */
+/** The most levels of maps and lists. */
 const maxDepth = 32
 
 type TypeEntry = [path: string, type: string]
@@ -62,13 +62,13 @@ const elementTypes: ReadonlyMap<string, ElementType> = new Map<string, ElementTy
 /** The names of all types that an element can have. */
 export const typeNames: ReadonlySet<string> = new Set(elementTypes.keys())
 
-/** Types whose items and members are elements themselves. */
+/** Types that contain elements. */
 const collections: ReadonlySet<string> = new Set(['map', 'sortedMap', 'list', 'set', 'sortedSet'])
 
 /**
- * The elements of a request, plain or typed.
+ * Parses the elements of a request, plain or typed.
  *
- * @throws ElementsError when they are no object, a value does not fit its type, or they are nested too deep
+ * @throws ElementsError when they are not an object, a value does not have its type, or they are nested too deeply
  */
 export function parseElements(input: unknown): Elements {
   if (!isRecord(input)) throw new ElementsError('Expected "elems" to be an object')
@@ -77,7 +77,7 @@ export function parseElements(input: unknown): Elements {
   return { values, types: Object.fromEntries(types) }
 }
 
-/** Elements as JSON: typed for version 0.1, plain for later versions and where the client asks for no hints. */
+/** Encodes elements as JSON, with or without types. */
 export function printElements(
   { values, types }: Elements,
   style: 'typed' | 'plain',
@@ -86,7 +86,7 @@ export function printElements(
   return mapMembers(values, (value, name) => printTyped(value, pathOf('', name), types))
 }
 
-/** The type of an element, by its name. */
+/** The type of an element with a name. */
 export function typeOfElement(
   name: string,
   value: unknown,
@@ -100,12 +100,12 @@ export function isLocation(value: unknown): boolean {
   return isRecord(value) && isDegrees(value['lat'], 90) && isDegrees(value['lon'], 180)
 }
 
-/** A text as every database stores it: no half of a surrogate pair, and no NUL. */
+/** Replaces unpaired surrogates and NUL, which not every database can store. */
 export function storableText(value: string): string {
   return value.toWellFormed().replaceAll('\0', '\uFFFD')
 }
 
-/** JSON with storable texts and names. @throws ElementsError when it is nested too deep */
+/** Replaces such characters in all texts and names of a JSON value. @throws ElementsError when it is nested too deeply */
 export function storableJson(value: unknown, depth = 0): unknown {
   if (typeof value === 'string') return storableText(value)
   if (typeof value !== 'object' || value === null) return value
@@ -164,7 +164,7 @@ function printTyped(value: unknown, path: string, types: Readonly<Record<string,
   return { type, value: inner }
 }
 
-/** `{type, value}` of a known type. Anything else with these names is an ordinary map. */
+/** Recognizes `{type, value}` with a known type. Any other object is an ordinary map. */
 function asTyped(input: unknown): { type: string; value: unknown } | undefined {
   if (!isRecord(input) || !Object.hasOwn(input, 'value') || Object.keys(input).length !== 2) return undefined
   const { type, value } = input
@@ -173,7 +173,7 @@ function asTyped(input: unknown): { type: string; value: unknown } | undefined {
 
 const maxInteger = 2 ** 31 - 1
 
-/** The type that JSON has without hints. [flowthings] java-client: numbers past 32 bits are long */
+/** The type of a plain JSON value. Whole numbers longer than 32 bits are `long`. [flowthings] java-client */
 function typeOfJson(value: unknown): string {
   if (typeof value === 'string') return 'string'
   if (typeof value === 'boolean') return 'boolean'
@@ -185,7 +185,7 @@ function typeOfJson(value: unknown): string {
   return value === null ? 'null' : 'map'
 }
 
-/** Items without repetitions. A typed item is the same as the plain one. */
+/** Removes repeated items. A typed item is equal to the plain one. */
 function distinct(items: readonly unknown[], sorted: boolean): unknown[] {
   const keyed = new Map(items.map((item) => [JSON.stringify(asTyped(item)?.value ?? item), item]))
   if (!sorted) return [...keyed.values()]
@@ -194,7 +194,7 @@ function distinct(items: readonly unknown[], sorted: boolean): unknown[] {
     .map(([, item]) => item)
 }
 
-/** Numbers by size; other items by their JSON. */
+/** Sorts numbers by value, and other items by their JSON. */
 function compareItems(left: unknown, right: unknown): number {
   const [a, b] = [asTyped(left)?.value ?? left, asTyped(right)?.value ?? right]
   return typeof a === 'number' && typeof b === 'number' ? a - b : 0
@@ -220,7 +220,7 @@ function escaped(name: string): string {
   return name.includes('/') || name.includes('~') ? name.replaceAll('~', '~0').replaceAll('/', '~1') : name
 }
 
-/** `Object.fromEntries` makes a member of `__proto__`, too, which an assignment does not. */
+/** Uses `Object.fromEntries`, because an assignment to `__proto__` would not create a member. */
 function mapMembers(
   members: Readonly<Record<string, unknown>>,
   change: (value: unknown, name: string) => unknown,

@@ -16,28 +16,28 @@ type Query = Readonly<Record<string, string | number | undefined>>
 export interface ThingsRequest {
   readonly query?: Query
   readonly body?: unknown
-  /** What is attempted, for error messages: `create a flow`. */
+  /** The purpose of the call for error messages, such as `create a flow`. */
   readonly doing: string
 }
 
-/** Makes calls with the credential of one principal. Results are the bodies of envelopes, which are not decoded yet. */
+/** Makes calls with the credential of one principal. The results are the bodies of envelopes, not decoded yet. */
 export interface ThingsCalls {
-  /** Whether elements of drops come with their types. */
+  /** Whether drops are read with the types of their elements. */
   readonly hasTypes: boolean
   call(method: Method, path: readonly string[], request: ThingsRequest): Promise<unknown>
-  /** Like `call`, but null for 404. */
+  /** Like `call`, but resolves with null for 404. */
   find(method: Method, path: readonly string[], request: ThingsRequest): Promise<unknown>
 }
 
-/** Where the upstream is. */
+/** The URLs of the upstream. */
 export interface ThingsUpstream {
   /** The URL of the REST API with its version, such as `https://api.flowthings.io/v0.1`. */
   readonly restUrl: string
-  /** The URL that sessions are made at, such as `https://ws.flowthings.io`. */
+  /** The URL for opening sessions, such as `https://ws.flowthings.io`. */
   readonly sessionUrl: string
 }
 
-/** Shares reads in progress of one principal. */
+/** Shares reads in progress between operations of one principal. */
 export interface SharedReads {
   read(
     principal: string,
@@ -45,15 +45,15 @@ export interface SharedReads {
     signal: AbortSignal | undefined,
     make: (signal: AbortSignal) => Promise<HttpAnswer>,
   ): Promise<HttpAnswer>
-  /** A change was made with this credential. */
+  /** Reports a change by a principal, so that later reads do not join earlier ones. */
   changed(principal: string): void
 }
 
 export interface ThingsCallOptions {
   readonly http: Http
-  /** Undefined without an upstream: each call throws `NOT_SUPPORTED` then. */
+  /** If undefined, each call throws `NOT_SUPPORTED`. */
   readonly upstream: ThingsUpstream | undefined
-  /** Null without a credential: each call throws `UNAUTHENTICATED` then. */
+  /** If null, each call throws `UNAUTHENTICATED`. */
   readonly credential: ThingsCredential | null
   /** Aborts calls whose responses are not needed any more. */
   readonly signal?: AbortSignal | undefined
@@ -61,9 +61,9 @@ export interface ThingsCallOptions {
   readonly onCall?: (() => void) | undefined
   /** Called for each read that joined a read in progress. */
   readonly onShared?: (() => void) | undefined
-  /** Headers of each call. */
+  /** Additional headers of each call. */
   readonly headers?: Readonly<Record<string, string>> | undefined
-  /** Without it, each read is a call. */
+  /** By default, reads are not shared. */
   readonly reads?: SharedReads | undefined
 }
 
@@ -119,7 +119,7 @@ export function createThingsCalls(options: ThingsCallOptions): ThingsCalls {
   }
 }
 
-/** Versions from 4 on have plain elements. [flowthings] java-client */
+/** Whether elements are plain JSON, as from version 4 on. [flowthings] java-client */
 export function hasPlainElements(restUrl: string): boolean {
   const [, version] = /\/v(\d+)[^/]*$/.exec(restUrl) ?? []
   return Number(version) >= 4
@@ -142,7 +142,7 @@ export function requireCredential(credential: ThingsCredential | null, doing: st
   )
 }
 
-/** Each part becomes exactly one encoded segment. @throws NotFoundError for parts that would name something else */
+/** Each part becomes one encoded segment. @throws NotFoundError for `.`, `..` and the empty text */
 export function buildThingsUrl(base: string, path: readonly string[], query: Query): URL {
   const segments = path.map((part) => {
     if (part === '' || part === '.' || part === '..')
@@ -158,7 +158,7 @@ export function buildThingsUrl(base: string, path: readonly string[], query: Que
 /**
  * The body of an envelope. [flowthings] HTTP API: `{"head": {"status", "ok", "errors"}, "body"}`
  *
- * @throws GatewayError by the status
+ * @throws GatewayError according to the status
  */
 export function bodyOf({ status, body }: HttpAnswer, doing: string): unknown {
   if (status >= 300) throw toThingsError(status, errorsOf(body), doing)
@@ -180,7 +180,7 @@ function errorsOf(envelope: unknown): string {
     .slice(0, 1000)
 }
 
-/** Only messages about the input are passed on. [flowthings] HTTP API, response codes */
+/** The messages of errors. Only those about the input are forwarded to clients. [flowthings] HTTP API, response codes */
 export function toThingsError(status: number, errors: string, doing: string): GatewayError {
   switch (status) {
     case 400:

@@ -2,12 +2,12 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { GatewayError } from '../../errors.ts'
 import { Secret } from '../../secret.ts'
 
-/** The account and token of a client. They are sent to the upstream and never stored on a disk. */
+/** The account and token of a client. They are sent to the upstream, and never stored on disk. */
 export interface ThingsCredential {
   /** The name of the account, in lower case. */
   readonly account: string
   readonly token: Secret
-  /** The same for the same account and token: limits and sockets are per principal. */
+  /** Identifies the account and token. Limits and sockets are per principal. */
   readonly principal: string
 }
 
@@ -15,9 +15,9 @@ const accountName = /^[\w.-]{1,64}$/
 const tokenText = /^[\x21-\x7e]{1,200}$/
 
 /**
- * Reads the headers `X-Auth-Account` and `X-Auth-Token`; null without both. [flowthings] HTTP API, authentication
+ * Reads the headers `X-Auth-Account` and `X-Auth-Token`; null if both are missing. [flowthings] HTTP API, authentication
  *
- * @throws GatewayError `UNAUTHENTICATED` for one without the other, or of another form
+ * @throws GatewayError `UNAUTHENTICATED` if only one is present, or one is malformed
  */
 export function readThingsCredential(headers: IncomingHttpHeaders): ThingsCredential | null {
   const { 'x-auth-account': account = '', 'x-auth-token': token = '' } = headers

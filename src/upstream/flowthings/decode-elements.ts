@@ -2,9 +2,9 @@ import { isRecord } from '../../json-values.ts'
 import type { DropElement, ElementValue, ThingsLocation } from './model.ts'
 
 /**
- * The elements of a drop.
+ * Decodes the elements of a drop.
  *
- * @param hasTypes whether values come as `{"type", "value"}`. [flowthings] drop data types
+ * @param hasTypes whether values are `{"type", "value"}`. [flowthings] drop data types
  */
 export function decodeElements(value: unknown, hasTypes: boolean): DropElement[] {
   return isRecord(value)
@@ -22,7 +22,7 @@ function isTyped(value: unknown): value is { type: string; value: unknown } {
   return isRecord(value) && typeof value['type'] === 'string' && 'value' in value
 }
 
-/** [flowthings] java-client: the type of plain JSON */
+/** The type of a plain JSON value. [flowthings] java-client */
 function inferType(value: unknown): string {
   if (typeof value === 'string') return 'string'
   if (typeof value === 'boolean') return 'boolean'
@@ -64,12 +64,12 @@ function decodeRecord(
   return { kind: 'map', type, json: plainElements(entries), entries }
 }
 
-/** The elements as an object of JSON without types. */
+/** The elements as plain JSON without types. */
 export function plainElements(elements: readonly DropElement[]): Readonly<Record<string, unknown>> {
   return Object.fromEntries(elements.map(({ name, value }) => [name, value.json]))
 }
 
-/** Null for what is no location. */
+/** Null for an invalid location. */
 export function decodeLocation(value: unknown): ThingsLocation | null {
   if (!isRecord(value)) return null
   const { lat, lon, specifiers } = value
@@ -77,7 +77,7 @@ export function decodeLocation(value: unknown): ThingsLocation | null {
   return { latitude: lat, longitude: lon, specifiers: isRecord(specifiers) ? specifiers : null }
 }
 
-/** Whether a number of milliseconds is a time that can be written. */
+/** Whether a number of milliseconds is in the range of `Date`. */
 function isTime(ms: number): boolean {
   return !Number.isNaN(new Date(ms).getTime())
 }

@@ -3,7 +3,7 @@ import { isRecord } from '../../json-values.ts'
 import { decodeElements, decodeLocation, plainElements } from './decode-elements.ts'
 import type { Authorship, Drop, DropKey, ObjectKind, ThingsFlow, ThingsObject } from './model.ts'
 
-/** Decodes resources of the upstream. Members that the gateway needs must exist with their type; others may be missing. */
+/** Decodes resources of the upstream. Members that the gateway needs must exist and have their type. Others may be missing. */
 type Json = Readonly<Record<string, unknown>>
 
 /** @throws UpstreamError `UPSTREAM_INVALID`, as the others */
@@ -81,7 +81,7 @@ export function decodeCounts(value: unknown): number[] {
   })
 }
 
-/** The row of an aggregation, and what it is grouped by. */
+/** A row of an aggregation, with the values of its group. */
 export function decodeRow(value: unknown): { readonly key: Json; readonly values: Json } {
   const { id, ...values } = record(value, 'a row')
   return { key: isRecord(id) ? id : {}, values }

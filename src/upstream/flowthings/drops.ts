@@ -8,7 +8,7 @@ export interface Aggregation {
   readonly output: readonly string[]
   readonly groupBy: readonly string[]
   readonly filter: ThingsFilter | undefined
-  /** Named filters, which count like members: 1 for a drop that matches, else 0. */
+  /** Filters by name. They can be used like members, with the value 1 for a drop that matches, and 0 for others. */
   readonly rules: Readonly<Record<string, ThingsFilter>>
   readonly sorts: readonly string[]
 }
@@ -18,13 +18,13 @@ export interface AggregationRow {
   readonly values: Readonly<Record<string, unknown>>
 }
 
-/** What a change or a new drop has, as the REST API names it. */
+/** The members of a new drop or a change, with the names of the REST API. */
 export type DropMembers = Readonly<Record<string, unknown>>
 
 export interface Drops {
-  /** The drops of one flow by creation date. Null for a flow that does not exist. */
+  /** The drops of a flow by creation date; null if the flow does not exist. */
   find(flowId: string, find: Find): Promise<Drop[] | null>
-  /** The same for several flows in one call. The upstream leaves out flows that do not exist. */
+  /** The drops of several flows in one call. The upstream leaves out flows that do not exist. */
   findInFlows(finds: ReadonlyMap<string, Find>): Promise<ReadonlyMap<string, Drop[]>>
   /** Drops of one flow by their ids. The upstream leaves out those that do not exist. */
   readMany(flowId: string, ids: readonly string[]): Promise<ReadonlyMap<string, Drop>>

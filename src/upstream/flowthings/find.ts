@@ -2,16 +2,16 @@ import { filterText, type ThingsFilter } from './filter-text.ts'
 
 /** A part of a list of resources by creation date. */
 export interface Find {
-  /** All of these match. */
+  /** The filters. Results must match all of them. */
   readonly filters: readonly ThingsFilter[]
   readonly order: 'asc' | 'desc'
   readonly limit: number
 }
 
 /**
- * The parameters of a find. [flowthings] HTTP API, query parameters
+ * Builds the parameters of a find. [flowthings] HTTP API, query parameters
  *
- * @throws ValidationError for a filter that no text can have
+ * @throws ValidationError for a filter that cannot be written as a text
  */
 export function findParams({ filters, order, limit }: Find): Readonly<Record<string, string | number>> {
   const texts = filters.map((filter) => filterText(filter, ['filter']))

@@ -10,7 +10,7 @@ import {
   simulateTrack,
 } from './objects.ts'
 
-/** The flowthings upstream as one account sees it, for one operation. */
+/** The flowthings upstream for one account and one operation. */
 export interface Flowthings extends ThingsResources {
   /** Cached reads of this operation. The other members always make a call. */
   readonly load: ThingsLoaders

@@ -10,13 +10,15 @@ export interface ThingsResources {
   objects(kind: ObjectKind): Objects<ThingsObject>
 }
 
-/** The reads of one operation. Each object is read once. Null means that it does not exist, or may not be seen. */
+/**
+ * The reads of one operation. Each object is read once. Null means that it does not exist, or that the account may not read it.
+ */
 export interface ThingsLoaders {
   flow(id: string): Promise<ThingsFlow | null>
   flowByPath(path: string): Promise<ThingsFlow | null>
   flows(find: Find): Promise<readonly ThingsFlow[]>
   drop(key: DropKey): Promise<Drop | null>
-  /** The drops of a flow; null for a flow that does not exist. */
+  /** The drops of a flow; null if it does not exist. */
   drops(flowId: string, find: Find): Promise<readonly Drop[] | null>
   object(kind: ObjectKind, id: string): Promise<ThingsObject | null>
   objects(kind: ObjectKind, find: Find): Promise<readonly ThingsObject[]>
@@ -24,12 +26,12 @@ export interface ThingsLoaders {
   identity(): Promise<ThingsObject | null>
 }
 
-/** The most flows of one call. [flowthings] compatible server: 500 finds, 1000 ids */
+/** The most finds in one call, and the most ids. [flowthings] compatible server: 500 finds, 1000 ids */
 const maxKeys = 500
 
 /**
- * Reads of the same turn are one call: flows and objects by id one for each kind, drops by id one for each flow, and lists of
- * drops of several flows one for all.
+ * Batches the reads of a turn of the event loop: one call for each kind of flows or objects by id, one for drops by id in each
+ * flow, and one for all lists of drops.
  */
 export function createThingsLoaders({ flows, drops, objects }: ThingsResources): ThingsLoaders {
   const singles = new Map<string, Promise<unknown>>()
@@ -123,14 +125,14 @@ export function createThingsLoaders({ flows, drops, objects }: ThingsResources):
       }),
     identity: () =>
       once('identity', async () => {
-        // [flowthings] swift-client: the first of the list is the identity of the account.
+        // The first identity of the list is that of the account. [flowthings] swift-client
         const [own] = await objects('identity').find({ filters: [], order: 'desc', limit: 1 })
         return own ?? null
       }),
   }
 }
 
-/** The upstream's answer has no order, and leaves out what does not exist. */
+/** Sorts the response by the ids. The upstream returns resources in any order, and leaves out missing ones. */
 async function inOrder<T>(ids: readonly string[], objects: Objects<T>): Promise<(T | null)[]> {
   const found = await objects.readMany(ids)
   return ids.map((id) => found.get(id) ?? null)
@@ -140,7 +142,7 @@ function listKey({ flowId, find }: { readonly flowId: string; readonly find: Fin
   return JSON.stringify([flowId, find.filters, find.order, find.limit])
 }
 
-/** One call answers one find for each flow, so further finds of a flow are further calls. */
+/** Splits finds into calls, because one call can have only one find of each flow. */
 function roundsOf<T extends { readonly flowId: string }>(keys: readonly T[]): T[][] {
   const rounds: T[][] = []
   const counts = new Map<string, number>()
@@ -152,7 +154,7 @@ function roundsOf<T extends { readonly flowId: string }>(keys: readonly T[]): T[
   return rounds
 }
 
-/** A slash at the end does not count. */
+/** Removes a slash at the end. */
 function trimPath(path: string): string {
   return path.endsWith('/') ? path.slice(0, -1) : path
 }

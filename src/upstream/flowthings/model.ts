@@ -1,10 +1,10 @@
-/** A flow of flowthings: a path that drops are written to. */
+/** A flow of flowthings: a path with drops. */
 export interface ThingsFlow {
   readonly id: string
   readonly path: string
   readonly name: string | null
   readonly description: string | null
-  /** The most drops that it stores. With 0, drops are delivered and not stored. */
+  /** The most drops that it stores. With 0, drops are only delivered. */
   readonly capacity: number
   /** The filter that new drops must match. */
   readonly filter: string | null
@@ -12,9 +12,9 @@ export interface ThingsFlow {
   readonly created: Authorship
 }
 
-/** When and by whom an object was made and changed. */
+/** When and by whom an object was created and changed. */
 export interface Authorship {
-  /** Milliseconds since the epoch, as all times. */
+  /** All times are in milliseconds since 1970. */
   readonly at: number
   readonly byId: string | null
   readonly editedAt: number | null
@@ -28,17 +28,17 @@ export interface Drop {
   readonly createdAt: number
   readonly editedAt: number | null
   readonly version: number
-  /** The key that is unique in the flow. A drop with the same key replaces it. */
+  /** A key that is unique in the flow. A new drop with the same key replaces the drop. */
   readonly fhash: string | null
   readonly location: ThingsLocation | null
-  /** The drop of which a track made this one. */
+  /** The drop from which a track created this one. */
   readonly parent: DropKey | null
   readonly elements: readonly DropElement[]
-  /** The elements as an object of JSON, without types. */
+  /** The elements as plain JSON, without types. */
   readonly json: Readonly<Record<string, unknown>>
 }
 
-/** Names a drop. */
+/** Identifies a drop. */
 export interface DropKey {
   readonly flowId: string
   readonly dropId: string
@@ -57,7 +57,7 @@ export interface DropElement {
   readonly value: ElementValue
 }
 
-/** `type` is the type in the words of the upstream; `json` the value without types. */
+/** The value of an element. `type` is its type with the name of the upstream, and `json` the value without types. */
 export type ElementValue = { readonly type: string; readonly json: unknown } & (
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'number'; readonly number: number }
@@ -71,7 +71,7 @@ export type ElementValue = { readonly type: string; readonly json: unknown } & (
   | { readonly kind: 'other' }
 )
 
-/** The kinds of objects beside flows and drops, as paths of the REST API name them. */
+/** The kinds of objects other than flows and drops, as in the paths of the REST API. */
 export const objectKinds = [
   'track',
   'group',
@@ -85,7 +85,7 @@ export const objectKinds = [
 ] as const
 export type ObjectKind = (typeof objectKinds)[number]
 
-/** An object beside flows and drops. The members depend on its kind. */
+/** An object that is not a flow or drop. Its members depend on its kind. */
 export interface ThingsObject {
   readonly kind: ObjectKind
   readonly id: string
@@ -93,7 +93,7 @@ export interface ThingsObject {
   readonly members: Readonly<Record<string, unknown>>
 }
 
-/** What a token or share permits at a path, and at all paths below it. */
+/** The permissions of a token or share at a path and all paths below it. */
 export interface PathPermission {
   readonly path: string
   readonly permissions: readonly string[]

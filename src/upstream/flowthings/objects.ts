@@ -19,7 +19,7 @@ export interface Objects<T> {
   /** The upstream leaves out those that do not exist. */
   readMany(ids: readonly string[]): Promise<ReadonlyMap<string, T>>
   create(members: Members): Promise<T>
-  /** Members that are given replace those of the object. */
+  /** Replaces the given members of an object. */
   update(id: string, changes: Members): Promise<T>
   updateMany(changes: Readonly<Record<string, Members>>): Promise<ReadonlyMap<string, T>>
   delete(id: string): Promise<void>
@@ -33,7 +33,7 @@ export function createThingsObjects(calls: ThingsCalls, kind: ObjectKind): Objec
   return createObjects(calls, kind, (value) => decodeThingsObject(kind, value))
 }
 
-/** [flowthings] HTTP API: the same paths for all kinds */
+/** All kinds have the same paths. [flowthings] HTTP API */
 function createObjects<T>({ call }: ThingsCalls, kind: string, decode: (value: unknown) => T): Objects<T> {
   return {
     async find(find) {
@@ -58,7 +58,7 @@ function createObjects<T>({ call }: ThingsCalls, kind: string, decode: (value: u
   }
 }
 
-/** A statistic of an object, and the period. Month and day are given only with the coarser parts. */
+/** A statistic of an object, and the period. A month needs a year, and a day needs a month. */
 export interface StatisticsRequest {
   readonly type: string
   readonly id: string
@@ -75,7 +75,7 @@ export async function readStatistics(
   return decodeCounts(await call('GET', path, { query: { level }, doing: 'read statistics' }))
 }
 
-/** The drops that a function of a track makes, as JSON, and what it logged. */
+/** The drops that a function of a track returned, as JSON, and its log output. */
 export async function simulateTrack(
   { call }: ThingsCalls,
   body: { readonly drop: Members; readonly js: string },

@@ -5,14 +5,14 @@ import { AggregationError } from './aggregation-error.ts'
 import { type Cell, createCell, takeBytes } from './cells.ts'
 import type { Aggregation, RowSort } from './parse.ts'
 
-/** A row: its columns by the texts of their selectors, and `id` with what it was grouped by. */
+/** A row of the result: its columns by their selectors, and `id` with the values of `groupBy`. */
 export type Row = Readonly<Record<string, unknown>>
 
-/** Adds drops one by one, and keeps no more of them than the rows need. */
+/** Computes the rows from one drop after the other. Only the values that the rows need stay in memory. */
 export interface Accumulator {
   /** Counts a drop if it matches the filter. @throws AggregationError when there are too many rows or values */
   add(subject: Subject, now: number): void
-  /** The rows, sorted; without sorts in the order of the first drop of each. None when no drop matched. */
+  /** The sorted rows; by default in the order of the first drop of each. Empty when no drop matched. */
   rows(): Row[]
 }
 
@@ -72,7 +72,7 @@ function read(row: Row, name: string): unknown {
   return Object.hasOwn(id, name) ? id[name] : row[name]
 }
 
-/** Numbers before texts, what is neither last, whatever the direction. */
+/** Compares two values of a column. Numbers come before texts. Other values are last in both directions. */
 function compareCells(left: unknown, right: unknown, sign: number): number {
   const [a, b] = [rankOf(left), rankOf(right)]
   if (a !== b) return a === last || b === last ? a - b : sign * (a - b)

@@ -1,4 +1,4 @@
-/** An aggregation that is refused. The message says what was expected. */
+/** An invalid aggregation. The message says what was expected. */
 export class AggregationError extends Error {
   override readonly name = 'AggregationError'
 }

@@ -2,29 +2,29 @@ import type { Subject } from '../filter/subject.ts'
 import { AggregationError } from './aggregation-error.ts'
 import type { Field, Output } from './selectors.ts'
 
-/** One column of one row while drops are added. */
+/** The value of a column in one row, computed while drops are added. */
 export interface Cell {
   add(subject: Subject, now: number): void
-  /** `null` where there was nothing to compute with. */
+  /** The result; `null` when no drop had a suitable value. */
   value(): unknown
 }
 
-/** Most memory that the values of `$unique`, `$all` and `groupBy` of one aggregation take. */
+/** The most memory for the values of `$unique`, `$all` and `groupBy` in one aggregation. */
 const maxBytes = 16 * 1024 * 1024
 
-/** What the cells of one aggregation share. */
+/** The memory used so far by all cells of an aggregation. */
 export interface Budget {
   bytes: number
 }
 
-/** @throws AggregationError when the values of an aggregation take more than they may */
+/** @throws AggregationError when the values of an aggregation exceed their memory limit */
 export function takeBytes(budget: Budget, bytes: number): void {
   budget.bytes += bytes
   if (budget.bytes > maxBytes)
     throw new AggregationError(`The aggregation keeps more than ${maxBytes} bytes of values; use a filter`)
 }
 
-/** @param id what the row is grouped by */
+/** @param id the values of `groupBy` for the row */
 export function createCell(output: Output, id: Readonly<Record<string, unknown>>, budget: Budget): Cell {
   switch (output.kind) {
     case 'count':
@@ -56,7 +56,7 @@ function count(): Cell {
   }
 }
 
-/** Numbers only: other values of the member are left out. */
+/** A cell that ignores all values except numbers. */
 function numeric(read: Field, value: (sum: number, numbers: number) => number | null): Cell {
   let sum = 0
   let numbers = 0
@@ -95,7 +95,7 @@ function all(read: Field, budget: Budget): Cell {
   }
 }
 
-/** Collections are the same when their JSON is. */
+/** Collects different values. Lists and maps are compared by their JSON. */
 function unique(read: Field, budget: Budget): Cell {
   const values = new Map<unknown, unknown>()
   return {
@@ -115,7 +115,7 @@ function keyOf(value: unknown): unknown {
   return typeof value === 'string' ? `text ${value}` : value
 }
 
-/** About how many bytes a value takes. */
+/** The approximate size of a value in bytes. */
 function sizeOf(value: unknown): number {
   if (typeof value === 'string') return 16 + 2 * value.length
   return typeof value === 'object' && value !== null ? 16 + 2 * JSON.stringify(value).length : 16

@@ -1,8 +1,8 @@
-/** Parts of a date in UTC, coarsest first. Months and days count from 1. */
+/** The parts of a date in UTC, largest first. Months and days begin at 1. */
 export const dateParts = ['year', 'month', 'day', 'hour', 'minute', 'second'] as const
 export type DatePart = (typeof dateParts)[number]
 
-/** @param time milliseconds; anything else has no parts @returns undefined for no date */
+/** @param time milliseconds since 1970 @returns undefined for a value that is not a time */
 export function readDatePart(part: DatePart, time: unknown): number | undefined {
   if (typeof time !== 'number') return undefined
   const value = readers[part](new Date(time))

@@ -18,11 +18,11 @@ export interface RowSort {
   readonly isDescending: boolean
 }
 
-/** Most entries of each list. */
+/** The most entries of each list. */
 const maxEntries = 100
 
 /**
- * Reads the body of an aggregation. Clients send what they do not want as `""`, `[]`, `{}`, or not at all.
+ * Parses the body of an aggregation. Clients leave out unused members, or send them as `""`, `[]` or `{}`.
  *
  * @throws AggregationError
  */

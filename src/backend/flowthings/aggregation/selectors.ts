@@ -6,13 +6,13 @@ import { creationDate, type Filter } from '../filter/syntax-tree.ts'
 import { AggregationError } from './aggregation-error.ts'
 import { type DatePart, dateParts, readDatePart } from './date-parts.ts'
 
-/** Named filters, whose value is 1 for a drop that matches, else 0. */
+/** Filters by name. The value of a rule is 1 for a drop that matches the filter, and 0 for others. */
 export type Rules = ReadonlyMap<string, Filter>
 
-/** What a name of a request reads of a drop; `undefined` where it has no such member. */
+/** Reads the value of a member, a rule or a distance from a drop; `undefined` if the drop does not have it. */
 export type Field = (subject: Subject, now: number) => unknown
 
-/** What rows are grouped by. */
+/** A value that rows are grouped by. */
 export interface GroupKey {
   /** The selector as it was written. */
   readonly name: string
@@ -31,8 +31,8 @@ export type Output =
 const selector = /^\$([a-z]+)(?::(.+))?$/s
 
 /**
- * The keys that a selector of `groupBy` makes. A part of a date brings the coarser ones along, so that an hour is one of a
- * certain day.
+ * The keys for a selector of `groupBy`. A part of a date adds the larger parts. For example, `$hour` groups by year, month, day
+ * and hour, so that equal hours of different days are different rows.
  *
  * @throws AggregationError
  */
@@ -50,7 +50,7 @@ export function parseGroupKeys(name: string, rules: Rules): GroupKey[] {
   }))
 }
 
-/** @param keys the names of what is grouped by, which can be columns, too @throws AggregationError */
+/** Parses a selector of `output`. @param keys the keys of `groupBy`, which can be selected, too @throws AggregationError */
 export function parseOutput(name: string, rules: Rules, keys: ReadonlySet<string>): Output {
   if (name === '$count') return { name, kind: 'count' }
   if (keys.has(name)) return { name, kind: 'key' }
@@ -63,7 +63,7 @@ export function parseOutput(name: string, rules: Rules, keys: ReadonlySet<string
   return { name, kind, read: parseField(argument, rules) }
 }
 
-/** A member of a drop, a rule, or the distance of a drop from the place of a rule. */
+/** Parses the name of a member, of a rule, or `distance:RULE` for the distance between a drop and the center of a rule. */
 function parseField(name: string, rules: Rules): Field {
   const rule = rules.get(name)
   if (rule !== undefined) {
@@ -77,7 +77,7 @@ function parseField(name: string, rules: Rules): Field {
   return createGetter(resolveMember(member, 'drop'))
 }
 
-/** [octave] "Aggregate Event", Distance. It is in the unit of the rule. */
+/** The distance in the unit of the rule. [octave] "Aggregate Event", Distance */
 function distanceField(name: string, rules: Rules): Field {
   const rule = rules.get(name.slice('distance:'.length))
   if (rule?.kind !== 'within')

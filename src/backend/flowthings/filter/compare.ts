@@ -3,8 +3,8 @@ import type { Comparison, Scalar } from './syntax-tree.ts'
 export type Test = (value: unknown) => boolean
 
 /**
- * A function that compares a value with a constant. Only values of one kind are equal or ordered: a number is no text.
- * A missing value and a collection equal nothing.
+ * Returns a function that compares a value with a constant. Values of different types are never equal, and have no order. Lists,
+ * maps and missing values are not equal to anything.
  */
 export function compareWith(comparison: Comparison, constant: Scalar): Test {
   if (comparison === '==') return (value) => value === constant
@@ -14,7 +14,7 @@ export function compareWith(comparison: Comparison, constant: Scalar): Test {
   return () => false
 }
 
-/** The same for two values. */
+/** Compares two values in the same way. */
 export function compareValues(comparison: Comparison, left: unknown, right: unknown): boolean {
   if (!isScalar(left) || !isScalar(right)) return comparison === '!='
   return compareWith(comparison, right)(left)
@@ -40,7 +40,7 @@ const textTests: Readonly<Record<Order, (constant: string) => Test>> = {
   '>=': (constant) => (value) => typeof value === 'string' && compareTexts(value, constant) >= 0,
 }
 
-/** The order of two texts by their code points, which is the order of their bytes in UTF-8, as databases have it. */
+/** Compares two texts by their code points. Databases use the same order, because it is that of UTF-8 bytes. */
 export function compareTexts(left: string, right: string): number {
   const length = Math.min(left.length, right.length)
   for (let at = 0; at < length; at += 1) {
@@ -50,7 +50,7 @@ export function compareTexts(left: string, right: string): number {
   return left.length - right.length
 }
 
-/** Surrogates stand for code points above all others. */
+/** Orders surrogates after all other code units, because they encode the greatest code points. */
 function rank(unit: number): number {
   return unit >= 0xd800 && unit <= 0xdfff ? unit + 0x10000 : unit
 }

@@ -6,7 +6,7 @@ const earthMeters = 6_371_008.8
 
 export const metersOf: Readonly<Record<Unit, number>> = { KM: 1000, MILES: 1609.344, METERS: 1, FEET: 0.3048 }
 
-/** Meters between two points on a sphere, by the haversine formula. */
+/** The distance of two points on a sphere in meters, with the haversine formula. */
 export function distanceMeters(from: Point, to: Point): number {
   const half = (degrees: number) => Math.sin(radians(degrees) / 2) ** 2
   const chord =
@@ -19,7 +19,7 @@ function radians(degrees: number): number {
   return (degrees * Math.PI) / 180
 }
 
-/** A location as a point; `undefined` when the value is none. */
+/** Converts a location to a point; `undefined` for other values. */
 export function toPoint(value: unknown): Point | undefined {
   if (!isRecord(value)) return undefined
   const { lat, lon } = value

@@ -3,36 +3,36 @@ import { compileFilter } from './evaluate.ts'
 import { resolveMember } from './subject.ts'
 import { type Comparison, creationDate, type Filter, type Member, type Operand } from './syntax-tree.ts'
 
-/** What the database decides of a filter. */
+/** A filter, or a part of it, as a condition for the database. */
 export interface Translation {
-  /** Every drop that matches fulfils it. */
+  /** Every drop that matches the filter fulfills the condition. */
   readonly condition: DropCondition
-  /** Whether every drop that fulfils it matches. Otherwise the drops that are read are evaluated. */
+  /** Whether every drop that fulfills the condition matches the filter. If not, the filter is evaluated for each drop read. */
   readonly isExact: boolean
 }
 
-/** What all drops of one flow have in common. */
+/** The values that are equal for all drops of a flow. */
 export interface DropSource {
   readonly flowId: string
   readonly path: string
 }
 
-/** SQLite takes expressions of 1,000 levels; a chain of `&&` has one for each clause. */
+/** SQLite limits expressions to 1,000 levels, and each clause of `&&` adds a level. */
 const maxClauses = 200
 
 /**
- * Translates a filter for the drops of one flow. Comparisons with constants, `IN` and `EXISTS` are exact, and `AGE` of whole
- * milliseconds. Regular expressions, `CONTAINS`, `WITHIN`, `HAS`, remainders and comparisons of two members are left out:
- * an `&&` keeps its other clauses.
+ * Translates a filter for the drops of one flow to a condition. Comparisons with constants, `IN`, `EXISTS` and `AGE` in whole
+ * milliseconds are translated exactly. Other predicates are not translated, such as regular expressions and comparisons of two
+ * members; they are left out of an `&&`.
  *
- * @param now for `AGE`
- * @returns undefined where nothing can be translated
+ * @param now the present time, for `AGE`
+ * @returns undefined when no part can be translated
  */
 export function translateFilter(filter: Filter, source: DropSource, now: number): Translation | undefined {
   return countClauses(filter) > maxClauses ? undefined : translate(filter, source, now)
 }
 
-/** Predicates, and what holds them. */
+/** The number of predicates and operators in a filter. */
 function countClauses(filter: Filter): number {
   if (filter.kind === 'not') return 1 + countClauses(filter.clause)
   if (filter.kind !== 'and' && filter.kind !== 'or') return 1
@@ -93,7 +93,7 @@ function isOfSource(filter: Predicate): boolean {
   )
 }
 
-/** The constants that a predicate compares with; undefined where it compares with members. */
+/** The constants in a predicate; undefined if it compares with other members. */
 function constantsOf(filter: Predicate): readonly Scalar[] | undefined {
   const operands: readonly Operand[] =
     filter.kind === 'in' ? filter.operands : filter.kind === 'compare' ? [filter.operand] : []
@@ -117,7 +117,7 @@ function compareField(field: DropField, comparison: Comparison, value: Scalar): 
   return { kind: 'order', field, order: comparison, value }
 }
 
-/** The column has whole numbers, and the databases compare it with those only. */
+/** Rounds the value, because the column and the comparison have whole numbers. */
 function compareCreated(order: Order, value: number): DropCondition {
   const whole = order === '<' || order === '>=' ? Math.ceil(value) : Math.floor(value)
   const most = Number.MAX_SAFE_INTEGER
@@ -140,7 +140,7 @@ function translateAge(
 
 const columns: Readonly<Record<string, DropField>> = { id: 'id', fhash: 'fhash', creationDate: 'created_at' }
 
-/** Where a member of drops is stored; undefined for what flows have, and for what no text or number has. */
+/** The column or JSON path of a member; undefined for a member that drops have from their flow, or that cannot exist. */
 function fieldOf(member: Member): DropField | undefined {
   const path = resolveMember(member, 'drop')
   const [name = ''] = path

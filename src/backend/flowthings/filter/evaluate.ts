@@ -6,13 +6,13 @@ import { compileRegex } from './regex.ts'
 import { createGetter, resolveMember, type Subject, type SubjectKind } from './subject.ts'
 import type { Equality, Filter, Member, Operand, Regex, Scalar } from './syntax-tree.ts'
 
-/** Whether a subject matches at a time in milliseconds, which `AGE` needs. */
+/** Whether a subject matches. @param now the present time in milliseconds, for `AGE` */
 export type Evaluator = (subject: Subject, now: number) => boolean
 
 /**
- * Compiles a filter to a function. A comparison with a missing member is false, and `!=` is true.
+ * Compiles a filter to a function. For a missing member, `!=` is true, and all other comparisons are false.
  *
- * @param kind says what bare names mean
+ * @param kind determines the meaning of names without a path
  */
 export function compileFilter(filter: Filter, kind: SubjectKind): Evaluator {
   const get = (member: Member) => createGetter(resolveMember(member, kind))
@@ -114,7 +114,7 @@ function remainderTest({ divisor, comparison, remainder }: Remainder): (value: u
     : (value) => !(typeof value === 'number' && value % divisor === remainder)
 }
 
-/** Some text among the elements of a drop, or among the members of another resource. */
+/** Whether any text matches, among the elements of a drop or the members of another resource. */
 function matchesAnywhere(regex: Regex, kind: SubjectKind): Evaluator {
   const isFound = compileRegex(regex)
   return (subject) => {
@@ -150,7 +150,7 @@ function containsAll(left: (subject: Subject) => unknown, operands: readonly Ope
   return (subject) => {
     const items = left(subject)
     if (!Array.isArray(items)) return false
-    // A set takes time to make, and keeps long lists of both from taking time in proportion to their product.
+    // A set makes the search linear for long lists. For few operands, creating it would take longer than the search.
     const known = wanted.length < 4 ? undefined : new Set<unknown>(items)
     return wanted.every((want) => {
       const value = want(subject)
@@ -159,7 +159,7 @@ function containsAll(left: (subject: Subject) => unknown, operands: readonly Ope
   }
 }
 
-/** Whether an element, not what is inside of it, has the type. */
+/** Whether an element has the type. Values inside elements are not checked. */
 function hasType(type: string): Evaluator {
   return ({ elems, elementTypes }) => {
     if (!isRecord(elems)) return false

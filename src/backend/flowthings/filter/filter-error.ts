@@ -1,7 +1,7 @@
-/** Says where a filter cannot be understood, and what would be right there. */
+/** An invalid filter. The message has the position of the error, and what was expected there. */
 export class FilterError extends Error {
   override readonly name = 'FilterError'
-  /** The character at which it stopped, from 0. */
+  /** The position of the error in characters, from 0. */
   readonly position: number
 
   constructor(position: number, problem: string) {

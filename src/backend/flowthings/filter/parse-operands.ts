@@ -5,7 +5,7 @@ import type { Token } from './tokens.ts'
 
 const words: Readonly<Record<string, Scalar>> = { true: true, false: false, null: null }
 
-/** A value or a member. */
+/** Parses a value, or the name of a member. */
 export function parseOperand(tokens: TokenReader): Operand {
   const token = tokens.next
   if (token.kind === 'number' || token.kind === 'string') {
@@ -32,7 +32,7 @@ export function parseOperands(tokens: TokenReader): Operand[] {
 }
 
 type TypedKind = 'number' | 'string' | 'boolean' | 'date'
-/** Types whose values can be written as a call; the plain value is what is compared. */
+/** Types whose values can be written like a call. Only the value in parentheses is compared. */
 const typedValues: Readonly<Record<string, TypedKind>> = {
   date: 'date',
   integer: 'number',
@@ -49,7 +49,7 @@ const typedValues: Readonly<Record<string, TypedKind>> = {
   boolean: 'boolean',
 }
 
-/** `Date(1342404840000)`, `Email('a@example.com')`, behind the opening parenthesis. */
+/** Parses the rest of `Date(1342404840000)` or `Email('a@example.com')`, after the opening parenthesis. */
 function typedValue(name: string, at: number, tokens: TokenReader): Scalar {
   const type = Object.hasOwn(typedValues, name.toLowerCase()) ? typedValues[name.toLowerCase()] : undefined
   if (type === undefined)
@@ -97,7 +97,7 @@ const unitNames: Readonly<Record<string, Unit>> = {
   FEET: 'FEET',
 }
 
-/** `5 KM OF [48.1,11.6]`: latitude, then longitude. */
+/** Parses `5 KM OF [48.1,11.6]`, with latitude and longitude. */
 export function parsePlace(tokens: TokenReader): { distance: number; unit: Unit; center: Point } {
   const { at } = tokens.next
   const distance = tokens.takeNumber('a distance, such as 5 KM')

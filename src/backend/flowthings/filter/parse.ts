@@ -14,7 +14,7 @@ import {
 import { createTokenReader, type TokenReader } from './token-reader.ts'
 import { tokenize } from './tokens.ts'
 
-/** Most levels of parentheses and `NOT`, and most clauses. */
+/** The most levels of parentheses and `NOT`, and the most clauses. */
 const maxDepth = 200
 const maxClauses = 1000
 
@@ -28,11 +28,11 @@ interface Parsing {
 }
 
 /**
- * Reads a filter. `&&` binds tighter than `||`, and `NOT` tighter than both; keywords are in upper case. `AND` and `OR`
- * are read as `&&` and `||`.
+ * Parses a filter. `NOT` has the highest precedence, then `&&`, then `||`. Keywords are in upper case. `AND` and `OR` are
+ * accepted for `&&` and `||`.
  *
- * @param text may be empty: then every subject matches
- * @throws FilterError with the position, and what would be right there
+ * @param text with an empty text, every subject matches
+ * @throws FilterError
  */
 export function parseFilter(text: string): Filter {
   const tokens = createTokenReader(tokenize(text))

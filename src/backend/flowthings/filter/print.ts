@@ -1,6 +1,6 @@
 import { creationDate, type Filter, type Member, type Operand, type Regex } from './syntax-tree.ts'
 
-/** The text of a filter; `parseFilter` makes the same filter of it. */
+/** Writes a filter as a text that `parseFilter` parses to the same filter. */
 export function printFilter(filter: Filter): string {
   switch (filter.kind) {
     case 'all':

@@ -1,13 +1,13 @@
 import { RE2JS, RE2JSException } from 're2js'
 import type { Regex } from './syntax-tree.ts'
 
-/** The longest expression, and the most instructions that the engine executes for a character of a text, at worst. */
+/** The longest expression, and the most instructions of its compiled program. Their number limits the time for each character. */
 export const maxRegexCharacters = 1000
 const maxProgramSize = 400
-/** The longest text that is searched: the worst expression takes about half a second for it. */
+/** The longest text that is searched. The slowest accepted expression takes about half a second for it. */
 export const maxSearchedCharacters = 32_768
 
-/** `g` says how often to search, `u` how letters are folded: neither changes what is found. */
+/** Flags without an effect on whether a match exists: `g` repeats the search, and the engine always works like `u`. */
 const flagBits: Readonly<Record<string, number>> = {
   g: 0,
   i: RE2JS.CASE_INSENSITIVE,
@@ -17,10 +17,10 @@ const flagBits: Readonly<Record<string, number>> = {
 }
 
 /**
- * A function that says whether a text has a match somewhere. It takes time in proportion to the text: the engine is
- * RE2's, which has no backreferences and no lookahead. A text of more than `maxSearchedCharacters` has no match.
+ * Returns a function that searches a text for a match, in linear time. The engine is RE2, which has no backreferences and no
+ * lookahead. A text longer than `maxSearchedCharacters` never matches.
  *
- * @throws RegexError when the expression is too long, is no expression of RE2, or has an unknown flag
+ * @throws RegexError when the expression is too long, is not valid in RE2, or has an unknown flag
  */
 export function compileRegex({ source, flags }: Regex): (text: string) => boolean {
   if (source.length > maxRegexCharacters)
@@ -38,7 +38,7 @@ export function compileRegex({ source, flags }: Regex): (text: string) => boolea
   return (text) => text.length <= maxSearchedCharacters && program.test(text)
 }
 
-/** An expression that is refused. */
+/** An invalid regular expression. */
 export class RegexError extends Error {
   override readonly name = 'RegexError'
 }

@@ -2,8 +2,8 @@ import { isRecord } from '../../../json-values.ts'
 import { creationDate, type Member } from './syntax-tree.ts'
 
 /**
- * What a filter is evaluated against: the members of a resource as its JSON has them, without those that are absent.
- * Of a drop, `elems` has plain values, and `elementTypes` the types that their JSON does not say.
+ * A resource that a filter is evaluated for: its members as in its JSON, without missing ones. For a drop, `elems` has plain
+ * values, and `elementTypes` the types that do not follow from the JSON of the values.
  */
 export interface Subject {
   readonly [member: string]: unknown
@@ -11,10 +11,10 @@ export interface Subject {
   readonly elementTypes?: Readonly<Record<string, string>>
 }
 
-/** How bare names are resolved: `'drop'` reads what is no member of a drop among its elements. */
+/** How names without a path are resolved: with `'drop'`, names that are not members of a drop are those of its elements. */
 export type SubjectKind = 'drop' | 'resource'
 
-/** [flowthings] drop object overview: every other bare name means an element. */
+/** The members of drops. All other names without a path are those of elements. [flowthings] drop object overview */
 const dropMembers: ReadonlySet<string> = new Set([
   ...['id', 'flowId', 'path', 'creationDate', 'lastEditDate', 'version', 'elems', 'location', 'fhash'],
   'parentDropId',
@@ -25,15 +25,15 @@ export function resolveMember(member: Member, kind: SubjectKind): readonly strin
   return kind === 'resource' || dropMembers.has(member[0] ?? '') ? member : ['elems', ...member]
 }
 
-/** The path of the date that `AGE` reads without a member. */
+/** The path of the date for `AGE` without a member. */
 export const creationPath: readonly string[] = creationDate
 
 export type Getter = (subject: Subject) => unknown
 
-/** A function that reads a path: `undefined` when it is missing. Lists have no members. */
+/** Returns a function that reads a path; `undefined` if it is missing. Lists have no members. */
 export function createGetter(path: readonly string[]): Getter {
   const [first = '', second, ...rest] = path
-  // What every object inherits is no member.
+  // Inherited properties, such as `toString`, are not members.
   if (path.some((name) => name in Object.prototype)) return (subject) => readOwn(subject, path)
   if (second === undefined) return (subject) => subject[first]
   if (rest.length === 0)

@@ -1,8 +1,8 @@
-/** A filter as it was parsed. The source of its grammar is the filter language of flowthings.io. */
+/** A parsed filter. The grammar is that of the filter language of flowthings.io. */
 export type Filter =
-  /** The empty text: every subject matches. */
+  /** The empty filter, which every subject matches. */
   | { readonly kind: 'all' }
-  /** Two or more clauses; none of them is of the same kind. `joinClauses` makes it. */
+  /** Two or more clauses, none of which has the same kind. Created by `joinClauses`. */
   | { readonly kind: 'and' | 'or'; readonly clauses: readonly Filter[] }
   | { readonly kind: 'not'; readonly clause: Filter }
   | {
@@ -19,13 +19,13 @@ export type Filter =
       readonly comparison: Equality
       readonly remainder: number
     }
-  /** `member =~ /pattern/`: the pattern is found somewhere in the text of the member. */
+  /** `member =~ /pattern/`: the text of the member has a match. */
   | { readonly kind: 'regex'; readonly member: Member; readonly regex: Regex }
-  /** `MATCHES /pattern/`: the pattern is found in some text of the subject. */
+  /** `MATCHES /pattern/`: any text of the subject has a match. */
   | { readonly kind: 'matches'; readonly regex: Regex }
-  /** The member is one of the operands. */
+  /** The member is equal to one of the operands. */
   | { readonly kind: 'in'; readonly member: Member; readonly operands: readonly Operand[] }
-  /** The member is a list that has all of the operands. */
+  /** The member is a list that contains all operands. */
   | { readonly kind: 'contains'; readonly member: Member; readonly operands: readonly Operand[] }
   | {
       readonly kind: 'within'
@@ -35,9 +35,9 @@ export type Filter =
       readonly center: Point
     }
   | { readonly kind: 'exists'; readonly member: Member }
-  /** Some element has this data type. */
+  /** At least one element has this data type. */
   | { readonly kind: 'has'; readonly type: string }
-  /** Milliseconds since the date in a member. */
+  /** Compares the milliseconds since the date in a member. */
   | {
       readonly kind: 'age'
       readonly member: Member
@@ -45,13 +45,13 @@ export type Filter =
       readonly milliseconds: number
     }
 
-/** The names of a dotted member, outermost first: `elems.a.b` is `['elems', 'a', 'b']`. */
+/** The path of a member: `elems.a.b` is `['elems', 'a', 'b']`. */
 export type Member = readonly string[]
 
 export type Equality = '==' | '!='
 export type Comparison = Equality | '<' | '<=' | '>' | '>='
 
-/** What a member is compared with. Texts are well-formed and have no NUL, as those that are stored. */
+/** A constant. Texts are well-formed and contain no NUL, like stored texts. */
 export type Scalar = string | number | boolean | null
 export type Operand = { readonly value: Scalar } | { readonly member: Member }
 
@@ -70,10 +70,10 @@ export interface Point {
   readonly lon: number
 }
 
-/** The member that `AGE` reads when it names none. */
+/** The member for `AGE` without a member. */
 export const creationDate: Member = ['creationDate']
 
-/** One filter of several: flat, so that chains of `&&` have one level. */
+/** Joins clauses to one filter. Nested clauses of the same kind are flattened, so that a chain of `&&` has one level. */
 export function joinClauses(kind: 'and' | 'or', clauses: readonly Filter[]): Filter {
   const flat = clauses.flatMap((clause) => (clause.kind === kind ? clause.clauses : [clause]))
   const [only] = flat

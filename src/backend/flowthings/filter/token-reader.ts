@@ -3,20 +3,20 @@ import { parseMember } from './member.ts'
 import type { Member } from './syntax-tree.ts'
 import type { Token } from './tokens.ts'
 
-/** Reads the tokens of a filter from the first to the last. */
+/** Reads the tokens of a filter in order. */
 export interface TokenReader {
   readonly next: Token
   isAtEnd(): boolean
   advance(): void
-  /** Whether the next token is this symbol or keyword; then it is passed. */
+  /** Skips the next token if it is this symbol or keyword. @returns whether it was */
   take(text: string): boolean
-  /** @throws FilterError unless it is this symbol */
+  /** Skips a symbol. @throws FilterError when the next token is another one */
   expect(symbol: string, expected?: string): void
   takeMember(expected?: string): Member
   /** A member in quotes. */
   takeQuotedMember(): Member
   takeNumber(expected?: string): number
-  /** The error that says what the next token should be. */
+  /** An error that names the expected token. */
   expected(what: string): FilterError
 }
 

@@ -1,11 +1,11 @@
 import { storableText } from '../values.ts'
 import { FilterError } from './filter-error.ts'
 
-/** Most characters of a filter. */
+/** The longest filter, in characters. */
 export const maxFilterCharacters = 16_384
 
 export type Token =
-  /** A keyword, a dotted member, or a unit. */
+  /** A keyword, a member, or a unit. */
   | { readonly kind: 'word'; readonly at: number; readonly text: string }
   | { readonly kind: 'number'; readonly at: number; readonly text: string; readonly value: number }
   | { readonly kind: 'string'; readonly at: number; readonly text: string; readonly value: string }
@@ -47,7 +47,7 @@ function tokenAt(text: string, at: number): Token {
   if (first === '/') return regex(text, at)
   const numeral = match(number, text, at)
   if (numeral !== undefined) {
-    // Negative zero would be printed as zero.
+    // Converts -0 to 0, because -0 is printed as "0".
     const value = Number(numeral) + 0
     if (!Number.isFinite(value)) throw new FilterError(at, `the number ${numeral} is too large`)
     return { kind: 'number', at, text: numeral, value }
@@ -60,7 +60,7 @@ function tokenAt(text: string, at: number): Token {
   throw new FilterError(at, `there is ${JSON.stringify(character)}, which begins nothing of a filter`)
 }
 
-/** [flowthings] python-client, filters: `\'` is the only escape, every other backslash stands for itself. */
+/** The only escape is `\'`. Other backslashes are literal. [flowthings] python-client, filters */
 function singleQuoted(text: string, at: number): Token {
   const end = endOf("'", text, at)
   if (end === -1) throw new FilterError(at, "the text has no closing quote (')")
@@ -81,7 +81,7 @@ function doubleQuoted(text: string, at: number): Token {
   }
 }
 
-/** [flowthings] python-client, filters: a slash is written `\/`, and nothing else is escaped. */
+/** The only escape is `\/`, for a slash. [flowthings] python-client, filters */
 function regex(text: string, at: number): Token {
   const end = endOf('/', text, at)
   if (end === -1) throw new FilterError(at, 'the regular expression has no closing slash')
@@ -91,7 +91,7 @@ function regex(text: string, at: number): Token {
   return { kind: 'regex', at, text: text.slice(at, end + 1) + letters, source, flags: sorted }
 }
 
-/** Where the delimiter comes again without a backslash before it; -1 if nowhere. */
+/** The index of the next delimiter without a backslash before it; -1 if there is none. */
 function endOf(delimiter: string, text: string, at: number): number {
   let end = text.indexOf(delimiter, at + 1)
   while (end !== -1 && text[end - 1] === '\\') end = text.indexOf(delimiter, end + 1)

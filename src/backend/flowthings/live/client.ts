@@ -9,28 +9,28 @@ import type { Subscriber } from './subscriptions.ts'
 export interface ClientOptions {
   readonly session: Session
   readonly socket: WebSocket
-  /** What the socket writes to. */
+  /** The stream below the socket. Frames are written to it directly. */
   readonly stream: Duplex
   readonly context: Omit<CommandContext, 'session' | 'subscriber'>
-  /** Called before each command. @throws HttpError past a limit */
+  /** Called before each command. @throws HttpError when a limit is exceeded */
   readonly onCommand: () => void
   readonly onError: (error: unknown) => void
 }
 
-/** How many commands run at once; the client waits with more. */
+/** The most commands that run at once. While there are so many, the socket is not read. */
 const maxRunning = 64
-/** What may wait for a client that reads slowly. */
+/** The most bytes that are buffered for a slow client. */
 const maxWaitingBytes = 16 * 1024 * 1024
 
 /** One open socket. */
 export class SocketClient implements Subscriber {
   readonly session: Session
   readonly socket: WebSocket
-  /** When something came last, in milliseconds. */
+  /** The time of the last received frame, in milliseconds. */
   receivedAt = Date.now()
   readonly #options: ClientOptions
   readonly #running = new Set<Promise<void>>()
-  /** Resolves when commands may run that come now. */
+  /** Resolves when the next command may run. */
   #barrier: Promise<unknown> = Promise.resolve()
   #isCorked = false
 
@@ -95,7 +95,7 @@ export class SocketClient implements Subscriber {
       const { status, message } = toFailure(error, onError)
       reply = { head: failureHead(status, message, correlation), body: {} }
     }
-    // [flowthings] clients fail on a reply that they did not ask for.
+    // Without a `msgId`, no reply is sent, because clients fail on unexpected replies. [flowthings] clients
     if (msgId === undefined || msgId === null || socket.readyState !== socket.OPEN) return
     socket.send(JSON.stringify(reply))
   }

@@ -19,11 +19,11 @@ import { badRequest } from '../things-error.ts'
 import type { Session } from './sessions.ts'
 import type { Subscriber, Subscriptions } from './subscriptions.ts'
 
-/** A frame of a client that asks for something. [flowthings] websocket API */
+/** A command of a client. [flowthings] websocket API */
 export interface Command {
   readonly type: string
   readonly object: string
-  /** Comes back with the reply as it is; without one there is no reply. */
+  /** Returned unchanged with the reply. Without it, no reply is sent. */
   readonly msgId: unknown
   readonly id: unknown
   readonly address: FlowAddress
@@ -31,7 +31,7 @@ export interface Command {
   readonly options: Query
 }
 
-/** @returns undefined for what asks for nothing: heartbeats, and text that is no command. No reply goes to such. */
+/** @returns undefined for heartbeats, and for texts that are not commands. They get no reply */
 export function parseCommand(text: string): Command | undefined {
   let frame: unknown
   try {
@@ -44,7 +44,7 @@ export function parseCommand(text: string): Command | undefined {
   if (typeof type !== 'string' || type === 'heartbeat') return undefined
   return {
     ...{ type, object: String(object ?? ''), msgId, value },
-    // Clients name a drop by its id, by a pair with its flow, or by a list of one.
+    // Clients send the id of a drop, a pair of the flow's and the drop's id, or a list with one id.
     id: Array.isArray(id) ? id.at(-1) : id,
     address:
       Array.isArray(id) && id.length === 2
@@ -54,7 +54,7 @@ export function parseCommand(text: string): Command | undefined {
   }
 }
 
-/** Whether a command changes what the socket receives: what was sent before and after it takes effect before and after it. */
+/** Whether a command changes subscriptions. Such a command waits for all earlier ones, and later ones wait for it. */
 export function changesSubscriptions({ type }: Command): boolean {
   return type === 'subscribe' || type === 'unsubscribe'
 }
@@ -120,7 +120,7 @@ async function executeForDrops(
   throw unknownType(command, 'create, find, findmany, update, delete, subscribe, unsubscribe')
 }
 
-/** The flow whose drops are subscribed to. [flowthings] client of 2015: a path may stand where the id does */
+/** The flow to subscribe to, by its id or its path. [flowthings] client of 2015 */
 async function subscribedFlow(access: Access, { flowId, path }: FlowAddress): Promise<string> {
   const isPath = typeof flowId === 'string' && flowId.startsWith('/')
   const flow = await requireFlowOf(access, isPath ? { path: flowId } : { flowId, path }, 'dropRead')

@@ -1,4 +1,4 @@
-/** A text message of a server as a frame of its own, unmasked. [spec] RFC 6455, 5.2 */
+/** Encodes a text message of a server as one unmasked frame. [spec] RFC 6455, 5.2 */
 export function textFrame(text: string): Buffer {
   const length = Buffer.byteLength(text)
   const headBytes = length < 126 ? 2 : length < 65_536 ? 4 : 10

@@ -2,25 +2,25 @@ import { randomBytes } from 'node:crypto'
 import type { ThingsPrincipal } from '../principal.ts'
 import type { Style } from '../style.ts'
 
-/** What a socket is opened with: the credential was sent with the request for the session. */
+/** A session. A client requests it with its credential, and then opens a socket with the id of the session. */
 export interface Session {
   readonly id: string
   readonly principal: ThingsPrincipal
-  /** How elements are shown: the URL of a session has no version. */
+  /** How elements are shown. It is stored here because the URL of a session has no version. */
   readonly style: Style
 }
 
 export interface Sessions {
   open(principal: ThingsPrincipal, style: Style): Session
-  /** @returns undefined for an unknown session, or one that was not used in time */
+  /** @returns undefined for an unknown or expired session */
   find(id: string): Session | undefined
-  /** A socket was opened with a session, or closed: its time begins again. */
+  /** Restarts the lifetime of a session, whenever a socket was opened with it or closed. */
   renew(session: Session): void
 }
 
 /** How long a session lasts without a socket. */
 const unusedMs = 5 * 60_000
-/** The sessions that were not used for longest are forgotten first. */
+/** The most sessions. The least recently used ones are removed first. */
 const maxSessions = 50_000
 
 export function createSessions(now: () => number = Date.now): Sessions {

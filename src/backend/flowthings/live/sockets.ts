@@ -22,23 +22,23 @@ export interface SocketOptions {
   readonly background: Background
   readonly onCall?: (principal: ThingsPrincipal) => void
   readonly onError: (error: unknown) => void
-  /** How often it is checked whether credentials are still valid. */
+  /** The interval of the checks whether credentials are still valid. */
   readonly checkMs?: number
 }
 
 export interface Sockets {
   readonly size: number
-  /** Takes over a connection that asks for a WebSocket. */
+  /** Upgrades a connection to a WebSocket. */
   upgrade(request: Http1Request, after: Buffer): void
-  /** Ends all sockets. */
+  /** Closes all sockets. */
   close(): void
 }
 
-/** A drop may have 256 KiB; a client may send several values around it. */
+/** The longest message: a drop of up to 256 KiB, and the command around it. */
 const maxMessageBytes = 1024 * 1024
-/** Revoked credentials receive nothing after this, and the time that the check takes. */
+/** The default interval of the checks. A revoked credential receives drops until the next one. */
 const defaultCheckMs = 1000
-/** Some clients send nothing for as long as they are connected, but they respond to pings. */
+/** The interval of pings. Some clients only send pongs. */
 const pingMs = 60_000
 const silentMs = 5 * 60_000
 
@@ -48,7 +48,7 @@ export function createSockets(options: SocketOptions): Sockets {
   const server = new WebSocketServer({
     noServer: true,
     maxPayload: maxMessageBytes,
-    // Compression takes memory for each socket, and frames are shared between sockets.
+    // No compression: it needs memory for each socket, and frames could not be shared between sockets.
     perMessageDeflate: false,
   })
   const subscriptions = createSubscriptions()
@@ -75,7 +75,7 @@ export function createSockets(options: SocketOptions): Sockets {
       const touch = () => {
         client.receivedAt = Date.now()
       }
-      // A broken frame closes the socket; without a listener it would end the process.
+      // An invalid frame closes the socket. Without a listener, the error would end the process.
       socket.on('error', () => undefined)
       socket.on('ping', touch)
       socket.on('pong', touch)
@@ -91,7 +91,7 @@ export function createSockets(options: SocketOptions): Sockets {
     })
   }
 
-  /** Ends the sockets of credentials that are no longer valid, and subscriptions to flows that are no longer shared. */
+  /** Closes the sockets of invalid credentials, and ends subscriptions to flows that are not shared any more. */
   async function checkAccess(): Promise<void> {
     const { reader } = things.store
     const principals = new Map<string, ThingsPrincipal | undefined>()

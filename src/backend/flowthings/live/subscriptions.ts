@@ -13,13 +13,13 @@ export interface Subscriber {
   send(frame: Buffer): void
 }
 
-/** Which sockets receive the drops of which flows. An event is serialized once for all subscribers of one style. */
+/** The subscriptions of all sockets. A drop is serialized once for all subscribers with the same style. */
 export interface Subscriptions {
   add(subscriber: Subscriber, flowId: string): void
   remove(subscriber: Subscriber, flowId: string): void
   removeAll(subscriber: Subscriber): void
   publish(arrival: Arrival): void
-  /** The subscribers, each with its flows. */
+  /** The flows of each subscriber. */
   all(): ReadonlyMap<Subscriber, ReadonlySet<string>>
 }
 
@@ -60,7 +60,7 @@ export function createSubscriptions(now: () => number = Date.now): Subscriptions
   }
 }
 
-/** A flow may have moved out of the paths of a token since the subscription. */
+/** Whether a subscriber may still receive a drop. A flow may have moved out of the paths of a token since the subscription. */
 function isPermitted(
   { token, tokenHash }: ThingsPrincipal,
   { flow }: Arrival,
@@ -72,7 +72,7 @@ function isPermitted(
   return result
 }
 
-/** [flowthings] clients find the subscription by `resource`, by `value.flowId` or by `value.path` */
+/** The frame of a drop. Clients read the flow from `resource`, `value.flowId` or `value.path`. [flowthings] clients */
 function toEvent({ flow, row, stored }: Arrival, style: Style): object {
   return { type: 'message', resource: flow.id, value: encodeDrop(flow, row, stored, style) }
 }

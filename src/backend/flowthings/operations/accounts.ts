@@ -4,10 +4,10 @@ import { insertObject } from '../../store/things/objects.ts'
 import { makeId } from '../ids.ts'
 import { hashToken } from '../principal.ts'
 
-/** Names in URLs and paths. `u` begins paths of programs, whatever the account. */
+/** Names have at least two characters, because paths of programs begin with `/u/`, for any account. */
 const namePattern = /^[a-z0-9][a-z0-9_-]{1,62}$/
 
-/** What is wrong with the name of an account; undefined for one that can be used. */
+/** The problem with the name of an account; undefined for a valid name. */
 export function accountNameProblem(name: string): string | undefined {
   return namePattern.test(name)
     ? undefined
@@ -17,8 +17,8 @@ export function accountNameProblem(name: string): string | undefined {
 /**
  * Adds an account with its identity.
  *
- * @param token its master token
- * @returns undefined when there is an account of that name
+ * @param token the master token
+ * @returns undefined when an account with that name exists
  */
 export async function addAccount(
   db: Database,
@@ -44,7 +44,7 @@ export async function addAccount(
   return account
 }
 
-/** Replaces the master token. What was signed with the former one is refused from now on. */
+/** Replaces the master token. The previous one is refused from now on. */
 export async function replaceMasterToken(db: Database, account: AccountRow, token: string): Promise<void> {
   await setMasterToken(db, account.id, hashToken(token))
 }

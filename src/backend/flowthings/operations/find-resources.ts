@@ -7,17 +7,17 @@ import type { FindParams } from '../find-params.ts'
 import type { Json } from '../present.ts'
 import { FirstResults, type SizedResult } from '../sorting.ts'
 
-/** A resource other than a drop, and its number in the order of creation. */
+/** A resource that is not a drop, and its number in the order of creation. */
 export interface NumberedResource {
   readonly seq: number
   readonly json: Json
 }
 
-/** After how many resources others have their turn. */
+/** The number of resources that are evaluated before other requests get a turn of the event loop. */
 const turnSize = 500
 const maxResponseBytes = 64 * 1024 * 1024
 
-/** Those of all resources that match, in order. Equal creation dates are in the order of creation. */
+/** The matching resources in the requested order. Resources with equal creation dates are in the order of creation. */
 export async function findResources(
   { now }: Access,
   all: AsyncIterable<NumberedResource>,
@@ -34,13 +34,13 @@ export async function findResources(
   for await (const { seq, json } of all) {
     read += 1
     if (read % turnSize === 0) await nextTurn()
-    // Members of resources are bounded, so their number bounds their length.
+    // The length of each resource is limited, so a limit on their number also limits the length of the response.
     if (matches(json, now)) results.add({ seq, json, value: get(json), bytes: 1 })
   }
   return results.take(start).map(({ json }) => json)
 }
 
-/** The text that a member must be equal to, where a filter says so for all that match. */
+/** The text that a member has in every resource that matches the filter; undefined if it may differ. */
 export function requiredText(filter: Filter, name: string): string | undefined {
   const clauses = filter.kind === 'and' ? filter.clauses : [filter]
   for (const clause of clauses) {

@@ -28,7 +28,7 @@ export const flowResource: Resource = {
   remove: removeFlow,
 }
 
-/** The flows that can match: one, where the filter says the path, else all that the principal sees. */
+/** The flows that can match: one if the filter requires a path, else all flows that the principal may read. */
 async function* candidates(access: Access, { filter }: FindParams): AsyncGenerator<NumberedResource> {
   const path = requiredText(filter, 'path')
   if (path === undefined) {

@@ -19,10 +19,10 @@ import { badRequest, forbidden } from '../things-error.ts'
 import type { Writing } from './writing.ts'
 
 /**
- * Creates a flow. One at a path of another account belongs to that account, if it shares the path with a permission to
- * write.
+ * Creates a flow. At a path of another account, that account must share the path with the permission to write; the flow then
+ * belongs to that account.
  *
- * @throws ThingsError 400 for a path that is taken, 403 for one that the principal may not write at
+ * @throws ThingsError 400 when the path has a flow, 403 without the permission to write
  */
 export async function createFlow(writing: Writing, body: unknown): Promise<FlowRow> {
   const { db, principal, now } = writing
@@ -43,7 +43,7 @@ export async function createFlow(writing: Writing, body: unknown): Promise<FlowR
   })
 }
 
-/** The account that a new path belongs to. @throws ThingsError 403 */
+/** The account that a path belongs to. @throws ThingsError 403 */
 async function ownerOf(writing: Writing, path: string): Promise<number> {
   const { db, principal } = writing
   const named = await findAccount(db, firstSegment(path))
@@ -53,7 +53,7 @@ async function ownerOf(writing: Writing, path: string): Promise<number> {
   return named.id
 }
 
-/** @throws ThingsError 403 for a path of another account, shared or not */
+/** @throws ThingsError 403 for a path of another account, even if it is shared */
 export async function requireOwnPath({ db, principal }: Access, path: string): Promise<void> {
   const named = await findAccount(db, firstSegment(path))
   if (named !== undefined && named.id !== principal.account.id)
@@ -65,7 +65,7 @@ async function requireFree({ db }: Writing, accountId: number, path: string): Pr
     throw badRequest(`There is a flow at the path "${path}" already`)
 }
 
-/** Changes the members of a flow that are given. Drops past a smaller capacity are deleted, oldest first. */
+/** Changes the given members of a flow. With a smaller capacity, the oldest drops are deleted. */
 export async function changeFlow(writing: Writing, id: unknown, changes: unknown): Promise<FlowRow> {
   const { db, principal, now } = writing
   const flow = await writing.requireFlow(id, 'write')
@@ -98,10 +98,10 @@ export async function removeFlow(writing: Writing, id: unknown): Promise<void> {
   await deleteFlow(writing.db, flow.no)
 }
 
-/** How many flows are read at once. */
+/** The number of flows in one read. */
 const pageSize = 500
 
-/** The flows that the principal sees, oldest first: those of the account, and those that others share. */
+/** The flows that the principal may read, oldest first: those of its account, then shared ones of other accounts. */
 export async function* readFlows(access: Access): AsyncGenerator<FlowRow> {
   const { db, principal } = access
   const seen = new Set<number>()

@@ -4,9 +4,9 @@ import { storageError } from '../../http/storage-error.ts'
 import { ThingsError } from '../things-error.ts'
 
 /**
- * The failure that is sent to the client.
+ * Converts an error to the failure that is sent to the client.
  *
- * @param onError is called with failures that no client is the cause of
+ * @param onError called with unexpected errors
  */
 export function toFailure(error: unknown, onError: (error: unknown) => void): ThingsError {
   if (error instanceof ThingsError) return error

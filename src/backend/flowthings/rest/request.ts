@@ -4,22 +4,22 @@ import type { ThingsPrincipal } from '../principal.ts'
 import type { Style } from '../style.ts'
 import { badRequest, notFound } from '../things-error.ts'
 
-/** A request for a resource, after its credential was checked. */
+/** A request with a valid credential. */
 export interface RestRequest {
   readonly method: string
-  /** The segments after the account. */
+  /** The path segments after the account. */
   readonly path: readonly string[]
   readonly query: Query
-  /** What the body has; undefined where there is none. */
+  /** The parsed body; undefined without one. */
   readonly body: unknown
   readonly principal: ThingsPrincipal
-  /** Of the version of the API. */
+  /** The style of the version of the API. */
   readonly style: Style
 }
 
-/** A request target, in its parts. */
+/** The parts of a request target. */
 export interface Target {
-  /** Segments, decoded, without empty ones. */
+  /** The decoded path segments, without empty ones. */
   readonly segments: readonly string[]
   readonly query: Query
 }
@@ -41,7 +41,7 @@ export function parseTarget(target: string): Target {
 
 const maxPairs = 100
 
-/** The first value of each name counts. @throws ThingsError 400 for more than 100 pairs */
+/** Parses a query string. If a name is repeated, the first value is used. @throws ThingsError 400 for more than 100 pairs */
 function parseQuery(text: string): Query {
   const pairs = [...new URLSearchParams(text)]
   if (pairs.length > maxPairs) throw badRequest(`Expected at most ${maxPairs} query parameters`)
@@ -49,7 +49,7 @@ function parseQuery(text: string): Query {
 }
 
 /**
- * The JSON of a body, whatever its content type: clients name several, and curl that of forms.
+ * Parses a JSON body. Ignores the content type, because clients send different ones, and curl sends that of forms.
  *
  * @returns undefined for an empty body
  * @throws ThingsError 400

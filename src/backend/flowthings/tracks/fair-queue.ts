@@ -1,12 +1,12 @@
-/** Things that wait, by owner. Owners have their turns: one who adds many waits behind the first of each other. */
+/** A queue that takes items from the owners in turn. An owner with many items does not delay the first item of another. */
 export interface FairQueue<T> {
-  /** @returns false when too many wait already, of all owners or of this one */
+  /** @returns false when the queue is full, for all owners or for this one */
   push(owner: string, item: T): boolean
   shift(): T | undefined
 }
 
 export function createFairQueue<T>(most: { readonly total: number; readonly owner: number }): FairQueue<T> {
-  /** By owner, the one whose turn it is first. */
+  /** The items of each owner. The next owner is first. */
   const lists = new Map<string, T[]>()
   let total = 0
   return {

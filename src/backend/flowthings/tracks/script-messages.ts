@@ -1,29 +1,29 @@
-/** What functions of tracks may read. [flowthings] flow.js */
+/** The reads that functions of tracks may call. [flowthings] flow.js */
 export const scriptReads = [
   ...(['Drop.find', 'Drop.findFHash', 'Drop.get', 'Drop.aggregate'] as const),
   ...(['Flow.find', 'Flow.get', 'Track.find', 'Track.get'] as const),
 ] as const
 export type ScriptRead = (typeof scriptReads)[number]
 
-/** What the thread gets with its start. */
+/** The start parameters of the thread. */
 export interface ScriptThreadData {
-  /** Set to 1 when the response to a read was posted. */
+  /** Its first value is set to 1 when the response to a read was posted. */
   readonly signal: SharedArrayBuffer
 }
 
 /** A message to the thread. */
 export interface ScriptJob {
   readonly type: 'run'
-  /** What the script keeps between its runs is kept under this name; undefined keeps nothing. */
+  /** Runs with the same key share a heap, so that global variables are kept between runs. Undefined for a new heap. */
   readonly key: string | undefined
   readonly text: string
   /** The drop, as JSON. */
   readonly drop: string
-  /** How much processor time it may take. */
+  /** The most CPU time of the run. */
   readonly limitMs: number
 }
 
-/** The response to a read, as JSON, or why it is refused. */
+/** The response to a read as JSON, or the reason why it failed. */
 export interface ScriptReadResponse {
   readonly type: 'response'
   readonly json?: string
@@ -37,10 +37,10 @@ export type ScriptReport =
   | { readonly type: 'done'; readonly outcome: ScriptOutcome }
 
 export interface ScriptOutcome {
-  /** What the function returned, as JSON; undefined after an error. */
+  /** The return value of the function as JSON; undefined after an error. */
   readonly returned?: string
   readonly error?: ScriptFailure
-  /** What it logged. */
+  /** The log output of the function. */
   readonly log: readonly string[]
 }
 

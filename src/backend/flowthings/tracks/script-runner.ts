@@ -10,20 +10,20 @@ import type {
   ScriptThreadData,
 } from './script-messages.ts'
 
-/** A function of a track, and the drop it gets. */
+/** A function of a track, and the drop to call it with. */
 export interface Script {
-  /** Whose it is: owners have their turns, however many functions one of them has. */
+  /** The owner. The functions of different owners run in turn. */
   readonly owner: string
-  /** What it is called; heaps are kept between runs by it. Undefined for one that runs once. */
+  /** Runs with the same key share a heap. Undefined for a function that runs once. */
   readonly key: string | undefined
   readonly text: string
   readonly drop: unknown
 }
 
 /**
- * Reads for a function, with the rights of its owner.
+ * Executes a read of a function with the rights of its owner.
  *
- * @returns what is found, or the problem that the function is told of
+ * @returns the result, or a problem that is thrown in the function
  */
 export type ScriptReader = (
   read: ScriptRead,
@@ -31,13 +31,13 @@ export type ScriptReader = (
 ) => Promise<{ readonly value: unknown } | { readonly problem: string }>
 
 /**
- * Runs the functions of tracks in a thread of their own, one at a time, each in a heap of its own. A function ends after
- * `scriptLimitMs` of processor time. The thread is ended when it does not stop by itself.
+ * Runs the functions of tracks in a separate thread, one at a time, each with its own heap. A function may take `scriptLimitMs`
+ * of CPU time. If it does not stop then, the thread is terminated.
  */
 export interface ScriptRunner {
-  /** @throws ScriptsBusyError while too many functions wait */
+  /** @throws ScriptsBusyError when the queue is full */
   run(script: Script, reader: ScriptReader): Promise<ScriptOutcome>
-  /** Waits for nothing: functions that wait or run fail. */
+  /** Closes at once. Waiting and running functions fail. */
   close(): Promise<void>
 }
 
@@ -46,13 +46,13 @@ export class ScriptsBusyError extends Error {
 }
 
 export const scriptLimitMs = 200
-/** How much longer the thread may take: the machine may be busy, and not every call of a function can be interrupted. */
+/** The additional time for the thread, because the machine may be busy, and some calls of a function cannot be interrupted. */
 const graceMs = 3000
 const maxStartMs = 20_000
-/** How long a function may wait for all of its reads. */
+/** The longest time for one read. */
 const maxReadMs = 10_000
 const maxWaiting = { total: 1000, owner: 100 }
-/** Of JavaScript outside of the interpreter, which has its own limit. */
+/** The heap of the thread, without the memory of the interpreter, which has its own limit. */
 const maxOldGenerationSizeMb = 64
 
 interface Task {
@@ -100,12 +100,12 @@ const ended: ScriptOutcome = { error: { message: 'The server is closing' }, log:
 
 interface ScriptThread {
   readonly isBusy: boolean
-  /** Settles the task, whatever happens. */
+  /** Runs a task. Always settles it. */
   run(task: Task): Promise<void>
   close(): Promise<void>
 }
 
-/** @param onEnd when the thread has ended, and another one must be started */
+/** @param onEnd called when the thread has ended, so that another one can be started */
 function startThread(onEnd: () => void): ScriptThread {
   const signal = new SharedArrayBuffer(4)
   const program = runsFromSource()

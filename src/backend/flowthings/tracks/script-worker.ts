@@ -4,9 +4,9 @@ import { packageFile, runsFromSource } from '../../../package-files.ts'
 import { createInterpreter, type ReadNow, type ScriptHeap } from './script-interpreter.ts'
 import type { ScriptJob, ScriptReadResponse, ScriptReport, ScriptThreadData } from './script-messages.ts'
 
-/* The thread that runs functions of tracks, one after another. */
+/* The program of the thread that runs the functions of tracks, one after the other. */
 
-/** How many scripts keep their heap between runs, and for how many runs. */
+/** The most heaps that are kept, and the most runs in one heap. */
 const maxHeaps = 8
 const maxRuns = 1000
 
@@ -17,7 +17,7 @@ function report(message: ScriptReport): void {
   port?.postMessage(message)
 }
 
-/** Waits for the thread that can read. It ends this thread when it waits for too long. */
+/** Asks the main thread to read, and blocks until it responds. The main thread terminates this one after a timeout. */
 const read: ReadNow = (name, args) => {
   Atomics.store(signal, 0, 0)
   report({ type: 'read', read: name, args })
@@ -38,7 +38,7 @@ const lodash = readFileSync(
   'utf8',
 )
 const interpreter = await createInterpreter({ read, lodash })
-/** The heaps of scripts, the one that ran last at the end. */
+/** The kept heaps. The most recently used one is last. */
 const heaps = new Map<string, Kept>()
 
 function take(key: string): Kept {
@@ -60,7 +60,7 @@ port?.on('message', ({ key, text, drop, limitMs }: ScriptJob) => {
   const kept = name === undefined ? { heap: interpreter.open(), runs: 0 } : take(name)
   const outcome = kept.heap.run(text, drop, limitMs)
   kept.runs += 1
-  // What failed may have left its heap full or half changed.
+  // A failed run may have left its heap full, or in an invalid state.
   if (name === undefined || outcome.error !== undefined || kept.runs >= maxRuns) kept.heap.close()
   else keep(name, kept)
   report({ type: 'done', outcome })

@@ -17,7 +17,7 @@ const byName = prepared<{ name: string }, AccountRow>((db, { name }) =>
   db.selectFrom('things_accounts').selectAll().where('name', '=', name),
 )
 
-/** @param name in any case */
+/** @param name in upper or lower case */
 export async function findAccount(db: Database, name: string): Promise<AccountRow | undefined> {
   return (await byName(db, { name: name.toLowerCase() }))[0]
 }

@@ -15,7 +15,7 @@ const add = prepared<{ kind: string; id: string; hour: number; count: number }, 
       ),
 )
 
-/** Adds to what is counted in the hour of `time`. */
+/** Adds to the count of the hour of `time`. */
 export async function addCount(
   db: Database,
   kind: string,
@@ -26,7 +26,7 @@ export async function addCount(
   await add(db, { kind, id, hour: Math.floor(time / hourMs), count })
 }
 
-/** What was counted from a time to another, exclusive, by the beginning of the hour. */
+/** The counts of the hours from a time to another, exclusive, each with the start of its hour. */
 export async function listCounts(
   db: Database,
   kind: string,

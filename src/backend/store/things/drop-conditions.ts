@@ -1,16 +1,16 @@
 import { type RawBuilder, sql } from 'kysely'
 import { type Database, isPostgres } from '../db.ts'
 
-/** What a condition reads: a column, or the names of a member of `drop_json`, outermost first. */
+/** A column, or a path in `drop_json`. */
 export type DropField = 'id' | 'fhash' | 'created_at' | readonly string[]
 
 export type Scalar = string | number | boolean | null
 export type Order = '<' | '<=' | '>' | '>='
 
 /**
- * A condition on rows of `things_drops` that both databases decide as JavaScript does: only values of one kind are equal or
- * ordered, numbers are doubles, texts have the order of their code points. A row without the field fulfils no condition
- * but `not`. `created_at` is compared with whole numbers only.
+ * A condition on rows of `things_drops`. Both databases give the same results as JavaScript: values of different types are never
+ * equal and have no order, numbers are doubles, and texts are ordered by code points. For a row without the field, all conditions
+ * but `not` are false. `created_at` can only be compared with whole numbers.
  */
 export type DropCondition =
   | { readonly kind: 'constant'; readonly value: boolean }
@@ -26,8 +26,8 @@ export type DropCondition =
     }
 
 /**
- * A condition as SQL, null or false where it is not fulfilled. `drop_json` was written by `JSON.stringify`: equal values have
- * equal texts.
+ * Translates a condition to SQL. The result is null or false for rows that do not fulfill it. Values are compared by their JSON,
+ * because `drop_json` was written by `JSON.stringify`, which writes equal values in the same way.
  */
 export function dropConditionSql(db: Database, condition: DropCondition): RawBuilder<boolean> {
   const dialect = isPostgres(db) ? postgres : sqlite
@@ -53,14 +53,14 @@ export function dropConditionSql(db: Database, condition: DropCondition): RawBui
 }
 
 interface Dialect {
-  /** A member as JSON; null where it is missing. */
+  /** A member as JSON; null if it is missing. */
   json(path: readonly string[]): RawBuilder<unknown>
-  /** A constant as the JSON of `json`. */
+  /** A constant in the same form as `json`. */
   constant(value: Scalar): RawBuilder<unknown>
-  /** Whether a member is a number in this order with another. */
+  /** Whether a member is a number and its comparison with another is true. */
   numbers(path: readonly string[], order: RawBuilder<unknown>, value: number): RawBuilder<boolean>
   texts(path: readonly string[], order: RawBuilder<unknown>, value: string): RawBuilder<boolean>
-  /** A column of texts in the order of code points. */
+  /** A text column, to be compared by code points. */
   ordered(column: RawBuilder<unknown>): RawBuilder<unknown>
 }
 
@@ -90,12 +90,12 @@ const postgres: Dialect = {
   ordered: (column) => sql`${column} collate "C"`,
 }
 
-/** The names of members have letters, digits, `_`, `-`, `$` and `:` only, so that none needs an escape. */
+/** Needs no escapes, because names of members only have letters, digits, `_`, `-`, `$` and `:`. */
 function jsonPath(path: readonly string[]): string {
   return `$${path.map((name) => `."${name}"`).join('')}`
 }
 
-/** A step by a text enters objects only, and no lists. */
+/** The operator `->` with a text reads members of objects, and no items of lists. */
 function steps(path: readonly string[]): RawBuilder<unknown> {
   return sql`cast(${dropJson} as jsonb)${sql.join(
     path.map((name) => sql` -> cast(${name} as text)`),
@@ -114,7 +114,7 @@ function equalSql(dialect: Dialect, field: DropField, values: readonly Scalar[])
   return sql`(${fieldSql(dialect, field)} in (${sql.join(list)}))`
 }
 
-/** Whether a column can have a value. */
+/** Whether a column can contain a value. */
 function fits(column: 'id' | 'fhash' | 'created_at', value: Scalar): boolean {
   return column === 'created_at' ? Number.isSafeInteger(value) : typeof value === 'string'
 }

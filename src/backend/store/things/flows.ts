@@ -16,7 +16,7 @@ const byKey = prepared<{ accountId: number; key: string }, FlowRow>((db, { accou
   db.selectFrom('things_flows').selectAll().where('account_id', '=', accountId).where('path_key', '=', key),
 )
 
-/** @param key the path as it is compared */
+/** @param key the key of the path */
 export async function findFlowByKey(
   db: Database,
   accountId: number,
@@ -46,7 +46,7 @@ export async function listFlowsOf(
     .execute()
 }
 
-/** The same of those at a path and below it. */
+/** The flows of an account at a path and below it, oldest first, after the number `after`. */
 export async function listFlowsBelow(
   db: Database,
   accountId: number,
@@ -59,7 +59,7 @@ export async function listFlowsBelow(
       .selectFrom('things_flows')
       .selectAll()
       .where('account_id', '=', accountId)
-      // In the order of code points, which not every collation of PostgreSQL has.
+      // Compared by code points, because some collations of PostgreSQL have another order.
       .where((where) =>
         where.or([
           where('path_key', '=', key),
@@ -113,7 +113,7 @@ const countArrival = prepared<
     .set((set) => ({
       last_seq: set('last_seq', '+', added),
       drops: set('drops', '+', added),
-      // The time of a drop is never before that of the one before, whatever the clock does.
+      // The times of drops ascend, even if the clock was set back.
       last_drop_at: sql<number>`case when last_drop_at > ${now} then last_drop_at else ${now} end`,
     }))
     .where('no', '=', no)
@@ -121,10 +121,10 @@ const countArrival = prepared<
 )
 
 /**
- * Counts a drop that arrives.
+ * Counts a new drop.
  *
- * @param added 1 for one that is stored anew, else 0
- * @returns the number of the drop, how many there are with it, and its time
+ * @param added 1 if the drop is stored, 0 if it replaces another one or the flow stores none
+ * @returns the number of the drop, the number of drops in the flow including it, and its time
  */
 export async function takeArrival(
   db: Database,

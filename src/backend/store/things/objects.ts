@@ -54,7 +54,7 @@ export async function listObjectsBySubject(
   return bySubject(db, { kind, subject })
 }
 
-/** The shares that are issued to an identity or to a group with it, and have not expired. */
+/** The shares for an identity, or for a group with it, that have not expired. */
 export async function listSharesWith(db: Database, identityId: string, now: number): Promise<ObjectRow[]> {
   return db
     .selectFrom('things_objects')
@@ -110,7 +110,7 @@ export async function listGroupIds(db: Database, identityId: string): Promise<st
   return rows.map(({ group_id }) => group_id)
 }
 
-/** Drops tokens and shares that expired before a time. */
+/** Deletes tokens and shares that expired before a time. */
 export async function deleteExpiredObjects(db: Database, before: number): Promise<void> {
   await db.deleteFrom('things_objects').where('expires_at', '<', before).execute()
 }

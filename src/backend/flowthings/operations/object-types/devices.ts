@@ -12,12 +12,12 @@ import type { ObjectType } from '../object-type.ts'
 
 /** The flows of a device, below its path. [flowthings] device object overview */
 const flows = ['default', 'command', 'report'] as const
-/** Those that the device itself writes to. */
+/** The flows that the device writes to. */
 const reports = ['default', 'report'] as const
 const defaultPeriodicity = 60_000
 const computed = ['tokenId', 'status', 'lastSeen', 'timeSinceLastSeen']
 
-/** Something that sends drops. Creating it creates its token and its flows. */
+/** A device that sends drops. Creating it also creates its token and its flows. */
 export const deviceType: ObjectType = {
   kind: 'device',
   allows: { create: true, change: true, remove: true },

@@ -3,10 +3,10 @@ import { mergeMembers } from '../../flow-model.ts'
 import { badRequest } from '../../things-error.ts'
 import type { ObjectType } from '../object-type.ts'
 
-/** Members that are computed, or say whose identity it is. */
+/** Members that clients cannot set. */
 const fixed = ['name', 'groupIds', 'shares', 'masterToken']
 
-/** Who an account is. Its `name` is that of the account. [flowthings] java-client: identity */
+/** The identity of an account. Its `name` is that of the account. [flowthings] java-client: identity */
 export const identityType: ObjectType = {
   kind: 'identity',
   allows: { create: false, change: true, remove: false },
@@ -19,7 +19,7 @@ export const identityType: ObjectType = {
   },
   isSeenByToken: () => true,
   async compute({ db, principal, now }, { id }) {
-    // What others share is nothing of an application's.
+    // Tokens of applications do not see the shares of other accounts.
     if (principal.token !== undefined) return {}
     const shares = await listSharesWith(db, id, now)
     const paths = shares.map((share) => [

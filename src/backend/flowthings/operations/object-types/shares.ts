@@ -7,7 +7,7 @@ import type { ObjectType } from '../object-type.ts'
 import type { Writing } from '../writing.ts'
 import { checkPermissionPath, parseDuration } from './tokens.ts'
 
-/** What an account lets an identity, or the members of a group, do at its paths. [flowthings] share object overview */
+/** Permissions of an identity, or of the members of a group, at paths of an account. [flowthings] share object overview */
 export const shareType: ObjectType = {
   kind: 'share',
   allows: { create: true, change: false, remove: true },
@@ -27,7 +27,7 @@ export const shareType: ObjectType = {
     expiresAt === null ? {} : { expiresInMs: expiresAt - now },
 }
 
-/** @throws ThingsError 400 for what is neither an identity nor a group of the account */
+/** @throws ThingsError 400 when it is not an identity, or a group of the account */
 async function checkHolder({ db, principal }: Writing, id: unknown): Promise<string> {
   if (isId(id, 'identity') && (await listAccountsByIdentity(db, [id])).length > 0) return id
   if (isId(id, 'group')) {

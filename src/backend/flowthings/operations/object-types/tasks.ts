@@ -9,12 +9,12 @@ import type { Writing } from '../writing.ts'
 
 /** [flowthings] periodic task overview */
 const period = { default: 3600_000, least: 60_000 }
-/** Members that a running task would set. */
+/** Members that describe runs of a task. Clients cannot set them. */
 const readOnly = ['status', 'reportFlowId', 'reportPath', 'runCt', 'lastRun', 'nextRun']
 
 type Check = (writing: Writing, members: Json) => Promise<Json>
 
-/** A task that fetches, of one kind. Tasks are stored and checked; they do not run. */
+/** A kind of tasks that fetch data. Tasks are validated and stored, but do not run. */
 function createTaskType(kind: ObjectKind, check: Check): ObjectType {
   return {
     kind,

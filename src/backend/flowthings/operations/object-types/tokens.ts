@@ -5,8 +5,8 @@ import { badRequest } from '../../things-error.ts'
 import type { ObjectType } from '../object-type.ts'
 
 /**
- * What an application signs its requests with. Its text is shown again on each read: clients rely on that, so it is stored as
- * it is. [flowthings] swift and java clients
+ * A token of an application. It is stored in plain text, because clients expect it in each read. [flowthings] swift and java
+ * clients
  */
 export const tokenType: ObjectType = {
   kind: 'token',
@@ -27,7 +27,7 @@ export const tokenType: ObjectType = {
     expiresAt === null ? {} : { expiresInMs: expiresAt - now },
 }
 
-/** @throws ThingsError 400 for what is no path */
+/** @throws ThingsError 400 for an invalid path */
 export function checkPermissionPath(path: string): void {
   if (!/^\/./.test(path) || path.length > 128)
     throw badRequest(`Expected "${path.slice(0, 128)}" to be a path such as "/account/flow"`)
@@ -35,7 +35,7 @@ export function checkPermissionPath(path: string): void {
 
 const maxDurationMs = 100 * 365 * 24 * 3600_000
 
-/** How long a token or share lasts. @throws ThingsError 400 */
+/** Parses the lifetime of a token or share. @throws ThingsError 400 */
 export function parseDuration({ duration }: Json): {
   readonly ms: number | undefined
   readonly members: Json
