@@ -76,7 +76,10 @@ export function createAccess(options: AccessOptions): Access {
 
   async function rightsAt(accountId: number, key: string): Promise<Rights> {
     if (accountId === principal.account.id)
-      return principal.token === undefined ? allRights : rightsOf(principal.token.permissions, key)
+      return principal.token === undefined
+        ? allRights
+        : // [flowthings] token object overview: a token writes nothing but drops, whatever its permissions say.
+          { ...rightsOf(principal.token.permissions, key), write: false, administer: false }
     if (principal.token !== undefined) return noRights
     const theirs = (await shared()).filter((share) => share.accountId === accountId)
     return rightsOf(

@@ -10,8 +10,10 @@ import { createFilterCache } from './filter-cache.ts'
 import { createSessions } from './live/sessions.ts'
 import { createSockets } from './live/sockets.ts'
 import { createRestHandler } from './rest/handler.ts'
+import { createScriptJobs } from './script-jobs.ts'
 import { styleOfHints } from './style.ts'
 import { createThings } from './things.ts'
+import { createScriptRunner } from './tracks/script-runner.ts'
 
 export interface ThingsServerOptions {
   readonly host: string
@@ -43,22 +45,25 @@ export interface ThingsServer {
 export async function startThingsServer(options: ThingsServerOptions): Promise<ThingsServer> {
   const { store, traffic, background, onError } = options
   const arrivals = createArrivals()
-  const things = createThings(store, createFilterCache(), arrivals)
+  const filters = createFilterCache()
+  const runner = createScriptRunner()
+  const things = createThings({ store, filters, arrivals, onScriptJobs: () => scriptJobs.wake() })
+  const scriptJobs = createScriptJobs({ store, things, filters, runner, background })
   const sessions = createSessions()
   const counter = createCallCounter(store, background)
-  const sockets = createSockets({
-    ...{ things, arrivals, sessions, traffic, background, onError },
-    onCall: (principal) => counter.add(principal),
-  })
   const http = createHttp1Server({
     handle: (request) => rest.handle(request),
     refuse: (error) => rest.refuse(error),
     upgrade: (request, after) => sockets.upgrade(request, after),
     onError,
   })
+  const connections = boundConnections(http.server, options.connections ?? defaultConnections)
+  const sockets = createSockets({
+    ...{ things, arrivals, sessions, traffic, connections, background, onError },
+    onCall: (principal) => counter.add(principal),
+  })
   const rest = createRestHandler({
-    ...{ things, traffic, onError },
-    connections: boundConnections(http.server, options.connections ?? defaultConnections),
+    ...{ things, traffic, connections, runner, onError },
     openSession: (principal, query) => sessions.open(principal, styleOfHints(query['hints']) ?? 'typed').id,
     onCall: (principal) => counter.add(principal),
     ...(options.onRequest === undefined ? {} : { onRequest: options.onRequest }),
@@ -72,13 +77,19 @@ export async function startThingsServer(options: ThingsServerOptions): Promise<T
     })
   })
   const { port } = http.server.address() as AddressInfo
+  scriptJobs.wake()
   return {
     url: `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`,
     async close() {
       sockets.close()
+      scriptJobs.close()
+      await runner.close()
       await http.close()
       await counter.close()
     },
-    destroy: () => http.destroy(),
+    destroy() {
+      http.destroy()
+      sockets.destroy()
+    },
   }
 }

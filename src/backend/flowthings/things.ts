@@ -1,4 +1,5 @@
 import type { Database, Store } from '../store/db.ts'
+import { findAccountById } from '../store/things/accounts.ts'
 import { type Access, createAccess } from './access.ts'
 import type { Arrivals } from './arrivals.ts'
 import type { FilterCache } from './filter-cache.ts'
@@ -16,34 +17,63 @@ export interface Things {
    * arrived. Arrivals are published after the commit.
    */
   write<T>(principal: ThingsPrincipal, style: Style, change: (writing: Writing) => Promise<T>): Promise<T>
+  /** The same for what the server itself does with the rights of an account. */
+  writeAsAccount<T>(accountId: number, change: (writing: Writing) => Promise<T>): Promise<T>
 }
 
-export function createThings(store: Store, filters: FilterCache, arrivals: Arrivals): Things {
-  const run = async <T>(
-    db: Database,
-    principal: ThingsPrincipal,
+export interface ThingsOptions {
+  readonly store: Store
+  readonly filters: FilterCache
+  readonly arrivals: Arrivals
+  /** Called after a commit that left work for functions of tracks. */
+  readonly onScriptJobs: () => void
+}
+
+export function createThings({ store, filters, arrivals, onScriptJobs }: ThingsOptions): Things {
+  async function write<T>(
+    find: (db: Database, now: number) => Promise<ThingsPrincipal>,
     style: Style,
     change: (writing: Writing) => Promise<T>,
-  ) => {
-    const now = Date.now()
-    const current = await findPrincipalByHash(db, principal.tokenHash, now)
-    if (current === undefined) throw invalidCredential()
-    const writing: Writing = {
-      ...createAccess({ db, filters, principal: current, now, style }),
-      arrivals: [],
+  ): Promise<T> {
+    const run = async (db: Database) => {
+      const now = Date.now()
+      const access = createAccess({ db, filters, principal: await find(db, now), now, style })
+      const writing: Writing = { ...access, arrivals: [], hasScriptJobs: false }
+      return { result: await change(writing), writing }
     }
-    return { result: await change(writing), arrivals: writing.arrivals }
+    const { result } = await store.write(run, {
+      onCommit({ writing }) {
+        arrivals.publish(writing.arrivals)
+        if (writing.hasScriptJobs) onScriptJobs()
+      },
+    })
+    return result
   }
+
   return {
     store,
     access: (principal, style) =>
       createAccess({ db: store.reader, filters, principal, now: Date.now(), style }),
-    async write(principal, style, change) {
-      const { result } = await store.write((db) => run(db, principal, style, change), {
-        onCommit: (done) => arrivals.publish(done.arrivals),
-      })
-      return result
-    },
+    write: ({ tokenHash }, style, change) =>
+      write(
+        async (db, now) => {
+          const current = await findPrincipalByHash(db, tokenHash, now)
+          if (current === undefined) throw invalidCredential()
+          return current
+        },
+        style,
+        change,
+      ),
+    writeAsAccount: (accountId, change) =>
+      write(
+        async (db) => {
+          const account = await findAccountById(db, accountId)
+          if (account === undefined) throw invalidCredential()
+          return { account, tokenHash: account.token_hash, token: undefined, expiresAt: undefined }
+        },
+        'typed',
+        change,
+      ),
   }
 }
 

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net'
 import { WebSocketServer } from 'ws'
 import type { Http1Request } from '../../../net/http1/connection.ts'
 import type { Background } from '../../background.ts'
+import type { Connections } from '../../http/connections.ts'
 import { HttpError } from '../../http/errors.ts'
 import type { Traffic } from '../../http/traffic.ts'
 import type { Arrivals } from '../arrivals.ts'
@@ -19,6 +20,7 @@ export interface SocketOptions {
   readonly arrivals: Arrivals
   readonly sessions: Sessions
   readonly traffic: Traffic
+  readonly connections: Connections
   readonly background: Background
   readonly onCall?: (principal: ThingsPrincipal) => void
   readonly onError: (error: unknown) => void
@@ -32,6 +34,8 @@ export interface Sockets {
   upgrade(request: Http1Request, after: Buffer): void
   /** Closes all sockets. */
   close(): void
+  /** Closes what is still open. */
+  destroy(): void
 }
 
 /** The longest message: a drop of up to 256 KiB, and the command around it. */
@@ -61,6 +65,7 @@ export function createSockets(options: SocketOptions): Sockets {
     const sender = { key: `things:${session.principal.tokenHash}`, isStranger: false, isGateway: false }
     const endStream = traffic.openStream(sender)
     stream.once('close', endStream)
+    options.connections.trust(stream)
     server.handleUpgrade(request as unknown as IncomingMessage, stream, after, (socket) => {
       const client = new SocketClient({
         ...{ session, socket, stream, onError },
@@ -163,6 +168,9 @@ export function createSockets(options: SocketOptions): Sockets {
       endListening()
       for (const { socket } of clients) socket.close(1001, 'The server stops')
       server.close()
+    },
+    destroy() {
+      for (const { socket } of clients) socket.terminate()
     },
   }
 }

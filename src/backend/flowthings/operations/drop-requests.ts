@@ -8,8 +8,9 @@ import { checkId, isId } from '../ids.ts'
 import type { Json } from '../present.ts'
 import type { Style } from '../style.ts'
 import { badRequest } from '../things-error.ts'
-import { changeDrop, putDrop, requireDrop } from './drops.ts'
+import { changeDrop, requireDrop } from './drops.ts'
 import { findDrops } from './find-drops.ts'
+import { putDrop } from './tracked-drops.ts'
 import type { Writing } from './writing.ts'
 
 /** Which flow a drop belongs to: its id, or its path. */

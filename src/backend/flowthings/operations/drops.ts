@@ -21,34 +21,43 @@ import type { Arrival, Writing } from './writing.ts'
  * Adds a drop to a flow, or replaces the one with the same fhash, which keeps its id and its place. The oldest drops leave
  * a flow that is full; one without capacity stores none.
  *
+ * @param creatorId the identity that it counts for
  * @throws ThingsError 400 when the filter of the flow refuses it
  */
-export async function putDrop(writing: Writing, flow: FlowRow, members: DropMembers): Promise<Arrival> {
+export async function storeDrop(
+  writing: Writing,
+  flow: FlowRow,
+  members: DropMembers,
+  creatorId: string = writing.principal.account.identity_id,
+): Promise<Arrival> {
   const { db, now } = writing
   const known =
     members.fhash === null || flow.capacity === 0
       ? undefined
       : await findDropByFhash(db, flow.no, members.fhash)
   const isNew = known === undefined && flow.capacity > 0
-  const arrived = await takeArrival(db, flow.no, now, isNew ? 1 : 0)
-  const row: DropRow =
+  const draft: DropRow =
     known === undefined
       ? {
           flow_no: flow.no,
-          seq: arrived.last_seq,
+          seq: flow.last_seq + 1,
           id: makeId('drop', now),
           fhash: members.fhash,
-          created_at: arrived.last_drop_at,
+          created_at: Math.max(flow.last_drop_at, now),
           drop_json: toStored(members, 0, undefined),
         }
       : { ...known, drop_json: toStored(members, readStored(known).version + 1, now) }
-  const stored = readStored(row)
-  requireMatch(writing, flow, row, stored)
+  const stored = readStored(draft)
+  // Before anything is written: a track goes on when one of its flows refuses a drop.
+  requireMatch(writing, flow, draft, stored)
+  const arrived = await takeArrival(db, flow.no, now, isNew ? 1 : 0)
+  const row =
+    known === undefined ? { ...draft, seq: arrived.last_seq, created_at: arrived.last_drop_at } : draft
   if (known !== undefined) await updateDrop(db, row, row)
   else if (isNew) await insertDrop(db, row)
   await evictDrops(db, flow.no, arrived.drops - flow.capacity)
   await addCount(db, 'flowDropAdded', flow.id, now)
-  await addCount(db, 'dropCreatedBy', writing.principal.account.identity_id, now)
+  await addCount(db, 'dropCreatedBy', creatorId, now)
   const arrival = { flow, row, stored }
   writing.arrivals.push(arrival)
   return arrival

@@ -1,8 +1,9 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
-import { type DropRow, findDrop, findDropByFhash, listDrops } from '../../store/things/drops.ts'
+import type { DropCondition } from '../../store/things/drop-conditions.ts'
+import { type DropRow, findDrop, findDropByFhash } from '../../store/things/drops.ts'
 import type { FlowRow } from '../../store/things/flows.ts'
 import type { Access } from '../access.ts'
 import { readStored, type StoredDrop, toSubject } from '../drop-model.ts'
+import { translateFilter } from '../filter/drop-conditions.ts'
 import { compileFilter, type Evaluator } from '../filter/evaluate.ts'
 import { createGetter, resolveMember } from '../filter/subject.ts'
 import type { Filter } from '../filter/syntax-tree.ts'
@@ -10,6 +11,7 @@ import type { FindParams } from '../find-params.ts'
 import { FirstResults, isByCreation, type SizedResult } from '../sorting.ts'
 import { badRequest, type ThingsError } from '../things-error.ts'
 import { requiredText } from './find-resources.ts'
+import { readDropsOf } from './read-drops.ts'
 
 /** A drop with its members. */
 export interface FoundDrop {
@@ -17,8 +19,6 @@ export interface FoundDrop {
   readonly stored: StoredDrop
 }
 
-/** How many rows are read at once, at first and at most. Between two reads others have their turn. */
-const pageSizes = { first: 64, largest: 512 }
 /** The longest JSON of the drops of one response. */
 const maxResponseBytes = 64 * 1024 * 1024
 
@@ -29,12 +29,9 @@ const maxResponseBytes = 64 * 1024 * 1024
  * @throws ThingsError 400 for results that are too long for one response
  */
 export async function findDrops(access: Access, flow: FlowRow, params: FindParams): Promise<FoundDrop[]> {
-  const matches = compileFilter(params.filter, 'drop')
   const single = await findSingle(access, flow, params.filter)
-  if (single !== undefined) return filterOne(access, flow, matches, single, params)
-  return isByCreation(params.sort)
-    ? findInOrder(access, flow, matches, params)
-    : findSorted(access, flow, matches, params)
+  if (single !== undefined) return filterOne(access, flow, single, params)
+  return isByCreation(params.sort) ? findInOrder(access, flow, params) : findSorted(access, flow, params)
 }
 
 /** The only drop that can match, where the filter says its id or fhash; null where there is none, undefined for others. */
@@ -52,30 +49,27 @@ async function findSingle(
 function filterOne(
   { now }: Access,
   flow: FlowRow,
-  matches: Evaluator,
   row: DropRow | null,
-  { start, limit }: FindParams,
+  { filter, start, limit }: FindParams,
 ): FoundDrop[] {
   if (row === null || start > 0 || limit === 0) return []
   const stored = readStored(row)
-  return matches(toSubject(flow, row, stored), now) ? [{ row, stored }] : []
+  return compileFilter(filter, 'drop')(toSubject(flow, row, stored), now) ? [{ row, stored }] : []
 }
 
 async function findInOrder(
   access: Access,
   flow: FlowRow,
-  matches: Evaluator,
   { filter, start, limit, descending }: FindParams,
 ): Promise<FoundDrop[]> {
   const found: FoundDrop[] = []
-  let bytes = 0
-  // Without a filter no more is read than is shown.
-  const most = filter.kind === 'all' ? start + limit : Number.POSITIVE_INFINITY
-  let left = start
   if (limit === 0) return found
-  for await (const row of readAll(access, flow, descending, most)) {
-    const stored = filter.kind === 'all' && left > 0 ? undefined : readStored(row)
-    if (stored !== undefined && !matches(toSubject(flow, row, stored), access.now)) continue
+  const { condition, matches } = splitFilter(access, flow, filter)
+  const most = filter.kind === 'all' ? start + limit : Number.POSITIVE_INFINITY
+  let [left, bytes] = [start, 0]
+  for await (const row of readDropsOf(access, flow, { descending, condition, most })) {
+    const stored = matches === undefined && left > 0 ? undefined : readStored(row)
+    if (stored !== undefined && matches?.(toSubject(flow, row, stored), access.now) === false) continue
     if (left > 0) {
       left -= 1
       continue
@@ -91,39 +85,32 @@ async function findInOrder(
 async function findSorted(
   access: Access,
   flow: FlowRow,
-  matches: Evaluator,
-  { start, limit, sort, descending }: FindParams,
+  { filter, start, limit, sort, descending }: FindParams,
 ): Promise<FoundDrop[]> {
+  const { condition, matches } = splitFilter(access, flow, filter)
   const get = createGetter(resolveMember(sort, 'drop'))
   const results = new FirstResults<FoundDrop & SizedResult>(start + limit, descending, maxResponseBytes)
-  for await (const row of readAll(access, flow, true)) {
+  for await (const row of readDropsOf(access, flow, { descending: true, condition })) {
     const stored = readStored(row)
     const subject = toSubject(flow, row, stored)
-    if (!matches(subject, access.now)) continue
+    if (matches?.(subject, access.now) === false) continue
     const result = { row, stored, value: get(subject), seq: row.seq, bytes: row.drop_json.length }
     if (!results.add(result)) throw tooLong()
   }
   return results.take(start)
 }
 
-/** The drops of a flow, newest or oldest first. Those that arrive meanwhile are left out of what is read from the end. */
-export async function* readAll(
-  { db }: Access,
-  flow: FlowRow,
-  descending: boolean,
-  most = Number.POSITIVE_INFINITY,
-): AsyncGenerator<DropRow> {
-  let [seq, left] = [descending ? Number.MAX_SAFE_INTEGER : 0, most]
-  for (let size = pageSizes.first; ; size = Math.min(2 * size, pageSizes.largest)) {
-    const limit = Math.min(size, left)
-    if (limit <= 0) return
-    const rows = await listDrops(db, flow.no, descending ? { before: seq } : { after: seq }, limit)
-    yield* rows
-    const last = rows.at(-1)
-    if (last === undefined || rows.length < limit) return
-    seq = last.seq
-    left -= rows.length
-    await nextTurn()
+/** What the database decides of a filter, and what is evaluated for each drop that it returns. */
+export function splitFilter(
+  { now }: Access,
+  flow: Pick<FlowRow, 'id' | 'path'>,
+  filter: Filter,
+): { readonly condition: DropCondition | undefined; readonly matches: Evaluator | undefined } {
+  if (filter.kind === 'all') return { condition: undefined, matches: undefined }
+  const translation = translateFilter(filter, { flowId: flow.id, path: flow.path }, now)
+  return {
+    condition: translation?.condition,
+    matches: translation?.isExact === true ? undefined : compileFilter(filter, 'drop'),
   }
 }
 

@@ -31,6 +31,8 @@ export interface ObjectType {
   parse(writing: Writing, draft: Draft): Promise<ObjectContent>
   /** Whether the token of an application sees an object of its account. The master token sees all of them. */
   isSeenByToken(access: Access, row: ObjectRow, members: Json): boolean
+  /** Members that are stored and not shown. */
+  readonly hidden?: readonly string[]
   /** Members that are computed when an object is shown. */
   compute?(access: Access, row: ObjectRow, members: Json): Promise<Json>
   /** What belongs to an object and is written after it. */

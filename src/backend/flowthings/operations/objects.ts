@@ -36,7 +36,8 @@ export function createObjectResource(type: ObjectType): Resource {
   async function encode(access: Access, row: ObjectRow): Promise<Json> {
     const members = membersOf(row)
     const computed = (await type.compute?.(access, row, members)) ?? {}
-    return present({ ...members, id: row.id, creationDate: row.created_at, ...computed })
+    const shown = Object.entries(members).filter(([name]) => type.hidden?.includes(name) !== true)
+    return present({ ...Object.fromEntries(shown), id: row.id, creationDate: row.created_at, ...computed })
   }
 
   async function require(access: Access, given: unknown): Promise<ObjectRow> {

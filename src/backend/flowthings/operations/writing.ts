@@ -13,4 +13,6 @@ export interface Arrival {
 /** A change under way, within a transaction. Arrivals are sent to subscribers after its commit, in their order. */
 export interface Writing extends Access {
   readonly arrivals: Arrival[]
+  /** Whether the function of a track has something to do after the commit. */
+  hasScriptJobs: boolean
 }

@@ -1,6 +1,7 @@
 import { isRecord } from '../../../json-values.ts'
 import type { Outcome } from '../envelope.ts'
 import { type Presentation, parseFindParams } from '../find-params.ts'
+import { aggregateDrops } from '../operations/aggregate.ts'
 import {
   createDrop,
   findDropsOf,
@@ -25,8 +26,18 @@ export async function serveDrops(
 ): Promise<Outcome> {
   const [, flowId, dropId, member] = request.path
   if (flowId === undefined) return serveAll(things, request, shown)
+  if (dropId === 'aggregate') return serveAggregate(things, request, flowId)
   if (dropId === undefined) return serveFlow(things, request, shown, flowId)
   return serveDrop(things, request, shown, { flowId, dropId, member })
+}
+
+async function serveAggregate(
+  things: Things,
+  { method, principal, style, body }: RestRequest,
+  flowId: string,
+): Promise<Outcome> {
+  if (method !== 'POST') throw methodNotAllowed('POST')
+  return { status: 200, body: await aggregateDrops(things.access(principal, style), { flowId }, body) }
 }
 
 async function serveAll(

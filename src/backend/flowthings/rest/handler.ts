@@ -6,21 +6,25 @@ import type { Principal, Traffic } from '../../http/traffic.ts'
 import { failureHead, type Outcome, successHead } from '../envelope.ts'
 import { parsePresentation } from '../find-params.ts'
 import { resources } from '../operations/resources.ts'
+import { readStatistics } from '../operations/statistics.ts'
 import { findPrincipal, type ThingsPrincipal } from '../principal.ts'
 import { describeReferences } from '../references.ts'
 import { styleOf } from '../style.ts'
 import { invalidCredential, type Things } from '../things.ts'
 import { notFound, ThingsError } from '../things-error.ts'
+import type { ScriptRunner } from '../tracks/script-runner.ts'
 import { serveDrops } from './drops.ts'
 import { toFailure } from './failures.ts'
 import { methodNotAllowed } from './method-not-allowed.ts'
 import { parseBody, parseTarget, type RestRequest, type Target } from './request.ts'
 import { serveResource } from './resources.ts'
+import { simulateTrack } from './simulate.ts'
 
 export interface RestOptions {
   readonly things: Things
   readonly traffic: Traffic
   readonly connections: Connections
+  readonly runner: ScriptRunner
   /** Opens a session for a socket. @returns its id */
   readonly openSession: (principal: ThingsPrincipal, query: RestRequest['query']) => string
   /** Called for each request with a valid credential. */
@@ -119,11 +123,22 @@ export function createRestHandler(options: RestOptions) {
     request: RestRequest,
     shown: ReturnType<typeof parsePresentation>,
   ): Promise<Outcome> {
+    if (kind === 'track' && request.path[1] === 'simulate' && request.path.length === 2)
+      return simulateTrack(things, options.runner, request)
     const resource = resources.get(kind)
     const depth = request.path.length
+    if (kind === 'statistics' && depth >= 3 && depth <= 6) return serveStatistics(request)
     if (kind === 'drop' && depth <= 4) return serveDrops(things, request, shown)
     if (resource !== undefined && depth <= 3) return serveResource(things, resource, request, shown)
     throw notFound('resource at this URL')
+  }
+
+  async function serveStatistics({ method, path, query, principal, style }: RestRequest): Promise<Outcome> {
+    if (method !== 'GET') throw methodNotAllowed('GET')
+    const [, type = '', id = '', ...period] = path
+    const level = query['level'] === undefined ? undefined : String(query['level'])
+    const counts = await readStatistics(things.access(principal, style), { type, id, period, level })
+    return { status: 200, body: counts }
   }
 
   return {

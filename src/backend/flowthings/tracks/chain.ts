@@ -13,11 +13,15 @@ export interface Track {
   readonly js: string | null
 }
 
-/** A drop for the flow at a path, made by tracks of an earlier drop. */
-export interface TrackedDrop {
+/** A drop for the flow at a path, made by a track of an earlier drop. */
+export interface MadeDrop {
   readonly path: string
   /** Members as a client would send them. */
   readonly drop: Readonly<Record<string, unknown>>
+}
+
+/** The same in its chain. */
+export type TrackedDrop<Made extends MadeDrop = MadeDrop> = Made & {
   /** How many tracks made it of the drop of a client, one behind the other. */
   readonly hops: number
 }
@@ -38,19 +42,19 @@ export function selectTracks(tracks: readonly Track[], subject: Subject, now: nu
 }
 
 /** The drops that follow from one, across flows, in the order in which they are to be written. */
-export interface Chain {
+export interface Chain<Made extends MadeDrop = MadeDrop> {
   /**
    * Adds what a track makes of a drop.
    *
    * @param hops of that drop; 0 for the drop of a client
    * @throws TrackError past the limits; then none of them is added
    */
-  add(made: readonly Omit<TrackedDrop, 'hops'>[], hops: number): void
-  next(): TrackedDrop | undefined
+  add(made: readonly Made[], hops: number): void
+  next(): TrackedDrop<Made> | undefined
 }
 
-export function createChain(): Chain {
-  const waiting: TrackedDrop[] = []
+export function createChain<Made extends MadeDrop = MadeDrop>(): Chain<Made> {
+  const waiting: TrackedDrop<Made>[] = []
   let total = 0
   return {
     add(made, hops) {
@@ -87,7 +91,7 @@ export function readReturned(
   returned: unknown,
   source: Readonly<Record<string, unknown>>,
   { destinations }: Pick<Track, 'destinations'>,
-): Omit<TrackedDrop, 'hops'>[] {
+): MadeDrop[] {
   if (returned === null || returned === undefined) return []
   if (!isRecord(returned))
     throw new TrackError(

@@ -27,6 +27,9 @@ export const things = {
     `create table things_members (
     group_id text not null, identity_id text not null, primary key (group_id, identity_id)) without rowid`,
     'create index things_members_by_identity on things_members (identity_id)',
+    `create table things_script_jobs (
+    no integer primary key autoincrement, track_id text not null, account_id integer not null, drop_json text not null,
+    hops integer not null, created_at integer not null)`,
     `create table things_counts (
     kind text not null, object_id text not null, hour integer not null, count integer not null,
     primary key (kind, object_id, hour)) without rowid`,

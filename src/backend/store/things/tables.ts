@@ -57,6 +57,17 @@ export interface ThingsTables {
     created_at: number
     object_json: string
   }
+  /** Drops that wait for the function of a track. */
+  things_script_jobs: {
+    no: Generated<number>
+    track_id: string
+    account_id: number
+    /** As the function gets it. */
+    drop_json: string
+    /** How many tracks made the drop, one behind the other. */
+    hops: number
+    created_at: number
+  }
   things_members: { group_id: string; identity_id: string }
   /** How often something happened within an hour. */
   things_counts: { kind: string; object_id: string; hour: number; count: number }
