@@ -10,7 +10,6 @@ describe('settings', () => {
       logLevel: 'info',
       callsPerMinute: 6000,
       responseCacheMs: 0,
-      shutdown: { delayMs: 0, drainMs: 0 },
       ticketKeys: [],
       exposure: {
         introspection: true,

@@ -143,8 +143,6 @@ export interface RunningBackend {
   readonly demo: Demo
   readonly store: Store
   readonly log: EventLog
-  /** Says that it is not ready, and goes on serving. */
-  announceClosing(): void
   close(): Promise<void>
 }
 
@@ -185,7 +183,6 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     await store.close()
   }
   let opened: FileStore | undefined
-  let isClosing = false
   let bus: Bus | undefined
   let thingsServer: ThingsServer | undefined
   let things: RunningThings | null = null
@@ -224,7 +221,6 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
             withHistory: options.demoHistory ?? false,
             onNotice: options.onNotice,
           })
-    const isWritable = createReadiness(() => tryStorage(store, files), onError)
     const backend: Backend = {
       store,
       log,
@@ -238,7 +234,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
         background,
         signal,
       }),
-      isWritable: async () => !isClosing && isWritable(),
+      isWritable: createReadiness(() => tryStorage(store, files), onError),
       privateActionTargets: options.privateActionTargets ?? false,
       onError,
       signal,
@@ -281,9 +277,6 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     demo,
     store,
     log,
-    announceClosing() {
-      isClosing = true
-    },
     async close() {
       stopping.abort()
       const closed = new Promise((resolve) => server.close(resolve))

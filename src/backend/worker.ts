@@ -42,10 +42,7 @@ async function stop(): Promise<void> {
   parentPort?.close()
 }
 
-parentPort?.on('message', (message: 'announceClosing' | 'close') => {
-  if (message === 'close') void stop()
-  else void starting.then((backend) => backend.announceClosing()).catch(() => undefined)
-})
+parentPort?.once('message', () => void stop())
 
 try {
   const backend = await starting

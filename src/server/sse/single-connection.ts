@@ -4,7 +4,6 @@ import type { ErrorCode } from '../../errors.ts'
 import { joined, Outbox, Slab } from '../../subscriptions/outbox.ts'
 import type { Tickets } from '../../tickets.ts'
 import type { Connection } from '../../traffic/admission.ts'
-import { endEvenly } from '../end-evenly.ts'
 import type { Engine } from '../engine.ts'
 import { sendError, sendErrors } from '../http/responses.ts'
 import { errorType } from '../negotiation.ts'
@@ -32,8 +31,8 @@ export interface SingleConnections {
   /** Whether a request belongs to a stream. */
   isFor(request: IncomingMessage): boolean
   serve(request: IncomingMessage, response: ServerResponse, options: SingleConnectionRequest): Promise<void>
-  /** Ends every stream, evenly over so many milliseconds. */
-  close(drainMs: number): Promise<void>
+  /** Ends every stream. */
+  close(): void
 }
 
 /** Has the token of a stream, which is the key to it. */
@@ -251,15 +250,13 @@ export function createSingleConnections({ tickets, ownUrl }: SingleConnectionOpt
       response.setHeader('Allow', 'GET, POST, PUT, DELETE, OPTIONS')
       sendError(response, 405, 'BAD_USER_INPUT', 'Expected PUT, GET, POST or DELETE', true)
     },
-    async close(drainMs) {
-      const end = ({ response, writer, expiry }: Stream) => {
+    close() {
+      clearInterval(pacing)
+      for (const { response, writer, expiry } of streams.values()) {
         clearTimeout(expiry)
         writer?.flushNow()
         response?.end()
       }
-      await endEvenly(streams.values(), drainMs, end)
-      for (const stream of streams.values()) end(stream)
-      clearInterval(pacing)
     },
   }
 }

@@ -1,7 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Payload, toPayload } from '../../subscriptions/fan-out.ts'
 import { type Body, type Envelope, joined, Outbox, Slab } from '../../subscriptions/outbox.ts'
-import { endEvenly } from '../end-evenly.ts'
 import type { Engine } from '../engine.ts'
 import type { LiveFormat } from '../negotiation.ts'
 import { type ParsedOperation, prepareOperation, type RejectedOperation, runOperation } from '../operation.ts'
@@ -19,8 +18,8 @@ export interface LiveRequest {
 export interface StreamingResponses {
   readonly size: number
   serve(request: IncomingMessage, response: ServerResponse, options: LiveRequest): void
-  /** Ends every response, evenly over so many milliseconds. */
-  close(drainMs: number): Promise<void>
+  /** Ends every response; clients connect again and resume. */
+  close(): void
 }
 
 /** The interval of keep-alive messages. Proxies cut connections that are silent for a minute. */
@@ -172,15 +171,12 @@ export function createStreamingResponses(): StreamingResponses {
       reader.next(toPayload({ errors: operation.errors }, undefined))
       reader.complete()
     },
-    async close(drainMs) {
-      const end = ([response, writer]: [ServerResponse, Outbox]) => {
+    close() {
+      clearInterval(timer)
+      for (const [response, writer] of open) {
         writer.flushNow()
         response.end()
       }
-      await endEvenly(open, drainMs, end)
-      // Those that were opened meanwhile.
-      for (const each of open) end(each)
-      clearInterval(timer)
     },
   }
 }
