@@ -211,6 +211,7 @@ async function start(
     ...{ http, tickets },
     restUrl: upstream.restUrl,
     publicUrl,
+    isOwnBackend: gatewayKey !== undefined,
     fileHosts: config.upstream.kind === 'remote' ? config.upstream.fileHosts : [],
   })
   const flights = createSingleFlight()

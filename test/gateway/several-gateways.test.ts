@@ -155,6 +155,24 @@ test('a stream ticket of one gateway opens an event stream at another', async ()
   expect((await fetch(url, { headers: { accept: 'text/event-stream' } })).status).toBe(401)
 })
 
+test('files are read from a backend whose public URL cannot be reached from the gateway', async () => {
+  const SERVICE_TOKEN = 'a-service-token-of-forty-characters-....'
+  const published = await startTestBackend({
+    serviceTokens: [SERVICE_TOKEN],
+    publicUrl: 'https://api.team.invalid',
+  })
+  onTestFinished(published.close)
+  const gateway = await startApp(testConfig(published.url, { SERVICE_TOKEN }))
+  onTestFinished(gateway.close)
+  const content = { data: btoa('from inside'), file_name: 'a.txt', content_type: 'text/plain' }
+  await published.as('Ada')('POST', '/flows/example/main/messages', { event: 'file', content })
+  const query =
+    '{ flow(by: { path: "example/main" }) { messages(last: 1) { nodes { ... on FileMessage { file { url } } } } } }'
+  const { data } = await post(gateway.url, { query }, await published.token('Ada'))
+  const response = await fetch(gateway.url + data.flow.messages.nodes[0].file.url)
+  expect([response.status, await response.text()]).toEqual([200, 'from inside'])
+})
+
 test('gateways with SERVICE_TOKEN and no TICKET_KEY seal tickets with keys made from the token', async () => {
   const SERVICE_TOKEN = 'a-service-token-of-forty-characters-....'
   const [one, two] = await Promise.all([

@@ -36,6 +36,8 @@ export interface FileDownloadOptions {
   readonly restUrl: string
   /** The public REST URL of the upstream. It may not be reachable from this machine. */
   readonly publicUrl?: string | undefined
+  /** Whether the upstream is a backend of this project: what it calls its storage is read where the upstream is. */
+  readonly isOwnBackend?: boolean
   /** Hosts in the gateway's own network to which the upstream may redirect downloads. */
   readonly fileHosts?: readonly string[]
   readonly now?: () => number
@@ -46,6 +48,7 @@ export function createFileDownloads({
   tickets,
   restUrl,
   publicUrl,
+  isOwnBackend = false,
   fileHosts = [],
   now = Date.now,
 }: FileDownloadOptions): FileDownloads {
@@ -80,7 +83,8 @@ export function createFileDownloads({
       const target = URL.canParse(location, address) ? new URL(location, address) : undefined
       if (target === undefined || !/^https?:$/.test(target.protocol))
         throw new UpstreamError('UPSTREAM_INVALID', `Cannot ${doing}: the upstream sent us nowhere`)
-      if (publicUrl !== undefined && target.origin === new URL(publicUrl).origin)
+      const isPublicName = publicUrl !== undefined && target.origin === new URL(publicUrl).origin
+      if (isPublicName || (isOwnBackend && target.pathname.startsWith('/storage/')))
         target.href = target.href.replace(target.origin, new URL(restUrl).origin)
       const isKnown = target.origin === address.origin || fileHosts.includes(target.hostname)
       const read = isKnown ? http.openDownload : http.openPublicDownload
