@@ -173,10 +173,16 @@ async function start(
       metrics.upstreamCall({ method, route, status, durationMs })
     },
   })
+  const serviceToken =
+    config.upstream.kind === 'remote'
+      ? config.upstream.serviceToken
+      : backend && new Secret(backend.serviceToken)
+  /** Proves to a backend of this project that this gateway counts the requests of its clients. */
+  const gatewayKey = backend?.gatewayKey ?? serviceToken?.reveal()
   const direct =
-    backend === undefined
+    gatewayKey === undefined
       ? plain
-      : addHeaders(plain, new URL(upstream.restUrl).origin, { 'x-gateway-key': backend.gatewayKey })
+      : addHeaders(plain, new URL(upstream.restUrl).origin, { 'x-gateway-key': gatewayKey })
   const retry = createRetry(direct, { deadlineMs })
   const breaker = createCircuitBreaker(retry, { probe: direct })
   const http = createBulkhead(breaker, { callsEach: connections / 2, waitMs: deadlineMs })
@@ -228,10 +234,6 @@ async function start(
     onEarlierChanged: () => live.forgetResults(),
   }
   const principalHub = createPrincipalLiveHub({ ...liveOptions, checkHttp: direct })
-  const serviceToken =
-    config.upstream.kind === 'remote'
-      ? config.upstream.serviceToken
-      : backend && new Secret(backend.serviceToken)
   const streamHub = serviceToken && createStreamLiveHub({ ...liveOptions, serviceHttp: direct, serviceToken })
   const hub = streamHub === undefined ? principalHub : createFallbackLiveHub(streamHub, principalHub)
   closers.push(async () => hub.close(shuttingDown()))
@@ -297,8 +299,9 @@ async function start(
       tracing,
       things: { upstream: things, http: thingsHttp, reads: createSingleFlight(), hub: dropHub },
       clientHeaders:
-        backend &&
-        ((request) => ({ 'x-gateway-client': clientAddress(request, config.exposure.trustedProxies) })),
+        gatewayKey === undefined
+          ? undefined
+          : (request) => ({ 'x-gateway-client': clientAddress(request, config.exposure.trustedProxies) }),
     }),
     limits,
     introspection: config.exposure.introspection,
