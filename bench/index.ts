@@ -2,6 +2,7 @@ import { attackAll } from './attacks.ts'
 import { backend } from './backend.ts'
 import { fanOut } from './fan-out.ts'
 import { measureFilters } from './filter.ts'
+import { measureFinds } from './finds.ts'
 import { machines } from './machines.ts'
 import { manyPeople } from './many-people.ts'
 import { nested } from './nested.ts'
@@ -22,6 +23,7 @@ const benchmarks: Record<string, () => Promise<void>> = {
   machines,
   'many-people': manyPeople,
   filter: measureFilters,
+  finds: measureFinds,
   queries: measureQueries,
   profile,
   overload,

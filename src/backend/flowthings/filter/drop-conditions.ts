@@ -148,3 +148,53 @@ function fieldOf(member: Member): DropField | undefined {
   if (!Object.hasOwn(columns, name)) return path
   return path.length === 1 ? columns[name] : undefined
 }
+
+/** Times of creation in milliseconds, both included. It is empty where `from` is after `to`. */
+export interface CreatedRange {
+  readonly from: number
+  readonly to: number
+}
+
+const anyTime: CreatedRange = { from: Number.NEGATIVE_INFINITY, to: Number.POSITIVE_INFINITY }
+const noTime: CreatedRange = { from: Number.POSITIVE_INFINITY, to: Number.NEGATIVE_INFINITY }
+
+/** When drops were created that fulfil a condition. */
+export function createdRange(condition: DropCondition): CreatedRange {
+  switch (condition.kind) {
+    case 'constant':
+      return condition.value ? anyTime : noTime
+    case 'and':
+      return condition.conditions
+        .map(createdRange)
+        .reduce(
+          (left, right) => ({ from: Math.max(left.from, right.from), to: Math.min(left.to, right.to) }),
+          anyTime,
+        )
+    case 'or':
+      return condition.conditions
+        .map(createdRange)
+        .reduce(
+          (left, right) => ({ from: Math.min(left.from, right.from), to: Math.max(left.to, right.to) }),
+          noTime,
+        )
+    case 'equal': {
+      if (condition.field !== 'created_at') return condition.values.length === 0 ? noTime : anyTime
+      const times = condition.values.filter((value) => typeof value === 'number')
+      return times.reduce(
+        ({ from, to }, time) => ({ from: Math.min(from, time), to: Math.max(to, time) }),
+        noTime,
+      )
+    }
+    case 'order':
+      return condition.field === 'created_at' ? rangeOf(condition.order, condition.value) : anyTime
+    case 'not':
+    case 'exists':
+      return anyTime
+  }
+}
+
+function rangeOf(order: Order, value: string | number): CreatedRange {
+  if (typeof value !== 'number') return noTime
+  if (order === '<' || order === '<=') return { ...anyTime, to: order === '<' ? value - 1 : value }
+  return { ...anyTime, from: order === '>' ? value + 1 : value }
+}

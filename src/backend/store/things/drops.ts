@@ -1,7 +1,6 @@
 import type { Selectable } from 'kysely'
 import { anyText, type Database, type Tables } from '../db.ts'
 import { columns, prepared } from '../prepared.ts'
-import { type DropCondition, dropConditionSql } from './drop-conditions.ts'
 
 export type DropRow = Selectable<Tables['things_drops']>
 
@@ -78,51 +77,6 @@ export async function listDrops(
   return 'before' in from
     ? before(db, { no: flowNo, seq: from.before, limit })
     : after(db, { no: flowNo, seq: from.after, limit })
-}
-
-/** The number at which the next `size` drops end that are read from a number on; null where there are fewer. */
-export async function findPageEnd(
-  db: Database,
-  flowNo: number,
-  from: { readonly before: number } | { readonly after: number },
-  size: number,
-): Promise<number | null> {
-  const query = db
-    .selectFrom('things_drops')
-    .select('seq')
-    .where('flow_no', '=', flowNo)
-    .limit(1)
-    .offset(size - 1)
-  const row = await ('before' in from
-    ? query.where('seq', '<', from.before).orderBy('seq', 'desc')
-    : query.where('seq', '>', from.after).orderBy('seq')
-  ).executeTakeFirst()
-  return row?.seq ?? null
-}
-
-/**
- * The drops from one number to another, in that order, that fulfil a condition.
- *
- * @param from exclusive
- * @param to inclusive; null for the last one
- */
-export async function listMatchingDrops(
-  db: Database,
-  flowNo: number,
-  from: { readonly before: number } | { readonly after: number },
-  to: number | null,
-  condition: DropCondition,
-): Promise<DropRow[]> {
-  const isDescending = 'before' in from
-  let query = db
-    .selectFrom('things_drops')
-    .selectAll()
-    .where('flow_no', '=', flowNo)
-    .where('seq', isDescending ? '<' : '>', isDescending ? from.before : from.after)
-    .where(dropConditionSql(db, condition))
-    .orderBy('seq', isDescending ? 'desc' : 'asc')
-  if (to !== null) query = query.where('seq', isDescending ? '>=' : '<=', to)
-  return query.execute()
 }
 
 export async function updateDrop(
