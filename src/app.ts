@@ -4,6 +4,7 @@ import { type EmbeddedBackend, startBackend } from './backend/index.ts'
 import { type Config, ConfigError, dataLocation } from './config.ts'
 import { type Context, createContextFactory, type LiveEvents } from './context.ts'
 import { GatewayError, RateLimitedError } from './errors.ts'
+import { createChangeIds } from './events/change-ids.ts'
 import { createBackgroundQueue } from './graphql/background-queue.ts'
 import { defaultLimits, type Limits } from './graphql/document-limits.ts'
 import { createExecutor } from './graphql/executor.ts'
@@ -293,6 +294,7 @@ async function start(
       hub,
       rateLimiter: createRateLimiter(config.callsPerMinute, 'calls to the upstream'),
       reads,
+      changeIds: createChangeIds(reads.changed),
       downloads,
       uploads,
       streamTickets,

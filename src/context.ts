@@ -1,4 +1,5 @@
 import { GatewayError, UpstreamError } from './errors.ts'
+import type { ChangeIds } from './events/change-ids.ts'
 import type { Channel as EventChannel, EventReader } from './events/channel.ts'
 import type { Entry as LogEntry } from './events/recent-log.ts'
 import type { Listener, LiveHub } from './live/live-hub.ts'
@@ -139,6 +140,8 @@ export interface Context {
   readonly wantsExplanation: boolean
   /** Whether a subscription says at its start after which cursor it is live. */
   readonly wantsPosition: boolean
+  /** The id of the change that the operation made, for requests to other gateways; undefined where it is not wanted. */
+  changeId(): string | undefined
   /** The number of reads that joined a read in progress. */
   savedCount(): number
   /** A number that changes with each event that the principal could see. Undefined when changes would not be noticed. */
@@ -186,6 +189,10 @@ export interface OperationSender {
   readonly wantsExplanation?: boolean
   /** Whether a subscription says at its start after which cursor it is live. */
   readonly wantsPosition?: boolean
+  /** Whether the response to a change should have an id of it. */
+  readonly wantsChangeId?: boolean
+  /** The id of a change that the principal made before, perhaps at another gateway. */
+  readonly changeId?: string | undefined
   /** Its signal aborts when the client leaves. */
   readonly departure: Departure
 }
@@ -206,6 +213,7 @@ export interface ContextOptions {
   readonly hub: LiveHub
   readonly rateLimiter: RateLimiter
   readonly reads: SingleFlight
+  readonly changeIds: ChangeIds
   readonly downloads: FileDownloads
   readonly uploads: FileUploads
   readonly streamTickets: StreamTickets
@@ -240,7 +248,10 @@ export function createContextFactory(options: ContextOptions): (sender: Operatio
       wantsCost: sender.wantsCost ?? false,
       wantsExplanation: sender.wantsExplanation ?? false,
       wantsPosition: sender.wantsPosition ?? false,
+      wantsChangeId: sender.wantsChangeId ?? false,
     }
+    if (credential !== null && sender.changeId !== undefined)
+      options.changeIds.receive(credential.principal, sender.changeId)
     return new PrincipalContext(session, sender.departure, options.reads)
   }
 }
@@ -261,6 +272,7 @@ interface Session {
   readonly wantsCost: boolean
   readonly wantsExplanation: boolean
   readonly wantsPosition: boolean
+  readonly wantsChangeId: boolean
 }
 
 /** The purpose of a context: an operation, an event for one principal, or an event for several. */
@@ -353,6 +365,11 @@ class PrincipalContext implements Context, Viewer {
 
   get wantsExplanation(): boolean {
     return this.#session.wantsExplanation
+  }
+
+  changeId(): string | undefined {
+    const { credential, wantsChangeId, options } = this.#session
+    return credential !== null && wantsChangeId ? options.changeIds.make(credential.principal) : undefined
   }
 
   get wantsPosition(): boolean {

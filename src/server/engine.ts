@@ -153,14 +153,15 @@ export function createEngine(options: EngineOptions): Engine {
       end(errors ?? [])
       const answer =
         errors === undefined ? result : { errors, ...('data' in result ? { data: result.data } : {}) }
-      if (!context.wantsCost) return answer
+      const changeId = operation.kind === 'mutation' ? context.changeId() : undefined
+      if (!context.wantsCost) return changeId === undefined ? answer : { ...answer, extensions: { changeId } }
       const cost = {
         fields,
         predicted: predicted.calls,
         actual: context.callCount(),
         saved: context.savedCount(),
       }
-      return { ...answer, extensions: { cost } }
+      return { ...answer, extensions: { cost, ...(changeId === undefined ? {} : { changeId }) } }
     } catch (error) {
       const errors = [mask(error)]
       end(errors)

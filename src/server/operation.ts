@@ -7,6 +7,8 @@ import { type LiveOperation, type SubscriptionReader, toPayload } from '../subsc
 import type { RequestHead } from '../traffic/client-address.ts'
 import type { Engine, EngineOperation } from './engine.ts'
 
+const changeIdPattern = /^[\w-]{1,64}$/
+
 /** The parameters of a request, with the text of the document that they name. */
 export interface OperationParams {
   readonly query: string
@@ -104,12 +106,23 @@ export function prepareOperation(
       wantsCost: extensions['cost'] === true,
       wantsExplanation: extensions['explain'] === true,
       wantsPosition: extensions['position'] === true,
+      wantsChangeId: extensions['changeId'] !== undefined,
+      changeId: readChangeId(extensions['changeId']),
       lastEventId: typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : undefined,
     })
     return { kind, document, operationName, variables, context }
   } catch (error) {
     return { errors: [engine.mask(error)], kind }
   }
+}
+
+/** @returns undefined for a client that has no id yet @throws ValidationError for what is none */
+function readChangeId(value: unknown): string | undefined {
+  if (value === undefined || value === true) return undefined
+  if (typeof value === 'string' && changeIdPattern.test(value)) return value
+  throw new ValidationError(
+    'Expected extensions.changeId to be true, or the extensions.changeId of a response',
+  )
 }
 
 /** Executes an operation of any kind for a transport that can send several results, until `signal` aborts it. */

@@ -192,3 +192,37 @@ test('sockets and event streams stay at the gateway that they came to', async ()
   }
   for (const socket of sockets) await socket.dispose()
 })
+
+test('a change without an event is in the next response of the other gateway when the request names it', async () => {
+  const pair = await start((url) => ({ ...connected(url), RESPONSE_CACHE_SECONDS: '60' }))
+  const [one, two] = pair.gateways
+  const ask = async (gateway: App, document: string, extensions = {}) => {
+    const response = await fetch(`${gateway.url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: pair.authorization },
+      body: JSON.stringify({ query: document, extensions }),
+    })
+    return response.json()
+  }
+  const cached = (gateway: App) => gateway.state().responseCache?.hits ?? 0
+  const read = '{ organizations { nodes { id name } } }'
+  // Until its stream is open, the other gateway caches nothing.
+  await expect.poll(async () => ((await ask(two, read)) as object) && cached(two)).toBeGreaterThan(0)
+  const { id } = (await ask(two, read)).data.organizations.nodes[0]
+  const rename = (name: string) =>
+    ask(
+      one,
+      `mutation { updateOrganization(input: { organizationId: "${id}", name: "${name}" }) { __typename } }`,
+      { changeId: true },
+    )
+  const { data, extensions } = await rename('Renamed')
+  expect(data.updateOrganization.__typename).toBe('UpdateOrganizationPayload')
+  expect(extensions).toEqual({ changeId: expect.stringMatching(/^[\w-]{16}$/) })
+  const name = async (more = {}) => (await ask(two, read, more)).data.organizations.nodes[0].name
+  expect(await name(extensions)).toBe('Renamed')
+  const before = cached(two)
+  await expect
+    .poll(async () => ((await name(extensions)) === 'Renamed' ? cached(two) : 0))
+    .toBeGreaterThan(before)
+  expect((await ask(two, read, { changeId: 'no id' })).errors[0].extensions.code).toBe('BAD_USER_INPUT')
+})
