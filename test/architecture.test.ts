@@ -257,6 +257,39 @@ test('only operations change data of the backend and publish its events', () => 
   expect(wrong).toEqual([])
 })
 
+/**
+ * Statements of the backend on tables that say who may read what, outside of store/rights.ts. Those there publish what they
+ * change; these change nothing that a user or a credential could read before.
+ */
+const statementsOnRights: readonly string[] = [
+  'admin/flow-import.ts updateTable flows',
+  'store/avatars.ts updateTable users',
+  'store/flows.ts insertInto flows',
+  'store/flows.ts updateTable flow_members',
+  'store/flows.ts updateTable flows',
+  'store/organizations.ts insertInto organizations',
+  'store/users.ts insertInto tokens',
+  'store/users.ts insertInto users',
+  'store/users.ts updateTable users',
+]
+
+test('statements that change who may read what are in store/rights.ts, where each publishes it', async () => {
+  const statement =
+    /\b(insertInto|updateTable|deleteFrom|mergeInto|replaceInto)\('(tokens|users|flows|flow_members|organizations|organization_members)'\)/g
+  const files = modules
+    .map(({ path }) => path)
+    .filter((path) => path.startsWith('src/backend/') && path !== 'src/backend/store/rights.ts')
+  const found = await Promise.all(
+    files.map(async (path) => {
+      const text = await readFile(join(root, path), 'utf8')
+      return [...text.matchAll(statement)].map(
+        ([, verb, table]) => `${path.slice('src/backend/'.length)} ${verb} ${table}`,
+      )
+    }),
+  )
+  expect([...new Set(found.flat())].sort()).toEqual(statementsOnRights)
+})
+
 test('there are no cycles, not even of types', () => {
   const edges = new Map(modules.map(({ path, imports }) => [path, imports.map(({ to }) => to)]))
   const state = new Map<string, 'open' | 'done'>()

@@ -4,6 +4,7 @@ import { exportBounds } from '../../src/backend/admin/flow-export.ts'
 import { type FlowImport, importFlow } from '../../src/backend/admin/flow-import.ts'
 import { maxCharacters, maxImportedId } from '../../src/backend/bounds.ts'
 import { addUser } from '../../src/backend/flowdock/operations/users.ts'
+import { type EventRow, isControlEvent } from '../../src/backend/store/events.ts'
 import { insertOrganization } from '../../src/backend/store/organizations.ts'
 import { basic, startTestBackend, type TestBackend } from '../support/backend.ts'
 import { exportedMessages, makeZip } from '../support/flow-export.ts'
@@ -45,6 +46,21 @@ const message = (more: object) => ({
   thread: undefined,
   user: '0',
   ...more,
+})
+
+test('no stream receives imported messages, and gateways are told that the flow changed', async () => {
+  const events: EventRow[] = []
+  await backend.log.catchUp()
+  const stop = backend.log.listen((event) => events.push(event))
+  const { summary } = await take([message({ content: 'old' })])
+  await backend.log.catchUp()
+  stop()
+  expect(summary.messages.taken).toBe(1)
+  expect(JSON.stringify(events)).not.toContain('old')
+  expect(events.filter(isControlEvent).map(({ flow_id, payload }) => [flow_id, payload])).toContainEqual([
+    summary.flowId,
+    '{"k":"flow"}',
+  ])
 })
 
 describe('people', () => {

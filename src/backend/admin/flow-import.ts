@@ -475,6 +475,7 @@ async function finish({ log, users }: Importing, organization: OrganizationRow, 
         .set({ last_message_id: newest.id, last_message_at: newest.sent })
         .where('id', '=', flow.id)
         .execute()
+    await change.publishControl({ kind: 'flow', flowId: flow.id })
     if ((await listFlowUsers(db, [flow.id])).length > 0) return
     const wanted = new Set(users.values())
     await editFlow(change, flow, { accessMode: 'organization' })
