@@ -412,11 +412,16 @@ async function start(
     log,
   })
   closers.push(async () => {
+    // Balancers send no more requests here once they have noticed.
+    httpServer.announceClosing()
+    backend?.announceClosing()
+    await sleep(config.shutdown.delayMs)
     const isReceived = live.state().operations > 0
-    hub.announceClosing(retryWithinMs)
+    const { drainMs } = config.shutdown
+    hub.announceClosing(Math.max(retryWithinMs, drainMs))
     // Events that were just delivered are executed and written before the connections are closed.
     if (isReceived) await sleep(farewellMs)
-    await Promise.all([httpServer.close(), sockets.close()])
+    await Promise.all([httpServer.close(drainMs), sockets.close(drainMs)])
   })
 
   return {

@@ -11,6 +11,7 @@ export interface Config {
   readonly trustedDocuments?: string | undefined
   /** The greatest age of a cached response in milliseconds; 0 turns the response cache off. */
   readonly responseCacheMs: number
+  readonly shutdown: Shutdown
   readonly exposure: Exposure
   readonly protection: Protection
   /** The URL that traces are sent to. Undefined when there are none. */
@@ -90,6 +91,14 @@ export interface Config {
         /** For its service interface, if it has one. */
         readonly serviceToken: Secret | undefined
       }
+}
+
+/** How a stop goes, in milliseconds. */
+export interface Shutdown {
+  /** How long requests and connections are accepted while `/health/ready` is 503 already. */
+  readonly delayMs: number
+  /** Over how long sockets and streams are ended after that. */
+  readonly drainMs: number
 }
 
 /** Which clients may use the gateway, and what it reveals. */
@@ -200,6 +209,16 @@ const mebibytes = z
   .string()
   .refine((text) => /^\d{1,5}$/.test(text) && Number(text) > 0, 'expected a number of MiB, 1 or more')
   .transform(Number)
+
+const seconds = (most: number) =>
+  z
+    .string()
+    .refine(
+      (text) => /^\d{1,3}$/.test(text) && Number(text) <= most,
+      `expected a number of seconds from 0 to ${most}`,
+    )
+    .transform(Number)
+    .default(0)
 
 const list = (isItem: (text: string) => boolean, expected: string) =>
   z
@@ -340,6 +359,8 @@ const settings = {
     )
     .transform(Number)
     .default(0),
+  SHUTDOWN_DELAY_SECONDS: seconds(300),
+  SHUTDOWN_DRAIN_SECONDS: seconds(600),
   TRUSTED_DOCUMENTS: z.string().min(1, 'expected a file').optional(),
   METRICS_TOKEN: z
     .string()
@@ -456,6 +477,10 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     trustedDocuments: TRUSTED_DOCUMENTS,
     responseCacheMs: values.RESPONSE_CACHE_SECONDS * 1000,
     internalUrl: values.INTERNAL_URL,
+    shutdown: {
+      delayMs: values.SHUTDOWN_DELAY_SECONDS * 1000,
+      drainMs: values.SHUTDOWN_DRAIN_SECONDS * 1000,
+    },
     ticketKeys: values.TICKET_KEY ?? values.SERVICE_TOKEN ?? [],
     tracing:
       values.OTEL_EXPORTER_OTLP_ENDPOINT === undefined

@@ -71,7 +71,7 @@ const floors: [part: RegExp, may: RegExp][] = [
   [/^src\/main\.ts$/, /^src\/cli\//],
   [
     /^src\/cli\//,
-    /^src\/(app|config|errors|operator-token)\.ts$|^src\/telemetry\/log\.ts$|^src\/(backend\/|schema\/index\.ts$)/,
+    /^src\/(app|config|errors|operator-token|sleep)\.ts$|^src\/telemetry\/log\.ts$|^src\/(backend\/|schema\/index\.ts$)/,
   ],
   [/^src\/app\.ts$/, /^src\//],
   [/^src\/index\.ts$/, /^src\/(app|config)\.ts$/],
@@ -84,7 +84,7 @@ const floors: [part: RegExp, may: RegExp][] = [
   [/^src\/telemetry\//, /^src\/traffic\//],
   [
     /^src\/server\/[^/]+$/,
-    /^src\/(context|errors|json-values)\.ts$|^src\/(graphql|subscriptions|telemetry|traffic)\//,
+    /^src\/(context|errors|json-values|sleep)\.ts$|^src\/(graphql|subscriptions|telemetry|traffic)\//,
   ],
   [
     /^src\/server\/(http|sse|websocket)\//,

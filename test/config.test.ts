@@ -10,6 +10,7 @@ describe('settings', () => {
       logLevel: 'info',
       callsPerMinute: 6000,
       responseCacheMs: 0,
+      shutdown: { delayMs: 0, drainMs: 0 },
       ticketKeys: [],
       exposure: {
         introspection: true,

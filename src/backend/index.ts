@@ -40,6 +40,8 @@ export interface EmbeddedBackend {
   readonly serviceToken: string
   /** How often its thread was restarted. */
   readonly restarts: number
+  /** Says at `/health/ready` that it is not ready, and goes on serving. */
+  announceClosing(): void
   /** Stops it within five seconds, also when its thread hangs. */
   close(): Promise<void>
 }
@@ -142,6 +144,7 @@ export async function startBackend(
     get restarts() {
       return restarts
     },
+    announceClosing: () => thread.announceClosing(),
     async close() {
       closing.abort()
       thread.close()
@@ -156,6 +159,7 @@ interface Thread {
   /** Rejects when the thread ends before it is ready. */
   readonly listening: Promise<Extract<WorkerReport, { type: 'listening' }>>
   readonly ended: Promise<void>
+  announceClosing(): void
   /** Asks the thread to finish its requests, and to end. */
   close(): void
   /** Ends the thread at once. Everything that it acknowledged is on the disk. */
@@ -205,6 +209,7 @@ function startThread(
         resolve()
       })
     }),
+    announceClosing: () => worker.postMessage('announceClosing'),
     close: () => worker.postMessage('close'),
     terminate,
   }

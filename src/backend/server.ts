@@ -143,6 +143,8 @@ export interface RunningBackend {
   readonly demo: Demo
   readonly store: Store
   readonly log: EventLog
+  /** Says that it is not ready, and goes on serving. */
+  announceClosing(): void
   close(): Promise<void>
 }
 
@@ -183,6 +185,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     await store.close()
   }
   let opened: FileStore | undefined
+  let isClosing = false
   let bus: Bus | undefined
   let thingsServer: ThingsServer | undefined
   let things: RunningThings | null = null
@@ -221,6 +224,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
             withHistory: options.demoHistory ?? false,
             onNotice: options.onNotice,
           })
+    const isWritable = createReadiness(() => tryStorage(store, files), onError)
     const backend: Backend = {
       store,
       log,
@@ -234,7 +238,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
         background,
         signal,
       }),
-      isWritable: createReadiness(() => tryStorage(store, files), onError),
+      isWritable: async () => !isClosing && isWritable(),
       privateActionTargets: options.privateActionTargets ?? false,
       onError,
       signal,
@@ -277,6 +281,9 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     demo,
     store,
     log,
+    announceClosing() {
+      isClosing = true
+    },
     async close() {
       stopping.abort()
       const closed = new Promise((resolve) => server.close(resolve))

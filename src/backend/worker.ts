@@ -42,7 +42,10 @@ async function stop(): Promise<void> {
   parentPort?.close()
 }
 
-parentPort?.once('message', () => void stop())
+parentPort?.on('message', (message: 'announceClosing' | 'close') => {
+  if (message === 'close') void stop()
+  else void starting.then((backend) => backend.announceClosing()).catch(() => undefined)
+})
 
 try {
   const backend = await starting

@@ -1,5 +1,6 @@
 import { startBackend } from '../backend/index.ts'
 import { ConfigError, dataLocation, readConfig } from '../config.ts'
+import { sleep } from '../sleep.ts'
 import { createLogger } from '../telemetry/log.ts'
 import { runUntilStopped } from './run-until-stopped.ts'
 import { explain } from './serve.ts'
@@ -9,7 +10,7 @@ export async function backend(
   environment: NodeJS.ProcessEnv,
   print: (text: string) => void,
 ): Promise<number> {
-  const { upstream, logLevel } = readConfig(environment)
+  const { upstream, logLevel, shutdown } = readConfig(environment)
   if (upstream.kind === 'remote')
     throw new ConfigError(['FLOWDOCK_API_URL: names another backend; unset it to run this one'])
   const log = createLogger(logLevel)
@@ -28,6 +29,12 @@ export async function backend(
       throw explain(error, upstream)
     })
     print(`  Flowdock API ${running.url}\n  Streaming    ${running.url}/stream/flows`)
-    return running
+    return {
+      async close() {
+        running.announceClosing()
+        await sleep(shutdown.delayMs)
+        await running.close()
+      },
+    }
   })
 }

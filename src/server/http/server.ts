@@ -29,8 +29,13 @@ export interface HttpServer {
   readonly connections: TcpConnections
   /** The URL that it listens on, without a trailing slash. */
   readonly url: string
-  /** Finishes the requests in flight, rejects further ones, and resolves when the last connection is closed. */
-  close(): Promise<void>
+  /** Says that it is not ready, and goes on serving. */
+  announceClosing(): void
+  /**
+   * Ends the open streams, evenly over so many milliseconds, then finishes the requests in flight and rejects further ones.
+   * Resolves when the last connection is closed.
+   */
+  close(drainMs: number): Promise<void>
 }
 
 /** How long the head of a request may take to arrive, and a whole request: the longest of them are files. */
@@ -39,7 +44,7 @@ const requestTimeout = 600_000
 /** How long a connection may be silent in the middle of a request or response. Live responses are written to more often. */
 const idleMs = 30_000
 /** How long requests in flight may take after `close`. */
-const drainMs = 5000
+const inFlightMs = 5000
 /** How long the port stays open after `close`: requests on their way still arrive, and load balancers find another target. */
 const farewellMs = 250
 /** How long the first request of the latest connections may take to be read after that. */
@@ -87,17 +92,19 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     server,
     connections,
     url: `http://${host}:${port}`,
-    async close() {
+    announceClosing() {
+      isStopping = true
+    },
+    async close(drainMs) {
       isStopping = true
       await sleep(farewellMs)
-      options.streamingResponses.close()
-      options.eventStreams.close()
+      await Promise.all([options.streamingResponses.close(drainMs), options.eventStreams.close(drainMs)])
       // Connections that the system has accepted are lost with the port until Node.js has accepted them, too.
       await new Promise((resolve) => setImmediate(resolve))
       // The method of HTTP servers closes a connection as idle whose first request was not read yet.
       const closed = new Promise((resolve) => NetServer.prototype.close.call(server, resolve))
       const idle = setTimeout(() => server.closeIdleConnections(), unreadMs)
-      const deadline = setTimeout(() => server.closeAllConnections(), drainMs)
+      const deadline = setTimeout(() => server.closeAllConnections(), inFlightMs)
       await closed
       clearTimeout(idle)
       clearTimeout(deadline)

@@ -4,6 +4,7 @@ import type { ErrorCode } from '../../errors.ts'
 import { joined, Outbox, Slab } from '../../subscriptions/outbox.ts'
 import type { Tickets } from '../../tickets.ts'
 import type { Connection } from '../../traffic/admission.ts'
+import { endEvenly } from '../end-evenly.ts'
 import type { Engine } from '../engine.ts'
 import { sendError, sendErrors } from '../http/responses.ts'
 import { errorType } from '../negotiation.ts'
@@ -31,8 +32,8 @@ export interface SingleConnections {
   /** Whether a request belongs to a stream. */
   isFor(request: IncomingMessage): boolean
   serve(request: IncomingMessage, response: ServerResponse, options: SingleConnectionRequest): Promise<void>
-  /** Ends every stream. */
-  close(): void
+  /** Ends every stream, evenly over so many milliseconds. */
+  close(drainMs: number): Promise<void>
 }
 
 /** Has the token of a stream, which is the key to it. */
@@ -250,13 +251,15 @@ export function createSingleConnections({ tickets, ownUrl }: SingleConnectionOpt
       response.setHeader('Allow', 'GET, POST, PUT, DELETE, OPTIONS')
       sendError(response, 405, 'BAD_USER_INPUT', 'Expected PUT, GET, POST or DELETE', true)
     },
-    close() {
-      clearInterval(pacing)
-      for (const { response, writer, expiry } of streams.values()) {
+    async close(drainMs) {
+      const end = ({ response, writer, expiry }: Stream) => {
         clearTimeout(expiry)
         writer?.flushNow()
         response?.end()
       }
+      await endEvenly(streams.values(), drainMs, end)
+      for (const stream of streams.values()) end(stream)
+      clearInterval(pacing)
     },
   }
 }

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type Payload, toPayload } from '../../subscriptions/fan-out.ts'
 import { type Body, type Envelope, joined, Outbox, Slab } from '../../subscriptions/outbox.ts'
+import { endEvenly } from '../end-evenly.ts'
 import type { Engine } from '../engine.ts'
 import type { LiveFormat } from '../negotiation.ts'
 import { type ParsedOperation, prepareOperation, type RejectedOperation, runOperation } from '../operation.ts'
@@ -18,8 +19,8 @@ export interface LiveRequest {
 export interface StreamingResponses {
   readonly size: number
   serve(request: IncomingMessage, response: ServerResponse, options: LiveRequest): void
-  /** Ends every response; clients connect again and resume. */
-  close(): void
+  /** Ends every response, evenly over so many milliseconds. */
+  close(drainMs: number): Promise<void>
 }
 
 /** The interval of keep-alive messages. Proxies cut connections that are silent for a minute. */
@@ -171,12 +172,15 @@ export function createStreamingResponses(): StreamingResponses {
       reader.next(toPayload({ errors: operation.errors }, undefined))
       reader.complete()
     },
-    close() {
-      clearInterval(timer)
-      for (const [response, writer] of open) {
+    async close(drainMs) {
+      const end = ([response, writer]: [ServerResponse, Outbox]) => {
         writer.flushNow()
         response.end()
       }
+      await endEvenly(open, drainMs, end)
+      // Those that were opened meanwhile.
+      for (const each of open) end(each)
+      clearInterval(timer)
     },
   }
 }

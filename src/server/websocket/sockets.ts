@@ -7,6 +7,7 @@ import type { Connection } from '../../traffic/admission.ts'
 import type { BodyMemory } from '../../traffic/body-memory.ts'
 import type { RequestHead } from '../../traffic/client-address.ts'
 import type { TcpConnections } from '../../traffic/tcp-connections.ts'
+import { endEvenly } from '../end-evenly.ts'
 import type { OriginPolicy } from '../http/origin-policy.ts'
 import type { RequestIds } from '../http/request-id.ts'
 import { maxMessageBytes, SocketClient } from './client.ts'
@@ -26,8 +27,8 @@ export interface WebSocketTransport {
   readonly size: number
   /** The bytes that wait for readers. Bytes that several readers share count for each. */
   readonly waitingBytes: number
-  /** Ends every socket with 1001; clients connect again. */
-  close(): Promise<void>
+  /** Refuses further sockets and closes the open ones, evenly over so many milliseconds. */
+  close(drainMs: number): Promise<void>
 }
 
 export interface WebSocketOptions extends ProtocolOptions {
@@ -169,21 +170,16 @@ export function serveWebSockets(options: WebSocketOptions): WebSocketTransport {
     get waitingBytes() {
       return [...clients].reduce((sum, { outbox }) => sum + outbox.waitingBytes, 0)
     },
-    async close() {
+    async close(drainMs) {
       isClosing = true
+      const closed = [...clients].map(
+        ({ socket }) => new Promise<void>((resolve) => socket.once('close', () => resolve())),
+      )
+      const overMs = Math.max(drainMs, Math.min(clients.size * 2, maxFarewellMs))
+      await endEvenly(clients, overMs, (client) => client.end(1001, 'Going away: connect again and resume'))
+      await Promise.all(closed)
       clearInterval(keepAlive)
       clearInterval(pacing)
-      const all = [...clients]
-      const pauseMs = Math.min(maxFarewellMs / Math.max(all.length, 1), 2)
-      await Promise.all(
-        all.map(
-          (client, index) =>
-            new Promise<void>((resolve) => {
-              client.socket.once('close', () => resolve())
-              setTimeout(() => client.end(1001, 'Going away: connect again and resume'), index * pauseMs)
-            }),
-        ),
-      )
       sockets.close()
     },
   }
