@@ -158,3 +158,26 @@ test('of two changes that wait for each other, PostgreSQL ends one, and it runs 
   const rows = await one.reader.selectFrom('organizations').select('user_limit').execute()
   expect(rows).toEqual([{ user_limit: 2 }, { user_limit: 2 }])
 })
+
+test('another process may add a column to a table: reads and changes go on', async () => {
+  const { one, other, channels } = await openTwo()
+  const read = () => one.reader.selectFrom('channels').selectAll().where('id', '=', channels[0]).execute()
+  const change = () =>
+    one.write(
+      async (db) => {
+        await db.selectFrom('channels').selectAll().where('id', '=', channels[0]).execute()
+        await count(db, channels[0])
+      },
+      { channel: channels[0] },
+    )
+  // Often enough that each of the connections has the statement.
+  for (let times = 0; times < 5; times += 1) await Promise.all(Array.from({ length: 8 }, read))
+  for (let times = 0; times < 10; times += 1) await change()
+  await other.write(async (db) => void (await sql`alter table channels add column later bigint`.execute(db)))
+  for (let times = 0; times < 5; times += 1) {
+    const results = await Promise.all(Array.from({ length: 8 }, read))
+    for (const rows of results) expect(rows).toEqual([{ id: channels[0], last_id: 10, later: null }])
+  }
+  for (let times = 0; times < 10; times += 1) await change()
+  expect((await read())[0]?.last_id).toBe(20)
+})

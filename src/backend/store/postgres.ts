@@ -46,21 +46,70 @@ function openPool(url: string, options: pg.PoolConfig): pg.Pool {
   return cleaned(pool)
 }
 
-/** PostgreSQL stores no NUL character in texts; SQLite and JSON allow it. */
+/**
+ * Queries as Kysely makes them, with two differences. PostgreSQL stores no NUL character in texts, and SQLite and JSON allow it. And
+ * a text that is used often is parsed and planned once for each connection.
+ */
 function cleaned(pool: pg.Pool): pg.Pool {
   const connect = pool.connect.bind(pool) as () => Promise<pg.PoolClient>
+  const names = createStatementNames()
   return Object.assign(pool, {
     async connect() {
       const client = await connect().catch(withCode)
-      const query = client.query.bind(client) as (text: string, values?: readonly unknown[]) => unknown
+      const run = (text: string, values: readonly unknown[], name: string | undefined): Promise<unknown> =>
+        client.query({ text, values: values.map(withoutNul), ...(name === undefined ? {} : { name }) })
       return {
         processID: (client as { processID?: number }).processID,
-        query: async (text: string, values: readonly unknown[] = []) =>
-          Promise.resolve(query(text, values.map(withoutNul))).catch(withCode),
+        async query(text: string, values?: readonly unknown[]) {
+          // Several statements in one text, such as those that begin a transaction, have no values.
+          if (values === undefined || values.length === 0) return client.query(text).catch(withCode)
+          return run(text, values, names.find(text)).catch((error: Error & { code?: string }) => {
+            if (error.code !== staleStatement) return withCode(error)
+            names.renew()
+            // Within a transaction this fails, too, and the transaction runs again.
+            return run(text, values, undefined).catch(() => withCode(error))
+          })
+        },
         release: (destroy?: boolean) => client.release(destroy),
       }
     },
   })
+}
+
+/** [postgres] "cached plan must not change result type": another process added a column to a table. */
+const staleStatement = '0A000'
+/** Texts that have a name. Conditions of lists make many texts, of which few are used again. */
+const maxNames = 300
+const usesBeforeName = 3
+
+interface StatementNames {
+  /** The name of a text that is used often. */
+  find(text: string): string | undefined
+  /** Gives every text another name, so that it is parsed again. */
+  renew(): void
+}
+
+function createStatementNames(): StatementNames {
+  let generation = 0
+  let names = new Map<string, string>()
+  const uses = new Map<string, number>()
+  return {
+    find(text) {
+      const name = names.get(text)
+      if (name !== undefined || names.size >= maxNames) return name
+      if (uses.size > 10 * maxNames) uses.clear()
+      const count = (uses.get(text) ?? 0) + 1
+      uses.set(text, count)
+      if (count < usesBeforeName) return undefined
+      const given = `s${generation}_${names.size}`
+      names.set(text, given)
+      return given
+    },
+    renew() {
+      generation += 1
+      names = new Map()
+    },
+  }
 }
 
 /** Adds the code `ECONNRESET` to the error of a lost connection, which has none. */
