@@ -325,8 +325,8 @@ describe('a method that is not served', () => {
     ['POST', '/schema.graphql', 'GET, HEAD'],
     ['POST', '/metrics', 'GET, HEAD'],
     ['DELETE', '/health/ready', 'GET, HEAD'],
-    ['POST', `/files/${'a'.repeat(22)}/x.png`, 'GET, HEAD'],
-    ['GET', `/uploads/${'a'.repeat(22)}`, 'PUT'],
+    ['POST', `/files/${'a'.repeat(44)}/x.png`, 'GET, HEAD'],
+    ['GET', `/uploads/${'a'.repeat(44)}`, 'PUT'],
   ])('%s %s is 405 with all that are', async (method, path, allowed) => {
     const answer = await fetch(app.url + path, { method })
     expect([answer.status, answer.headers.get('allow')]).toEqual([405, allowed])

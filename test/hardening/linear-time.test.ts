@@ -41,6 +41,7 @@ const noClientText: Readonly<Record<string, string>> = {
   'cli/administer.ts administer': 'the command line',
   'cli/maintain.ts maintain': 'the command line',
   'resolvers/pagination.ts listConnection': 'the name of a list',
+  'resolvers/things-flows.ts loadIdentity': 'an id that the upstream sent, which is only looked up',
   'server/http/downloads.ts serveDownload': 'a ticket is only looked up',
   'server/http/uploads.ts serveUpload': 'a ticket is only looked up',
   'upstream/flowdock/decode-legacy.ts decodeLegacy': 'the kind of an event is only compared',
@@ -86,6 +87,9 @@ const adapters: Readonly<Record<string, (exported: Exported, text: string) => un
   'resolvers/inputs.ts resolveOrganization': first({}, ['id']),
   'resolvers/inputs.ts resolveThread': first({}, ['id']),
   'resolvers/inputs.ts resolveUser': first(['id']),
+  'resolvers/things-ids.ts checkThingsPath': first(['input', 'path']),
+  'resolvers/things-ids.ts resolveDropKey': first(['id']),
+  'resolvers/things-node.ts thingsNode': (thingsNode, text) => thingsNode('Drop', text, { flowthings: {} }),
   'resolvers/pagination.ts decodeCursor': (decode, text) => decode('message', text, 'after'),
   'resolvers/pagination.ts encodeCursor': first('1'),
   'resolvers/pagination.ts numberCursor': (decode, text) =>

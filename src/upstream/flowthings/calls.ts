@@ -121,7 +121,7 @@ export function createThingsCalls(options: ThingsCallOptions): ThingsCalls {
 
 /** Whether elements are plain JSON, as from version 4 on. [flowthings] java-client */
 export function hasPlainElements(restUrl: string): boolean {
-  const [, version] = /\/v(\d+)[^/]*$/.exec(restUrl) ?? []
+  const [, version] = /^v(\d+)/.exec(restUrl.slice(restUrl.lastIndexOf('/') + 1)) ?? []
   return Number(version) >= 4
 }
 
