@@ -329,6 +329,8 @@ function createHandler(
 ) {
   const { publicUrl, onRequest, onError } = options
   const serviceTokens = options.serviceTokens ?? []
+  const gatewayKeys =
+    options.gatewayKey === undefined ? serviceTokens : [options.gatewayKey, ...serviceTokens]
   const hasServiceInterface = serviceTokens.length > 0
   const router = createRouter(hasServiceInterface ? [...flowdockRoutes, ...serviceRoutes] : flowdockRoutes)
   const isService = createServiceTokenCheck(serviceTokens)
@@ -360,7 +362,7 @@ function createHandler(
     // In one spelling only, so that a proxy can refuse it by its path.
     if (match?.route.pattern.startsWith('/service/') && !routePath.startsWith('/service/')) throw notFound()
     const isServiceRequest = isService(request.headers)
-    const isGateway = isServiceRequest || comesFromGateway(request, options.gatewayKey)
+    const isGateway = isServiceRequest || comesFromGateway(request, gatewayKeys)
     const address = isGateway
       ? String(request.headers['x-gateway-client'] ?? 'gateway')
       : clientAddress(request, options.trustedProxies ?? 0)
@@ -498,12 +500,17 @@ async function findSource(flowToken: string, { store }: Backend): Promise<string
   return source === undefined || source.deleted_at !== null ? undefined : `source:${source.id}`
 }
 
-/** Only the server's own gateway knows the key. Each start makes a new one, and it never leaves the process. */
-function comesFromGateway({ headers }: IncomingMessage, key: string | undefined): boolean {
+/**
+ * Only gateways know the keys: that of this process one that each start makes and that never leaves the process, the others the
+ * service token.
+ */
+function comesFromGateway({ headers }: IncomingMessage, keys: readonly string[]): boolean {
   const given = headers['x-gateway-key']
-  if (key === undefined || typeof given !== 'string') return false
-  const [a, b] = [Buffer.from(given), Buffer.from(key)]
-  return a.length === b.length && timingSafeEqual(a, b)
+  if (typeof given !== 'string') return false
+  return keys.some((key) => {
+    const [a, b] = [Buffer.from(given), Buffer.from(key)]
+    return a.length === b.length && timingSafeEqual(a, b)
+  })
 }
 
 /** @throws 403 when the scopes of an application's token do not allow the route */

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { type App, startApp } from '../../src/app.ts'
 import { openAdministration } from '../../src/backend/admin/administration.ts'
 import { eventually, post, testConfig } from '../support/app.ts'
-import { type Nick, startTestBackend, type TestBackend } from '../support/backend.ts'
+import { basic, type Nick, startTestBackend, type TestBackend } from '../support/backend.ts'
 import { openRawStream } from '../support/stream.ts'
 
 /* Two gateways of one upstream, behind a balancer that sends each request to any of them. */
@@ -171,6 +171,41 @@ test('files are read from a backend whose public URL cannot be reached from the 
   const { data } = await post(gateway.url, { query }, await published.token('Ada'))
   const response = await fetch(gateway.url + data.flow.messages.nodes[0].file.url)
   expect([response.status, await response.text()]).toEqual([200, 'from inside'])
+})
+
+test('a backend counts nothing that gateways with its service token count, and sees the IP addresses of their clients', async () => {
+  const SERVICE_TOKEN = 'a-service-token-of-forty-characters-....'
+  const limited = await startTestBackend({
+    serviceTokens: [SERVICE_TOKEN],
+    traffic: { requestsPerMinute: 20, strangerRequestsPerMinute: 20 },
+  })
+  onTestFinished(limited.close)
+  const gateway = await startApp(testConfig(limited.url, { SERVICE_TOKEN, TRUSTED_PROXIES: '1' }))
+  onTestFinished(gateway.close)
+  const stranger = await startApp(testConfig(limited.url))
+  onTestFinished(stranger.close)
+  const ask = async (app: App, authorization: string, address: string) => {
+    const response = await fetch(`${app.url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization, 'x-forwarded-for': address },
+      body: JSON.stringify({ query: '{ viewer { nick } }' }),
+    })
+    const { errors } = await response.json()
+    return errors?.[0].extensions.code
+  }
+  const ada = basic(await limited.token('Ada'))
+  for (let count = 0; count < 30; count += 1) expect(await ask(gateway, ada, '192.0.2.1')).toBeUndefined()
+  const refused: unknown[] = []
+  for (let count = 0; count < 30; count += 1) refused.push(await ask(stranger, ada, '192.0.2.1'))
+  expect(refused).toContain('RATE_LIMITED')
+
+  // Guessed passwords count for the client that guesses, not for its gateway.
+  const guess = (address: string) => ask(gateway, `Basic ${btoa('ben@example.com:wrong')}`, address)
+  const outcomes: unknown[] = []
+  for (let count = 0; count < 40 && !outcomes.includes('RATE_LIMITED'); count += 1)
+    outcomes.push(await guess('192.0.2.2'))
+  expect(outcomes.at(-1)).toBe('RATE_LIMITED')
+  expect(await guess('192.0.2.3')).toBe('UNAUTHENTICATED')
 })
 
 test('gateways with SERVICE_TOKEN and no TICKET_KEY seal tickets with keys made from the token', async () => {
