@@ -63,9 +63,9 @@ export type HubEvent =
   | 'cut'
   /** The upstream's log does not contain the last event of the hub. */
   | 'gone'
-  /** Reports that the upstream refused the service token. */
+  /** The upstream refused the service token. */
   | 'refused'
-  /** Reports that the upstream has no service stream. */
+  /** The upstream has no service stream. */
   | 'missing'
   /** There was no reader for a minute. */
   | 'unused'
