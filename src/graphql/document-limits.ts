@@ -44,7 +44,7 @@ export const defaultLimits: Limits = {
   maxAliases: 30,
   maxRootFields: 20,
   maxDirectives: 50,
-  // 140 repetitions of a field. Validation takes about 0.3 µs for a pair of scalars, 1.5 µs for one of objects.
+  // 140 selections of one field make 9,730 pairs. Validation takes about 0.3 µs for a pair of scalars, 1.5 µs for objects.
   maxFieldPairs: 10_000,
   maxCost: 50_000,
   maxCalls: 1000,

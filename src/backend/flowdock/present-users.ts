@@ -8,13 +8,13 @@ export interface PresentUsers {
   stateOf(userId: number): PresenceState
   /** When the user came to be in that state, in milliseconds since 1970; undefined for one who is offline. */
   sinceOf(userId: number): number | undefined
-  /** What one backend says of a user; undefined when they are not there. */
+  /** The user as they are present at one backend; undefined if they are not. */
   at(instance: string, userId: number): PresentUser | undefined
   /** The users who are present at one backend. */
   listAt(instance: string): PresentUser[]
   /** The ids of all present users. */
   list(): number[]
-  /** Whether no backend with a smaller id has the user: one backend alone acts where each could. */
+  /** Whether the backend has the smallest id of all where the user is present: only that one publishes changes. */
   isFirst(instance: string, userId: number): boolean
   put(instance: string, user: PresentUser): void
   remove(instance: string, userId: number): void

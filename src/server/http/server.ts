@@ -99,9 +99,9 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       isStopping = true
       await sleep(farewellMs)
       await Promise.all([options.streamingResponses.close(drainMs), options.eventStreams.close(drainMs)])
-      // Connections that the system has accepted are lost with the port until Node.js has accepted them, too.
+      // Closing the port drops connections that the system has accepted and Node.js has not. One turn lets it accept them.
       await new Promise((resolve) => setImmediate(resolve))
-      // The method of HTTP servers closes a connection as idle whose first request was not read yet.
+      // `close` of an HTTP server would also close connections whose first request has not been read yet.
       const closed = new Promise((resolve) => NetServer.prototype.close.call(server, resolve))
       const idle = setTimeout(() => server.closeIdleConnections(), unreadMs)
       const deadline = setTimeout(() => server.closeAllConnections(), inFlightMs)

@@ -150,14 +150,14 @@ export function createRestHandler(options: RestOptions) {
       options.onRequest?.({ method: request.method, path, status: response.status })
       return response
     },
-    /** The response to what cannot be read as a request. */
+    /** The response to bytes that are not an HTTP request. */
     refuse: ({ status, message }: Http1Error): Http1Response =>
       encodeFailure(new ThingsError(status, message)),
   }
 }
 
 /**
- * Whose resources a target names: `/VERSION/ACCOUNT/…`, or `/session`, which has the account in a header.
+ * Reads the account from the target `/VERSION/ACCOUNT/…`; for `/session`, it is in a header.
  *
  * @throws ThingsError 404
  */

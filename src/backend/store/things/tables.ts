@@ -18,18 +18,18 @@ export interface ThingsTables {
     id: string
     account_id: number
     path: string
-    /** The path as it is compared. */
+    /** The path in the form in which paths are compared: equal for paths that are the same. */
     path_key: string
     /** How many drops it holds; 0 stores none. */
     capacity: number
     filter: string | null
-    /** Its other members. */
+    /** All other members of the flow. */
     details_json: string
     creator_id: string
     created_at: number
     edited_at: number | null
     editor_id: string | null
-    /** Of the newest drop. Drops are numbered in the order of their commits. */
+    /** The number of the newest drop. Drops are numbered in the order of their commits. */
     last_seq: Generated<number>
     /** How many drops there are. */
     drops: Generated<number>
@@ -41,7 +41,7 @@ export interface ThingsTables {
     id: string
     fhash: string | null
     created_at: number
-    /** All members, elements with their types; without `id`, `flowId`, `path`, `creationDate` and `fhash`. */
+    /** The drop without `id`, `flowId`, `path`, `creationDate` and `fhash`. Elements have their types. */
     drop_json: string
   }
   /** Everything of an account but its flows and drops. */
