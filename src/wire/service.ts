@@ -102,6 +102,15 @@ export interface WireEntitlement {
   readonly expires_at: number | null
 }
 
+/**
+ * `POST /service/v1/entitlements`, with the service token, takes at most 100 values of `Authorization` as a JSON array: the
+ * credentials of users, whose entitlements are read in one transaction. The response has an outcome for each, in order.
+ */
+export type WireEntitlementOutcome =
+  | WireEntitlement
+  /** 401: it is not valid. 501: a password, which has to be asked about by itself. */
+  | { readonly status: 401 | 501 }
+
 /** `POST /service/v1/audit` takes at most 1,000 of these as a JSON array: what a gateway believes of credentials. */
 export interface WireAuditClaim {
   readonly grant: string

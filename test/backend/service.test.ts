@@ -216,6 +216,31 @@ async function openLog(options: { headEveryMs?: number; maxUnsentBytes?: number 
   return { stream, text, listener: await promise, isListening: () => isListening }
 }
 
+test('several entitlements are read in one call, each as by itself; a password is left to a call of its own', async () => {
+  const url = `${backend.url}/service/v1`
+  const headers = { authorization: `Bearer ${serviceToken}` }
+  const read = (credentials: unknown) => call(`${url}/entitlements`, 'POST', headers, credentials)
+  const tokens = [basic(await backend.token('Ada')), `Bearer ${await backend.token('Ben')}`]
+  const alone = await Promise.all(
+    tokens.map(async (authorization) => (await call(`${url}/entitlement`, 'GET', { authorization })).json),
+  )
+  const { status, json } = await read([
+    ...tokens,
+    'Bearer unknown',
+    `Basic ${btoa('ada@example.com:password')}`,
+    'nonsense',
+  ])
+  expect(status).toBe(200)
+  expect(json).toEqual([...alone, { status: 401 }, { status: 501 }, { status: 401 }])
+  expect((await read([])).json).toEqual([])
+  for (const wrong of [[7], Array.from({ length: 101 }, () => ''), 'text'])
+    expect((await read(wrong)).status).toBe(400)
+  const [ada] = tokens
+  expect((await call(`${url}/entitlements`, 'POST', { authorization: ada as string }, tokens)).status).toBe(
+    401,
+  )
+})
+
 describe('an entitlement', () => {
   const prove = async (authorization: string) =>
     call(`${backend.url}/service/v1/entitlement`, 'GET', { authorization })

@@ -40,6 +40,7 @@ const paths: readonly (readonly [method: string, path: string])[] = [
   ['HEAD', '/service/v1/stream'],
   ['GET', '/service/v1/stream?back=100'],
   ['POST', '/service/v1/audit'],
+  ['POST', '/service/v1/entitlements'],
   ['GET', '/service/v1/users?ids=1'],
   ['GET', '/service/v1/flows?ids=1'],
 ]

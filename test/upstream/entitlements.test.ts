@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
 import { expect, onTestFinished, test } from 'vitest'
 import { bringUpToDate } from '../../src/events/entitlement.ts'
 import { Secret } from '../../src/secret.ts'
@@ -104,20 +105,81 @@ test.each([
   expect(outcomes).toEqual([['ada', outcome]])
 })
 
-test('no more proofs than the bound are under way, and all come to an end', async () => {
+async function bodyOf(request: IncomingMessage): Promise<unknown> {
+  const chunks: Buffer[] = []
+  for await (const chunk of request) chunks.push(chunk as Buffer)
+  return JSON.parse(Buffer.concat(chunks).toString())
+}
+
+test('proofs that wait while others are under way go into one call, with the service token', async () => {
   let most = 0
-  const { entitlements, until, outcomes } = await start(
-    (_, response) => {
+  const batches: unknown[][] = []
+  const { entitlements, until, outcomes, upstream } = await start(
+    async (request, response) => {
       most = Math.max(most, entitlements.underWay)
-      answerJson(response, 200, entitlement)
+      if (request.method === 'GET') return answerJson(response, 200, entitlement)
+      const credentials = (await bodyOf(request)) as string[]
+      batches.push(credentials)
+      answerJson(
+        response,
+        200,
+        credentials.map(() => entitlement),
+      )
     },
-    { maxUnderWay: 4 },
+    { maxUnderWay: 2 },
   )
   entitlements.prove({ key: 'nobody' }, false)
-  for (let index = 0; index < 40; index += 1) entitlements.prove({ key: `user-${index}` }, false)
-  await until(40)
-  expect(new Set(outcomes.map(([key]) => key)).size).toBe(40)
-  expect(most).toBe(4)
+  for (let index = 0; index < 200; index += 1) entitlements.prove({ key: `user-${index}` }, false)
+  await until(200)
+  expect(new Set(outcomes.map(([key]) => key)).size).toBe(200)
+  expect(most).toBe(2)
+  expect(batches.flat()).toContain('Bearer user-150')
+  expect(upstream.requests.length).toBeLessThan(8)
+  const batch = upstream.requests.find(({ method }) => method === 'POST')
+  expect(batch).toMatchObject({
+    url: '/service/v1/entitlements',
+    headers: { authorization: 'Bearer service-token' },
+  })
+})
+
+test('each of several proofs has an outcome of its own; a password is proved by itself', async () => {
+  const { entitlements, until, outcomes, upstream } = await start(
+    async (request, response) => {
+      if (request.method === 'GET') return answerJson(response, 200, { ...entitlement, user: 9 })
+      const of: Record<string, unknown> = {
+        'Bearer gone': { status: 401 },
+        'Bearer password': { status: 501 },
+        'Bearer broken': { log: 7 },
+      }
+      answerJson(
+        response,
+        200,
+        ((await bodyOf(request)) as string[]).map((each) => of[each] ?? entitlement),
+      )
+    },
+    { maxUnderWay: 1 },
+  )
+  for (const key of ['first', 'gone', 'password', 'broken', 'fine']) entitlements.prove({ key }, false)
+  await until(5)
+  expect(Object.fromEntries(outcomes)).toMatchObject({
+    first: { user: 9 },
+    gone: { refused: 'UNAUTHENTICATED' },
+    password: { user: 9 },
+    broken: { failed: 'UPSTREAM_INVALID' },
+    fine: { user: 7 },
+  })
+  expect(upstream.requests.map(({ method }) => method)).toEqual(['GET', 'POST', 'GET'])
+})
+
+test('a backend that takes one credential in a call is asked for each', async () => {
+  const { entitlements, until, outcomes, upstream } = await start(
+    (request, response) => answerJson(response, request.method === 'GET' ? 200 : 404, entitlement),
+    { maxUnderWay: 1 },
+  )
+  for (let index = 0; index < 20; index += 1) entitlements.prove({ key: `user-${index}` }, false)
+  await until(20)
+  expect(outcomes.every(([, outcome]) => (outcome as { user?: number }).user === 7)).toBe(true)
+  expect(upstream.requests.filter(({ method }) => method === 'POST')).toHaveLength(1)
 })
 
 test('an audit names the principals whose credential is gone or whose flows differ', async () => {
@@ -148,7 +210,14 @@ test('an audit names the principals whose credential is gone or whose flows diff
 
 test('where more proofs wait than can be made soon, further ones fail at once, to be tried again', async () => {
   const { entitlements, outcomes, until } = await start(
-    (_, response) => answerJson(response, 200, entitlement),
+    async (request, response) =>
+      answerJson(
+        response,
+        200,
+        request.method === 'GET'
+          ? entitlement
+          : ((await bodyOf(request)) as unknown[]).map(() => entitlement),
+      ),
     { maxUnderWay: 1, maxWaiting: 2 },
   )
   for (let index = 0; index < 5; index += 1) entitlements.prove({ key: `user-${index}` }, false)

@@ -9,10 +9,12 @@ import {
   findUser,
   findUserByTokenHash,
   listEnabledUsers,
+  listUsersByTokenHash,
   listValidTokens,
   type UserRow,
 } from '../store/users.ts'
 import { together } from '../store/writing.ts'
+import type { Holder } from './entitlements.ts'
 import type { SignedInBy } from './open-credentials.ts'
 import type { Backend } from './route.ts'
 
@@ -84,6 +86,40 @@ export async function authenticate(
     signedInBy: { userId: user.id, passwordHash: user.password_hash },
     isActedAs: false,
   }
+}
+
+/** What `Authorization` values stand for. */
+export type HolderOutcome =
+  | Holder
+  /** It stands for no valid credential. */
+  | 'invalid'
+  /** It is an e-mail address and a password: how often one is tried is counted for each request. */
+  | 'password'
+
+/** Authenticates the tokens among some `Authorization` values, in their order. */
+export async function authenticateTokens(
+  db: Database,
+  authorizations: readonly string[],
+): Promise<HolderOutcome[]> {
+  const credentials = authorizations.map((authorization) => readCredential(authorization, null))
+  const hashes = credentials.map((credential) =>
+    credential !== undefined && 'token' in credential ? hashToken(credential.token) : undefined,
+  )
+  const users = await listUsersByTokenHash(
+    db,
+    hashes.filter((hash) => hash !== undefined),
+  )
+  return hashes.map((hash, index) => {
+    if (hash === undefined) return credentials[index] === undefined ? 'invalid' : 'password'
+    const user = users.get(hash)
+    if (user === undefined) return 'invalid'
+    return {
+      userId: user.userId,
+      grant: grantOfToken(hash),
+      scopes: user.applicationId === null ? undefined : new Set(user.scope?.split(' ')),
+      expiresAt: user.expiresAt ?? undefined,
+    }
+  })
 }
 
 /** Names a credential without revealing it. */

@@ -71,17 +71,20 @@ export async function listOrganizationIdsOf(
 }
 
 /** The organizations of a user. */
-export async function listMemberships(
+export async function listMembershipsOf(
   db: Database,
-  userId: number,
-): Promise<{ id: number; admin: boolean }[]> {
+  userIds: readonly number[],
+): Promise<Map<number, { id: number; admin: boolean }[]>> {
   const rows = await db
     .selectFrom('organization_members')
-    .select(['organization_id', 'admin'])
-    .where('user_id', '=', userId)
+    .select(['user_id', 'organization_id', 'admin'])
+    .where('user_id', 'in', anyNumber(userIds))
     .orderBy('organization_id')
     .execute()
-  return rows.map(({ organization_id, admin }) => ({ id: organization_id, admin: admin === 1 }))
+  const memberships = new Map<number, { id: number; admin: boolean }[]>(userIds.map((id) => [id, []]))
+  for (const { user_id, organization_id, admin } of rows)
+    memberships.get(user_id)?.push({ id: organization_id, admin: admin === 1 })
+  return memberships
 }
 
 export async function listOrganizationUsers(

@@ -36,6 +36,34 @@ export async function findUserByTokenHash(db: Database, hash: string): Promise<T
   return (await byTokenHash(db, { hash, now: Date.now() }))[0]
 }
 
+/** The same for some tokens, without those that have expired or whose user is disabled, by their hashes. */
+export async function listUsersByTokenHash(
+  db: Database,
+  hashes: readonly string[],
+): Promise<
+  Map<
+    string,
+    { userId: number; scope: string | null; applicationId: number | null; expiresAt: number | null }
+  >
+> {
+  const rows = await db
+    .selectFrom('tokens')
+    .innerJoin('users', 'users.id', 'tokens.user_id')
+    .select(['tokens.hash', 'tokens.user_id', 'tokens.scope', 'tokens.application_id', 'tokens.expires_at'])
+    .where('tokens.hash', 'in', anyText(hashes))
+    .where('users.disabled', '=', 0)
+    .where((where) =>
+      where.or([where('tokens.expires_at', 'is', null), where('tokens.expires_at', '>', Date.now())]),
+    )
+    .execute()
+  return new Map(
+    rows.map(({ hash, user_id, scope, application_id, expires_at }) => [
+      hash,
+      { userId: user_id, scope, applicationId: application_id, expiresAt: expires_at },
+    ]),
+  )
+}
+
 /** Those users that exist. */
 export async function listUsersById(db: Database, ids: readonly number[]): Promise<UserRow[]> {
   return db.selectFrom('users').selectAll().where('id', 'in', anyNumber(ids)).orderBy('id').execute()

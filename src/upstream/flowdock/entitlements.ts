@@ -1,11 +1,11 @@
 import { hash } from 'node:crypto'
-import { ForbiddenError, GatewayError, UpstreamError } from '../../errors.ts'
+import { ForbiddenError, GatewayError, NotFoundError, UpstreamError } from '../../errors.ts'
 import { isRecord } from '../../json-values.ts'
 import type { Secret } from '../../secret.ts'
 import type { WireAuditClaim } from '../../wire/service.ts'
 import type { Http } from '../http.ts'
 import type { Credential } from './credentials.ts'
-import { createCalls } from './request.ts'
+import { createCalls, toError } from './request.ts'
 
 /** What a credential may receive, read in the same transaction as the end of the log. */
 export interface EntitlementSnapshot {
@@ -36,7 +36,7 @@ export interface EntitlementsOptions<Principal extends ProvedPrincipal> {
   readonly onRefused: (principal: Principal, error: unknown) => void
   /** The backend could not be reached, or failed. */
   readonly onFailed: (principal: Principal, error: unknown) => void
-  /** The most concurrent proofs; 64 by default. */
+  /** The most concurrent calls for proofs; 4 by default. Proofs that wait go into one call, up to 64 of them. */
   readonly maxUnderWay?: number
   /** How many more may wait; 4,096 by default. Further ones fail with `OVERLOADED`. */
   readonly maxWaiting?: number
@@ -71,7 +71,11 @@ export interface Entitlements<Principal extends ProvedPrincipal> {
   close(): void
 }
 
+const doing = 'read what you may listen to'
 const maxClaims = 1000
+const maxBatch = 64
+/** How many calls of one proof each are under way in place of one for several. */
+const alonePerCall = 16
 /** One for all: to make each would take longer than to send it. */
 const tooMany = new GatewayError(
   'OVERLOADED',
@@ -86,45 +90,96 @@ export function createEntitlements<Principal extends ProvedPrincipal>(
   options: EntitlementsOptions<Principal>,
 ): Entitlements<Principal> {
   const { http, restUrl, token, credentialOf, onProved, onRefused, onFailed } = options
-  const { maxUnderWay = 64, maxWaiting = 4096, deadlineMs = 10_000, pauseMs = 1000 } = options
+  const { maxUnderWay = 4, maxWaiting = 4096, deadlineMs = 10_000, pauseMs = 1000 } = options
   const waiting: Principal[] = []
   const timers = new Set<NodeJS.Timeout>()
   let underWay = 0
   let isClosed = false
+  /** Whether the backend takes several credentials in one call, as far as is known. */
+  let canBatch = true
 
+  /** While calls are under way, others wait; what waits then goes into one call. */
   function begin(): void {
-    while (!isClosed && underWay < maxUnderWay) {
-      const principal = waiting.shift()
-      if (principal === undefined) return
+    const most = canBatch ? maxUnderWay : maxUnderWay * alonePerCall
+    while (!isClosed && underWay < most && waiting.length > 0) {
+      const principals = waiting.splice(0, canBatch ? maxBatch : 1)
       underWay += 1
-      void run(principal).finally(() => {
+      void run(principals).finally(() => {
         underWay -= 1
         begin()
       })
     }
   }
 
-  async function run(principal: Principal): Promise<void> {
+  async function run(principals: readonly Principal[]): Promise<void> {
+    const [first] = principals
+    if (first === undefined) return
+    if (principals.length === 1) return runAlone(first)
+    // Those that nobody uses any more are left out.
+    const asked = principals.flatMap((principal) => {
+      const credential = credentialOf(principal.key)
+      return credential === undefined ? [] : { principal, credential }
+    })
+    let outcomes: readonly unknown[]
+    try {
+      outcomes = await readBatch(asked.map(({ credential }) => credential))
+    } catch (error) {
+      canBatch &&= !(error instanceof NotFoundError)
+      if (canBatch) for (const { principal } of asked) fail(principal, error)
+      else waiting.unshift(...principals)
+      return
+    }
+    await Promise.all(asked.map(({ principal }, index) => settle(principal, outcomes[index])))
+  }
+
+  async function settle(principal: Principal, outcome: unknown): Promise<void> {
+    const status = isRecord(outcome) ? outcome['status'] : undefined
+    if (status === 501) return runAlone(principal)
+    try {
+      if (typeof status === 'number') throw toError(status, undefined, doing)
+      const snapshot = decodeSnapshot(outcome)
+      if (!isClosed) onProved(principal, snapshot)
+    } catch (error) {
+      fail(principal, error)
+    }
+  }
+
+  async function runAlone(principal: Principal): Promise<void> {
     const credential = credentialOf(principal.key)
     if (credential === undefined) return
     let snapshot: EntitlementSnapshot
     try {
       snapshot = await read(credential)
     } catch (error) {
-      if (isClosed) return
-      if (isRefusal(error)) onRefused(principal, error)
-      else onFailed(principal, error)
-      return
+      return fail(principal, error)
     }
     if (!isClosed) onProved(principal, snapshot)
+  }
+
+  function fail(principal: Principal, error: unknown): void {
+    if (isClosed) return
+    if (isRefusal(error)) onRefused(principal, error)
+    else onFailed(principal, error)
+  }
+
+  async function readBatch(credentials: readonly Credential[]): Promise<readonly unknown[]> {
+    const answer = await http.request({
+      method: 'POST',
+      url: new URL(`${restUrl}/service/v1/entitlements`),
+      headers: { authorization: `Bearer ${token.reveal()}`, accept: 'application/json' },
+      body: credentials.map(({ authorization }) => authorization.reveal()),
+      signal: AbortSignal.timeout(deadlineMs),
+    })
+    if (answer.status >= 300) throw toBatchError(answer.status)
+    if (!Array.isArray(answer.body) || answer.body.length !== credentials.length)
+      throw new UpstreamError('UPSTREAM_INVALID', 'Expected an entitlement for each credential')
+    return answer.body
   }
 
   async function read(credential: Credential): Promise<EntitlementSnapshot> {
     const signal = AbortSignal.timeout(deadlineMs)
     const calls = createCalls({ http: http as Http, base: restUrl, credential, signal })
-    return decodeSnapshot(
-      await calls.get(['service', 'v1', 'entitlement'], { doing: 'read what you may listen to' }),
-    )
+    return decodeSnapshot(await calls.get(['service', 'v1', 'entitlement'], { doing }))
   }
 
   return {
@@ -186,6 +241,13 @@ function hashOf(flows: Iterable<string>): string {
       .map((id) => `${id}\n`)
       .join(''),
   )
+}
+
+/** 401 and 403 are about the service token: they say nothing of the principals. */
+function toBatchError(status: number): GatewayError {
+  return status === 404
+    ? new NotFoundError('The upstream does not read several entitlements in one call')
+    : new UpstreamError('UPSTREAM_INVALID', `The entitlements were refused with ${status}`)
 }
 
 function isRefusal(error: unknown): boolean {

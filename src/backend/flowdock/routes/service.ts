@@ -2,17 +2,19 @@ import { isRecord } from '../../../json-values.ts'
 import type {
   WireAuditClaim,
   WireEntitlement,
+  WireEntitlementOutcome,
   WireServiceFlows,
   WireServiceUsers,
 } from '../../../wire/service.ts'
 import { HttpError, invalid, unauthorized } from '../../http/errors.ts'
 import { findLogPosition, type LogPosition, listEventsAfter } from '../../store/events.ts'
 import { listFlowsById, listJoinedFlowIds } from '../../store/flows.ts'
-import { findOrganizations, listMemberships, listOrganizationIdsOf } from '../../store/organizations.ts'
+import { findOrganizations, listOrganizationIdsOf } from '../../store/organizations.ts'
 import { listUsersById } from '../../store/users.ts'
-import { audit, receivesFlows } from '../audit.ts'
-import { grantOf } from '../auth.ts'
+import { audit } from '../audit.ts'
+import { authenticateTokens, grantOf } from '../auth.ts'
 import { encodeFlowItself, encodeUser } from '../encode.ts'
+import { readEntitlements } from '../entitlements.ts'
 import { withoutDeleted } from '../replay.ts'
 import type { Request, Route } from '../route.ts'
 import { streamLog } from '../service-stream.ts'
@@ -53,22 +55,32 @@ export const serviceRoutes: readonly Route[] = [
       body: await backend.store.readTogether(async (db): Promise<WireEntitlement> => {
         const { user, scopes, expiresAt } = request
         if (!(await request.isValid(db))) throw unauthorized()
-        const { id, last } = await findLogPosition(db)
-        const joined = await listJoinedFlowIds(db, [user.id])
-        const organizations = await listMemberships(db, user.id)
-        return {
-          log: id,
-          at: last,
-          user: user.id,
-          grant: grantOf(request.signedInBy),
-          flows: receivesFlows(scopes) ? (joined.get(user.id) ?? []) : [],
-          private: scopes === undefined || scopes.has('private'),
-          organizations,
-          scopes: scopes === undefined ? null : [...scopes],
-          expires_at: expiresAt ?? null,
-        }
+        const grant = grantOf(request.signedInBy)
+        const [entitlement] = await readEntitlements(db, [{ userId: user.id, grant, scopes, expiresAt }])
+        return entitlement as WireEntitlement
       }),
     }),
+  },
+  {
+    method: 'POST',
+    pattern: '/service/v1/entitlements',
+    auth: 'service',
+    listAs: 'credentials',
+    async handle({ params }, { store }) {
+      const credentials = decodeCredentials(params.raw('credentials'))
+      const body = await store.readTogether(async (db): Promise<WireEntitlementOutcome[]> => {
+        const outcomes = await authenticateTokens(db, credentials)
+        const entitlements = await readEntitlements(
+          db,
+          outcomes.filter((outcome) => typeof outcome !== 'string'),
+        )
+        return outcomes.map((outcome) => {
+          if (outcome === 'invalid') return { status: 401 }
+          return outcome === 'password' ? { status: 501 } : (entitlements.shift() as WireEntitlement)
+        })
+      })
+      return { status: 200, body }
+    },
   },
   {
     method: 'POST',
@@ -126,7 +138,17 @@ export const serviceRoutes: readonly Route[] = [
 ]
 
 const maxClaims = 1000
+const maxCredentials = 100
 const maxIds = 500
+
+/** @throws 400 for anything else than a list of texts */
+function decodeCredentials(value: unknown): string[] {
+  if (!Array.isArray(value) || value.length > maxCredentials)
+    throw invalid({ credentials: [`must be a list of at most ${maxCredentials}`] })
+  if (!value.every((each) => typeof each === 'string'))
+    throw invalid({ credentials: ['must be values of Authorization'] })
+  return value
+}
 
 /** @throws 400 for anything else than a list of claims */
 function decodeClaims(value: unknown): WireAuditClaim[] {
