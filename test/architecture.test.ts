@@ -230,7 +230,7 @@ const storeWriters: Readonly<Record<string, readonly string[]>> = {
     ...['raiseMessageId', 'recountThread'],
   ],
   'admin/maintenance.ts': ['backupSqlite', 'checkSqlite', 'deleteFile', 'openStore', 'replaceLogId'],
-  'admin/retention.ts': ['deleteExpired', 'dropEvents'],
+  'admin/retention.ts': ['deleteExpired', 'deleteExpiredObjects', 'dropEvents'],
   'bus/postgres.ts': ['connectNotifications', 'maxNotificationBytes'],
   'flowthings/call-counter.ts': ['addCount'],
   'event-log.ts': ['newControlEvent', 'newEvent', 'replaceLogId'],

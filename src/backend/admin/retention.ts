@@ -3,6 +3,7 @@ import type { EventLog } from '../event-log.ts'
 import type { FileStore } from '../files.ts'
 import { dropEvents } from '../store/events.ts'
 import { deleteExpired } from '../store/rights.ts'
+import { deleteExpiredObjects } from '../store/things/objects.ts'
 
 const dayMs = 24 * 3600_000
 const everyMs = 3600_000
@@ -10,7 +11,7 @@ const everyMs = 3600_000
 const eventsAtOnce = 1000
 
 /**
- * Deletes old events, which streams cannot resume from any more, and expired tokens.
+ * Deletes old events, which streams cannot resume from any more, and tokens and shares that expired a day ago or earlier.
  *
  * @param signal stops it early; the rest is deleted the next time
  */
@@ -21,6 +22,7 @@ export async function keepHouse(
   signal?: AbortSignal,
 ): Promise<void> {
   await log.write((change) => deleteExpired(change, now - dayMs))
+  await log.write(({ db }) => deleteExpiredObjects(db, now - dayMs))
   const before = now - eventRetentionDays * dayMs
   let dropped = eventsAtOnce
   while (dropped === eventsAtOnce && !signal?.aborted)
