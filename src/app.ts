@@ -163,17 +163,9 @@ async function start(
   const { backend, ...upstream } = await startUpstream(config, log, closers, hooks.demoHistory ?? false)
   const tracing = await startTracing(config, upstream.restUrl, closers)
   const executed = tracing === undefined ? schema : await traced(schema)
-  const plain = createHttp({
-    deadlineMs,
-    maxBytes: 16 * 1024 * 1024,
-    connections,
-    onCall(call) {
-      hooks.onUpstreamCall?.(call)
-      const { method, url, status, durationMs } = call
-      const route = call.kind === 'stream' ? '/stream' : routeOf(pathBelow(upstream.restUrl, url))
-      metrics.upstreamCall({ method, route, status, durationMs })
-    },
-  })
+  const plain = createMeasuredHttp(metrics, hooks, (call) =>
+    call.kind === 'stream' ? '/stream' : routeOf(pathBelow(upstream.restUrl, call.url)),
+  )
   const serviceToken =
     config.upstream.kind === 'remote'
       ? config.upstream.serviceToken
@@ -449,19 +441,28 @@ function embeddedThings(backend: EmbeddedBackend | undefined): ThingsUpstream | 
   return url === undefined ? undefined : { restUrl: `${url}/v0.1`, sessionUrl: url }
 }
 
-/** Calls to flowthings have connections of their own, so that neither upstream slows down the other. */
-function startThingsHttp(restUrl: string | undefined, metrics: Metrics, hooks: AppHooks): Http {
-  const base = restUrl ?? ''
-  const plain = createHttp({
+/** Connections to an upstream, whose calls are in the metrics by their routes. */
+function createMeasuredHttp(
+  metrics: Metrics,
+  hooks: AppHooks,
+  routeOfCall: (call: UpstreamCall) => string,
+): Http {
+  return createHttp({
     deadlineMs,
     maxBytes: 16 * 1024 * 1024,
     connections,
     onCall(call) {
       hooks.onUpstreamCall?.(call)
-      const { method, url, status, durationMs } = call
-      metrics.upstreamCall({ method, route: thingsRouteOf(pathBelow(base, url)), status, durationMs })
+      const { method, status, durationMs } = call
+      metrics.upstreamCall({ method, route: routeOfCall(call), status, durationMs })
     },
   })
+}
+
+/** Calls to flowthings have connections of their own, so that neither upstream slows down the other. */
+function startThingsHttp(restUrl: string | undefined, metrics: Metrics, hooks: AppHooks): Http {
+  const base = restUrl ?? ''
+  const plain = createMeasuredHttp(metrics, hooks, (call) => thingsRouteOf(pathBelow(base, call.url)))
   const breaker = createCircuitBreaker(createRetry(plain, { deadlineMs }), { probe: plain })
   return createBulkhead(breaker, { callsEach: connections / 2, waitMs: deadlineMs })
 }

@@ -121,7 +121,7 @@ const adapters: Readonly<Record<string, (exported: Exported, text: string) => un
     attempt(() => decode('e', '1', text)),
     attempt(() => decode('e', '1', JSON.stringify({ a: text, t: 1, p: { text } }))),
   ],
-  'upstream/flowdock/request.ts buildUrl': (buildUrl, text) =>
+  'upstream/build-url.ts buildUrl': (buildUrl, text) =>
     buildUrl('http://x', [text], { filter: text, tags: [text] }),
 }
 

@@ -1,9 +1,9 @@
 import type { ServerResponse } from 'node:http'
 import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { buildUrl } from '../../src/upstream/build-url.ts'
 import { parseAuthorization } from '../../src/upstream/flowdock/credentials.ts'
 import { createFlowdock } from '../../src/upstream/flowdock/index.ts'
-import { buildUrl } from '../../src/upstream/flowdock/request.ts'
 import { createHttp, type HttpOptions, type UpstreamCall } from '../../src/upstream/http.ts'
 import { answerJson, startScriptedUpstream } from '../support/upstream.ts'
 

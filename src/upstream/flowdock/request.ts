@@ -8,13 +8,12 @@ import {
   ValidationError,
 } from '../../errors.ts'
 import { parseIsoTime } from '../../iso-time.ts'
+import { buildUrl, type Query } from '../build-url.ts'
 import type { Http, HttpAnswer, HttpRequest } from '../http.ts'
 import type { Credential } from './credentials.ts'
 import type { OnUnreadable } from './lists.ts'
 import { encodeMultipart, type FilePart } from './multipart.ts'
 import type { SingleFlight } from './single-flight.ts'
-
-type Query = Readonly<Record<string, string | number | boolean | undefined>>
 
 export interface FlowdockRequest {
   readonly query?: Query
@@ -204,23 +203,6 @@ export function createCalls({
       return answer.body
     },
   }
-}
-
-/**
- * Each part becomes exactly one encoded segment.
- *
- * @throws NotFoundError for `.`, `..` and blank parts, which would name something else
- */
-export function buildUrl(base: string, path: readonly string[], query: Query): URL {
-  const segments = path.map((part) => {
-    if (part === '' || part === '.' || part === '..')
-      throw new NotFoundError(`There is nothing called "${part}"`)
-    return encodeURIComponent(part.toWellFormed())
-  })
-  const url = new URL(`${base}/${segments.join('/')}`)
-  for (const [name, value] of Object.entries(query))
-    if (value !== undefined) url.searchParams.set(name, String(value))
-  return url
 }
 
 /** [flowdock] general-information.md, "Errors". Only validation messages of the upstream are passed on. */

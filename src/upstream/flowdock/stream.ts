@@ -1,5 +1,6 @@
 import { EventSource, type EventSourceFetchInit, type FetchLikeResponse } from 'eventsource'
 import { type GatewayError, UpstreamError } from '../../errors.ts'
+import { buildUrl } from '../build-url.ts'
 import type { Http, HttpStream } from '../http.ts'
 import type { Credential } from './credentials.ts'
 import { createEventBound, createStalledEvents, type EventBound, type StalledEvents } from './event-bound.ts'
@@ -7,7 +8,7 @@ import type { EventDecoder } from './event-decoder.ts'
 import { makeGap } from './live-events.ts'
 import type { FlowEvent, GapReason } from './model.ts'
 import type { Reconnects } from './reconnects.ts'
-import { buildUrl, toError } from './request.ts'
+import { toError } from './request.ts'
 
 export interface StreamOptions {
   readonly http: Http

@@ -7,11 +7,11 @@ import {
   ValidationError,
 } from '../../errors.ts'
 import { isRecord } from '../../json-values.ts'
+import { buildUrl, type Query } from '../build-url.ts'
 import type { Http, HttpAnswer, HttpRequest } from '../http.ts'
 import type { ThingsCredential } from './credential.ts'
 
 type Method = HttpRequest['method']
-type Query = Readonly<Record<string, string | number | undefined>>
 
 export interface ThingsRequest {
   readonly query?: Query
@@ -78,7 +78,7 @@ export function createThingsCalls(options: ThingsCallOptions): ThingsCalls {
   ): Promise<unknown> {
     const { restUrl } = requireThings(upstream, doing)
     const { account, token, principal } = requireCredential(credential, doing)
-    const url = buildThingsUrl(restUrl, [account, ...path], { hints: hasTypes ? 1 : 0, ...query })
+    const url = buildUrl(restUrl, [account, ...path], { hints: hasTypes ? 1 : 0, ...query })
     const headers = {
       ...options.headers,
       accept: 'application/json',
@@ -140,19 +140,6 @@ export function requireCredential(credential: ThingsCredential | null, doing: st
     'UNAUTHENTICATED',
     `Cannot ${doing}: the request has no flowthings account; send X-Auth-Account and X-Auth-Token`,
   )
-}
-
-/** Each part becomes one encoded segment. @throws NotFoundError for `.`, `..` and the empty text */
-export function buildThingsUrl(base: string, path: readonly string[], query: Query): URL {
-  const segments = path.map((part) => {
-    if (part === '' || part === '.' || part === '..')
-      throw new NotFoundError(`There is nothing called "${part}"`)
-    return encodeURIComponent(part.toWellFormed())
-  })
-  const url = new URL(`${base}/${segments.join('/')}`)
-  for (const [name, value] of Object.entries(query))
-    if (value !== undefined) url.searchParams.set(name, String(value))
-  return url
 }
 
 /**
