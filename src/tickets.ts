@@ -2,8 +2,8 @@ import { createCipheriv, createDecipheriv, createHmac, hkdfSync } from 'node:cry
 import { LRUCache } from 'lru-cache'
 
 /**
- * Values in URLs that nobody can read, change or make, except gateways with the same key. A ticket needs no memory: any of these
- * gateways opens it.
+ * Values in URLs that only gateways with the same key can make, read and change. A gateway does not store its tickets, so each of
+ * these gateways can open them.
  */
 export interface Tickets {
   /**

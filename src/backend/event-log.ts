@@ -45,8 +45,8 @@ export interface EventLogOptions {
   /** Ends the reads that are repeated after a failure. */
   readonly signal?: AbortSignal
   /**
-   * Is called once when the numbers of the log stand for other events than before, as after a restored backup, or a failover to
-   * a replica that had not received the last commits. Whoever delivered events before has to begin again.
+   * Called once when the numbers of the log stand for other events than before: a backup was restored, or a failover led to a
+   * replica without the last commits. Streams and other readers of the log have to start again.
    */
   readonly onReplaced?: (reason: string) => void
   /** Announces events to other backends, and theirs here. Without one they are found when the log is read. */

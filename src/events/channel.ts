@@ -1,6 +1,6 @@
 import type { Entry } from './recent-log.ts'
 
-/** Who receives an entry: whoever has any of these audiences, or all. */
+/** Who receives an entry: the members of these audiences, or all members. */
 export type EntryAudiences = readonly string[] | 'all'
 
 /** One stream of events, and those who receive them. */

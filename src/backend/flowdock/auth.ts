@@ -88,12 +88,12 @@ export async function authenticate(
   }
 }
 
-/** What `Authorization` values stand for. */
+/** What an `Authorization` value is. */
 export type HolderOutcome =
   | Holder
-  /** It stands for no valid credential. */
+  /** No valid credential. */
   | 'invalid'
-  /** It is an e-mail address and a password: how often one is tried is counted for each request. */
+  /** An e-mail address and a password. It needs a request of its own, because attempts are counted by request. */
   | 'password'
 
 /** Authenticates the tokens among some `Authorization` values, in their order. */

@@ -80,7 +80,7 @@ type Method = 'GET' | 'POST' | 'PUT' | 'DELETE'
 interface RouteBase {
   readonly method: Method
   readonly pattern: string
-  /** The parameter that a JSON array as body stands for. */
+  /** The name of the parameter that a body gets if it is a JSON array. */
   readonly listAs?: string
   /** An application's token must have one of these scopes; any scope is enough when there are none. */
   readonly scopes?: readonly Scope[]

@@ -6,7 +6,7 @@ import type { Identity } from './auth.ts'
 import type { Backend, Route } from './route.ts'
 
 /*
- * What a service token may do: everything of the service interface, and reads of the REST API as any user. It changes nothing.
+ * What a service token permits: the service interface, and GET requests of the REST API as a user. It changes nothing.
  */
 
 /**
