@@ -37,8 +37,18 @@ function filterOf(
 
 /** @throws ValidationError for what is not an object of JSON */
 function checkObject(value: unknown, path: readonly string[]): Members {
+  // As JSON such a number is null.
+  if (!hasFiniteNumbers(value))
+    throw new ValidationError(`Expected each number in ${path.join('.')} to be at most 1.8e308`, [], {
+      inputPath: path,
+    })
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Members
   throw new ValidationError(`Expected ${path.join('.')} to be an object of JSON`, [], { inputPath: path })
+}
+
+function hasFiniteNumbers(value: unknown): boolean {
+  if (typeof value === 'number') return Number.isFinite(value)
+  return typeof value !== 'object' || value === null || Object.values(value).every(hasFiniteNumbers)
 }
 
 export interface FlowInput {
@@ -161,6 +171,12 @@ export async function updateDrops(
   if (other !== -1)
     throw new ValidationError('Expected all drops to be of one flow', [], {
       inputPath: ['input', 'changes', String(other), 'dropId'],
+    })
+  const ids = keyed.map(({ key }) => key.dropId)
+  const again = ids.findIndex((id, index) => ids.indexOf(id) !== index)
+  if (again !== -1)
+    throw new ValidationError('Expected each drop once', [], {
+      inputPath: ['input', 'changes', String(again), 'dropId'],
     })
   const changed = await flowthings.drops.updateMany(
     flowId,

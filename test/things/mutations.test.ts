@@ -113,6 +113,9 @@ test('drops of two flows are not changed together, and elements are an object', 
   expect(failed).toMatchObject({ path: ['input', 'changes', '1', 'dropId'] })
   const list = await change('createDrop', { flow: { id: a.id }, elements: [1] }, '__typename')
   expect(list).toMatchObject({ path: ['input', 'elements'] })
+  const [first] = changes
+  const twice = await change('updateDrops', { changes: [first, first] }, '__typename')
+  expect(twice).toMatchObject({ path: ['input', 'changes', '1', 'dropId'] })
 })
 
 test('a token is made, its text is told once, and it may do what it permits', async () => {

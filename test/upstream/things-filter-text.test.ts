@@ -40,6 +40,13 @@ test('the server reads what was meant', () => {
   for (const [filter, expected] of pairs) expect(printFilter(parseFilter(text(filter)))).toBe(expected)
 })
 
+test('a comparison has either a value or another member', () => {
+  for (const more of [{}, { value: 1, otherMember: 'b' }])
+    expect(() => text({ compare: { member: 'a', comparison: '>', ...more } })).toThrow(
+      'either value or otherMember',
+    )
+})
+
 test('the server reads random filters as they were meant', () => {
   fc.assert(
     fc.property(anyFilter, (filter) => {

@@ -45,6 +45,8 @@ export function encodeFlow(row: FlowRow): Json {
  * @throws ThingsError 400
  */
 export function parseFlow(input: unknown, before: FlowMembers | undefined): FlowMembers {
+  // Before characters that cannot be stored are replaced: another path would be meant then.
+  if (isRecord(input) && input['path'] !== undefined) checkPath(input['path'])
   const given = parseObject(input)
   const { path = before?.path, capacity = before?.capacity, filter = before?.filter, ...rest } = given
   const details = mergeMembers(before?.details ?? {}, rest)

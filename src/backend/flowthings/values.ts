@@ -108,6 +108,9 @@ export function storableText(value: string): string {
 /** Replaces such characters in all texts and names of a JSON value. @throws ElementsError when it is nested too deeply */
 export function storableJson(value: unknown, depth = 0): unknown {
   if (typeof value === 'string') return storableText(value)
+  // JSON has numbers that are too large for a double, and no way to write what they become.
+  if (typeof value === 'number' && !Number.isFinite(value))
+    throw new ElementsError('Expected each number to be at most 1.8e308')
   if (typeof value !== 'object' || value === null) return value
   if (depth > maxDepth) throw tooDeep()
   if (Array.isArray(value)) return value.map((item) => storableJson(item, depth + 1))

@@ -82,6 +82,8 @@ export function filterText(filter: ThingsFilter, path: readonly string[], depth 
   if (or != null) return join(or, 'or', '||')
   if (not != null) return `(NOT (${filterText(not, [...path, 'not'], depth + 1)}))`
   if (compare != null) {
+    if ((compare.otherMember != null) === (compare.value !== undefined))
+      throw invalid([...path, 'compare'], 'either value or otherMember')
     const operand =
       compare.otherMember == null
         ? scalar(compare.value ?? null, [...path, 'compare', 'value'])

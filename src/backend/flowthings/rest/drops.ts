@@ -15,6 +15,7 @@ import { emptyFlow, removeDrop } from '../operations/drops.ts'
 import { type Json, project } from '../present.ts'
 import type { Things } from '../things.ts'
 import { badRequest } from '../things-error.ts'
+import { checkMember } from './check-member.ts'
 import { methodNotAllowed } from './method-not-allowed.ts'
 import type { RestRequest } from './request.ts'
 
@@ -126,6 +127,7 @@ async function serveDrop(
   }: { readonly flowId: string; readonly dropId: string; readonly member: string | undefined },
 ): Promise<Outcome> {
   const { method, principal, body } = request
+  checkMember(method, member, body)
   switch (method) {
     case 'GET': {
       const drop = await readDrop(things.access(principal, request.style), { flowId }, dropId, style)

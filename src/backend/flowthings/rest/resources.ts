@@ -4,6 +4,7 @@ import { requireSame } from '../operations/drop-requests.ts'
 import type { Resource } from '../operations/resource.ts'
 import { type Json, project } from '../present.ts'
 import type { Things } from '../things.ts'
+import { checkMember } from './check-member.ts'
 import { projectAll, projectMap, readChanges, readIds } from './drops.ts'
 import { methodNotAllowed } from './method-not-allowed.ts'
 import type { RestRequest } from './request.ts'
@@ -61,6 +62,7 @@ async function serveOne(
   { only }: Presentation,
   { id, member }: { readonly id: string; readonly member: string | undefined },
 ): Promise<Outcome> {
+  checkMember(method, member, body)
   switch (method) {
     case 'GET':
       return { status: 200, body: project(await resource.read(things.access(principal, style), id), only) }
