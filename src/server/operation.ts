@@ -106,7 +106,7 @@ export function prepareOperation(
       wantsCost: extensions['cost'] === true,
       wantsExplanation: extensions['explain'] === true,
       wantsPosition: extensions['position'] === true,
-      wantsChangeId: extensions['changeId'] !== undefined,
+      wantsChangeId: extensions['changeId'] != null,
       changeId: readChangeId(extensions['changeId']),
       lastEventId: typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : undefined,
     })
@@ -118,7 +118,7 @@ export function prepareOperation(
 
 /** @returns undefined for a client that has no id yet @throws ValidationError for what is none */
 function readChangeId(value: unknown): string | undefined {
-  if (value === undefined || value === true) return undefined
+  if (value == null || value === true) return undefined
   if (typeof value === 'string' && changeIdPattern.test(value)) return value
   throw new ValidationError(
     'Expected extensions.changeId to be true, or the extensions.changeId of a response',

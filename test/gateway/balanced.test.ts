@@ -224,5 +224,6 @@ test('a change without an event is in the next response of the other gateway whe
   await expect
     .poll(async () => ((await name(extensions)) === 'Renamed' ? cached(two) : 0))
     .toBeGreaterThan(before)
+  expect(await ask(two, read, { changeId: null })).toMatchObject({ data: { organizations: {} } })
   expect((await ask(two, read, { changeId: 'no id' })).errors[0].extensions.code).toBe('BAD_USER_INPUT')
 })
