@@ -123,8 +123,14 @@ export async function createEventLog(store: Store, options: EventLogOptions = {}
   async function checkLog(delivered: number, { id, last }: LogPosition): Promise<void> {
     if (isReplaced || (id === begin.id && last >= delivered)) return
     isReplaced = true
-    // Other backends and gateways notice by the id.
-    if (id === begin.id) await store.write((db) => replaceLogId(db, id))
+    try {
+      // Other backends and gateways notice by the id.
+      if (id === begin.id) await store.write((db) => replaceLogId(db, id))
+    } catch (error) {
+      // The next check tries again.
+      isReplaced = false
+      throw error
+    }
     options.onReplaced?.(
       id === begin.id
         ? `The event log ends at ${last}, and ${delivered} events were delivered: commits were lost`

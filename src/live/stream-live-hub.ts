@@ -83,7 +83,10 @@ export function createStreamLiveHub(options: StreamLiveHubOptions): StreamLiveHu
     amendmentOf: deletionOf,
     effects: {
       connect: (request) => stream.connect(request),
-      disconnect: () => stream.disconnect(),
+      disconnect() {
+        stream.disconnect()
+        settle()
+      },
       foreign(left) {
         isForeign = true
         for (const reader of left) find(reader).leave(false)

@@ -660,10 +660,10 @@ export function createFanOut(options: FanOutOptions): FanOut {
       for (const member of first.audience) {
         if (member.isGone) continue
         const isBehind = member.seq < firstSeq
-        const its = isBehind ? all : ready.filter((each) => isFor(member, each)).map(({ payload }) => payload)
+        const its = isBehind ? ready : ready.filter((each) => isFor(member, each))
         member.seq = Math.max(member.seq, last)
-        if (onDelivery !== undefined) for (const { entry } of ready) onDelivery(member.events, entry.event)
-        if (its.length > 0) member.reader.nextAll(its)
+        if (onDelivery !== undefined) for (const { entry } of its) onDelivery(member.events, entry.event)
+        if (its.length > 0) member.reader.nextAll(isBehind ? all : its.map(({ payload }) => payload))
       }
     }
 

@@ -46,6 +46,8 @@ export class ResultCache {
     this.#results = new LRUCache({
       maxSize: maxBytes,
       ttl: maxAgeMs,
+      // Another result of the event does not make the earlier ones younger.
+      noUpdateTTL: true,
       sizeCalculation: (results) => results.reduce((sum, { bytes }) => sum + bytes.length, entryBytes),
     })
   }

@@ -175,4 +175,20 @@ describe('a log that was replaced', () => {
     await other.log.catchUp()
     expect(other.reasons).toEqual(['The event log was replaced by another one'])
   })
+
+  test('is noticed at the next check when the database refuses the new id', async () => {
+    const location = await makeLocation()
+    const [server, other] = [await open(location), await open(location)]
+    for (let count = 0; count < 3; count += 1) await server.say()
+    await other.store.write(async (db) => {
+      await db.deleteFrom('events').where('seq', '>', 1).execute()
+    })
+    const { write } = server.store
+    Object.assign(server.store, { write: () => Promise.reject(new Error('not now')) })
+    await expect(server.log.catchUp()).rejects.toThrow('not now')
+    expect(server.reasons).toEqual([])
+    Object.assign(server.store, { write })
+    await server.log.catchUp()
+    expect(server.reasons).toHaveLength(1)
+  })
 })

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect, test } from 'vitest'
 import { type EventResult, ResultCache } from '../../src/subscriptions/result-cache.ts'
 
@@ -108,4 +109,16 @@ test('a result with errors goes to those who wait for it, and is not remembered'
   )
   expect(both).toEqual([failed, failed])
   expect(cache.find('scope', event, anyone)).toBeUndefined()
+})
+
+test('a result is forgotten at its greatest age, whatever other results of the event came later', async () => {
+  const cache = new ResultCache({ maxBytes: 1000, maxAgeMs: 300 })
+  const event = {}
+  const isA = ({ cursor }: EventResult) => cursor === 'a'
+  const isB = ({ cursor }: EventResult) => cursor === 'b'
+  await cache.share('scope', event, isA, async () => result('a'))
+  await sleep(200)
+  await cache.share('scope', event, isB, async () => result('b'))
+  await sleep(150)
+  expect(cache.find('scope', event, isA)).toBeUndefined()
 })

@@ -22,6 +22,7 @@ export function postgresTransport(url: string): OpenTransport {
 
     async function connect(): Promise<void> {
       const ended = Promise.withResolvers<Error | undefined>()
+      const stop = () => ended.resolve(undefined)
       connection = await connectNotifications(url, `flowdock_${log}`, {
         onText: events.onMessage,
         onEnd: ended.resolve,
@@ -29,11 +30,11 @@ export function postgresTransport(url: string): OpenTransport {
       try {
         if (signal.aborted) return
         events.onConnected()
-        const stop = () => ended.resolve(undefined)
         signal.addEventListener('abort', stop)
         const error = await ended.promise
         if (!signal.aborted) throw error ?? new Error('the connection was closed')
       } finally {
+        signal.removeEventListener('abort', stop)
         const last = connection
         connection = undefined
         waiting.length = 0

@@ -5,7 +5,7 @@ import type { Database } from '../store/db.ts'
 import { listJoinedFlowIds } from '../store/flows.ts'
 import { listEnabledUsers, listTokensOf } from '../store/users.ts'
 
-/** Whether the token of an application may receive what is sent to flows. @param scopes null for a credential of the user's own */
+/** Whether the token of an application may receive what is sent to flows. @param scopes undefined for a credential of the user's own */
 export function receivesFlows(scopes: ReadonlySet<string> | undefined): boolean {
   return scopes === undefined || scopes.has('flow')
 }

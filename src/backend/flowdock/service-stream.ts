@@ -88,6 +88,7 @@ export async function streamLog(response: ServerResponse, options: ServiceStream
   let heads: NodeJS.Timeout | undefined
   const end = () => void response.end()
   options.signal.addEventListener('abort', end)
+  if (options.signal.aborted) end()
   response.on('close', () => {
     stopListening()
     stopSignals()

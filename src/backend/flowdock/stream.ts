@@ -145,6 +145,7 @@ export async function streamEvents(response: ServerResponse, options: StreamOpti
     options.signal.removeEventListener('abort', end)
   }
   response.on('close', stop)
+  if (options.signal.aborted) end()
 
   async function tellWhoIsHere(): Promise<void> {
     const members = new Set(await options.listMembers([...flowIds]))

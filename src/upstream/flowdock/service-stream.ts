@@ -26,8 +26,6 @@ export interface ServiceStreamOptions {
   readonly restUrl: string
   readonly token: Secret
   readonly sink: ServiceSink
-  /** A connection that does not resume begins this many events before the end of the log; 5,000 by default. */
-  readonly warmStart?: number
   /** How long a connection may be silent; 15 s by default, because the backend sends something every 5 s. */
   readonly silenceMs?: number
   /** The longest pause after the first failure; 250 ms by default. It doubles with each failure, up to 15 s. */
@@ -53,12 +51,14 @@ export interface ServiceStream {
 }
 
 const longestDelayMs = 15_000
+/** A connection that does not resume begins this many events before the end of the log. */
+const warmStart = 5000
 /** The limit at which the backend disconnects a reader, too. */
 const maxFrameLength = 64 * 1024 * 1024
 
 /** The connection to the service stream of the backend, one at a time. Its user decides when to connect. */
 export function createServiceStream(options: ServiceStreamOptions): ServiceStream {
-  const { http, restUrl, token, sink, warmStart = 5000, silenceMs = 15_000, firstDelayMs = 250 } = options
+  const { http, restUrl, token, sink, silenceMs = 15_000, firstDelayMs = 250 } = options
   let current: AbortController | undefined
   let timer: NodeJS.Timeout | undefined
   let lastError: Error | undefined
@@ -91,6 +91,8 @@ export function createServiceStream(options: ServiceStreamOptions): ServiceStrea
       )
     } catch (error) {
       lastError = error as Error
+      // A response that is not read to its end would stay open.
+      connection.abort()
     }
     if (current !== connection) return
     current = undefined

@@ -71,8 +71,4 @@ export class StreamPresence {
       .filter(({ audiences }) => mayReceive([...audiences]))
       .map(({ event }) => event)
   }
-
-  clear(): void {
-    this.#present.clear()
-  }
 }
