@@ -21,10 +21,12 @@ export async function keepHouse(
   now: number,
   signal?: AbortSignal,
 ): Promise<void> {
-  await log.write((change) => deleteExpired(change, now - dayMs))
-  await log.write(({ db }) => deleteExpiredObjects(db, now - dayMs))
   const before = now - eventRetentionDays * dayMs
-  let dropped = eventsAtOnce
+  let dropped = await log.write(async (change) => {
+    await deleteExpired(change, now - dayMs)
+    await deleteExpiredObjects(change.db, now - dayMs)
+    return await dropEvents(change.db, before, eventsAtOnce)
+  })
   while (dropped === eventsAtOnce && !signal?.aborted)
     dropped = await log.write(({ db }) => dropEvents(db, before, eventsAtOnce))
 }
