@@ -244,10 +244,11 @@ describe('open connections of a principal', () => {
     const authorization = spell(await app.backend.token('Ben'), 1)
     const begin = async () => {
       const stream = await (await fetch(`${app.url}/graphql`, { method: 'PUT' })).text()
-      const { body } = await fetch(`${app.url}/graphql?token=${stream}`, {
+      const response = await fetch(`${app.url}/graphql?token=${stream}`, {
         headers: { accept: 'text/event-stream' },
       })
-      onTestFinished(() => body?.cancel())
+      // Without the response, fetch() may end the stream: it cancels the body of a response that was collected.
+      onTestFinished(() => response.body?.cancel())
       const headers = { 'x-graphql-event-stream-token': stream }
       const begun = await post(authorization, headers, { query: live, extensions: { operationId: '1' } })
       return begun.status

@@ -138,10 +138,11 @@ describe('without a credential a request may have 16 KiB', () => {
 
   test('on a stream of many operations', async () => {
     const stream = await (await fetch(`${fortress.url}/graphql`, { method: 'PUT' })).text()
-    const { body } = await fetch(`${fortress.url}/graphql?token=${stream}`, {
+    const response = await fetch(`${fortress.url}/graphql?token=${stream}`, {
       headers: { accept: 'text/event-stream' },
     })
-    onTestFinished(() => body?.cancel())
+    // Without the response, fetch() may end the stream: it cancels the body of a response that was collected.
+    onTestFinished(() => response.body?.cancel())
     const headers = { 'x-graphql-event-stream-token': stream }
     const operation = (length: number) =>
       JSON.stringify({
@@ -155,10 +156,11 @@ describe('without a credential a request may have 16 KiB', () => {
 
   test('on such a stream, where no files come: a body is bounded whatever it says that it is', async () => {
     const stream = await (await fetch(`${fortress.url}/graphql`, { method: 'PUT' })).text()
-    const { body } = await fetch(`${fortress.url}/graphql?token=${stream}`, {
+    const response = await fetch(`${fortress.url}/graphql?token=${stream}`, {
       headers: { accept: 'text/event-stream' },
     })
-    onTestFinished(() => body?.cancel())
+    // Without the response, fetch() may end the stream: it cancels the body of a response that was collected.
+    onTestFinished(() => response.body?.cancel())
     const line = begin('{', {
       ...{ ...known, 'x-graphql-event-stream-token': stream, 'x-requested-with': 'x' },
       'content-type': 'multipart/form-data; boundary=x',

@@ -21,6 +21,7 @@ const trustedPatterns: Readonly<Record<string, string>> = {
 
 /** Functions whose text comes from the operator, from this program, or is used as a key and not read. */
 const noClientText: Readonly<Record<string, string>> = {
+  'backend/flowthings/rest/check-member.ts checkMember': 'a method and a member are only compared',
   'backend/admin/demo-token.ts removeStoredToken': 'the path of a folder, and a token that is only compared',
   'backend/admin/flow-export.ts openFlowExport': 'the path of a file that the operator named',
   'backend/bus/messages.ts decodeMessage': 'the text of another backend',
