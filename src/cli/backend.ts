@@ -3,7 +3,7 @@ import { ConfigError, dataLocation, readConfig } from '../config.ts'
 import { sleep } from '../sleep.ts'
 import { createLogger } from '../telemetry/log.ts'
 import { runUntilStopped } from './run-until-stopped.ts'
-import { explain } from './serve.ts'
+import { explain, thingsLine } from './serve.ts'
 
 /** Runs the Flowdock-compatible backend alone until a signal stops it. Resolves with the exit code. */
 export async function backend(
@@ -28,7 +28,13 @@ export async function backend(
     ).catch((error: unknown) => {
       throw explain(error, upstream)
     })
-    print(`  Flowdock API ${running.url}\n  Streaming    ${running.url}/stream/flows`)
+    print(
+      [
+        `  Flowdock API ${running.url}`,
+        `  Streaming    ${running.url}/stream/flows`,
+        ...(running.things === null ? [] : [thingsLine(running.things)]),
+      ].join('\n'),
+    )
     return {
       async close() {
         running.announceClosing()

@@ -34,7 +34,7 @@ function describe(app: App, config: Config, isTerminal: boolean): string {
     `  GraphQL      ${page}${explore}`,
     `  Flowdock API ${app.restUrl}`,
     `  Streaming    ${app.streamUrl}/flows`,
-    ...(app.things === null ? [] : [`  flowthings   ${app.things.url}/v0.1/ACCOUNT`]),
+    ...(app.things === null ? [] : [thingsLine(app.things)]),
   ]
   const token = describeToken(app, config, isTerminal)
   if (token !== undefined)
@@ -48,6 +48,11 @@ function describe(app: App, config: Config, isTerminal: boolean): string {
   const thingsToken = describeThingsToken(app, config, isTerminal)
   if (thingsToken !== undefined) lines.push('', `  ${thingsToken}`)
   return `${lines.join('\n')}\n`
+}
+
+/** The line that says where the server of the flowthings API listens. */
+export function thingsLine({ url }: { readonly url: string }): string {
+  return `  flowthings   ${url}/v0.1/ACCOUNT`
 }
 
 /** How a developer gets the demo token. Undefined where other users may read the output. */

@@ -111,6 +111,33 @@ test('another Flowdock-compatible server can be its upstream', async () => {
   expect(gateway.output.stdout).not.toContain('token')
 })
 
+test('the backend alone prints the URL of flowthings, and another gateway can use it', async () => {
+  const token = 'ab'.repeat(16)
+  const backend = run(['src/main.ts', 'backend'], {
+    ...{ BACKEND_PORT: '0', PORT: '1', FLOWTHINGS_PORT: '0', DATA_DIR: await makeFolder() },
+    ...{ FLOWDOCK_DEMO_TOKEN: token, FLOWTHINGS_DEMO_TOKEN: token },
+  })
+  const [, restUrl = ''] = await backend.until(/Flowdock API (http:\S+)/)
+  const [, thingsUrl = ''] = await backend.until(/flowthings {3}(http:\S+)\/v0\.1\/ACCOUNT/)
+  expect(backend.output.stdout).not.toContain(token)
+  const gateway = run(['src/main.ts'], {
+    ...{ PORT: '0', FLOWDOCK_API_URL: restUrl, FLOWTHINGS_API_URL: thingsUrl },
+  })
+  const [, url = ''] = await gateway.until(/GraphQL +(http:\S+)\/graphql/)
+  const response = await fetch(`${url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'x-auth-account': 'demo', 'x-auth-token': token },
+    body: JSON.stringify({ query: '{ thingsIdentity { name } }' }),
+  })
+  expect(await response.json()).toEqual({ data: { thingsIdentity: { name: 'demo' } } })
+})
+
+test('a backend without flowthings prints no URL of it', async () => {
+  const backend = run(['src/main.ts', 'backend'], { BACKEND_PORT: '0', DATA_DIR: await makeFolder() })
+  await backend.until(/Streaming .*\n/)
+  expect(backend.output.stdout).not.toContain('flowthings')
+})
+
 test('a wrong configuration stops the start with one message that names everything', async () => {
   const wrong = run(['src/main.ts'], {
     PORT: 'http',
