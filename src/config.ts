@@ -43,7 +43,7 @@ export interface Config {
         readonly things:
           | {
               readonly port: number
-              /** The account that is added if it is missing. */
+              /** The account that is added, with example data, if it is missing; not in production. */
               readonly demoAccount: string | undefined
               /** By default the first start makes a token and stores it. */
               readonly demoToken: string | undefined
@@ -455,7 +455,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     problems.push('INTERNAL_URL: needs TICKET_KEY or SERVICE_TOKEN, the same at every gateway')
   for (const name of ['S3_REGION', 'S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY'])
     if (name in given && !('S3_URL' in given)) problems.push(`${name}: needs S3_URL`)
-  const { FLOWTHINGS_PORT: thingsPort = 0 } = parsed.data ?? {}
+  const thingsPort = (parsed.data && readThings(parsed.data)?.port) ?? 0
   for (const name of ['PORT', 'BACKEND_PORT'] as const)
     if (thingsPort !== 0 && thingsPort === parsed.data?.[name])
       problems.push(`FLOWTHINGS_PORT=${thingsPort}: is the same as ${name}`)
@@ -628,16 +628,17 @@ export interface DataLocation {
 
 type EmbeddedBackendConfig = Extract<Config['upstream'], { kind: 'embedded' }>
 
-/** The server of the flowthings API runs where a setting asks for it. */
-function readThings(values: z.infer<z.ZodObject<typeof settings>>) {
-  const { FLOWTHINGS_PORT: port, FLOWTHINGS_DEMO_ACCOUNT: account, FLOWTHINGS_DEMO_TOKEN: demoToken } = values
+/** The server of the flowthings API runs where its port is set, or its demo, which there is not in production. */
+function readThings({
+  NODE_ENV,
+  FLOWTHINGS_PORT: port,
+  FLOWTHINGS_DEMO_ACCOUNT: account,
+  FLOWTHINGS_DEMO_TOKEN: demoToken,
+}: z.infer<z.ZodObject<typeof settings>>) {
+  if (NODE_ENV === 'production')
+    return port === undefined ? undefined : { port, demoAccount: undefined, demoToken: undefined }
   if (port === undefined && account === undefined && demoToken === undefined) return undefined
-  const isDemo = demoToken !== undefined || values.NODE_ENV !== 'production'
-  return {
-    port: port ?? defaultThingsPort,
-    demoAccount: account ?? (isDemo ? 'demo' : undefined),
-    demoToken,
-  }
+  return { port: port ?? defaultThingsPort, demoAccount: account ?? 'demo', demoToken }
 }
 
 /** The service has the hosts `api.` and `stream.`; other servers have one host for both. */

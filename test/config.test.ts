@@ -97,6 +97,9 @@ describe('settings', () => {
     ['NATS_URL', 'nats://one,', 'expected an address such as nats://'],
     ['NATS_URL', 'nats://', 'expected an address such as nats://'],
     ['S3_URL', 'https://ada:hunter2@s3.team.example/files', 'without user name, password, query'],
+    ['FLOWTHINGS_API_URL', 'https://ada:hunter2@things.example', 'without user name and password'],
+    ['FLOWTHINGS_WS_URL', 'https://ada:hunter2@things.example', 'without user name and password'],
+    ['FLOWTHINGS_DEMO_TOKEN', 'hunter2', 'expected 32 letters and digits'],
     ['S3_SECRET_ACCESS_KEY', 'hunter2', 'one needs the other'],
     ['TICKET_KEY', 'hunter2', 'expected 32 or more characters'],
     ['TICKET_KEY', `${'x'.repeat(32)},hunter2`, 'expected 32 or more characters'],
@@ -191,6 +194,57 @@ describe('settings', () => {
     expect(readConfig(environment).upstream).toEqual({ kind: 'remote', restUrl, streamUrl, fileHosts: [] })
   })
 
+  describe('of flowthings', () => {
+    const thingsOf = (environment: Record<string, string>) => {
+      const { upstream } = readConfig(environment)
+      return upstream.kind === 'embedded' ? upstream.things : 'none'
+    }
+    const token = 'Ab3'.repeat(10).padEnd(32, 'x')
+
+    test.each([
+      [{}, undefined],
+      [{ FLOWTHINGS_PORT: '0' }, { port: 0, demoAccount: 'demo', demoToken: undefined }],
+      [{ FLOWTHINGS_PORT: '4010' }, { port: 4010, demoAccount: 'demo', demoToken: undefined }],
+      [{ FLOWTHINGS_DEMO_ACCOUNT: 'lab' }, { port: 4002, demoAccount: 'lab', demoToken: undefined }],
+      [{ FLOWTHINGS_DEMO_TOKEN: token }, { port: 4002, demoAccount: 'demo', demoToken: token }],
+    ])('%j run its server, or not', (environment, expected) => {
+      expect(thingsOf(environment)).toEqual(expected)
+    })
+
+    test('add no account in production, where the port alone starts the server', () => {
+      const demo = { FLOWTHINGS_DEMO_ACCOUNT: 'lab', FLOWTHINGS_DEMO_TOKEN: token }
+      const production = { NODE_ENV: 'production', ...demo }
+      expect(thingsOf(production)).toBeUndefined()
+      expect(thingsOf({ ...production, FLOWTHINGS_PORT: '4002' })).toEqual({
+        port: 4002,
+        demoAccount: undefined,
+        demoToken: undefined,
+      })
+    })
+
+    test.each([
+      [{}, undefined],
+      [
+        { FLOWTHINGS_API_URL: 'https://api.things.example' },
+        { restUrl: 'https://api.things.example/v0.1', sessionUrl: 'https://ws.things.example' },
+      ],
+      [
+        { FLOWTHINGS_API_URL: 'https://api.things.example:8443/v4.0/' },
+        { restUrl: 'https://api.things.example:8443/v4.0', sessionUrl: 'https://ws.things.example:8443' },
+      ],
+      [
+        { FLOWTHINGS_API_URL: 'http://127.0.0.1:4002' },
+        { restUrl: 'http://127.0.0.1:4002/v0.1', sessionUrl: 'http://127.0.0.1:4002' },
+      ],
+      [
+        { FLOWTHINGS_API_URL: 'http://things/api/v1', FLOWTHINGS_WS_URL: 'http://sockets/' },
+        { restUrl: 'http://things/api/v1', sessionUrl: 'http://sockets' },
+      ],
+    ])('%j name its upstream', (environment, expected) => {
+      expect(readConfig(environment).flowthings).toEqual(expected)
+    })
+  })
+
   test('of production show no schema and no GraphiQL by default', () => {
     const of = (environment: Record<string, string>) => readConfig(environment).exposure
     expect(of({ NODE_ENV: 'production' })).toMatchObject({ introspection: false, graphiql: false })
@@ -243,6 +297,30 @@ describe('settings', () => {
     [{ PORT: '70000' }, ['PORT="70000": expected a port from 0 to 65535']],
     [{ PORT: '4000', BACKEND_PORT: '4000' }, ['BACKEND_PORT=4000: is the same as PORT']],
     [{ FLOWDOCK_DEMO_TOKEN: 'ABC' }, ['FLOWDOCK_DEMO_TOKEN: expected 32 hexadecimal digits in lower case']],
+    [
+      { FLOWTHINGS_DEMO_ACCOUNT: 'Lab', FLOWTHINGS_DEMO_TOKEN: 'a'.repeat(31), FLOWTHINGS_PORT: '4002x' },
+      [
+        'FLOWTHINGS_DEMO_ACCOUNT="Lab": expected 2 to 63 lower-case letters, digits, dashes and underscores',
+        'FLOWTHINGS_DEMO_TOKEN: expected 32 letters and digits',
+        'FLOWTHINGS_PORT="4002x": expected a port from 0 to 65535',
+      ],
+    ],
+    [{ FLOWTHINGS_PORT: '4001' }, ['FLOWTHINGS_PORT=4001: is the same as BACKEND_PORT']],
+    [{ PORT: '4002', FLOWTHINGS_DEMO_ACCOUNT: 'lab' }, ['FLOWTHINGS_PORT=4002: is the same as PORT']],
+    [{ FLOWTHINGS_WS_URL: 'http://x' }, ['FLOWTHINGS_WS_URL: needs FLOWTHINGS_API_URL']],
+    [{ FLOWTHINGS_API_URL: 'ftp://x' }, ['FLOWTHINGS_API_URL="ftp://x": expected an http or https address']],
+    [{ FLOWTHINGS_API_ULR: 'http://x' }, ['FLOWTHINGS_API_ULR: there is no such setting']],
+    [
+      {
+        FLOWDOCK_API_URL: 'http://x',
+        FLOWTHINGS_PORT: '1',
+        FLOWTHINGS_DEMO_ACCOUNT: 'lab',
+        FLOWTHINGS_DEMO_TOKEN: 'a'.repeat(32),
+      },
+      ['FLOWTHINGS_PORT', 'FLOWTHINGS_DEMO_ACCOUNT', 'FLOWTHINGS_DEMO_TOKEN'].map(
+        (name) => `${name}: has no effect with FLOWDOCK_API_URL; unset one of the two`,
+      ),
+    ],
     [{ FLOWDOCK_API_URL: 'ftp://x' }, ['FLOWDOCK_API_URL="ftp://x": expected an http or https address']],
     [{ FLOWDOCK_STREAM_URL: 'http://x' }, ['FLOWDOCK_STREAM_URL: needs FLOWDOCK_API_URL']],
     [{ FILE_HOSTS: 'minio' }, ['FILE_HOSTS: needs FLOWDOCK_API_URL']],
