@@ -182,6 +182,11 @@ test.each([
   [['flow', 'add', '--org', 'nothing', '--name', 'x'], 'There is no organization "nothing"'],
   [['source', 'add', '--flow', 'a/b', '--name', 'x'], 'There is no flow "a/b"; expected ORGANIZATION/FLOW'],
   [['source', 'remove', '--id', '7', '--frob'], "Unknown option '--frob'"],
+  [['account', 'add'], '--name is missing'],
+  [['account', 'add', '--name', 'x'], 'The name of an account has 2 to 63 lower-case letters'],
+  [['account', 'add', '--name', 'lab', '--token', 'abc'], 'A master token has 32 letters and digits'],
+  [['account', 'token', '--name', 'lab'], 'There is no account "lab"'],
+  [['account', 'remove'], 'Expected "account" to be followed by add, list, token; got "remove"'],
 ])('%j is refused in words', async (args, message) => {
   const refused = run(['src/main.ts', ...args], { DATA_DIR: await makeFolder() })
   expect(await refused.exited).toBe(1)
@@ -316,4 +321,33 @@ test('the operator changes an e-mail address, which the user cannot; the error n
     email: 'byron@example.com',
   })
   expect((await call(`${gateway.restUrl}/user`, 'GET', ada)).json.email).toBe('byron@example.com')
+}, 60_000)
+
+test('accounts of flowthings are added and listed, and their master tokens replaced, in words and in JSON', async () => {
+  const dataDir = await makeFolder()
+  const gateway = await runGateway(dataDir, { FLOWTHINGS_PORT: '0' })
+  const [, url = ''] = await gateway.until(/flowthings +(http:\S+)\/ACCOUNT/)
+  const command = async (...args: string[]) => {
+    const running = run(['src/main.ts', 'account', ...args], { DATA_DIR: dataDir })
+    expect(await running.exited, running.output.stderr).toBe(0)
+    return running.output.stdout
+  }
+  const status = async (token: string) =>
+    (await call(`${url}/lab/identity`, 'GET', { 'x-auth-token': token })).status
+
+  const added = JSON.parse(await command('add', '--name', 'lab', '--json'))
+  expect(Object.keys(added)).toEqual(['name', 'identity', 'token'])
+  expect(await status(added.token)).toBe(200)
+  const listed = JSON.parse(await command('list', '--json'))
+  expect(listed).toEqual([
+    { name: 'demo', identity: expect.any(String), created: expect.any(String) },
+    { name: 'lab', identity: added.identity, created: expect.stringMatching(/^\d{4}-.*Z$/) },
+  ])
+  const lines = (await command('list')).trim().split('\n')
+  expect(lines.map((line) => line.split(/ +/)[0])).toEqual(['name', 'demo', 'lab'])
+  expect(await command('list')).not.toContain(added.token)
+
+  const text = await command('token', '--name', 'lab')
+  const [, replaced = ''] = /^name: lab\ntoken: ([A-Za-z0-9]{32})\n$/.exec(text) ?? []
+  expect([await status(added.token), await status(replaced)]).toEqual([403, 200])
 }, 60_000)

@@ -1,7 +1,7 @@
 import { accountNameProblem, addAccount, replaceMasterToken } from '../flowthings/operations/accounts.ts'
-import { makeTokenText } from '../flowthings/principal.ts'
-import type { Store } from '../store/db.ts'
-import { findAccount, listAccounts } from '../store/things/accounts.ts'
+import { hashToken, makeTokenText } from '../flowthings/principal.ts'
+import type { Database, Store } from '../store/db.ts'
+import { findAccount, findAccountByTokenHash, listAccounts } from '../store/things/accounts.ts'
 import { AdministrationError, type Entry } from './administration-error.ts'
 
 /** Manages accounts of the flowthings API, also while the server runs. */
@@ -25,7 +25,10 @@ export function createAccountAdministration(store: Store): AccountAdministration
       if (problem !== undefined)
         throw new AdministrationError(`The name of an account ${problem}: "${given}"`)
       checkToken(token)
-      const account = await store.write((db) => addAccount(db, name, token, Date.now()))
+      const account = await store.write(async (db) => {
+        await requireUnused(db, token, undefined)
+        return addAccount(db, name, token, Date.now())
+      })
       if (account === undefined) throw new AdministrationError(`There is an account "${name}" already`)
       return { name, identity: account.identity_id, token }
     },
@@ -40,6 +43,7 @@ export function createAccountAdministration(store: Store): AccountAdministration
       const account = await store.write(async (db) => {
         const found = await findAccount(db, name)
         if (found === undefined) throw new AdministrationError(`There is no account "${name}"`)
+        await requireUnused(db, token, found.id)
         await replaceMasterToken(db, found, token)
         return found
       })
@@ -52,4 +56,14 @@ export function createAccountAdministration(store: Store): AccountAdministration
 function checkToken(token: string): void {
   if (!/^[A-Za-z0-9]{32}$/.test(token))
     throw new AdministrationError('A master token has 32 letters and digits')
+}
+
+/**
+ * @param accountId the account that may have the token
+ * @throws AdministrationError when another account has it
+ */
+async function requireUnused(db: Database, token: string, accountId: number | undefined): Promise<void> {
+  const owner = await findAccountByTokenHash(db, hashToken(token))
+  if (owner !== undefined && owner.id !== accountId)
+    throw new AdministrationError('Another account has this token')
 }
