@@ -121,7 +121,7 @@ const floors: [part: RegExp, may: RegExp][] = [
   ],
   [
     /^src\/backend\/flowthings\//,
-    /^src\/(json-values|package-files)\.ts$|^src\/net\/http1\/|^src\/backend\/((http|store)\/|background\.ts$)/,
+    /^src\/(json-values|package-files)\.ts$|^src\/net\/http1\/|^src\/backend\/((bus|http|store)\/|(background|tailer)\.ts$)/,
   ],
   [
     /^src\/backend\/admin\//,
@@ -235,6 +235,7 @@ const storeWriters: Readonly<Record<string, readonly string[]>> = {
   'admin/maintenance.ts': ['backupSqlite', 'checkSqlite', 'deleteFile', 'openStore', 'replaceLogId'],
   'admin/retention.ts': ['deleteExpired', 'deleteExpiredObjects', 'dropEvents'],
   'bus/postgres.ts': ['connectNotifications', 'maxNotificationBytes'],
+  'flowthings/arrivals.ts': ['deleteArrivals', 'insertArrival'],
   'flowthings/call-counter.ts': ['addCount'],
   'event-log.ts': ['newControlEvent', 'newEvent', 'replaceLogId'],
   'flowdock/auth.ts': ['together'],

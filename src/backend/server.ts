@@ -262,7 +262,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
           ? null
           : await seedThingsDemo(store, options.dataDir, demoAccount, demoToken)
       thingsServer = await startThingsServer({
-        ...{ host: options.host, port: options.things.port, store, traffic, background, onError },
+        ...{ host: options.host, port: options.things.port, store, traffic, background, bus, onError },
         ...{ connections: options.connections, bodyIdleMs: options.bodyIdleMs, onRequest: options.onRequest },
       })
       things = { url: thingsServer.url, demo: thingsDemo }
@@ -273,7 +273,10 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     throw error
   }
   const { port } = server.address() as AddressInfo
-  startCatchingUp(store, log, { everyMs: options.catchUpEveryMs, background, signal })
+  const catchUp = async () => {
+    await Promise.all([log.catchUp(), thingsServer?.catchUp()])
+  }
+  startCatchingUp(store, { catchUp }, { everyMs: options.catchUpEveryMs, background, signal })
 
   return {
     url: `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`,

@@ -22,6 +22,12 @@ export interface PresentUser {
   readonly since: number
 }
 
+/** A drop of flowthings that came into a flow. Both are JSON, which only the server of flowthings reads. */
+export interface BusDrop {
+  readonly place: string
+  readonly drop: string
+}
+
 /** The messages between backends that share a database. Any message may be lost. */
 export type BusMessage =
   /** The events with the numbers `from` to `to`. Without `events` when they are too long for one message. */
@@ -30,6 +36,13 @@ export type BusMessage =
       readonly from: number
       readonly to: number
       readonly events?: readonly EventRow[]
+    }
+  /** Drops of flowthings, in the order of their commits, which have numbers of their own. Without `drops` when they are too long. */
+  | {
+      readonly kind: 'drops'
+      readonly from: number
+      readonly to: number
+      readonly drops?: readonly BusDrop[]
     }
   | { readonly kind: 'signals'; readonly signals: readonly BusSignal[] }
   /** The activity of a user at the sender changed; undefined when the user has left. `flowIds` are the user's flows, if known. */
@@ -59,6 +72,7 @@ export const topics: readonly Topic[] = ['batch', 'signal', 'here']
 
 const topicOf: Readonly<Record<BusMessage['kind'], Topic>> = {
   batch: 'batch',
+  drops: 'batch',
   signals: 'signal',
   state: 'signal',
   set: 'signal',
@@ -89,6 +103,10 @@ export function shortenMessage(message: BusMessage): readonly BusMessage[] {
   switch (message.kind) {
     case 'batch':
       return message.events === undefined ? [] : [{ kind: 'batch', from: message.from, to: message.to }]
+    case 'drops': {
+      const { kind, from, to, drops } = message
+      return drops === undefined ? [] : [{ kind, from, to }]
+    }
     case 'signals': {
       const { kind, signals } = message
       if (signals.length < 2) return []
@@ -136,6 +154,13 @@ function decodeBody(json: Record<string, unknown>): BusMessage | undefined {
       const decoded = decodeAll(events, (event, index) => decodeEvent(event, from + index))
       return decoded && { kind: 'batch', from, to, events: decoded }
     }
+    case 'drops': {
+      const { from, to } = json
+      if (!isCount(from) || !isCount(to) || from < 1 || to < from) return undefined
+      if (json['drops'] === undefined) return { kind: 'drops', from, to }
+      const drops = decodeAll(json['drops'], decodeDrop)
+      return drops?.length === to - from + 1 ? { kind: 'drops', from, to, drops } : undefined
+    }
     case 'signals': {
       const signals = decodeAll(json['signals'], decodeSignal)
       return signals && { kind: 'signals', signals }
@@ -182,6 +207,12 @@ function decodeEvent(value: unknown, seq: number): EventRow | undefined {
     ? { flow_id: null, user_id: Number(id) }
     : { flow_id: id, user_id: null }
   return { seq, ...audience, payload: p, created_at: t, kind: k }
+}
+
+function decodeDrop(value: unknown): BusDrop | undefined {
+  if (!isRecord(value)) return undefined
+  const { place, drop } = value
+  return typeof place === 'string' && typeof drop === 'string' ? { place, drop } : undefined
 }
 
 function decodeSignal(value: unknown): BusSignal | undefined {

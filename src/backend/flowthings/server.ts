@@ -1,6 +1,7 @@
 import type { AddressInfo } from 'node:net'
 import { createHttp1Server } from '../../net/http1/server.ts'
 import type { Background } from '../background.ts'
+import type { Bus } from '../bus/bus.ts'
 import { boundConnections, type ConnectionLimits, defaultConnections } from '../http/connections.ts'
 import type { Traffic } from '../http/traffic.ts'
 import type { Store } from '../store/db.ts'
@@ -22,6 +23,8 @@ export interface ThingsServerOptions {
   readonly store: Store
   readonly traffic: Traffic
   readonly background: Background
+  /** Announces drops to other backends, and theirs here. Without one they are found when they are searched for. */
+  readonly bus?: Bus | undefined
   readonly connections?: ConnectionLimits | undefined
   readonly bodyIdleMs?: number | undefined
   readonly onError: (error: unknown) => void
@@ -31,6 +34,8 @@ export interface ThingsServerOptions {
 export interface ThingsServer {
   /** Where it listens, without a trailing slash. */
   readonly url: string
+  /** Delivers drops of other processes that were not announced. */
+  catchUp(): Promise<void>
   /** Stops: closes sockets, and each connection after the response to its request. Resolves when all are closed. */
   close(): Promise<void>
   /** Closes what is still open. */
@@ -43,8 +48,12 @@ export interface ThingsServer {
  * @throws the system's error when the port is taken
  */
 export async function startThingsServer(options: ThingsServerOptions): Promise<ThingsServer> {
-  const { store, traffic, background, onError } = options
-  const arrivals = createArrivals()
+  const { store, traffic, background, bus, onError } = options
+  const stopping = new AbortController()
+  const arrivals = await createArrivals({
+    ...{ store, background, bus, signal: stopping.signal },
+    onLost: () => sockets.restart(),
+  })
   const filters = createFilterCache()
   const runner = createScriptRunner()
   const things = createThings({ store, filters, arrivals, onScriptJobs: () => scriptJobs.wake() })
@@ -70,9 +79,13 @@ export async function startThingsServer(options: ThingsServerOptions): Promise<T
     bodyIdleMs: options.bodyIdleMs ?? 120_000,
   })
   await new Promise<void>((resolve, reject) => {
-    http.server.once('error', reject)
+    const fail = (error: Error) => {
+      stopping.abort()
+      reject(error)
+    }
+    http.server.once('error', fail)
     http.server.listen(options.port, options.host, () => {
-      http.server.off('error', reject)
+      http.server.off('error', fail)
       resolve()
     })
   })
@@ -80,7 +93,9 @@ export async function startThingsServer(options: ThingsServerOptions): Promise<T
   scriptJobs.wake()
   return {
     url: `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`,
+    catchUp: arrivals.catchUp,
     async close() {
+      stopping.abort()
       sockets.close()
       scriptJobs.close()
       await runner.close()

@@ -24,7 +24,7 @@ export interface Things {
 export interface ThingsOptions {
   readonly store: Store
   readonly filters: FilterCache
-  readonly arrivals: Arrivals
+  readonly arrivals: Pick<Arrivals, 'store' | 'publish'>
   /** Called after a commit that left work for functions of tracks. */
   readonly onScriptJobs: () => void
 }
@@ -39,11 +39,12 @@ export function createThings({ store, filters, arrivals, onScriptJobs }: ThingsO
       const now = Date.now()
       const access = createAccess({ db, filters, principal: await find(db, now), now, style })
       const writing: Writing = { ...access, arrivals: [], hasScriptJobs: false }
-      return { result: await change(writing), writing }
+      const result = await change(writing)
+      return { result, writing, arrived: await arrivals.store(db, now, writing.arrivals) }
     }
     const { result } = await store.write(run, {
-      onCommit({ writing }) {
-        arrivals.publish(writing.arrivals)
+      onCommit({ writing, arrived }) {
+        arrivals.publish(arrived)
         if (writing.hasScriptJobs) onScriptJobs()
       },
     })

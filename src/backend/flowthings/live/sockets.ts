@@ -17,7 +17,7 @@ import { createSubscriptions, type Subscriber } from './subscriptions.ts'
 
 export interface SocketOptions {
   readonly things: Things
-  readonly arrivals: Arrivals
+  readonly arrivals: Pick<Arrivals, 'listen'>
   readonly sessions: Sessions
   readonly traffic: Traffic
   readonly connections: Connections
@@ -32,7 +32,9 @@ export interface Sockets {
   readonly size: number
   /** Upgrades a connection to a WebSocket. */
   upgrade(request: Http1Request, after: Buffer): void
-  /** Closes all sockets. */
+  /** Closes all sockets, so that their clients subscribe again and read what they missed. */
+  restart(): void
+  /** Closes all sockets for good. */
   close(): void
   /** Closes what is still open. */
   destroy(): void
@@ -161,6 +163,9 @@ export function createSockets(options: SocketOptions): Sockets {
         if (!(error instanceof HttpError)) throw error
         refuse(socket, error.status, error.message)
       }
+    },
+    restart() {
+      for (const { socket } of clients) socket.close(1012, 'Drops may be missing')
     },
     close() {
       clearInterval(checking)

@@ -10,6 +10,7 @@ import { oauthAndSearch } from './oauth-and-search.ts'
 import { privateConversations } from './private-conversations.ts'
 import { sendersAndCodes } from './senders-and-codes.ts'
 import { things } from './things.ts'
+import { thingsArrivals } from './things-arrivals.ts'
 
 /** A change of the schema. */
 interface SchemaMigration extends Migration {
@@ -33,4 +34,5 @@ export const migrations: Readonly<Record<string, SchemaMigration>> = {
   '0009-control-events': controlEvents,
   '0010-compatible-migrations': compatibleMigrations,
   '0011-things': things,
+  '0012-things-arrivals': thingsArrivals,
 }

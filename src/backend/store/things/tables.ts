@@ -44,6 +44,15 @@ export interface ThingsTables {
     /** The drop without `id`, `flowId`, `path`, `creationDate` and `fhash`. Elements have their types. */
     drop_json: string
   }
+  /** The newest drops of all flows, numbered in the order of their commits. They are deleted after a minute. */
+  things_arrivals: {
+    seq: number
+    stored_at: number
+    /** Where and when it arrived, as the bus carries it. Empty for one that was deleted: the newest number is kept. */
+    place_json: string
+    /** As in `things_drops`. */
+    drop_json: string
+  }
   /** Everything of an account but its flows and drops. */
   things_objects: {
     no: Generated<number>

@@ -1,0 +1,123 @@
+import { expect, onTestFinished, test } from 'vitest'
+import { createBackground } from '../../../src/backend/background.ts'
+import { type Arrivals, createArrivals } from '../../../src/backend/flowthings/arrivals.ts'
+import { toStored } from '../../../src/backend/flowthings/drop-model.ts'
+import type { Arrival } from '../../../src/backend/flowthings/operations/writing.ts'
+import { openStore, type Store } from '../../../src/backend/store/db.ts'
+import { deleteArrivals, findOldArrival } from '../../../src/backend/store/things/arrivals.ts'
+import { makeFolder, startTestBackend } from '../../support/backend.ts'
+import { makeDatabase, onPostgres } from '../../support/database.ts'
+import { run } from '../../support/process.ts'
+import { createClient, startThings } from '../../support/things.ts'
+import { openSocket } from '../../support/things-socket.ts'
+
+async function makeLocation(): Promise<string> {
+  const database = await makeDatabase()
+  if (database !== undefined) onTestFinished(database.drop)
+  return database?.url ?? `${await makeFolder()}/flowdock.db`
+}
+
+async function open(location: string): Promise<{ store: Store; arrivals: Arrivals; lost: () => number }> {
+  const store = await openStore(location)
+  onTestFinished(() => store.close())
+  const closing = new AbortController()
+  onTestFinished(() => closing.abort())
+  let lost = 0
+  const arrivals = await createArrivals({
+    ...{ store, background: createBackground(() => undefined), signal: closing.signal },
+    onLost() {
+      lost += 1
+    },
+  })
+  return { store, arrivals, lost: () => lost }
+}
+
+function makeArrival(seq: number): Arrival {
+  const drop_json = toStored(
+    { elements: { values: { n: seq }, types: {} }, fhash: null, rest: {} },
+    0,
+    undefined,
+  )
+  const row = { flow_no: 1, seq, id: `d${seq}`, fhash: null, created_at: seq, drop_json }
+  const flow = { id: 'f1', path: '/a/b', path_key: '/a/b', account_id: 1 }
+  return { flow, row, stored: JSON.parse(drop_json) }
+}
+
+const storeAt = (store: Store, arrivals: Arrivals, now: number, seqs: readonly number[]) =>
+  store.write((db) => arrivals.store(db, now, seqs.map(makeArrival)))
+
+test('old arrivals are deleted, and the numbers go on', async () => {
+  const { store, arrivals } = await open(await makeLocation())
+  await storeAt(store, arrivals, 1000, [1, 2, 3])
+  expect(await findOldArrival(store.reader, 1000, 10)).toBeUndefined()
+  expect(await findOldArrival(store.reader, 1001, 2)).toBe(2)
+  expect(await findOldArrival(store.reader, 1001, 10)).toBe(3)
+  await store.write((db) => deleteArrivals(db, 3))
+  const left = await store.reader.selectFrom('things_arrivals').selectAll().execute()
+  expect(left).toEqual([{ seq: 3, stored_at: 1000, place_json: '', drop_json: '' }])
+  expect(await findOldArrival(store.reader, 1001, 10)).toBeUndefined()
+  expect((await storeAt(store, arrivals, 2000, [4])).map(({ seq }) => seq)).toEqual([4])
+})
+
+test('arrivals of another process are found by a search, and as they were written', async () => {
+  const location = await makeLocation()
+  const [a, b] = [await open(location), await open(location)]
+  const received: Arrival[] = []
+  b.arrivals.listen((arrival) => received.push(arrival))
+  await storeAt(a.store, a.arrivals, 1000, [1, 2])
+  await b.arrivals.catchUp()
+  await expect.poll(() => received.length).toBe(2)
+  expect(received.map(({ flow, row, stored }) => ({ flow, row, stored }))).toEqual([1, 2].map(makeArrival))
+  expect(b.lost()).toBe(0)
+})
+
+test('who comes too late for arrivals is told that they are lost, and receives later ones', async () => {
+  const location = await makeLocation()
+  const [a, b] = [await open(location), await open(location)]
+  const received: number[] = []
+  b.arrivals.listen(({ row }) => received.push(row.seq))
+  await storeAt(a.store, a.arrivals, 1000, [1, 2, 3])
+  await a.store.write((db) => deleteArrivals(db, 2))
+  await b.arrivals.catchUp()
+  await expect.poll(() => received).toEqual([3])
+  expect(b.lost()).toBe(1)
+})
+
+test('a database without the newest arrivals, such as a restored backup, is told, too', async () => {
+  const { store, arrivals, lost } = await open(await makeLocation())
+  const received: number[] = []
+  arrivals.listen(({ row }) => received.push(row.seq))
+  arrivals.publish(await storeAt(store, arrivals, 1000, [1, 2]))
+  await store.write((db) => db.deleteFrom('things_arrivals').where('seq', '=', 2).execute())
+  await arrivals.catchUp()
+  expect(lost()).toBe(1)
+  arrivals.publish(await storeAt(store, arrivals, 1000, [2]))
+  expect(received).toEqual([1, 2, 2])
+})
+
+test.skipIf(onPostgres)(
+  'drops of another process on the same file arrive, and its commands end sockets',
+  async () => {
+    const dataDir = await makeFolder()
+    const things = await startThings({ dataDir })
+    onTestFinished(things.close)
+    const other = await startTestBackend({
+      ...{ dataDir, demoOrganization: false },
+      things: { port: 0, demoAccount: undefined, demoToken: undefined },
+    })
+    onTestFinished(other.close)
+    const there = createClient(other.things?.url ?? '', 'alice', things.alice.token)
+    const flow = (await there('POST', '/flow', { path: '/alice/sensors' })).body
+    const listening = await openSocket(things.thingsUrl, things.alice)
+    await listening.ask({ object: 'drop', type: 'subscribe', flowId: flow.id })
+    for (let n = 0; n < 20; n += 1)
+      await (n % 2 === 0 ? there : things.alice)('POST', `/drop/${flow.id}`, { elems: { n } })
+    await listening.until(20)
+    expect(listening.events.map(({ value }) => value.elems.n.value)).toEqual(
+      Array.from({ length: 20 }, (_, n) => n),
+    )
+    const command = run(['src/main.ts', 'account', 'token', '--name', 'alice'], { DATA_DIR: dataDir })
+    expect(await command.exited).toBe(0)
+    expect(await listening.closed).toBe(1008)
+  },
+)
