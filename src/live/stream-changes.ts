@@ -38,7 +38,8 @@ export class StreamChanges implements ChangeTracker<Listener> {
   readonly #newest = new Map<Audience, number>()
   /** The position of the newest entry for all principals. */
   #newestOfAll = 0
-  readonly #known = new LRUCache<string, Known>({ max: maxPrincipals })
+  // With `max`, the library makes room for all of them at once.
+  readonly #known = new LRUCache<string, Known>({ maxSize: maxPrincipals, sizeCalculation: () => 1 })
   #versions = 0
 
   constructor(options: StreamChangesOptions) {

@@ -26,7 +26,8 @@ export class BatchCache<Key extends string | number, Value extends object> {
 
   constructor(options: BatchCacheOptions<Key, Value>) {
     this.#options = options
-    this.#known = new LRUCache({ max: options.maxEntries })
+    // With `max`, the library makes room for all of them at once.
+    this.#known = new LRUCache({ maxSize: options.maxEntries, sizeCalculation: () => 1 })
   }
 
   get size(): number {

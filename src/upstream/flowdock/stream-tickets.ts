@@ -27,7 +27,8 @@ const maxUsed = 100_000
 
 export function createStreamTickets(tickets: Tickets, now: () => number = Date.now): StreamTickets {
   const sealed = createSealedCredentials<string>(tickets, 'stream')
-  const used = new LRUCache<string, true>({ max: maxUsed })
+  // With `max`, the library makes room for all of them at once.
+  const used = new LRUCache<string, true>({ maxSize: maxUsed, sizeCalculation: () => 1 })
   return {
     issue(credential) {
       const expiresAt = now() + lifetimeMs
