@@ -37,6 +37,7 @@ import './things-drops.ts'
 import './things-objects.ts'
 import './things-mutations.ts'
 import './things-events.ts'
+import './things-statistics.ts'
 
 builder.queryType({ description: 'The queries: they read and change nothing.' })
 builder.mutationType({

@@ -16,6 +16,8 @@ type Method = HttpRequest['method']
 export interface ThingsRequest {
   readonly query?: Query
   readonly body?: unknown
+  /** Whether a POST reads and changes nothing. */
+  readonly isRead?: boolean
   /** The purpose of the call for error messages, such as `create a flow`. */
   readonly doing: string
 }
@@ -74,7 +76,7 @@ export function createThingsCalls(options: ThingsCallOptions): ThingsCalls {
   async function call(
     method: Method,
     path: readonly string[],
-    { query = {}, body, doing }: ThingsRequest,
+    { query = {}, body, isRead = method === 'GET' || method === 'MGET', doing }: ThingsRequest,
   ): Promise<unknown> {
     const { restUrl } = requireThings(upstream, doing)
     const { account, token, principal } = requireCredential(credential, doing)
@@ -91,7 +93,6 @@ export function createThingsCalls(options: ThingsCallOptions): ThingsCalls {
       onCall?.()
       return http.request({ method, url, headers, body, principal, signal: until })
     }
-    const isRead = method === 'GET' || method === 'MGET'
     if (isRead && reads !== undefined) {
       const key = `${method} ${url.href} ${body === undefined ? '' : JSON.stringify(body)}`
       const answer = await reads.read(principal, key, signal, make)

@@ -81,12 +81,6 @@ export function decodeCounts(value: unknown): number[] {
   })
 }
 
-/** A row of an aggregation, with the values of its group. */
-export function decodeRow(value: unknown): { readonly key: Json; readonly values: Json } {
-  const { id, ...values } = record(value, 'a row')
-  return { key: isRecord(id) ? id : {}, values }
-}
-
 export function record(value: unknown, what: string): Json {
   if (isRecord(value)) return value
   throw broken(what)

@@ -1,22 +1,8 @@
+import { type Aggregation, aggregationBody, decodeRow } from './aggregation.ts'
 import type { ThingsCalls } from './calls.ts'
-import { decodeDrop, decodeRow, decodeThingsList, decodeThingsMap } from './decode.ts'
-import { filterText, type ThingsFilter } from './filter-text.ts'
+import { decodeDrop, decodeThingsList, decodeThingsMap, record } from './decode.ts'
 import { type Find, findParams } from './find.ts'
-import type { Drop } from './model.ts'
-
-export interface Aggregation {
-  readonly output: readonly string[]
-  readonly groupBy: readonly string[]
-  readonly filter: ThingsFilter | undefined
-  /** Filters by name. They can be used like members, with the value 1 for a drop that matches, and 0 for others. */
-  readonly rules: Readonly<Record<string, ThingsFilter>>
-  readonly sorts: readonly string[]
-}
-
-export interface AggregationRow {
-  readonly key: Readonly<Record<string, unknown>>
-  readonly values: Readonly<Record<string, unknown>>
-}
+import type { AggregationRow, Drop } from './model.ts'
 
 /** The members of a new drop or a change, with the names of the REST API. */
 export type DropMembers = Readonly<Record<string, unknown>>
@@ -37,7 +23,8 @@ export interface Drops {
   delete(flowId: string, id: string): Promise<void>
   /** Deletes all drops of a flow. */
   deleteAll(flowId: string): Promise<void>
-  aggregate(flowId: string, aggregation: Aggregation): Promise<AggregationRow[]>
+  /** @param path the path of the input @throws ValidationError for what the upstream would refuse or misread */
+  aggregate(flowId: string, aggregation: Aggregation, path: readonly string[]): Promise<AggregationRow[]>
 }
 
 /** [flowthings] HTTP API, drops */
@@ -78,24 +65,12 @@ export function createDrops({ call, find, hasTypes }: ThingsCalls): Drops {
     async deleteAll(flowId) {
       await call('DELETE', ['drop', flowId], { doing: 'delete the drops of a flow' })
     },
-    async aggregate(flowId, { output, groupBy, filter, rules, sorts }) {
+    async aggregate(flowId, aggregation, path) {
       const json = await call('POST', ['drop', flowId, 'aggregate'], {
-        body: {
-          output,
-          ...(groupBy.length === 0 ? {} : { groupBy }),
-          ...(filter === undefined ? {} : { filter: filterText(filter, ['input', 'filter']) }),
-          ...(Object.keys(rules).length === 0 ? {} : { rules: textsOf(rules) }),
-          ...(sorts.length === 0 ? {} : { sorts }),
-        },
+        ...{ body: aggregationBody(aggregation, path), isRead: true },
         doing: 'aggregate drops',
       })
-      return decodeThingsList(json, decodeRow)
+      return decodeThingsList(json, (row) => decodeRow(record(row, 'a row')))
     },
   }
-}
-
-function textsOf(rules: Readonly<Record<string, ThingsFilter>>): Readonly<Record<string, string>> {
-  return Object.fromEntries(
-    Object.entries(rules).map(([name, filter]) => [name, filterText(filter, ['input', 'rules', name])]),
-  )
 }

@@ -2,13 +2,8 @@ import { createThingsCalls, type ThingsCallOptions } from './calls.ts'
 import { createDrops } from './drops.ts'
 import { filterText, type ThingsFilter } from './filter-text.ts'
 import { createThingsLoaders, type ThingsLoaders, type ThingsResources } from './loaders.ts'
-import {
-  createThingsFlows,
-  createThingsObjects,
-  readStatistics,
-  type StatisticsRequest,
-  simulateTrack,
-} from './objects.ts'
+import { createThingsFlows, createThingsObjects, simulateTrack } from './objects.ts'
+import { readStatistics, type StatisticsBucket, type StatisticsRequest } from './statistics.ts'
 
 /** The flowthings upstream for one account and one operation. */
 export interface Flowthings extends ThingsResources {
@@ -16,7 +11,8 @@ export interface Flowthings extends ThingsResources {
   readonly load: ThingsLoaders
   /** The text of a filter. @param path the path of the input @throws ValidationError */
   filterText(filter: ThingsFilter, path: readonly string[]): string
-  statistics(request: StatisticsRequest): Promise<number[]>
+  /** @param path the path of the period in the input @throws ValidationError for an invalid period */
+  statistics(request: StatisticsRequest, path: readonly string[]): Promise<StatisticsBucket[]>
   simulateTrack(input: {
     readonly drop: Readonly<Record<string, unknown>>
     readonly js: string
@@ -34,7 +30,7 @@ export function createFlowthings(options: ThingsCallOptions): Flowthings {
     ...resources,
     load: createThingsLoaders(resources),
     filterText: (filter, path) => filterText(filter, path),
-    statistics: (request) => readStatistics(calls, request),
+    statistics: (request, path) => readStatistics(calls, request, path),
     simulateTrack: (input) => simulateTrack(calls, input),
   }
 }

@@ -71,6 +71,14 @@ export type ElementValue = { readonly type: string; readonly json: unknown } & (
   | { readonly kind: 'other' }
 )
 
+/** A row of an aggregation: the values that its drops have in common, and what was computed, by their selectors. */
+export interface AggregationRow {
+  readonly keys: readonly DropElement[]
+  readonly values: readonly DropElement[]
+  /** The row as the upstream sent it, with the keys in `id`. */
+  readonly json: Readonly<Record<string, unknown>>
+}
+
 /** The kinds of objects other than flows and drops, as in the paths of the REST API. */
 export const objectKinds = [
   'track',

@@ -1,12 +1,5 @@
 import type { ThingsCalls } from './calls.ts'
-import {
-  decodeCounts,
-  decodeThingsFlow,
-  decodeThingsList,
-  decodeThingsMap,
-  decodeThingsObject,
-  record,
-} from './decode.ts'
+import { decodeThingsFlow, decodeThingsList, decodeThingsMap, decodeThingsObject, record } from './decode.ts'
 import { type Find, findParams } from './find.ts'
 import type { ObjectKind, ThingsFlow, ThingsObject } from './model.ts'
 
@@ -56,23 +49,6 @@ function createObjects<T>({ call }: ThingsCalls, kind: string, decode: (value: u
       await call('DELETE', [kind, id], { doing: `delete a ${kind}` })
     },
   }
-}
-
-/** A statistic of an object, and the period. A month needs a year, and a day needs a month. */
-export interface StatisticsRequest {
-  readonly type: string
-  readonly id: string
-  readonly period: readonly number[]
-  readonly level: string | undefined
-}
-
-/** [flowthings] statistics */
-export async function readStatistics(
-  { call }: ThingsCalls,
-  { type, id, period, level }: StatisticsRequest,
-): Promise<number[]> {
-  const path = ['statistics', type, id, ...period.map(String)]
-  return decodeCounts(await call('GET', path, { query: { level }, doing: 'read statistics' }))
 }
 
 /** The drops that a function of a track returned, as JSON, and its log output. */
