@@ -162,6 +162,8 @@ export interface Context {
   listen(options: ListenOptions): LiveEvents
   /** The drops that arrive in flows of flowthings. @throws GatewayError `UNAUTHENTICATED` without an account */
   listenToDrops(options: DropOptions): LiveEvents
+  /** Ends the subscriptions to a flow of flowthings that was deleted. */
+  thingsFlowDeleted(flowId: string): void
   /** The path of this gateway that a file of the upstream can be read at, for a while, without a credential. */
   fileAddress(path: string): string
   /** The path of this gateway that the bytes of one file can be put to, for a while, without a credential. */
@@ -508,6 +510,10 @@ class PrincipalContext implements Context, Viewer {
         throw new Error('Events are read, not iterated')
       },
     }
+  }
+
+  thingsFlowDeleted(flowId: string): void {
+    this.#session.options.things.hub.checkFlow(flowId)
   }
 
   fileAddress(path: string): string {

@@ -33,8 +33,6 @@ export async function subscribeDropAdded(
   )
   const filter = input.filter ?? undefined
   if (filter !== undefined) {
-    // A filter that no text can have is refused at the start.
-    context.flowthings.filterText(filter, ['input', 'filter'])
     const unstored = flows.find(({ capacity }) => capacity === 0)
     if (unstored !== undefined)
       throw new ValidationError(
@@ -42,8 +40,27 @@ export async function subscribeDropAdded(
         [],
         { inputPath: ['input', 'filter'] },
       )
+    await checkFilter(filter, flows, context)
   }
   return context.listenToDrops({ flows, filter, after: context.lastEventId ?? input.after ?? undefined })
+}
+
+/** An id that no drop has. */
+const noDrop = `d${'0'.repeat(24)}`
+
+/**
+ * Finds no drop, so that the upstream reads the filter.
+ *
+ * @throws ValidationError for a filter that no text can have, or that the upstream refuses
+ */
+async function checkFilter(
+  filter: ThingsFilter,
+  [flow]: readonly ThingsFlow[],
+  { flowthings }: Context,
+): Promise<void> {
+  flowthings.filterText(filter, ['input', 'filter'])
+  const filters = [{ compare: { member: 'id', comparison: '==', value: noDrop } } as const, filter]
+  if (flow !== undefined) await flowthings.drops.find(flow.id, { filters, order: 'desc', limit: 1 })
 }
 
 async function requireFlow(by: ThingsFlowBy, context: Context, path: readonly string[]): Promise<ThingsFlow> {

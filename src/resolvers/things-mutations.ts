@@ -86,10 +86,12 @@ export async function updateFlow(
 export async function deleteFlow(
   _: unknown,
   { input }: { input: { flowId: string } },
-  { flowthings }: Context,
+  context: Context,
 ): Promise<{ deletedId: string }> {
   const path = ['input', 'flowId']
-  await flowthings.flows.delete(checkThingsId('flow', expectId('ThingsFlow', input.flowId, path), path))
+  const id = checkThingsId('flow', expectId('ThingsFlow', input.flowId, path), path)
+  await context.flowthings.flows.delete(id)
+  context.thingsFlowDeleted(id)
   return { deletedId: input.flowId }
 }
 

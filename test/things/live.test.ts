@@ -193,6 +193,35 @@ test('what cannot be subscribed to is refused', async () => {
   expect(await refusal({ flows: [{ path: flow.path }] }, wrong)).toBe('FORBIDDEN')
 })
 
+test('a filter that the upstream cannot read is refused when the subscription begins', async () => {
+  const flow = await makeFlow()
+  const filter = { matches: { member: 'value', pattern: '(?=ahead)' } }
+  const refused = await subscribe({ flows: [{ path: flow.path }], filter })
+    .next()
+    .catch((errors: unknown) => ({ errors }))
+  expect(refused).toMatchObject({ errors: [{ extensions: { code: 'BAD_USER_INPUT' } }] })
+})
+
+test('a flow that is deleted ends its subscriptions, and no others', async () => {
+  const [flow, other] = [await makeFlow(), await makeFlow()]
+  const ended = await goLive(flow, { flows: [{ path: flow.path }, { path: other.path }] })
+  const goesOn = await goLive(other, { flows: [{ path: other.path }] })
+  const { data } = await app.asAlice(
+    'mutation ($input: DeleteThingsFlowInput!) { deleteThingsFlow(input: $input) { __typename } }',
+    { input: { flowId: Buffer.from(`ThingsFlow:${flow.id}`).toString('base64url') } },
+  )
+  expect(data.deleteThingsFlow).toEqual({ __typename: 'DeleteThingsFlowPayload' })
+  for (;;) {
+    const result = await ended.next()
+    if (result?.errors === undefined) continue
+    expect(result.errors[0]).toMatchObject({ extensions: { code: 'NOT_FOUND' } })
+    expect(result.errors[0]?.message).toContain('deleted')
+    break
+  }
+  await write(other, 'still here')
+  expect((await event(goesOn)).drop.json.value).toBe('still here')
+})
+
 test('a token that is deleted ends its subscriptions', async () => {
   const flow = await makeFlow()
   const token = await app.direct('POST', '/token', { paths: { [flow.path]: { dropRead: true } } })

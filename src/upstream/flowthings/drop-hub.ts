@@ -22,6 +22,8 @@ export interface DropHub {
   readonly size: number
   /** Resolves when all that arrives is delivered. @returns ends it @throws GatewayError when the upstream refuses it */
   join(credential: ThingsCredential, listener: DropListener): Promise<() => void>
+  /** Ends the subscriptions to a flow if it does not exist any more. */
+  checkFlow(flowId: string): void
   /** Ends all subscriptions. */
   close(error: GatewayError): void
 }
@@ -31,8 +33,17 @@ type Open = (credential: ThingsCredential, handlers: Handlers) => Promise<DropSo
 
 const firstDelayMs = 250
 const longestDelayMs = 15_000
+/** How often flows are checked: the upstream sends nothing when one is deleted. */
+const usualCheckMs = 30_000
 
-export function createDropHub(open: Open, random: () => number = Math.random): DropHub {
+export interface DropHubOptions {
+  /** From 0 to 1, as `Math.random`. */
+  readonly random?: () => number
+  /** How often it is checked that the flows of subscriptions exist; 30 s by default. */
+  readonly checkEveryMs?: number
+}
+
+export function createDropHub(open: Open, options: DropHubOptions = {}): DropHub {
   const streams = new Map<string, DropStream>()
   return {
     get size() {
@@ -41,7 +52,7 @@ export function createDropHub(open: Open, random: () => number = Math.random): D
     async join(credential, listener) {
       const { principal } = credential
       const stream =
-        streams.get(principal) ?? new DropStream((handlers) => open(credential, handlers), random)
+        streams.get(principal) ?? new DropStream((handlers) => open(credential, handlers), options)
       streams.set(principal, stream)
       const leave = () => {
         stream.leave(listener)
@@ -54,6 +65,9 @@ export function createDropHub(open: Open, random: () => number = Math.random): D
         throw error
       }
       return leave
+    },
+    checkFlow(flowId) {
+      for (const stream of streams.values()) void stream.check(flowId)
     },
     close(error) {
       for (const stream of streams.values()) stream.endAll(error)
@@ -68,13 +82,16 @@ class DropStream {
   readonly #random: () => number
   readonly #listeners = new Set<DropListener>()
   #socket: Promise<DropSocket> | undefined
+  readonly #checkEveryMs: number
   #isReconnecting = false
+  #checking: NodeJS.Timeout | undefined
   /** The flows that the present socket subscribes to. */
   #subscribed = new Map<string, Promise<void>>()
 
-  constructor(open: (handlers: Handlers) => Promise<DropSocket>, random: () => number) {
+  constructor(open: (handlers: Handlers) => Promise<DropSocket>, options: DropHubOptions) {
     this.#open = open
-    this.#random = random
+    this.#random = options.random ?? Math.random
+    this.#checkEveryMs = options.checkEveryMs ?? usualCheckMs
   }
 
   get isIdle(): boolean {
@@ -84,6 +101,7 @@ class DropStream {
   async join(listener: DropListener): Promise<void> {
     this.#listeners.add(listener)
     this.#socket ??= this.#connect()
+    this.#checking ??= setTimeout(() => void this.#checkAll(), this.#checkEveryMs).unref()
     await this.#subscribe(listener)
   }
 
@@ -93,6 +111,8 @@ class DropStream {
     if (this.isIdle) {
       this.#socket = undefined
       this.#subscribed.clear()
+      clearTimeout(this.#checking)
+      this.#checking = undefined
       socket?.then((each) => each.close()).catch(() => undefined)
       return
     }
@@ -107,6 +127,39 @@ class DropStream {
     for (const listener of [...this.#listeners]) {
       this.leave(listener)
       listener.end(error)
+    }
+  }
+
+  /** Subscribes to a flow again, which the upstream refuses for one that was deleted, and otherwise changes nothing. */
+  async check(flowId: string): Promise<void> {
+    if (!this.#subscribed.has(flowId)) return
+    try {
+      const socket = await this.#socket
+      await socket?.subscribe(flowId)
+      if (!this.#subscribed.has(flowId)) socket?.unsubscribe(flowId)
+    } catch (error) {
+      // After other failures the socket is opened again, or the next check finds it.
+      if (isFinal(error)) this.#endFlow(flowId, error)
+    }
+  }
+
+  async #checkAll(): Promise<void> {
+    // One after the other: a check is not urgent, and the socket carries the drops.
+    for (const flowId of [...this.#subscribed.keys()]) await this.check(flowId)
+    if (!this.isIdle) this.#checking = setTimeout(() => void this.#checkAll(), this.#checkEveryMs).unref()
+  }
+
+  #endFlow(flowId: string, error: unknown): void {
+    const reason =
+      error instanceof NotFoundError
+        ? new NotFoundError(
+            `The subscription was ended: its flow "${flowId}" was deleted, or you can no longer see it`,
+          )
+        : error
+    for (const listener of [...this.#listeners]) {
+      if (!listener.flowIds.has(flowId)) continue
+      this.leave(listener)
+      listener.end(reason)
     }
   }
 
