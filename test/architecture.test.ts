@@ -114,7 +114,8 @@ const floors: [part: RegExp, may: RegExp][] = [
     /^src\/backend\/flowdock\//,
     /^src\/(iso-time|json-values)\.ts$|^src\/wire\/|^src\/backend\/((bus|http|store)\/|(background|bounds|deliver|event-log|files|grants|instances)\.ts$)/,
   ],
-  [/^src\/backend\/flowthings\/values\.ts$/, /^src\/json-values\.ts$/],
+  [/^src\/backend\/flowthings\/long\.ts$/, /^$/],
+  [/^src\/backend\/flowthings\/values\.ts$/, /^src\/json-values\.ts$|^src\/backend\/flowthings\/long\.ts$/],
   [
     /^src\/backend\/flowthings\/filter\//,
     /^src\/json-values\.ts$|^src\/backend\/(flowthings\/values|store\/things\/drop-conditions)\.ts$/,

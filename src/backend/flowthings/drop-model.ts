@@ -3,6 +3,7 @@ import type { DropRow } from '../store/things/drops.ts'
 import type { FlowRow } from '../store/things/flows.ts'
 import type { Subject } from './filter/subject.ts'
 import { parseObject } from './flow-model.ts'
+import { mayHaveLongs, parseWithLongs } from './long.ts'
 import { type Json, present } from './present.ts'
 import type { Style } from './style.ts'
 import { badRequest } from './things-error.ts'
@@ -84,7 +85,7 @@ export function toStored(
 }
 
 export function readStored(row: Pick<DropRow, 'drop_json'>): StoredDrop {
-  return JSON.parse(row.drop_json) as StoredDrop
+  return parseWithLongs(row.drop_json) as StoredDrop
 }
 
 export function membersOf(
@@ -94,13 +95,15 @@ export function membersOf(
   return { elements: { values: elems, types: types ?? {} }, fhash: row.fhash, rest }
 }
 
-/** A drop as filters read it. */
+/** A drop as filters read it: they compare numbers as doubles. */
 export function toSubject(
   flow: Pick<FlowRow, 'id' | 'path'>,
-  row: Pick<DropRow, 'id' | 'created_at' | 'fhash'>,
+  row: Pick<DropRow, 'id' | 'created_at' | 'fhash' | 'drop_json'>,
   stored: StoredDrop,
 ): Subject {
-  const { elems, types, ...rest } = stored
+  const { elems, types, ...rest } = mayHaveLongs(row.drop_json)
+    ? (JSON.parse(row.drop_json) as StoredDrop)
+    : stored
   return {
     ...rest,
     id: row.id,

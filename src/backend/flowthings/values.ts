@@ -1,4 +1,5 @@
 import { isRecord } from '../../json-values.ts'
+import { Long } from './long.ts'
 
 /*
  * The elements of a drop have no schema. They are stored as plain JSON, with only those types that do not follow from the JSON,
@@ -28,8 +29,11 @@ interface ElementType {
 }
 
 const text: ElementType = { expected: 'a text', accepts: (value) => typeof value === 'string' }
-const whole: ElementType = { expected: 'a whole number', accepts: (value) => Number.isInteger(value) }
-const map: ElementType = { expected: 'an object', accepts: isRecord }
+const whole: ElementType = {
+  expected: 'a whole number',
+  accepts: (value) => Number.isInteger(value) || value instanceof Long,
+}
+const map: ElementType = { expected: 'an object', accepts: isMap }
 const list: ElementType = { expected: 'a list', accepts: Array.isArray }
 const quantity: ElementType = {
   expected: 'an object with a number "magnitude"',
@@ -42,7 +46,7 @@ const elementTypes: ReadonlyMap<string, ElementType> = new Map<string, ElementTy
   ['boolean', { expected: 'true or false', accepts: (value) => typeof value === 'boolean' }],
   ['integer', whole],
   ['long', whole],
-  ['float', { expected: 'a number', accepts: (value) => typeof value === 'number' }],
+  ['float', { expected: 'a number', accepts: (value) => typeof value === 'number' || value instanceof Long }],
   ['date', { ...whole, expected: 'milliseconds since 1970, a whole number' }],
   ['null', { expected: 'null', accepts: (value) => value === null }],
   ['map', map],
@@ -111,7 +115,7 @@ export function storableJson(value: unknown, depth = 0): unknown {
   // JSON has numbers that are too large for a double, and no way to write what they become.
   if (typeof value === 'number' && !Number.isFinite(value))
     throw new ElementsError('Expected each number to be at most 1.8e308')
-  if (typeof value !== 'object' || value === null) return value
+  if (typeof value !== 'object' || value === null || value instanceof Long) return value
   if (depth > maxDepth) throw tooDeep()
   if (Array.isArray(value)) return value.map((item) => storableJson(item, depth + 1))
   return mapMembers(value as Record<string, unknown>, (member) => storableJson(member, depth + 1))
@@ -184,6 +188,7 @@ function typeOfJson(value: unknown): string {
     if (!Number.isInteger(value)) return 'float'
     return value >= -maxInteger - 1 && value <= maxInteger ? 'integer' : 'long'
   }
+  if (value instanceof Long) return 'long'
   if (Array.isArray(value)) return 'list'
   return value === null ? 'null' : 'map'
 }
@@ -234,6 +239,10 @@ function mapMembers(
       return [name, change(value, name)]
     }),
   )
+}
+
+function isMap(value: unknown): boolean {
+  return isRecord(value) && !(value instanceof Long)
 }
 
 function isDegrees(value: unknown, most: number): boolean {

@@ -2,6 +2,7 @@ import { isRecord } from '../../../json-values.ts'
 import type { Access } from '../access.ts'
 import type { Outcome } from '../envelope.ts'
 import { parseFindParams, parsePresentation, type Query } from '../find-params.ts'
+import { parseWithLongs } from '../long.ts'
 import {
   createDrop,
   type FlowAddress,
@@ -35,7 +36,7 @@ export interface Command {
 export function parseCommand(text: string): Command | undefined {
   let frame: unknown
   try {
-    frame = JSON.parse(text)
+    frame = parseWithLongs(text)
   } catch {
     return undefined
   }

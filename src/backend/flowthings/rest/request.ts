@@ -1,5 +1,6 @@
 import { hasTooManyValues, maxRestValues } from '../../../json-values.ts'
 import type { Query } from '../find-params.ts'
+import { parseWithLongs } from '../long.ts'
 import type { ThingsPrincipal } from '../principal.ts'
 import type { Style } from '../style.ts'
 import { badRequest, notFound } from '../things-error.ts'
@@ -66,7 +67,7 @@ export function parseBody(bytes: Buffer): unknown {
   if (hasTooManyValues(text, maxRestValues))
     throw badRequest(`Expected the body to have at most ${maxRestValues} values`)
   try {
-    return JSON.parse(text)
+    return parseWithLongs(text)
   } catch {
     throw badRequest('Expected the body to be JSON')
   }

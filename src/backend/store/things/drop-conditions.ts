@@ -108,6 +108,20 @@ function fieldSql(dialect: Dialect, field: DropField): RawBuilder<unknown> {
 }
 
 function equalSql(dialect: Dialect, field: DropField, values: readonly Scalar[]): RawBuilder<boolean> {
+  // The stored JSON may have more digits of such a number.
+  const isLong = (value: Scalar): value is number =>
+    typeof field !== 'string' && Number.isInteger(value) && !Number.isSafeInteger(value)
+  const longs = values.filter(isLong)
+  if (typeof field !== 'string' && longs.length > 0) {
+    const others = values.filter((value) => !isLong(value))
+    return sql`(${sql.join(
+      [
+        ...longs.map((value) => dialect.numbers(field, sql.raw('='), value)),
+        ...(others.length === 0 ? [] : [equalSql(dialect, field, others)]),
+      ],
+      sql` or `,
+    )})`
+  }
   const constants = typeof field === 'string' ? values.filter((value) => fits(field, value)) : values
   if (constants.length === 0) return sql`(1 = 0)`
   const list = constants.map((value) => (typeof field === 'string' ? sql`${value}` : dialect.constant(value)))
