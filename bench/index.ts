@@ -1,5 +1,7 @@
 import { attackAll } from './attacks.ts'
 import { backend } from './backend.ts'
+import { measureDropFanOut } from './drop-fan-out.ts'
+import { measureDrops } from './drops.ts'
 import { fanOut } from './fan-out.ts'
 import { measureFilters } from './filter.ts'
 import { measureFinds } from './finds.ts'
@@ -22,6 +24,8 @@ const benchmarks: Record<string, () => Promise<void>> = {
   'fan-out': fanOut,
   machines,
   'many-people': manyPeople,
+  drops: measureDrops,
+  'drop-fan-out': measureDropFanOut,
   filter: measureFilters,
   finds: measureFinds,
   queries: measureQueries,
