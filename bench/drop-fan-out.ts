@@ -103,19 +103,7 @@ async function startOwn(folder: string): Promise<Contender> {
   const writer = new WebSocket(`ws://127.0.0.1:${server.port}${path}`)
   await once(writer, 'open')
   const frame = JSON.stringify({ object: 'drop', type: 'create', flowId: flow.id, value: { elems } })
-  return {
-    async publish(count) {
-      const arrived = clients.wait(count)
-      for (let index = 0; index < count; index += 1) writer.send(frame)
-      await arrived
-    },
-    cpu: server.cpu,
-    close() {
-      writer.terminate()
-      clients.close()
-      server.close()
-    },
-  }
+  return contend(server, clients, writer, () => frame)
 }
 
 async function startStock(): Promise<Contender> {
@@ -123,10 +111,19 @@ async function startStock(): Promise<Contender> {
   const clients = await openClients(server.port, '/', 'subscribe')
   const writer = new WebSocket(`ws://127.0.0.1:${server.port}/`)
   await once(writer, 'open')
+  return contend(server, clients, writer, () => JSON.stringify({ elems }))
+}
+
+function contend(
+  server: Awaited<ReturnType<typeof startProcess>>,
+  clients: Awaited<ReturnType<typeof openClients>>,
+  writer: WebSocket,
+  makeFrame: () => string,
+): Contender {
   return {
     async publish(count) {
       const arrived = clients.wait(count)
-      for (let index = 0; index < count; index += 1) writer.send(JSON.stringify({ elems }))
+      for (let index = 0; index < count; index += 1) writer.send(makeFrame())
       await arrived
     },
     cpu: server.cpu,
