@@ -144,9 +144,12 @@ class DropStream {
   }
 
   async #checkAll(): Promise<void> {
+    const timer = this.#checking
     // One after the other: a check is not urgent, and the socket carries the drops.
     for (const flowId of [...this.#subscribed.keys()]) await this.check(flowId)
-    if (!this.isIdle) this.#checking = setTimeout(() => void this.#checkAll(), this.#checkEveryMs).unref()
+    // Another timer belongs to subscriptions that came after all others had ended.
+    if (this.#checking === timer && !this.isIdle)
+      this.#checking = setTimeout(() => void this.#checkAll(), this.#checkEveryMs).unref()
   }
 
   #endFlow(flowId: string, error: unknown): void {
