@@ -366,7 +366,7 @@ const unsubscribe = fc.record({ socket: anIndex, flow: anIndex }).map(({ socket,
   ),
 )
 
-/** Whoever may write writes, and exactly the subscribers that may read receive it. */
+/** Each account that may write adds a drop; the subscribers that may read receive it, and no others. */
 const write = fc
   .record({ by: anIndex, flow: anIndex, isByPath: fc.boolean() })
   .map(({ by, flow: index, isByPath }) =>

@@ -158,7 +158,7 @@ function rightsIn(shares: readonly Paths[], path: string): Record<Right, boolean
       if (!covers) continue
       for (const right of ['write', 'dropRead', 'dropWrite', 'administer'] as const)
         rights[right] ||= given[right] === true || given['administer'] === true
-      // Whoever may do anything with a flow sees it.
+      // Any right to a flow shows the flow.
       rights.read ||= Object.values(given).includes(true)
     }
   return rights

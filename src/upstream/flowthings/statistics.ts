@@ -31,7 +31,7 @@ export interface StatisticsBucket {
   readonly count: number
 }
 
-/** The hours of a month are fewer, and those of a year are more. */
+/** Enough for the hours of a month (744), and too few for those of a year (8,760). */
 const maxBuckets = 1000
 
 /**

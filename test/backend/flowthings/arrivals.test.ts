@@ -71,7 +71,7 @@ test('arrivals of another process are found by a search, and as they were writte
   expect(b.lost()).toBe(0)
 })
 
-test('who comes too late for arrivals is told that they are lost, and receives later ones', async () => {
+test('a reader behind the oldest arrival gets an error, and receives later arrivals', async () => {
   const location = await makeLocation()
   const [a, b] = [await open(location), await open(location)]
   const received: number[] = []
@@ -83,7 +83,7 @@ test('who comes too late for arrivals is told that they are lost, and receives l
   expect(b.lost()).toBe(1)
 })
 
-test('a database without the newest arrivals, such as a restored backup, is told, too', async () => {
+test('a database that lost its newest arrivals, such as a restored backup, gives an error, too', async () => {
   const { store, arrivals, lost } = await open(await makeLocation())
   const received: number[] = []
   arrivals.listen(({ row }) => received.push(row.seq))
