@@ -49,6 +49,11 @@ beforeAll(async () => {
     'Query.thingsFlow': '(by: { path: "/alice/sensors" })',
     'Query.thingsTasks': '(kind: MQTT)',
     'Drop.element': '(path: "map")',
+    'ThingsFlow.aggregate':
+      '(input: { outputs: [{ function: COUNT }], groupBy: [{ member: "elems.text" }] })',
+    'ThingsFlow.statistics': '(input: { kind: DROPS_ADDED, year: 2026 })',
+    'ThingsIdentity.statistics': '(input: { kind: API_CALLS, year: 2026 })',
+    'Track.statistics': '(input: { kind: HITS, year: 2026 })',
   }
 })
 afterAll(() => app.close())
