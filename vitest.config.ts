@@ -18,7 +18,9 @@ const onPostgres = {
     include: ['test/backend', 'test/contract/flowdock', 'test/contract/flowthings', 'test/postgres'].map(
       (folder) => `${folder}/**/*.test.ts`,
     ),
-    exclude: ['full-disk', 'locked-database', 'migrations'].map((name) => `test/backend/${name}.test.ts`),
+    exclude: ['full-disk', 'locked-database', 'migrations', 'flowthings/shared-file'].map(
+      (name) => `test/backend/${name}.test.ts`,
+    ),
     env: { TEST_DATABASE: 'postgres' },
   },
 }
