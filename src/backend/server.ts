@@ -181,6 +181,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     await thingsServer?.close()
     await signIn.close()
     await Promise.race([background.settled(), sleep(settleMs, undefined, { ref: false })])
+    await bus?.close()
     await opened?.close()
     await store.close()
   }
