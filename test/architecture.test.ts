@@ -217,7 +217,7 @@ test('schema files do not import each other', () => {
 })
 
 /** Functions of the store that only read. */
-const storeReaders = /^(any|browse|channel|count|find|first|is|last|list|namedFiles|search|share)/
+const storeReaders = /^(any|browse|channel|count|find|fingerprint|first|is|last|list|namedFiles|search|share)/
 /** Writers of the store, and values that are no functions, for other files than operations. */
 const storeWriters: Readonly<Record<string, readonly string[]>> = {
   'admin/administration.ts': ['openStore'],

@@ -15,6 +15,7 @@ import {
   newEvent,
   replaceLogId,
 } from './store/events.ts'
+import { fingerprintOf } from './store/fingerprint.ts'
 import { createTailer } from './tailer.ts'
 
 export interface EventLog {
@@ -65,39 +66,54 @@ export async function createEventLog(store: Store, options: EventLogOptions = {}
   const { background = createBackground(() => undefined), signal, bus } = options
   const begin = await findLogPosition(store.reader)
   let isReplaced = false
+  /** Whether the log has other events than those that were delivered. */
+  let hasDiverged = false
   const listeners = new Set<(event: EventRow) => void>()
   /** Waits until all events up to a number are delivered. */
   const waiting = new Set<PromiseWithResolvers<void> & { readonly seq: number }>()
 
-  const tailer = createTailer<EventRow>(begin.last, {
-    deliver(event) {
-      for (const listener of listeners) listener(event)
+  const tailer = createTailer<EventRow>(
+    begin.last,
+    {
+      deliver(event) {
+        for (const listener of listeners) listener(event)
+      },
+      read: (after) => background.run(readPage(after)),
+      retryAfter(ms) {
+        setTimeout(() => {
+          if (signal?.aborted !== true) tailer.retry()
+        }, ms).unref()
+      },
+      diverged() {
+        hasDiverged = true
+        resolveWaiting()
+        // Tells that the log was replaced.
+        background.run(catchUp())
+      },
     },
-    read: (after) => background.run(readPage(after)),
-    retryAfter(ms) {
-      setTimeout(() => {
-        if (signal?.aborted !== true) tailer.retry()
-      }, ms).unref()
-    },
-  })
+    { fingerprintOf, begin: begin.fingerprint ?? undefined },
+  )
 
   async function readPage(after: number): Promise<void> {
     let page: EventRow[]
     try {
-      page = await listEventsAfter(store.reader, after, pageSize)
+      // The event before them says whether it is the one that was delivered.
+      page = await listEventsAfter(store.reader, after - 1, pageSize)
     } catch (error) {
       tailer.readFailed()
       for (const each of waiting) each.reject(error)
       waiting.clear()
       throw error
     }
-    tailer.pageRead(page, page.length < pageSize)
+    const isLast = page.length < pageSize
+    const previous = page[0]?.seq === after ? page.shift() : undefined
+    tailer.pageRead(page, isLast, previous && fingerprintOf(previous))
     resolveWaiting()
   }
 
   function resolveWaiting(): void {
     for (const each of waiting) {
-      if (each.seq > tailer.delivered && tailer.isBehind) continue
+      if (each.seq > tailer.delivered && tailer.isBehind && !hasDiverged) continue
       waiting.delete(each)
       each.resolve()
     }
@@ -105,10 +121,15 @@ export async function createEventLog(store: Store, options: EventLogOptions = {}
 
   /** Events of commits that were not announced yet: changes that share a commit are one message. */
   let unannounced: EventRow[] = []
+  /** The fingerprint of the event before them. */
+  let beforeUnannounced: string | undefined
 
-  function announce(events: readonly EventRow[]): void {
+  function announce(events: readonly EventRow[], previous: string | undefined): void {
     if (bus === undefined || events.length === 0) return
-    if (unannounced.length === 0) queueMicrotask(publishUnannounced)
+    if (unannounced.length === 0) {
+      beforeUnannounced = previous
+      queueMicrotask(publishUnannounced)
+    }
     unannounced.push(...events)
   }
 
@@ -116,12 +137,23 @@ export async function createEventLog(store: Store, options: EventLogOptions = {}
     const events = unannounced
     unannounced = []
     const [first, last] = [events[0], events.at(-1)]
-    if (first !== undefined && last !== undefined)
-      bus?.publish({ kind: 'batch', from: first.seq, to: last.seq, events })
+    if (first === undefined || last === undefined) return
+    const previous = beforeUnannounced
+    bus?.publish({
+      ...{ kind: 'batch', from: first.seq, to: last.seq, events },
+      ...(previous === undefined ? {} : { previous }),
+    })
   }
 
-  async function checkLog(delivered: number, { id, last }: LogPosition): Promise<void> {
-    if (isReplaced || (id === begin.id && last >= delivered)) return
+  /** Compares the log with what was delivered before its position was read. */
+  async function checkLog(
+    { delivered, fingerprint }: { delivered: number; fingerprint: string | undefined },
+    { id, last, fingerprint: found }: LogPosition,
+  ): Promise<void> {
+    const isOther =
+      hasDiverged ||
+      (last === delivered && found !== null && fingerprint !== undefined && found !== fingerprint)
+    if (isReplaced || (id === begin.id && last >= delivered && !isOther)) return
     isReplaced = true
     try {
       // Other backends and gateways notice by the id.
@@ -132,16 +164,19 @@ export async function createEventLog(store: Store, options: EventLogOptions = {}
       throw error
     }
     options.onReplaced?.(
-      id === begin.id
-        ? `The event log ends at ${last}, and ${delivered} events were delivered: commits were lost`
-        : 'The event log was replaced by another one',
+      id !== begin.id
+        ? 'The event log was replaced by another one'
+        : last < delivered
+          ? `The event log ends at ${last}, and ${delivered} events were delivered: commits were lost`
+          : `The event log has other events than those that were delivered, up to ${delivered}: commits were lost`,
     )
   }
 
   async function catchUp(): Promise<void> {
-    const { delivered } = tailer
+    const { delivered, fingerprint } = tailer
     const position = await findLogPosition(store.reader)
-    await checkLog(delivered, position)
+    await checkLog({ delivered, fingerprint }, position)
+    if (hasDiverged) return
     const seq = position.last
     tailer.noteHead(seq)
     // The database answers: a pause after a failed read is over.
@@ -156,7 +191,7 @@ export async function createEventLog(store: Store, options: EventLogOptions = {}
     if (message.kind === 'here') tailer.noteHead(message.head)
     else if (message.kind === 'batch')
       if (message.events === undefined) tailer.noteHead(message.to)
-      else tailer.receive(message.events)
+      else tailer.receive(message.events, message.previous)
   })
   bus?.onConnected(() => background.run(catchUp()))
 
@@ -183,9 +218,9 @@ export async function createEventLog(store: Store, options: EventLogOptions = {}
           }),
         {
           channel: channel?.channel_id,
-          onCommit(_, events) {
-            tailer.receive(events)
-            announce(events)
+          onCommit(_, events, previous) {
+            tailer.receive(events, previous)
+            announce(events, previous)
           },
         },
       ),

@@ -3,6 +3,9 @@ interface Numbered {
   readonly seq: number
 }
 
+/** Tells the events of one number apart, of which one was committed after the other was lost. */
+export type Fingerprint = string
+
 /** The effects of a tailer. All of them are synchronous. */
 export interface TailerEffects<E> {
   /** Delivers the next event. */
@@ -11,6 +14,19 @@ export interface TailerEffects<E> {
   read(after: number): void
   /** Calls `retry` after this time. */
   retryAfter(ms: number): void
+  /**
+   * The log has other events than those that were delivered, under the same numbers: commits were lost. From now on the tailer does
+   * nothing.
+   */
+  diverged(): void
+}
+
+export interface TailerOptions<E> {
+  /** Undefined where it is unknown. */
+  readonly fingerprintOf: (event: E) => Fingerprint | undefined
+  /** The fingerprint of the event after whose number the tailer begins; undefined where there is none. */
+  readonly begin?: Fingerprint | undefined
+  readonly maxKept?: number
 }
 
 /**
@@ -20,31 +36,46 @@ export interface TailerEffects<E> {
 export interface Tailer<E extends Numbered> {
   /** Every event up to this number was delivered. */
   readonly delivered: number
+  /** The fingerprint of the event with this number; undefined where it is unknown. */
+  readonly fingerprint: Fingerprint | undefined
   /** Whether events are missing that the log has. */
   readonly isBehind: boolean
-  /** Takes events of the log that were committed: ascending, without holes. They may be late, repeated or out of order. */
-  receive(events: readonly E[]): void
+  /**
+   * Takes events of the log that were committed: ascending, without holes. They may be late, repeated or out of order.
+   *
+   * @param previous the fingerprint of the event before the first one; undefined where it is unknown
+   */
+  receive(events: readonly E[], previous?: Fingerprint): void
   /** Learns that the log goes up to this number at least. */
   noteHead(seq: number): void
-  /** Takes the result of a read. @param isLast whether the log had no more events */
-  pageRead(events: readonly E[], isLast: boolean): void
+  /**
+   * Takes the result of a read.
+   *
+   * @param isLast whether the log had no more events
+   * @param previous the fingerprint of the event with the number after which was read; undefined where the log does not have it
+   */
+  pageRead(events: readonly E[], isLast: boolean, previous?: Fingerprint): void
   readFailed(): void
   /** Reads again after a read failed; does nothing while one is under way or nothing is missing. */
   retry(): void
 }
 
 /** The most events that wait for missing ones. Further events are dropped, and read again later. */
-const maxKept = 10_000
+const usualMaxKept = 10_000
 const retryMs = { first: 50, longest: 2000 }
 
 /** @param delivered the number after which it begins */
 export function createTailer<E extends Numbered>(
   delivered: number,
   effects: TailerEffects<E>,
-  limits: { readonly maxKept: number } = { maxKept },
+  { fingerprintOf, begin, maxKept = usualMaxKept }: TailerOptions<E>,
 ): Tailer<E> {
-  /** Events that arrived before others that precede them, by their number. */
-  const kept = new Map<number, E>()
+  /** Events that arrived before others that precede them, by their number, and the fingerprints of the ones before them. */
+  const kept = new Map<number, { readonly event: E; readonly previous: Fingerprint | undefined }>()
+  /** The fingerprint of the last delivered event, and the one when the read in progress began. */
+  let fingerprint = begin
+  let fingerprintAtRead: Fingerprint | undefined
+  let hasDiverged = false
   /** The greatest number that the log is known to have. */
   let head = delivered
   /** The value of `head` when the read in progress began; undefined without a read. */
@@ -55,24 +86,39 @@ export function createTailer<E extends Numbered>(
 
   function deliver(event: E): void {
     delivered = event.seq
+    fingerprint = fingerprintOf(event)
     effects.deliver(event)
+  }
+
+  /** Delivers the event with the next number, if the event before it is the one that was delivered. */
+  function deliverNext(event: E, previous: Fingerprint | undefined): void {
+    if (isSame(previous, fingerprint)) deliver(event)
+    else diverge()
+  }
+
+  function diverge(): void {
+    hasDiverged = true
+    kept.clear()
+    effects.diverged()
   }
 
   function deliverKept(): void {
     for (let next = kept.get(delivered + 1); next !== undefined; next = kept.get(delivered + 1)) {
-      kept.delete(next.seq)
-      deliver(next)
+      kept.delete(delivered + 1)
+      deliverNext(next.event, next.previous)
+      if (hasDiverged) return
     }
   }
 
-  function keep(event: E): void {
-    if (kept.size >= limits.maxKept) kept.clear()
-    kept.set(event.seq, event)
+  function keep(event: E, previous: Fingerprint | undefined): void {
+    if (kept.size >= maxKept) kept.clear()
+    kept.set(event.seq, { event, previous })
   }
 
   function read(): void {
-    if (delivered >= head || headAtRead !== undefined || isPaused) return
+    if (delivered >= head || headAtRead !== undefined || isPaused || hasDiverged) return
     headAtRead = head
+    fingerprintAtRead = fingerprint
     effects.read(delivered)
   }
 
@@ -80,14 +126,22 @@ export function createTailer<E extends Numbered>(
     get delivered() {
       return delivered
     },
+    get fingerprint() {
+      return fingerprint
+    },
     get isBehind() {
       return delivered < head
     },
-    receive(events) {
+    receive(events, previous) {
+      let before = previous
       for (const event of events) {
+        if (hasDiverged) return
+        const own = fingerprintOf(event)
         head = Math.max(head, event.seq)
-        if (event.seq === delivered + 1) deliver(event)
-        else if (event.seq > delivered) keep(event)
+        if (event.seq === delivered + 1) deliverNext(event, before)
+        else if (event.seq > delivered) keep(event, before)
+        else if (event.seq === delivered && !isSame(own, fingerprint)) diverge()
+        before = own
       }
       deliverKept()
       read()
@@ -96,11 +150,15 @@ export function createTailer<E extends Numbered>(
       head = Math.max(head, seq)
       read()
     },
-    pageRead(events, isLast) {
+    pageRead(events, isLast, previous) {
       const expected = headAtRead ?? delivered
       headAtRead = undefined
       pauseMs = 0
-      for (const event of events) if (event.seq > delivered) deliver(event)
+      if (hasDiverged) return
+      if (!isSame(previous, fingerprintAtRead)) return diverge()
+      for (const event of events)
+        if (event.seq > delivered) deliver(event)
+        else if (event.seq === delivered && !isSame(fingerprintOf(event), fingerprint)) return diverge()
       const isMissing = isLast && delivered < expected
       // All events up to `expected` were committed before the read began. An event that the read did not find was never in this
       // log.
@@ -120,4 +178,9 @@ export function createTailer<E extends Numbered>(
       read()
     },
   }
+}
+
+/** Whether two fingerprints may be those of one event: what is unknown is taken for the same. */
+function isSame(one: Fingerprint | undefined, other: Fingerprint | undefined): boolean {
+  return one === undefined || other === undefined || one === other
 }

@@ -191,4 +191,45 @@ describe('a log that was replaced', () => {
     await server.log.catchUp()
     expect(server.reasons).toHaveLength(1)
   })
+
+  describe.each([
+    ['as many', 2],
+    ['more', 3],
+  ])('is noticed when %s events were written under the numbers of those that were lost', (_, count) => {
+    async function lose() {
+      const location = await makeLocation()
+      const [server, other] = [await open(location), await open(location)]
+      const received: number[] = []
+      server.log.listen(({ seq }) => received.push(seq))
+      for (let each = 0; each < 3; each += 1) await server.say()
+      await other.store.write(async (db) => {
+        await db.deleteFrom('events').where('seq', '>', 1).execute()
+      })
+      const fresh = await open(location)
+      // Events that are sent again have another time.
+      const now = Date.now()
+      while (Date.now() === now);
+      return { server, fresh, received, id: await server.id() }
+    }
+
+    const reason = 'The event log has other events than those that were delivered, up to 3: commits were lost'
+
+    test('by the check each second, and nothing of them is delivered', async () => {
+      const { server, fresh, received, id } = await lose()
+      for (let each = 0; each < count; each += 1) await fresh.say()
+      await server.log.catchUp().catch(() => undefined)
+      await expect.poll(() => server.reasons).toHaveLength(1)
+      expect(server.reasons[0]).toContain('commits were lost')
+      expect(received).toEqual([1, 2, 3])
+      expect(await server.id()).not.toBe(id)
+    })
+
+    test('by the own change that comes next', async () => {
+      const { server, fresh, received } = await lose()
+      for (let each = 0; each < count; each += 1) await fresh.say()
+      await server.say()
+      await expect.poll(() => server.reasons).toEqual([reason])
+      expect(received).toEqual([1, 2, 3])
+    })
+  })
 })

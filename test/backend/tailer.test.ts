@@ -49,8 +49,9 @@ class World {
           expect(ms).toBeLessThanOrEqual(2000)
           this.pauseMs = ms
         },
+        diverged: () => expect.unreachable(),
       },
-      { maxKept },
+      { maxKept, fingerprintOf: ({ seq }) => String(seq), begin: '0' },
     )
   }
 
@@ -89,7 +90,7 @@ class World {
     this.look()
     const found = this.reading?.found
     this.reading = undefined
-    if (found !== undefined) this.tailer.pageRead(found.events, found.isLast)
+    if (found !== undefined) this.tailer.pageRead(found.events, found.isLast, undefined)
   }
 
   failRead(): void {
@@ -252,4 +253,128 @@ test('a number that is not in the log is forgotten after one read, and what come
   expect(world.tailer.isBehind).toBe(false)
   world.receive(world.commit(1))
   expect(world.delivered).toEqual([1])
+})
+
+describe('a log that loses commits, whose numbers are given again', () => {
+  interface Node extends Event {
+    readonly before: Node | undefined
+    readonly id: string
+  }
+
+  /** A log, what is under way about it, and a tailer. Each event knows the one before it. */
+  class Logs {
+    end: Node | undefined
+    last: Node | undefined
+    count = 0
+    hasDiverged = false
+    isPaused = false
+    readonly messages: Node[][] = []
+    reading: { readonly after: number; found?: readonly Node[] } | undefined
+    readonly tailer = createTailer<Node>(
+      0,
+      {
+        deliver: (event) => {
+          expect(this.hasDiverged).toBe(false)
+          // The one thing that counts: what was delivered is the beginning of one log.
+          expect(event.before).toBe(this.last)
+          this.last = event
+        },
+        read: (after) => {
+          this.reading = { after }
+        },
+        retryAfter: () => {
+          this.isPaused = true
+        },
+        diverged: () => {
+          expect(this.hasDiverged).toBe(false)
+          this.hasDiverged = true
+        },
+      },
+      { fingerprintOf: ({ id }) => id, maxKept: 8 },
+    )
+
+    get all(): Node[] {
+      const nodes: Node[] = []
+      for (let node = this.end; node !== undefined; node = node.before) nodes.unshift(node)
+      return nodes
+    }
+
+    commit(count: number): Node[] {
+      return Array.from({ length: count }, () => {
+        this.count += 1
+        this.end = { seq: (this.end?.seq ?? 0) + 1, id: `event ${this.count}`, before: this.end }
+        return this.end
+      })
+    }
+
+    receive(events: readonly Node[] | undefined): void {
+      if (events !== undefined) this.tailer.receive(events, events[0]?.before?.id)
+    }
+
+    look(): void {
+      const { reading } = this
+      if (reading !== undefined) reading.found ??= this.all.filter(({ seq }) => seq >= reading.after)
+    }
+
+    finishRead(): void {
+      this.look()
+      const { after, found } = this.reading ?? {}
+      this.reading = undefined
+      if (found === undefined) return
+      const [first] = found
+      const isKnown = first?.seq === after
+      const page = found.slice(isKnown ? 1 : 0).slice(0, 3)
+      this.tailer.pageRead(page, page.length < 3, isKnown ? first?.id : undefined)
+    }
+
+    /** What the check each second does. */
+    get isNoticed(): boolean {
+      const end = this.end?.seq ?? 0
+      return (
+        this.hasDiverged ||
+        end < this.tailer.delivered ||
+        (end === this.tailer.delivered && this.end?.id !== this.tailer.fingerprint)
+      )
+    }
+  }
+
+  const moves: Record<string, (logs: Logs, amount: number) => void> = {
+    'commit here': (logs, amount) => logs.receive(logs.commit(1 + (amount % 3))),
+    'commit there': (logs, amount) => void logs.messages.push(logs.commit(1 + (amount % 4))),
+    'a message arrives': (logs, amount) =>
+      logs.receive(logs.messages.splice(amount % (logs.messages.length || 1), 1)[0]),
+    'a message is lost': (logs) => void logs.messages.shift(),
+    'commits are lost': (logs, amount) => {
+      for (let count = 0; count < 1 + (amount % 4); count += 1) logs.end = logs.end?.before
+    },
+    poll: (logs) => logs.tailer.noteHead(logs.end?.seq ?? 0),
+    'the database looks': (logs) => logs.look(),
+    'a read ends': (logs) => logs.finishRead(),
+  }
+
+  test('is noticed before any event of it is delivered after those that were lost', () => {
+    const move = fc.tuple(fc.constantFrom(...Object.keys(moves)), fc.nat(20))
+    fc.assert(
+      fc.property(fc.array(move, { maxLength: 40 }), (history) => {
+        const logs = new Logs()
+        for (const [kind, amount] of history) moves[kind]?.(logs, amount)
+        for (let rounds = 0; rounds < 100 && !logs.isNoticed; rounds += 1) {
+          logs.tailer.noteHead(logs.end?.seq ?? 0)
+          logs.finishRead()
+        }
+        if (!logs.isNoticed) expect(logs.last).toBe(logs.end)
+      }),
+      {
+        numRuns: Number(process.env['RUNS'] ?? 3000),
+        seed: seed === undefined ? 20_263 : Number(seed),
+      },
+    )
+  })
+
+  test('is not noticed by a sender that does not say what its events follow', () => {
+    const logs = new Logs()
+    logs.tailer.receive(logs.commit(2))
+    logs.tailer.receive(logs.commit(1))
+    expect(logs.last?.seq).toBe(3)
+  })
 })

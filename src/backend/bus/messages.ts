@@ -30,12 +30,16 @@ export interface BusDrop {
 
 /** The messages between backends that share a database. Any message may be lost. */
 export type BusMessage =
-  /** The events with the numbers `from` to `to`. Without `events` when they are too long for one message. */
+  /**
+   * The events with the numbers `from` to `to`. Without `events` when they are too long for one message. `previous` is the
+   * fingerprint of the event before them, if the sender knows it.
+   */
   | {
       readonly kind: 'batch'
       readonly from: number
       readonly to: number
       readonly events?: readonly EventRow[]
+      readonly previous?: string
     }
   /** Drops of flowthings, in the order of their commits, which have numbers of their own. Without `drops` when they are too long. */
   | {
@@ -147,12 +151,21 @@ function decodeBody(json: Record<string, unknown>): BusMessage | undefined {
   const { kind } = json
   switch (kind as BusMessage['kind']) {
     case 'batch': {
-      const { from, to, events } = json
+      const { from, to, events, previous } = json
       if (!isCount(from) || !isCount(to) || from < 1 || to < from) return undefined
       if (events === undefined) return { kind: 'batch', from, to }
       if (!Array.isArray(events) || events.length !== to - from + 1) return undefined
       const decoded = decodeAll(events, (event, index) => decodeEvent(event, from + index))
-      return decoded && { kind: 'batch', from, to, events: decoded }
+      if (!(previous === undefined || typeof previous === 'string')) return undefined
+      return (
+        decoded && {
+          kind: 'batch',
+          from,
+          to,
+          events: decoded,
+          ...(previous === undefined ? {} : { previous }),
+        }
+      )
     }
     case 'drops': {
       const { from, to } = json

@@ -11,7 +11,7 @@ export interface ServiceStreamOptions {
   readonly log: Pick<EventLog, 'listen'>
   /** Reads the events after a number, ascending, without the text of messages that were deleted since. */
   readonly readPage: (after: number, limit: number) => Promise<EventRow[]>
-  readonly position: LogPosition
+  readonly position: Pick<LogPosition, 'id' | 'first'>
   /** The number after which the stream begins. */
   readonly after: number
   readonly base: string

@@ -52,20 +52,31 @@ const cleanedAtOnce = 5000
 export async function createArrivals(options: ArrivalsOptions): Promise<Arrivals> {
   const { store, background, signal, bus, onLost } = options
   const listeners = new Set<(arrival: Arrival) => void>()
+  /** Whether there are other arrivals than those that were delivered, under the same numbers. */
+  let hasDiverged = false
   let tailer = follow(await findLastArrival(store.reader))
 
   function follow(after: number): Tailer<NumberedArrival> {
-    const created = createTailer<NumberedArrival>(after, {
-      deliver({ arrival }) {
-        if (arrival !== undefined) for (const listener of listeners) listener(arrival)
+    const created = createTailer<NumberedArrival>(
+      after,
+      {
+        deliver({ arrival }) {
+          if (arrival !== undefined) for (const listener of listeners) listener(arrival)
+        },
+        read: (from) => background.run(readPage(created, from)),
+        retryAfter(ms) {
+          setTimeout(() => {
+            if (!signal.aborted) created.retry()
+          }, ms).unref()
+        },
+        diverged() {
+          hasDiverged = true
+          background.run(catchUp())
+        },
       },
-      read: (from) => background.run(readPage(created, from)),
-      retryAfter(ms) {
-        setTimeout(() => {
-          if (!signal.aborted) created.retry()
-        }, ms).unref()
-      },
-    })
+      // What was deleted has none.
+      { fingerprintOf: ({ encoded }) => encoded.place || undefined },
+    )
     return created
   }
 
@@ -105,8 +116,9 @@ export async function createArrivals(options: ArrivalsOptions): Promise<Arrivals
   async function catchUp(): Promise<void> {
     const { delivered } = tailer
     const newest = await findLastArrival(store.reader)
-    if (newest < delivered) {
+    if (newest < delivered || hasDiverged) {
       // A backup was restored, or a failover led to a replica without the last commits.
+      hasDiverged = false
       tailer = follow(newest)
       onLost()
     } else {

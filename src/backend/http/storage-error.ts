@@ -5,7 +5,10 @@ import { HttpError } from './errors.ts'
 const postgresFull = '53100'
 const postgresUnavailable = /^(08...|25006|25P03|53...|55P03|57014|57P0[123]|58...)$/
 /** The system's error codes for a database that cannot be reached. */
-const unreachable = new Set(['ECONNREFUSED', 'ECONNRESET', 'EPIPE', 'ETIMEDOUT'])
+const unreachable = new Set([
+  ...['ECONNREFUSED', 'ECONNRESET', 'ECONNABORTED', 'EPIPE', 'ETIMEDOUT'],
+  ...['EHOSTUNREACH', 'EHOSTDOWN', 'ENETUNREACH', 'ENETDOWN', 'ENOTFOUND', 'EAI_AGAIN'],
+])
 
 /** [sqlite] result codes: full; busy, locked, read-only, I/O error, cannot open. */
 const sqliteFull = 13

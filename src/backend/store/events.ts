@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import type { Selectable } from 'kysely'
+import { type Selectable, sql } from 'kysely'
 import { anyText, type Database, type Tables } from './db.ts'
+import { fingerprintColumn } from './fingerprint.ts'
 import { prepared } from './prepared.ts'
 import type { NewEvent } from './writing.ts'
 
@@ -103,6 +104,8 @@ export interface LogPosition {
   readonly first: number
   /** The number of the newest event; 0 when there is none. */
   readonly last: number
+  /** The fingerprint of the newest event; null when there is none. */
+  readonly fingerprint: string | null
 }
 
 const logPosition = prepared<object, LogPosition>((db) =>
@@ -120,6 +123,11 @@ const logPosition = prepared<object, LogPosition>((db) =>
         val(0),
       )
       .as('last'),
+    selectFrom('events')
+      .select(sql<string>`${sql.raw(fingerprintColumn)}`.as('fingerprint'))
+      .orderBy('seq', 'desc')
+      .limit(1)
+      .as('fingerprint'),
   ]),
 )
 

@@ -1,5 +1,7 @@
+import type { Socket } from 'node:net'
 import { Kysely, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
+import { fingerprintColumn } from './fingerprint.ts'
 import { together, type WritingEngine } from './writing.ts'
 
 const int8 = 20
@@ -10,6 +12,14 @@ const logLock = 0x6c6f6773
 const lockWaitMs = 5000
 const readMs = 10_000
 const idleMs = 10_000
+/**
+ * How long a response may take before the connection is taken for broken: of a read, which the server itself ends earlier; of the
+ * statements that begin a change, two of which may wait for a lock; of any other statement of a change. Without these limits a socket
+ * waits a quarter of an hour when the network loses its packets.
+ */
+const silenceMs = { read: readMs + 2000, begin: 2 * lockWaitMs + 2000, change: 30_000 }
+/** How long an idle connection is silent before it is probed; ten probes a second apart without a response end it. */
+const probeAfterMs = 10_000
 
 /**
  * Connections to the PostgreSQL database at `url`: some for writes, and a Kysely dialect for reads. They connect with the first
@@ -24,16 +34,20 @@ export function openPostgres(url: string): { writer: pg.Pool; reader: PostgresDi
     idle_in_transaction_session_timeout: idleMs,
   }
   const reader = { max: 8, statement_timeout: readMs, lock_timeout: lockWaitMs }
-  return { writer: openPool(url, writer), reader: new PostgresDialect({ pool: openPool(url, reader) }) }
+  const readers = openPool(url, reader, silenceMs.read)
+  return { writer: openPool(url, writer), reader: new PostgresDialect({ pool: readers }) }
 }
 
-function openPool(url: string, options: pg.PoolConfig): pg.Pool {
+/** @param responseMs how long each response may take; without a limit by default */
+function openPool(url: string, options: pg.PoolConfig, responseMs?: number): pg.Pool {
   const pool = new pg.Pool({
     ...options,
     connectionString: url,
     keepAlive: true,
+    keepAliveInitialDelayMillis: probeAfterMs,
     connectionTimeoutMillis: 10_000,
     allowExitOnIdle: true,
+    onConnect: requirePrimary,
     types: {
       // Ids and times in milliseconds are far below 2^53.
       getTypeParser: (oid: number, format: 'text' | 'binary' = 'text') =>
@@ -43,41 +57,97 @@ function openPool(url: string, options: pg.PoolConfig): pg.Pool {
   // The pool replaces a connection that breaks. The query that used the connection fails.
   pool.on('error', () => undefined)
   pool.on('connect', (client) => client.on('error', () => undefined))
-  return cleaned(pool)
+  return cleaned(pool, responseMs)
+}
+
+/** What is read at a standby may be older than what was delivered. @throws an error with the code of a read-only transaction */
+async function requirePrimary(client: pg.ClientBase): Promise<void> {
+  const { rows } = await withinMs(
+    client,
+    silenceMs.begin,
+    client.query<{ is_standby: boolean }>('select pg_is_in_recovery() as is_standby'),
+  )
+  if (rows[0]?.is_standby === true)
+    throw Object.assign(new Error('The database server is a standby'), { code: readOnly })
+}
+
+/** Waits for a response. If it takes longer than `ms`, the connection ends, and so do all that wait for a response of it. */
+async function withinMs<T>(client: pg.ClientBase, ms: number, response: Promise<T>): Promise<T> {
+  const { connection } = client as unknown as { connection: { stream: Socket } }
+  const timer = setTimeout(() => {
+    const error = new Error(`The database has not responded for ${ms / 1000} s`)
+    connection.stream.destroy(Object.assign(error, { code: 'ETIMEDOUT' }))
+  }, ms)
+  try {
+    return await response
+  } finally {
+    clearTimeout(timer)
+  }
 }
 
 /**
  * Queries as Kysely makes them, with two differences. PostgreSQL stores no NUL character in texts, and SQLite and JSON allow it. And
- * a text that is used often is parsed and planned once for each connection.
+ * a text that is used often is parsed and planned once for each connection. When a connection falls silent, the older ones are not
+ * used any more, because the network or the server that they lead to is the same.
  */
-function cleaned(pool: pg.Pool): pg.Pool {
+function cleaned(pool: pg.Pool, usualMs?: number): pg.Pool {
   const connect = pool.connect.bind(pool) as () => Promise<pg.PoolClient>
   const names = createStatementNames()
+  const connectedAt = new WeakMap<pg.PoolClient, number>()
+  let silentAt = 0
+  pool.on('connect', (client) => connectedAt.set(client as pg.PoolClient, performance.now()))
+
+  async function take(): Promise<pg.PoolClient> {
+    for (;;) {
+      const client = await connect().catch(withCode)
+      if ((connectedAt.get(client) ?? 0) >= silentAt) return client
+      client.release(true)
+    }
+  }
+
   return Object.assign(pool, {
     async connect() {
-      const client = await connect().catch(withCode)
-      const run = (text: string, values: readonly unknown[], name: string | undefined): Promise<unknown> =>
-        client.query({ text, values: values.map(withoutNul), ...(name === undefined ? {} : { name }) })
-      return {
+      const client = await take()
+      let isBroken = false
+      /** @throws the error of the database, with a code */
+      const note = (error: Error & { code?: string }): never => {
+        if (error.code === 'ETIMEDOUT') silentAt = performance.now()
+        if (error.code === 'ETIMEDOUT' || error.code === readOnly) isBroken = true
+        return withCode(error)
+      }
+      const within = <R>(ms: number | undefined, response: Promise<R>) =>
+        ms === undefined ? response : withinMs(client, ms, response)
+      const taken = {
+        responseMs: usualMs,
         processID: (client as { processID?: number }).processID,
+        release: (destroy?: boolean) => client.release(destroy === true || isBroken),
+      }
+      const run = (text: string, values: readonly unknown[], name: string | undefined): Promise<unknown> =>
+        within(
+          taken.responseMs,
+          client.query({ text, values: values.map(withoutNul), ...(name === undefined ? {} : { name }) }),
+        )
+      return Object.assign(taken, {
         async query(text: string, values?: readonly unknown[]) {
           // Several statements in one text, such as those that begin a transaction, have no values.
-          if (values === undefined || values.length === 0) return client.query(text).catch(withCode)
+          if (values === undefined || values.length === 0)
+            return within(taken.responseMs, client.query(text)).catch(note)
           return run(text, values, names.find(text)).catch((error: Error & { code?: string }) => {
-            if (error.code !== staleStatement) return withCode(error)
+            if (error.code !== staleStatement) return note(error)
             names.renew()
             // Within a transaction this fails, too, and the transaction runs again.
             return run(text, values, undefined).catch(() => withCode(error))
           })
         },
-        release: (destroy?: boolean) => client.release(destroy),
-      }
+      })
     },
   })
 }
 
 /** [postgres] "cached plan must not change result type": another process added a column to a table. */
 const staleStatement = '0A000'
+/** [postgres] A server that accepts no changes, such as a standby, or a primary that was taken out of service. */
+const readOnly = '25006'
 /** Texts that have a name. Conditions of lists make many texts, of which few are used again. */
 const maxNames = 300
 const usesBeforeName = 3
@@ -114,7 +184,7 @@ function createStatementNames(): StatementNames {
 
 /** Adds the code `ECONNRESET` to the error of a lost connection, which has none. */
 function withCode(error: Error & { code?: string }): never {
-  if (error.code === undefined && /connection|terminated|closed/i.test(error.message))
+  if (error.code === undefined && /connect|terminated|closed/i.test(error.message))
     throw Object.assign(error, { code: 'ECONNRESET' })
   throw error
 }
@@ -127,11 +197,14 @@ function withoutNul(value: unknown): unknown {
 /** Transactions that write, at a time. */
 const writers = 4
 
-const insertEvents = `insert into events (seq, flow_id, user_id, payload, created_at, kind)
-  select (select coalesce(max(seq), 0) from events) + position, flow_id, user_id, payload, created_at, kind
+const insertEvents = `with last as (
+    select seq, ${fingerprintColumn} as fingerprint from events order by seq desc limit 1
+  )
+  insert into events (seq, flow_id, user_id, payload, created_at, kind)
+  select coalesce((select seq from last), 0) + position, flow_id, user_id, payload, created_at, kind
   from unnest($1::text[], $2::bigint[], $3::text[], $4::bigint[], $5::bigint[])
     with ordinality as event (flow_id, user_id, payload, created_at, kind, position)
-  returning seq`
+  returning seq, (select fingerprint from last) as previous`
 
 /**
  * Changes that run alone hold the lock of writers. Those of channels share it, and lock the rows of their channels. A transaction
@@ -146,6 +219,10 @@ export function postgresEngine<T>(pool: pg.Pool): WritingEngine<T> & { close(): 
     if (client === undefined) throw new Error('The connection is not one of this engine')
     return (text: string, values: readonly unknown[] = []) => client.query(text, [...values])
   }
+  /** Migrations, which are not begun as a change is, may take any time. */
+  const setResponseMs = (connection: Kysely<T>, ms: number | undefined) => {
+    Object.assign(clients.get(connection) ?? {}, { responseMs: ms })
+  }
   return {
     connections: writers,
     async withConnection(work) {
@@ -158,11 +235,13 @@ export function postgresEngine<T>(pool: pg.Pool): WritingEngine<T> & { close(): 
       try {
         return await work(connection)
       } finally {
+        setResponseMs(connection, undefined)
         client.release()
       }
     },
     async begin(connection, channels) {
       const query = queriesOf(connection)
+      setResponseMs(connection, silenceMs.begin)
       const lock = channels === undefined ? 'pg_advisory_xact_lock' : 'pg_advisory_xact_lock_shared'
       await together([
         // Migrations may wait for those of another process for longer than a change.
@@ -172,12 +251,13 @@ export function postgresEngine<T>(pool: pg.Pool): WritingEngine<T> & { close(): 
           ? []
           : [query('select from channels where id = any($1::bigint[]) order by id for update', [channels])]),
       ])
+      setResponseMs(connection, silenceMs.change)
     },
     async commit(connection, events) {
       const query = queriesOf(connection)
       if (events.length === 0) {
         await query('commit')
-        return 0
+        return { first: 0, previous: undefined }
       }
       const columns = (['flow_id', 'user_id', 'payload', 'created_at', 'kind'] as const).map((name) =>
         events.map((event) => event[name]),
@@ -188,7 +268,10 @@ export function postgresEngine<T>(pool: pg.Pool): WritingEngine<T> & { close(): 
         query(insertEvents, columns),
         query('commit'),
       ])
-      return rows.reduce((first, { seq }) => Math.min(first, seq), Number.POSITIVE_INFINITY)
+      return {
+        first: rows.reduce((first, { seq }) => Math.min(first, seq), Number.POSITIVE_INFINITY),
+        previous: rows[0]?.previous ?? undefined,
+      }
     },
     close() {
       closed ??= pool.end()
@@ -233,6 +316,7 @@ export async function connectNotifications(
   const client = new pg.Client({
     connectionString: url,
     keepAlive: true,
+    keepAliveInitialDelayMillis: probeAfterMs,
     connectionTimeoutMillis: 10_000,
     query_timeout: notifyMs,
     application_name: 'flowdock-gateway bus',

@@ -8,6 +8,7 @@ import {
 } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CompiledQuery, type Kysely, SqliteDialect, type SqliteDialectConfig, sql } from 'kysely'
+import { fingerprintColumn } from './fingerprint.ts'
 import type { WritingEngine } from './writing.ts'
 
 type SqliteDatabase = Exclude<SqliteDialectConfig['database'], () => unknown>
@@ -78,6 +79,8 @@ export async function beginSqlite<T>(connection: Kysely<T>): Promise<void> {
 const insertEvent = `insert into events (seq, flow_id, user_id, payload, created_at, kind)
   values ((select coalesce(max(seq), 0) + 1 from events), ?, ?, ?, ?, ?) returning seq`
 
+const selectFingerprint = `select ${fingerprintColumn} as fingerprint from events order by seq desc limit 1`
+
 /** One transaction at a time, on one connection. */
 export function sqliteEngine<T>(writer: Kysely<T>): WritingEngine<T> {
   return {
@@ -86,6 +89,9 @@ export function sqliteEngine<T>(writer: Kysely<T>): WritingEngine<T> {
     begin: beginSqlite,
     async commit(connection, events) {
       let first = 0
+      const { rows: last } = await connection.executeQuery(
+        CompiledQuery.raw(selectFingerprint) as CompiledQuery<{ fingerprint: string }>,
+      )
       for (const { flow_id, user_id, payload, created_at, kind } of events) {
         const values = [flow_id, user_id, payload, created_at, kind]
         const { rows } = await connection.executeQuery(
@@ -94,7 +100,7 @@ export function sqliteEngine<T>(writer: Kysely<T>): WritingEngine<T> {
         first ||= rows[0]?.seq ?? 0
       }
       await sql`commit`.execute(connection)
-      return first
+      return { first, previous: last[0]?.fingerprint }
     },
   }
 }

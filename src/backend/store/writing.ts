@@ -1,4 +1,5 @@
 import { type Kysely, sql } from 'kysely'
+import { fingerprintOf } from './fingerprint.ts'
 
 /** An event that has no number yet: the log gives it one at the end of its transaction. */
 export interface NewEvent {
@@ -26,8 +27,11 @@ export interface WriteOptions<R> {
    * PostgreSQL runs changes of different channels at the same time. A change without a channel runs alone.
    */
   readonly channel?: number | undefined
-  /** Runs right after the commit, before the result is returned, with the events that were published. */
-  readonly onCommit?: (value: R, events: readonly NumberedEvent[]) => void
+  /**
+   * Runs right after the commit, before the result is returned, with the events that were published, and the fingerprint of the
+   * event before them, where it is known.
+   */
+  readonly onCommit?: (value: R, events: readonly NumberedEvent[], previous: string | undefined) => void
 }
 
 /** What a database has to do for writes. */
@@ -40,9 +44,15 @@ export interface WritingEngine<T> {
   /**
    * Numbers and stores the events, and commits.
    *
-   * @returns the number of the first event: the others follow without holes
+   * @returns the number of the first event: the others follow without holes; and the fingerprint of the event before it, if there
+   *   is one
    */
-  commit(connection: Kysely<T>, events: readonly NewEvent[]): Promise<number>
+  commit(connection: Kysely<T>, events: readonly NewEvent[]): Promise<Committed>
+}
+
+export interface Committed {
+  readonly first: number
+  readonly previous: string | undefined
 }
 
 export interface Writing<T> {
@@ -56,7 +66,7 @@ interface Job<T> {
   /** What the last run of the change published. */
   events: NewEvent[]
   run(tx: Kysely<T>): Promise<void>
-  settle(events: readonly NumberedEvent[]): void
+  settle(events: readonly NumberedEvent[], previous: string | undefined): void
   reject(error: unknown): void
 }
 
@@ -154,11 +164,11 @@ export function createWriting<T>(engine: WritingEngine<T>): Writing<T> {
     const keys = [...new Set(group.map(keyOf))]
     const channels = keys.includes('all') ? undefined : (keys as number[]).toSorted((a, b) => a - b)
     let done: ReadonlySet<Job<T>>
-    let seq: number
+    let committed: Committed
     try {
       await engine.begin(connection, channels)
       done = await run(connection, group)
-      seq = await engine.commit(
+      committed = await engine.commit(
         connection,
         group.flatMap((job) => (done.has(job) ? job.events : [])),
       )
@@ -166,9 +176,15 @@ export function createWriting<T>(engine: WritingEngine<T>): Writing<T> {
       await sql`rollback`.execute(connection).catch(() => undefined)
       throw error
     }
+    let { first: seq, previous } = committed
     for (const job of group) {
       if (!done.has(job)) continue
-      job.settle(job.events.map((event) => ({ seq: seq++, ...event })))
+      job.settle(
+        job.events.map((event) => ({ seq: seq++, ...event })),
+        previous,
+      )
+      const last = job.events.at(-1)
+      if (last !== undefined) previous = fingerprintOf(last)
     }
   }
 
@@ -216,8 +232,8 @@ export function createWriting<T>(engine: WritingEngine<T>): Writing<T> {
             job.events = []
             value = await change(tx, (event) => void job.events.push(event))
           },
-          settle(events) {
-            onCommit?.(value, events)
+          settle(events, previous) {
+            onCommit?.(value, events, previous)
             resolve(value)
           },
           reject,

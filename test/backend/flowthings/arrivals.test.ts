@@ -91,3 +91,16 @@ test('a database that lost its newest arrivals, such as a restored backup, gives
   arrivals.publish(await storeAt(store, arrivals, 1000, [2]))
   expect(received).toEqual([1, 2, 2])
 })
+
+test('a database with another arrival under a delivered number gives an error, too', async () => {
+  const { store, arrivals, lost } = await open(await makeLocation())
+  const received: number[] = []
+  arrivals.listen(({ row }) => received.push(row.seq))
+  const published = await storeAt(store, arrivals, 1000, [1, 2])
+  arrivals.publish(published)
+  await store.write((db) => db.deleteFrom('things_arrivals').where('seq', '=', 2).execute())
+  arrivals.publish(await storeAt(store, arrivals, 1000, [7]))
+  await expect.poll(lost).toBe(1)
+  arrivals.publish(await storeAt(store, arrivals, 1000, [8]))
+  expect(received).toEqual([1, 2, 8])
+})
