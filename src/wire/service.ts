@@ -8,10 +8,11 @@ import type { WireFlow, WireUser } from './flowdock.ts'
  * ignored, so that both may be added to this version.
  *
  * Request: `Authorization: Bearer <service token>`; `Last-Event-ID: N` to begin after event N, or `?back=N` to begin N events
- * before the end of the log; at its end with neither.
+ * before the end of the log; at its end with neither. `Flowdock-Known-Event: N T` names an event that was received, and its `t`.
  *
  * Response: 200 with the headers below; 401 for a wrong token, 403 with an `Origin`, 404 where there is no such interface,
- * 410 when N is not in the log (older than its first event less one, or past its end), 503 when it cannot be served now.
+ * 410 when N is not in the log (older than its first event less one, or past its end), or event N of `Flowdock-Known-Event` has
+ * another time, because the database lost commits and gave their numbers again; 503 when it cannot be served now.
  *
  * | header | value |
  * |---|---|

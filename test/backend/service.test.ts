@@ -135,6 +135,22 @@ describe('the service stream', () => {
     expect(all.headers).toMatchObject({ 'flowdock-event-id': '3', 'flowdock-first-event': '4' })
   })
 
+  test('refuses to go on when the gateway knows another event by a number, because commits were lost', async () => {
+    await say('known')
+    const known = await listen('?back=1')
+    const text = await known.until(/event: h/)
+    const [event] = framesOf(text, 'e')
+    const resume = async (storedAt: number) => {
+      const headers = {
+        'last-event-id': String(event?.id),
+        'flowdock-known-event': `${event?.id} ${storedAt}`,
+      }
+      return (await listen('', headers)).status
+    }
+    expect(await resume(event?.data.t ?? 0)).toBe(200)
+    expect(await resume((event?.data.t ?? 0) - 1)).toBe(410)
+  })
+
   test('says who is online before it says where it is, and then who comes and goes', async () => {
     const present = await openRawStream(`${backend.url}/stream/flows?filter=example/main&active=true`, {
       authorization: basic(await backend.token('Ben')),
@@ -199,7 +215,7 @@ async function openLog(options: { headEveryMs?: number; maxUnsentBytes?: number 
           }
         },
       },
-      ...{ position: { id: 'log', first: 1, last: 0 }, after: 0, base: '' },
+      ...{ position: { id: 'log', first: 1 }, after: 0, base: '' },
       readPage: async () => [],
       presence: { listen: () => () => undefined, list: () => [] },
       listFlowIds: async () => new Map(),

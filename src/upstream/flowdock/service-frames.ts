@@ -29,7 +29,7 @@ const nothing = { change: undefined, about: undefined } as const
 
 /** A frame of the service stream. */
 export type ServiceFrame =
-  | ({ readonly kind: 'event'; readonly number: number } & ServiceEvent)
+  | ({ readonly kind: 'event'; readonly number: number; readonly storedAt?: number } & ServiceEvent)
   | ({ readonly kind: 'signal' } & Omit<ServiceEvent, 'change' | 'about'>)
   | { readonly kind: 'head'; readonly number: number }
 
@@ -64,7 +64,9 @@ function decodeServiceEvent(number: number, data: string): ServiceFrame {
     const event = makeGap(String(number - 1), 'unreadable', cursor)
     return { kind: 'event', number, event, bytes: data.length, audiences: 'all', ...nothing }
   }
-  if (payload === null) return { kind: 'event', number, ...unseen(data, cursor) }
+  const storedAt = frame['t']
+  const place = { kind: 'event', number, ...(typeof storedAt === 'number' ? { storedAt } : {}) } as const
+  if (payload === null) return { ...place, ...unseen(data, cursor) }
   const user = userOf(audience)
   let event: FlowEvent
   try {
@@ -73,7 +75,7 @@ function decodeServiceEvent(number: number, data: string): ServiceFrame {
     event = makeGap(String(number - 1), 'unreadable', cursor)
   }
   const change = changeOf(event, user)
-  return { kind: 'event', number, event, bytes: data.length, audiences: [audience], change, about: undefined }
+  return { ...place, event, bytes: data.length, audiences: [audience], change, about: undefined }
 }
 
 /** [flowdock] streaming.md: `flow-add` and `flow-remove` are sent to the user, `backend.user.block` to the flow. */

@@ -62,6 +62,8 @@ export function createServiceStream(options: ServiceStreamOptions): ServiceStrea
   let current: AbortController | undefined
   let timer: NodeJS.Timeout | undefined
   let lastError: Error | undefined
+  /** The newest event whose time is known: another event of that number is one of a log that lost commits. */
+  let known: { readonly number: number; readonly storedAt: number } | undefined
 
   function disconnect(): void {
     clearTimeout(timer)
@@ -78,6 +80,9 @@ export function createServiceStream(options: ServiceStreamOptions): ServiceStrea
         accept: 'text/event-stream',
         authorization: `Bearer ${token.reveal()}`,
         ...(after === undefined ? {} : { 'last-event-id': String(after) }),
+        ...(after === undefined || known === undefined || known.number > after
+          ? {}
+          : { 'flowdock-known-event': `${known.number} ${known.storedAt}` }),
       }
       const answer = await http.openStream(url, headers, connection.signal)
       const { status } = answer
@@ -129,8 +134,11 @@ export function createServiceStream(options: ServiceStreamOptions): ServiceStrea
 
   function receive(name: string, id: string | undefined, data: string): void {
     const frame = decodeFrame(name, id, data)
-    if (frame?.kind === 'event') sink.frame(frame.number, frame)
-    else if (frame?.kind === 'signal') sink.signal(frame)
+    if (frame?.kind === 'event') {
+      const { number, storedAt, ...event } = frame
+      if (storedAt !== undefined) known = { number, storedAt }
+      sink.frame(number, event)
+    } else if (frame?.kind === 'signal') sink.signal(frame)
     else if (frame?.kind === 'head') sink.head(frame.number)
   }
 
@@ -139,6 +147,7 @@ export function createServiceStream(options: ServiceStreamOptions): ServiceStrea
       disconnect()
       const connection = new AbortController()
       current = connection
+      if (after === undefined) known = undefined
       if (failures === 0) {
         void run(connection, after)
         return

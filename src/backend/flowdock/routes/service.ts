@@ -7,6 +7,7 @@ import type {
   WireServiceUsers,
 } from '../../../wire/service.ts'
 import { HttpError, invalid, unauthorized } from '../../http/errors.ts'
+import type { Database } from '../../store/db.ts'
 import { findLogPosition, type LogPosition, listEventsAfter } from '../../store/events.ts'
 import { listFlowsById, listJoinedFlowIds } from '../../store/flows.ts'
 import { findOrganizations, listOrganizationIdsOf } from '../../store/organizations.ts'
@@ -30,6 +31,7 @@ export const serviceRoutes: readonly Route[] = [
       const { reader } = store
       const position = await findLogPosition(reader)
       const after = beginningOf(request, position)
+      await checkKnownEvent(request, reader)
       return {
         write: (response) =>
           streamLog(response, {
@@ -193,6 +195,19 @@ function beginningOf({ headers, query }: Request, { first, last }: LogPosition):
   const count = readCount(back)
   if (count === undefined) throw invalid({ back: ['must be a number of events'] })
   return Math.max(last - count, first - 1, 0)
+}
+
+/**
+ * Compares an event that the gateway has received with the one that has its number now.
+ *
+ * @throws HttpError 410 when they differ
+ */
+async function checkKnownEvent({ headers }: Request, reader: Database): Promise<void> {
+  const [, number, storedAt] = /^(\d{1,15}) (\d{1,15})$/.exec(String(headers['flowdock-known-event'])) ?? []
+  if (number === undefined) return
+  const [event] = await listEventsAfter(reader, Number(number) - 1, 1)
+  if (event?.seq !== Number(number) || event.created_at === Number(storedAt)) return
+  throw new HttpError(410, { message: `Event ${number} is another one: the log has lost commits` })
 }
 
 function readCount(text: string): number | undefined {
