@@ -16,6 +16,7 @@ import { slowReaders } from './slow-readers.ts'
 import { soak } from './soak.ts'
 import { stack } from './stack.ts'
 import { start } from './start.ts'
+import { upgrade } from './upgrade.ts'
 
 const benchmarks: Record<string, () => Promise<void>> = {
   attacks: attackAll,
@@ -34,6 +35,7 @@ const benchmarks: Record<string, () => Promise<void>> = {
   start,
   'slow-readers': slowReaders,
   stack,
+  upgrade,
   soak,
   plots: drawPlots,
 }
@@ -48,4 +50,4 @@ if (unknown.length > 0) {
 }
 // One takes its time, the other measures nothing: they have to be asked for.
 for (const [name, run] of Object.entries(benchmarks))
-  if (wanted.length === 0 ? !['soak', 'plots'].includes(name) : wanted.includes(name)) await run()
+  if (wanted.length === 0 ? !['soak', 'plots', 'upgrade'].includes(name) : wanted.includes(name)) await run()
