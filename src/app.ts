@@ -99,8 +99,10 @@ export interface AppState {
   readonly streamingResponses: number
   /** Bytes that wait for slow readers of sockets. */
   readonly waitingBytes: number
-  /** The circuit breakers, and the retries. */
-  readonly upstream: ReturnType<CircuitBreaker['state']> & { readonly retries: number }
+  /** Open sockets to flowthings. */
+  readonly dropSockets: number
+  /** The circuit breakers, and the retries, of both upstreams. */
+  readonly upstream: UpstreamState
   /** The response cache; null when it is off. */
   readonly responseCache: ReturnType<ResponseCache['state']> | null
   /** Operations in flight and queued, and the refused ones. */
@@ -108,6 +110,8 @@ export interface AppState {
   /** The number of restarts of the embedded backend, because its thread stopped or hung. */
   readonly backendRestarts: number
 }
+
+type UpstreamState = ReturnType<CircuitBreaker['state']> & { readonly retries: number }
 
 export interface AppHooks {
   /** Called after each call to the upstream. */
@@ -161,10 +165,12 @@ async function start(
   const metrics = createMetrics()
   const operationLog = createOperationLog(metrics, log)
   const { backend, ...upstream } = await startUpstream(config, log, closers, hooks.demoHistory ?? false)
-  const tracing = await startTracing(config, upstream.restUrl, closers)
+  const things = config.flowthings ?? embeddedThings(backend)
+  const routes = createRoutes(upstream.restUrl, things)
+  const tracing = await startTracing(config, ({ href }) => routes(href), closers)
   const executed = tracing === undefined ? schema : await traced(schema)
   const plain = createMeasuredHttp(metrics, hooks, (call) =>
-    call.kind === 'stream' ? '/stream' : routeOf(pathBelow(upstream.restUrl, call.url)),
+    call.kind === 'stream' ? '/stream' : routes(call.url),
   )
   const serviceToken =
     config.upstream.kind === 'remote'
@@ -190,8 +196,7 @@ async function start(
   const eventHttp = createBulkhead(breaker, eventCalls)
   const sharedEventHttp = createBulkhead(breaker, eventCalls)
 
-  const things = config.flowthings ?? embeddedThings(backend)
-  const thingsHttp = startThingsHttp(things?.restUrl, metrics, hooks)
+  const { http: thingsHttp, state: thingsState } = startThingsHttp(routes, metrics, hooks)
   closers.push(() => thingsHttp.close())
   const dropHub = createDropHub((credential, handlers) =>
     openDropSocket({
@@ -348,7 +353,8 @@ async function start(
     sockets: sockets.size,
     streamingResponses: streamingResponses.size + eventStreams.size,
     waitingBytes: sockets.waitingBytes,
-    upstream: { ...breaker.state(), retries: retry.retries },
+    dropSockets: dropHub.size,
+    upstream: addStates({ ...breaker.state(), retries: retry.retries }, thingsState()),
     load: load.state(),
     responseCache: responseCache?.state() ?? null,
     backendRestarts: backend?.restarts ?? 0,
@@ -460,23 +466,47 @@ function createMeasuredHttp(
 }
 
 /** Calls to flowthings have connections of their own, so that neither upstream slows down the other. */
-function startThingsHttp(restUrl: string | undefined, metrics: Metrics, hooks: AppHooks): Http {
-  const base = restUrl ?? ''
-  const plain = createMeasuredHttp(metrics, hooks, (call) => thingsRouteOf(pathBelow(base, call.url)))
-  const breaker = createCircuitBreaker(createRetry(plain, { deadlineMs }), { probe: plain })
-  return createBulkhead(breaker, { callsEach: connections / 2, waitMs: deadlineMs })
+function startThingsHttp(
+  routes: (url: string) => string,
+  metrics: Metrics,
+  hooks: AppHooks,
+): { readonly http: Http; state(): UpstreamState } {
+  const plain = createMeasuredHttp(metrics, hooks, (call) => routes(call.url))
+  const retry = createRetry(plain, { deadlineMs })
+  const breaker = createCircuitBreaker(retry, { probe: plain })
+  return {
+    http: createBulkhead(breaker, { callsEach: connections / 2, waitMs: deadlineMs }),
+    state: () => ({ ...breaker.state(), retries: retry.retries }),
+  }
+}
+
+function addStates(one: UpstreamState, other: UpstreamState): UpstreamState {
+  return {
+    openBreakers: [...one.openBreakers, ...other.openBreakers],
+    refusals: one.refusals + other.refusals,
+    retries: one.retries + other.retries,
+  }
+}
+
+/** Names the route of a call by its URL, at whichever upstream. */
+function createRoutes(restUrl: string, things: ThingsUpstream | undefined): (url: string) => string {
+  const isBelow = (url: string, base: string) =>
+    url.startsWith(base) && /^([/?]|$)/.test(url.slice(base.length))
+  return (url) =>
+    things !== undefined && (isBelow(url, things.restUrl) || isBelow(url, `${things.sessionUrl}/session`))
+      ? thingsRouteOf(things, url)
+      : routeOf(pathBelow(restUrl, url))
 }
 
 /** Loads the libraries of OpenTelemetry only if traces are sent. */
 async function startTracing(
   { tracing }: Config,
-  restUrl: string,
+  routeOfUrl: (url: URL) => string,
   closers: (() => Promise<void>)[],
 ): Promise<Tracing | undefined> {
   if (tracing === undefined) return undefined
   const { createTracing } = await import('./telemetry/tracing.ts')
-  const base = new URL(restUrl).pathname
-  const started = createTracing({ ...tracing, routeOf: (path) => routeOf(path.slice(base.length)) })
+  const started = createTracing({ ...tracing, routeOf: routeOfUrl })
   closers.push(() => started.close())
   return started
 }

@@ -582,13 +582,14 @@ class PrincipalContext implements Context, Viewer {
   }
 
   #createFlowthings(): Flowthings {
-    const { options, thingsHeaders, requestId } = this.#session
+    const { options, thingsHeaders, requestId, trace } = this.#session
     const { upstream, http, reads } = options.things
     const credential = readThingsCredential(thingsHeaders ?? {})
     return createFlowthings({
       ...{ http, upstream, credential },
       signal: this.#departure?.signal,
       headers: requestId === undefined ? {} : { 'x-request-id': requestId },
+      trace,
       // As for Flowdock: a read in progress may have begun before the event of this context.
       reads: this.#reads === undefined ? undefined : reads,
       onCall: () => this.#countCall(credential?.principal ?? 'nobody'),

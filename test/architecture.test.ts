@@ -98,11 +98,11 @@ const floors: [part: RegExp, may: RegExp][] = [
   [/^src\/upstream\/[^/]+$/, /^src\/(errors|sleep)\.ts$|^src\/net\//],
   [
     /^src\/upstream\/flowdock\//,
-    /^src\/(errors|iso-time|json-values|secret|tickets)\.ts$|^src\/upstream\/(build-url|http)\.ts$|^src\/wire\//,
+    /^src\/(errors|iso-time|json-values|secret|tickets)\.ts$|^src\/upstream\/(build-url|http|traced-request)\.ts$|^src\/wire\//,
   ],
   [
     /^src\/upstream\/flowthings\//,
-    /^src\/(errors|json-values|secret|sleep)\.ts$|^src\/upstream\/(build-url|http)\.ts$/,
+    /^src\/(errors|json-values|secret|sleep)\.ts$|^src\/upstream\/(build-url|http|traced-request)\.ts$/,
   ],
   [/^src\/backend\/store\//, /^$/],
   [/^src\/backend\/bus\//, /^src\/json-values\.ts$|^src\/backend\/store\//],

@@ -24,6 +24,8 @@ export interface LiveFigures {
   readonly sockets: number
   readonly streamingResponses: number
   readonly waitingBytes: number
+  /** Open sockets to flowthings. */
+  readonly dropSockets: number
   readonly upstream: {
     readonly openBreakers: readonly string[]
     readonly retries: number
@@ -174,6 +176,11 @@ function createLiveGauges(register: Registry): (figures: LiveFigures) => void {
       'upstream_stream_borrowers',
       'Subscriptions to the upstream stream of another principal',
       ({ sources }) => sum(sources.map(({ borrowers }) => borrowers)),
+    ],
+    [
+      'upstream_drop_sockets',
+      'Sockets to flowthings that are open or being opened',
+      ({ dropSockets }) => dropSockets,
     ],
     [
       'principals',

@@ -54,8 +54,8 @@ export interface TracingOptions {
   /** The URL for OTLP over HTTP, without `/v1/traces`. */
   readonly endpoint: string
   readonly serviceName: string
-  /** The route of a path, which is the name of a call. */
-  readonly routeOf: (path: string) => string
+  /** The route of a URL, which is the name of a call. */
+  readonly routeOf: (url: URL) => string
 }
 
 /** Traces of OpenTelemetry, sent with OTLP over HTTP. They contain nothing of requests and responses except names. */
@@ -83,7 +83,7 @@ interface TracedField {
   span: Span | undefined
 }
 
-function beginTrace(tracer: Tracer, parent: Context, routeOf: (path: string) => string): Trace {
+function beginTrace(tracer: Tracer, parent: Context, routeOf: (url: URL) => string): Trace {
   const operation = tracer.startSpan('graphql', { kind: SpanKind.SERVER }, parent)
   const inside = trace.setSpan(parent, operation)
   const fields = new Map<string, TracedField>()
@@ -131,7 +131,7 @@ function beginTrace(tracer: Tracer, parent: Context, routeOf: (path: string) => 
     call(method, url) {
       const field = current.getStore()
       const span = tracer.startSpan(
-        `${method} ${routeOf(url.pathname)}`,
+        `${method} ${routeOf(url)}`,
         {
           kind: SpanKind.CLIENT,
           attributes: { 'http.request.method': method, 'server.address': url.hostname },

@@ -9,7 +9,8 @@ import {
 } from '../../errors.ts'
 import { parseIsoTime } from '../../iso-time.ts'
 import { buildUrl, type Query } from '../build-url.ts'
-import type { Http, HttpAnswer, HttpRequest } from '../http.ts'
+import type { Http } from '../http.ts'
+import { type CallTrace, tracedRequest } from '../traced-request.ts'
 import type { Credential } from './credentials.ts'
 import type { OnUnreadable } from './lists.ts'
 import { encodeMultipart, type FilePart } from './multipart.ts'
@@ -41,15 +42,6 @@ export interface FlowdockCalls {
   readonly onUnreadable: OnUnreadable
   /** Posts a body of fields and files. The files are sent while they are read. */
   upload(path: readonly string[], files: readonly FilePart[], request: FlowdockRequest): Promise<unknown>
-}
-
-/** Traces the calls of one operation. */
-export interface CallTrace {
-  /** A call begins. @returns headers to send, and a function to call with the status, if there was a response */
-  call(
-    method: string,
-    url: URL,
-  ): { readonly headers: Readonly<Record<string, string>>; end(status: number | undefined): void }
 }
 
 export interface CallOptions {
@@ -123,7 +115,7 @@ export function createCalls({
       onCall?.()
       const principal = anonymous === true ? undefined : credential?.principal
       const request = { method, url, headers, body, principal, signal: until }
-      return trace === undefined ? http.request(request) : traced(trace, request)
+      return tracedRequest(http, trace, request)
     }
     const answer =
       method === 'GET' && reads !== undefined && credential !== null
@@ -137,18 +129,6 @@ export function createCalls({
     if (answer.status >= 300) throw toError(answer.status, answer.body, doing)
     const at = answer.headers['flowdock-event-id']
     return { body: answer.body, at: typeof at === 'string' && at !== '' ? at : undefined }
-  }
-
-  async function traced(to: CallTrace, request: HttpRequest): Promise<HttpAnswer> {
-    const { headers, end } = to.call(request.method, request.url)
-    let status: number | undefined
-    try {
-      const answer = await http.request({ ...request, headers: { ...request.headers, ...headers } })
-      status = answer.status
-      return answer
-    } finally {
-      end(status)
-    }
   }
 
   async function changing<T>(call: () => Promise<T>): Promise<T> {

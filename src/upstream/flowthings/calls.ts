@@ -9,6 +9,7 @@ import {
 import { isRecord } from '../../json-values.ts'
 import { buildUrl, type Query } from '../build-url.ts'
 import type { Http, HttpAnswer, HttpRequest } from '../http.ts'
+import { type CallTrace, tracedRequest } from '../traced-request.ts'
 import type { ThingsCredential } from './credential.ts'
 
 type Method = HttpRequest['method']
@@ -65,12 +66,14 @@ export interface ThingsCallOptions {
   readonly onShared?: (() => void) | undefined
   /** Additional headers of each call. */
   readonly headers?: Readonly<Record<string, string>> | undefined
+  /** Traces each call. */
+  readonly trace?: CallTrace | undefined
   /** By default, reads are not shared. */
   readonly reads?: SharedReads | undefined
 }
 
 export function createThingsCalls(options: ThingsCallOptions): ThingsCalls {
-  const { http, upstream, credential, signal, onCall, onShared, reads } = options
+  const { http, upstream, credential, signal, onCall, onShared, trace, reads } = options
   const hasTypes = upstream !== undefined && !hasPlainElements(upstream.restUrl)
 
   async function call(
@@ -91,7 +94,7 @@ export function createThingsCalls(options: ThingsCallOptions): ThingsCalls {
     const make = (until: AbortSignal | undefined) => {
       isMade = true
       onCall?.()
-      return http.request({ method, url, headers, body, principal, signal: until })
+      return tracedRequest(http, trace, { method, url, headers, body, principal, signal: until })
     }
     if (isRead && reads !== undefined) {
       const key = `${method} ${url.href} ${body === undefined ? '' : JSON.stringify(body)}`

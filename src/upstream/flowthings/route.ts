@@ -1,22 +1,20 @@
+import type { ThingsUpstream } from './calls.ts'
 import { objectKinds } from './model.ts'
 
-const words = new Set<string>([
-  ...objectKinds,
-  'flow',
-  'drop',
-  'statistics',
-  'aggregate',
-  'simulate',
-  'session',
-])
+const words = new Set<string>([...objectKinds, 'flow', 'drop', 'statistics', 'aggregate', 'simulate'])
 
 /**
- * The route of a path, such as `/flowthings/drop/:id/:id`. There are few routes, so they can be labels of metrics.
+ * The route of a call, such as `/flowthings/drop/:id/:id`. There are few routes, so they can be labels of metrics.
  *
- * @param path below the URL of the API: the account comes first
+ * @param url below one of the URLs of the upstream
  */
-export function thingsRouteOf(path: string): string {
-  const [, ...segments] = path.split('/').filter((segment) => segment !== '')
+export function thingsRouteOf({ restUrl, sessionUrl }: ThingsUpstream, url: string): string {
+  const [address = ''] = url.split('?', 1)
+  if (address === `${sessionUrl}/session`) return '/flowthings/session'
+  const [, ...segments] = address
+    .slice(restUrl.length)
+    .split('/')
+    .filter((segment) => segment !== '')
   const route = segments.slice(0, 4).map((segment, index) => {
     return words.has(segment) && (index !== 1 || segment === 'simulate') ? segment : ':id'
   })
