@@ -121,7 +121,7 @@ export interface AppHooks {
   /** Processor time for new documents of one IP address in a minute. */
   readonly documentMsPerMinute?: number
   readonly log?: Logger
-  /** Whether a new demo organization has a history of three weeks; by default not. */
+  /** Whether a new demo organization, and a new demo account of flowthings, have a history of three weeks; by default not. */
   readonly demoHistory?: boolean
   /** Called for each event that is delivered to a subscription. */
   readonly onDelivery?: (events: LiveEvents, event: FlowEvent) => void

@@ -88,7 +88,7 @@ export interface BackendOptions {
   readonly privateActionTargets?: boolean
   /** Whether an empty database gets the demo organization with its token; by default it does. */
   readonly demoOrganization?: boolean
-  /** Whether the demo organization has a history of three weeks; by default not. */
+  /** Whether the demo organization and the demo account have a history of three weeks; by default not. */
   readonly demoHistory?: boolean
   /** The token of the demo user. By default the first start makes one and stores it. */
   readonly demoToken?: string | undefined
@@ -261,7 +261,11 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
       const thingsDemo =
         demoAccount === undefined
           ? null
-          : await seedThingsDemo(store, options.dataDir, demoAccount, demoToken)
+          : await seedThingsDemo({
+              ...{ store, dataDir: options.dataDir, account: demoAccount, token: demoToken },
+              withReadings: options.demoHistory ?? false,
+              onNotice: options.onNotice,
+            })
       thingsServer = await startThingsServer({
         ...{ host: options.host, port: options.things.port, store, traffic, background, bus, onError },
         ...{ connections: options.connections, bodyIdleMs: options.bodyIdleMs, onRequest: options.onRequest },

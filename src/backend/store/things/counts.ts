@@ -2,6 +2,8 @@ import type { Database } from '../db.ts'
 import { prepared } from '../prepared.ts'
 
 const hourMs = 3600_000
+/** The number of rows in one statement, which has a limit of parameters. */
+const rowsAtOnce = 500
 
 const add = prepared<{ kind: string; id: string; hour: number; count: number }, never>(
   (db, { kind, id, hour, count }) =>
@@ -24,6 +26,26 @@ export async function addCount(
   count = 1,
 ): Promise<void> {
   await add(db, { kind, id, hour: Math.floor(time / hourMs), count })
+}
+
+/** Adds one at each of several times, to an object that has no counts of this kind. */
+export async function addCounts(
+  db: Database,
+  kind: string,
+  id: string,
+  times: readonly number[],
+): Promise<void> {
+  const counts = new Map<number, number>()
+  for (const time of times) {
+    const hour = Math.floor(time / hourMs)
+    counts.set(hour, (counts.get(hour) ?? 0) + 1)
+  }
+  const rows = [...counts].map(([hour, count]) => ({ kind, object_id: id, hour, count }))
+  for (let from = 0; from < rows.length; from += rowsAtOnce)
+    await db
+      .insertInto('things_counts')
+      .values(rows.slice(from, from + rowsAtOnce))
+      .execute()
 }
 
 /** The counts of the hours from a time to another, exclusive, each with the start of its hour. */

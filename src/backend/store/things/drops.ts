@@ -14,6 +14,17 @@ export async function insertDrop(db: Database, row: DropRow): Promise<void> {
   await insertRow(db, row)
 }
 
+/** The number of rows in one statement, which has a limit of parameters. */
+const rowsAtOnce = 500
+
+export async function insertDrops(db: Database, rows: readonly DropRow[]): Promise<void> {
+  for (let from = 0; from < rows.length; from += rowsAtOnce)
+    await db
+      .insertInto('things_drops')
+      .values(rows.slice(from, from + rowsAtOnce))
+      .execute()
+}
+
 const byId = prepared<{ no: number; id: string }, DropRow>((db, { no, id }) =>
   db.selectFrom('things_drops').selectAll().where('flow_no', '=', no).where('id', '=', id),
 )
