@@ -12,6 +12,8 @@ export interface LiveClientOptions {
    * gateway knows when that is. A whole `Authorization` value, such as `Basic …`, works, too. An empty text sends none.
    */
   readonly token: string | (() => string | Promise<string>)
+  /** Sent with the token when a connection is opened, such as `X-Auth-Account` and `X-Auth-Token` for flowthings. */
+  readonly connectionParams?: Readonly<Record<string, string>>
   /** The WebSocket class, where there is no global one. */
   readonly webSocketImpl?: unknown
   /** Called for each lost connection, with the pause before the next attempt. */
@@ -133,8 +135,11 @@ export function createLiveClient(options: LiveClientOptions): LiveClient {
   let line: WebSocket | undefined
   const authorize = async () => {
     const given = typeof token === 'string' ? token : await token()
-    if (given === '') return {}
-    return { Authorization: /^(basic|bearer) /i.test(given) ? given : `Bearer ${given}` }
+    if (given === '') return { ...options.connectionParams }
+    return {
+      ...options.connectionParams,
+      Authorization: /^(basic|bearer) /i.test(given) ? given : `Bearer ${given}`,
+    }
   }
   const client: Client = createClient({
     url: options.url.replace(/^http/, 'ws'),
@@ -228,7 +233,7 @@ export function createLiveClient(options: LiveClientOptions): LiveClient {
           failures = 0
           if (isRepeated(event, seen)) continue
           if (event.cursor !== undefined && event.cursor !== '') cursor = event.cursor
-          if (event.__typename === 'Gap') onGap?.(event)
+          if (isGap(event.__typename)) onGap?.(event)
           yield result
           if (ended.aborted) return
         }
@@ -317,9 +322,14 @@ function eventOf<Event>(
   return data == null ? undefined : Object.values(data)[0]
 }
 
+/** Whether events are missing at this position. */
+function isGap(typename: string | undefined): boolean {
+  return typename === 'Gap' || typename === 'DropGap'
+}
+
 /** Whether an event is a repetition. Events that are not stored, such as typing, have no position and are always new. */
 function isRepeated({ cursor, __typename }: LiveEvent, seen: Set<string>): boolean {
-  if (cursor === undefined || cursor === '' || __typename === 'Gap' || __typename === 'StreamStatus')
+  if (cursor === undefined || cursor === '' || isGap(__typename) || __typename === 'StreamStatus')
     return false
   if (__typename !== undefined && keptNowhere.includes(__typename)) return false
   if (seen.has(cursor)) return true
