@@ -21,7 +21,7 @@ import { id as messageId } from './resolvers/messages.ts'
 import { printPossibleTypes, printSchemaFile, schema } from './schema/index.ts'
 import { Secret } from './secret.ts'
 import { createEngine } from './server/engine.ts'
-import { loadGraphiql } from './server/http/graphiql.ts'
+import { type CredentialHeaders, loadGraphiql } from './server/http/graphiql.ts'
 import { createOperatorCheck, createOriginPolicy, createPageKey } from './server/http/origin-policy.ts'
 import { createRequestIds } from './server/http/request-id.ts'
 import { startHttpServer } from './server/http/server.ts'
@@ -74,7 +74,7 @@ export interface App {
   readonly demoToken: string | null
   /** The embedded server of the flowthings API. Null where it does not run. */
   readonly things: EmbeddedBackend['things']
-  /** Gives GraphiQL that token where it is the `key` of the page's URL; null where GraphiQL is not given one. */
+  /** Gives GraphiQL the demo tokens where it is the `key` of the page's URL; null where GraphiQL is given none. */
   readonly pageKey: string | null
   /** The number of open upstream streams. */
   readonly openStreams: number
@@ -309,12 +309,10 @@ async function start(
     responseCache,
     log,
   })
-  const pageKey =
-    upstream.demoToken !== null && exposure.graphiql && exposure.isDevelopment ? createPageKey() : undefined
-  const demoAuthorization = (key: string) =>
-    upstream.demoToken !== null && pageKey?.accepts(key) === true
-      ? basicAuthorization(upstream.demoToken)
-      : undefined
+  const thingsDemo = config.flowthings === undefined ? upstream.things?.demo : undefined
+  const credentialHeaders = demoHeaders(upstream.demoToken, thingsDemo)
+  const hasDemo = Object.keys(credentialHeaders).length > 0
+  const pageKey = hasDemo && exposure.graphiql && exposure.isDevelopment ? createPageKey() : undefined
   const operatorToken =
     exposure.metricsToken ??
     (config.upstream.kind === 'embedded' ? await keepOperatorToken(config.upstream.dataDir) : undefined)
@@ -383,10 +381,12 @@ async function start(
     isOperator: createOperatorCheck(operatorToken),
     areMetricsOpen: exposure.isDevelopment && exposure.metricsToken === undefined,
     requestIds,
-    graphiql: config.exposure.graphiql ? await loadGraphiql() : undefined,
+    graphiql: config.exposure.graphiql
+      ? await loadGraphiql(things === undefined ? undefined : (thingsDemo?.account ?? 'demo'))
+      : undefined,
     schemaFile: config.exposure.introspection ? once(printSchemaFile) : undefined,
     possibleTypes: config.exposure.introspection ? once(printPossibleTypes) : undefined,
-    demoAuthorization,
+    demoHeaders: (key) => (pageKey?.accepts(key) === true ? credentialHeaders : undefined),
     sendUpload: async (ticket, bytes, signal) => messageId(await uploads.send(ticket, bytes, signal)),
     redeemTicket: (ticket) => streamTickets.redeem(ticket)?.authorization.reveal(),
     openDownload: (ticket, range, signal) => downloads.open(ticket, range, signal),
@@ -445,6 +445,19 @@ function shuttingDown(): GatewayError {
 function embeddedThings(backend: EmbeddedBackend | undefined): ThingsUpstream | undefined {
   const url = backend?.things?.url
   return url === undefined ? undefined : { restUrl: `${url}/v0.1`, sessionUrl: url }
+}
+
+/** What GraphiQL sends to read the examples: the tokens of the demo organization and of the demo account. */
+function demoHeaders(
+  token: string | null,
+  things: NonNullable<EmbeddedBackend['things']>['demo'] | undefined,
+): CredentialHeaders {
+  return {
+    ...(token === null ? {} : { Authorization: basicAuthorization(token) }),
+    ...(things == null || things.token === null
+      ? {}
+      : { 'X-Auth-Account': things.account, 'X-Auth-Token': things.token }),
+  }
 }
 
 /** Connections to an upstream, whose calls are in the metrics by their routes. */

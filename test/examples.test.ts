@@ -1,13 +1,17 @@
 import { readdir, readFile } from 'node:fs/promises'
 import type { ResultOf, VariablesOf } from 'gql.tada'
 import { getOperationAST, parse } from 'graphql'
-import { afterAll, beforeAll, describe, expect, expectTypeOf, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, expectTypeOf, onTestFinished, test } from 'vitest'
+import { WebSocket } from 'ws'
 import { createClient, graphql } from '../examples/typed-client/client.ts'
 import { describeFlows, send } from '../examples/typed-client/unread.ts'
-import { eventually, liveMembers, startTestApp, type TestApp } from './support/app.ts'
+import { createLiveClient } from '../src/client/index.ts'
+import { eventually, liveMembers, type Result, startTestApp, type TestApp } from './support/app.ts'
 
 const folder = new URL('../examples/', import.meta.url)
 const names = (await readdir(folder)).filter((name) => name.endsWith('.graphql')).sort()
+const thingsFolder = new URL('flowthings/', folder)
+const thingsNames = (await readdir(thingsFolder)).sort()
 
 let app: TestApp
 
@@ -62,6 +66,68 @@ test('the first query shows something to read of every message', async () => {
   )
   expect(messages.length).toBeGreaterThan(5)
   for (const { content, title, file } of messages) expect(content ?? title ?? file).toBeTruthy()
+})
+
+describe('the examples of flowthings', () => {
+  const calls: Readonly<Record<string, number>> = {
+    '1-latest-drops.graphql': 3,
+    '2-filtered-drops.graphql': 2,
+    '3-averages.graphql': 2,
+    '5-add-drop.graphql': 1,
+  }
+  const demoToken = 'Demo'.repeat(8)
+  const headers = { 'X-Auth-Account': 'demo', 'X-Auth-Token': demoToken }
+  const read = (name: string) => readFile(new URL(name, thingsFolder), 'utf8')
+  let things: TestApp
+
+  beforeAll(async () => {
+    const demo = { port: 0, demoAccount: 'demo', demoToken }
+    things = await startTestApp({ backend: { demoHistory: true, things: demo } })
+  })
+  afterAll(() => things.close())
+
+  const execute = async (query: string) => {
+    const response = await fetch(`${things.url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', ...headers },
+      body: JSON.stringify({ query }),
+    })
+    return (await response.json()) as Result
+  }
+
+  test.each(thingsNames)('%s runs unchanged on the demo account', async (name) => {
+    const document = await read(name)
+    if (getOperationAST(parse(document))?.operation === 'subscription') {
+      const client = createLiveClient({
+        ...{ url: `${things.url}/graphql`, token: '', webSocketImpl: WebSocket },
+        connectionParams: headers,
+      })
+      onTestFinished(() => client.close())
+      const live = client.listen<{ __typename: string; drop: { path: string } }>({ query: document })
+      const first = live.next()
+      let isLive = false
+      void first.then(() => {
+        isLive = true
+      })
+      // Drops that are added before the subscription is open are not delivered.
+      await eventually(async () => {
+        if (!isLive) await execute(await read('5-add-drop.graphql'))
+        return isLive
+      })
+      expect((await first).value).toMatchObject({
+        __typename: 'DropAdded',
+        drop: { path: '/demo/greenhouse/temperature', json: { celsius: 33.5 } },
+      })
+      await live.return()
+      return
+    }
+    things.calls.length = 0
+    const { data, errors } = await execute(document)
+    expect(errors).toBeUndefined()
+    expect(JSON.stringify(data)).not.toMatch(/"(nodes|rows)":\[\]|"code":/)
+    expect(JSON.stringify(data)).toContain('celsius')
+    expect(things.calls.length).toBe(calls[name])
+  })
 })
 
 describe('the typed client', () => {

@@ -17,6 +17,9 @@ export interface RunningSubscription {
   readonly ended: Promise<{ readonly message: string; readonly code: string | undefined } | undefined>
 }
 
+/** The account and token of flowthings, by the names of their headers. */
+export type ThingsHeaders = Readonly<Record<string, string>>
+
 export interface SubscriptionsState {
   readonly running: readonly RunningSubscription[]
   /** Idle while nothing runs. */
@@ -27,7 +30,7 @@ export interface LiveSubscriptions {
   get(): SubscriptionsState
   subscribe(listener: () => void): () => void
   /** Starts a subscription. One that runs already, with the same variables and credential, is that one. */
-  start(operation: Operation, authorization: string): RunningSubscription
+  start(operation: Operation, authorization: string, thingsHeaders?: ThingsHeaders): RunningSubscription
 }
 
 interface Connection {
@@ -67,12 +70,13 @@ export function createLiveSubscriptions(url: string, log: LiveLog): LiveSubscrip
     log.add({ kind: 'note', subscription: undefined, summary, result: undefined })
   }
 
-  function openConnection(authorization: string): Connection {
-    const known = connections.get(authorization)
+  function openConnection(authorization: string, thingsHeaders: ThingsHeaders): Connection {
+    const credentials = JSON.stringify([authorization, thingsHeaders])
+    const known = connections.get(credentials)
     if (known !== undefined) return known
     const connection: Connection = {
       client: createLiveClient({
-        ...{ url, token: authorization },
+        ...{ url, token: authorization, connectionParams: thingsHeaders },
         onStatus(status) {
           const users = running.filter((subscription) => subscription.connection === connection)
           if (status === 'not connected' && connection.status === 'connected' && users.length > 0) {
@@ -90,7 +94,7 @@ export function createLiveSubscriptions(url: string, log: LiveLog): LiveSubscrip
       status: 'not connected',
       isCut: false,
     }
-    connections.set(authorization, connection)
+    connections.set(credentials, connection)
     return connection
   }
 
@@ -102,7 +106,7 @@ export function createLiveSubscriptions(url: string, log: LiveLog): LiveSubscrip
     try {
       for await (const { data, errors } of results) {
         const [event] = Object.values(data ?? {})
-        const isGap = event?.__typename === 'Gap'
+        const isGap = /^(Drop)?Gap$/.test(event?.__typename ?? '')
         const problems = (errors ?? []).map(({ message }) => message)
         log.add({
           kind: problems.length > 0 ? 'error' : isGap ? 'gap' : 'event',
@@ -134,11 +138,11 @@ export function createLiveSubscriptions(url: string, log: LiveLog): LiveSubscrip
       listeners.add(listener)
       return () => listeners.delete(listener)
     },
-    start({ query, operationName, variables }, authorization) {
-      const key = JSON.stringify([query, operationName, variables, authorization])
+    start({ query, operationName, variables }, authorization, thingsHeaders = {}) {
+      const key = JSON.stringify([query, operationName, variables, authorization, thingsHeaders])
       const known = running.find((subscription) => subscription.key === key)
       if (known !== undefined) return known
-      const connection = openConnection(authorization)
+      const connection = openConnection(authorization, thingsHeaders)
       const id = nextId
       nextId += 1
       const name = operationName ?? 'Subscription'

@@ -19,20 +19,19 @@ globalThis.MonacoEnvironment = {
 }
 
 const settings = JSON.parse(document.getElementById('settings').textContent)
-keepCredential()
+keepCredentials()
 const headers = JSON.stringify(settings.headers, undefined, 2)
 const endpoint = new URL('/graphql', location.href)
 
 /**
- * The page comes with a credential for the key in its URL, which works once. It is remembered for this tab alone, so that
+ * The page comes with credentials for the key in its URL, which works once. They are remembered for this tab alone, so that
  * the page can be loaded again, and the key goes out of the address bar.
  */
-function keepCredential() {
-  const item = 'flowdock-gateway:authorization'
-  const { Authorization } = settings.headers
-  if (Authorization !== undefined) sessionStorage.setItem(item, Authorization)
+function keepCredentials() {
+  const item = 'flowdock-gateway:headers'
+  if (Object.keys(settings.headers).length > 0) sessionStorage.setItem(item, JSON.stringify(settings.headers))
   const known = sessionStorage.getItem(item)
-  if (known !== null) settings.headers.Authorization = known
+  if (known !== null) settings.headers = JSON.parse(known)
   const url = new URL(location.href)
   if (!url.searchParams.has('key')) return
   url.searchParams.delete('key')
@@ -66,9 +65,16 @@ const fetcher = (params, options) => {
   const operation = options?.documentAST && getOperationAST(options.documentAST, params.operationName)
   if (operation?.operation !== 'subscription') return fetchOnce(params, options)
   pane.set(true)
-  const authorization = new Headers(options?.headers).get('authorization') ?? ''
+  const sent = new Headers(options?.headers)
+  const things = ['X-Auth-Account', 'X-Auth-Token'].filter((name) => sent.has(name))
   openView?.detach()
-  openView = createView(subscriptions.start(params, authorization))
+  openView = createView(
+    subscriptions.start(
+      params,
+      sent.get('authorization') ?? '',
+      Object.fromEntries(things.map((name) => [name, sent.get(name)])),
+    ),
+  )
   return openView.responses
 }
 
@@ -148,7 +154,7 @@ createRoot(document.getElementById('graphiql')).render(
     createElement(
       GraphiQL.Logo,
       null,
-      createElement(TokenState, { authorization: settings.headers.Authorization, defaultHeaders: headers }),
+      createElement(TokenState, { demoHeaders: settings.headers, defaultHeaders: headers }),
       createElement(LiveToggle, { subscriptions, pane }),
     ),
     createElement(OpenTabInView),

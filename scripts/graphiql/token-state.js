@@ -1,27 +1,16 @@
 import { pick, useGraphiQL } from '@graphiql/react'
 import { createElement } from 'react'
 
-/** Says with which credential the open tab is sent, and gives the one the page came with back when it was deleted. */
-export function TokenState({ authorization, defaultHeaders }) {
+/** Says with which credentials the open tab is sent, and gives those the page came with back when they were deleted. */
+export function TokenState({ demoHeaders, defaultHeaders }) {
   const { tabs, activeTabIndex, headerEditor } = useGraphiQL(pick('tabs', 'activeTabIndex', 'headerEditor'))
-  const used = authorizationOf(tabs[activeTabIndex]?.headers ?? defaultHeaders)
-  const isDemo = authorization !== undefined && used === authorization
+  const state = stateOf(credentialsOf(tabs[activeTabIndex]?.headers ?? defaultHeaders), demoHeaders)
   return createElement(
     'span',
-    {
-      id: 'token-state',
-      role: 'status',
-      title: isDemo
-        ? demoTitle
-        : used !== undefined
-          ? ownTitle
-          : authorization === undefined
-            ? keyTitle
-            : noneTitle,
-    },
-    isDemo ? 'Demo token' : used === undefined ? 'No token' : 'Own token',
-    !isDemo &&
-      authorization !== undefined &&
+    { id: 'token-state', role: 'status', title: state.title },
+    state.label,
+    state !== demo &&
+      Object.keys(demoHeaders).length > 0 &&
       createElement(
         'button',
         {
@@ -35,18 +24,46 @@ export function TokenState({ authorization, defaultHeaders }) {
   )
 }
 
-const demoTitle = 'The headers of this tab name the demo token: it is sent as Ada'
-const noneTitle = 'The headers of this tab have no Authorization: it is sent without any token'
-const keyTitle = `${noneTitle}. The URL that the gateway prints in its terminal brings the demo token`
-const ownTitle = 'The headers of this tab name a token of yours'
+const names = ['Authorization', 'X-Auth-Account', 'X-Auth-Token']
+const demo = {
+  label: 'Demo token',
+  title:
+    'The headers of this tab name the demo token: it is sent as Ada, and with the demo account of flowthings if that is there',
+}
+const part = {
+  label: 'Part of the demo',
+  title: 'The headers of this tab have one of the demo tokens, of Flowdock or of flowthings, but not both',
+}
+const own = { label: 'Own token', title: 'The headers of this tab name a token of yours' }
+const none = {
+  label: 'No token',
+  title: 'The headers of this tab have no Authorization and no X-Auth-Token: it is sent without any token',
+}
+const keyless = {
+  ...none,
+  title: `${none.title}. The URL that the gateway prints in its terminal brings the demo token`,
+}
 
-/** Undefined when there is none, or the headers are not JSON. */
-function authorizationOf(headers) {
+function stateOf(used, demoHeaders) {
+  const expected = Object.entries(demoHeaders)
+  const isUsed = ([name, value]) => used[name] === value
+  const isEmpty = used['Authorization'] === undefined && used['X-Auth-Token'] === undefined
+  if (isEmpty) return expected.length === 0 ? keyless : none
+  if (Object.entries(used).some(([name, value]) => demoHeaders[name] !== value)) return own
+  return expected.every(isUsed) ? demo : part
+}
+
+/** The credentials in headers, by name; none where the headers are not JSON. */
+function credentialsOf(headers) {
   try {
     const entries = Object.entries(JSON.parse(headers))
-    const [, value] = entries.find(([name]) => name.toLowerCase() === 'authorization') ?? []
-    return typeof value === 'string' && value.trim() !== '' ? value : undefined
+    return Object.fromEntries(
+      names.flatMap((name) => {
+        const [, value] = entries.find(([each]) => each.toLowerCase() === name.toLowerCase()) ?? []
+        return typeof value === 'string' && value.trim() !== '' ? [[name, value]] : []
+      }),
+    )
   } catch {
-    return undefined
+    return {}
   }
 }

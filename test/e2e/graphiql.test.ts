@@ -155,6 +155,88 @@ testInBrowser(
 )
 
 testInBrowser(
+  'flowthings has tabs of its own, each of which shows something, and its live drops are listed beside them',
+  async () => {
+    const { page, foreign, problems } = await openPage({ FLOWTHINGS_PORT: '0' })
+    await expect.poll(() => page.getByRole('tab').count()).toBeGreaterThan(14)
+    expect(await hiddenTabs(page)).toEqual([])
+    await expect.poll(() => page.locator('#token-state').innerText()).toBe('Demo token')
+    // A page that is still loading does not notice a click.
+    await expect.poll(() => insist(page), { timeout: 20_000, interval: 500 }).toContain('"nick": "Ada"')
+    for (const [tab, shown] of [
+      ['LatestDrops', '"celsius"'],
+      ['FilteredDrops', '"sensor"'],
+      ['AverageTemperatures', '"rowCount"'],
+    ] as const) {
+      await openTab(page, tab)
+      await execute(page)
+      await expect.poll(() => response(page)).toContain(shown)
+      expect(await response(page)).not.toContain('"errors"')
+      await picture(page, tab)
+    }
+
+    await openTab(page, 'LiveDrops')
+    await execute(page)
+    await page.getByText('Live: connected').waitFor()
+    await openTab(page, 'AddDrop')
+    const events = page.locator('.live-entry.event')
+    // The subscription is open once a drop is listed. The track copies each drop to the alarms.
+    await expect
+      .poll(
+        async () => {
+          await execute(page)
+          await expect.poll(() => response(page)).toContain('"createDrop"')
+          return page.getByRole('log').innerText()
+        },
+        { timeout: 15_000, interval: 1000 },
+      )
+      .toContain('/demo/greenhouse/alarms')
+    await events
+      .filter({ hasText: 'DropAdded · /demo/greenhouse/temperature · roof · 33.5 · 44' })
+      .first()
+      .waitFor()
+    await events
+      .filter({ hasText: 'DropAdded · /demo/greenhouse/alarms · roof · 33.5 · 44' })
+      .first()
+      .waitFor()
+    await picture(page, 'live-drops')
+    expect(foreign).toEqual([])
+    expect(problems).toEqual([])
+  },
+  120_000,
+)
+
+testInBrowser(
+  'a tab that has one of two demo tokens says so',
+  async () => {
+    const { page } = await openPage({ FLOWTHINGS_PORT: '0' })
+    const state = page.locator('#token-state')
+    await expect.poll(() => state.innerText()).toBe('Demo token')
+    const headers = page.locator('section[aria-label="Headers"] .view-lines').last()
+    await headers.click()
+    for (const [keys, label] of [
+      ['{"X-Auth-Account": "demo"}', 'No token'],
+      ['{"Authorization": "Basic eDo="}', 'Own token'],
+    ] as const) {
+      await page.keyboard.press('Control+A')
+      await page.evaluate((text) => navigator.clipboard.writeText(text), keys)
+      await page.keyboard.press('Control+V')
+      await expect.poll(() => state.innerText(), { timeout: 10_000 }).toContain(label)
+    }
+    await page.getByTitle('Put the demo token back').click()
+    await expect.poll(() => state.innerText(), { timeout: 10_000 }).toBe('Demo token')
+    // The first header is that of Flowdock.
+    await headers.click()
+    await page.keyboard.press('Control+Home')
+    await page.keyboard.press('ArrowDown')
+    await page.keyboard.press('Shift+ArrowDown')
+    await page.keyboard.press('Delete')
+    await expect.poll(() => state.innerText(), { timeout: 10_000 }).toContain('Part of the demo')
+  },
+  60_000,
+)
+
+testInBrowser(
   'the key of the terminal gives one tab the token, which stays there',
   async () => {
     const gateway = await runGateway(await makeFolder())
@@ -230,9 +312,9 @@ testInBrowser(
   60_000,
 )
 
-/** The page of a gateway of its own, and what went wrong there: requests elsewhere and errors. */
-async function openPage() {
-  const gateway = await runGateway(await makeFolder())
+/** The page of a gateway of its own, and what went wrong there: requests elsewhere and errors. @param settings of the gateway */
+async function openPage(settings: Record<string, string> = {}) {
+  const gateway = await runGateway(await makeFolder(), settings)
   const browser = await openBrowser()
   onTestFinished(() => browser.close())
   const context = await browser.newContext({

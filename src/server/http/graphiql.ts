@@ -15,9 +15,12 @@ const types: Readonly<Record<string, string>> = {
   ttf: 'font/ttf',
 }
 
+/** Headers with credentials, by their names. */
+export type CredentialHeaders = Readonly<Record<string, string>>
+
 export interface Graphiql {
-  /** The page. @param authorization for the headers of its requests, if the reader may have it */
-  servePage(response: ServerResponse, authorization: string | undefined): void
+  /** The page. @param headers for its requests, if the reader may have the credentials */
+  servePage(response: ServerResponse, headers: CredentialHeaders | undefined): void
   /** Serves an asset. @returns false when there is none of this name */
   serveAsset(name: string, request: IncomingMessage, response: ServerResponse): boolean
 }
@@ -25,9 +28,10 @@ export interface Graphiql {
 /**
  * GraphiQL from files of this package alone: it works without a network.
  *
+ * @param thingsAccount the account that the examples of flowthings read; undefined where there is no flowthings
  * @returns undefined where it was not built, as after `npm ci --omit=dev`
  */
-export async function loadGraphiql(): Promise<Graphiql | undefined> {
+export async function loadGraphiql(thingsAccount: string | undefined): Promise<Graphiql | undefined> {
   if (!existsSync(new URL('manifest.json', assets))) return undefined
   const manifest = JSON.parse(await readFile(new URL('manifest.json', assets), 'utf8')) as {
     script: string
@@ -35,11 +39,14 @@ export async function loadGraphiql(): Promise<Graphiql | undefined> {
     icon: string
   }
   const names = new Set(await readdir(assets))
-  const tabs = await loadExamples()
+  const tabs = [
+    ...(await loadExamples(examples)),
+    ...(thingsAccount === undefined ? [] : await loadThingsExamples(thingsAccount)),
+  ]
 
   return {
-    servePage(response, authorization) {
-      const settings = { headers: authorization === undefined ? {} : { Authorization: authorization }, tabs }
+    servePage(response, headers = {}) {
+      const settings = { headers, tabs }
       response.writeHead(200, {
         'Content-Type': 'text/html; charset=utf-8',
         'Cache-Control': 'no-store',
@@ -79,7 +86,13 @@ export async function loadGraphiql(): Promise<Graphiql | undefined> {
 }
 
 /** The example queries in the order of their file names: the tabs GraphiQL opens with. */
-async function loadExamples(): Promise<string[]> {
-  const files = (await readdir(examples)).filter((name) => name.endsWith('.graphql')).sort()
-  return Promise.all(files.map((name) => readFile(new URL(name, examples), 'utf8')))
+async function loadExamples(folder: URL): Promise<string[]> {
+  const files = (await readdir(folder)).filter((name) => name.endsWith('.graphql')).sort()
+  return Promise.all(files.map((name) => readFile(new URL(name, folder), 'utf8')))
+}
+
+/** The examples of flowthings, with the flows of an account in place of those of `demo`. */
+async function loadThingsExamples(account: string): Promise<string[]> {
+  const texts = await loadExamples(new URL('flowthings/', examples))
+  return texts.map((text) => text.replaceAll('"/demo/', `"/${account}/`))
 }

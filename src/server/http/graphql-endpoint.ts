@@ -16,7 +16,7 @@ import type { SingleConnections } from '../sse/single-connection.ts'
 import { liveContentType, type StreamingResponses } from '../sse/streaming-response.ts'
 import type { BodyArrival } from './body-arrival.ts'
 import { serveFastPath } from './fast-path.ts'
-import type { Graphiql } from './graphiql.ts'
+import type { CredentialHeaders, Graphiql } from './graphiql.ts'
 import type { OriginPolicy } from './origin-policy.ts'
 import { acquirePermit, type Permit } from './permit.ts'
 import { hasFiles, hasJson, readJson, readMultipartOperation, readQuery } from './request-body.ts'
@@ -33,8 +33,8 @@ export interface GraphqlEndpointOptions {
   readonly proveCredential: (authorization: unknown) => Promise<void>
   /** Undefined when GraphiQL is turned off. */
   readonly graphiql: Graphiql | undefined
-  /** The credential that GraphiQL sends for a reader with this page key; undefined for any other reader. */
-  readonly demoAuthorization: (pageKey: string) => string | undefined
+  /** The credentials that GraphiQL sends for a reader with this page key; undefined for any other reader. */
+  readonly demoHeaders: (pageKey: string) => CredentialHeaders | undefined
   /** Uses up the ticket of an event stream. @returns its `Authorization`; undefined for a ticket that is not valid */
   readonly redeemTicket: (ticket: string) => string | undefined
 }
@@ -66,7 +66,7 @@ export function createGraphqlEndpoint(options: GraphqlEndpointOptions): ServeGra
           'This gateway serves no GraphiQL: set GRAPHIQL=on, and install without --omit=dev',
         )
       const key = pageKeyOf(request)
-      return graphiql.servePage(response, key === undefined ? undefined : options.demoAuthorization(key))
+      return graphiql.servePage(response, key === undefined ? undefined : options.demoHeaders(key))
     }
     if (!originPolicy.isAllowedOrigin(request))
       return reject(403, 'FORBIDDEN', originPolicy.describeRefusal(request))
