@@ -1,10 +1,12 @@
 import { attackAll } from './attacks.ts'
 import { backend } from './backend.ts'
+import { brokers } from './brokers.ts'
 import { measureDropFanOut } from './drop-fan-out.ts'
 import { measureDrops } from './drops.ts'
 import { fanOut } from './fan-out.ts'
 import { measureFilters } from './filter.ts'
 import { measureFinds } from './finds.ts'
+import { idle } from './idle.ts'
 import { machines } from './machines.ts'
 import { manyPeople } from './many-people.ts'
 import { nested } from './nested.ts'
@@ -22,7 +24,9 @@ const benchmarks: Record<string, () => Promise<void>> = {
   attacks: attackAll,
   nested,
   backend,
+  brokers,
   'fan-out': fanOut,
+  idle,
   machines,
   'many-people': manyPeople,
   drops: measureDrops,

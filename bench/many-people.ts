@@ -1,9 +1,10 @@
+import { manyFlows } from './many-flows.ts'
 import { makePeople, type People, type Service, startService } from './people.ts'
 import { openPeopleSockets, type PeopleSockets } from './people-sockets.ts'
 import { cpuSeconds, memoryKiB } from './pinned-process.ts'
 
 const peopleCount = Number(process.env['PEOPLE'] ?? 200)
-/** What is run: messages at a steady rate, the same with a field that depends on the viewer, a return, a crowd. */
+/** What is run: messages at a steady rate, the same with a field that depends on the viewer, a return, a crowd, many flows. */
 const scenes = (process.env['SCENES'] ?? 'steady').split(',')
 const missedCount = Number(process.env['MISSED'] ?? 100)
 const crowdCount = Number(process.env['CROWD'] ?? 2000)
@@ -34,7 +35,8 @@ export async function manyPeople(): Promise<void> {
     else if (scene === 'viewer') await steady('viewerCanEdit')
     else if (scene === 'return') await comeBack()
     else if (scene === 'crowd') await crowd()
-    else throw new Error(`There is no scene ${scene}; there are steady, viewer, return, crowd`)
+    else if (scene === 'flows') await manyFlows()
+    else throw new Error(`There is no scene ${scene}; there are steady, viewer, return, crowd, flows`)
   }
 }
 

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { openAdministration } from '../src/backend/admin/administration.ts'
 import { type Running, startPinned, unlimited } from './pinned-process.ts'
 
-/** An organization whose members all share one busy flow, and each one of several quiet ones. */
+/** An organization whose members all share one busy flow, unless there is none, and each one of several others. */
 export interface People {
   readonly dataDir: string
   /** One for each member. */
@@ -13,10 +13,12 @@ export interface People {
 }
 
 export const busyFlow = '/flows/acme/busy'
-/** How many members share a quiet flow. */
-const teamSize = 20
 
-export async function makePeople(count: number): Promise<People> {
+/** The flow of every member whose index has this remainder. */
+export const teamFlow = (team: number) => `/flows/acme/team-${team}`
+
+/** @param options `teamSize`: how many members share another flow than the busy one */
+export async function makePeople(count: number, { teamSize = 20, hasBusyFlow = true } = {}): Promise<People> {
   const dataDir = mkdtempSync(join(tmpdir(), 'flowdock-gateway-people-'))
   const administration = await openAdministration({ dataDir, databaseUrl: undefined })
   await administration.addOrganization('Acme', 'acme')
@@ -30,7 +32,7 @@ export async function makePeople(count: number): Promise<People> {
       ...{ nick: `person${index}`, name: `Person ${index}`, email, organization: 'acme' },
       ...{ password: undefined, id: undefined, admin: false },
     })
-    await administration.addFlowUser('acme/busy', email)
+    if (hasBusyFlow) await administration.addFlowUser('acme/busy', email)
     await administration.addFlowUser(`acme/team-${index % teams}`, email)
     return String((await administration.addToken(email))['token'])
   }
@@ -48,32 +50,36 @@ export async function makePeople(count: number): Promise<People> {
 export interface Service extends Running {
   /** Posts a message to the busy flow. */
   post(content: string): Promise<void>
+  postTo(flow: string, token: string, content: string): Promise<void>
   /** A figure of `/metrics`; 0 where it is missing. */
   metric(name: string): Promise<number>
 }
 
-/** The gateway with its backend in one process, on the first core. */
-export async function startService({ dataDir, tokens }: People): Promise<Service> {
+/** The gateway with its backend in one process. @param cores where it runs; the first one unless given */
+export async function startService({ dataDir, tokens }: People, cores = '0'): Promise<Service> {
   const apiUrl = /Flowdock API (http:\S+)/
   const running = await startPinned(
     '../src/main.ts',
     ['serve'],
     { PORT: '0', BACKEND_PORT: '0', DATA_DIR: dataDir, LOG_LEVEL: 'error', ...unlimited },
     /GraphQL +http:\/\/[^:]+:(\d+)[\s\S]*Streaming/,
+    [],
+    cores,
   )
   const url = apiUrl.exec(running.output())?.[1] ?? ''
-  const authorization = `Basic ${btoa(`${tokens[0]}:`)}`
+  const postTo: Service['postTo'] = async (flow, token, content) => {
+    const response = await fetch(`${url}${flow}/messages`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Basic ${btoa(`${token}:`)}` },
+      body: JSON.stringify({ event: 'message', content }),
+    })
+    await response.arrayBuffer()
+    if (!response.ok) throw new Error(`The backend refused a message with ${response.status}`)
+  }
   return {
     ...running,
-    async post(content) {
-      const response = await fetch(`${url}${busyFlow}/messages`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json', authorization },
-        body: JSON.stringify({ event: 'message', content }),
-      })
-      await response.arrayBuffer()
-      if (!response.ok) throw new Error(`The backend refused a message with ${response.status}`)
-    },
+    postTo,
+    post: (content) => postTo(busyFlow, tokens[0] ?? '', content),
     async metric(name) {
       const text = await (await fetch(`http://127.0.0.1:${running.port}/metrics`)).text()
       return Number(new RegExp(`^${name} ([0-9.e+]+)$`, 'm').exec(text)?.[1] ?? 0)

@@ -11,18 +11,19 @@ export interface Running {
   close(): Promise<void>
 }
 
-const hasTaskset = spawnSync('taskset', ['-V']).status === 0
+export const hasTaskset = spawnSync('taskset', ['-V']).status === 0
 
-/** A server on the first core, so that its clients have the other. */
+/** @param cores the first one unless given, so that the clients of the server have the other */
 export async function startPinned(
   script: string,
   args: string[],
   env: Record<string, string>,
   ready: RegExp,
   nodeFlags: readonly string[] = [],
+  cores = '0',
 ): Promise<Running> {
   const command = [process.execPath, ...nodeFlags, resolve(import.meta.dirname, script), ...args]
-  const [file = '', ...rest] = hasTaskset ? ['taskset', '-c', '0', ...command] : command
+  const [file = '', ...rest] = hasTaskset ? ['taskset', '-c', cores, ...command] : command
   const child: ChildProcess = spawn(file, rest, {
     env: { PATH: process.env['PATH'] ?? '', ...env },
     stdio: ['ignore', 'pipe', 'inherit'],
