@@ -1,6 +1,6 @@
 import { GatewayError, UpstreamError } from './errors.ts'
 import type { ChangeIds } from './events/change-ids.ts'
-import type { Channel as EventChannel, EventReader } from './events/channel.ts'
+import type { Channel as EventChannel, EventReader, Membership } from './events/channel.ts'
 import type { Entry as LogEntry } from './events/recent-log.ts'
 import type { Listener, LiveHub } from './live/live-hub.ts'
 import type { Trace, Tracing } from './telemetry/tracing.ts'
@@ -28,7 +28,7 @@ import { readOnly } from './upstream/read-only.ts'
 
 export type Channel = EventChannel<FlowEvent>
 export type Entry = LogEntry<FlowEvent>
-export type { EntryAudiences } from './events/channel.ts'
+export type { EntryAudiences, EventReader, Membership } from './events/channel.ts'
 export type LiveEvent = FlowEvent
 
 /** What a subscription receives. */
@@ -335,7 +335,7 @@ class PrincipalContext implements Context, Viewer {
   isOneOf(userIds: readonly number[]): boolean | Promise<boolean> {
     const own = knownUserId(this.#session)
     return own === undefined
-      ? this.#loadUserId().then((id) => this.#answer(userIds, id))
+      ? this.loadUserId().then((id) => this.#answer(userIds, id))
       : this.#answer(userIds, own)
   }
 
@@ -412,71 +412,16 @@ class PrincipalContext implements Context, Viewer {
     return limit?.limit === 0 ? null : limit
   }
 
-  listen({ flowIds, isPrivate, after, since, history, pace, wants, key }: ListenOptions): LiveEvents {
-    const session = this.#session
-    const { credential, userId } = session
-    const { hub } = session.options
+  listen(options: ListenOptions): LiveEvents {
+    const { credential } = this.#session
     if (credential === null)
       throw new GatewayError('UNAUTHENTICATED', 'Cannot subscribe to flows: no credential was sent')
-    const channels = flowIds === 'all' ? flowIds : [...new Set(flowIds)].sort()
-    const listener: Listener = { credential, userId }
-    const received = channels === 'all' ? undefined : new Set(channels)
-    const isReceived = (event: FlowEvent) => {
-      if (isForEverybody(event)) return true
-      const flowId = channelOf(event)
-      return flowId === undefined ? isPrivate : received === undefined || received.has(flowId)
-    }
-    const wantsReceived = (event: FlowEvent) => isReceived(event) && (isGap(event) || wants(event))
-    // Each event has a context of its own. This one stays in memory while the subscription is open.
-    const forget = () => {
-      this.#flowdock = undefined
-    }
-    return {
-      principal: credential.principal,
-      // With a pace, an event replaces the one before it, so all members must receive the same events.
-      key: JSON.stringify(
-        pace === undefined
-          ? [key]
-          : [channels === 'all' ? credential.principal : channels, isPrivate, key, pace],
-      ),
-      pace,
-      wants: (event) => isGap(event) || wants(event),
-      identify: async () => {
-        if (!hub.knowsUsers && knownUserId(session) === undefined)
-          await this.#loadUserId().catch(() => undefined)
-      },
-      answer(question) {
-        const known = knownUserId(session)
-        return known === undefined ? undefined : question.userIds.includes(known)
-      },
-      async read(reader, leave) {
-        const dated = describeGaps(reader, channels, since)
-        try {
-          const from = history === undefined ? after : await tell(history(), dated, wantsReceived, leave)
-          forget()
-          const request = { listener, flowIds: channels, isPrivate, after: from, wants: wantsReceived }
-          if (!leave.aborted) await hub.read(request, dated, leave)
-        } catch (error) {
-          if (!leave.aborted) reader.end(error)
-        }
-      },
-      context(event, channel, use, onQuestion) {
-        const directory = channel && hub.directoryOf(channel, event, listener, use === 'own')
-        // A read in progress may have begun before the event, so reads are not shared.
-        return new PrincipalContext(
-          session,
-          undefined,
-          undefined,
-          use === 'shared' ? 'shared event' : 'event',
-          directory,
-          onQuestion,
-        )
-      },
-      // graphql-js requires an async iterable as the source of a subscription. The fan-out calls `read` instead.
-      [Symbol.asyncIterator]() {
-        throw new Error('Events are read, not iterated')
-      },
-    }
+    return new FlowEvents(this.#session, credential, options, this)
+  }
+
+  /** Each event has a context of its own. This one stays in memory while the subscription is open. */
+  forgetReads(): void {
+    this.#flowdock = undefined
   }
 
   listenToDrops(options: DropOptions): LiveEvents {
@@ -538,7 +483,7 @@ class PrincipalContext implements Context, Viewer {
   }
 
   /** Reads the user of the credential once: a credential belongs to one user for ever. */
-  async #loadUserId(): Promise<number> {
+  async loadUserId(): Promise<number> {
     const { id } = await this.flowdock.load.viewer()
     this.#session.userId = id
     return id
@@ -617,6 +562,114 @@ class PrincipalContext implements Context, Viewer {
   }
 }
 
+/** The events of a subscription to flows. A class, because there are many, and closures take several times the memory. */
+class FlowEvents implements LiveEvents {
+  readonly key: string
+  readonly pace: Pace | undefined
+  readonly #session: Session
+  readonly #listener: Listener
+  readonly #context: PrincipalContext
+  readonly #begin: Pick<ListenOptions, 'after' | 'since' | 'history'>
+  readonly #flowIds: readonly string[] | 'all'
+  readonly #isPrivate: boolean
+  readonly #wants: (event: FlowEvent) => boolean
+
+  constructor(
+    session: Session,
+    credential: Credential,
+    { flowIds, isPrivate, after, since, history, pace, wants, key }: ListenOptions,
+    context: PrincipalContext,
+  ) {
+    this.#session = session
+    this.#listener = { credential, userId: session.userId }
+    this.#context = context
+    this.#begin = { after, since, history }
+    this.#flowIds = flowIds === 'all' ? flowIds : [...new Set(flowIds)].sort()
+    this.#isPrivate = isPrivate
+    this.#wants = wants
+    this.pace = pace
+    // With a pace, an event replaces the one before it, so all members must receive the same events.
+    this.key = JSON.stringify(
+      pace === undefined
+        ? [key]
+        : [this.#flowIds === 'all' ? credential.principal : this.#flowIds, isPrivate, key, pace],
+    )
+  }
+
+  get principal(): string {
+    return this.#listener.credential.principal
+  }
+
+  wants(event: FlowEvent): boolean {
+    return isGap(event) || this.#wants(event)
+  }
+
+  async identify(): Promise<void> {
+    if (!this.#session.options.hub.knowsUsers && knownUserId(this.#session) === undefined)
+      await this.#context.loadUserId().catch(() => undefined)
+  }
+
+  answer(question: ViewerQuestion): boolean | undefined {
+    const known = knownUserId(this.#session)
+    return known === undefined ? undefined : question.userIds.includes(known)
+  }
+
+  read(reader: EventReader<FlowEvent>, leave: AbortSignal): Promise<void> {
+    const { after, since, history } = this.#begin
+    const dated = new DatedReader(reader, this.#flowIds, since)
+    const reading =
+      history === undefined ? this.#follow(dated, after, leave) : this.#readHistory(history(), dated, leave)
+    return reading.catch((error: unknown) => {
+      if (!leave.aborted) reader.end(error)
+    })
+  }
+
+  async #readHistory(
+    history: AsyncGenerator<FlowEvent, string, undefined>,
+    reader: EventReader<FlowEvent>,
+    leave: AbortSignal,
+  ): Promise<void> {
+    const after = await tell(history, reader, (event) => this.#isWanted(event), leave)
+    if (!leave.aborted) await this.#follow(reader, after, leave)
+  }
+
+  #follow(reader: EventReader<FlowEvent>, after: string | undefined, leave: AbortSignal): Promise<void> {
+    this.#context.forgetReads()
+    if (leave.aborted) return Promise.resolve()
+    const request = {
+      listener: this.#listener,
+      flowIds: this.#flowIds,
+      isPrivate: this.#isPrivate,
+      after,
+      wants: (event: FlowEvent) => this.#isWanted(event),
+    }
+    return this.#session.options.hub.read(request, reader, leave)
+  }
+
+  #isWanted(event: FlowEvent): boolean {
+    return this.#isReceived(event) && this.wants(event)
+  }
+
+  #isReceived(event: FlowEvent): boolean {
+    if (isForEverybody(event)) return true
+    const flowId = channelOf(event)
+    return flowId === undefined ? this.#isPrivate : this.#flowIds === 'all' || this.#flowIds.includes(flowId)
+  }
+
+  context(event: FlowEvent, channel: Channel | undefined, use: EventUse, onQuestion?: OnQuestion): Context {
+    const directory =
+      channel && this.#session.options.hub.directoryOf(channel, event, this.#listener, use === 'own')
+    const purpose = use === 'shared' ? 'shared event' : 'event'
+    // A read in progress may have begun before the event, so reads are not shared.
+    return new PrincipalContext(this.#session, undefined, undefined, purpose, directory, onQuestion)
+  }
+
+  // graphql-js requires an async iterable as the source of a subscription. The fan-out calls `read` instead.
+  [Symbol.asyncIterator](): never {
+    throw new Error('Events are read, not iterated')
+  }
+}
+
 /** The headers of flowthings alone: the others would stay in memory as long as a subscription is open. */
 function thingsHeadersOf({ headers }: RequestHead): RequestHead['headers'] | undefined {
   const { 'x-auth-account': account, 'x-auth-token': token } = headers
@@ -648,21 +701,29 @@ async function tell(
 }
 
 /** Adds the time of the reader's last event, and its flows, to gaps. */
-function describeGaps(
-  reader: EventReader<FlowEvent>,
-  flowIds: readonly string[] | 'all',
-  since: number | undefined,
-): EventReader<FlowEvent> {
-  let last = since
-  return {
-    event(event, channel) {
-      last = timeOf(event) ?? last
-      return reader.event(
-        event.type === 'gap' ? { ...event, flowIds, from: event.from ?? last ?? null } : event,
-        channel,
-      )
-    },
-    live: (...begin) => reader.live(...begin),
-    end: (error) => reader.end(error),
+class DatedReader implements EventReader<FlowEvent> {
+  readonly #reader: EventReader<FlowEvent>
+  readonly #flowIds: readonly string[] | 'all'
+  #last: number | undefined
+
+  constructor(reader: EventReader<FlowEvent>, flowIds: readonly string[] | 'all', since: number | undefined) {
+    this.#reader = reader
+    this.#flowIds = flowIds
+    this.#last = since
+  }
+
+  event(event: FlowEvent, channel: Channel | undefined): Promise<void> {
+    this.#last = timeOf(event) ?? this.#last
+    if (event.type !== 'gap') return this.#reader.event(event, channel)
+    const from = event.from ?? this.#last ?? null
+    return this.#reader.event({ ...event, flowIds: this.#flowIds, from }, channel)
+  }
+
+  live(channel: Channel, seq: number, audiences: ReadonlySet<string>): Membership {
+    return this.#reader.live(channel, seq, audiences)
+  }
+
+  end(error: unknown): void {
+    this.#reader.end(error)
   }
 }

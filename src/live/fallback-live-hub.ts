@@ -8,10 +8,11 @@ import type { StreamLiveHub } from './stream-live-hub.ts'
 export function createFallbackLiveHub(stream: StreamLiveHub, other: LiveHub): LiveHub {
   const current = () => (stream.isForeign ? other : stream)
   return {
-    async read(request, reader, signal) {
-      const isServed = await stream.read(request, reader, signal)
-      if (!isServed && !signal.aborted) await other.read(request, reader, signal)
-    },
+    // The state of an async function would take more memory for each subscription than the subscription.
+    read: (request, reader, signal) =>
+      stream
+        .read(request, reader, signal)
+        .then((isServed) => (isServed || signal.aborted ? undefined : other.read(request, reader, signal))),
     userIdOf: (principal) => current().userIdOf(principal),
     get knowsUsers() {
       return current().knowsUsers

@@ -262,14 +262,14 @@ export function createStreamLiveHub(options: StreamLiveHubOptions): StreamLiveHu
   }
 
   return {
-    async read(request, subscriber, signal) {
+    read(request, subscriber, signal) {
       const { after, listener } = request
-      if (isForeign) return false
+      if (isForeign) return Promise.resolve(false)
       const problem =
         closedWith?.error ??
         (after === undefined || /^\d{1,15}$/.test(after) ? undefined : options.noCursor(after))
       if (problem !== undefined) subscriber.end(problem)
-      if (problem !== undefined || signal.aborted) return true
+      if (problem !== undefined || signal.aborted) return Promise.resolve(true)
       const { principal } = listener.credential
       credentials.set(principal, listener.credential)
       const run = new StreamReader(readerOptions, request, subscriber)
@@ -281,10 +281,11 @@ export function createStreamLiveHub(options: StreamLiveHubOptions): StreamLiveHu
         run.leave()
       }
       signal.addEventListener('abort', leave)
-      const isServed = await run.over
-      signal.removeEventListener('abort', leave)
-      readers.delete(run.topic)
-      return isServed
+      return run.over.then((isServed) => {
+        signal.removeEventListener('abort', leave)
+        readers.delete(run.topic)
+        return isServed
+      })
     },
     userIdOf: (principal) => hub.accessOf(principal)?.user,
     knowsUsers: true,

@@ -36,10 +36,12 @@ const entriesPerTurn = 2000
 export class StreamReader {
   /** The same object as the `topic` of its `Reader`. */
   readonly topic: Topic
+  /** Resolves when the reader has ended, with whether this hub served it: false when another hub takes it over. */
+  readonly over: Promise<boolean>
   readonly #options: StreamReaderOptions
   readonly #request: ReadRequest
   readonly #subscriber: EventReader<FlowEvent>
-  readonly #over = Promise.withResolvers<boolean>()
+  #settle: ((isServed: boolean) => void) | undefined
   #isOver = false
   #isRunning = false
   #hasStanding = false
@@ -54,11 +56,9 @@ export class StreamReader {
     this.#request = request
     this.#subscriber = subscriber
     this.topic = { flows: request.flowIds, isPrivate: request.isPrivate }
-  }
-
-  /** Resolves when the reader has ended, with whether this hub served it: false when another hub takes it over. */
-  get over(): Promise<boolean> {
-    return this.#over.promise
+    this.over = new Promise((resolve) => {
+      this.#settle = resolve
+    })
   }
 
   /** Delivers a gap next. @param after the position after which events are lost; undefined if the reader had none */
@@ -99,7 +99,7 @@ export class StreamReader {
   leave(isServed = true): void {
     this.#isOver = true
     void this.#replay?.return?.()
-    this.#over.resolve(isServed)
+    this.#settle?.(isServed)
   }
 
   async #run(reader: Reader): Promise<void> {

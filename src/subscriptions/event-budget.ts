@@ -17,6 +17,8 @@ interface Budget {
   readonly open: Map<string, number>
 }
 
+const takesNothing = () => undefined
+
 export function createEventBudgets(maxCalls: number): EventBudgets {
   const budgets = new Map<string, Budget>()
 
@@ -30,25 +32,28 @@ export function createEventBudgets(maxCalls: number): EventBudgets {
     if (budget.open.size === 0) budgets.delete(principal)
   }
 
+  function take(principal: string, subscription: string, calls: number): () => void {
+    const budget = budgets.get(principal) ?? { calls: 0, open: new Map<string, number>() }
+    const equal = budget.open.get(subscription) ?? 0
+    const added = equal === 0 ? calls : 0
+    if (budget.calls + added > maxCalls)
+      throw new GatewayError(
+        'COST_EXCEEDED',
+        `Your open subscriptions may cause ${budget.calls} calls to the upstream for one event, and this one ${calls} more; at most ${maxCalls} are allowed. End others first, or ask for shorter lists`,
+      )
+    budget.calls += added
+    budget.open.set(subscription, equal + 1)
+    budgets.set(principal, budget)
+    let isTaken = true
+    return () => {
+      if (isTaken) giveBack(principal, subscription, calls)
+      isTaken = false
+    }
+  }
+
   return {
-    take(principal, subscription, calls) {
-      if (calls === 0) return () => undefined
-      const budget = budgets.get(principal) ?? { calls: 0, open: new Map<string, number>() }
-      const equal = budget.open.get(subscription) ?? 0
-      const added = equal === 0 ? calls : 0
-      if (budget.calls + added > maxCalls)
-        throw new GatewayError(
-          'COST_EXCEEDED',
-          `Your open subscriptions may cause ${budget.calls} calls to the upstream for one event, and this one ${calls} more; at most ${maxCalls} are allowed. End others first, or ask for shorter lists`,
-        )
-      budget.calls += added
-      budget.open.set(subscription, equal + 1)
-      budgets.set(principal, budget)
-      let isTaken = true
-      return () => {
-        if (isTaken) giveBack(principal, subscription, calls)
-        isTaken = false
-      }
-    },
+    // The scope of `take` stays in memory with what it returns.
+    take: (principal, subscription, calls) =>
+      calls === 0 ? takesNothing : take(principal, subscription, calls),
   }
 }

@@ -9,7 +9,17 @@ import {
   locatedError,
   type OperationDefinitionNode,
 } from 'graphql'
-import type { Channel, Context, Entry, EntryAudiences, LiveEvent, LiveEvents, Pace } from '../context.ts'
+import type {
+  Channel,
+  Context,
+  Entry,
+  EntryAudiences,
+  EventReader,
+  LiveEvent,
+  LiveEvents,
+  Membership,
+  Pace,
+} from '../context.ts'
 import { type ErrorCode, GatewayError } from '../errors.ts'
 import type { Limits } from '../graphql/document-limits.ts'
 import { maskError } from '../graphql/error-mask.ts'
@@ -130,7 +140,7 @@ interface Ready extends Item, Outcome {
 interface Member {
   readonly events: LiveEvents
   readonly reader: SubscriptionReader
-  audiences: ReadonlySet<string>
+  readonly audiences: ReadonlySet<string>
   /** Entries up to this one it has. */
   seq: number
   /** It has left, or lost its access: nothing is delivered to it. */
@@ -496,10 +506,9 @@ export function createFanOut(options: FanOutOptions): FanOut {
       for (const name of member.audiences) this.#add(name, member)
     }
 
-    move(member: Member, audiences: ReadonlySet<string>): void {
+    move(member: Member, before: ReadonlySet<string>): void {
       if (!this.members.has(member)) return
-      const before = member.audiences
-      member.audiences = audiences
+      const { audiences } = member
       for (const name of before) if (!audiences.has(name)) this.#remove(name, member)
       for (const name of audiences) if (!before.has(name)) this.#add(name, member)
     }
@@ -688,100 +697,165 @@ export function createFanOut(options: FanOutOptions): FanOut {
     return seq > member.seq || (seq === member.seq && isRepeated)
   }
 
-  function start(
-    subscription: Subscription,
-    reader: SubscriptionReader,
-    left: AbortSignal,
-    { giveBack, wantsPosition }: { readonly giveBack: () => void; readonly wantsPosition: boolean },
-  ): () => string | undefined {
-    operations += 1
-    const { events, asksViewer } = subscription
-    const ended = new AbortController()
-    const { signal } = ended
-    const leave = () => ended.abort(left.reason)
-    signal.addEventListener('abort', giveBack, { once: true })
-    if (left.aborted) leave()
-    else left.addEventListener('abort', leave, { once: true })
-    let delivered: string | undefined
-    let standing: (() => string | undefined) | undefined
-    let reason = 'LEFT'
-    let deliveredAt = 0
-    let passedOver: { readonly event: LiveEvent; readonly channel: Channel | undefined } | undefined
+  /** A subscription among the members of a section. */
+  class LiveMember implements Member, Membership {
+    readonly events: LiveEvents
+    readonly reader: SubscriptionReader
+    audiences: ReadonlySet<string>
+    seq: number
+    isGone = false
+    isDemoted = false
+    readonly #subscription: LiveSubscription
+    readonly #section: Section
+
+    constructor(
+      subscription: LiveSubscription,
+      reader: SubscriptionReader,
+      section: Section,
+      seq: number,
+      audiences: ReadonlySet<string>,
+    ) {
+      this.events = subscription.events
+      this.reader = reader
+      this.audiences = audiences
+      this.seq = seq
+      this.#subscription = subscription
+      this.#section = section
+      section.join(this)
+    }
+
+    place(): string | undefined {
+      return this.#section.channel.log.placeAt(this.#section.seqOf(this))
+    }
+
+    move(audiences: ReadonlySet<string>): void {
+      const before = this.audiences
+      this.audiences = audiences
+      this.#section.move(this, before)
+    }
+
+    leave(): number {
+      const last = this.#section.seqOf(this)
+      this.#section.leave(this)
+      this.#subscription.leftAt(this.#section.channel.log.placeAt(last))
+      return last
+    }
+
+    end(error: GatewayError): void {
+      this.#subscription.end(error)
+    }
+  }
+
+  /** One object for all that a subscription is: there may be many, and closures would take several times the memory. */
+  class LiveSubscription implements LiveOperation, EventReader<LiveEvent> {
+    readonly #subscription: Subscription
+    readonly #giveBack: () => void
+    readonly #wantsPosition: boolean
+    readonly #ended = new AbortController()
+    #reader: SubscriptionReader | undefined
+    #member: LiveMember | undefined
+    #delivered: string | undefined
+    #reason = 'LEFT'
+    #deliveredAt = 0
+    #passedOver: { readonly event: LiveEvent; readonly channel: Channel | undefined } | undefined
+
+    constructor(subscription: Subscription, giveBack: () => void, wantsPosition: boolean) {
+      this.#subscription = subscription
+      this.#giveBack = giveBack
+      this.#wantsPosition = wantsPosition
+    }
+
+    get events(): LiveEvents {
+      return this.#subscription.events
+    }
+
+    start(reader: SubscriptionReader, left: AbortSignal): void {
+      operations += 1
+      this.#reader = reader
+      const leave = () => this.#abort(left.reason)
+      if (left.aborted) leave()
+      else left.addEventListener('abort', leave, { once: true })
+      const { events, asksViewer } = this.#subscription
+      const { signal } = this.#ended
+      // Otherwise events would be executed for each member until its user is known.
+      const reading = asksViewer
+        ? events.identify().then(() => events.read(this, signal))
+        : events.read(this, signal)
+      void reading.then(() => {
+        operations -= 1
+        left.removeEventListener('abort', leave)
+        this.#giveBack()
+        onEnd(this.#reason)
+      })
+    }
+
+    place(): string | undefined {
+      return this.#member?.place() ?? this.#delivered
+    }
+
+    async event(event: LiveEvent, channel: Channel | undefined): Promise<void> {
+      const { pace } = this.events
+      if (pace?.tells === 'latest' && Date.now() < this.#deliveredAt + pace.everyMs) {
+        this.#passedOver = { event, channel }
+        return
+      }
+      this.#deliveredAt = Date.now()
+      this.#passedOver = undefined
+      const payload = await executeReplayed(this.#subscription, event, channel)
+      if (this.#ended.signal.aborted) return
+      this.#reader?.next(payload)
+      this.#delivered = payload.cursor ?? this.#delivered
+      await this.#reader?.ready()
+    }
+
+    live(channel: Channel, seq: number, audiences: ReadonlySet<string>): Membership {
+      const { key } = this.#subscription
+      const reader = this.#reader as SubscriptionReader
+      let group = groups.get(key)
+      if (group === undefined) {
+        group = new Group(key, this.#subscription)
+        groups.set(key, group)
+      }
+      const member = new LiveMember(this, reader, group.sectionOf(channel), seq, audiences)
+      this.#member = member
+      const position = this.#wantsPosition && this.#delivered === undefined ? member.place() : undefined
+      if (position !== undefined) {
+        reader.next(toPayload({ data: null, extensions: { cursor: position } }, position))
+        this.#delivered = position
+      }
+      const passedOver = this.#passedOver
+      this.#passedOver = undefined
+      if (passedOver !== undefined)
+        void executeReplayed(this.#subscription, passedOver.event, passedOver.channel).then((payload) => {
+          // Unless the group was sooner with something newer.
+          if (!member.isGone && member.seq === seq) reader.next(payload)
+        })
+      return member
+    }
+
+    /** It is no member any more. @param place behind what it received, if that is known */
+    leftAt(place: string | undefined): void {
+      this.#member = undefined
+      this.#delivered = place ?? this.#delivered
+    }
+
     /** Nothing that is under way is delivered afterwards. */
-    function end(error: unknown): void {
-      if (signal.aborted) return
-      ended.abort(error)
-      const masked = maskError(locate(error, subscription.args), onUnexpected)
-      reason = String(masked.extensions['code'])
-      if (reason === ('OVERLOADED' satisfies ErrorCode) && reader.disconnect !== undefined)
+    end(error: unknown): void {
+      if (this.#ended.signal.aborted) return
+      this.#abort(error)
+      const reader = this.#reader as SubscriptionReader
+      const masked = maskError(locate(error, this.#subscription.args), onUnexpected)
+      this.#reason = String(masked.extensions['code'])
+      if (this.#reason === ('OVERLOADED' satisfies ErrorCode) && reader.disconnect !== undefined)
         return reader.disconnect()
       reader.next(toPayload({ errors: [masked] }, undefined))
       reader.complete()
     }
-    const reading: Parameters<LiveEvents['read']>[0] = {
-      async event(event, channel) {
-        const { pace } = events
-        if (pace?.tells === 'latest' && Date.now() < deliveredAt + pace.everyMs) {
-          passedOver = { event, channel }
-          return
-        }
-        deliveredAt = Date.now()
-        passedOver = undefined
-        const payload = await executeReplayed(subscription, event, channel)
-        if (signal.aborted) return
-        reader.next(payload)
-        delivered = payload.cursor ?? delivered
-        await reader.ready()
-      },
-      live(channel, seq, audiences) {
-        let group = groups.get(subscription.key)
-        if (group === undefined) {
-          group = new Group(subscription.key, subscription)
-          groups.set(group.key, group)
-        }
-        const section = group.sectionOf(channel)
-        const member: Member = {
-          ...{ events, reader, audiences, seq, isGone: false, isDemoted: false },
-          end,
-        }
-        section.join(member)
-        standing = () => channel.log.placeAt(section.seqOf(member))
-        const position = wantsPosition && delivered === undefined ? standing() : undefined
-        if (position !== undefined) {
-          reader.next(toPayload({ data: null, extensions: { cursor: position } }, position))
-          delivered = position
-        }
-        if (passedOver !== undefined)
-          void executeReplayed(subscription, passedOver.event, passedOver.channel).then((payload) => {
-            // Unless the group was sooner with something newer.
-            if (!member.isGone && member.seq === seq) reader.next(payload)
-          })
-        passedOver = undefined
-        return {
-          move: (others) => section.move(member, others),
-          leave() {
-            const last = section.seqOf(member)
-            section.leave(member)
-            standing = undefined
-            delivered = channel.log.placeAt(last) ?? delivered
-            return last
-          },
-        }
-      },
-      end,
+
+    #abort(reason: unknown): void {
+      this.#ended.abort(reason)
+      this.#giveBack()
     }
-    const read = async () => {
-      // Otherwise events would be executed for each member until its user is known.
-      if (asksViewer) await events.identify()
-      await events.read(reading, signal)
-    }
-    void read().finally(() => {
-      operations -= 1
-      left.removeEventListener('abort', leave)
-      giveBack()
-      onEnd(reason)
-    })
-    return () => standing?.() ?? delivered
   }
 
   return {
@@ -797,13 +871,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
       const key = scopeKey(`${isShared ? '' : events.principal}\0${scopeOf(args, events, analysis)}`)
       const subscription = { args, events, isShared, asksViewer, key }
       const giveBack = budgets.take(events.principal, calls === 0 ? '' : key, calls)
-      let place: (() => string | undefined) | undefined
-      return {
-        start(reader, signal) {
-          place = start(subscription, reader, signal, { giveBack, wantsPosition })
-        },
-        place: () => place?.(),
-      }
+      return new LiveSubscription(subscription, giveBack, wantsPosition)
     },
     forgetResults: () => results.clear(),
     state: () => ({

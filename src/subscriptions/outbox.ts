@@ -177,6 +177,7 @@ export class Outbox {
   #waitingSince: number | undefined
   #isScheduled = false
   #isBlocked = false
+  #waitsForDrain = false
   #isClosed = false
   #readyListeners: (() => void)[] = []
 
@@ -185,7 +186,6 @@ export class Outbox {
     this.#turn = options.turn ?? new Turn()
     this.#slab = options.slab ?? new Slab()
     this.#limits = limits
-    options.stream.on('drain', () => this.#unblock())
     options.stream.on('close', () => this.close())
   }
 
@@ -318,9 +318,14 @@ export class Outbox {
     const unsent = stream.writableLength
     if (unsent === 0) this.#slab.release(memory)
     this.#isBlocked = !isRoom && unsent > maxUnsentBytes / 4
+    if (this.#isBlocked && !this.#waitsForDrain) {
+      this.#waitsForDrain = true
+      stream.once('drain', () => this.#unblock())
+    }
   }
 
   #unblock(): void {
+    this.#waitsForDrain = false
     if (!this.#isBlocked) return
     this.#isBlocked = false
     // Whatever waits now has not waited since then.

@@ -77,7 +77,7 @@ export function createBodyMemory({
       }
       const held = memoryBudget.hold(address)
       return {
-        take: held.take,
+        take: (bytes) => held.take(bytes),
         release() {
           held.release()
           bodies.delete(displace)
@@ -102,20 +102,11 @@ class ByteBudget {
   }
 
   hold(address: string): Holding {
-    let held = 0
-    return {
-      take: (bytes) => {
-        this.#take(address, bytes)
-        held += bytes
-      },
-      release: () => {
-        this.#give(address, held)
-        held = 0
-      },
-    }
+    return new BudgetHolding(this, address)
   }
 
-  #take(address: string, bytes: number): void {
+  /** @throws GatewayError like `Holding.take` */
+  take(address: string, bytes: number): void {
     const { total, perAddress } = this.#limits
     const own = (this.#byAddress.get(address) ?? 0) + bytes
     if (own > perAddress)
@@ -133,11 +124,32 @@ class ByteBudget {
     this.#byAddress.set(address, own)
   }
 
-  #give(address: string, bytes: number): void {
+  give(address: string, bytes: number): void {
     if (bytes === 0) return
     this.#total -= bytes
     const own = (this.#byAddress.get(address) ?? 0) - bytes
     if (own > 0) this.#byAddress.set(address, own)
     else this.#byAddress.delete(address)
+  }
+}
+
+class BudgetHolding implements Holding {
+  readonly #budget: ByteBudget
+  readonly #address: string
+  #held = 0
+
+  constructor(budget: ByteBudget, address: string) {
+    this.#budget = budget
+    this.#address = address
+  }
+
+  take(bytes: number): void {
+    this.#budget.take(this.#address, bytes)
+    this.#held += bytes
+  }
+
+  release(): void {
+    this.#budget.give(this.#address, this.#held)
+    this.#held = 0
   }
 }

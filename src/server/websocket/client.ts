@@ -228,7 +228,8 @@ export class SocketOperation implements OperationReader {
 export class Lifetime implements AsyncIterableIterator<never, undefined> {
   /** Called once, when graphql-ws has taken the id; not for an operation that ends before. */
   onStart: (() => void) | undefined
-  readonly #ended = Promise.withResolvers<IteratorReturnResult<undefined>>()
+  readonly #ended: Promise<IteratorReturnResult<undefined>>
+  #settle: ((result: IteratorReturnResult<undefined>) => void) | undefined
   readonly #client: SocketClient
   readonly #id: string
   #admitNext: (() => void) | undefined
@@ -238,6 +239,9 @@ export class Lifetime implements AsyncIterableIterator<never, undefined> {
     this.#client = client
     this.#id = id
     this.#admitNext = admitNext
+    this.#ended = new Promise((resolve) => {
+      this.#settle = resolve
+    })
   }
 
   [Symbol.asyncIterator](): this {
@@ -249,7 +253,7 @@ export class Lifetime implements AsyncIterableIterator<never, undefined> {
     this.#admitNext = undefined
     this.onStart?.()
     this.onStart = undefined
-    return this.#ended.promise
+    return this.#ended
   }
 
   /** The client ends the operation, or leaves. */
@@ -259,10 +263,10 @@ export class Lifetime implements AsyncIterableIterator<never, undefined> {
     this.onStart = undefined
     operation?.stop()
     this.end()
-    return this.#ended.promise
+    return this.#ended
   }
 
   end(): void {
-    this.#ended.resolve({ done: true, value: undefined })
+    this.#settle?.({ done: true, value: undefined })
   }
 }

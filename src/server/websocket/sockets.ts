@@ -153,7 +153,7 @@ export function serveWebSockets(options: WebSocketOptions): WebSocketTransport {
       admission.count(request)
       requestIds.identify(request)
       const connection = admission.openConnection(request)
-      socket.once('close', () => connection.close())
+      closeTogether(socket, connection)
       sockets.handleUpgrade(request, socket, head, (webSocket) =>
         accept(webSocket, request, socket, connection),
       )
@@ -183,6 +183,11 @@ export function serveWebSockets(options: WebSocketOptions): WebSocketTransport {
       sockets.close()
     },
   }
+}
+
+/** A function of its own, so that an open socket does not hold its request. */
+function closeTogether(socket: Duplex, connection: Connection): void {
+  socket.once('close', () => connection.close())
 }
 
 /** The parts of a request that operations need. The rest would stay in memory as long as the socket is open. */
