@@ -20,11 +20,15 @@ interface Memory {
 export async function idle(): Promise<void> {
   console.log(`\n${subscribers} idle subscribers, with a token each; KiB for each of them after a collection`)
   const upstream = await startServiceUpstream('')
+  const gateway = (name: string, folder: string) => ({
+    ...{ name, dialect: gatewayDialect() },
+    start: () =>
+      startPinnedGateway(upstream.url, { SERVICE_TOKEN: serviceToken }, flags, join(folder, 'src/main.ts')),
+  })
+  const base = process.env['BASE']
   const contenders = [
-    {
-      ...{ name: 'the gateway', dialect: gatewayDialect() },
-      start: () => startPinnedGateway(upstream.url, { SERVICE_TOKEN: serviceToken }, flags),
-    },
+    gateway('the gateway', join(import.meta.dirname, '..')),
+    ...(base === undefined ? [] : [gateway('an earlier build', base)]),
     {
       ...{ name: 'sockets of ws', dialect: rawDialect },
       start: () =>
@@ -57,7 +61,7 @@ export async function idle(): Promise<void> {
   for (const [index, { name }] of contenders.entries()) {
     const of = (key: keyof Memory, at = index) => median(results[at]?.map((each) => each[key]) ?? [])
     console.log(
-      `  ${name.padEnd(14)} ${of('resident').toFixed(2)} resident (${(of('resident') / of('resident', 1)).toFixed(2)} ×), of it ${of('heap').toFixed(2)} in the heap and ${of('external').toFixed(2)} outside`,
+      `  ${name.padEnd(16)} ${of('resident').toFixed(2)} resident (${(of('resident') / of('resident', results.length - 1)).toFixed(2)} ×), of it ${of('heap').toFixed(2)} in the heap and ${of('external').toFixed(2)} outside`,
     )
   }
   upstream.close()

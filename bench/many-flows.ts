@@ -21,6 +21,8 @@ interface Round {
   readonly p50: number
   readonly p99: number
   readonly longest: number
+  /** Until the backend has stored a message and said so, p99. */
+  readonly stored: number
   /** Of the gateway with its backend, and of the clients, as shares of a core. */
   readonly cpu: number
   readonly clients: number
@@ -79,15 +81,20 @@ export async function manyFlows(): Promise<void> {
     const cpu = cpuSeconds(service.pid)
     const clients = process.cpuUsage()
     const start = performance.now()
-    const posts: Promise<void>[] = []
+    const posts: Promise<number>[] = []
+    const post = async (flow: number, token: string) => {
+      const sent = performance.now()
+      await service.postTo(teamFlow(flow), token, content)
+      return performance.now() - sent
+    }
     for (let index = 0; index < count; index += 1) {
       await pause(start + (index * 1000) / messagesEachSecond - performance.now())
       const flow = index % flowCount
       const author = flow + flowCount * (Math.floor(index / flowCount) % perFlow)
       sentAt[flow]?.push(performance.now())
-      posts.push(service.postTo(teamFlow(flow), people.tokens[author] ?? '', content))
+      posts.push(post(flow, people.tokens[author] ?? ''))
     }
-    await Promise.all(posts)
+    const stored = Float64Array.from(await Promise.all(posts)).sort()
     await sockets.until(() => sockets.events >= expected, 15_000)
     const ms = performance.now() - start
     const used = process.cpuUsage(clients)
@@ -99,6 +106,7 @@ export async function manyFlows(): Promise<void> {
     const sorted = delays.subarray(0, delayCount).sort()
     return {
       ...{ p50: at(sorted, 0.5), p99: at(sorted, 0.99), longest: at(sorted, 1), missing, unexpected },
+      stored: at(stored, 0.99),
       deliveries: sockets.events - before,
       cpu: ((cpuSeconds(service.pid) - cpu) * 1000) / ms,
       clients: (used.user + used.system) / 1000 / ms,
@@ -111,7 +119,7 @@ export async function manyFlows(): Promise<void> {
   const of = (key: keyof Round) => median(results.map((each) => each[key]))
   const sum = (key: keyof Round) => results.reduce((total, each) => total + each[key], 0)
   console.log(
-    `  delay from sending a message: p50 ${of('p50').toFixed(1)} ms, p99 ${of('p99').toFixed(1)} ms (${results.map(({ p99 }) => p99.toFixed(1)).join(', ')}), longest ${of('longest').toFixed(0)} ms`,
+    `  delay from sending a message: p50 ${of('p50').toFixed(1)} ms, p99 ${of('p99').toFixed(1)} ms (${results.map(({ p99 }) => p99.toFixed(1)).join(', ')}), longest ${of('longest').toFixed(0)} ms; stored and confirmed: p99 ${of('stored').toFixed(1)} ms`,
   )
   console.log(
     `  ${sum('deliveries')} deliveries, missing ${sum('missing')}, unexpected ${sum('unexpected')}  CPU of the service ${(of('cpu') * 100).toFixed(0)} % of a core, of its clients ${(of('clients') * 100).toFixed(0)} %  ${await service.metric('flowdock_gateway_upstream_streams')} upstream streams`,

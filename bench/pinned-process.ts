@@ -50,9 +50,10 @@ export function startPinnedGateway(
   upstreamUrl: string,
   settings: Record<string, string> = {},
   nodeFlags: readonly string[] = [],
+  script = '../src/main.ts',
 ): Promise<Running> {
   return startPinned(
-    '../src/main.ts',
+    script,
     ['serve'],
     { PORT: '0', FLOWDOCK_API_URL: upstreamUrl, LOG_LEVEL: 'error', ...unlimited, ...settings },
     /GraphQL +http:\/\/[^:]+:(\d+)/,
