@@ -18,6 +18,7 @@ import {
   type HeldAccess,
   type Snapshot,
 } from './entitlement.ts'
+import { Grouped } from './grouped.ts'
 import {
   type Reader,
   type ReaderEnding,
@@ -311,8 +312,8 @@ export class StreamHub<T> {
   readonly log: StreamLog<T>
   readonly #options: StreamHubOptions<T>
   readonly #principals = new Map<string, HubPrincipal>()
-  readonly #byUser = new Map<number, Set<HubPrincipal>>()
-  readonly #byGrant = new Map<string, Set<HubPrincipal>>()
+  readonly #byUser = new Grouped<number, HubPrincipal>()
+  readonly #byGrant = new Grouped<string, HubPrincipal>()
   /** The principals in the state `waiting`. */
   readonly #waiting = new Set<HubPrincipal>()
   readonly #readers = new Set<HubReader>()
@@ -676,8 +677,8 @@ export class StreamHub<T> {
 
   #change(change: AccessChange): void {
     const affected =
-      change.kind === 'grantEnded' ? this.#byGrant.get(change.grant) : this.#byUser.get(change.user)
-    for (const principal of [...(affected ?? [])]) {
+      change.kind === 'grantEnded' ? this.#byGrant.of(change.grant) : this.#byUser.of(change.user)
+    for (const principal of affected) {
       if (change.kind === 'grantEnded') this.#entitle(principal, 'grantEnded')
       else if (change.kind === 'userChanged') this.#entitle(principal, 'userChanged')
       else if (principal.access !== undefined) {
@@ -763,15 +764,15 @@ export class StreamHub<T> {
     if (identity?.user === user && identity.grant === grant) return
     this.#forgetIdentity(principal)
     principal.identity = { user, grant }
-    addTo(this.#byUser, user, principal)
-    addTo(this.#byGrant, grant, principal)
+    this.#byUser.add(user, principal)
+    this.#byGrant.add(grant, principal)
   }
 
   #forgetIdentity(principal: HubPrincipal): void {
     const { identity } = principal
     if (identity === undefined) return
-    removeFrom(this.#byUser, identity.user, principal)
-    removeFrom(this.#byGrant, identity.grant, principal)
+    this.#byUser.remove(identity.user, principal)
+    this.#byGrant.remove(identity.grant, principal)
     principal.identity = undefined
   }
 
@@ -886,16 +887,4 @@ export class StreamHub<T> {
 
 function isReceived(topic: Topic, access: HeldAccess, audiences: Audiences): boolean {
   return audiences === 'all' || audiences.some((audience) => receives(topic, access, audience))
-}
-
-function addTo<K, V>(map: Map<K, Set<V>>, key: K, value: V): void {
-  const values = map.get(key)
-  if (values === undefined) map.set(key, new Set([value]))
-  else values.add(value)
-}
-
-function removeFrom<K, V>(map: Map<K, Set<V>>, key: K, value: V): void {
-  const values = map.get(key)
-  values?.delete(value)
-  if (values?.size === 0) map.delete(key)
 }

@@ -91,7 +91,8 @@ export function boundTcpConnections(
       group.open += 1
       group.idle.add(socket)
     }
-    socket.once('close', () => forget(socket))
+    // `once` would keep more memory for each socket, and a socket closes once.
+    socket.on('close', () => forget(socket))
     // First the limit of the IP address: closing a connection of it may make room for the limit of all.
     for (const group of groups.toReversed()) {
       if (group.limit === 0 || group.open <= group.limit) continue

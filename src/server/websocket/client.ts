@@ -16,6 +16,8 @@ export const maxMessageBytes = 256 * 1024
 const maxStrangerBytes = 16 * 1024
 /** How many pings and pongs a client may send. Clients send one every few seconds. */
 const pings = { burst: 100, perSecond: 10 }
+/** How long a client may take to send `connection_init`. */
+const initMs = 3000
 /** How long a socket may take to close. */
 const closingMs = 2000
 /** [spec] RFC 6455, 5.5: a control frame has at most 125 bytes, two of which are the code. */
@@ -38,6 +40,7 @@ export class SocketClient {
   /** Whether `connection_init` was accepted. */
   isInitialized = false
   isAlive = true
+  readonly #openedAt = Date.now()
   maxBytes = maxStrangerBytes
   /** The credential of `connection_init`, or of a later `ping`; the one of the handshake before that. */
   authorization: unknown
@@ -79,6 +82,13 @@ export class SocketClient {
     this.outbox.close()
     this.socket.close(code, reason.replace(/[^\x20-\x7e]/g, '?').slice(0, maxReasonBytes))
     setTimeout(() => this.socket.terminate(), closingMs).unref()
+  }
+
+  /** Closes a socket whose client does not begin. @param now in milliseconds since the epoch */
+  checkInit(now: number): void {
+    // [graphql-ws] PROTOCOL.md, "ConnectionInit"
+    if (!this.isInitialized && now - this.#openedAt > initMs)
+      this.end(4408, 'Connection initialisation timeout')
   }
 
   endTooLong(): void {
@@ -144,7 +154,7 @@ export function ownAuthorization({ extensions }: Parameters): string | undefined
 /** An operation that runs on a socket. Its results are data frames of the outbox. */
 export class SocketOperation implements OperationReader {
   readonly id: string
-  readonly params: Parameters
+  params: Parameters
   /** What graphql-ws iterates over. */
   readonly lifetime: Lifetime
   /** Set once it is an open subscription. */
@@ -177,6 +187,11 @@ export class SocketOperation implements OperationReader {
 
   get signal(): AbortSignal {
     return this.#abort.signal
+  }
+
+  /** @param text what equal documents share: the text of each would stay in memory while its operation runs */
+  shareQuery(text: string | undefined): void {
+    if (text === this.params['query']) this.params = { ...this.params, query: text }
   }
 
   begin(live: LiveOperation): void {

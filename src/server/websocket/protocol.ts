@@ -1,5 +1,5 @@
 import type { ExecutionArgs, GraphQLError, GraphQLSchema } from 'graphql'
-import { makeServer } from 'graphql-ws'
+import { makeServer, type WebSocket as ServerSocket } from 'graphql-ws'
 import { GatewayError } from '../../errors.ts'
 import { hasTooManyValues, isRecord } from '../../json-values.ts'
 import { toPayload } from '../../subscriptions/fan-out.ts'
@@ -28,8 +28,6 @@ export interface ProtocolOptions {
   readonly log: Logger
 }
 
-/** How long a client may take to send `connection_init`. */
-const initMs = 3000
 /** How many operations may run on one socket. */
 const maxOperations = 100
 const maxIdLength = 100
@@ -56,17 +54,31 @@ interface Extra {
   admitNext: () => void
 }
 
+/** A client that the protocol serves. */
+interface Served {
+  /** Takes a message of the client. */
+  receive(text: string): void
+  /** Ends the operations of a client that has left. */
+  left(code: number, reason: string): void
+}
+
+interface Protocol {
+  /** Serves a client. */
+  open(client: SocketClient): Served
+}
+
 /**
  * The protocol graphql-transport-ws by graphql-ws: messages, ids, acknowledgement, errors and close codes. It never sees
  * results, which the outbox sends (see `Lifetime`), nor parameters, because it closes the socket for an operation without
  * a `query`: here, a hash may replace it, and malformed parameters get an error. [graphql-ws] PROTOCOL.md
  */
-export function createProtocol({ schema, engine, admission, log }: ProtocolOptions) {
+export function createProtocol({ schema, engine, admission, log }: ProtocolOptions): Protocol {
   const { mask } = engine
   const isWellFormed: IsWellFormed = (authorization) => admission.principalOf(authorization) !== undefined
 
   const protocol = makeServer<Record<string, unknown>, Extra>({
-    connectionInitWaitTimeout: initMs,
+    // A timer for each socket would take more memory: see `checkInit`.
+    connectionInitWaitTimeout: 0,
     onConnect({ connectionParams, extra: { client } }) {
       const hasHeader = client.request.headers.authorization !== undefined
       try {
@@ -159,6 +171,7 @@ export function createProtocol({ schema, engine, admission, log }: ProtocolOptio
     try {
       const parsed = parseOperation(engine, readParams(engine, operation.params), request)
       if (parsed.errors !== undefined) return parsed
+      operation.shareQuery(parsed.document.node.loc?.source.body)
       return prepareOperation(engine, parsed, {
         request,
         authorization: own ?? authorization,
@@ -226,50 +239,75 @@ export function createProtocol({ schema, engine, admission, log }: ProtocolOptio
     }, inMs).unref()
   }
 
-  return {
-    /** Serves a client: `receive` takes its messages, `close` ends its operations. */
-    open(client: SocketClient) {
-      const extra: Extra = { client, params: {}, admitNext: () => undefined }
-      let receive: (text: string) => Promise<void> = async () => {}
-      const closed = protocol.opened(
-        {
-          protocol: client.socket.protocol,
-          send: (text) => client.send(text),
-          close: (code = 1000, reason = '') => client.end(code, reason),
-          onMessage(listener) {
-            receive = listener
-          },
-          onPing: (payload) => receivePing(client, payload),
-        },
-        extra,
-      )
-      // One message after the other: graphql-ws waits some microtasks before it has acknowledged a client or taken an id,
-      // and clients may send the next message in the same packet.
-      let received = Promise.resolve()
-      return {
-        receive(text: string): void {
-          received = received.then(() => {
-            if (!client.isOpen) return
-            const message = withoutParams(text, extra)
-            if (message === undefined) return client.end(4400, 'Invalid message received')
-            return new Promise<void>((resolve) => {
-              extra.admitNext = resolve
-              receive(message).then(resolve, (error: unknown) => {
-                log.error({ err: error }, 'A message was not processed')
-                client.end(4500, 'Internal server error')
-                resolve()
-              })
-            })
-          })
-        },
-        close(code: number, reason: string): void {
-          clearTimeout(client.expiryWarning)
-          void closed(code, reason)
-        },
+  /** What graphql-ws takes for a socket: one object, because there are many. */
+  class ServedClient implements ServerSocket, Extra, Served {
+    readonly client: SocketClient
+    readonly protocol: string
+    params: Parameters = {}
+    admitNext: () => void = nothing
+    readonly #closed: (code?: number, reason?: string) => Promise<void>
+    #listener: ((text: string) => Promise<void>) | undefined
+    /**
+     * One message after the other: graphql-ws waits some microtasks before it has acknowledged a client or taken an id, and
+     * clients may send the next message in the same packet.
+     */
+    #received = done
+
+    constructor(client: SocketClient) {
+      this.client = client
+      this.protocol = client.socket.protocol
+      this.#closed = protocol.opened(this, this)
+    }
+
+    send(text: string): void {
+      this.client.send(text)
+    }
+
+    close(code = 1000, reason = ''): void {
+      this.client.end(code, reason)
+    }
+
+    onMessage(listener: (text: string) => Promise<void>): void {
+      this.#listener = listener
+    }
+
+    onPing(payload: Parameters | undefined): void {
+      receivePing(this.client, payload)
+    }
+
+    receive(text: string): void {
+      this.#received = this.#received.then(() => this.#process(text))
+    }
+
+    left(code: number, reason: string): void {
+      clearTimeout(this.client.expiryWarning)
+      void this.#closed(code, reason)
+    }
+
+    #process(text: string): Promise<void> | undefined {
+      const { client } = this
+      if (!client.isOpen) return undefined
+      const message = withoutParams(text, this)
+      if (message === undefined) {
+        client.end(4400, 'Invalid message received')
+        return undefined
       }
-    },
+      return new Promise<void>((resolve) => {
+        this.admitNext = resolve
+        this.#listener?.(message).then(resolve, (error: unknown) => {
+          log.error({ err: error }, 'A message was not processed')
+          client.end(4500, 'Internal server error')
+          resolve()
+        })
+      })
+    }
   }
+
+  return { open: (client) => new ServedClient(client) }
 }
+
+const nothing = () => undefined
+const done: Promise<void> = Promise.resolve()
 
 /** A function of its own, so that an open subscription does not hold what only its start needs. */
 function startOf(engine: Engine, prepared: EngineOperation, operation: SocketOperation): () => void {

@@ -94,7 +94,7 @@ export function serveWebSockets(options: WebSocketOptions): WebSocketTransport {
       clients.delete(client)
       outbox.close()
       holding.release()
-      served.close(code, String(reason))
+      served.left(code, String(reason))
     })
   }
 
@@ -131,12 +131,15 @@ export function serveWebSockets(options: WebSocketOptions): WebSocketTransport {
   keepAlive.unref()
   const pacing = setInterval(() => {
     const now = Date.now()
-    for (const { outbox } of clients) outbox.check(now)
+    for (const client of clients) {
+      client.outbox.check(now)
+      client.checkInit(now)
+    }
   }, 1000)
   pacing.unref()
 
   server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-    socket.on('error', () => socket.destroy())
+    socket.on('error', destroy)
     const problem = originPolicy.problem(request)
     const { pathname } = URL.parse(request.url ?? '', 'http://localhost') ?? {}
     if (isClosing) rejectUpgrade(socket, 503)
@@ -149,7 +152,8 @@ export function serveWebSockets(options: WebSocketOptions): WebSocketTransport {
 
   function upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     try {
-      socket.once('close', connections.use(request))
+      // `once` would keep more memory for each socket, and a socket closes once.
+      socket.on('close', connections.use(request))
       admission.count(request)
       requestIds.identify(request)
       const connection = admission.openConnection(request)
@@ -185,9 +189,14 @@ export function serveWebSockets(options: WebSocketOptions): WebSocketTransport {
   }
 }
 
+/** One listener for all sockets. */
+function destroy(this: Duplex): void {
+  this.destroy()
+}
+
 /** A function of its own, so that an open socket does not hold its request. */
 function closeTogether(socket: Duplex, connection: Connection): void {
-  socket.once('close', () => connection.close())
+  socket.on('close', () => connection.close())
 }
 
 /** The parts of a request that operations need. The rest would stay in memory as long as the socket is open. */
