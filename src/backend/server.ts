@@ -45,7 +45,7 @@ import { createPasswordKeys } from './http/password-keys.ts'
 import { type Reception, readParams } from './http/request-body.ts'
 import { createRouter, type Match, methodsOf } from './http/router.ts'
 import { createSignIn } from './http/sign-in-limit.ts'
-import { storageError } from './http/storage-error.ts'
+import { isLocked, storageError } from './http/storage-error.ts'
 import {
   type ArrivingBody,
   createTraffic,
@@ -159,6 +159,8 @@ const accessResolutionMs = 5 * 60_000
 /** How long a stop waits for requests, and then for background work: together less than the five seconds of a whole stop. */
 const closeMs = 3000
 const settleMs = 1500
+/** How often a backend tries to add the demo while another process writes. Each attempt waits for 5 s. */
+const startAttempts = 12
 const hostPattern = /^([a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(:\d{1,5})?$/i
 
 /**
@@ -216,15 +218,17 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     demo =
       options.demoOrganization === false
         ? { token: null }
-        : await seedDemo({
-            store,
-            log,
-            files,
-            dataDir: options.dataDir,
-            token: options.demoToken,
-            withHistory: options.demoHistory ?? false,
-            onNotice: options.onNotice,
-          })
+        : await afterOthers(() =>
+            seedDemo({
+              store,
+              log,
+              files,
+              dataDir: options.dataDir,
+              token: options.demoToken,
+              withHistory: options.demoHistory ?? false,
+              onNotice: options.onNotice,
+            }),
+          )
     const isWritable = createReadiness(() => tryStorage(store, files), onError)
     const backend: Backend = {
       store,
@@ -261,11 +265,13 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
       const thingsDemo =
         demoAccount === undefined
           ? null
-          : await seedThingsDemo({
-              ...{ store, dataDir: options.dataDir, account: demoAccount, token: demoToken },
-              withReadings: options.demoHistory ?? false,
-              onNotice: options.onNotice,
-            })
+          : await afterOthers(() =>
+              seedThingsDemo({
+                ...{ store, dataDir: options.dataDir, account: demoAccount, token: demoToken },
+                withReadings: options.demoHistory ?? false,
+                onNotice: options.onNotice,
+              }),
+            )
       thingsServer = await startThingsServer({
         ...{ host: options.host, port: options.things.port, store, traffic, background, bus, onError },
         ...{ connections: options.connections, bodyIdleMs: options.bodyIdleMs, onRequest: options.onRequest },
@@ -323,6 +329,16 @@ function noRoute(others: readonly Route[], user: UserRow | undefined): HttpError
 }
 
 /** Writes without changing anything. @throws the error of a write that fails */
+/** Runs a change of the start. Backends that start together wait for the one that adds the demo, which may take longer than a change. */
+async function afterOthers<T>(change: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1)
+    try {
+      return await change()
+    } catch (error) {
+      if (!isLocked(error) || attempt === startAttempts) throw error
+    }
+}
+
 async function tryStorage(store: Store, files: FileStore): Promise<void> {
   await store.write(tryWriting)
   const { token } = await files.receive(Readable.from([Buffer.alloc(4096)]), 4096)

@@ -36,6 +36,43 @@ test('backends that start at once on an empty database all come up, with the sam
   }
 }, 60_000)
 
+test('a backend that starts while another one fills the database for longer than a change may take waits for it', async () => {
+  const database = await makeDatabase()
+  if (database === undefined) throw new Error('These tests need PostgreSQL')
+  onTestFinished(database.drop)
+  await (await openStore(database.url)).close()
+  const other = postgresEngine(openPostgres(database.url).writer)
+  onTestFinished(other.close)
+  const settings = { BACKEND_PORT: '0', DATA_DIR: await makeFolder(), DATABASE_URL: database.url }
+  const starting = await other.withConnection(async (connection) => {
+    const attempts = new Set<string>()
+    // A transaction sees one state of the view, so another connection looks.
+    const waitFor = (lock: string, count: number) =>
+      other.withConnection((observer) =>
+        expect
+          .poll(async () => {
+            const waiting = sql<{ at: string }>`
+              select xact_start::text as at from pg_stat_activity
+                where datname = current_database() and wait_event = 'advisory' and query like ${`%${lock}(%`}`
+            for (const { at } of (await waiting.execute(observer)).rows) attempts.add(at)
+            return attempts.size
+          })
+          .toBe(count),
+      )
+    await other.begin(connection, undefined)
+    const backend = run(['src/main.ts', 'backend'], settings)
+    await waitFor('pg_advisory_lock', 1)
+    await sql`commit`.execute(connection)
+    // Locks are given in order: the backend brings the database up to date, then this one fills it.
+    await other.begin(connection, undefined)
+    await waitFor('pg_advisory_xact_lock', 3)
+    await sql`commit`.execute(connection)
+    return backend
+  })
+  const [, url = ''] = await starting.until(/Flowdock API (http:\S+)/)
+  expect((await call(`${url}/health/ready`, 'GET', {})).status).toBe(200)
+}, 60_000)
+
 test('a database is brought up to date while no other process writes', async () => {
   const database = await makeDatabase()
   if (database === undefined) throw new Error('These tests need PostgreSQL')

@@ -37,3 +37,12 @@ export function storageError(error: unknown): HttpError | undefined {
     })
   return undefined
 }
+
+/** [postgresql] lock_not_available; [sqlite] result code busy. */
+const locked: readonly unknown[] = ['55P03', 5]
+
+/** Whether a change failed because another process was writing for too long. It can be tried again. */
+export function isLocked(error: unknown): boolean {
+  const { code, errcode } = error as { code?: string; errcode?: number }
+  return locked.includes(code) || (code === 'ERR_SQLITE_ERROR' && locked.includes(errcode))
+}
