@@ -8,6 +8,7 @@ import {
   type SelectionSetNode,
 } from 'graphql'
 import { LRUCache } from 'lru-cache'
+import { CachedBody } from './cached-body.ts'
 import { fragmentsOf } from './document-walk.ts'
 
 /** Results of operations with introspection fields only, which are the same for all clients. */
@@ -19,7 +20,7 @@ export interface Introspections {
     execute: () => ExecutionResult | Promise<ExecutionResult>,
   ): ExecutionResult | Promise<ExecutionResult>
   /** The JSON of a cached result. */
-  textOf(result: ExecutionResult): string | undefined
+  bodyOf(result: ExecutionResult): CachedBody | undefined
 }
 
 const maxResults = 16
@@ -28,7 +29,7 @@ const maxCharacters = 16 * 1024 * 1024
 /** Caches the latest results with their JSON. */
 export function createIntrospections(): Introspections {
   const results = new LRUCache<string, ExecutionResult>({ max: maxResults, maxSize: maxCharacters })
-  const texts = new WeakMap<ExecutionResult, string>()
+  const bodies = new WeakMap<ExecutionResult, CachedBody>()
   return {
     find(key, variables, execute) {
       const whole = `${JSON.stringify(variables)} ${key}`
@@ -38,11 +39,11 @@ export function createIntrospections(): Introspections {
       // graphql-js executes introspection at once. Errors have locations in one document.
       if ('then' in result || result.errors !== undefined) return result
       const text = JSON.stringify(result)
-      texts.set(result, text)
+      bodies.set(result, new CachedBody(text))
       results.set(whole, result, { size: text.length + whole.length })
       return result
     },
-    textOf: (result) => texts.get(result),
+    bodyOf: (result) => bodies.get(result),
   }
 }
 

@@ -1,9 +1,10 @@
 import { LRUCache } from 'lru-cache'
+import { CachedBody } from './cached-body.ts'
 
 /** Responses that are still valid. */
 export interface ResponseCache {
-  /** @param version the version of what the principal can see; a response of another version is not hits */
-  find(key: string, version: number): string | undefined
+  /** @param version the version of what the principal can see; a response of another version is not found */
+  find(key: string, version: number): CachedBody | undefined
   store(key: string, version: number, text: string): void
   state(): {
     readonly entries: number
@@ -13,22 +14,23 @@ export interface ResponseCache {
   }
 }
 
-interface Kept {
+interface Entry {
   readonly version: number
-  readonly text: string
+  readonly body: CachedBody
+  readonly characters: number
   readonly until: number
 }
 
-/** Bounds of all responses and of one, in characters, most of which are a byte. */
+/** Bounds of all responses and of one, in characters, most of which are a byte. Compressed copies are not counted. */
 const maxCharacters = 32 * 1024 * 1024
 const maxAnswerCharacters = 2 * 1024 * 1024
 
 /** @param maxAgeMs how long a response is valid at most: not every change of the upstream is an event */
 export function createResponseCache(maxAgeMs: number, now: () => number = Date.now): ResponseCache {
-  const answers = new LRUCache<string, Kept>({
+  const answers = new LRUCache<string, Entry>({
     maxSize: maxCharacters,
     maxEntrySize: maxAnswerCharacters,
-    sizeCalculation: ({ text }, key) => text.length + key.length + 1,
+    sizeCalculation: ({ characters }, key) => characters + key.length + 1,
   })
   let hits = 0
   let stores = 0
@@ -41,11 +43,16 @@ export function createResponseCache(maxAgeMs: number, now: () => number = Date.n
         return undefined
       }
       hits += 1
-      return answer.text
+      return answer.body
     },
     store(key, version, text) {
       stores += 1
-      answers.set(key, { version, text, until: now() + maxAgeMs })
+      answers.set(key, {
+        version,
+        body: new CachedBody(text),
+        characters: text.length,
+        until: now() + maxAgeMs,
+      })
     },
     state: () => ({ entries: answers.size, bytes: answers.calculatedSize, hits, stores }),
   }

@@ -10,6 +10,7 @@ import {
 import type { Plugin } from 'graphql-yoga'
 import type { Context, OperationSender } from '../context.ts'
 import { type ErrorCode, GatewayError } from '../errors.ts'
+import type { CachedBody } from '../graphql/cached-body.ts'
 import type { CallPrediction } from '../graphql/call-cost.ts'
 import type { Limits } from '../graphql/document-limits.ts'
 import { createDocuments, type Document } from '../graphql/documents.ts'
@@ -47,7 +48,7 @@ export interface EngineOperation {
 
 /** The response to a query or mutation as JSON. */
 export interface Answer {
-  readonly text: string
+  readonly body: string | CachedBody
   /** Whether it has no errors. */
   readonly isWhole: boolean
   /** Set when it has no `data`: the errors that kept the operation from being executed. */
@@ -177,10 +178,10 @@ export function createEngine(options: EngineOptions): Engine {
     return key === undefined ? execute() : introspections.find(key, variables, execute)
   }
 
-  const toText = (result: ExecutionResult) => introspections.textOf(result) ?? JSON.stringify(result)
+  const toText = (result: ExecutionResult) => introspections.bodyOf(result)?.text() ?? JSON.stringify(result)
 
-  const toAnswer = (result: ExecutionResult): Answer => ({
-    text: toText(result),
+  const toAnswer = (result: ExecutionResult, body: Answer['body']): Answer => ({
+    body,
     isWhole: result.errors === undefined,
     errors: 'data' in result ? undefined : result.errors,
   })
@@ -190,19 +191,19 @@ export function createEngine(options: EngineOptions): Engine {
     const version = isCacheable(operation) ? context.version() : undefined
     if (responseCache === undefined || version === undefined) {
       const result = await run(operation)
-      return toAnswer(result)
+      return toAnswer(result, introspections.bodyOf(result) ?? JSON.stringify(result))
     }
     const key = keyOf(operation)
     const known = responseCache.find(key, version)
     if (known !== undefined) {
       operationLog.begin(operation)([])
-      return { text: known, isWhole: true }
+      return { body: known, isWhole: true }
     }
     const result = await run(operation)
-    const fresh = toAnswer(result)
+    const text = JSON.stringify(result)
     // An event during the execution may be in the result, or not.
-    if (fresh.isWhole && context.version() === version) responseCache.store(key, version, fresh.text)
-    return fresh
+    if (result.errors === undefined && context.version() === version) responseCache.store(key, version, text)
+    return toAnswer(result, text)
   }
 
   /** Whether the same operation of the same principal has the same result until the next event. */

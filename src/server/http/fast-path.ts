@@ -1,13 +1,14 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { promisify } from 'node:util'
 import { gzip } from 'node:zlib'
+import { hashOf } from '../../graphql/cached-body.ts'
 import type { Engine, EngineOperation } from '../engine.ts'
 import { acceptsGzip, type JsonType } from '../negotiation.ts'
 import { requestErrorStatus } from '../status.ts'
 import { entityTag, matchesTag } from './conditional.ts'
 
-/** Shorter responses are not compressed. */
-const compressedFromBytes = 4096
+/** Shorter responses, in bytes or characters, are not compressed. */
+const compressedFrom = 4096
 const compress = promisify(gzip)
 
 /**
@@ -24,25 +25,27 @@ export async function serveFastPath(
   type: JsonType,
 ): Promise<void> {
   const isRead = request.method === 'GET' || request.method === 'HEAD'
-  // A string leaves with the headers in one write.
-  const { text, isWhole, errors } = await engine.answer(operation)
+  const { body, isWhole, errors } = await engine.answer(operation)
   if (response.destroyed) return
   const status = errors === undefined ? 200 : requestErrorStatus(type, errors[0]?.extensions['code'])
   const headers: Record<string, string | number> = {
     'Content-Type': type,
     'Cache-Control': isRead ? 'private, no-cache' : 'no-store',
   }
+  const isText = typeof body === 'string'
   if (isRead && isWhole) {
-    const tag = entityTag(text)
+    const tag = entityTag(isText ? hashOf(body) : body.hash())
     headers['ETag'] = tag
     response.appendHeader('Vary', 'Authorization, Accept, Accept-Encoding')
     if (matchesTag(tag, request.headers['if-none-match'])) return void response.writeHead(304, headers).end()
   }
-  if (text.length < compressedFromBytes || !acceptsGzip(request)) {
-    response.writeHead(status, { ...headers, 'Content-Length': Buffer.byteLength(text) })
-    return void response.end(text)
+  // A string leaves with the headers in one write; its length is in characters.
+  const plain = isText ? body : body.bytes()
+  if (plain.length < compressedFrom || !acceptsGzip(request)) {
+    response.writeHead(status, { ...headers, 'Content-Length': Buffer.byteLength(plain) })
+    return void response.end(plain)
   }
-  const bytes = await compress(text, { level: 1 })
+  const bytes = await (isText ? compress(body, { level: 1 }) : body.compressed())
   response.writeHead(status, { ...headers, 'Content-Encoding': 'gzip', 'Content-Length': bytes.length })
   response.end(bytes)
 }

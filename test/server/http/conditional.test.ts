@@ -1,12 +1,10 @@
 import { expect, test } from 'vitest'
 import { entityTag, matchesTag } from '../../../src/server/http/conditional.ts'
 
-const tag = entityTag('{"data":null}')
+const tag = entityTag('2jmj7l5rSw0yVb_vlWAYkK-YBwk')
 
-test('the tag is weak, the same for the same text, and another for another', () => {
-  expect(tag).toMatch(/^W\/"[\w-]+"$/)
-  expect(entityTag('{"data":null}')).toBe(tag)
-  expect(entityTag('{"data":1}')).not.toBe(tag)
+test('the tag is weak, because the body may be compressed', () => {
+  expect(tag).toBe('W/"2jmj7l5rSw0yVb_vlWAYkK-YBwk"')
 })
 
 test.each<[string, string | undefined, boolean]>([

@@ -4,6 +4,7 @@ import { Duplex } from 'node:stream'
 import { gunzipSync } from 'node:zlib'
 import { GraphQLError } from 'graphql'
 import { expect, test } from 'vitest'
+import { CachedBody } from '../../../src/graphql/cached-body.ts'
 import type { Answer, Engine, EngineOperation } from '../../../src/server/engine.ts'
 import { serveFastPath } from '../../../src/server/http/fast-path.ts'
 import type { JsonType } from '../../../src/server/negotiation.ts'
@@ -38,7 +39,7 @@ async function respond(
   return { status: response.statusCode, headers: response.getHeaders(), head: bytes.toString('latin1'), body }
 }
 
-const whole = (text: string): Answer => ({ text, isWhole: true })
+const whole = (text: string): Answer => ({ body: text, isWhole: true })
 
 test('a result is written with its length and type, and no cache may store the response to a POST', async () => {
   const { status, head, body } = await respond(whole('{"data":{"a":"é"}}'), { type: graphql })
@@ -58,7 +59,7 @@ test('a GET gets a tag, and the status 304 without a body when it sends the tag 
 })
 
 test('a result with errors gets no tag', async () => {
-  const { head } = await respond({ text: '{"data":null}', isWhole: false }, { method: 'GET' })
+  const { head } = await respond({ body: '{"data":null}', isWhole: false }, { method: 'GET' })
   expect(head).not.toContain('ETag')
 })
 
@@ -72,9 +73,23 @@ test('4 KiB are compressed for a client that accepts gzip; less is not', async (
   expect((await respond(whole(long))).head).not.toContain('Content-Encoding')
 })
 
+test('a cached body is the same response as its text, with the same tag and length', async () => {
+  const text = `{"data":"${'é'.repeat(5000)}"}`
+  const gzip = { 'accept-encoding': 'gzip' }
+  const cached: Answer = { body: new CachedBody(text), isWhole: true }
+  const fresh = await respond(whole(text), { method: 'GET' })
+  const again = await respond(cached, { method: 'GET' })
+  expect([again.headers, again.body]).toEqual([fresh.headers, fresh.body])
+  expect(again.headers['content-length']).toBe(Buffer.byteLength(text))
+  const compressed = await respond(cached, { method: 'GET', headers: gzip })
+  expect(gunzipSync(compressed.body).toString()).toBe(text)
+  expect(compressed.headers['etag']).toBe(fresh.headers['etag'])
+  expect((await respond(cached, { method: 'GET', headers: gzip })).body).toEqual(compressed.body)
+})
+
 test('errors that kept the operation from being executed have a status in the type of GraphQL only', async () => {
   const errors = [new GraphQLError('x', { extensions: { code: 'FORBIDDEN' } })]
-  const answer = { text: JSON.stringify({ errors }), isWhole: false, errors }
+  const answer = { body: JSON.stringify({ errors }), isWhole: false, errors }
   expect((await respond(answer, { type: graphql })).status).toBe(403)
   expect((await respond(answer)).status).toBe(200)
 })

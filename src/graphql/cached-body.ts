@@ -1,0 +1,43 @@
+import { hash } from 'node:crypto'
+import { promisify } from 'node:util'
+import { gzip } from 'node:zlib'
+
+const compress = promisify(gzip)
+
+/** The JSON of a cached response. Its bytes, compressed bytes and hash are computed when they are first needed, and once. */
+export class CachedBody {
+  /** Text until its bytes are sent. They are outside of the heap, and are written without encoding them again. */
+  #content: string | Buffer
+  #compressed: Promise<Buffer> | undefined
+  #hash: string | undefined
+
+  constructor(text: string) {
+    this.#content = text
+  }
+
+  text(): string {
+    return this.#content.toString()
+  }
+
+  /** In UTF-8. */
+  bytes(): Buffer {
+    if (typeof this.#content === 'string') this.#content = Buffer.from(this.#content)
+    return this.#content
+  }
+
+  /** The bytes compressed by gzip. */
+  compressed(): Promise<Buffer> {
+    this.#compressed ??= compress(this.bytes())
+    return this.#compressed
+  }
+
+  hash(): string {
+    this.#hash ??= hashOf(this.bytes())
+    return this.#hash
+  }
+}
+
+/** Distinguishes bodies of responses: text and its bytes have the same hash. */
+export function hashOf(body: string | Buffer): string {
+  return hash('sha1', body, 'base64url')
+}
