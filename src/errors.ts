@@ -129,3 +129,10 @@ export class UpstreamError extends GatewayError {
     super(code, message, { ...options, retryable: code !== 'UPSTREAM_INVALID' })
   }
 }
+
+/** The response of the upstream is longer than the gateway reads. A request for less may succeed. */
+export class ResponseTooLongError extends UpstreamError {
+  constructor(options?: GatewayErrorOptions) {
+    super('UPSTREAM_INVALID', 'The upstream response is longer than the gateway reads', options)
+  }
+}

@@ -40,27 +40,10 @@ export async function subscribeDropAdded(
         [],
         { inputPath: ['input', 'filter'] },
       )
-    await checkFilter(filter, flows, context)
+    const [flow] = flows
+    if (flow !== undefined) await context.flowthings.drops.checkFilter(flow.id, filter, ['input', 'filter'])
   }
   return context.listenToDrops({ flows, filter, after: context.lastEventId ?? input.after ?? undefined })
-}
-
-/** An id that no drop has. */
-const noDrop = `d${'0'.repeat(24)}`
-
-/**
- * Finds no drop, so that the upstream reads the filter.
- *
- * @throws ValidationError for a filter that no text can have, or that the upstream refuses
- */
-async function checkFilter(
-  filter: ThingsFilter,
-  [flow]: readonly ThingsFlow[],
-  { flowthings }: Context,
-): Promise<void> {
-  flowthings.filterText(filter, ['input', 'filter'])
-  const filters = [{ compare: { member: 'id', comparison: '==', value: noDrop } } as const, filter]
-  if (flow !== undefined) await flowthings.drops.find(flow.id, { filters, order: 'desc', limit: 1 })
 }
 
 async function requireFlow(by: ThingsFlowBy, context: Context, path: readonly string[]): Promise<ThingsFlow> {

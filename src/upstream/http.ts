@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { Readable } from 'node:stream'
 import { Agent, buildConnector, type Dispatcher } from 'undici'
-import { GatewayError, RateLimitedError, UpstreamError } from '../errors.ts'
+import { GatewayError, RateLimitedError, ResponseTooLongError, UpstreamError } from '../errors.ts'
 import { isPublic, lookupPublicAddress, NotPublicAddressError } from '../net/public-address.ts'
 
 export interface HttpOptions {
@@ -397,10 +397,7 @@ function translate(error: unknown, signal: AbortSignal | undefined): unknown {
   const { name, code } = error as { name?: string; code?: string }
   if (name === 'TimeoutError' || code?.endsWith('TIMEOUT'))
     return new UpstreamError('UPSTREAM_TIMEOUT', 'The upstream did not answer in time', { cause: error })
-  if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE')
-    return new UpstreamError('UPSTREAM_INVALID', 'The upstream response is longer than the gateway reads', {
-      cause: error,
-    })
+  if (code === 'UND_ERR_RES_EXCEEDED_MAX_SIZE') return new ResponseTooLongError({ cause: error })
   const isNetwork = /^(E(?!RR_)[A-Z_]+|UND_ERR_\w+)$/.test(code ?? '') || name === 'HTTPParserError'
   if (!isNetwork) return error
   return new UpstreamError('UPSTREAM_UNAVAILABLE', 'The upstream cannot be reached', { cause: error })

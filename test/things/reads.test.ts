@@ -146,6 +146,27 @@ test('typed filters select drops', async () => {
   expect(await matching({ remainder: { member: 'value', divisor: 2, remainder: 1 } })).toEqual([3, 1])
 })
 
+test('a filter of drops may be longer than a URL, and one of flows that is longer is refused', async () => {
+  const text = 'ö'.repeat(5000)
+  const filter = {
+    or: [{ compare: { member: 'name', comparison: 'EQUAL', value: text } }, { exists: 'name' }],
+  }
+  const { data, errors } = await app.asAlice(
+    `query ($filter: ThingsFilter!) {
+      thingsFlow(by: { path: "/alice/0" }) { drops(first: 1, filter: $filter) { nodes { json } } }
+      thingsFlows(first: 1, filter: $filter) { nodes { path } } }`,
+    { filter },
+  )
+  expect(data.thingsFlow.drops.nodes).toEqual([{ json: { value: 3, name: 'drop 3' } }])
+  expect(errors).toMatchObject([
+    {
+      path: ['thingsFlows'],
+      message: 'Cannot list flows: the filter is too long for a URL of the upstream',
+      extensions: { code: 'BAD_USER_INPUT' },
+    },
+  ])
+})
+
 test('a name that is no member, and what could change the filter, is refused with the path of the input', async () => {
   const query = `query ($filter: ThingsFilter) { thingsFlow(by: { path: "/alice/0" }) { drops(filter: $filter) { nodes { id } } } }`
   for (const filter of [

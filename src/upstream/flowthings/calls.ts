@@ -178,6 +178,9 @@ export function toThingsError(status: number, errors: string, doing: string): Ga
     case 413:
     case 422:
       return new ValidationError(`Cannot ${doing}: ${errors || 'the upstream refused the input'}`)
+    case 414:
+    case 431:
+      return new ValidationError(`Cannot ${doing}: the filter is too long for a URL of the upstream`)
     case 401:
       return new GatewayError('UNAUTHENTICATED', `Cannot ${doing}: the account or token is not valid`)
     case 403:

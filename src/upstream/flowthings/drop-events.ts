@@ -1,9 +1,11 @@
 import { createHash } from 'node:crypto'
-import { GatewayError, ValidationError } from '../../errors.ts'
+import { GatewayError, ResponseTooLongError, ValidationError } from '../../errors.ts'
 import type { ThingsCredential } from './credential.ts'
 import type { DropHub } from './drop-hub.ts'
 import type { Drops } from './drops.ts'
-import type { ThingsFilter } from './filter-text.ts'
+import { filtersOf, maxFilterCharacters } from './filter-lists.ts'
+import { filterText, type ThingsFilter } from './filter-text.ts'
+import type { Find } from './find.ts'
 import type { Drop, ThingsFlow } from './model.ts'
 
 /** What a subscription to drops delivers. The cursor names the position behind the event. */
@@ -49,6 +51,8 @@ const maxWaiting = 1000
 const maxRecent = 10_000
 const replayPage = 500
 const maxReplayPage = 100_000
+/** How many flows are read at once when pages have one drop: all of them may be as large as drops can be. */
+const flowsOfLargeDrops = 25
 /** The most drops of one time in a cursor. With more, some are delivered again after a resume. */
 const maxKeys = 20
 
@@ -121,21 +125,27 @@ async function* deliver(
   }
 }
 
-/** The ids of the drops that match the filter. The upstream decides it, in one call for all of them. */
+/** The ids of the drops that match the filter. The upstream decides it, in as few calls as its limit on filters allows. */
 async function matchingOf(
   { drops, filter }: DropSubscription,
   candidates: readonly Drop[],
 ): Promise<ReadonlySet<string>> {
   if (filter === undefined || candidates.length === 0) return new Set(candidates.map(({ id }) => id))
-  const byFlow = Map.groupBy(candidates, ({ flowId }) => flowId)
-  const finds = new Map(
-    [...byFlow].map(([flowId, of]) => {
-      const ids = { in: { member: 'id', values: of.map(({ id }) => id) } }
-      return [flowId, { filters: [ids, filter], order: 'asc', limit: of.length } as const]
-    }),
-  )
-  const found = await drops.findInFlows(finds)
-  return new Set([...found.values()].flat().map(({ id }) => id))
+  const maxCharacters = maxFilterCharacters - filterText(filter, ['input', 'filter']).length - ' && '.length
+  const lists = [...Map.groupBy(candidates, ({ flowId }) => flowId)].map(([flowId, of]) => ({
+    flowId,
+    ...{ limit: of.length, ofIds: filtersOf('id', [...new Set(of.map(({ id }) => id))], maxCharacters) },
+  }))
+  const matching = new Set<string>()
+  for (let round = 0; ; round += 1) {
+    const finds = lists.flatMap(({ flowId, limit, ofIds }) => {
+      const ids = ofIds[round]
+      return ids === undefined ? [] : [[flowId, { filters: [ids, filter], order: 'asc', limit }] as const]
+    })
+    if (finds.length === 0) return matching
+    const found = await drops.findHeadsInFlows(new Map(finds))
+    for (const { id } of [...found.values()].flat()) matching.add(id)
+  }
 }
 
 /** Delivers what was stored after the position, page by page. */
@@ -145,16 +155,20 @@ async function* replay(subscription: DropSubscription, progress: Progress): Asyn
   const counts = new Map<string, number>()
   for (const { id, capacity } of flows) if (capacity === 0) yield progress.gap(id, 'notStored')
   const stored = flows.filter(({ capacity }) => capacity > 0)
+  let maxLimit = maxReplayPage
   for (let limit = replayPage; stored.length > 0; ) {
     const begun = progress.at
-    const filters = [arrivedFrom(begun)]
-    const found = await drops.findInFlows(
-      new Map(stored.map(({ id }) => [id, { filters, order: 'asc', limit } as const])),
-    )
-    const full = [...found.values()].filter((page) => page.length >= limit)
+    const pages = await readPages(drops, stored, { filters: [arrivedFrom(begun)], order: 'asc', limit })
+    if (pages === undefined) {
+      // Large drops: smaller pages, and never one as long as this again.
+      maxLimit = limit - 1
+      limit = Math.ceil(limit / 8)
+      continue
+    }
+    const full = pages.filter((page) => page.length >= limit)
     // Beyond the end of a page that is full, other flows have drops that come later.
     const bound = Math.min(...full.map((page) => page.at(-1)?.createdAt ?? 0))
-    const next = [...found.values()]
+    const next = pages
       .flat()
       .filter((drop) => timeOf(drop) <= bound && progress.isNew(drop))
       .sort((a, b) => timeOf(a) - timeOf(b))
@@ -169,8 +183,29 @@ async function* replay(subscription: DropSubscription, progress: Progress): Asyn
       if (matching.has(drop.id)) yield event
     }
     if (full.length === 0) return
-    if (progress.at === begun) limit *= 2
-    if (limit > maxReplayPage) throw tooSlow()
+    if (progress.at > begun) continue
+    if (limit >= maxLimit) throw tooSlow()
+    limit = Math.min(limit * 2, maxLimit)
+  }
+}
+
+/** A page of the drops of each flow. Undefined when it is too long for a response and can be shorter. */
+async function readPages(
+  drops: Drops,
+  flows: readonly ThingsFlow[],
+  find: Find,
+): Promise<readonly Drop[][] | undefined> {
+  const pages: Drop[][] = []
+  const atOnce = find.limit === 1 ? flowsOfLargeDrops : flows.length
+  try {
+    for (let from = 0; from < flows.length; from += atOnce) {
+      const finds = flows.slice(from, from + atOnce).map(({ id }) => [id, find] as const)
+      pages.push(...(await drops.findInFlows(new Map(finds))).values())
+    }
+    return pages
+  } catch (error) {
+    if (error instanceof ResponseTooLongError && find.limit > 1) return undefined
+    throw error
   }
 }
 
@@ -183,7 +218,9 @@ function arrivedFrom(at: number): ThingsFilter {
 /** The position behind the newest drop of the flows. */
 async function newest({ drops, flows }: DropSubscription): Promise<Position> {
   const find = { filters: [], order: 'desc', limit: maxKeys } as const
-  const found = [...(await drops.findInFlows(new Map(flows.map(({ id }) => [id, find])))).values()].flat()
+  const found = [
+    ...(await drops.findHeadsInFlows(new Map(flows.map(({ id }) => [id, find])))).values(),
+  ].flat()
   const at = Math.max(0, ...found.map(timeOf))
   return { at, keys: new Set(found.filter((drop) => timeOf(drop) === at).map(keyOf)) }
 }

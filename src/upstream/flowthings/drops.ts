@@ -1,6 +1,9 @@
+import { ValidationError } from '../../errors.ts'
 import { type Aggregation, aggregationBody, decodeRow } from './aggregation.ts'
 import type { ThingsCalls } from './calls.ts'
 import { decodeDrop, decodeThingsList, decodeThingsMap, record } from './decode.ts'
+import { lengthInUrl, maxSubscriptionFilter, maxUrlFilterCharacters } from './filter-lists.ts'
+import { filterText, type ThingsFilter } from './filter-text.ts'
 import { type Find, findParams } from './find.ts'
 import type { AggregationRow, Drop } from './model.ts'
 
@@ -12,6 +15,15 @@ export interface Drops {
   find(flowId: string, find: Find): Promise<Drop[] | null>
   /** The drops of several flows in one call. The upstream leaves out flows that do not exist. */
   findInFlows(finds: ReadonlyMap<string, Find>): Promise<ReadonlyMap<string, Drop[]>>
+  /** The same, without elements and location: a short response, however large the drops are. */
+  findHeadsInFlows(finds: ReadonlyMap<string, Find>): Promise<ReadonlyMap<string, Drop[]>>
+  /**
+   * Finds no drop, so that the upstream reads a filter of a subscription.
+   *
+   * @param path the path of the filter in the input
+   * @throws ValidationError for a filter that no text can have, that is too long, or that the upstream refuses
+   */
+  checkFilter(flowId: string, filter: ThingsFilter, path: readonly string[]): Promise<void>
   /** Drops of one flow by their ids. The upstream leaves out those that do not exist. */
   readMany(flowId: string, ids: readonly string[]): Promise<ReadonlyMap<string, Drop>>
   create(flow: { readonly id: string } | { readonly path: string }, members: DropMembers): Promise<Drop>
@@ -27,18 +39,40 @@ export interface Drops {
   aggregate(flowId: string, aggregation: Aggregation, path: readonly string[]): Promise<AggregationRow[]>
 }
 
+/** The members of a drop but for its elements and location. */
+const heads = { only: 'id,flowId,path,creationDate,lastEditDate,version,fhash' }
+/** An id that no drop has. */
+const noDrop = `d${'0'.repeat(24)}`
+
 /** [flowthings] HTTP API, drops */
 export function createDrops({ call, find, hasTypes }: ThingsCalls): Drops {
   const decode = (value: unknown) => decodeDrop(value, hasTypes)
+  async function findInFlows(finds: ReadonlyMap<string, Find>, query: { readonly only?: string } = {}) {
+    const body = [...finds].map(([flowId, each]) => ({ flowId, params: findParams(each) }))
+    const json = await call('MGET', ['drop'], { query, body, doing: 'list drops' })
+    return decodeThingsMap(json, (drops) => decodeThingsList(drops, decode))
+  }
   return {
     async find(flowId, query) {
-      const json = await find('GET', ['drop', flowId], { query: findParams(query), doing: 'list drops' })
+      const params = findParams(query)
+      // A body has room for any filter.
+      if (lengthInUrl(String(params['filter'] ?? '')) > maxUrlFilterCharacters)
+        return (await findInFlows(new Map([[flowId, query]]))).get(flowId) ?? null
+      const json = await find('GET', ['drop', flowId], { query: params, doing: 'list drops' })
       return json === null ? null : decodeThingsList(json, decode)
     },
-    async findInFlows(finds) {
-      const body = [...finds].map(([flowId, each]) => ({ flowId, params: findParams(each) }))
-      const json = await call('MGET', ['drop'], { body, doing: 'list drops' })
-      return decodeThingsMap(json, (drops) => decodeThingsList(drops, decode))
+    findInFlows: (finds) => findInFlows(finds),
+    findHeadsInFlows: (finds) => findInFlows(finds, heads),
+    async checkFilter(flowId, filter, path) {
+      if (filterText(filter, path).length > maxSubscriptionFilter)
+        throw new ValidationError(
+          `Expected ${path.join('.')} to have at most ${maxSubscriptionFilter} characters as a text`,
+          [],
+          { inputPath: path },
+        )
+      const none = { compare: { member: 'id', comparison: '==', value: noDrop } } as const
+      const finds = new Map([[flowId, { filters: [none, filter], order: 'desc', limit: 1 } as const]])
+      await findInFlows(finds, heads)
     },
     async readMany(flowId, ids) {
       const json = await find('MGET', ['drop', flowId], { body: ids, doing: 'read drops' })

@@ -1,5 +1,6 @@
 import DataLoader from 'dataloader'
 import type { Drops } from './drops.ts'
+import { filtersOf, lengthInUrl, maxUrlFilterCharacters } from './filter-lists.ts'
 import type { Find } from './find.ts'
 import type { Drop, DropKey, ObjectKind, ThingsFlow, ThingsObject } from './model.ts'
 import type { Objects } from './objects.ts'
@@ -41,9 +42,12 @@ export function createThingsLoaders({ flows, drops, objects }: ThingsResources):
   const flowsByPath = new DataLoader<string, ThingsFlow | null>(
     async (paths) => {
       const spellings = paths.flatMap((path) => [trimPath(path), `${trimPath(path)}/`])
-      const filters = [{ in: { member: 'path', values: spellings } }]
-      const found = await flows.find({ filters, order: 'desc', limit: spellings.length })
-      const byPath = new Map(found.map((flow) => [trimPath(flow.path), flow]))
+      const found = await Promise.all(
+        filtersOf('path', spellings, maxUrlFilterCharacters, lengthInUrl).map((filter) =>
+          flows.find({ filters: [filter], order: 'desc', limit: spellings.length }),
+        ),
+      )
+      const byPath = new Map(found.flat().map((flow) => [trimPath(flow.path), flow]))
       return paths.map((path) => remember(byPath.get(trimPath(path)) ?? null))
     },
     { maxBatchSize: maxKeys },
