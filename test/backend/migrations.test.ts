@@ -1,11 +1,10 @@
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { Kysely } from 'kysely'
 import { Migrator } from 'kysely/migration'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { hashToken } from '../../src/backend/flowdock/auth.ts'
 import { migrations } from '../../src/backend/store/migrations/index.ts'
-import { sqliteDialect } from '../../src/backend/store/sqlite.ts'
+import { openSqliteWriter } from '../../src/backend/store/sqlite.ts'
 import { basic, call, makeFolder, startTestBackend } from '../support/backend.ts'
 
 const names = Object.keys(migrations)
@@ -19,7 +18,7 @@ const undoLast = `alter table events drop column kind; drop table event_log; dro
 /** A database as an earlier version left it, with somebody, a flow and messages in it. */
 async function makeOld(dataDir: string, version: string): Promise<void> {
   const path = join(dataDir, 'flowdock.db')
-  const database = new Kysely<unknown>({ dialect: sqliteDialect(path) })
+  const database = openSqliteWriter<unknown>(path)
   const migrator = new Migrator({ db: database, provider: { getMigrations: async () => migrations } })
   const { error } = await migrator.migrateTo(version)
   expect(error).toBeUndefined()

@@ -5,6 +5,7 @@ import { grantOfPassword, grantOfToken } from '../grants.ts'
 import { unauthorized } from '../http/errors.ts'
 import type { SignIn } from '../http/sign-in-limit.ts'
 import type { Database } from '../store/db.ts'
+import { together } from '../store/together.ts'
 import {
   findUser,
   findUserByTokenHash,
@@ -13,7 +14,6 @@ import {
   listValidTokens,
   type UserRow,
 } from '../store/users.ts'
-import { together } from '../store/writing.ts'
 import type { Holder } from './entitlements.ts'
 import type { SignedInBy } from './open-credentials.ts'
 import type { Backend } from './route.ts'

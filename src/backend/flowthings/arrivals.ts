@@ -7,9 +7,9 @@ import {
   deleteArrivals,
   findLastArrival,
   findOldArrival,
-  insertArrival,
   listArrivalsAfter,
 } from '../store/things/arrivals.ts'
+import { insertArrival } from '../store/things/drop-batch.ts'
 import { createTailer, type Tailer } from '../tailer.ts'
 import { readStored, type StoredDrop } from './drop-model.ts'
 import type { Arrival } from './operations/writing.ts'

@@ -1,6 +1,6 @@
 import type { Background } from '../background.ts'
 import type { Store } from '../store/db.ts'
-import { addCount } from '../store/things/counts.ts'
+import { addCount } from '../store/things/drop-batch.ts'
 import type { ThingsPrincipal } from './principal.ts'
 
 /** Counts the API calls of identities. Writes the counts every 5 s; a killed process loses the last ones. */
@@ -20,7 +20,7 @@ export function createCallCounter(store: Store, background: Background): CallCou
     counts = new Map()
     if (written.size === 0) return
     await store.write(async (db) => {
-      for (const [id, count] of written) await addCount(db, 'apiCallByIdentity', id, Date.now(), count)
+      for (const [id, count] of written) addCount(db, 'apiCallByIdentity', id, Date.now(), count)
     })
   }
 

@@ -1,7 +1,7 @@
 import { type Generated, Kysely, PostgresAdapter, sql } from 'kysely'
 import { migrate } from './migrate.ts'
 import { openPostgres, postgresEngine, withWriteLock } from './postgres.ts'
-import { beginSqlite, sqliteDialect, sqliteEngine } from './sqlite.ts'
+import { beginSqlite, openSqliteReader, openSqliteWriter, sqliteEngine } from './sqlite.ts'
 import type { ThingsTables } from './things/tables.ts'
 import { type ChangeFunction, createWriting, type WriteOptions, type WritingEngine } from './writing.ts'
 
@@ -299,7 +299,7 @@ async function openPostgresDatabase(url: string): Promise<Opened> {
 }
 
 async function openSqliteDatabase(path: string): Promise<Opened> {
-  const writer = new Kysely<Tables>({ dialect: sqliteDialect(path) })
+  const writer = openSqliteWriter<Tables>(path)
   const engine = sqliteEngine(writer)
   try {
     // Kysely does not run the migrations of SQLite in a transaction.
@@ -307,7 +307,7 @@ async function openSqliteDatabase(path: string): Promise<Opened> {
       await beginSqlite(connection)
       try {
         await migrate(connection)
-        await sql`commit`.execute(connection)
+        connection.state.execute('commit')
       } catch (error) {
         await sql`rollback`.execute(connection).catch(() => undefined)
         throw error
@@ -317,7 +317,7 @@ async function openSqliteDatabase(path: string): Promise<Opened> {
     await writer.destroy()
     throw error
   }
-  const reader = new Kysely<Tables>({ dialect: sqliteDialect(path, { readOnly: true }) })
+  const reader = openSqliteReader<Tables>(path)
   return {
     engine,
     reader,

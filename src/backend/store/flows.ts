@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import type { Selectable } from 'kysely'
 import { anyNumber, anyText, type Database, type Tables } from './db.ts'
 import { prepared } from './prepared.ts'
+import { together } from './together.ts'
 import type { UserRow } from './users.ts'
-import { together } from './writing.ts'
 
 /** The columns of a flow that do not depend on the viewer. */
 export interface Flow extends Selectable<Tables['flows']> {
@@ -215,7 +215,10 @@ const mentionable = prepared<{ flow: string }, { id: number; nick: string }>((db
 )
 
 /** The users who can be mentioned in a flow. */
-export async function listMentionable(db: Database, flowId: string): Promise<{ id: number; nick: string }[]> {
+export async function listMentionable(
+  db: Database,
+  flowId: string,
+): Promise<readonly { id: number; nick: string }[]> {
   return mentionable(db, { flow: flowId })
 }
 

@@ -1,7 +1,7 @@
 import { type Selectable, sql } from 'kysely'
 import { anyNumber, anyText, type Database, isPostgres, type Tables } from './db.ts'
 import { columns, prepared } from './prepared.ts'
-import { together } from './writing.ts'
+import { together } from './together.ts'
 
 export type MessageRow = Selectable<Tables['messages']>
 

@@ -1,8 +1,11 @@
 import type { Socket } from 'node:net'
-import { Kysely, PostgresDialect, sql } from 'kysely'
+import { type Kysely, PostgresDialect, sql } from 'kysely'
 import pg from 'pg'
+import { WritingConnection } from './connection.ts'
 import { fingerprintColumn } from './fingerprint.ts'
-import { together, type WritingEngine } from './writing.ts'
+import { together } from './together.ts'
+import type { Execute, TransactionState } from './transaction-state.ts'
+import type { WritingEngine } from './writing.ts'
 
 const int8 = 20
 /** The keys of the lock of writers, and of the lock of the end of the log. */
@@ -227,10 +230,8 @@ export function postgresEngine<T>(pool: pg.Pool): WritingEngine<T> & { close(): 
     connections: writers,
     async withConnection(work) {
       const client = await pool.connect()
-      // Kysely runs the queries of `connection()` one after the other, and those of a pool at the same time.
-      const same = { ...client, release: () => undefined }
-      const one = { connect: async () => same, end: async () => undefined } as unknown as pg.Pool
-      const connection = new Kysely<T>({ dialect: new PostgresDialect({ pool: one }) })
+      const send: Execute = async (text, values) => (await client.query(text, [...values])).rows
+      const connection = new WritingConnection<T>(send, (state) => poolOfOne(client, state))
       clients.set(connection, client)
       try {
         return await work(connection)
@@ -255,15 +256,17 @@ export function postgresEngine<T>(pool: pg.Pool): WritingEngine<T> & { close(): 
     },
     async commit(connection, events) {
       const query = queriesOf(connection)
+      const flushed = connection.state.flush()
       if (events.length === 0) {
-        await query('commit')
+        await together([flushed, query('commit')])
         return { first: 0, previous: undefined }
       }
       const columns = (['flow_id', 'user_id', 'payload', 'created_at', 'kind'] as const).map((name) =>
         events.map((event) => event[name]),
       )
-      // If one of the first two fails, the commit rolls back.
-      const [, { rows }] = await together([
+      // If one of them fails, the commit rolls back.
+      const [, , { rows }] = await together([
+        flushed,
         query(`select pg_advisory_xact_lock(${logLock}, hashtext(current_schema()))`),
         query(insertEvents, columns),
         query('commit'),
@@ -278,6 +281,22 @@ export function postgresEngine<T>(pool: pg.Pool): WritingEngine<T> & { close(): 
       return closed
     },
   }
+}
+
+/** Kysely runs the queries of `connection()` one after the other, and those of a pool at the same time. */
+function poolOfOne(client: pg.PoolClient, state: TransactionState): PostgresDialect {
+  const same = {
+    ...client,
+    async query(text: string, values?: unknown[]) {
+      const flushed = state.before(text)
+      const response = client.query(text, values)
+      return flushed === undefined ? response : (await together([flushed, response]))[1]
+    },
+    release: () => undefined,
+  }
+  return new PostgresDialect({
+    pool: { connect: async () => same, end: async () => undefined } as unknown as pg.Pool,
+  })
 }
 
 /** Runs `work` while no other process writes or migrates. It waits for them without a limit. */

@@ -1,41 +1,105 @@
-import { type Compilable, CompiledQuery } from 'kysely'
+import type { Compilable } from 'kysely'
+import { CompiledQuery } from 'kysely'
+import { DirectDatabase, WritingConnection } from './connection.ts'
 import { type Database, isPostgres } from './db.ts'
-
-type Values = Readonly<Record<string, unknown>>
+import type { Execute } from './transaction-state.ts'
 
 /** The placeholder of a value in a query that is built before the value is known. */
 class Placeholder {
-  readonly name: string
+  readonly row: number
+  readonly column: string
 
-  constructor(name: string) {
-    this.name = name
+  constructor(row: number, column: string) {
+    this.row = row
+    this.column = column
   }
 
   [Symbol.toPrimitive](): never {
-    throw new TypeError(`Parameter "${this.name}" has no value while its query is built`)
+    throw new TypeError(`Parameter "${this.column}" has no value while its query is built`)
   }
+}
+
+interface Statement {
+  readonly sql: string
+  readonly parameters: readonly unknown[]
+}
+
+type Values = Readonly<Record<string, unknown>>
+
+/** @returns the text of a query with its placeholders, built once for each kind of database and number of rows */
+function statements<P extends object>(build: (db: Database, rows: readonly P[]) => Compilable<unknown>) {
+  const texts = { sqlite: new Map<number, Statement>(), postgres: new Map<number, Statement>() }
+  return (db: Database, rows: number): Statement => {
+    const known = texts[isPostgres(db) ? 'postgres' : 'sqlite']
+    let text = known.get(rows)
+    if (text === undefined) {
+      const standIns = Array.from(
+        { length: rows },
+        (_, row) => new Proxy({}, { get: (_, name) => new Placeholder(row, String(name)) }) as P,
+      )
+      text = build(db, standIns).compile()
+      known.set(rows, text)
+    }
+    return text
+  }
+}
+
+function fill({ parameters }: Statement, rows: readonly object[]): unknown[] {
+  return parameters.map((parameter) =>
+    parameter instanceof Placeholder ? (rows[parameter.row] as Values)[parameter.column] : parameter,
+  )
 }
 
 /**
  * A query that is built once for each kind of database and executed many times, because building takes longer than executing.
  * `build` gets a placeholder for each parameter, so the query cannot depend on the values.
+ *
+ * @param isRemembered whether a transaction reads equal values once, see `TransactionState`. For reads of what no batch writes
  */
-export function prepared<P extends object, R>(build: (db: Database, parameters: P) => Compilable<R>) {
-  const texts = new Map<boolean, { sql: string; parameters: readonly unknown[] }>()
-  const standIns = new Proxy({}, { get: (_, name) => new Placeholder(String(name)) }) as P
+export function prepared<P extends object, R>(
+  build: (db: Database, parameters: P) => Compilable<R>,
+  { isRemembered = false } = {},
+) {
+  const textFor = statements<P>((db, [row]) => build(db, row as P))
 
-  return async (db: Database, values: P): Promise<R[]> => {
-    const postgres = isPostgres(db)
-    let text = texts.get(postgres)
-    if (text === undefined) {
-      text = build(db, standIns).compile()
-      texts.set(postgres, text)
+  return async (db: Database, values: P): Promise<readonly R[]> => {
+    const text = textFor(db, 1)
+    const parameters = fill(text, [values])
+    if (db instanceof WritingConnection)
+      return (await (isRemembered
+        ? db.state.read(text.sql, parameters)
+        : db.state.execute(text.sql, parameters))) as readonly R[]
+    const rows = db instanceof DirectDatabase ? db.execute(text.sql, parameters) : undefined
+    if (rows !== undefined) return (await rows) as readonly R[]
+    return (await db.executeQuery<R>(CompiledQuery.raw(text.sql, parameters) as CompiledQuery<R>)).rows
+  }
+}
+
+/** A statement of a batch. */
+export function batched<P extends object>(build: (db: Database, parameters: P) => Compilable<unknown>) {
+  const textFor = statements<P>((db, [row]) => build(db, row as P))
+  return (db: Database, execute: Execute, values: P): void => {
+    const text = textFor(db, 1)
+    execute(text.sql, fill(text, [values]))
+  }
+}
+
+/** The most rows of one statement, which has a limit of parameters. A power of two. */
+const maxRows = 64
+
+/** A statement of a batch that inserts many rows. There are few texts of it: their numbers of rows are powers of two. */
+export function batchedRows<P extends object>(
+  build: (db: Database, rows: readonly P[]) => Compilable<unknown>,
+) {
+  const textFor = statements<P>(build)
+  return (db: Database, execute: Execute, rows: readonly P[]): void => {
+    for (let from = 0, left = rows.length; left > 0; ) {
+      const count = Math.min(maxRows, 2 ** Math.floor(Math.log2(left)))
+      const text = textFor(db, count)
+      execute(text.sql, fill(text, rows.slice(from, from + count)))
+      from += count
+      left -= count
     }
-    const parameters = text.parameters.map((parameter) =>
-      parameter instanceof Placeholder ? (values as Values)[parameter.name] : parameter,
-    )
-    const { rows } = await db.executeQuery<R>(CompiledQuery.raw(text.sql, parameters) as CompiledQuery<R>)
-    return rows
   }
 }
 

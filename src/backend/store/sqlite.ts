@@ -7,18 +7,43 @@ import {
   type StatementSync,
 } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { CompiledQuery, type Kysely, SqliteDialect, type SqliteDialectConfig, sql } from 'kysely'
+import { SqliteDialect } from 'kysely'
+import { DirectDatabase, WritingConnection } from './connection.ts'
 import { fingerprintColumn } from './fingerprint.ts'
 import type { WritingEngine } from './writing.ts'
 
-type SqliteDatabase = Exclude<SqliteDialectConfig['database'], () => unknown>
+/** A connection for changes. `synchronous=FULL` with WAL: a commit that returned is on the disk. */
+export function openSqliteWriter<T>(path: string): WritingConnection<T> {
+  const database = openSqlite(path, false)
+  return new WritingConnection<T>(database.execute, (state) =>
+    toDialect(database, (sql) => void state.before(sql)),
+  )
+}
 
-/**
- * One connection to the file at `path` (or `:memory:`), as a Kysely dialect over `node:sqlite`. Statements are
- * prepared once per SQL text. `synchronous=FULL` with WAL: a commit that returned is on the disk.
- */
-export function sqliteDialect(path: string, options: { readOnly?: boolean } = {}): SqliteDialect {
-  return new SqliteDialect({ database: openSqlite(path, options.readOnly ?? false) })
+/** A connection for reads. Statements are executed directly, except during a transaction. */
+export function openSqliteReader<T>(path: string): DirectDatabase<T> {
+  const database = openSqlite(path, true)
+  let isInTransaction = false
+  const dialect = toDialect(database, (sql) => {
+    if (sql === 'begin') isInTransaction = true
+    else if (sql === 'commit' || sql === 'rollback') isInTransaction = false
+  })
+  return new DirectDatabase<T>(dialect, (sql, parameters) =>
+    isInTransaction ? undefined : database.execute(sql, parameters),
+  )
+}
+
+/** @param before is called before each statement of Kysely */
+function toDialect(database: SqliteFile, before: (sql: string) => void): SqliteDialect {
+  return new SqliteDialect({
+    database: {
+      prepare(sql) {
+        before(sql)
+        return database.prepare(sql)
+      },
+      close: database.close,
+    },
+  })
 }
 
 /**
@@ -29,7 +54,14 @@ const checkpointPages = 8192
 /** A slow reader delays checkpoints and lets the log grow. Afterwards it is cut to this size. */
 const maxWalBytes = 64 * 1024 * 1024
 
-function openSqlite(path: string, readOnly: boolean): SqliteDatabase {
+interface SqliteFile {
+  prepare(sql: string): ReturnType<typeof adapt>
+  execute(sql: string, parameters: readonly unknown[]): unknown[]
+  close(): void
+}
+
+/** One connection to the file at `path` (or `:memory:`) over `node:sqlite`. Statements are prepared once per SQL text. */
+function openSqlite(path: string, readOnly: boolean): SqliteFile {
   if (!readOnly) makePrivate(path)
   const database = new DatabaseSync(path, { readOnly, timeout: 2000 })
   // Changes wait for other processes in `beginSqlite`, which does not block the thread.
@@ -40,16 +72,24 @@ function openSqlite(path: string, readOnly: boolean): SqliteDatabase {
   database.exec('pragma cache_size = -16384; pragma temp_store = memory')
   const statements = new Map<string, ReturnType<typeof adapt>>()
 
+  function prepare(sql: string) {
+    let statement = statements.get(sql)
+    if (statement === undefined) {
+      // Conditions with lists make one SQL text for each length of a list, so the number of prepared statements is bounded.
+      if (statements.size >= 500) statements.clear()
+      statement = adapt(database.prepare(sql))
+      statements.set(sql, statement)
+    }
+    return statement
+  }
+
   return {
-    prepare(sql) {
-      let statement = statements.get(sql)
-      if (statement === undefined) {
-        // Conditions with lists make one SQL text for each length of a list, so the number of prepared statements is bounded.
-        if (statements.size >= 500) statements.clear()
-        statement = adapt(database.prepare(sql))
-        statements.set(sql, statement)
-      }
-      return statement
+    prepare,
+    execute(sql, parameters) {
+      const statement = prepare(sql)
+      if (statement.reader) return statement.all(parameters)
+      statement.run(parameters)
+      return []
     },
     close: () => database.close(),
   }
@@ -62,11 +102,11 @@ const lockPauseMs = { first: 1, longest: 50 }
 const busy = 5
 
 /** Begins a transaction that writes, when no other process has one. @throws SQLite's error when that takes too long */
-export async function beginSqlite<T>(connection: Kysely<T>): Promise<void> {
+export async function beginSqlite<T>({ state }: WritingConnection<T>): Promise<void> {
   const until = Date.now() + lockWaitMs
   for (let pauseMs = lockPauseMs.first; ; pauseMs = Math.min(pauseMs * 2, lockPauseMs.longest)) {
     try {
-      await sql`begin immediate`.execute(connection)
+      state.execute('begin immediate')
       return
     } catch (error) {
       if ((error as { errcode?: number }).errcode !== busy || Date.now() > until) throw error
@@ -82,25 +122,25 @@ const insertEvent = `insert into events (seq, flow_id, user_id, payload, created
 const selectFingerprint = `select ${fingerprintColumn} as fingerprint from events order by seq desc limit 1`
 
 /** One transaction at a time, on one connection. */
-export function sqliteEngine<T>(writer: Kysely<T>): WritingEngine<T> {
+export function sqliteEngine<T>(writer: WritingConnection<T>): WritingEngine<T> {
   return {
     connections: 1,
-    withConnection: (work) => writer.connection().execute(work),
+    withConnection: (work) => work(writer),
     begin: beginSqlite,
-    async commit(connection, events) {
+    async commit({ state }, events) {
       let first = 0
-      const { rows: last } = await connection.executeQuery(
-        CompiledQuery.raw(selectFingerprint) as CompiledQuery<{ fingerprint: string }>,
-      )
+      let previous: string | undefined
+      if (events.length > 0) {
+        const [last] = state.execute(selectFingerprint) as { fingerprint: string }[]
+        previous = last?.fingerprint
+      }
       for (const { flow_id, user_id, payload, created_at, kind } of events) {
         const values = [flow_id, user_id, payload, created_at, kind]
-        const { rows } = await connection.executeQuery(
-          CompiledQuery.raw(insertEvent, values) as CompiledQuery<{ seq: number }>,
-        )
-        first ||= rows[0]?.seq ?? 0
+        const [row] = state.execute(insertEvent, values) as { seq: number }[]
+        first ||= row?.seq ?? 0
       }
-      await sql`commit`.execute(connection)
-      return { first, previous: last[0]?.fingerprint }
+      state.execute('commit')
+      return { first, previous }
     },
   }
 }

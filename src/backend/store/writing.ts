@@ -1,5 +1,7 @@
 import { type Kysely, sql } from 'kysely'
+import type { WritingConnection } from './connection.ts'
 import { fingerprintOf } from './fingerprint.ts'
+import { together } from './together.ts'
 
 /** An event that has no number yet: the log gives it one at the end of its transaction. */
 export interface NewEvent {
@@ -38,16 +40,16 @@ export interface WriteOptions<R> {
 export interface WritingEngine<T> {
   /** The number of transactions at once. With one, each change runs alone, whatever its channel. */
   readonly connections: number
-  withConnection<R>(work: (connection: Kysely<T>) => Promise<R>): Promise<R>
+  withConnection<R>(work: (connection: WritingConnection<T>) => Promise<R>): Promise<R>
   /** Begins a transaction that alone writes to these channels, ascending; or, without them, to the whole database. */
-  begin(connection: Kysely<T>, channels: readonly number[] | undefined): Promise<void>
+  begin(connection: WritingConnection<T>, channels: readonly number[] | undefined): Promise<void>
   /**
-   * Numbers and stores the events, and commits.
+   * Writes the batches of the connection, numbers and stores the events, and commits.
    *
    * @returns the number of the first event: the others follow without holes; and the fingerprint of the event before it, if there
    *   is one
    */
-  commit(connection: Kysely<T>, events: readonly NewEvent[]): Promise<Committed>
+  commit(connection: WritingConnection<T>, events: readonly NewEvent[]): Promise<Committed>
 }
 
 export interface Committed {
@@ -143,7 +145,7 @@ export function createWriting<T>(engine: WritingEngine<T>): Writing<T> {
    * Commits the changes of a group together. A savepoint for each change would cost more than the changes themselves, because each
    * savepoint flushes the word index of SQLite. So savepoints are only set when a change failed and all changes run again.
    */
-  async function commitGroup(connection: Kysely<T>, group: readonly Job<T>[]): Promise<void> {
+  async function commitGroup(connection: WritingConnection<T>, group: readonly Job<T>[]): Promise<void> {
     for (let deadlocks = 0; ; deadlocks += 1) {
       try {
         return await transact(connection, group, runAll)
@@ -157,14 +159,15 @@ export function createWriting<T>(engine: WritingEngine<T>): Writing<T> {
   }
 
   async function transact(
-    connection: Kysely<T>,
+    connection: WritingConnection<T>,
     group: readonly Job<T>[],
-    run: (connection: Kysely<T>, group: readonly Job<T>[]) => Promise<ReadonlySet<Job<T>>>,
+    run: (connection: WritingConnection<T>, group: readonly Job<T>[]) => Promise<ReadonlySet<Job<T>>>,
   ): Promise<void> {
     const keys = [...new Set(group.map(keyOf))]
     const channels = keys.includes('all') ? undefined : (keys as number[]).toSorted((a, b) => a - b)
     let done: ReadonlySet<Job<T>>
     let committed: Committed
+    connection.state.forget()
     try {
       await engine.begin(connection, channels)
       done = await run(connection, group)
@@ -173,6 +176,7 @@ export function createWriting<T>(engine: WritingEngine<T>): Writing<T> {
         group.flatMap((job) => (done.has(job) ? job.events : [])),
       )
     } catch (error) {
+      connection.state.forget()
       await sql`rollback`.execute(connection).catch(() => undefined)
       throw error
     }
@@ -189,7 +193,10 @@ export function createWriting<T>(engine: WritingEngine<T>): Writing<T> {
   }
 
   /** Runs the changes of each channel one after the other, and those of different channels at the same time. */
-  async function runAll(connection: Kysely<T>, group: readonly Job<T>[]): Promise<ReadonlySet<Job<T>>> {
+  async function runAll(
+    connection: WritingConnection<T>,
+    group: readonly Job<T>[],
+  ): Promise<ReadonlySet<Job<T>>> {
     const sequences = [...Map.groupBy(group, keyOf).values()]
     await together(
       sequences.map(async (jobs) => {
@@ -202,15 +209,20 @@ export function createWriting<T>(engine: WritingEngine<T>): Writing<T> {
   }
 
   /** Runs each change after a savepoint, so that one that fails is undone alone. @returns those that did not fail */
-  async function runEach(connection: Kysely<T>, group: readonly Job<T>[]): Promise<ReadonlySet<Job<T>>> {
+  async function runEach(
+    connection: WritingConnection<T>,
+    group: readonly Job<T>[],
+  ): Promise<ReadonlySet<Job<T>>> {
     const done = new Set<Job<T>>()
     const failed = new Map<Job<T>, unknown>()
     for (const job of group) {
       await sql`savepoint job`.execute(connection)
       try {
         await job.run(connection)
+        await connection.state.flush()
         done.add(job)
       } catch (error) {
+        connection.state.forget()
         // A full disk undoes the whole transaction at once; then no change was stored.
         await sql`rollback to job`.execute(connection).catch(() => Promise.reject(error))
         failed.set(job, error)
@@ -253,18 +265,4 @@ export function createWriting<T>(engine: WritingEngine<T>): Writing<T> {
 /** Thrown when a change failed, and not the database. */
 class ChangeError extends Error {
   override readonly name = 'ChangeError'
-}
-
-/**
- * Waits for all of them. Unlike `Promise.all` it waits for the others, too, when one fails: a statement that is sent after the
- * transaction was rolled back would be stored.
- *
- * @throws what the first one that failed threw
- */
-export async function together<T extends readonly unknown[]>(
-  work: readonly [...{ [K in keyof T]: Promise<T[K]> }],
-): Promise<T> {
-  const results = await Promise.allSettled(work)
-  for (const result of results) if (result.status === 'rejected') throw result.reason
-  return results.map((result) => (result as PromiseFulfilledResult<unknown>).value) as unknown as T
 }

@@ -25,8 +25,8 @@ import {
 } from '../../store/messages.ts'
 import type { SourceRow } from '../../store/sources.ts'
 import { findThread, recountThread, updateThread } from '../../store/threads.ts'
+import { together } from '../../store/together.ts'
 import { findUser } from '../../store/users.ts'
-import { together } from '../../store/writing.ts'
 import { type Channel, type FlowChannel, otherUser } from '../channel.ts'
 import type { ThreadContext } from '../encode.ts'
 import { newUuid } from '../ids.ts'
@@ -382,7 +382,10 @@ async function publishEdit(
 }
 
 /** The users who can be mentioned in a channel. */
-export async function listMembers(db: Database, channel: Channel): Promise<{ id: number; nick: string }[]> {
+export async function listMembers(
+  db: Database,
+  channel: Channel,
+): Promise<readonly { id: number; nick: string }[]> {
   if ('id' in channel) return listMentionable(db, channel.id)
   const users = await Promise.all([findUser(db, channel.low_user_id), findUser(db, channel.high_user_id)])
   return users.filter((user) => user !== undefined)

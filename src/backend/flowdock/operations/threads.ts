@@ -12,7 +12,7 @@ import {
   type ThreadRow,
   updateThread,
 } from '../../store/threads.ts'
-import { together } from '../../store/writing.ts'
+import { together } from '../../store/together.ts'
 import type { FlowChannel } from '../channel.ts'
 import type { ThreadContext } from '../encode.ts'
 import { newThreadId } from '../ids.ts'

@@ -11,7 +11,7 @@ import {
 } from '../../store/messages.ts'
 import { findSources } from '../../store/sources.ts'
 import { findThreads } from '../../store/threads.ts'
-import { together } from '../../store/writing.ts'
+import { together } from '../../store/together.ts'
 import { sendWithFiles } from '../attachments.ts'
 import { type Channel, destinationOf } from '../channel.ts'
 import { encodeMessage, encodeMessageThread, withBase } from '../encode.ts'

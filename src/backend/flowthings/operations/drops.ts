@@ -1,15 +1,13 @@
-import { addCount } from '../../store/things/counts.ts'
+import { addCount, evictDrops, insertDrop, takeArrival } from '../../store/things/drop-batch.ts'
 import {
   type DropRow,
   deleteDrop,
   deleteDrops,
-  evictDrops,
   findDrop,
   findDropByFhash,
-  insertDrop,
   updateDrop,
 } from '../../store/things/drops.ts'
-import { type FlowRow, takeArrival } from '../../store/things/flows.ts'
+import type { FlowRow } from '../../store/things/flows.ts'
 import type { Access } from '../access.ts'
 import { type DropMembers, membersOf, parseDrop, readStored, toStored, toSubject } from '../drop-model.ts'
 import { checkId, makeId } from '../ids.ts'
@@ -54,10 +52,10 @@ export async function storeDrop(
   const row =
     known === undefined ? { ...draft, seq: arrived.last_seq, created_at: arrived.last_drop_at } : draft
   if (known !== undefined) await updateDrop(db, row, row)
-  else if (isNew) await insertDrop(db, row)
+  else if (isNew) insertDrop(db, row)
   await evictDrops(db, flow.no, arrived.drops - flow.capacity)
-  await addCount(db, 'flowDropAdded', flow.id, now)
-  await addCount(db, 'dropCreatedBy', creatorId, now)
+  addCount(db, 'flowDropAdded', flow.id, now)
+  addCount(db, 'dropCreatedBy', creatorId, now)
   const arrival = { flow, row, stored }
   writing.arrivals.push(arrival)
   return arrival

@@ -1,5 +1,5 @@
 import { findAccount } from '../../store/things/accounts.ts'
-import { evictDrops } from '../../store/things/drops.ts'
+import { evictDrops } from '../../store/things/drop-batch.ts'
 import {
   deleteFlow,
   type FlowRow,

@@ -97,7 +97,7 @@ async function* readPages(
   { db }: Pick<Access, 'db'>,
   flow: ScannedFlow,
   { descending, pace }: Reading,
-): AsyncGenerator<DropRow[]> {
+): AsyncGenerator<readonly DropRow[]> {
   let seq = descending ? Number.MAX_SAFE_INTEGER : 0
   let limit = pages.first
   while (true) {
@@ -119,7 +119,7 @@ async function* readWindows(
   flow: ScannedFlow,
   condition: DropCondition,
   { descending, pace }: Reading,
-): AsyncGenerator<DropRow[]> {
+): AsyncGenerator<readonly DropRow[]> {
   let { from, to } = await findSeqRange(db, flow, condition)
   let span = spans.first
   const limit = pages.most

@@ -1,5 +1,5 @@
 import { findAccountById } from '../../store/things/accounts.ts'
-import { addCount } from '../../store/things/counts.ts'
+import { addCount } from '../../store/things/drop-batch.ts'
 import type { FlowRow } from '../../store/things/flows.ts'
 import { listObjectsBySubject, type ObjectRow, updateObject } from '../../store/things/objects.ts'
 import { countScriptJobs, insertScriptJob } from '../../store/things/script-jobs.ts'
@@ -87,11 +87,11 @@ async function addToChain(
   if (rows.size === 0) return
   const tracks = [...rows.values()].map((each) => toTrack(each, filters))
   const { hit, passed } = selectTracks(tracks, toSubject(flow, row, stored), now)
-  for (const { id } of hit) await addCount(db, 'trackHit', id, now)
+  for (const { id } of hit) addCount(db, 'trackHit', id, now)
   for (const track of passed) {
     const trackRow = rows.get(track.id) as ObjectRow
-    await addCount(db, 'trackPass', track.id, now)
-    await addCount(db, 'flowTracked', flow.id, now)
+    addCount(db, 'trackPass', track.id, now)
+    addCount(db, 'flowTracked', flow.id, now)
     await noteFailure(writing, trackRow, async () => {
       const { style } = readTrack(trackRow)
       const owner = await createOwnerAccess(writing, trackRow, style)

@@ -4,8 +4,9 @@ import { prepared } from '../prepared.ts'
 
 export type AccountRow = Selectable<Tables['things_accounts']>
 
-const byTokenHash = prepared<{ hash: string }, AccountRow>((db, { hash }) =>
-  db.selectFrom('things_accounts').selectAll().where('token_hash', '=', hash),
+const byTokenHash = prepared<{ hash: string }, AccountRow>(
+  (db, { hash }) => db.selectFrom('things_accounts').selectAll().where('token_hash', '=', hash),
+  { isRemembered: true },
 )
 
 /** The account whose master token has this hash. */
@@ -13,8 +14,9 @@ export async function findAccountByTokenHash(db: Database, hash: string): Promis
   return (await byTokenHash(db, { hash }))[0]
 }
 
-const byName = prepared<{ name: string }, AccountRow>((db, { name }) =>
-  db.selectFrom('things_accounts').selectAll().where('name', '=', name),
+const byName = prepared<{ name: string }, AccountRow>(
+  (db, { name }) => db.selectFrom('things_accounts').selectAll().where('name', '=', name),
+  { isRemembered: true },
 )
 
 /** @param name in upper or lower case */
@@ -22,8 +24,13 @@ export async function findAccount(db: Database, name: string): Promise<AccountRo
   return (await byName(db, { name: name.toLowerCase() }))[0]
 }
 
+const byId = prepared<{ id: number }, AccountRow>(
+  (db, { id }) => db.selectFrom('things_accounts').selectAll().where('id', '=', id),
+  { isRemembered: true },
+)
+
 export async function findAccountById(db: Database, id: number): Promise<AccountRow | undefined> {
-  return db.selectFrom('things_accounts').selectAll().where('id', '=', id).executeTakeFirst()
+  return (await byId(db, { id }))[0]
 }
 
 export async function listAccounts(db: Database): Promise<AccountRow[]> {

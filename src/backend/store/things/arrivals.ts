@@ -1,27 +1,8 @@
-import { type Selectable, sql } from 'kysely'
+import type { Selectable } from 'kysely'
 import type { Database, Tables } from '../db.ts'
 import { prepared } from '../prepared.ts'
 
 export type ArrivalRow = Selectable<Tables['things_arrivals']>
-
-const insert = prepared<Omit<ArrivalRow, 'seq'>, Pick<ArrivalRow, 'seq'>>(
-  (db, { stored_at, place_json, drop_json }) =>
-    db
-      .insertInto('things_arrivals')
-      .values({
-        // Only one transaction at a time adds drops. The newest row is never deleted.
-        seq: sql<number>`(select coalesce(max(seq), 0) + 1 from things_arrivals)`,
-        ...{ stored_at, place_json, drop_json },
-      })
-      .returning('seq'),
-)
-
-/** Adds an arrival. @returns its number: arrivals are numbered in the order of their commits, without holes */
-export async function insertArrival(db: Database, row: Omit<ArrivalRow, 'seq'>): Promise<number> {
-  const [inserted] = await insert(db, row)
-  if (inserted === undefined) throw new Error('The arrival was not stored')
-  return inserted.seq
-}
 
 const last = prepared<object, { seq: number | null }>((db) =>
   db.selectFrom('things_arrivals').select(({ fn }) => fn.max<number | null>('seq').as('seq')),

@@ -1,32 +1,8 @@
 import type { Database } from '../db.ts'
-import { prepared } from '../prepared.ts'
 
-const hourMs = 3600_000
+export const hourMs = 3600_000
 /** The number of rows in one statement, which has a limit of parameters. */
 const rowsAtOnce = 500
-
-const add = prepared<{ kind: string; id: string; hour: number; count: number }, never>(
-  (db, { kind, id, hour, count }) =>
-    db
-      .insertInto('things_counts')
-      .values({ kind, object_id: id, hour, count })
-      .onConflict((conflict) =>
-        conflict
-          .columns(['kind', 'object_id', 'hour'])
-          .doUpdateSet((set) => ({ count: set('things_counts.count', '+', set.ref('excluded.count')) })),
-      ),
-)
-
-/** Adds to the count of the hour of `time`. */
-export async function addCount(
-  db: Database,
-  kind: string,
-  id: string,
-  time: number,
-  count = 1,
-): Promise<void> {
-  await add(db, { kind, id, hour: Math.floor(time / hourMs), count })
-}
 
 /** Adds one at each of several times, to an object that has no counts of this kind. */
 export async function addCounts(

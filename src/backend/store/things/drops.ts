@@ -1,18 +1,8 @@
 import type { Selectable } from 'kysely'
 import { anyText, type Database, type Tables } from '../db.ts'
-import { columns, prepared } from '../prepared.ts'
+import { prepared } from '../prepared.ts'
 
 export type DropRow = Selectable<Tables['things_drops']>
-
-const insertRow = prepared<DropRow, never>((db, row) =>
-  db
-    .insertInto('things_drops')
-    .values(columns(row, ['flow_no', 'seq', 'id', 'fhash', 'created_at', 'drop_json'])),
-)
-
-export async function insertDrop(db: Database, row: DropRow): Promise<void> {
-  await insertRow(db, row)
-}
 
 /** The number of rows in one statement, which has a limit of parameters. */
 const rowsAtOnce = 500
@@ -84,7 +74,7 @@ export async function listDrops(
   flowNo: number,
   from: { readonly before: number } | { readonly after: number },
   limit: number,
-): Promise<DropRow[]> {
+): Promise<readonly DropRow[]> {
   return 'before' in from
     ? before(db, { no: flowNo, seq: from.before, limit })
     : after(db, { no: flowNo, seq: from.after, limit })
@@ -120,29 +110,4 @@ export async function deleteDrop(
 export async function deleteDrops(db: Database, flowNo: number): Promise<void> {
   await db.deleteFrom('things_drops').where('flow_no', '=', flowNo).execute()
   await db.updateTable('things_flows').set({ drops: 0 }).where('no', '=', flowNo).execute()
-}
-
-const oldest = prepared<{ no: number; excess: number }, { seq: number }>((db, { no, excess }) =>
-  db
-    .deleteFrom('things_drops')
-    .where('flow_no', '=', no)
-    .where('seq', 'in', (query) =>
-      query
-        .selectFrom('things_drops as old')
-        .select('old.seq')
-        .where('old.flow_no', '=', no)
-        .orderBy('old.seq')
-        .limit(excess),
-    ),
-)
-
-/** Deletes the oldest drops of a flow. @param excess how many */
-export async function evictDrops(db: Database, flowNo: number, excess: number): Promise<void> {
-  if (excess <= 0) return
-  await oldest(db, { no: flowNo, excess })
-  await db
-    .updateTable('things_flows')
-    .set((set) => ({ drops: set('drops', '-', excess) }))
-    .where('no', '=', flowNo)
-    .execute()
 }

@@ -1,19 +1,23 @@
 import { type Selectable, sql, type Updateable } from 'kysely'
 import { anyText, type Database, type Tables } from '../db.ts'
 import { prepared } from '../prepared.ts'
+import { withCounts } from './drop-batch.ts'
 
 export type FlowRow = Selectable<Tables['things_flows']>
 
-const byId = prepared<{ id: string }, FlowRow>((db, { id }) =>
-  db.selectFrom('things_flows').selectAll().where('id', '=', id),
+const byId = prepared<{ id: string }, FlowRow>(
+  (db, { id }) => db.selectFrom('things_flows').selectAll().where('id', '=', id),
+  { isRemembered: true },
 )
 
 export async function findFlowById(db: Database, id: string): Promise<FlowRow | undefined> {
-  return (await byId(db, { id }))[0]
+  return withCounts(db, (await byId(db, { id }))[0])
 }
 
-const byKey = prepared<{ accountId: number; key: string }, FlowRow>((db, { accountId, key }) =>
-  db.selectFrom('things_flows').selectAll().where('account_id', '=', accountId).where('path_key', '=', key),
+const byKey = prepared<{ accountId: number; key: string }, FlowRow>(
+  (db, { accountId, key }) =>
+    db.selectFrom('things_flows').selectAll().where('account_id', '=', accountId).where('path_key', '=', key),
+  { isRemembered: true },
 )
 
 /** @param key the key of the path */
@@ -22,7 +26,7 @@ export async function findFlowByKey(
   accountId: number,
   key: string,
 ): Promise<FlowRow | undefined> {
-  return (await byKey(db, { accountId, key }))[0]
+  return withCounts(db, (await byKey(db, { accountId, key }))[0])
 }
 
 export async function listFlowsById(db: Database, ids: readonly string[]): Promise<FlowRow[]> {
@@ -102,37 +106,4 @@ export async function updateFlow(
 export async function deleteFlow(db: Database, no: number): Promise<void> {
   await db.deleteFrom('things_drops').where('flow_no', '=', no).execute()
   await db.deleteFrom('things_flows').where('no', '=', no).execute()
-}
-
-const countArrival = prepared<
-  { no: number; now: number; added: number },
-  Pick<FlowRow, 'last_seq' | 'drops' | 'last_drop_at'>
->((db, { no, now, added }) =>
-  db
-    .updateTable('things_flows')
-    .set((set) => ({
-      last_seq: set('last_seq', '+', added),
-      drops: set('drops', '+', added),
-      // The times of drops ascend, even if the clock was set back.
-      last_drop_at: sql<number>`case when last_drop_at > ${now} then last_drop_at else ${now} end`,
-    }))
-    .where('no', '=', no)
-    .returning(['last_seq', 'drops', 'last_drop_at']),
-)
-
-/**
- * Counts a new drop.
- *
- * @param added 1 if the drop is stored, 0 if it replaces another one or the flow stores none
- * @returns the number of the drop, the number of drops in the flow including it, and its time
- */
-export async function takeArrival(
-  db: Database,
-  no: number,
-  now: number,
-  added: 0 | 1,
-): Promise<Pick<FlowRow, 'last_seq' | 'drops' | 'last_drop_at'>> {
-  const [row] = await countArrival(db, { no, now, added })
-  if (row === undefined) throw new Error('The flow of a drop is not there')
-  return row
 }

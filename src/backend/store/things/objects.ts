@@ -36,13 +36,15 @@ export async function listObjects(
     .execute()
 }
 
-const bySubject = prepared<{ kind: string; subject: string }, ObjectRow>((db, { kind, subject }) =>
-  db
-    .selectFrom('things_objects')
-    .selectAll()
-    .where('subject', '=', subject)
-    .where('kind', '=', kind)
-    .orderBy('no'),
+const bySubject = prepared<{ kind: string; subject: string }, ObjectRow>(
+  (db, { kind, subject }) =>
+    db
+      .selectFrom('things_objects')
+      .selectAll()
+      .where('subject', '=', subject)
+      .where('kind', '=', kind)
+      .orderBy('no'),
+  { isRemembered: true },
 )
 
 /** The objects of one kind with a subject, oldest first. */
@@ -50,27 +52,32 @@ export async function listObjectsBySubject(
   db: Database,
   kind: string,
   subject: string,
-): Promise<ObjectRow[]> {
+): Promise<readonly ObjectRow[]> {
   return bySubject(db, { kind, subject })
 }
 
+const sharesWith = prepared<{ identityId: string }, ObjectRow>(
+  (db, { identityId }) =>
+    db
+      .selectFrom('things_objects')
+      .selectAll()
+      .where('kind', '=', 'share')
+      .where((where) =>
+        where.or([
+          where('subject', '=', identityId),
+          where('subject', 'in', (query) =>
+            query.selectFrom('things_members').select('group_id').where('identity_id', '=', identityId),
+          ),
+        ]),
+      )
+      .orderBy('no'),
+  { isRemembered: true },
+)
+
 /** The shares for an identity, or for a group with it, that have not expired. */
 export async function listSharesWith(db: Database, identityId: string, now: number): Promise<ObjectRow[]> {
-  return db
-    .selectFrom('things_objects')
-    .selectAll()
-    .where('kind', '=', 'share')
-    .where((where) =>
-      where.or([
-        where('subject', '=', identityId),
-        where('subject', 'in', (query) =>
-          query.selectFrom('things_members').select('group_id').where('identity_id', '=', identityId),
-        ),
-      ]),
-    )
-    .where((where) => where.or([where('expires_at', 'is', null), where('expires_at', '>', now)]))
-    .orderBy('no')
-    .execute()
+  const shares = await sharesWith(db, { identityId })
+  return shares.filter(({ expires_at }) => expires_at === null || expires_at > now)
 }
 
 export async function insertObject(db: Database, object: NewObject): Promise<ObjectRow> {

@@ -1,0 +1,92 @@
+import { together } from './together.ts'
+
+export type Rows = readonly unknown[]
+
+/** Sends a statement. Statements are executed in the order in which they are sent, even without waiting for their results. */
+export type Execute = (sql: string, parameters: readonly unknown[]) => Rows | Promise<Rows>
+
+/** Rows that changes add, which are written together later in their transaction. */
+export interface Batch {
+  /** Sends the statements that write the rows, and forgets the rows. */
+  flush(execute: Execute): void
+}
+
+/**
+ * What the changes of one transaction have read and have yet to write. Changes that share a commit often read the same rows, and add
+ * similar ones: the reads are remembered, and the rows are written with few statements.
+ *
+ * A batch is written before any other statement, so every statement sees all changes before it. What was read is forgotten when
+ * anything else than a batch writes.
+ */
+export class TransactionState {
+  readonly #execute: Execute
+  readonly #batches = new Map<unknown, Batch>()
+  readonly #reads = new Map<string, Map<string, Rows | Promise<Rows>>>()
+
+  constructor(execute: Execute) {
+    this.#execute = execute
+  }
+
+  /** The batch of a kind. There is another one after anything else was written, so it cannot be used across reads. */
+  batch<B extends Batch, A>(kind: new (argument: A) => B, argument: A): B {
+    let batch = this.#batches.get(kind) as B | undefined
+    if (batch === undefined) {
+      batch = new kind(argument)
+      this.#batches.set(kind, batch)
+    }
+    return batch
+  }
+
+  /** Reads rows that no batch writes, or returns them as they were read before. */
+  read(sql: string, parameters: readonly unknown[]): Rows | Promise<Rows> {
+    let reads = this.#reads.get(sql)
+    if (reads === undefined) {
+      reads = new Map()
+      this.#reads.set(sql, reads)
+    }
+    const key = JSON.stringify(parameters)
+    let rows = reads.get(key)
+    if (rows === undefined) {
+      rows = this.#execute(sql, parameters)
+      reads.set(key, rows)
+    }
+    return rows
+  }
+
+  /** Executes any other statement. */
+  execute(sql: string, parameters: readonly unknown[] = []): Rows | Promise<Rows> {
+    const flushed = this.before(sql)
+    const rows = this.#execute(sql, parameters)
+    return flushed === undefined ? rows : together([flushed, rows]).then(([, result]) => result as Rows)
+  }
+
+  /** Has to be called before each statement that is not sent by this object. It sends what has to be written before it. */
+  before(sql: string): Promise<unknown> | undefined {
+    const flushed = this.flush()
+    if (!isRead(sql)) this.forget()
+    return flushed
+  }
+
+  /** Sends the statements of the batches. @returns a promise if the database has not executed them yet */
+  flush(): Promise<unknown> | undefined {
+    if (this.#batches.size === 0) return undefined
+    const sent: Promise<unknown>[] = []
+    for (const batch of this.#batches.values())
+      batch.flush((sql, parameters) => {
+        const rows = this.#execute(sql, parameters)
+        if (rows instanceof Promise) sent.push(rows)
+        return rows
+      })
+    return sent.length === 0 ? undefined : together(sent)
+  }
+
+  /** Forgets what was read, and what was not written, such as after a rollback. */
+  forget(): void {
+    this.#batches.clear()
+    this.#reads.clear()
+  }
+}
+
+function isRead(sql: string): boolean {
+  return sql.startsWith('select')
+}
