@@ -47,7 +47,8 @@ export async function protectData(dataDir: string): Promise<ProtectedData> {
     await protect(folder, mode, privateFolderMode)
   }
 
-  for (const name of ['flowdock.db', 'flowdock.db-wal', 'flowdock.db-shm', 'demo-token', 'metrics-token'])
+  const databases = ['flowdock.db', 'flowdock.db-wal', 'flowdock.db-shm']
+  for (const name of [...databases, 'demo-token', 'flowthings-token', 'metrics-token'])
     await protectFile(join(dataDir, name))
   await protectTree(join(dataDir, 'files')).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') refused.push(join(dataDir, 'files'))

@@ -25,6 +25,7 @@ const noClientText: Readonly<Record<string, string>> = {
   'backend/admin/demo-token.ts removeStoredToken': 'the path of a folder, and a token that is only compared',
   'backend/admin/flow-export.ts openFlowExport': 'the path of a file that the operator named',
   'backend/bus/messages.ts decodeMessage': 'the text of another backend',
+  'backend/admin/things-token.ts storedThingsToken': 'the path of a folder',
   'backend/admin/stored-token.ts storedToken': 'the path of a folder, and the name of a file',
   'backend/http/errors.ts tooMany': 'a message of this program',
   'backend/flowdock/image.ts makeThumbnail': 'the path of a file',

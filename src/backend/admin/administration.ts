@@ -115,7 +115,7 @@ export async function openAdministration({ dataDir, databaseUrl }: DataLocation)
   const { reader } = store
 
   return {
-    ...createAccountAdministration(store),
+    ...createAccountAdministration(store, dataDir),
     async addOrganization(name, slug = toSlug(name)) {
       checkLength('name', name)
       checkSlug(slug)

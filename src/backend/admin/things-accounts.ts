@@ -3,6 +3,7 @@ import { hashToken, makeTokenText } from '../flowthings/principal.ts'
 import type { Database, Store } from '../store/db.ts'
 import { findAccount, findAccountByTokenHash, listAccounts } from '../store/things/accounts.ts'
 import { AdministrationError, type Entry } from './administration-error.ts'
+import { storedThingsToken } from './things-token.ts'
 
 /** Manages accounts of the flowthings API, also while the server runs. */
 export interface AccountAdministration {
@@ -13,11 +14,11 @@ export interface AccountAdministration {
    */
   addAccount(name: string, token?: string): Promise<Entry>
   listAccounts(): Promise<Entry[]>
-  /** Replaces the master token of an account. Resolves with the new one. */
+  /** Replaces the master token of an account. Resolves with the new one. A file with the old one is removed. */
   replaceMasterToken(name: string, token?: string): Promise<Entry>
 }
 
-export function createAccountAdministration(store: Store): AccountAdministration {
+export function createAccountAdministration(store: Store, dataDir: string): AccountAdministration {
   return {
     async addAccount(given, token = makeTokenText(32)) {
       const name = given.toLowerCase()
@@ -47,6 +48,10 @@ export function createAccountAdministration(store: Store): AccountAdministration
         await replaceMasterToken(db, found, token)
         return found
       })
+      const stored = storedThingsToken(dataDir)
+      const demo = await stored.read()
+      if (demo !== undefined && demo !== token && hashToken(demo) === account.token_hash)
+        await stored.remove(demo)
       return { name: account.name, token }
     },
   }

@@ -17,8 +17,8 @@ import { addCounts } from '../store/things/counts.ts'
 import { type DropRow, insertDrops } from '../store/things/drops.ts'
 import { type FlowRow, updateFlow } from '../store/things/flows.ts'
 import { findObject } from '../store/things/objects.ts'
-import { type StoredToken, storedToken } from './stored-token.ts'
 import { demoReadings, demoWeeks } from './things-demo-data.ts'
+import { storedThingsToken } from './things-token.ts'
 
 /** The demo account of the flowthings API. */
 export interface ThingsDemo {
@@ -48,7 +48,7 @@ export async function seedThingsDemo({
   withReadings,
   onNotice,
 }: ThingsSeedOptions): Promise<ThingsDemo> {
-  const file: StoredToken = storedToken(dataDir, 'flowthings-token')
+  const file = storedThingsToken(dataDir)
   if ((await findAccount(store.reader, account)) === undefined) {
     const token = given ?? (await file.make(() => makeTokenText(32)))
     const now = Date.now()

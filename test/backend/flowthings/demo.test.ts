@@ -157,6 +157,20 @@ test('a master token that was replaced is not said, and the one of another accou
   expect((await start(data)).token).toBeNull()
 })
 
+test('a replaced master token is removed from its file, and one that is still valid stays there', async () => {
+  const data = await makeData()
+  const { token } = await start(data)
+  const file = join(data.dataDir, 'flowthings-token')
+  const administration = await openAdministration(data)
+  onTestFinished(() => administration.close())
+  await administration.addAccount('other')
+  await administration.replaceMasterToken('other')
+  await administration.replaceMasterToken('demo', String(token))
+  expect(await readFile(file, 'utf8')).toBe(token)
+  await administration.replaceMasterToken('demo')
+  await expect(readFile(file)).rejects.toThrow('ENOENT')
+})
+
 test('two backends that start at once add one account, with one set of readings', async () => {
   const data = await makeData()
   const folders =
