@@ -107,3 +107,10 @@ function offsetMinutes(offset: string | undefined): number | undefined {
   if (hours > 23 || minutes > 59) return undefined
   return (offset.startsWith('-') ? -1 : 1) * (hours * 60 + minutes)
 }
+
+const [first, last] = [Date.parse('0000-01-01T00:00:00.000Z'), Date.parse('9999-12-31T23:59:59.999Z')]
+
+/** Whether a number of milliseconds has a text in RFC 3339, where years have four digits. */
+export function hasRfc3339Text(ms: number): boolean {
+  return ms >= first && ms <= last
+}

@@ -37,3 +37,39 @@ function endOfString(json: string, begin: number): number {
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
+
+// TypeScript does not know it yet. [spec] JSON.parse source text access
+const { parse } = JSON as unknown as {
+  parse(
+    text: string,
+    reviver: (name: string, value: unknown, context: { readonly source?: string }) => unknown,
+  ): unknown
+}
+
+/** Parses JSON. @param revive changes a number, given its text @throws SyntaxError */
+export function parseNumbers(json: string, revive: (value: number, source: string) => unknown): unknown {
+  return parse(json, (_, value, { source = '' }) =>
+    typeof value === 'number' ? revive(value, source) : value,
+  )
+}
+
+/** Whether a JSON text may have numbers with more digits than a double keeps. */
+export function mayHaveLongNumbers(json: string): boolean {
+  return /\d{16}/.test(json)
+}
+
+/** Whether a number keeps its value as a double, or is not written as a whole number. */
+export function isExact(source: string): boolean {
+  if (source.length < 16 || !/^-?\d+$/.test(source)) return true
+  const value = Number(source)
+  if (Number.isSafeInteger(value) || String(value) === source) return true
+  return Number.isFinite(value) && BigInt(source) === BigInt(value)
+}
+
+/** Why a whole number is refused that is not exact. */
+export function inexactMessage(digits: string): string {
+  return (
+    `Expected a whole number of at most 9007199254740991, got ${digits.slice(0, 40)}, which would lose digits; ` +
+    'send it as text, or an element of flowthings as {type: "long", value: "…"}'
+  )
+}

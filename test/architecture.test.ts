@@ -92,9 +92,9 @@ const floors: [part: RegExp, may: RegExp][] = [
   ],
   [
     /^src\/schema\//,
-    /^src\/(context|errors|iso-time)\.ts$|^src\/graphql\/field-traits\.ts$|^src\/(resolvers|traffic|upstream)\//,
+    /^src\/(context|errors|iso-time|json-values)\.ts$|^src\/graphql\/field-traits\.ts$|^src\/(resolvers|traffic|upstream)\//,
   ],
-  [/^src\/resolvers\//, /^src\/(context|errors)\.ts$|^src\/(traffic|upstream)\//],
+  [/^src\/resolvers\//, /^src\/(context|errors|iso-time)\.ts$|^src\/(traffic|upstream)\//],
   [/^src\/upstream\/[^/]+$/, /^src\/(errors|sleep)\.ts$|^src\/net\//],
   [
     /^src\/upstream\/flowdock\//,
@@ -102,7 +102,7 @@ const floors: [part: RegExp, may: RegExp][] = [
   ],
   [
     /^src\/upstream\/flowthings\//,
-    /^src\/(errors|json-values|secret|sleep)\.ts$|^src\/upstream\/(build-url|http|traced-request)\.ts$/,
+    /^src\/(errors|iso-time|json-values|secret|sleep)\.ts$|^src\/upstream\/(build-url|http|traced-request)\.ts$/,
   ],
   [/^src\/backend\/store\//, /^$/],
   [/^src\/backend\/bus\//, /^src\/json-values\.ts$|^src\/backend\/store\//],
@@ -114,7 +114,7 @@ const floors: [part: RegExp, may: RegExp][] = [
     /^src\/backend\/flowdock\//,
     /^src\/(iso-time|json-values)\.ts$|^src\/wire\/|^src\/backend\/((bus|http|store)\/|(background|bounds|deliver|event-log|files|grants|instances)\.ts$)/,
   ],
-  [/^src\/backend\/flowthings\/long\.ts$/, /^$/],
+  [/^src\/backend\/flowthings\/long\.ts$/, /^src\/json-values\.ts$/],
   [/^src\/backend\/flowthings\/values\.ts$/, /^src\/json-values\.ts$|^src\/backend\/flowthings\/long\.ts$/],
   [
     /^src\/backend\/flowthings\/filter\//,

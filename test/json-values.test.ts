@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { hasTooManyValues } from '../src/json-values.ts'
+import { hasTooManyValues, isExact } from '../src/json-values.ts'
 import { basic, startTestBackend } from './support/backend.ts'
 import { cpuMs } from './support/cpu.ts'
 import { type Fortress, startFortress } from './support/fortress.ts'
@@ -101,4 +101,23 @@ describe('an operation with too many values', () => {
       socket.send(`{"id":"1","type":"subscribe","payload":${withVariables(`{${members(10_000)}}`)}}`)
     expect((await closed).code).toBe(4400)
   })
+})
+
+test.each([
+  ['0', true],
+  ['-9007199254740991', true],
+  ['9007199254740992', true],
+  ['9007199254740993', false],
+  ['-9007199254740993', false],
+  ['9223372036854775808', true],
+  ['9223372036854775807', false],
+  // What a JavaScript program writes for 2 ** 63.
+  ['9223372036854776000', true],
+  ['1e400', true],
+  ['0.12345678901234567890123', true],
+  [`1${'0'.repeat(22)}`, true],
+  [`1${'0'.repeat(23)}`, false],
+  ['9'.repeat(400), false],
+])('the whole number %s keeps its digits as a double: %s', (source, exact) => {
+  expect(isExact(source)).toBe(exact)
 })

@@ -138,12 +138,13 @@ export function createDocuments({
 }
 
 /** Shortens an error, which may quote a long part of the document and have many locations. */
-function shorten({ message, nodes }: GraphQLError): GraphQLError {
+function shorten({ message, nodes, extensions: { code } }: GraphQLError): GraphQLError {
   return new GraphQLError(
     message.length > maxMessageLength ? `${message.slice(0, maxMessageLength)}…` : message,
     {
       nodes: nodes?.slice(0, maxPlaces) ?? null,
-      extensions: { code: 'GRAPHQL_VALIDATION_FAILED' satisfies ErrorCode },
+      // A scalar may say that its value is wrong.
+      extensions: { code: code ?? ('GRAPHQL_VALIDATION_FAILED' satisfies ErrorCode) },
     },
   )
 }

@@ -1,4 +1,5 @@
 import type { Context } from '../context.ts'
+import { hasRfc3339Text } from '../iso-time.ts'
 import type { ObjectKind, PathPermission, ThingsFlow, ThingsObject } from '../upstream/flowthings/model.ts'
 import type { Connection, PageArgs } from './pagination.ts'
 import { loadIdentity, type ThingsListArgs } from './things-flows.ts'
@@ -43,10 +44,10 @@ export function permissions({ members }: ThingsObject): PathPermission[] {
   }))
 }
 
-/** When a token or share ends, from the time that is left. Null when it does not end. */
+/** When a token or share ends, from the time that is left. Null when it does not end, or after the year 9999. */
 export function expiresAt(object: ThingsObject, now = Date.now()): number | null {
   const left = number(object, 'expiresInMs')
-  return left === null ? null : now + left
+  return left === null || !hasRfc3339Text(now + left) ? null : now + left
 }
 
 /** The members of a task beside those with fields of their own, without its secret. */

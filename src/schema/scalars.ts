@@ -1,5 +1,7 @@
-import { GraphQLError, Kind, type ValueNode } from 'graphql'
+import { GraphQLError, Kind, type ValueNode, valueFromASTUntyped } from 'graphql'
+import type { ErrorCode } from '../errors.ts'
 import { parseRfc3339 } from '../iso-time.ts'
+import { inexactMessage, isExact } from '../json-values.ts'
 import type { Attached } from '../resolvers/uploads.ts'
 import { builder } from './builder.ts'
 
@@ -43,7 +45,24 @@ builder.scalarType('Upload', {
 })
 
 builder.scalarType('JSON', {
-  description: 'Any JSON value, as the upstream sent it.',
+  description:
+    'Any JSON value, as the upstream sent it. Input with a whole number that would lose digits as a double is refused.',
   specifiedByURL: 'https://www.rfc-editor.org/rfc/rfc8259',
   serialize: (value) => value,
+  parseValue: (value) => value ?? null,
+  parseLiteral(literal, variables) {
+    checkIntegers(literal)
+    return valueFromASTUntyped(literal, variables) ?? null
+  },
 })
+
+/** @throws GraphQLError for a whole number whose digits a JavaScript number would lose */
+function checkIntegers(node: ValueNode): void {
+  if (node.kind === Kind.LIST) for (const value of node.values) checkIntegers(value)
+  else if (node.kind === Kind.OBJECT) for (const { value } of node.fields) checkIntegers(value)
+  else if (node.kind === Kind.INT && !isExact(node.value))
+    throw new GraphQLError(inexactMessage(node.value), {
+      nodes: node,
+      extensions: { code: 'BAD_USER_INPUT' satisfies ErrorCode },
+    })
+}

@@ -128,6 +128,43 @@ test('elements have their types, also in maps and lists', async () => {
   expect(drop.json.nested).toEqual({ deep: { list: [1, 'two', true] } })
 })
 
+test('a date that RFC 3339 has no text for is a number, and one that ends after the year 9999 does not end', async () => {
+  const { id } = await app.direct('POST', '/flow', { path: '/alice/dates' })
+  const [first, last] = [Date.parse('0000-01-01T00:00:00Z'), Date.parse('9999-12-31T23:59:59.999Z')]
+  for (const at of [first - 1, first, last, last + 1, 8.64e15 + 1])
+    await app.direct('POST', `/drop/${id}`, { elems: { at: { type: 'date', value: at } } })
+  await app.direct('POST', '/token', { paths: { '/alice': { read: true } }, expiresInMs: 9e15 })
+  const { data, errors } = await app.asAlice(`{
+    thingsFlow(by: { path: "/alice/dates" }) { drops(last: 5) { nodes { element(path: "at") {
+      ... on TimeElement { time } ... on NumberElement { number } } } } }
+    thingsTokens { nodes { expiresAt } } }`)
+  expect(errors).toBeUndefined()
+  expect(data.thingsFlow.drops.nodes.map(({ element }: { element: object }) => element)).toEqual(
+    [
+      { number: first - 1 },
+      { time: '0000-01-01T00:00:00.000Z' },
+      { time: '9999-12-31T23:59:59.999Z' },
+      { number: last + 1 },
+      { number: 8.64e15 + 1 },
+    ].reverse(),
+  )
+  expect(data.thingsTokens.nodes).toEqual([{ expiresAt: null }])
+})
+
+test('plain numbers have the types that the server gives them', async () => {
+  const { id } = await app.direct('POST', '/flow', { path: '/alice/numbers' })
+  await app.direct('POST', `/drop/${id}`, { elems: { a: 2 ** 31 - 1, b: 2 ** 31, c: 2 ** 63, d: 0.5 } })
+  const outputs = ['a', 'b', 'c', 'd'].map((member) => ({ function: 'MAX', of: { member } }))
+  const { data } = await app.asAlice(
+    `query ($input: DropAggregationInput!) { thingsFlow(by: { path: "/alice/numbers" }) {
+      latestDrop { elements { value { type } } } aggregate(input: $input) { rows { values { value { type } } } } } }`,
+    { input: { outputs } },
+  )
+  const types = (values: { value: { type: string } }[]) => values.map(({ value }) => value.type)
+  expect(types(data.thingsFlow.latestDrop.elements)).toEqual(['integer', 'long', 'float', 'float'])
+  expect(types(data.thingsFlow.aggregate.rows[0].values)).toEqual(['integer', 'long', 'float', 'float'])
+})
+
 test('typed filters select drops', async () => {
   const matching = async (filter: object) => {
     const query = `query ($filter: ThingsFilter) { thingsFlow(by: { path: "/alice/0" }) { drops(filter: $filter) { nodes { json } } } }`

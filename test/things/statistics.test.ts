@@ -117,6 +117,7 @@ test('what cannot be aggregated is refused with its path, before a call is made'
     [{ outputs: [{ function: 'SUM', of: { rule: 'hot' } }] }, 'input.outputs.0.of.rule'],
     [{ outputs: [count], groupBy: [{ member: '$year' }] }, 'input.groupBy.0.member'],
     [{ outputs: [count], sorts: [{ output: average }] }, 'input.sorts.0'],
+    [{ outputs: [count], sorts: [{ order: 'ASCENDING' }] }, 'input.sorts.0 to be either output or groupBy'],
     [{ outputs: [count], rules: [{ name: 'a:b', filter: { exists: 'a' } }] }, 'input.rules.0.name'],
     [{ outputs: [count], filter: { exists: 'NOT' } }, 'input.filter.exists'],
     [{ outputs: Array.from({ length: 21 }, () => count) }, 'input.outputs'],
@@ -182,6 +183,8 @@ test('the drops of a day are counted by hours of UTC', async () => {
 test('a period that does not exist, or has too many parts, is refused with its path', async () => {
   for (const [input, name] of [
     [{ year: 1969 }, 'year'],
+    // Its end has no text in RFC 3339.
+    [{ year: 9999 }, 'year'],
     [{ year: 2015, month: 13 }, 'month'],
     [{ year: 2015, day: 1 }, 'month'],
     [{ year: 2015, month: 2, day: 29 }, 'day'],

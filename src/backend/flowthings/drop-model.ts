@@ -1,9 +1,9 @@
-import { isRecord } from '../../json-values.ts'
+import { isRecord, mayHaveLongNumbers } from '../../json-values.ts'
 import type { DropRow } from '../store/things/drops.ts'
 import type { FlowRow } from '../store/things/flows.ts'
 import type { Subject } from './filter/subject.ts'
 import { parseObject } from './flow-model.ts'
-import { mayHaveLongs, parseWithLongs } from './long.ts'
+import { parseWithLongs } from './long.ts'
 import { type Json, present } from './present.ts'
 import type { Style } from './style.ts'
 import { badRequest } from './things-error.ts'
@@ -101,7 +101,7 @@ export function toSubject(
   row: Pick<DropRow, 'id' | 'created_at' | 'fhash' | 'drop_json'>,
   stored: StoredDrop,
 ): Subject {
-  const { elems, types, ...rest } = mayHaveLongs(row.drop_json)
+  const { elems, types, ...rest } = mayHaveLongNumbers(row.drop_json)
     ? (JSON.parse(row.drop_json) as StoredDrop)
     : stored
   return {

@@ -1,16 +1,12 @@
+import { mayHaveLongNumbers, parseNumbers } from '../../json-values.ts'
+
 /*
  * JavaScript numbers are exact up to 2^53, and the type `long` of flowthings has 64 bits. [flowthings] java-client. Longer numbers
  * are objects that keep the digits of the JSON.
  */
 
-// TypeScript does not know it yet. [spec] JSON.parse source text access
-const { parse, rawJSON } = JSON as unknown as {
-  parse(
-    text: string,
-    reviver: (name: string, value: unknown, context: { readonly source?: string }) => unknown,
-  ): unknown
-  rawJSON(text: string): object
-}
+// TypeScript does not know it yet. [spec] JSON.rawJSON
+const { rawJSON } = JSON as unknown as { rawJSON(text: string): object }
 
 /** A whole number of 64 bits that a JavaScript number cannot represent. `JSON.stringify` writes its digits. */
 export class Long {
@@ -25,20 +21,26 @@ export class Long {
   }
 }
 
-/** Whether a JSON text may contain such numbers. */
-export function mayHaveLongs(json: string): boolean {
-  return /\d{16}/.test(json)
+const most = 2n ** 63n
+
+/** Whether a whole number has 64 bits. */
+export function hasLongRange(value: bigint): boolean {
+  return value >= -most && value < most
 }
 
-const most = 2n ** 63n
+/** A whole number of 64 bits by its digits, as a number where that is exact; undefined for another text. */
+export function parseLong(digits: string): number | Long | undefined {
+  if (!/^-?\d{1,19}$/.test(digits)) return undefined
+  const exact = BigInt(digits)
+  if (!hasLongRange(exact)) return undefined
+  const value = Number(exact)
+  return Number.isSafeInteger(value) ? value : new Long(String(exact))
+}
 
 /** Parses JSON, with whole numbers of 64 bits as they are. @throws SyntaxError */
 export function parseWithLongs(json: string): unknown {
-  if (!mayHaveLongs(json)) return JSON.parse(json)
-  return parse(json, (_, value, { source = '' }) => {
-    if (typeof value !== 'number' || Number.isSafeInteger(value) || !/^-?\d{16,19}$/.test(source))
-      return value
-    const exact = BigInt(source)
-    return exact >= -most && exact < most ? new Long(source) : value
-  })
+  if (!mayHaveLongNumbers(json)) return JSON.parse(json)
+  return parseNumbers(json, (value, source) =>
+    Number.isSafeInteger(value) ? value : (parseLong(source) ?? value),
+  )
 }

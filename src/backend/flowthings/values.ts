@@ -1,5 +1,5 @@
 import { isRecord } from '../../json-values.ts'
-import { Long } from './long.ts'
+import { hasLongRange, Long, parseLong } from './long.ts'
 
 /*
  * The elements of a drop have no schema. They are stored as plain JSON, with only those types that do not follow from the JSON,
@@ -45,7 +45,7 @@ const elementTypes: ReadonlyMap<string, ElementType> = new Map<string, ElementTy
   ['string', text],
   ['boolean', { expected: 'true or false', accepts: (value) => typeof value === 'boolean' }],
   ['integer', whole],
-  ['long', whole],
+  ['long', { expected: 'a whole number of 64 bits, or its digits as text', accepts: isLong }],
   ['float', { expected: 'a number', accepts: (value) => typeof value === 'number' || value instanceof Long }],
   ['date', { ...whole, expected: 'milliseconds since 1970, a whole number' }],
   ['null', { expected: 'null', accepts: (value) => value === null }],
@@ -134,7 +134,7 @@ function parseElement(input: unknown, path: string, depth: number, types: TypeEn
   if (depth > maxDepth) throw tooDeep()
   const typed = asTyped(input)
   const type = typed?.type ?? typeOfJson(input)
-  const raw = typed === undefined ? input : typed.value
+  const raw = typed === undefined ? input : readLong(typed)
   const { accepts, expected } = elementTypes.get(type) as ElementType
   if (!accepts(raw))
     throw new ElementsError(`Expected the element "${path}" of type ${type} to be ${expected}`)
@@ -178,15 +178,21 @@ function asTyped(input: unknown): { type: string; value: unknown } | undefined {
   return typeof type === 'string' && typeNames.has(type) ? { type, value } : undefined
 }
 
+/** A `long` may be text: many clients write numbers as doubles. */
+function readLong({ type, value }: { readonly type: string; readonly value: unknown }): unknown {
+  return type === 'long' && typeof value === 'string' ? (parseLong(value) ?? value) : value
+}
+
 const maxInteger = 2 ** 31 - 1
 
-/** The type of a plain JSON value. Whole numbers longer than 32 bits are `long`. [flowthings] java-client */
+/** The type of a plain JSON value. Whole numbers longer than 32 bits are `long`, and longer than 64 `float`. [flowthings] java-client */
 function typeOfJson(value: unknown): string {
   if (typeof value === 'string') return 'string'
   if (typeof value === 'boolean') return 'boolean'
   if (typeof value === 'number') {
     if (!Number.isInteger(value)) return 'float'
-    return value >= -maxInteger - 1 && value <= maxInteger ? 'integer' : 'long'
+    if (value >= -maxInteger - 1 && value <= maxInteger) return 'integer'
+    return isLong(value) ? 'long' : 'float'
   }
   if (value instanceof Long) return 'long'
   if (Array.isArray(value)) return 'list'
@@ -243,6 +249,11 @@ function mapMembers(
 
 function isMap(value: unknown): boolean {
   return isRecord(value) && !(value instanceof Long)
+}
+
+function isLong(value: unknown): boolean {
+  if (value instanceof Long) return true
+  return typeof value === 'number' && Number.isInteger(value) && hasLongRange(BigInt(value))
 }
 
 function isDegrees(value: unknown, most: number): boolean {

@@ -9,6 +9,7 @@ import { hasTooManyValues, maxJsonValues } from '../../json-values.ts'
 import { discardBody } from '../../net/discard-body.ts'
 import { type MultipartProblem, readParts } from '../../net/multipart.ts'
 import type { Holding } from '../../traffic/body-memory.ts'
+import { parseRequestJson } from '../exact-variables.ts'
 
 /** A file of an operation. */
 export interface IncomingFile {
@@ -184,7 +185,7 @@ function parseObject(text: string | undefined, name: string): Record<string, unk
     throw tooMuch(`Expected the field "${name}" to have at most ${maxJsonValues} values`)
   let value: unknown
   try {
-    value = JSON.parse(text ?? '')
+    value = parseRequestJson(text ?? '', ['variables'])
   } catch {
     value = undefined
   }

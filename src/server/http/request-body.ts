@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { GatewayError } from '../../errors.ts'
 import { hasTooManyValues, isRecord, maxJsonValues } from '../../json-values.ts'
 import type { Holding } from '../../traffic/body-memory.ts'
+import { parseRequestJson } from '../exact-variables.ts'
 import { readMultipart } from './multipart.ts'
 
 /** The parameters of a request. */
@@ -36,7 +37,9 @@ export function readQuery(request: IncomingMessage): object {
   const { searchParams } = new URL(request.url ?? '/', 'http://localhost')
   const json = (name: string) => {
     const text = searchParams.get(name)
-    return text === null || text === '' ? undefined : parseJson(text, name)
+    return text === null || text === ''
+      ? undefined
+      : parseJson(text, name, name === 'variables' ? [] : undefined)
   }
   return expectParams({
     ...(searchParams.has('query') ? { query: searchParams.get('query') } : {}),
@@ -63,7 +66,7 @@ export async function readMultipartOperation(
 
 /** Reads a body of JSON. Yoga would respond to a malformed one with an excerpt of it. */
 export async function readJson(request: IncomingMessage, bounds: BodyBounds): Promise<object> {
-  return expectParams(parseJson(await readBody(request, bounds), 'the body'))
+  return expectParams(parseJson(await readBody(request, bounds), 'the body', ['variables']))
 }
 
 /** @throws GatewayError `LIMIT_EXCEEDED` for a body that is too long; `RATE_LIMITED` or `OVERLOADED` by its bounds */
@@ -115,12 +118,15 @@ function withoutMark(text: string): string {
   return text.charCodeAt(0) === 0xfeff ? text.slice(1) : text
 }
 
-/** @throws GatewayError `BAD_USER_INPUT` for text that is not JSON, `LIMIT_EXCEEDED` for too many values */
-function parseJson(text: string, what: string): unknown {
+/**
+ * @param variables the path of the variables, if there may be any
+ * @throws GatewayError `BAD_USER_INPUT` for text that is not JSON, `LIMIT_EXCEEDED` for too many values
+ */
+function parseJson(text: string, what: string, variables: readonly string[] | undefined): unknown {
   if (hasTooManyValues(text))
     throw new GatewayError('LIMIT_EXCEEDED', `Expected ${what} to have at most ${maxJsonValues} values`)
   try {
-    return JSON.parse(text)
+    return variables === undefined ? JSON.parse(text) : parseRequestJson(text, variables)
   } catch {
     throw new GatewayError('BAD_USER_INPUT', `Expected ${what} to be JSON`)
   }

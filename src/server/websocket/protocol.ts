@@ -6,6 +6,7 @@ import { toPayload } from '../../subscriptions/fan-out.ts'
 import type { Logger } from '../../telemetry/log.ts'
 import type { Admission } from '../../traffic/admission.ts'
 import type { Engine, EngineOperation } from '../engine.ts'
+import { parseRequestJson } from '../exact-variables.ts'
 import {
   parseOperation,
   prepareOperation,
@@ -320,7 +321,7 @@ function withoutParams(text: string, extra: Extra): string | undefined {
   if (hasTooManyValues(text)) return undefined
   let message: unknown
   try {
-    message = JSON.parse(text)
+    message = parseRequestJson(text, ['payload', 'variables'])
   } catch {
     return undefined
   }

@@ -82,11 +82,11 @@ export function aggregationBody(aggregation: Aggregation, path: Path): Aggregati
   const columns = new Set([...output, ...keys.flatMap(({ names }) => names)])
   const order = sorts.map((sort, index) => {
     const at = [...path, 'sorts', String(index)]
+    if ((sort.output == null) === (sort.groupBy == null)) throw invalid(at, 'either output or groupBy')
     const name =
       sort.output == null
         ? keyText(sort.groupBy ?? {}, rules, [...at, 'groupBy']).text
         : outputText(sort.output, rules, [...at, 'output'])
-    if ((sort.output == null) === (sort.groupBy == null)) throw invalid(at, 'either output or groupBy')
     if (!columns.has(name)) throw invalid(at, `one of outputs or groupBy; "${name}" is none of them`)
     return `${name}:${sort.order}`
   })

@@ -1,3 +1,4 @@
+import { hasRfc3339Text } from '../../iso-time.ts'
 import { isRecord } from '../../json-values.ts'
 import type { DropElement, ElementValue, ThingsLocation } from './model.ts'
 
@@ -26,13 +27,21 @@ function isTyped(value: unknown): value is { type: string; value: unknown } {
 function inferType(value: unknown): string {
   if (typeof value === 'string') return 'string'
   if (typeof value === 'boolean') return 'boolean'
-  if (typeof value === 'number') return Number.isInteger(value) ? 'integer' : 'float'
+  if (typeof value === 'number') return typeOfNumber(value)
   if (Array.isArray(value)) return 'list'
   return isRecord(value) ? 'map' : 'null'
 }
 
+const [integerEnd, longEnd] = [2 ** 31, 2 ** 63]
+
+function typeOfNumber(value: number): string {
+  if (!Number.isInteger(value)) return 'float'
+  if (value >= -integerEnd && value < integerEnd) return 'integer'
+  return value >= -longEnd && value < longEnd ? 'long' : 'float'
+}
+
 function decodeTyped(type: string, value: unknown, hasTypes: boolean): ElementValue {
-  if (type === 'date' && typeof value === 'number' && isTime(value))
+  if (type === 'date' && typeof value === 'number' && hasRfc3339Text(value))
     return { kind: 'time', type, json: value, time: value }
   if (typeof value === 'number') return { kind: 'number', type, json: value, number: value }
   if (typeof value === 'boolean') return { kind: 'boolean', type, json: value, boolean: value }
@@ -75,9 +84,4 @@ export function decodeLocation(value: unknown): ThingsLocation | null {
   const { lat, lon, specifiers } = value
   if (typeof lat !== 'number' || typeof lon !== 'number') return null
   return { latitude: lat, longitude: lon, specifiers: isRecord(specifiers) ? specifiers : null }
-}
-
-/** Whether a number of milliseconds is in the range of `Date`. */
-function isTime(ms: number): boolean {
-  return !Number.isNaN(new Date(ms).getTime())
 }

@@ -1,4 +1,5 @@
 import { UpstreamError } from '../../errors.ts'
+import { hasRfc3339Text } from '../../iso-time.ts'
 import { isRecord } from '../../json-values.ts'
 import { decodeElements, decodeLocation, plainElements } from './decode-elements.ts'
 import type { Authorship, Drop, DropKey, ObjectKind, ThingsFlow, ThingsObject } from './model.ts'
@@ -99,7 +100,7 @@ function optionalText(resource: Json, name: string): string | null {
 
 function time(resource: Json, name: string): number | null {
   const value = resource[name]
-  return typeof value === 'number' && !Number.isNaN(new Date(value).getTime()) ? value : null
+  return typeof value === 'number' && hasRfc3339Text(value) ? value : null
 }
 
 function requiredTime(resource: Json, name: string): number {

@@ -60,9 +60,12 @@ export async function readStatistics(
   return counts.map((count, index) => ({ from: starts[index] ?? end, to: starts[index + 1] ?? end, count }))
 }
 
+/** The end of the last bucket of a later year has no text in RFC 3339. */
+const lastYear = 9998
+
 /** The start of each bucket of a period, and the end of the last one. */
 function divide({ year, month, day, bucket }: StatisticsPeriod, path: readonly string[]) {
-  check(year, 1970, 9999, [...path, 'year'])
+  check(year, 1970, lastYear, [...path, 'year'])
   if (month == null && day != null)
     throw new ValidationError(
       `Expected ${path.join('.')}.month to be given, since ${path.join('.')}.day is`,

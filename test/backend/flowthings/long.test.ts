@@ -88,3 +88,28 @@ test('a long number is not taken where another value is expected', async () => {
   expect((await add(flow, `{"n":{"type":"map","value":${long}}}`)).status).toBe(400)
   expect((await add(flow, `{"n":{"type":"string","value":${long}}}`)).status).toBe(400)
 })
+
+test('a long may be text, so that clients which write numbers as doubles can send all digits', async () => {
+  const flow = await makeFlow('/alice/texts')
+  const created = await add(
+    flow,
+    `{"n":{"type":"long","value":"${long}"},"small":{"type":"long","value":"-7"}}`,
+  )
+  expect(created.text).toContain(
+    `"elems":{"n":{"type":"long","value":${long}},"small":{"type":"long","value":-7}}`,
+  )
+})
+
+test('what has more than 64 bits is a float, and no long', async () => {
+  const flow = await makeFlow('/alice/longer')
+  const created = await add(flow, '{"a":9223372036854775808,"b":1e300,"c":-9223372036854775808}')
+  expect(created.body.elems).toEqual({
+    a: { type: 'float', value: 2 ** 63 },
+    b: { type: 'float', value: 1e300 },
+    c: { type: 'long', value: -(2 ** 63) },
+  })
+  for (const value of ['9223372036854775808', '"9223372036854775808"', '1e300', '1.5', '"1.5"', '"x"', '""'])
+    expect((await add(flow, `{"n":{"type":"long","value":${value}}}`)).head.errors[0]).toBe(
+      'Expected the element "n" of type long to be a whole number of 64 bits, or its digits as text',
+    )
+})
