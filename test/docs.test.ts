@@ -52,6 +52,15 @@ describe('every GraphQL snippet fits the schema', () => {
   })
 })
 
+test('commands are written as they work in a clone, with a sentence that says how they read for the package', async () => {
+  for (const page of pages) {
+    const text = (await read(page)).replaceAll('\n', ' ')
+    expect(text, page).not.toMatch(/npx flowdock-gateway/)
+    if (text.includes('npx node src/main.ts'))
+      expect(text, page).toContain('write `flowdock-gateway` in place of `npx node src/main.ts`')
+  }
+})
+
 describe('every link leads somewhere', () => {
   test.each(pages)('%s', async (page) => {
     const links = [...(await read(page)).matchAll(/\]\((?!https?:)([^)#]+)/g)].map((match) => match[1] ?? '')
