@@ -500,6 +500,10 @@ class PrincipalContext implements Context, Viewer {
       event: options.eventHttp,
       'shared event': options.sharedEventHttp,
     }
+    const entities =
+      this.#purpose === 'operation' && credential !== null
+        ? options.hub.entitiesOf(credential, () => this.#countCall(credential.principal))
+        : undefined
     return createFlowdock({
       http: actor === undefined ? https[this.#purpose] : readOnly(options.sharedEventHttp),
       base: options.restUrl,
@@ -507,6 +511,7 @@ class PrincipalContext implements Context, Viewer {
       credential: actor?.credential ?? credential,
       signal: this.#departure?.signal,
       directory: this.#directory,
+      entities,
       headers: {
         ...clientHeaders,
         ...actor?.headers,
@@ -514,7 +519,11 @@ class PrincipalContext implements Context, Viewer {
       },
       trace,
       reads: this.#reads,
-      onCall: () => this.#countCall(credential?.principal ?? 'nobody'),
+      onCall: () => {
+        this.#countCall(credential?.principal ?? 'nobody')
+        if (actor === undefined && credential !== null) options.hub.called(credential.principal)
+      },
+      onChange: () => entities?.changed(),
       onShared: () => {
         this.#saved += 1
       },

@@ -236,7 +236,11 @@ export async function createEventLog(store: Store, options: EventLogOptions = {}
 /** The payload is the frame of the service stream without its audience. */
 function encodeControl(event: ControlEvent) {
   const { kind: k } = event
-  const payload = event.kind === 'token' ? { k, g: grantOfToken(event.tokenHash) } : { k }
+  const organizationId = 'organizationId' in event ? event.organizationId : undefined
+  const payload =
+    event.kind === 'token'
+      ? { k, g: grantOfToken(event.tokenHash) }
+      : { k, ...(organizationId === undefined ? {} : { o: organizationId }) }
   return {
     flow_id: 'flowId' in event ? event.flowId : null,
     user_id: 'userId' in event ? event.userId : null,

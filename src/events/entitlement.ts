@@ -26,6 +26,8 @@ export interface Snapshot {
   readonly isPrivate: boolean
   /** When the credential expires, in milliseconds since 1970. */
   readonly expiresAt: number | undefined
+  /** Whether the credential has all rights of its user and does not expire. By default that is not known. */
+  readonly isPersonal?: boolean
 }
 
 export type EntitlementState =
@@ -179,6 +181,7 @@ export class HeldAccess implements Access {
   readonly flows: ReadonlySet<Audience>
   readonly receivesFlows: boolean
   readonly isPrivate: boolean
+  readonly isPersonal: boolean
   #all: ReadonlySet<Audience> | undefined
 
   constructor(of: Omit<Snapshot, 'log' | 'at' | 'flows' | 'expiresAt'>, flows: ReadonlySet<Audience>) {
@@ -186,6 +189,7 @@ export class HeldAccess implements Access {
     this.grant = of.grant
     this.receivesFlows = of.receivesFlows
     this.isPrivate = of.isPrivate
+    this.isPersonal = of.isPersonal ?? false
     this.flows = flows
   }
 

@@ -365,6 +365,12 @@ export class StreamHub<T> {
     return this.#principals.get(key)?.access
   }
 
+  /** Whether the access of a principal is being proved. */
+  isProving(key: string): boolean {
+    const state = this.#principals.get(key)?.state
+    return state === 'proving' || state === 'waiting'
+  }
+
   /** Whether a reader may receive events for some audiences, according to its present access. */
   mayHear(reader: Reader, audiences: Audiences): boolean {
     const { access } = (reader as HubReader).principal

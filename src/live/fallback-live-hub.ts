@@ -18,6 +18,8 @@ export function createFallbackLiveHub(stream: StreamLiveHub, other: LiveHub): Li
       return current().knowsUsers
     },
     directoryOf: (...asked) => current().directoryOf(...asked),
+    entitiesOf: (credential, onRead) => current().entitiesOf(credential, onRead),
+    called: (principal) => current().called(principal),
     actorFor: (userId) => current().actorFor(userId),
     get changes() {
       return current().changes

@@ -162,6 +162,8 @@ export function createPrincipalLiveHub(options: PrincipalLiveHubOptions): LiveHu
       // What a flow is to its viewer changes without an event.
       return known && (isOwn ? { ...known, flow: () => undefined } : known)
     },
+    entitiesOf: () => undefined,
+    called: () => undefined,
     actorFor: () => undefined,
     changes,
     announceClosing(retryWithinMs) {

@@ -12,6 +12,7 @@ import { createEntitlements } from '../upstream/flowdock/entitlements.ts'
 import type { EventDecoder } from '../upstream/flowdock/event-decoder.ts'
 import { changesEarlier, timeOf } from '../upstream/flowdock/live-events.ts'
 import { openReplay } from '../upstream/flowdock/live-stream.ts'
+import { LogHeads } from '../upstream/flowdock/log-heads.ts'
 import type { FlowEvent } from '../upstream/flowdock/model.ts'
 import type { Reconnects } from '../upstream/flowdock/reconnects.ts'
 import { toError } from '../upstream/flowdock/request.ts'
@@ -21,6 +22,7 @@ import { StreamPresence } from '../upstream/flowdock/stream-presence.ts'
 import type { Http } from '../upstream/http.ts'
 import { Audits } from './audits.ts'
 import type { LiveHub, ReadRequest } from './live-hub.ts'
+import { QueryEntities } from './query-entities.ts'
 import { ReplayPermits } from './replay-permits.ts'
 import { StreamChanges } from './stream-changes.ts'
 import { StreamReader } from './stream-reader.ts'
@@ -53,6 +55,9 @@ export interface StreamLiveHub extends Omit<LiveHub, 'read'> {
 
 const logLimits = { maxEvents: 100_000, maxBytes: 256 * 1024 * 1024 }
 const tickMs = 1000
+/** Queries make no more principals known than this, and leave the queue of proofs to subscriptions from here on. */
+const maxQueryingPrincipals = 20_000
+const maxWaitingProofs = 1000
 /** How many replays run at once. */
 const maxReplays = 8
 /** How far the reader of a replay may be behind, before it begins again where the reader is. */
@@ -118,16 +123,34 @@ export function createStreamLiveHub(options: StreamLiveHubOptions): StreamLiveHu
     audiencesOf: (entry) => (entry as StreamEntry<FlowEvent>).audiences,
   }
 
+  const accessOf = (principal: string) => (hub.state === 'live' ? hub.accessOf(principal) : undefined)
+
+  function use(credential: Credential): void {
+    credentials.set(credential.principal, credential)
+    hub.use(credential.principal, Date.now())
+  }
+
   const changes =
     options.onChange &&
     new StreamChanges({
-      accessOf: (principal) => (hub.state === 'live' ? hub.accessOf(principal) : undefined),
-      use({ credential }) {
-        credentials.set(credential.principal, credential)
-        hub.use(credential.principal, Date.now())
-      },
+      accessOf,
+      use: ({ credential }) => use(credential),
       onChange: options.onChange,
     })
+
+  const heads = new LogHeads({ http: serviceHttp, restUrl, token: serviceToken })
+  const queries = new QueryEntities({
+    reads: directory.reads,
+    latestHead: () => heads.latest(),
+    held() {
+      const { state, logId, log } = hub
+      return state === 'live' && logId !== undefined ? { log: logId, at: log.end } : undefined
+    },
+    accessOf,
+    isProving: (principal) => hub.isProving(principal),
+    use,
+    hasRoom: () => hub.principalCount < maxQueryingPrincipals && entitlements.waiting < maxWaitingProofs,
+  })
 
   const stream = createServiceStream({
     ...{ http: serviceHttp, restUrl, token: serviceToken },
@@ -145,6 +168,7 @@ export function createStreamLiveHub(options: StreamLiveHubOptions): StreamLiveHu
         if (isNew) directory.note(frame)
         if (isNew && (frame.about !== undefined || changesEarlier(frame.event))) options.onEarlierChanged()
         hub.frame(number, { ...frame, event })
+        queries.moved()
         if (isNew && frame.about !== undefined) changes?.note([frame.about], hub.log.seq)
       },
       signal(frame) {
@@ -172,12 +196,19 @@ export function createStreamLiveHub(options: StreamLiveHubOptions): StreamLiveHu
   const entitlements = createEntitlements<Principal>({
     ...{ http: serviceHttp, restUrl, token: serviceToken },
     credentialOf: (key) => credentials.get(key),
-    onProved: (principal, snapshot) => hub.proved(principal, snapshot),
-    onRefused: (principal, error) => hub.refuse(principal, error),
+    onProved(principal, snapshot) {
+      hub.proved(principal, snapshot)
+      queries.moved()
+    },
+    onRefused(principal, error) {
+      hub.refuse(principal, error)
+      queries.moved()
+    },
     onFailed(principal, error) {
       // Whether there is a service interface is said by the stream.
       if (error instanceof NotFoundError && hub.logId === undefined) entitlements.prove(principal, true)
       else hub.unproved(principal, error)
+      queries.moved()
     },
   })
 
@@ -291,6 +322,9 @@ export function createStreamLiveHub(options: StreamLiveHubOptions): StreamLiveHu
     knowsUsers: true,
     directoryOf: (_, event, { credential }, isOwn) =>
       directory.viewOf(event, hub.accessOf(credential.principal)?.user, isOwn),
+    entitiesOf: (credential, onRead) =>
+      isForeign || closedWith !== undefined ? undefined : queries.of(credential, onRead),
+    called: (principal) => queries.called(principal),
     actorFor: (userId) => ({
       credential: serviceCredential(serviceToken, userId),
       headers: { 'flowdock-act-as': String(userId) },

@@ -1,13 +1,26 @@
 import type { Context } from '../context.ts'
 import { ValidationError } from '../errors.ts'
-import type { Flow, FlowUser } from '../upstream/flowdock/model.ts'
+import type { Flow, FlowDetails, FlowUser } from '../upstream/flowdock/model.ts'
 import { encodeGlobalId, encodeInFlow, expectId } from './global-id.ts'
 import { expectMessages, type MessageListArgs } from './message-page.ts'
 import { type Connection, listConnection, type PageArgs } from './pagination.ts'
 
-export function lastMessageId(flow: Flow): string | null {
-  return flow.lastMessageId === null ? null : encodeInFlow('Message', flow.id, flow.lastMessageId)
+/** A field of the details of flows. */
+function detail<T>(read: (details: FlowDetails, flow: Flow) => T | null) {
+  return (flow: Flow, _: unknown, { flowdock }: Context): T | null | Promise<T | null> => {
+    const details = flowdock.load.flowDetails(flow)
+    const use = (known: FlowDetails | null) => known && read(known, flow)
+    return details instanceof Promise ? details.then(use) : use(details)
+  }
 }
+
+export const unreadMentions = detail((details) => details.unreadMentions)
+export const lastMessageAt = detail((details) => details.lastMessageAt)
+export const lastMessageId = detail(({ lastMessageId }, flow) =>
+  lastMessageId === null ? null : encodeInFlow('Message', flow.id, lastMessageId),
+)
+export const pushToken = detail((details) => details.pushToken)
+export const joinUrl = detail((details) => details.joinUrl)
 
 /** Names a flow in exactly one way. */
 export interface FlowBy {

@@ -58,8 +58,8 @@ async function newest(
     const { items, sent } = await flowdock.messages.search({ ...query, limit: maxPageSize })
     return { found: items, isExhaustive: sent < maxPageSize }
   }
-  const flows = (await flowdock.load.flows('joined')).toSorted(
-    (a, b) => (b.lastMessageAt ?? 0) - (a.lastMessageAt ?? 0),
+  const flows = (await flowdock.load.detailedFlows('joined')).toSorted(
+    (a, b) => (b.details.lastMessageAt ?? 0) - (a.details.lastMessageAt ?? 0),
   )
   const lists = await Promise.all(
     flows

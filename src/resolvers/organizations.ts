@@ -30,7 +30,7 @@ export async function subscription(
   { flowdock }: Context,
 ): Promise<Subscription | null> {
   if (organization.subscription !== null) return organization.subscription
-  return (await flowdock.load.organization(organization.id))?.subscription ?? null
+  return (await flowdock.load.detailedOrganization(organization.id))?.subscription ?? null
 }
 
 export async function organization(

@@ -73,8 +73,8 @@ const addresses: [pattern: RegExp, find: Find][] = [
   [
     /^(files\/.+)$/,
     async ([file = ''], context) => {
-      const flows = await context.flowdock.load.flows('joined')
-      const latest = flows.toSorted((a, b) => (b.lastMessageAt ?? 0) - (a.lastMessageAt ?? 0))
+      const flows = await context.flowdock.load.detailedFlows('joined')
+      const latest = flows.toSorted((a, b) => (b.details.lastMessageAt ?? 0) - (a.details.lastMessageAt ?? 0))
       return findByFile(file, latest.slice(0, maxFlows), context)
     },
   ],
@@ -139,8 +139,8 @@ async function inFlow(
 
 /** The flow with this join URL, among those that the viewer can see. */
 async function findByJoinUrl([path = '']: string[], { flowdock }: Context): Promise<GlobalId | null> {
-  const flows = await flowdock.load.flows('all')
-  const flow = flows.find(({ joinUrl }) => joinUrl !== null && pathOf(new URL(joinUrl)) === path)
+  const flows = await flowdock.load.detailedFlows('all')
+  const flow = flows.find(({ details: { joinUrl } }) => joinUrl !== null && pathOf(new URL(joinUrl)) === path)
   return flow === undefined ? null : { typename: 'Flow', id: flow.id }
 }
 

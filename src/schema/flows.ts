@@ -57,16 +57,17 @@ builder.objectType('Flow', {
       nullable: true,
       description: 'Whether you are an administrator of the flow. Null when the upstream does not say.',
     }),
-    unreadMentions: t.exposeInt('unreadMentions', {
+    unreadMentions: t.int({
       nullable: true,
       description: 'The number of unread messages that mention you. Null when the upstream does not say.',
+      resolve: flows.unreadMentions,
     }),
     lastMessageAt: t.field({
       type: 'DateTime',
       nullable: true,
       description:
         'The time of the newest message. Null when the flow has none or the upstream does not say.',
-      resolve: (flow) => flow.lastMessageAt,
+      resolve: flows.lastMessageAt,
     }),
     lastMessageId: t.id({
       nullable: true,
@@ -78,15 +79,17 @@ builder.objectType('Flow', {
       nullable: true,
       description: 'Whether messages with `@team` notify you. Null when the upstream does not say.',
     }),
-    pushToken: t.exposeString('pushToken', {
+    pushToken: t.string({
       nullable: true,
       description:
         'The secret with which integrations push to the flow. They can post under any name with it, so only administrators see it; null for others. It is replaced when a user is removed or blocked.',
+      resolve: flows.pushToken,
     }),
-    joinUrl: t.exposeString('joinUrl', {
+    joinUrl: t.string({
       nullable: true,
       description:
         'The URL with which users can join the flow while `access` is `LINK`. It is replaced when a user is removed or blocked. Null for applications without the scope `manage`, and when the flow has none.',
+      resolve: flows.joinUrl,
     }),
     url: t.exposeString('url', {
       nullable: true,

@@ -1,4 +1,4 @@
-import type { WireFlow, WireUser } from './flowdock.ts'
+import type { WireFlow, WireOrganization, WireUser } from './flowdock.ts'
 
 /**
  * The service interface, version 1: what a gateway reads from its own backend under `/service/v1/`. Types only.
@@ -54,16 +54,19 @@ export type WireControlEvent =
   | { readonly a: `u:${number}`; readonly k: 'token'; readonly g: string }
   /** The user was disabled, or signs in with another e-mail address: each of their credentials has to be proved again. */
   | { readonly a: `u:${number}`; readonly k: 'user' }
+  /** The nick, name or picture of the user changed. */
+  | { readonly a: `u:${number}`; readonly k: 'profile' }
   /**
    * The organizations of the user changed, or which of their flows are open: what no `flow-add` or `flow-remove` says. The
-   * rights of the user have to be read again.
+   * rights of the user have to be read again. `o`: the organization that the user came into or left, which has another number
+   * of users since.
    */
-  | { readonly a: `u:${number}`; readonly k: 'reach' }
+  | { readonly a: `u:${number}`; readonly k: 'reach'; readonly o?: number }
   /**
    * Of a flow changed what no other event says: its name, description, access, archived state or sources, the name of its
-   * organization, or old messages that were imported.
+   * organization, or old messages that were imported. `o`: the organization, if that is what changed.
    */
-  | { readonly a: `f:${string}`; readonly k: 'flow' }
+  | { readonly a: `f:${string}`; readonly k: 'flow'; readonly o?: number }
 
 export interface WireServiceSignal {
   /** The ids of the flows whose members receive it. */
@@ -130,6 +133,17 @@ export type WireAuditFindings = readonly {
   readonly state: 'gone' | 'differs'
 }[]
 
+/**
+ * `GET /service/v1/head`: where the log ends now. Whatever was committed before the request has no higher number, so a gateway
+ * that has received every event up to `at` knows all of it.
+ */
+export interface WireServiceLogHead {
+  /** The id of the log, as in `Flowdock-Log-Id`. */
+  readonly log: string
+  /** The number of the newest event. */
+  readonly at: number
+}
+
 /** `GET /service/v1/users?ids=1,2`: those that exist, at most 500 ids. */
 export interface WireServiceUsers {
   /** The number of the newest event when they were read. */
@@ -138,6 +152,14 @@ export interface WireServiceUsers {
     readonly disabled: boolean
     /** The ids of the organizations that the user is a member of. */
     readonly organizations: readonly number[]
+    /** Those of them that the user administers. */
+    readonly administers: readonly number[]
+    /** The ids of the flows that the user has joined, archived ones included. */
+    readonly joined: readonly string[]
+    /** Those of them that the user has open. */
+    readonly open: readonly string[]
+    /** The ids of the flows that the user left, or was blocked in. */
+    readonly left: readonly string[]
   })[]
 }
 
@@ -149,4 +171,11 @@ export interface WireServiceFlows {
     WireFlow,
     'api_token' | 'flow_admin' | 'join_url' | 'joined' | 'open' | 'unread_mentions' | 'users'
   >[]
+}
+
+/** `GET /service/v1/organizations?ids=1,2`: those that exist, at most 500 ids. */
+export interface WireServiceOrganizations {
+  /** The number of the newest event when they were read. */
+  readonly at: number
+  readonly organizations: readonly WireOrganization[]
 }

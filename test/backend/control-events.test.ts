@@ -8,9 +8,12 @@ import {
   grantCode,
   issueToken,
 } from '../../src/backend/flowdock/operations/credentials.ts'
+import { joinFlow } from '../../src/backend/flowdock/operations/members.ts'
 import { grantOfToken } from '../../src/backend/grants.ts'
 import { findApplication } from '../../src/backend/store/applications.ts'
 import { type EventRow, isControlEvent, lastEventSeq } from '../../src/backend/store/events.ts'
+import { findFlow } from '../../src/backend/store/flows.ts'
+import { findUser } from '../../src/backend/store/users.ts'
 import { basic, call, startTestBackend, type TestBackend } from '../support/backend.ts'
 import { openServiceStream, serviceToken } from '../support/service.ts'
 import { eventIds, openRawStream } from '../support/stream.ts'
@@ -41,9 +44,9 @@ async function published(change: () => Promise<unknown>): Promise<string[]> {
   await backend.log.catchUp()
   stop()
   return events.filter(isControlEvent).map(({ flow_id, user_id, payload }) => {
-    const { k, g } = JSON.parse(payload)
+    const { k, g, o } = JSON.parse(payload)
     const name = flow_id === null ? `user ${user_id}` : flow_id === flow ? 'main' : 'another flow'
-    return `${name}: ${k}${g === undefined ? '' : ` ${g}`}`
+    return `${name}: ${k}${g === undefined ? '' : ` ${g}`}${o === undefined ? '' : ` of organization ${o}`}`
   })
 }
 
@@ -59,7 +62,8 @@ describe('a control event is published', () => {
 
   test('for each flow of an organization that is renamed', async () => {
     const events = await published(() => ada('PUT', '/organizations/example', { name: 'Acme' }))
-    expect(new Set(events)).toEqual(new Set(['main: flow', 'another flow: flow']))
+    const wanted = ['main', 'another flow'].map((name) => `${name}: flow of organization 1`)
+    expect(new Set(events)).toEqual(new Set(wanted))
   })
 
   test('when a source is changed or removed', async () => {
@@ -78,19 +82,43 @@ describe('a control event is published', () => {
   test('when a user comes into an organization or leaves it', async () => {
     const dora = { nick: 'Dora', name: 'Dora', email: 'dora@example.com', organization: 'example' }
     const added = () => commands.addUser({ ...dora, password: undefined, id: undefined, admin: true })
-    expect(await published(added)).toEqual(['user 4: reach'])
-    expect(await published(() => ada('DELETE', '/organizations/example/users/4'))).toEqual(['user 4: reach'])
+    expect(await published(added)).toEqual(['user 4: reach of organization 1'])
+    const leave = () => ada('DELETE', '/organizations/example/users/4')
+    expect(await published(leave)).toEqual(['user 4: reach of organization 1'])
   })
 
   test('when a user is disabled, or signs in with another e-mail address from now on', async () => {
     expect(await published(() => commands.removeUser('cleo@example.com'))).toEqual([
-      'user 3: reach',
+      'user 3: reach of organization 1',
       'user 3: user',
     ])
-    expect(await published(() => commands.editUser('ben@example.com', { nick: 'Benny' }))).toEqual([])
     expect(
       await published(() => commands.editUser('ben@example.com', { email: 'benny@example.com' })),
     ).toEqual(['user 2: user'])
+  })
+
+  test('when the nick, the name or the picture of a user changes', async () => {
+    const changed = ['user 2: profile']
+    expect(await published(() => commands.editUser('ben@example.com', { nick: 'Benny' }))).toEqual(changed)
+    expect(await published(() => ben('PUT', '/users/2', { nick: 'Benno' }))).toEqual(changed)
+    expect(await published(() => commands.setAvatar('ben@example.com', undefined))).toEqual(changed)
+  })
+
+  test('when an organization is closed, for each of its flows', async () => {
+    const events = await published(() => commands.removeOrganization('example'))
+    expect(events).toContain('main: flow of organization 1')
+  })
+
+  test('when a user is added to an archived flow, of which no other event says it', async () => {
+    await ada('POST', '/flows/example', { name: 'Old' })
+    const [old] = (await ada('GET', '/flows')).json.filter(({ name }: { name: string }) => name === 'Old')
+    await ada('PUT', '/flows/example/old', { disabled: true })
+    const row = await findUser(backend.store.reader, 2)
+    const target = await findFlow(backend.store.reader, { id: old.id })
+    if (row === undefined || target === undefined) throw new Error('They are not there')
+    expect(await published(() => backend.log.write((change) => joinFlow(change, target, row, row)))).toEqual([
+      'user 2: reach',
+    ])
   })
 
   test('when a personal token is removed, with the grant that its entitlement has', async () => {

@@ -12,6 +12,7 @@ import { insertToken } from '../../src/backend/store/users.ts'
 import type {
   WireAuditClaim,
   WireEntitlement,
+  WireServiceOrganizations,
   WireServiceSignal,
   WireServiceUsers,
 } from '../../src/wire/service.ts'
@@ -390,11 +391,55 @@ describe('the directory', () => {
     const { status, json } = await service('GET', '/service/v1/users?ids=2,999,1,no')
     const { json: users } = await ada('GET', '/users')
     const user = (id: number) => users.find((each: { id: number }) => each.id === id)
+    const flowIds = await Promise.all(
+      [ada, ben].map(async (as) =>
+        (await as('GET', '/flows')).json.map(({ id }: { id: string }) => id).sort(),
+      ),
+    )
     expect(status).toBe(200)
     expect(json).toEqual({
       at: await end(),
-      users: [1, 2].map((id) => ({ ...user(id), disabled: false, organizations: [1] })),
+      users: [1, 2].map((id) => ({
+        ...{ ...user(id), disabled: false, organizations: [1], administers: id === 1 ? [1] : [] },
+        ...{ joined: flowIds[id - 1], open: flowIds[id - 1], left: [] },
+      })),
     } satisfies WireServiceUsers)
+  })
+
+  test('says which flows a user has joined, has open, and left or was blocked in', async () => {
+    const made = (await ada('POST', '/flows/example', { name: 'Closed' })).json
+    const archived = (await ada('POST', '/flows/example', { name: 'Archived' })).json
+    const flows = async () => (await service('GET', '/service/v1/users?ids=2')).json.users[0]
+    const { joined, open, left } = await flows()
+    for (const { id, parameterized_name: slug } of [made, archived]) {
+      await ada('POST', `/flows/example/${slug}/users`, { id: 2 })
+      expect((await flows()).open).toContain(id)
+    }
+    await ben('PUT', '/flows/example/closed', { open: false })
+    await ada('PUT', '/flows/example/archived', { disabled: true })
+    const ids = (list: string[], ...more: string[]) => [...list, ...more].sort()
+    expect(await flows()).toMatchObject({
+      ...{ joined: ids(joined, made.id, archived.id), open: ids(open, archived.id), left },
+    })
+    await ada('PUT', '/flows/example/closed/users/2', { disabled: true })
+    expect(await flows()).toMatchObject({ joined: ids(joined, archived.id), left: ids(left, made.id) })
+  })
+
+  test('has organizations by id, with the numbers of their users', async () => {
+    const { json: flow } = await ada('GET', main)
+    const { json } = await service('GET', '/service/v1/organizations?ids=1,99,no')
+    expect(json).toEqual({
+      at: await end(),
+      organizations: [flow.organization],
+    } satisfies WireServiceOrganizations)
+  })
+
+  test('says where the log ends: after whatever was answered before', async () => {
+    const read = async () => (await service('GET', '/service/v1/head')).json
+    const { log, at } = await read()
+    expect({ log, at }).toEqual({ log: expect.any(String), at: await end() })
+    await ada('PUT', main, { description: 'Later' })
+    expect(await read()).toEqual({ log, at: at + 1 })
   })
 
   test('has flows by id, without what depends on who asks', async () => {

@@ -69,6 +69,7 @@ test('a proof uses the credential of the principal, not the service token', asyn
           receivesFlows: true,
           isPrivate: true,
           expiresAt: 5000,
+          isPersonal: false,
         },
       },
     ],

@@ -2,6 +2,7 @@ import type { Selectable } from 'kysely'
 import type { Database, Tables } from './db.ts'
 
 export type AvatarRow = Selectable<Tables['avatars']>
+export type NewAvatar = Pick<AvatarRow, 'key' | 'content_type' | 'bytes'>
 
 export async function findAvatar(db: Database, key: string): Promise<AvatarRow | undefined> {
   return db.selectFrom('avatars').selectAll().where('key', '=', key).executeTakeFirst()
@@ -11,7 +12,7 @@ export async function findAvatar(db: Database, key: string): Promise<AvatarRow |
 export async function replaceAvatar(
   db: Database,
   userId: number,
-  avatar: Pick<AvatarRow, 'key' | 'content_type' | 'bytes'> | undefined,
+  avatar: NewAvatar | undefined,
 ): Promise<void> {
   await db.deleteFrom('avatars').where('user_id', '=', userId).execute()
   if (avatar !== undefined)

@@ -6,8 +6,9 @@ export type Audience = { readonly flow: string } | { readonly user: number }
 /** A change of rights. `src/wire/service.ts` says what each kind means. */
 export type ControlEvent =
   | { readonly kind: 'token'; readonly userId: number; readonly tokenHash: string }
-  | { readonly kind: 'user' | 'reach'; readonly userId: number }
-  | { readonly kind: 'flow'; readonly flowId: string }
+  | { readonly kind: 'user' | 'profile'; readonly userId: number }
+  | { readonly kind: 'reach'; readonly userId: number; readonly organizationId?: number }
+  | { readonly kind: 'flow'; readonly flowId: string; readonly organizationId?: number }
 
 /** A transaction under way. What it writes and what it publishes are committed together, or not at all. */
 export interface Change {

@@ -362,6 +362,19 @@ export async function listJoinedFlowIds(
   return flowIds
 }
 
+/** What some users are to flows, archived ones included: members, or those who left or were blocked. */
+export async function listFlowMembershipsOf(
+  db: Database,
+  userIds: readonly number[],
+): Promise<{ user_id: number; flow_id: string; open: number; disabled: number }[]> {
+  return db
+    .selectFrom('flow_members')
+    .select(['user_id', 'flow_id', 'open', 'disabled'])
+    .where('user_id', 'in', anyNumber(userIds))
+    .orderBy('flow_id')
+    .execute()
+}
+
 /** Every flow, archived ones included. */
 export async function listAllFlows(db: Database): Promise<Flow[]> {
   return flows(db).orderBy('flows.created_at').orderBy('flows.id').execute()

@@ -54,22 +54,6 @@ export async function findOrganizationMember(
   return row && { admin: row.admin === 1 }
 }
 
-/** The ids of the organizations of each of some users, in ascending order. */
-export async function listOrganizationIdsOf(
-  db: Database,
-  userIds: readonly number[],
-): Promise<Map<number, number[]>> {
-  const rows = await db
-    .selectFrom('organization_members')
-    .select(['user_id', 'organization_id'])
-    .where('user_id', 'in', anyNumber(userIds))
-    .orderBy('organization_id')
-    .execute()
-  const ids = new Map<number, number[]>(userIds.map((id) => [id, []]))
-  for (const { user_id, organization_id } of rows) ids.get(user_id)?.push(organization_id)
-  return ids
-}
-
 /** The organizations of a user. */
 export async function listMembershipsOf(
   db: Database,

@@ -1,4 +1,5 @@
 import type { Selectable } from 'kysely'
+import { type NewAvatar, replaceAvatar } from './avatars.ts'
 import type { Change } from './change.ts'
 import type { Tables } from './db.ts'
 import { findFlow, listFlowUsers } from './flows.ts'
@@ -116,7 +117,7 @@ export async function insertOrganizationMember(
     .insertInto('organization_members')
     .values({ organization_id: organizationId, user_id: userId, admin: Number(admin) })
     .execute()
-  await publishControl({ kind: 'reach', userId })
+  await publishControl({ kind: 'reach', userId, organizationId })
 }
 
 /** Removes a user from an organization and its flows. The user receives `flow-remove` for each that they are a member of. */
@@ -140,23 +141,19 @@ export async function deleteOrganizationMember(
     .execute()
   for (const { flow_id, disabled } of deleted)
     if (disabled === 0) await publishRemoved(change, flow_id, userId)
-  await change.publishControl({ kind: 'reach', userId })
+  await change.publishControl({ kind: 'reach', userId, organizationId })
 }
 
 /** Every flow of the organization receives a control event: gateways keep the name with each. */
-export async function renameOrganization(
-  { db, publishControl }: Change,
-  id: number,
-  name: string,
-): Promise<void> {
-  await db.updateTable('organizations').set({ name }).where('id', '=', id).execute()
-  const flows = await db.selectFrom('flows').select('id').where('organization_id', '=', id).execute()
-  for (const flow of flows) await publishControl({ kind: 'flow', flowId: flow.id })
+export async function renameOrganization(change: Change, id: number, name: string): Promise<void> {
+  await change.db.updateTable('organizations').set({ name }).where('id', '=', id).execute()
+  await publishOrganization(change, id)
 }
 
-/** Its users left and its flows were archived before: nobody can read anything of it. */
-export async function deactivateOrganization({ db }: Change, id: number): Promise<void> {
-  await db.updateTable('organizations').set({ active: 0 }).where('id', '=', id).execute()
+/** Its users left and its flows were archived before. Members of its flows who were never its users still read them. */
+export async function deactivateOrganization(change: Change, id: number): Promise<void> {
+  await change.db.updateTable('organizations').set({ active: 0 }).where('id', '=', id).execute()
+  await publishOrganization(change, id)
 }
 
 /** With another e-mail address, the password is accepted with that one alone. */
@@ -166,7 +163,17 @@ export async function updateUser(
   changes: { nick?: string; name?: string; email?: string },
 ): Promise<void> {
   await db.updateTable('users').set(changes).where('id', '=', id).execute()
-  if (changes.email !== undefined) await publishControl({ kind: 'user', userId: id })
+  await publishControl({ kind: changes.email === undefined ? 'profile' : 'user', userId: id })
+}
+
+/** @param avatar undefined removes the picture, and the generated one is used again */
+export async function setUserAvatar(
+  { db, publishControl }: Change,
+  id: number,
+  avatar: NewAvatar | undefined,
+): Promise<void> {
+  await replaceAvatar(db, id, avatar)
+  await publishControl({ kind: 'profile', userId: id })
 }
 
 /** A disabled user cannot sign in; their tokens are refused. */
@@ -229,14 +236,27 @@ async function publishDeleted(
     await publishControl({ kind: 'token', userId: user_id, tokenHash: hash })
 }
 
+/** An organization has no audience of its own. */
+async function publishOrganization({ db, publishControl }: Change, organizationId: number): Promise<void> {
+  const flows = await db
+    .selectFrom('flows')
+    .select('id')
+    .where('organization_id', '=', organizationId)
+    .execute()
+  for (const { id } of flows) await publishControl({ kind: 'flow', flowId: id, organizationId })
+}
+
 /** An archived flow is in no list of a user's flows, so it is not added. */
 async function publishAdded(
-  { db, publish }: Change,
+  { db, publish, publishControl }: Change,
   flowId: string,
   userIds: readonly number[],
 ): Promise<void> {
   const flow = await findFlow(db, { id: flowId })
-  if (flow?.disabled !== 0) return
+  if (flow?.disabled !== 0) {
+    for (const userId of userIds) await publishControl({ kind: 'reach', userId })
+    return
+  }
   const content = { id: flow.id, name: flow.name, organization: flow.organization_name, open: true }
   for (const user of userIds) await publish({ user }, { user, event: 'flow-add', content })
 }

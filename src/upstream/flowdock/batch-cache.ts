@@ -6,12 +6,26 @@ export interface BatchCacheOptions<Key extends string | number, Value extends ob
   readonly read: (keys: readonly Key[]) => Promise<ReadonlyMap<Key, Value>>
   readonly maxEntries: number
   readonly maxBatch: number
+  /** How old a value may be that `findRecent` returns, in milliseconds; 10 s by default. */
+  readonly maxAgeMs?: number
+  /** In milliseconds; for the ages of values. */
+  readonly now?: () => number
 }
 
 interface Batch<Key, Value> {
   readonly keys: Key[]
   readonly values: Promise<ReadonlyMap<Key, Value>>
+  /** When the read began. */
+  begunAt: number
 }
+
+interface Known<Value> {
+  readonly value: Value | null
+  /** When the read began that returned it. */
+  readonly readAt: number
+}
+
+const usualMaxAgeMs = 10_000
 
 /**
  * What was read, by key, until it is forgotten. What is asked for in one turn of the event loop is read at once. A read that fails
@@ -19,13 +33,17 @@ interface Batch<Key, Value> {
  */
 export class BatchCache<Key extends string | number, Value extends object> {
   readonly #options: BatchCacheOptions<Key, Value>
-  readonly #known: LRUCache<Key, { readonly value: Value | null }>
+  readonly #known: LRUCache<Key, Known<Value>>
   /** Reads that are under way, or about to begin. */
   readonly #reading = new Map<Key, Promise<Value | null>>()
+  readonly #maxAgeMs: number
+  readonly #now: () => number
   #batch: Batch<Key, Value> | undefined
 
   constructor(options: BatchCacheOptions<Key, Value>) {
     this.#options = options
+    this.#maxAgeMs = options.maxAgeMs ?? usualMaxAgeMs
+    this.#now = options.now ?? (() => performance.now())
     // With `max`, the library makes room for all of them at once.
     this.#known = new LRUCache({ maxSize: options.maxEntries, sizeCalculation: () => 1 })
   }
@@ -38,6 +56,19 @@ export class BatchCache<Key extends string | number, Value extends object> {
   find(key: Key): MaybePromise<Value | null> {
     const known = this.#known.get(key)
     return known === undefined ? (this.#reading.get(key) ?? this.#read(key)) : known.value
+  }
+
+  /**
+   * The same, but no value that was read longer ago than `maxAgeMs`: changes that no event told are noticed then. A value that
+   * is half as old is read again beside.
+   */
+  findRecent(key: Key): MaybePromise<Value | null> {
+    const known = this.#known.get(key)
+    const age = known === undefined ? Number.POSITIVE_INFINITY : this.#now() - known.readAt
+    if (known === undefined || age > this.#maxAgeMs) return this.#reading.get(key) ?? this.#read(key)
+    // Until it can be read, the known value is returned.
+    if (age > this.#maxAgeMs / 2 && !this.#reading.has(key)) this.#read(key).catch(() => undefined)
+    return known.value
   }
 
   /** What is known of a key may be wrong, and so may what is being read. */
@@ -55,15 +86,16 @@ export class BatchCache<Key extends string | number, Value extends object> {
   #read(key: Key): Promise<Value | null> {
     let batch = this.#batch
     if (batch === undefined || batch.keys.length === this.#options.maxBatch) batch = this.#begin()
-    batch.keys.push(key)
-    const reading = batch.values.then((values) => values.get(key) ?? null)
+    const { keys, values } = batch
+    keys.push(key)
+    const reading = values.then((found) => found.get(key) ?? null)
     this.#reading.set(key, reading)
     const isCurrent = () => this.#reading.get(key) === reading
     reading.then(
       (value) => {
         if (!isCurrent()) return
         this.#reading.delete(key)
-        this.#known.set(key, { value })
+        this.#known.set(key, { value, readAt: batch.begunAt })
       },
       () => {
         if (isCurrent()) this.#reading.delete(key)
@@ -78,9 +110,10 @@ export class BatchCache<Key extends string | number, Value extends object> {
     setImmediate(turn.resolve)
     const values = turn.promise.then(() => {
       if (this.#batch === batch) this.#batch = undefined
+      batch.begunAt = this.#now()
       return this.#options.read(keys)
     })
-    const batch = { keys, values }
+    const batch: Batch<Key, Value> = { keys, values, begunAt: 0 }
     this.#batch = batch
     return batch
   }

@@ -8,6 +8,8 @@ export interface Credential {
   readonly authorization: Secret
   /** The fingerprint of the token, or of e-mail address and password: limits, caches and streams are per principal. */
   readonly principal: string
+  /** Whether it is an e-mail address and a password. */
+  readonly isPassword?: boolean
 }
 
 /** Reads an `Authorization` value; null without one. @throws GatewayError `UNAUTHENTICATED` for a malformed one */
@@ -66,7 +68,7 @@ function parseBasic(value: string): Credential | undefined {
   if (!name.includes('@')) return new HeaderCredential(toBasic(`${name}:`), tokenKey(name))
   const password = colon === -1 ? '' : text.slice(colon + 1)
   const address = name.replace(/[A-Z]+/g, (letters) => letters.toLowerCase())
-  return new HeaderCredential(toBasic(`${name}:${password}`), `password ${address}:${password}`)
+  return new HeaderCredential(toBasic(`${name}:${password}`), `password ${address}:${password}`, true)
 }
 
 function tokenKey(token: string): string {
@@ -79,10 +81,12 @@ function toBasic(latin1: string): string {
 
 class HeaderCredential implements Credential {
   readonly authorization: Secret
+  readonly isPassword: boolean
   readonly #key: Secret
   #principal: string | undefined
 
-  constructor(authorization: string, key: string) {
+  constructor(authorization: string, key: string, isPassword = false) {
+    this.isPassword = isPassword
     this.authorization = new Secret(authorization)
     this.#key = new Secret(key)
   }

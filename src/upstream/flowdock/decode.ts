@@ -6,9 +6,9 @@ import { decodeList, decodePage, type OnUnreadable, type Page } from './lists.ts
 import type {
   ActivityCount,
   Decoded,
+  DetailedFlow,
   ExternalAuthor,
   File,
-  Flow,
   FlowChange,
   FlowEvent,
   FlowUser,
@@ -86,7 +86,7 @@ export function decodeOrganization(value: unknown): Organization {
   }
 }
 
-export function decodeFlow(value: unknown): Flow {
+export function decodeFlow(value: unknown): DetailedFlow {
   const flow = record(value, 'a flow')
   const organization = decodeOrganization(flow['organization'])
   const slug = text(flow, 'parameterized_name')
@@ -105,17 +105,19 @@ export function decodeFlow(value: unknown): Flow {
     isJoined: flow['joined'] !== false,
     isDisabled: typeof flow['disabled'] === 'boolean' ? flow['disabled'] : null,
     isAdmin: typeof flow['flow_admin'] === 'boolean' ? flow['flow_admin'] : null,
-    unreadMentions: optionalNumber(flow, 'unread_mentions'),
-    lastMessageAt: optionalTime(flow, 'last_message_at'),
-    lastMessageId: optionalNumber(flow, 'last_message_id'),
-    pushToken: optionalText(flow, 'api_token'),
     teamNotifications: typeof flow['team_notifications'] === 'boolean' ? flow['team_notifications'] : null,
-    joinUrl: optionalText(flow, 'join_url'),
     url: optionalText(flow, 'url') ?? '',
     webUrl: optionalText(flow, 'web_url') ?? '',
     organization,
     // Null as for an upstream that leaves them out: they are requested when they are needed.
     users: users === undefined || users === null ? null : orNull(() => decodeAll(users, decodeFlowUser)),
+    details: {
+      unreadMentions: optionalNumber(flow, 'unread_mentions'),
+      lastMessageAt: optionalTime(flow, 'last_message_at'),
+      lastMessageId: optionalNumber(flow, 'last_message_id'),
+      pushToken: optionalText(flow, 'api_token'),
+      joinUrl: optionalText(flow, 'join_url'),
+    },
   }
 }
 

@@ -3,6 +3,11 @@ import type { Flow, User } from './model.ts'
 /** Known values are returned without a promise: a hundred promises for a hundred messages take noticeable time. */
 export type MaybePromise<T> = T | Promise<T>
 
+/** Uses a value at once where it is known. */
+export function andThen<T, U>(value: MaybePromise<T>, use: (value: T) => MaybePromise<U>): MaybePromise<U> {
+  return value instanceof Promise ? value.then(use) : use(value)
+}
+
 /** The flows of a principal and their users. Its stream keeps them up to date, so that events need no calls for them. */
 export interface Directory {
   /** Null for a user that the principal cannot see. Undefined for one that is unknown, or may be out of date. */

@@ -17,6 +17,8 @@ export interface EntitlementSnapshot {
   readonly receivesFlows: boolean
   readonly isPrivate: boolean
   readonly expiresAt: number | undefined
+  /** Whether it is a personal token, which has all rights of its user and does not expire. */
+  readonly isPersonal: boolean
 }
 
 /** The principal whose rights are proved. */
@@ -273,7 +275,10 @@ function decodeSnapshot(value: unknown): EntitlementSnapshot {
       (expiresAt === null || typeof expiresAt === 'number')
     if (isRight) {
       const receivesFlows = scopes === null || scopes.includes('flow')
-      return { log, at, user, grant, flows, receivesFlows, isPrivate, expiresAt: expiresAt ?? undefined }
+      // A sign-in with a password is checked by the backend each time.
+      const isPersonal = scopes === null && expiresAt === null && !grant.startsWith('password:')
+      const rights = { user, grant, flows, receivesFlows, isPrivate, isPersonal }
+      return { log, at, ...rights, expiresAt: expiresAt ?? undefined }
     }
   }
   throw new UpstreamError('UPSTREAM_INVALID', 'Expected an entitlement, got something else')

@@ -1,16 +1,20 @@
 import { decodeActivity, decodeFlow, decodeFlowUser, decodeReadCount } from './decode.ts'
 import { decodeList } from './lists.ts'
-import type { AccessMode, ActivityCount, ActivityGroupBy, Flow, FlowUser } from './model.ts'
+import type { AccessMode, ActivityCount, ActivityGroupBy, DetailedFlow, FlowUser } from './model.ts'
 import type { FlowdockCalls } from './request.ts'
 
 export interface Flows {
   /** The flows that the user has joined or, with `all`, could join, too. @param withUsers whether to list their members */
-  list(scope: 'joined' | 'all', withUsers: boolean): Promise<Flow[]>
-  /** A flow with its members. Null when it does not exist, or the user may not see it. */
-  find(by: { id: string } | { path: string }): Promise<Flow | null>
+  list(scope: 'joined' | 'all', withUsers: boolean): Promise<DetailedFlow[]>
+  /**
+   * A flow. Null when it does not exist, or the user may not see it.
+   *
+   * @param withUsers whether to list its members, if the upstream makes a difference; by default it does
+   */
+  find(by: { id: string } | { path: string }, withUsers?: boolean): Promise<DetailedFlow | null>
   users(path: string): Promise<FlowUser[]>
-  create(organization: string, name: string): Promise<Flow>
-  update(path: string, changes: FlowChanges): Promise<Flow>
+  create(organization: string, name: string): Promise<DetailedFlow>
+  update(path: string, changes: FlowChanges): Promise<DetailedFlow>
   addUser(path: string, userId: number): Promise<void>
   /** Blocks or unblocks a user. */
   setBlocked(path: string, userId: number, blocked: boolean): Promise<void>
@@ -42,11 +46,12 @@ export function createFlows(calls: FlowdockCalls): Flows {
       const json = await calls.get(path, { query: { users: withUsers ? 1 : undefined }, doing: 'list flows' })
       return decodeList(json, decodeFlow, calls.onUnreadable)
     },
-    async find(by) {
+    async find(by, withUsers = true) {
+      const query = withUsers ? {} : { users: 0 }
       const json =
         'id' in by
-          ? await calls.find(['flows', 'find'], { query: by, doing: `read flow ${by.id}` })
-          : await calls.find(['flows', ...by.path.split('/')], { doing: `read flow "${by.path}"` })
+          ? await calls.find(['flows', 'find'], { query: { ...by, ...query }, doing: `read flow ${by.id}` })
+          : await calls.find(['flows', ...by.path.split('/')], { query, doing: `read flow "${by.path}"` })
       return json === null ? null : decodeFlow(json)
     },
     async users(path) {

@@ -2,6 +2,7 @@ import { buildUrl } from '../build-url.ts'
 import { readCapabilities } from './capabilities.ts'
 import { createConversations } from './conversations.ts'
 import type { Directory } from './directory.ts'
+import type { Entities } from './entities.ts'
 import { createFlows } from './flows.ts'
 import { createInvitations } from './invitations.ts'
 import { createLoaders, type Loaders, type Resources } from './loaders.ts'
@@ -26,8 +27,10 @@ export interface Flowdock extends Resources {
 export interface FlowdockOptions extends CallOptions {
   /** The public REST URL; by default `base`. */
   readonly publicBase?: string | undefined
-  /** Flows and users that need no calls. */
+  /** Flows and users that need no calls when an event is executed. */
   readonly directory?: Directory | undefined
+  /** The same for an operation. */
+  readonly entities?: Entities | undefined
 }
 
 export function createFlowdock(options: FlowdockOptions): Flowdock {
@@ -47,7 +50,7 @@ export function createFlowdock(options: FlowdockOptions): Flowdock {
   return {
     ...resources,
     address: (...path) => buildUrl(publicBase, path, {}).href,
-    load: createLoaders(resources, options.directory),
+    load: createLoaders(resources, options),
     capabilities() {
       capabilities ??= readCapabilities(calls)
       return capabilities

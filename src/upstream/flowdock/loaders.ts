@@ -1,12 +1,15 @@
 import DataLoader from 'dataloader'
 import { UpstreamError } from '../../errors.ts'
 import type { Conversations } from './conversations.ts'
-import type { Directory, MaybePromise } from './directory.ts'
+import { andThen, type Directory, type MaybePromise } from './directory.ts'
+import type { Entities } from './entities.ts'
 import type { Flows } from './flows.ts'
 import type { Invitations } from './invitations.ts'
 import type { MessagePage, Messages } from './messages.ts'
 import type {
+  DetailedFlow,
   Flow,
+  FlowDetails,
   FlowUser,
   Invitation,
   Message,
@@ -40,10 +43,16 @@ export interface Resources {
  */
 export interface Loaders {
   user(id: number): MaybePromise<User | null>
-  organization(id: number): Promise<Organization | null>
+  organization(id: number): MaybePromise<Organization | null>
+  /** The same with its subscription. */
+  detailedOrganization(id: number): Promise<Organization | null>
   flow(id: string): MaybePromise<Flow | null>
   flowByPath(path: string): MaybePromise<Flow | null>
-  flows(scope: 'joined' | 'all'): Promise<Flow[]>
+  flows(scope: 'joined' | 'all'): Promise<readonly Flow[]>
+  /** The same from the REST API. */
+  detailedFlows(scope: 'joined' | 'all'): Promise<readonly DetailedFlow[]>
+  /** Null when the user may not see the flow any more. */
+  flowDetails(flow: Flow): MaybePromise<FlowDetails | null>
   flowUsers(flow: Flow): Promise<readonly FlowUser[]>
   thread(flowId: string, id: string): Promise<Thread | null>
   /** @param channel as in `Message.channel` */
@@ -54,7 +63,7 @@ export interface Loaders {
   messages(channel: string, threadId: string | undefined, page: MessagePage): ReturnType<Messages['listAt']>
   source(flowPath: string, id: number): Promise<Source | null>
   invitation(flowId: string, id: number): Promise<Invitation | null>
-  organizations(): Promise<Organization[]>
+  organizations(): Promise<readonly Organization[]>
   organizationUsers(slug: string): Promise<readonly OrganizationUser[]>
   sources(): Promise<Source[]>
   flowSources(flowPath: string): Promise<readonly Source[]>
@@ -64,8 +73,15 @@ export interface Loaders {
   presence(userId: number): Promise<PresenceState | null>
 }
 
-/** @param directory flows and users that need no calls, because events keep them up to date */
-export function createLoaders(resources: Resources, directory?: Directory): Loaders {
+/** Flows and users that need no calls, because events keep them up to date. */
+export interface KnownObjects {
+  /** For an event. */
+  readonly directory?: Directory | undefined
+  /** For an operation. */
+  readonly entities?: Entities | undefined
+}
+
+export function createLoaders(resources: Resources, { directory, entities }: KnownObjects = {}): Loaders {
   const users = new DataLoader<number, User | null>(async (ids) => {
     // There is no batch read, but one list has all visible users. A user that is not in it has left.
     const visible = new Map((await resources.users.list()).map((user) => [user.id, user]))
@@ -95,17 +111,24 @@ export function createLoaders(resources: Resources, directory?: Directory): Load
     const byFlow = Map.groupBy(await sources(), ({ flowPath }) => flowPath)
     return paths.map((path) => byFlow.get(path) ?? [])
   })
+  const details = new DataLoader<string, FlowDetails | null>(async (ids) => {
+    const find = async (id: string) => (await resources.flows.find({ id }, false))?.details ?? null
+    if (ids.length === 1) return [await find(ids[0] as string)]
+    const listed = new Map((await lists('joined')).map((flow) => [flow.id, flow.details]))
+    // Archived flows are not listed.
+    return Promise.all(ids.map((id) => listed.get(id) ?? find(id)))
+  })
   /** Flows that are not in the maps yet. */
   let received: Flow[] = []
   const people = new Map<number, User>()
   const byId = new Map<string, Flow>()
   const byPath = new Map<string, Flow>()
-  const flowLists = new Map<'joined' | 'all', Promise<Flow[]>>()
+  const flowLists = new Map<'joined' | 'all', Promise<DetailedFlow[]>>()
   const singles = new Map<string, Promise<unknown>>()
   const expected = new Map<string, ReturnType<Messages['listAt']>>()
 
   /** Remembers a flow and its members. */
-  function remember(flow: Flow | null): Flow | null {
+  function remember<T extends Flow>(flow: T | null): T | null {
     if (flow !== null) received.push(flow)
     return flow
   }
@@ -130,7 +153,7 @@ export function createLoaders(resources: Resources, directory?: Directory): Load
     return map.get(key)
   }
 
-  function lists(scope: 'joined' | 'all'): Promise<Flow[]> {
+  function lists(scope: 'joined' | 'all'): Promise<DetailedFlow[]> {
     let list = flowLists.get(scope)
     if (list === undefined) {
       list = resources.flows.list(scope, false)
@@ -156,9 +179,20 @@ export function createLoaders(resources: Resources, directory?: Directory): Load
     return once('sources', () => resources.sources.list())
   }
 
+  async function listFlows(scope: 'joined' | 'all'): Promise<readonly DetailedFlow[]> {
+    const flows = await lists(scope)
+    for (const flow of flows) remember(flow)
+    return flows
+  }
+
+  function flowById(id: string): MaybePromise<Flow | null> {
+    return findFlow(byId, id) ?? orRead(entities?.flow(id), () => loadFlow(id))
+  }
+
   /** Reads an object of a flow; null when the user may not see the flow. */
   async function inFlow<T>(flowId: string, read: (path: string) => Promise<T | null>): Promise<T | null> {
-    const flow = findFlow(byId, flowId) ?? (await flowsById.load(flowId))
+    const flow = await (findFlow(byId, flowId) ??
+      orRead(entities?.flow(flowId), () => flowsById.load(flowId)))
     return flow === null ? null : read(flow.path)
   }
 
@@ -177,19 +211,22 @@ export function createLoaders(resources: Resources, directory?: Directory): Load
   return {
     user(id) {
       const known = directory?.user(id)
-      return known === undefined ? (findPerson(id) ?? users.load(id)) : known
+      if (known !== undefined) return known
+      // A flow that was read shows its members, also to users who are not in it.
+      return findPerson(id) ?? orRead(entities?.user(id), () => findPerson(id) ?? users.load(id))
     },
-    organization: (id) => organizations.load(id),
+    organization: (id) => orRead(entities?.organization(id), () => organizations.load(id)),
+    detailedOrganization: (id) => organizations.load(id),
     flow(id) {
       const known = directory?.flow(id)
-      return known === undefined ? (findFlow(byId, id) ?? loadFlow(id)) : known
+      return known === undefined ? flowById(id) : known
     },
-    flowByPath: (path) => findFlow(byPath, path) ?? flowsByPath.load(path),
-    async flows(scope) {
-      const flows = await lists(scope)
-      for (const flow of flows) remember(flow)
-      return flows
-    },
+    flowByPath: (path) =>
+      findFlow(byPath, path) ?? orRead(entities?.flowByPath(path), () => flowsByPath.load(path)),
+    flows: async (scope) =>
+      (scope === 'joined' ? await entities?.joinedFlows() : undefined) ?? listFlows(scope),
+    detailedFlows: listFlows,
+    flowDetails: (flow) => flow.details ?? details.load(flow.id),
     flowUsers: async (flow) => flow.users ?? flowUsers.load(flow.path),
     thread: (flowId, id) =>
       once(`thread ${flowId} ${id}`, () => inFlow(flowId, (path) => resources.threads.find(path, id))),
@@ -216,15 +253,20 @@ export function createLoaders(resources: Resources, directory?: Directory): Load
       once(`invitation ${flowId} ${id}`, () =>
         inFlow(flowId, (path) => resources.invitations.find(path, id)),
       ),
-    organizations: organizationList,
+    organizations: async () => (await entities?.organizations()) ?? organizationList(),
     organizationUsers: (slug) =>
       once(`organization users ${slug}`, () => resources.organizations.users(slug)),
     sources,
     flowSources: (flowPath) => sourcesByFlow.load(flowPath),
-    viewer: () => once('viewer', () => resources.users.viewer()),
+    viewer: () => once('viewer', async () => (await entities?.viewer()) ?? resources.users.viewer()),
     presence: async (userId) =>
       (await once('presences', () => resources.users.presences())).get(userId) ?? null,
   }
+}
+
+/** Reads what is not known. */
+function orRead<T>(known: MaybePromise<T | undefined>, read: () => MaybePromise<T>): MaybePromise<T> {
+  return andThen(known, (value) => (value === undefined ? read() : value))
 }
 
 function pageKey(channel: string, { after, before, from, limit, events }: MessagePage): string {

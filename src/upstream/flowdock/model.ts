@@ -94,19 +94,28 @@ export interface Flow {
   /** Whether it is archived; null where the upstream does not say. */
   readonly isDisabled: boolean | null
   readonly isAdmin: boolean | null
-  readonly unreadMentions: number | null
-  readonly lastMessageAt: number | null
-  readonly lastMessageId: number | null
-  /** The token of the legacy push API; null for users who may not see it. */
-  readonly pushToken: string | null
   readonly teamNotifications: boolean | null
-  readonly joinUrl: string | null
   readonly url: string
   readonly webUrl: string
   readonly organization: Organization
   /** Null when the response does not list them. */
   readonly users: readonly FlowUser[] | null
+  /** Null when the flow comes from the directory. */
+  readonly details: FlowDetails | null
 }
+
+/** What of a flow changes with every message, or is a secret. It is read from the REST API when it is selected. */
+export interface FlowDetails {
+  readonly unreadMentions: number | null
+  readonly lastMessageAt: number | null
+  readonly lastMessageId: number | null
+  /** The token of the legacy push API; null for users who may not see it. */
+  readonly pushToken: string | null
+  readonly joinUrl: string | null
+}
+
+/** A flow as the REST API returns it. */
+export type DetailedFlow = Flow & { readonly details: FlowDetails }
 
 export interface Source {
   readonly flowPath: string

@@ -54,6 +54,8 @@ export interface CallOptions {
   readonly signal: AbortSignal | undefined
   /** Called before each call. If it throws, the call is not made. */
   readonly onCall?: (() => void) | undefined
+  /** Called before each call that may change something. */
+  readonly onChange?: (() => void) | undefined
   /** Called for each read that joined a read in progress. */
   readonly onShared?: (() => void) | undefined
   /** Headers of each call. */
@@ -79,6 +81,7 @@ export function createCalls({
   credential,
   signal,
   onCall,
+  onChange,
   onShared,
   headers: always,
   trace,
@@ -132,6 +135,7 @@ export function createCalls({
   }
 
   async function changing<T>(call: () => Promise<T>): Promise<T> {
+    onChange?.()
     try {
       return await call()
     } finally {

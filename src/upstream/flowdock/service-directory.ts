@@ -1,12 +1,13 @@
+import { LRUCache } from 'lru-cache'
 import { isRecord } from '../../json-values.ts'
 import { Secret } from '../../secret.ts'
 import type { Http } from '../http.ts'
 import { BatchCache } from './batch-cache.ts'
 import type { Credential } from './credentials.ts'
-import { decodeFlow, decodeUser } from './decode.ts'
-import type { Directory, MaybePromise } from './directory.ts'
+import { decodeFlow, decodeOrganization, decodeUser } from './decode.ts'
+import { andThen, type Directory, type MaybePromise } from './directory.ts'
 import { channelOf } from './live-events.ts'
-import type { Flow, FlowEvent, User } from './model.ts'
+import type { Flow, FlowEvent, Organization, User } from './model.ts'
 import { createCalls } from './request.ts'
 import type { ServiceEvent } from './service-frames.ts'
 
@@ -19,9 +20,35 @@ export interface ServiceDirectoryOptions {
   readonly deadlineMs?: number
 }
 
-interface DirectoryUser {
+/** A user, and what decides whom and what they see. */
+export interface DirectoryUser {
   readonly user: User
   readonly organizations: ReadonlySet<number>
+  /** Undefined where the backend is of a version that does not say. */
+  readonly memberships: Memberships | undefined
+}
+
+/** What a user is to organizations and flows. */
+export interface Memberships {
+  readonly isDisabled: boolean
+  /** The ids of the organizations that the user administers. */
+  readonly administers: ReadonlySet<number>
+  /** The ids of the flows that the user has joined, archived ones included. */
+  readonly joined: ReadonlySet<string>
+  /** Those of them that the user has open. */
+  readonly open: ReadonlySet<string>
+  /** The ids of the flows that the user left, or was blocked in. */
+  readonly left: ReadonlySet<string>
+}
+
+/** What was read by id; a read that fails rejects. Null for what does not exist. At most ten seconds old. */
+export interface DirectoryReads {
+  user(id: number): MaybePromise<DirectoryUser | null>
+  /** A flow without what depends on its viewer, and with its organization as it was when the flow was read. */
+  flow(id: string): MaybePromise<Flow | null>
+  organization(id: number): MaybePromise<Organization | null>
+  /** The id of the flow with this path, as far as flows were read. It may have another path since. */
+  flowIdAt(path: string): string | undefined
 }
 
 /** Flows and users of the whole upstream, by id, which the service stream keeps true. */
@@ -34,8 +61,10 @@ export interface ServiceDirectory {
    * @param isOwn whether the event is executed for the viewer alone: what a flow is to its viewer is not in here
    */
   viewOf(event: FlowEvent, viewerId: number | undefined, isOwn: boolean): Directory
+  /** By id, for every principal: the caller checks what a principal may see. */
+  readonly reads: DirectoryReads
   /** An event came: what it may have changed is read again. */
-  note(event: Pick<ServiceEvent, 'event' | 'change' | 'about'>): void
+  note(event: Pick<ServiceEvent, 'event' | 'change' | 'about' | 'organization'>): void
   /** Nothing is believed any more. */
   clear(): void
   readonly size: number
@@ -43,13 +72,17 @@ export interface ServiceDirectory {
 
 const maxUsers = 100_000
 const maxFlows = 20_000
+const maxOrganizations = 20_000
 const maxBatch = 500
 
 export function createServiceDirectory(options: ServiceDirectoryOptions): ServiceDirectory {
   const { http, restUrl, token, deadlineMs = 5000 } = options
   const credential = serviceCredential(token)
 
-  const read = async (path: 'users' | 'flows', ids: readonly (number | string)[]): Promise<unknown[]> => {
+  const read = async (
+    path: 'users' | 'flows' | 'organizations',
+    ids: readonly (number | string)[],
+  ): Promise<unknown[]> => {
     const signal = AbortSignal.timeout(deadlineMs)
     const calls = createCalls({ http: http as Http, base: restUrl, credential, signal })
     const query = { ids: ids.join() }
@@ -62,10 +95,19 @@ export function createServiceDirectory(options: ServiceDirectoryOptions): Servic
     ...{ maxEntries: maxUsers, maxBatch },
     read: async (ids) => new Map((await read('users', ids)).map(decodeDirectoryUser)),
   })
+  const organizations = new BatchCache<number, Organization>({
+    ...{ maxEntries: maxOrganizations, maxBatch },
+    async read(ids) {
+      const decoded = (await read('organizations', ids)).map(decodeOrganization)
+      return new Map(decoded.map((organization) => [organization.id, organization]))
+    },
+  })
+  const flowIds = new LRUCache<string, string>({ maxSize: maxFlows, sizeCalculation: () => 1 })
   const flows = new BatchCache<string, Flow>({
     ...{ maxEntries: maxFlows, maxBatch },
     async read(ids) {
       const decoded = (await read('flows', ids)).map(decodeFlow)
+      for (const { path, id } of decoded) flowIds.set(path, id)
       return new Map(decoded.map((flow) => [flow.id, flow]))
     },
   })
@@ -76,14 +118,14 @@ export function createServiceDirectory(options: ServiceDirectoryOptions): Servic
     viewerId: number | undefined,
   ): MaybePromise<(user: DirectoryUser) => boolean> | undefined {
     if (flowId !== null)
-      return then(
+      return andThen(
         flows.find(flowId),
         (flow) =>
           ({ organizations }) =>
             flow !== null && organizations.has(flow.organization.id),
       )
     if (viewerId === undefined) return undefined
-    return then(
+    return andThen(
       users.find(viewerId),
       (viewer) =>
         ({ user, organizations }) =>
@@ -98,8 +140,8 @@ export function createServiceDirectory(options: ServiceDirectoryOptions): Servic
         user(id) {
           const shown = shownBy(event, viewerId)
           if (shown === undefined) return undefined
-          return then(shown, (isShown) =>
-            then(users.find(id), (found) => (found !== null && isShown(found) ? found.user : null)),
+          return andThen(shown, (isShown) =>
+            andThen(users.find(id), (found) => (found !== null && isShown(found) ? found.user : null)),
           )
         },
         // Other flows than the one that an event is sent to may not be for everybody who receives it.
@@ -107,7 +149,14 @@ export function createServiceDirectory(options: ServiceDirectoryOptions): Servic
         lastKnownFlow: () => undefined,
       }
     },
-    note({ event, change, about }) {
+    reads: {
+      user: (id) => users.findRecent(id),
+      flow: (id) => flows.findRecent(id),
+      organization: (id) => organizations.findRecent(id),
+      flowIdAt: (path) => flowIds.get(path),
+    },
+    note({ event, change, about, organization }) {
+      if (organization !== undefined) organizations.forget(organization)
       if (about !== undefined) {
         if (about.startsWith('f:')) flows.forget(about.slice(2))
         else users.forget(Number(about.slice(2)))
@@ -120,9 +169,11 @@ export function createServiceDirectory(options: ServiceDirectoryOptions): Servic
     clear() {
       users.clear()
       flows.clear()
+      organizations.clear()
+      flowIds.clear()
     },
     get size() {
-      return users.size + flows.size
+      return users.size + flows.size + organizations.size
     },
   }
 }
@@ -135,10 +186,23 @@ export function serviceCredential(token: Secret, userId?: number): Credential {
 
 function decodeDirectoryUser(value: unknown): [number, DirectoryUser] {
   const user = decodeUser(value)
-  const organizations = isRecord(value) && Array.isArray(value['organizations']) ? value['organizations'] : []
-  return [user.id, { user, organizations: new Set(organizations.filter((id) => typeof id === 'number')) }]
+  const row = isRecord(value) ? value : {}
+  const [administers, joined, open, left] = ['administers', 'joined', 'open', 'left'].map((name) => row[name])
+  const isWhole = [administers, joined, open, left].every(Array.isArray)
+  const memberships = isWhole
+    ? {
+        isDisabled: row['disabled'] !== false,
+        administers: numbersOf(administers),
+        ...{ joined: textsOf(joined), open: textsOf(open), left: textsOf(left) },
+      }
+    : undefined
+  return [user.id, { user, organizations: numbersOf(row['organizations']), memberships }]
 }
 
-function then<T, U>(value: MaybePromise<T>, use: (value: T) => MaybePromise<U>): MaybePromise<U> {
-  return value instanceof Promise ? value.then(use) : use(value)
+function numbersOf(list: unknown): ReadonlySet<number> {
+  return new Set(Array.isArray(list) ? list.filter((id) => typeof id === 'number') : [])
+}
+
+function textsOf(list: unknown): ReadonlySet<string> {
+  return new Set(Array.isArray(list) ? list.filter((id) => typeof id === 'string') : [])
 }

@@ -23,6 +23,8 @@ export interface ServiceEvent {
   readonly change: ServiceChange | undefined
   /** What a control event is about, though nobody receives it. */
   readonly about: WireAudience | undefined
+  /** The organization that a control event says changed, or its number of users. */
+  readonly organization?: number | undefined
 }
 
 const nothing = { change: undefined, about: undefined } as const
@@ -92,14 +94,19 @@ function decodeControl(number: number, data: string): ServiceFrame {
   const about = toAudience(frame?.['a'])
   const user = userOf(about)
   const grant = frame?.['g']
+  const organization = frame?.['o']
   const change: ServiceChange | undefined =
     kind === 'token' && typeof grant === 'string'
       ? { kind: 'grantEnded', grant }
       : // Also for a kind of a later version: it is about the user's rights.
-        user === undefined
+        user === undefined || kind === 'profile'
         ? undefined
         : { kind: 'userChanged', user }
-  return { kind: 'event', number, ...unseen(data, String(number)), change, about }
+  const event = { ...unseen(data, String(number)), change, about }
+  return {
+    ...{ kind: 'event', number, ...event },
+    ...(typeof organization === 'number' ? { organization } : {}),
+  }
 }
 
 function decodeSignal(data: string): ServiceFrame | undefined {

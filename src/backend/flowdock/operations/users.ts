@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto'
-import { replaceAvatar } from '../../store/avatars.ts'
 import type { Change } from '../../store/change.ts'
 import { findFlow, listFlows } from '../../store/flows.ts'
 import { acceptInvitation, listInvitationsOf } from '../../store/invitations.ts'
 import { listAllOrganizations } from '../../store/organizations.ts'
-import { disableUser, updateUser } from '../../store/rights.ts'
+import { disableUser, setUserAvatar, updateUser } from '../../store/rights.ts'
 import { findUser, insertUser, type UserRow } from '../../store/users.ts'
 import { maxAvatarBytes } from '../avatar.ts'
 import { pictureType } from '../image.ts'
@@ -93,7 +92,7 @@ export async function setAvatar(
     bytes === undefined || type === undefined
       ? undefined
       : { key: randomBytes(16).toString('hex'), content_type: type, bytes }
-  await replaceAvatar(change.db, id, avatar)
+  await setUserAvatar(change, id, avatar)
   const user = await findUser(change.db, id)
   if (user !== undefined) await publishUserEdited(change, user)
   return avatar?.key ?? null

@@ -52,7 +52,9 @@ export const flowRoutes: readonly Route[] = [
       const id = request.params.string('id')
       if (id === undefined) throw invalid({ id: ["can't be blank"] })
       const flow = checkVisible(await findFlowByName(backend.store.reader, request.user.id, id))
-      return { status: 200, body: await encodeOne(backend.store.reader, flow, request, true) }
+      // An extension: without its users on demand, as in lists.
+      const withUsers = request.params.boolean('users') !== false
+      return { status: 200, body: await encodeOne(backend.store.reader, flow, request, withUsers) }
     },
   },
   {

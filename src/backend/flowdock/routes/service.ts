@@ -4,17 +4,19 @@ import type {
   WireEntitlement,
   WireEntitlementOutcome,
   WireServiceFlows,
+  WireServiceLogHead,
+  WireServiceOrganizations,
   WireServiceUsers,
 } from '../../../wire/service.ts'
 import { HttpError, invalid, unauthorized } from '../../http/errors.ts'
 import type { Database } from '../../store/db.ts'
 import { findLogPosition, type LogPosition, listEventsAfter } from '../../store/events.ts'
-import { listFlowsById, listJoinedFlowIds } from '../../store/flows.ts'
-import { findOrganizations, listOrganizationIdsOf } from '../../store/organizations.ts'
+import { listFlowMembershipsOf, listFlowsById, listJoinedFlowIds } from '../../store/flows.ts'
+import { findOrganizations, listMembershipsOf } from '../../store/organizations.ts'
 import { listUsersById } from '../../store/users.ts'
 import { audit } from '../audit.ts'
 import { authenticateTokens, grantOf } from '../auth.ts'
-import { encodeFlowItself, encodeUser } from '../encode.ts'
+import { encodeFlowItself, encodeOrganization, encodeUser } from '../encode.ts'
 import { readEntitlements } from '../entitlements.ts'
 import { withoutDeleted } from '../replay.ts'
 import type { Request, Route } from '../route.ts'
@@ -96,6 +98,16 @@ export const serviceRoutes: readonly Route[] = [
   },
   {
     method: 'GET',
+    pattern: '/service/v1/head',
+    auth: 'service',
+    async handle(_, { store }) {
+      const { id: log, last: at } = await findLogPosition(store.reader)
+      const body: WireServiceLogHead = { log, at }
+      return { status: 200, body }
+    },
+  },
+  {
+    method: 'GET',
     pattern: '/service/v1/users',
     auth: 'service',
     async handle({ query, base }, { store }) {
@@ -103,15 +115,40 @@ export const serviceRoutes: readonly Route[] = [
       const body = await store.readTogether(async (db): Promise<WireServiceUsers> => {
         const { last: at } = await findLogPosition(db)
         const users = await listUsersById(db, ids)
-        const organizations = await listOrganizationIdsOf(db, ids)
+        const memberships = await listMembershipsOf(db, ids)
+        const byUser = Map.groupBy(await listFlowMembershipsOf(db, ids), ({ user_id }) => user_id)
         return {
           at,
-          users: users.map((user) => ({
-            ...encodeUser(user, base),
-            disabled: user.disabled === 1,
-            organizations: organizations.get(user.id) ?? [],
-          })),
+          users: users.map((user) => {
+            const organizations = memberships.get(user.id) ?? []
+            const flows = byUser.get(user.id) ?? []
+            const flowIds = (isIt: (membership: (typeof flows)[number]) => boolean) =>
+              flows.filter(isIt).map(({ flow_id }) => flow_id)
+            return {
+              ...encodeUser(user, base),
+              disabled: user.disabled === 1,
+              organizations: organizations.map(({ id }) => id),
+              administers: organizations.filter(({ admin }) => admin).map(({ id }) => id),
+              joined: flowIds(({ disabled }) => disabled === 0),
+              open: flowIds(({ disabled, open }) => disabled === 0 && open === 1),
+              left: flowIds(({ disabled }) => disabled !== 0),
+            }
+          }),
         }
+      })
+      return { status: 200, body }
+    },
+  },
+  {
+    method: 'GET',
+    pattern: '/service/v1/organizations',
+    auth: 'service',
+    async handle({ query, base }, { store }) {
+      const ids = readIds(query).map(Number).filter(Number.isSafeInteger)
+      const body = await store.readTogether(async (db): Promise<WireServiceOrganizations> => {
+        const { last: at } = await findLogPosition(db)
+        const organizations = await findOrganizations(db, ids)
+        return { at, organizations: organizations.map((each) => encodeOrganization(each, base)) }
       })
       return { status: 200, body }
     },

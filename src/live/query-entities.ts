@@ -1,0 +1,114 @@
+import { LRUCache } from 'lru-cache'
+import type { HeldAccess } from '../events/entitlement.ts'
+import type { Credential } from '../upstream/flowdock/credentials.ts'
+import { PrincipalEntities } from '../upstream/flowdock/entities.ts'
+import type { LogHead } from '../upstream/flowdock/log-heads.ts'
+import type { DirectoryReads } from '../upstream/flowdock/service-directory.ts'
+
+export interface QueryEntitiesOptions {
+  readonly reads: DirectoryReads
+  /** Where the log ends now, according to the backend. */
+  readonly latestHead: () => Promise<LogHead | undefined>
+  /** Where the log in memory ends; undefined while the stream is not live. */
+  readonly held: () => LogHead | undefined
+  /** The present access of a principal; undefined while it is unknown. */
+  readonly accessOf: (principal: string) => HeldAccess | undefined
+  readonly isProving: (principal: string) => boolean
+  /** Proves the access of a principal, and follows it for a minute. */
+  readonly use: (credential: Credential) => void
+  /** Whether the access of further principals may be proved for queries. */
+  readonly hasRoom: () => boolean
+  readonly now?: () => number
+}
+
+/** The backend notes when a user was there, so a principal's own credential is used at it as often as this. */
+const ownCallMs = 60_000
+/** How long a query waits for an access to be proved, and for the log in memory to reach the end of the backend's. */
+const patienceMs = 50
+/** After the log in memory was too late for a query, others do not wait for it for this long. */
+const pauseMs = 1000
+const maxPrincipals = 20_000
+
+interface Waiter {
+  readonly isOver: () => boolean
+  readonly resolve: () => void
+}
+
+/**
+ * Decides which queries are answered from the directory. A query is, if the credential is a personal token whose access is known
+ * and if the log in memory has reached the position at which the log of the backend ended after the query began. So it never
+ * shows less than the REST API would have.
+ */
+export class QueryEntities {
+  readonly #options: QueryEntitiesOptions
+  readonly #now: () => number
+  /** When each principal's own credential was last used at the backend. */
+  // With `max`, the library makes room for all of them at once.
+  readonly #calledAt = new LRUCache<string, number>({ maxSize: maxPrincipals, sizeCalculation: () => 1 })
+  readonly #waiters = new Set<Waiter>()
+  #lateAt = Number.NEGATIVE_INFINITY
+
+  constructor(options: QueryEntitiesOptions) {
+    this.#options = options
+    this.#now = options.now ?? (() => performance.now())
+  }
+
+  /** @returns undefined where everything has to be read from the REST API */
+  of(credential: Credential, onRead: () => void): PrincipalEntities | undefined {
+    const { principal } = credential
+    const { accessOf, hasRoom, use, held, reads } = this.#options
+    const access = accessOf(principal)
+    // Attempts to sign in are counted, so a password is not proved for queries.
+    if (credential.isPassword === true || access?.isPersonal === false) return undefined
+    if (access === undefined && !hasRoom()) return undefined
+    use(credential)
+    if (held() === undefined) return undefined
+    const viewerId = () => {
+      const present = accessOf(principal)
+      return present?.isPersonal === true ? present.user : undefined
+    }
+    return new PrincipalEntities({ reads, onRead, viewerId, settle: () => this.#settle(principal) })
+  }
+
+  /** A principal's own credential is used at the backend. */
+  called(principal: string): void {
+    this.#calledAt.set(principal, this.#now())
+  }
+
+  /** The log in memory has grown, or an access was proved or refused. */
+  moved(): void {
+    for (const waiter of this.#waiters) if (waiter.isOver()) waiter.resolve()
+  }
+
+  async #settle(principal: string): Promise<boolean> {
+    const { isProving, latestHead, held } = this.#options
+    const calledAt = this.#calledAt.get(principal) ?? Number.NEGATIVE_INFINITY
+    if (this.#now() - calledAt > ownCallMs) return false
+    const heading = latestHead()
+    await this.#until(() => !isProving(principal))
+    const head = await heading
+    if (head === undefined) return false
+    const reached = () => {
+      const memory = held()
+      return memory === undefined || memory.log !== head.log || memory.at >= head.at
+    }
+    if (!reached()) {
+      if (this.#now() - this.#lateAt < pauseMs) return false
+      await this.#until(reached)
+      if (!reached()) this.#lateAt = this.#now()
+    }
+    const memory = held()
+    return memory !== undefined && memory.log === head.log && memory.at >= head.at
+  }
+
+  async #until(isOver: () => boolean): Promise<void> {
+    if (isOver()) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const waiter = { isOver, resolve }
+    this.#waiters.add(waiter)
+    const timer = setTimeout(resolve, patienceMs)
+    await promise
+    clearTimeout(timer)
+    this.#waiters.delete(waiter)
+  }
+}

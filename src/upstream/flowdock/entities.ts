@@ -1,0 +1,196 @@
+import { andThen, type MaybePromise } from './directory.ts'
+import type { Flow, Organization, User } from './model.ts'
+import type { DirectoryReads, DirectoryUser, Memberships } from './service-directory.ts'
+
+/**
+ * What an operation need not ask the REST API for: it is as the REST API would give it to the principal at a moment after the
+ * operation began. Undefined where that is not sure: it is read from the REST API then.
+ */
+export interface Entities {
+  viewer(): MaybePromise<User | undefined>
+  /** Null for a user whom the viewer may not see. */
+  user(id: number): MaybePromise<User | null | undefined>
+  /** Undefined also for a flow that the viewer has not joined. */
+  flow(id: string): MaybePromise<Flow | undefined>
+  flowByPath(path: string): MaybePromise<Flow | undefined>
+  /** Without archived flows. */
+  joinedFlows(): MaybePromise<readonly Flow[] | undefined>
+  /** Undefined also for an organization that the viewer is not in. */
+  organization(id: number): MaybePromise<Organization | undefined>
+  organizations(): MaybePromise<readonly Organization[] | undefined>
+}
+
+export interface EntitiesOptions {
+  readonly reads: DirectoryReads
+  /** Whether the directory knows whatever was committed before this call. */
+  readonly settle: () => Promise<boolean>
+  /** The user of the credential; undefined while it is not known to be valid. */
+  readonly viewerId: () => number | undefined
+  /** Called once, before the operation waits for a read of the directory. */
+  readonly onRead: () => void
+}
+
+type Account = DirectoryUser & { readonly memberships: Memberships }
+
+/** The entities of one operation. */
+export class PrincipalEntities implements Entities {
+  readonly #options: EntitiesOptions
+  #isSettled: MaybePromise<boolean> | undefined
+  #hasRead = false
+  #hasChanged = false
+
+  constructor(options: EntitiesOptions) {
+    this.#options = options
+  }
+
+  /** The operation changes something: what it reads from now on has to show that. */
+  changed(): void {
+    this.#hasChanged = true
+  }
+
+  viewer(): MaybePromise<User | undefined> {
+    return this.#as(({ user }) => user)
+  }
+
+  user(id: number): MaybePromise<User | null | undefined> {
+    return this.#as((me) =>
+      andThen(this.#read(this.#options.reads.user(id)), (found) => {
+        const isSeen = found !== null && sees(me, found)
+        return isSeen === true ? found.user : isSeen === false ? null : undefined
+      }),
+    )
+  }
+
+  flow(id: string): MaybePromise<Flow | undefined> {
+    return this.#as((me) => this.#flowOf(me, id))
+  }
+
+  flowByPath(path: string): MaybePromise<Flow | undefined> {
+    return this.#as((me) => {
+      const id = this.#options.reads.flowIdAt(path)
+      const flow = id === undefined ? undefined : this.#flowOf(me, id)
+      return andThen(flow, (found) => (found?.path === path ? found : this.#search(me, path)))
+    })
+  }
+
+  joinedFlows(): MaybePromise<readonly Flow[] | undefined> {
+    return this.#as((me) =>
+      andThen(
+        this.#all([...me.memberships.joined], (id) => this.#flowOf(me, id)),
+        (flows) => flows?.filter(({ isDisabled }) => isDisabled === false),
+      ),
+    )
+  }
+
+  organization(id: number): MaybePromise<Organization | undefined> {
+    return this.#as((me) => (me.organizations.has(id) ? this.#organization(id) : undefined))
+  }
+
+  organizations(): MaybePromise<readonly Organization[] | undefined> {
+    return this.#as((me) => this.#all([...me.organizations], (id) => this.#organization(id)))
+  }
+
+  /** Uses the account of the viewer, if everything is sure. A read that fails leaves the answer to the REST API. */
+  #as<T>(use: (me: Account) => MaybePromise<T | undefined>): MaybePromise<T | undefined> {
+    if (this.#hasChanged) return undefined
+    this.#isSettled ??= this.#settle()
+    const result = andThen(this.#isSettled, (isSettled) =>
+      isSettled && !this.#hasChanged
+        ? andThen(this.#account(), (me) => (me === undefined ? undefined : use(me)))
+        : undefined,
+    )
+    return result instanceof Promise ? result.catch(() => undefined) : result
+  }
+
+  async #settle(): Promise<boolean> {
+    const isSettled = await this.#options.settle()
+    this.#isSettled = isSettled
+    return isSettled
+  }
+
+  #account(): MaybePromise<Account | undefined> {
+    const id = this.#options.viewerId()
+    if (id === undefined) return undefined
+    return andThen(this.#read(this.#options.reads.user(id)), (found) => {
+      // The credential may have ended during the read.
+      if (found?.memberships === undefined || found.memberships.isDisabled || this.#options.viewerId() !== id)
+        return undefined
+      return found as Account
+    })
+  }
+
+  #flowOf({ memberships }: Account, id: string): MaybePromise<Flow | undefined> {
+    if (!memberships.joined.has(id)) return undefined
+    return andThen(this.#read(this.#options.reads.flow(id)), (flow) =>
+      flow === null
+        ? undefined
+        : andThen(this.#organization(flow.organization.id), (organization) =>
+            organization === undefined ? undefined : viewedFlow(flow, organization, memberships),
+          ),
+    )
+  }
+
+  #organization(id: number): MaybePromise<Organization | undefined> {
+    return andThen(this.#read(this.#options.reads.organization(id)), (found) => found ?? undefined)
+  }
+
+  /** Among all flows of the viewer, which are read by that. */
+  #search(me: Account, path: string): MaybePromise<Flow | undefined> {
+    return andThen(
+      this.#all([...me.memberships.joined], (id) => this.#flowOf(me, id)),
+      (flows) => flows?.find((flow) => flow.path === path),
+    )
+  }
+
+  /** Undefined when one of them is. */
+  #all<Key, T>(
+    keys: readonly Key[],
+    find: (key: Key) => MaybePromise<T | undefined>,
+  ): MaybePromise<readonly T[] | undefined> {
+    const found = keys.map(find)
+    const whole = (list: readonly (T | undefined)[]) =>
+      list.includes(undefined) ? undefined : (list as readonly T[])
+    return found.some((each) => each instanceof Promise)
+      ? Promise.all(found).then(whole)
+      : whole(found as (T | undefined)[])
+  }
+
+  #read<T>(value: MaybePromise<T>): MaybePromise<T> {
+    if (value instanceof Promise && !this.#hasRead) {
+      this.#hasRead = true
+      try {
+        this.#options.onRead()
+      } catch (error) {
+        value.catch(() => undefined)
+        throw error
+      }
+    }
+    return value
+  }
+}
+
+/**
+ * Whether the REST API would list a user for the viewer: users of the organizations that the viewer administers, those of the
+ * viewer's flows, also if they left or were blocked there, and the viewer. Archived flows count.
+ */
+function sees(viewer: Account, { user, organizations, memberships }: DirectoryUser): boolean | undefined {
+  if (user.id === viewer.user.id) return true
+  if (memberships === undefined) return undefined
+  for (const id of organizations) if (viewer.memberships.administers.has(id)) return true
+  const { joined } = viewer.memberships
+  for (const id of memberships.joined) if (joined.has(id)) return true
+  for (const id of memberships.left) if (joined.has(id)) return true
+  return false
+}
+
+function viewedFlow(flow: Flow, organization: Organization, { open, administers }: Memberships): Flow {
+  return {
+    ...flow,
+    organization,
+    isJoined: true,
+    isOpen: open.has(flow.id),
+    isAdmin: administers.has(organization.id),
+    details: null,
+    users: null,
+  }
+}

@@ -1,0 +1,457 @@
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { type App, startApp } from '../../src/app.ts'
+import { type Administration, openAdministration } from '../../src/backend/admin/administration.ts'
+import { hashPassword, hashToken } from '../../src/backend/flowdock/auth.ts'
+import { ensureApplication } from '../../src/backend/store/applications.ts'
+import { insertToken } from '../../src/backend/store/users.ts'
+import { createLogger } from '../../src/telemetry/log.ts'
+import type { UpstreamCall } from '../../src/upstream/http.ts'
+import { eventually, testConfig } from '../support/app.ts'
+import { type Answer, basic, call, startTestBackend, type TestBackend } from '../support/backend.ts'
+import { createRandom, type Random } from '../support/query-generator.ts'
+import { startSelectiveProxy } from '../support/selective-proxy.ts'
+import { serviceToken } from '../support/service-token.ts'
+
+/*
+ * Users, flows and organizations come from the directory of the gateway where it has a service stream. Whatever happens, a query
+ * has the response that it has without one, from the first request after a change was answered. Histories are random lists of
+ * changes; `STEPS` and `SEED` are as in rights.test.ts.
+ */
+
+const { STEPS: stepsSetting, SEED: seedSetting } = process.env
+const steps = Number(stepsSetting ?? 30)
+const histories = 3
+const firstSeed = seedSetting === 'random' ? Date.now() % 1_000_000_000 : Number(seedSetting ?? 1)
+
+/** Two gateways over one backend: one hears the service stream, one asks for everything. */
+interface Stage {
+  readonly backend: TestBackend
+  readonly administration: Administration
+  readonly hearing: App
+  readonly asking: App
+  readonly calls: UpstreamCall[]
+  close(): Promise<void>
+}
+
+async function startStage(): Promise<Stage> {
+  const backend = await startTestBackend({ serviceTokens: [serviceToken] })
+  const calls: UpstreamCall[] = []
+  const log = createLogger('silent')
+  const hearing = await startApp(testConfig(backend.url, { SERVICE_TOKEN: serviceToken }), {
+    ...{ log, onUpstreamCall: (each) => calls.push(each) },
+  })
+  const asking = await startApp(testConfig(backend.url), { log })
+  const administration = await openAdministration(backend.location)
+  return {
+    ...{ backend, administration, hearing, asking, calls },
+    async close() {
+      await hearing.close()
+      await asking.close()
+      await administration.close()
+      await backend.close()
+    },
+  }
+}
+
+let stage: Stage
+beforeAll(async () => {
+  stage = await startStage()
+})
+afterAll(() => stage.close())
+
+async function ask(app: App, token: string, query: string): Promise<string> {
+  const response = await fetch(`${app.url}/graphql`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: basic(token) },
+    body: JSON.stringify({ query }),
+  })
+  return response.text()
+}
+
+const user = 'id databaseId nick name email avatarUrl websiteUrl url'
+const organization = 'id databaseId slug name userCount userLimit isActive url subscription { isTrial }'
+const flow = `id databaseId name slug path description email access isOpen disabled viewerIsMember viewerIsAdmin
+  unreadMentions lastMessageAt lastMessageId teamNotifications pushToken joinUrl url webUrl organization { ${organization} }`
+const plainFlow = `id name slug path description email access isOpen disabled viewerIsMember viewerIsAdmin teamNotifications
+  url webUrl organization { id databaseId slug name userCount userLimit isActive url }`
+const nested = `messages(last: 30) { nodes { __typename url webUrl author { name ... on User { ${user} } } thread { title flow { path name } }
+  ... on ActionMessage { blockedUser { ${user} } } } }`
+
+/** A world of two organizations on the stage, in which random changes are made. */
+class World {
+  static count = 0
+  readonly name: string
+  readonly random: Random
+  readonly users: { readonly id: number; readonly email: string; readonly token: string }[] = []
+  readonly tokens: string[] = []
+  readonly flows: { readonly id: string; readonly path: string }[] = []
+  readonly slugs: string[]
+  /** What was done, for the message of a failure. */
+  readonly history: string[] = []
+  compared = 0
+  /** How many of the compared queries asked the REST API for no user, flow or organization. */
+  fromDirectory = 0
+
+  constructor(seed: number) {
+    World.count += 1
+    this.name = `w${World.count}`
+    this.slugs = ['one', 'two'].map((each) => `${this.name}-${each}`)
+    this.random = createRandom(seed)
+  }
+
+  pick<T>(items: readonly T[]): T {
+    return items[Math.floor(this.random() * items.length)] as T
+  }
+
+  async setUp(): Promise<void> {
+    for (const slug of this.slugs) await stage.administration.addOrganization(slug, slug)
+    for (let index = 0; index < 6; index += 1) await this.addUser(index % 3 === 0)
+    for (let tries = 0; this.flows.length < 4 && tries < 50; tries += 1) await this.addFlow()
+    for (const { path } of this.flows)
+      for (const { id } of this.users) await this.rest('POST', `/flows/${path}/users`, { id })
+  }
+
+  async addUser(admin: boolean): Promise<void> {
+    const nick = `${this.name}u${this.users.length}`
+    const email = `${nick}@example.com`
+    const added = await stage.administration.addUser({
+      ...{ nick, email, name: `User ${nick}`, password: undefined, id: undefined, admin },
+      organization: this.pick(this.slugs),
+    })
+    const { token } = await stage.administration.addToken(email)
+    this.users.push({ id: Number(added['id']), email, token: String(token) })
+    this.tokens.push(String(token))
+  }
+
+  async addFlow(): Promise<Answer> {
+    const made = await this.rest('POST', `/flows/${this.pick(this.slugs)}`, {
+      name: `flow ${this.flows.length}`,
+    })
+    const path = /\/flows\/(.+)$/.exec(String(made.json?.url))?.[1]
+    if (made.status === 201 && path !== undefined) this.flows.push({ id: made.json.id, path })
+    return made
+  }
+
+  async rest(method: string, path: string, body?: unknown): Promise<Answer> {
+    const by = this.pick(this.users)
+    const answer = await call(stage.backend.url + path, method, { authorization: basic(by.token) }, body)
+    this.history.push(`${method} ${path} ${JSON.stringify(body)} by ${by.id}: ${answer.status}`)
+    return answer
+  }
+
+  /** Makes one random change, which may be refused. */
+  async change(): Promise<void> {
+    const { administration, hearing } = stage
+    const at = `/flows/${this.pick(this.flows).path}`
+    const someone = this.pick(this.users)
+    const text = `text ${Math.floor(this.random() * 1e6)}`
+    const flag = this.random() < 0.5
+    const command = async (name: string, run: () => Promise<unknown>) => {
+      const outcome = await run().then(
+        () => 'done',
+        (error: unknown) => String(error),
+      )
+      this.history.push(`${name}: ${outcome}`)
+    }
+    const mutate = (query: string) =>
+      command(`${query} by ${someone.id}`, () =>
+        ask(hearing, someone.token, `mutation { ${query} { __typename } }`),
+      )
+    const changes: readonly (() => Promise<unknown>)[] = [
+      () => this.rest('POST', `${at}/messages`, { event: 'message', content: text }),
+      () => this.rest('POST', `${at}/messages`, { event: 'message', content: `@everyone ${text}` }),
+      () => this.rest('POST', `${at}/read`, {}),
+      () => this.rest('POST', `${at}/users`, { id: someone.id }),
+      () => this.rest('POST', `${at}/users`, { id: someone.id }),
+      () => this.rest('PUT', `${at}/users/${someone.id}`, { disabled: true }),
+      () => this.rest('PUT', `${at}/users/${someone.id}`, { disabled: false }),
+      () => this.rest('PUT', `${at}/users/${someone.id}`, { disabled: false }),
+      () => this.rest('PUT', at, { open: flag }),
+      () => this.rest('PUT', at, { name: text }),
+      () => this.rest('PUT', at, { description: text }),
+      () => this.rest('PUT', at, { access_mode: this.pick(['organization', 'link', 'invitation']) }),
+      () => this.rest('PUT', at, { disabled: this.random() < 0.2 }),
+      () => this.rest('POST', `${at}/join_url`),
+      () => this.rest('PUT', `/organizations/${this.pick(this.slugs)}`, { name: text }),
+      () =>
+        this.random() < 0.4
+          ? this.rest('DELETE', `/organizations/${this.pick(this.slugs)}/users/${someone.id}`)
+          : this.rest('POST', `${at}/users`, { id: someone.id }),
+      () => this.rest('PUT', `/users/${someone.id}`, { nick: `n${Math.floor(this.random() * 1e9)}` }),
+      () => this.rest('POST', `${at}/invitations`, { email: someone.email, message: '' }),
+      () => this.addFlow(),
+      () => mutate(`updateViewer(input: { nick: "m${Math.floor(this.random() * 1e9)}" })`),
+      () => mutate(`joinFlow(input: { flow: { path: "${at.slice(7)}" } })`),
+      () => mutate(`leaveFlow(input: { flow: { path: "${at.slice(7)}" } })`),
+      () => mutate(`sendMessage(input: { flow: { path: "${at.slice(7)}" }, content: "${text}" })`),
+      () => command('edit name', () => administration.editUser(someone.email, { name: text })),
+      () => command('picture', () => administration.setAvatar(someone.email, flag ? png : undefined)),
+      () =>
+        this.random() < 0.2
+          ? command('archive', () => administration.removeFlow(at.slice(7)))
+          : Promise.resolve(),
+      () => command('add to flow', () => administration.addFlowUser(at.slice(7), someone.email)),
+      () => (this.users.length < 12 ? this.addUser(flag) : Promise.resolve()),
+      () =>
+        this.random() < 0.2
+          ? command('remove user', () => administration.removeUser(someone.email))
+          : Promise.resolve(),
+      async () => {
+        const [listed] = await administration.listTokens(someone.email)
+        if (listed !== undefined && this.random() < 0.3)
+          await command('revoke', () => administration.removeToken(someone.email, String(listed['id'])))
+      },
+    ]
+    await this.pick(changes)()
+  }
+
+  /** Queries about what is there. */
+  query(): string {
+    const { id, path } = this.pick(this.flows)
+    const someone = this.pick(this.users)
+    const global = (type: string, key: string | number) => Buffer.from(`${type}:${key}`).toString('base64url')
+    return this.pick([
+      `{ viewer { ${user} } }`,
+      `{ flows { nodes { ${plainFlow} } } }`,
+      `{ flows { nodes { ${flow} } } }`,
+      `{ flows(scope: ALL) { nodes { ${flow} } } }`,
+      `{ flow(by: { path: "${path}" }) { ${plainFlow} ${nested} } }`,
+      `{ flow(by: { path: "${path}" }) { ${plainFlow} ${nested} } }`,
+      `{ flow(by: { path: "${path}" }) { ${flow} ${nested} users { nodes { user { ${user} } isBlocked } } } }`,
+      `{ flow(by: { databaseId: "${id}" }) { ${flow} } viewer { name } }`,
+      `{ organizations { nodes { ${organization} viewerIsAdmin users { nodes { user { name } isAdmin } } } } }`,
+      `{ organizations { nodes { id databaseId slug name userCount isActive url } } }`,
+      `{ node(id: "${global('User', someone.id)}") { ... on User { ${user} } } }`,
+      `{ nodes(ids: ${JSON.stringify(this.users.map((each) => global('User', each.id)))}) { ... on User { ${user} } } }`,
+      `{ nodes(ids: ${JSON.stringify(this.flows.map((each) => global('Flow', each.id)))}) { ... on Flow { ${flow} } } }`,
+      `{ one: flow(by: { path: "${path}" }) { ${nested} } ${this.flows.map((each, index) => `f${index}: flow(by: { path: "${each.path}" }) { name unreadMentions }`).join(' ')} }`,
+    ])
+  }
+
+  /** Compares what both gateways say to somebody. */
+  async compare(): Promise<void> {
+    const token = this.pick(this.tokens)
+    const query = this.query()
+    stage.calls.length = 0
+    const heard = await ask(stage.hearing, token, query)
+    this.compared += 1
+    if (objectCalls(stage.calls).length === 0) this.fromDirectory += 1
+    const asked = await ask(stage.asking, token, query)
+    expect(heard, `${this.history.slice(-12).join('\n')}\n${query}`).toBe(asked)
+  }
+}
+
+const png = Buffer.from(
+  'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==',
+  'base64',
+)
+
+const headPath = '/service/v1/head'
+
+/** Asks until nothing is read from the REST API: the first query of a principal is. */
+async function known(token: string): Promise<void> {
+  await eventually(async () => {
+    stage.calls.length = 0
+    await ask(
+      stage.hearing,
+      token,
+      '{ viewer { name } flows { nodes { name } } organizations { nodes { name } } }',
+    )
+    return objectCalls(stage.calls).length === 0
+  })
+}
+
+/** The calls of the REST API for users, flows and organizations. */
+function objectCalls(calls: readonly UpstreamCall[]): string[] {
+  return calls
+    .map(({ url }) => new URL(url).pathname)
+    .filter((path) => /^\/(users?|organizations|flows)(\/|$)/.test(path) && !path.endsWith('/messages'))
+}
+
+describe('without a call for a user, a flow or an organization', () => {
+  const personal = `{ viewer { name } flows { nodes { name path isOpen viewerIsAdmin } } organizations { nodes { name userCount } }
+    flow(by: { path: "example/main" }) { name messages(last: 5) { nodes { author { name } flow { name } } } } }`
+
+  test('a query of a personal token is answered, from the second one on', async () => {
+    const token = await stage.backend.token('Ben')
+    await known(token)
+    const first = await ask(stage.hearing, token, personal)
+    stage.calls.length = 0
+    expect(await ask(stage.hearing, token, personal)).toBe(first)
+    expect(stage.calls.map(({ url }) => new URL(url).pathname).filter((path) => path !== headPath)).toEqual([
+      '/flows/example/main/messages',
+    ])
+  })
+
+  test('a flow whose unread mentions are selected costs one call, and several cost one list', async () => {
+    const token = await stage.backend.token('Ben')
+    await known(token)
+    const calls = async (query: string) => {
+      stage.calls.length = 0
+      const response = await ask(stage.hearing, token, query)
+      expect(response).toBe(await ask(stage.asking, token, query))
+      return objectCalls(stage.calls)
+    }
+    const one = '{ flow(by: { path: "example/main" }) { name unreadMentions lastMessageAt } }'
+    expect(await calls(one)).toEqual(['/flows/find'])
+    expect(await calls('{ flows { nodes { name unreadMentions joinUrl } } }')).toEqual(['/flows'])
+  })
+
+  test('neither the token of an application nor a password is', async () => {
+    const { backend, hearing, calls } = stage
+    await backend.store.write(async (db) => {
+      await db
+        .updateTable('users')
+        .set({ password_hash: await hashPassword('secret') })
+        .where('id', '=', 3)
+        .execute()
+      const applicationId = await ensureApplication(db, 'Polls')
+      const grant = { applicationId, scope: 'flow', expiresAt: Date.now() + 3_600_000, codeHash: null }
+      await insertToken(db, hashToken('token-of-an-application'), 3, grant)
+    })
+    const password = `Basic ${Buffer.from('cleo@example.com:secret').toString('base64')}`
+    for (const authorization of ['Bearer token-of-an-application', password])
+      for (let count = 0; count < 3; count += 1) {
+        calls.length = 0
+        const response = await fetch(`${hearing.url}/graphql`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json', authorization },
+          body: JSON.stringify({ query: '{ flows { nodes { name } } }' }),
+        })
+        expect(await response.json()).toMatchObject({ data: { flows: {} } })
+        expect(objectCalls(calls)).toEqual(['/flows'])
+      }
+  })
+})
+
+describe('the first query after a change shows it', () => {
+  test('also while the service stream is late', async () => {
+    const { backend } = stage
+    /** What the service stream sent while it is held. */
+    let held: (() => void)[] | undefined
+    const proxy = await startSelectiveProxy(backend.url, ({ url }, response) => {
+      if (!url?.startsWith('/service/v1/stream')) return false
+      const write = response.write.bind(response) as (chunk: Buffer) => boolean
+      response.write = (chunk: Buffer) => {
+        if (held === undefined) return write(chunk)
+        held.push(() => write(chunk))
+        return true
+      }
+      return false
+    })
+    const calls: string[] = []
+    const app = await startApp(testConfig(proxy, { SERVICE_TOKEN: serviceToken }), {
+      log: createLogger('silent'),
+      onUpstreamCall: ({ url }) => calls.push(new URL(url).pathname),
+    })
+    onTestFinished(app.close)
+    const token = await backend.token('Ada')
+    const name = async () => {
+      calls.length = 0
+      const response = await ask(app, token, '{ flow(by: { path: "example/engineering" }) { name } }')
+      return {
+        name: JSON.parse(response).data.flow.name,
+        isAsked: calls.includes('/flows/example/engineering'),
+      }
+    }
+    await eventually(async () => !(await name()).isAsked)
+    held = []
+    await backend.as('Ada')('PUT', '/flows/example/engineering', { name: 'Renamed' })
+    expect(await name()).toEqual({ name: 'Renamed', isAsked: true })
+    const late = held
+    held = undefined
+    for (const write of late) write()
+    await eventually(async () => !(await name()).isAsked)
+    expect(await name()).toEqual({ name: 'Renamed', isAsked: false })
+    await backend.as('Ada')('PUT', '/flows/example/engineering', { name: 'Engineering' })
+  })
+
+  test('when a token was revoked or a user disabled, nothing is', async () => {
+    const { administration, hearing } = stage
+    const added = {
+      nick: 'Dora',
+      name: 'Dora',
+      email: 'dora@example.com',
+      password: undefined,
+      id: undefined,
+    }
+    await administration.addUser({ ...added, organization: 'example', admin: false })
+    const { token } = await administration.addToken(added.email)
+    await known(String(token))
+    const [listed] = await administration.listTokens(added.email)
+    await administration.removeToken(added.email, String(listed?.['id']))
+    const refused = async (of: unknown) =>
+      expect(await ask(hearing, String(of), '{ viewer { name } }')).toContain('UNAUTHENTICATED')
+    await refused(token)
+    const second = (await administration.addToken(added.email))['token']
+    await known(String(second))
+    await administration.removeUser(added.email)
+    await refused(second)
+  })
+
+  test('an author who left the flow is shown, and one who left the organization is not', async () => {
+    const { administration, asking, backend, hearing } = stage
+    const added = { nick: 'Eve', name: 'Eve', email: 'eve@example.com', password: undefined, id: undefined }
+    const { id } = await administration.addUser({ ...added, organization: 'example', admin: false })
+    const ada = backend.as('Ada')
+    await ada('POST', '/flows/example', { name: 'Shared' })
+    for (const member of [3, Number(id)]) await ada('POST', '/flows/example/shared/users', { id: member })
+    const token = String((await administration.addToken(added.email))['token'])
+    await call(
+      `${backend.url}/flows/example/shared/messages`,
+      'POST',
+      { authorization: basic(token) },
+      { event: 'message', content: 'x' },
+    )
+    const cleo = await backend.token('Cleo')
+    await known(cleo)
+    const query =
+      '{ flow(by: { path: "example/shared" }) { messages(last: 20) { nodes { author { name } ... on ChatMessage { content } } } } }'
+    const author = async () => {
+      const heard = await ask(hearing, cleo, query)
+      expect(heard).toBe(await ask(asking, cleo, query))
+      const { nodes } = JSON.parse(heard).data.flow.messages
+      return nodes.find(({ content }: { content?: string }) => content === 'x').author
+    }
+    expect(await author()).toEqual({ name: 'Eve' })
+    await ada('PUT', `/flows/example/shared/users/${id}`, { disabled: true })
+    expect(await author()).toEqual({ name: 'Eve' })
+    await ada('DELETE', `/organizations/example/users/${id}`)
+    expect(await author()).toBeNull()
+  })
+
+  test('a mutation shows it in its own response', async () => {
+    const { backend, hearing } = stage
+    const token = await backend.token('Cleo')
+    await known(token)
+    const change = (nick: string) =>
+      ask(
+        hearing,
+        token,
+        `mutation { updateViewer(input: { nick: "${nick}" }) { ... on UpdateViewerPayload { viewer { nick } } } }`,
+      )
+    expect(await change('Cleopatra')).toContain('"nick":"Cleopatra"')
+    const sent = await ask(
+      hearing,
+      token,
+      'mutation { sendMessage(input: { flow: { path: "example/main" }, content: "hi" }) { ... on SendMessagePayload { sentMessage { author { ... on User { nick } } } } } }',
+    )
+    expect(sent).toContain('"nick":"Cleopatra"')
+    expect(await change('Cleo')).toContain('"nick":"Cleo"')
+  })
+})
+
+test.each(Array.from({ length: histories }, (_, index) => firstSeed + index))(
+  'after each change the responses are those of the REST API, history %i',
+  async (seed) => {
+    const world = new World(seed)
+    await world.setUp()
+    for (let step = 0; step < steps; step += 1) {
+      await world.change()
+      await world.compare()
+      if (step % 2 === 0) await world.compare()
+    }
+    expect(world.fromDirectory).toBeGreaterThan(world.compared / 8)
+  },
+  60_000 + steps * 200,
+)
