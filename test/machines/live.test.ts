@@ -1,6 +1,10 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { startApp } from '../../src/app.ts'
 import type { BackendOptions } from '../../src/backend/server.ts'
+import { createLogger } from '../../src/telemetry/log.ts'
+import { eventually, post, testConfig } from '../support/app.ts'
 import { type Engine, engines, type Machine, makeCluster } from '../support/machines.ts'
+import { serviceToken } from '../support/service-token.ts'
 import { eventIds } from '../support/stream.ts'
 
 /** The log is never searched: what arrives came over the bus. */
@@ -78,6 +82,37 @@ describe.each(engines)('two backends of one database, over %s', (engine) => {
     await other.until(/after the block/)
     expect(stream.text).toContain('backend.user.block')
     expect(stream.text).not.toContain('after the block')
+  })
+
+  test('the first query at the gateway of one shows what was changed at the other', async () => {
+    const [a, b] = await startTwo(engine, { serviceTokens: [serviceToken] })
+    const calls: string[] = []
+    const app = await startApp(testConfig(b.url, { SERVICE_TOKEN: serviceToken }), {
+      log: createLogger('silent'),
+      onUpstreamCall: ({ url }) => calls.push(new URL(url).pathname),
+    })
+    onTestFinished(app.close)
+    const token = await b.token('Ada')
+    const query = '{ viewer { nick } flow(by: { path: "example/main" }) { name organization { name } } }'
+    const read = async () => {
+      calls.length = 0
+      return (await post(app.url, { query }, token)).data
+    }
+    const isKnown = () => !calls.includes('/user')
+    await eventually(async () => (await read()) !== null && isKnown())
+    const ada = a.as('Ada')
+    for (let round = 0; round < 20; round += 1) {
+      const names = { nick: `ada${round}`, name: `Main ${round}` }
+      await ada('PUT', '/users/1', { nick: names.nick })
+      await ada('PUT', '/flows/example/main', { name: names.name })
+      await ada('PUT', '/organizations/example', { name: names.name })
+      expect(await read()).toEqual({
+        viewer: { nick: names.nick },
+        flow: { name: names.name, organization: { name: names.name } },
+      })
+    }
+    // Where the events had not come yet, the REST API was read.
+    await eventually(async () => (await read()) !== null && isKnown())
   })
 
   test('typing at one is delivered by the other', async () => {
