@@ -5,7 +5,7 @@ import { runBackend } from '../support/process.ts'
 import { eventIds, openRawStream } from '../support/stream.ts'
 
 /** How many times the process is killed; a long run is asked for with `KILLS=500`. */
-const rounds = Number(process.env['KILLS'] ?? 30)
+const rounds = Number(process.env['KILLS'] ?? 12)
 const writers = 8
 
 test(

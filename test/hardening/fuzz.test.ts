@@ -16,7 +16,7 @@ import { createRandom, type Random } from '../support/query-generator.ts'
 import { startScriptedUpstream } from '../support/upstream.ts'
 
 /*
- * Whatever comes, nobody waits for long, nothing fails for reasons of ours, and the process goes on. `FUZZ=10` is ten times
+ * Whatever comes, nobody waits for long, nothing fails for reasons of ours, and the process goes on. `FUZZ=50` is fifty times
  * as much: a million inputs. `SEED` repeats a run.
  */
 
@@ -144,16 +144,16 @@ async function many(
   await fortress.beside(() => Promise.all(Array.from({ length: 32 }, worker)))
 }
 
-test(title('documents', 30_000), { timeout: minutes }, async () => {
+test(title('documents', 6000), { timeout: minutes }, async () => {
   const headers = { 'content-type': 'application/json', authorization: basic(fortress.token) }
-  await many(30_000 * times, (random, index) => {
+  await many(6000 * times, (random, index) => {
     const query = mutate(documents[index % documents.length] ?? '', random)
     const accept = index % 3 === 0 ? 'application/json;q=1' : 'application/json'
     return ask(JSON.stringify({ query }), { ...headers, accept })
   })
 })
 
-test(title('bodies', 20_000), { timeout: minutes }, async () => {
+test(title('bodies', 4000), { timeout: minutes }, async () => {
   const whole = JSON.stringify({
     query: 'query Q($by: FlowBy!, $n: Int) { flow(by: $by) { name messages(first: $n) { nodes { id } } } }',
     operationName: 'Q',
@@ -161,10 +161,10 @@ test(title('bodies', 20_000), { timeout: minutes }, async () => {
     extensions: { cost: true, persistedQuery: { version: 1, sha256Hash: 'x' } },
   })
   const headers = { 'content-type': 'application/json', authorization: basic(fortress.token) }
-  await many(20_000 * times, (random) => ask(mutate(whole, random), headers))
+  await many(4000 * times, (random) => ask(mutate(whole, random), headers))
 })
 
-test(title('multipart bodies', 3000), { timeout: minutes }, async () => {
+test(title('multipart bodies', 600), { timeout: minutes }, async () => {
   const whole = [
     '--b\r\nContent-Disposition: form-data; name="operations"\r\n\r\n{"query":"query ($f: Upload) { __typename }","variables":{"f":null}}',
     '--b\r\nContent-Disposition: form-data; name="map"\r\n\r\n{"0":["variables.f"]}',
@@ -172,13 +172,13 @@ test(title('multipart bodies', 3000), { timeout: minutes }, async () => {
     '--b--\r\n',
   ].join('\r\n')
   const headers = { 'content-type': 'multipart/form-data; boundary=b', 'x-requested-with': 'x' }
-  await many(3000 * times, (random) => ask(mutate(whole, random), headers))
+  await many(600 * times, (random) => ask(mutate(whole, random), headers))
 })
 
-test(title('heads', 7000), { timeout: minutes }, async () => {
+test(title('heads', 1400), { timeout: minutes }, async () => {
   const { hostname, port, host } = new URL(fortress.url)
   const whole = `POST /graphql?query={__typename}&variables={} HTTP/1.1\r\nHost: ${host}\r\nAccept: application/json, text/event-stream;q=0.5\r\nContent-Type: application/json; charset=utf-8\r\nOrigin: http://${host}\r\nIf-None-Match: W/"x"\r\nLast-Event-ID: 1~x\r\nX-Forwarded-For: 1.2.3.4, ::1\r\ntraceparent: 00-${'a'.repeat(32)}-${'b'.repeat(16)}-01\r\nAccept-Encoding: gzip;q=0.5\r\nContent-Length: 24\r\nConnection: close\r\n\r\n{"query":"{__typename}"}`
-  await many(7000 * times, async (random) => {
+  await many(1400 * times, async (random) => {
     const socket = connect(Number(port), hostname)
     let text = ''
     socket.on('error', () => undefined)
@@ -194,7 +194,7 @@ test(title('heads', 7000), { timeout: minutes }, async () => {
   })
 })
 
-test(title('messages of sockets', 30_000), { timeout: minutes }, async () => {
+test(title('messages of sockets', 6000), { timeout: minutes }, async () => {
   const messages = [
     { type: 'connection_init', payload: { Authorization: basic(fortress.token) } },
     { type: 'ping', payload: { authorization: basic(fortress.token) } },
@@ -215,7 +215,7 @@ test(title('messages of sockets', 30_000), { timeout: minutes }, async () => {
   const heard: string[] = []
   await fortress.beside(async () => {
     let sent = 0
-    while (sent < 30_000 * times) {
+    while (sent < 6000 * times) {
       const socket = new WebSocket(`${fortress.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws')
       socket.on('error', () => undefined)
       const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()))
@@ -237,7 +237,7 @@ test(title('messages of sockets', 30_000), { timeout: minutes }, async () => {
       await closed
     }
   })
-  expect(heard.length).toBeGreaterThan(1000 * times)
+  expect(heard.length).toBeGreaterThan(200 * times)
   for (const text of heard) expect(text).not.toMatch(/INTERNAL_SERVER_ERROR|node_modules|\/src\//)
 })
 
@@ -250,7 +250,7 @@ function mutateInside(whole: string, random: Random): string {
   return JSON.stringify(message)
 }
 
-test(title('pieces of event streams', 10_000), { timeout: minutes }, async () => {
+test(title('pieces of event streams', 2000), { timeout: minutes }, async () => {
   const random = createRandom(seed)
   const json = {
     event: 'message',
@@ -266,7 +266,7 @@ test(title('pieces of event streams', 10_000), { timeout: minutes }, async () =>
   const upstream = await startScriptedUpstream((_, response) => {
     response.on('error', () => undefined)
     response.writeHead(200, { 'content-type': 'text/event-stream' })
-    for (let piece = 0; piece < 10_000 * times; piece += 1) response.write(mutate(block, random))
+    for (let piece = 0; piece < 2000 * times; piece += 1) response.write(mutate(block, random))
     response.write(`\n\nid: last\ndata: ${JSON.stringify({ ...json, content: 'last' })}\n\n`)
   })
   const http = createHttp({ deadlineMs: 2000, maxBytes: 1_000_000, connections: 4 })
@@ -285,5 +285,5 @@ test(title('pieces of event streams', 10_000), { timeout: minutes }, async () =>
     await http.close()
   })
   await expect.poll(() => events.includes('last'), { timeout: minutes }).toBe(true)
-  expect(events.length).toBeGreaterThan(1000)
+  expect(events.length).toBeGreaterThan(200)
 })

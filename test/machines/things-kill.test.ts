@@ -3,7 +3,7 @@ import { makeDatabase } from '../support/database.ts'
 import { killUnderLoad } from '../support/things-kill.ts'
 
 /** How many times the process is killed; a long run is asked for with `KILLS=500`. */
-const rounds = Number(process.env['KILLS'] ?? 8)
+const rounds = Number(process.env['KILLS'] ?? 6)
 
 test(
   'a drop that was acknowledged is in PostgreSQL once after SIGKILL, and so is its copy',

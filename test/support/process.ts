@@ -40,9 +40,10 @@ function start(
   environment: Record<string, string>,
   input?: string,
 ): RunningProcess {
+  const { PATH = '', NODE_COMPILE_CACHE } = process.env
   const child = spawn(program, [...args], {
     cwd: root,
-    env: { PATH: process.env['PATH'] ?? '', ...environment },
+    env: { PATH, ...(NODE_COMPILE_CACHE === undefined ? {} : { NODE_COMPILE_CACHE }), ...environment },
     stdio: ['pipe', 'pipe', 'pipe'],
   })
   // A program that reads nothing may be gone before it is written to.
