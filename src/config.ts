@@ -55,10 +55,12 @@ export interface Config {
         readonly databaseUrl: Secret | undefined
         /** The URL of what carries messages between the backends of one database. It may contain a password. */
         readonly natsUrl?: Secret | undefined
-        /** Where files are if not in `dataDir`; without credentials they are those of the machine. */
+        /** A storage of files beside `dataDir`; without credentials they are those of the machine. */
         readonly s3:
           | {
               readonly url: string
+              /** Whether new files are stored there. Files in `dataDir` can be read in any case. */
+              readonly isForNewFiles: boolean
               readonly region: string
               readonly credentials?:
                 | { readonly accessKeyId: string; readonly secretAccessKey: Secret }
@@ -309,6 +311,7 @@ const settings = {
     .string()
     .transform((text) => new Secret(text))
     .optional(),
+  FILE_STORAGE: z.enum(['s3', 'folder'], 'expected "s3" or "folder"').default('s3'),
   EVENT_RETENTION_DAYS: z
     .string()
     .refine((text) => /^\d{1,5}$/.test(text) && Number(text) > 0, 'expected a number of days, 1 or more')
@@ -453,7 +456,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     problems.push('S3_ACCESS_KEY_ID, S3_SECRET_ACCESS_KEY: one needs the other')
   if ('INTERNAL_URL' in given && !('TICKET_KEY' in given) && !('SERVICE_TOKEN' in given))
     problems.push('INTERNAL_URL: needs TICKET_KEY or SERVICE_TOKEN, the same at every gateway')
-  for (const name of ['S3_REGION', 'S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY'])
+  for (const name of ['S3_REGION', 'S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY', 'FILE_STORAGE'])
     if (name in given && !('S3_URL' in given)) problems.push(`${name}: needs S3_URL`)
   const thingsPort = (parsed.data && readThings(parsed.data)?.port) ?? 0
   for (const name of ['PORT', 'BACKEND_PORT'] as const)
@@ -585,10 +588,12 @@ function readS3({
   S3_REGION: region,
   S3_ACCESS_KEY_ID: accessKeyId,
   S3_SECRET_ACCESS_KEY: secretAccessKey,
+  FILE_STORAGE: storage,
 }: z.infer<z.ZodObject<typeof settings>>): EmbeddedBackendConfig['s3'] {
   if (url === undefined) return undefined
-  if (accessKeyId === undefined || secretAccessKey === undefined) return { url, region }
-  return { url, region, credentials: { accessKeyId, secretAccessKey } }
+  const location = { url, region, isForNewFiles: storage === 's3' }
+  if (accessKeyId === undefined || secretAccessKey === undefined) return location
+  return { ...location, credentials: { accessKeyId, secretAccessKey } }
 }
 
 /** Where the data of the embedded backend are, with the secrets that open them. */
@@ -620,6 +625,7 @@ export interface DataLocation {
   readonly s3:
     | {
         readonly url: string
+        readonly isForNewFiles: boolean
         readonly region: string
         readonly credentials?: { readonly accessKeyId: string; readonly secretAccessKey: string } | undefined
       }

@@ -126,7 +126,7 @@ const floors: [part: RegExp, may: RegExp][] = [
   ],
   [
     /^src\/backend\/admin\//,
-    /^src\/(iso-time|json-values)\.ts$|^src\/wire\/|^src\/backend\/((flowdock|flowthings|http|store)\/|(background|bounds|event-log|files|file-storage|private-files)\.ts$)/,
+    /^src\/(iso-time|json-values)\.ts$|^src\/wire\/|^src\/backend\/((flowdock|flowthings|http|store)\/|(background|bounds|event-log|files|file-copies|file-storage|private-files)\.ts$)/,
   ],
   [
     /^src\/backend\//,
@@ -233,6 +233,7 @@ const storeWriters: Readonly<Record<string, readonly string[]>> = {
     ],
     ...['raiseMessageId', 'recountThread'],
   ],
+  'admin/file-moves.ts': ['lockFile', 'openStore'],
   'admin/maintenance.ts': ['backupSqlite', 'checkSqlite', 'deleteFile', 'openStore', 'replaceLogId'],
   // The flows of the demo are written with their account: no socket can subscribe to them yet.
   'admin/things-demo.ts': ['addCounts', 'insertDrops', 'updateFlow'],

@@ -128,6 +128,11 @@ describe('settings', () => {
     ],
     [{ S3_URL: 'https://s3.team.example/files', S3_ACCESS_KEY_ID: 'id' }, 'one needs the other'],
     [{ S3_REGION: 'eu-central-1' }, 'S3_REGION: needs S3_URL'],
+    [{ FILE_STORAGE: 'folder' }, 'FILE_STORAGE: needs S3_URL'],
+    [
+      { S3_URL: 'https://s3.team.example/files', FILE_STORAGE: 'disk' },
+      'FILE_STORAGE="disk": expected "s3" or "folder"',
+    ],
     [
       { S3_URL: 'https://s3.team.example/files', FLOWDOCK_API_URL: 'https://api.team.example' },
       'S3_URL: has no effect with FLOWDOCK_API_URL',
@@ -146,12 +151,17 @@ describe('settings', () => {
     expect(JSON.stringify(upstream)).not.toContain('hunter2')
     expect(dataLocation(upstream).s3).toEqual({
       url: 'https://s3.team.example/files/chat',
+      isForNewFiles: true,
       region: 'us-east-1',
       credentials: { accessKeyId: 'id', secretAccessKey: 'hunter2' },
     })
     const byRole = readConfig({ S3_URL: 'https://s3.team.example/files' }).upstream
     if (byRole.kind !== 'embedded') throw new Error('Expected the embedded backend')
-    expect(dataLocation(byRole).s3).toEqual({ url: 'https://s3.team.example/files', region: 'us-east-1' })
+    expect(dataLocation(byRole).s3).toEqual({
+      url: 'https://s3.team.example/files',
+      isForNewFiles: true,
+      region: 'us-east-1',
+    })
   })
 
   test('tickets are sealed with TICKET_KEY, or else with SERVICE_TOKEN, and both are secrets', () => {

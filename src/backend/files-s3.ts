@@ -190,9 +190,13 @@ async function readPart(file: FileHandle, buffer: Buffer, start: number, end: nu
   return buffer.subarray(0, length)
 }
 
-/** The error code of S3 or the system; without one, the message of the client. */
+/** The error code of S3 or the system; without one, the status or the message of the client. */
 function reasonOf(error: unknown): string {
-  const { name, code, message } = error as NodeJS.ErrnoException
+  const { name, code, message, $metadata } = error as NodeJS.ErrnoException & {
+    readonly $metadata?: { readonly httpStatusCode?: number }
+  }
+  // A response to HEAD has no body, so no error code.
+  if (name === 'Unknown' || name === 'UnknownError') return `status ${$metadata?.httpStatusCode}`
   return code ?? (name === 'Error' ? message : name)
 }
 

@@ -40,8 +40,8 @@ export interface FileStore
 
 export interface FileLocation {
   readonly dataDir: string
-  /** The storage of files; by default `dataDir`. */
-  readonly s3?: S3Location | undefined
+  /** A storage of files at S3. By default all files are in `dataDir`. */
+  readonly s3?: (S3Location & { readonly isForNewFiles?: boolean }) | undefined
   /** The keys that sign the URLs of files; by default a key in `dataDir`. The first one signs, and all are accepted. */
   readonly signingSecrets?: readonly string[]
 }
@@ -60,15 +60,27 @@ export async function openFileStore({ dataDir, s3, signingSecrets = [] }: FileLo
   return createFileStore(arriving, await openFileStorage({ dataDir, s3 }), createFileSignatures(keys))
 }
 
-/**
- * Opens the storage of files. With S3, files that were stored in `dataDir` before can still be read. The client of S3 is only
- * loaded when it is used.
- */
-export async function openFileStorage({ dataDir, s3 }: FileLocation): Promise<FileStorage> {
+/** Opens the storage of files: new ones are stored in one place, and those of the other place can be read and removed. */
+export async function openFileStorage(location: FileLocation): Promise<FileStorage> {
+  const { forNewFiles, earlier } = await openFileStorages(location)
+  return earlier === undefined ? forNewFiles : withEarlierFiles(forNewFiles, earlier)
+}
+
+/** The storage of new files, and the one that may have files of before. */
+export interface FileStorages {
+  readonly forNewFiles: FileStorage
+  readonly earlier: FileStorage | undefined
+}
+
+/** Opens both storages. The client of S3 is only loaded when it is used. */
+export async function openFileStorages({ dataDir, s3 }: FileLocation): Promise<FileStorages> {
   const folder = openFolderStorage(join(dataDir, 'files'))
-  if (s3 === undefined) return folder
+  if (s3 === undefined) return { forNewFiles: folder, earlier: undefined }
   const { openS3Storage } = await import('./files-s3.ts')
-  return withEarlierFiles(openS3Storage(s3), folder)
+  const atS3 = openS3Storage(s3)
+  return s3.isForNewFiles === false
+    ? { forNewFiles: folder, earlier: atS3 }
+    : { forNewFiles: atS3, earlier: folder }
 }
 
 function createFileStore(

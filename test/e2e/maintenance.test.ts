@@ -15,7 +15,7 @@ async function command(dataDir: string, ...args: string[]) {
 }
 
 function logIdOf(dataDir: string): unknown {
-  const database = new DatabaseSync(join(dataDir, 'flowdock.db'), { readOnly: true })
+  const database = new DatabaseSync(join(dataDir, 'flowdock.db'), { readOnly: true, timeout: 5000 })
   const row = database.prepare('select id from event_log').get()
   database.close()
   return row?.['id']
@@ -87,6 +87,19 @@ test('with files at S3, a backup holds the database, and a check finds what is m
   const again = await runGateway(restored, settings)
   expect(await (await fetch(again.restUrl + json.content.path, { headers })).text()).toBe('far away')
 
+  const whole = join(await makeFolder(), 'whole')
+  expect((await at(dataDir, 'backup', '--to', whole, '--with-s3')).stdout).toBe(
+    `${dataDir} was copied to ${whole}\n`,
+  )
+  const withoutS3 = join(await makeFolder(), 'restored')
+  expect((await command(withoutS3, 'restore', '--from', whole)).code).toBe(0)
+  expect(await command(withoutS3, 'check')).toMatchObject({ code: 0, stdout: 'All is well\n' })
+  // The files of the backup are in the folder and at S3. Those in the folder are compared and removed.
+  expect(await at(withoutS3, 'move-files', '--to', 's3')).toMatchObject({
+    code: 0,
+    stdout: expect.stringMatching(/^\d+ files with \d+ bytes were moved to S3_URL\n$/),
+  })
+
   const [, token = ''] = /([0-9a-f]{32})/.exec(json.content.path) ?? []
   const storage = openS3Storage(location)
   await storage.remove(token)
@@ -150,6 +163,9 @@ test.each([
   [['backup', '--to', 'x'], 'There is no data in'],
   [['restore', '--from', '/nowhere'], 'There is no data in "/nowhere"'],
   [['check', '--frob'], "Unknown option '--frob'"],
+  [['move-files', '--to', 'disk'], '--to is "disk", not "s3" or "folder"'],
+  [['move-files', '--to', 's3'], 'S3_URL is not set'],
+  [['backup', '--to', 'x', '--with-s3'], '--with-s3 needs S3_URL'],
 ])('%j is refused in words', async (args, message) => {
   const refused = await command(await makeFolder(), ...args)
   expect(refused.code).toBe(1)

@@ -1,36 +1,74 @@
-import { cp, mkdir, readdir, stat } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
-import type { FileStorage } from '../file-storage.ts'
+import { cp, mkdir, readdir, rm, stat } from 'node:fs/promises'
+import { join, relative } from 'node:path'
+import { forEachFile, openFileCopier } from '../file-copies.ts'
+import { FileMissingError, type FileStorage } from '../file-storage.ts'
 import { openFileStorage } from '../files.ts'
 import { privateFolderMode, protectData } from '../private-files.ts'
 import { type Database, openStore, type Store } from '../store/db.ts'
 import { findLogPosition, replaceLogId } from '../store/events.ts'
 import { deleteFile, findFile, listFiles } from '../store/files.ts'
 import { namedFiles } from '../store/messages.ts'
-import { backupSqlite, checkSqlite } from '../store/sqlite.ts'
+import { backupSqlite, checkSqlite, listSqliteFiles } from '../store/sqlite.ts'
 import { AdministrationError, type DataLocation } from './administration.ts'
 
 const databaseName = 'flowdock.db'
 
+export interface BackupOptions {
+  /** Whether files at S3 are copied to the backup, too. */
+  readonly withS3?: boolean
+}
+
 /**
- * Copies the data of a backend, also while it runs, to a folder that is empty or does not exist. The database is copied before
- * the files: a file is stored before a message names it, so none is missing. Files at S3 are not copied.
+ * Copies the data of a backend, also while it runs, to a folder that is empty or does not exist. Each file that a message of the
+ * backup names is in it, unless it is at S3 and `withS3` is not set.
  *
  * @throws AdministrationError when there is no data, or the folder is not empty
+ * @throws FileStorageError when S3 fails; the folder is no backup then
  */
-export async function backupData({ dataDir, databaseUrl }: DataLocation, to: string): Promise<void> {
+export async function backupData(
+  location: DataLocation,
+  to: string,
+  { withS3 = false }: BackupOptions = {},
+): Promise<void> {
+  const { dataDir, databaseUrl } = location
   requireFile(databaseUrl)
   await requireData(dataDir)
   await requireEmpty(to)
   await mkdir(to, { recursive: true, mode: privateFolderMode })
-  await backupSqlite(join(dataDir, databaseName), join(to, databaseName))
   await copyRest(dataDir, to)
+  const storage = await openFileStorage(withS3 ? location : { dataDir })
+  try {
+    // Most files are copied before the database, so that few messages with files are deleted in the time between.
+    await copyFiles(storage, to)
+    for (let attempt = 1; ; attempt += 1) {
+      await backupSqlite(join(dataDir, databaseName), join(to, databaseName))
+      // A file is stored before its row, so each is there unless it was deleted since. Then a later copy does not name it.
+      await copyFiles(storage, to)
+      if (attempt === backupAttempts || !(await hasDeletedFiles(dataDir, to))) break
+      await rm(join(to, databaseName))
+    }
+  } finally {
+    storage.close()
+  }
   await protectData(to)
+}
+
+/** How often the database is copied while messages with files are deleted. */
+const backupAttempts = 10
+
+/** Whether the backup names a file that is not in it because its message was deleted meanwhile. */
+async function hasDeletedFiles(dataDir: string, backup: string): Promise<boolean> {
+  const copies = await openFileStorage({ dataDir: backup })
+  const missing: string[] = []
+  for (const token of listSqliteFiles(join(backup, databaseName)))
+    if ((await copies.sizeOf(token)) === undefined) missing.push(token)
+  const present = new Set(listSqliteFiles(join(dataDir, databaseName)))
+  return missing.some((token) => !present.has(token))
 }
 
 /**
  * Restores a backup to a folder without data. Files at S3 are not changed: those that were deleted since the backup are
- * missing then, and `check` names them.
+ * missing then, unless they are in the backup, and `check` names them.
  *
  * @throws AdministrationError when there is data already, or the folder is not a backup, or it is damaged
  */
@@ -47,6 +85,7 @@ export async function restoreData(from: string, { dataDir, databaseUrl, s3 }: Da
   await mkdir(dataDir, { recursive: true, mode: privateFolderMode })
   await backupSqlite(join(from, databaseName), join(dataDir, databaseName))
   await copyRest(from, dataDir)
+  await copyFiles(await openFileStorage({ dataDir: from }), dataDir)
   await protectData(dataDir)
   // Events that follow get numbers that others had before.
   await renewLog({ dataDir, databaseUrl })
@@ -180,16 +219,35 @@ async function findOrphans(db: Database, storage: FileStorage, before: number): 
   ]
 }
 
-/** Everything except the database with its log, and files that are still arriving. */
+/** Copies everything except the database with its log, and files. */
 async function copyRest(from: string, to: string): Promise<void> {
-  const unfinished = join(resolve(from), 'files', 'incoming')
+  const isOther = (path: string) => {
+    const inFiles = relative(join(from, 'files'), path)
+    return inFiles === '' || inFiles.startsWith('..') || inFiles === 'signing-key'
+  }
   for (const name of await readdir(from)) {
     if (name.startsWith(databaseName)) continue
     await cp(join(from, name), join(to, name), {
       recursive: true,
       preserveTimestamps: true,
-      filter: (path) => resolve(path) !== unfinished,
+      filter: isOther,
     })
+  }
+}
+
+/** Copies files to the folder of files below `to`, without those that are there. A file that was deleted meanwhile is left out. */
+async function copyFiles(storage: FileStorage, to: string): Promise<void> {
+  const copies = await openFileStorage({ dataDir: to })
+  const copier = await openFileCopier(to)
+  try {
+    await forEachFile(storage, async ({ token, byteSize }) => {
+      if ((await copies.sizeOf(token)) === byteSize) return
+      await copier.copy(token, storage, copies).catch((error: unknown) => {
+        if (!(error instanceof FileMissingError)) throw error
+      })
+    })
+  } finally {
+    await copier.close()
   }
 }
 

@@ -187,6 +187,24 @@ function toSqlite(value: unknown): SQLInputValue {
   return typeof value === 'boolean' ? Number(value) : (value as SQLInputValue)
 }
 
+/**
+ * Locks a file until the returned function runs or the process ends, however it ends.
+ *
+ * @returns undefined when another process has locked it
+ */
+export function lockFile(path: string): (() => void) | undefined {
+  makePrivate(path)
+  const database = new DatabaseSync(path, { timeout: 0 })
+  try {
+    database.exec('begin exclusive')
+  } catch (error) {
+    database.close()
+    if ((error as { errcode?: number }).errcode !== busy) throw error
+    return undefined
+  }
+  return () => database.close()
+}
+
 /** Creates the file so that only its owner can read it. SQLite gives the files beside it the same mode. */
 function makePrivate(path: string): void {
   if (path === ':memory:') return
@@ -206,6 +224,19 @@ export async function backupSqlite(from: string, to: string): Promise<void> {
     await backup(source, to, { rate: 0x7fffffff })
   } finally {
     source.close()
+  }
+}
+
+/** The tokens of the files in the database at `path`, which may be of another version: it is not migrated. */
+export function listSqliteFiles(path: string): string[] {
+  const database = new DatabaseSync(path, { readOnly: true, timeout: 2000 })
+  try {
+    return database
+      .prepare('select token from files')
+      .all()
+      .map(({ token }) => String(token))
+  } finally {
+    database.close()
   }
 }
 
