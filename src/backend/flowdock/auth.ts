@@ -1,4 +1,4 @@
-import { createHash, randomBytes, scrypt } from 'node:crypto'
+import { hash, randomBytes, scrypt } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { promisify } from 'node:util'
 import { grantOfPassword, grantOfToken } from '../grants.ts'
@@ -171,7 +171,7 @@ export function whileValid(backend: Backend, identity: Identity | undefined): Ba
 
 /** Tokens are long and random, so one round of a fast hash protects them. */
 export function hashToken(token: string): string {
-  return createHash('sha256').update(token).digest('base64url')
+  return hash('sha256', token, 'base64url')
 }
 
 /** The salted scrypt hash of a password. */

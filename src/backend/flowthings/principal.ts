@@ -1,4 +1,4 @@
-import { createHash, randomInt } from 'node:crypto'
+import { hash, randomInt } from 'node:crypto'
 import type { Database } from '../store/db.ts'
 import { type AccountRow, findAccountById, findAccountByTokenHash } from '../store/things/accounts.ts'
 import { listObjectsBySubject } from '../store/things/objects.ts'
@@ -17,7 +17,7 @@ export interface ThingsPrincipal {
 
 /** A fast hash is sufficient, because tokens are long and random. */
 export function hashToken(token: string): string {
-  return createHash('sha256').update(token).digest('base64url')
+  return hash('sha256', token, 'base64url')
 }
 
 const alphanumeric = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'

@@ -58,8 +58,8 @@ interface Arrival {
   readonly chunks: Buffer[]
   bytes: number
   readonly limits: BodyLimits
-  readonly idle: NodeJS.Timeout
-  readonly whole: NodeJS.Timeout
+  idle: NodeJS.Timeout | undefined
+  whole: NodeJS.Timeout | undefined
   readonly resolve: (bytes: Buffer) => void
   readonly reject: (error: unknown) => void
 }
@@ -119,13 +119,13 @@ export class Connection {
   readonly #onEnd = (): void => {
     this.#hasEnded = true
     if (this.#exchange === undefined) this.#end()
-    else this.#failBody(new Http1Error(400, 'Body is not complete'))
+    else this.#failBody(notComplete)
   }
 
   readonly #onClosed = (): void => {
     this.#isGone = true
     this.#clearTimer()
-    this.#failBody(new Http1Error(400, 'Body is not complete'))
+    this.#failBody(notComplete)
     this.#onClose()
   }
 
@@ -142,7 +142,7 @@ export class Connection {
       }
     } catch (error) {
       if (!(error instanceof Http1Error)) throw error
-      return this.#exchange === undefined ? this.#refuse(error) : this.#failBody(error)
+      return this.#exchange === undefined ? this.#refuse(error) : this.#failBody(() => error)
     }
     if (this.#exchange === undefined && !this.#timerIsOfHead && this.#reader.isInRequest) this.#limitHead()
   }
@@ -188,24 +188,29 @@ export class Connection {
   async #readBody(exchange: Exchange, limits: BodyLimits): Promise<Buffer> {
     const { head, body } = exchange
     if (body === 'read') return Buffer.alloc(0)
-    if (body !== 'unread') throw new Http1Error(400, 'Body is not complete')
+    if (body !== 'unread') throw notComplete()
     if (head.framing.kind === 'length' && head.framing.bytes > limits.maxBytes) throw tooLong(limits.maxBytes)
     const bytes = await new Promise<Buffer>((resolve, reject) => {
-      const late = () => this.#failBody(new Http1Error(408, 'Body took too long to arrive'))
-      exchange.body = {
+      const arrival: Arrival = {
         chunks: [],
         bytes: 0,
         limits,
         resolve,
         reject,
-        idle: setTimeout(late, limits.idleMs),
-        whole: setTimeout(late, limits.wholeMs),
+        idle: undefined,
+        whole: undefined,
       }
-      if (this.#isGone || (this.#hasEnded && !this.#reader.hasInput))
-        return this.#failBody(new Http1Error(400, 'Body is not complete'))
+      exchange.body = arrival
+      if (this.#isGone || (this.#hasEnded && !this.#reader.hasInput)) return this.#failBody(notComplete)
       if (head.expectsContinue && !this.#reader.hasInput) this.#socket.write('HTTP/1.1 100 Continue\r\n\r\n')
       this.#advance()
-      if (this.#hasEnded) this.#failBody(new Http1Error(400, 'Body is not complete'))
+      if (this.#hasEnded) this.#failBody(notComplete)
+      // Most bodies arrive with their heads, and need no time limits.
+      if (exchange.body === arrival) {
+        const late = () => this.#failBody(() => new Http1Error(408, 'Body took too long to arrive'))
+        arrival.idle = setTimeout(late, limits.idleMs)
+        arrival.whole = setTimeout(late, limits.wholeMs)
+      }
       this.#socket.resume()
     })
     return decodeBody(bytes, head.headers['content-encoding'], limits.maxBytes)
@@ -214,14 +219,14 @@ export class Connection {
   #takeBytes(bytes: Buffer): void {
     const body = this.#exchange?.body
     if (body === undefined || typeof body === 'string') return
-    body.idle.refresh()
+    body.idle?.refresh()
     body.bytes += bytes.length
     try {
       if (body.bytes > body.limits.maxBytes) throw tooLong(body.limits.maxBytes)
       body.limits.onBytes?.(bytes.length)
       body.chunks.push(bytes)
     } catch (error) {
-      this.#failBody(error)
+      this.#failBody(() => error)
     }
   }
 
@@ -235,20 +240,20 @@ export class Connection {
   }
 
   /** Rejects the body that is being read, if there is one. The connection cannot be used for another request. */
-  #failBody(error: unknown): void {
+  #failBody(makeError: () => unknown): void {
     const exchange = this.#exchange
     if (exchange === undefined || typeof exchange.body === 'string') return
     const { idle, whole, reject } = exchange.body
     exchange.body = 'failed'
     clearTimeout(idle)
     clearTimeout(whole)
-    reject(error)
+    reject(makeError())
   }
 
   #respond(exchange: Exchange, response: Http1Response): void {
     if (this.#isGone) return
     const { head } = exchange
-    this.#failBody(new Http1Error(400, 'Body is not complete'))
+    this.#failBody(notComplete)
     const keepAlive = head.keepAlive && !this.#isEnding && !this.#hasEnded && this.#isBodyOver(exchange)
     const bytes = encodeResponse(response, {
       keepAlive,
@@ -343,6 +348,10 @@ export class Connection {
     this.#timer = undefined
     this.#timerIsOfHead = false
   }
+}
+
+function notComplete(): Http1Error {
+  return new Http1Error(400, 'Body is not complete')
 }
 
 function ignore(): void {}

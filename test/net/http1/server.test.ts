@@ -5,6 +5,7 @@ import * as fc from 'fast-check'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import type { BodyLimits, Http1Options, Http1Request } from '../../../src/net/http1/connection.ts'
 import { Http1Error } from '../../../src/net/http1/errors.ts'
+import { EncodedHeaders } from '../../../src/net/http1/response.ts'
 import { createHttp1Server } from '../../../src/net/http1/server.ts'
 
 const limits: BodyLimits = { maxBytes: 1000, idleMs: 60_000, wholeMs: 60_000 }
@@ -14,7 +15,7 @@ async function start(options: Partial<Http1Options> = {}, bodies: Partial<BodyLi
   const requests: Http1Request[] = []
   const respond = (status: number, value: unknown) => ({
     status,
-    headers: { 'Content-Type': 'application/json' },
+    headers: new EncodedHeaders({ 'Content-Type': 'application/json' }),
     body: JSON.stringify(value),
   })
   const http = createHttp1Server({
@@ -313,7 +314,7 @@ describe('time and memory', () => {
       async handle(request) {
         requests.push(request)
         await release.promise
-        return { status: 200, headers: {}, body: 'done' }
+        return { status: 200, headers: new EncodedHeaders({}), body: 'done' }
       },
     })
     const [unused, busy] = [open(), open()]

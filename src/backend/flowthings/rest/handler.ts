@@ -1,6 +1,6 @@
 import type { BodyLimits, Http1Request } from '../../../net/http1/connection.ts'
 import type { Http1Error } from '../../../net/http1/errors.ts'
-import type { Http1Response } from '../../../net/http1/response.ts'
+import { EncodedHeaders, type Http1Response } from '../../../net/http1/response.ts'
 import type { Connections } from '../../http/connections.ts'
 import type { Principal, Traffic } from '../../http/traffic.ts'
 import { failureHead, type Outcome, successHead } from '../envelope.ts'
@@ -49,6 +49,13 @@ const corsHeaders = {
   'Access-Control-Allow-Headers': 'x-auth-token, x-auth-account, content-type, content-encoding, accept',
   'Access-Control-Max-Age': '7200',
 }
+
+const commonHeaders = {
+  'Content-Type': 'application/json; charset=utf-8',
+  'Cache-Control': 'private, no-store',
+  ...corsHeaders,
+}
+const successHeaders = new EncodedHeaders(commonHeaders)
 
 /** Answers requests over HTTP. Every response is JSON with a head and a body, whatever its status. */
 export function createRestHandler(options: RestOptions) {
@@ -174,23 +181,16 @@ function addressOf(
 
 function encode(outcome: Outcome, query: RestRequest['query']): Http1Response {
   const envelope = { head: successHead(outcome), body: outcome.body }
-  const isPretty = String(query['pretty']).toLowerCase() === 'true'
-  return toResponse(outcome.status, JSON.stringify(envelope, null, isPretty ? 2 : 0), {})
+  const { pretty } = query
+  const isPretty = pretty !== undefined && String(pretty).toLowerCase() === 'true'
+  const body = isPretty ? JSON.stringify(envelope, null, 2) : JSON.stringify(envelope)
+  return { status: outcome.status, headers: successHeaders, body }
 }
 
 function encodeFailure({ status, message, headers }: ThingsError): Http1Response {
-  return toResponse(status, JSON.stringify({ head: failureHead(status, message), body: {} }), headers)
-}
-
-function toResponse(status: number, body: string, headers: Readonly<Record<string, string>>): Http1Response {
   return {
     status,
-    headers: {
-      'Content-Type': 'application/json; charset=utf-8',
-      'Cache-Control': 'private, no-store',
-      ...corsHeaders,
-      ...headers,
-    },
-    body,
+    headers: new EncodedHeaders({ ...commonHeaders, ...headers }),
+    body: JSON.stringify({ head: failureHead(status, message), body: {} }),
   }
 }

@@ -44,6 +44,7 @@ const maxPairs = 100
 
 /** Parses a query string. If a name is repeated, the first value is used. @throws ThingsError 400 for more than 100 pairs */
 function parseQuery(text: string): Query {
+  if (text === '') return {}
   const pairs = [...new URLSearchParams(text)]
   if (pairs.length > maxPairs) throw badRequest(`Expected at most ${maxPairs} query parameters`)
   return Object.fromEntries(pairs.toReversed())
