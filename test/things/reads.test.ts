@@ -128,16 +128,14 @@ test('elements have their types, also in maps and lists', async () => {
   expect(drop.json.nested).toEqual({ deep: { list: [1, 'two', true] } })
 })
 
-test('a date that RFC 3339 has no text for is a number, and one that ends after the year 9999 does not end', async () => {
+test('a date that RFC 3339 has no text for is a number', async () => {
   const { id } = await app.direct('POST', '/flow', { path: '/alice/dates' })
   const [first, last] = [Date.parse('0000-01-01T00:00:00Z'), Date.parse('9999-12-31T23:59:59.999Z')]
   for (const at of [first - 1, first, last, last + 1, 8.64e15 + 1])
     await app.direct('POST', `/drop/${id}`, { elems: { at: { type: 'date', value: at } } })
-  await app.direct('POST', '/token', { paths: { '/alice': { read: true } }, expiresInMs: 9e15 })
   const { data, errors } = await app.asAlice(`{
     thingsFlow(by: { path: "/alice/dates" }) { drops(last: 5) { nodes { element(path: "at") {
-      ... on TimeElement { time } ... on NumberElement { number } } } } }
-    thingsTokens { nodes { expiresAt } } }`)
+      ... on TimeElement { time } ... on NumberElement { number } } } } } }`)
   expect(errors).toBeUndefined()
   expect(data.thingsFlow.drops.nodes.map(({ element }: { element: object }) => element)).toEqual(
     [
@@ -148,7 +146,6 @@ test('a date that RFC 3339 has no text for is a number, and one that ends after 
       { number: 8.64e15 + 1 },
     ].reverse(),
   )
-  expect(data.thingsTokens.nodes).toEqual([{ expiresAt: null }])
 })
 
 test('plain numbers have the types that the server gives them', async () => {

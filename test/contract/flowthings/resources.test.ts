@@ -196,6 +196,19 @@ const tokens: Fact[] = [
   },
   {
     ref: '5.5',
+    fact: 'what is left of a duration cannot be set in its place',
+    request: create('token', { paths: { '/alice/a': { read: true } }, expiresInMs: 60_000 }),
+    status: 400,
+  },
+  {
+    ref: '5.5',
+    fact: 'what is left of a duration may be sent with it, as a client that copies a token does',
+    request: create('token', { paths: { '/alice/a': { read: true } }, duration: 60_000, expiresInMs: 5 }),
+    status: 201,
+    body: () => ({ duration: 60_000, expiresInMs: 60_000 }),
+  },
+  {
+    ref: '5.5',
     fact: 'a duration that is none is refused',
     request: create('token', { paths: { '/alice/a': { read: true } }, duration: 0 }),
     status: 400,

@@ -17,7 +17,7 @@ export const shareType: ObjectType = {
     const issuedTo = await checkHolder(writing, given['issuedTo'])
     const duration = parseDuration(given)
     return {
-      members: { ...given, ...duration.members, paths, issuedTo, issuedBy: principal.account.identity_id },
+      members: { ...duration.members, paths, issuedTo, issuedBy: principal.account.identity_id },
       subject: issuedTo,
       ...(duration.ms === undefined ? {} : { expiresAt: now + duration.ms }),
     }

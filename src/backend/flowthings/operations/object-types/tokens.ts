@@ -17,7 +17,7 @@ export const tokenType: ObjectType = {
     const duration = parseDuration(given)
     const tokenString = makeTokenText(28)
     return {
-      members: { ...given, ...duration.members, paths, tokenString, issuedBy: principal.account.identity_id },
+      members: { ...duration.members, paths, tokenString, issuedBy: principal.account.identity_id },
       subject: hashToken(tokenString),
       ...(duration.ms === undefined ? {} : { expiresAt: now + duration.ms }),
     }
@@ -35,14 +35,25 @@ export function checkPermissionPath(path: string): void {
 
 const maxDurationMs = 100 * 365 * 24 * 3600_000
 
-/** Parses the lifetime of a token or share. @throws ThingsError 400 */
-export function parseDuration({ duration }: Json): {
+/**
+ * Parses the lifetime of a token or share.
+ *
+ * @returns the lifetime, and the given members without what is computed from it
+ * @throws ThingsError 400
+ */
+export function parseDuration({ expiresInMs, ...given }: Json): {
   readonly ms: number | undefined
   readonly members: Json
 } {
-  if (duration === undefined) return { ms: undefined, members: {} }
+  const { duration } = given
+  if (duration === undefined) {
+    // It would be shown and mean nothing: the token would never expire.
+    if (expiresInMs !== undefined)
+      throw badRequest('Expected "duration" to say the lifetime; "expiresInMs" is what is left of it')
+    return { ms: undefined, members: given }
+  }
   const ms = typeof duration === 'string' && /^\d{1,15}$/.test(duration) ? Number(duration) : duration
   if (typeof ms !== 'number' || !Number.isInteger(ms) || ms <= 0 || ms > maxDurationMs)
     throw badRequest('Expected "duration" to be a number of milliseconds, more than 0')
-  return { ms, members: { duration: ms } }
+  return { ms, members: { ...given, duration: ms } }
 }
