@@ -224,7 +224,9 @@ export function createLoaders(resources: Resources, { directory, entities }: Kno
     flowByPath: (path) =>
       findFlow(byPath, path) ?? orRead(entities?.flowByPath(path), () => flowsByPath.load(path)),
     flows: async (scope) =>
-      (scope === 'joined' ? await entities?.joinedFlows() : undefined) ?? listFlows(scope),
+      orRead<readonly Flow[]>(scope === 'joined' ? entities?.joinedFlows() : undefined, () =>
+        listFlows(scope),
+      ),
     detailedFlows: listFlows,
     flowDetails: (flow) => flow.details ?? details.load(flow.id),
     flowUsers: async (flow) => flow.users ?? flowUsers.load(flow.path),
@@ -253,12 +255,12 @@ export function createLoaders(resources: Resources, { directory, entities }: Kno
       once(`invitation ${flowId} ${id}`, () =>
         inFlow(flowId, (path) => resources.invitations.find(path, id)),
       ),
-    organizations: async () => (await entities?.organizations()) ?? organizationList(),
+    organizations: async () => orRead<readonly Organization[]>(entities?.organizations(), organizationList),
     organizationUsers: (slug) =>
       once(`organization users ${slug}`, () => resources.organizations.users(slug)),
     sources,
     flowSources: (flowPath) => sourcesByFlow.load(flowPath),
-    viewer: () => once('viewer', async () => (await entities?.viewer()) ?? resources.users.viewer()),
+    viewer: () => once('viewer', async () => orRead(entities?.viewer(), () => resources.users.viewer())),
     presence: async (userId) =>
       (await once('presences', () => resources.users.presences())).get(userId) ?? null,
   }
