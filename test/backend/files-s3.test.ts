@@ -255,6 +255,19 @@ describe('while S3 fails', () => {
   })
 })
 
+test('a file that is shorter at S3 than it was ends the download with an error, and is reported', async () => {
+  const { s3, backend, failures } = await start()
+  const { json } = await send(backend, randomBytes(100))
+  s3.intercept(
+    (_, response) => response.writeHead(200, { 'content-length': 50 }).end(randomBytes(50)) !== null,
+  )
+  const response = await download(backend, json.content.path)
+  await expect(response.arrayBuffer()).rejects.toThrow()
+  expect(failures).toMatchObject([
+    { message: expect.stringMatching(/^The file [0-9a-f]{32} has 50 bytes where 100 were expected$/) },
+  ])
+})
+
 describe('a storage at S3', () => {
   async function open(timeouts: Partial<S3Timeouts> = {}) {
     const s3 = await startS3()

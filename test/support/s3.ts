@@ -35,10 +35,16 @@ export async function startS3(): Promise<TestS3> {
   const serveBucket = make(true).callback()
   const requests: string[] = []
   let decide: Parameters<TestS3['intercept']>[0]
-  const server = createServer((request, response) => {
+  // This server shows an object while it is being stored. S3 does not, so whoever wants the object waits until it is stored.
+  const storing = new Map<string, Promise<void>>()
+  const server = createServer(async (request, response) => {
     response.on('error', () => undefined)
     requests.push(`${request.method} ${request.url}`)
     if (decide?.(request, response) === true) return
+    const [path = '', query = ''] = request.url?.split('?') ?? []
+    const isStored = (request.method === 'PUT' && !query.includes('partNumber=')) || request.method === 'POST'
+    if (isStored) storing.set(path, new Promise((resolve) => response.once('close', resolve)))
+    else if (request.method === 'GET' || request.method === 'HEAD') await storing.get(path)
     if (request.url?.startsWith('/files/?')) serveBucket(request, response)
     else serve(request, response)
   })

@@ -1,6 +1,6 @@
 import { pipeline } from 'node:stream/promises'
 import { create as createContentDisposition } from 'content-disposition'
-import { FileMissingError, type FileStore } from '../../files.ts'
+import { FileMissingError, FileStorageError, type FileStore } from '../../files.ts'
 import { accessDenied, notFound } from '../../http/errors.ts'
 import { findConversation } from '../../store/conversations.ts'
 import { type FileRow, findFile } from '../../store/files.ts'
@@ -103,8 +103,11 @@ export const fileRoutes: readonly Route[] = [
             response.end()
             return
           }
-          // A client that leaves during a download is not an error.
-          await pipeline(bytes, response).catch(() => response.destroy())
+          await pipeline(whole(bytes, end - start + 1, token), response).catch((error: unknown) => {
+            // A client that leaves during a download is not an error.
+            if (error instanceof FileStorageError) onError(error)
+            response.destroy()
+          })
         },
       }
     },
@@ -136,4 +139,19 @@ function parseRange(header: string | undefined, size: number): Range {
 
 function contentRange(range: Exclude<Range, undefined>, size: number): string {
   return range === 'unsatisfiable' ? `bytes */${size}` : `bytes ${range[0]}-${range[1]}/${size}`
+}
+
+/** Fails when the bytes end too early. Otherwise the client would wait for the rest, because the connection stays open. */
+async function* whole(
+  bytes: AsyncIterable<Uint8Array>,
+  length: number,
+  token: string,
+): AsyncGenerator<Uint8Array> {
+  let read = 0
+  for await (const chunk of bytes) {
+    read += chunk.length
+    yield chunk
+  }
+  if (read !== length)
+    throw new FileStorageError(`The file ${token} has ${read} bytes where ${length} were expected`)
 }
