@@ -1,7 +1,10 @@
+import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import type { Browser, Page } from 'playwright-core'
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { makeFolder, startTestBackend } from '../support/backend.ts'
@@ -323,4 +326,35 @@ describe.skipIf(!isAvailable)('flowthings-browser 1.0.2 in Chromium', () => {
     await expect.poll(() => there('window.closeCode')).toBe(1008)
     expect((await there('api.ws.connect()')).failed.head.status).toBe(403)
   })
+})
+
+test('flowthings-browser 1.0.2 in Node.js, with the XMLHttpRequest of docs/flowthings.md', async () => {
+  const server = await startThings()
+  onTestFinished(() => server.close())
+  const page = await readFile(join(import.meta.dirname, '../../docs/flowthings.md'), 'utf8')
+  const [, code = ''] = /```js\n(.+?globalThis\.XMLHttpRequest.+?)```/s.exec(page) ?? []
+  const options = { account: 'alice', token: server.alice.token, secure: false, ...hostOf(server.thingsUrl) }
+  const program = `${code}
+    const api = flowthings.API({ transform: flowthings.promisify(Promise), ...${JSON.stringify(options)} })
+    async function main() {
+      const { body: flow } = await api.request({ method: 'POST', path: '/flow', data: { path: '/alice/node' } })
+      const drops = api.drop(flow.id)
+      await api.ws.connect()
+      const seen = new Promise((resolve) => api.ws.onopen = () => api.ws.subscribe(flow.id, resolve).then(() => drops.create({ elems: { n: 1 } })))
+      const { id, elems } = await seen
+      const changes = { [id]: { elems: { n: 2 } } }
+      return [
+        elems.n.value,
+        (await api.flow.findMany({ filter: { path: /NODE$/i } })).body[0].path,
+        (await api.flow.readMany([flow.id])).body[flow.id].path,
+        (await api.request({ method: 'MPUT', path: '/drop/' + flow.id, data: changes })).body[id].elems.n.value,
+        (await drops.aggregate({ output: ['$count'] })).body[0].$count,
+        await api.flow.read('f' + '0'.repeat(24)).catch(({ head }) => head.status),
+      ]
+    }
+    main().then((result) => { console.log(JSON.stringify(result)); process.exit() })`
+  const { stdout } = await promisify(execFile)(process.execPath, ['-e', program], {
+    cwd: import.meta.dirname,
+  })
+  expect(JSON.parse(stdout)).toEqual([1, '/alice/node', '/alice/node', 2, 1, 404])
 })
