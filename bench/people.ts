@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { openAdministration } from '../src/backend/admin/administration.ts'
-import { hashToken } from '../src/backend/flowdock/auth.ts'
+import { hashToken } from '../src/backend/token-hash.ts'
 import { type Running, startPinned, unlimited } from './pinned-process.ts'
 
 /** An organization whose members all share one busy flow, unless there is none, and each one of several others. */

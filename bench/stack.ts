@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { openAdministration } from '../src/backend/admin/administration.ts'
-import { hashToken } from '../src/backend/flowdock/auth.ts'
+import { hashToken } from '../src/backend/token-hash.ts'
 import { memoryKiB, type Running, startPinned, unlimited } from './pinned-process.ts'
 import { openClient } from './queries.ts'
 

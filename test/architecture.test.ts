@@ -112,7 +112,7 @@ const floors: [part: RegExp, may: RegExp][] = [
   ],
   [
     /^src\/backend\/flowdock\//,
-    /^src\/(iso-time|json-values)\.ts$|^src\/wire\/|^src\/backend\/((bus|http|store)\/|(background|bounds|deliver|event-log|files|grants|instances)\.ts$)/,
+    /^src\/(iso-time|json-values)\.ts$|^src\/wire\/|^src\/backend\/((bus|http|store)\/|(background|bounds|deliver|event-log|files|grants|instances|token-hash)\.ts$)/,
   ],
   [/^src\/backend\/flowthings\/long\.ts$/, /^src\/json-values\.ts$/],
   [/^src\/backend\/flowthings\/values\.ts$/, /^src\/json-values\.ts$|^src\/backend\/flowthings\/long\.ts$/],
@@ -122,11 +122,11 @@ const floors: [part: RegExp, may: RegExp][] = [
   ],
   [
     /^src\/backend\/flowthings\//,
-    /^src\/(json-values|package-files)\.ts$|^src\/net\/http1\/|^src\/backend\/((bus|http|store)\/|(background|tailer)\.ts$)/,
+    /^src\/(json-values|package-files)\.ts$|^src\/net\/http1\/|^src\/backend\/((bus|http|store)\/|(background|tailer|token-hash)\.ts$)/,
   ],
   [
     /^src\/backend\/admin\//,
-    /^src\/(iso-time|json-values)\.ts$|^src\/wire\/|^src\/backend\/((flowdock|flowthings|http|store)\/|(background|bounds|event-log|files|file-copies|file-storage|private-files)\.ts$)/,
+    /^src\/(iso-time|json-values)\.ts$|^src\/wire\/|^src\/backend\/((flowdock|flowthings|http|store)\/|(background|bounds|event-log|files|file-copies|file-storage|private-files|token-hash)\.ts$)/,
   ],
   [
     /^src\/backend\//,

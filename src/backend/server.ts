@@ -19,14 +19,7 @@ import type { OpenTransport } from './bus/transport.ts'
 import { startCatchingUp } from './catch-up.ts'
 import { createEventLog, type EventLog } from './event-log.ts'
 import { type FileLocation, type FileStore, openFileStore } from './files.ts'
-import {
-  authenticate,
-  checkCredential,
-  findValid,
-  hashToken,
-  type Identity,
-  whileValid,
-} from './flowdock/auth.ts'
+import { authenticate, checkCredential, findValid, type Identity, whileValid } from './flowdock/auth.ts'
 import { createOpenCredentials } from './flowdock/open-credentials.ts'
 import { createPresence } from './flowdock/presence.ts'
 import type { Answer, Backend, Route } from './flowdock/route.ts'
@@ -61,6 +54,7 @@ import { findLogPosition } from './store/events.ts'
 import { tryWriting } from './store/messages.ts'
 import { findSourceByTokenHash } from './store/sources.ts'
 import { touchUser, type UserRow } from './store/users.ts'
+import { hashToken } from './token-hash.ts'
 
 export interface BackendOptions {
   readonly host: string
@@ -328,7 +322,6 @@ function noRoute(others: readonly Route[], user: UserRow | undefined): HttpError
   return others.length === 0 ? notFound() : methodNotAllowed(methodsOf(others))
 }
 
-/** Writes without changing anything. @throws the error of a write that fails */
 /** Runs a change of the start. Backends that start together wait for the one that adds the demo, which may take longer than a change. */
 async function afterOthers<T>(change: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt += 1)
@@ -339,6 +332,7 @@ async function afterOthers<T>(change: () => Promise<T>): Promise<T> {
     }
 }
 
+/** Writes without changing anything. @throws the error of a write that fails */
 async function tryStorage(store: Store, files: FileStore): Promise<void> {
   await store.write(tryWriting)
   const { token } = await files.receive(Readable.from([Buffer.alloc(4096)]), 4096)

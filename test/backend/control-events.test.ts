@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { type Administration, openAdministration } from '../../src/backend/admin/administration.ts'
 import { keepHouse } from '../../src/backend/admin/retention.ts'
-import { hashPassword, hashToken } from '../../src/backend/flowdock/auth.ts'
+import { hashPassword } from '../../src/backend/flowdock/auth.ts'
 import {
   addToken,
   exchangeCode,
@@ -14,6 +14,7 @@ import { findApplication } from '../../src/backend/store/applications.ts'
 import { type EventRow, isControlEvent, lastEventSeq } from '../../src/backend/store/events.ts'
 import { findFlow } from '../../src/backend/store/flows.ts'
 import { findUser } from '../../src/backend/store/users.ts'
+import { hashToken } from '../../src/backend/token-hash.ts'
 import { basic, call, startTestBackend, type TestBackend } from '../support/backend.ts'
 import { openServiceStream, serviceToken } from '../support/service.ts'
 import { eventIds, openRawStream } from '../support/stream.ts'

@@ -2,8 +2,8 @@ import { access, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, onTestFinished, test } from 'vitest'
 import { openAdministration } from '../../src/backend/admin/administration.ts'
-import { hashToken } from '../../src/backend/flowdock/auth.ts'
 import { deleteToken } from '../../src/backend/store/rights.ts'
+import { hashToken } from '../../src/backend/token-hash.ts'
 import { basic, call, makeFolder, makeLocation, startTestBackend } from '../support/backend.ts'
 
 /* The demo organization and the token that lets its administrator in. */

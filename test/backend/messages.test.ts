@@ -427,7 +427,8 @@ describe('integrations', () => {
   }
 
   async function sourceToken(flowId: string): Promise<string> {
-    const { hashToken, makeToken } = await import('../../src/backend/flowdock/auth.ts')
+    const { makeToken } = await import('../../src/backend/flowdock/auth.ts')
+    const { hashToken } = await import('../../src/backend/token-hash.ts')
     const { insertSource } = await import('../../src/backend/store/sources.ts')
     const token = makeToken()
     await backend.store.write((db) =>

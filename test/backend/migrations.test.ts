@@ -2,9 +2,9 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { Migrator } from 'kysely/migration'
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { hashToken } from '../../src/backend/flowdock/auth.ts'
 import { migrations } from '../../src/backend/store/migrations/index.ts'
 import { openSqliteWriter } from '../../src/backend/store/sqlite.ts'
+import { hashToken } from '../../src/backend/token-hash.ts'
 import { basic, call, makeFolder, startTestBackend } from '../support/backend.ts'
 
 const names = Object.keys(migrations)

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { openAdministration } from '../../src/backend/admin/administration.ts'
 import { createBackground } from '../../src/backend/background.ts'
-import { findValid, hashPassword, hashToken, makeToken } from '../../src/backend/flowdock/auth.ts'
+import { findValid, hashPassword, makeToken } from '../../src/backend/flowdock/auth.ts'
 import { createOpenCredentials, type SignedInBy } from '../../src/backend/flowdock/open-credentials.ts'
 import { disableUser } from '../../src/backend/store/rights.ts'
 import { insertToken } from '../../src/backend/store/users.ts'
+import { hashToken } from '../../src/backend/token-hash.ts'
 import { startTestBackend, type TestBackend } from '../support/backend.ts'
 import { openRawStream } from '../support/stream.ts'
 

@@ -2,13 +2,14 @@ import { createHash, randomUUID } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
-import { hashToken, makeToken } from '../../src/backend/flowdock/auth.ts'
+import { makeToken } from '../../src/backend/flowdock/auth.ts'
 import { addToken } from '../../src/backend/flowdock/operations/credentials.ts'
 import { streamLog } from '../../src/backend/flowdock/service-stream.ts'
 import { startBackend } from '../../src/backend/index.ts'
 import { type EventRow, findLogPosition, lastEventSeq } from '../../src/backend/store/events.ts'
 import { deleteToken, disableUser } from '../../src/backend/store/rights.ts'
 import { insertToken } from '../../src/backend/store/users.ts'
+import { hashToken } from '../../src/backend/token-hash.ts'
 import type {
   WireAuditClaim,
   WireEntitlement,

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
 import { keepHouse } from '../../src/backend/admin/retention.ts'
-import { hashToken, makeToken } from '../../src/backend/flowdock/auth.ts'
+import { makeToken } from '../../src/backend/flowdock/auth.ts'
 import { ensureApplication } from '../../src/backend/store/applications.ts'
 import { newEvent } from '../../src/backend/store/events.ts'
 import { insertToken } from '../../src/backend/store/users.ts'
+import { hashToken } from '../../src/backend/token-hash.ts'
 import {
   eventually,
   hasServiceStream,

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { WebSocket } from 'ws'
-import { hashToken } from '../../src/backend/flowdock/auth.ts'
+import { hashToken } from '../../src/backend/token-hash.ts'
 import { createLiveClient, type LiveEvent } from '../../src/client/index.ts'
 import {
   eventually,

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { type BoundedText, lengthProblem, maxImportedId } from '../bounds.ts'
 import { createEventLog } from '../event-log.ts'
 import type { FileLocation } from '../files.ts'
-import { hashPassword, hashToken, makeToken } from '../flowdock/auth.ts'
+import { hashPassword, makeToken } from '../flowdock/auth.ts'
 import { isNickTaken, nickProblem } from '../flowdock/nicks.ts'
 import { isRedirectUri, registerApplication } from '../flowdock/operations/applications.ts'
 import { addToken, deleteToken, unregisterApplication } from '../flowdock/operations/credentials.ts'
@@ -37,6 +37,7 @@ import {
   listUsers,
   type UserRow,
 } from '../store/users.ts'
+import { hashToken } from '../token-hash.ts'
 import { AdministrationError, type Entry } from './administration-error.ts'
 import { readStoredToken, removeStoredToken } from './demo-token.ts'
 import { type AccountAdministration, createAccountAdministration } from './things-accounts.ts'

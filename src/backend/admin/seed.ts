@@ -1,7 +1,7 @@
 import type { WireAttachment } from '../../wire/flowdock.ts'
 import type { EventLog } from '../event-log.ts'
 import type { FileStore } from '../files.ts'
-import { hashToken, makeToken } from '../flowdock/auth.ts'
+import { makeToken } from '../flowdock/auth.ts'
 import type { FlowChannel } from '../flowdock/channel.ts'
 import type { MessageDraft } from '../flowdock/message-draft.ts'
 import { addToken } from '../flowdock/operations/credentials.ts'
@@ -22,6 +22,7 @@ import type { FileRow } from '../store/files.ts'
 import type { Flow } from '../store/flows.ts'
 import type { SourceRow } from '../store/sources.ts'
 import { findUserByEmail, findUserByTokenHash, type UserRow } from '../store/users.ts'
+import { hashToken } from '../token-hash.ts'
 import {
   type DemoEvent,
   type DemoFlow,

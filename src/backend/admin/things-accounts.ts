@@ -1,7 +1,8 @@
 import { accountNameProblem, addAccount, replaceMasterToken } from '../flowthings/operations/accounts.ts'
-import { hashToken, makeTokenText } from '../flowthings/principal.ts'
+import { makeTokenText } from '../flowthings/principal.ts'
 import type { Database, Store } from '../store/db.ts'
 import { findAccount, findAccountByTokenHash, listAccounts } from '../store/things/accounts.ts'
+import { hashToken } from '../token-hash.ts'
 import { AdministrationError, type Entry } from './administration-error.ts'
 import { storedThingsToken } from './things-token.ts'
 

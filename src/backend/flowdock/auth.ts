@@ -1,4 +1,4 @@
-import { hash, randomBytes, scrypt } from 'node:crypto'
+import { randomBytes, scrypt } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import { promisify } from 'node:util'
 import { grantOfPassword, grantOfToken } from '../grants.ts'
@@ -14,6 +14,7 @@ import {
   listValidTokens,
   type UserRow,
 } from '../store/users.ts'
+import { hashToken } from '../token-hash.ts'
 import type { Holder } from './entitlements.ts'
 import type { SignedInBy } from './open-credentials.ts'
 import type { Backend } from './route.ts'
@@ -167,11 +168,6 @@ export function whileValid(backend: Backend, identity: Identity | undefined): Ba
       return result
     }, channel)
   return { ...backend, log: { ...log, write } }
-}
-
-/** Tokens are long and random, so one round of a fast hash protects them. */
-export function hashToken(token: string): string {
-  return hash('sha256', token, 'base64url')
 }
 
 /** The salted scrypt hash of a password. */

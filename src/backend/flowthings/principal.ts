@@ -1,7 +1,8 @@
-import { hash, randomInt } from 'node:crypto'
+import { randomInt } from 'node:crypto'
 import type { Database } from '../store/db.ts'
 import { type AccountRow, findAccountById, findAccountByTokenHash } from '../store/things/accounts.ts'
 import { listObjectsBySubject } from '../store/things/objects.ts'
+import { hashToken } from '../token-hash.ts'
 import { type PathPermissions, readPermissions } from './permissions.ts'
 
 /** The account, and possibly the application, that sent a request. */
@@ -13,11 +14,6 @@ export interface ThingsPrincipal {
   readonly token: { readonly id: string; readonly permissions: readonly PathPermissions[] } | undefined
   /** When the token expires, in milliseconds. */
   readonly expiresAt: number | undefined
-}
-
-/** A fast hash is sufficient, because tokens are long and random. */
-export function hashToken(token: string): string {
-  return hash('sha256', token, 'base64url')
 }
 
 const alphanumeric = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789'

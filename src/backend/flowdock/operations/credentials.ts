@@ -4,7 +4,8 @@ import type { Change } from '../../store/change.ts'
 import { findCode, findRefreshToken, insertGrant, useCode } from '../../store/grants.ts'
 import { revokeCode } from '../../store/rights.ts'
 import { findUser, insertToken } from '../../store/users.ts'
-import { hashToken, makeToken } from '../auth.ts'
+import { hashToken } from '../../token-hash.ts'
+import { makeToken } from '../auth.ts'
 
 export { deleteToken, revokeGranted, unregisterApplication } from '../../store/rights.ts'
 

@@ -2,7 +2,7 @@ import { timingSafeEqual } from 'node:crypto'
 import { boundedText } from '../../bounds.ts'
 import { accessDenied, HttpError, invalid, notFound } from '../../http/errors.ts'
 import { type ApplicationRow, findApplication, listApplications } from '../../store/applications.ts'
-import { hashToken } from '../auth.ts'
+import { hashToken } from '../../token-hash.ts'
 import { consentPage, messagePage } from '../consent-page.ts'
 import { isRedirectUri, outOfBand, registerApplication } from '../operations/applications.ts'
 import {

@@ -1,8 +1,8 @@
 import type { Database } from '../../store/db.ts'
 import { type AccountRow, findAccount, insertAccount, setMasterToken } from '../../store/things/accounts.ts'
 import { insertObject } from '../../store/things/objects.ts'
+import { hashToken } from '../../token-hash.ts'
 import { makeId } from '../ids.ts'
-import { hashToken } from '../principal.ts'
 
 /** Names have at least two characters, because paths of programs begin with `/u/`, for any account. */
 const namePattern = /^[a-z0-9][a-z0-9_-]{1,62}$/

@@ -1,6 +1,7 @@
+import { hashToken } from '../../../token-hash.ts'
 import { parsePermissions } from '../../permissions.ts'
 import type { Json } from '../../present.ts'
-import { hashToken, makeTokenText } from '../../principal.ts'
+import { makeTokenText } from '../../principal.ts'
 import { badRequest } from '../../things-error.ts'
 import type { ObjectType } from '../object-type.ts'
 
