@@ -170,7 +170,9 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
   const { signal } = stopping
   const onError = (error: unknown) => options.onError?.(error)
   const background = createBackground(onError)
-  const signIn = createSignIn(createPasswordKeys())
+  const signIn = createSignIn(createPasswordKeys(), {
+    onAttempt: (attempt) => bus?.publish({ kind: 'attempt', attempt }),
+  })
   const traffic = createTraffic({ ...defaultTraffic, ...options.traffic })
   const stop = async () => {
     stopping.abort()
@@ -193,6 +195,9 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     const { id } = await findLogPosition(store.reader)
     const instance = randomBytes(8).toString('hex')
     bus = createBus({ instance, log: id }, await chooseTransport(options), options.onNotice)
+    bus.listen((message) => {
+      if (message.kind === 'attempt') signIn.countElsewhere(message.attempt)
+    })
     const { onReplaced } = options
     log = await createEventLog(store, { background, signal, bus, ...(onReplaced && { onReplaced }) })
     const head = () => log.delivered

@@ -34,7 +34,7 @@ afterAll(() => backend.close())
 beforeEach(async () => {
   now = 1_000_000
   derived = []
-  signIn = createSignIn(keys, () => now)
+  signIn = createSignIn(keys, { now: () => now })
   await setPassword(2, 'open sesame')
 })
 
@@ -93,6 +93,58 @@ describe('guessing passwords', () => {
       expect((await ben('open sesame', '1.1.1.1'))?.id).toBe(2)
     }
     for (let turn = 0; turn < 10; turn += 1) expect(await guess('1.1.1.1')).toBeUndefined()
+  })
+})
+
+describe('backends that announce their attempts to each other', () => {
+  let other: SignIn
+
+  beforeEach(() => {
+    signIn = createSignIn(keys, { now: () => now, onAttempt: (attempt) => other.countElsewhere(attempt) })
+    other = createSignIn(keys, { now: () => now, onAttempt: (attempt) => signIn.countElsewhere(attempt) })
+  })
+
+  const there = (password: string, address: string) =>
+    other.signIn(backend.store.reader, 'ben@example.com', password, address)
+
+  test('give an IP address ten attempts at an account in all', async () => {
+    for (let turn = 0; turn < 5; turn += 1) {
+      expect(await guess('1.1.1.1')).toBeUndefined()
+      expect(await there('guess', '1.1.1.1')).toBeUndefined()
+    }
+    await expect(guess('1.1.1.1')).rejects.toMatchObject({ status: 429, headers: { 'Retry-After': '90' } })
+    await expect(there('guess', '1.1.1.1')).rejects.toMatchObject({ status: 429 })
+    now += 90_000
+    expect(await there('guess', '1.1.1.1')).toBeUndefined()
+    await expect(guess('1.1.1.1')).rejects.toMatchObject({ status: 429 })
+  })
+
+  test('give each IP address one attempt at an account that many try at either of them', async () => {
+    for (let turn = 0; turn < 30; turn += 1)
+      await (turn % 2 === 0 ? guess(`1.1.${turn}.1`) : there('guess', `1.1.${turn}.1`))
+    expect(await guess('1.2.1.1')).toBeUndefined()
+    await expect(there('guess', '1.2.1.1')).rejects.toMatchObject({ headers: { 'Retry-After': '900' } })
+  })
+
+  test('give a right password back at all, and know its IP address at all', async () => {
+    for (let turn = 0; turn < 40; turn += 1) {
+      now += 30_000
+      expect((await (turn % 2 === 0 ? ben : there)('open sesame', '2.2.2.2'))?.id).toBe(2)
+    }
+    for (let turn = 0; turn < 31; turn += 1) await guess(`1.1.${turn}.1`)
+    for (let turn = 0; turn < 10; turn += 1) expect(await there('guess', '2.2.2.2')).toBeUndefined()
+  })
+
+  test('give back an attempt whose password could not be checked', async () => {
+    const failing = createSignIn(
+      { ...keys, derive: () => Promise.reject(new Error('full')) },
+      { now: () => now, onAttempt: (attempt) => other.countElsewhere(attempt) },
+    )
+    for (let turn = 0; turn < 20; turn += 1)
+      await expect(failing.signIn(backend.store.reader, 'ben@example.com', 'x', '1.1.1.1')).rejects.toThrow(
+        'full',
+      )
+    for (let turn = 0; turn < 10; turn += 1) expect(await there('guess', '1.1.1.1')).toBeUndefined()
   })
 })
 

@@ -73,6 +73,20 @@ describe.each(engines)('two backends of one database, over %s', (engine) => {
     expect(ids).toEqual([...new Set(ids)].toSorted((one, other) => one - other))
   })
 
+  test('passwords that were guessed at one count at the other', async () => {
+    const [a, b] = await startTwo(engine)
+    const guess = async ({ url }: Machine) => {
+      const headers = { authorization: `Basic ${btoa('ben@example.com:guess')}` }
+      return (await fetch(`${url}/user`, { headers })).status
+    }
+    const heard = await b.listen('Ada', 'filter=example/main')
+    for (let turn = 0; turn < 10; turn += 1) expect(await guess(a)).toBe(401)
+    // Typing takes the same way, after them.
+    await a.as('Cleo')('POST', '/flows/example/main/typing')
+    await heard.until(/"typing"/)
+    expect([await guess(b), await guess(a)]).toEqual([429, 429])
+  })
+
   test('a user who is blocked at one receives nothing at the other after that', async () => {
     const [a, b] = await startTwo(engine)
     const stream = await b.listen('Cleo', 'filter=example/main')

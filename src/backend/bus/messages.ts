@@ -28,6 +28,17 @@ export interface BusDrop {
   readonly drop: string
 }
 
+const attemptLimits = ['address', 'account', 'anywhere', 'strict'] as const
+const attemptStates = ['begun', 'right', 'unchecked'] as const
+
+/** An attempt to sign in with a password: the account, the IP address, and the limits that it counts towards. */
+export interface BusAttempt {
+  readonly account: string
+  readonly address: string
+  readonly limits: readonly (typeof attemptLimits)[number][]
+  readonly state: (typeof attemptStates)[number]
+}
+
 /** The messages between backends that share a database. Any message may be lost. */
 export type BusMessage =
   /**
@@ -67,6 +78,8 @@ export type BusMessage =
       readonly parts: number
       readonly users: readonly PresentUser[]
     }
+  /** An attempt to sign in with a password at the sender: it counts towards the limits of all backends. */
+  | { readonly kind: 'attempt'; readonly attempt: BusAttempt }
   /** The sender runs, and its log ends at `head`. With `asks`, the others respond with their present users. */
   | { readonly kind: 'here'; readonly head: number; readonly asks: boolean }
 
@@ -80,6 +93,7 @@ const topicOf: Readonly<Record<BusMessage['kind'], Topic>> = {
   signals: 'signal',
   state: 'signal',
   set: 'signal',
+  attempt: 'signal',
   present: 'here',
   here: 'here',
 }
@@ -196,6 +210,10 @@ function decodeBody(json: Record<string, unknown>): BusMessage | undefined {
         return undefined
       return { kind: 'present', round, part, parts, users }
     }
+    case 'attempt': {
+      const attempt = decodeAttempt(json['attempt'])
+      return attempt && { kind: 'attempt', attempt }
+    }
     case 'here': {
       const { head, asks } = json
       return isCount(head) ? { kind: 'here', head, asks: asks === true } : undefined
@@ -241,6 +259,16 @@ function decodePresentUser(value: unknown): PresentUser | undefined {
   if (!isRecord(value)) return undefined
   const { userId, activity, since } = value
   return isCount(userId) && isActivity(activity) && isCount(since) ? { userId, activity, since } : undefined
+}
+
+function decodeAttempt(value: unknown): BusAttempt | undefined {
+  if (!isRecord(value)) return undefined
+  const { account, address } = value
+  const limits = decodeAll(value['limits'], (limit) => attemptLimits.find((known) => known === limit))
+  const state = attemptStates.find((known) => known === value['state'])
+  if (typeof account !== 'string' || typeof address !== 'string') return undefined
+  if (limits === undefined || state === undefined) return undefined
+  return { account, address, limits, state }
 }
 
 /** Decodes a list; undefined when an item cannot be decoded. */

@@ -17,6 +17,9 @@ import type { PasswordKeys } from './password-keys.ts'
  * A right password returns its attempt. Requests with the same password wait for one check, so twenty parallel requests with a
  * right password are one attempt. Passwords that are remembered count as attempts, too: otherwise the response would show a
  * client past the limits that a guess was right. A restart resets all of this.
+ *
+ * Backends of one database count together: each announces its attempts, and counts those of the others. An attempt at a second
+ * backend that begins before the announcement arrived is not counted yet.
  */
 export interface SignIn {
   /**
@@ -25,7 +28,27 @@ export interface SignIn {
    * @throws HttpError 429 after too many attempts, 503 while too many passwords are being checked
    */
   signIn(db: Database, email: string, password: string, address: string): Promise<UserRow | undefined>
+  /** Counts what another backend announced. */
+  countElsewhere(attempt: SignInAttempt): void
   close(): Promise<void>
+}
+
+/** The limits that an attempt counts towards. */
+export type SignInLimit = 'address' | 'account' | 'anywhere' | 'strict'
+
+/** An attempt to sign in, as backends announce it: when it begins, and when it is given back. */
+export interface SignInAttempt {
+  readonly account: string
+  readonly address: string
+  readonly limits: readonly SignInLimit[]
+  /** `right` and `unchecked` attempts are given back; a wrong one is announced once. */
+  readonly state: 'begun' | 'right' | 'unchecked'
+}
+
+export interface SignInOptions {
+  readonly now?: () => number
+  /** Announces an attempt to the other backends. Attempts with a remembered password are not announced. */
+  readonly onAttempt?: (attempt: SignInAttempt) => void
 }
 
 const windowMs = 15 * 60_000
@@ -37,11 +60,16 @@ const rememberMs = 30_000
 /** The most entries of each map. The least recently used are dropped first. */
 const maxEntries = 10_000
 
-export function createSignIn(keys: PasswordKeys, now: () => number = Date.now): SignIn {
-  const atAccount = createBuckets(attemptsAtAccount, now)
-  const ofAddress = createBuckets(attemptsOfAddress, now)
-  const fromAnywhere = createBuckets(attemptsFromAnywhere, now)
-  const strict = createBuckets(1, now)
+export function createSignIn(
+  keys: PasswordKeys,
+  { now = Date.now, onAttempt = () => undefined }: SignInOptions = {},
+): SignIn {
+  const buckets: Readonly<Record<SignInLimit, Buckets>> = {
+    address: createBuckets(attemptsOfAddress, now),
+    account: createBuckets(attemptsAtAccount, now),
+    anywhere: createBuckets(attemptsFromAnywhere, now),
+    strict: createBuckets(1, now),
+  }
   /** IP addresses from which a user signed in to an account lately. */
   const familiar = new Map<string, true>()
   const memoryKey = randomBytes(32)
@@ -50,26 +78,23 @@ export function createSignIn(keys: PasswordKeys, now: () => number = Date.now): 
   /** The checks in progress, by the same hash. */
   const checking = new Map<string, Promise<void>>()
 
-  function begin(
-    account: string,
-    address: string,
-  ): { readonly isFamiliar: boolean; readonly giveBack: () => void } {
-    const pair = `${address} ${account}`
-    const isFamiliar = familiar.has(pair)
-    const taken: [Buckets, string][] = []
-    const giveBack = () => {
-      for (const [buckets, key] of taken) buckets.giveBack(key)
-    }
-    const take = (buckets: Buckets, key: string): number => {
-      const waitMs = buckets.take(key)
-      if (waitMs === 0) taken.push([buckets, key])
+  /** @returns the limits that the attempt counts towards */
+  function begin(account: string, address: string, isFamiliar: boolean): readonly SignInLimit[] {
+    const limits: SignInLimit[] = []
+    const take = (limit: SignInLimit): number => {
+      const waitMs = buckets[limit].take(keyOf(limit, account, address))
+      if (waitMs === 0) limits.push(limit)
       return waitMs
     }
-    let waitMs = take(ofAddress, address) || take(atAccount, pair)
-    if (waitMs === 0 && !isFamiliar && take(fromAnywhere, account) > 0) waitMs = take(strict, pair)
-    if (waitMs === 0) return { isFamiliar, giveBack }
-    giveBack()
+    let waitMs = take('address') || take('account')
+    if (waitMs === 0 && !isFamiliar && take('anywhere') > 0) waitMs = take('strict')
+    if (waitMs === 0) return limits
+    giveBack({ account, address, limits })
     throw tooMany(`Too many wrong passwords; try again in ${Math.ceil(waitMs / 1000)} seconds`, waitMs)
+  }
+
+  function giveBack({ account, address, limits }: Omit<SignInAttempt, 'state'>): void {
+    for (const limit of limits) buckets[limit].giveBack(keyOf(limit, account, address))
   }
 
   return {
@@ -82,11 +107,17 @@ export function createSignIn(keys: PasswordKeys, now: () => number = Date.now): 
         .update(JSON.stringify([account, user?.id, user?.password_hash, password]))
         .digest('base64url')
       for (let other = checking.get(proof); other !== undefined; other = checking.get(proof)) await other
-      const { isFamiliar, giveBack } = begin(account, address)
+      const isFamiliar = familiar.has(pairOf(account, address))
+      const attempt = { account, address, limits: begin(account, address, isFamiliar) }
       if ((remembered.get(proof) ?? 0) > now()) {
-        giveBack()
+        giveBack(attempt)
         return user?.disabled === 0 ? user : undefined
       }
+      const end = (state: 'right' | 'unchecked') => {
+        giveBack(attempt)
+        onAttempt({ ...attempt, state })
+      }
+      onAttempt({ ...attempt, state: 'begun' })
       const { promise: checked, resolve: endCheck } = Promise.withResolvers<void>()
       checking.set(proof, checked)
       // An unknown e-mail address takes as long as a wrong password.
@@ -94,7 +125,7 @@ export function createSignIn(keys: PasswordKeys, now: () => number = Date.now): 
       try {
         given = await keys.derive(password, Buffer.from(salt, 'base64url'), isFamiliar)
       } catch (error) {
-        giveBack()
+        end('unchecked')
         throw error
       } finally {
         checking.delete(proof)
@@ -103,19 +134,35 @@ export function createSignIn(keys: PasswordKeys, now: () => number = Date.now): 
       }
       const stored = Buffer.from(key, 'base64url')
       if (stored.length !== given.length || !timingSafeEqual(stored, given)) return undefined
-      giveBack()
-      remember(familiar, `${address} ${account}`, true)
+      end('right')
+      remember(familiar, pairOf(account, address), true)
       remember(remembered, proof, now() + rememberMs)
       return user?.disabled === 0 ? user : undefined
     },
+    countElsewhere(attempt) {
+      const { account, address, limits, state } = attempt
+      if (state === 'begun') for (const limit of limits) buckets[limit].charge(keyOf(limit, account, address))
+      else giveBack(attempt)
+      if (state === 'right') remember(familiar, pairOf(account, address), true)
+    },
     close: () => keys.close(),
   }
+}
+
+const pairOf = (account: string, address: string) => `${address} ${account}`
+
+/** What a limit counts: attempts of an IP address, at an account, or of an IP address at an account. */
+function keyOf(limit: SignInLimit, account: string, address: string): string {
+  if (limit === 'address') return address
+  return limit === 'anywhere' ? account : pairOf(account, address)
 }
 
 /** The attempts of each key. They are regained evenly. */
 interface Buckets {
   /** Takes an attempt. Returns undefined, or the milliseconds until there is one. */
   take(key: string): number
+  /** Takes an attempt that was made already; the last one if there is only a part of it. */
+  charge(key: string): void
   giveBack(key: string): void
 }
 
@@ -138,6 +185,10 @@ function createBuckets(size: number, now: () => number): Buckets {
       if (bucket.left < 1) return Math.max(Math.ceil((1 - bucket.left) / perMs - 0.01), 1)
       bucket.left -= 1
       return 0
+    },
+    charge(key) {
+      const bucket = refill(key)
+      bucket.left = Math.max(0, bucket.left - 1)
     },
     giveBack(key) {
       const bucket = refill(key)
