@@ -235,6 +235,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
       files,
       keepAliveMs: options.keepAliveMs ?? 20_000,
       signIn,
+      hasServiceInterface: (options.serviceTokens ?? []).length > 0,
       traffic,
       presence,
       openCredentials: createOpenCredentials({
@@ -354,7 +355,7 @@ function createHandler(
   const serviceTokens = options.serviceTokens ?? []
   const gatewayKeys =
     options.gatewayKey === undefined ? serviceTokens : [options.gatewayKey, ...serviceTokens]
-  const hasServiceInterface = serviceTokens.length > 0
+  const { hasServiceInterface } = backend
   const router = createRouter(hasServiceInterface ? [...flowdockRoutes, ...serviceRoutes] : flowdockRoutes)
   const isService = createServiceTokenCheck(serviceTokens)
   const noted = new Map<number, number>()

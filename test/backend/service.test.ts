@@ -443,12 +443,23 @@ describe('the directory', () => {
     expect(await read()).toEqual({ log, at: at + 1 })
   })
 
-  test('has flows by id, without what depends on who asks', async () => {
+  test('has flows by id, without what depends on who asks and what each message changes', async () => {
     const { json: flow } = await ada('GET', main)
     const { json } = await service('GET', `/service/v1/flows?ids=${flow.id},nowhere`)
-    const { flow_admin, joined, open, unread_mentions, users, api_token, join_url, ...itself } = flow
+    const { flow_admin, joined, open, unread_mentions, users, api_token, join_url, ...shared } = flow
+    const { last_message_at, last_message_id, ...itself } = shared
+    expect([last_message_at, last_message_id]).toEqual([expect.any(String), expect.any(Number)])
     expect(json).toEqual({ at: await end(), flows: [itself] })
     expect(api_token).toBeDefined()
+  })
+
+  test('is one of the capabilities of a backend with a service token, and of no other', async () => {
+    const other = await startTestBackend({ serviceTokens: [] })
+    onTestFinished(other.close)
+    const named = async (by: TestBackend) => (await by.as('Ada')('GET', '/capabilities')).json.extensions
+    const extensions: string[] = await named(backend)
+    expect(extensions).toContain('service-stream')
+    expect(await named(other)).toEqual(extensions.filter((name) => name !== 'service-stream'))
   })
 
   test('takes 500 ids of flows in one URL, and no more', async () => {

@@ -22,6 +22,8 @@ export interface Backend {
   readonly openCredentials: OpenCredentials
   /** Whether messages and files can be stored now. */
   readonly isWritable: () => Promise<boolean>
+  /** Whether gateways with a service token can read the whole log. */
+  readonly hasServiceInterface: boolean
   /** Whether actions of threads may be delivered to this machine and its network. */
   readonly privateActionTargets: boolean
   /** Called with errors that no response reports. */

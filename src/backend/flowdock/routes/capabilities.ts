@@ -20,6 +20,9 @@ export const capabilityRoutes: readonly Route[] = [
     method: 'GET',
     pattern: '/capabilities',
     auth: 'user',
-    handle: async () => ({ status: 200, body: { extensions } }),
+    handle: async (_, { hasServiceInterface }) => ({
+      status: 200,
+      body: { extensions: hasServiceInterface ? [...extensions, 'service-stream'].toSorted() : extensions },
+    }),
   },
 ]
