@@ -163,13 +163,24 @@ export interface WireServiceUsers {
   })[]
 }
 
-/** `GET /service/v1/flows?ids=a,b`: those that exist, at most 500 ids. What depends on the viewer is left out. */
+/**
+ * `GET /service/v1/flows?ids=a,b`: those that exist, at most 500 ids. What depends on the viewer is left out, and so is what each
+ * message changes, because a gateway remembers the flow until an event says that it changed.
+ */
 export interface WireServiceFlows {
   /** The number of the newest event when they were read. */
   readonly at: number
   readonly flows: readonly Omit<
     WireFlow,
-    'api_token' | 'flow_admin' | 'join_url' | 'joined' | 'open' | 'unread_mentions' | 'users'
+    | 'api_token'
+    | 'flow_admin'
+    | 'join_url'
+    | 'joined'
+    | 'last_message_at'
+    | 'last_message_id'
+    | 'open'
+    | 'unread_mentions'
+    | 'users'
   >[]
 }
 

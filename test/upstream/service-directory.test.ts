@@ -20,7 +20,8 @@ async function start(hold?: (response: ServerResponse, answer: () => void) => vo
       const of = { disabled: false, organizations: [id < 10 ? 1 : 2] }
       return id < 100 ? [{ id, nick: name, name, email: '', avatar: '', website: null, ...of }] : []
     })
-    const flows = ids.map((id) => ({ id, parameterized_name: id, name: id, organization: acme }))
+    const details = { last_message_at: '2026-01-01T00:00:00Z', last_message_id: 7 }
+    const flows = ids.map((id) => ({ id, parameterized_name: id, name: id, organization: acme, ...details }))
     const body = pathname.endsWith('users') ? { at: 1, users } : { at: 1, flows }
     if (hold === undefined) answerJson(response, 200, body)
     else hold(response, () => answerJson(response, 200, body))
@@ -124,4 +125,10 @@ test('a read that fails is tried again by whoever asks next', async () => {
   await expect(view.flow('a')).rejects.toMatchObject({ code: 'UPSTREAM_UNAVAILABLE' })
   isDown = false
   expect(await view.flow('a')).toMatchObject({ name: 'a' })
+})
+
+test('what each message changes in a flow is not remembered, also if a backend of an earlier version sends it', async () => {
+  const { directory } = await start()
+  expect(await directory.reads.flow('a')).toMatchObject({ id: 'a', name: 'a', details: null })
+  expect(await directory.viewOf(message('a'), undefined, false).flow('a')).toMatchObject({ details: null })
 })

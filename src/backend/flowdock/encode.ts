@@ -141,7 +141,7 @@ export function encodeFlow(
   }
 }
 
-/** A flow without what depends on its viewer. */
+/** A flow without what depends on its viewer, and without what each message changes: gateways remember it. */
 export function encodeFlowItself(
   flow: Flow,
   organization: OrganizationRow,
@@ -149,7 +149,8 @@ export function encodeFlowItself(
 ): WireServiceFlows['flows'][number] {
   const unseen = { ...flow, open: null, blocked: null, organization_admin: null, unread_mentions: 0 }
   const encoded = encodeFlow(unseen, organization, base, undefined)
-  const { flow_admin: _a, joined: _b, open: _c, unread_mentions: _d, ...itself } = encoded
+  const { flow_admin: _a, joined: _b, open: _c, unread_mentions: _d, ...seen } = encoded
+  const { last_message_at: _e, last_message_id: _f, ...itself } = seen
   return itself
 }
 

@@ -106,7 +106,8 @@ export function createServiceDirectory(options: ServiceDirectoryOptions): Servic
   const flows = new BatchCache<string, Flow>({
     ...{ maxEntries: maxFlows, maxBatch },
     async read(ids) {
-      const decoded = (await read('flows', ids)).map(decodeFlow)
+      // Backends of earlier versions send details, which a message changes later. They are read when they are needed.
+      const decoded = (await read('flows', ids)).map((each): Flow => ({ ...decodeFlow(each), details: null }))
       for (const { path, id } of decoded) flowIds.set(path, id)
       return new Map(decoded.map((flow) => [flow.id, flow]))
     },
