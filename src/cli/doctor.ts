@@ -43,14 +43,14 @@ export async function doctor(
   const asJson = args.includes('--json')
   const [address = 'http://127.0.0.1:4000', ...more] = args.filter((arg) => !arg.startsWith('--'))
   if (more.length > 0 || !URL.canParse(address) || !/^https?:$/.test(new URL(address).protocol))
-    throw new CommandError('Expected one address, such as https://chat.team.example')
+    throw new CommandError('Expected one URL, such as https://chat.team.example')
   const patient = { url: new URL(address), token: environment['DOCTOR_TOKEN'] }
   const findings: Finding[] = []
   for (const [check, look] of checks) {
     const outcome = await look(patient).catch(
       (error: Error): Outcome => ({
         status: 'problem',
-        found: `it could not be looked at: ${error.cause instanceof Error ? error.cause.message : error.message}`,
+        found: `the check failed: ${error.cause instanceof Error ? error.cause.message : error.message}`,
       }),
     )
     findings.push({ check, ...outcome })
@@ -83,15 +83,15 @@ const checks: readonly (readonly [check: string, look: (patient: Patient) => Pro
       const { status: named } = await ask(patient, '/graphql?query=%7B__typename%7D', {
         headers: { accept: 'application/json' },
       })
-      if (status === 200 && named === 200) return ok('the process answers')
+      if (status === 200 && named === 200) return ok('the process responds')
       if (named === 421)
         return problem(
-          'it does not answer to this name',
-          'Add the name to ALLOWED_HOSTS, or let the proxy pass on the Host it was asked for.',
+          'it does not accept this host name',
+          'Add the name to ALLOWED_HOSTS, or let the proxy pass on Host unchanged.',
         )
       return problem(
-        `/health/live is answered ${status}, a query ${named}`,
-        'Something else answers at this address, or the proxy does not pass it on: see docs/operations.',
+        `the response to /health/live is ${status}, and to a query ${named}`,
+        'Another program listens there, or the proxy does not pass on the path: see docs/operations.',
       )
     },
   ],
@@ -99,9 +99,9 @@ const checks: readonly (readonly [check: string, look: (patient: Patient) => Pro
     'ready',
     async (patient) =>
       (await ask(patient, '/health/ready')).status === 200
-        ? ok('the upstream answers')
+        ? ok('the upstream responds')
         : problem(
-            'the upstream does not answer, or cannot store',
+            'the upstream does not respond, or cannot store',
             'Check FLOWDOCK_API_URL, or the log of the embedded backend and the room on its disk.',
           ),
   ],
@@ -162,18 +162,18 @@ const checks: readonly (readonly [check: string, look: (patient: Patient) => Pro
         const { status, text } = await ask(patient, '/graphql', init)
         if (status !== expected)
           return problem(
-            `${name} is answered ${status} in place of ${expected}`,
-            `A proxy on the way may answer by itself: ${text.slice(0, 80)}`,
+            `the response to ${name} is ${status} instead of ${expected}`,
+            `A proxy may have sent it: ${text.slice(0, 80)}`,
           )
       }
       const { status } = await ask(patient, '/graphql?query=mutation%7B__typename%7D', {
         headers: { accept: 'application/json' },
       })
       return status === 405
-        ? ok('answers and refusals are as they should be')
+        ? ok('every response has the right status')
         : problem(
-            `a mutation by GET is answered ${status} in place of 405`,
-            'Something on the way changes requests.',
+            `the response to a mutation by GET is ${status} instead of 405`,
+            'A proxy changes requests.',
           )
     },
   ],
@@ -189,7 +189,7 @@ const checks: readonly (readonly [check: string, look: (patient: Patient) => Pro
       if (status === 403 && socket === 403 && headers['access-control-allow-origin'] === undefined)
         return ok('they are refused, over HTTP and WebSocket')
       return problem(
-        `a page of ${foreign.origin} is answered ${status}, its WebSocket ${socket}, and may read "${headers['access-control-allow-origin'] ?? ''}"`,
+        `a page of ${foreign.origin} gets ${status}, and ${socket} for a WebSocket; Access-Control-Allow-Origin is "${headers['access-control-allow-origin'] ?? ''}"`,
         'The proxy has to pass on Origin and Host, and to set no Access-Control headers of its own.',
       )
     },
@@ -200,8 +200,8 @@ const checks: readonly (readonly [check: string, look: (patient: Patient) => Pro
       const status = await handshake(patient, {})
       if (status !== 101)
         return problem(
-          `the handshake is answered ${status}`,
-          'The proxy has to pass on Upgrade and Connection, and Host as it was asked for.',
+          `the response to the handshake is ${status}`,
+          'The proxy has to pass on Upgrade and Connection, and Host unchanged.',
         )
       const received = await converse(
         patient,
@@ -210,15 +210,15 @@ const checks: readonly (readonly [check: string, look: (patient: Patient) => Pro
       )
       if (!received.includes('{"data":{"__typename":"Query"}}'))
         return problem(
-          `a query is answered "${received.slice(-100)}"`,
-          'Something on the way changes messages, or closes sockets.',
+          `the response to a query is "${received.slice(-100)}"`,
+          'A proxy changes messages, or closes sockets.',
         )
       const end = await converse(patient, ['nonsense'], 'closed 4400')
       return end.includes('closed 4400')
-        ? ok('queries are answered, and codes come through')
+        ? ok('queries work, and close codes arrive')
         : problem(
-            `a broken message closes the socket with "${end}" in place of 4400`,
-            'Clients tell by the code whether to come back: the proxy has to pass it on.',
+            `a broken message closes the socket with "${end}" instead of 4400`,
+            'The code says whether a client reconnects: the proxy has to pass it on.',
           )
     },
   ],
@@ -228,7 +228,7 @@ const checks: readonly (readonly [check: string, look: (patient: Patient) => Pro
       const reserved = await ask(patient, '/graphql', { method: 'PUT' })
       if (reserved.status !== 201)
         return problem(
-          `PUT /graphql is answered ${reserved.status}`,
+          `the response to PUT /graphql is ${reserved.status}`,
           'The proxy has to pass on PUT and DELETE.',
         )
       const begun = performance.now()
@@ -239,32 +239,29 @@ const checks: readonly (readonly [check: string, look: (patient: Patient) => Pro
       })
       if (!stream.text.startsWith(':'))
         return problem(
-          'nothing comes through while a stream is open',
-          'The proxy keeps answers until they end: turn buffering off (X-Accel-Buffering is set).',
+          'nothing arrives while a stream is open',
+          'The proxy buffers responses: turn buffering off (X-Accel-Buffering is set).',
         )
       if (stream.headers['content-encoding'] !== undefined)
         return problem(
-          'streams are compressed on the way',
-          'Compressors keep what is short: leave text/event-stream out.',
+          'a proxy compresses streams',
+          'Compression delays short events: leave text/event-stream out.',
         )
-      return ok(`the first bytes come after ${Math.round(performance.now() - begun)} ms`)
+      return ok(`the first bytes arrive after ${Math.round(performance.now() - begun)} ms`)
     },
   ],
   [
     'what strangers see',
     async (patient) => {
-      if (isHere(patient)) return { status: 'skipped', found: 'on this machine, everything may be seen' }
+      if (isHere(patient)) return { status: 'skipped', found: 'not checked on this machine' }
       const seen = []
       if ((await ask(patient, '/schema.graphql')).status === 200) seen.push('the schema (INTROSPECTION=off)')
       if ((await ask(patient, '/graphql', { headers: { accept: 'text/html' } })).status === 200)
         seen.push('GraphiQL (GRAPHIQL=off)')
       if ((await ask(patient, '/metrics')).status === 200) seen.push('metrics (METRICS_TOKEN)')
       return seen.length === 0
-        ? ok('neither schema nor figures')
-        : warning(
-            seen.join(', '),
-            'Turn off what they need not see; NODE_ENV=production turns off all of them.',
-          )
+        ? ok('neither the schema nor metrics')
+        : warning(seen.join(', '), 'Turn them off; NODE_ENV=production does it.')
     },
   ],
   [
@@ -285,7 +282,7 @@ const checks: readonly (readonly [check: string, look: (patient: Patient) => Pro
     },
   ],
   [
-    'going on from a cursor',
+    'resuming from a cursor',
     async (patient) => {
       if (patient.token === undefined) return withoutToken()
       const page = await ask(
@@ -296,17 +293,17 @@ const checks: readonly (readonly [check: string, look: (patient: Patient) => Pro
       const flow = JSON.parse(page.text).data?.flows.nodes[0]
       const [first] = flow?.messages.edges ?? []
       if (flow?.messages.edges.length !== 2)
-        return { status: 'skipped', found: 'there are no two messages to go on from' }
+        return { status: 'skipped', found: 'there are no two messages to resume between' }
       const query = `subscription { flowEvents(input: { flows: [{ path: ${JSON.stringify(flow.path)} }], after: ${JSON.stringify(first.cursor)} }) { __typename cursor } }`
       const live = await ask(patient, '/graphql', {
         ...authorized(patient, query, 'text/event-stream'),
         until: '"MessageAdded"',
       })
       return live.text.includes('"MessageAdded"')
-        ? ok('what came after it is told')
+        ? ok('the messages after it are delivered')
         : problem(
-            `it is answered "${live.text.slice(0, 100)}"`,
-            'Check the log of the gateway: the upstream may not keep its events.',
+            `the response is "${live.text.slice(0, 100)}"`,
+            'Check the log of the gateway: the upstream may not store its events.',
           )
     },
   ],

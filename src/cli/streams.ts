@@ -19,14 +19,14 @@ export async function streams(
     const response = await fetch(new URL('/streams', url), { headers })
     if (response.status === 401)
       throw new Error(
-        `it does not know you as an operator; set METRICS_TOKEN to that of the gateway, or DATA_DIR to its data folder`,
+        `it refused the token; set METRICS_TOKEN to that of the gateway, or DATA_DIR to its data folder`,
       )
-    if (!response.ok) throw new Error(`it answered ${response.status}`)
+    if (!response.ok) throw new Error(`the response was ${response.status}`)
     state = (await response.json()) as AppState
   } catch (error) {
     const { message, cause } = error as Error
     throw new CommandError(
-      `Cannot ask the gateway at ${url}: ${cause instanceof Error ? cause.message : message}`,
+      `Cannot read the streams of the gateway at ${url}: ${cause instanceof Error ? cause.message : message}`,
     )
   }
   print(asJson ? JSON.stringify(state) : describe(state))
@@ -57,15 +57,15 @@ function describe({
   const subscriptions = sources.reduce((sum, source) => sum + source.subscriptions, 0)
   const sharing = sources.length === 0 ? 0 : subscriptions / sources.length
   const lines = [
-    `${sources.length} streams to the upstream feed ${subscriptions} subscriptions (${sharing.toFixed(1)} each)`,
-    `${live.operations} subscriptions in ${live.groups.length} groups, over ${sockets} sockets and ${streamingResponses} answers; ${waitingBytes} bytes wait for slow readers`,
+    `${sources.length} upstream streams for ${subscriptions} subscriptions (${sharing.toFixed(1)} each)`,
+    `${live.operations} subscriptions in ${live.groups.length} groups, over ${sockets} sockets and ${streamingResponses} responses; ${waitingBytes} bytes wait for slow readers`,
   ]
   for (const source of sources) {
     const groups = live.groups.flatMap(({ sources }) => sources[source.key] ?? [])
     lines.push(
       '',
-      `stream ${source.key.slice(0, 8)}  ${source.isOpen ? 'open' : 'opening'}  ${source.channels} flows, at ${source.place ?? '?'}, ${source.keptEvents} events kept`,
-      `  ${source.subscriptions} subscriptions, ${source.borrowers} of them borrowers; groups of ${groups.join(', ') || 'none'}`,
+      `stream ${source.key.slice(0, 8)}  ${source.isOpen ? 'open' : 'opening'}  ${source.channels} flows, offset ${source.place ?? '?'}, ${source.keptEvents} events in memory`,
+      `  ${source.subscriptions} subscriptions, ${source.borrowers} of them borrowed; groups of ${groups.join(', ') || 'none'}`,
     )
     if (source.lastDisconnect !== null)
       lines.push(`  lost at ${source.lastDisconnect.at}: ${source.lastDisconnect.reason}`)
@@ -73,7 +73,7 @@ function describe({
   if (serviceStream !== null) {
     const { principals, readers, log, directory } = serviceStream
     lines.push(
-      `  ${principals.held} principals, ${principals.proving + principals.waiting} more being proved; ${readers.waiting} subscriptions wait, ${readers.draining + readers.replaying} catch up`,
+      `  ${principals.held} principals, ${principals.proving + principals.waiting} waiting for proof; ${readers.waiting} subscriptions wait, ${readers.draining + readers.replaying} replay`,
       `  ${log.events} events in memory (${log.bytes} bytes), ${directory} flows and users in the directory`,
     )
   }

@@ -96,41 +96,37 @@ test('a healthy gateway has no problems, and checks that need a token are left o
   expect(await doctor([app.url], environment, (text) => printed.push(text))).toBe(0)
   expect(printed.at(-1)).toContain('11 checks, 0 problems, 0 warnings')
   expect(printed.join('\n')).toContain('ok       who you are: Ada, in')
-  expect(printed.join('\n')).toContain('ok       going on from a cursor')
+  expect(printed.join('\n')).toContain('ok       resuming from a cursor')
   expect(printed.join('\n')).not.toContain(environment.DOCTOR_TOKEN)
 })
 
 test.each<[string, ProxyHabits, [string, string][]]>([
-  ['is as it should be', {}, []],
-  ['keeps answers until they end', { buffers: true }, [['event streams', 'turn buffering off']]],
+  ['changes nothing', {}, []],
+  ['buffers responses', { buffers: true }, [['event streams', 'turn buffering off']]],
   [
     'does not pass WebSockets on',
     { refusesUpgrades: true },
     [['WebSocket', 'pass on Upgrade and Connection']],
   ],
+  ['removes Origin', { withoutHeaders: ['origin'] }, [['pages of other origins', 'pass on Origin']]],
   [
-    'hides where pages come from',
-    { withoutHeaders: ['origin'] },
-    [['pages of other origins', 'pass on Origin']],
-  ],
-  [
-    'lets every page read',
+    'allows every page',
     { addsToAnswers: { 'access-control-allow-origin': '*' } },
     [['pages of other origins', 'no Access-Control headers of its own']],
   ],
-  [
-    'calls the gateway otherwise',
-    { withHeaders: { host: 'gateway.internal' } },
-    [['reachable', 'ALLOWED_HOSTS']],
-  ],
+  ['changes Host', { withHeaders: { host: 'gateway.internal' } }, [['reachable', 'ALLOWED_HOSTS']]],
   ['passes on GET and POST alone', { refusesMethods: ['PUT', 'DELETE'] }, [['event streams', 'pass on PUT']]],
   [
-    'loses what kind of body it is',
+    'removes Content-Type',
     { withoutHeaders: ['content-type'] },
-    [['GraphQL over HTTP', 'answer by itself']],
+    [['GraphQL over HTTP', 'A proxy may have sent it']],
   ],
-  ['leads elsewhere', { addsToAnswers: {}, refusesMethods: ['GET'] }, [['reachable', 'does not pass it on']]],
-])('behind a proxy that %s, that is what is wrong', async (_, habits, expected) => {
+  [
+    'refuses GET',
+    { addsToAnswers: {}, refusesMethods: ['GET'] },
+    [['reachable', 'does not pass on the path']],
+  ],
+])('behind a proxy that %s, the check that fails says so', async (_, habits, expected) => {
   const { code, problems } = await examine(await startProxy(habits))
   expect(code).toBe(expected.length > 0 ? 1 : 0)
   for (const [check, advice] of expected)
@@ -138,7 +134,7 @@ test.each<[string, ProxyHabits, [string, string][]]>([
   if (expected.length === 0) expect(problems).toEqual([])
 })
 
-test('an upstream that is gone, a token that is none, an address that is none', async () => {
+test('an upstream that is not there, an invalid token and an invalid URL are reported', async () => {
   const alone = await startTestApp({ upstreamUrl: 'http://127.0.0.1:9' })
   onTestFinished(alone.close)
   expect((await examine(alone.url)).problems.map(([check]) => check)).toEqual(['ready'])
@@ -146,5 +142,5 @@ test('an upstream that is gone, a token that is none, an address that is none', 
     'who you are',
   )
   expect((await examine('http://127.0.0.1:9')).problems.map(([check]) => check)).toEqual(['reachable'])
-  await expect(doctor(['nonsense'], {}, () => undefined)).rejects.toThrow('Expected one address')
+  await expect(doctor(['nonsense'], {}, () => undefined)).rejects.toThrow('Expected one URL')
 })

@@ -326,7 +326,7 @@ describe('figures are for operators', () => {
     }
     const printed: string[] = []
     await streams([app.url], { DATA_DIR: app.dataDir }, (text) => printed.push(text))
-    expect(printed.join('')).toContain('0 streams to the upstream')
+    expect(printed.join('')).toContain('0 upstream streams')
     await expect(streams([app.url], { DATA_DIR: '/nowhere' }, () => undefined)).rejects.toThrow(
       'METRICS_TOKEN',
     )

@@ -36,8 +36,8 @@ test('operators see streams, their subscriptions, groups, and slow readers', asy
 
   const printed: string[] = []
   expect(await streams([app.url], { METRICS_TOKEN }, (text) => printed.push(text))).toBe(0)
-  expect(printed.join('')).toContain('1 streams to the upstream feed 5 subscriptions (5.0 each)')
-  expect(printed.join('')).toMatch(/5 subscriptions, 3 of them borrowers; groups of 5$/)
+  expect(printed.join('')).toContain('1 upstream streams for 5 subscriptions (5.0 each)')
+  expect(printed.join('')).toMatch(/5 subscriptions, 3 of them borrowed; groups of 5$/)
   printed.length = 0
   await streams([app.url, '--json'], { METRICS_TOKEN }, (text) => printed.push(text))
   const json = JSON.parse(printed.join(''))
@@ -48,6 +48,6 @@ test('operators see streams, their subscriptions, groups, and slow readers', asy
   // Nothing of it says whose anything is.
   expect(JSON.stringify(json)).not.toContain(await app.backend.token('Ada'))
   await expect(streams(['http://127.0.0.1:1'], { METRICS_TOKEN }, () => undefined)).rejects.toThrow(
-    'Cannot ask the gateway at',
+    'Cannot read the streams of the gateway at',
   )
 })
