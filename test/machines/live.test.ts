@@ -1,8 +1,10 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { startApp } from '../../src/app.ts'
+import { hashPassword } from '../../src/backend/flowdock/auth.ts'
 import type { BackendOptions } from '../../src/backend/server.ts'
 import { createLogger } from '../../src/telemetry/log.ts'
 import { eventually, post, testConfig } from '../support/app.ts'
+import { call } from '../support/backend.ts'
 import { type Engine, engines, type Machine, makeCluster } from '../support/machines.ts'
 import { serviceToken } from '../support/service-token.ts'
 import { eventIds } from '../support/stream.ts'
@@ -198,6 +200,39 @@ describe.each(engines)('two backends of one database, over %s', (engine) => {
     }
     await expect.poll(present).toEqual([2, 3])
   })
+})
+
+test('a code of OAuth that one backend made is exchanged at another, once', async () => {
+  const [a, b] = await startTwo('PostgreSQL')
+  const hash = await hashPassword('open sesame')
+  await a.store.write((db) =>
+    db.updateTable('users').set({ password_hash: hash }).where('id', '=', 2).execute(),
+  )
+  const application = { name: 'Polls', redirect_uri: 'https://polls.example/callback' }
+  const { json: app } = await a.as('Ada')('POST', '/oauth/applications', { application })
+  const asked = new URLSearchParams({ client_id: app.client_id, response_type: 'code' })
+  const allowed = await call(
+    `${a.url}/oauth/authorize?${asked}`,
+    'POST',
+    { 'content-type': 'application/x-www-form-urlencoded' },
+    `${new URLSearchParams({ decision: 'allow', email: 'ben@example.com', password: 'open sesame' })}`,
+  )
+  const code = new URL(allowed.headers.get('location') ?? '').searchParams.get('code')
+  const exchange = ({ url }: Machine) =>
+    call(
+      `${url}/oauth/token`,
+      'POST',
+      { accept: 'application/json' },
+      {
+        ...{ grant_type: 'authorization_code', code, redirect_uri: application.redirect_uri },
+        ...{ client_id: app.client_id, client_secret: app.client_secret },
+      },
+    )
+  const { status, json } = await exchange(b)
+  expect(status).toBe(200)
+  const authorization = `Bearer ${json.access_token}`
+  expect((await call(`${a.url}/user`, 'GET', { authorization })).json.id).toBe(2)
+  expect((await exchange(a)).status).toBe(400)
 })
 
 test('the users of a backend that ended without notice go offline once it is silent for too long', async () => {
