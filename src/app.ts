@@ -49,6 +49,7 @@ import { basicAuthorization, createCredentialReader } from './upstream/flowdock/
 import { createEventDecoder } from './upstream/flowdock/event-decoder.ts'
 import { createFileDownloads } from './upstream/flowdock/files.ts'
 import { isOfFlow } from './upstream/flowdock/live-events.ts'
+import { MessagePages } from './upstream/flowdock/message-pages.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
 import { createProofs } from './upstream/flowdock/proofs.ts'
 import { createReconnects } from './upstream/flowdock/reconnects.ts'
@@ -243,6 +244,8 @@ async function start(
       hub.changes?.changed(principal)
     },
   }
+  const pages = new MessagePages()
+  closers.push(async () => pages.close())
   const streamTickets = createStreamTickets(tickets)
   const readCredential = createCredentialReader()
   const prove = createProofs({ http, restUrl: upstream.restUrl, reads })
@@ -291,6 +294,7 @@ async function start(
       hub,
       rateLimiter: createRateLimiter(config.callsPerMinute, 'calls to the upstream'),
       reads,
+      pages,
       changeIds: createChangeIds(reads.changed),
       downloads,
       uploads,

@@ -11,6 +11,7 @@ import type { Directory } from './upstream/flowdock/directory.ts'
 import type { FileDownloads } from './upstream/flowdock/files.ts'
 import { createFlowdock, type Flowdock } from './upstream/flowdock/index.ts'
 import { channelOf, isForEverybody, isGap, timeOf } from './upstream/flowdock/live-events.ts'
+import type { MessagePages } from './upstream/flowdock/message-pages.ts'
 import type { Upload } from './upstream/flowdock/messages.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
 import type { SingleFlight } from './upstream/flowdock/single-flight.ts'
@@ -215,6 +216,7 @@ export interface ContextOptions {
   readonly hub: LiveHub
   readonly rateLimiter: RateLimiter
   readonly reads: SingleFlight
+  readonly pages: MessagePages
   readonly changeIds: ChangeIds
   readonly downloads: FileDownloads
   readonly uploads: FileUploads
@@ -512,6 +514,7 @@ class PrincipalContext implements Context, Viewer {
       signal: this.#departure?.signal,
       directory: this.#directory,
       entities,
+      pages: this.#purpose === 'operation' ? options.pages : undefined,
       headers: {
         ...clientHeaders,
         ...actor?.headers,

@@ -10,7 +10,7 @@ import type { UpstreamCall } from '../../src/upstream/http.ts'
 import { eventually, testConfig } from '../support/app.ts'
 import { type Answer, basic, call, startTestBackend, type TestBackend } from '../support/backend.ts'
 import { createRandom, type Random } from '../support/query-generator.ts'
-import { startSelectiveProxy } from '../support/selective-proxy.ts'
+import { openSelectiveProxy, startSelectiveProxy } from '../support/selective-proxy.ts'
 import { serviceToken } from '../support/service-token.ts'
 
 /*
@@ -30,6 +30,8 @@ interface Stage {
   readonly administration: Administration
   readonly hearing: App
   readonly asking: App
+  /** What the second one takes for the URL of the backend. */
+  readonly askingUrl: string
   readonly calls: UpstreamCall[]
   close(): Promise<void>
 }
@@ -41,13 +43,19 @@ async function startStage(): Promise<Stage> {
   const hearing = await startApp(testConfig(backend.url, { SERVICE_TOKEN: serviceToken }), {
     ...{ log, onUpstreamCall: (each) => calls.push(each) },
   })
-  const asking = await startApp(testConfig(backend.url), { log })
+  // It does not say which pages it has, so that every page is read.
+  const proxy = await openSelectiveProxy(backend.url, ({ headers }) => {
+    delete headers['flowdock-page']
+    return false
+  })
+  const asking = await startApp(testConfig(proxy.url), { log })
   const administration = await openAdministration(backend.location)
   return {
-    ...{ backend, administration, hearing, asking, calls },
+    ...{ backend, administration, hearing, asking, askingUrl: proxy.url, calls },
     async close() {
       await hearing.close()
       await asking.close()
+      await proxy.close()
       await administration.close()
       await backend.close()
     },
@@ -66,7 +74,7 @@ async function ask(app: App, token: string, query: string): Promise<string> {
     headers: { 'content-type': 'application/json', authorization: basic(token) },
     body: JSON.stringify({ query }),
   })
-  return response.text()
+  return (await response.text()).replaceAll(stage.askingUrl, stage.backend.url)
 }
 
 const user = 'id databaseId nick name email avatarUrl websiteUrl url'
@@ -75,8 +83,8 @@ const flow = `id databaseId name slug path description email access isOpen disab
   unreadMentions lastMessageAt lastMessageId teamNotifications pushToken joinUrl url webUrl organization { ${organization} }`
 const plainFlow = `id name slug path description email access isOpen disabled viewerIsMember viewerIsAdmin teamNotifications
   url webUrl organization { id databaseId slug name userCount userLimit isActive url }`
-const nested = `messages(last: 30) { nodes { __typename url webUrl author { name ... on User { ${user} } } thread { title flow { path name } }
-  ... on ActionMessage { blockedUser { ${user} } } } }`
+const nested = `messages(last: 30) { edges { cursor } nodes { __typename url webUrl tags editedAt reactions { emoji users { nodes { name } } } author { name ... on User { ${user} } }
+  thread { title internalCommentCount status { value } source { name } flow { path name } } ... on ChatMessage { content } ... on Comment { content } ... on ActionMessage { blockedUser { ${user} } } } }`
 
 /** A world of two organizations on the stage, in which random changes are made. */
 class World {
@@ -86,6 +94,7 @@ class World {
   readonly users: { readonly id: number; readonly email: string; readonly token: string }[] = []
   readonly tokens: string[] = []
   readonly flows: { readonly id: string; readonly path: string }[] = []
+  readonly sources = new Map<string, { readonly id: number; readonly token: string }>()
   readonly slugs: string[]
   /** What was done, for the message of a failure. */
   readonly history: string[] = []
@@ -162,6 +171,15 @@ class World {
       () => this.rest('POST', `${at}/messages`, { event: 'message', content: text }),
       () => this.rest('POST', `${at}/messages`, { event: 'message', content: `@everyone ${text}` }),
       () => this.rest('POST', `${at}/read`, {}),
+      () => this.rest('PUT', `${at}/messages/${this.message()}`, { content: `edited ${text}` }),
+      () => this.rest('PUT', `${at}/messages/${this.message()}`, { tags: [text.replace(' ', '')] }),
+      () => this.rest('DELETE', `${at}/messages/${this.message()}`),
+      () =>
+        this.rest('POST', `${at}/messages/${this.message()}/emoji_reaction`, { type: 'add', emoji: '+1' }),
+      () => this.rest('PUT', `${at}/messages/${this.message()}`, { thread_id: 'new' }),
+      () =>
+        this.rest('POST', `${at}/messages/${this.message()}/comments`, { event: 'comment', content: text }),
+      () => this.post(at, text),
       () => this.rest('POST', `${at}/users`, { id: someone.id }),
       () => this.rest('POST', `${at}/users`, { id: someone.id }),
       () => this.rest('PUT', `${at}/users/${someone.id}`, { disabled: true }),
@@ -206,6 +224,33 @@ class World {
     await this.pick(changes)()
   }
 
+  /** The number of a message that may be there: they begin at 1 in each flow. */
+  message(): number {
+    return 1 + Math.floor(this.random() * 12)
+  }
+
+  /** An activity of a source, in a thread of its own; or another state of the source. */
+  async post(at: string, text: string): Promise<void> {
+    const { backend } = stage
+    const known = this.sources.get(at)
+    if (known === undefined) {
+      const made = await this.rest('POST', `${at}/sources`, { name: text })
+      if (made.status === 201) this.sources.set(at, { id: made.json.id, token: made.json.flow_token })
+    } else if (this.random() < 0.3)
+      await this.rest('PUT', `${at}/sources/${known.id}`, { error_message: text })
+    else {
+      const author = { name: 'CI' }
+      const activity = { event: 'activity', author, title: text, external_thread_id: 'build' }
+      const body = {
+        flow_token: known.token,
+        ...activity,
+        thread: { title: text, status: { value: text, color: 'green' } },
+      }
+      const { status } = await call(`${backend.url}/messages`, 'POST', {}, body)
+      this.history.push(`an activity in ${at}: ${status}`)
+    }
+  }
+
   /** Queries about what is there. */
   query(): string {
     const { id, path } = this.pick(this.flows)
@@ -238,6 +283,7 @@ class World {
     this.compared += 1
     if (objectCalls(stage.calls).length === 0) this.fromDirectory += 1
     const asked = await ask(stage.asking, token, query)
+    expect(asked).not.toContain('VALIDATION_FAILED')
     expect(heard, `${this.history.slice(-12).join('\n')}\n${query}`).toBe(asked)
   }
 }

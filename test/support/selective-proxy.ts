@@ -2,15 +2,21 @@ import { createServer, request as forward, type IncomingMessage, type ServerResp
 import type { AddressInfo } from 'node:net'
 import { onTestFinished } from 'vitest'
 
-/**
- * A server in front of another one, which ends with the test. It forwards every request, also streams.
- *
- * @param answer answers a request in place of the server behind, and returns true; or returns false
- */
-export async function startSelectiveProxy(
+/** Answers a request in place of the server behind, and returns true; or returns false, perhaps after it has changed the request. */
+type AnswerRequest = (request: IncomingMessage, response: ServerResponse) => boolean
+
+/** A server in front of another one, which ends with the test. It forwards every request, also streams. */
+export async function startSelectiveProxy(target: string, answer: AnswerRequest): Promise<string> {
+  const { url, close } = await openSelectiveProxy(target, answer)
+  onTestFinished(close)
+  return url
+}
+
+/** The same for several tests. */
+export async function openSelectiveProxy(
   target: string,
-  answer: (request: IncomingMessage, response: ServerResponse) => boolean,
-): Promise<string> {
+  answer: AnswerRequest,
+): Promise<{ readonly url: string; readonly close: () => Promise<void> }> {
   const server = createServer((request, response) => {
     response.on('error', () => undefined)
     if (answer(request, response)) return
@@ -29,9 +35,11 @@ export async function startSelectiveProxy(
     request.pipe(outgoing)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  onTestFinished(async () => {
-    server.closeAllConnections()
-    await new Promise((resolve) => server.close(resolve))
-  })
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async close() {
+      server.closeAllConnections()
+      await new Promise<void>((resolve) => server.close(() => resolve()))
+    },
+  }
 }

@@ -135,6 +135,56 @@ export async function findLogPosition(db: Database): Promise<LogPosition> {
   return (await logPosition(db, {}))[0] as LogPosition
 }
 
+const logEnd = prepared<object, Pick<LogPosition, 'id' | 'last'>>((db) =>
+  db.selectFrom('event_log').select(({ selectFrom, fn, val }) => [
+    'event_log.id',
+    fn
+      .coalesce(
+        selectFrom('events').select((event) => event.fn.max<number>('seq').as('seq')),
+        val(0),
+      )
+      .as('last'),
+  ]),
+)
+
+/** The id of the log, and the number of its newest event. */
+export async function findLogEnd(db: Database): Promise<Pick<LogPosition, 'id' | 'last'>> {
+  return (await logEnd(db, {}))[0] as Pick<LogPosition, 'id' | 'last'>
+}
+
+/** Where the log begins and ends, and the number of the newest event of one flow; 0 when there is none. */
+export type LogChanges = Omit<LogPosition, 'fingerprint'> & { readonly newest: number }
+
+const logChanges = prepared<{ flow: string }, LogChanges>((db, { flow }) =>
+  db.selectFrom('event_log').select(({ selectFrom, fn, val }) => [
+    'event_log.id',
+    fn
+      .coalesce(
+        selectFrom('events').select((event) => event.fn.min<number>('seq').as('seq')),
+        val(1),
+      )
+      .as('first'),
+    fn
+      .coalesce(
+        selectFrom('events').select((event) => event.fn.max<number>('seq').as('seq')),
+        val(0),
+      )
+      .as('last'),
+    fn
+      .coalesce(
+        selectFrom('events')
+          .select((event) => event.fn.max<number>('seq').as('seq'))
+          .where('flow_id', '=', flow),
+        val(0),
+      )
+      .as('newest'),
+  ]),
+)
+
+export async function findLogChanges(db: Database, flowId: string): Promise<LogChanges> {
+  return (await logChanges(db, { flow: flowId }))[0] as LogChanges
+}
+
 /** Gives the log another id, unless it is not `id` any more: numbers of events may stand for other events than before. */
 export async function replaceLogId(db: Database, id: string): Promise<void> {
   const next = randomBytes(16).toString('hex')

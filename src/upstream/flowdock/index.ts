@@ -40,7 +40,7 @@ export function createFlowdock(options: FlowdockOptions): Flowdock {
     users: createUsers(calls),
     organizations: createOrganizations(calls),
     flows: createFlows(calls),
-    messages: createMessages(calls),
+    messages: createMessages(calls, options.pages),
     threads: createThreads(calls),
     sources: createSources(calls),
     invitations: createInvitations(calls),

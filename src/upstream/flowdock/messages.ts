@@ -1,7 +1,8 @@
 import { decodeMessage, decodeMessages } from './decode.ts'
 import type { Page } from './lists.ts'
+import type { MessagePages } from './message-pages.ts'
 import type { Message, ThreadState } from './model.ts'
-import type { FlowdockCalls } from './request.ts'
+import { type FlowdockCalls, pageHeader } from './request.ts'
 import { encodeThreadState } from './threads.ts'
 
 /** A range of messages between two ids, both exclusive. */
@@ -105,7 +106,7 @@ export interface Attachment {
 }
 
 /** [flowdock] messages.md */
-export function createMessages(calls: FlowdockCalls): Messages {
+export function createMessages(calls: FlowdockCalls, pages?: MessagePages): Messages {
   const decodeIn = (channel: string, json: unknown) =>
     decodeMessages(json, privateChannel(channel), calls.onUnreadable)
 
@@ -113,17 +114,30 @@ export function createMessages(calls: FlowdockCalls): Messages {
     const container = threadId === undefined ? [] : ['threads', threadId]
     // `sort` selects the end of the range to read; the response is ascending either way.
     // [flowdock] messages.md, "List Messages"
-    const { body, at } = await calls.getAt([...segments(channel), ...container, 'messages'], {
-      query: {
-        since_id: page.after,
-        until_id: page.before,
-        sort: page.from === 'oldest' ? 'asc' : 'desc',
-        limit: page.limit,
-        event: page.events?.join(','),
-      },
+    const path = [...segments(channel), ...container, 'messages']
+    const query = {
+      since_id: page.after,
+      until_id: page.before,
+      sort: page.from === 'oldest' ? 'asc' : 'desc',
+      limit: page.limit,
+      event: page.events?.join(','),
+    }
+    const key = JSON.stringify([path, query])
+    const held = pages?.find(key)
+    const begunAt = pages?.now() ?? 0
+    const { body, at, version, isUnchanged, bytes } = await calls.getAt(path, {
+      query,
+      ...(held === undefined ? {} : { headers: { [pageHeader]: held.version } }),
       doing: `list the messages of "${channel}"`,
     })
-    return { ...decodeIn(channel, body), at }
+    if (isUnchanged && held !== undefined) {
+      if (version !== undefined) pages?.confirm(key, held, version)
+      return { ...held.page, at }
+    }
+    const decoded = decodeIn(channel, body)
+    const isWhole = decoded.items.length === decoded.sent
+    if (version !== undefined && isWhole) pages?.keep(key, { page: decoded, version }, begunAt, bytes)
+    return { ...decoded, at }
   }
 
   return {

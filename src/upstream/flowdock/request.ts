@@ -13,8 +13,12 @@ import type { Http } from '../http.ts'
 import { type CallTrace, tracedRequest } from '../traced-request.ts'
 import type { Credential } from './credentials.ts'
 import type { OnUnreadable } from './lists.ts'
+import type { MessagePages } from './message-pages.ts'
 import { encodeMultipart, type FilePart } from './multipart.ts'
 import type { SingleFlight } from './single-flight.ts'
+
+/** In a request the version of the page that the gateway has, in a response that of the page. */
+export const pageHeader = 'flowdock-page'
 
 export interface FlowdockRequest {
   readonly query?: Query
@@ -30,7 +34,7 @@ export interface FlowdockRequest {
 export interface FlowdockCalls {
   get(path: readonly string[], request: FlowdockRequest): Promise<unknown>
   /** Like `get`, with the offset of the upstream's event log at that time, if the upstream says it. */
-  getAt(path: readonly string[], request: FlowdockRequest): Promise<{ body: unknown; at: string | undefined }>
+  getAt(path: readonly string[], request: FlowdockRequest): Promise<ReadAnswer>
   /** Like `get`, but null for 404 and 403. */
   find(path: readonly string[], request: FlowdockRequest): Promise<unknown>
   post(path: readonly string[], request: FlowdockRequest): Promise<unknown>
@@ -42,6 +46,19 @@ export interface FlowdockCalls {
   readonly onUnreadable: OnUnreadable
   /** Posts a body of fields and files. The files are sent while they are read. */
   upload(path: readonly string[], files: readonly FilePart[], request: FlowdockRequest): Promise<unknown>
+}
+
+export interface ReadAnswer {
+  /** Undefined for a page that is unchanged. */
+  readonly body: unknown
+  /** The offset of the upstream's event log when it was read, if the upstream says it. */
+  readonly at: string | undefined
+  /** The version of a page, if the upstream says it. */
+  readonly version: string | undefined
+  /** Whether the page is still of the version that the request named in `Flowdock-Page`. */
+  readonly isUnchanged: boolean
+  /** The length of the body, if the upstream says it. */
+  readonly bytes: number | undefined
 }
 
 export interface CallOptions {
@@ -64,6 +81,8 @@ export interface CallOptions {
   readonly trace?: CallTrace | undefined
   /** Shares reads in progress of the same credential. Without it, each read is a call. */
   readonly reads?: SingleFlight | undefined
+  /** Pages of messages that several principals may read. */
+  readonly pages?: MessagePages | undefined
   /** Called with the id of the user, for each response that has it. */
   readonly onUser?: ((id: number) => void) | undefined
   /** Called with the error of a list of which not all items could be decoded. */
@@ -102,7 +121,7 @@ export function createCalls({
     method: 'GET' | 'POST' | 'PUT' | 'DELETE',
     path: readonly string[],
     { query, ...request }: FlowdockRequest,
-  ): Promise<{ body: unknown; at: string | undefined }> {
+  ): Promise<ReadAnswer> {
     return send(method, buildUrl(base, path, query ?? {}), request)
   }
 
@@ -110,7 +129,7 @@ export function createCalls({
     method: 'GET' | 'POST' | 'PUT' | 'DELETE',
     url: URL,
     { body, headers: more, anonymous, doing }: FlowdockRequest,
-  ): Promise<{ body: unknown; at: string | undefined }> {
+  ): Promise<ReadAnswer> {
     const headers = { ...always, ...more, ...authorize(anonymous, doing), accept: 'application/json' }
     let isMade = false
     const make = (until: AbortSignal | undefined) => {
@@ -122,16 +141,23 @@ export function createCalls({
     }
     const answer =
       method === 'GET' && reads !== undefined && credential !== null
-        ? await reads.read(credential.principal, url.href, signal, make)
+        ? await reads.read(credential.principal, flightKey(url, more), signal, make)
         : await changing(() => make(signal))
     if (!isMade) onShared?.()
     const userId = Number(answer.headers['flowdock-user'] ?? 0)
     if (userId > 0) onUser?.(userId)
     const endsAt = parseIsoTime(String(answer.headers['flowdock-token-expires-at']))
     if (endsAt !== undefined) onTokenEnd?.(endsAt)
-    if (answer.status >= 300) throw toError(answer.status, answer.body, doing)
-    const at = answer.headers['flowdock-event-id']
-    return { body: answer.body, at: typeof at === 'string' && at !== '' ? at : undefined }
+    const isUnchanged = answer.status === 304 && more?.[pageHeader] !== undefined
+    if (answer.status >= 300 && !isUnchanged) throw toError(answer.status, answer.body, doing)
+    const bytes = Number(answer.headers['content-length'])
+    return {
+      body: answer.body,
+      at: textOf(answer.headers['flowdock-event-id']),
+      version: textOf(answer.headers[pageHeader]),
+      isUnchanged,
+      bytes: Number.isNaN(bytes) ? undefined : bytes,
+    }
   }
 
   async function changing<T>(call: () => Promise<T>): Promise<T> {
@@ -187,6 +213,16 @@ export function createCalls({
       return answer.body
     },
   }
+}
+
+/** Reads that name different versions of a page have different answers. */
+function flightKey({ href }: URL, headers: FlowdockRequest['headers']): string {
+  const version = headers?.[pageHeader]
+  return version === undefined ? href : `${href} ${version}`
+}
+
+function textOf(header: string | string[] | undefined): string | undefined {
+  return typeof header === 'string' && header !== '' ? header : undefined
 }
 
 /** [flowdock] general-information.md, "Errors". Only validation messages of the upstream are passed on. */

@@ -1,7 +1,7 @@
 import { boundedText } from '../../bounds.ts'
 import { invalid, notFound } from '../../http/errors.ts'
 import type { Database } from '../../store/db.ts'
-import { lastEventSeq } from '../../store/events.ts'
+import { findLogEnd } from '../../store/events.ts'
 import {
   browseMessages,
   findMessage,
@@ -25,6 +25,7 @@ import {
   reactToMessage,
   sendMessage,
 } from '../operations/messages.ts'
+import { findUnchanged, pageHeader, pageVersion } from '../page-version.ts'
 import type { Answer, Backend, UserRequest } from '../route.ts'
 import { resolveTag } from '../tags.ts'
 
@@ -47,7 +48,7 @@ const maxSearchTags = 50
 
 /** Lists or searches. [flowdock] messages.md, "List Messages" */
 export async function listAnswer(
-  { params, base }: UserRequest,
+  { params, base, headers }: UserRequest,
   { store, onError }: Backend,
   channel: Channel,
   threadId?: string,
@@ -59,7 +60,7 @@ export async function listAnswer(
   const search = params.string('search')
   const tags = params.list('tags')
   let rows: MessageRow[]
-  let at: number | undefined
+  let end: { readonly log: string; readonly at: number } | undefined
   if ((search !== undefined && search !== '') || (tags !== undefined && tags.length > 0)) {
     const skip = Math.max(params.integer('skip') ?? 0, 0)
     if (skip > maxSkip) throw invalid({ skip: [`must be at most ${maxSkip}`] })
@@ -85,14 +86,28 @@ export async function listAnswer(
         untilId,
       })
     if (untilId !== undefined) rows = await browse(reader)
-    else
-      [rows, at] = await store.readTogether(async (db) => [await browse(db), await lastEventSeq(db)] as const)
+    else {
+      const unchanged = await findUnchanged(reader, headers, channel)
+      if (unchanged !== undefined) return { status: 304, headers: pageHeaders(channel, unchanged) }
+      ;[rows, end] = await store.readTogether(async (db) => {
+        const found = await browse(db)
+        const { id: log, last: at } = await findLogEnd(db)
+        return [found, { log, at }] as const
+      })
+    }
   }
   return {
     status: 200,
     json: jsonList(await encodeMessages(reader, channel, rows, base, onError)),
-    // An extension: the list has every message up to this event, and none after it.
-    ...(at === undefined ? {} : { headers: { 'Flowdock-Event-Id': String(at) } }),
+    ...(end === undefined ? {} : { headers: pageHeaders(channel, end) }),
+  }
+}
+
+/** Extensions: the list has every message up to this event, and none after it; and its version, of a flow. */
+function pageHeaders(channel: Channel, { log, at }: { readonly log: string; readonly at: number }) {
+  return {
+    'Flowdock-Event-Id': String(at),
+    ...('id' in channel ? { [pageHeader]: pageVersion(log, channel, at) } : {}),
   }
 }
 

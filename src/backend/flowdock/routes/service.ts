@@ -10,7 +10,7 @@ import type {
 } from '../../../wire/service.ts'
 import { HttpError, invalid, unauthorized } from '../../http/errors.ts'
 import type { Database } from '../../store/db.ts'
-import { findLogPosition, type LogPosition, listEventsAfter } from '../../store/events.ts'
+import { findLogEnd, findLogPosition, type LogPosition, listEventsAfter } from '../../store/events.ts'
 import { listFlowMembershipsOf, listFlowsById, listJoinedFlowIds } from '../../store/flows.ts'
 import { findOrganizations, listMembershipsOf } from '../../store/organizations.ts'
 import { listUsersById } from '../../store/users.ts'
@@ -101,7 +101,7 @@ export const serviceRoutes: readonly Route[] = [
     pattern: '/service/v1/head',
     auth: 'service',
     async handle(_, { store }) {
-      const { id: log, last: at } = await findLogPosition(store.reader)
+      const { id: log, last: at } = await findLogEnd(store.reader)
       const body: WireServiceLogHead = { log, at }
       return { status: 200, body }
     },
