@@ -1,6 +1,7 @@
 import { join } from 'node:path'
 import { defineConfig } from 'vitest/config'
 import { isPostgresThere } from './test/support/database.ts'
+import { isBrokerThere } from './test/support/mosquitto.ts'
 import { isNatsThere } from './test/support/nats.ts'
 
 // Test workers, and the programs that they start, compile each file once for all runs.
@@ -13,6 +14,11 @@ const shared = {
   expect: { poll: { timeout: 15_000 } },
 }
 
+const isCi = process.env['CI'] === 'true'
+/** Tests with a broker of MQTT. Where none is to be had, CI fails. */
+const withBroker = 'test/**/mqtt*.test.ts'
+const left = isCi || (await isBrokerThere()) ? [] : [withBroker]
+
 /** What is promised of the backend is promised on PostgreSQL, too. Where none is to be had, CI fails. */
 const onPostgres = {
   extends: true as const,
@@ -22,9 +28,14 @@ const onPostgres = {
     include: ['test/backend', 'test/contract/flowdock', 'test/contract/flowthings', 'test/postgres'].map(
       (folder) => `${folder}/**/*.test.ts`,
     ),
-    exclude: ['full-disk', 'locked-database', 'migrations', 'flowthings/shared-file'].map(
-      (name) => `test/backend/${name}.test.ts`,
-    ),
+    exclude: [
+      ...['full-disk', 'locked-database', 'migrations', 'flowthings/shared-file'].map(
+        (name) => `test/backend/${name}.test.ts`,
+      ),
+      // These have data folders of their own.
+      ...['mqtt-failures', 'mqtt-kill'].map((name) => `test/backend/flowthings/tasks/${name}.test.ts`),
+      ...left,
+    ],
     env: { TEST_DATABASE: 'postgres' },
   },
 }
@@ -36,6 +47,7 @@ const machines = {
     ...shared,
     name: 'machines',
     include: ['test/machines/**/*.test.ts'],
+    exclude: left,
     env: { TEST_DATABASE: 'postgres' },
   },
 }
@@ -68,8 +80,6 @@ const clients = {
   },
 }
 
-const isCi = process.env['CI'] === 'true'
-
 export default defineConfig(async () => ({
   resolve: {
     // Bundlers take the package's other build; the types of one are unknown to the other.
@@ -84,7 +94,7 @@ export default defineConfig(async () => ({
           ...shared,
           name: 'main',
           include: ['test/**/*.test.ts'],
-          exclude: ['test/clients/**', 'test/machines/**', 'test/postgres/**'],
+          exclude: ['test/clients/**', 'test/machines/**', 'test/postgres/**', ...left],
         },
       },
       overServiceStream,

@@ -110,6 +110,8 @@ export interface AppState {
   readonly load: ConcurrencyState
   /** The number of restarts of the embedded backend, because its thread stopped or hung. */
   readonly backendRestarts: number
+  /** The tasks that the embedded server of flowthings runs. */
+  readonly tasks: EmbeddedBackend['tasks']
 }
 
 type UpstreamState = ReturnType<CircuitBreaker['state']> & { readonly retries: number }
@@ -360,6 +362,7 @@ async function start(
     load: load.state(),
     responseCache: responseCache?.state() ?? null,
     backendRestarts: backend?.restarts ?? 0,
+    tasks: backend?.tasks ?? null,
   })
   const httpServer = await startHttpServer({
     host: config.host,

@@ -47,6 +47,11 @@ export interface Config {
               readonly demoAccount: string | undefined
               /** By default the first start makes a token and stores it. */
               readonly demoToken: string | undefined
+              /** Runs tasks of MQTT. Undefined where none runs. */
+              readonly tasks?: {
+                /** Whether brokers may be at this machine and its network. */
+                readonly anywhere: boolean
+              }
             }
           | undefined
         /** The public URL of the backend. By default: the host of each request. */
@@ -263,6 +268,8 @@ const settings = {
     .string()
     .regex(/^[A-Za-z0-9]{32}$/, 'expected 32 letters and digits')
     .optional(),
+  FLOWTHINGS_TASKS: z.literal('mqtt', 'expected "mqtt"').optional(),
+  FLOWTHINGS_TASK_TARGETS: z.enum(['public', 'any'], 'expected "public" or "any"').default('public'),
   DATABASE_URL: z
     .string()
     .refine(
@@ -390,6 +397,8 @@ const embeddedOnly = [
   'FLOWTHINGS_PORT',
   'FLOWTHINGS_DEMO_ACCOUNT',
   'FLOWTHINGS_DEMO_TOKEN',
+  'FLOWTHINGS_TASKS',
+  'FLOWTHINGS_TASK_TARGETS',
   'DATABASE_URL',
   'NATS_URL',
   'S3_URL',
@@ -462,6 +471,11 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
   for (const name of ['PORT', 'BACKEND_PORT'] as const)
     if (thingsPort !== 0 && thingsPort === parsed.data?.[name])
       problems.push(`FLOWTHINGS_PORT=${thingsPort}: is the same as ${name}`)
+  const isEmbedded = parsed.data !== undefined && !('FLOWDOCK_API_URL' in given)
+  if ('FLOWTHINGS_TASKS' in given && isEmbedded && readThings(parsed.data) === undefined)
+    problems.push('FLOWTHINGS_TASKS: needs FLOWTHINGS_PORT')
+  if ('FLOWTHINGS_TASK_TARGETS' in given && !('FLOWTHINGS_TASKS' in given))
+    problems.push('FLOWTHINGS_TASK_TARGETS: needs FLOWTHINGS_TASKS')
   if ('FLOWTHINGS_WS_URL' in given && !('FLOWTHINGS_API_URL' in given))
     problems.push('FLOWTHINGS_WS_URL: needs FLOWTHINGS_API_URL')
   if (parsed.data !== undefined && parsed.data.BODY_MEMORY_MIB_PER_IP > parsed.data.BODY_MEMORY_MIB)
@@ -640,11 +654,16 @@ function readThings({
   FLOWTHINGS_PORT: port,
   FLOWTHINGS_DEMO_ACCOUNT: account,
   FLOWTHINGS_DEMO_TOKEN: demoToken,
+  ...values
 }: z.infer<z.ZodObject<typeof settings>>) {
+  const tasks =
+    values.FLOWTHINGS_TASKS === undefined
+      ? {}
+      : { tasks: { anywhere: values.FLOWTHINGS_TASK_TARGETS === 'any' } }
   if (NODE_ENV === 'production')
-    return port === undefined ? undefined : { port, demoAccount: undefined, demoToken: undefined }
+    return port === undefined ? undefined : { port, demoAccount: undefined, demoToken: undefined, ...tasks }
   if (port === undefined && account === undefined && demoToken === undefined) return undefined
-  return { port: port ?? defaultThingsPort, demoAccount: account ?? 'demo', demoToken }
+  return { port: port ?? defaultThingsPort, demoAccount: account ?? 'demo', demoToken, ...tasks }
 }
 
 /** The service has the hosts `api.` and `stream.`; other servers have one host for both. */

@@ -122,7 +122,7 @@ const floors: [part: RegExp, may: RegExp][] = [
   ],
   [
     /^src\/backend\/flowthings\//,
-    /^src\/(json-values|package-files)\.ts$|^src\/net\/http1\/|^src\/backend\/((bus|http|store)\/|(background|tailer|token-hash)\.ts$)/,
+    /^src\/(json-values|package-files)\.ts$|^src\/net\/(http1\/|public-address\.ts$)|^src\/backend\/((bus|http|store)\/|(background|tailer|token-hash)\.ts$)/,
   ],
   [
     /^src\/backend\/admin\//,
@@ -149,7 +149,7 @@ const doors: [name: RegExp, door: RegExp][] = [
   [/^eventsource-parser$/, /^src\/upstream\/flowdock\/service-stream\.ts$/],
   [
     /^ws$/,
-    /^src\/(server\/websocket|backend\/flowthings\/live)\/(client|sockets)\.ts$|^src\/upstream\/flowthings\/socket\.ts$/,
+    /^src\/(server\/websocket|backend\/flowthings\/live)\/(client|sockets)\.ts$|^src\/upstream\/flowthings\/socket\.ts$|^src\/backend\/flowthings\/tasks\/broker-stream\.ts$/,
   ],
   [/^graphql-ws$/, /^src\/(client\/index|server\/websocket\/protocol)\.ts$/],
   [/^graphql-yoga$/, /^src\/server\/engine\.ts$/],
@@ -171,6 +171,7 @@ const doors: [name: RegExp, door: RegExp][] = [
     /^(quickjs-emscripten-core|@jitl\/quickjs-.*)$/,
     /^src\/backend\/flowthings\/tracks\/script-interpreter\.ts$/,
   ],
+  [/^mqtt$/, /^src\/backend\/flowthings\/tasks\/mqtt-client\.ts$/],
   [/^re2js$/, /^src\/backend\/flowthings\/filter\/regex\.ts$/],
   [/^jose$/, /^src\/backend\/flowdock\/routes\/actions\.ts$/],
   [/^image-size$/, /^src\/backend\/flowdock\/image\.ts$/],

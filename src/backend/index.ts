@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Worker } from 'node:worker_threads'
 import { packageFile, runsFromSource } from '../package-files.ts'
+import type { TaskFigures } from './flowthings/tasks/runner.ts'
 import type { BackendOptions, RunningThings } from './server.ts'
 import type { WorkerReport } from './worker.ts'
 
@@ -40,6 +41,8 @@ export interface EmbeddedBackend {
   readonly serviceToken: string
   /** How often its thread was restarted. */
   readonly restarts: number
+  /** The tasks of flowthings as of the last heartbeat; what they did before a restart counts. Null where it runs none. */
+  readonly tasks: TaskFigures | null
   /** Says at `/health/ready` that it is not ready, and goes on serving. */
   announceClosing(): void
   /** Stops it within five seconds, also when its thread hangs. */
@@ -104,6 +107,7 @@ export async function startBackend(
   const start = (ports: Pick<EmbeddedBackendOptions, 'port' | 'things'>) =>
     startThread({ ...options, ...ports, gatewayKey, serviceTokens }, watch, onError, onNotice)
   let restarts = 0
+  let earlier: TaskFigures | undefined
   let thread = start(options)
   const { url, demoToken, things } = await thread.listening
   const portOf = (address: string) => Number(new URL(address).port)
@@ -127,6 +131,7 @@ export async function startBackend(
       if (signal.aborted) return
       pauseMs = Math.min(pauseMs * 2, maxPauseMs)
       restarts += 1
+      earlier = addFigures(earlier, thread.tasks())
       thread = start(ports)
       thread.listening.catch((error: unknown) => {
         if (error instanceof BackendStartError) onError(error.message)
@@ -144,6 +149,9 @@ export async function startBackend(
     get restarts() {
       return restarts
     },
+    get tasks() {
+      return addFigures(earlier, thread.tasks()) ?? null
+    },
     announceClosing: () => thread.announceClosing(),
     async close() {
       closing.abort()
@@ -155,10 +163,24 @@ export async function startBackend(
   }
 }
 
+/** What tasks did in an earlier thread, and how they run in the present one. */
+function addFigures(earlier: TaskFigures | undefined, now: TaskFigures | undefined): TaskFigures | undefined {
+  if (earlier === undefined) return now
+  return {
+    running: now?.running ?? 0,
+    failing: now?.failing ?? 0,
+    received: earlier.received + (now?.received ?? 0),
+    sent: earlier.sent + (now?.sent ?? 0),
+    refused: earlier.refused + (now?.refused ?? 0),
+  }
+}
+
 interface Thread {
   /** Rejects when the thread ends before it is ready. */
   readonly listening: Promise<Extract<WorkerReport, { type: 'listening' }>>
   readonly ended: Promise<void>
+  /** As of its last heartbeat. */
+  tasks(): TaskFigures | undefined
   announceClosing(): void
   /** Asks the thread to finish its requests, and to end. */
   close(): void
@@ -176,6 +198,7 @@ function startThread(
   const worker = new Worker(program ?? own, { workerData: options })
   const terminate = () => void worker.terminate()
   let missed = 0
+  let tasks: TaskFigures | undefined
   let checking: NodeJS.Timeout | undefined
   const check = () => {
     missed += 1
@@ -189,6 +212,7 @@ function startThread(
   const listening = Promise.withResolvers<Extract<WorkerReport, { type: 'listening' }>>()
   worker.on('message', (report: WorkerReport) => {
     missed = 0
+    if (report.type === 'heartbeat') tasks = report.tasks
     // A start may take longer, because it runs migrations.
     if (report.type === 'listening') checking = setInterval(check, checkMs).unref()
     if (report.type === 'listening') listening.resolve(report)
@@ -209,6 +233,7 @@ function startThread(
         resolve()
       })
     }),
+    tasks: () => tasks,
     announceClosing: () => worker.postMessage('announceClosing'),
     close: () => worker.postMessage('close'),
     terminate,

@@ -26,7 +26,8 @@ import type { Answer, Backend, Route } from './flowdock/route.ts'
 import { flowdockRoutes } from './flowdock/routes/index.ts'
 import { serviceRoutes } from './flowdock/routes/service.ts'
 import { checkServiceAccess, findActedUser, withoutWriting } from './flowdock/service-access.ts'
-import { startThingsServer, type ThingsServer } from './flowthings/server.ts'
+import { startThingsServer, type ThingsServer, type ThingsServerOptions } from './flowthings/server.ts'
+import type { TaskFigures } from './flowthings/tasks/runner.ts'
 import {
   boundConnections,
   type ConnectionLimits,
@@ -122,6 +123,8 @@ export interface ThingsOptions {
   readonly demoAccount: string | undefined
   /** Its master token. By default one is made and stored. */
   readonly demoToken: string | undefined
+  /** Runs tasks of MQTT. By default none runs. */
+  readonly tasks?: Omit<NonNullable<ThingsServerOptions['tasks']>, 'instance'> | undefined
 }
 
 /** The running server of the flowthings API. */
@@ -137,6 +140,8 @@ export interface RunningBackend {
   readonly demo: Demo
   readonly store: Store
   readonly log: EventLog
+  /** The tasks of flowthings that it runs; undefined where it runs none. */
+  taskFigures(): TaskFigures | undefined
   /** Says that it is not ready, and goes on serving. */
   announceClosing(): void
   close(): Promise<void>
@@ -275,6 +280,8 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
       thingsServer = await startThingsServer({
         ...{ host: options.host, port: options.things.port, store, traffic, background, bus, onError },
         ...{ connections: options.connections, bodyIdleMs: options.bodyIdleMs, onRequest: options.onRequest },
+        tasks: options.things.tasks && { instance, ...options.things.tasks },
+        onNotice: options.onNotice,
       })
       things = { url: thingsServer.url, demo: thingsDemo }
     }
@@ -295,6 +302,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     demo,
     store,
     log,
+    taskFigures: () => thingsServer?.taskFigures(),
     announceClosing() {
       isClosing = true
     },

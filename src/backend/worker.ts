@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
+import type { TaskFigures } from './flowthings/tasks/runner.ts'
 import { type BackendOptions, createBackend, type RunningThings } from './server.ts'
 
 /** The messages of the thread to the thread that started it. */
@@ -13,7 +14,7 @@ export type WorkerReport =
   | { readonly type: 'failed'; readonly code: string | undefined; readonly message: string }
   | { readonly type: 'error' | 'notice'; readonly message: string }
   /** The heartbeat, sent every second. A thread that hangs sends none. */
-  | { readonly type: 'heartbeat' }
+  | { readonly type: 'heartbeat'; readonly tasks: TaskFigures | undefined }
 
 function report(message: WorkerReport): void {
   parentPort?.postMessage(message)
@@ -50,7 +51,7 @@ parentPort?.on('message', (message: 'announceClosing' | 'close') => {
 try {
   const backend = await starting
   report({ type: 'listening', url: backend.url, demoToken: backend.demo.token, things: backend.things })
-  setInterval(() => report({ type: 'heartbeat' }), heartbeatMs).unref()
+  setInterval(() => report({ type: 'heartbeat', tasks: backend.taskFigures() }), heartbeatMs).unref()
 } catch (error) {
   const { code, message } = error as NodeJS.ErrnoException
   report({ type: 'failed', code, message })

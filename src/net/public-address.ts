@@ -80,7 +80,7 @@ export const lookupPublicAddress: LookupFunction = (hostname, options, callback)
 }
 
 /** Whether the host of a URL is a public IP address, or a name, which {@link lookupPublicAddress} checks later. */
-export function isPublic({ hostname }: URL): boolean {
+export function isPublic({ hostname }: Pick<URL, 'hostname'>): boolean {
   const host = hostname.replace(/^\[|\]$/g, '')
   return isIP(host) === 0 || !isPrivateAddress(host)
 }

@@ -34,6 +34,14 @@ export interface LiveFigures {
   readonly load: ConcurrencyState
   readonly responseCache: { readonly stores: number; readonly hits: number } | null
   readonly backendRestarts: number
+  /** Tasks of flowthings that the embedded backend runs. */
+  readonly tasks: {
+    readonly running: number
+    readonly failing: number
+    readonly received: number
+    readonly sent: number
+    readonly refused: number
+  } | null
 }
 
 /** Counters and gauges in the text format of Prometheus. No label depends on the principal. */
@@ -241,6 +249,12 @@ function createLiveGauges(register: Registry): (figures: LiveFigures) => void {
       'Groups of subscriptions of several principals',
       ({ live }) => live.groups.filter(({ isShared }) => isShared).length,
     ],
+    ['tasks', 'Tasks of flowthings that the embedded backend runs', ({ tasks }) => tasks?.running ?? 0],
+    [
+      'tasks_failing',
+      'Those of them that do not reach their broker, or that are too many',
+      ({ tasks }) => tasks?.failing ?? 0,
+    ],
     ['tcp_connections', 'Open TCP connections', ({ tcpConnections }) => tcpConnections],
     ['sockets', 'Open WebSockets', ({ sockets }) => sockets],
     [
@@ -283,6 +297,17 @@ function createLiveGauges(register: Registry): (figures: LiveFigures) => void {
       'backend_restarts_total',
       'Restarts of the embedded backend because its thread stopped or hung',
       ({ backendRestarts }) => backendRestarts,
+    ],
+    [
+      'task_messages_received_total',
+      'Messages whose drops tasks of flowthings added',
+      ({ tasks }) => tasks?.received ?? 0,
+    ],
+    ['task_messages_sent_total', 'Drops that tasks of flowthings sent', ({ tasks }) => tasks?.sent ?? 0],
+    [
+      'task_messages_refused_total',
+      'Messages that made no drop, and drops that tasks did not send',
+      ({ tasks }) => tasks?.refused ?? 0,
     ],
     [
       'overload_refusals_total',

@@ -13,6 +13,7 @@ import { createSockets } from './live/sockets.ts'
 import { createRestHandler } from './rest/handler.ts'
 import { createScriptJobs } from './script-jobs.ts'
 import { styleOfHints } from './style.ts'
+import { createTaskRunner, type TaskFigures, type TaskRunnerOptions } from './tasks/runner.ts'
 import { createThings } from './things.ts'
 import { createScriptRunner } from './tracks/script-runner.ts'
 
@@ -27,13 +28,19 @@ export interface ThingsServerOptions {
   readonly bus?: Bus | undefined
   readonly connections?: ConnectionLimits | undefined
   readonly bodyIdleMs?: number | undefined
+  /** Runs tasks. By default none runs. */
+  readonly tasks?: Pick<TaskRunnerOptions, 'instance' | 'anywhere' | 'beatMs' | 'silentMs'> | undefined
   readonly onError: (error: unknown) => void
+  /** Called with what an operator should know. */
+  readonly onNotice?: ((message: string) => void) | undefined
   readonly onRequest?: ((request: { method: string; path: string; status: number }) => void) | undefined
 }
 
 export interface ThingsServer {
   /** Where it listens, without a trailing slash. */
   readonly url: string
+  /** The tasks that it runs; undefined where it runs none. */
+  taskFigures(): TaskFigures | undefined
   /** Delivers drops of other processes that were not announced. */
   catchUp(): Promise<void>
   /** Stops: closes sockets, and each connection after the response to its request. Resolves when all are closed. */
@@ -91,10 +98,23 @@ export async function startThingsServer(options: ThingsServerOptions): Promise<T
   })
   const { port } = http.server.address() as AddressInfo
   scriptJobs.wake()
+  const taskRunner =
+    options.tasks === undefined
+      ? undefined
+      : createTaskRunner({
+          ...{ things, filters, arrivals, traffic, background, ...options.tasks },
+          onNotice: options.onNotice ?? (() => undefined),
+        })
+  taskRunner?.wake()
   return {
     url: `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`,
-    catchUp: arrivals.catchUp,
+    taskFigures: () => taskRunner?.figures(),
+    catchUp() {
+      taskRunner?.wake()
+      return arrivals.catchUp()
+    },
     async close() {
+      await taskRunner?.close()
       stopping.abort()
       sockets.close()
       scriptJobs.close()

@@ -116,8 +116,13 @@ export function readReturned(
 
 function withParent(
   drop: Readonly<Record<string, unknown>>,
-  { id, flowId }: Readonly<Record<string, unknown>>,
+  { id, flowId, taskId }: Readonly<Record<string, unknown>>,
 ) {
   const members = copied.flatMap((name) => (drop[name] === undefined ? [] : [[name, drop[name]] as const]))
-  return { ...Object.fromEntries(members), parentDropId: { flowId, dropId: id } }
+  return {
+    ...Object.fromEntries(members),
+    // So a task sees which other one a drop comes from.
+    ...(taskId === undefined ? {} : { taskId }),
+    parentDropId: { flowId, dropId: id },
+  }
 }

@@ -9,6 +9,7 @@ import { legacyAndInvitations } from './legacy-and-invitations.ts'
 import { oauthAndSearch } from './oauth-and-search.ts'
 import { privateConversations } from './private-conversations.ts'
 import { sendersAndCodes } from './senders-and-codes.ts'
+import { taskRuns } from './task-runs.ts'
 import { things } from './things.ts'
 import { thingsArrivals } from './things-arrivals.ts'
 
@@ -35,4 +36,5 @@ export const migrations: Readonly<Record<string, SchemaMigration>> = {
   '0010-compatible-migrations': compatibleMigrations,
   '0011-things': things,
   '0012-things-arrivals': thingsArrivals,
+  '0013-task-runs': taskRuns,
 }

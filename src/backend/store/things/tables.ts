@@ -77,6 +77,36 @@ export interface ThingsTables {
     hops: number
     created_at: number
   }
+  /** How a task runs: a row for each task that ran, or that sends drops. */
+  things_task_runs: {
+    task_id: string
+    /** The flow whose drops it sends, and the number of the last drop that was sent. */
+    flow_no: number | null
+    position: number | null
+    /** What the broker subscribed it to, in which session. */
+    session_json: string | null
+    /** OK or ERROR. */
+    status: string | null
+    last_error: string | null
+    last_error_at: number | null
+    /** How many messages were received and stored, or sent. */
+    messages: Generated<number>
+    refused: Generated<number>
+    /** When the last one was. */
+    last_run_at: number | null
+  }
+  /** Messages of QoS 2 whose drops are stored, until the broker releases their packet ids. */
+  things_task_packets: { task_id: string; packet_id: number }
+  /** One row: the backend that runs the tasks. */
+  things_task_lease: {
+    id: number
+    /** Blank for none. */
+    instance: string
+    /** Goes up while that backend runs. */
+    beat: number
+    /** Goes up when a task that can run was created, changed or deleted. */
+    changes: number
+  }
   things_members: { group_id: string; identity_id: string }
   /** How often something happened within an hour. */
   things_counts: { kind: string; object_id: string; hour: number; count: number }

@@ -1,25 +1,33 @@
+import { listObjects } from '../../../store/things/objects.ts'
+import { findTaskRun } from '../../../store/things/task-runs.ts'
 import { mergeMembers } from '../../flow-model.ts'
 import type { ObjectKind } from '../../ids.ts'
 import { pathKey } from '../../paths.ts'
 import { type PathPermissions, rightsOf } from '../../permissions.ts'
 import type { Json } from '../../present.ts'
+import { isReceivedBy, type MqttTask, parseMqttTask, readMqttTask } from '../../tasks/mqtt-task.ts'
 import { badRequest } from '../../things-error.ts'
 import type { ObjectType } from '../object-type.ts'
+import { endTaskSession, noteTaskChange, placeTask, removeTaskRun } from '../task-runs.ts'
 import type { Writing } from '../writing.ts'
 
 /** [flowthings] periodic task overview */
 const period = { default: 3600_000, least: 60_000 }
 /** Members that describe runs of a task. Clients cannot set them. */
-const readOnly = ['status', 'reportFlowId', 'reportPath', 'runCt', 'lastRun', 'nextRun']
+const readOnly = [
+  ...['status', 'reportFlowId', 'reportPath', 'runCt', 'lastRun', 'nextRun'],
+  ...['refusedCt', 'lastError', 'lastErrorDate'],
+]
 
-type Check = (writing: Writing, members: Json) => Promise<Json>
+type Check = (writing: Writing, members: Json, id: string) => Promise<Json>
 
-/** A kind of tasks that fetch data. Tasks are validated and stored, but do not run. */
-function createTaskType(kind: ObjectKind, check: Check): ObjectType {
+/** A kind of tasks that fetch data. Tasks are validated and stored; those of MQTT run by a setting. */
+function createTaskType(kind: ObjectKind, check: Check, more: Partial<ObjectType> = {}): ObjectType {
   return {
+    ...more,
     kind,
     allows: { create: true, change: true, remove: true },
-    async parse(writing, { given, before }) {
+    async parse(writing, { id, given, before }) {
       const editable = Object.fromEntries(Object.entries(given).filter(([name]) => !readOnly.includes(name)))
       const members = mergeMembers(before ?? {}, editable)
       const { periodicity = period.default, disabled = false } = members
@@ -28,7 +36,7 @@ function createTaskType(kind: ObjectKind, check: Check): ObjectType {
           `Expected "periodicity" to be a whole number of milliseconds, ${period.least} or more`,
         )
       if (typeof disabled !== 'boolean') throw badRequest('Expected "disabled" to be true or false')
-      return { members: { ...members, periodicity, ...(await check(writing, members)) } }
+      return { members: { ...members, periodicity, ...(await check(writing, members, id)) } }
     },
     isSeenByToken({ principal }, _, { destination, source }) {
       const path = destination ?? source
@@ -45,6 +53,63 @@ function isCovered(permissions: readonly PathPermissions[], path: string): boole
   return rightsOf(permissions, pathKey(path)).read
 }
 
+const mqttTaskType = createTaskType(
+  'mqtt',
+  async (writing, members, id) => {
+    const task = parseMqttTask(members)
+    const { direction } = task
+    if (direction.kind === 'receive') await writing.requireFlowAt(direction.destination, 'dropWrite')
+    else await writing.requireFlowAt(direction.source, 'dropRead')
+    await requireNoLoop(writing, id, task)
+    return {}
+  },
+  {
+    hidden: ['password'],
+    async compute({ db }, { id }) {
+      const run = await findTaskRun(db, id)
+      if (run === undefined) return {}
+      return {
+        status: run.status,
+        ...(run.last_run_at === null
+          ? {}
+          : { runCt: run.messages, refusedCt: run.refused, lastRun: run.last_run_at }),
+        ...{ lastError: run.last_error, lastErrorDate: run.last_error_at },
+      }
+    },
+    async afterWrite(writing, { id }, members) {
+      const { direction } = parseMqttTask(members)
+      // A task that is turned off begins with the drops after it is turned on again.
+      const isSending = direction.kind === 'send' && members['disabled'] !== true
+      const flow = isSending ? await writing.requireFlowAt(direction.source, 'dropRead') : undefined
+      await placeTask(writing.db, id, flow)
+      if (members['disabled'] === true) await endTaskSession(writing.db, id)
+      await noteTaskChange(writing.db)
+    },
+    beforeRemove: (db, { id }) => removeTaskRun(db, id),
+  },
+)
+
+/**
+ * Two tasks of an account that send what they receive would never end. Longer ways round are noticed when a drop would be sent.
+ *
+ * @throws ThingsError 400
+ */
+async function requireNoLoop({ db, principal }: Writing, id: string, task: MqttTask): Promise<void> {
+  const others = await listObjects(db, principal.account.id, 'mqtt', 0, maxCompared)
+  for (const other of others) {
+    if (other.id === id) continue
+    const second = readMqttTask(other)
+    if (second === undefined) continue
+    const pair = task.direction.kind === 'send' ? ([task, second] as const) : ([second, task] as const)
+    const [{ direction: sends }, { direction: receives }] = pair
+    if (sends.kind !== 'send' || receives.kind !== 'receive') continue
+    if (pathKey(sends.source) === pathKey(receives.destination) && isReceivedBy(...pair))
+      throw badRequest(`The task ${other.id} and this one would send each other's messages without an end`)
+  }
+}
+
+const maxCompared = 1000
+
 export const taskTypes: readonly ObjectType[] = [
   createTaskType('api-task', async (writing, members) => {
     await writing.requireFlowAt(members['destination'], 'dropWrite')
@@ -56,20 +121,7 @@ export const taskTypes: readonly ObjectType[] = [
     requireUrl(members, 'url', ['http:', 'https:'])
     return {}
   }),
-  createTaskType('mqtt', async (writing, members) => {
-    const { destination, source, qos } = members
-    requireUrl(members, 'uri', ['mqtt:', 'mqtts:', 'tcp:', 'ssl:', 'tls:', 'ws:', 'wss:'])
-    requireText(members, 'topic')
-    if ((destination === undefined) === (source === undefined))
-      throw badRequest(
-        'Expected "destination", for what is received, or "source", for what is sent, and not both',
-      )
-    if (destination !== undefined) await writing.requireFlowAt(destination, 'dropWrite')
-    else await writing.requireFlowAt(source, 'dropRead')
-    if (qos !== undefined && ![0, 1, 2].includes(qos as number))
-      throw badRequest('Expected "qos" to be 0, 1 or 2')
-    return {}
-  }),
+  mqttTaskType,
 ]
 
 function requireText(members: Json, name: string): void {
