@@ -276,6 +276,8 @@ const statementsOnRights: readonly string[] = [
   'store/flows.ts insertInto flows',
   'store/flows.ts updateTable flow_members',
   'store/flows.ts updateTable flows',
+  'store/message-batch.ts updateTable flow_members',
+  'store/message-batch.ts updateTable flows',
   'store/organizations.ts insertInto organizations',
   'store/users.ts insertInto tokens',
   'store/users.ts insertInto users',

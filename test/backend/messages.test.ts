@@ -22,6 +22,23 @@ async function newFlow(name: string): Promise<string> {
 }
 
 describe('sending', () => {
+  test('of messages that are sent at once each is found by its words, and the newest is the last one of the flow', async () => {
+    const flow = await newFlow('at once')
+    const words = Array.from({ length: 20 }, (_, index) => `giraffe${index}`)
+    const sent = await Promise.all(
+      words.map((content) => ada('POST', `${flow}/messages`, { event: 'message', content })),
+    )
+    const ids = sent.map(({ json }) => json.id)
+    for (const [index, word] of words.entries()) {
+      const { json } = await ben('GET', `${flow}/messages?search=${word}`)
+      expect(json.map(({ id }: { id: number }) => id)).toEqual([ids[index]])
+    }
+    const { json } = await ben('GET', flow)
+    expect(json).toMatchObject({ last_message_id: Math.max(...ids) })
+    const me = json.users.find(({ nick }: { nick: string }) => nick === 'Ada')
+    expect(me.last_activity).toBe(sent.find(({ json }) => json.id === Math.max(...ids))?.json.sent)
+  })
+
   test('answers 201 with the whole message, which opens a thread of its own', async () => {
     const flow = await newFlow('sending')
     const { status, json } = await ada('POST', `${flow}/messages`, {

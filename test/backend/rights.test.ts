@@ -6,9 +6,10 @@ import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { readMessage } from '../../src/backend/admin/exported.ts'
 import { hashPassword, makeToken } from '../../src/backend/flowdock/auth.ts'
 import { addUser } from '../../src/backend/flowdock/operations/users.ts'
+import { findFlowAccess, listMentionable } from '../../src/backend/store/flows.ts'
 import { insertOrganization } from '../../src/backend/store/organizations.ts'
-import { deleteToken, disableUser } from '../../src/backend/store/rights.ts'
-import { insertToken } from '../../src/backend/store/users.ts'
+import { deleteToken, disableUser, shutOutMember } from '../../src/backend/store/rights.ts'
+import { findUserByTokenHash, insertToken } from '../../src/backend/store/users.ts'
 import { hashToken } from '../../src/backend/token-hash.ts'
 import { type Answer, basic, call, startTestBackend, type TestBackend } from '../support/backend.ts'
 import { openRawStream } from '../support/stream.ts'
@@ -22,6 +23,33 @@ let backend: TestBackend
 beforeEach(async () => {
   backend = await startTestBackend()
   onTestFinished(backend.close)
+})
+
+test('a change sees at once what the changes before it in its commit took away', async () => {
+  const { log } = backend
+  const hash = hashToken(makeToken())
+  await log.write(({ db }) => insertToken(db, hash, 2))
+  const { id } = await backend.store.reader
+    .selectFrom('flows')
+    .select('id')
+    .where('slug', '=', 'main')
+    .executeTakeFirstOrThrow()
+  const read = () =>
+    log.write(async ({ db }) => ({
+      user: (await findUserByTokenHash(db, hash))?.id,
+      blocked: (await findFlowAccess(db, 2, id))?.blocked,
+      canBeMentioned: (await listMentionable(db, id)).some((user) => user.id === 2),
+    }))
+  const [before, , after, , last] = await Promise.all([
+    read(),
+    log.write((change) => shutOutMember(change, id, 2)),
+    read(),
+    log.write((change) => deleteToken(change, 2, hash)),
+    read(),
+  ])
+  expect(before).toEqual({ user: 2, blocked: 0, canBeMentioned: true })
+  expect(after).toEqual({ user: 2, blocked: 1, canBeMentioned: false })
+  expect(last).toEqual({ user: undefined, blocked: 1, canBeMentioned: false })
 })
 
 /** A request whose head and first bytes are sent at once, and the rest of whose body on demand. */

@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto'
 import type { Selectable } from 'kysely'
 import { anyNumber, anyText, type Database, type Tables } from './db.ts'
 import { prepared } from './prepared.ts'
-import { together } from './together.ts'
 import type { UserRow } from './users.ts'
 
 /** The columns of a flow that do not depend on the viewer. */
@@ -148,22 +147,24 @@ export async function findViewedFlow(
   return (await viewedByJoinCode(db, { ...viewer, ...by }))[0]
 }
 
-const accessById = prepared<{ viewer: number; id: string }, FlowAccess>((db, { viewer, id }) =>
-  db
-    .selectFrom('flows')
-    .leftJoin('flow_members as mine', (join) =>
-      join.onRef('mine.flow_id', '=', 'flows.id').on('mine.user_id', '=', viewer),
-    )
-    .leftJoin('organization_members as seat', (join) =>
-      join.onRef('seat.organization_id', '=', 'flows.organization_id').on('seat.user_id', '=', viewer),
-    )
-    .select([
-      'flows.access_mode',
-      'flows.disabled',
-      'mine.disabled as blocked',
-      'seat.admin as organization_admin',
-    ])
-    .where('flows.id', '=', id),
+const accessById = prepared<{ viewer: number; id: string }, FlowAccess>(
+  (db, { viewer, id }) =>
+    db
+      .selectFrom('flows')
+      .leftJoin('flow_members as mine', (join) =>
+        join.onRef('mine.flow_id', '=', 'flows.id').on('mine.user_id', '=', viewer),
+      )
+      .leftJoin('organization_members as seat', (join) =>
+        join.onRef('seat.organization_id', '=', 'flows.organization_id').on('seat.user_id', '=', viewer),
+      )
+      .select([
+        'flows.access_mode',
+        'flows.disabled',
+        'mine.disabled as blocked',
+        'seat.admin as organization_admin',
+      ])
+      .where('flows.id', '=', id),
+  { isRemembered: true },
 )
 
 /** The access of a user to a flow; undefined when the flow does not exist. */
@@ -203,15 +204,17 @@ export async function listFlowUsers(db: Database, flowIds: readonly string[]): P
     .execute()
 }
 
-const mentionable = prepared<{ flow: string }, { id: number; nick: string }>((db, { flow }) =>
-  db
-    .selectFrom('flow_members as member')
-    .innerJoin('users', 'users.id', 'member.user_id')
-    .select(['users.id', 'users.nick'])
-    .where('member.flow_id', '=', flow)
-    .where('member.disabled', '=', 0)
-    .where('users.disabled', '=', 0)
-    .orderBy('users.id'),
+const mentionable = prepared<{ flow: string }, { id: number; nick: string }>(
+  (db, { flow }) =>
+    db
+      .selectFrom('flow_members as member')
+      .innerJoin('users', 'users.id', 'member.user_id')
+      .select(['users.id', 'users.nick'])
+      .where('member.flow_id', '=', flow)
+      .where('member.disabled', '=', 0)
+      .where('users.disabled', '=', 0)
+      .orderBy('users.id'),
+  { isRemembered: true },
 )
 
 /** The users who can be mentioned in a flow. */
@@ -301,30 +304,6 @@ export async function listFlowIds(db: Database, organizationId: number): Promise
     .where('organization_id', '=', organizationId)
     .execute()
   return rows.map(({ id }) => id)
-}
-
-const noteMessage = prepared<{ flow: string; id: number; sent: number }, never>((db, { flow, id, sent }) =>
-  db.updateTable('flows').set({ last_message_id: id, last_message_at: sent }).where('id', '=', flow),
-)
-const noteActivity = prepared<{ flow: string; user: number; at: number }, never>((db, { flow, user, at }) =>
-  db
-    .updateTable('flow_members')
-    .set({ last_activity: at })
-    .where('flow_id', '=', flow)
-    .where('user_id', '=', user),
-)
-
-/** Updates the last message of a flow and, if a member sent it, when that member was last active. */
-export async function touchFlow(
-  db: Database,
-  flowId: string,
-  message: { id: number; sent: number; userId: number },
-): Promise<void> {
-  const activity = { flow: flowId, user: message.userId, at: message.sent }
-  await together([
-    noteMessage(db, { flow: flowId, ...message }),
-    ...(message.userId === 0 ? [] : [noteActivity(db, activity)]),
-  ])
 }
 
 /** Sets when a user was last active, in all flows of the user. */

@@ -1,5 +1,6 @@
 import { type Selectable, sql } from 'kysely'
 import { anyNumber, anyText, type Database, isPostgres, type Tables } from './db.ts'
+import { insertWordRow } from './message-batch.ts'
 import { columns, prepared } from './prepared.ts'
 import { together } from './together.ts'
 
@@ -110,7 +111,8 @@ export async function importMessage(
 ): Promise<MessageRow> {
   const [stored] = (await insertRow(db, message)) as [{ seq: number }]
   const inserted = { seq: stored.seq, ...message }
-  await together([insertTags(db, inserted), insertWords(db, inserted, words)])
+  insertWords(db, inserted, words)
+  await insertTags(db, inserted)
   return inserted
 }
 
@@ -149,7 +151,7 @@ export async function updateMessage(
   await db.deleteFrom('message_tags').where('seq', '=', seq).execute()
   await insertTags(db, message)
   await db.deleteFrom('message_words').where('rowid', '=', seq).execute()
-  await insertWords(db, message, words)
+  insertWords(db, message, words)
 }
 
 /** Deletes everything of a message except its id, sender and time. */
@@ -409,13 +411,9 @@ async function insertTags(db: Database, { channel_id, seq, tags_json }: MessageR
   await together([...tags].map((tag) => insertTag(db, { channel_id, tag, seq })))
 }
 
-const insertWordRow = prepared<Tables['message_words'], never>((db, row) =>
-  db.insertInto('message_words').values(columns(row, ['rowid', 'channel', 'words'])),
-)
-
-async function insertWords(db: Database, message: MessageRow, words: readonly string[]): Promise<void> {
+function insertWords(db: Database, message: MessageRow, words: readonly string[]): void {
   if (words.length === 0) return
   // SQLite needs quotes around words; PostgreSQL ignores quotes.
   const quoted = words.map((word) => `'${word}'`).join(' ')
-  await insertWordRow(db, { rowid: message.seq, channel: String(message.channel_id), words: quoted })
+  insertWordRow(db, { rowid: message.seq, channel: String(message.channel_id), words: quoted })
 }

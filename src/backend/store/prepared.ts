@@ -2,6 +2,7 @@ import type { Compilable } from 'kysely'
 import { CompiledQuery } from 'kysely'
 import { DirectDatabase, WritingConnection } from './connection.ts'
 import { type Database, isPostgres } from './db.ts'
+import { inChunks } from './row-chunks.ts'
 import type { Execute } from './transaction-state.ts'
 
 /** The placeholder of a value in a query that is built before the value is known. */
@@ -84,21 +85,15 @@ export function batched<P extends object>(build: (db: Database, parameters: P) =
   }
 }
 
-/** The most rows of one statement, which has a limit of parameters. A power of two. */
-const maxRows = 64
-
 /** A statement of a batch that inserts many rows. There are few texts of it: their numbers of rows are powers of two. */
 export function batchedRows<P extends object>(
   build: (db: Database, rows: readonly P[]) => Compilable<unknown>,
 ) {
   const textFor = statements<P>(build)
   return (db: Database, execute: Execute, rows: readonly P[]): void => {
-    for (let from = 0, left = rows.length; left > 0; ) {
-      const count = Math.min(maxRows, 2 ** Math.floor(Math.log2(left)))
-      const text = textFor(db, count)
-      execute(text.sql, fill(text, rows.slice(from, from + count)))
-      from += count
-      left -= count
+    for (const chunk of inChunks(rows)) {
+      const text = textFor(db, chunk.length)
+      execute(text.sql, fill(text, chunk))
     }
   }
 }

@@ -10,7 +10,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { SqliteDialect } from 'kysely'
 import { DirectDatabase, WritingConnection } from './connection.ts'
 import { fingerprintColumn } from './fingerprint.ts'
-import type { WritingEngine } from './writing.ts'
+import { inChunks } from './row-chunks.ts'
+import type { Committed, NewEvent, WritingEngine } from './writing.ts'
 
 /** A connection for changes. `synchronous=FULL` with WAL: a commit that returned is on the disk. */
 export function openSqliteWriter<T>(path: string): WritingConnection<T> {
@@ -115,11 +116,24 @@ export async function beginSqlite<T>({ state }: WritingConnection<T>): Promise<v
   }
 }
 
-/** The number of the first event is the highest one so far and one: only one transaction writes at a time. */
-const insertEvent = `insert into events (seq, flow_id, user_id, payload, created_at, kind)
-  values ((select coalesce(max(seq), 0) + 1 from events), ?, ?, ?, ?, ?) returning seq`
+const selectLastEvent = `select seq, ${fingerprintColumn} as fingerprint from events order by seq desc limit 1`
 
-const selectFingerprint = `select ${fingerprintColumn} as fingerprint from events order by seq desc limit 1`
+/** Only one transaction writes at a time, so its events follow the last one. */
+function insertEvents<T>({ state }: WritingConnection<T>, events: readonly NewEvent[]): Committed {
+  if (events.length === 0) return { first: 0, previous: undefined }
+  const [last] = state.execute(selectLastEvent) as { seq: number; fingerprint: string }[]
+  const first = (last?.seq ?? 0) + 1
+  let seq = first
+  for (const rows of inChunks(events)) {
+    const values = rows.flatMap(({ flow_id, user_id, payload, created_at, kind }) => [
+      ...[seq++, flow_id, user_id, payload, created_at, kind],
+    ])
+    const places = Array(rows.length).fill('(?, ?, ?, ?, ?, ?)').join(', ')
+    const columns = 'seq, flow_id, user_id, payload, created_at, kind'
+    state.execute(`insert into events (${columns}) values ${places}`, values)
+  }
+  return { first, previous: last?.fingerprint }
+}
 
 /** One transaction at a time, on one connection. */
 export function sqliteEngine<T>(writer: WritingConnection<T>): WritingEngine<T> {
@@ -127,20 +141,10 @@ export function sqliteEngine<T>(writer: WritingConnection<T>): WritingEngine<T> 
     connections: 1,
     withConnection: (work) => work(writer),
     begin: beginSqlite,
-    async commit({ state }, events) {
-      let first = 0
-      let previous: string | undefined
-      if (events.length > 0) {
-        const [last] = state.execute(selectFingerprint) as { fingerprint: string }[]
-        previous = last?.fingerprint
-      }
-      for (const { flow_id, user_id, payload, created_at, kind } of events) {
-        const values = [flow_id, user_id, payload, created_at, kind]
-        const [row] = state.execute(insertEvent, values) as { seq: number }[]
-        first ||= row?.seq ?? 0
-      }
-      state.execute('commit')
-      return { first, previous }
+    async commit(connection, events) {
+      const committed = insertEvents(connection, events)
+      connection.state.execute('commit')
+      return committed
     },
   }
 }

@@ -7,6 +7,8 @@ export type Execute = (sql: string, parameters: readonly unknown[]) => Rows | Pr
 
 /** Rows that changes add, which are written together later in their transaction. */
 export interface Batch {
+  /** The names of the tables that it writes, or the beginnings of the names. */
+  readonly tables: readonly string[]
   /** Sends the statements that write the rows, and forgets the rows. */
   flush(execute: Execute): void
 }
@@ -15,8 +17,8 @@ export interface Batch {
  * What the changes of one transaction have read and have yet to write. Changes that share a commit often read the same rows, and add
  * similar ones: the reads are remembered, and the rows are written with few statements.
  *
- * A batch is written before any other statement, so every statement sees all changes before it. What was read is forgotten when
- * anything else than a batch writes.
+ * A batch is written before any other statement that names one of its tables, so every statement sees all changes before it. A read
+ * is forgotten when anything else than a batch writes to one of its tables.
  */
 export class TransactionState {
   readonly #execute: Execute
@@ -62,22 +64,50 @@ export class TransactionState {
 
   /** Has to be called before each statement that is not sent by this object. It sends what has to be written before it. */
   before(sql: string): Promise<unknown> | undefined {
-    const flushed = this.flush()
-    if (!isRead(sql)) this.forget()
+    const kind = /^(?:select|insert into|update|delete from) /.exec(sql)?.[0]
+    if (kind === undefined) {
+      // Savepoints and the like concern everything.
+      const flushed = this.flush()
+      this.forget()
+      return flushed
+    }
+    const flushed = this.#batches.size === 0 ? undefined : this.#flushFor(sql, kind === 'select ')
+    if (kind !== 'select ' && this.#reads.size > 0) this.#forgetReads(changedTable(sql, kind))
     return flushed
   }
 
   /** Sends the statements of the batches. @returns a promise if the database has not executed them yet */
   flush(): Promise<unknown> | undefined {
-    if (this.#batches.size === 0) return undefined
+    return this.#send([...this.#batches.values()])
+  }
+
+  #flushFor(sql: string, isRead: boolean): Promise<unknown> | undefined {
+    const concerned = [...this.#batches].filter(([, { tables }]) =>
+      tables.some((table) => sql.includes(table)),
+    )
+    if (concerned.length === 0) return undefined
+    const flushed = this.#send(concerned.map(([, batch]) => batch))
+    if (!isRead)
+      for (const [kind, { tables }] of concerned) {
+        this.#batches.delete(kind)
+        for (const table of tables) this.#forgetReads(table)
+      }
+    return flushed
+  }
+
+  #send(batches: readonly Batch[]): Promise<unknown> | undefined {
     const sent: Promise<unknown>[] = []
-    for (const batch of this.#batches.values())
+    for (const batch of batches)
       batch.flush((sql, parameters) => {
         const rows = this.#execute(sql, parameters)
         if (rows instanceof Promise) sent.push(rows)
         return rows
       })
     return sent.length === 0 ? undefined : together(sent)
+  }
+
+  #forgetReads(table: string): void {
+    for (const sql of this.#reads.keys()) if (sql.includes(table)) this.#reads.delete(sql)
   }
 
   /** Forgets what was read, and what was not written, such as after a rollback. */
@@ -87,6 +117,8 @@ export class TransactionState {
   }
 }
 
-function isRead(sql: string): boolean {
-  return sql.startsWith('select')
+/** The name of the table that a statement changes; empty for a deletion, which may also change tables that refer to it. */
+function changedTable(sql: string, kind: string): string {
+  if (kind.startsWith('delete')) return ''
+  return /^"?(\w+)/.exec(sql.slice(kind.length))?.[1] ?? ''
 }

@@ -19,21 +19,23 @@ export type TokenUserRow = UserRow & {
   expires_at: number | null
 }
 
-const byTokenHash = prepared<{ hash: string; now: number }, TokenUserRow>((db, { hash, now }) =>
-  db
-    .selectFrom('tokens')
-    .innerJoin('users', 'users.id', 'tokens.user_id')
-    .selectAll('users')
-    .select(['tokens.scope', 'tokens.application_id', 'tokens.expires_at'])
-    .where('tokens.hash', '=', hash)
-    .where((where) =>
-      where.or([where('tokens.expires_at', 'is', null), where('tokens.expires_at', '>', now)]),
-    ),
+const byTokenHash = prepared<{ hash: string }, TokenUserRow>(
+  (db, { hash }) =>
+    db
+      .selectFrom('tokens')
+      .innerJoin('users', 'users.id', 'tokens.user_id')
+      .selectAll('users')
+      .select(['tokens.scope', 'tokens.application_id', 'tokens.expires_at'])
+      .where('tokens.hash', '=', hash),
+  { isRemembered: true },
 )
 
 /** The user of a token and, for a token of an application, its scopes. Undefined when the token has expired. */
 export async function findUserByTokenHash(db: Database, hash: string): Promise<TokenUserRow | undefined> {
-  return (await byTokenHash(db, { hash, now: Date.now() }))[0]
+  const [found] = await byTokenHash(db, { hash })
+  return found === undefined || (found.expires_at ?? Number.POSITIVE_INFINITY) <= Date.now()
+    ? undefined
+    : found
 }
 
 /** The same for some tokens, without those that have expired or whose user is disabled, by their hashes. */

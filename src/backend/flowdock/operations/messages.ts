@@ -4,7 +4,8 @@ import type { Change } from '../../store/change.ts'
 import { setConversationOpen } from '../../store/conversations.ts'
 import type { Database } from '../../store/db.ts'
 import { deleteFiles, insertFile } from '../../store/files.ts'
-import { listMentionable, setMemberStatus, touchFlow } from '../../store/flows.ts'
+import { listMentionable, setMemberStatus } from '../../store/flows.ts'
+import { touchFlow } from '../../store/message-batch.ts'
 import {
   deleteMessage as deleteRow,
   emptyMessageRow,

@@ -76,6 +76,7 @@ interface CountedFlow {
 }
 
 class DropBatch implements Batch {
+  readonly tables = ['things_']
   readonly #db: Database
   readonly flows = new Map<number, CountedFlow>()
   drops: DropRow[] = []
