@@ -5,7 +5,7 @@ import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { compare, createClient, createLeanClient } from './load.ts'
+import { basicCredential, compare, createClient, createLeanClient } from './load.ts'
 
 const token = '0123456789abcdef'.repeat(2)
 const main = '/flows/example/main'
@@ -87,9 +87,10 @@ function makeFolder(): string {
 async function measureSending(): Promise<void> {
   const folders = [makeFolder(), makeFolder()] as const
   const running = await start(folders[0])
-  const client = createLeanClient(running.url, `${main}/messages`, token)
+  const credential = basicCredential(token)
+  const client = createLeanClient(running.url, `${main}/messages`, credential)
   const empty = await startEmpty()
-  const emptyClient = createLeanClient(empty.url, `${main}/messages`, token)
+  const emptyClient = createLeanClient(empty.url, `${main}/messages`, credential)
   const bare = new DatabaseSync(join(folders[1], 'bare.db'))
   bare.exec(
     'pragma journal_mode = wal; pragma synchronous = full; create table t (id integer primary key, content text)',

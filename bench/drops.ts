@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { Agent, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openStore } from '../src/backend/store/db.ts'
+import { createLeanClient } from './load.ts'
 
 /*
  * Drops that are on the disk when they are acknowledged, written by 16 clients over REST, beside SQLite alone that writes the same
@@ -68,9 +68,8 @@ async function startServer(dataDir: string) {
   })
   while (!output.includes('\n')) await once(child.stdout, 'data')
   const [port = 0] = output.split('\n').map(Number)
-  const agent = new Agent({ keepAlive: true, maxSockets: writers })
   let [written, cpu] = [0, 0]
-  const send = (path: string, body: string) => post(agent, port, path, body)
+  const credential = { 'X-Auth-Token': token }
   const usage = async () => {
     const before = output.length
     child.stdin.write('cpu\n')
@@ -81,21 +80,25 @@ async function startServer(dataDir: string) {
     port,
     cpuOfDrop: () => cpu / written,
     async makeFlow(path: string, capacity: number): Promise<string> {
-      return JSON.parse(await send('/v0.1/alice/flow', JSON.stringify({ path, capacity }))).body.id
+      const response = await fetch(`http://127.0.0.1:${port}/v0.1/alice/flow`, {
+        ...{ method: 'POST', headers: credential, body: JSON.stringify({ path, capacity }) },
+      })
+      return ((await response.json()) as { body: { id: string } }).body.id
     },
     async write(flow: string): Promise<number> {
-      const body = JSON.stringify({ elems })
+      const client = createLeanClient(`http://127.0.0.1:${port}`, `/v0.1/alice/drop/${flow}`, credential)
       const end = performance.now() + roundMs
       const begun = await usage()
       let count = 0
       await Promise.all(
         Array.from({ length: writers }, async () => {
           while (performance.now() < end) {
-            await send(`/v0.1/alice/drop/${flow}`, body)
+            await client.post({ elems })
             count += 1
           }
         }),
       )
+      client.close()
       cpu += (await usage()) - begun
       written += count
       return (count / roundMs) * 1000
@@ -103,29 +106,8 @@ async function startServer(dataDir: string) {
     async close() {
       child.stdin.end()
       await Promise.race([once(child, 'close'), sleep(5000)])
-      agent.destroy()
     },
   }
-}
-
-function post(agent: Agent, port: number, path: string, body: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const sent = request(
-      {
-        ...{ agent, port, path, host: '127.0.0.1', method: 'POST' },
-        headers: { 'x-auth-token': token, 'content-type': 'application/json', 'content-length': body.length },
-      },
-      (response) => {
-        let text = ''
-        response.setEncoding('utf8').on('data', (chunk: string) => {
-          text += chunk
-        })
-        response.on('end', () => (response.statusCode === 201 ? resolve(text) : reject(new Error(text))))
-      },
-    )
-    sent.on('error', reject)
-    sent.end(body)
-  })
 }
 
 /** The tables of the server, and nothing else. */

@@ -105,15 +105,22 @@ export function createClient(token: string) {
   }
 }
 
+/** The header with a token of Flowdock. */
+export function basicCredential(token: string): { readonly Authorization: string } {
+  return { Authorization: `Basic ${Buffer.from(`${token}:`).toString('base64')}` }
+}
+
 /**
  * A client that only writes bytes and waits for the end of an answer, so that the two cores have time for the server.
  * Every request that is under way at the same time has a connection of its own.
  */
-export function createLeanClient(url: string, path: string, token: string) {
+export function createLeanClient(url: string, path: string, headers: Readonly<Record<string, string>>) {
   const { hostname, port } = new URL(url)
   let idle: Socket[] = []
   const all: Socket[] = []
-  const head = `POST ${path} HTTP/1.1\r\nHost: ${hostname}\r\nContent-Type: application/json\r\nAuthorization: Basic ${Buffer.from(`${token}:`).toString('base64')}\r\nContent-Length: `
+  const fields = Object.entries({ Host: hostname, 'Content-Type': 'application/json', ...headers })
+  const lines = fields.map(([name, value]) => `${name}: ${value}\r\n`)
+  const head = `POST ${path} HTTP/1.1\r\n${lines.join('')}Content-Length: `
 
   async function open(): Promise<Socket> {
     const socket = connect(Number(port), hostname).setNoDelay(true)

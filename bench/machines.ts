@@ -5,7 +5,7 @@ import { get } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
-import { createClient, createLeanClient } from './load.ts'
+import { basicCredential, createClient, createLeanClient } from './load.ts'
 import { cpuSeconds } from './pinned-process.ts'
 
 const token = '0123456789abcdef'.repeat(2)
@@ -229,7 +229,7 @@ async function makeFlows(url: string): Promise<string[]> {
 async function write(loads: readonly { backend: Backend; paths: readonly string[] }[]): Promise<Rate> {
   const clients = loads.flatMap(({ backend, paths }) =>
     Array.from({ length: writers }, (_, index) =>
-      createLeanClient(backend.url, paths[index % paths.length] ?? '', token),
+      createLeanClient(backend.url, paths[index % paths.length] ?? '', basicCredential(token)),
     ),
   )
   let sent = 0
