@@ -174,15 +174,12 @@ export class Connection {
   }
 
   #toRequest(exchange: Exchange): Http1Request {
-    const isGone = () => this.#isGone
-    return {
-      ...exchange.head,
-      socket: this.#socket,
-      get isGone() {
-        return isGone()
-      },
-      readBody: (limits) => this.#readBody(exchange, limits),
-    }
+    return new IncomingRequest(
+      exchange.head,
+      this.#socket,
+      () => this.#isGone,
+      (limits) => this.#readBody(exchange, limits),
+    )
   }
 
   async #readBody(exchange: Exchange, limits: BodyLimits): Promise<Buffer> {
@@ -347,6 +344,44 @@ export class Connection {
     clearTimeout(this.#timer)
     this.#timer = undefined
     this.#timerIsOfHead = false
+  }
+}
+
+/** A class, because V8 handles an object literal with a getter as a hash table. */
+class IncomingRequest implements Http1Request {
+  readonly method: Http1Request['method']
+  readonly target: Http1Request['target']
+  readonly httpVersion: Http1Request['httpVersion']
+  readonly headers: Http1Request['headers']
+  readonly framing: Http1Request['framing']
+  readonly keepAlive: Http1Request['keepAlive']
+  readonly expectsContinue: Http1Request['expectsContinue']
+  readonly upgrade: Http1Request['upgrade']
+  readonly socket: Socket
+  readonly readBody: Http1Request['readBody']
+  readonly #checkGone: () => boolean
+
+  constructor(
+    head: RequestHead,
+    socket: Socket,
+    checkGone: () => boolean,
+    readBody: Http1Request['readBody'],
+  ) {
+    this.method = head.method
+    this.target = head.target
+    this.httpVersion = head.httpVersion
+    this.headers = head.headers
+    this.framing = head.framing
+    this.keepAlive = head.keepAlive
+    this.expectsContinue = head.expectsContinue
+    this.upgrade = head.upgrade
+    this.socket = socket
+    this.#checkGone = checkGone
+    this.readBody = readBody
+  }
+
+  get isGone(): boolean {
+    return this.#checkGone()
   }
 }
 
