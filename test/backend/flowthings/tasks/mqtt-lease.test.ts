@@ -109,3 +109,20 @@ test('a backend takes over the tasks of one that ended without notice', async ()
   await (await connectClient()).publish(topic, 'on')
   await expect.poll(async () => (await alice('GET', `/drop/${flow.id}`)).body.length).toBe(1)
 })
+
+test('messages past the limit of an account wait, and none is lost', async () => {
+  const perMinute = 60
+  const server = await startThings({
+    things: { ...things, tasks: { anywhere: true } },
+    traffic: { requestsPerMinute: perMinute },
+  })
+  onTestFinished(server.close)
+  const [topic, flow] = [uniqueTopic(), (await server.alice('POST', '/flow', { path: '/alice/flow' })).body]
+  await server.alice('POST', '/mqtt', { uri: brokerUrl, topic, destination: flow.path })
+  const runs = server.store.reader.selectFrom('things_task_runs').select(['status', 'messages'])
+  await expect.poll(() => runs.execute()).toEqual([{ status: 'OK', messages: 0 }])
+  const sensor = await connectClient()
+  const count = perMinute + 2
+  for (let n = 0; n < count; n += 1) await sensor.publish(topic, `{"n":${n}}`)
+  await expect.poll(() => runs.execute()).toEqual([{ status: 'OK', messages: count }])
+})
