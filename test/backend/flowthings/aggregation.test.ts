@@ -149,6 +149,8 @@ describe('an aggregation is refused', () => {
     [{ output: Array(101).fill('$count') }, 'at most 100 entries'],
     [{ output: ['$count'], groupBy: ['$week'] }, 'Cannot group by "$week"'],
     [{ output: ['$count'], groupBy: ['$count'] }, 'Cannot group by "$count"'],
+    [{ output: ['$count'], groupBy: ['$day:'] }, 'Expected "" to be the name of a member or a rule'],
+    [{ output: ['$sum:'] }, 'Expected "" to be the name of a member or a rule'],
     [{ output: ['$count'], sorts: ['$avg:x:asc'] }, 'Cannot sort by "$avg:x"'],
     [{ output: ['$count'], filter: 'x >' }, 'In the filter: Cannot read the filter at character 4'],
     [{ output: ['$count'], rules: { a: 'x' } }, 'In the rule "a": Cannot read the filter'],
@@ -157,6 +159,15 @@ describe('an aggregation is refused', () => {
   ])('%j', (body, message) => {
     expect(() => parseAggregation(body)).toThrow(AggregationError)
     expect(() => parseAggregation(body)).toThrow(message)
+  })
+
+  test('when a sum is no number any more', () => {
+    const subjects = [1e308, 1e308].map((temp): Subject => ({ creationDate: 0, elems: { temp } }))
+    for (const name of ['$sum:temp', '$avg:temp'])
+      expect(() => aggregate({ output: [name] }, subjects)).toThrow(
+        `Cannot compute "${name}": the sum exceeds 1.8e308`,
+      )
+    expect(aggregate({ output: ['$max:temp'] }, subjects)).toEqual([{ id: {}, '$max:temp': 1e308 }])
   })
 
   test('when it has too many rows, or keeps too much', () => {

@@ -32,9 +32,9 @@ export function createCell(output: Output, id: Readonly<Record<string, unknown>>
     case 'key':
       return { add: () => undefined, value: () => id[output.name] }
     case 'sum':
-      return numeric(output.read, (sum) => sum)
+      return numeric(output, (sum) => sum)
     case 'avg':
-      return numeric(output.read, (sum, numbers) => (numbers === 0 ? null : sum / numbers))
+      return numeric(output, (sum, numbers) => (numbers === 0 ? null : sum / numbers))
     case 'min':
       return extreme(output.read, (value, best) => value < best)
     case 'max':
@@ -56,8 +56,11 @@ function count(): Cell {
   }
 }
 
-/** A cell that ignores all values except numbers. */
-function numeric(read: Field, value: (sum: number, numbers: number) => number | null): Cell {
+/** A cell that ignores all values except numbers. Its value throws an AggregationError when their sum is no number any more. */
+function numeric(
+  { name, read }: { readonly name: string; readonly read: Field },
+  value: (sum: number, numbers: number) => number | null,
+): Cell {
   let sum = 0
   let numbers = 0
   return {
@@ -67,7 +70,12 @@ function numeric(read: Field, value: (sum: number, numbers: number) => number | 
       sum += number
       numbers += 1
     },
-    value: () => value(sum, numbers),
+    value() {
+      // JSON has no infinity: it would be null, as if there were no numbers.
+      if (!Number.isFinite(sum))
+        throw new AggregationError(`Cannot compute "${name}": the sum exceeds 1.8e308`)
+      return value(sum, numbers)
+    },
   }
 }
 

@@ -28,7 +28,7 @@ export type Output =
   | { readonly name: string; readonly kind: 'key' }
   | { readonly name: string; readonly kind: AggregateFunction; readonly read: Field }
 
-const selector = /^\$([a-z]+)(?::(.+))?$/s
+const selector = /^\$([a-z]+)(?::(.*))?$/s
 
 /**
  * The keys for a selector of `groupBy`. A part of a date adds the larger parts. For example, `$hour` groups by year, month, day
