@@ -105,6 +105,11 @@ const adapters: Readonly<Record<string, (exported: Exported, text: string) => un
     resource(undefined, { url: `http://x/a${text}b` }, {}),
   'resolvers/shared-media.ts urlsOf': (urlsOf, text) => urlsOf({ content: `http://x${text}a ${text}` }),
   'graphql/document-limits.ts checkDocumentSize': first({ maxDocumentBytes: 1_000_000 }),
+  'server/exact-variables.ts parseRequestJson': (parse, text) => [
+    attempt(() => parse(text, ['variables'])),
+    attempt(() => parse(`{"variables":{"a":${text}}}`, ['variables'])),
+    parse(JSON.stringify({ variables: { a: text, [text]: 1 } }), ['variables']),
+  ],
   'server/websocket/connection-params.ts findCredential': (find, text) =>
     find({ token: text, headers: { Authorization: text } }, () => true),
   'server/websocket/connection-params.ts readConnectionParams': (read, text) =>
