@@ -25,8 +25,6 @@ export interface QueryEntitiesOptions {
 const ownCallMs = 60_000
 /** How long a query waits for an access to be proved, and for the log in memory to reach the end of the backend's. */
 const patienceMs = 50
-/** After the log in memory was too late for a query, others do not wait for it for this long. */
-const pauseMs = 1000
 const maxPrincipals = 20_000
 
 interface Waiter {
@@ -46,7 +44,8 @@ export class QueryEntities {
   // With `max`, the library makes room for all of them at once.
   readonly #calledAt = new LRUCache<string, number>({ maxSize: maxPrincipals, sizeCalculation: () => 1 })
   readonly #waiters = new Set<Waiter>()
-  #lateAt = Number.NEGATIVE_INFINITY
+  /** Where the log in memory stood when a query had waited for it in vain. Until it has grown, others do not wait. */
+  #stuckAt: number | undefined
 
   constructor(options: QueryEntitiesOptions) {
     this.#options = options
@@ -93,9 +92,11 @@ export class QueryEntities {
       return memory === undefined || memory.log !== head.log || memory.at >= head.at
     }
     if (!reached()) {
-      if (this.#now() - this.#lateAt < pauseMs) return false
+      if (held()?.at === this.#stuckAt) return false
       await this.#until(reached)
-      if (!reached()) this.#lateAt = this.#now()
+      // What arrived while the process was busy is read first.
+      if (!reached()) await new Promise(setImmediate)
+      if (!reached()) this.#stuckAt = held()?.at
     }
     const memory = held()
     return memory !== undefined && memory.log === head.log && memory.at >= head.at

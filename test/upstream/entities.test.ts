@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import type { MaybePromise } from '../../src/upstream/flowdock/directory.ts'
 import { PrincipalEntities } from '../../src/upstream/flowdock/entities.ts'
 import type { Flow, Organization, User } from '../../src/upstream/flowdock/model.ts'
-import type { DirectoryUser } from '../../src/upstream/flowdock/service-directory.ts'
+import { type DirectoryUser, Memberships } from '../../src/upstream/flowdock/service-directory.ts'
 
 interface Standing {
   readonly of?: readonly number[]
@@ -13,26 +13,13 @@ interface Standing {
   readonly isDisabled?: boolean
 }
 
-function account(id: number, memberships: Standing | undefined): DirectoryUser {
+function account(id: number, standing: Standing | undefined): DirectoryUser {
   const user = {
-    id,
-    nick: `user${id}`,
-    name: `User ${id}`,
-    email: null,
-    avatarUrl: null,
-    websiteUrl: null,
+    ...{ id, nick: `user${id}`, name: `User ${id}`, email: null, avatarUrl: null, websiteUrl: null },
   } as User
-  return {
-    user,
-    organizations: new Set(memberships?.of ?? [1]),
-    memberships: memberships && {
-      isDisabled: memberships.isDisabled ?? false,
-      administers: new Set(memberships.administers),
-      joined: new Set(memberships.joined),
-      open: new Set(memberships.open),
-      left: new Set(memberships.left),
-    },
-  }
+  const { of = [1], administers, joined = [], open = [], left = [], isDisabled = false } = standing ?? {}
+  const memberships = new Memberships({ isDisabled, administers: new Set(administers), joined, open, left })
+  return { user, organizations: new Set(of), memberships: standing && memberships }
 }
 
 function flowOf(id: string, isDisabled = false): Flow {

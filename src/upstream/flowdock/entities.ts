@@ -76,7 +76,7 @@ export class PrincipalEntities implements Entities {
   joinedFlows(): MaybePromise<readonly Flow[] | undefined> {
     return this.#as((me) =>
       andThen(
-        this.#all([...me.memberships.joined], (id) => this.#flowOf(me, id)),
+        this.#all(me.memberships.joined, (id) => this.#flowOf(me, id)),
         (flows) => flows?.filter(({ isDisabled }) => isDisabled === false),
       ),
     )
@@ -120,7 +120,7 @@ export class PrincipalEntities implements Entities {
   }
 
   #flowOf({ memberships }: Account, id: string): MaybePromise<Flow | undefined> {
-    if (!memberships.joined.has(id)) return undefined
+    if (!memberships.hasJoined(id)) return undefined
     return andThen(this.#read(this.#options.reads.flow(id)), (flow) =>
       flow === null
         ? undefined
@@ -137,7 +137,7 @@ export class PrincipalEntities implements Entities {
   /** Among all flows of the viewer, which are read by that. */
   #search(me: Account, path: string): MaybePromise<Flow | undefined> {
     return andThen(
-      this.#all([...me.memberships.joined], (id) => this.#flowOf(me, id)),
+      this.#all(me.memberships.joined, (id) => this.#flowOf(me, id)),
       (flows) => flows?.find((flow) => flow.path === path),
     )
   }
@@ -177,19 +177,18 @@ function sees(viewer: Account, { user, organizations, memberships }: DirectoryUs
   if (user.id === viewer.user.id) return true
   if (memberships === undefined) return undefined
   for (const id of organizations) if (viewer.memberships.administers.has(id)) return true
-  const { joined } = viewer.memberships
-  for (const id of memberships.joined) if (joined.has(id)) return true
-  for (const id of memberships.left) if (joined.has(id)) return true
+  for (const id of memberships.joined) if (viewer.memberships.hasJoined(id)) return true
+  for (const id of memberships.left) if (viewer.memberships.hasJoined(id)) return true
   return false
 }
 
-function viewedFlow(flow: Flow, organization: Organization, { open, administers }: Memberships): Flow {
+function viewedFlow(flow: Flow, organization: Organization, memberships: Memberships): Flow {
   return {
     ...flow,
     organization,
     isJoined: true,
-    isOpen: open.has(flow.id),
-    isAdmin: administers.has(organization.id),
+    isOpen: memberships.hasOpen(flow.id),
+    isAdmin: memberships.administers.has(organization.id),
     details: null,
     users: null,
   }

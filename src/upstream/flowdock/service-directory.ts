@@ -28,17 +28,48 @@ export interface DirectoryUser {
   readonly memberships: Memberships | undefined
 }
 
-/** What a user is to organizations and flows. */
-export interface Memberships {
+/** What a user is to organizations and flows. Most users are never viewers, so the sets of a viewer are made when they are needed. */
+export class Memberships {
   readonly isDisabled: boolean
   /** The ids of the organizations that the user administers. */
   readonly administers: ReadonlySet<number>
-  /** The ids of the flows that the user has joined, archived ones included. */
-  readonly joined: ReadonlySet<string>
-  /** Those of them that the user has open. */
-  readonly open: ReadonlySet<string>
   /** The ids of the flows that the user left, or was blocked in. */
-  readonly left: ReadonlySet<string>
+  readonly left: readonly string[]
+  readonly #joined: readonly string[]
+  readonly #open: readonly string[]
+  #joinedSet: ReadonlySet<string> | undefined
+  #openSet: ReadonlySet<string> | undefined
+
+  constructor(of: {
+    readonly isDisabled: boolean
+    readonly administers: ReadonlySet<number>
+    readonly joined: readonly string[]
+    readonly open: readonly string[]
+    readonly left: readonly string[]
+  }) {
+    this.isDisabled = of.isDisabled
+    this.administers = of.administers
+    this.left = of.left
+    this.#joined = of.joined
+    // Most users have all of their flows open.
+    this.#open = of.open.length === of.joined.length ? of.joined : of.open
+  }
+
+  /** The ids of the flows that the user has joined, archived ones included. */
+  get joined(): readonly string[] {
+    return this.#joined
+  }
+
+  hasJoined(flowId: string): boolean {
+    this.#joinedSet ??= new Set(this.#joined)
+    return this.#joinedSet.has(flowId)
+  }
+
+  /** Whether the user has joined the flow, and has it open. */
+  hasOpen(flowId: string): boolean {
+    this.#openSet ??= new Set(this.#open)
+    return this.#openSet.has(flowId)
+  }
 }
 
 /** What was read by id; a read that fails rejects. Null for what does not exist. At most ten seconds old. */
@@ -93,7 +124,7 @@ export function createServiceDirectory(options: ServiceDirectoryOptions): Servic
 
   const users = new BatchCache<number, DirectoryUser>({
     ...{ maxEntries: maxUsers, maxBatch },
-    read: async (ids) => new Map((await read('users', ids)).map(decodeDirectoryUser)),
+    read: async (ids) => new Map((await read('users', ids)).map((user) => decodeDirectoryUser(user, intern))),
   })
   const organizations = new BatchCache<number, Organization>({
     ...{ maxEntries: maxOrganizations, maxBatch },
@@ -103,6 +134,13 @@ export function createServiceDirectory(options: ServiceDirectoryOptions): Servic
     },
   })
   const flowIds = new LRUCache<string, string>({ maxSize: maxFlows, sizeCalculation: () => 1 })
+  const internedIds = new LRUCache<string, string>({ maxSize: maxFlows, sizeCalculation: () => 1 })
+
+  function intern(id: string): string {
+    const known = internedIds.get(id)
+    if (known === undefined) internedIds.set(id, id)
+    return known ?? id
+  }
   const flows = new BatchCache<string, Flow>({
     ...{ maxEntries: maxFlows, maxBatch },
     async read(ids) {
@@ -172,6 +210,7 @@ export function createServiceDirectory(options: ServiceDirectoryOptions): Servic
       flows.clear()
       organizations.clear()
       flowIds.clear()
+      internedIds.clear()
     },
     get size() {
       return users.size + flows.size + organizations.size
@@ -185,25 +224,28 @@ export function serviceCredential(token: Secret, userId?: number): Credential {
   return { authorization: new Secret(`Bearer ${token.reveal()}`), principal }
 }
 
-function decodeDirectoryUser(value: unknown): [number, DirectoryUser] {
+/** @param intern the same object for the same id: many users have the same flows */
+function decodeDirectoryUser(value: unknown, intern: (id: string) => string): [number, DirectoryUser] {
   const user = decodeUser(value)
   const row = isRecord(value) ? value : {}
   const [administers, joined, open, left] = ['administers', 'joined', 'open', 'left'].map((name) => row[name])
+  const texts = (list: unknown): readonly string[] =>
+    Array.isArray(list) && list.length > 0 ? list.filter((id) => typeof id === 'string').map(intern) : none
   const isWhole = [administers, joined, open, left].every(Array.isArray)
   const memberships = isWhole
-    ? {
+    ? new Memberships({
         isDisabled: row['disabled'] !== false,
         administers: numbersOf(administers),
-        ...{ joined: textsOf(joined), open: textsOf(open), left: textsOf(left) },
-      }
+        ...{ joined: texts(joined), open: texts(open), left: texts(left) },
+      })
     : undefined
   return [user.id, { user, organizations: numbersOf(row['organizations']), memberships }]
 }
 
-function numbersOf(list: unknown): ReadonlySet<number> {
-  return new Set(Array.isArray(list) ? list.filter((id) => typeof id === 'number') : [])
-}
+const none: readonly never[] = []
+const noNumbers: ReadonlySet<number> = new Set()
 
-function textsOf(list: unknown): ReadonlySet<string> {
-  return new Set(Array.isArray(list) ? list.filter((id) => typeof id === 'string') : [])
+function numbersOf(list: unknown): ReadonlySet<number> {
+  if (!Array.isArray(list) || list.length === 0) return noNumbers
+  return new Set(list.filter((id) => typeof id === 'number'))
 }
