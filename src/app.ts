@@ -235,7 +235,12 @@ async function start(
     onEarlierChanged: () => live.forgetResults(),
   }
   const principalHub = createPrincipalLiveHub({ ...liveOptions, checkHttp: direct })
-  const streamHub = serviceToken && createStreamLiveHub({ ...liveOptions, serviceHttp: direct, serviceToken })
+  const streamHub =
+    serviceToken &&
+    createStreamLiveHub({
+      ...{ ...liveOptions, serviceHttp: direct, serviceToken },
+      onAge: (ageMs) => metrics.eventAge(ageMs),
+    })
   const hub = streamHub === undefined ? principalHub : createFallbackLiveHub(streamHub, principalHub)
   closers.push(async () => hub.close(shuttingDown()))
   const responseCache = config.responseCacheMs === 0 ? undefined : createResponseCache(config.responseCacheMs)

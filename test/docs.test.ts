@@ -81,6 +81,30 @@ test('the dashboard and the alerts know no figure but those there are', async ()
   }
 })
 
+test('each figure that says how live queries are doing has a panel', async () => {
+  const expressions = [...(await read('docs/operations/dashboard.json')).matchAll(/"expr": "(.+)",?$/gm)]
+  const shown = expressions.flatMap(([, text = '']) => text.match(/flowdock_gateway_\w+/g) ?? [])
+  const figures = [
+    ...[
+      'subscriptions',
+      'subscriptions_live',
+      'subscription_groups',
+      'subscription_ends_total',
+      'waiting_bytes',
+    ],
+    ...['deliveries_total', 'event_age_seconds_bucket', 'event_position', 'event_log_events'],
+    ...['upstream_streams', 'upstream_streams_opening', 'upstream_stream_subscriptions'],
+    ...[
+      'principals',
+      'principals_waiting',
+      'proofs_waiting',
+      'subscriptions_waiting',
+      'subscriptions_replaying',
+    ],
+  ]
+  for (const figure of figures) expect(shown).toContain(`flowdock_gateway_${figure}`)
+})
+
 describe('the README', () => {
   let app: TestApp
   beforeAll(async () => {

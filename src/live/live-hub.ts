@@ -84,6 +84,8 @@ export interface ServiceStreamFigures {
   readonly readers: Record<ReaderState, number>
   readonly proofs: { readonly underWay: number; readonly waiting: number }
   readonly replaysWaiting: number
+  /** The number of the newest event that was received; null before the first connection. */
+  readonly position: number | null
   /** The events in memory. */
   readonly log: { readonly events: number; readonly bytes: number }
   /** The flows and users in memory. */

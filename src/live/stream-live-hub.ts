@@ -40,6 +40,8 @@ export interface StreamLiveHubOptions {
   readonly onRetry: (error: Error, delayMs: number) => void
   /** Something that earlier events were executed from has changed. */
   readonly onEarlierChanged: () => void
+  /** How old an event was when it was received, by the clocks of both machines. Not called while events are caught up with. */
+  readonly onAge?: (ageMs: number) => void
   /** The error of a position that is not one of the upstream. */
   readonly noCursor: (after: string) => Error
   /** Undefined where responses are not cached. @see StreamChangesOptions.onChange */
@@ -160,12 +162,13 @@ export function createStreamLiveHub(options: StreamLiveHubOptions): StreamLiveHu
         if (log.log !== hub.logId) directory.clear()
         hub.opened(log)
       },
-      frame(number, frame) {
+      frame(number, frame, storedAt) {
         if (frame.change !== undefined) presence.change(frame.change)
         const isNew = number === hub.log.end + 1
         const event = frame.event.type === 'gap' ? { ...frame.event, from: lastSentAt } : frame.event
         lastSentAt = timeOf(event) ?? lastSentAt
         if (isNew) directory.note(frame)
+        if (isNew && hub.state === 'live' && storedAt !== undefined) options.onAge?.(Date.now() - storedAt)
         if (isNew && (frame.about !== undefined || changesEarlier(frame.event))) options.onEarlierChanged()
         hub.frame(number, { ...frame, event })
         queries.moved()
@@ -354,6 +357,7 @@ export function createStreamLiveHub(options: StreamLiveHubOptions): StreamLiveHu
       ...{ state: hub.state, ...hub.count(), directory: directory.size },
       proofs: { underWay: entitlements.underWay, waiting: entitlements.waiting },
       replaysWaiting: permits.waiting,
+      position: hub.logId === undefined ? null : hub.log.end,
       log: { events: hub.log.size, bytes: hub.log.bytes },
     }),
     close(error) {

@@ -64,6 +64,8 @@ export interface LiveOperation {
 /** What can be seen of the groups from outside. */
 export interface FanOutState {
   readonly operations: number
+  /** Results that subscriptions were sent since the start. */
+  readonly deliveries: number
   readonly groups: readonly {
     /** How many members each source has, by its key. */
     readonly sources: Readonly<Record<string, number>>
@@ -208,6 +210,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
   /** The same for all who send the same document. */
   const analyses = new WeakMap<OperationDefinitionNode, Analysis>()
   let operations = 0
+  let deliveries = 0
 
   async function executeEvent(
     args: ExecutionArgs,
@@ -672,6 +675,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
         const its = isBehind ? ready : ready.filter((each) => isFor(member, each))
         member.seq = Math.max(member.seq, last)
         if (onDelivery !== undefined) for (const { entry } of its) onDelivery(member.events, entry.event)
+        deliveries += its.length
         if (its.length > 0) member.reader.nextAll(isBehind ? all : its.map(({ payload }) => payload))
       }
     }
@@ -688,7 +692,11 @@ export function createFanOut(options: FanOutOptions): FanOut {
           member.seq = Math.max(member.seq, each.entry.seq)
           onDelivery?.(member.events, each.entry.event)
         }
-      for (const [member, its] of byMember) if (!member.isGone) member.reader.nextAll(its)
+      for (const [member, its] of byMember) {
+        if (member.isGone) continue
+        deliveries += its.length
+        member.reader.nextAll(its)
+      }
     }
   }
 
@@ -803,6 +811,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
       this.#passedOver = undefined
       const payload = await executeReplayed(this.#subscription, event, channel)
       if (this.#ended.signal.aborted) return
+      deliveries += 1
       this.#reader?.next(payload)
       this.#delivered = payload.cursor ?? this.#delivered
       await this.#reader?.ready()
@@ -828,7 +837,9 @@ export function createFanOut(options: FanOutOptions): FanOut {
       if (passedOver !== undefined)
         void executeReplayed(this.#subscription, passedOver.event, passedOver.channel).then((payload) => {
           // Unless the group was sooner with something newer.
-          if (!member.isGone && member.seq === seq) reader.next(payload)
+          if (member.isGone || member.seq !== seq) return
+          deliveries += 1
+          reader.next(payload)
         })
       return member
     }
@@ -876,6 +887,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
     forgetResults: () => results.clear(),
     state: () => ({
       operations,
+      deliveries,
       groups: [...groups.values()].map(({ sections, isShared }) => {
         const sources = Object.fromEntries(
           [...sections.values()].map(({ channel, members }) => [channel.key, members.size]),

@@ -13,11 +13,13 @@ export interface LiveFigures {
     readonly principals: { readonly proving: number; readonly waiting: number; readonly held: number }
     readonly readers: { readonly waiting: number; readonly replaying: number }
     readonly proofs: { readonly underWay: number; readonly waiting: number }
+    readonly position: number | null
     readonly log: { readonly events: number; readonly bytes: number }
     readonly directory: number
   } | null
   readonly live: {
     readonly operations: number
+    readonly deliveries: number
     readonly groups: readonly { readonly members: number; readonly isShared: boolean }[]
   }
   readonly tcpConnections: number
@@ -55,6 +57,8 @@ export interface Metrics {
   }): void
   refusal(code: string): void
   subscriptionEnd(reason: string): void
+  /** @param ageMs how old an event was when the gateway received it */
+  eventAge(ageMs: number): void
   /** @param status 0 when the client left before the response */
   response(status: number): void
   connectionLimit(closed: ClosedTcpConnection): void
@@ -104,6 +108,12 @@ export function createMetrics(): Metrics {
     labelNames: ['reason'],
     registers,
   })
+  const ages = new Histogram({
+    name: `${prefix}event_age_seconds`,
+    help: 'Age of events of the service stream when they were received, by the clocks of backend and gateway; without those that were caught up with',
+    buckets: seconds,
+    registers,
+  })
   const responses = new Counter({
     name: `${prefix}http_responses_total`,
     help: 'HTTP responses by status; 0 for clients that left before the response',
@@ -146,6 +156,7 @@ export function createMetrics(): Metrics {
     },
     refusal: (code) => refusals.inc({ code }),
     subscriptionEnd: (reason) => ends.inc({ reason }),
+    eventAge: (ageMs) => ages.observe(Math.max(0, ageMs) / 1000),
     response: (status) => responses.inc({ status }),
     connectionLimit: ({ limit, state }) => closedConnections.inc({ limit, state }),
     upstreamCall({ method, route, status, durationMs }) {
@@ -207,6 +218,11 @@ function createLiveGauges(register: Registry): (figures: LiveFigures) => void {
       'proofs_waiting',
       'Proofs of rights that wait for others to complete',
       ({ serviceStream }) => serviceStream?.proofs.waiting ?? 0,
+    ],
+    [
+      'event_position',
+      'Number of the newest event that was received over the service stream; 0 without one',
+      ({ serviceStream }) => serviceStream?.position ?? 0,
     ],
     [
       'event_log_events',
@@ -277,6 +293,7 @@ function createLiveGauges(register: Registry): (figures: LiveFigures) => void {
     ],
   ]
   const totals: [name: string, help: string, value: (figures: LiveFigures) => number][] = [
+    ['deliveries_total', 'Results of events that subscriptions were sent', ({ live }) => live.deliveries],
     ['upstream_retries_total', 'Retried reads', ({ upstream }) => upstream.retries],
     [
       'upstream_refusals_total',

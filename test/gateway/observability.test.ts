@@ -213,3 +213,39 @@ test.each([
     expect(app.state().upstream).toEqual({ openBreakers: [], retries: 0, refusals: 0 })
   },
 )
+
+test('metrics count each result that a subscription was sent, the age of events, and the newest event', async () => {
+  const token = 'a-service-token-of-forty-characters-....'
+  const app = await startTestApp({
+    backend: { serviceTokens: [token] },
+    settings: { SERVICE_TOKEN: token },
+  })
+  onTestFinished(app.close)
+  const figure = async (name: string) => {
+    const text = await (await fetch(`${app.url}/metrics`)).text()
+    return Number(new RegExp(`^flowdock_gateway_${name} (\\S+)$`, 'm').exec(text)?.[1])
+  }
+  const query = `subscription { flowEvents(input: { flows: [{ path: "example/main" }], includeStatus: true }) {
+    __typename ... on MessageAdded { message { ... on ChatMessage { content } } } } }`
+  const subscriptions = await Promise.all(['Ada', 'Ben'].map((nick) => app.subscribe(nick as 'Ada', query)))
+  for (const subscription of subscriptions)
+    expect((await subscription.next())?.data?.flowEvents.__typename).toBe('StreamStatus')
+  const [deliveries, ages, position] = [
+    await figure('deliveries_total'),
+    await figure('event_age_seconds_count'),
+    await figure('event_position'),
+  ]
+  for (let count = 0; count < 5; count += 1)
+    await app.backend.as('Cleo')('POST', '/flows/example/main/messages', {
+      event: 'message',
+      content: `message ${count}`,
+    })
+  for (const subscription of subscriptions)
+    for (let content = ''; content !== 'message 4'; )
+      content = (await subscription.next())?.data?.flowEvents.message?.content ?? content
+  expect((await figure('deliveries_total')) - deliveries).toBe(10)
+  expect((await figure('event_age_seconds_count')) - ages).toBe((await figure('event_position')) - position)
+  expect(await figure('event_position')).toBe(app.backend.log.delivered)
+  expect(await figure('event_age_seconds_sum')).toBeLessThan(60)
+  for (const subscription of subscriptions) await subscription.close()
+})

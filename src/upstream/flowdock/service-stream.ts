@@ -7,7 +7,8 @@ import { decodeFrame, type ServiceEvent } from './service-frames.ts'
 /** Receives the frames of the connection. It ends with one of the last four. */
 export interface ServiceSink {
   opened(log: { readonly log: string; readonly at: number; readonly first: number }): void
-  frame(number: number, frame: ServiceEvent): void
+  /** @param storedAt when the backend stored it, in milliseconds since 1970 */
+  frame(number: number, frame: ServiceEvent, storedAt: number | undefined): void
   signal(frame: Omit<ServiceEvent, 'change' | 'about'>): void
   /** All events up to a number were sent. */
   head(number: number): void
@@ -137,7 +138,7 @@ export function createServiceStream(options: ServiceStreamOptions): ServiceStrea
     if (frame?.kind === 'event') {
       const { number, storedAt, ...event } = frame
       if (storedAt !== undefined) known = { number, storedAt }
-      sink.frame(number, event)
+      sink.frame(number, event, storedAt)
     } else if (frame?.kind === 'signal') sink.signal(frame)
     else if (frame?.kind === 'head') sink.head(frame.number)
   }
