@@ -64,7 +64,7 @@ function describe({
     const groups = live.groups.flatMap(({ sources }) => sources[source.key] ?? [])
     lines.push(
       '',
-      `stream ${source.key.slice(0, 8)}  ${source.isOpen ? 'open' : 'opening'}  ${source.channels} flows, offset ${source.place ?? '?'}, ${source.keptEvents} events in memory`,
+      `stream ${source.key.slice(0, 8)}  ${source.isOpen ? 'open' : 'opening'}  ${source.channels} flows, offset ${source.offset ?? '?'}, ${source.keptEvents} events in memory`,
       `  ${source.subscriptions} subscriptions, ${source.borrowers} of them borrowed; groups of ${groups.join(', ') || 'none'}`,
     )
     if (source.lastDisconnect !== null)

@@ -19,7 +19,7 @@ export interface ChannelLog {
   /** The position right before the first entry in memory. */
   readonly beginSeq: number
   /** The cursor of an entry, or of the last one before it that has one; undefined when it is not known. */
-  placeAt(seq: number): string | undefined
+  offsetAt(seq: number): string | undefined
 }
 
 /** A reader that receives the entries of a channel as they come. */

@@ -2,12 +2,12 @@ import { GatewayError } from '../errors.ts'
 import type { Channel, EntryAudiences } from './channel.ts'
 import { type Entry, RecentLog, type RecentLogLimits } from './recent-log.ts'
 
-/** Receives what a source delivers. */
+/** Receives what a stream delivers. */
 export interface Sink<T> {
   /**
    * From now on no event is missed.
    *
-   * @param channels the covered channels. The source updates the set, and calls `channelsChanged` after each change
+   * @param channels the covered channels. The stream updates the set, and calls `channelsChanged` after each change
    * @param at the offset of the upstream's log, if the upstream says it
    */
   open(channels: ReadonlySet<string>, at: string | undefined): void
@@ -17,7 +17,7 @@ export interface Sink<T> {
    * before, and all later events of the channel follow.
    */
   channelsChanged(): void
-  /** The source delivers nothing more. */
+  /** The stream delivers nothing more. */
   end(error: unknown): void
 }
 
@@ -40,11 +40,11 @@ export interface Removal {
 }
 
 export interface HubOptions<Owner, T> {
-  /** Owners with equal keys share one source. */
+  /** Owners with equal keys share one stream. */
   readonly keyOf: (owner: Owner) => string
   /** The id of an owner as a member; undefined when it is unknown. */
   readonly memberOf: (owner: Owner) => number | undefined
-  /** Opens the source of an owner. */
+  /** Opens the stream of an owner. */
   readonly open: (owner: Owner, sink: Sink<T>) => { close(): void }
   /** The offset of an event in the upstream's log; undefined for an event that is not stored. */
   readonly offsetOf: (event: T) => string | undefined
@@ -66,7 +66,7 @@ export interface HubOptions<Owner, T> {
   /** The error for a subscription that lost a channel. */
   readonly lost: () => unknown
   readonly limits: RecentLogLimits
-  /** How long a source without subscriptions stays open. */
+  /** How long a stream without subscriptions stays open. */
   readonly idleTimeoutMs: number
   /** The interval of the checks of each borrower, if there are few of them. */
   readonly checkEveryMs: number
@@ -85,19 +85,19 @@ const checkPauseMs = 50
 
 /** Why a subscription ended. */
 export type Ending =
-  /** The source or the access ended. */
+  /** The stream or the access ended. */
   | { readonly kind: 'failed'; readonly error: unknown }
-  /** The source is gone, or the access could not be confirmed. The reader resumes after its access is proved again. */
+  /** The stream is gone, or the access could not be confirmed. The reader resumes after its access is proved again. */
   | { readonly kind: 'evicted' }
 
-/** A source as its subscriptions see it, with its log of recent events. */
-export interface SourceChannel<T> extends Channel<T> {
+/** A stream as its subscriptions see it, with its log of recent events. */
+export interface StreamChannel<T> extends Channel<T> {
   readonly log: RecentLog<T>
 }
 
-/** A subscription to a source. */
+/** A subscription to a stream. */
 export interface Subscription<T> {
-  readonly channel: SourceChannel<T>
+  readonly channel: StreamChannel<T>
   /** Set when the subscription ends, before the next event. */
   readonly ending: Ending | undefined
   /** Resolves when the subscription ends. */
@@ -114,7 +114,7 @@ export interface Subscription<T> {
   /** Whether the reader may receive a channel, by the last proof. */
   covers(channel: string): boolean
   /**
-   * The entry after which the log has all events of the reader's channels. It may lack earlier ones, because a source covers a
+   * The entry after which the log has all events of the reader's channels. It may lack earlier ones, because a stream covers a
    * channel that its owner joined later, or lost for a while, only from then on.
    */
   readonly begin: LogBegin
@@ -124,29 +124,29 @@ export interface Subscription<T> {
 /** The number of the entry after which the log is complete, and the upstream's offset there, if it is known. */
 export interface LogBegin {
   readonly seq: number
-  readonly place: string | undefined
+  readonly offset: string | undefined
 }
 
 /** The state of a hub, for operators. */
 export interface HubState {
-  readonly sources: readonly {
-    /** Distinguishes sources. It reveals nothing about the owner. */
+  readonly streams: readonly {
+    /** Distinguishes streams. It reveals nothing about the owner. */
     readonly key: string
     readonly subscriptions: number
     readonly borrowers: number
     readonly channels: number
     readonly isOpen: boolean
     readonly keptEvents: number
-    readonly place: string | undefined
+    readonly offset: string | undefined
   }[]
 }
 
 /**
- * Shares sources. A subscription uses the source of its owner, or borrows the source of another owner that covers its channels.
- * So there are never more sources than owners, and one is enough for all subscriptions to the same channels.
+ * Shares streams. A subscription uses the stream of its owner, or borrows the stream of another owner that covers its channels.
+ * So there are never more streams than owners, and one is enough for all subscriptions to the same channels.
  *
  * Access fails closed:
- * - a subscription begins only after a recent check of its owner; opening a source is such a check;
+ * - a subscription begins only after a recent check of its owner; opening a stream is such a check;
  * - a reader that catches up receives remembered events only after a check that began after it subscribed, and only of channels
  *   that this check allows, so a reader that lost a channel meanwhile receives nothing of it;
  * - an event that removes a member ends the subscriptions of that member before the next event is delivered;
@@ -155,32 +155,32 @@ export interface HubState {
  */
 export interface Hub<Owner, T> {
   /**
-   * Subscribes. Resolves when the source is open, so that later events are received.
+   * Subscribes. Resolves when the stream is open, so that later events are received.
    *
-   * @param signal ends the subscription, also while the source is opening
+   * @param signal ends the subscription, also while the stream is opening
    * @param catchesUp whether the reader receives remembered events, too: then earlier checks do not count
-   * @throws the error of a source that never opened; why the access cannot be proved
+   * @throws the error of a stream that never opened; why the access cannot be proved
    */
   subscribe(topic: Topic<Owner>, signal: AbortSignal, catchesUp?: boolean): Promise<Subscription<T>>
-  /** The number of open sources. */
+  /** The number of open streams. */
   readonly size: number
   /** Whether the hub is closed, so that no subscription can begin. */
   readonly isClosed: boolean
   state(): HubState
-  /** Delivers an event of the gateway to all subscriptions. @param make gets the offset of the newest event of each source */
-  announce(make: (place: string | undefined) => T): void
+  /** Delivers an event of the gateway to all subscriptions. @param make gets the offset of the newest event of each stream */
+  announce(make: (offset: string | undefined) => T): void
   /** Ends all subscriptions with `error`. */
   close(error: unknown): void
 }
 
 interface SubscriptionState<Owner> {
   readonly topic: Topic<Owner>
-  /** Undefined for a subscription to the owner's own source. */
+  /** Undefined for a subscription to the owner's own stream. */
   readonly borrower: Borrower<Owner> | undefined
   end(ending: Ending): void
 }
 
-/** An owner that uses the source of another owner. */
+/** An owner that uses the stream of another owner. */
 interface Borrower<Owner> {
   readonly owner: Owner
   readonly key: string
@@ -205,14 +205,14 @@ interface Check {
   done: Promise<void>
 }
 
-/** The channels that the owner of a source may receive. */
+/** The channels that the owner of a stream may receive. */
 interface Proof {
   readonly channels: ReadonlySet<string>
   /** When the check began. */
   readonly begunAt: number
 }
 
-interface Source<Owner, T> extends SourceChannel<T> {
+interface SharedStream<Owner, T> extends StreamChannel<T> {
   readonly owner: Owner
   readonly subscriptions: Set<SubscriptionState<Owner>>
   readonly borrowers: Map<string, Borrower<Owner>>
@@ -235,17 +235,17 @@ interface Source<Owner, T> extends SourceChannel<T> {
   proving: Promise<void> | undefined
   push(event: T, bytes: number): void
   end(error: unknown): void
-  /** Closes the source, and evicts its subscriptions. */
+  /** Closes the stream, and evicts its subscriptions. */
   retire(): void
-  /** Closes the source when it is unused, and moves borrowers whose lender has left. */
+  /** Closes the stream when it is unused, and moves borrowers whose lender has left. */
   settle(): void
 }
 
 export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T> {
-  const sources = new Map<string, Source<Owner, T>>()
+  const streams = new Map<string, SharedStream<Owner, T>>()
   let closed: { error: unknown } | undefined
 
-  function openSource(key: string, owner: Owner): Source<Owner, T> {
+  function openStream(key: string, owner: Owner): SharedStream<Owner, T> {
     const subscriptions = new Set<SubscriptionState<Owner>>()
     const listeners = new Set<(entry: Entry<T>) => void>()
     const log = new RecentLog<T>(options.limits)
@@ -259,11 +259,11 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     function forget(): void {
       isGone = true
       clearTimeout(idleTimer)
-      if (sources.get(key) === source) sources.delete(key)
+      if (streams.get(key) === stream) streams.delete(key)
       upstream.close()
     }
 
-    const source: Source<Owner, T> = {
+    const stream: SharedStream<Owner, T> = {
       key,
       owner,
       log,
@@ -288,12 +288,12 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
         if (isGone) return
         const amend = options.amendmentOf?.(event)
         if (amend !== undefined) log.amend(amend)
-        const isFleeting = subscriptions.size > 0 && source.lastingSubscriptions === 0
+        const isFleeting = subscriptions.size > 0 && stream.lastingSubscriptions === 0
         const entry = log.push(event, options.offsetOf(event), bytes, isFleeting ? fleetingLimits : undefined)
         for (const listener of listeners) listener(entry)
         const removal = options.removalOf(event)
-        if (removal !== undefined) remove(source, removal)
-        if (source.ownSubscriptions === 0 && subscriptions.size > 0) source.settle()
+        if (removal !== undefined) remove(stream, removal)
+        if (stream.ownSubscriptions === 0 && subscriptions.size > 0) stream.settle()
       },
       end(error) {
         if (isGone) return
@@ -313,7 +313,7 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
         for (const subscription of [...subscriptions]) subscription.end({ kind: 'evicted' })
       },
       settle() {
-        if (isGone || source.ownSubscriptions > 0) return
+        if (isGone || stream.ownSubscriptions > 0) return
         clearTimeout(idleTimer)
         if (subscriptions.size === 0) {
           idleTimer = setTimeout(() => {
@@ -323,28 +323,28 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
           return
         }
         // Borrowers continue at the offset of the log. Until it is known, they stay.
-        if (log.place !== undefined) source.retire()
+        if (log.offset !== undefined) stream.retire()
       },
     }
-    sources.set(key, source)
+    streams.set(key, stream)
     const upstream = options.open(owner, {
       open(channels, at) {
-        source.channels = channels
-        for (const channel of channels) source.coveredFrom.set(channel, 0)
-        source.proof = { channels: new Set(channels), begunAt: openedAt }
+        stream.channels = channels
+        for (const channel of channels) stream.coveredFrom.set(channel, 0)
+        stream.proof = { channels: new Set(channels), begunAt: openedAt }
         if (at !== undefined) log.beginAt(at)
         resolve()
       },
-      event: source.push,
-      channelsChanged: () => updateCoverage(source),
-      end: source.end,
+      event: stream.push,
+      channelsChanged: () => updateCoverage(stream),
+      end: stream.end,
     })
-    return source
+    return stream
   }
 
   /** Ends the subscriptions to a channel that a member lost, without a check. */
-  function remove(source: Source<Owner, T>, { channel, member }: Removal): void {
-    for (const borrower of [...source.borrowers.values()]) {
+  function remove(stream: SharedStream<Owner, T>, { channel, member }: Removal): void {
+    for (const borrower of [...stream.borrowers.values()]) {
       if (borrower.member !== undefined && borrower.member !== member) continue
       borrower.allowed.delete(channel)
       borrower.check?.taken.add(channel)
@@ -354,47 +354,47 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
             borrower.member === undefined ? { kind: 'evicted' } : { kind: 'failed', error: options.lost() },
           )
     }
-    if (source.member !== undefined && source.member !== member) return
-    disprove(source)
-    const affected = [...source.subscriptions].filter(
+    if (stream.member !== undefined && stream.member !== member) return
+    disprove(stream)
+    const affected = [...stream.subscriptions].filter(
       ({ borrower, topic }) => borrower === undefined && names(topic, channel),
     )
     if (affected.length === 0) return
-    // It is unknown whether the member is the owner. A new source proves the access.
-    if (source.member === undefined) source.retire()
+    // It is unknown whether the member is the owner. A new stream proves the access.
+    if (stream.member === undefined) stream.retire()
     else for (const subscription of affected) subscription.end({ kind: 'failed', error: options.lost() })
   }
 
-  /** Updates which channels a source covers, and from which entry on. */
-  function updateCoverage(source: Source<Owner, T>): void {
-    const { channels = new Set<string>(), coveredFrom, log } = source
+  /** Updates which channels a stream covers, and from which entry on. */
+  function updateCoverage(stream: SharedStream<Owner, T>): void {
+    const { channels = new Set<string>(), coveredFrom, log } = stream
     const lost = [...coveredFrom.keys()].filter((channel) => !channels.has(channel))
     for (const channel of lost) coveredFrom.delete(channel)
     for (const channel of channels) if (!coveredFrom.has(channel)) coveredFrom.set(channel, log.seq)
-    disprove(source)
-    if (lost.length > 0) evictUncovered(source)
+    disprove(stream)
+    if (lost.length > 0) evictUncovered(stream)
   }
 
-  function beginOf({ channels, coveredFrom, log }: Source<Owner, T>, topic: Topic<Owner>): LogBegin {
+  function beginOf({ channels, coveredFrom, log }: SharedStream<Owner, T>, topic: Topic<Owner>): LogBegin {
     const names = topic.channels === 'all' ? (channels ?? []) : topic.channels
     let seq = log.beginSeq
     for (const name of names) seq = Math.max(seq, coveredFrom.get(name) ?? log.seq)
-    return { seq, place: log.placeAt(seq) }
+    return { seq, offset: log.offsetAt(seq) }
   }
 
-  function disprove(source: Source<Owner, T>): void {
-    source.changes += 1
-    source.proof = undefined
+  function disprove(stream: SharedStream<Owner, T>): void {
+    stream.changes += 1
+    stream.proof = undefined
   }
 
-  /** Evicts subscriptions with a channel that the owner of the source lost. Their access has to be proved again. */
-  function evictUncovered(source: Source<Owner, T>): void {
-    for (const subscription of [...source.subscriptions])
-      if (subscription.borrower === undefined && !isWithin(source.channels ?? new Set(), subscription.topic))
+  /** Evicts subscriptions with a channel that the owner of the stream lost. Their access has to be proved again. */
+  function evictUncovered(stream: SharedStream<Owner, T>): void {
+    for (const subscription of [...stream.subscriptions])
+      if (subscription.borrower === undefined && !isWithin(stream.channels ?? new Set(), subscription.topic))
         subscription.end({ kind: 'evicted' })
-    for (const borrower of [...source.borrowers.values()])
+    for (const borrower of [...stream.borrowers.values()])
       for (const subscription of [...borrower.subscriptions])
-        if (!isCovered(source, subscription.topic)) subscription.end({ kind: 'evicted' })
+        if (!isCovered(stream, subscription.topic)) subscription.end({ kind: 'evicted' })
   }
 
   function names({ channels }: Topic<Owner>, channel: string): boolean {
@@ -405,15 +405,15 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     return topic.channels === 'all' || topic.channels.every((name) => channels.has(name))
   }
 
-  /** Whether a source covers all channels of another owner's topic. */
-  function isCovered(source: Source<Owner, T>, topic: Topic<Owner>): boolean {
-    if (topic.isPrivate || topic.channels === 'all' || source.channels === undefined) return false
-    return isWithin(source.channels, topic)
+  /** Whether a stream covers all channels of another owner's topic. */
+  function isCovered(stream: SharedStream<Owner, T>, topic: Topic<Owner>): boolean {
+    if (topic.isPrivate || topic.channels === 'all' || stream.channels === undefined) return false
+    return isWithin(stream.channels, topic)
   }
 
-  function findHost(topic: Topic<Owner>): Source<Owner, T> | undefined {
-    for (const source of sources.values())
-      if (source.ownSubscriptions > 0 && isCovered(source, topic)) return source
+  function findHost(topic: Topic<Owner>): SharedStream<Owner, T> | undefined {
+    for (const stream of streams.values())
+      if (stream.ownSubscriptions > 0 && isCovered(stream, topic)) return stream
     return undefined
   }
 
@@ -497,8 +497,8 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     ).unref()
   }
 
-  function borrowerOf(source: Source<Owner, T>, key: string, owner: Owner): Borrower<Owner> {
-    const known = source.borrowers.get(key)
+  function borrowerOf(stream: SharedStream<Owner, T>, key: string, owner: Owner): Borrower<Owner> {
+    const known = stream.borrowers.get(key)
     if (known !== undefined) return known
     const borrower: Borrower<Owner> = {
       ...{
@@ -511,14 +511,14 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
       ...{ check: undefined, checkedAt: performance.now(), eviction: undefined },
       provedAt: Number.NEGATIVE_INFINITY,
     }
-    source.borrowers.set(key, borrower)
+    stream.borrowers.set(key, borrower)
     queue.add(borrower)
     scheduleCheck()
     return borrower
   }
 
-  function forgetBorrower(source: Source<Owner, T>, borrower: Borrower<Owner>): void {
-    source.borrowers.delete(borrower.key)
+  function forgetBorrower(stream: SharedStream<Owner, T>, borrower: Borrower<Owner>): void {
+    stream.borrowers.delete(borrower.key)
     queue.delete(borrower)
     clearTimeout(borrower.eviction)
   }
@@ -532,7 +532,7 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
   }
 
   function openSubscription(
-    source: Source<Owner, T>,
+    stream: SharedStream<Owner, T>,
     key: string,
     topic: Topic<Owner>,
     signal: AbortSignal,
@@ -541,14 +541,14 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     const ended = Promise.withResolvers<Ending>()
     const left = Promise.withResolvers<never>()
     left.promise.catch(() => undefined)
-    const borrower = source.key === key ? undefined : borrowerOf(source, key, topic.owner)
+    const borrower = stream.key === key ? undefined : borrowerOf(stream, key, topic.owner)
     const endListeners: (() => void)[] = []
     let ending: Ending | undefined
     const subscription: SubscriptionState<Owner> = {
       topic,
       borrower,
       end(reason) {
-        if (ending !== undefined || !source.subscriptions.has(subscription)) return
+        if (ending !== undefined || !stream.subscriptions.has(subscription)) return
         ending = reason
         remove()
         for (const listener of endListeners) listener()
@@ -557,44 +557,44 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     }
     const remove = () => {
       signal.removeEventListener('abort', leave)
-      if (!source.subscriptions.delete(subscription)) return
-      if (topic.isFleeting !== true) source.lastingSubscriptions -= 1
-      if (borrower === undefined) source.ownSubscriptions -= 1
+      if (!stream.subscriptions.delete(subscription)) return
+      if (topic.isFleeting !== true) stream.lastingSubscriptions -= 1
+      if (borrower === undefined) stream.ownSubscriptions -= 1
       else if (borrower.subscriptions.delete(subscription) && borrower.subscriptions.size === 0)
-        forgetBorrower(source, borrower)
-      source.settle()
+        forgetBorrower(stream, borrower)
+      stream.settle()
     }
     const leave = () => {
       left.reject(signal.reason)
       remove()
     }
-    source.subscriptions.add(subscription)
-    if (topic.isFleeting !== true) source.lastingSubscriptions += 1
+    stream.subscriptions.add(subscription)
+    if (topic.isFleeting !== true) stream.lastingSubscriptions += 1
     const member = options.memberOf(topic.owner)
     if (borrower === undefined) {
-      source.ownSubscriptions += 1
-      source.member ??= member
+      stream.ownSubscriptions += 1
+      stream.member ??= member
     } else {
       borrower.subscriptions.add(subscription)
       borrower.member ??= member
     }
-    source.settle()
+    stream.settle()
     signal.addEventListener('abort', leave)
     const takenAt = performance.now()
     const taken: Taken = {
-      channel: source,
+      channel: stream,
       borrower,
       since: catchesUp ? takenAt : takenAt - options.proofAgeMs,
       get isProved() {
-        return borrower === undefined ? isProved(source, taken.since) : borrower.provedAt >= taken.since
+        return borrower === undefined ? isProved(stream, taken.since) : borrower.provedAt >= taken.since
       },
       async prove() {
-        if (borrower === undefined) await proveOwner(source, taken)
+        if (borrower === undefined) await proveOwner(stream, taken)
       },
       covers: (channel) =>
-        (borrower === undefined ? source.proof?.channels : borrower.allowed)?.has(channel) === true,
+        (borrower === undefined ? stream.proof?.channels : borrower.allowed)?.has(channel) === true,
       get begin() {
-        return beginOf(source, topic)
+        return beginOf(stream, topic)
       },
       left: left.promise,
       ended: ended.promise,
@@ -610,35 +610,35 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     return taken
   }
 
-  function isProved({ proof }: Source<Owner, T>, since: number): boolean {
+  function isProved({ proof }: SharedStream<Owner, T>, since: number): boolean {
     return proof !== undefined && proof.begunAt >= since
   }
 
-  /** Checks the owner of a source. All subscriptions to the source wait for the same check. */
-  function confirmOwner(source: Source<Owner, T>): Promise<void> {
-    source.proving ??= checkOwner(source).finally(() => {
-      source.proving = undefined
+  /** Checks the owner of a stream. All subscriptions to the stream wait for the same check. */
+  function confirmOwner(stream: SharedStream<Owner, T>): Promise<void> {
+    stream.proving ??= checkOwner(stream).finally(() => {
+      stream.proving = undefined
     })
-    return source.proving
+    return stream.proving
   }
 
-  async function checkOwner(source: Source<Owner, T>): Promise<void> {
+  async function checkOwner(stream: SharedStream<Owner, T>): Promise<void> {
     const begunAt = performance.now()
-    const { changes } = source
+    const { changes } = stream
     try {
-      const channels = await askChannels(source.owner)
+      const channels = await askChannels(stream.owner)
       // An event that came meanwhile may be newer than the result.
-      if (source.changes === changes) source.proof = { channels, begunAt }
+      if (stream.changes === changes) stream.proof = { channels, begunAt }
     } catch (error) {
-      if (options.isRefusal(error)) source.end(error)
+      if (options.isRefusal(error)) stream.end(error)
       throw error
     }
   }
 
-  /** Waits until the access of the owner of a source is proved, or the subscription ends. @throws why it cannot be proved */
-  async function proveOwner(source: Source<Owner, T>, subscription: Taken): Promise<void> {
+  /** Waits until the access of the owner of a stream is proved, or the subscription ends. @throws why it cannot be proved */
+  async function proveOwner(stream: SharedStream<Owner, T>, subscription: Taken): Promise<void> {
     while (subscription.ending === undefined && !subscription.isProved) {
-      const check = confirmOwner(source)
+      const check = confirmOwner(stream)
       check.catch(() => undefined)
       await Promise.race([check, subscription.left, subscription.ended])
     }
@@ -663,20 +663,24 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
     return true
   }
 
-  /** Waits until a source is open for its owner. Resolves with whether it is. @throws the error of the subscription */
-  async function enter(source: Source<Owner, T>, subscription: Taken, topic: Topic<Owner>): Promise<boolean> {
-    const wasOpen = source.channels !== undefined
+  /** Waits until a stream is open for its owner. Resolves with whether it is. @throws the error of the subscription */
+  async function enter(
+    stream: SharedStream<Owner, T>,
+    subscription: Taken,
+    topic: Topic<Owner>,
+  ): Promise<boolean> {
+    const wasOpen = stream.channels !== undefined
     const takenAt = performance.now()
     try {
-      await Promise.race([source.ready, subscription.left, subscription.ended])
+      await Promise.race([stream.ready, subscription.left, subscription.ended])
       // The subscription existed before the events that are delivered now; earlier events are read from the upstream.
       if (!wasOpen) subscription.since = Number.NEGATIVE_INFINITY
-      const isCovered = source.channels === undefined || isWithin(source.channels, topic)
+      const isCovered = stream.channels === undefined || isWithin(stream.channels, topic)
       if (!isCovered) subscription.since = takenAt
-      await proveOwner(source, subscription)
+      await proveOwner(stream, subscription)
       if (subscription.ending?.kind === 'failed') throw subscription.ending.error
       if (subscription.ending?.kind === 'evicted') return false
-      if (!isCovered && !isWithin(source.proof?.channels ?? new Set(), topic)) throw options.lost()
+      if (!isCovered && !isWithin(stream.proof?.channels ?? new Set(), topic)) throw options.lost()
       return true
     } catch (error) {
       subscription.leave()
@@ -691,44 +695,44 @@ export function createHub<Owner, T>(options: HubOptions<Owner, T>): Hub<Owner, T
       for (;;) {
         signal.throwIfAborted()
         if (closed !== undefined) throw closed.error
-        const own = sources.get(key)
+        const own = streams.get(key)
         const host = own === undefined && mayBorrow ? findHost(topic) : undefined
-        const source = own ?? host ?? openSource(key, topic.owner)
-        const subscription = openSubscription(source, key, topic, signal, catchesUp)
+        const stream = own ?? host ?? openStream(key, topic.owner)
+        const subscription = openSubscription(stream, key, topic, signal, catchesUp)
         const isIn =
           subscription.borrower === undefined
-            ? await enter(source, subscription, topic)
+            ? await enter(stream, subscription, topic)
             : await prove(subscription, subscription.borrower, topic)
         if (isIn) return subscription
-        // If the check fails, the subscription gets a source of its own.
+        // If the check fails, the subscription gets a stream of its own.
         mayBorrow = false
       }
     },
     get size() {
-      return sources.size
+      return streams.size
     },
     get isClosed() {
       return closed !== undefined
     },
     state: () => ({
-      sources: [...sources.values()].map(({ key, subscriptions, ownSubscriptions, channels, log }) => ({
+      streams: [...streams.values()].map(({ key, subscriptions, ownSubscriptions, channels, log }) => ({
         key,
         subscriptions: subscriptions.size,
         borrowers: subscriptions.size - ownSubscriptions,
         channels: channels?.size ?? 0,
         isOpen: channels !== undefined,
         keptEvents: log.seq - log.beginSeq,
-        place: log.place,
+        offset: log.offset,
       })),
     }),
     announce(make) {
-      for (const source of sources.values())
-        if (source.channels !== undefined) source.push(make(source.log.place), 0)
+      for (const stream of streams.values())
+        if (stream.channels !== undefined) stream.push(make(stream.log.offset), 0)
     },
     close(error) {
       closed = { error }
       clearTimeout(checking)
-      for (const source of [...sources.values()]) source.end(error)
+      for (const stream of [...streams.values()]) stream.end(error)
     },
   }
 }

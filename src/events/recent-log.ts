@@ -1,10 +1,10 @@
-/** An event, with its position among the events of one source in the order of arrival. */
+/** An event, with its position among the events of one stream in the order of arrival. */
 export interface Entry<T> {
-  /** 1, 2, 3 … while the source is open. */
+  /** 1, 2, 3 … while the stream is open. */
   readonly seq: number
   readonly event: T
   /** Its offset in the upstream's log; undefined for an event that is not stored. */
-  readonly place: string | undefined
+  readonly offset: string | undefined
   /** Its size in memory. */
   readonly bytes: number
 }
@@ -14,7 +14,7 @@ export interface RecentLogLimits {
   readonly maxBytes: number
 }
 
-/** The latest events of one source, so that a reader that missed a few need not request them from the upstream. */
+/** The latest events of one stream, so that a reader that missed a few need not request them from the upstream. */
 export class RecentLog<T> {
   readonly #limits: RecentLogLimits
   /** Entries before `#first` are dropped. */
@@ -25,7 +25,7 @@ export class RecentLog<T> {
   #lastSeq = 0
   /** The upstream's offset right before the first entry in memory, if it is known. */
   #begin: string | undefined
-  #lastPlace: string | undefined
+  #lastOffset: string | undefined
 
   constructor(limits: RecentLogLimits) {
     this.#limits = limits
@@ -47,26 +47,31 @@ export class RecentLog<T> {
   }
 
   /** The upstream's offset of the newest entry that has one, or of the beginning of the log. */
-  get place(): string | undefined {
-    return this.#lastPlace
+  get offset(): string | undefined {
+    return this.#lastOffset
   }
 
-  /** Sets the offset of the upstream's log at which the source was opened. */
-  beginAt(place: string): void {
+  /** Sets the offset of the upstream's log at which the stream was opened. */
+  beginAt(offset: string): void {
     if (this.#lastSeq > 0) return
-    this.#begin = place
-    this.#lastPlace = place
+    this.#begin = offset
+    this.#lastOffset = offset
   }
 
   /** @param limits replace the default limits from now on */
-  push(event: T, place: string | undefined, bytes: number, limits: RecentLogLimits = this.#limits): Entry<T> {
-    const entry = { seq: this.#lastSeq + 1, event, place, bytes }
+  push(
+    event: T,
+    offset: string | undefined,
+    bytes: number,
+    limits: RecentLogLimits = this.#limits,
+  ): Entry<T> {
+    const entry = { seq: this.#lastSeq + 1, event, offset, bytes }
     this.#lastSeq = entry.seq
     this.#entries.push(entry)
     this.#bytes += bytes
-    if (place !== undefined) {
-      this.#seqs.set(place, entry.seq)
-      this.#lastPlace = place
+    if (offset !== undefined) {
+      this.#seqs.set(offset, entry.seq)
+      this.#lastOffset = offset
     }
     while (
       this.#entries.length - this.#first > limits.maxEvents ||
@@ -86,15 +91,15 @@ export class RecentLog<T> {
   }
 
   /** The number of the entry at an offset; 0 for the beginning of the log. */
-  seqOf(place: string): number | undefined {
-    return this.#seqs.get(place) ?? (place === this.#begin ? this.beginSeq : undefined)
+  seqOf(offset: string): number | undefined {
+    return this.#seqs.get(offset) ?? (offset === this.#begin ? this.beginSeq : undefined)
   }
 
   /** The offset of an entry, or of the last one before it that has one. */
-  placeAt(seq: number): string | undefined {
+  offsetAt(seq: number): string | undefined {
     for (let index = this.#entries.length - 1 - (this.#lastSeq - seq); index >= this.#first; index -= 1) {
-      const place = this.#entries[index]?.place
-      if (place !== undefined) return place
+      const offset = this.#entries[index]?.offset
+      if (offset !== undefined) return offset
     }
     return this.#begin
   }
@@ -107,13 +112,13 @@ export class RecentLog<T> {
   }
 
   /**
-   * The number of the last entry whose offset is not after `place`. @param isBehind whether the first offset is after the second
+   * The number of the last entry whose offset is not after `offset`. @param isBehind whether the first offset is after the second
    */
-  seqUpTo(place: string, isBehind: (a: string, b: string) => boolean): number {
+  seqUpTo(offset: string, isBehind: (a: string, b: string) => boolean): number {
     let seq = this.beginSeq
     for (let index = this.#first; index < this.#entries.length; index += 1) {
       const entry = this.#entries[index] as Entry<T>
-      if (entry.place !== undefined && isBehind(entry.place, place)) break
+      if (entry.offset !== undefined && isBehind(entry.offset, offset)) break
       seq = entry.seq
     }
     return seq
@@ -123,9 +128,9 @@ export class RecentLog<T> {
     const entry = this.#entries[this.#first] as Entry<T>
     this.#first += 1
     this.#bytes -= entry.bytes
-    if (entry.place !== undefined) {
-      this.#begin = entry.place
-      this.#seqs.delete(entry.place)
+    if (entry.offset !== undefined) {
+      this.#begin = entry.offset
+      this.#seqs.delete(entry.offset)
     }
     // Moving the rest once in a while is cheaper than moving it at each event.
     if (this.#first < 64 || this.#first * 2 < this.#entries.length) return

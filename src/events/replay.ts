@@ -1,7 +1,7 @@
 import { GatewayError } from '../errors.ts'
 import { sleep } from '../sleep.ts'
 import type { EventReader } from './channel.ts'
-import type { Hub, SourceChannel, Subscription, Topic } from './principal-hub.ts'
+import type { Hub, StreamChannel, Subscription, Topic } from './principal-hub.ts'
 import type { Entry } from './recent-log.ts'
 
 export interface FeedOptions<Owner, T> {
@@ -28,9 +28,9 @@ export interface FeedOptions<Owner, T> {
   /**
    * The present state of a channel that is in no event, such as present users. It is delivered first.
    *
-   * @param place the offset of the reader, from which it would resume; undefined for live events only
+   * @param offset the offset of the reader, from which it would resume; undefined for live events only
    */
-  readonly standing?: ((channel: SourceChannel<T>, place: string | undefined) => readonly T[]) | undefined
+  readonly standing?: ((channel: StreamChannel<T>, offset: string | undefined) => readonly T[]) | undefined
   /** Makes a gap: the events after an offset are lost. */
   readonly makeGap: (after: string | undefined) => T
   /**
@@ -48,8 +48,8 @@ export interface Replay<T> extends AsyncIterableIterator<T> {
 }
 
 /**
- * Delivers missed events to a reader, and then makes it live: each event once, in order, without loss. Events that the source
- * remembers come from its log. Older events are read from the upstream again until both meet. When the subscription to the source
+ * Delivers missed events to a reader, and then makes it live: each event once, in order, without loss. Events that the stream
+ * remembers come from its log. Older events are read from the upstream again until both meet. When the subscription to the stream
  * ends, this begins again after the last delivered event.
  */
 export async function runFeed<Owner, T>(
@@ -79,7 +79,7 @@ export async function runFeed<Owner, T>(
           // At once: no event after the one that ended the subscription is delivered.
           subscription.onEnd(() => void stop())
           await Promise.race([subscription.ended, aborted(signal)])
-          after = channel.log.placeAt(stop()) ?? after
+          after = channel.log.offsetAt(stop()) ?? after
         }
         signal.throwIfAborted()
         const ending = await subscription.ended
@@ -127,9 +127,9 @@ async function catchUp<Owner, T>(
   const { channel } = subscription
   const { log } = channel
   const { isBehind } = options
-  /** A reader that comes from another source may have received events that this source does not have yet. */
-  const isAhead = (place: string | undefined) =>
-    isResumed && place !== undefined && log.place !== undefined && isBehind(place, log.place) === true
+  /** A reader that comes from another stream may have received events that this stream does not have yet. */
+  const isAhead = (offset: string | undefined) =>
+    isResumed && offset !== undefined && log.offset !== undefined && isBehind(offset, log.offset) === true
   let seq =
     after === undefined ? log.seq : isAhead(after) ? undefined : seqBehind(options, subscription, after)
   const begunAt = log.seq
@@ -142,28 +142,28 @@ async function catchUp<Owner, T>(
     const of = options.channelOf(event)
     return of === undefined || subscription.covers(of)
   }
-  let place = after
+  let offset = after
   for (;;) {
     if (!subscription.isProved) await subscription.prove()
     if (subscription.ending !== undefined) return undefined
     if (seq === undefined) {
-      const replayed = await replay(options, subscription, place as string, begunAt, reader)
-      place = replayed.place
-      progress.after = place
+      const replayed = await replay(options, subscription, offset as string, begunAt, reader)
+      offset = replayed.offset
+      progress.after = offset
       seq = replayed.seq
       continue
     }
     const entries: readonly Entry<T>[] | undefined = log.since(seq, 100)
     if (entries === undefined) {
       // The reader fell behind the log in memory. Without an offset it cannot resume.
-      if (place === undefined) {
+      if (offset === undefined) {
         await reader.event(options.makeGap(undefined), channel)
         seq = log.seq
-      } else seq = seqBehind(options, subscription, place)
+      } else seq = seqBehind(options, subscription, offset)
       continue
     }
     if (entries.length === 0) {
-      if (!isAhead(place)) return seq
+      if (!isAhead(offset)) return seq
       await nextEntry(subscription, options.signal)
       options.signal.throwIfAborted()
       continue
@@ -172,14 +172,14 @@ async function catchUp<Owner, T>(
       if (subscription.ending !== undefined) return undefined
       if (!subscription.isProved) break
       const isKnown =
-        place !== undefined && entry.place !== undefined && isBehind(entry.place, place) === false
+        offset !== undefined && entry.offset !== undefined && isBehind(entry.offset, offset) === false
       if (!isKnown && options.wants(entry.event) && mayHear(entry.event))
         await reader.event(entry.event, channel)
       options.signal.throwIfAborted()
       seq = entry.seq
-      if (options.isGap(entry.event)) place = undefined
-      else if (!isKnown) place = entry.place ?? place
-      progress.after = place
+      if (options.isGap(entry.event)) offset = undefined
+      else if (!isKnown) offset = entry.offset ?? offset
+      progress.after = offset
     }
   }
 }
@@ -188,14 +188,14 @@ async function catchUp<Owner, T>(
 function seqBehind<Owner, T>(
   { isBehind }: FeedOptions<Owner, T>,
   { channel: { log }, begin }: Subscription<T>,
-  place: string,
+  offset: string,
 ): number | undefined {
-  if (place === begin.place) return begin.seq
-  const exact = log.seqOf(place)
+  if (offset === begin.offset) return begin.seq
+  const exact = log.seqOf(offset)
   if (exact !== undefined) return exact < begin.seq ? undefined : exact
   // Offsets of other channels are not among the entries. That does not matter where offsets can be compared.
-  if (begin.place === undefined || isBehind(begin.place, place) !== false) return undefined
-  return log.seqUpTo(place, (a, b) => isBehind(a, b) === true)
+  if (begin.offset === undefined || isBehind(begin.offset, offset) !== false) return undefined
+  return log.seqUpTo(offset, (a, b) => isBehind(a, b) === true)
 }
 
 /** Delivers events that the channel's log lacks, until both meet. Without a `seq` it ended, or has to begin again. */
@@ -205,18 +205,18 @@ async function replay<Owner, T>(
   after: string,
   begunAt: number,
   reader: EventReader<T>,
-): Promise<{ seq: number | undefined; place: string }> {
+): Promise<{ seq: number | undefined; offset: string }> {
   const { channel } = subscription
   const { log } = channel
-  const { place: begin, seq: beginSeq } = subscription.begin
-  let place = after
+  const { offset: begin, seq: beginSeq } = subscription.begin
+  let offset = after
   // A reader that is ahead of the channel gets no replay, but a gap when the upstream does not have its offset any more.
   const isAhead = begin !== undefined && options.isBehind(begin, after) === false
   const events = options.replay(after, isAhead ? after : begin)
   const met = Promise.withResolvers<'met'>()
   // The channel may receive the reader's last event later than the replay did.
   const stopListening = channel.listen((entry) => {
-    if (entry.place === place) met.resolve('met')
+    if (entry.offset === offset) met.resolve('met')
   })
   try {
     for (;;) {
@@ -224,26 +224,26 @@ async function replay<Owner, T>(
       next.catch(() => undefined)
       const result = await Promise.race([next, met.promise, subscription.ended.then(() => 'ended' as const)])
       options.signal.throwIfAborted()
-      if (result === 'ended' || subscription.ending !== undefined) return { seq: undefined, place }
+      if (result === 'ended' || subscription.ending !== undefined) return { seq: undefined, offset }
       // The upstream admitted this replay before the channel was lost.
-      if (!subscription.isProved) return { seq: undefined, place }
-      if (result === 'met') return { seq: log.seqOf(place), place }
-      if (result.done === true) return { seq: events.isFinite ? beginSeq : undefined, place }
+      if (!subscription.isProved) return { seq: undefined, offset }
+      if (result === 'met') return { seq: log.seqOf(offset), offset }
+      if (result.done === true) return { seq: events.isFinite ? beginSeq : undefined, offset }
       const event = result.value
       if (options.isGap(event)) {
         await reader.event(event, channel)
-        return { seq: begunAt, place }
+        return { seq: begunAt, offset }
       }
       const reached = options.offsetOf(event)
       if (reached === undefined) continue
       if (options.wants(event)) await reader.event(event, channel)
-      place = reached
-      const seq = log.seqOf(place)
-      if (seq !== undefined && seq >= beginSeq) return { seq, place }
+      offset = reached
+      const seq = log.seqOf(offset)
+      if (seq !== undefined && seq >= beginSeq) return { seq, offset }
     }
   } catch (error) {
     // A replay that is too fast for its reader begins again at the reader's offset.
-    if (error instanceof GatewayError && error.code === 'SLOW_CONSUMER') return { seq: undefined, place }
+    if (error instanceof GatewayError && error.code === 'SLOW_CONSUMER') return { seq: undefined, offset }
     throw error
   } finally {
     stopListening()

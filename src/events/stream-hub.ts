@@ -668,7 +668,7 @@ export class StreamHub<T> {
   }
 
   /** Delivers an entry according to the access before it. A change of access by the entry applies to later ones. */
-  #push(frame: Omit<StreamEntry<T>, 'seq' | 'number' | 'place'>): void {
+  #push(frame: Omit<StreamEntry<T>, 'seq' | 'number' | 'offset'>): void {
     const { amendmentOf, effects } = this.#options
     const amend = frame.isSignal ? undefined : amendmentOf?.(frame.event)
     if (amend !== undefined) this.log.amend(amend)

@@ -69,14 +69,14 @@ export class StreamLog<T> {
   }
 
   /** @param entry an event numbered `end + 1`, or a signal */
-  push(entry: Omit<StreamEntry<T>, 'seq' | 'number' | 'place'>): StreamEntry<T> {
+  push(entry: Omit<StreamEntry<T>, 'seq' | 'number' | 'offset'>): StreamEntry<T> {
     const seq = this.#lastSeq + 1
     const number = entry.isSignal ? this.#end : this.#end + 1
     // No spread: objects with the same hidden class are faster to read.
     const pushed: StreamEntry<T> = {
       seq,
       event: entry.event,
-      place: entry.isSignal ? undefined : String(number),
+      offset: entry.isSignal ? undefined : String(number),
       bytes: entry.bytes,
       number,
       isSignal: entry.isSignal,
@@ -108,7 +108,7 @@ export class StreamLog<T> {
   }
 
   /** The cursor of an event, or for a signal that of the event before it; undefined for a dropped entry. */
-  placeAt(seq: number): string | undefined {
+  offsetAt(seq: number): string | undefined {
     const number = this.numberAt(seq)
     return number === undefined ? undefined : String(number)
   }

@@ -102,7 +102,7 @@ export interface StreamState {
   readonly isOpen: boolean
   readonly keptEvents: number
   /** The position of its newest event. */
-  readonly place: string | undefined
+  readonly offset: string | undefined
   /** When its connection was lost last, and why. */
   readonly lastDisconnect: { readonly at: string; readonly reason: string } | null
 }

@@ -1,7 +1,7 @@
 import { ForbiddenError, GatewayError } from '../errors.ts'
 import { BoundedQueue } from '../events/bounded-queue.ts'
 import { createChangeTracker } from '../events/change-tracker.ts'
-import { createHub, type SourceChannel, type Topic } from '../events/principal-hub.ts'
+import { createHub, type StreamChannel, type Topic } from '../events/principal-hub.ts'
 import { type Replay, runFeed } from '../events/replay.ts'
 import { deletionOf } from '../upstream/flowdock/deletions.ts'
 import type { EventDecoder } from '../upstream/flowdock/event-decoder.ts'
@@ -118,12 +118,12 @@ export function createPrincipalLiveHub(options: PrincipalLiveHubOptions): LiveHu
     return Object.assign(subscriber, { isFinite: ends })
   }
 
-  /** What holds at this moment, as those see it who go on after `place`: the stream is ahead of them. */
-  function standing({ key }: SourceChannel<FlowEvent>, place: string | undefined): readonly FlowEvent[] {
+  /** What holds at this moment, as those see it who go on after `offset`: the stream is ahead of them. */
+  function standing({ key }: StreamChannel<FlowEvent>, offset: string | undefined): readonly FlowEvent[] {
     const stream = streams.get(key)
     if (stream === undefined) return []
     const events = [stream.status(), ...stream.presences()]
-    return place === undefined ? events : events.map((event) => ({ ...event, cursor: place }))
+    return offset === undefined ? events : events.map((event) => ({ ...event, cursor: offset }))
   }
 
   const changes =
@@ -167,8 +167,8 @@ export function createPrincipalLiveHub(options: PrincipalLiveHubOptions): LiveHu
     actorFor: () => undefined,
     changes,
     announceClosing(retryWithinMs) {
-      hub.announce((place) => ({
-        ...{ type: 'status', cursor: place ?? '', flowId: null, state: 'closing' },
+      hub.announce((offset) => ({
+        ...{ type: 'status', cursor: offset ?? '', flowId: null, state: 'closing' },
         retryWithinMs,
       }))
     },
@@ -178,7 +178,7 @@ export function createPrincipalLiveHub(options: PrincipalLiveHubOptions): LiveHu
     streams: () =>
       hub
         .state()
-        .sources.map((each) => ({ ...each, lastDisconnect: streams.get(each.key)?.lastDisconnect ?? null })),
+        .streams.map((each) => ({ ...each, lastDisconnect: streams.get(each.key)?.lastDisconnect ?? null })),
     figures: () => null,
     close(error) {
       changes?.close()

@@ -349,7 +349,7 @@ export function createStreamLiveHub(options: StreamLiveHubOptions): StreamLiveHu
         {
           ...{ key: channel.key, subscriptions: hub.readerCount, borrowers: 0, channels: 0 },
           ...{ isOpen: hub.state === 'live', keptEvents: hub.log.size, lastDisconnect },
-          place: hub.logId === undefined ? undefined : String(hub.log.end),
+          offset: hub.logId === undefined ? undefined : String(hub.log.end),
         },
       ]
     },

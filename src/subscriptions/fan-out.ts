@@ -57,8 +57,8 @@ export interface SubscriptionReader {
 export interface LiveOperation {
   /** Tells its reader until `signal` ends it. */
   start(reader: SubscriptionReader, signal: AbortSignal): void
-  /** The place behind what was told, if it is known. */
-  place(): string | undefined
+  /** The offset after the last delivered event, if it is known. */
+  offset(): string | undefined
 }
 
 /** What can be seen of the groups from outside. */
@@ -732,8 +732,8 @@ export function createFanOut(options: FanOutOptions): FanOut {
       section.join(this)
     }
 
-    place(): string | undefined {
-      return this.#section.channel.log.placeAt(this.#section.seqOf(this))
+    offset(): string | undefined {
+      return this.#section.channel.log.offsetAt(this.#section.seqOf(this))
     }
 
     move(audiences: ReadonlySet<string>): void {
@@ -745,7 +745,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
     leave(): number {
       const last = this.#section.seqOf(this)
       this.#section.leave(this)
-      this.#subscription.leftAt(this.#section.channel.log.placeAt(last))
+      this.#subscription.leftAt(this.#section.channel.log.offsetAt(last))
       return last
     }
 
@@ -797,8 +797,8 @@ export function createFanOut(options: FanOutOptions): FanOut {
       })
     }
 
-    place(): string | undefined {
-      return this.#member?.place() ?? this.#delivered
+    offset(): string | undefined {
+      return this.#member?.offset() ?? this.#delivered
     }
 
     async event(event: LiveEvent, channel: Channel | undefined): Promise<void> {
@@ -827,7 +827,7 @@ export function createFanOut(options: FanOutOptions): FanOut {
       }
       const member = new LiveMember(this, reader, group.sectionOf(channel), seq, audiences)
       this.#member = member
-      const position = this.#wantsPosition && this.#delivered === undefined ? member.place() : undefined
+      const position = this.#wantsPosition && this.#delivered === undefined ? member.offset() : undefined
       if (position !== undefined) {
         reader.next(toPayload({ data: null, extensions: { cursor: position } }, position))
         this.#delivered = position
@@ -844,10 +844,10 @@ export function createFanOut(options: FanOutOptions): FanOut {
       return member
     }
 
-    /** It is no member any more. @param place behind what it received, if that is known */
-    leftAt(place: string | undefined): void {
+    /** It is no member any more. @param offset behind what it received, if that is known */
+    leftAt(offset: string | undefined): void {
       this.#member = undefined
-      this.#delivered = place ?? this.#delivered
+      this.#delivered = offset ?? this.#delivered
     }
 
     /** Nothing that is under way is delivered afterwards. */

@@ -103,7 +103,7 @@ describe('a hub', () => {
 
   test('remembers little for those who only want to know that something happens, and all for others', async () => {
     const { hub, subscribe, source, open } = startHub()
-    const kept = () => hub.state().sources[0]?.keptEvents
+    const kept = () => hub.state().streams[0]?.keptEvents
     const fleeting = subscribe('ada', { isFleeting: true })
     open(0)
     await fleeting
@@ -129,7 +129,7 @@ describe('a hub', () => {
     source(0).sink.event('1', 1)
     expect(await borrower.ended).toEqual({ kind: 'evicted' })
     expect(source(0).closed).toBe(true)
-    expect(borrower.channel.log.place).toBe('1')
+    expect(borrower.channel.log.offset).toBe('1')
   })
 
   test('tells the owner why a source ended, and moves the borrowers', async () => {
@@ -298,7 +298,7 @@ describe('access to a hub', () => {
     const refused = subscribe('dan')
     answer(2, 'b')
     await expect(refused).rejects.toThrow('lost')
-    expect(hub.state().sources.map(({ subscriptions, borrowers }) => [subscriptions, borrowers])).toEqual([
+    expect(hub.state().streams.map(({ subscriptions, borrowers }) => [subscriptions, borrowers])).toEqual([
       [2, 1],
       [1, 0],
     ])
@@ -327,7 +327,7 @@ describe('access to a hub', () => {
     expect(asked.length).toBe(2)
     answer(0, 'ab')
     await turn()
-    expect(hub.state().sources[0]?.borrowers).toBe(2)
+    expect(hub.state().streams[0]?.borrowers).toBe(2)
     answer(1, 'b')
     await expect(again).rejects.toThrow('lost')
     expect((await keeping).ending).toBeUndefined()
@@ -563,7 +563,7 @@ describe('the work of a hub', () => {
     await hosting
     for (let index = 1; index < count; index += 1)
       await subscribe(index % 2 === 0 ? 'ada' : `borrower ${index % 50}`, {}, leaving.signal)
-    expect(hub.state().sources[0]?.subscriptions).toBe(count)
+    expect(hub.state().streams[0]?.subscriptions).toBe(count)
     return { source: source(0), leave: () => leaving.abort(new Error('left')) }
   }
 
@@ -595,7 +595,7 @@ describe('what a source remembers', () => {
     recent.push('4', '4', 1)
     expect(recent.since(0)).toBeUndefined()
     expect(seqs(recent.since(1))).toEqual([2, 3, 4])
-    expect([recent.begin, recent.beginSeq, recent.place]).toEqual(['1', 1, '4'])
+    expect([recent.begin, recent.beginSeq, recent.offset]).toEqual(['1', 1, '4'])
     expect(recent.seqOf('0')).toBeUndefined()
     expect(recent.seqOf('1')).toBe(1)
     expect(seqs(recent.since(4))).toEqual([])
@@ -613,10 +613,10 @@ describe('what a source remembers', () => {
   test('knows the offset of an event that is not stored by the event before it', () => {
     const recent = log(10)
     recent.push('typing', undefined, 1)
-    expect(recent.placeAt(1)).toBeUndefined()
+    expect(recent.offsetAt(1)).toBeUndefined()
     recent.push('a', '7', 1)
     recent.push('typing', undefined, 1)
-    expect(recent.placeAt(3)).toBe('7')
+    expect(recent.offsetAt(3)).toBe('7')
   })
 
   test('holds over many turns', () => {
@@ -624,6 +624,6 @@ describe('what a source remembers', () => {
     for (let index = 1; index <= 10_000; index += 1) recent.push(String(index), String(index), 1)
     expect(seqs(recent.since(9997))).toEqual([9998, 9999, 10_000])
     expect(recent.seqOf('9951')).toBe(9951)
-    expect(recent.placeAt(9960)).toBe('9960')
+    expect(recent.offsetAt(9960)).toBe('9960')
   })
 })

@@ -21,7 +21,7 @@ test('the log in memory is the end of all that came, within its limits', () => {
         expect(pushed).toMatchObject({
           seq: index + 1,
           number: end,
-          place: isSignal ? undefined : String(end),
+          offset: isSignal ? undefined : String(end),
         })
       }
       const kept = log.since(log.beginSeq) ?? []
@@ -40,7 +40,7 @@ test('the log in memory is the end of all that came, within its limits', () => {
           Array.from({ length: log.end - number }, (_, index) => number + index + 1),
         )
       }
-      expect(log.placeAt(log.seq)).toBe(String(log.end))
+      expect(log.offsetAt(log.seq)).toBe(String(log.end))
       expect(log.next(log.seq)).toBeUndefined()
       if (log.beginSeq > 0) expect(log.since(log.beginSeq - 1)).toBeUndefined()
     }),

@@ -153,7 +153,7 @@ test.each(['a mutation', 'an upload'])(
 test('a read from before an event is not cached, and not joined', async () => {
   const { app, upstream, name } = await startQuiet()
   const message = { event: 'message', flow: 'f', id: 1, sent: 1, user: '0', tags: [], content: 'x' }
-  const place = () => app.state().sources[0]?.place
+  const place = () => app.state().sources[0]?.offset
   upstream.streams.tell(message)
   await eventually(() => place() === '1')
   const release = Promise.withResolvers<void>()

@@ -214,7 +214,7 @@ export function createProtocol({ schema, engine, admission, log }: ProtocolOptio
       } catch (error) {
         return client.end(1013, mask(error).message)
       }
-      const after = live.place()
+      const after = live.offset()
       operation.stop()
       const renewed = new SocketOperation(client, { id, params, lifetime }, { leave() {}, onEnd() {} })
       const prepared = prepare(client, renewed, after)
