@@ -27,6 +27,7 @@ const noClientText: Readonly<Record<string, string>> = {
   'backend/bus/messages.ts decodeMessage': 'the text of another backend',
   'backend/admin/things-token.ts storedThingsToken': 'the path of a folder',
   'backend/admin/stored-token.ts storedToken': 'the path of a folder, and the name of a file',
+  'backend/flowdock/page-version.ts pageVersion': 'the id of the log, which this program made',
   'backend/http/errors.ts tooMany': 'a message of this program',
   'backend/flowdock/image.ts makeThumbnail': 'the path of a file',
   'backend/flowdock/auth.ts hashPassword': 'a password is only hashed, which takes the same time for any',
@@ -74,6 +75,10 @@ const adapters: Readonly<Record<string, (exported: Exported, text: string) => un
   'backend/flowthings/aggregation/selectors.ts parseGroupKeys': first(new Map()),
   'backend/flowthings/aggregation/selectors.ts parseOutput': first(new Map(), new Set()),
   'backend/flowthings/filter/compare.ts compareTexts': (compareTexts, text) => compareTexts(text, `${text}x`),
+  'backend/flowthings/tasks/topics.ts matchesTopic': (matches, text) => [
+    matches(text, text),
+    matches(`$share/group/${text}`, text),
+  ],
   'backend/flowthings/values.ts typeOfElement': first('', {}),
   'backend/flowdock/thread-actions.ts encodeActions': first('[{"@type":"ViewAction"}]', 'http://127.0.0.1'),
   'resolvers/cursor.ts decodeMessageCursor': (decode, text) => [
