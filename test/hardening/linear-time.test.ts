@@ -38,6 +38,9 @@ const noClientText: Readonly<Record<string, string>> = {
   'backend/store/db.ts openStore': 'the path of a file or a URL that the operator named',
   'backend/store/postgres.ts openPostgres': 'a URL that the operator named',
   'backend/store/postgres.ts connectNotifications': 'a URL that the operator named, and the id of the log',
+  // These would create files where the tests run.
+  'backend/store/sqlite.ts lockFile': 'the path of a file',
+  'backend/file-signatures.ts loadSigningKey': 'the path of a file',
   'backend/store/sqlite.ts openSqliteReader': 'the path of a file',
   'backend/store/sqlite.ts openSqliteWriter': 'the path of a file',
   'backend/store/sqlite.ts backupSqlite': 'the path of a file',
