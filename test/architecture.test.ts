@@ -125,6 +125,10 @@ const floors: [part: RegExp, may: RegExp][] = [
     /^src\/(json-values|package-files)\.ts$|^src\/net\/(http1\/|public-address\.ts$)|^src\/backend\/((bus|http|store)\/|(background|tailer|token-hash)\.ts$)/,
   ],
   [
+    /^src\/backend\/rules\//,
+    /^src\/wire\/|^src\/backend\/((flowdock|flowthings|http|store)\/|(background|bounds|event-log|grants|token-hash)\.ts$)/,
+  ],
+  [
     /^src\/backend\/admin\//,
     /^src\/(iso-time|json-values)\.ts$|^src\/wire\/|^src\/backend\/((flowdock|flowthings|http|store)\/|(background|bounds|event-log|files|file-copies|file-storage|private-files|token-hash)\.ts$)/,
   ],
@@ -254,7 +258,7 @@ test('only operations change data of the backend and publish its events', () => 
   const wrong = modules.flatMap(({ path, imports }) => {
     if (
       !path.startsWith('src/backend/') ||
-      /^src\/backend\/(store|(flowdock|flowthings)\/operations)\//.test(path)
+      /^src\/backend\/(store|(flowdock|flowthings|rules)\/operations)\//.test(path)
     )
       return []
     const allowed = storeWriters[path.slice('src/backend/'.length)] ?? []

@@ -52,6 +52,8 @@ export interface EventLogOptions {
   readonly onReplaced?: (reason: string) => void
   /** Announces events to other backends, and theirs here. Without one they are found when the log is read. */
   readonly bus?: Bus
+  /** Called after a commit that left jobs for rules. */
+  readonly onRuleJobs?: () => void
 }
 
 /** How many events are read at once. */
@@ -199,10 +201,13 @@ export async function createEventLog(store: Store, options: EventLogOptions = {}
     get delivered() {
       return tailer.delivered
     },
-    write: (change, channel) =>
-      store.write(
-        (db, publishEvent) =>
-          change({
+    write(change, channel) {
+      let hasRuleJobs = false
+      return store.write(
+        (db, publishEvent) => {
+          // The change may run again.
+          hasRuleJobs = false
+          return change({
             db,
             now: Date.now,
             async publish(audience, payload) {
@@ -215,15 +220,21 @@ export async function createEventLog(store: Store, options: EventLogOptions = {}
             async publishControl(event) {
               publishEvent(newControlEvent(encodeControl(event)))
             },
-          }),
+            noteRuleJobs() {
+              hasRuleJobs = true
+            },
+          })
+        },
         {
           channel: channel?.channel_id,
           onCommit(_, events, previous) {
             tailer.receive(events, previous)
             announce(events, previous)
+            if (hasRuleJobs) options.onRuleJobs?.()
           },
         },
-      ),
+      )
+    },
     listen(listener) {
       listeners.add(listener)
       return () => listeners.delete(listener)

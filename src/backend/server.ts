@@ -26,6 +26,7 @@ import type { Answer, Backend, Route } from './flowdock/route.ts'
 import { flowdockRoutes } from './flowdock/routes/index.ts'
 import { serviceRoutes } from './flowdock/routes/service.ts'
 import { checkServiceAccess, findActedUser, withoutWriting } from './flowdock/service-access.ts'
+import { createFilterCache } from './flowthings/filter-cache.ts'
 import { startThingsServer, type ThingsServer, type ThingsServerOptions } from './flowthings/server.ts'
 import type { TaskFigures } from './flowthings/tasks/runner.ts'
 import {
@@ -49,6 +50,8 @@ import {
 } from './http/traffic.ts'
 import { createInstances, type InstancesOptions } from './instances.ts'
 import { privateFolderMode, protectData } from './private-files.ts'
+import { createRuleRoutes } from './rules/routes.ts'
+import { createRuleRunner, type RuleRunner } from './rules/runner.ts'
 import { createServiceTokenCheck } from './service-tokens.ts'
 import { openStore, type Store } from './store/db.ts'
 import { findLogPosition } from './store/events.ts'
@@ -181,6 +184,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
   const traffic = createTraffic({ ...defaultTraffic, ...options.traffic })
   const stop = async () => {
     stopping.abort()
+    rules?.close()
     await thingsServer?.close()
     await signIn.close()
     await Promise.race([background.settled(), sleep(settleMs, undefined, { ref: false })])
@@ -192,6 +196,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
   let isClosing = false
   let bus: Bus | undefined
   let thingsServer: ThingsServer | undefined
+  let rules: RuleRunner | undefined
   let things: RunningThings | null = null
   let log: EventLog
   let server: Server
@@ -204,7 +209,15 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
       if (message.kind === 'attempt') signIn.countElsewhere(message.attempt)
     })
     const { onReplaced } = options
-    log = await createEventLog(store, { background, signal, bus, ...(onReplaced && { onReplaced }) })
+    const onRuleJobs = () => rules?.wake()
+    log = await createEventLog(store, {
+      background,
+      signal,
+      bus,
+      onRuleJobs,
+      ...(onReplaced && { onReplaced }),
+    })
+    const filters = createFilterCache()
     const head = () => log.delivered
     const instances = createInstances({ bus, head, signal, ...options.instances })
     const presence = createPresence(store, {
@@ -249,6 +262,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
         signal,
       }),
       isWritable: async () => !isClosing && isWritable(),
+      hasRules: options.things !== undefined,
       privateActionTargets: options.privateActionTargets ?? false,
       onError,
       signal,
@@ -262,7 +276,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
       connectionsCheckingInterval: 5000,
     })
     const connections = boundConnections(server, options.connections ?? defaultConnections)
-    const answer = createHandler(backend, background, connections, options)
+    const answer = createHandler(backend, background, connections, createRuleRoutes(filters), options)
     server.on('request', (request, response) => background.run(answer(request, response)))
     await listen(server, options.host, options.port)
     if (options.things !== undefined) {
@@ -278,26 +292,40 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
               }),
             )
       thingsServer = await startThingsServer({
-        ...{ host: options.host, port: options.things.port, store, traffic, background, bus, onError },
+        ...{
+          host: options.host,
+          port: options.things.port,
+          store,
+          filters,
+          traffic,
+          background,
+          bus,
+          onError,
+        },
+        onRuleJobs,
         ...{ connections: options.connections, bodyIdleMs: options.bodyIdleMs, onRequest: options.onRequest },
         tasks: options.things.tasks && { instance, ...options.things.tasks },
         onNotice: options.onNotice,
       })
       things = { url: thingsServer.url, demo: thingsDemo }
+      rules = createRuleRunner({
+        ...{ store, log, things: thingsServer.things, filters, background, onError },
+        base: options.publicUrl ?? urlOf(options.host, server),
+      })
+      rules.wake()
     }
     startHousekeeping(log, files, options.eventRetentionDays ?? 30, background, signal)
   } catch (error) {
     await stop()
     throw error
   }
-  const { port } = server.address() as AddressInfo
   const catchUp = async () => {
-    await Promise.all([log.catchUp(), thingsServer?.catchUp()])
+    await Promise.all([log.catchUp(), thingsServer?.catchUp(), rules?.catchUp()])
   }
   startCatchingUp(store, { catchUp }, { everyMs: options.catchUpEveryMs, background, signal })
 
   return {
-    url: `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`,
+    url: urlOf(options.host, server),
     things,
     demo,
     store,
@@ -320,6 +348,11 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
       await stop()
     },
   }
+}
+
+function urlOf(host: string, server: Server): string {
+  const { port } = server.address() as AddressInfo
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
 /** What carries messages to the other backends of the database. On SQLite there are none. */
@@ -357,6 +390,7 @@ function createHandler(
   backend: Backend,
   background: Background,
   connections: Connections,
+  ruleRoutes: readonly Route[],
   options: BackendOptions,
 ) {
   const { publicUrl, onRequest, onError } = options
@@ -364,7 +398,11 @@ function createHandler(
   const gatewayKeys =
     options.gatewayKey === undefined ? serviceTokens : [options.gatewayKey, ...serviceTokens]
   const { hasServiceInterface } = backend
-  const router = createRouter(hasServiceInterface ? [...flowdockRoutes, ...serviceRoutes] : flowdockRoutes)
+  const router = createRouter([
+    ...flowdockRoutes,
+    ...(backend.hasRules ? ruleRoutes : []),
+    ...(hasServiceInterface ? serviceRoutes : []),
+  ])
   const isService = createServiceTokenCheck(serviceTokens)
   const noted = new Map<number, number>()
 

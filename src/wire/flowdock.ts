@@ -199,6 +199,34 @@ export interface WireActivityGroup {
   source?: number | null
 }
 
+/** A rule that joins a flow and a flow of flowthings. An extension. */
+export interface WireRule {
+  id: number
+  /** The path of the flow. */
+  flow: string
+  kind: 'drop' | 'tag'
+  name: string
+  things_flow: string
+  /** Of a tag rule. */
+  tag?: string
+  /** Of a drop rule, like the texts and the source. */
+  filter?: string | null
+  title?: string
+  body?: string | null
+  thread_key?: string | null
+  thread_title?: string | null
+  source?: number
+  /** The id of the user. */
+  creator: number
+  status: 'active' | 'paused' | 'disabled'
+  problem: { code: string; message: string; at: string } | null
+  runs: number
+  skipped: number
+  last_run_at: string | null
+  created_at: string
+  updated_at: string
+}
+
 export interface WireError {
   message: string
   errors?: Record<string, string[]>

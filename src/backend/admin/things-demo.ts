@@ -7,7 +7,7 @@ import { createFlow } from '../flowthings/operations/flows.ts'
 import { tokenType } from '../flowthings/operations/object-types/tokens.ts'
 import { trackType } from '../flowthings/operations/object-types/tracks.ts'
 import { createObjectResource } from '../flowthings/operations/objects.ts'
-import type { Writing } from '../flowthings/operations/writing.ts'
+import { beginWriting } from '../flowthings/operations/writing.ts'
 import { makeTokenText } from '../flowthings/principal.ts'
 import { toTrack } from '../flowthings/track-model.ts'
 import { copyDrop, selectTracks } from '../flowthings/tracks/chain.ts'
@@ -84,7 +84,7 @@ async function addReadings(db: Database, account: AccountRow, now: number): Prom
   const principal = { account, tokenHash: account.token_hash, token: undefined, expiresAt: undefined }
   const begin = now - demoWeeks * weekMs - hourMs
   const access = createAccess({ db, filters, principal, now: begin, style: typed })
-  const writing: Writing = { ...access, arrivals: [], hasScriptJobs: false }
+  const writing = beginWriting(access)
   const top = `/${account.name}/greenhouse`
   const [source, destination] = [`${top}/temperature`, `${top}/alarms`]
   const temperature = await createFlow(writing, {

@@ -24,6 +24,8 @@ export interface Backend {
   readonly isWritable: () => Promise<boolean>
   /** Whether gateways with a service token can read the whole log. */
   readonly hasServiceInterface: boolean
+  /** Whether rules can be made: they need the server of the flowthings API. */
+  readonly hasRules: boolean
   /** Whether actions of threads may be delivered to this machine and its network. */
   readonly privateActionTargets: boolean
   /** Called with errors that no response reports. */

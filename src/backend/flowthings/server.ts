@@ -7,14 +7,14 @@ import type { Traffic } from '../http/traffic.ts'
 import type { Store } from '../store/db.ts'
 import { createArrivals } from './arrivals.ts'
 import { createCallCounter } from './call-counter.ts'
-import { createFilterCache } from './filter-cache.ts'
+import type { FilterCache } from './filter-cache.ts'
 import { createSessions } from './live/sessions.ts'
 import { createSockets } from './live/sockets.ts'
 import { createRestHandler } from './rest/handler.ts'
 import { createScriptJobs } from './script-jobs.ts'
 import { styleOfHints } from './style.ts'
 import { createTaskRunner, type TaskFigures, type TaskRunnerOptions } from './tasks/runner.ts'
-import { createThings } from './things.ts'
+import { createThings, type Things } from './things.ts'
 import { createScriptRunner } from './tracks/script-runner.ts'
 
 export interface ThingsServerOptions {
@@ -22,6 +22,8 @@ export interface ThingsServerOptions {
   /** 0 picks a free port. */
   readonly port: number
   readonly store: Store
+  /** Shared with the rules. */
+  readonly filters: FilterCache
   readonly traffic: Traffic
   readonly background: Background
   /** Announces drops to other backends, and theirs here. Without one they are found when they are searched for. */
@@ -30,6 +32,8 @@ export interface ThingsServerOptions {
   readonly bodyIdleMs?: number | undefined
   /** Runs tasks. By default none runs. */
   readonly tasks?: Pick<TaskRunnerOptions, 'instance' | 'anywhere' | 'beatMs' | 'silentMs'> | undefined
+  /** Called after a commit that left jobs for rules. */
+  readonly onRuleJobs: () => void
   readonly onError: (error: unknown) => void
   /** Called with what an operator should know. */
   readonly onNotice?: ((message: string) => void) | undefined
@@ -39,6 +43,7 @@ export interface ThingsServerOptions {
 export interface ThingsServer {
   /** Where it listens, without a trailing slash. */
   readonly url: string
+  readonly things: Things
   /** The tasks that it runs; undefined where it runs none. */
   taskFigures(): TaskFigures | undefined
   /** Delivers drops of other processes that were not announced. */
@@ -55,15 +60,15 @@ export interface ThingsServer {
  * @throws the system's error when the port is taken
  */
 export async function startThingsServer(options: ThingsServerOptions): Promise<ThingsServer> {
-  const { store, traffic, background, bus, onError } = options
+  const { store, filters, traffic, background, bus, onRuleJobs, onError } = options
   const stopping = new AbortController()
   const arrivals = await createArrivals({
     ...{ store, background, bus, signal: stopping.signal },
     onLost: () => sockets.restart(),
   })
-  const filters = createFilterCache()
   const runner = createScriptRunner()
-  const things = createThings({ store, filters, arrivals, onScriptJobs: () => scriptJobs.wake() })
+  const onScriptJobs = () => scriptJobs.wake()
+  const things = createThings({ store, filters, arrivals, onScriptJobs, onRuleJobs })
   const scriptJobs = createScriptJobs({ store, things, filters, runner, background })
   const sessions = createSessions()
   const counter = createCallCounter(store, background)
@@ -108,6 +113,7 @@ export async function startThingsServer(options: ThingsServerOptions): Promise<T
   taskRunner?.wake()
   return {
     url: `http://${options.host.includes(':') ? `[${options.host}]` : options.host}:${port}`,
+    things,
     taskFigures: () => taskRunner?.figures(),
     catchUp() {
       taskRunner?.wake()

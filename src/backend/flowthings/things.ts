@@ -3,7 +3,8 @@ import { findAccountById } from '../store/things/accounts.ts'
 import { type Access, createAccess } from './access.ts'
 import type { Arrivals } from './arrivals.ts'
 import type { FilterCache } from './filter-cache.ts'
-import type { Writing } from './operations/writing.ts'
+import { triggerDropRules } from './operations/drop-rules.ts'
+import { beginWriting, type Writing } from './operations/writing.ts'
 import { findPrincipalByHash, type ThingsPrincipal } from './principal.ts'
 import type { Style } from './style.ts'
 import { forbidden } from './things-error.ts'
@@ -27,9 +28,13 @@ export interface ThingsOptions {
   readonly arrivals: Pick<Arrivals, 'store' | 'publish'>
   /** Called after a commit that left work for functions of tracks. */
   readonly onScriptJobs: () => void
+  /** Called after a commit that left jobs for rules. */
+  readonly onRuleJobs: () => void
 }
 
-export function createThings({ store, filters, arrivals, onScriptJobs }: ThingsOptions): Things {
+export function createThings(options: ThingsOptions): Things {
+  const { store, filters, arrivals, onScriptJobs, onRuleJobs } = options
+
   async function write<T>(
     find: (db: Database, now: number) => Promise<ThingsPrincipal>,
     style: Style,
@@ -38,14 +43,16 @@ export function createThings({ store, filters, arrivals, onScriptJobs }: ThingsO
     const run = async (db: Database) => {
       const now = Date.now()
       const access = createAccess({ db, filters, principal: await find(db, now), now, style })
-      const writing: Writing = { ...access, arrivals: [], hasScriptJobs: false }
+      const writing = beginWriting(access)
       const result = await change(writing)
+      await triggerDropRules(writing)
       return { result, writing, arrived: await arrivals.store(db, now, writing.arrivals) }
     }
     const { result } = await store.write(run, {
       onCommit({ writing, arrived }) {
         arrivals.publish(arrived)
         if (writing.hasScriptJobs) onScriptJobs()
+        if (writing.hasRuleJobs) onRuleJobs()
       },
     })
     return result

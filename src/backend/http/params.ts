@@ -20,14 +20,18 @@ const clearable = new Set([
   'body',
   'configuration_url',
   'description',
+  'drop_filter',
   'error_message',
   'external_url',
   'password',
+  'thread_key',
+  'thread_title',
 ])
 /** Texts that users write, and the bytes of a file in Base64: here "null" does not mean a missing value. */
 const prose = new Set([
   ...['body', 'content', 'data', 'description', 'error_message', 'file_name', 'label', 'list', 'name'],
   ...['nick', 'password', 'search', 'state', 'subject', 'title', 'username', 'value'],
+  ...['thread_key', 'thread_title'],
 ])
 
 /**

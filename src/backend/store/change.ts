@@ -24,4 +24,6 @@ export interface Change {
   publish(audience: Audience, payload: object | string): Promise<string>
   /** Adds a control event to the log: gateways need it, and no client of Flowdock's API receives it. */
   publishControl(event: ControlEvent): Promise<void>
+  /** Notes that rules have something to do after the commit. */
+  noteRuleJobs(): void
 }

@@ -1,12 +1,13 @@
 import { type Generated, Kysely, PostgresAdapter, sql } from 'kysely'
 import { migrate } from './migrate.ts'
 import { openPostgres, postgresEngine, withWriteLock } from './postgres.ts'
+import type { RuleTables } from './rule-tables.ts'
 import { beginSqlite, openSqliteReader, openSqliteWriter, sqliteEngine } from './sqlite.ts'
 import type { ThingsTables } from './things/tables.ts'
 import { type ChangeFunction, createWriting, type WriteOptions, type WritingEngine } from './writing.ts'
 
 /** The tables. Times are milliseconds, flags are 0 or 1, columns ending in `_json` hold JSON text. */
-export interface Tables extends ThingsTables {
+export interface Tables extends ThingsTables, RuleTables {
   organizations: {
     id: Generated<number>
     slug: string

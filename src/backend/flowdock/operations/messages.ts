@@ -35,12 +35,15 @@ import type { MessageDraft } from '../message-draft.ts'
 import { isInbox, messageText, storedText, withoutText, withText } from '../message-text.ts'
 import { followUnread, messageTags, resolveTag, textTags, withTextTags } from '../tags.ts'
 import { emptyMessage, encodeForStore, publishMessage, recordEvent } from './record.ts'
+import { triggerTagRules } from './tag-rules.ts'
 import { createThread, openThread, requireThread, threadContext } from './threads.ts'
 
 /** The sender of a message: a user; or 0 for a source, or for a program with the push token of the flow. */
 export interface Sender {
   readonly userId: number
   readonly source?: SourceRow
+  /** Whether a rule sends it: then it starts no rule. */
+  readonly isRule?: boolean
 }
 
 export interface SentMessage {
@@ -137,6 +140,8 @@ export async function sendMessage(
       : nothing,
     ...(draft.files ?? []).map((file) => insertFile(db, file)),
   ])
+  if ('id' in channel && sender.isRule !== true)
+    await triggerTagRules(change, channel, message, JSON.parse(message.tags_json) as string[])
   const thread = opened?.thread
   return { message, thread, json: await publishMessage(change, channel, message, thread), isRepeat: false }
 }
@@ -187,6 +192,7 @@ export async function editMessage(
 
   const add = after.filter((tag) => !before.includes(tag))
   const remove = before.filter((tag) => !after.includes(tag))
+  if ('id' in channel) await triggerTagRules(change, channel, edited, add)
   if (add.length > 0 || remove.length > 0)
     await recordEvent(change, channel, {
       event: 'tag-change',

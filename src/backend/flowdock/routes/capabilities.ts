@@ -20,9 +20,15 @@ export const capabilityRoutes: readonly Route[] = [
     method: 'GET',
     pattern: '/capabilities',
     auth: 'user',
-    handle: async (_, { hasServiceInterface }) => ({
+    handle: async (_, { hasServiceInterface, hasRules }) => ({
       status: 200,
-      body: { extensions: hasServiceInterface ? [...extensions, 'service-stream'].toSorted() : extensions },
+      body: {
+        extensions: [
+          ...extensions,
+          ...(hasRules ? ['rules'] : []),
+          ...(hasServiceInterface ? ['service-stream'] : []),
+        ].toSorted(),
+      },
     }),
   },
 ]

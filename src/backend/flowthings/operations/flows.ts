@@ -1,3 +1,4 @@
+import { disableRulesOfThingsFlow } from '../../store/rules.ts'
 import { findAccount } from '../../store/things/accounts.ts'
 import { evictDrops } from '../../store/things/drop-batch.ts'
 import {
@@ -96,6 +97,8 @@ function membersOf({ path, capacity, filter, details_json }: FlowRow): FlowMembe
 export async function removeFlow(writing: Writing, id: unknown): Promise<void> {
   const flow = await writing.requireFlow(id, 'administer')
   await deleteFlow(writing.db, flow.no)
+  const problem = { code: 'THINGS_FLOW_NOT_FOUND', message: `The flow "${flow.path}" was deleted` }
+  await disableRulesOfThingsFlow(writing.db, flow.id, problem, writing.now)
 }
 
 /** The number of flows in one read. */

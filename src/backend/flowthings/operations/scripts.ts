@@ -86,6 +86,7 @@ export async function finishScriptJob(
   if (!(await takeScriptJob(writing.db, job.no))) return
   const track = await findObject(writing.db, job.track_id)
   if (track?.kind !== 'track') return
+  writing.isFromRule = job.from_rule === 1
   if (outcome.error !== undefined) return setLastError(writing, track, outcome.error.message)
   await writeReturned(writing, track, job, outcome.returned ?? 'null')
 }

@@ -117,6 +117,7 @@ async function addScriptJob(writing: Writing, track: ObjectRow, drop: object, ho
     throw new TrackError(`More than ${maxScriptJobs} drops wait for functions of tracks`)
   await insertScriptJob(db, {
     ...{ track_id: id, account_id: accountId, drop_json: JSON.stringify(drop), hops, created_at: now },
+    from_rule: Number(writing.isFromRule),
   })
   writing.hasScriptJobs = true
 }

@@ -15,4 +15,13 @@ export interface Writing extends Access {
   readonly arrivals: Arrival[]
   /** Whether the function of a track has something to do after the commit. */
   hasScriptJobs: boolean
+  /** Whether a rule writes: then the drops, and what tracks make of them, start no rule. */
+  isFromRule: boolean
+  /** Whether rules have something to do after the commit. */
+  hasRuleJobs: boolean
+}
+
+/** A change that has written nothing yet. */
+export function beginWriting(access: Access): Writing {
+  return { ...access, arrivals: [], hasScriptJobs: false, isFromRule: false, hasRuleJobs: false }
 }

@@ -5,6 +5,7 @@ import type { Connections } from '../../http/connections.ts'
 import type { Principal, Traffic } from '../../http/traffic.ts'
 import { failureHead, type Outcome, successHead } from '../envelope.ts'
 import { parsePresentation } from '../find-params.ts'
+import { createPermit } from '../operations/permits.ts'
 import { resources } from '../operations/resources.ts'
 import { readStatistics } from '../operations/statistics.ts'
 import { findPrincipal, type ThingsPrincipal } from '../principal.ts'
@@ -135,9 +136,16 @@ export function createRestHandler(options: RestOptions) {
     const resource = resources.get(kind)
     const depth = request.path.length
     if (kind === 'statistics' && depth >= 3 && depth <= 6) return serveStatistics(request)
+    if (kind === 'permit' && depth === 1) return servePermits(request)
     if (kind === 'drop' && depth <= 4) return serveDrops(things, request, shown)
     if (resource !== undefined && depth <= 3) return serveResource(things, resource, request, shown)
     throw notFound('resource at this URL')
+  }
+
+  /** An extension: a permit lets a rule of the chat act with the token of the request. */
+  async function servePermits({ method, principal, style }: RestRequest): Promise<Outcome> {
+    if (method !== 'POST') throw methodNotAllowed('POST')
+    return { status: 201, body: await things.write(principal, style, createPermit) }
   }
 
   async function serveStatistics({ method, path, query, principal, style }: RestRequest): Promise<Outcome> {

@@ -8,6 +8,7 @@ import { first } from './first.ts'
 import { legacyAndInvitations } from './legacy-and-invitations.ts'
 import { oauthAndSearch } from './oauth-and-search.ts'
 import { privateConversations } from './private-conversations.ts'
+import { rules } from './rules.ts'
 import { sendersAndCodes } from './senders-and-codes.ts'
 import { taskRuns } from './task-runs.ts'
 import { things } from './things.ts'
@@ -37,4 +38,5 @@ export const migrations: Readonly<Record<string, SchemaMigration>> = {
   '0011-things': things,
   '0012-things-arrivals': thingsArrivals,
   '0013-task-runs': taskRuns,
+  '0014-rules': rules,
 }

@@ -1,9 +1,12 @@
-import type { Selectable } from 'kysely'
+import type { Insertable, Selectable } from 'kysely'
 import type { Database, Tables } from '../db.ts'
 
 export type ScriptJobRow = Selectable<Tables['things_script_jobs']>
 
-export async function insertScriptJob(db: Database, job: Omit<ScriptJobRow, 'no'>): Promise<void> {
+export async function insertScriptJob(
+  db: Database,
+  job: Insertable<Tables['things_script_jobs']>,
+): Promise<void> {
   await db.insertInto('things_script_jobs').values(job).execute()
 }
 

@@ -76,6 +76,8 @@ export interface ThingsTables {
     /** How many tracks made the drop, one behind the other. */
     hops: number
     created_at: number
+    /** 1 if the drop comes from a rule, and so starts no rule. */
+    from_rule: Generated<number>
   }
   /** How a task runs: a row for each task that ran, or that sends drops. */
   things_task_runs: {
@@ -107,6 +109,8 @@ export interface ThingsTables {
     /** Goes up when a task that can run was created, changed or deleted. */
     changes: number
   }
+  /** What lets a rule act with a token of flowthings, once, until it expires. */
+  things_permits: { hash: string; token_hash: string; expires_at: number }
   things_members: { group_id: string; identity_id: string }
   /** How often something happened within an hour. */
   things_counts: { kind: string; object_id: string; hour: number; count: number }

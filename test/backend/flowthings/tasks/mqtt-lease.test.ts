@@ -28,7 +28,7 @@ async function start() {
   const row = await findObject(store.reader, task.id)
   if (row === undefined) throw new Error('The task is not there')
   const own = createThings({
-    ...{ store, filters: createFilterCache(), onScriptJobs: () => undefined },
+    ...{ store, filters: createFilterCache(), onScriptJobs: () => undefined, onRuleJobs: () => undefined },
     arrivals: { store: async () => [], publish: () => undefined },
   })
   const take = async (instance: string) => {
