@@ -7,6 +7,7 @@ import { createClient, graphql } from '../examples/typed-client/client.ts'
 import { describeFlows, send } from '../examples/typed-client/unread.ts'
 import { createLiveClient } from '../src/client/index.ts'
 import { eventually, liveMembers, type Result, startTestApp, type TestApp } from './support/app.ts'
+import { basic } from './support/backend.ts'
 
 const folder = new URL('../examples/', import.meta.url)
 const names = (await readdir(folder)).filter((name) => name.endsWith('.graphql')).sort()
@@ -74,6 +75,7 @@ describe('the examples of flowthings', () => {
     '2-filtered-drops.graphql': 2,
     '3-averages.graphql': 2,
     '5-add-drop.graphql': 1,
+    '6-rule.graphql': 4,
   }
   const demoToken = 'Demo'.repeat(8)
   const headers = { 'X-Auth-Account': 'demo', 'X-Auth-Token': demoToken }
@@ -89,7 +91,10 @@ describe('the examples of flowthings', () => {
   const execute = async (query: string) => {
     const response = await fetch(`${things.url}/graphql`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', ...headers },
+      headers: {
+        ...{ 'content-type': 'application/json', authorization: basic(await things.backend.token('Ada')) },
+        ...headers,
+      },
       body: JSON.stringify({ query }),
     })
     return (await response.json()) as Result

@@ -14,13 +14,14 @@ type Input = Readonly<Record<string, unknown>>
  */
 const targets = [
   ...['flowToken', 'flow', 'messageId', 'threadId', 'sourceId', 'invitationId', 'organizationId', 'userId'],
-  ...['flowId', 'dropId', 'trackId', 'groupId', 'tokenId', 'shareId', 'deviceId', 'taskId'],
+  ...['ruleId', 'flowId', 'dropId', 'trackId', 'groupId', 'tokenId', 'shareId', 'deviceId', 'taskId'],
 ]
 
 /** The input fields for which the upstream has another name. */
 const fieldNames: Readonly<Record<string, string>> = {
   access_mode: 'access',
   disabled: 'blocked',
+  drop_filter: 'filter',
   id: 'userId',
   message: 'messageId',
   open: 'isOpen',
@@ -34,7 +35,11 @@ export function blamedInput(error: GatewayError, input: Input): readonly string[
   if (error.inputPath !== undefined) return error.inputPath
   const isGiven = (name: string) => input[name] !== undefined && input[name] !== null
   if (error instanceof ValidationError) {
-    const name = error.fields.map(({ field }) => fieldNames[field] ?? toCamelCase(field)).find(isGiven)
+    const name = error.fields
+      .map(({ field }) => fieldNames[field] ?? toCamelCase(field))
+      // A filter is given in parts or as text, and what rules write as templates.
+      .flatMap((field) => [field, `${field}Text`, `${field}Template`])
+      .find(isGiven)
     return name === undefined ? undefined : ['input', name]
   }
   const isAboutTarget = [NotFoundError, ForbiddenError, ConflictError].some((type) => error instanceof type)

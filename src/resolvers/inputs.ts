@@ -64,7 +64,7 @@ export async function resolveOrganization(
 
 /** The path of a flow and the number of an object in it, from a global id that has both. */
 export function resolveInFlow(
-  typename: 'Source',
+  typename: 'DropRule' | 'Source' | 'TagRule',
   globalId: string,
   path: readonly string[],
 ): { flowPath: string; id: number } {

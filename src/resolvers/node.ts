@@ -50,9 +50,24 @@ function read(typename: string, key: string, load: Context['flowdock']['load']) 
       const { flowId, id } = splitInFlow(key)
       return load.source(flowId, databaseId(id))
     }
+    case 'DropRule':
+    case 'TagRule': {
+      const { flowId, id } = splitInFlow(key)
+      return readRule(typename, flowId, databaseId(id), load)
+    }
     default:
       throw new ValidationError(`Expected the id of an object of this API, got that of a "${typename}"`)
   }
+}
+
+async function readRule(
+  typename: string,
+  flowPath: string,
+  id: number,
+  load: Context['flowdock']['load'],
+): Promise<object | null> {
+  const rule = await load.rule(flowPath, id)
+  return rule?.kind === typename ? rule : null
 }
 
 function databaseId(key: string): number {

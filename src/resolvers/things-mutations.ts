@@ -23,8 +23,8 @@ function given(members: Members): Members {
   )
 }
 
-/** The filter of a flow or track as text. A blank text ends it. */
-function filterOf(
+/** The filter of a flow, track or rule as text. A blank text ends it. */
+export function filterOf(
   { filter, filterText }: { filter?: Maybe<ThingsFilter>; filterText?: Maybe<string> },
   { flowthings }: Context,
 ): string | undefined {

@@ -24,6 +24,7 @@ import type { ThingsOrder } from '../resolvers/things-pages.ts'
 import type { Attached } from '../resolvers/uploads.ts'
 import type {
   AccessMode,
+  DropRule,
   ExternalAuthor,
   File,
   Flow,
@@ -36,7 +37,9 @@ import type {
   Organization,
   OrganizationUser,
   PrivateConversation,
+  Rule,
   Source,
+  TagRule,
   Thread,
   ThreadAction,
   User,
@@ -104,6 +107,7 @@ export interface Types {
     FlowEvent: LiveEvent
     ElementValue: ElementValue
     DropEvent: DropEvent
+    Rule: Rule
     UserError: GatewayError
   }
   Objects: { [Kind in MessageKind]: MessageOf<Kind> } & {
@@ -120,6 +124,8 @@ export interface Types {
       Organization: Organization
       OrganizationUser: OrganizationUser
       PrivateConversation: PrivateConversation
+      DropRule: DropRule
+      TagRule: TagRule
       PresenceChanged: Extract<FlowEvent, { type: 'presence' }>
       ThreadChanged: ThreadEvent
       FlowAdded: Extract<FlowEvent, { type: 'membership' }>

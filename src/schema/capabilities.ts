@@ -2,7 +2,8 @@ import * as capabilities from '../resolvers/capabilities.ts'
 import { builder } from './builder.ts'
 
 const Capability = builder.enumType('Capability', {
-  description: 'A feature that only some upstreams have. The embedded backend has all of them.',
+  description:
+    'A feature that only some upstreams have. The embedded backend has all of them, `RULES` where it serves flowthings.',
   values: {
     ACTIVITY: { value: 'activity', description: 'Count any number of messages, for `Flow.activity`.' },
     AVATAR: { value: 'avatar', description: 'Set your picture, for `setAvatar`.' },
@@ -28,6 +29,10 @@ const Capability = builder.enumType('Capability', {
     ROTATE_PUSH_TOKEN: {
       value: 'rotatePushToken',
       description: 'Replace the push token of a flow, for `rotatePushToken`.',
+    },
+    RULES: {
+      value: 'rules',
+      description: 'Join flows with flows of flowthings, for `createDropRule` and `createTagRule`.',
     },
     SEARCH: { value: 'search', description: 'Search all flows in one request, for `search`.' },
     TYPING: { value: 'typing', description: 'Show that a user is typing, for `setTyping`.' },

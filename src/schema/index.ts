@@ -38,6 +38,7 @@ import './things-objects.ts'
 import './things-mutations.ts'
 import './things-events.ts'
 import './things-statistics.ts'
+import './rules.ts'
 
 builder.queryType({ description: 'The queries: they read and change nothing.' })
 builder.mutationType({

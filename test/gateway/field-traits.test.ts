@@ -32,6 +32,16 @@ beforeAll(async () => {
   await app.direct('POST', '/share', { issuedTo: identity, paths: { '/alice/sensors': { dropRead: true } } })
   await app.direct('POST', '/device', { path: '/alice/device' })
   await app.direct('POST', '/mqtt', { uri: 'mqtt://127.0.0.1', topic: 't', destination: '/alice/sensors' })
+  const rule = async (body: object) => {
+    const { id: things_permit } = await app.direct('POST', '/permit')
+    const { status } = await app.backend.as('Ada')('POST', '/flows/example/main/rules', {
+      things_permit,
+      ...body,
+    })
+    expect(status).toBe(201)
+  }
+  await rule({ kind: 'drop', name: 'Sensors', title: '{{value}}', things_flow: sensors.id })
+  await rule({ kind: 'tag', name: 'Incidents', tag: 'incident', things_flow: sensors.id })
   const [thread] = (await app.backend.as('Ada')('GET', '/flows/example/main/threads')).json
   const [message] = (await app.backend.as('Ada')('GET', '/flows/example/main/messages?limit=1')).json
   const ben = JSON.stringify(Buffer.from('User:2').toString('base64url'))

@@ -13,6 +13,7 @@ const names: Readonly<Record<string, Capability>> = {
   presence: 'presence',
   'remove-reaction': 'removeReaction',
   'rotate-push-token': 'rotatePushToken',
+  rules: 'rules',
   search: 'search',
   typing: 'typing',
 }

@@ -580,23 +580,23 @@ function orNull<T>(decode: () => T): T | null {
   return part instanceof UpstreamError ? null : part
 }
 
-function record(value: unknown, what: string): Json {
+export function record(value: unknown, what: string): Json {
   if (!isRecord(value)) throw broken(what)
   return value
 }
 
-function text(json: Json, key: string): string {
+export function text(json: Json, key: string): string {
   const value = json[key]
   if (typeof value !== 'string') throw broken(`text in "${key}"`)
   return value
 }
 
-function optionalText(json: Json, key: string): string | null {
+export function optionalText(json: Json, key: string): string | null {
   const value = json[key]
   return typeof value === 'string' ? value : null
 }
 
-function number(json: Json, key: string): number {
+export function number(json: Json, key: string): number {
   const value = json[key]
   if (typeof value !== 'number') throw broken(`a number in "${key}"`)
   return value
@@ -608,7 +608,7 @@ function optionalNumber(json: Json, key: string): number | null {
 }
 
 /** Milliseconds, or an ISO 8601 time, which is in UTC when it has no offset. */
-function optionalTime(json: Json, key: string): number | null {
+export function optionalTime(json: Json, key: string): number | null {
   const value = json[key]
   if (typeof value === 'number') return value
   return typeof value === 'string' ? (parseIsoTime(value) ?? null) : null

@@ -10,6 +10,7 @@ import { createMessages } from './messages.ts'
 import type { Capability } from './model.ts'
 import { createOrganizations } from './organizations.ts'
 import { type CallOptions, createCalls } from './request.ts'
+import { createRules } from './rules.ts'
 import { createSources } from './sources.ts'
 import { createThreads } from './threads.ts'
 import { createUsers } from './users.ts'
@@ -43,6 +44,7 @@ export function createFlowdock(options: FlowdockOptions): Flowdock {
     messages: createMessages(calls, options.pages),
     threads: createThreads(calls),
     sources: createSources(calls),
+    rules: createRules(calls),
     invitations: createInvitations(calls),
     conversations: createConversations(calls),
   }

@@ -17,11 +17,13 @@ import type {
   OrganizationUser,
   PresenceState,
   PrivateConversation,
+  Rule,
   Source,
   Thread,
   User,
 } from './model.ts'
 import type { Organizations } from './organizations.ts'
+import type { Rules } from './rules.ts'
 import type { Sources } from './sources.ts'
 import type { Threads } from './threads.ts'
 import type { Users } from './users.ts'
@@ -33,6 +35,7 @@ export interface Resources {
   readonly messages: Messages
   readonly threads: Threads
   readonly sources: Sources
+  readonly rules: Rules
   readonly invitations: Invitations
   readonly conversations: Conversations
 }
@@ -62,6 +65,8 @@ export interface Loaders {
   /** A page of messages, as `Messages.listAt` returns it. */
   messages(channel: string, threadId: string | undefined, page: MessagePage): ReturnType<Messages['listAt']>
   source(flowPath: string, id: number): Promise<Source | null>
+  rule(flowPath: string, id: number): Promise<Rule | null>
+  flowRules(flowPath: string): Promise<readonly Rule[]>
   invitation(flowId: string, id: number): Promise<Invitation | null>
   organizations(): Promise<readonly Organization[]>
   organizationUsers(slug: string): Promise<readonly OrganizationUser[]>
@@ -251,6 +256,8 @@ export function createLoaders(resources: Resources, { directory, entities }: Kno
       resources.messages.listAt(channel, threadId, page),
     conversation: (userId) => once(`conversation ${userId}`, () => resources.conversations.find(userId)),
     source: (flowPath, id) => once(`source ${flowPath} ${id}`, () => resources.sources.find(flowPath, id)),
+    rule: (flowPath, id) => once(`rule ${flowPath} ${id}`, () => resources.rules.find(flowPath, id)),
+    flowRules: (flowPath) => once(`rules ${flowPath}`, () => resources.rules.listOf(flowPath)),
     invitation: (flowId, id) =>
       once(`invitation ${flowId} ${id}`, () =>
         inFlow(flowId, (path) => resources.invitations.find(path, id)),

@@ -33,6 +33,7 @@ export type Capability =
   | 'moveMessage'
   | 'removeReaction'
   | 'rotatePushToken'
+  | 'rules'
   | 'search'
   | 'typing'
 
@@ -134,6 +135,43 @@ export interface Source {
   readonly createdAt: number
   readonly updatedAt: number
 }
+
+interface RuleBase {
+  readonly flowPath: string
+  readonly id: number
+  readonly name: string
+  /** The id of its flow of flowthings. */
+  readonly thingsFlowId: string
+  readonly creatorId: number
+  readonly status: 'active' | 'paused' | 'disabled'
+  readonly problem: { readonly code: string; readonly message: string; readonly at: number } | null
+  readonly runCount: number
+  readonly skippedCount: number
+  readonly lastRunAt: number | null
+  readonly createdAt: number
+  readonly updatedAt: number
+}
+
+/** Makes activities of drops. */
+export interface DropRule extends RuleBase {
+  readonly kind: 'DropRule'
+  readonly filter: string | null
+  /** Templates, like the three after it. */
+  readonly title: string
+  readonly body: string | null
+  readonly threadKey: string | null
+  readonly threadTitle: string | null
+  readonly sourceId: number | null
+}
+
+/** Makes drops of messages with a tag. */
+export interface TagRule extends RuleBase {
+  readonly kind: 'TagRule'
+  readonly tag: string
+}
+
+/** Joins a flow of the chat and a flow of flowthings. */
+export type Rule = DropRule | TagRule
 
 export interface Thread {
   readonly flowId: string

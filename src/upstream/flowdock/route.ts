@@ -22,6 +22,7 @@ const words = new Set([
     'private',
     'read',
     'ready',
+    'rules',
     'search',
     'sources',
     'stream',

@@ -3,6 +3,7 @@ import { createDrops } from './drops.ts'
 import { filterText, type ThingsFilter } from './filter-text.ts'
 import { createThingsLoaders, type ThingsLoaders, type ThingsResources } from './loaders.ts'
 import { createThingsFlows, createThingsObjects, simulateTrack } from './objects.ts'
+import { createPermit } from './permits.ts'
 import { readStatistics, type StatisticsBucket, type StatisticsRequest } from './statistics.ts'
 
 /** The flowthings upstream for one account and one operation. */
@@ -13,6 +14,8 @@ export interface Flowthings extends ThingsResources {
   filterText(filter: ThingsFilter, path: readonly string[]): string
   /** @param path the path of the period in the input @throws ValidationError for an invalid period */
   statistics(request: StatisticsRequest, path: readonly string[]): Promise<StatisticsBucket[]>
+  /** @throws NotSupportedError for a server without rules */
+  createPermit(): Promise<string>
   simulateTrack(input: {
     readonly drop: Readonly<Record<string, unknown>>
     readonly js: string
@@ -31,6 +34,7 @@ export function createFlowthings(options: ThingsCallOptions): Flowthings {
     load: createThingsLoaders(resources),
     filterText: (filter, path) => filterText(filter, path),
     statistics: (request, path) => readStatistics(calls, request, path),
+    createPermit: () => createPermit(calls),
     simulateTrack: (input) => simulateTrack(calls, input),
   }
 }

@@ -1,7 +1,15 @@
 import type { ThingsUpstream } from './calls.ts'
 import { objectKinds } from './model.ts'
 
-const words = new Set<string>([...objectKinds, 'flow', 'drop', 'statistics', 'aggregate', 'simulate'])
+const words = new Set<string>([
+  ...objectKinds,
+  'flow',
+  'drop',
+  'permit',
+  'statistics',
+  'aggregate',
+  'simulate',
+])
 
 /**
  * The route of a call, such as `/flowthings/drop/:id/:id`. There are few routes, so they can be labels of metrics.
