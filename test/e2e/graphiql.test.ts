@@ -200,6 +200,10 @@ testInBrowser(
       .first()
       .waitFor()
     await picture(page, 'live-drops')
+    await openTab(page, 'SensorSpeaksUp')
+    await execute(page)
+    await expect.poll(() => response(page)).toContain('"ruleStatus": "ACTIVE"')
+    await picture(page, 'rule')
     expect(foreign).toEqual([])
     expect(problems).toEqual([])
   },
