@@ -33,8 +33,8 @@ function helpersOf(alice: ThingsClient) {
   return {
     taskOf,
     create: async (members: object): Promise<Json> => (await alice('POST', '/mqtt', members)).body,
-    untilStatus: (task: Json, status: string) =>
-      expect.poll(async () => (await taskOf(task)).status).toBe(status),
+    /** A failure shows the task with its last error. */
+    untilStatus: (task: Json, status: string) => expect.poll(() => taskOf(task)).toMatchObject({ status }),
     /** The elements of the drops of a flow, oldest first. */
     read: async ({ id }: Json): Promise<Json[]> => {
       const { body } = await alice('GET', `/drop/${id}?order=asc&limit=10000`, undefined, 'v4.0')
