@@ -59,7 +59,7 @@ export type WireControlEvent =
   /**
    * The organizations of the user changed, or which of their flows are open: what no `flow-add` or `flow-remove` says. The
    * rights of the user have to be read again. `o`: the organization that the user came into or left, which has another number
-   * of users since.
+   * of users since; or an organization of the user that has no flow, and has another name since.
    */
   | { readonly a: `u:${number}`; readonly k: 'reach'; readonly o?: number }
   /**

@@ -67,6 +67,16 @@ describe('a control event is published', () => {
     expect(new Set(events)).toEqual(new Set(wanted))
   })
 
+  test('for one user of an organization without flows that is renamed', async () => {
+    await commands.addOrganization('Empty', 'empty')
+    const dora = { nick: 'Dora', name: 'Dora', email: 'dora@example.com', organization: 'empty' }
+    await commands.addUser({ ...dora, password: undefined, id: undefined, admin: true })
+    const { token } = await commands.addToken(dora.email)
+    const authorization = basic(String(token))
+    const rename = () => call(`${backend.url}/organizations/empty`, 'PUT', { authorization }, { name: 'New' })
+    expect(await published(rename)).toEqual(['user 4: reach of organization 2'])
+  })
+
   test('when a source is changed or removed', async () => {
     const { json: source } = await ada('POST', `${main}/sources`, { name: 'CI' })
     const path = `${main}/sources/${source.id}`

@@ -446,6 +446,18 @@ describe('the first query after a change shows it', () => {
     await backend.as('Ada')('PUT', '/flows/example/engineering', { name: 'Engineering' })
   })
 
+  test('also when an organization without flows is renamed', async () => {
+    const { administration, backend, hearing } = stage
+    await administration.addOrganization('Empty', 'empty')
+    const added = { nick: 'Fay', name: 'Fay', email: 'fay@example.com', password: undefined, id: undefined }
+    await administration.addUser({ ...added, organization: 'empty', admin: true })
+    const token = String((await administration.addToken(added.email))['token'])
+    await known(token)
+    const authorization = basic(token)
+    await call(`${backend.url}/organizations/empty`, 'PUT', { authorization }, { name: 'Renamed' })
+    expect(await ask(hearing, token, '{ organizations { nodes { name } } }')).toContain('"name":"Renamed"')
+  })
+
   test('when a token was revoked or a user disabled, nothing is', async () => {
     const { administration, hearing } = stage
     const added = {

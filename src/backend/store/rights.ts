@@ -144,7 +144,7 @@ export async function deleteOrganizationMember(
   await change.publishControl({ kind: 'reach', userId, organizationId })
 }
 
-/** Every flow of the organization receives a control event: gateways keep the name with each. */
+/** The control events make gateways read the name again, which they cache with the organization and with each flow. */
 export async function renameOrganization(change: Change, id: number, name: string): Promise<void> {
   await change.db.updateTable('organizations').set({ name }).where('id', '=', id).execute()
   await publishOrganization(change, id)
@@ -236,7 +236,7 @@ async function publishDeleted(
     await publishControl({ kind: 'token', userId: user_id, tokenHash: hash })
 }
 
-/** An organization has no audience of its own. */
+/** An organization has no audience of its own: its flows receive the event or, if it has none, one of its users. */
 async function publishOrganization({ db, publishControl }: Change, organizationId: number): Promise<void> {
   const flows = await db
     .selectFrom('flows')
@@ -244,6 +244,15 @@ async function publishOrganization({ db, publishControl }: Change, organizationI
     .where('organization_id', '=', organizationId)
     .execute()
   for (const { id } of flows) await publishControl({ kind: 'flow', flowId: id, organizationId })
+  if (flows.length > 0) return
+  const member = await db
+    .selectFrom('organization_members')
+    .select('user_id')
+    .where('organization_id', '=', organizationId)
+    .orderBy('user_id')
+    .limit(1)
+    .executeTakeFirst()
+  if (member !== undefined) await publishControl({ kind: 'reach', userId: member.user_id, organizationId })
 }
 
 /** An archived flow is in no list of a user's flows, so it is not added. */
