@@ -64,7 +64,7 @@ export type WireControlEvent =
   | { readonly a: `u:${number}`; readonly k: 'reach'; readonly o?: number }
   /**
    * Of a flow changed what no other event says: its name, description, access, archived state or sources, the name of its
-   * organization, or old messages that were imported. `o`: the organization, if that is what changed.
+   * organization, the order of the tags of a message, or old messages that were imported. `o`: the organization, if that is what changed.
    */
   | { readonly a: `f:${string}`; readonly k: 'flow'; readonly o?: number }
 

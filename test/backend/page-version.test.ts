@@ -73,6 +73,14 @@ describe('a list is answered whole after', () => {
       },
     ],
     [
+      'another order of the tags',
+      async () => {
+        const id = await newest()
+        await ada('PUT', `${messages}/${id}`, { tags: ['one', 'two'] })
+        return () => ada('PUT', `${messages}/${id}`, { tags: ['two', 'one'] })
+      },
+    ],
+    [
       'a reaction',
       async () => {
         const id = await newest()

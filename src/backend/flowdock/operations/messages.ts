@@ -199,6 +199,9 @@ export async function editMessage(
       userId,
       content: { message: messageId, add, remove },
     })
+  // No event of Flowdock's API says that tags have another order. Gateways cache no pages of private conversations.
+  else if ('id' in channel && edit.content === undefined && edited.tags_json !== message.tags_json)
+    await change.publishControl({ kind: 'flow', flowId: channel.id })
 }
 
 /**
