@@ -34,6 +34,7 @@ function start(
     isSettled?: boolean
     flows?: readonly Flow[]
     find?: (id: number) => MaybePromise<DirectoryUser | null>
+    onRead?: () => void
   } = {},
 ) {
   const known = new Map(
@@ -57,6 +58,7 @@ function start(
     viewerId: () => state.viewerId,
     onRead() {
       state.reads += 1
+      options.onRead?.()
     },
   })
   return { entities, state }
@@ -159,10 +161,29 @@ describe('the REST API is asked', () => {
     expect(await start({ 1: {}, 2: undefined }).entities.user(2)).toBeUndefined()
   })
 
-  test('when the directory cannot be read', async () => {
-    const { entities } = start({}, { find: () => Promise.reject(new Error('down')) })
+  test('by the rest of an operation for which the directory could not be read', async () => {
+    let reads = 0
+    const find = () => {
+      reads += 1
+      return Promise.reject(new Error('down'))
+    }
+    const { entities } = start({}, { find })
     expect(await entities.viewer()).toBeUndefined()
     expect(await entities.user(2)).toBeUndefined()
+    expect(reads).toBe(1)
+  })
+
+  test('by the rest of an operation that may make no call', async () => {
+    const onRead = () => {
+      throw new Error('The rate limit is reached')
+    }
+    const cold = start({}, { find: async (id) => account(id, {}), onRead })
+    expect(await cold.entities.viewer()).toBeUndefined()
+    expect(await cold.entities.viewer()).toBeUndefined()
+    const find = (id: number) => (id === 1 ? account(1, {}) : Promise.resolve(account(id, {})))
+    const warm = start({}, { find, onRead })
+    expect(await warm.entities.viewer()).toMatchObject({ name: 'User 1' })
+    expect(await warm.entities.user(2)).toBeUndefined()
   })
 })
 

@@ -38,6 +38,8 @@ export class PrincipalEntities implements Entities {
   #isSettled: MaybePromise<boolean> | undefined
   #hasRead = false
   #hasChanged = false
+  /** A read of the directory failed or was not allowed, and the next one would fail as late. */
+  #hasFailed = false
 
   constructor(options: EntitiesOptions) {
     this.#options = options
@@ -90,16 +92,29 @@ export class PrincipalEntities implements Entities {
     return this.#as((me) => this.#all([...me.organizations], (id) => this.#organization(id)))
   }
 
-  /** Uses the account of the viewer, if everything is sure. A read that fails leaves the answer to the REST API. */
+  /** Uses the account of the viewer, if everything is sure. After a read that failed, the operation reads the REST API. */
   #as<T>(use: (me: Account) => MaybePromise<T | undefined>): MaybePromise<T | undefined> {
-    if (this.#hasChanged) return undefined
+    if (!this.#isUsable) return undefined
     this.#isSettled ??= this.#settle()
-    const result = andThen(this.#isSettled, (isSettled) =>
-      isSettled && !this.#hasChanged
-        ? andThen(this.#account(), (me) => (me === undefined ? undefined : use(me)))
-        : undefined,
-    )
-    return result instanceof Promise ? result.catch(() => undefined) : result
+    try {
+      const result = andThen(this.#isSettled, (isSettled) =>
+        isSettled && this.#isUsable
+          ? andThen(this.#account(), (me) => (me === undefined ? undefined : use(me)))
+          : undefined,
+      )
+      return result instanceof Promise ? result.catch(() => this.#fail()) : result
+    } catch {
+      return this.#fail()
+    }
+  }
+
+  get #isUsable(): boolean {
+    return !this.#hasChanged && !this.#hasFailed
+  }
+
+  #fail(): undefined {
+    this.#hasFailed = true
+    return undefined
   }
 
   async #settle(): Promise<boolean> {
