@@ -295,6 +295,8 @@ class PrincipalContext implements Context, Viewer {
   #flowdock: Flowdock | undefined
   #flowthings: Flowthings | undefined
   #calls = 0
+  /** Whether the next call was counted when the directory was read. */
+  #isNextCounted = false
   #saved = 0
   readonly #incompleteLists: UpstreamError[] = []
   #deadline = Number.POSITIVE_INFINITY
@@ -504,7 +506,7 @@ class PrincipalContext implements Context, Viewer {
     }
     const entities =
       this.#purpose === 'operation' && credential !== null
-        ? options.hub.entitiesOf(credential, () => this.#countCall(credential.principal))
+        ? options.hub.entitiesOf(credential, () => this.#countRead(credential.principal))
         : undefined
     return createFlowdock({
       http: actor === undefined ? https[this.#purpose] : readOnly(options.sharedEventHttp),
@@ -523,7 +525,9 @@ class PrincipalContext implements Context, Viewer {
       trace,
       reads: this.#reads,
       onCall: () => {
-        this.#countCall(credential?.principal ?? 'nobody')
+        if (this.#isNextCounted) this.#checkDeadline()
+        else this.#countCall(credential?.principal ?? 'nobody')
+        this.#isNextCounted = false
         if (actor === undefined && credential !== null) options.hub.called(credential.principal)
       },
       onChange: () => entities?.changed(),
@@ -556,13 +560,29 @@ class PrincipalContext implements Context, Viewer {
     })
   }
 
-  /** @throws GatewayError when the operation, or the principal, may make no more calls */
-  #countCall(principal: string): void {
+  /**
+   * The reads of the directory and one call to the REST API count as one call, so that the REST API may be read for what the
+   * directory does not have, and the operation costs no more than predicted.
+   *
+   * @throws GatewayError as `#countCall` does
+   */
+  #countRead(principal: string): void {
+    if (this.#calls > 0) return this.#checkDeadline()
+    this.#countCall(principal)
+    this.#isNextCounted = true
+  }
+
+  #checkDeadline(): void {
     if (performance.now() > this.#deadline)
       throw new UpstreamError(
         'UPSTREAM_TIMEOUT',
         'The operation has taken too long; nothing more is asked for it',
       )
+  }
+
+  /** @throws GatewayError when the operation, or the principal, may make no more calls */
+  #countCall(principal: string): void {
+    this.#checkDeadline()
     if (this.#calls >= this.#maxCalls)
       throw new GatewayError(
         'COST_EXCEEDED',

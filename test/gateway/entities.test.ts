@@ -7,7 +7,7 @@ import { insertToken } from '../../src/backend/store/users.ts'
 import { hashToken } from '../../src/backend/token-hash.ts'
 import { createLogger } from '../../src/telemetry/log.ts'
 import type { UpstreamCall } from '../../src/upstream/http.ts'
-import { eventually, testConfig } from '../support/app.ts'
+import { eventually, post, testConfig } from '../support/app.ts'
 import { type Answer, basic, call, startTestBackend, type TestBackend } from '../support/backend.ts'
 import { createRandom, type Random } from '../support/query-generator.ts'
 import { openSelectiveProxy, startSelectiveProxy } from '../support/selective-proxy.ts'
@@ -375,6 +375,24 @@ describe('without a call for a user, a flow or an organization', () => {
     const one = '{ flow(by: { path: "example/main" }) { name unreadMentions lastMessageAt } }'
     expect(await calls(one)).toEqual(['/flows/find'])
     expect(await calls('{ flows { nodes { name unreadMentions joinUrl } } }')).toEqual(['/flows'])
+  })
+
+  test('no query costs more than predicted, also when the directory and the REST API are read for it', async () => {
+    const { backend, hearing } = stage
+    const token = await backend.token('Ben')
+    await backend.as('Ada')('POST', '/flows/example', { name: 'Apart' })
+    for (const query of [
+      '{ flow(by: { path: "example/apart" }) { name } }',
+      '{ flow(by: { path: "example/main" }) { unreadMentions } }',
+      '{ viewer { name } }',
+    ]) {
+      await known(token)
+      // The directory drops Ben.
+      await backend.as('Ben')('PUT', '/users/2', { nick: `Ben${query.length}` })
+      const { extensions } = await post(hearing.url, { query, extensions: { cost: true } }, token)
+      expect(extensions?.['cost'], query).toMatchObject({ predicted: 1, actual: 1 })
+    }
+    await backend.as('Ben')('PUT', '/users/2', { nick: 'Ben' })
   })
 
   test('neither the token of an application nor a password is', async () => {
