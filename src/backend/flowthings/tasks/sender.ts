@@ -54,10 +54,13 @@ export function createSender(options: SenderOptions): Sender {
   /** The versions of drops that were read by their numbers, of the last pages. */
   const read = new Map<string, number>()
   let capacity: number | undefined
+  /** The account of the flow: others may have flows with the same path. */
+  let ownerId: number | undefined
   let hasArrived = Promise.withResolvers<void>()
 
   const removeListener = arrivals.listen((arrival) => {
-    if (arrival.flow.path_key !== key) return
+    if (arrival.flow.path_key !== key || (ownerId ?? arrival.flow.account_id) !== arrival.flow.account_id)
+      return
     if (capacity === 0 || arrival.stored.version > 0) {
       waiting.push(arrival)
       if (waiting.length > maxWaiting) {
@@ -73,6 +76,7 @@ export function createSender(options: SenderOptions): Sender {
     const owner = await createOwnerAccess({ db: things.store.reader, filters, now }, run.task, 'plain')
     const flow = await owner.requireFlowAt(direction.source, 'dropRead')
     capacity = flow.capacity
+    ownerId = flow.account_id
     return flow
   }
 
@@ -147,7 +151,8 @@ export function createSender(options: SenderOptions): Sender {
   }
 
   async function sendWaiting(connection: BrokerConnection, flow: FlowRow, position: number): Promise<void> {
-    const arrived = waiting.splice(0, pageSize)
+    // Some arrived before it was known whose flow it is.
+    const arrived = waiting.splice(0, pageSize).filter((each) => each.flow.account_id === flow.account_id)
     const drops = arrived.filter(({ row, stored }) => (read.get(row.id) ?? -1) < stored.version)
     const { done, sent, refused, problem, error } = await sendAll(connection, flow, drops)
     if (done > 0)

@@ -217,6 +217,21 @@ describe('a task with a source', () => {
     expect(received).toEqual([all, all])
   })
 
+  test('sends nothing of the flow that another account has at the same path', async () => {
+    const [path, topic] = [`/common/flow-${flows}`, uniqueTopic()]
+    const other = (await alice('POST', '/flow', { path })).body
+    const carol = await server.addAccount('carol')
+    const own = (await carol('POST', '/flow', { path, capacity: 0 })).body
+    const received = await (await connectClient()).subscribe(topic)
+    const members = { uri: brokerUrl, source: path, topic, outputFormat: 'elems' }
+    const task = (await carol('POST', '/mqtt', members)).body
+    onTestFinished(async () => void (await carol('DELETE', `/mqtt/${task.id}`)))
+    await expect.poll(async () => (await carol('GET', `/mqtt/${task.id}`)).body.status).toBe('OK')
+    for (let n = 0; n < 3; n += 1) await alice('POST', `/drop/${other.id}`, { elems: { n }, fhash: 'state' })
+    await carol('POST', `/drop/${own.id}`, { elems: { n: 'own' } })
+    expect(await untilReceived(received, 1)).toEqual(['{"n":"own"}'])
+  })
+
   test('leaves out the drops of the time in which it is turned off', async () => {
     const [flow, topic] = [await makeFlow(), uniqueTopic()]
     const received = await (await connectClient()).subscribe(topic)
