@@ -13,6 +13,7 @@ import type { Things } from '../things.ts'
 import type { BrokerConnection } from './mqtt-client.ts'
 import { isReceivedBy, type MqttTask, readMqttTask } from './mqtt-task.ts'
 import { toPayload } from './payloads.ts'
+import { createWaitingDrops } from './waiting-drops.ts'
 
 /** Sends the drops of a flow to a topic. It lasts as long as its task runs, over several connections. */
 export interface Sender {
@@ -34,8 +35,8 @@ export interface SenderOptions {
 }
 
 const pageSize = 100
-/** Drops that the flow does not store, or stored earlier under another version, that wait to be sent. */
-const maxWaiting = 1000
+/** The versions of drops that are remembered as sent. */
+const maxRead = 1000
 /** How long a sender waits for an arrival before it looks for a flow that was created again. */
 const lookMs = 30_000
 
@@ -50,7 +51,10 @@ export function createSender(options: SenderOptions): Sender {
   const { direction, topic, qos } = task
   const { id } = run.task
   const key = pathKey(direction.source)
-  const waiting: Arrival[] = []
+  /** Drops that the flow does not store, or stored earlier under another version. */
+  const waiting = createWaitingDrops(() =>
+    onRefused(topic, 'Too many drops waited for the broker that the flow does not store'),
+  )
   /** The versions of drops that were read by their numbers, of the last pages. */
   const read = new Map<string, number>()
   let capacity: number | undefined
@@ -61,13 +65,7 @@ export function createSender(options: SenderOptions): Sender {
   const removeListener = arrivals.listen((arrival) => {
     if (arrival.flow.path_key !== key || (ownerId ?? arrival.flow.account_id) !== arrival.flow.account_id)
       return
-    if (capacity === 0 || arrival.stored.version > 0) {
-      waiting.push(arrival)
-      if (waiting.length > maxWaiting) {
-        waiting.shift()
-        onRefused(topic, `More than ${maxWaiting} drops waited for the broker that the flow does not store`)
-      }
-    }
+    if (capacity === 0 || arrival.stored.version > 0) waiting.push(arrival)
     hasArrived.resolve()
   })
 
@@ -139,7 +137,7 @@ export function createSender(options: SenderOptions): Sender {
     const { done, sent, refused, problem, error } = await sendAll(connection, flow, drops)
     for (const { row, stored } of drops.slice(0, done)) {
       read.set(row.id, stored.version)
-      if (read.size > maxWaiting) read.delete(read.keys().next().value ?? '')
+      if (read.size > maxRead) read.delete(read.keys().next().value ?? '')
     }
     const position = rows[done - 1]?.seq ?? after
     if (done > 0)
@@ -152,7 +150,7 @@ export function createSender(options: SenderOptions): Sender {
 
   async function sendWaiting(connection: BrokerConnection, flow: FlowRow, position: number): Promise<void> {
     // Some arrived before it was known whose flow it is.
-    const arrived = waiting.splice(0, pageSize).filter((each) => each.flow.account_id === flow.account_id)
+    const arrived = waiting.take(pageSize).filter((each) => each.flow.account_id === flow.account_id)
     const drops = arrived.filter(({ row, stored }) => (read.get(row.id) ?? -1) < stored.version)
     const { done, sent, refused, problem, error } = await sendAll(connection, flow, drops)
     if (done > 0)
@@ -160,7 +158,7 @@ export function createSender(options: SenderOptions): Sender {
         noteSentDrops(db, run, { flowNo: flow.no, position, sent, refused, problem }),
       )
     if (error === undefined) return
-    waiting.unshift(...drops.slice(done))
+    waiting.putBack(drops.slice(done))
     throw error
   }
 
