@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Background } from '../../background.ts'
 import { HttpError } from '../../http/errors.ts'
 import type { Traffic } from '../../http/traffic.ts'
+import type { Database } from '../../store/db.ts'
 import type { ObjectRow } from '../../store/things/objects.ts'
 import { findTaskLease, listTasks, type TaskLeaseRow } from '../../store/things/task-runs.ts'
 import type { Arrivals } from '../arrivals.ts'
@@ -55,6 +56,7 @@ export interface TaskRunnerOptions {
 
 const maxTasks = 1000
 const maxTasksPerAccount = 20
+const pageSize = 500
 /** The holder stops its tasks after this part of the time in which others wait for it. */
 const heldPart = 0.7
 /** How often a task writes to the log that messages were refused. */
@@ -76,7 +78,7 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
   const running = new Map<string, Running>()
   const failing = new Set<string>()
   const totals = { received: 0, sent: 0, refused: 0 }
-  let rows: readonly ObjectRow[] = []
+  let known: readonly Wanted[] = []
   let changes: number | undefined
   /** Until when this backend may run tasks. */
   let heldUntil = 0
@@ -90,16 +92,16 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
   async function run(): Promise<void> {
     const lease = await findTaskLease(store.reader)
     if (lease.changes !== changes) {
-      rows = (await listTasks(store.reader, 'mqtt', maxTasks)).filter(isEnabled)
+      known = await readWanted(store.reader)
       changes = lease.changes
     }
     if (lease.instance === instance) await renew()
-    else if (rows.length > 0) await take(lease)
-    await reconcile(!isClosed && performance.now() < heldUntil ? rows : [])
+    else if (known.length > 0) await take(lease)
+    await reconcile(!isClosed && performance.now() < heldUntil ? known : [])
   }
 
   async function renew(): Promise<void> {
-    if (rows.length === 0) {
+    if (known.length === 0) {
       heldUntil = 0
       return store.write((db) => releaseTaskLease(db, instance))
     }
@@ -125,9 +127,9 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
   }
 
   /** Runs these tasks, as they are now, and no others. */
-  async function reconcile(wanted: readonly ObjectRow[]): Promise<void> {
-    const byId = new Map(limited(wanted).map((each) => [each.row.id, each]))
-    const enabled = new Set(rows.map((row) => row.id))
+  async function reconcile(wanted: readonly Wanted[]): Promise<void> {
+    const byId = new Map(wanted.map((each) => [each.row.id, each]))
+    const enabled = new Set(known.map(({ row }) => row.id))
     await Promise.all(
       [...running].map(async ([id, { row, isTooMany, task }]) => {
         const current = byId.get(id)
@@ -244,13 +246,24 @@ export function createTaskRunner(options: TaskRunnerOptions): TaskRunner {
   }
 }
 
-function limited(rows: readonly ObjectRow[]): Wanted[] {
+/** The tasks that are turned on, oldest first, whatever the other accounts have: those that run, and those that are too many. */
+async function readWanted(db: Database): Promise<Wanted[]> {
+  const wanted: Wanted[] = []
   const counts = new Map<number, number>()
-  return rows.map((row) => {
-    const count = (counts.get(row.account_id) ?? 0) + 1
-    counts.set(row.account_id, count)
-    return { row, isTooMany: count > maxTasksPerAccount }
-  })
+  const left = { running: maxTasks, tooMany: maxTasks }
+  for (let after: number | undefined = 0; after !== undefined && left.running > 0; ) {
+    const page: ObjectRow[] = await listTasks(db, 'mqtt', after, pageSize)
+    for (const row of page.filter(isEnabled)) {
+      const count = (counts.get(row.account_id) ?? 0) + 1
+      counts.set(row.account_id, count)
+      const isTooMany = count > maxTasksPerAccount
+      const kind = isTooMany ? 'tooMany' : 'running'
+      if (left[kind] > 0) wanted.push({ row, isTooMany })
+      left[kind] -= 1
+    }
+    after = page.length < pageSize ? undefined : page.at(-1)?.no
+  }
+  return wanted
 }
 
 function isEnabled({ object_json }: ObjectRow): boolean {

@@ -43,12 +43,18 @@ export async function raiseTaskChanges(db: Database): Promise<void> {
     .execute()
 }
 
-/** The tasks of a kind, of all accounts, oldest first. */
-export async function listTasks(db: Database, kind: string, limit: number): Promise<ObjectRow[]> {
+/** The tasks of a kind, of all accounts, oldest first. @param after a number of objects */
+export async function listTasks(
+  db: Database,
+  kind: string,
+  after: number,
+  limit: number,
+): Promise<ObjectRow[]> {
   return db
     .selectFrom('things_objects')
     .selectAll()
     .where('kind', '=', kind)
+    .where('no', '>', after)
     .orderBy('no')
     .limit(limit)
     .execute()

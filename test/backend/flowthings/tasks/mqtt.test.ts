@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { makeId } from '../../../../src/backend/flowthings/ids.ts'
+import { findAccount } from '../../../../src/backend/store/things/accounts.ts'
 import { brokerUrl, connectClient, uniqueTopic, untilReceived } from '../../../support/mosquitto.ts'
 import { type Json, startThings, type TestThings, type ThingsClient } from '../../../support/things.ts'
 
@@ -334,4 +336,26 @@ test('an account runs 20 tasks; the next one runs when one is deleted', async ()
   expect((await statusOf(tasks[20])).lastError).toBe('More than 20 tasks of the account are turned on')
   await bob('DELETE', `/mqtt/${tasks[0].id}`)
   await expect.poll(async () => (await statusOf(tasks[20])).status).toBe('OK')
+})
+
+test('the tasks of one account, of which there may be thousands, leave those of others alone', async () => {
+  const many = await server.addAccount('many')
+  const account = (await findAccount(server.store.reader, many.account))?.id ?? 0
+  const now = Date.now()
+  const rowOf = (disabled: boolean, n: number) => ({
+    ...{ id: makeId('mqtt', now), kind: 'mqtt', account_id: account, created_at: now, subject: null },
+    expires_at: null,
+    object_json: JSON.stringify({
+      ...{ uri: brokerUrl, topic: `many/${n}`, source: '/many/none', periodicity: 60_000, disabled },
+    }),
+  })
+  const rows = [...Array(1000).keys()].flatMap((n) => [rowOf(true, n), ...(n < 30 ? [rowOf(false, n)] : [])])
+  await server.store.write((db) => db.insertInto('things_objects').values(rows).execute())
+  onTestFinished(async () => {
+    await server.store.write((db) =>
+      db.deleteFrom('things_objects').where('account_id', '=', account).execute(),
+    )
+  })
+  const flow = await makeFlow()
+  await untilStatus(await makeTask({ source: flow.path, topic: uniqueTopic() }), 'OK')
 })
