@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { makeToken } from '../../src/backend/flowdock/auth.ts'
 import { addToken, deleteToken } from '../../src/backend/flowdock/operations/credentials.ts'
+import { findRule, insertRule, type RuleRow } from '../../src/backend/store/rules.ts'
 import { hashToken } from '../../src/backend/token-hash.ts'
 import { call, startTestBackend } from '../support/backend.ts'
 import {
@@ -247,6 +248,43 @@ test('a rule ends when its owner leaves the flow, its flow is archived or its so
   await write(things, { celsius: 2 })
   await problemOf(maker, archived.id).toEqual(['disabled', 'FLOW_ARCHIVED'])
   expect(await titlesOf(maker)).toEqual([])
+})
+
+test('rules whose jobs fail hold up no other one, however many they are', async ({ onTestFinished }) => {
+  const errors: unknown[] = []
+  const own = await startThings({ demoOrganization: true, onError: (error) => errors.push(error) })
+  onTestFinished(own.close)
+  const token = await own.token('Ada')
+  const main: RuleMaker = { url: own.url, token, things: own.alice }
+  const { body: things } = await own.alice('POST', '/flow', { path: '/alice/failing' })
+  const { id: failing } = await addRule(main, { ...dropRule, things_flow: things.id })
+  await own.store.write(async (db) => {
+    const { id: _, ...row } = (await findRule(db, failing)) as RuleRow
+    for (let n = 0; n < 60; n += 1) {
+      const { id } = await insertRule(db, row)
+      const job = { rule_id: id, job_json: 'damaged', created_at: 0 }
+      await db.insertInto('rule_jobs').values(job).execute()
+    }
+  })
+  const authorization = `Bearer ${token}`
+  await call(`${own.url}/flows/example`, 'POST', { authorization }, { name: 'Working' })
+  const bob = await own.addAccount('bob')
+  const { body: theirs } = await bob('POST', '/flow', { path: '/bob/working' })
+  const working: RuleMaker = { ...main, things: bob, flow: 'example/working' }
+  await addRule(working, { ...dropRule, things_flow: theirs.id })
+  await bob('POST', `/drop/${theirs.id}`, { elems: { celsius: 1 } })
+  await expect.poll(() => titlesOf(working)).toEqual(['1 degrees'])
+  expect(new Set(errors.map((error) => (error as Error).name))).toEqual(new Set(['SyntaxError']))
+})
+
+test('an activity whose title would be blank has the name of its rule, as text', async () => {
+  const { maker, things, messages } = await makeFlows()
+  const name = 'Heat & <b>smoke</b>'
+  await addRule(maker, { kind: 'drop', name, title: '{{note}}', things_flow: things.id })
+  await write(things, { note: ' ' })
+  await expect
+    .poll(async () => (await asAda('GET', `${messages}?event=activity`)).json.map(({ title }: Json) => title))
+    .toEqual(['added this source', 'Heat &amp; &lt;b&gt;smoke&lt;/b&gt;'])
 })
 
 test('a drop that the filter of its flow refuses is a problem of the rule, which goes on', async () => {

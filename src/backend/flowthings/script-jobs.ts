@@ -44,13 +44,18 @@ export function createScriptJobs({
   let isClosed = false
 
   async function runAll(): Promise<void> {
-    while (hasMore && !isClosed) {
-      hasMore = false
-      for (let page = await listScriptJobs(store.reader, 0, pageSize); page.length > 0 && !isClosed; ) {
-        const byTrack = Map.groupBy(page, ({ track_id }) => track_id)
-        await Promise.all([...byTrack.values()].map(runInOrder))
-        page = await listScriptJobs(store.reader, 0, pageSize)
+    try {
+      while (hasMore && !isClosed) {
+        hasMore = false
+        for (let page = await listScriptJobs(store.reader, 0, pageSize); page.length > 0 && !isClosed; ) {
+          const byTrack = Map.groupBy(page, ({ track_id }) => track_id)
+          await Promise.all([...byTrack.values()].map(runInOrder))
+          page = await listScriptJobs(store.reader, 0, pageSize)
+        }
       }
+    } finally {
+      // In the same turn as the last look at `hasMore`: otherwise a call of `wake` in between would be lost.
+      isRunning = false
     }
   }
 
@@ -90,11 +95,7 @@ export function createScriptJobs({
       hasMore = true
       if (isRunning || isClosed) return
       isRunning = true
-      background.run(
-        runAll().finally(() => {
-          isRunning = false
-        }),
-      )
+      background.run(runAll())
     },
     close() {
       isClosed = true

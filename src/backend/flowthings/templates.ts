@@ -8,20 +8,28 @@ import { typeOfElement } from './values.ts'
  * that is no member of drops is that of an element. Nothing is evaluated.
  */
 export interface Template {
-  /** @param encode makes text of a value safe where it is put in */
-  render(drop: Subject, encode?: (text: string) => string): string
+  /**
+   * @param encode makes text of a value safe where it is put in
+   * @param known the texts of values of this drop that another template has read. What this one reads is added.
+   */
+  render(drop: Subject, encode?: (text: string) => string, known?: ValueTexts): string
 }
+
+/** Texts of the values of one drop, by their paths. */
+export type ValueTexts = Map<string, string>
 
 /** The message has the part of the template that is wrong. */
 export class TemplateError extends Error {
   override readonly name = 'TemplateError'
 }
 
-type Part = string | ((drop: Subject) => string)
+type Part = string | ((drop: Subject, known: ValueTexts) => string)
 
 const maxPlaces = 50
 /** The most characters of one value. */
 const maxValueCharacters = 1000
+/** What exceeds the most by one character is cut: no more of a large value is read. */
+const enough = maxValueCharacters + 1
 
 /** @throws TemplateError */
 export function parseTemplate(text: string): Template {
@@ -36,8 +44,8 @@ export function parseTemplate(text: string): Template {
   parts.push(text.slice(end))
   if (parts.length > 2 * maxPlaces + 1) throw new TemplateError(`has more than ${maxPlaces} names in braces`)
   return {
-    render: (drop, encode = (value) => value) =>
-      parts.map((part) => (typeof part === 'string' ? part : encode(part(drop)))).join(''),
+    render: (drop, encode = (value) => value, known = new Map()) =>
+      parts.map((part) => (typeof part === 'string' ? part : encode(part(drop, known)))).join(''),
   }
 }
 
@@ -49,12 +57,17 @@ function parsePlace(written: string): Part {
     )
   const path = resolveMember(member, 'drop')
   const read = createGetter(path)
-  return (drop) => print(read, path, drop)
+  const key = JSON.stringify(path)
+  return (drop, known) => {
+    const text = known.get(key) ?? print(read, path, drop)
+    known.set(key, text)
+    return text
+  }
 }
 
 function print(read: Getter, path: readonly string[], drop: Subject): string {
   const value = read(drop)
-  const text = isDate(value, path, drop) ? new Date(value).toISOString() : printValue(value)
+  const text = isDate(value, path, drop) ? new Date(value).toISOString() : printValue(value, enough)
   if (text.length <= maxValueCharacters) return text
   return `${text.slice(0, maxValueCharacters - 1).toWellFormed()}…`
 }
@@ -72,12 +85,41 @@ function isDate(
     : dates.has(first)
 }
 
-function printValue(value: unknown): string {
+/** The text of a value, or a beginning of it with `most` characters or more. */
+function printValue(value: unknown, most: number): string {
   if (value === undefined || value === null) return ''
-  if (Array.isArray(value)) return value.map(printValue).join(', ')
+  if (Array.isArray(value)) return joinUntil(most, ', ', value, (item, left) => printValue(item, left))
   if (!isRecord(value)) return String(value)
   const { lat, lon, magnitude, unit } = value
   if (typeof lat === 'number' && typeof lon === 'number') return `${lat}, ${lon}`
   if (typeof magnitude === 'number') return typeof unit === 'string' ? `${magnitude} ${unit}` : `${magnitude}`
-  return JSON.stringify(value)
+  return printJson(value, most)
+}
+
+/** The same as JSON. */
+function printJson(value: unknown, most: number): string {
+  if (Array.isArray(value)) return `[${joinUntil(most, ',', value, printJson)}]`
+  if (typeof value === 'string') return JSON.stringify(value.slice(0, most))
+  if (!isRecord(value)) return JSON.stringify(value) ?? 'null'
+  const members = joinUntil(
+    most,
+    ',',
+    Object.keys(value),
+    (name, left) => `${JSON.stringify(name)}:${printJson(value[name], left)}`,
+  )
+  return `{${members}}`
+}
+
+function joinUntil<T>(
+  most: number,
+  between: string,
+  items: readonly T[],
+  print: (item: T, left: number) => string,
+): string {
+  let text = ''
+  for (const [index, item] of items.entries()) {
+    if (text.length >= most) break
+    text += `${index === 0 ? '' : between}${print(item, most - text.length)}`
+  }
+  return text
 }

@@ -41,23 +41,31 @@ export function createRuleRunner(options: RuleRunnerOptions): RuleRunner {
   let isClosed = false
 
   async function runAll(): Promise<void> {
-    while (hasMore && !isClosed) {
-      hasMore = false
-      const rules = await listRulesWithJobs(store.reader, Number.MAX_SAFE_INTEGER, rulesAtOnce)
-      // A rule that fails waits for the next search, and holds up no other one.
-      const done = await Promise.all(rules.map(runRule))
-      if (rules.length === rulesAtOnce && done.includes(true)) hasMore = true
+    try {
+      while (hasMore && !isClosed) {
+        hasMore = false
+        await runOnce()
+      }
+    } finally {
+      // In the same turn as the last look at `hasMore`: otherwise a call of `wake` in between would be lost.
+      isRunning = false
     }
   }
 
-  /** @returns whether all its jobs were run */
-  async function runRule(rule: RuleRow): Promise<boolean> {
+  /** Runs the jobs of each rule that has some now. A rule that fails waits for the next time, and holds up no other one. */
+  async function runOnce(): Promise<void> {
+    for (let after: number | undefined = 0; after !== undefined && !isClosed; ) {
+      const rules: RuleRow[] = await listRulesWithJobs(store.reader, { after }, rulesAtOnce)
+      await Promise.all(rules.map(runRule))
+      after = rules.length === rulesAtOnce ? rules.at(-1)?.id : undefined
+    }
+  }
+
+  async function runRule(rule: RuleRow): Promise<void> {
     try {
       for (let isMore = true; isMore && !isClosed; ) isMore = await runNext(rule)
-      return true
     } catch (error) {
       onError(error)
-      return false
     }
   }
 
@@ -85,18 +93,14 @@ export function createRuleRunner(options: RuleRunnerOptions): RuleRunner {
     hasMore = true
     if (isRunning || isClosed) return
     isRunning = true
-    background.run(
-      runAll().finally(() => {
-        isRunning = false
-      }),
-    )
+    background.run(runAll())
   }
 
   return {
     wake,
     async catchUp() {
       if (isRunning || isClosed) return
-      const waiting = await listRulesWithJobs(store.reader, Date.now() - othersMs, 1)
+      const waiting = await listRulesWithJobs(store.reader, { before: Date.now() - othersMs }, 1)
       if (waiting.length > 0) wake()
     },
     close() {

@@ -140,9 +140,15 @@ const minuteMs = 60_000
 /**
  * Adds a job for a rule that was read in the same transaction.
  *
+ * @param describe makes the job. It is not called past the limits, so rules that are skipped cost little.
  * @returns whether it was added: past the limits it is counted as skipped
  */
-export async function addRuleJob(db: Database, rule: RuleRow, job: object, now: number): Promise<boolean> {
+export async function addRuleJob(
+  db: Database,
+  rule: RuleRow,
+  describe: () => object,
+  now: number,
+): Promise<boolean> {
   // Read again: a rule may get several jobs in one transaction.
   const { minute_started_at: started, minute_runs: runs } = await db
     .selectFrom('rules')
@@ -166,7 +172,7 @@ export async function addRuleJob(db: Database, rule: RuleRow, job: object, now: 
   })
   await db
     .insertInto('rule_jobs')
-    .values({ rule_id: rule.id, job_json: JSON.stringify(job), created_at: now })
+    .values({ rule_id: rule.id, job_json: JSON.stringify(describe()), created_at: now })
     .execute()
   return true
 }
@@ -186,11 +192,16 @@ async function countRuleJobs(db: Database, ruleId: number): Promise<number> {
   return Number(count)
 }
 
-/** The rules with jobs that were added before a time. */
-export async function listRulesWithJobs(db: Database, before: number, limit: number): Promise<RuleRow[]> {
+/** The rules with jobs that were added before a time, in the order of their ids, which are larger than `after`. */
+export async function listRulesWithJobs(
+  db: Database,
+  { after = 0, before = Number.MAX_SAFE_INTEGER }: { readonly after?: number; readonly before?: number },
+  limit: number,
+): Promise<RuleRow[]> {
   return db
     .selectFrom('rules')
     .selectAll()
+    .where('id', '>', after)
     .where('id', 'in', (query) =>
       query.selectFrom('rule_jobs').select('rule_id').where('created_at', '<', before),
     )

@@ -57,3 +57,41 @@ test('a long value is cut, and a template has 50 names at most', () => {
   expect(parseTemplate('{{a}}'.repeat(50)).render({ elems: { a: 1 } })).toBe('1'.repeat(50))
   expect(() => parseTemplate('{{a}}'.repeat(51))).toThrow('more than 50')
 })
+
+/** A list or an object that counts how often one of its members is read. */
+function counting<T extends object>(value: T): { readonly value: T; reads: () => number } {
+  let reads = 0
+  const counted = new Proxy(value, {
+    get(target, name) {
+      if (name in target && name !== 'length') reads += 1
+      return Reflect.get(target, name)
+    },
+  })
+  return { value: counted, reads: () => reads }
+}
+
+test.each([
+  ['list', Array.from({ length: 50_000 }, (_, n) => n)],
+  ['map', Object.fromEntries(Array.from({ length: 50_000 }, (_, n) => [`m${n}`, [n]]))],
+])('of a %s with 50,000 members only those that are shown are read', (name, members) => {
+  const { value, reads } = counting(members)
+  const whole = name === 'list' ? (members as number[]).join(', ') : JSON.stringify(members)
+  expect(parseTemplate('{{large}}').render({ elems: { large: value } })).toBe(`${whole.slice(0, 999)}…`)
+  expect(reads()).toBeLessThan(1000)
+})
+
+test('a value that several templates name is read once', () => {
+  const { value, reads } = counting({ a: 1, b: [2] })
+  const [large, known] = [{ elems: { large: value } }, new Map<string, string>()]
+  const text = '{"a":1,"b":[2]}'
+  expect(parseTemplate('{{large}}{{elems.large}}').render(large, undefined, known)).toBe(text + text)
+  const before = reads()
+  expect(parseTemplate('{{large}}').render(large, undefined, known)).toBe(text)
+  expect(reads()).toBe(before)
+})
+
+test('of a long text in a map only the beginning is read', () => {
+  const long = { elems: { map: { text: 'x'.repeat(200_000) }, pair: { text: `${'x'.repeat(990)}"😀"` } } }
+  expect(parseTemplate('{{map}}').render(long)).toBe(`{"text":"${'x'.repeat(990)}…`)
+  expect(parseTemplate('{{pair}}').render(long)).toBe(`{"text":"${'x'.repeat(990)}…`)
+})

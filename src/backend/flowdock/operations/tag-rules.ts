@@ -36,7 +36,7 @@ export async function triggerTagRules(
   if (rules.length === 0) return
   const job = await describeMessage(change, flow, message)
   const now = change.now()
-  for (const rule of rules) if (await addRuleJob(db, rule, job, now)) change.noteRuleJobs()
+  for (const rule of rules) if (await addRuleJob(db, rule, () => job, now)) change.noteRuleJobs()
 }
 
 async function describeMessage({ db }: Change, { id }: FlowChannel, message: MessageRow): Promise<TagJob> {

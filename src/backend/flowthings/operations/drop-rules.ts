@@ -1,7 +1,7 @@
 import { addRuleJob, listActiveDropRules, type RuleRow } from '../../store/rules.ts'
 import { toSubject } from '../drop-model.ts'
 import type { Subject } from '../filter/subject.ts'
-import { parseTemplate } from '../templates.ts'
+import { parseTemplate, type ValueTexts } from '../templates.ts'
 import type { Arrival, Writing } from './writing.ts'
 
 /** The texts of the activities of a drop rule, as templates or rendered. */
@@ -36,24 +36,25 @@ export async function triggerDropRules(writing: Writing): Promise<void> {
     byFlow.set(flow.id, rules)
     if (rules.length === 0) continue
     const drop = toSubject(flow, row, stored)
+    const known: ValueTexts = new Map()
     for (const rule of rules)
       if (
         filters.get(rule.filter, 'drop')(drop, now) &&
-        (await addRuleJob(db, rule, describe(rule, arrival, drop), now))
+        (await addRuleJob(db, rule, () => describe(rule, arrival, drop, known), now))
       )
         writing.hasRuleJobs = true
   }
 }
 
-function describe(rule: RuleRow, { row, stored }: Arrival, drop: Subject): DropJob {
+function describe(rule: RuleRow, { row, stored }: Arrival, drop: Subject, known: ValueTexts): DropJob {
   const templates = JSON.parse(rule.templates_json) as ActivityTexts
   const render = (name: keyof ActivityTexts, encode?: (text: string) => string) =>
-    parseTemplate(templates[name]).render(drop, encode).slice(0, mostCharacters[name]).toWellFormed()
+    parseTemplate(templates[name]).render(drop, encode, known).slice(0, mostCharacters[name]).toWellFormed()
   const threadKey = render('threadKey')
   return {
     uuid: `rule-${rule.id}-${row.id}-${stored.version}`,
     texts: {
-      title: render('title', escapeHtml) || rule.name,
+      title: render('title', escapeHtml).trim() || escapeHtml(rule.name),
       body: render('body', escapeHtml),
       threadKey,
       threadTitle: render('threadTitle') || threadKey || rule.name,
