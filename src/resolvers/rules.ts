@@ -1,12 +1,12 @@
 import type { Context } from '../context.ts'
-import { NotFoundError, ValidationError } from '../errors.ts'
+import { NotFoundError, NotSupportedError, ValidationError } from '../errors.ts'
 import type { DropRule, Flow, Rule, Source, TagRule, User } from '../upstream/flowdock/model.ts'
 import type { RuleChanges, RuleParts } from '../upstream/flowdock/rules.ts'
 import type { ThingsFilter } from '../upstream/flowthings/filter-text.ts'
 import type { ThingsFlow } from '../upstream/flowthings/model.ts'
 import type { FlowBy } from './flows.ts'
 import { decodeGlobalId, encodeInFlow } from './global-id.ts'
-import { checkFilled, requireCapability, resolveFlowPath, resolveInFlow } from './inputs.ts'
+import { checkFilled, resolveFlowPath, resolveInFlow } from './inputs.ts'
 import { type Connection, listConnection, type PageArgs } from './pagination.ts'
 import { resolveThingsFlowId, type ThingsFlowBy } from './things-ids.ts'
 import { filterOf } from './things-mutations.ts'
@@ -46,11 +46,21 @@ export async function source(
 /** Makes the resolver of the rules of one kind of a flow. */
 export function flowRules<Kind extends Rule['kind']>(kind: Kind) {
   type Item = Extract<Rule, { kind: Kind }>
-  return async (flow: Flow, args: PageArgs, { flowdock }: Context): Promise<Connection<Item>> => {
-    const rules = await flowdock.load.flowRules(flow.path)
+  return async (flow: Flow, args: PageArgs, context: Context): Promise<Connection<Item>> => {
+    const { flowdock } = context
+    const rules = await flowdock.load
+      .flowRules(flow.path)
+      .catch((error: unknown) => requireRules(error, context))
     const ofKind = rules.filter((rule): rule is Item => rule.kind === kind)
     return listConnection('rule', ofKind, ({ id }) => id, args)
   }
+}
+
+/** Another server of the chat has no such routes, which is 404, too. @throws NotSupportedError, or the error itself */
+async function requireRules(error: unknown, context: Context): Promise<never> {
+  if (error instanceof NotFoundError && !(await context.flowdock.capabilities()).has('rules'))
+    throw new NotSupportedError('The upstream of the chat has no rules')
+  throw error
 }
 
 interface Texts {
@@ -87,14 +97,13 @@ async function create(
   const flowPath = await resolveFlowPath(flow, context, ['input', 'flow'])
   const thingsFlowId = await resolveThingsFlowId(thingsFlow, context, ['input', 'thingsFlow'])
   const permit = await context.flowthings.createPermit()
-  try {
-    return await context.flowdock.rules.create(flowPath, { kind, thingsFlowId, permit, ...rule })
-  } catch (error) {
-    // Another server of the chat has no such route, which is 404, too.
-    if (error instanceof NotFoundError) await requireCapability('rules', context)
-    throw error
-  }
+  return context.flowdock.rules
+    .create(flowPath, { kind, thingsFlowId, permit, ...rule })
+    .catch((error: unknown) => requireRules(error, context))
 }
+
+/** The upstream stores no longer names, and tags may be longer. */
+const maxNameCharacters = 100
 
 export async function createDropRule(
   _: unknown,
@@ -112,7 +121,10 @@ export async function createTagRule(
   context: Context,
 ): Promise<{ rule: TagRule }> {
   const tag = checkFilled(input.tag, 'tag')
-  const name = input.name == null ? `#${tag.replace(/^#/, '')}` : checkFilled(input.name, 'name')
+  const name =
+    input.name == null
+      ? `#${tag.replace(/^#/, '')}`.slice(0, maxNameCharacters)
+      : checkFilled(input.name, 'name')
   return { rule: (await create('TagRule', input, { name, tag }, context)) as TagRule }
 }
 

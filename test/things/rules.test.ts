@@ -172,6 +172,14 @@ test('rules are listed, read by id, changed, paused, resumed and deleted', async
   expect(again).toMatchObject({ code: 'NOT_FOUND', path: ['input', 'ruleId'] })
 })
 
+test('a rule for the longest tag has the beginning of the tag as its name', async () => {
+  const flow = await makeFlow()
+  const input = { ...both, thingsFlow: { databaseId: flow.id }, tag: 'x'.repeat(128) }
+  const { tagRule } = await change('createTagRule', input, tagPayload)
+  expect(tagRule).toMatchObject({ tag: input.tag, name: `#${'x'.repeat(99)}` })
+  await change('deleteRule', { ruleId: tagRule.id }, '__typename')
+})
+
 test('a rule whose token of flowthings was deleted says so', async () => {
   const flow = await makeFlow()
   const token = await app.direct('POST', '/token', { paths: { [flow.path]: { dropRead: true } } })
@@ -241,6 +249,10 @@ test('with another server of the chat, a rule is not supported, and that server 
     aliceHeaders,
   )
   expect(data.createTagRule).toMatchObject({ __typename: 'NotSupported', code: 'NOT_SUPPORTED' })
+  const list = 'query { flow(by: { path: "example/main" }) { name dropRules { nodes { id } } } }'
+  const listed = await post(other.url, { query: list }, await other.backend.token('Ada'), aliceHeaders)
+  expect(listed.data.flow).toEqual({ name: 'Main', dropRules: null })
+  expect(listed.errors?.map(({ extensions }) => extensions?.['code'])).toEqual(['NOT_SUPPORTED'])
   const toChat = other.calls.filter(({ url }) => url.startsWith(other.backend.url))
   expect(JSON.stringify(toChat)).not.toContain(aliceHeaders['X-Auth-Token'])
 })
