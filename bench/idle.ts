@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { openCountingSockets } from './counting-sockets.ts'
 import { gatewayDialect, rawDialect } from './dialects.ts'
 import { memoryKiB, type Running, startPinned, startPinnedGateway } from './pinned-process.ts'
-import { serviceToken, startServiceUpstream } from './service-upstream.ts'
+import { serviceToken, startServiceUpstream, tokenOf } from './service-upstream.ts'
 
 const subscribers = Number(process.env['SUBSCRIBERS'] ?? 10_000)
 const rounds = Number(process.env['ROUNDS'] ?? 3)
@@ -16,18 +16,24 @@ interface Memory {
   readonly external: number
 }
 
-/** The memory of subscribers that receive nothing, after a collection: a token each, beside sockets without a protocol. */
+/** The memory of subscribers that receive nothing, after a collection: a token each, one for all, and sockets without a protocol. */
 export async function idle(): Promise<void> {
-  console.log(`\n${subscribers} idle subscribers, with a token each; KiB for each of them after a collection`)
+  console.log(`\n${subscribers} idle subscribers; KiB for each of them after a collection`)
   const upstream = await startServiceUpstream('')
-  const gateway = (name: string, folder: string) => ({
-    ...{ name, dialect: gatewayDialect() },
+  const own = join(import.meta.dirname, '..')
+  const gateway = (name: string, folder: string, dialect = gatewayDialect()) => ({
+    ...{ name, dialect },
     start: () =>
       startPinnedGateway(upstream.url, { SERVICE_TOKEN: serviceToken }, flags, join(folder, 'src/main.ts')),
   })
   const base = process.env['BASE']
   const contenders = [
-    gateway('the gateway', join(import.meta.dirname, '..')),
+    gateway('a token each', own),
+    gateway(
+      'one token',
+      own,
+      gatewayDialect(() => tokenOf(0)),
+    ),
     ...(base === undefined ? [] : [gateway('an earlier build', base)]),
     {
       ...{ name: 'sockets of ws', dialect: rawDialect },
