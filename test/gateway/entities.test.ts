@@ -588,3 +588,29 @@ test.each([firstSeed])(
   },
   60_000 + steps * 200,
 )
+
+test.each([firstSeed])(
+  'the first query after a change shows it also while other tokens of the users read the same, history %i',
+  async (seed) => {
+    const world = new World(seed)
+    await world.setUp()
+    const tokens = await Promise.all(
+      world.users.map(async ({ email }) => String((await stage.administration.addToken(email))['token'])),
+    )
+    let isOver = false
+    const reading = Array.from({ length: 4 }, async () => {
+      while (!isOver) await ask(stage.hearing, world.pick(tokens), world.query())
+    })
+    try {
+      for (let step = 0; step < steps; step += 1) {
+        await world.change()
+        await world.compare()
+      }
+    } finally {
+      isOver = true
+      await Promise.all(reading)
+    }
+    expect(world.whole).toBeGreaterThan(steps / 4)
+  },
+  60_000 + steps * 200,
+)
