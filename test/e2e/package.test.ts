@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
-import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -61,6 +61,8 @@ test.each([
       BACKEND_PORT: '0',
       DATA_DIR: join(folder, 'data'),
       OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${(collector.address() as AddressInfo).port}`,
+      // The folder of other tests is not used.
+      NODE_COMPILE_CACHE: '',
     })
     const [, url = ''] = await gateway.until(/GraphQL +(http:\S+)\/graphql/)
     const token = await readDemoToken(join(folder, 'data'))
@@ -72,6 +74,9 @@ test.each([
     expect((await fetch(url + script)).status).toBe(200)
     gateway.child.kill('SIGTERM')
     expect(await gateway.exited).toBe(0)
+    // For the next start.
+    const compiled = join(folder, 'node_modules/flowdock-gateway/node_modules/.cache/compiled')
+    expect(await readdir(compiled)).not.toEqual([])
     const [request] = await traces
     expect(request.url).toBe('/v1/traces')
   },
