@@ -9,6 +9,7 @@ import {
   UpstreamError,
   ValidationError,
 } from '../errors.ts'
+import type { CallCost } from '../graphql/field-traits.ts'
 import { builder, type InputFields, type OurTypes } from './builder.ts'
 
 /** The errors that a mutation returns as data. */
@@ -48,6 +49,8 @@ interface Mutation<Input, Payload extends object> {
   readonly description: string
   readonly input: InputObjectRef<OurTypes, Input>
   readonly payload: ObjectRef<OurTypes, Payload>
+  /** The calls to the upstream; those of a usual mutation unless given. */
+  readonly calls?: CallCost
   readonly resolve: (
     root: object,
     args: { input: NoInfer<Input> },
@@ -58,7 +61,7 @@ interface Mutation<Input, Payload extends object> {
 /** Declares a mutation whose result is the union of its payload and the errors. */
 export function mutation<Input, Payload extends object>(
   name: string,
-  { description, input, payload, resolve }: Mutation<Input, Payload>,
+  { description, input, payload, calls, resolve }: Mutation<Input, Payload>,
 ): void {
   const union = {
     name: `${name[0]?.toUpperCase()}${name.slice(1)}Result`,
@@ -71,6 +74,7 @@ export function mutation<Input, Payload extends object>(
       args: {
         input: t.arg({ type: input, required: true, description: `The input of \`${name}\`.` }),
       },
+      ...(calls === undefined ? {} : { calls }),
       errors: { types: failures, union, directResult: true },
       // The types of Pothos cannot compare what a type parameter resolves to.
       resolve: resolve as never,

@@ -182,7 +182,10 @@ builder.objectType('TagRule', {
   }),
 })
 
-const rulesOf = { nullable: true, isVolatile: true, calls: { batch: 'flow rules' }, listSize: 20 } as const
+const rulesOf = {
+  ...{ nullable: true, isVolatile: true, listSize: 20 },
+  calls: { once: ['capabilities'], batch: 'flow rules' },
+} as const
 
 builder.objectFields('Flow', (t) => ({
   dropRules: t.connection(
@@ -260,6 +263,9 @@ const templates = (t: InputFields) => ({
 const title =
   'The template of the title of activities, as HTML. Names of elements in double braces, as in `{{celsius}} degrees`, become their values. Members of drops are named as in filters, such as `{{creationDate}}`.'
 
+/** Looks up both flows, makes a permit and adds the rule. Where that fails, it asks whether the upstream has rules. */
+const creation = { each: 4, once: ['capabilities'] } as const
+
 const ruleId = (what: string) => ({ required: true as const, description: `The global id of the ${what}.` })
 
 mutation('createDropRule', {
@@ -278,6 +284,7 @@ mutation('createDropRule', {
     }),
   }),
   payload: DropRulePayload,
+  calls: creation,
   resolve: rules.createDropRule,
 })
 
@@ -308,6 +315,7 @@ mutation('createTagRule', {
     }),
   }),
   payload: TagRulePayload,
+  calls: creation,
   resolve: rules.createTagRule,
 })
 

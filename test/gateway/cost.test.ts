@@ -83,6 +83,11 @@ describe('what an operation costs', () => {
     expect(await costOf(filtered, { filter: null })).toMatchObject({ predicted: 2 })
   })
 
+  test('of rules has the call that asks an upstream without them whether it has them', async () => {
+    const query = '{ flow(by: { path: "example/main" }) { dropRules(first: 1) { nodes { id } } } }'
+    expect(await costOf(query)).toMatchObject({ predicted: 3, actual: 3 })
+  })
+
   test('is bounded: what may cost more is refused before any call, on every transport', async () => {
     const bounded = await startTestApp({ limits: { maxCalls: 20 } })
     onTestFinished(bounded.close)
