@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { type Selectable, sql } from 'kysely'
+import { type ExpressionBuilder, type Selectable, sql } from 'kysely'
 import { anyText, type Database, type Tables } from './db.ts'
 import { fingerprintColumn } from './fingerprint.ts'
 import { prepared } from './prepared.ts'
@@ -108,22 +108,29 @@ export interface LogPosition {
   readonly fingerprint: string | null
 }
 
+type LogExpressions = ExpressionBuilder<Tables, 'event_log'>
+
+/** The number of the oldest event; 1 when there never was one. */
+function oldestSeq({ fn, selectFrom, val }: LogExpressions) {
+  return fn.coalesce(
+    selectFrom('events').select((event) => event.fn.min<number>('seq').as('seq')),
+    val(1),
+  )
+}
+
+/** The number of the newest event, of the log or of one flow; 0 when there is none. */
+function newestSeq({ fn, selectFrom, val }: LogExpressions, flowId?: string) {
+  const newest = selectFrom('events').select((event) => event.fn.max<number>('seq').as('seq'))
+  return fn.coalesce(flowId === undefined ? newest : newest.where('flow_id', '=', flowId), val(0))
+}
+
 const logPosition = prepared<object, LogPosition>((db) =>
-  db.selectFrom('event_log').select(({ selectFrom, fn, val }) => [
+  db.selectFrom('event_log').select((log) => [
     'event_log.id',
-    fn
-      .coalesce(
-        selectFrom('events').select((event) => event.fn.min<number>('seq').as('seq')),
-        val(1),
-      )
-      .as('first'),
-    fn
-      .coalesce(
-        selectFrom('events').select((event) => event.fn.max<number>('seq').as('seq')),
-        val(0),
-      )
-      .as('last'),
-    selectFrom('events')
+    oldestSeq(log).as('first'),
+    newestSeq(log).as('last'),
+    log
+      .selectFrom('events')
       .select(sql<string>`${sql.raw(fingerprintColumn)}`.as('fingerprint'))
       .orderBy('seq', 'desc')
       .limit(1)
@@ -136,15 +143,7 @@ export async function findLogPosition(db: Database): Promise<LogPosition> {
 }
 
 const logEnd = prepared<object, Pick<LogPosition, 'id' | 'last'>>((db) =>
-  db.selectFrom('event_log').select(({ selectFrom, fn, val }) => [
-    'event_log.id',
-    fn
-      .coalesce(
-        selectFrom('events').select((event) => event.fn.max<number>('seq').as('seq')),
-        val(0),
-      )
-      .as('last'),
-  ]),
+  db.selectFrom('event_log').select((log) => ['event_log.id', newestSeq(log).as('last')]),
 )
 
 /** The id of the log, and the number of its newest event. */
@@ -156,29 +155,14 @@ export async function findLogEnd(db: Database): Promise<Pick<LogPosition, 'id' |
 export type LogChanges = Omit<LogPosition, 'fingerprint'> & { readonly newest: number }
 
 const logChanges = prepared<{ flow: string }, LogChanges>((db, { flow }) =>
-  db.selectFrom('event_log').select(({ selectFrom, fn, val }) => [
-    'event_log.id',
-    fn
-      .coalesce(
-        selectFrom('events').select((event) => event.fn.min<number>('seq').as('seq')),
-        val(1),
-      )
-      .as('first'),
-    fn
-      .coalesce(
-        selectFrom('events').select((event) => event.fn.max<number>('seq').as('seq')),
-        val(0),
-      )
-      .as('last'),
-    fn
-      .coalesce(
-        selectFrom('events')
-          .select((event) => event.fn.max<number>('seq').as('seq'))
-          .where('flow_id', '=', flow),
-        val(0),
-      )
-      .as('newest'),
-  ]),
+  db
+    .selectFrom('event_log')
+    .select((log) => [
+      'event_log.id',
+      oldestSeq(log).as('first'),
+      newestSeq(log).as('last'),
+      newestSeq(log, flow).as('newest'),
+    ]),
 )
 
 export async function findLogChanges(db: Database, flowId: string): Promise<LogChanges> {
