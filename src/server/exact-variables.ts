@@ -1,6 +1,6 @@
 import { isExact, isRecord, mayHaveLongNumbers, parseNumbers } from '../json-values.ts'
 
-/** Stands for variables with a whole number whose digits a JavaScript number would lose. */
+/** Replaces variables that have an integer which a JavaScript number cannot represent exactly. */
 export class InexactInteger {
   readonly digits: string
 

@@ -171,7 +171,7 @@ test('a file that is moved between two looks of a reader is found', async () => 
   s3.intercept(({ method }, response) => {
     if (method !== 'GET') return false
     s3.intercept(undefined)
-    // The reader is told that the file is not at S3; then it is moved there, before the reader searches the folder.
+    // S3 responds to the reader that it has no such file. Then the file is moved there, before the reader searches the folder.
     move = moveFiles(toS3, 's3')
     void move.then(() => failS3(response, 404, 'NoSuchKey'))
     return true

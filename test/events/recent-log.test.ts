@@ -44,7 +44,7 @@ describe('the log of recent events', () => {
     ])
   })
 
-  test('begins where it is told, unless events came before', () => {
+  test('begins at the given offset, unless it already has events', () => {
     log.beginAt('start')
     expect([log.begin, log.offset]).toEqual(['start', 'start'])
     fill(1)

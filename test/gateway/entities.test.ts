@@ -163,7 +163,7 @@ class World {
       this.flows.push({ id: made.json.id, path, slug: by.slug, by })
   }
 
-  /** A call as somebody: mostly as one of the organization that the path names. */
+  /** A call as a random user, mostly one of the organization that the path names. */
   async rest(method: string, path: string, body?: unknown, by = this.actor(path)): Promise<Answer> {
     const answer = await call(stage.backend.url + path, method, { authorization: basic(by.token) }, body)
     this.history.push(`${method} ${path} ${JSON.stringify(body)} by ${by.id}: ${answer.status}`)

@@ -79,7 +79,7 @@ export class MessagePages {
     this.#entries.clear()
   }
 
-  /** Drops what is too old, so that memory is freed when nobody asks. */
+  /** Deletes pages that are too old, so that their memory is freed also without further requests. */
   #sweep(): void {
     this.#timer = undefined
     const now = this.#now()

@@ -63,7 +63,7 @@ export async function addRule(
   const source =
     kind === 'tag'
       ? undefined
-      : // Only the server writes as this source: nobody has its flow token.
+      : // Its flow token is discarded, so that only the server can write as this source.
         await addSource(change, flow, user, {
           ...{ name, tokenHash: hashToken(makeToken()), applicationId: sender.applicationId },
         })

@@ -10,7 +10,7 @@ export async function insertPermit(
   await db.insertInto('things_permits').values(permit).execute()
 }
 
-/** Takes a permit. @returns the hash of the token that it stands for; undefined if it is not valid */
+/** Deletes a permit. @returns the hash of the token that made it; undefined for a permit that is not valid */
 export async function takePermit(db: Database, hash: string, now: number): Promise<string | undefined> {
   const row = await db
     .deleteFrom('things_permits')

@@ -4,7 +4,7 @@ import { brokerUrl, connectClient, uniqueTopic } from '../../../support/mosquitt
 import { run } from '../../../support/process.ts'
 import { createClient, type Json, startThings } from '../../../support/things.ts'
 
-test('what a backend has not stored when it is killed comes again: with QoS 2 each drop is there once', async () => {
+test('messages that a backend had not stored when it was killed are delivered again; with QoS 2 each drop is stored once', async () => {
   const topic = uniqueTopic()
   const dataDir = await makeFolder()
   const prepared = await startThings({ dataDir })

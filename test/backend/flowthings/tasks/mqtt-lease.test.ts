@@ -85,7 +85,7 @@ test.each([
   expect(await numbers()).toEqual([1])
 })
 
-test('a message of QoS 2 that comes again makes one drop', async () => {
+test('a message of QoS 2 that is delivered again makes one drop', async () => {
   const { take, receive, numbers } = await start()
   await take('a')
   await receive('a', 1, 7)
