@@ -59,8 +59,8 @@ export class BatchCache<Key extends string | number, Value extends object> {
   }
 
   /**
-   * The same, but no value that was read longer ago than `maxAgeMs`: changes that no event told are noticed then. A value that
-   * is half as old is read again beside.
+   * The same, but only a value that was read within `maxAgeMs`, so that changes without an event are found. A value older than
+   * half of that is returned, and read again in the background.
    */
   findRecent(key: Key): MaybePromise<Value | null> {
     const known = this.#known.get(key)

@@ -15,7 +15,7 @@ interface Entry {
 }
 
 export interface MessagePagesOptions {
-  /** How old a page may be, in milliseconds; 10 s by default. Changes that no event told are read then. */
+  /** How old a page may be, in milliseconds; 10 s by default. So changes without an event are found. */
   readonly maxAgeMs?: number
   /** In the JSON of the upstream; 16 MiB by default. */
   readonly maxBytes?: number

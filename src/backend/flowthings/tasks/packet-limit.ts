@@ -8,7 +8,7 @@ const maxHeadBytes = 5
  * topic is short enough. So the broker gets a response, and does not send it again and again.
  *
  * @param maxBytes of a packet after its head
- * @param whenLonger `fail` ends the stream, where the broker was told the limit
+ * @param whenLonger `fail` ends the stream, for a broker that has received the limit in CONNECT
  */
 export function limitPackets(maxBytes: number, whenLonger: 'truncate' | 'fail'): Transform {
   /** Bytes of the current packet that are passed on, and that are left out after those. */
