@@ -25,8 +25,15 @@ export class TransactionState {
   readonly #batches = new Map<unknown, Batch>()
   readonly #reads = new Map<string, Map<string, Rows | Promise<Rows>>>()
 
+  #isRefused = false
+
   constructor(execute: Execute) {
     this.#execute = execute
+  }
+
+  /** Whether a statement of a batch failed since `forget`. */
+  get isRefused(): boolean {
+    return this.#isRefused
   }
 
   /** The batch of a kind. There is another one after anything else was written, so it cannot be used across reads. */
@@ -97,12 +104,20 @@ export class TransactionState {
 
   #send(batches: readonly Batch[]): Promise<unknown> | undefined {
     const sent: Promise<unknown>[] = []
-    for (const batch of batches)
-      batch.flush((sql, parameters) => {
+    const refuse = (error: unknown): never => {
+      this.#isRefused = true
+      throw error
+    }
+    const execute: Execute = (sql, parameters) => {
+      try {
         const rows = this.#execute(sql, parameters)
-        if (rows instanceof Promise) sent.push(rows)
+        if (rows instanceof Promise) sent.push(rows.catch(refuse))
         return rows
-      })
+      } catch (error) {
+        return refuse(error)
+      }
+    }
+    for (const batch of batches) batch.flush(execute)
     return sent.length === 0 ? undefined : together(sent)
   }
 
@@ -114,6 +129,7 @@ export class TransactionState {
   forget(): void {
     this.#batches.clear()
     this.#reads.clear()
+    this.#isRefused = false
   }
 }
 

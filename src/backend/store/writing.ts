@@ -155,7 +155,9 @@ export function createWriting<T>(engine: WritingEngine<T>): Writing<T> {
         if (code !== deadlock || deadlocks === maxDeadlocks) break
       }
     }
-    await transact(connection, group, runEach)
+    await transact(connection, group, runEach).catch((error: unknown) => {
+      throw error instanceof ChangeError ? error.cause : error
+    })
   }
 
   async function transact(
@@ -176,9 +178,11 @@ export function createWriting<T>(engine: WritingEngine<T>): Writing<T> {
         group.flatMap((job) => (done.has(job) ? job.events : [])),
       )
     } catch (error) {
+      // A row that a change left in a batch may be refused at the commit, and concerns that change alone.
+      const isOfChange = connection.state.isRefused && !(error instanceof ChangeError)
       connection.state.forget()
       await sql`rollback`.execute(connection).catch(() => undefined)
-      throw error
+      throw isOfChange ? new ChangeError('A row of a batch was refused', { cause: error }) : error
     }
     let { first: seq, previous } = committed
     for (const job of group) {

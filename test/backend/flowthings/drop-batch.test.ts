@@ -128,3 +128,24 @@ test('a change sees the drops of changes before it in its commit', async () => {
   ])
   expect(seen).toEqual({ count: 2, ids: ['d1', 'd2'] })
 })
+
+test('a row that the database refuses at the commit fails its own change, and no other of the commit', async () => {
+  const store = await open()
+  const before = await counts(store)
+  const drop = { seq: 1, id: 'x', fhash: null, created_at: 1, drop_json: '{}' }
+  const writes = [
+    store.write(async (db) => insertDrop(db, { ...drop, flow_no: 999 })),
+    store.write(async (db) => insertArrival(db, { stored_at: 1, place_json: '{}', drop_json: '{}' })),
+  ]
+  const results = await Promise.allSettled(writes)
+  expect(results.map(({ status }) => status)).toEqual(['rejected', 'fulfilled'])
+  // The error is that of the database.
+  expect(results[0]).toMatchObject({ reason: { message: expect.stringMatching(/foreign key/i) } })
+  expect(await counts(store)).toEqual({ drops: before.drops, arrivals: before.arrivals + 1 })
+})
+
+async function counts({ reader }: Store): Promise<{ drops: number; arrivals: number }> {
+  const count = async (table: 'things_drops' | 'things_arrivals') =>
+    (await reader.selectFrom(table).selectAll().execute()).length
+  return { drops: await count('things_drops'), arrivals: await count('things_arrivals') }
+}
