@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { HttpError } from '../../src/backend/http/errors.ts'
-import { readParams } from '../../src/backend/http/request-body.ts'
+import { nodeBody, readParams } from '../../src/backend/http/request-body.ts'
 import { eventually } from '../support/app.ts'
 import { basic, startTestBackend, type TestBackend } from '../support/backend.ts'
 import { arrivingFiles } from '../support/files.ts'
@@ -216,7 +216,7 @@ test('a client that left before its upload was read is not waited for', async ()
   gone.headers['content-type'] = 'multipart/form-data; boundary=x'
   gone.destroy()
   await once(gone, 'close')
-  const reading = readParams(gone, new URL('http://127.0.0.1/'), {
+  const reading = readParams({ headers: gone.headers, body: nodeBody(gone) }, '', {
     ...{ maxBytes: () => 1000, largestBytes: 1000, isStranger: () => false, take: () => undefined },
     ...{ identify: () => expect.unreachable(), receive: () => expect.unreachable() },
     ...{ idleMs: 60_000, wholeMs: () => undefined },

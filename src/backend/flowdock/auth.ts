@@ -1,5 +1,5 @@
 import { randomBytes, scrypt } from 'node:crypto'
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders } from 'node:http'
 import { promisify } from 'node:util'
 import { grantOfPassword, grantOfToken } from '../grants.ts'
 import { unauthorized } from '../http/errors.ts'
@@ -51,7 +51,7 @@ export interface Identity {
 export async function authenticate(
   db: Database,
   signIn: SignIn,
-  request: IncomingMessage,
+  request: { readonly headers: IncomingHttpHeaders },
   query: URLSearchParams,
   address: string,
 ): Promise<Identity | undefined> {

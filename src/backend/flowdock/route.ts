@@ -66,8 +66,8 @@ export interface UserRequest extends Request {
 export type Scope = 'flow' | 'private' | 'manage' | 'profile' | 'offline_access' | 'integration'
 
 /**
- * A JSON response, one without a body, or one that the handler writes. The response to HEAD is that to GET: Node.js leaves out
- * the body, and a response that is written over time ends after its headers.
+ * A JSON response or one without a body, one of another type, or one that the handler writes over time. The response to HEAD is
+ * that to GET: Node.js leaves out the body, and a response that is written over time ends after its headers.
  */
 export type Answer =
   | {
@@ -76,6 +76,12 @@ export type Answer =
       /** The body if it is JSON already. */
       readonly json?: string
       readonly headers?: Record<string, string>
+    }
+  | {
+      readonly status: number
+      readonly content: string | Uint8Array
+      /** All headers but `Content-Length`. */
+      readonly headers: Record<string, string>
     }
   | { readonly write: (response: ServerResponse) => void | Promise<void> }
 

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders } from 'node:http'
 import { HttpError, unauthorized } from '../http/errors.ts'
 import type { Database } from '../store/db.ts'
 import { findUser } from '../store/users.ts'
@@ -17,7 +17,7 @@ import type { Backend, Route } from './route.ts'
  */
 export function checkServiceAccess(
   { auth, pattern }: Route,
-  { method, headers }: IncomingMessage,
+  { method, headers }: { readonly method: string; readonly headers: IncomingHttpHeaders },
   isService: boolean,
 ): void {
   const actsAs = headers['flowdock-act-as'] !== undefined
@@ -48,7 +48,7 @@ export function checkServiceAccess(
  */
 export async function findActedUser(
   db: Database,
-  headers: IncomingMessage['headers'],
+  headers: IncomingHttpHeaders,
 ): Promise<Identity | undefined> {
   const header = headers['flowdock-act-as']
   if (header === undefined) return undefined

@@ -1,4 +1,4 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders, IncomingMessage } from 'node:http'
 import { finished } from 'node:stream'
 import { hasTooManyValues, isRecord, maxRestValues } from '../../json-values.ts'
 import { type PartReader, readParts } from '../../net/multipart.ts'
@@ -26,27 +26,51 @@ export interface Reception {
   readonly wholeMs: () => number | undefined
 }
 
+/** The body of a request. It can be read once. */
+export interface RequestBody {
+  /** The whole body. @throws HttpError 413 when it is too long, 400 when it is not complete, 408 when it takes too long */
+  readText(reception: Reception): Promise<string>
+  /** The fields and files of a `multipart/form-data` body. @throws HttpError, as above */
+  readParts(reception: Reception): Promise<Readonly<Record<string, unknown>>>
+}
+
+/** The body of a request of node:http; undefined when it has none. */
+export function nodeBody(request: IncomingMessage): RequestBody | undefined {
+  const { headers } = request
+  const isEmpty = headers['transfer-encoding'] === undefined && (headers['content-length'] ?? '0') === '0'
+  if (isEmpty && !isMultipart(headers)) return undefined
+  return {
+    readText: (reception) => readBody(request, reception),
+    readParts: (reception) => readMultipart(request, reception),
+  }
+}
+
 /**
  * Reads the parameters of a request. Those of the body override those of the query string.
  *
+ * @param search the query string, with its question mark
  * @param listAs the parameter that a JSON array stands for; without one, only a JSON object is accepted
  * @throws 413 when the body is too long, 400 when it cannot be read, 408 when it takes too long
  */
 export async function readParams(
-  request: IncomingMessage,
-  url: URL,
+  { headers, body }: { readonly headers: IncomingHttpHeaders; readonly body: RequestBody | undefined },
+  search: string,
   reception: Reception,
   listAs?: string,
 ): Promise<Params> {
-  const values = readForm(url.search.slice(1))
-  if (request.headers['content-type']?.startsWith('multipart/form-data'))
-    return new Params(Object.assign(values, await readMultipart(request, reception)))
-  const body = await readBody(request, reception)
-  if (body.trim() === '') return new Params(values)
-  const type = request.headers['content-type'] ?? ''
-  if (type.startsWith('application/x-www-form-urlencoded') && !body.startsWith('{'))
-    return new Params(Object.assign(values, readForm(body)))
-  return new Params(Object.assign(values, parseJsonBody(body, listAs)))
+  const values = readForm(search.slice(1))
+  if (body === undefined) return new Params(values)
+  if (isMultipart(headers)) return new Params(Object.assign(values, await body.readParts(reception)))
+  const text = await body.readText(reception)
+  if (text.trim() === '') return new Params(values)
+  const type = headers['content-type'] ?? ''
+  if (type.startsWith('application/x-www-form-urlencoded') && !text.startsWith('{'))
+    return new Params(Object.assign(values, readForm(text)))
+  return new Params(Object.assign(values, parseJsonBody(text, listAs)))
+}
+
+function isMultipart({ 'content-type': type }: IncomingHttpHeaders): boolean {
+  return type?.startsWith('multipart/form-data') === true
 }
 
 /** The most fields, and the most files, of a multipart body. */
@@ -135,8 +159,6 @@ function flowToken({ flow_token: token }: Record<string, unknown>): string | und
 }
 
 async function readBody(request: IncomingMessage, reception: Reception): Promise<string> {
-  const { headers } = request
-  if (headers['transfer-encoding'] === undefined && (headers['content-length'] ?? '0') === '0') return ''
   const { promise: read, resolve, reject } = Promise.withResolvers<void>()
   const chunks: Buffer[] = []
   let size = 0

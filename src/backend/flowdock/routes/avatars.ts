@@ -19,17 +19,15 @@ export const avatarRoutes: readonly Route[] = [
         const stored = await findAvatar(store.reader, key)
         const bytes = stored?.bytes ?? generateAvatar(key, pixelsOf(request.path['size']))
         return {
-          write(response) {
-            response.writeHead(200, {
-              'Content-Type': stored?.content_type ?? 'image/png',
-              'Content-Length': bytes.length,
-              // A new picture has a new key, so a cached response stays right.
-              'Cache-Control': 'public, max-age=86400',
-              'Content-Security-Policy': "default-src 'none'; sandbox",
-              'Cross-Origin-Resource-Policy': 'cross-origin',
-              'X-Content-Type-Options': 'nosniff',
-            })
-            response.end(bytes)
+          status: 200,
+          content: bytes,
+          headers: {
+            'Content-Type': stored?.content_type ?? 'image/png',
+            // A new picture has a new key, so a cached response stays right.
+            'Cache-Control': 'public, max-age=86400',
+            'Content-Security-Policy': "default-src 'none'; sandbox",
+            'Cross-Origin-Resource-Policy': 'cross-origin',
+            'X-Content-Type-Options': 'nosniff',
           },
         }
       },

@@ -289,13 +289,12 @@ function formatted(asJson: boolean, { status, body }: Exchange): Answer {
   if (asJson) return { status, body, headers: { Pragma: 'no-cache' } }
   const text = new URLSearchParams(Object.entries(body).map(([name, value]) => [name, String(value)]))
   return {
-    write(response) {
-      response.writeHead(status, {
-        'Content-Type': 'application/x-www-form-urlencoded; charset=utf-8',
-        'Cache-Control': 'no-store',
-        Pragma: 'no-cache',
-      })
-      response.end(text.toString())
+    status,
+    content: text.toString(),
+    headers: {
+      'Content-Type': 'application/x-www-form-urlencoded; charset=utf-8',
+      'Cache-Control': 'no-store',
+      Pragma: 'no-cache',
     },
   }
 }
