@@ -3,7 +3,8 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startPinnedGateway } from './pinned-process.ts'
-import { openClient, queries } from './queries.ts'
+import { queries } from './queries.ts'
+import { openClient } from './query-client.ts'
 import { startQueryUpstream } from './query-upstream.ts'
 
 const warmUpMs = 5000

@@ -1,9 +1,8 @@
 import { spawnSync } from 'node:child_process'
-import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { cpuSeconds, memoryKiB, type Running, startPinned, startPinnedGateway } from './pinned-process.ts'
+import { openClient } from './query-client.ts'
 import { type QueryUpstream, startQueryUpstream } from './query-upstream.ts'
 
 const rounds = Number(process.env['ROUNDS'] ?? 3)
@@ -128,84 +127,6 @@ const hive: Contender[] = existsSync(join(import.meta.dirname, 'peers/hive/node_
       },
     ]
   : []
-
-interface Client {
-  /** Sends again and again until told to stop. Resolves with how long each answer took, in milliseconds. */
-  run(ms: number): Promise<number[]>
-  once(): Promise<string>
-  close(): void
-}
-
-/** Sockets that write bytes and look for the end of answers. Whose credential is sent changes with every request. */
-export async function openClient(
-  port: number,
-  query: string,
-  connections: number,
-  people: number,
-): Promise<Client> {
-  const body = JSON.stringify({ query })
-  const requests = Array.from({ length: people }, (_, index) => {
-    const token = Buffer.from(`token${index}:`).toString('base64')
-    return Buffer.from(
-      `POST /graphql HTTP/1.1\r\nHost: 127.0.0.1:${port}\r\nContent-Type: application/json\r\nAccept: application/json\r\nAuthorization: Basic ${token}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
-    )
-  })
-  let turn = 0
-  const sockets: Socket[] = []
-  for (let index = 0; index < connections; index += 1) {
-    const socket = connect(port, '127.0.0.1').setNoDelay(true)
-    sockets.push(socket)
-    await once(socket, 'connect')
-  }
-
-  function send(socket: Socket): Promise<string> {
-    return new Promise((resolve, reject) => {
-      const chunks: Buffer[] = []
-      let size = 0
-      let end = -1
-      const onData = (chunk: Buffer) => {
-        chunks.push(chunk)
-        size += chunk.length
-        if (end === -1) {
-          const text = Buffer.concat(chunks).toString('latin1')
-          const head = text.indexOf('\r\n\r\n')
-          if (head === -1) return
-          const length = /^content-length: (\d+)/im.exec(text)?.[1]
-          if (length === undefined || !text.startsWith('HTTP/1.1 200'))
-            return reject(new Error(text.slice(0, 300)))
-          end = head + 4 + Number(length)
-        }
-        if (size < end) return
-        socket.off('data', onData)
-        resolve(connections === 1 && size < 10_000_000 ? Buffer.concat(chunks).toString() : '')
-      }
-      socket.on('data', onData)
-      socket.write(requests[turn++ % requests.length] as Buffer)
-    })
-  }
-
-  return {
-    async run(ms) {
-      const took: number[] = []
-      const start = performance.now()
-      await Promise.all(
-        sockets.map(async (socket) => {
-          for (let now = performance.now(); now - start < ms; ) {
-            await send(socket)
-            const then = performance.now()
-            took.push(then - now)
-            now = then
-          }
-        }),
-      )
-      return took
-    },
-    once: async () => (await send(sockets[0] as Socket)).split('\r\n\r\n')[1] ?? '',
-    close() {
-      for (const socket of sockets) socket.destroy()
-    },
-  }
-}
 
 interface Row {
   readonly name: string

@@ -6,7 +6,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { openAdministration } from '../src/backend/admin/administration.ts'
 import { hashToken } from '../src/backend/token-hash.ts'
 import { memoryKiB, type Running, startPinned, unlimited } from './pinned-process.ts'
-import { openClient } from './queries.ts'
+import { openClient } from './query-client.ts'
 
 const rounds = Number(process.env['ROUNDS'] ?? 3)
 const roundMs = Number(process.env['ROUND_MS'] ?? 2000)
