@@ -11,12 +11,22 @@ const token = '0123456789abcdef'.repeat(2)
 const main = '/flows/example/main'
 const content = 'a message of usual length, with a #hashtag and nobody mentioned'
 
-/** What the backend itself takes: messages, reads of a long history, open streams. */
+const scenes: Readonly<Record<string, () => Promise<void>>> = {
+  write: measureSending,
+  read: measureReading,
+  streams: measureStreams,
+  upload: measureUpload,
+}
+
+/** What the backend itself takes: messages, reads of a long history, open streams, uploads. */
 export async function backend(): Promise<void> {
-  await measureSending()
-  await measureReading()
-  await measureStreams()
-  await measureUpload()
+  const wanted = process.env['SCENES']?.split(',') ?? Object.keys(scenes)
+  for (const name of wanted) {
+    const measure = scenes[name]
+    if (measure === undefined)
+      throw new Error(`Expected SCENES to be some of ${Object.keys(scenes)}, got "${name}"`)
+    await measure()
+  }
 }
 
 interface Running {
@@ -130,9 +140,9 @@ async function measureSending(): Promise<void> {
       concurrency: 16,
       work: (turn) => emptyClient.post(body(turn)),
     },
-    { name: 'REST, 1 writer', concurrency: 1, work: post },
-    { name: 'REST, 16 writers', concurrency: 16, work: post },
-    { name: 'REST, 64 writers', concurrency: 64, work: post },
+    { name: 'REST, 1 writer', concurrency: 1, work: post, pid: running.child.pid },
+    { name: 'REST, 16 writers', concurrency: 16, work: post, pid: running.child.pid },
+    { name: 'REST, 64 writers', concurrency: 64, work: post, pid: running.child.pid },
   ])
   const wal = statSync(join(folders[0], 'flowdock.db-wal')).size
   console.log(`  the write-ahead log took ${(wal / 2 ** 20).toFixed(0)} MiB`)

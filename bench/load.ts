@@ -5,7 +5,7 @@ import { Agent, request } from 'node:http'
 import { connect, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { unlimited } from './pinned-process.ts'
+import { cpuSeconds, unlimited } from './pinned-process.ts'
 
 export interface Contender {
   readonly name: string
@@ -15,6 +15,8 @@ export interface Contender {
   readonly concurrency: number
   /** How many units one call of `work` is, 1 unless given. */
   readonly units?: number
+  /** The process whose CPU time for a unit is printed. */
+  readonly pid?: number | undefined
 }
 
 const rounds = 3
@@ -24,11 +26,13 @@ const roundMs = 2000
 export async function compare(title: string, contenders: readonly Contender[]): Promise<void> {
   console.log(`\n${title}`)
   const rates = new Map(contenders.map(({ name }) => [name, [] as number[]]))
+  const cpu = new Map<string, { seconds: number; units: number }>()
   let turn = 0
   for (const { work } of contenders) await work(turn++)
   for (let round = 0; round < rounds; round += 1) {
-    for (const { name, work, concurrency, units = 1 } of contenders) {
+    for (const { name, work, concurrency, units = 1, pid } of contenders) {
       let done = 0
+      const before = pid === undefined ? 0 : cpuSeconds(pid)
       const start = performance.now()
       const loop = async () => {
         while (performance.now() - start < roundMs) {
@@ -38,6 +42,9 @@ export async function compare(title: string, contenders: readonly Contender[]): 
       }
       await Promise.all(Array.from({ length: concurrency }, loop))
       rates.get(name)?.push((done * 1000) / (performance.now() - start))
+      if (pid === undefined) continue
+      const { seconds, units: others } = cpu.get(name) ?? { seconds: 0, units: 0 }
+      cpu.set(name, { seconds: seconds + cpuSeconds(pid) - before, units: others + done })
     }
   }
   const medians = [...rates].map(([name, list]) => ({
@@ -47,7 +54,10 @@ export async function compare(title: string, contenders: readonly Contender[]): 
   const [first] = medians
   for (const { name, rate } of medians) {
     const ratio = first === undefined ? '' : (rate / first.rate).toFixed(2)
-    console.log(`  ${rate.toFixed(0).padStart(8)}/s  ${ratio.padStart(6)} ×  ${name}`)
+    const spent = cpu.get(name)
+    const each =
+      spent === undefined ? '' : `, ${((spent.seconds * 1e6) / spent.units).toFixed(0)} µs CPU each`
+    console.log(`  ${rate.toFixed(0).padStart(8)}/s  ${ratio.padStart(6)} ×  ${name}${each}`)
   }
 }
 
