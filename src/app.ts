@@ -45,6 +45,7 @@ import { createRateLimiter } from './traffic/rate-limiter.ts'
 import { addHeaders } from './upstream/added-headers.ts'
 import { createBulkhead } from './upstream/bulkhead.ts'
 import { type CircuitBreaker, createCircuitBreaker } from './upstream/circuit-breaker.ts'
+import { EqualBodies, type EqualBodiesOptions } from './upstream/equal-bodies.ts'
 import { basicAuthorization, createCredentialReader } from './upstream/flowdock/credentials.ts'
 import { createEventDecoder } from './upstream/flowdock/event-decoder.ts'
 import { createFileDownloads } from './upstream/flowdock/files.ts'
@@ -128,6 +129,7 @@ export interface AppHooks {
   readonly demoHistory?: boolean
   /** Called for each event that is delivered to a subscription. */
   readonly onDelivery?: (events: LiveEvents, event: FlowEvent) => void
+  readonly equalBodies?: EqualBodiesOptions
   /** Limits that replace the default ones. */
   readonly limits?: Partial<Limits>
 }
@@ -251,6 +253,8 @@ async function start(
       hub.changes?.changed(principal)
     },
   }
+  const equalBodies = new EqualBodies(hooks.equalBodies)
+  closers.push(async () => equalBodies.close())
   const pages = new MessagePages()
   closers.push(async () => pages.close())
   const streamTickets = createStreamTickets(tickets)
@@ -301,6 +305,7 @@ async function start(
       hub,
       rateLimiter: createRateLimiter(config.callsPerMinute, 'calls to the upstream'),
       reads,
+      equalBodies,
       pages,
       changeIds: createChangeIds(reads.changed),
       downloads,

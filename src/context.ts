@@ -6,6 +6,7 @@ import type { Listener, LiveHub } from './live/live-hub.ts'
 import type { Trace, Tracing } from './telemetry/tracing.ts'
 import type { RequestHead } from './traffic/client-address.ts'
 import type { RateLimit, RateLimiter } from './traffic/rate-limiter.ts'
+import type { EqualBodies } from './upstream/equal-bodies.ts'
 import type { Credential, ReadCredential } from './upstream/flowdock/credentials.ts'
 import type { Directory } from './upstream/flowdock/directory.ts'
 import type { FileDownloads } from './upstream/flowdock/files.ts'
@@ -216,6 +217,7 @@ export interface ContextOptions {
   readonly hub: LiveHub
   readonly rateLimiter: RateLimiter
   readonly reads: SingleFlight
+  readonly equalBodies: EqualBodies
   readonly pages: MessagePages
   readonly changeIds: ChangeIds
   readonly downloads: FileDownloads
@@ -516,6 +518,7 @@ class PrincipalContext implements Context, Viewer {
       signal: this.#departure?.signal,
       directory: this.#directory,
       entities,
+      equalBodies: options.equalBodies,
       pages: this.#purpose === 'operation' ? options.pages : undefined,
       headers: {
         ...clientHeaders,

@@ -98,7 +98,7 @@ const floors: [part: RegExp, may: RegExp][] = [
   [/^src\/upstream\/[^/]+$/, /^src\/(errors|sleep)\.ts$|^src\/net\//],
   [
     /^src\/upstream\/flowdock\//,
-    /^src\/(errors|iso-time|json-values|secret|tickets)\.ts$|^src\/upstream\/(build-url|http|traced-request)\.ts$|^src\/wire\//,
+    /^src\/(errors|iso-time|json-values|secret|tickets)\.ts$|^src\/upstream\/(build-url|equal-bodies|http|traced-request)\.ts$|^src\/wire\//,
   ],
   [
     /^src\/upstream\/flowthings\//,

@@ -3,6 +3,7 @@ import { Readable } from 'node:stream'
 import { Agent, buildConnector, type Dispatcher } from 'undici'
 import { GatewayError, RateLimitedError, ResponseTooLongError, UpstreamError } from '../errors.ts'
 import { isPublic, lookupPublicAddress, NotPublicAddressError } from '../net/public-address.ts'
+import type { EqualBodies } from './equal-bodies.ts'
 
 export interface HttpOptions {
   /** The time limit of a call, from the request to the last byte of the response. */
@@ -34,12 +35,14 @@ export interface HttpRequest {
   /** The principal of the call; undefined for a call without a credential. */
   readonly principal?: string | undefined
   readonly signal: AbortSignal | undefined
+  /** Where a read looks for a parsed body with the same bytes. */
+  readonly equalBodies?: EqualBodies | undefined
 }
 
 export interface HttpAnswer {
   readonly status: number
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
-  /** The parsed JSON, the text when it is not JSON, or undefined when there is no body. */
+  /** The parsed JSON, which nobody may change, the text when it is not JSON, or undefined when there is no body. */
   readonly body: unknown
 }
 
@@ -180,7 +183,7 @@ export function createHttp(options: HttpOptions): Http {
   }
 
   return {
-    async request({ method, url, headers, body, signal }) {
+    async request({ method, url, headers, body, signal, equalBodies }) {
       signal?.throwIfAborted()
       let whole!: WholeAnswer
       const leave = () => whole.abort(signal?.reason)
@@ -205,12 +208,18 @@ export function createHttp(options: HttpOptions): Http {
             whole = new WholeAnswer()
             calls.dispatch(call, whole)
             await whole.arrived
-            await portions.enter(whole.bytes)
           },
           () => isRead(method) && whole.status === 0 && signal?.aborted !== true,
         )
         status = whole.status
-        return toAnswer(whole.status, whole.headers, whole.text())
+        const isShared = status === 200 && method === 'GET' && isJson(whole.headers)
+        const known = isShared ? equalBodies?.find(url.href, whole.chunks, whole.bytes) : undefined
+        if (known !== undefined) return { status, headers: whole.headers, body: known }
+        const turn = portions.enter(whole.bytes)
+        if (turn !== undefined) await turn
+        const answer = toAnswer(status, whole.headers, whole.text())
+        if (isShared) equalBodies?.keep(url.href, whole.chunks, whole.bytes, answer.body)
+        return answer
       } catch (error) {
         throw translate(error, signal)
       } finally {
@@ -287,7 +296,7 @@ class WholeAnswer implements Dispatcher.DispatchHandler {
   readonly arrived: Promise<void>
   status = 0
   headers: IncomingHttpHeaders = {}
-  readonly #chunks: Buffer[] = []
+  readonly chunks: Buffer[] = []
   readonly #resolve: () => void
   readonly #reject: (reason: unknown) => void
   #controller: Dispatcher.DispatchController | undefined
@@ -312,8 +321,8 @@ class WholeAnswer implements Dispatcher.DispatchHandler {
 
   /** Decodes UTF-8, without a byte order mark. */
   text(): string {
-    const [first] = this.#chunks
-    const bytes = this.#chunks.length === 1 ? first : Buffer.concat(this.#chunks)
+    const [first] = this.chunks
+    const bytes = this.chunks.length === 1 ? first : Buffer.concat(this.chunks)
     return bytes?.toString('utf8').replace(/^\uFEFF/, '') ?? ''
   }
 
@@ -328,7 +337,7 @@ class WholeAnswer implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(_: Dispatcher.DispatchController, chunk: Buffer): void {
-    this.#chunks.push(chunk)
+    this.chunks.push(chunk)
     this.bytes += chunk.length
   }
 
@@ -405,12 +414,16 @@ function translate(error: unknown, signal: AbortSignal | undefined): unknown {
 
 function parseBody(text: string, headers: IncomingHttpHeaders): unknown {
   if (text === '') return undefined
-  if (!String(headers['content-type'] ?? '').includes('json')) return text
+  if (!isJson(headers)) return text
   try {
     return JSON.parse(text)
   } catch (error) {
     throw new UpstreamError('UPSTREAM_INVALID', 'The upstream answered with broken JSON', { cause: error })
   }
+}
+
+function isJson(headers: IncomingHttpHeaders): boolean {
+  return String(headers['content-type'] ?? '').includes('json')
 }
 
 /** `Retry-After` in seconds or as a date; undefined when it is neither. */

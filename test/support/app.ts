@@ -6,6 +6,7 @@ import type { BackendOptions } from '../../src/backend/server.ts'
 import { type Config, readConfig } from '../../src/config.ts'
 import type { Limits } from '../../src/graphql/document-limits.ts'
 import { createLogger, type Logger } from '../../src/telemetry/log.ts'
+import type { EqualBodiesOptions } from '../../src/upstream/equal-bodies.ts'
 import type { UpstreamCall } from '../../src/upstream/http.ts'
 import { basic, type Nick, startTestBackend, type TestBackend } from './backend.ts'
 import { serviceToken } from './service-token.ts'
@@ -44,6 +45,7 @@ export async function startTestApp(
     documentMsPerMinute?: number
     log?: Logger
     limits?: Partial<Limits>
+    equalBodies?: EqualBodiesOptions
   } = {},
 ): Promise<TestApp> {
   const backend = await startTestBackend(options.backend)
@@ -53,6 +55,7 @@ export async function startTestApp(
   const app = await startApp(testConfig(upstreamUrl, { ...things, ...options.settings }), {
     onUpstreamCall: (call) => calls.push(call),
     log: options.log ?? createLogger('silent'),
+    ...(options.equalBodies === undefined ? {} : { equalBodies: options.equalBodies }),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.documentMsPerMinute === undefined
       ? {}

@@ -1,18 +1,18 @@
 import { decodeActivity, decodeFlow, decodeFlowUser, decodeReadCount } from './decode.ts'
-import { decodeList } from './lists.ts'
+import { decodeList, type OnUnreadable } from './lists.ts'
 import type { AccessMode, ActivityCount, ActivityGroupBy, DetailedFlow, FlowUser } from './model.ts'
 import type { FlowdockCalls } from './request.ts'
 
 export interface Flows {
   /** The flows that the user has joined or, with `all`, could join, too. @param withUsers whether to list their members */
-  list(scope: 'joined' | 'all', withUsers: boolean): Promise<DetailedFlow[]>
+  list(scope: 'joined' | 'all', withUsers: boolean): Promise<readonly DetailedFlow[]>
   /**
    * A flow. Null when it does not exist, or the user may not see it.
    *
    * @param withUsers whether to list its members, if the upstream makes a difference; by default it does
    */
   find(by: { id: string } | { path: string }, withUsers?: boolean): Promise<DetailedFlow | null>
-  users(path: string): Promise<FlowUser[]>
+  users(path: string): Promise<readonly FlowUser[]>
   create(organization: string, name: string): Promise<DetailedFlow>
   update(path: string, changes: FlowChanges): Promise<DetailedFlow>
   addUser(path: string, userId: number): Promise<void>
@@ -38,13 +38,17 @@ export interface FlowChanges {
   readonly isArchived?: boolean | undefined
 }
 
+const decodeFlows = (json: unknown, onUnreadable: OnUnreadable) => decodeList(json, decodeFlow, onUnreadable)
+const decodeFlowUsers = (json: unknown, onUnreadable: OnUnreadable) =>
+  decodeList(json, decodeFlowUser, onUnreadable)
+
 /** [flowdock] flows.md, users.md */
 export function createFlows(calls: FlowdockCalls): Flows {
   return {
     async list(scope, withUsers) {
       const path = scope === 'all' ? ['flows', 'all'] : ['flows']
       const json = await calls.get(path, { query: { users: withUsers ? 1 : undefined }, doing: 'list flows' })
-      return decodeList(json, decodeFlow, calls.onUnreadable)
+      return calls.decode(json, decodeFlows)
     },
     async find(by, withUsers = true) {
       const query = withUsers ? {} : { users: 0 }
@@ -52,13 +56,13 @@ export function createFlows(calls: FlowdockCalls): Flows {
         'id' in by
           ? await calls.find(['flows', 'find'], { query: { ...by, ...query }, doing: `read flow ${by.id}` })
           : await calls.find(['flows', ...by.path.split('/')], { query, doing: `read flow "${by.path}"` })
-      return json === null ? null : decodeFlow(json)
+      return json === null ? null : calls.decode(json, decodeFlow)
     },
     async users(path) {
       const json = await calls.get(['flows', ...path.split('/'), 'users'], {
         doing: `list the users of "${path}"`,
       })
-      return decodeList(json, decodeFlowUser, calls.onUnreadable)
+      return calls.decode(json, decodeFlowUsers)
     },
     async create(organization, name) {
       const doing = `create a flow in "${organization}"`

@@ -169,7 +169,7 @@ export function openLiveStream(options: LiveSourceOptions): LiveStream {
   }
 
   /** Lists the flows without their users, who are then read one by one. */
-  function readWithoutUsers(error: unknown): Promise<Flow[]> {
+  function readWithoutUsers(error: unknown): Promise<readonly Flow[]> {
     if (error instanceof GatewayError && error.code === 'UPSTREAM_INVALID')
       return flowdock.flows.list('joined', false)
     throw error

@@ -128,7 +128,7 @@ export function createLoaders(resources: Resources, { directory, entities }: Kno
   const people = new Map<number, User>()
   const byId = new Map<string, Flow>()
   const byPath = new Map<string, Flow>()
-  const flowLists = new Map<'joined' | 'all', Promise<DetailedFlow[]>>()
+  const flowLists = new Map<'joined' | 'all', Promise<readonly DetailedFlow[]>>()
   const singles = new Map<string, Promise<unknown>>()
   const expected = new Map<string, ReturnType<Messages['listAt']>>()
 
@@ -158,7 +158,7 @@ export function createLoaders(resources: Resources, { directory, entities }: Kno
     return map.get(key)
   }
 
-  function lists(scope: 'joined' | 'all'): Promise<DetailedFlow[]> {
+  function lists(scope: 'joined' | 'all'): Promise<readonly DetailedFlow[]> {
     let list = flowLists.get(scope)
     if (list === undefined) {
       list = resources.flows.list(scope, false)

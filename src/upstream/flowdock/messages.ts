@@ -1,5 +1,5 @@
 import { decodeMessage, decodeMessages } from './decode.ts'
-import type { Page } from './lists.ts'
+import type { OnUnreadable, Page } from './lists.ts'
 import type { MessagePages } from './message-pages.ts'
 import type { Message, ThreadState } from './model.ts'
 import { type FlowdockCalls, pageHeader } from './request.ts'
@@ -105,10 +105,15 @@ export interface Attachment {
   readonly bytes: AsyncIterable<Uint8Array>
 }
 
+const decodeFlowMessages = (json: unknown, onUnreadable: OnUnreadable) =>
+  decodeMessages(json, undefined, onUnreadable)
+
 /** [flowdock] messages.md */
 export function createMessages(calls: FlowdockCalls, pages?: MessagePages): Messages {
   const decodeIn = (channel: string, json: unknown) =>
-    decodeMessages(json, privateChannel(channel), calls.onUnreadable)
+    channel.startsWith('@')
+      ? decodeMessages(json, channel, calls.onUnreadable)
+      : calls.decode(json, decodeFlowMessages)
 
   async function listAt(channel: string, threadId: string | undefined, page: MessagePage) {
     const container = threadId === undefined ? [] : ['threads', threadId]

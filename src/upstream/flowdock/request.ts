@@ -9,6 +9,7 @@ import {
 } from '../../errors.ts'
 import { parseIsoTime } from '../../iso-time.ts'
 import { buildUrl, type Query } from '../build-url.ts'
+import type { Decode, EqualBodies } from '../equal-bodies.ts'
 import type { Http } from '../http.ts'
 import { type CallTrace, tracedRequest } from '../traced-request.ts'
 import type { Credential } from './credentials.ts'
@@ -42,6 +43,8 @@ export interface FlowdockCalls {
   /** Posts to a URL that the upstream gave. @throws ForbiddenError for a URL of another server */
   postTo(url: string, request: FlowdockRequest): Promise<unknown>
   delete(path: readonly string[], request: FlowdockRequest): Promise<unknown>
+  /** Decodes the JSON of a read, once where several reads had the same bytes. @param decode the same function for the same path */
+  decode<T>(json: unknown, decode: Decode<T>): T
   /** To be called with the error of a list of which not all items could be decoded. */
   readonly onUnreadable: OnUnreadable
   /** Posts a body of fields and files. The files are sent while they are read. */
@@ -81,6 +84,8 @@ export interface CallOptions {
   readonly trace?: CallTrace | undefined
   /** Shares reads in progress of the same credential. Without it, each read is a call. */
   readonly reads?: SingleFlight | undefined
+  /** Shares the parsed JSON of reads with the same bytes. Without it, each is parsed. */
+  readonly equalBodies?: EqualBodies | undefined
   /** Pages of messages that several principals may read. */
   readonly pages?: MessagePages | undefined
   /** Called with the id of the user, for each response that has it. */
@@ -105,6 +110,7 @@ export function createCalls({
   headers: always,
   trace,
   reads,
+  equalBodies,
   onUser,
   onTokenEnd,
   onUnreadable = () => undefined,
@@ -136,7 +142,7 @@ export function createCalls({
       isMade = true
       onCall?.()
       const principal = anonymous === true ? undefined : credential?.principal
-      const request = { method, url, headers, body, principal, signal: until }
+      const request = { method, url, headers, body, principal, signal: until, equalBodies }
       return tracedRequest(http, trace, request)
     }
     const answer =
@@ -177,6 +183,8 @@ export function createCalls({
 
   return {
     onUnreadable,
+    decode: (json, decode) =>
+      equalBodies === undefined ? decode(json, onUnreadable) : equalBodies.decode(json, decode, onUnreadable),
     get: (path, request) => call('GET', path, request),
     getAt: (path, request) => callAt('GET', path, request),
     async find(path, request) {

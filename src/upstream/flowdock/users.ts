@@ -1,5 +1,5 @@
 import { decodeExpiry, decodePresence, decodeUser } from './decode.ts'
-import { decodeList } from './lists.ts'
+import { decodeList, type OnUnreadable } from './lists.ts'
 import type { Attachment } from './messages.ts'
 import type { PresenceState, User } from './model.ts'
 import type { FlowdockCalls } from './request.ts'
@@ -8,7 +8,7 @@ export interface Users {
   /** The user of the credential. */
   viewer(): Promise<User>
   /** All users that the viewer may see. */
-  list(): Promise<User[]>
+  list(): Promise<readonly User[]>
   /** Null for an unknown user, or one of no common organization. */
   find(id: number): Promise<User | null>
   /** The presence of the members of the viewer's flows, by user id. Only some upstreams support this. */
@@ -21,13 +21,15 @@ export interface Users {
   setAvatar(picture: Attachment | null): Promise<void>
 }
 
+const decodeUsers = (json: unknown, onUnreadable: OnUnreadable) => decodeList(json, decodeUser, onUnreadable)
+
 /** [flowdock] users.md */
 export function createUsers(calls: FlowdockCalls): Users {
   return {
     viewer: async () => decodeUser(await calls.get(['user'], { doing: 'read the signed-in user' })),
     async list() {
       const json = await calls.get(['users'], { doing: 'list users' })
-      return decodeList(json, decodeUser, calls.onUnreadable)
+      return calls.decode(json, decodeUsers)
     },
     async find(id) {
       const json = await calls.find(['users', String(id)], { doing: `read user ${id}` })

@@ -1,0 +1,102 @@
+import fc from 'fast-check'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { startApp } from '../../src/app.ts'
+import { schema } from '../../src/schema/index.ts'
+import { post, startTestApp, type TestApp, testConfig } from '../support/app.ts'
+import type { Nick } from '../support/backend.ts'
+import { createRandom, generateQuery } from '../support/query-generator.ts'
+import { answerJson, startScriptedUpstream } from '../support/upstream.ts'
+
+/** Two gateways of one backend. One shares what equal bodies have in common, frozen, and the other parses and decodes each body. */
+let sharing: TestApp
+let parsing: TestApp
+let shared = 0
+const globalId = (type: string, key: string | number) => Buffer.from(`${type}:${key}`).toString('base64url')
+const values: Record<string, string[]> = {
+  Int: ['1', '3', '100', '0', '-1', '7'],
+  Boolean: ['true', 'false'],
+  String: ['"release"', '"example/main"', '"nonsense"', '""'],
+  DateTime: ['"2020-01-01T00:00:00.000Z"', '"2030-01-01T00:00:00.000Z"'],
+  ID: [JSON.stringify(globalId('User', 2)), '"nonsense"'],
+  FlowBy: ['{ path: "example/main" }', '{ path: "example/engineering" }', '{ path: "example/nowhere" }'],
+}
+
+beforeAll(async () => {
+  sharing = await startTestApp({
+    equalBodies: {
+      onShared(value) {
+        shared += 1
+        deepFreeze(value)
+      },
+    },
+  })
+  parsing = await startTestApp({ upstreamUrl: sharing.backend.url, equalBodies: { maxBytes: 1 } })
+  const { json: flow } = await sharing.backend.as('Ada')('GET', '/flows/example/engineering')
+  values['ID']?.push(
+    ...[globalId('Flow', flow.id), globalId('Message', `${flow.id}:3`)].map((id) => JSON.stringify(id)),
+  )
+})
+afterAll(async () => {
+  await parsing.close()
+  await sharing.close()
+})
+
+test('generated queries of several people have the responses that they have without shared bodies, and change nothing shared', async () => {
+  const people: readonly Nick[] = ['Ada', 'Ben', 'Cleo']
+  const tokens = await Promise.all(people.map((nick) => sharing.backend.token(nick)))
+  // Addresses of files have tickets of their own, and what is counted up to now ends a moment later.
+  const plain = (value: unknown) =>
+    JSON.stringify(value)
+      .replaceAll(/\/files\/[\w-]+\//g, '/files/')
+      .replaceAll(/(\d\d:\d\d):\d\d\.\d{3}Z/g, '$1Z')
+  await fc.assert(
+    fc.asyncProperty(fc.integer(), async (seed) => {
+      const query = generateQuery({ schema, values, depth: 5 }, createRandom(seed))
+      const token = tokens[Math.abs(seed) % tokens.length]
+      const [a, b] = await Promise.all([sharing, parsing].map(({ url }) => post(url, { query }, token)))
+      expect(plain({ ...a, errors: undefined }), query).toBe(plain({ ...b, errors: undefined }))
+      for (const { extensions } of a?.errors ?? [])
+        expect(extensions?.['code'], query).not.toBe('INTERNAL_SERVER_ERROR')
+      expect(a?.errors === undefined, query).toBe(b?.errors === undefined)
+    }),
+    { numRuns: Number(process.env['RUNS'] ?? 300) },
+  )
+  expect(shared).toBeGreaterThan(20)
+}, 60_000)
+
+test('each person gets the body of their own credential, and nothing once it is refused', async () => {
+  const flow = (id: string, name: string) => ({
+    ...{
+      id,
+      name,
+      parameterized_name: 'main',
+      organization: { id: 1, name: 'Acme', parameterized_name: 'acme' },
+    },
+  })
+  const refused = new Set<string>()
+  const upstream = await startScriptedUpstream(({ headers: { authorization = '' } }, response) => {
+    if (refused.has(authorization)) answerJson(response, 403, { message: 'Access denied' })
+    else answerJson(response, 200, [flow('f1', authorization === 'Bearer c' ? 'Mein' : 'Main')])
+  })
+  const app = await startApp(testConfig(upstream.url))
+  onTestFinished(app.close)
+  const names = async (token: string) => {
+    const response = await fetch(`${app.url}/graphql`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${token}` },
+      body: JSON.stringify({ query: '{ flows(first: 1) { nodes { name } } }' }),
+    })
+    const { data, errors } = (await response.json()) as Awaited<ReturnType<typeof post>>
+    return data?.flows?.nodes[0].name ?? errors?.[0]?.extensions?.['code']
+  }
+  const everybody = async () => [await names('a'), await names('b'), await names('c')]
+  for (let round = 0; round < 5; round += 1) expect(await everybody()).toEqual(['Main', 'Main', 'Mein'])
+  refused.add('Bearer b')
+  expect(await everybody()).toEqual(['Main', 'FORBIDDEN', 'Mein'])
+})
+
+function deepFreeze(value: unknown): void {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return
+  Object.freeze(value)
+  for (const part of Object.values(value)) deepFreeze(part)
+}
