@@ -1,6 +1,6 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { cpuSeconds, memoryKiB, type Running, startPinned, startPinnedGateway } from './pinned-process.ts'
 import { openClient } from './query-client.ts'
 import { type QueryUpstream, startQueryUpstream } from './query-upstream.ts'
@@ -93,6 +93,20 @@ const ours = (name: string, settings: Record<string, string> = {}): Contender =>
   start: (upstream) => startPinnedGateway(upstream, settings),
 })
 const gateway = ours('the gateway')
+/** An earlier checkout, in each comparison. */
+const base = process.env['BASE']
+const earlier: Contender[] =
+  base === undefined
+    ? []
+    : [
+        {
+          name: 'the gateway, an earlier build',
+          speaks: 'gateway',
+          start: (upstream) => startPinnedGateway(upstream, {}, [], join(resolve(base), 'src/main.ts')),
+        },
+      ]
+/** Parts of the names of contenders; by default all run. The gateway always does. */
+const picked = process.env['CONTENDERS']?.split(',')
 const keeping = ours('the gateway, answers kept (RESPONSE_CACHE_SECONDS=60)', {
   RESPONSE_CACHE_SECONDS: '60',
 })
@@ -150,7 +164,9 @@ async function compare(
   { connections = usualConnections, people = principals } = {},
 ): Promise<void> {
   const running: { text: string; server: Running; row: Row }[] = []
-  for (const contender of contenders) {
+  const [first, ...others] = contenders
+  const isPicked = ({ name }: Contender) => picked?.some((part) => name.includes(part)) ?? true
+  for (const contender of [first as Contender, ...earlier, ...others.filter(isPicked)]) {
     const server = await contender.start(upstream.url)
     const texts: Record<Contender['speaks'], string | undefined> = {
       ...{ gateway: query.gateway, peers: query.peers, lists: query.lists, plain: query.gateway },
@@ -210,7 +226,7 @@ export async function measureQueries(): Promise<void> {
     throw new Error('The peers are not there yet: npm ci --prefix bench/peers')
   const upstream = await startQueryUpstream()
   const wanted = (
-    process.env['QUERIES'] ?? 'static,flows,nested,bare,same,items,dashboard,connections,latency'
+    process.env['QUERIES'] ?? 'static,flows,nested,own,bare,same,items,dashboard,connections,latency'
   ).split(',')
   const { nested, flows } = queries
   const has = (name: string) => wanted.includes(name)
@@ -244,6 +260,23 @@ export async function measureQueries(): Promise<void> {
       ],
       upstream,
     )
+  if (has('own')) {
+    upstream.isOwn = true
+    await compare(
+      'The same, each person gets other bytes from the upstream',
+      nested,
+      [gateway, ...lean, plain('written by hand, two calls', 'lean')],
+      upstream,
+    )
+    await compare(
+      'List of 20 flows, each person gets other bytes',
+      flows,
+      [gateway, ...peers, plain('a proxy of the REST answer', 'proxy')],
+      upstream,
+    )
+    await compare(queries['nested-1000'].title, queries['nested-1000'], [gateway], upstream)
+    upstream.isOwn = false
+  }
   if (has('bare')) {
     const bare = await startQueryUpstream({ embeds: false })
     await compare(

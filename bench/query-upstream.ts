@@ -4,6 +4,8 @@ const flowCount = 20
 const userCount = 25
 const threadCount = 25
 const messageCount = 100
+/** Stands in bodies where each reader gets a number of their own. */
+const ownNumber = 100_000
 
 export interface QueryUpstream {
   readonly url: string
@@ -11,6 +13,8 @@ export interface QueryUpstream {
   readonly calls: number
   /** How long it thinks about each call, in milliseconds. */
   latencyMs: number
+  /** Whether each credential gets bodies that differ from those of all others, near their ends. */
+  isOwn: boolean
   close(): void
 }
 
@@ -40,7 +44,7 @@ export async function startQueryUpstream({ embeds = true } = {}): Promise<QueryU
     const name = `f${index + 1}`
     return {
       ...{ id: `00000000-0000-4000-8000-0000000000${String(index + 10)}`, name, parameterized_name: name },
-      ...{ organization, unread_mentions: 0, open: true, joined: true, access_mode: 'organization' },
+      ...{ organization, unread_mentions: ownNumber, open: true, joined: true, access_mode: 'organization' },
       ...{ url: `https://api.flowdock.com/flows/acme/${name}`, description: null, flow_admin: false },
       web_url: `https://www.flowdock.com/app/acme/${name}`,
     }
@@ -50,11 +54,13 @@ export async function startQueryUpstream({ embeds = true } = {}): Promise<QueryU
     ...{ created_at: '2026-01-01T00:00:00.000Z', updated_at: '2026-01-01T00:00:00.000Z', activities: 1 },
     ...{ internal_comments: 1, external_comments: 0, actions: [], external_url: null, source: null },
   })
-  const answers = new Map<string, Buffer>()
+  /** The second member is the position of the own number, or -1. */
+  const answers = new Map<string, readonly [Buffer, number]>()
   const answer = (path: string, body: unknown) => {
     const text = Buffer.from(JSON.stringify(body))
     const head = `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${text.length}\r\n\r\n`
-    answers.set(path, Buffer.concat([Buffer.from(head), text]))
+    const bytes = Buffer.concat([Buffer.from(head), text])
+    answers.set(path, [bytes, bytes.lastIndexOf(String(ownNumber))])
   }
   answer('/user', users[0])
   answer('/users', users)
@@ -75,7 +81,7 @@ export async function startQueryUpstream({ embeds = true } = {}): Promise<QueryU
       ...{
         content: `message ${index + 1}, which somebody had to say`,
         tags: ['release'],
-        uuid: `uuid-${index}`,
+        uuid: `uuid-${index === messageCount - 1 ? ownNumber : index}`,
       },
       ...{ user: String((index % userCount) + 1), thread_id: `thread${index % threadCount}` },
       ...(embeds ? { thread: thread(index % threadCount, flow.id) } : {}),
@@ -89,11 +95,12 @@ export async function startQueryUpstream({ embeds = true } = {}): Promise<QueryU
     for (let index = 0; index < threadCount; index += 1)
       answer(`${path}/threads/thread${index}`, thread(index, flow.id))
   }
-  const missing = Buffer.from(
-    'HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}',
-  )
+  const missing = [
+    Buffer.from('HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}'),
+    -1,
+  ] as const
 
-  const state = { calls: 0, latencyMs: 0 }
+  const state = { calls: 0, latencyMs: 0, isOwn: false }
   const sockets = new Set<Socket>()
   const server = createServer((socket) => {
     sockets.add(socket)
@@ -105,6 +112,7 @@ export async function startQueryUpstream({ embeds = true } = {}): Promise<QueryU
       text += chunk.toString('latin1')
       for (let end = text.indexOf('\r\n\r\n'); end !== -1; end = text.indexOf('\r\n\r\n')) {
         const target = text.slice(4, text.indexOf(' HTTP'))
+        const token = state.isOwn ? (/^authorization: basic (\S+)/im.exec(text)?.[1] ?? '') : ''
         text = text.slice(end + 4)
         const [path = '', query = ''] = target.split('?')
         if (path.startsWith('/stream')) {
@@ -113,7 +121,8 @@ export async function startQueryUpstream({ embeds = true } = {}): Promise<QueryU
           continue
         }
         const isShort = /(?:^|&)limit=1[01](?:&|$)/.test(query)
-        const bytes = answers.get(isShort ? `${path}10` : path) ?? missing
+        const [shared, at] = answers.get(isShort ? `${path}10` : path) ?? missing
+        const bytes = token === '' || at === -1 ? shared : withOwnNumber(shared, at, token)
         state.calls += 1
         if (state.latencyMs === 0) socket.write(bytes)
         else setTimeout(() => socket.write(bytes), state.latencyMs)
@@ -128,4 +137,12 @@ export async function startQueryUpstream({ embeds = true } = {}): Promise<QueryU
       server.close()
     },
   })
+}
+
+/** The bytes with a number of as many digits as `ownNumber`, which is the same for the same token. */
+function withOwnNumber(shared: Buffer, at: number, token: string): Buffer {
+  const bytes = Buffer.from(shared)
+  const digits = Buffer.from(token, 'base64').toString().replace(/\D/g, '')
+  bytes.write(String(ownNumber + Number(digits)), at)
+  return bytes
 }
