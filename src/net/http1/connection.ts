@@ -1,9 +1,10 @@
 import type { Socket } from 'node:net'
 import { decodeBody, tooLong } from './body.ts'
+import type { Clock } from './clock.ts'
 import { Http1Error } from './errors.ts'
 import type { RequestHead } from './head.ts'
 import { RequestReader } from './reader.ts'
-import { encodeResponse, type Http1Response } from './response.ts'
+import { type Http1Response, writeResponse } from './response.ts'
 
 /** The limits of a body. */
 export interface BodyLimits {
@@ -17,35 +18,60 @@ export interface BodyLimits {
   readonly onBytes?: (bytes: number) => void
 }
 
+/** What becomes of a response. */
+export interface ResponseObserver {
+  /** The response was written, and the client has not read all of it yet. */
+  unread?(): void
+  /** Called once, when the client has received the response, or has closed the connection before. */
+  closed(isSent: boolean): void
+}
+
 export interface Http1Request extends RequestHead {
   readonly socket: Socket
   /** Whether the client has closed the connection. */
   readonly isGone: boolean
+  observer: ResponseObserver | undefined
   /**
-   * Reads and decodes the whole body; empty without one. Can be called once.
+   * Reads and decodes the whole body; empty without one. Can be called once. Most bodies arrive with their heads, and are returned
+   * at once.
    *
    * @throws Http1Error 400 for an incomplete or invalid body, 408, 413 or 415
    * @throws the error of `onBytes`
    */
-  readBody(limits: BodyLimits): Promise<Buffer>
+  readBody(limits: BodyLimits): Buffer | Promise<Buffer>
+  /** Sends the response. Does nothing after the first one, or when the client has closed the connection. */
+  respond(response: Http1Response): void
 }
 
 export interface Http1Options {
-  /** Resolves with the response to a request. A rejection closes the connection. */
-  readonly handle: (request: Http1Request) => Promise<Http1Response>
+  /**
+   * Returns the response to a request; undefined when `respond` sends it. An error closes the connection.
+   */
+  readonly handle: (request: Http1Request) => Http1Response | Promise<Http1Response> | undefined
   /** The response to an invalid request. */
   readonly refuse: (error: Http1Error) => Http1Response
   /** Takes over the connection for an upgrade to another protocol, with the bytes after the head of the request. */
   readonly upgrade?: (request: Http1Request, after: Buffer) => void
   /** Called with the error of a rejected `handle`. */
   readonly onError?: (error: unknown) => void
+  /** Whether a client that has closed its side still gets the response, as by default. Otherwise it counts as gone. */
+  readonly allowHalfOpen?: boolean
   readonly headMs?: number
   readonly idleMs?: number
   readonly writeMs?: number
 }
 
-/** The timeouts of a head, of an unused connection, and of a response that the client does not read. */
-const defaults = { headMs: 10_000, idleMs: 75_000, writeMs: 120_000 }
+/** What the connections of a server share. */
+export interface Shared {
+  readonly options: Http1Options
+  readonly timeouts: { readonly headMs: number; readonly idleMs: number; readonly writeMs: number }
+  readonly clock: Clock
+  /** Whether each response is the last one of its connection. */
+  readonly isClosing: boolean
+  /** Called once, when the socket has closed or was taken over. */
+  readonly onClose: (connection: Connection) => void
+}
+
 /**
  * The most that is read of a rejected request after its response. Closing earlier could reset the connection, and lose the
  * response.
@@ -58,16 +84,10 @@ interface Arrival {
   readonly chunks: Buffer[]
   bytes: number
   readonly limits: BodyLimits
-  idle: NodeJS.Timeout | undefined
-  whole: NodeJS.Timeout | undefined
+  readonly idle: NodeJS.Timeout
+  readonly whole: NodeJS.Timeout
   readonly resolve: (bytes: Buffer) => void
   readonly reject: (error: unknown) => void
-}
-
-/** The request that is being handled. */
-interface Exchange {
-  readonly head: RequestHead
-  body: 'unread' | 'read' | 'failed' | Arrival
 }
 
 /**
@@ -75,30 +95,36 @@ interface Exchange {
  * the client from sending.
  */
 export class Connection {
-  readonly #socket: Socket
-  readonly #options: Http1Options
-  readonly #onClose: () => void
+  readonly socket: Socket
+  readonly #shared: Shared
   readonly #reader = new RequestReader()
+  /** The request that is being handled, until its response has been sent. */
   #exchange: Exchange | undefined
-  #timer: NodeJS.Timeout | undefined
-  #timerIsOfHead = false
+  /** The tick of the timeout, and what follows then. */
+  #timeout = Number.POSITIVE_INFINITY
+  #onTimeout: 'end' | 'refuse' | 'destroy' = 'end'
+  #isReading = false
+  #isPaused = false
   /** Whether no further request is read. */
   #isEnding = false
+  /** Whether this side is closed, and the rest of what the client sends is discarded. */
+  #isDraining = false
   #isGone = false
   /** Whether the client has closed its side. */
   #hasEnded = false
 
-  /** @param onClose called once, when the socket has closed or was taken over by another protocol */
-  constructor(socket: Socket, options: Http1Options, onClose: () => void) {
-    this.#socket = socket
-    this.#options = options
-    this.#onClose = onClose
-    socket.setNoDelay(true)
+  constructor(socket: Socket, shared: Shared) {
+    this.socket = socket
+    this.#shared = shared
     socket.on('data', this.#onData)
     socket.on('end', this.#onEnd)
     socket.on('error', ignore)
     socket.on('close', this.#onClosed)
     this.#waitForHead()
+  }
+
+  get isGone(): boolean {
+    return this.#isGone
   }
 
   /** Closes the connection, after the response to a request in progress. */
@@ -108,166 +134,201 @@ export class Connection {
   }
 
   destroy(): void {
-    this.#socket.destroy()
+    this.socket.destroy()
+  }
+
+  /** Called at each tick of the clock. */
+  checkTimeout(): void {
+    if (this.#shared.clock.ticks < this.#timeout) return
+    this.#timeout = Number.POSITIVE_INFINITY
+    if (this.#onTimeout === 'destroy') this.socket.destroy()
+    else if (this.#onTimeout === 'refuse') this.#refuse(new Http1Error(408, 'Head took too long to arrive'))
+    else this.#end()
   }
 
   readonly #onData = (chunk: Buffer): void => {
     this.#reader.feed(chunk)
-    this.#advance()
+    if (this.#exchange === undefined) this.#readRequests()
+    else if (typeof this.#exchange.body === 'string') this.#pause()
+    else this.#readBodyParts(this.#exchange)
   }
 
   readonly #onEnd = (): void => {
     this.#hasEnded = true
-    if (this.#exchange === undefined) this.#end()
-    else this.#failBody(notComplete)
+    const exchange = this.#exchange
+    if (exchange === undefined) this.#end()
+    else if (this.#shared.options.allowHalfOpen !== false) this.#endBody(exchange)
+    else if (!exchange.hasResponse) this.socket.destroy()
   }
 
   readonly #onClosed = (): void => {
     this.#isGone = true
-    this.#clearTimer()
-    this.#failBody(notComplete)
-    this.#onClose()
+    this.#timeout = Number.POSITIVE_INFINITY
+    const exchange = this.#exchange
+    this.#exchange = undefined
+    if (exchange !== undefined) {
+      this.#endBody(exchange)
+      exchange.observer?.closed(false)
+    }
+    this.#shared.onClose(this)
   }
 
-  /** Reads the received bytes as far as possible in the present state. */
-  #advance(): void {
+  /** Handles the requests that have arrived, until one has no response yet. */
+  #readRequests(): void {
+    // A response that is sent at once gets here again.
+    if (this.#isReading) return
+    this.#isReading = true
     try {
-      while (!this.#isEnding || this.#exchange !== undefined) {
-        if (this.#exchange !== undefined && typeof this.#exchange.body === 'string') return this.#holdBack()
+      while (this.#exchange === undefined && !this.#isEnding) {
         const part = this.#reader.next()
-        if (part === undefined) break
-        if (part.type === 'head') this.#begin(part.head)
-        else if (part.type === 'data') this.#takeBytes(part.bytes)
-        else this.#completeBody()
+        if (part?.type !== 'head') break
+        this.#begin(part.head)
       }
     } catch (error) {
       if (!(error instanceof Http1Error)) throw error
-      return this.#exchange === undefined ? this.#refuse(error) : this.#failBody(() => error)
+      this.#refuse(error)
+    } finally {
+      this.#isReading = false
     }
-    if (this.#exchange === undefined && !this.#timerIsOfHead && this.#reader.isInRequest) this.#limitHead()
-  }
-
-  #holdBack(): void {
-    if (this.#reader.hasInput) this.#socket.pause()
+    if (this.#exchange !== undefined) {
+      if (this.#reader.hasInput) this.#pause()
+    } else if (this.#onTimeout === 'end' && this.#reader.isInRequest) this.#limitHead()
   }
 
   #begin(head: RequestHead): void {
-    this.#clearTimer()
+    const { upgrade, handle } = this.#shared.options
     const hasBody = head.framing.kind === 'chunked' || head.framing.bytes > 0
     if (!hasBody) this.#reader.next()
-    const exchange: Exchange = { head, body: hasBody ? 'unread' : 'read' }
-    const request = this.#toRequest(exchange)
-    const { upgrade, handle, onError } = this.#options
-    if (head.upgrade !== undefined && !hasBody && upgrade !== undefined && !this.#isEnding) {
+    const exchange = new Exchange(head, this, hasBody ? 'unread' : 'read')
+    if (head.upgrade !== undefined && !hasBody && upgrade !== undefined) {
       this.#release()
-      upgrade(request, this.#reader.takeInput())
-      return
+      return upgrade(exchange, this.#reader.takeInput())
     }
     this.#exchange = exchange
-    handle(request).then(
-      (response) => this.#respond(exchange, response),
-      (error: unknown) => {
-        onError?.(error)
-        this.#socket.destroy()
-      },
-    )
-  }
-
-  #toRequest(exchange: Exchange): Http1Request {
-    return new IncomingRequest(
-      exchange.head,
-      this.#socket,
-      () => this.#isGone,
-      (limits) => this.#readBody(exchange, limits),
-    )
-  }
-
-  async #readBody(exchange: Exchange, limits: BodyLimits): Promise<Buffer> {
-    const { head, body } = exchange
-    if (body === 'read') return Buffer.alloc(0)
-    if (body !== 'unread') throw notComplete()
-    if (head.framing.kind === 'length' && head.framing.bytes > limits.maxBytes) throw tooLong(limits.maxBytes)
-    const bytes = await new Promise<Buffer>((resolve, reject) => {
-      const arrival: Arrival = {
-        chunks: [],
-        bytes: 0,
-        limits,
-        resolve,
-        reject,
-        idle: undefined,
-        whole: undefined,
-      }
-      exchange.body = arrival
-      if (this.#isGone || (this.#hasEnded && !this.#reader.hasInput)) return this.#failBody(notComplete)
-      if (head.expectsContinue && !this.#reader.hasInput) this.#socket.write('HTTP/1.1 100 Continue\r\n\r\n')
-      this.#advance()
-      if (this.#hasEnded) this.#failBody(notComplete)
-      // Most bodies arrive with their heads, and need no time limits.
-      if (exchange.body === arrival) {
-        const late = () => this.#failBody(() => new Http1Error(408, 'Body took too long to arrive'))
-        arrival.idle = setTimeout(late, limits.idleMs)
-        arrival.whole = setTimeout(late, limits.wholeMs)
-      }
-      this.#socket.resume()
-    })
-    return decodeBody(bytes, head.headers['content-encoding'], limits.maxBytes)
-  }
-
-  #takeBytes(bytes: Buffer): void {
-    const body = this.#exchange?.body
-    if (body === undefined || typeof body === 'string') return
-    body.idle?.refresh()
-    body.bytes += bytes.length
+    this.#timeout = Number.POSITIVE_INFINITY
     try {
-      if (body.bytes > body.limits.maxBytes) throw tooLong(body.limits.maxBytes)
-      body.limits.onBytes?.(bytes.length)
-      body.chunks.push(bytes)
+      const response = handle(exchange)
+      if (response instanceof Promise)
+        response.then(
+          (later) => this.respond(exchange, later),
+          (error: unknown) => this.#fail(error),
+        )
+      else if (response !== undefined) this.respond(exchange, response)
     } catch (error) {
-      this.#failBody(() => error)
+      this.#fail(error)
     }
   }
 
-  #completeBody(): void {
-    const body = this.#exchange?.body
-    if (this.#exchange === undefined || body === undefined || typeof body === 'string') return
-    this.#exchange.body = 'read'
-    clearTimeout(body.idle)
-    clearTimeout(body.whole)
-    body.resolve(body.chunks.length === 1 ? (body.chunks[0] as Buffer) : Buffer.concat(body.chunks))
+  #fail(error: unknown): void {
+    this.#shared.options.onError?.(error)
+    this.socket.destroy()
+  }
+
+  /** For the exchange alone. */
+  readBody(exchange: Exchange, limits: BodyLimits): Buffer | Promise<Buffer> {
+    const { body, framing, headers } = exchange
+    if (body === 'read') return Buffer.alloc(0)
+    if (body !== 'unread') throw notComplete()
+    if (framing.kind === 'length' && framing.bytes > limits.maxBytes) throw tooLong(limits.maxBytes)
+    const encoding = headers['content-encoding']
+    const bytes = this.#reader.takeBody()
+    if (bytes === undefined)
+      return this.#receiveBody(exchange, limits).then((whole) => decodeBody(whole, encoding, limits.maxBytes))
+    exchange.body = 'read'
+    limits.onBytes?.(bytes.length)
+    return encoding === undefined ? bytes : decodeBody(bytes, encoding, limits.maxBytes)
+  }
+
+  #receiveBody(exchange: Exchange, limits: BodyLimits): Promise<Buffer> {
+    return new Promise<Buffer>((resolve, reject) => {
+      const late = () => this.#failBody(exchange, new Http1Error(408, 'Body took too long to arrive'))
+      const idle = setTimeout(late, limits.idleMs)
+      const whole = setTimeout(late, limits.wholeMs)
+      exchange.body = { chunks: [], bytes: 0, limits, idle, whole, resolve, reject }
+      if (exchange.expectsContinue && !this.#reader.hasInput)
+        this.socket.write('HTTP/1.1 100 Continue\r\n\r\n')
+      this.#readBodyParts(exchange)
+      if (this.#isGone || this.#hasEnded) this.#endBody(exchange)
+      this.#resume()
+    })
+  }
+
+  #readBodyParts(exchange: Exchange): void {
+    try {
+      while (typeof exchange.body !== 'string') {
+        const part = this.#reader.next()
+        if (part?.type === 'data') this.#takeBytes(exchange.body, part.bytes)
+        else if (part?.type === 'end') this.#completeBody(exchange, exchange.body)
+        else break
+      }
+    } catch (error) {
+      this.#failBody(exchange, error)
+    }
+    if (typeof exchange.body === 'string' && this.#reader.hasInput) this.#pause()
+  }
+
+  #takeBytes(arrival: Arrival, bytes: Buffer): void {
+    arrival.idle.refresh()
+    arrival.bytes += bytes.length
+    if (arrival.bytes > arrival.limits.maxBytes) throw tooLong(arrival.limits.maxBytes)
+    arrival.limits.onBytes?.(bytes.length)
+    arrival.chunks.push(bytes)
+  }
+
+  #completeBody(exchange: Exchange, { chunks, idle, whole, resolve }: Arrival): void {
+    exchange.body = 'read'
+    clearTimeout(idle)
+    clearTimeout(whole)
+    resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks))
+  }
+
+  /** Rejects the body that is being read, if there is one: no more of it arrives. */
+  #endBody(exchange: Exchange): void {
+    // Creating an error costs more than the rest of a request.
+    if (typeof exchange.body !== 'string') this.#failBody(exchange, notComplete())
   }
 
   /** Rejects the body that is being read, if there is one. The connection cannot be used for another request. */
-  #failBody(makeError: () => unknown): void {
-    const exchange = this.#exchange
-    if (exchange === undefined || typeof exchange.body === 'string') return
+  #failBody(exchange: Exchange, error: unknown): void {
+    if (typeof exchange.body === 'string') return
     const { idle, whole, reject } = exchange.body
     exchange.body = 'failed'
     clearTimeout(idle)
     clearTimeout(whole)
-    reject(makeError())
+    reject(error)
   }
 
-  #respond(exchange: Exchange, response: Http1Response): void {
-    if (this.#isGone) return
-    const { head } = exchange
-    this.#failBody(notComplete)
-    const keepAlive = head.keepAlive && !this.#isEnding && !this.#hasEnded && this.#isBodyOver(exchange)
-    const bytes = encodeResponse(response, {
-      keepAlive,
-      withBody: head.method !== 'HEAD',
-      date: new Date(),
-    })
-    this.#exchange = undefined
-    if (!keepAlive) return this.#endWith(bytes)
-    if (this.#socket.write(bytes)) return this.#readNext()
+  /** For the exchange alone. */
+  respond(exchange: Exchange, response: Http1Response): void {
+    if (this.#exchange !== exchange || exchange.hasResponse) return
+    exchange.hasResponse = true
+    this.#endBody(exchange)
+    const keepAlive =
+      exchange.keepAlive &&
+      !this.#isEnding &&
+      !this.#hasEnded &&
+      !this.#shared.isClosing &&
+      this.#isBodyOver(exchange)
+    this.#write(response, keepAlive, exchange.method !== 'HEAD')
+    if (!keepAlive) this.#isEnding = true
+    if (this.socket.writableLength === 0) return this.#conclude(exchange)
     // The next request is not read until the client has read the response.
-    this.#exchange = { head, body: 'read' }
-    this.#setTimer(this.#options.writeMs ?? defaults.writeMs, () => this.#socket.destroy())
-    this.#socket.once('drain', () => {
-      this.#exchange = undefined
-      if (this.#isEnding || this.#hasEnded) this.#end()
-      else this.#readNext()
+    this.#setTimeout(this.#shared.timeouts.writeMs, 'destroy')
+    exchange.observer?.unread?.()
+    // An empty write is called back after all others.
+    this.socket.write('', (error) => {
+      if (error == null && !this.#isGone) this.#conclude(exchange)
     })
+  }
+
+  /** The response has been sent. */
+  #conclude(exchange: Exchange): void {
+    this.#exchange = undefined
+    exchange.observer?.closed(true)
+    if (this.#isEnding || this.#hasEnded) return this.#end()
+    this.#waitForHead()
+    if (this.#reader.hasInput) this.#readRequests()
+    if (this.#exchange === undefined) this.#resume()
   }
 
   /** Whether the body was read, or has arrived completely and can be skipped. */
@@ -284,37 +345,32 @@ export class Connection {
     return exchange.body === 'read'
   }
 
-  #readNext(): void {
-    this.#waitForHead()
-    this.#advance()
-    if (this.#exchange === undefined || typeof this.#exchange.body !== 'string') this.#socket.resume()
+  #write(response: Http1Response, keepAlive: boolean, withBody: boolean): void {
+    const connection = keepAlive ? 'keep-alive' : 'close'
+    const end = `Date: ${this.#shared.clock.date}\r\nConnection: ${connection}\r\n\r\n`
+    writeResponse(this.socket, response, end, withBody)
   }
 
   #waitForHead(): void {
-    this.#setTimer(this.#options.idleMs ?? defaults.idleMs, () => this.#end())
+    this.#setTimeout(this.#shared.timeouts.idleMs, 'end')
   }
 
   #limitHead(): void {
-    this.#setTimer(this.#options.headMs ?? defaults.headMs, () =>
-      this.#refuse(new Http1Error(408, 'Head took too long to arrive')),
-    )
-    this.#timerIsOfHead = true
+    this.#setTimeout(this.#shared.timeouts.headMs, 'refuse')
   }
 
   /** Responds with the error of an invalid request, and closes the connection. */
   #refuse(error: Http1Error): void {
-    const response = this.#options.refuse(error)
-    this.#endWith(encodeResponse(response, { keepAlive: false, withBody: true, date: new Date() }))
+    this.#write(this.#shared.options.refuse(error), false, true)
+    this.#end()
   }
 
+  /** Closes the connection when the client has had time to read the last response. */
   #end(): void {
-    this.#endWith(Buffer.alloc(0))
-  }
-
-  /** Sends the last response and closes the connection when the client has had time to read it. */
-  #endWith(bytes: Buffer): void {
+    if (this.#isDraining) return
     this.#isEnding = true
-    const socket = this.#socket
+    this.#isDraining = true
+    const { socket } = this
     socket.off('data', this.#onData)
     this.#reader.takeInput()
     let left = drainBytes
@@ -322,33 +378,39 @@ export class Connection {
       left -= chunk.length
       if (left < 0) socket.destroy()
     })
-    this.#setTimer(this.#options.writeMs ?? defaults.writeMs, () => socket.destroy())
-    socket.once('finish', () => this.#setTimer(drainMs, () => socket.destroy()))
-    socket.end(bytes)
+    this.#setTimeout(this.#shared.timeouts.writeMs, 'destroy')
+    socket.once('finish', () => this.#setTimeout(drainMs, 'destroy'))
+    socket.end()
     socket.resume()
   }
 
-  /** Removes the listeners and timers of the socket. */
+  /** Leaves the socket to another protocol. */
   #release(): void {
-    this.#clearTimer()
-    this.#socket.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onClosed)
-    this.#onClose()
+    this.#isEnding = true
+    this.#timeout = Number.POSITIVE_INFINITY
+    this.socket.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onClosed)
+    this.#shared.onClose(this)
   }
 
-  #setTimer(ms: number, run: () => void): void {
-    this.#clearTimer()
-    this.#timer = setTimeout(run, ms)
+  #pause(): void {
+    this.#isPaused = true
+    this.socket.pause()
   }
 
-  #clearTimer(): void {
-    clearTimeout(this.#timer)
-    this.#timer = undefined
-    this.#timerIsOfHead = false
+  #resume(): void {
+    if (!this.#isPaused) return
+    this.#isPaused = false
+    this.socket.resume()
+  }
+
+  #setTimeout(ms: number, then: 'end' | 'refuse' | 'destroy'): void {
+    this.#timeout = this.#shared.clock.ticksAfter(ms)
+    this.#onTimeout = then
   }
 }
 
-/** A class, because V8 handles an object literal with a getter as a hash table. */
-class IncomingRequest implements Http1Request {
+/** A request with its connection. A class, because V8 handles an object literal with a getter as a hash table. */
+class Exchange implements Http1Request {
   readonly method: Http1Request['method']
   readonly target: Http1Request['target']
   readonly httpVersion: Http1Request['httpVersion']
@@ -357,16 +419,12 @@ class IncomingRequest implements Http1Request {
   readonly keepAlive: Http1Request['keepAlive']
   readonly expectsContinue: Http1Request['expectsContinue']
   readonly upgrade: Http1Request['upgrade']
-  readonly socket: Socket
-  readonly readBody: Http1Request['readBody']
-  readonly #checkGone: () => boolean
+  observer: Http1Request['observer']
+  body: 'unread' | 'read' | 'failed' | Arrival
+  hasResponse = false
+  readonly #connection: Connection
 
-  constructor(
-    head: RequestHead,
-    socket: Socket,
-    checkGone: () => boolean,
-    readBody: Http1Request['readBody'],
-  ) {
+  constructor(head: RequestHead, connection: Connection, body: 'unread' | 'read') {
     this.method = head.method
     this.target = head.target
     this.httpVersion = head.httpVersion
@@ -375,13 +433,25 @@ class IncomingRequest implements Http1Request {
     this.keepAlive = head.keepAlive
     this.expectsContinue = head.expectsContinue
     this.upgrade = head.upgrade
-    this.socket = socket
-    this.#checkGone = checkGone
-    this.readBody = readBody
+    this.observer = undefined
+    this.body = body
+    this.#connection = connection
+  }
+
+  get socket(): Socket {
+    return this.#connection.socket
   }
 
   get isGone(): boolean {
-    return this.#checkGone()
+    return this.#connection.isGone
+  }
+
+  readBody(limits: BodyLimits): Buffer | Promise<Buffer> {
+    return this.#connection.readBody(this, limits)
+  }
+
+  respond(response: Http1Response): void {
+    this.#connection.respond(this, response)
   }
 }
 

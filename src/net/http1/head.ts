@@ -1,4 +1,5 @@
 import { Http1Error } from './errors.ts'
+import { addToHash, findKnownField } from './known-fields.ts'
 
 /** How the body of a request is framed. [spec] RFC 9112, 6 */
 export type Framing = { readonly kind: 'length'; readonly bytes: number } | { readonly kind: 'chunked' }
@@ -23,36 +24,61 @@ export interface RequestHead {
 export const maxHeadBytes = 16 * 1024
 const maxTargetLength = 8 * 1024
 const maxFields = 100
-/** Fields that must not be repeated, because they determine the end of the message or the sender of the request. */
-const singletons = new Set([
-  ...['host', 'content-length', 'transfer-encoding', 'content-encoding', 'content-type', 'expect', 'upgrade'],
-  ...['authorization', 'x-auth-token', 'x-auth-account', 'sec-websocket-key', 'sec-websocket-version'],
-])
+const maxNameLength = 100
 
 const requestLine = /^([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) ([\x21-\x7e]+) HTTP\/(\d)\.(\d)$/
-const fieldName = /^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}$/
-// biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern finds control characters
-const controlCharacter = /[\x00-\x08\x0a-\x1f\x7f]/
 const hostPattern = /^([a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(:\d{1,5})?$/i
 
+const [cr, lf, tab, space, colon] = [0x0d, 0x0a, 0x09, 0x20, 0x3a]
+/** What each byte may be part of. */
+const [ofToken, ofValue] = [1, 2]
+const uses = Uint8Array.from({ length: 256 }, (_, byte) => {
+  const isValue = byte === tab || (byte >= space && byte !== 0x7f)
+  return (
+    (/[!#$%&'*+.^_`|~0-9A-Za-z-]/.test(String.fromCharCode(byte)) ? ofToken : 0) + (isValue ? ofValue : 0)
+  )
+})
+
+const noBody: Framing = { kind: 'length', bytes: 0 }
+const chunked: Framing = { kind: 'chunked' }
+
 /**
- * Parses the head of a request, without the empty line at its end. It is strict where HTTP implementations differ: lines end with
- * CRLF, names have no space before the colon, values have one line, and the length of the body is given once.
+ * Finds the end of a head, which is after its empty line; -1 when it has not arrived. The search begins at `start`, and takes
+ * `maxHeadBytes` at most.
+ */
+export function findHeadEnd(bytes: Uint8Array, start: number): number {
+  const length = Math.min(bytes.length, start + maxHeadBytes)
+  // Every fourth byte is one of the four bytes that are searched for, or none of them is nearby.
+  for (let at = start + 3; at < length; at += 4) {
+    const byte = bytes[at]
+    if (byte !== cr && byte !== lf) continue
+    for (let last = at; last < Math.min(at + 4, length); last += 1)
+      if (bytes[last] === lf && bytes[last - 1] === cr && bytes[last - 2] === lf && bytes[last - 3] === cr)
+        return last + 1
+  }
+  return -1
+}
+
+/**
+ * Parses the head of a request. It is strict where HTTP implementations differ: lines end with CRLF, names have no space before the
+ * colon, values have one line, and the length of the body is given once.
  *
- * @param bytes ends with the CRLF of the last line
+ * @param bytes has the head from `start` to `end`, which is after its empty line
  * @throws Http1Error 400, 414, 431, 501 or 505
  */
-export function parseHead(bytes: Buffer): RequestHead {
+export function parseHead(bytes: Buffer, start: number, end: number): RequestHead {
   // Header values may have non-ASCII bytes, which are read as Latin-1.
-  const lines = bytes.toString('latin1').split('\r\n')
-  lines.pop()
-  const [first = '', ...fields] = lines
-  const { method, target, httpVersion } = parseRequestLine(first)
-  if (fields.length > maxFields) throw new Http1Error(431, `Head has more than ${maxFields} fields`)
+  const text = bytes.toString('latin1', start, end)
+  const lineEnd = text.indexOf('\r\n')
+  const { method, target, httpVersion } = parseRequestLine(text.slice(0, lineEnd))
   const headers: Record<string, string> = Object.create(null)
-  for (const field of fields) addField(headers, field)
+  let at = start + lineEnd + 2
+  for (let fields = 0; at < end - 2; fields += 1) {
+    if (fields === maxFields) throw new Http1Error(431, `Head has more than ${maxFields} fields`)
+    at = addField(headers, bytes, text, start, at)
+  }
   checkHost(headers, httpVersion)
-  const connection = listOf(headers['connection'])
+  const connection = connectionOf(headers['connection'])
   return {
     method,
     target,
@@ -84,25 +110,47 @@ function pathOf(target: string): string {
   return path.startsWith('/') ? path : `/${path}`
 }
 
-function addField(headers: Record<string, string>, line: string): void {
-  const colon = line.indexOf(':')
-  const name = line.slice(0, Math.max(colon, 0))
-  if (!fieldName.test(name)) throw new Http1Error(400, 'Header field is not valid')
-  const value = trimBlanks(line.slice(colon + 1))
-  if (controlCharacter.test(value)) throw new Http1Error(400, 'Header value is not valid')
-  const key = name.toLowerCase()
-  const known = headers[key]
-  if (known !== undefined && singletons.has(key)) throw new Http1Error(400, `Header "${key}" is there twice`)
-  headers[key] = known === undefined ? value : `${known}, ${value}`
+/**
+ * Adds the field whose line begins at `start`. The line ends before the end of the head.
+ *
+ * @param text the head, whose first character is the byte at `offset`
+ * @returns where the next line begins
+ */
+function addField(
+  headers: Record<string, string>,
+  bytes: Buffer,
+  text: string,
+  offset: number,
+  start: number,
+): number {
+  let at = start
+  let hash = 0
+  for (; isOf(ofToken, bytes[at]); at += 1) hash = addToHash(hash, bytes[at] as number)
+  if (bytes[at] !== colon || at === start || at - start > maxNameLength)
+    throw new Http1Error(400, 'Header field is not valid')
+  const known = findKnownField(bytes, start, at, hash)
+  const name = known?.name ?? text.slice(start - offset, at - offset).toLowerCase()
+  do at += 1
+  while (isBlank(bytes[at]))
+  const valueStart = at
+  while (isOf(ofValue, bytes[at])) at += 1
+  if (bytes[at] !== cr || bytes[at + 1] !== lf) throw new Http1Error(400, 'Header value is not valid')
+  let valueEnd = at
+  while (valueEnd > valueStart && isBlank(bytes[valueEnd - 1])) valueEnd -= 1
+  const value = text.slice(valueStart - offset, valueEnd - offset)
+  const before = headers[name]
+  if (before !== undefined && known?.isSingle === true)
+    throw new Http1Error(400, `Header "${name}" is there twice`)
+  headers[name] = before === undefined ? value : `${before}, ${value}`
+  return at + 2
 }
 
-/** Removes spaces and tabs at both ends. `trim` would remove more characters. */
-function trimBlanks(text: string): string {
-  let [start, end] = [0, text.length]
-  const isBlank = (at: number) => text[at] === ' ' || text[at] === '\t'
-  while (start < end && isBlank(start)) start += 1
-  while (end > start && isBlank(end - 1)) end -= 1
-  return text.slice(start, end)
+function isOf(use: number, byte: number | undefined): boolean {
+  return ((uses[byte as number] as number) & use) !== 0
+}
+
+function isBlank(byte: number | undefined): boolean {
+  return byte === space || byte === tab
 }
 
 function checkHost({ host }: RequestHead['headers'], httpVersion: string): void {
@@ -117,9 +165,9 @@ function framingOf(headers: RequestHead['headers'], httpVersion: string): Framin
     if (length !== undefined) throw new Http1Error(400, 'Content-Length and Transfer-Encoding are both there')
     if (httpVersion === '1.0') throw new Http1Error(400, 'Transfer-Encoding needs HTTP/1.1')
     if (encoding.toLowerCase() !== 'chunked') throw new Http1Error(501, 'Transfer-Encoding must be "chunked"')
-    return { kind: 'chunked' }
+    return chunked
   }
-  if (length === undefined) return { kind: 'length', bytes: 0 }
+  if (length === undefined) return noBody
   if (!/^\d{1,15}$/.test(length)) throw new Http1Error(400, 'Content-Length is not valid')
   return { kind: 'length', bytes: Number(length) }
 }
@@ -130,6 +178,9 @@ function expectsContinue(expect: string | undefined): boolean {
   return true
 }
 
-function listOf(value: string | undefined): string[] {
-  return (value ?? '').split(',').map((item) => trimBlanks(item).toLowerCase())
+const none: readonly string[] = []
+
+/** The options of the Connection header, in lower case. */
+function connectionOf(value: string | undefined): readonly string[] {
+  return value === undefined ? none : value.toLowerCase().split(/[ \t]*,[ \t]*/)
 }

@@ -1,11 +1,15 @@
 import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the pattern finds control characters
 const unsafe = /[\x00-\x08\x0a-\x1f\x7f]|[^\x00-\xff]/
+// biome-ignore lint/suspicious/noControlCharactersInRegex: ASCII has control characters
+const ascii = /^[\x00-\x7f]*$/
 
 /** Header fields that are checked and encoded once, for many responses. */
 export class EncodedHeaders {
   readonly text: string
+  readonly isAscii: boolean
 
   /** @throws TypeError for a value with a line break */
   constructor(headers: Readonly<Record<string, string>>) {
@@ -15,6 +19,7 @@ export class EncodedHeaders {
       text += `${name}: ${value}\r\n`
     }
     this.text = text
+    this.isAscii = ascii.test(text)
   }
 }
 
@@ -24,26 +29,46 @@ export interface Http1Response {
   readonly body: string | Buffer
 }
 
+const statusLines: Readonly<Record<number, string>> = Object.fromEntries(
+  Object.entries(STATUS_CODES).map(([status, text]) => [status, `HTTP/1.1 ${status} ${text}\r\n`]),
+)
+
+/** Longer bodies are not copied behind their heads. */
+const maxCopiedBytes = 4096
+
 /**
- * Encodes a response as one buffer. Two separate writes can cost a round trip, because of Nagle's algorithm and delayed
- * acknowledgements.
+ * Writes a response at once: two separate writes can cost a round trip, because of Nagle's algorithm and delayed acknowledgements.
  *
+ * @param end the last header fields, and the empty line
  * @param withBody false for HEAD: the headers are the same, and no body follows
  */
-export function encodeResponse(
+export function writeResponse(
+  socket: Socket,
   { status, headers, body }: Http1Response,
-  {
-    keepAlive,
-    withBody,
-    date,
-  }: { readonly keepAlive: boolean; readonly withBody: boolean; readonly date: Date },
-): Buffer {
+  end: string,
+  withBody: boolean,
+): void {
   const bytes = typeof body === 'string' ? Buffer.byteLength(body) : body.length
-  const head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? 'Unknown'}\r\n${headers.text}Content-Length: ${bytes}\r\nDate: ${date.toUTCString()}\r\nConnection: ${keepAlive ? 'keep-alive' : 'close'}\r\n\r\n`
-  const message = Buffer.allocUnsafe(head.length + (withBody ? bytes : 0))
-  message.write(head, 0, 'latin1')
-  if (!withBody) return message
-  if (typeof body === 'string') message.write(body, head.length, 'utf8')
+  const line = statusLines[status] ?? `HTTP/1.1 ${status} Unknown\r\n`
+  // [spec] RFC 9110, 8.6: these have no length, and no body.
+  const hasLength = status !== 204 && status !== 304
+  const head = `${line}${headers.text}${hasLength ? `Content-Length: ${bytes}\r\n` : ''}${end}`
+  if (!withBody || !hasLength || bytes === 0) socket.write(head, 'latin1')
+  else if (typeof body === 'string' && body.length === bytes) socket.write(head + body, 'latin1')
+  else if (typeof body === 'string' && headers.isAscii) socket.write(head + body, 'utf8')
+  else if (bytes <= maxCopiedBytes) socket.write(join(head, body, bytes))
+  else {
+    socket.cork()
+    socket.write(head, 'latin1')
+    socket.write(body)
+    socket.uncork()
+  }
+}
+
+function join(head: string, body: string | Buffer, bytes: number): Buffer {
+  const message = Buffer.allocUnsafe(head.length + bytes)
+  message.write(head, 'latin1')
+  if (typeof body === 'string') message.write(body, head.length)
   else message.set(body, head.length)
   return message
 }

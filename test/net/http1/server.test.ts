@@ -109,6 +109,48 @@ describe('a connection', () => {
     expect([...text.matchAll(/"target":"\/(\d+)"/g)].map(([, n]) => Number(n))).toEqual([...Array(50).keys()])
   })
 
+  test('answers thousands of requests that came at once, whatever the depth of its stack', async () => {
+    const { open } = await start({
+      handle: ({ target }) => ({ status: 200, headers: new EncodedHeaders({}), body: `<${target}>` }),
+    })
+    const line = open()
+    line.send(Array.from({ length: 20_000 }, (_, n) => `GET /${n} HTTP/1.1\r\n${host}\r\n`).join(''))
+    line.send(`GET /20000 HTTP/1.1\r\n${host}Connection: close\r\n\r\n`)
+    const text = await line.closed
+    expect([...text.matchAll(/<\/(\d+)>/g)].map(([, n]) => Number(n))).toEqual([...Array(20_001).keys()])
+  })
+
+  test('answers with any text, and says how many bytes it has', async () => {
+    const bodies = ['plain', 'grün', '語 😀', 'x'.repeat(100_000), 'ü'.repeat(100_000), '']
+    const { url } = await start({
+      handle: ({ target }) => ({
+        status: 200,
+        headers: new EncodedHeaders(target.endsWith('?') ? { Place: 'M\u00fcnchen' } : {}),
+        body: target.startsWith('/bytes')
+          ? Buffer.from(bodies[Number(target[6])] ?? '')
+          : (bodies[Number(target[1])] ?? ''),
+      }),
+    })
+    for (const [index, body] of bodies.entries())
+      for (const target of [`/${index}`, `/${index}?`, `/bytes${index}`, `/bytes${index}?`]) {
+        const response = await fetch(`${url}${target}`)
+        expect(response.headers.get('content-length'), target).toBe(String(Buffer.byteLength(body)))
+        expect(response.headers.get('place'), target).toBe(target.endsWith('?') ? 'M\u00fcnchen' : null)
+        expect(await response.text(), target).toBe(body)
+      }
+  })
+
+  test.each([204, 304])('answers %i without a body and its length', async (status) => {
+    const { open } = await start({
+      handle: () => ({ status, headers: new EncodedHeaders({}), body: 'ignored' }),
+    })
+    const line = open()
+    line.send(`GET / HTTP/1.1\r\n${host}Connection: close\r\n\r\n`)
+    const text = await line.closed
+    expect(text).toMatch(/\r\n\r\n$/)
+    expect(text).not.toMatch(/content-length/i)
+  })
+
   test('closes after a request that asks for it, and after one of HTTP/1.0', async () => {
     const { open } = await start()
     for (const head of [`GET / HTTP/1.1\r\n${host}Connection: close\r\n\r\n`, 'GET / HTTP/1.0\r\n\r\n']) {
@@ -329,16 +371,84 @@ describe('time and memory', () => {
     await closed
   })
 
-  test('a handler that fails closes its connection, and says so', async () => {
-    const errors: unknown[] = []
+  test('after closing was announced, each response is the last one of its connection', async () => {
+    const { open, http } = await start()
+    const line = open()
+    line.send(`GET /a HTTP/1.1\r\n${host}\r\n`)
+    await line.until(/"\/a"/)
+    http.announceClosing()
+    line.send(`GET /b HTTP/1.1\r\n${host}\r\nGET /c HTTP/1.1\r\n${host}\r\n`)
+    const text = await line.closed
+    expect(text).toMatch(/Connection: close[\s\S]*"\/b"/)
+    expect(text).not.toContain('"/c"')
+  })
+
+  test('a handler learns when its response was sent, and whether the client has read it', async () => {
+    const seen: string[] = []
     const { open } = await start({
-      handle: () => Promise.reject(new Error('broken')),
-      onError: (error) => errors.push(error),
+      allowHalfOpen: false,
+      handle(request) {
+        request.observer = {
+          unread: () => seen.push(`${request.target} unread`),
+          closed: (isSent) => seen.push(`${request.target} ${isSent ? 'sent' : 'not sent'}`),
+        }
+        if (request.target === '/never') {
+          seen.push('/never begun')
+          return undefined
+        }
+        const body = request.target === '/long' ? 'x'.repeat(16_000_000) : ''
+        return { status: 200, headers: new EncodedHeaders({}), body }
+      },
+    })
+    const reader = open()
+    reader.send(`GET /short HTTP/1.1\r\n${host}\r\n`)
+    await expect.poll(() => seen).toEqual(['/short sent'])
+    reader.socket.pause()
+    reader.send(`GET /long HTTP/1.1\r\n${host}\r\n`)
+    await expect.poll(() => seen).toEqual(['/short sent', '/long unread'])
+    reader.socket.resume()
+    await expect.poll(() => seen).toEqual(['/short sent', '/long unread', '/long sent'])
+    reader.socket.pause()
+    reader.send(`GET /long HTTP/1.1\r\n${host}\r\n`)
+    await expect.poll(() => seen[3]).toBe('/long unread')
+    reader.socket.destroy()
+    await expect.poll(() => seen[4]).toBe('/long not sent')
+    const other = open()
+    other.send(`GET /never HTTP/1.1\r\n${host}\r\n`)
+    await expect.poll(() => seen[5]).toBe('/never begun')
+    other.socket.destroy()
+    await expect.poll(() => seen[6]).toBe('/never not sent')
+  })
+
+  test('only the first response to a request is sent', async () => {
+    const { open } = await start({
+      handle(request) {
+        const response = { status: 200, headers: new EncodedHeaders({}), body: request.target }
+        request.respond(response)
+        request.respond({ ...response, body: 'again' })
+        return { ...response, body: 'again' }
+      },
     })
     const line = open()
-    line.send(`GET / HTTP/1.1\r\n${host}\r\n`)
-    expect(await line.closed).toBe('')
-    expect(errors).toMatchObject([{ message: 'broken' }])
+    line.send(`GET /a HTTP/1.1\r\n${host}\r\nGET /b HTTP/1.1\r\n${host}\r\n`)
+    expect(await line.until(/\/b$/)).not.toContain('again')
+  })
+
+  test('a handler that fails, at once or later, closes its connection, and says so', async () => {
+    const errors: unknown[] = []
+    const { open } = await start({
+      handle({ target }) {
+        if (target === '/now') throw new Error('broken at once')
+        return Promise.reject(new Error('broken later'))
+      },
+      onError: (error) => errors.push(error),
+    })
+    for (const target of ['/now', '/later']) {
+      const line = open()
+      line.send(`GET ${target} HTTP/1.1\r\n${host}\r\n`)
+      expect(await line.closed).toBe('')
+    }
+    expect(errors).toMatchObject([{ message: 'broken at once' }, { message: 'broken later' }])
   })
 })
 
