@@ -182,5 +182,7 @@ const none: readonly string[] = []
 
 /** The options of the Connection header, in lower case. */
 function connectionOf(value: string | undefined): readonly string[] {
-  return value === undefined ? none : value.toLowerCase().split(/[ \t]*,[ \t]*/)
+  if (value === undefined) return none
+  const options = value.toLowerCase().split(',')
+  return options.map((option) => option.trim())
 }
