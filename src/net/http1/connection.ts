@@ -52,6 +52,8 @@ export interface Http1Options {
   readonly refuse: (error: Http1Error) => Http1Response
   /** Takes over the connection for an upgrade to another protocol, with the bytes after the head of the request. */
   readonly upgrade?: (request: Http1Request, after: Buffer) => void
+  /** Another server for requests that this one does not serve. */
+  readonly other?: OtherServer
   /** Called with the error of a rejected `handle`. */
   readonly onError?: (error: unknown) => void
   /** Whether a client that has closed its side still gets the response, as by default. Otherwise it counts as gone. */
@@ -59,6 +61,16 @@ export interface Http1Options {
   readonly headMs?: number
   readonly idleMs?: number
   readonly writeMs?: number
+}
+
+/**
+ * A server that takes over a connection with the first request that is not for this one, and serves it to its end. It also gets
+ * connections with invalid heads.
+ */
+export interface OtherServer {
+  isFor(head: RequestHead): boolean
+  /** @param socket the first byte that is read from it is the first one of the request */
+  take(socket: Socket): void
 }
 
 /** What the connections of a server share. */
@@ -186,7 +198,8 @@ export class Connection {
       }
     } catch (error) {
       if (!(error instanceof Http1Error)) throw error
-      this.#refuse(error)
+      if (this.#shared.options.other === undefined) this.#refuse(error)
+      else this.#handOver(this.#shared.options.other)
     } finally {
       this.#isReading = false
     }
@@ -196,7 +209,8 @@ export class Connection {
   }
 
   #begin(head: RequestHead): void {
-    const { upgrade, handle } = this.#shared.options
+    const { upgrade, handle, other } = this.#shared.options
+    if (other?.isFor(head) === true) return this.#handOver(other)
     const hasBody = head.framing.kind === 'chunked' || head.framing.bytes > 0
     if (!hasBody) this.#reader.next()
     const exchange = new Exchange(head, this, hasBody ? 'unread' : 'read')
@@ -384,7 +398,17 @@ export class Connection {
     socket.resume()
   }
 
-  /** Leaves the socket to another protocol. */
+  #handOver(other: OtherServer): void {
+    const bytes = this.#reader.takeRequest()
+    this.#release()
+    // Reading goes on in the next turn, when the other server listens.
+    this.socket.pause()
+    this.socket.unshift(bytes)
+    other.take(this.socket)
+    setImmediate(() => this.socket.resume())
+  }
+
+  /** Leaves the socket to another protocol or server. */
   #release(): void {
     this.#isEnding = true
     this.#timeout = Number.POSITIVE_INFINITY

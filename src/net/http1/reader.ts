@@ -28,6 +28,8 @@ export class RequestReader {
   #input = empty
   /** The number of bytes of the input that were read. */
   #offset = 0
+  /** Where the head that was read last begins. */
+  #headStart = 0
   /** An incomplete head or line. */
   #line = empty
   #lineBytes = 0
@@ -53,6 +55,15 @@ export class RequestReader {
     const rest = this.#rest()
     this.#skip(rest.length)
     return rest
+  }
+
+  /** Takes all bytes from the beginning of the head that was just read, that cannot be read, or that is not complete. */
+  takeRequest(): Buffer {
+    if (this.#at !== 'head') this.#offset = this.#headStart
+    this.#at = 'head'
+    const line = this.#line.subarray(0, this.#lineBytes)
+    this.#lineBytes = 0
+    return Buffer.concat([line, this.takeInput()])
   }
 
   /** Takes the rest of a body that has arrived completely; undefined for any other, and for one in chunks. */
@@ -132,6 +143,7 @@ export class RequestReader {
       end = findHeadEnd(this.#input, 0)
     }
     const head = parseHead(this.#input, this.#offset, end)
+    this.#headStart = this.#offset
     this.#offset = end
     this.#at = head.framing.kind === 'chunked' ? 'chunk-line' : 'body'
     this.#left = head.framing.kind === 'chunked' ? 0 : head.framing.bytes

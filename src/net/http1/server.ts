@@ -4,7 +4,7 @@ import { Connection, type Http1Options } from './connection.ts'
 
 /** The connections that a server serves by HTTP/1.1. */
 export interface Http1Connections {
-  /** The number of open connections, without those that another protocol took over. */
+  /** The number of open connections, without those that another protocol or server took over. */
   readonly size: number
   /** Serves a new connection. Its client may close its side after a request, so its server has to allow that. */
   accept(socket: Socket): void
