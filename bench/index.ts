@@ -14,6 +14,7 @@ import { overload } from './overload.ts'
 import { drawPlots } from './plots.ts'
 import { profile } from './profile.ts'
 import { measureQueries } from './queries.ts'
+import { measureReads } from './reads.ts'
 import { slowReaders } from './slow-readers.ts'
 import { soak } from './soak.ts'
 import { stack } from './stack.ts'
@@ -35,6 +36,7 @@ const benchmarks: Record<string, () => Promise<void>> = {
   finds: measureFinds,
   queries: measureQueries,
   profile,
+  reads: measureReads,
   overload,
   start,
   'slow-readers': slowReaders,
