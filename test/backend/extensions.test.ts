@@ -124,6 +124,9 @@ test('one search looks into all flows one has joined, and no others', async () =
   expect(await search(ben, 'search=okapi')).toEqual(['okapi in main', 'okapi in engineering'])
   expect(await search(ada, 'search=okapi&limit=1')).toEqual(['okapi in support'])
   expect(await search(ada, 'tags=zoo')).toEqual(['okapi in engineering'])
+  await say(ada, 'giraffe @Ben')
+  expect((await search(ben, 'tags=@ben')).at(-1)).toBe('giraffe @Ben')
+  expect(await search(ben, 'tags=@nobody')).toEqual([])
   expect((await ada('GET', '/search')).status).toBe(400)
 })
 

@@ -235,6 +235,11 @@ export function textTags(written: string, members: readonly Mentionable[]): stri
   return [...tags]
 }
 
+/** Whether a tag that a user wrote mentions someone: then `resolveTag` needs the members. */
+export function namesUser(written: string): boolean {
+  return written.trim().normalize().startsWith('@')
+}
+
 /** The stored form of a tag that a user wrote ("#tag", "@nick", "tag"). Undefined for an unknown nick. */
 export function resolveTag(written: string, members: readonly Mentionable[]): string | undefined {
   const tag = written.trim().normalize()

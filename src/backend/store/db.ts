@@ -220,14 +220,27 @@ export interface Store {
 
 /** The right side of `column in …` for numbers: one SQL text however many there are. */
 export function anyNumber(values: readonly number[]) {
-  return sql<number>`(select cast(value as bigint) from json_each(${JSON.stringify(values)}))`
+  return numbersIn(JSON.stringify(values))
+}
+
+/** The same for a prepared query, where the list is a parameter in JSON. */
+export function numbersIn(json: string) {
+  return sql<number>`(select cast(value as bigint) from json_each(${json}))`
 }
 
 /** The right side of `column in …` for texts: one SQL text however many there are. */
 export function anyText(values: readonly string[]) {
-  // No stored text has a NUL, and one of the databases takes none.
-  const json = JSON.stringify(values.map((value) => value.replaceAll('\0', '')))
+  return textsIn(jsonTexts(values))
+}
+
+/** The same for a prepared query, where the list is a parameter, see `jsonTexts`. */
+export function textsIn(json: string) {
   return sql<string>`(select cast(value as text) from json_each(${json}))`
+}
+
+/** A list of texts in JSON. No stored text has a NUL, and one of the databases takes none. */
+export function jsonTexts(values: readonly string[]): string {
+  return JSON.stringify(values.map((value) => value.replaceAll('\0', '')))
 }
 
 /**

@@ -74,6 +74,14 @@ function viewedFlows(db: Database, { viewer: viewerId, unread }: Viewer) {
     )
 }
 
+const joinedFlows = prepared<Viewer, FlowRow>((db, viewer) =>
+  viewedFlows(db, viewer)
+    .where('flows.disabled', '=', 0)
+    .where('mine.disabled', '=', 0)
+    .orderBy('flows.created_at')
+    .orderBy('flows.id'),
+)
+
 /**
  * The flows `viewerId` has joined or, with `scope: 'all'`, could join too. Archived flows are left out.
  *
@@ -84,7 +92,8 @@ export async function listFlows(
   viewerId: number,
   scope: 'joined' | 'all',
   organizationId?: number,
-): Promise<FlowRow[]> {
+): Promise<readonly FlowRow[]> {
+  if (scope === 'joined' && organizationId === undefined) return joinedFlows(db, viewing(viewerId))
   let query = viewedFlows(db, viewing(viewerId)).where('flows.disabled', '=', 0)
   if (organizationId !== undefined) query = query.where('flows.organization_id', '=', organizationId)
   query =

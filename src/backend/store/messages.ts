@@ -1,5 +1,5 @@
-import { type Selectable, sql } from 'kysely'
-import { anyNumber, anyText, type Database, isPostgres, type Tables } from './db.ts'
+import type { Selectable } from 'kysely'
+import { anyNumber, anyText, type Database, type Tables } from './db.ts'
 import { insertWordRow } from './message-batch.ts'
 import { columns, prepared } from './prepared.ts'
 import { together } from './together.ts'
@@ -21,17 +21,6 @@ export interface MessageBrowse {
   readonly threadId?: string | undefined
 }
 
-export interface MessageSearch {
-  readonly events?: readonly string[] | undefined
-  readonly words: readonly string[]
-  readonly tags: readonly string[]
-  readonly tagMode: 'and' | 'or'
-  /** How many of the newest matches to leave out. */
-  readonly skip: number
-  readonly limit: number
-  readonly threadId?: string | undefined
-}
-
 /**
  * The kinds that report changes of messages and users. Streams deliver them; lists have them only when their kind is requested.
  */
@@ -46,9 +35,8 @@ export const serviceEvents = [
   'backend.user.block',
 ]
 
-/** No list names more kinds of message than there are, or more tags than a message has. */
+/** No list names more kinds of message than there are. */
 const maxKinds = 50
-const maxTags = 50
 /** The full-text search of PostgreSQL rejects words longer than 2 KB. */
 const maxWordLength = 250
 
@@ -273,82 +261,6 @@ export async function browseMessages(
   )
   const rows = kinds.flat().toSorted(byId)
   return browse.sort === 'asc' ? rows.slice(0, browse.limit) : rows.slice(-browse.limit)
-}
-
-/** Messages that have all the words, united with those that have the tags; the newest of them, ascending. */
-export async function searchMessages(
-  db: Database,
-  channelId: number,
-  search: MessageSearch,
-): Promise<MessageRow[]> {
-  const most = search.skip + search.limit
-  const found = await Promise.all(newestMatches(db, channelId, search, most))
-  const newest = [...new Set(found.flat().map(({ seq }) => seq))]
-    .sort((a, b) => b - a)
-    .slice(search.skip, most)
-  if (newest.length === 0) return []
-  const rows = await db.selectFrom('messages').selectAll().where('seq', 'in', anyNumber(newest)).execute()
-  return rows.toSorted(byId)
-}
-
-/** The queries whose results together are the matches. Each returns the newest `most` from an index in that order. */
-function newestMatches(
-  db: Database,
-  channelId: number,
-  search: MessageSearch,
-  most: number,
-): Promise<{ seq: number }[]>[] {
-  const { words, tags, tagMode } = search
-  const events = search.events && anyText(search.events)
-  const withWords = () => {
-    let query = db
-      .selectFrom('message_words')
-      .innerJoin('messages', 'messages.seq', 'message_words.rowid')
-      .select('messages.seq as seq')
-      .where(matchesWords(db, channelId, words))
-      .orderBy('message_words.rowid', 'desc')
-    if (events !== undefined) query = query.where('messages.event', 'in', events)
-    if (search.threadId !== undefined) query = query.where('messages.thread_id', '=', search.threadId)
-    return query.limit(most).execute()
-  }
-  const withTags = (tag: string, others: readonly string[]) => {
-    let query = db
-      .selectFrom('message_tags')
-      .innerJoin('messages', 'messages.seq', 'message_tags.seq')
-      .select('messages.seq as seq')
-      .where('message_tags.channel_id', '=', channelId)
-      .where('message_tags.tag', '=', tag)
-      .orderBy('message_tags.seq', 'desc')
-    for (const [index, other] of others.entries())
-      query = query.where(({ exists, selectFrom }) =>
-        exists(
-          selectFrom(`message_tags as other${index}`)
-            .select(`other${index}.seq`)
-            .where(`other${index}.channel_id`, '=', channelId)
-            .where(`other${index}.tag`, '=', other)
-            .whereRef(`other${index}.seq`, '=', 'message_tags.seq'),
-        ),
-      )
-    if (events !== undefined) query = query.where('messages.event', 'in', events)
-    if (search.threadId !== undefined) query = query.where('messages.thread_id', '=', search.threadId)
-    return query.limit(most).execute()
-  }
-  const [tag, ...others] = [...new Set(tags)].slice(0, maxTags)
-  const tagged =
-    tag === undefined
-      ? []
-      : tagMode === 'and'
-        ? [withTags(tag, others)]
-        : [tag, ...others].map((one) => withTags(one, []))
-  return [...(words.length > 0 ? [withWords()] : []), ...tagged]
-}
-
-function matchesWords(db: Database, channelId: number, words: readonly string[]) {
-  if (isPostgres(db))
-    return sql<boolean>`message_words.channel = ${String(channelId)}
-      and message_words.words @@ cast(${words.map((word) => `'${word}'`).join(' & ')} as tsquery)`
-  const terms = words.map((word) => `"${word}"`).join(' ')
-  return sql<boolean>`message_words match ${`channel:"${channelId}" AND words:(${terms})`}`
 }
 
 const scanPage = 1000

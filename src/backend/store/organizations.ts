@@ -1,5 +1,6 @@
 import type { Selectable } from 'kysely'
-import { anyNumber, type Database, type Tables } from './db.ts'
+import { anyNumber, type Database, numbersIn, type Tables } from './db.ts'
+import { prepared } from './prepared.ts'
 import type { UserRow } from './users.ts'
 
 export type OrganizationRow = Selectable<Tables['organizations']> & { user_count: number }
@@ -31,12 +32,19 @@ export async function findOrganization(
   db: Database,
   by: { id: number } | { slug: string },
 ): Promise<OrganizationRow | undefined> {
-  const query = organizations(db)
-  return ('id' in by ? query.where('id', '=', by.id) : query.where('slug', '=', by.slug)).executeTakeFirst()
+  if ('id' in by) return (await findOrganizations(db, [by.id]))[0]
+  return organizations(db).where('slug', '=', by.slug).executeTakeFirst()
 }
 
-export async function findOrganizations(db: Database, ids: readonly number[]): Promise<OrganizationRow[]> {
-  return organizations(db).where('id', 'in', anyNumber(ids)).execute()
+const byIds = prepared<{ ids: string }, OrganizationRow>((db, { ids }) =>
+  organizations(db).where('id', 'in', numbersIn(ids)),
+)
+
+export async function findOrganizations(
+  db: Database,
+  ids: readonly number[],
+): Promise<readonly OrganizationRow[]> {
+  return byIds(db, { ids: JSON.stringify(ids) })
 }
 
 /** Undefined for a user who is not a member. */

@@ -1,5 +1,5 @@
 import { type Selectable, sql } from 'kysely'
-import { anyText, type Database, isPostgres, type Tables } from './db.ts'
+import { type Database, isPostgres, jsonTexts, type Tables, textsIn } from './db.ts'
 import { columns, prepared } from './prepared.ts'
 
 export type ThreadRow = Selectable<Tables['threads']>
@@ -45,9 +45,12 @@ export async function findExternalThread(
     .executeTakeFirst()
 }
 
-export async function findThreads(db: Database, ids: readonly string[]): Promise<ThreadRow[]> {
-  if (ids.length === 0) return []
-  return db.selectFrom('threads').selectAll().where('id', 'in', anyText(ids)).execute()
+const byIds = prepared<{ ids: string }, ThreadRow>((db, { ids }) =>
+  db.selectFrom('threads').selectAll().where('id', 'in', textsIn(ids)),
+)
+
+export async function findThreads(db: Database, ids: readonly string[]): Promise<readonly ThreadRow[]> {
+  return ids.length === 0 ? [] : byIds(db, { ids: jsonTexts(ids) })
 }
 
 /** The threads of a channel, the latest update first; threads with the same time by descending id. */

@@ -6,6 +6,7 @@ import type { Database } from '../../store/db.ts'
 import { deleteFiles, insertFile } from '../../store/files.ts'
 import { listMentionable, setMemberStatus } from '../../store/flows.ts'
 import { touchFlow } from '../../store/message-batch.ts'
+import { searchMessages } from '../../store/message-search.ts'
 import {
   deleteMessage as deleteRow,
   emptyMessageRow,
@@ -18,7 +19,6 @@ import {
   type MessageRow,
   moveToThread,
   nextMessageId,
-  searchMessages,
   searchWords,
   setContent,
   setReactions,

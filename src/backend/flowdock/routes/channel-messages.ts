@@ -2,19 +2,13 @@ import { boundedText } from '../../bounds.ts'
 import { invalid, notFound } from '../../http/errors.ts'
 import type { Database } from '../../store/db.ts'
 import { findLogEnd } from '../../store/events.ts'
-import {
-  browseMessages,
-  findMessage,
-  type MessageRow,
-  searchMessages,
-  searchWords,
-} from '../../store/messages.ts'
-import { findSources } from '../../store/sources.ts'
-import { findThreads } from '../../store/threads.ts'
+import { searchMessages } from '../../store/message-search.ts'
+import { browseMessages, findMessage, type MessageRow, searchWords } from '../../store/messages.ts'
 import { together } from '../../store/together.ts'
 import { sendWithFiles } from '../attachments.ts'
-import { type Channel, destinationOf } from '../channel.ts'
-import { encodeMessage, encodeMessageThread, withBase } from '../encode.ts'
+import type { Channel } from '../channel.ts'
+import { withBase } from '../encode.ts'
+import { encodeMessages, jsonList } from '../encoded-messages.ts'
 import { chatContent, decodeDraft } from '../message-draft.ts'
 import {
   deleteMessage,
@@ -27,7 +21,7 @@ import {
 } from '../operations/messages.ts'
 import { findUnchanged, pageHeader, pageVersion } from '../page-version.ts'
 import type { Answer, Backend, UserRequest } from '../route.ts'
-import { resolveTag } from '../tags.ts'
+import { type Mentionable, namesUser, resolveTag } from '../tags.ts'
 
 /*
  * The requests about messages are the same in flows, threads and private conversations. The routes of each find the channel and
@@ -66,12 +60,10 @@ export async function listAnswer(
     if (skip > maxSkip) throw invalid({ skip: [`must be at most ${maxSkip}`] })
     const words = wordsToSearch(search ?? '')
     checkSearchTags(tags ?? [])
-    const members = await listMembers(reader, channel)
     rows = await searchMessages(reader, channel.channel_id, {
       ...shared,
       words,
-      // An unknown nick matches nothing, like a tag that no message has.
-      tags: [...new Set((tags ?? []).map((tag) => (resolveTag(tag, members) ?? tag).toLowerCase()))],
+      tags: await tagsToSearch(tags ?? [], () => listMembers(reader, channel)),
       tagMode: params.string('tag_mode') === 'or' ? 'or' : 'and',
       skip,
     })
@@ -117,6 +109,19 @@ export function wordsToSearch(search: string): string[] {
   if (words.length > maxSearchWords)
     throw invalid({ search: [`has too many words (maximum is ${maxSearchWords})`] })
   return words
+}
+
+/**
+ * The tags of a search as they are stored. An unknown nick matches nothing, like a tag that no message has.
+ *
+ * @param listMembers lists the users who can be mentioned. It is called for tags with a nick only, because flows have thousands
+ */
+export async function tagsToSearch(
+  tags: readonly string[],
+  listMembers: () => Promise<readonly Mentionable[]>,
+): Promise<string[]> {
+  const members = tags.some(namesUser) ? await listMembers() : []
+  return [...new Set(tags.map((tag) => (resolveTag(tag, members) ?? tag).toLowerCase()))]
 }
 
 /** @throws 400 for more than 50 */
@@ -234,64 +239,4 @@ export async function readAnswer(
     return markRead(change, channel, request.user.id, untilId)
   }, channel)
   return { status: 200, body: { read } }
-}
-
-export interface EncodedMessage {
-  readonly row: MessageRow
-  readonly json: string
-}
-
-/**
- * Encodes messages with their threads, in two reads. A message whose row is damaged is left out and reported, so that the rest
- * of the list is readable.
- */
-export async function encodeMessages(
-  db: Database,
-  channel: Channel,
-  messages: readonly MessageRow[],
-  base: string,
-  onError: (error: unknown) => void,
-): Promise<EncodedMessage[]> {
-  const threads = 'id' in channel ? await readThreads(db, channel.id, messages, base) : undefined
-  return messages.flatMap((row) => {
-    try {
-      const thread = row.thread_id === null ? undefined : threads?.(row.thread_id)
-      return [{ row, json: encodeMessage(row, destinationOf(channel, row), thread, base) }]
-    } catch (cause) {
-      onError(
-        new Error(`Message ${row.id} of channel ${channel.channel_id} is damaged and was left out`, {
-          cause,
-        }),
-      )
-      return []
-    }
-  })
-}
-
-/** Reads the threads of messages. @returns the JSON of each, made once */
-async function readThreads(
-  db: Database,
-  flowId: string,
-  messages: readonly MessageRow[],
-  base: string,
-): Promise<(id: string) => string | undefined> {
-  const ids = new Set(messages.map(({ thread_id }) => thread_id).filter((id) => id !== null))
-  const rows = new Map((await findThreads(db, [...ids])).map((row) => [row.id, row]))
-  const sourceIds = new Set([...rows.values()].map(({ source_id }) => source_id).filter((id) => id !== null))
-  const sources = new Map((await findSources(db, [...sourceIds])).map((source) => [source.id, source]))
-  const encoded = new Map<string, string>()
-  return (id) => {
-    const row = rows.get(id)
-    let json = encoded.get(id)
-    if (json !== undefined || row === undefined) return json
-    const source = row.source_id === null ? undefined : sources.get(row.source_id)
-    json = encodeMessageThread({ row, source }, flowId, base)
-    encoded.set(id, json)
-    return json
-  }
-}
-
-/** A list of messages in JSON. */
-export function jsonList(messages: readonly EncodedMessage[]): string {
-  return `[${messages.map(({ json }) => json).join(',')}]`
 }

@@ -1,12 +1,18 @@
 import { invalid } from '../../http/errors.ts'
-import { listFlows, listMentionable } from '../../store/flows.ts'
-import { searchMessages } from '../../store/messages.ts'
-import type { Route } from '../route.ts'
-import { resolveTag } from '../tags.ts'
-import { checkSearchTags, encodeMessages, jsonList, wordsToSearch } from './channel-messages.ts'
+import type { Database } from '../../store/db.ts'
+import { type FlowRow, listFlows, listMentionable } from '../../store/flows.ts'
+import { findMatches, listMessagesBySeq, type Match } from '../../store/message-search.ts'
+import { type EncodedMessage, encodeMessages, jsonList } from '../encoded-messages.ts'
+import type { Backend, Route } from '../route.ts'
+import { checkSearchTags, tagsToSearch, wordsToSearch } from './channel-messages.ts'
 
 /** The most flows that one search covers: those with the newest messages. */
 const maxFlows = 100
+
+/** A message that was found in a flow. */
+interface Found extends Match {
+  readonly flow: FlowRow
+}
 
 /** An extension: the service searched one flow at a time. */
 export const searchRoutes: readonly Route[] = [
@@ -26,18 +32,49 @@ export const searchRoutes: readonly Route[] = [
         .toSorted((a, b) => (b.last_message_at ?? 0) - (a.last_message_at ?? 0))
         .slice(0, maxFlows)
       const found = await Promise.all(
-        flows.map(async (flow) => {
-          const members = await listMentionable(reader, flow.id)
-          const tags = [...new Set(given.map((tag) => (resolveTag(tag, members) ?? tag).toLowerCase()))]
-          const rows = await searchMessages(reader, flow.channel_id, { words, tags, tagMode, skip: 0, limit })
-          const messages = await encodeMessages(reader, flow, rows, base, onError)
-          return messages.map((message) => ({ ...message, flow: flow.id }))
+        flows.map(async (flow): Promise<Found[]> => {
+          const tags = await tagsToSearch(given, () => listMentionable(reader, flow.id))
+          const search = { words, tags, tagMode, skip: 0, limit } as const
+          return (await findMatches(reader, flow.channel_id, search)).map((match) => ({ ...match, flow }))
         }),
       )
-      const messages = found
+      const matches = found
         .flat()
-        .toSorted((a, b) => a.row.sent - b.row.sent || a.row.id - b.row.id || (a.flow < b.flow ? -1 : 1))
-      return { status: 200, json: jsonList(messages.slice(-limit)) }
+        .toSorted((a, b) => a.sent - b.sent || a.id - b.id || (a.flow.id < b.flow.id ? -1 : 1))
+      return { status: 200, json: jsonList(await encodeNewest(reader, matches, limit, base, onError)) }
     },
   },
 ]
+
+/** The newest `limit` matches whose rows are not damaged. Others are not read. @param matches ascending */
+async function encodeNewest(
+  db: Database,
+  matches: readonly Found[],
+  limit: number,
+  base: string,
+  onError: Backend['onError'],
+): Promise<EncodedMessage[]> {
+  const newest: EncodedMessage[] = []
+  for (let end = matches.length; end > 0 && newest.length < limit; ) {
+    const start = Math.max(end - (limit - newest.length), 0)
+    newest.unshift(...(await encodeMatches(db, matches.slice(start, end), base, onError)))
+    end = start
+  }
+  return newest
+}
+
+/** In their order. */
+async function encodeMatches(
+  db: Database,
+  matches: readonly Found[],
+  base: string,
+  onError: Backend['onError'],
+): Promise<EncodedMessage[]> {
+  const rows = Map.groupBy(await listMessagesBySeq(db, matches), ({ channel_id }) => channel_id)
+  const flows = new Set(matches.map(({ flow }) => flow))
+  const encoded = await Promise.all(
+    [...flows].map((flow) => encodeMessages(db, flow, rows.get(flow.channel_id) ?? [], base, onError)),
+  )
+  const bySeq = new Map(encoded.flat().map((message) => [message.row.seq, message]))
+  return matches.flatMap(({ seq }) => bySeq.get(seq) ?? [])
+}
