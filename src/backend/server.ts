@@ -22,6 +22,7 @@ import { createHandler } from './flowdock/handler.ts'
 import { serveNodeRequests } from './flowdock/node-requests.ts'
 import { createOpenCredentials } from './flowdock/open-credentials.ts'
 import { createPresence } from './flowdock/presence.ts'
+import { createRecentPages } from './flowdock/recent-pages.ts'
 import type { Backend } from './flowdock/route.ts'
 import { createFilterCache } from './flowthings/filter-cache.ts'
 import { startThingsServer, type ThingsServer, type ThingsServerOptions } from './flowthings/server.ts'
@@ -226,6 +227,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
       hasServiceInterface: (options.serviceTokens ?? []).length > 0,
       traffic,
       presence,
+      recentPages: createRecentPages({ reader: store.reader, signal }),
       openCredentials: createOpenCredentials({
         findValid: (credentials) => findValid(store.reader, credentials),
         background,

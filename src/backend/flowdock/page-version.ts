@@ -1,7 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
-import type { Database } from '../store/db.ts'
-import { findLogChanges } from '../store/events.ts'
-import type { Channel } from './channel.ts'
+import type { LogChanges } from '../store/events.ts'
+import type { Channel, FlowChannel } from './channel.ts'
 
 /*
  * An extension: a gateway says which version of a list of messages it has, and gets 304 while it is the newest. A version is the
@@ -17,21 +16,18 @@ export function pageVersion(log: string, channel: Channel, at: number): string {
 }
 
 /**
- * The number of the newest event of the log, if the list that a gateway has is the newest; undefined when it has to be read.
+ * Whether the list that a gateway has is the newest.
  *
- * @param channel a channel that the user may read
+ * @param flow a flow that the user may read
  */
-export async function findUnchanged(
-  db: Database,
+export function isUnchanged(
   headers: IncomingHttpHeaders,
-  channel: Channel,
-): Promise<{ readonly log: string; readonly at: number } | undefined> {
-  if (!('id' in channel)) return undefined
+  flow: FlowChannel,
+  { id, first, last, newest }: LogChanges,
+): boolean {
   const [, log, channelId, number] =
     /^(\w+):(\d{1,15}):(\d{1,15})$/.exec(String(headers['flowdock-page'])) ?? []
   const at = Number(number)
-  if (number === undefined || Number(channelId) !== channel.channel_id) return undefined
-  const now = await findLogChanges(db, channel.id)
-  const isKnown = now.id === log && at <= now.last && at >= now.first - 1
-  return isKnown && now.newest <= at ? { log, at: now.last } : undefined
+  if (number === undefined || Number(channelId) !== flow.channel_id) return false
+  return id === log && at <= last && at >= first - 1 && newest <= at
 }

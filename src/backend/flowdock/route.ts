@@ -8,6 +8,7 @@ import type { Database, Store } from '../store/db.ts'
 import type { UserRow } from '../store/users.ts'
 import type { OpenCredentials, SignedInBy } from './open-credentials.ts'
 import type { Presence } from './presence.ts'
+import type { RecentPages } from './recent-pages.ts'
 
 /** What all handlers share. */
 export interface Backend {
@@ -19,6 +20,7 @@ export interface Backend {
   readonly signIn: SignIn
   readonly traffic: Traffic
   readonly presence: Presence
+  readonly recentPages: RecentPages
   readonly openCredentials: OpenCredentials
   /** Whether messages and files can be stored now. */
   readonly isWritable: () => Promise<boolean>
@@ -73,8 +75,8 @@ export type Answer =
   | {
       readonly status: number
       readonly body?: unknown
-      /** The body if it is JSON already. */
-      readonly json?: string
+      /** The body if it is JSON already. Several responses may share its bytes. */
+      readonly json?: string | Uint8Array
       readonly headers?: Record<string, string>
     }
   | {

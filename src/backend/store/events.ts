@@ -54,6 +54,29 @@ export async function listEvents(
     .execute()
 }
 
+const flowEvents = prepared<
+  { flow: string; after: number; limit: number },
+  Pick<EventRow, 'payload' | 'kind'>
+>((db, { flow, after, limit }) =>
+  db
+    .selectFrom('events')
+    .select(['payload', 'kind'])
+    .where('flow_id', '=', flow)
+    .where('seq', '>', after)
+    .orderBy('seq')
+    .limit(limit),
+)
+
+/** The events of a flow after a number, ascending; control events are among them. */
+export async function listFlowEvents(
+  db: Database,
+  flowId: string,
+  after: number,
+  limit: number,
+): Promise<readonly Pick<EventRow, 'payload' | 'kind'>[]> {
+  return flowEvents(db, { flow: flowId, after, limit })
+}
+
 /** The events after a number, ascending; control events are among them. */
 export async function listEventsAfter(db: Database, after: number, limit: number): Promise<EventRow[]> {
   return db.selectFrom('events').selectAll().where('seq', '>', after).orderBy('seq').limit(limit).execute()

@@ -40,9 +40,14 @@ const maxKinds = 50
 /** The full-text search of PostgreSQL rejects words longer than 2 KB. */
 const maxWordLength = 250
 
+/** Whether a kind reports a change, so that lists leave it out. */
+export function isServiceEvent(event: string): boolean {
+  return serviceEvents.includes(event)
+}
+
 /** Whether a message has content of its own, so that it can be tagged, edited and deleted. */
 export function isContent(message: MessageRow): boolean {
-  return message.event !== 'action' && !serviceEvents.includes(message.event)
+  return message.event !== 'action' && !isServiceEvent(message.event)
 }
 
 const nextId = prepared<{ channel: number }, { last_id: number }>((db, { channel }) =>
@@ -240,6 +245,28 @@ export async function setReactions(db: Database, seq: number, reactions: string)
 
 export async function moveToThread(db: Database, seq: number, threadId: string): Promise<void> {
   await db.updateTable('messages').set({ thread_id: threadId }).where('seq', '=', seq).execute()
+}
+
+const newestAfter = prepared<{ channel: number; after: number; limit: number }, MessageRow>(
+  (db, { channel, after, limit }) =>
+    db
+      .selectFrom('messages')
+      .selectAll()
+      .where('channel_id', '=', channel)
+      .where('id', '>', after)
+      .where('event', 'not in', serviceEvents)
+      .orderBy('id', 'desc')
+      .limit(limit),
+)
+
+/** The newest messages of a channel after one of them, ascending, without those that report changes. */
+export async function listNewestMessages(
+  db: Database,
+  channelId: number,
+  afterId: number,
+  limit: number,
+): Promise<readonly MessageRow[]> {
+  return (await newestAfter(db, { channel: channelId, after: afterId, limit })).toReversed()
 }
 
 /** The matches between the two ids, ascending. */

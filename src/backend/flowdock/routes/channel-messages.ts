@@ -1,7 +1,7 @@
 import { boundedText } from '../../bounds.ts'
 import { invalid, notFound } from '../../http/errors.ts'
 import type { Database } from '../../store/db.ts'
-import { findLogEnd } from '../../store/events.ts'
+import { findLogChanges, findLogEnd } from '../../store/events.ts'
 import { searchMessages } from '../../store/message-search.ts'
 import { browseMessages, findMessage, type MessageRow, searchWords } from '../../store/messages.ts'
 import { together } from '../../store/together.ts'
@@ -19,7 +19,7 @@ import {
   reactToMessage,
   sendMessage,
 } from '../operations/messages.ts'
-import { findUnchanged, pageHeader, pageVersion } from '../page-version.ts'
+import { isUnchanged, pageHeader, pageVersion } from '../page-version.ts'
 import type { Answer, Backend, UserRequest } from '../route.ts'
 import { type Mentionable, namesUser, resolveTag } from '../tags.ts'
 
@@ -43,7 +43,7 @@ const maxSearchTags = 50
 /** Lists or searches. [flowdock] messages.md, "List Messages" */
 export async function listAnswer(
   { params, base, headers }: UserRequest,
-  { store, onError }: Backend,
+  { store, recentPages, onError }: Backend,
   channel: Channel,
   threadId?: string,
 ): Promise<Answer> {
@@ -70,17 +70,22 @@ export async function listAnswer(
   } else {
     const sinceId = params.integer('since_id')
     const untilId = params.integer('until_id')
+    const sort = params.string('sort') === 'asc' ? 'asc' : 'desc'
     const browse = (db: Database) =>
-      browseMessages(db, channel.channel_id, {
-        ...shared,
-        sort: params.string('sort') === 'asc' ? 'asc' : 'desc',
-        sinceId,
-        untilId,
-      })
+      browseMessages(db, channel.channel_id, { ...shared, sort, sinceId, untilId })
     if (untilId !== undefined) rows = await browse(reader)
     else {
-      const unchanged = await findUnchanged(reader, headers, channel)
-      if (unchanged !== undefined) return { status: 304, headers: pageHeaders(channel, unchanged) }
+      if ('id' in channel) {
+        const changes = await findLogChanges(reader, channel.id)
+        if (isUnchanged(headers, channel, changes))
+          return { status: 304, headers: pageHeaders(channel, { log: changes.id, at: changes.last }) }
+        const isNewest = sinceId === undefined && sort === 'desc' && shared.events === undefined
+        const page =
+          isNewest && threadId === undefined
+            ? await recentPages.find(channel, limit, base, changes)
+            : undefined
+        if (page !== undefined) return { status: 200, json: page.json, headers: pageHeaders(channel, page) }
+      }
       ;[rows, end] = await store.readTogether(async (db) => {
         const found = await browse(db)
         const { id: log, last: at } = await findLogEnd(db)
