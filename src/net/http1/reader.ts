@@ -135,7 +135,7 @@ export class RequestReader {
   }
 
   #readHead(): Part | undefined {
-    if (this.#lineBytes === 0 && !this.#skipEmptyLine()) return undefined
+    if (this.#lineBytes === 0 && !this.#skipEmptyLines()) return undefined
     // Most heads arrive in one piece, and are read where they are.
     let end = this.#lineBytes === 0 ? findHeadEnd(this.#input, this.#offset) : -1
     if (end === -1) {
@@ -166,11 +166,13 @@ export class RequestReader {
     return true
   }
 
-  /** Skips the empty line that old clients send after a body. [spec] RFC 9112, 2.2. @returns whether more can be read */
-  #skipEmptyLine(): boolean {
-    if (this.#input[this.#offset] !== cr) return true
-    if (this.#input[this.#offset + 1] === lf) this.#skip(2)
-    return this.#input.length - this.#offset !== 1
+  /** Skips empty lines, which old clients send after a body. [spec] RFC 9112, 2.2. @returns whether more can be read */
+  #skipEmptyLines(): boolean {
+    while (this.#input[this.#offset] === cr) {
+      if (this.#input[this.#offset + 1] !== lf) return this.#input.length - this.#offset > 1
+      this.#skip(2)
+    }
+    return true
   }
 
   /** A line without its CRLF; undefined until it is complete. */

@@ -71,7 +71,7 @@ describe('requests', () => {
     ])
   })
 
-  test('an empty line before a request is passed over', () => {
+  test('empty lines before a request are passed over', () => {
     expect(read([`\r\nGET / HTTP/1.1\r\n${host}\r\n\r\nGET /b HTTP/1.1\r\n${host}\r\n`])).toEqual([
       'GET /',
       'end',
@@ -79,6 +79,9 @@ describe('requests', () => {
       'end',
     ])
     expect(read(['\r', '\nGET / HTTP/1.1\r', `\n${host}\r\n`])).toEqual(['GET /', 'end'])
+    const lines = `\r\n\r\n\r\nGET / HTTP/1.1\r\n${host}\r\n`
+    expect(read([lines])).toEqual(['GET /', 'end'])
+    expect(read([...lines])).toEqual(['GET /', 'end'])
   })
 
   test('a target in absolute form is its path', () => {
