@@ -15,6 +15,7 @@ import { channelOf, isForEverybody, isGap, timeOf } from './upstream/flowdock/li
 import type { MessagePages } from './upstream/flowdock/message-pages.ts'
 import type { Upload } from './upstream/flowdock/messages.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
+import { type CallOptions, createCalls } from './upstream/flowdock/request.ts'
 import type { SingleFlight } from './upstream/flowdock/single-flight.ts'
 import type { StreamTicket, StreamTickets } from './upstream/flowdock/stream-tickets.ts'
 import type { FileUploads } from './upstream/flowdock/uploads.ts'
@@ -508,16 +509,23 @@ class PrincipalContext implements Context, Viewer {
     }
     const entities =
       this.#purpose === 'operation' && credential !== null
-        ? options.hub.entitiesOf(credential, () => this.#countRead(credential.principal))
+        ? options.hub.entitiesOf(credential, {
+            onRead: () => this.#countRead(credential.principal),
+            useCredential: () =>
+              createCalls({
+                ...calls,
+                onCall: () => {
+                  this.#countRead(credential.principal)
+                  options.hub.called(credential.principal)
+                },
+              }).get(['user'], { doing: 'read the signed-in user' }),
+          })
         : undefined
-    return createFlowdock({
+    const calls: CallOptions = {
       http: actor === undefined ? https[this.#purpose] : readOnly(options.sharedEventHttp),
       base: options.restUrl,
-      publicBase: options.publicBase,
       credential: actor?.credential ?? credential,
       signal: this.#departure?.signal,
-      directory: this.#directory,
-      entities,
       equalBodies: options.equalBodies,
       pages: this.#purpose === 'operation' ? options.pages : undefined,
       headers: {
@@ -542,6 +550,12 @@ class PrincipalContext implements Context, Viewer {
       },
       onTokenEnd: session.onTokenEnd,
       onUnreadable: (error) => this.#incompleteLists.push(error),
+    }
+    return createFlowdock({
+      ...calls,
+      publicBase: options.publicBase,
+      directory: this.#directory,
+      entities,
     })
   }
 

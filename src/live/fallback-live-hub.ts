@@ -18,7 +18,7 @@ export function createFallbackLiveHub(stream: StreamLiveHub, other: LiveHub): Li
       return current().knowsUsers
     },
     directoryOf: (...asked) => current().directoryOf(...asked),
-    entitiesOf: (credential, onRead) => current().entitiesOf(credential, onRead),
+    entitiesOf: (credential, calls) => current().entitiesOf(credential, calls),
     called: (principal) => current().called(principal),
     actorFor: (userId) => current().actorFor(userId),
     get changes() {

@@ -7,6 +7,7 @@ import type { Credential } from '../upstream/flowdock/credentials.ts'
 import type { Directory } from '../upstream/flowdock/directory.ts'
 import type { PrincipalEntities } from '../upstream/flowdock/entities.ts'
 import type { FlowEvent } from '../upstream/flowdock/model.ts'
+import type { OperationCalls } from './query-entities.ts'
 
 /** Whose rights a subscription has. */
 export interface Listener {
@@ -54,12 +55,8 @@ export interface LiveHub {
     viewer: Listener,
     isOwn: boolean,
   ): Directory | undefined
-  /**
-   * What an operation need not ask the REST API for; undefined where it has to.
-   *
-   * @param onRead called before a read that the operation waits for; if it throws, the REST API is asked
-   */
-  entitiesOf(credential: Credential, onRead: () => void): PrincipalEntities | undefined
+  /** What an operation need not ask the REST API for; undefined where it has to. */
+  entitiesOf(credential: Credential, calls: OperationCalls): PrincipalEntities | undefined
   /** A principal's own credential is used at the upstream. */
   called(principal: string): void
   /** How something is read whose result several principals get; undefined where that is done with the credential of one. */

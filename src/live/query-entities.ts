@@ -21,6 +21,14 @@ export interface QueryEntitiesOptions {
   readonly now?: () => number
 }
 
+/** How an operation reaches the upstream while it takes from the directory. */
+export interface OperationCalls {
+  /** Called before a read of the directory that the operation waits for; if it throws, the REST API is asked. */
+  readonly onRead: () => void
+  /** Makes a small read with the credential of the principal. Rejects when the credential is refused. */
+  readonly useCredential: () => Promise<unknown>
+}
+
 /** The backend notes when a user was there, so a principal's own credential is used at it as often as this. */
 const ownCallMs = 60_000
 /** How long a query waits for an access to be proved, and for the log in memory to reach the end of the backend's. */
@@ -53,7 +61,7 @@ export class QueryEntities {
   }
 
   /** @returns undefined where everything has to be read from the REST API */
-  of(credential: Credential, onRead: () => void): PrincipalEntities | undefined {
+  of(credential: Credential, { onRead, useCredential }: OperationCalls): PrincipalEntities | undefined {
     const { principal } = credential
     const { accessOf, hasRoom, use, held, reads } = this.#options
     const access = accessOf(principal)
@@ -66,7 +74,8 @@ export class QueryEntities {
       const present = accessOf(principal)
       return present?.isPersonal === true ? present.user : undefined
     }
-    return new PrincipalEntities({ reads, onRead, viewerId, settle: () => this.#settle(principal) })
+    const settle = () => this.#settle(principal, useCredential)
+    return new PrincipalEntities({ reads, onRead, viewerId, settle })
   }
 
   /** A principal's own credential is used at the backend. */
@@ -79,14 +88,21 @@ export class QueryEntities {
     for (const waiter of this.#waiters) if (waiter.isOver()) waiter.resolve()
   }
 
-  async #settle(principal: string): Promise<boolean> {
-    const { isProving, latestHead, held } = this.#options
-    const calledAt = this.#calledAt.get(principal) ?? Number.NEGATIVE_INFINITY
-    if (this.#now() - calledAt > ownCallMs) return false
+  async #settle(principal: string, useCredential: () => Promise<unknown>): Promise<boolean> {
+    const { isProving, latestHead, held, accessOf } = this.#options
     const heading = latestHead()
     await this.#until(() => !isProving(principal))
     const head = await heading
-    if (head === undefined) return false
+    if (head === undefined || accessOf(principal)?.isPersonal !== true) return false
+    // Other fields of the operation may have made a call meanwhile.
+    const calledAt = this.#calledAt.get(principal) ?? Number.NEGATIVE_INFINITY
+    const isUsed =
+      this.#now() - calledAt <= ownCallMs ||
+      (await useCredential().then(
+        () => true,
+        () => false,
+      ))
+    if (!isUsed) return false
     const reached = () => {
       const memory = held()
       return memory === undefined || memory.log !== head.log || memory.at >= head.at

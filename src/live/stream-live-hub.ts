@@ -325,8 +325,8 @@ export function createStreamLiveHub(options: StreamLiveHubOptions): StreamLiveHu
     knowsUsers: true,
     directoryOf: (_, event, { credential }, isOwn) =>
       directory.viewOf(event, hub.accessOf(credential.principal)?.user, isOwn),
-    entitiesOf: (credential, onRead) =>
-      isForeign || closedWith !== undefined ? undefined : queries.of(credential, onRead),
+    entitiesOf: (credential, calls) =>
+      isForeign || closedWith !== undefined ? undefined : queries.of(credential, calls),
     called: (principal) => queries.called(principal),
     actorFor: (userId) => ({
       credential: serviceCredential(serviceToken, userId),

@@ -335,7 +335,7 @@ function outcomeOf(response: string): string {
 
 const headPath = '/service/v1/head'
 
-/** Asks until nothing is read from the REST API: the first query of a principal is. */
+/** Asks until nothing is read from the REST API. */
 async function known(token: string): Promise<void> {
   await eventually(async () => {
     stage.calls.length = 0
@@ -359,7 +359,7 @@ describe('without a call for a user, a flow or an organization', () => {
   const personal = `{ viewer { name } flows { nodes { name path isOpen viewerIsAdmin } } organizations { nodes { name userCount } }
     flow(by: { path: "example/main" }) { name messages(last: 5) { nodes { author { name } flow { name } } } } }`
 
-  test('a query of a personal token is answered, from the second one on', async () => {
+  test('a query of a personal token is answered', async () => {
     const token = await stage.backend.token('Ben')
     await known(token)
     const first = await ask(stage.hearing, token, personal)
@@ -368,6 +368,21 @@ describe('without a call for a user, a flow or an organization', () => {
     expect(stage.calls.map(({ url }) => new URL(url).pathname).filter((path) => path !== headPath)).toEqual([
       '/flows/example/main/messages',
     ])
+  })
+
+  test('the first query of a token asks the REST API only whose token it is, and not if it reads messages', async () => {
+    const { administration, asking, backend, hearing } = stage
+    await known(await backend.token('Ada'))
+    const firstOf = async (query: string) => {
+      const token = String((await administration.addToken('ada@example.com'))['token'])
+      stage.calls.length = 0
+      expect(await ask(hearing, token, query)).toBe(await ask(asking, token, query))
+      return objectCalls(stage.calls)
+    }
+    expect(
+      await firstOf('{ viewer { name } flows { nodes { name } } organizations { nodes { name } } }'),
+    ).toEqual(['/user'])
+    expect(await firstOf(personal)).toEqual([])
   })
 
   test('a flow whose unread mentions are selected costs one call, and several cost one list', async () => {

@@ -35,6 +35,8 @@ function start() {
     isProving: false,
     uses: 0,
     heads: 0,
+    ownCalls: 0,
+    isRefused: false,
   }
   const queries = new QueryEntities({
     reads: { user: () => me, flow: () => null, organization: () => null, flowIdAt: () => undefined },
@@ -52,7 +54,15 @@ function start() {
     now: () => state.now,
   })
   queries.called(principal)
-  const viewer = async () => queries.of(credential, () => undefined)?.viewer()
+  const calls = {
+    onRead: () => undefined,
+    async useCredential() {
+      state.ownCalls += 1
+      if (state.isRefused) throw new Error('The credential was refused')
+      queries.called(principal)
+    },
+  }
+  const viewer = async () => queries.of(credential, calls)?.viewer()
   return { queries, state, viewer }
 }
 
@@ -118,11 +128,35 @@ test('without room for further principals, a query proves no access', async () =
   expect(state.uses).toBe(0)
 })
 
-test('a minute after its credential was used at the backend, a query uses it there', async () => {
+test('a minute after its credential was used at the backend, a query makes a call with it, one for all of its fields', async () => {
   const { queries, state, viewer } = start()
-  state.now = 60_001
-  expect(await viewer()).toBeUndefined()
-  expect(state.heads).toBe(0)
-  queries.called(principal)
   expect(await viewer()).toMatchObject({ name: 'Ada' })
+  expect(state.ownCalls).toBe(0)
+  state.now = 60_001
+  expect(await viewer()).toMatchObject({ name: 'Ada' })
+  expect(await viewer()).toMatchObject({ name: 'Ada' })
+  expect(state.ownCalls).toBe(1)
+  state.now = 120_002
+  // A field of the query has made another call meanwhile.
+  state.head = async () => {
+    queries.called(principal)
+    return { log, at: 5 }
+  }
+  expect(await viewer()).toMatchObject({ name: 'Ada' })
+  expect(state.ownCalls).toBe(1)
+})
+
+test('a credential that is refused leaves the query to the REST API', async () => {
+  const { state, viewer } = start()
+  state.now = 60_001
+  state.isRefused = true
+  expect(await viewer()).toBeUndefined()
+})
+
+test('an access that is not known makes no call with the credential', async () => {
+  const { state, viewer } = start()
+  state.now = 60_001
+  state.access = undefined
+  expect(await viewer()).toBeUndefined()
+  expect(state.ownCalls).toBe(0)
 })
