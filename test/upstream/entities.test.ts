@@ -64,6 +64,26 @@ function start(
   return { entities, state }
 }
 
+test('the viewer is looked up once for all users of one turn, and again in the next one', async () => {
+  const asked: number[] = []
+  const { entities, state } = start(
+    {},
+    {
+      find(id) {
+        asked.push(id)
+        return account(id, { administers: [1] })
+      },
+    },
+  )
+  await entities.viewer()
+  asked.length = 0
+  for (const id of [2, 3, 4]) entities.user(id)
+  expect(asked).toEqual([1, 2, 3, 4])
+  await undefined
+  state.viewerId = undefined
+  expect(entities.user(2)).toBeUndefined()
+})
+
 describe('a user is shown', () => {
   test.each<[string, Standing, Standing]>([
     ['of an organization that the viewer administers', { of: [1, 2], administers: [2] }, { of: [2] }],

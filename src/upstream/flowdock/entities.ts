@@ -40,6 +40,8 @@ export class PrincipalEntities implements Entities {
   #hasChanged = false
   /** A read of the directory failed or was not allowed, and the next one would fail as late. */
   #hasFailed = false
+  /** The account of the viewer in this turn of the event loop: a list of messages asks for many users at once. */
+  #present: Account | undefined
 
   constructor(options: EntitiesOptions) {
     this.#options = options
@@ -124,13 +126,18 @@ export class PrincipalEntities implements Entities {
   }
 
   #account(): MaybePromise<Account | undefined> {
+    if (this.#present !== undefined) return this.#present
     const id = this.#options.viewerId()
     if (id === undefined) return undefined
     return andThen(this.#read(this.#options.reads.user(id)), (found) => {
       // The credential may have ended during the read.
       if (found?.memberships === undefined || found.memberships.isDisabled || this.#options.viewerId() !== id)
         return undefined
-      return found as Account
+      this.#present = found as Account
+      queueMicrotask(() => {
+        this.#present = undefined
+      })
+      return this.#present
     })
   }
 
