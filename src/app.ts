@@ -46,6 +46,7 @@ import { addHeaders } from './upstream/added-headers.ts'
 import { createBulkhead } from './upstream/bulkhead.ts'
 import { type CircuitBreaker, createCircuitBreaker } from './upstream/circuit-breaker.ts'
 import { EqualBodies, type EqualBodiesOptions } from './upstream/equal-bodies.ts'
+import { KnownCapabilities } from './upstream/flowdock/capabilities.ts'
 import { basicAuthorization, createCredentialReader } from './upstream/flowdock/credentials.ts'
 import { createEventDecoder } from './upstream/flowdock/event-decoder.ts'
 import { createFileDownloads } from './upstream/flowdock/files.ts'
@@ -307,6 +308,7 @@ async function start(
       reads,
       equalBodies,
       pages,
+      capabilities: new KnownCapabilities(),
       changeIds: createChangeIds(reads.changed),
       downloads,
       uploads,

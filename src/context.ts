@@ -7,6 +7,7 @@ import type { Trace, Tracing } from './telemetry/tracing.ts'
 import type { RequestHead } from './traffic/client-address.ts'
 import type { RateLimit, RateLimiter } from './traffic/rate-limiter.ts'
 import type { EqualBodies } from './upstream/equal-bodies.ts'
+import type { KnownCapabilities } from './upstream/flowdock/capabilities.ts'
 import type { Credential, ReadCredential } from './upstream/flowdock/credentials.ts'
 import type { Directory } from './upstream/flowdock/directory.ts'
 import type { FileDownloads } from './upstream/flowdock/files.ts'
@@ -220,6 +221,7 @@ export interface ContextOptions {
   readonly reads: SingleFlight
   readonly equalBodies: EqualBodies
   readonly pages: MessagePages
+  readonly capabilities: KnownCapabilities
   readonly changeIds: ChangeIds
   readonly downloads: FileDownloads
   readonly uploads: FileUploads
@@ -556,6 +558,7 @@ class PrincipalContext implements Context, Viewer {
       publicBase: options.publicBase,
       directory: this.#directory,
       entities,
+      known: entities === undefined ? undefined : options.capabilities,
     })
   }
 

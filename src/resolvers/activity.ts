@@ -67,7 +67,7 @@ export async function activity(flow: Flow, args: ActivityArgs, { flowdock }: Con
     )
   const groupBy = args.groupBy ?? undefined
   const startOf = (time: number) => Math.floor((time - offsetMs) / lengthMs) * lengthMs + offsetMs
-  const counted = (await flowdock.capabilities()).has('activity')
+  const counted = (await flowdock.can('activity'))
     ? {
         coveredSince: since,
         counts: await flowdock.flows.activity(flow.path, { since, until, bucket: args.bucket, groupBy }),

@@ -74,7 +74,7 @@ export function resolveInFlow(
 
 /** @throws NotSupportedError when the upstream cannot do this */
 export async function requireCapability(capability: Capability, { flowdock }: Context): Promise<void> {
-  if (!(await flowdock.capabilities()).has(capability))
+  if (!(await flowdock.can(capability)))
     throw new NotSupportedError(`The upstream cannot make this change: it lacks the capability ${capability}`)
 }
 

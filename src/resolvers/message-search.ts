@@ -54,7 +54,7 @@ async function newest(
   query: SearchQuery,
   flowdock: Context['flowdock'],
 ): Promise<{ found: readonly Message[]; isExhaustive: boolean }> {
-  if ((await flowdock.capabilities()).has('search')) {
+  if (await flowdock.can('search')) {
     const { items, sent } = await flowdock.messages.search({ ...query, limit: maxPageSize })
     return { found: items, isExhaustive: sent < maxPageSize }
   }

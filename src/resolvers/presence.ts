@@ -27,7 +27,7 @@ export async function userPresence(
   _: unknown,
   { flowdock }: Context,
 ): Promise<PresenceState | null> {
-  return (await flowdock.capabilities()).has('presence') ? flowdock.load.presence(id) : null
+  return (await flowdock.can('presence')) ? flowdock.load.presence(id) : null
 }
 
 interface PresenceFilter {

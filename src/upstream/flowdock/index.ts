@@ -1,5 +1,5 @@
 import { buildUrl } from '../build-url.ts'
-import { readCapabilities } from './capabilities.ts'
+import { type KnownCapabilities, readCapabilities } from './capabilities.ts'
 import { createConversations } from './conversations.ts'
 import type { Directory } from './directory.ts'
 import type { Entities } from './entities.ts'
@@ -21,6 +21,8 @@ export interface Flowdock extends Resources {
   readonly load: Loaders
   /** The extensions of the upstream to Flowdock's API. */
   capabilities(): Promise<ReadonlySet<Capability>>
+  /** Whether the upstream has one of them. It is followed by a call, which checks the credential. */
+  can(capability: Capability): Promise<boolean>
   /** The public URL of a path of the REST API. Each part becomes one segment. */
   address(...path: string[]): string
 }
@@ -32,6 +34,8 @@ export interface FlowdockOptions extends CallOptions {
   readonly directory?: Directory | undefined
   /** The same for an operation. */
   readonly entities?: Entities | undefined
+  /** What other operations read of the same upstream. */
+  readonly known?: KnownCapabilities | undefined
 }
 
 export function createFlowdock(options: FlowdockOptions): Flowdock {
@@ -48,14 +52,26 @@ export function createFlowdock(options: FlowdockOptions): Flowdock {
     invitations: createInvitations(calls),
     conversations: createConversations(calls),
   }
+  const { known } = options
   let capabilities: Promise<ReadonlySet<Capability>> | undefined
+
+  async function readOnce(): Promise<ReadonlySet<Capability>> {
+    const readAt = known?.now() ?? 0
+    const read = await readCapabilities(calls)
+    known?.keep(read, readAt)
+    return read
+  }
+
+  function readAll(): Promise<ReadonlySet<Capability>> {
+    capabilities ??= readOnce()
+    return capabilities
+  }
+
   return {
     ...resources,
     address: (...path) => buildUrl(publicBase, path, {}).href,
     load: createLoaders(resources, options),
-    capabilities() {
-      capabilities ??= readCapabilities(calls)
-      return capabilities
-    },
+    capabilities: readAll,
+    can: async (capability) => known?.has(capability) === true || (await readAll()).has(capability),
   }
 }
