@@ -32,7 +32,9 @@ export async function search(_: unknown, args: SearchArgs, { flowdock }: Context
   const skip = args.before == null ? 0 : numberCursor('search result', args.before, 'before') + 1
   const after = args.after == null ? undefined : numberCursor('search result', args.after, 'after')
   const query = { text: text === '' ? undefined : text, tags, anyTag: args.tagMode === 'any' }
-  const { found, isExhaustive } = await newest(query, flowdock)
+  // The matches of the page and those after it, and one before it, which says that there is a previous page.
+  const wanted = from === 'back' ? skip + size : after === undefined ? maxPageSize : Math.max(after, skip)
+  const { found, isExhaustive } = await newest(query, Math.min(wanted + 1, maxPageSize), flowdock)
   const positionOf = (index: number) => found.length - 1 - index
   const end = Math.max(found.length - skip, 0)
   const start = after === undefined ? 0 : Math.min(Math.max(found.length - after, 0), end)
@@ -52,10 +54,11 @@ type SearchQuery = { text: string | undefined; tags: readonly string[]; anyTag: 
 
 async function newest(
   query: SearchQuery,
+  wanted: number,
   flowdock: Context['flowdock'],
 ): Promise<{ found: readonly Message[]; isExhaustive: boolean }> {
   if (await flowdock.can('search')) {
-    const { items, sent } = await flowdock.messages.search({ ...query, limit: maxPageSize })
+    const { items, sent } = await flowdock.messages.search({ ...query, limit: maxPageSize }, wanted)
     return { found: items, isExhaustive: sent < maxPageSize }
   }
   const flows = (await flowdock.load.detailedFlows('joined')).toSorted(

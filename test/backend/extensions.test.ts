@@ -124,6 +124,11 @@ test('one search looks into all flows one has joined, and no others', async () =
   expect(await search(ben, 'search=okapi')).toEqual(['okapi in main', 'okapi in engineering'])
   expect(await search(ada, 'search=okapi&limit=1')).toEqual(['okapi in support'])
   expect(await search(ada, 'tags=zoo')).toEqual(['okapi in engineering'])
+  expect(await search(ada, 'search=okapi&newest=2')).toEqual(['okapi in engineering', 'okapi in support'])
+  const matches = async (query: string) =>
+    (await ada('GET', `/search?search=okapi&${query}`)).headers.get('flowdock-matches')
+  expect(await matches('newest=1')).toBe('3')
+  expect(await matches('limit=2&newest=1')).toBe('2')
   await say(ada, 'giraffe @Ben')
   expect((await search(ben, 'tags=@ben')).at(-1)).toBe('giraffe @Ben')
   expect(await search(ben, 'tags=@nobody')).toEqual([])

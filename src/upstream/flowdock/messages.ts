@@ -62,8 +62,12 @@ export interface Messages {
   present(flowToken: string, presentation: Presentation): Promise<Message | null>
   /** Sends a file, read as it is sent. */
   sendFile(upload: Upload, bytes: AsyncIterable<Uint8Array>): Promise<Message>
-  /** The newest matches in all joined flows, oldest first. Only some upstreams support this. */
-  search(query: MessageQuery): Promise<Page<Message>>
+  /**
+   * The newest matches in all joined flows, oldest first. Only some upstreams support this.
+   *
+   * @param newest how many of them are needed, where the upstream can leave out the others: they count in `sent` all the same
+   */
+  search(query: MessageQuery, newest?: number): Promise<Page<Message>>
   /** The newest matches in one channel, or in one of its threads, oldest first. */
   searchIn(channel: string, threadId: string | undefined, query: MessageQuery): Promise<Page<Message>>
   /** Signals that the user types. It is not stored. Only some upstreams support this. */
@@ -212,9 +216,13 @@ export function createMessages(calls: FlowdockCalls, pages?: MessagePages): Mess
       )
       return decodeMessage(json, privateChannel(channel))
     },
-    async search(query) {
-      const json = await calls.get(['search'], { query: encodeQuery(query), doing: 'search every flow' })
-      return decodeMessages(json, undefined, calls.onUnreadable)
+    async search(query, newest) {
+      const { body, matches } = await calls.getAt(['search'], {
+        query: { ...encodeQuery(query), newest },
+        doing: 'search every flow',
+      })
+      const page = decodeMessages(body, undefined, calls.onUnreadable)
+      return { ...page, sent: Math.max(matches ?? 0, page.sent) }
     },
     async searchIn(channel, threadId, query) {
       const container = threadId === undefined ? [] : ['threads', threadId]

@@ -21,6 +21,9 @@ import type { SingleFlight } from './single-flight.ts'
 /** In a request the version of the page that the gateway has, in a response that of the page. */
 export const pageHeader = 'flowdock-page'
 
+/** In the response to a search: the number of matches, of which only the newest may have been sent. */
+const matchesHeader = 'flowdock-matches'
+
 export interface FlowdockRequest {
   readonly query?: Query
   readonly body?: Readonly<Record<string, unknown>>
@@ -62,6 +65,8 @@ export interface ReadAnswer {
   readonly isUnchanged: boolean
   /** The length of the body, if the upstream says it. */
   readonly bytes: number | undefined
+  /** The number of matches of a search, if the upstream says it. */
+  readonly matches: number | undefined
 }
 
 export interface CallOptions {
@@ -156,13 +161,13 @@ export function createCalls({
     if (endsAt !== undefined) onTokenEnd?.(endsAt)
     const isUnchanged = answer.status === 304 && more?.[pageHeader] !== undefined
     if (answer.status >= 300 && !isUnchanged) throw toError(answer.status, answer.body, doing)
-    const bytes = Number(answer.headers['content-length'])
     return {
       body: answer.body,
       at: textOf(answer.headers['flowdock-event-id']),
       version: textOf(answer.headers[pageHeader]),
       isUnchanged,
-      bytes: Number.isNaN(bytes) ? undefined : bytes,
+      bytes: countOf(answer.headers['content-length']),
+      matches: countOf(answer.headers[matchesHeader]),
     }
   }
 
@@ -227,6 +232,10 @@ export function createCalls({
 function flightKey({ href }: URL, headers: FlowdockRequest['headers']): string {
   const version = headers?.[pageHeader]
   return version === undefined ? href : `${href} ${version}`
+}
+
+function countOf(header: string | string[] | undefined): number | undefined {
+  return typeof header === 'string' && /^\d{1,15}$/.test(header) ? Number(header) : undefined
 }
 
 function textOf(header: string | string[] | undefined): string | undefined {

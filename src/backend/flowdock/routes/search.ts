@@ -27,6 +27,8 @@ export const searchRoutes: readonly Route[] = [
       checkSearchTags(given)
       if (words.length === 0 && given.length === 0) throw invalid({ search: ["can't be blank without tags"] })
       const limit = Math.min(Math.max(params.integer('limit') ?? 30, 1), 100)
+      // An extension to the extension: fewer of the `limit` matches are sent, and a header says how many there are.
+      const newest = Math.min(Math.max(params.integer('newest') ?? limit, 1), limit)
       const tagMode = params.string('tag_mode') === 'or' ? 'or' : 'and'
       const flows = (await listFlows(reader, user.id, 'joined'))
         .toSorted((a, b) => (b.last_message_at ?? 0) - (a.last_message_at ?? 0))
@@ -41,7 +43,11 @@ export const searchRoutes: readonly Route[] = [
       const matches = found
         .flat()
         .toSorted((a, b) => a.sent - b.sent || a.id - b.id || (a.flow.id < b.flow.id ? -1 : 1))
-      return { status: 200, json: jsonList(await encodeNewest(reader, matches, limit, base, onError)) }
+      return {
+        status: 200,
+        json: jsonList(await encodeNewest(reader, matches, newest, base, onError)),
+        headers: { 'Flowdock-Matches': String(Math.min(matches.length, limit)) },
+      }
     },
   },
 ]
