@@ -52,7 +52,7 @@ const machines = {
   },
 }
 
-/** What is promised of subscriptions is promised over a service stream, too. */
+/** What is promised of subscriptions is promised over a service stream and a message port, too. */
 const overServiceStream = {
   extends: true as const,
   test: {
@@ -65,7 +65,26 @@ const overServiceStream = {
       ...['gateway/stream-tickets', 'gateway/subscriptions', 'e2e/churn', 'e2e/isolation', 'e2e/resume'],
       ...['connections', 'identity', 'membership', 'rights'].map((name) => `hardening/${name}`),
     ].map((name) => `test/${name}.test.ts`),
-    env: { TEST_HUB: 'stream' },
+    env: { TEST_HUB: 'stream', TEST_CALLS: 'port' },
+  },
+}
+
+/** What is promised of queries and mutations is promised with calls over a message port, too. */
+const overMessagePort = {
+  extends: true as const,
+  test: {
+    ...shared,
+    name: 'message port',
+    include: [
+      'equal-bodies',
+      'mutations',
+      'paging',
+      'partial-answers',
+      'queries',
+      'rate-limit',
+      'user-errors',
+    ].map((name) => `test/gateway/${name}.test.ts`),
+    env: { TEST_CALLS: 'port' },
   },
 }
 
@@ -98,6 +117,7 @@ export default defineConfig(async () => ({
         },
       },
       overServiceStream,
+      overMessagePort,
       clients,
       ...(isCi || (await isPostgresThere()) ? [onPostgres] : []),
       ...(isCi || ((await isPostgresThere()) && (await isNatsThere())) ? [machines] : []),

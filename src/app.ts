@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import type { MessagePort } from 'node:worker_threads'
 import { type EmbeddedBackend, startBackend } from './backend/index.ts'
 import { type Config, ConfigError, dataLocation } from './config.ts'
 import { type Context, createContextFactory, type LiveEvents } from './context.ts'
@@ -65,6 +66,7 @@ import { createDropHub } from './upstream/flowthings/drop-hub.ts'
 import { thingsRouteOf } from './upstream/flowthings/route.ts'
 import { openDropSocket } from './upstream/flowthings/socket.ts'
 import { createHttp, type Http, type UpstreamCall } from './upstream/http.ts'
+import type { OwnBackend } from './upstream/port-dispatcher.ts'
 import { createRetry } from './upstream/retry.ts'
 
 export interface App {
@@ -133,6 +135,8 @@ export interface AppHooks {
   readonly equalBodies?: EqualBodiesOptions
   /** Limits that replace the default ones. */
   readonly limits?: Partial<Limits>
+  /** Carries calls to the upstream. The embedded backend has a port of its own. */
+  readonly upstreamPort?: MessagePort
 }
 
 /** How long one call to the upstream may take. */
@@ -175,8 +179,11 @@ async function start(
   const routes = createRoutes(upstream.restUrl, things)
   const tracing = await startTracing(config, ({ href }) => routes(href), closers)
   const executed = tracing === undefined ? schema : await traced(schema)
-  const plain = createMeasuredHttp(metrics, hooks, (call) =>
-    call.kind === 'stream' ? '/stream' : routes(call.url),
+  const plain = createMeasuredHttp(
+    metrics,
+    hooks,
+    (call) => (call.kind === 'stream' ? '/stream' : routes(call.url)),
+    ownBackend(upstream.restUrl, backend ?? { port: hooks.upstreamPort }),
   )
   const serviceToken =
     config.upstream.kind === 'remote'
@@ -484,9 +491,11 @@ function createMeasuredHttp(
   metrics: Metrics,
   hooks: AppHooks,
   routeOfCall: (call: UpstreamCall) => string,
+  ownBackend?: OwnBackend,
 ): Http {
   return createHttp({
     deadlineMs,
+    ownBackend,
     maxBytes: 16 * 1024 * 1024,
     connections,
     onCall(call) {
@@ -495,6 +504,15 @@ function createMeasuredHttp(
       metrics.upstreamCall({ method, route: routeOfCall(call), status, durationMs })
     },
   })
+}
+
+function ownBackend(restUrl: string, holder: Pick<OwnBackend, 'port'>): OwnBackend {
+  return {
+    origin: new URL(restUrl).origin,
+    get port() {
+      return holder.port
+    },
+  }
 }
 
 /** Calls to flowthings have connections of their own, so that neither upstream slows down the other. */

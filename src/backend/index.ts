@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Worker } from 'node:worker_threads'
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads'
 import { packageFile, runsFromSource } from '../package-files.ts'
 import type { TaskFigures } from './flowthings/tasks/runner.ts'
 import type { BackendOptions, RunningThings } from './server.ts'
@@ -37,6 +37,11 @@ export interface EmbeddedBackend {
   readonly things: RunningThings | null
   /** The value of the header `X-Gateway-Key`, which proves that the server's own gateway sent a request. */
   readonly gatewayKey: string
+  /**
+   * Carries requests to its thread, beside HTTP. Undefined while the thread does not run; another one after each restart. Its user
+   * closes it.
+   */
+  readonly port: MessagePort | undefined
   /** The token of its service interface, which returns all events. It never leaves this process. */
   readonly serviceToken: string
   /** How often its thread was restarted. */
@@ -146,6 +151,9 @@ export async function startBackend(
     things,
     gatewayKey,
     serviceToken,
+    get port() {
+      return thread.port()
+    },
     get restarts() {
       return restarts
     },
@@ -179,6 +187,8 @@ interface Thread {
   /** Rejects when the thread ends before it is ready. */
   readonly listening: Promise<Extract<WorkerReport, { type: 'listening' }>>
   readonly ended: Promise<void>
+  /** Undefined unless it listens. */
+  port(): MessagePort | undefined
   /** As of its last heartbeat. */
   tasks(): TaskFigures | undefined
   announceClosing(): void
@@ -195,8 +205,13 @@ function startThread(
   onNotice: (message: string) => void,
 ): Thread {
   const own = packageFile(runsFromSource() ? 'src/backend/worker.ts' : 'dist/backend/worker.js')
-  const worker = new Worker(program ?? own, { workerData: options })
+  const { port1, port2: gatewayPort } = new MessageChannel()
+  const worker = new Worker(program ?? own, {
+    workerData: { ...options, gatewayPort },
+    transferList: [gatewayPort],
+  })
   const terminate = () => void worker.terminate()
+  let isListening = false
   let missed = 0
   let tasks: TaskFigures | undefined
   let checking: NodeJS.Timeout | undefined
@@ -215,8 +230,10 @@ function startThread(
     if (report.type === 'heartbeat') tasks = report.tasks
     // A start may take longer, because it runs migrations.
     if (report.type === 'listening') checking = setInterval(check, checkMs).unref()
-    if (report.type === 'listening') listening.resolve(report)
-    else if (report.type === 'error') onError(report.message)
+    if (report.type === 'listening') {
+      isListening = true
+      listening.resolve(report)
+    } else if (report.type === 'error') onError(report.message)
     else if (report.type === 'notice') onNotice(report.message)
     else if (report.type === 'failed') listening.reject(new BackendStartError(report.code, report.message))
   })
@@ -229,10 +246,13 @@ function startThread(
     ended: new Promise((resolve) => {
       worker.once('exit', () => {
         clearInterval(checking)
+        isListening = false
+        port1.close()
         listening.reject(new Error('The embedded backend stopped'))
         resolve()
       })
     }),
+    port: () => (isListening ? port1 : undefined),
     tasks: () => tasks,
     announceClosing: () => worker.postMessage('announceClosing'),
     close: () => worker.postMessage('close'),

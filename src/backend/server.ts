@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { MessagePort } from 'node:worker_threads'
 import { createReadiness } from '../telemetry/readiness.ts'
 import { startHousekeeping } from './admin/retention.ts'
 import { type Demo, seedDemo } from './admin/seed.ts'
@@ -21,6 +22,7 @@ import { findValid } from './flowdock/auth.ts'
 import { createHandler } from './flowdock/handler.ts'
 import { serveNodeRequests } from './flowdock/node-requests.ts'
 import { createOpenCredentials } from './flowdock/open-credentials.ts'
+import { type ServedPort, servePortRequests } from './flowdock/port-requests.ts'
 import { createPresence } from './flowdock/presence.ts'
 import { createRecentPages } from './flowdock/recent-pages.ts'
 import type { Backend } from './flowdock/route.ts'
@@ -88,6 +90,8 @@ export interface BackendOptions {
   readonly strangerBodyMs?: number
   /** The value of a header that proves that the server's own gateway sent a request. */
   readonly gatewayKey?: string | undefined
+  /** A message port over which the server's own gateway may send requests, beside HTTP. */
+  readonly gatewayPort?: MessagePort | undefined
   /** The tokens of the service interface, which returns all events. Without a token it is not served. */
   readonly serviceTokens?: readonly string[]
   /** Called after each response or start of a stream, and with unexpected errors. */
@@ -155,6 +159,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
   const traffic = createTraffic({ ...defaultTraffic, ...options.traffic })
   const stop = async () => {
     stopping.abort()
+    served?.destroy()
     rules?.close()
     await thingsServer?.close()
     await signIn.close()
@@ -169,6 +174,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
   let thingsServer: ThingsServer | undefined
   let rules: RuleRunner | undefined
   let things: RunningThings | null = null
+  let served: ServedPort | undefined
   let log: EventLog
   let server: Server
   let demo: Demo
@@ -252,6 +258,8 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     const serve = serveNodeRequests(handler, connections)
     server.on('request', (request, response) => background.run(serve(request, response)))
     await listen(server, options.host, options.port)
+    if (options.gatewayPort !== undefined)
+      served = servePortRequests(handler, options.gatewayPort, background)
     if (options.things !== undefined) {
       const { demoAccount, demoToken } = options.things
       const thingsDemo =
@@ -313,9 +321,10 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
       server.closeIdleConnections()
       const deadline = setTimeout(() => {
         server.closeAllConnections()
+        served?.destroy()
         thingsServer?.destroy()
       }, closeMs)
-      await closed
+      await Promise.all([closed, served?.close()])
       await thingsServer?.close()
       clearTimeout(deadline)
       await stop()

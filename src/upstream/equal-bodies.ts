@@ -13,8 +13,11 @@ export interface EqualBodiesOptions {
 
 export type Decode<T> = (json: unknown, onUnreadable: (error: UpstreamError) => void) => T
 
+/** A body as it came: bytes of a connection, or text of a message port. */
+export type BodyContent = readonly Buffer[] | string
+
 interface KnownBody {
-  readonly bytes: Buffer
+  readonly content: Buffer | string
   readonly json: object
   wasFound: boolean
   /** What made `decoded`. */
@@ -67,15 +70,15 @@ export class EqualBodies {
     return size
   }
 
-  /** The parsed JSON of a known body with these bytes. */
-  find(url: string, chunks: readonly Buffer[], bytes: number): object | undefined {
+  /** The parsed JSON of a known body with this content. @param length its bytes, or characters */
+  find(url: string, content: BodyContent, length: number): object | undefined {
     const reads = this.#reads.get(url)
     if (reads === undefined) return undefined
     reads.usedAt = this.#now()
     const { bodies } = reads
     for (let index = 0; index < bodies.length; index += 1) {
       const body = bodies[index] as KnownBody
-      if (body.bytes.length !== bytes || !isConcatenation(body.bytes, chunks)) continue
+      if (body.content.length !== length || !isEqual(body.content, content)) continue
       body.wasFound = true
       if (index > 0) {
         bodies.splice(index, 1)
@@ -87,7 +90,7 @@ export class EqualBodies {
   }
 
   /** Keeps a body that was not found, unless its URL is read for the first time, or its bodies are rarely equal. */
-  keep(url: string, chunks: readonly Buffer[], bytes: number, json: unknown): void {
+  keep(url: string, content: BodyContent, length: number, json: unknown): void {
     if (typeof json !== 'object' || json === null) return
     const reads = this.#reads.get(url)
     if (reads === undefined) {
@@ -101,13 +104,13 @@ export class EqualBodies {
       return
     }
     // The chunks are parts of larger buffers of sockets.
-    const copy = Buffer.concat(chunks, bytes)
-    const body = { bytes: copy, json, wasFound: false, decode: undefined, decoded: undefined }
+    const copy = typeof content === 'string' ? content : Buffer.concat(content, length)
+    const body = { content: copy, json, wasFound: false, decode: undefined, decoded: undefined }
     const dropped = reads.bodies[bodiesOfUrl - 1]
     const wasted = Math.min(Math.max(reads.pause * 2, 1), longestPause)
     const pause = dropped === undefined || dropped.wasFound ? 0 : wasted
     const bodies = [body, ...reads.bodies.slice(0, bodiesOfUrl - 1)]
-    const size = bodies.reduce((sum, { bytes: { length } }) => sum + length, usualBytes)
+    const size = bodies.reduce((sum, known) => sum + known.content.length, usualBytes)
     // The cache takes another size only with another object.
     this.#reads.set(url, { bodies, pause, toSkip: pause, usedAt: reads.usedAt }, { size })
     this.#bodies.set(json, body)
@@ -150,9 +153,10 @@ export class EqualBodies {
   }
 }
 
-function isConcatenation(whole: Buffer, chunks: readonly Buffer[]): boolean {
+function isEqual(whole: Buffer | string, content: BodyContent): boolean {
+  if (typeof whole === 'string' || typeof content === 'string') return whole === content
   let at = 0
-  for (const chunk of chunks) {
+  for (const chunk of content) {
     if (chunk.compare(whole, at, at + chunk.length) !== 0) return false
     at += chunk.length
   }

@@ -4,6 +4,7 @@ import { Agent, buildConnector, type Dispatcher } from 'undici'
 import { GatewayError, RateLimitedError, ResponseTooLongError, UpstreamError } from '../errors.ts'
 import { isPublic, lookupPublicAddress, NotPublicAddressError } from '../net/public-address.ts'
 import type { EqualBodies } from './equal-bodies.ts'
+import { type OwnBackend, PortDispatcher, type TextHandler } from './port-dispatcher.ts'
 
 export interface HttpOptions {
   /** The time limit of a call, from the request to the last byte of the response. */
@@ -12,6 +13,8 @@ export interface HttpOptions {
   readonly maxBytes: number
   /** The most connections for calls. Streams have connections of their own. */
   readonly connections: number
+  /** The backend in a thread of this process. Its calls go over a message port. */
+  readonly ownBackend?: OwnBackend | undefined
   /** Called after each call, also after failed ones. */
   readonly onCall?: (call: UpstreamCall) => void
 }
@@ -114,7 +117,7 @@ export function createHttp(options: HttpOptions): Http {
       })
   }
   // Streams have connections of their own. On shared ones, a few streams would block all calls.
-  const calls = new Agent({
+  const agent = new Agent({
     connections: options.connections,
     pipelining: 1,
     connect: connector(),
@@ -123,6 +126,9 @@ export function createHttp(options: HttpOptions): Http {
     keepAliveTimeout: 30_000,
     maxResponseSize: options.maxBytes,
   })
+  const { ownBackend: backend, connections, maxBytes: maxResponseSize } = options
+  const calls =
+    backend === undefined ? agent : new PortDispatcher({ backend, http: agent, connections, maxResponseSize })
   const streams = new Agent({ connect: connector(), headersTimeout: 10_000, bodyTimeout: 0 })
   const transfers = new Agent({ connect: connector(), headersTimeout: 10_000, bodyTimeout: 30_000 })
   // The request may be long. The response has the same limit as for other calls.
@@ -213,12 +219,12 @@ export function createHttp(options: HttpOptions): Http {
         )
         status = whole.status
         const isShared = status === 200 && method === 'GET' && isJson(whole.headers)
-        const known = isShared ? equalBodies?.find(url.href, whole.chunks, whole.bytes) : undefined
+        const known = isShared ? equalBodies?.find(url.href, whole.content, whole.bytes) : undefined
         if (known !== undefined) return { status, headers: whole.headers, body: known }
         const turn = portions.enter(whole.bytes)
         if (turn !== undefined) await turn
         const answer = toAnswer(status, whole.headers, whole.text())
-        if (isShared) equalBodies?.keep(url.href, whole.chunks, whole.bytes, answer.body)
+        if (isShared) equalBodies?.keep(url.href, whole.content, whole.bytes, answer.body)
         return answer
       } catch (error) {
         throw translate(error, signal)
@@ -291,12 +297,13 @@ export function createHttp(options: HttpOptions): Http {
  * A response that is buffered to its end. A stream for each response, as ordinary calls of undici have, would hold its bytes
  * until the next full garbage collection.
  */
-class WholeAnswer implements Dispatcher.DispatchHandler {
+class WholeAnswer implements TextHandler {
   /** Rejects with the error of the call. */
   readonly arrived: Promise<void>
   status = 0
   headers: IncomingHttpHeaders = {}
-  readonly chunks: Buffer[] = []
+  /** The body as it came. */
+  content: Buffer[] | string = []
   readonly #resolve: () => void
   readonly #reject: (reason: unknown) => void
   #controller: Dispatcher.DispatchController | undefined
@@ -309,7 +316,7 @@ class WholeAnswer implements Dispatcher.DispatchHandler {
     this.#reject = reject
   }
 
-  /** The length of the body. */
+  /** The length of the body; of one that came as text, its characters. */
   bytes = 0
 
   /** Aborts the call, also while it waits for a connection. */
@@ -321,8 +328,9 @@ class WholeAnswer implements Dispatcher.DispatchHandler {
 
   /** Decodes UTF-8, without a byte order mark. */
   text(): string {
-    const [first] = this.chunks
-    const bytes = this.chunks.length === 1 ? first : Buffer.concat(this.chunks)
+    if (typeof this.content === 'string') return this.content
+    const [first] = this.content
+    const bytes = this.content.length === 1 ? first : Buffer.concat(this.content)
     return bytes?.toString('utf8').replace(/^\uFEFF/, '') ?? ''
   }
 
@@ -337,8 +345,13 @@ class WholeAnswer implements Dispatcher.DispatchHandler {
   }
 
   onResponseData(_: Dispatcher.DispatchController, chunk: Buffer): void {
-    this.chunks.push(chunk)
+    if (typeof this.content !== 'string') this.content.push(chunk)
     this.bytes += chunk.length
+  }
+
+  onResponseText(_: Dispatcher.DispatchController, text: string): void {
+    this.content = text
+    this.bytes = text.length
   }
 
   onResponseEnd(): void {

@@ -1,8 +1,10 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel'
 import type { Worker } from 'node:worker_threads'
-import { expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { startApp } from '../../src/app.ts'
 import { startBackend } from '../../src/backend/index.ts'
 import { readConfig } from '../../src/config.ts'
+import type { UpstreamCall } from '../../src/upstream/http.ts'
 import { eventually, openSubscription, post, socketClient } from '../support/app.ts'
 import { basic, call, makeFolder } from '../support/backend.ts'
 
@@ -144,4 +146,71 @@ test('a live query goes on where it was when the thread is there again', async (
     .toBe('SendMessagePayload')
   await hear('after')
   expect(heard).toEqual(['before', 'after'])
+})
+
+describe('the gateway calls its backend over a message port', () => {
+  const main =
+    '{ flow(by: { path: "example/main" }) { name messages(last: 2) { nodes { author { name } } } } }'
+
+  /** The ports of the connections to a server that are opened from now on. */
+  function watchConnections(url: string): unknown[] {
+    const connections: unknown[] = []
+    const onConnection = (message: unknown) => {
+      const { connectParams } = message as { connectParams: { port: string } }
+      if (connectParams.port === new URL(url).port) connections.push(connectParams.port)
+    }
+    subscribe('undici:client:connected', onConnection)
+    onTestFinished(() => void unsubscribe('undici:client:connected', onConnection))
+    return connections
+  }
+
+  async function startServed() {
+    const threads = watchThreads()
+    const calls: UpstreamCall[] = []
+    const app = await startApp(
+      readConfig({ PORT: '0', BACKEND_PORT: '0', DATA_DIR: await makeFolder(), LOG_LEVEL: 'silent' }),
+      { onUpstreamCall: (call) => calls.push(call) },
+    )
+    onTestFinished(app.close)
+    const query = (text: string) => post(app.url, { query: text }, app.demoToken ?? '')
+    return { app, threads, calls, query }
+  }
+
+  test('and opens no connection for them', async () => {
+    const { app, calls, query } = await startServed()
+    await query(main)
+    // The service stream has a connection.
+    await eventually(() => app.state().serviceStream?.state === 'live')
+    const connections = watchConnections(app.restUrl)
+    calls.length = 0
+    expect((await query(main)).data.flow.name).toBe('Main')
+    expect((await fetch(`${app.url}/health/ready`)).status).toBe(200)
+    expect(connections).toEqual([])
+    expect(calls.filter(({ kind, status }) => kind === 'rest' && status === 200).length).toBeGreaterThan(1)
+  })
+
+  test('and over that of the next thread after a restart', async () => {
+    const { app, threads, query } = await startServed()
+    await query(main)
+    await threads[0]?.terminate()
+    await expect.poll(async () => (await query(main)).data?.flow?.name, { timeout: 15_000 }).toBe('Main')
+    await eventually(() => app.state().serviceStream?.state === 'live')
+    const connections = watchConnections(app.restUrl)
+    expect((await query(main)).data.flow.name).toBe('Main')
+    expect([connections, threads.length]).toEqual([[], 2])
+  })
+
+  test('and what it calls while the thread ends fails at once', async () => {
+    const { threads, query } = await startServed()
+    const send =
+      'mutation { sendMessage(input: { flow: { path: "example/main" }, content: "x" }) { __typename } }'
+    await query(main)
+    const sending = Promise.all(Array.from({ length: 20 }, () => query(send)))
+    await threads[0]?.terminate()
+    for (const { data, errors } of await sending)
+      if (data?.sendMessage == null) expect(errors?.[0]?.extensions?.['code']).toBe('UPSTREAM_UNAVAILABLE')
+    await expect
+      .poll(async () => (await query(send)).data?.sendMessage?.__typename, { timeout: 15_000 })
+      .toBe('SendMessagePayload')
+  })
 })

@@ -1,3 +1,4 @@
+import { MessageChannel } from 'node:worker_threads'
 import type { ExecutionResult } from 'graphql'
 import { type Client, createClient } from 'graphql-ws'
 import { WebSocket } from 'ws'
@@ -34,6 +35,9 @@ export interface Subscription {
 /** Whether the gateways of this run receive events over one service stream. Otherwise each principal has a stream. */
 export const hasServiceStream = process.env['TEST_HUB'] === 'stream'
 
+/** Whether calls to the upstream go over a message port. Otherwise they go over HTTP. */
+const hasMessagePort = process.env['TEST_CALLS'] === 'port'
+
 /** A gateway over a backend of its own, both on free ports. */
 export async function startTestApp(
   options: {
@@ -48,7 +52,8 @@ export async function startTestApp(
     equalBodies?: EqualBodiesOptions
   } = {},
 ): Promise<TestApp> {
-  const backend = await startTestBackend(options.backend)
+  const { port1: upstreamPort, port2: gatewayPort } = new MessageChannel()
+  const backend = await startTestBackend({ gatewayPort, ...options.backend })
   const upstreamUrl = options.upstreamUrl ?? backend.url
   const calls: UpstreamCall[] = []
   const things = backend.things === null ? {} : { FLOWTHINGS_API_URL: backend.things.url }
@@ -56,6 +61,7 @@ export async function startTestApp(
     onUpstreamCall: (call) => calls.push(call),
     log: options.log ?? createLogger('silent'),
     ...(options.equalBodies === undefined ? {} : { equalBodies: options.equalBodies }),
+    ...(hasMessagePort && options.upstreamUrl === undefined ? { upstreamPort } : {}),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.documentMsPerMinute === undefined
       ? {}

@@ -44,6 +44,17 @@ test('a body with another byte anywhere, more bytes or fewer is another body', (
   expect(bodies.find('b', [known], known.length)).toBeUndefined()
 })
 
+test('a body that came as text is found by the same text, and not by bytes', () => {
+  const { bodies } = start()
+  const [body, other] = [text(1), text(2)]
+  const json: unknown = JSON.parse(body)
+  bodies.keep('a', body, body.length, {})
+  bodies.keep('a', body, body.length, json)
+  expect(bodies.find('a', text(1), body.length)).toBe(json)
+  expect(bodies.find('a', other, other.length)).toBeUndefined()
+  expect(bodies.find('a', [Buffer.from(body)], body.length)).toBeUndefined()
+})
+
 test('a URL has two known bodies, and the one that was not found for longest makes room', () => {
   const { areKnown } = start()
   areKnown(text(0), text(1), text(2))

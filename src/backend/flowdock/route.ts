@@ -70,6 +70,9 @@ export type Scope = 'flow' | 'private' | 'manage' | 'profile' | 'offline_access'
 /**
  * A JSON response or one without a body, one of another type, or one that the handler writes over time. The response to HEAD is
  * that to GET: Node.js leaves out the body, and a response that is written over time ends after its headers.
+ *
+ * Only responses to GET are written over time, and nothing is changed or counted before `write` is called: a gateway that asked over
+ * a message port asks again over HTTP.
  */
 export type Answer =
   | {

@@ -45,6 +45,21 @@ export function nodeBody(request: IncomingMessage): RequestBody | undefined {
   }
 }
 
+/** The body of a request that came as text. It is bounded as one that arrives. */
+export function textBody(text: string): RequestBody {
+  return {
+    async readText(reception) {
+      const size = Buffer.byteLength(text)
+      reception.take(size)
+      if (size <= reception.maxBytes()) return text
+      await reception.identify(flowTokenIn(text.slice(0, reception.maxBytes())))
+      if (size > reception.maxBytes()) throw tooLong(reception)
+      return text
+    },
+    readParts: () => Promise.reject(new HttpError(400, { message: 'Body is not valid multipart/form-data' })),
+  }
+}
+
 /**
  * Reads the parameters of a request. Those of the body override those of the query string.
  *

@@ -141,9 +141,9 @@ async function stream(
       backend.openCredentials.watch({ ...stream, signedInBy: request.signedInBy }),
     signal: backend.signal,
   }
-  const leave = backend.traffic.openStream(request.principal)
   return {
     async write(response) {
+      const leave = backend.traffic.openStream(request.principal)
       if (response.closed) leave()
       else response.on('close', leave)
       await streamEvents(response, options)
