@@ -28,6 +28,11 @@ builder.objectType('PrivateConversation', {
   }),
 })
 
+const PrivateConversationConnection = builder.connectionObject(
+  { type: 'PrivateConversation', name: 'PrivateConversationConnection' },
+  { name: 'PrivateConversationEdge' },
+)
+
 builder.queryFields((t) => ({
   privateConversations: t.connection(
     {
@@ -38,8 +43,7 @@ builder.queryFields((t) => ({
         'Your private conversations, ordered by the number of the other user; `first: 100` by default.',
       resolve: conversations.privateConversations,
     },
-    { name: 'PrivateConversationConnection' },
-    { name: 'PrivateConversationEdge' },
+    PrivateConversationConnection,
   ),
   privateConversation: t.field({
     type: 'PrivateConversation',

@@ -18,6 +18,11 @@ const FlowScope = builder.enumType('FlowScope', {
   } as const,
 })
 
+const FlowUserConnection = builder.connectionObject(
+  { type: 'FlowUser', name: 'FlowUserConnection' },
+  { name: 'FlowUserEdge' },
+)
+
 builder.objectType('Flow', {
   description:
     'A chat room of an organization. It has messages in threads, and an inbox to which sources post.',
@@ -117,8 +122,7 @@ builder.objectType('Flow', {
         description: 'The members of the flow, ordered by the number of the user; `first: 100` by default.',
         resolve: flows.users,
       },
-      { name: 'FlowUserConnection' },
-      { name: 'FlowUserEdge' },
+      FlowUserConnection,
     ),
   }),
 })
@@ -162,6 +166,11 @@ builder.inputType('FlowBy', {
   }),
 })
 
+const FlowConnection = builder.connectionObject(
+  { type: 'Flow', name: 'FlowConnection' },
+  { name: 'FlowEdge' },
+)
+
 builder.queryFields((t) => ({
   flows: t.connection(
     {
@@ -179,8 +188,7 @@ builder.queryFields((t) => ({
       },
       resolve: flows.flows,
     },
-    { name: 'FlowConnection' },
-    { name: 'FlowEdge' },
+    FlowConnection,
   ),
   flow: t.field({
     type: 'Flow',

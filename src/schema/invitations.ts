@@ -37,6 +37,11 @@ builder.objectType('Invitation', {
   }),
 })
 
+const InvitationConnection = builder.connectionObject(
+  { type: 'Invitation', name: 'InvitationConnection' },
+  { name: 'InvitationEdge' },
+)
+
 builder.objectField('Flow', 'invitations', (t) =>
   t.connection(
     {
@@ -48,8 +53,7 @@ builder.objectField('Flow', 'invitations', (t) =>
         'The invitations that have not been accepted, ordered by number; `first: 100` by default. Null when they cannot be read.',
       resolve: invitations.flowInvitations,
     },
-    { name: 'InvitationConnection' },
-    { name: 'InvitationEdge' },
+    InvitationConnection,
   ),
 )
 

@@ -172,6 +172,11 @@ builder.interfaceType('Message', {
   }),
 })
 
+const ReactionUserConnection = builder.connectionObject(
+  { type: 'User', name: 'ReactionUserConnection' },
+  { name: 'ReactionUserEdge' },
+)
+
 builder.objectType('Reaction', {
   sharing: 'same',
   description: 'An emoji, and the users who reacted with it.',
@@ -191,8 +196,7 @@ builder.objectType('Reaction', {
           'The users who reacted with the emoji and whom you can see, ordered by number; `first: 100` by default. Null when they cannot be read.',
         resolve: messages.reactionUsers,
       },
-      { name: 'ReactionUserConnection' },
-      { name: 'ReactionUserEdge' },
+      ReactionUserConnection,
     ),
   }),
 })

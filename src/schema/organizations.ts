@@ -19,6 +19,11 @@ const SubscriptionType = builder.objectRef<Subscription>('OrganizationSubscripti
   }),
 })
 
+const OrganizationUserConnection = builder.connectionObject(
+  { type: 'OrganizationUser', name: 'OrganizationUserConnection' },
+  { name: 'OrganizationUserEdge' },
+)
+
 builder.objectType('Organization', {
   description: 'A company or team. It owns flows and has users.',
   sharing: 'same',
@@ -63,8 +68,7 @@ builder.objectType('Organization', {
           'The users of the organization, ordered by number; `first: 100` by default. Null when they cannot be read.',
         resolve: organizations.users,
       },
-      { name: 'OrganizationUserConnection' },
-      { name: 'OrganizationUserEdge' },
+      OrganizationUserConnection,
     ),
   }),
 })
@@ -89,6 +93,11 @@ const OrganizationBy = builder.inputType('OrganizationBy', {
   }),
 })
 
+const OrganizationConnection = builder.connectionObject(
+  { type: 'Organization', name: 'OrganizationConnection' },
+  { name: 'OrganizationEdge' },
+)
+
 builder.queryFields((t) => ({
   organizations: t.connection(
     {
@@ -98,8 +107,7 @@ builder.queryFields((t) => ({
       description: 'Your organizations, ordered by number; `first: 100` by default.',
       resolve: organizations.organizations,
     },
-    { name: 'OrganizationConnection' },
-    { name: 'OrganizationEdge' },
+    OrganizationConnection,
   ),
   organization: t.field({
     type: 'Organization',

@@ -187,6 +187,16 @@ const rulesOf = {
   calls: { once: ['capabilities'], batch: 'flow rules' },
 } as const
 
+const DropRuleConnection = builder.connectionObject(
+  { type: 'DropRule', name: 'DropRuleConnection' },
+  { name: 'DropRuleEdge' },
+)
+
+const TagRuleConnection = builder.connectionObject(
+  { type: 'TagRule', name: 'TagRuleConnection' },
+  { name: 'TagRuleEdge' },
+)
+
 builder.objectFields('Flow', (t) => ({
   dropRules: t.connection(
     {
@@ -196,8 +206,7 @@ builder.objectFields('Flow', (t) => ({
         'The rules that make activities in the flow, ordered by id; `first: 100` by default. Null when they cannot be read.',
       resolve: rules.flowRules('DropRule'),
     },
-    { name: 'DropRuleConnection' },
-    { name: 'DropRuleEdge' },
+    DropRuleConnection,
   ),
   tagRules: t.connection(
     {
@@ -207,8 +216,7 @@ builder.objectFields('Flow', (t) => ({
         'The rules that make drops of messages of the flow, ordered by id; `first: 100` by default. Null when they cannot be read.',
       resolve: rules.flowRules('TagRule'),
     },
-    { name: 'TagRuleConnection' },
-    { name: 'TagRuleEdge' },
+    TagRuleConnection,
   ),
 }))
 

@@ -25,6 +25,26 @@ const LinkShare = builder.objectRef<sharedMedia.LinkShare>('LinkShare').implemen
 
 const isExhaustive = (connection: object) => (connection as { isExhaustive: boolean }).isExhaustive
 
+const FileShareConnection = builder.connectionObject(
+  { type: FileShare, name: 'FileShareConnection' },
+  { name: 'FileShareEdge' },
+)
+
+const LinkShareConnection = builder.connectionObject(
+  {
+    type: LinkShare,
+    name: 'LinkShareConnection',
+    fields: (t) => ({
+      isExhaustive: t.boolean({
+        description:
+          'Whether this page is complete. A page is read from at most 1,000 messages; when that was not enough, its cursor continues after them.',
+        resolve: isExhaustive,
+      }),
+    }),
+  },
+  { name: 'LinkShareEdge' },
+)
+
 builder.objectFields('Flow', (t) => ({
   files: t.connection(
     {
@@ -36,8 +56,7 @@ builder.objectFields('Flow', (t) => ({
         'The files that were posted to the flow, oldest first; `last: 30` by default. Null when they cannot be read.',
       resolve: sharedMedia.flowFiles,
     },
-    { name: 'FileShareConnection' },
-    { name: 'FileShareEdge' },
+    FileShareConnection,
   ),
   links: t.connection(
     {
@@ -49,16 +68,6 @@ builder.objectFields('Flow', (t) => ({
         'The messages of the flow that contain links, oldest first; `last: 30` by default. Null when they cannot be read.',
       resolve: sharedMedia.flowLinks,
     },
-    {
-      name: 'LinkShareConnection',
-      fields: (f) => ({
-        isExhaustive: f.boolean({
-          description:
-            'Whether this page is complete. A page is read from at most 1,000 messages; when that was not enough, its cursor continues after them.',
-          resolve: isExhaustive,
-        }),
-      }),
-    },
-    { name: 'LinkShareEdge' },
+    LinkShareConnection,
   ),
 }))

@@ -218,6 +218,11 @@ builder.objectType('OtherElement', {
 
 const filter = { type: 'ThingsFilter', description: 'The drops to list; all by default.' } as const
 
+const DropConnection = builder.connectionObject(
+  { type: 'Drop', name: 'DropConnection' },
+  { name: 'DropEdge' },
+)
+
 builder.objectFields('ThingsFlow', (t) => ({
   drops: t.connection(
     {
@@ -238,8 +243,7 @@ builder.objectFields('ThingsFlow', (t) => ({
       },
       resolve: drops.flowDrops,
     },
-    { name: 'DropConnection' },
-    { name: 'DropEdge' },
+    DropConnection,
   ),
   latestDrop: t.field({
     type: 'Drop',

@@ -65,6 +65,11 @@ builder.inputType('ThingsFlowBy', {
   }),
 })
 
+const ThingsFlowConnection = builder.connectionObject(
+  { type: 'ThingsFlow', name: 'ThingsFlowConnection' },
+  { name: 'ThingsFlowEdge' },
+)
+
 builder.queryFields((t) => ({
   thingsFlow: t.field({
     type: 'ThingsFlow',
@@ -92,7 +97,6 @@ builder.queryFields((t) => ({
       },
       resolve: flows.flows,
     },
-    { name: 'ThingsFlowConnection' },
-    { name: 'ThingsFlowEdge' },
+    ThingsFlowConnection,
   ),
 }))

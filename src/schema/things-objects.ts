@@ -258,6 +258,31 @@ const listArgs = {
   order: { type: 'ThingsOrder', required: true, defaultValue: 'desc', description: 'The order of the list.' },
 } as const
 
+const ThingsGroupConnection = builder.connectionObject(
+  { type: 'ThingsGroup', name: 'ThingsGroupConnection' },
+  { name: 'ThingsGroupEdge' },
+)
+
+const ThingsTokenConnection = builder.connectionObject(
+  { type: 'ThingsToken', name: 'ThingsTokenConnection' },
+  { name: 'ThingsTokenEdge' },
+)
+
+const ThingsShareConnection = builder.connectionObject(
+  { type: 'ThingsShare', name: 'ThingsShareConnection' },
+  { name: 'ThingsShareEdge' },
+)
+
+const ThingsDeviceConnection = builder.connectionObject(
+  { type: 'ThingsDevice', name: 'ThingsDeviceConnection' },
+  { name: 'ThingsDeviceEdge' },
+)
+
+const ThingsTaskConnection = builder.connectionObject(
+  { type: 'ThingsTask', name: 'ThingsTaskConnection' },
+  { name: 'ThingsTaskEdge' },
+)
+
 builder.queryFields((t) => {
   const args = { filter: t.arg(listArgs.filter), order: t.arg(listArgs.order) }
   const traits = { nullable: true, calls: { each: 1 }, listSize: 20 } as const
@@ -283,8 +308,7 @@ builder.queryFields((t) => {
         description: 'The groups of the account, by time of creation; `first: 20` by default.',
         resolve: objects.objects('group'),
       },
-      { name: 'ThingsGroupConnection' },
-      { name: 'ThingsGroupEdge' },
+      ThingsGroupConnection,
     ),
     thingsTokens: t.connection(
       {
@@ -292,8 +316,7 @@ builder.queryFields((t) => {
         description: 'The tokens of the account, by time of creation; `first: 20` by default.',
         resolve: objects.objects('token'),
       },
-      { name: 'ThingsTokenConnection' },
-      { name: 'ThingsTokenEdge' },
+      ThingsTokenConnection,
     ),
     thingsShares: t.connection(
       {
@@ -301,8 +324,7 @@ builder.queryFields((t) => {
         description: 'The shares of the account, by time of creation; `first: 20` by default.',
         resolve: objects.objects('share'),
       },
-      { name: 'ThingsShareConnection' },
-      { name: 'ThingsShareEdge' },
+      ThingsShareConnection,
     ),
     thingsDevices: t.connection(
       {
@@ -310,8 +332,7 @@ builder.queryFields((t) => {
         description: 'The devices of the account, by time of creation; `first: 20` by default.',
         resolve: objects.objects('device'),
       },
-      { name: 'ThingsDeviceConnection' },
-      { name: 'ThingsDeviceEdge' },
+      ThingsDeviceConnection,
     ),
     thingsTasks: t.connection(
       {
@@ -323,8 +344,7 @@ builder.queryFields((t) => {
         },
         resolve: objects.tasks,
       },
-      { name: 'ThingsTaskConnection' },
-      { name: 'ThingsTaskEdge' },
+      ThingsTaskConnection,
     ),
   }
 })

@@ -191,6 +191,11 @@ const ThreadOrigin = builder.enumType('ThreadOrigin', {
   } as const,
 })
 
+const ThreadConnection = builder.connectionObject(
+  { type: 'Thread', name: 'ThreadConnection' },
+  { name: 'ThreadEdge' },
+)
+
 builder.objectFields('Flow', (t) => ({
   threads: t.connection(
     {
@@ -212,8 +217,7 @@ builder.objectFields('Flow', (t) => ({
       },
       resolve: threads.flowThreads,
     },
-    { name: 'ThreadConnection' },
-    { name: 'ThreadEdge' },
+    ThreadConnection,
   ),
   thread: t.field({
     type: 'Thread',
