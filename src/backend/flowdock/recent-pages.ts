@@ -1,10 +1,11 @@
 import { LRUCache } from 'lru-cache'
 import { isRecord } from '../../json-values.ts'
 import type { Database } from '../store/db.ts'
-import { findLogChanges, isControlEvent, type LogChanges, listFlowEvents } from '../store/events.ts'
-import { isServiceEvent, listMessagesById, listNewestMessages, type MessageRow } from '../store/messages.ts'
+import { isControlEvent, type LogChanges, listFlowEvents } from '../store/events.ts'
+import { browseMessages, isServiceEvent, listMessagesById, type MessageRow } from '../store/messages.ts'
 import type { FlowChannel } from './channel.ts'
 import { encodeMessages } from './encoded-messages.ts'
+import { readUnchanged } from './read-unchanged.ts'
 
 /*
  * The newest messages of flows, encoded, for all readers. Every change of the messages and threads of a flow is an event of the flow.
@@ -67,8 +68,6 @@ interface Page extends RecentPage {
 /** After so many events, or so many characters of them, reading the whole page takes no longer. */
 const maxEvents = 32
 const maxEventCharacters = 128 * 1024
-/** How often a page is read again whose flow changed meanwhile. */
-const maxAttempts = 3
 /** Less than the id of any message. */
 const beforeAll = Number.MIN_SAFE_INTEGER
 /** What an item takes in addition to its JSON. */
@@ -119,20 +118,18 @@ export function createRecentPages({
     limit: number,
     base: string,
   ): Promise<Page | undefined> {
-    for (let attempt = 0; attempt < maxAttempts; attempt += 1) {
-      const before = await findLogChanges(reader, flow.id)
-      const known = current(key, limit, before)
-      if (known !== undefined) return known
-      const page =
-        (await update(key, flow, limit, base, before)) ?? (await build(key, flow, limit, base, before))
-      if (page === undefined) return undefined
-      const after = await findLogChanges(reader, flow.id)
-      if (after.id !== before.id || after.newest !== before.newest) continue
-      pages.set(key, page)
-      if (timer === undefined) timer = setTimeout(sweep, maxAgeMs).unref()
-      return page
-    }
-    return undefined
+    const outcome = await readUnchanged(
+      reader,
+      flow.id,
+      async (changes) =>
+        current(key, limit, changes) ??
+        (await update(key, flow, limit, base, changes)) ??
+        (await build(key, flow, limit, base, changes)),
+    )
+    if (outcome?.value === undefined) return undefined
+    pages.set(key, outcome.value)
+    if (timer === undefined) timer = setTimeout(sweep, maxAgeMs).unref()
+    return outcome.value
   }
 
   async function build(
@@ -144,7 +141,7 @@ export function createRecentPages({
   ): Promise<Page | undefined> {
     const size = Math.max(limit, pages.peek(key)?.size ?? 0)
     const readAt = now()
-    const rows = await listNewestMessages(reader, flow.channel_id, beforeAll, size)
+    const rows = await browseMessages(reader, flow.channel_id, { sort: 'desc', limit: size })
     const parts = await encode(flow, rows, base)
     return parts && { ...join(parts), log, at, readAt, size }
   }
@@ -168,7 +165,8 @@ export function createRecentPages({
       ({ id, threadId }) => changed.ids.has(id) || (threadId !== null && changed.threadIds.has(threadId)),
     )
     const ids = new Set(again.map(({ id }) => id))
-    const added = await listNewestMessages(reader, flow.channel_id, lastId, page.size)
+    const newest = { sort: 'desc', limit: page.size, sinceId: lastId } as const
+    const added = await browseMessages(reader, flow.channel_id, newest)
     const kept = page.items.slice(Math.max(page.items.length + added.length - page.size, 0))
     const rows = ids.size === 0 ? [] : await listMessagesById(reader, flow.channel_id, [...ids])
     if (rows.length < ids.size) return undefined

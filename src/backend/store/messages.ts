@@ -1,5 +1,5 @@
 import type { Selectable } from 'kysely'
-import { anyNumber, anyText, type Database, type Tables } from './db.ts'
+import { anyNumber, type Database, type Tables } from './db.ts'
 import { insertWordRow } from './message-batch.ts'
 import { columns, prepared } from './prepared.ts'
 import { together } from './together.ts'
@@ -247,47 +247,62 @@ export async function moveToThread(db: Database, seq: number, threadId: string):
   await db.updateTable('messages').set({ thread_id: threadId }).where('seq', '=', seq).execute()
 }
 
-const newestAfter = prepared<{ channel: number; after: number; limit: number }, MessageRow>(
-  (db, { channel, after, limit }) =>
-    db
+interface Range {
+  readonly channel: number
+  /** Null for all threads. */
+  readonly thread: string | null
+  /** Exclusive, both. */
+  readonly after: number
+  readonly before: number
+  readonly limit: number
+}
+
+function prepareRange(sort: 'asc' | 'desc', isInThread: boolean) {
+  return prepared<Range, MessageRow>((db, { channel, thread, after, before, limit }) => {
+    const query = db
       .selectFrom('messages')
       .selectAll()
       .where('channel_id', '=', channel)
       .where('id', '>', after)
+      .where('id', '<', before)
       .where('event', 'not in', serviceEvents)
-      .orderBy('id', 'desc')
-      .limit(limit),
-)
-
-/** The newest messages of a channel after one of them, ascending, without those that report changes. */
-export async function listNewestMessages(
-  db: Database,
-  channelId: number,
-  afterId: number,
-  limit: number,
-): Promise<readonly MessageRow[]> {
-  return (await newestAfter(db, { channel: channelId, after: afterId, limit })).toReversed()
+    return (isInThread ? query.where('thread_id', '=', thread) : query).orderBy('id', sort).limit(limit)
+  })
 }
 
-/** The matches between the two ids, ascending. */
+const ranges = {
+  asc: { flow: prepareRange('asc', false), thread: prepareRange('asc', true) },
+  desc: { flow: prepareRange('desc', false), thread: prepareRange('desc', true) },
+} as const
+
+/** The matches between the two ids, ascending. Without kinds, all but those that report changes. */
 export async function browseMessages(
   db: Database,
   channelId: number,
   browse: MessageBrowse,
-): Promise<MessageRow[]> {
-  let query = db.selectFrom('messages').selectAll().where('channel_id', '=', channelId)
-  if (browse.threadId !== undefined) query = query.where('thread_id', '=', browse.threadId)
-  if (browse.sinceId !== undefined) query = query.where('id', '>', browse.sinceId)
-  if (browse.untilId !== undefined) query = query.where('id', '<', browse.untilId)
-  query = query.orderBy('id', browse.sort).limit(browse.limit)
-  if (browse.events === undefined)
-    return (await query.where('event', 'not in', anyText(serviceEvents)).execute()).toSorted(byId)
+): Promise<readonly MessageRow[]> {
+  const { events, sort, limit, threadId } = browse
+  const { sinceId = Number.MIN_SAFE_INTEGER, untilId = Number.MAX_SAFE_INTEGER } = browse
+  if (events === undefined) {
+    const read = ranges[sort][threadId === undefined ? 'flow' : 'thread']
+    const thread = threadId ?? null
+    const rows = await read(db, { channel: channelId, thread, after: sinceId, before: untilId, limit })
+    return sort === 'asc' ? rows : rows.toReversed()
+  }
+  let query = db
+    .selectFrom('messages')
+    .selectAll()
+    .where('channel_id', '=', channelId)
+    .where('id', '>', sinceId)
+    .where('id', '<', untilId)
+  if (threadId !== undefined) query = query.where('thread_id', '=', threadId)
+  query = query.orderBy('id', sort).limit(limit)
   // The index finds the newest messages of one kind fast, but not those of several kinds.
   const kinds = await Promise.all(
-    [...new Set(browse.events)].slice(0, maxKinds).map((event) => query.where('event', '=', event).execute()),
+    [...new Set(events)].slice(0, maxKinds).map((event) => query.where('event', '=', event).execute()),
   )
   const rows = kinds.flat().toSorted(byId)
-  return browse.sort === 'asc' ? rows.slice(0, browse.limit) : rows.slice(-browse.limit)
+  return sort === 'asc' ? rows.slice(0, limit) : rows.slice(-limit)
 }
 
 const scanPage = 1000

@@ -20,6 +20,7 @@ import {
   sendMessage,
 } from '../operations/messages.ts'
 import { isUnchanged, pageHeader, pageVersion } from '../page-version.ts'
+import { readUnchanged } from '../read-unchanged.ts'
 import type { Answer, Backend, UserRequest } from '../route.ts'
 import { type Mentionable, namesUser, resolveTag } from '../tags.ts'
 
@@ -53,7 +54,7 @@ export async function listAnswer(
   const shared = { limit, threadId, events: events?.length === 0 ? undefined : events }
   const search = params.string('search')
   const tags = params.list('tags')
-  let rows: MessageRow[]
+  let rows: readonly MessageRow[]
   let end: { readonly log: string; readonly at: number } | undefined
   if ((search !== undefined && search !== '') || (tags !== undefined && tags.length > 0)) {
     const skip = Math.max(params.integer('skip') ?? 0, 0)
@@ -85,6 +86,11 @@ export async function listAnswer(
             ? await recentPages.find(channel, limit, base, changes)
             : undefined
         if (page !== undefined) return { status: 200, json: page.json, headers: pageHeaders(channel, page) }
+        const list = await readUnchanged(reader, channel.id, async () =>
+          encodeMessages(reader, channel, await browse(reader), base, onError),
+        )
+        if (list !== undefined)
+          return { status: 200, json: jsonList(list.value), headers: pageHeaders(channel, list) }
       }
       ;[rows, end] = await store.readTogether(async (db) => {
         const found = await browse(db)
