@@ -42,11 +42,14 @@ describe('listing flows', () => {
     expect((await cleo('GET', '/flows')).json[0].users).toBeUndefined()
   })
 
-  test('finds one by id and by path, always with its users', async () => {
+  test('finds one by id and by path, with its users unless the request says otherwise', async () => {
     const byPath = await ada('GET', '/flows/example/main')
     const byId = await ada('GET', `/flows/find?id=${byPath.json.id}&users=1`)
     expect(byId.json).toEqual(byPath.json)
     expect(byPath.json.users).toHaveLength(3)
+    const { users: _, ...withoutUsers } = byPath.json
+    for (const path of ['/flows/example/main?users=0', `/flows/find?id=${byPath.json.id}&users=0`])
+      expect((await ada('GET', path)).json).toEqual(withoutUsers)
     expect(await ada('GET', '/flows/find?id=nothing')).toMatchObject({
       status: 404,
       text: '{"message":"not found"}',

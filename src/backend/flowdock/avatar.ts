@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { crc32, deflateSync } from 'node:zlib'
 import type { UserRow } from '../store/users.ts'
 
@@ -16,7 +16,7 @@ export function avatarUrl({ id, avatar }: Pick<UserRow, 'id' | 'avatar'>, base: 
 
 /** The key of the picture of a user who has set none. */
 function generatedKey(userId: number): string {
-  return createHash('sha256').update(`avatar of user ${userId}`).digest('hex').slice(0, 32)
+  return hash('sha256', `avatar of user ${userId}`, 'hex').slice(0, 32)
 }
 
 const cells = 5

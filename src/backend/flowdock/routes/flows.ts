@@ -52,9 +52,7 @@ export const flowRoutes: readonly Route[] = [
       const id = request.params.string('id')
       if (id === undefined) throw invalid({ id: ["can't be blank"] })
       const flow = checkVisible(await findFlowByName(backend.store.reader, request.user.id, id))
-      // An extension: without its users on demand, as in lists.
-      const withUsers = request.params.boolean('users') !== false
-      return { status: 200, body: await encodeOne(backend.store.reader, flow, request, withUsers) }
+      return showAnswer(request, backend, flow)
     },
   },
   {
@@ -97,8 +95,7 @@ export const flowRoutes: readonly Route[] = [
     pattern: '/flows/:organization/:flow',
     auth: 'user',
     async handle(request, backend) {
-      const flow = await visibleFlow(request, backend)
-      return { status: 200, body: await encodeOne(backend.store.reader, flow, request, true) }
+      return showAnswer(request, backend, await visibleFlow(request, backend))
     },
   },
   {
@@ -181,6 +178,12 @@ export const flowRoutes: readonly Route[] = [
     },
   },
 ]
+
+/** An extension: without its users on demand, as in lists. */
+async function showAnswer(request: UserRequest, { store }: Backend, flow: FlowRow) {
+  const withUsers = request.params.boolean('users') !== false
+  return { status: 200, body: await encodeOne(store.reader, flow, request, withUsers) }
+}
 
 async function updateAnswer(request: UserRequest, backend: Backend) {
   const { params, user } = request
