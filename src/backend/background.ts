@@ -12,7 +12,13 @@ export function createBackground(onError: (error: unknown) => void): Background 
   const running = new Set<Promise<unknown>>()
   return {
     run(work) {
-      const watched = work.catch(onError).finally(() => running.delete(watched))
+      const watched = work.then(
+        () => void running.delete(watched),
+        (error: unknown) => {
+          running.delete(watched)
+          onError(error)
+        },
+      )
       running.add(watched)
     },
     async settled() {

@@ -1,4 +1,4 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
+import { hash, timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders } from 'node:http'
 
 /** Says whether a request has a service token in its `Authorization` header. */
@@ -14,11 +14,11 @@ export function createServiceTokenCheck(tokens: readonly string[]): ServiceToken
   return ({ authorization }) => {
     const given = /^bearer +(\S+)$/i.exec(authorization ?? '')?.[1]
     if (given === undefined) return false
-    const hash = sha256(given)
-    return hashes.filter((each) => timingSafeEqual(each, hash)).length > 0
+    const digest = sha256(given)
+    return hashes.filter((each) => timingSafeEqual(each, digest)).length > 0
   }
 }
 
 function sha256(text: string): Buffer {
-  return createHash('sha256').update(text).digest()
+  return hash('sha256', text, 'buffer')
 }

@@ -216,7 +216,8 @@ test('a client that left before its upload was read is not waited for', async ()
   gone.headers['content-type'] = 'multipart/form-data; boundary=x'
   gone.destroy()
   await once(gone, 'close')
-  const reading = readParams({ headers: gone.headers, body: nodeBody(gone) }, '', {
+  const noQuery = { search: '', query: new URLSearchParams() }
+  const reading = readParams({ headers: gone.headers, body: nodeBody(gone) }, noQuery, {
     ...{ maxBytes: () => 1000, largestBytes: 1000, isStranger: () => false, take: () => undefined },
     ...{ identify: () => expect.unreachable(), receive: () => expect.unreachable() },
     ...{ idleMs: 60_000, wholeMs: () => undefined },

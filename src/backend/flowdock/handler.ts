@@ -3,6 +3,7 @@ import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import { clientAddress } from '../../traffic/client-address.ts'
 import type { Background } from '../background.ts'
 import { HttpError, methodNotAllowed, notFound, unauthorized } from '../http/errors.ts'
+import { readTarget } from '../http/query-string.ts'
 import { type Reception, type RequestBody, readParams } from '../http/request-body.ts'
 import { createRouter, type Match, methodsOf } from '../http/router.ts'
 import { storageError } from '../http/storage-error.ts'
@@ -90,8 +91,7 @@ export function createHandler(options: HandlerOptions): RestHandler {
   const { backend, background, publicUrl } = options
   const { onError, hasServiceInterface } = backend
   const serviceTokens = options.serviceTokens ?? []
-  const gatewayKeys =
-    options.gatewayKey === undefined ? serviceTokens : [options.gatewayKey, ...serviceTokens]
+  const gatewayKeys = [options.gatewayKey ?? [], serviceTokens].flat().map((key) => Buffer.from(key))
   const router = createRouter([
     ...flowdockRoutes,
     ...(backend.hasRules ? options.ruleRoutes : []),
@@ -99,6 +99,16 @@ export function createHandler(options: HandlerOptions): RestHandler {
   ])
   const isService = createServiceTokenCheck(serviceTokens)
   const noted = new Map<number, number>()
+  /** The host of the last request, if it was valid. Most requests have the same. */
+  let validHost: string | undefined
+
+  /** @throws HttpError for a host that is not valid */
+  function checkHost(host: string): void {
+    if (host === validHost) return
+    if (!hostPattern.test(host)) throw new HttpError(400, { message: 'Host header is not valid' })
+    if (!URL.canParse(`http://${host}`)) throw notFound()
+    validHost = host
+  }
 
   /** Stores the time of a user's last access, every few minutes. Requests do not wait for it. */
   function noteAccess(user: UserRow): void {
@@ -112,11 +122,12 @@ export function createHandler(options: HandlerOptions): RestHandler {
   async function route(request: RestRequest, added: Record<string, string>): Promise<Answer> {
     const { method, target } = request
     const host = request.headers.host ?? ''
-    if (!hostPattern.test(host)) throw new HttpError(400, { message: 'Host header is not valid' })
+    checkHost(host)
     const reached = `http://${host}`
     const base = publicUrl ?? reached
-    const url = URL.canParse(target, reached) ? new URL(target, reached) : undefined
-    if (url === undefined || !target.startsWith('/')) throw notFound()
+    const queryString = readTarget(target, reached)
+    if (queryString === undefined) throw notFound()
+    const { query } = queryString
     if (method === 'OPTIONS') return { status: 204 }
     // "//files/…" is a path here, not another host.
     const pathname = target.split('?', 1)[0] as string
@@ -133,7 +144,7 @@ export function createHandler(options: HandlerOptions): RestHandler {
       : clientAddress(request, options.trustedProxies ?? 0)
     const identity = isServiceRequest
       ? await findActedUser(backend.store.reader, request.headers)
-      : await authenticate(backend.store.reader, backend.signIn, request, url.searchParams, address)
+      : await authenticate(backend.store.reader, backend.signIn, request, query, address)
     const user = identity?.user
     if (user !== undefined) {
       added['Flowdock-User'] = String(user.id)
@@ -141,9 +152,7 @@ export function createHandler(options: HandlerOptions): RestHandler {
     }
     if (identity?.expiresAt !== undefined)
       added['Flowdock-Token-Expires-At'] = new Date(identity.expiresAt).toISOString()
-    const holder = isServiceRequest
-      ? 'service'
-      : (identity?.key ?? (await findHolder(match, url.searchParams, backend)))
+    const holder = isServiceRequest ? 'service' : (identity?.key ?? (await findHolder(match, query, backend)))
     const principal: Principal = { key: holder ?? address, isStranger: holder === undefined, isGateway }
     backend.traffic.countRequest(principal)
     if (holder !== undefined || isGateway) request.trust()
@@ -152,16 +161,16 @@ export function createHandler(options: HandlerOptions): RestHandler {
     if (match.route.auth === 'user' && user === undefined) throw unauthorized()
     checkScopes(match.route, identity)
     const received: string[] = []
-    const reception = receive(match, principal, received)
+    const reception = request.body && receive(match, principal, received)
     try {
-      const params = await readParams(request, url.search, reception, match.route.listAs)
+      const params = await readParams(request, queryString, reception, match.route.listAs)
       const common = {
         path: match.path,
         params,
-        query: url.searchParams,
+        query,
         headers: request.headers,
         base,
-        principal: reception.principal(),
+        principal: reception?.principal() ?? principal,
         address,
       }
       const userRequest = identity === undefined ? undefined : { ...common, ...identity }
@@ -173,7 +182,7 @@ export function createHandler(options: HandlerOptions): RestHandler {
       if (userRequest === undefined) throw unauthorized()
       return await match.route.handle(userRequest, checked)
     } finally {
-      reception.close()
+      reception?.close()
       // Files that the handler did not keep are removed after the request.
       for (const token of received) await backend.files.discard(token)
     }
@@ -282,13 +291,11 @@ async function findSource(flowToken: string, { store }: Backend): Promise<string
  * Only gateways know the keys: that of this process one that each start makes and that never leaves the process, the others the
  * service token.
  */
-function comesFromGateway(headers: IncomingHttpHeaders, keys: readonly string[]): boolean {
+function comesFromGateway(headers: IncomingHttpHeaders, keys: readonly Buffer[]): boolean {
   const given = headers['x-gateway-key']
   if (typeof given !== 'string') return false
-  return keys.some((key) => {
-    const [a, b] = [Buffer.from(given), Buffer.from(key)]
-    return a.length === b.length && timingSafeEqual(a, b)
-  })
+  const bytes = Buffer.from(given)
+  return keys.some((key) => key.length === bytes.length && timingSafeEqual(key, bytes))
 }
 
 /** @throws 403 when the scopes of an application's token do not allow the route */

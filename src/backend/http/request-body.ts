@@ -6,6 +6,7 @@ import { FileTooLongError, type ReceivedFile } from '../files.ts'
 import { HttpError } from './errors.ts'
 import { assignForm, readForm } from './form.ts'
 import { Params, UploadedFile } from './params.ts'
+import type { QueryString } from './query-string.ts'
 
 /** Bounds a body while it arrives. */
 export interface Reception {
@@ -63,18 +64,18 @@ export function textBody(text: string): RequestBody {
 /**
  * Reads the parameters of a request. Those of the body override those of the query string.
  *
- * @param search the query string, with its question mark
+ * @param reception needed where there is a body
  * @param listAs the parameter that a JSON array stands for; without one, only a JSON object is accepted
  * @throws 413 when the body is too long, 400 when it cannot be read, 408 when it takes too long
  */
 export async function readParams(
   { headers, body }: { readonly headers: IncomingHttpHeaders; readonly body: RequestBody | undefined },
-  search: string,
-  reception: Reception,
+  { search, query }: QueryString,
+  reception: Reception | undefined,
   listAs?: string,
 ): Promise<Params> {
-  const values = readForm(search.slice(1))
-  if (body === undefined) return new Params(values)
+  const values = readForm(search, query)
+  if (body === undefined || reception === undefined) return new Params(values)
   if (isMultipart(headers)) return new Params(Object.assign(values, await body.readParts(reception)))
   const text = await body.readText(reception)
   if (text.trim() === '') return new Params(values)
