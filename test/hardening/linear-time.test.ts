@@ -67,6 +67,10 @@ const first =
 const adapters: Readonly<Record<string, (exported: Exported, text: string) => unknown>> = {
   'backend/flowthings/paths.ts covers': (covers, text) => covers(text, `${text}/a`),
   'backend/bounds.ts cut': (cut, text) => cut(text, text.length - 1),
+  'backend/http/query-string.ts readTarget': (read, text) => [
+    read(text, 'http://127.0.0.1'),
+    read(`/a?${text}`, 'http://127.0.0.1'),
+  ],
   'backend/flowdock/integration-events.ts integrationText': (integrationText, text) =>
     integrationText('vcs', { comment: { body: text } }),
   'backend/flowdock/encode.ts withBase': first('http://127.0.0.1'),
