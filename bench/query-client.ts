@@ -7,6 +7,15 @@ export interface RequestBody {
   readonly bytes: Buffer
 }
 
+interface Connection {
+  readonly socket: Socket
+  /** Rejects the request in progress. */
+  fail: ((error: Error) => void) | undefined
+}
+
+/** A server that is silent for so long answers no more. */
+const silenceMs = 20_000
+
 export interface QueryClient {
   /** Sends again and again until the time is over. Resolves with how long each response took, in milliseconds. */
   run(ms: number): Promise<number[]>
@@ -36,15 +45,21 @@ export async function openClient(
   // Large bodies are in memory once.
   const requests = body.bytes.length > 4096 ? heads : heads.map((head) => Buffer.concat([head, body.bytes]))
   let turn = 0
-  const sockets: Socket[] = []
+  const opened: Connection[] = []
   for (let index = 0; index < connections; index += 1) {
     const socket = connect(port, '127.0.0.1').setNoDelay(true)
-    sockets.push(socket)
+    const connection: Connection = { socket, fail: undefined }
+    opened.push(connection)
     await once(socket, 'connect')
+    socket.on('error', (error) => connection.fail?.(error))
+    socket.on('close', () => connection.fail?.(new Error('The server closed the connection')))
+    socket.setTimeout(silenceMs, () => socket.destroy(new Error(`No response in ${silenceMs} ms`)))
   }
 
-  function send(socket: Socket, wantsText: boolean): Promise<string> {
+  function send(connection: Connection, wantsText: boolean): Promise<string> {
+    const { socket } = connection
     return new Promise((resolve, reject) => {
+      connection.fail = reject
       const chunks: Buffer[] = []
       let size = 0
       let end = -1
@@ -62,6 +77,7 @@ export async function openClient(
         }
         if (size < end) return
         socket.off('data', onData)
+        connection.fail = undefined
         resolve(wantsText ? Buffer.concat(chunks).toString() : '')
       }
       socket.on('data', onData)
@@ -81,9 +97,9 @@ export async function openClient(
       const took: number[] = []
       const start = performance.now()
       await Promise.all(
-        sockets.map(async (socket) => {
+        opened.map(async (connection) => {
           for (let now = performance.now(); now - start < ms; ) {
-            await send(socket, false)
+            await send(connection, false)
             const then = performance.now()
             took.push(then - now)
             now = then
@@ -93,11 +109,11 @@ export async function openClient(
       return took
     },
     async once() {
-      const text = await send(sockets[0] as Socket, true)
+      const text = await send(opened[0] as Connection, true)
       return text.slice(text.indexOf('\r\n\r\n') + 4)
     },
     close() {
-      for (const socket of sockets) socket.destroy()
+      for (const { socket } of opened) socket.destroy()
     },
   }
 }

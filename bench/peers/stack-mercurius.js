@@ -22,7 +22,7 @@ await app.register(mercurius, {
     Mutation: {
       ...resolvers.Mutation,
       async uploadFile(root, { input: { flow, file } }, context) {
-        const { filename: name, mimetype: type, createReadStream } = await file
+        const { filename: name, mimetype: type, createReadStream } = await file.promise
         const sent = { name, type, stream: createReadStream() }
         return resolvers.Mutation.uploadFile(root, { input: { flow, file: sent } }, context)
       },
