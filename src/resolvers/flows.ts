@@ -2,7 +2,7 @@ import type { Context } from '../context.ts'
 import { ValidationError } from '../errors.ts'
 import type { Flow, FlowDetails, FlowUser } from '../upstream/flowdock/model.ts'
 import { encodeGlobalId, encodeInFlow, expectId } from './global-id.ts'
-import { expectMessages, type MessageListArgs } from './message-page.ts'
+import { expectMessages, type SelectedMessages } from './message-page.ts'
 import { type Connection, listConnection, type PageArgs } from './pagination.ts'
 
 /** A field of the details of flows. */
@@ -42,12 +42,12 @@ export async function flows(
   return listConnection('flow', await flowdock.load.flows(scope), ({ path }) => path, page)
 }
 
-/** @param messages the arguments of each list of messages that is selected of the flow */
+/** @param messages each list of messages that is selected of the flow */
 export async function flow(
   _: unknown,
   { by }: { by: FlowBy },
   context: Context,
-  messages: () => readonly MessageListArgs[],
+  messages: () => readonly SelectedMessages[],
 ): Promise<Flow | null> {
   if (by.path != null) expectMessages(checkFlowPath(by.path, ['by']), messages(), context)
   return findFlow(by, context, ['by'])

@@ -181,31 +181,48 @@ export function nullable(description: string) {
   return { nullable: true as const, description }
 }
 
+/** A selection of a field below another field. */
+export interface SelectedField {
+  readonly args: object
+  /** Whether it selects a field at a path below it, such as `nodes`, `author`. */
+  selects(...path: string[]): boolean
+}
+
 /**
- * The arguments of each selection of a field below another field. Selections with a directive or invalid arguments are left out.
+ * The selections of a field below another field. Those with a directive or invalid arguments are left out.
  *
  * @param name the name of the field
  */
-export function selectedArguments(info: GraphQLResolveInfo, name: string): object[] {
+export function selectedFields(info: GraphQLResolveInfo, name: string): SelectedField[] {
   const type = getNamedType(info.returnType)
   const definition = isObjectType(type) ? type.getFields()[name] : undefined
   if (definition === undefined) return []
-  const nodes: FieldNode[] = []
-  const collect = (selections: SelectionSetNode | undefined) => {
-    for (const selection of selections?.selections ?? []) {
-      if ((selection.directives?.length ?? 0) > 0) continue
-      if (selection.kind === Kind.FIELD) {
-        if (selection.name.value === name) nodes.push(selection)
-      } else if (selection.kind === Kind.INLINE_FRAGMENT) collect(selection.selectionSet)
-      else collect(info.fragments[selection.name.value]?.selectionSet)
-    }
-  }
-  for (const node of info.fieldNodes) collect(node.selectionSet)
+  const nodes = info.fieldNodes.flatMap(({ selectionSet }) => fieldsOf(selectionSet, name, info))
   return nodes.flatMap((node) => {
     try {
-      return [getArgumentValues(definition, node, info.variableValues)]
+      const args = getArgumentValues(definition, node, info.variableValues)
+      return [{ args, selects: (...path) => selectsPath(node, path, info) }]
     } catch {
       return []
     }
   })
+}
+
+function selectsPath(node: FieldNode, [name, ...rest]: readonly string[], info: GraphQLResolveInfo): boolean {
+  if (name === undefined) return true
+  return fieldsOf(node.selectionSet, name, info).some((field) => selectsPath(field, rest, info))
+}
+
+/** The fields of a name in a selection set and its fragments, without those with a directive. */
+function fieldsOf(set: SelectionSetNode | undefined, name: string, info: GraphQLResolveInfo): FieldNode[] {
+  const nodes: FieldNode[] = []
+  for (const selection of set?.selections ?? []) {
+    if ((selection.directives?.length ?? 0) > 0) continue
+    if (selection.kind !== Kind.FIELD) {
+      const { selectionSet } =
+        selection.kind === Kind.INLINE_FRAGMENT ? selection : (info.fragments[selection.name.value] ?? {})
+      nodes.push(...fieldsOf(selectionSet, name, info))
+    } else if (selection.name.value === name) nodes.push(selection)
+  }
+  return nodes
 }

@@ -1,5 +1,5 @@
 import * as flows from '../resolvers/flows.ts'
-import { builder, selectedArguments } from './builder.ts'
+import { builder, selectedFields } from './builder.ts'
 
 const FlowAccess = builder.enumType('FlowAccess', {
   description: 'Who can join a flow.',
@@ -197,6 +197,6 @@ builder.queryFields((t) => ({
     description: 'One flow. Null when it does not exist or you cannot see it.',
     args: { by: t.arg({ type: 'FlowBy', required: true, description: 'The flow to read.' }) },
     resolve: (root, args, context, info) =>
-      flows.flow(root, args, context, () => selectedArguments(info, 'messages')),
+      flows.flow(root, args, context, () => selectedFields(info, 'messages')),
   }),
 }))

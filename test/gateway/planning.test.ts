@@ -1,5 +1,8 @@
 import type { ServerResponse } from 'node:http'
 import { expect, onTestFinished, test } from 'vitest'
+import { parseAuthorization } from '../../src/upstream/flowdock/credentials.ts'
+import { createFlowdock } from '../../src/upstream/flowdock/index.ts'
+import { createHttp } from '../../src/upstream/http.ts'
 import { startTestApp } from '../support/app.ts'
 import { answerJson, startScriptedUpstream } from '../support/upstream.ts'
 
@@ -81,3 +84,67 @@ test('lists that may be skipped, or begin after a cursor, are not requested befo
   ])
   expect(upstream.requests).toHaveLength(3)
 })
+
+const twoFlows =
+  '{ f: flow(by: { path: "acme/f" }) { messages { nodes { author { name } } } } g: flow(by: { path: "acme/g" }) { messages { nodes { author { name } } } } }'
+
+test('several flows, their messages and the authors are asked for together', async () => {
+  const waiting: ServerResponse[] = []
+  const upstream = await startScriptedUpstream((_, response) => {
+    waiting.push(response)
+    if (waiting.length < 4) return
+    for (const each of waiting.splice(0)) {
+      const url = each.req.url ?? ''
+      if (url.includes('/messages')) answerJson(each, 200, [message])
+      else if (url === '/users') answerJson(each, 200, [ada])
+      else answerJson(each, 200, [flow, { ...flow, id: 'g', parameterized_name: 'g' }].map(withoutUsers))
+    }
+  })
+  const app = await startTestApp({ upstreamUrl: upstream.url })
+  onTestFinished(app.close)
+  const messages = { nodes: [{ author: { name: 'Ada Byron' } }] }
+  for (let count = 1; count <= 3; count += 1) {
+    expect(await app.graphql('Ada', twoFlows)).toEqual({ data: { f: { messages }, g: { messages } } })
+    expect(upstream.requests).toHaveLength(count * 4)
+  }
+})
+
+test('authors are read once for all messages, also when that fails, and only where they are selected', async () => {
+  const upstream = await startScriptedUpstream(({ url = '' }, response) => {
+    if (url.includes('/messages')) answerJson(response, 200, [message])
+    else if (url === '/users') answerJson(response, 403, { message: 'Access denied' })
+    else answerJson(response, 200, [flow, { ...flow, id: 'g', parameterized_name: 'g' }].map(withoutUsers))
+  })
+  const app = await startTestApp({ upstreamUrl: upstream.url })
+  onTestFinished(app.close)
+  const { errors } = await app.graphql('Ada', twoFlows)
+  expect(errors?.map(({ path, extensions }) => [path?.[0], extensions?.['code']]).sort()).toEqual([
+    ['f', 'FORBIDDEN'],
+    ['g', 'FORBIDDEN'],
+  ])
+  expect(upstream.requests.map(({ url }) => url).filter((url) => url === '/users')).toHaveLength(1)
+  await app.graphql('Ada', twoFlows.replaceAll('author { name }', 'id'))
+  expect(upstream.requests.map(({ url }) => url).filter((url) => url === '/users')).toHaveLength(1)
+})
+
+test('an operation that changes something reads users again', async () => {
+  let nick = 'Ada'
+  const upstream = await startScriptedUpstream(({ url = '', method }, response) => {
+    if (method === 'PUT') nick = 'Augusta'
+    const user = { ...ada, nick, name: nick }
+    answerJson(response, 200, url === '/users' ? [user] : user)
+  })
+  const http = createHttp({ deadlineMs: 1000, maxBytes: 10_000, connections: 2 })
+  onTestFinished(() => http.close())
+  const credential = parseAuthorization('Bearer token')
+  const { load, users } = createFlowdock({ http, base: upstream.url, credential, signal: undefined })
+  const read = await Promise.all([load.user(1), load.user(1), load.user(2)])
+  expect([...read, await load.user(1)].map((user) => user?.name)).toEqual(['Ada', 'Ada', undefined, 'Ada'])
+  expect(upstream.requests).toHaveLength(1)
+  await users.update(1, { nick: 'Augusta' })
+  expect(await load.user(1)).toMatchObject({ name: 'Augusta' })
+})
+
+function withoutUsers({ users: _, ...rest }: typeof flow) {
+  return rest
+}

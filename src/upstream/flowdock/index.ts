@@ -40,7 +40,13 @@ export interface FlowdockOptions extends CallOptions {
 
 export function createFlowdock(options: FlowdockOptions): Flowdock {
   const publicBase = options.publicBase ?? options.base
-  const calls = createCalls(options)
+  const calls = createCalls({
+    ...options,
+    onChange() {
+      load.changed()
+      options.onChange?.()
+    },
+  })
   const resources: Resources = {
     users: createUsers(calls),
     organizations: createOrganizations(calls),
@@ -52,6 +58,7 @@ export function createFlowdock(options: FlowdockOptions): Flowdock {
     invitations: createInvitations(calls),
     conversations: createConversations(calls),
   }
+  const load = createLoaders(resources, options)
   const { known } = options
   let capabilities: Promise<ReadonlySet<Capability>> | undefined
 
@@ -70,7 +77,7 @@ export function createFlowdock(options: FlowdockOptions): Flowdock {
   return {
     ...resources,
     address: (...path) => buildUrl(publicBase, path, {}).href,
-    load: createLoaders(resources, options),
+    load,
     capabilities: readAll,
     can: async (capability) => known?.has(capability) === true || (await readAll()).has(capability),
   }

@@ -60,8 +60,12 @@ export interface Loaders {
   thread(flowId: string, id: string): Promise<Thread | null>
   /** @param channel as in `Message.channel` */
   message(channel: string, id: number): Promise<Message | null>
-  /** Starts to read a page that will be needed soon. Only for queries, because the result is cached. */
-  expectMessages(channel: string, page: MessagePage): void
+  /**
+   * Starts to read a page that will be needed soon. Only for queries, because the result is cached.
+   *
+   * @param hasAuthors whether the authors of its messages will be needed, too
+   */
+  expectMessages(channel: string, page: MessagePage, hasAuthors: () => boolean): void
   /** A page of messages, as `Messages.listAt` returns it. */
   messages(channel: string, threadId: string | undefined, page: MessagePage): ReturnType<Messages['listAt']>
   source(flowPath: string, id: number): Promise<Source | null>
@@ -74,6 +78,8 @@ export interface Loaders {
   flowSources(flowPath: string): Promise<readonly Source[]>
   conversation(userId: number): Promise<PrivateConversation | null>
   viewer(): Promise<User>
+  /** Something may have changed: users that were read before are read again. */
+  changed(): void
   /** Null for a user with whom the viewer shares no flow. */
   presence(userId: number): Promise<PresenceState | null>
 }
@@ -87,11 +93,6 @@ export interface KnownObjects {
 }
 
 export function createLoaders(resources: Resources, { directory, entities }: KnownObjects = {}): Loaders {
-  const users = new DataLoader<number, User | null>(async (ids) => {
-    // There is no batch read, but one list has all visible users. A user that is not in it has left.
-    const visible = new Map((await resources.users.list()).map((user) => [user.id, user]))
-    return ids.map((id) => visible.get(id) ?? null)
-  })
   const organizations = new DataLoader<number, Organization | null>(async (ids) => {
     const mine = new Map((await organizationList()).map((each) => [each.id, each]))
     return ids.map((id) => mine.get(id) ?? null)
@@ -103,6 +104,8 @@ export function createLoaders(resources: Resources, { directory, entities }: Kno
   })
   const flowsByPath = new DataLoader<string, Flow | null>(async (paths) => {
     if (paths.length === 1) return [remember(await resources.flows.find({ path: paths[0] as string }))]
+    // The list has no users. Reading them together with the messages saves a round trip.
+    if (entities === undefined && authorChecks.some((hasAuthors) => hasAuthors())) readUsers()
     const listed = new Map((await lists('all')).map((flow) => [flow.path, flow]))
     return Promise.all(paths.map((path) => listed.get(path) ?? resources.flows.find({ path }).then(remember)))
   })
@@ -126,10 +129,14 @@ export function createLoaders(resources: Resources, { directory, entities }: Kno
   /** Flows that are not in the maps yet. */
   let received: Flow[] = []
   const people = new Map<number, User>()
+  /** All users that the viewer may see, once they are read. */
+  let visibleUsers: ReadonlyMap<number, User> | undefined
+  let readingUsers: Promise<ReadonlyMap<number, User>> | undefined
   const byId = new Map<string, Flow>()
   const byPath = new Map<string, Flow>()
   const flowLists = new Map<'joined' | 'all', Promise<readonly DetailedFlow[]>>()
   const singles = new Map<string, Promise<unknown>>()
+  const authorChecks: (() => boolean)[] = []
   const expected = new Map<string, ReturnType<Messages['listAt']>>()
 
   /** Remembers a flow and its members. */
@@ -151,6 +158,33 @@ export function createLoaders(resources: Resources, { directory, entities }: Kno
   function findPerson(id: number): User | undefined {
     if (received.length > 0) sortIn()
     return people.get(id)
+  }
+
+  /** There is no batch read, but one list has all visible users. A user that is not in it has left. */
+  function visibleUser(id: number): MaybePromise<User | null> {
+    if (visibleUsers !== undefined) return visibleUsers.get(id) ?? null
+    return (readingUsers ?? readUsers()).then((users) => users.get(id) ?? null)
+  }
+
+  function readUsers(): Promise<ReadonlyMap<number, User>> {
+    const reading = resources.users.list()
+    reading.then(
+      (users) => {
+        // Otherwise a change has made it out of date.
+        if (readingUsers === reading) visibleUsers = users
+      },
+      () => undefined,
+    )
+    readingUsers = reading
+    return reading
+  }
+
+  /** Messages whose authors are being read wait for them: a promise for each author would take longer than the messages themselves. */
+  async function withAuthors(reading: ReturnType<Messages['listAt']>): ReturnType<Messages['listAt']> {
+    const page = await reading
+    // The fields that use the users get the error.
+    if (readingUsers !== undefined && visibleUsers === undefined) await readingUsers.catch(() => undefined)
+    return page
   }
 
   function findFlow(map: ReadonlyMap<string, Flow>, key: string): Flow | undefined {
@@ -218,7 +252,7 @@ export function createLoaders(resources: Resources, { directory, entities }: Kno
       const known = directory?.user(id)
       if (known !== undefined) return known
       // A flow that was read shows its members, also to users who are not in it.
-      return findPerson(id) ?? orRead(entities?.user(id), () => findPerson(id) ?? users.load(id))
+      return findPerson(id) ?? orRead(entities?.user(id), () => findPerson(id) ?? visibleUser(id))
     },
     organization: (id) => orRead(entities?.organization(id), () => organizations.load(id)),
     detailedOrganization: (id) => organizations.load(id),
@@ -243,7 +277,8 @@ export function createLoaders(resources: Resources, { directory, entities }: Kno
           ? resources.messages.find(channel, id)
           : inFlow(channel, (path) => resources.messages.find(path, id)),
       ),
-    expectMessages(channel, page) {
+    expectMessages(channel, page, hasAuthors) {
+      authorChecks.push(hasAuthors)
       const key = pageKey(channel, page)
       if (expected.has(key)) return
       const reading = resources.messages.listAt(channel, undefined, page)
@@ -252,8 +287,10 @@ export function createLoaders(resources: Resources, { directory, entities }: Kno
       expected.set(key, reading)
     },
     messages: (channel, threadId, page) =>
-      (threadId === undefined ? expected.get(pageKey(channel, page)) : undefined) ??
-      resources.messages.listAt(channel, threadId, page),
+      withAuthors(
+        (threadId === undefined ? expected.get(pageKey(channel, page)) : undefined) ??
+          resources.messages.listAt(channel, threadId, page),
+      ),
     conversation: (userId) => once(`conversation ${userId}`, () => resources.conversations.find(userId)),
     source: (flowPath, id) => once(`source ${flowPath} ${id}`, () => resources.sources.find(flowPath, id)),
     rule: (flowPath, id) => once(`rule ${flowPath} ${id}`, () => resources.rules.find(flowPath, id)),
@@ -268,6 +305,10 @@ export function createLoaders(resources: Resources, { directory, entities }: Kno
     sources,
     flowSources: (flowPath) => sourcesByFlow.load(flowPath),
     viewer: () => once('viewer', async () => orRead(entities?.viewer(), () => resources.users.viewer())),
+    changed() {
+      visibleUsers = undefined
+      readingUsers = undefined
+    },
     presence: async (userId) =>
       (await once('presences', () => resources.users.presences())).get(userId) ?? null,
   }

@@ -150,10 +150,11 @@ export function createCalls({
       const request = { method, url, headers, body, principal, signal: until, equalBodies }
       return tracedRequest(http, trace, request)
     }
-    const answer =
-      method === 'GET' && reads !== undefined && credential !== null
-        ? await reads.read(credential.principal, flightKey(url, more), signal, make)
-        : await changing(() => make(signal))
+    const answer = await (method !== 'GET'
+      ? changing(() => make(signal))
+      : reads === undefined || credential === null
+        ? make(signal)
+        : reads.read(credential.principal, flightKey(url, more), signal, make))
     if (!isMade) onShared?.()
     const userId = Number(answer.headers['flowdock-user'] ?? 0)
     if (userId > 0) onUser?.(userId)

@@ -7,8 +7,8 @@ import type { FlowdockCalls } from './request.ts'
 export interface Users {
   /** The user of the credential. */
   viewer(): Promise<User>
-  /** All users that the viewer may see. */
-  list(): Promise<readonly User[]>
+  /** All users that the viewer may see, by id. */
+  list(): Promise<ReadonlyMap<number, User>>
   /** Null for an unknown user, or one of no common organization. */
   find(id: number): Promise<User | null>
   /** The presence of the members of the viewer's flows, by user id. Only some upstreams support this. */
@@ -21,7 +21,8 @@ export interface Users {
   setAvatar(picture: Attachment | null): Promise<void>
 }
 
-const decodeUsers = (json: unknown, onUnreadable: OnUnreadable) => decodeList(json, decodeUser, onUnreadable)
+const decodeUsers = (json: unknown, onUnreadable: OnUnreadable): ReadonlyMap<number, User> =>
+  new Map(decodeList(json, decodeUser, onUnreadable).map((user) => [user.id, user]))
 
 /** [flowdock] users.md */
 export function createUsers(calls: FlowdockCalls): Users {
