@@ -34,9 +34,12 @@ const onlyUsedOfUndici: Plugin = {
   setup({ onLoad }) {
     onLoad({ filter: /\/node_modules\/undici\/index\.js$/ }, () => ({
       contents: `
-        Object.assign(require('./lib/dispatcher/dispatcher').prototype, require('./lib/api'))
+        const Dispatcher = require('./lib/dispatcher/dispatcher')
+        Object.assign(Dispatcher.prototype, require('./lib/api'))
         module.exports = {
+          Dispatcher,
           Agent: require('./lib/dispatcher/agent'),
+          errors: require('./lib/core/errors'),
           buildConnector: require('./lib/core/connect'),
         }
       `,
