@@ -1,4 +1,4 @@
-import * as z from 'zod'
+import * as z from 'zod/mini'
 import { Secret } from './secret.ts'
 
 export interface Config {
@@ -173,220 +173,244 @@ const mebibyte = 1024 * 1024
 const defaultThingsPort = 4002
 const logLevels = ['silent', 'error', 'warn', 'info', 'debug', 'trace'] as const
 
-const port = z
-  .string()
-  .refine((text) => /^\d{1,5}$/.test(text) && Number(text) <= 65_535, 'expected a port from 0 to 65535')
-  .transform(Number)
+const text = z.string()
 
-const address = z
-  .string()
-  .refine(
-    (text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol),
-    'expected an http or https address',
-  )
-  // URLs are printed and logged.
-  .refine((text) => {
-    const { username, password, search, hash } = URL.parse(text) ?? {}
-    return !username && !password && !search && !hash
-  }, 'expected an address without user name, password, query and fragment')
-  .transform((text) => text.replace(/(?<!\/)\/+$/, ''))
+/** A text that `accepts` takes, as `read` reads it. */
+function setting<T>(accepts: (text: string) => boolean, expected: string, read: (text: string) => T) {
+  return z.pipe(text.check(z.refine(accepts, expected)), z.transform(read))
+}
+
+const filled = (expected: string) => text.check(z.minLength(1, expected))
+
+const matching = (pattern: RegExp, expected: string) => text.check(z.regex(pattern, expected))
+
+const port = setting(
+  (text) => /^\d{1,5}$/.test(text) && Number(text) <= 65_535,
+  'expected a port from 0 to 65535',
+  Number,
+)
+
+const address = z.pipe(
+  text.check(
+    z.refine(
+      (text) => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol),
+      'expected an http or https address',
+    ),
+    // URLs are printed and logged.
+    z.refine((text) => {
+      const { username, password, search, hash } = URL.parse(text) ?? {}
+      return !username && !password && !search && !hash
+    }, 'expected an address without user name, password, query and fragment'),
+  ),
+  z.transform((text: string) => text.replace(/(?<!\/)\/+$/, '')),
+)
 
 /** A URL of the upstream. With a user name, all clients would have its credential. */
-const withoutCredential = z
-  .string()
-  .refine(
-    (text) => !/^[^/?#]*\/\/[^/?#]*@/.test(text),
-    'expected an address without user name and password: each request is sent with the credential of its client',
-  )
-  .pipe(address)
+const withoutCredential = z.pipe(
+  text.check(
+    z.refine(
+      (text) => !/^[^/?#]*\/\/[^/?#]*@/.test(text),
+      'expected an address without user name and password: each request is sent with the credential of its client',
+    ),
+  ),
+  address,
+)
 
 /** Sessions are made with HTTP, and their sockets are opened at the same host. */
-const socketUrl = z
-  .string()
-  .transform((text) => text.replace(/^ws(s?):/, 'http$1:'))
-  .pipe(withoutCredential)
+const socketUrl = z.pipe(
+  z.pipe(
+    text,
+    z.transform((text: string) => text.replace(/^ws(s?):/, 'http$1:')),
+  ),
+  withoutCredential,
+)
 
 const amount = (of: string) =>
-  z
-    .string()
-    .refine((text) => /^\d{1,9}$/.test(text), `expected a number of ${of}, 0 for no limit`)
-    .transform(Number)
+  setting((text) => /^\d{1,9}$/.test(text), `expected a number of ${of}, 0 for no limit`, Number)
 
-const mebibytes = z
-  .string()
-  .refine((text) => /^\d{1,5}$/.test(text) && Number(text) > 0, 'expected a number of MiB, 1 or more')
-  .transform(Number)
+const mebibytes = setting(
+  (text) => /^\d{1,5}$/.test(text) && Number(text) > 0,
+  'expected a number of MiB, 1 or more',
+  Number,
+)
 
 const seconds = (most: number) =>
-  z
-    .string()
-    .refine(
+  z._default(
+    setting(
       (text) => /^\d{1,3}$/.test(text) && Number(text) <= most,
       `expected a number of seconds from 0 to ${most}`,
-    )
-    .transform(Number)
-    .default(0)
+      Number,
+    ),
+    0,
+  )
 
 const list = (isItem: (text: string) => boolean, expected: string) =>
   z
-    .string()
-    .transform((text) => text.split(',').map((item) => item.trim()))
-    .refine((items) => items.every(isItem), expected)
+    .pipe(
+      text,
+      z.transform((text: string) => text.split(',').map((item) => item.trim())),
+    )
+    .check(z.refine((items) => items.every(isItem), expected))
+
+const secret = z.transform((text: string) => new Secret(text))
+const secrets = z.transform((text: string) => text.split(',').map((each) => new Secret(each)))
 
 /** A host as in URLs: IPv6 addresses in brackets. */
 const hostName = /^([a-z0-9._-]+|\[[0-9a-f:.]+\])$/i
 
 const onOrOff = z.enum(['on', 'off'], 'expected "on" or "off"')
+const targets = z._default(z.enum(['public', 'any'], 'expected "public" or "any"'), 'public')
 
 const settings = {
-  HOST: z.string().min(1, 'expected a host name or address').default('127.0.0.1'),
-  PORT: port.default(4000),
-  BACKEND_PORT: port.default(4001),
-  BACKEND_URL: address.optional(),
-  DATA_DIR: z.string().min(1, 'expected a folder').default('./data'),
-  FLOWDOCK_API_URL: withoutCredential.optional(),
-  FLOWDOCK_STREAM_URL: withoutCredential.optional(),
-  FILE_HOSTS: list(
-    (item) => hostName.test(item),
-    'expected names without ports and with commas between them',
-  ).optional(),
-  FLOWDOCK_DEMO_TOKEN: z
-    .string()
-    .regex(/^[0-9a-f]{32}$/, 'expected 32 hexadecimal digits in lower case')
-    .optional(),
-  FLOWTHINGS_API_URL: withoutCredential.optional(),
-  FLOWTHINGS_WS_URL: socketUrl.optional(),
-  FLOWTHINGS_PORT: port.optional(),
-  FLOWTHINGS_DEMO_ACCOUNT: z
-    .string()
-    .regex(
+  HOST: z._default(filled('expected a host name or address'), '127.0.0.1'),
+  PORT: z._default(port, 4000),
+  BACKEND_PORT: z._default(port, 4001),
+  BACKEND_URL: z.optional(address),
+  DATA_DIR: z._default(filled('expected a folder'), './data'),
+  FLOWDOCK_API_URL: z.optional(withoutCredential),
+  FLOWDOCK_STREAM_URL: z.optional(withoutCredential),
+  FILE_HOSTS: z.optional(
+    list((item) => hostName.test(item), 'expected names without ports and with commas between them'),
+  ),
+  FLOWDOCK_DEMO_TOKEN: z.optional(matching(/^[0-9a-f]{32}$/, 'expected 32 hexadecimal digits in lower case')),
+  FLOWTHINGS_API_URL: z.optional(withoutCredential),
+  FLOWTHINGS_WS_URL: z.optional(socketUrl),
+  FLOWTHINGS_PORT: z.optional(port),
+  FLOWTHINGS_DEMO_ACCOUNT: z.optional(
+    matching(
       /^[a-z0-9][a-z0-9_-]{1,62}$/,
       'expected 2 to 63 lower-case letters, digits, dashes and underscores',
-    )
-    .optional(),
-  FLOWTHINGS_DEMO_TOKEN: z
-    .string()
-    .regex(/^[A-Za-z0-9]{32}$/, 'expected 32 letters and digits')
-    .optional(),
-  FLOWTHINGS_TASKS: z.literal('mqtt', 'expected "mqtt"').optional(),
-  FLOWTHINGS_TASK_TARGETS: z.enum(['public', 'any'], 'expected "public" or "any"').default('public'),
-  DATABASE_URL: z
-    .string()
-    .refine(
+    ),
+  ),
+  FLOWTHINGS_DEMO_TOKEN: z.optional(matching(/^[A-Za-z0-9]{32}$/, 'expected 32 letters and digits')),
+  FLOWTHINGS_TASKS: z.optional(z.literal('mqtt', 'expected "mqtt"')),
+  FLOWTHINGS_TASK_TARGETS: targets,
+  DATABASE_URL: z.optional(
+    setting(
       (text) => /^postgres(ql)?:\/\//.test(text) && URL.canParse(text),
       'expected an address such as postgres://user:password@host/database',
-    )
-    .transform((text) => new Secret(text))
-    .optional(),
-  NATS_URL: z
-    .string()
-    .refine(
+      (text) => new Secret(text),
+    ),
+  ),
+  NATS_URL: z.optional(
+    setting(
       (text) => text.split(',').every((each) => /^(nats|tls):\/\/[^/]/.test(each) && URL.canParse(each)),
       'expected an address such as nats://user:password@host:4222, or several with commas between them',
-    )
-    .transform((text) => new Secret(text))
-    .optional(),
-  SERVICE_TOKEN: z
-    .string()
-    .regex(
-      /^[\x21-\x2b\x2d-\x7e]{32,}(,[\x21-\x2b\x2d-\x7e]{32,})?$/,
-      'expected 32 or more characters without blanks, or two such tokens with a comma between them',
-    )
-    .transform((text) => text.split(',').map((token) => new Secret(token)))
-    .optional(),
-  TICKET_KEY: z
-    .string()
-    .regex(
-      /^[\x21-\x2b\x2d-\x7e]{32,}(,[\x21-\x2b\x2d-\x7e]{32,})?$/,
-      'expected 32 or more characters without blanks, or two such keys with a comma between them',
-    )
-    .transform((text) => text.split(',').map((key) => new Secret(key)))
-    .optional(),
-  INTERNAL_URL: address.optional(),
-  S3_URL: address
-    .refine(
-      (text) => new URL(text).pathname !== '/',
-      'expected the address of a bucket, such as https://s3.eu-central-1.amazonaws.com/bucket',
-    )
-    .optional(),
-  S3_REGION: z
-    .string()
-    .regex(/^[\w-]+$/, 'expected a region such as eu-central-1')
-    .default('us-east-1'),
-  S3_ACCESS_KEY_ID: z.string().optional(),
-  S3_SECRET_ACCESS_KEY: z
-    .string()
-    .transform((text) => new Secret(text))
-    .optional(),
-  FILE_STORAGE: z.enum(['s3', 'folder'], 'expected "s3" or "folder"').default('s3'),
-  EVENT_RETENTION_DAYS: z
-    .string()
-    .refine((text) => /^\d{1,5}$/.test(text) && Number(text) > 0, 'expected a number of days, 1 or more')
-    .transform(Number)
-    .default(30),
-  ACTION_TARGETS: z.enum(['public', 'any'], 'expected "public" or "any"').default('public'),
-  CALLS_PER_MINUTE: amount('calls').default(6000),
-  REQUESTS_PER_MINUTE: amount('requests').default(6000),
-  REQUESTS_PER_MINUTE_PER_IP: amount('requests').default(30_000),
-  MAX_CONNECTIONS_PER_PRINCIPAL: amount('connections').default(100),
-  MAX_CONNECTIONS_PER_IP: amount('connections').default(3000),
-  MAX_TCP_CONNECTIONS: amount('connections').default(16_384),
-  MAX_TCP_CONNECTIONS_PER_IP: amount('connections').default(4096),
-  MAX_TRANSFERS_PER_IP: amount('files').default(50),
-  BODY_MEMORY_MIB: mebibytes.default(32),
-  BODY_MEMORY_MIB_PER_IP: mebibytes.default(8),
-  MAX_CONCURRENT_REQUESTS: z
-    .string()
-    .refine((text) => /^\d{1,6}$/.test(text) && Number(text) > 0, 'expected a number of requests, 1 or more')
-    .transform(Number)
-    .default(1000),
-  LOAD_SHEDDING: onOrOff.default('on'),
-  TRUSTED_PROXIES: z
-    .string()
-    .refine((text) => /^\d{1,2}$/.test(text), 'expected a number of proxies')
-    .transform(Number)
-    .default(0),
-  ALLOWED_HOSTS: list(
-    (item) => item === '*' || hostName.test(item),
-    'expected names without ports and with commas between them, or *',
-  ).optional(),
-  ALLOWED_ORIGINS: list(
-    (item) => item === 'none' || (URL.canParse(item) && new URL(item).origin === item),
-    'expected origins such as https://app.team.example, with commas between them, or none',
-  ).optional(),
-  ALLOWED_HEADERS: list(
-    (item) => /^[a-z0-9!#$%&'*+.^_`|~-]{1,100}$/i.test(item),
-    'expected names of headers, with commas between them',
-  ).default([]),
-  INTROSPECTION: onOrOff.optional(),
-  GRAPHIQL: onOrOff.optional(),
-  NODE_ENV: z.string().optional(),
-  RESPONSE_CACHE_SECONDS: z
-    .string()
-    .refine(
+      (text) => new Secret(text),
+    ),
+  ),
+  SERVICE_TOKEN: z.optional(
+    z.pipe(
+      matching(
+        /^[\x21-\x2b\x2d-\x7e]{32,}(,[\x21-\x2b\x2d-\x7e]{32,})?$/,
+        'expected 32 or more characters without blanks, or two such tokens with a comma between them',
+      ),
+      secrets,
+    ),
+  ),
+  TICKET_KEY: z.optional(
+    z.pipe(
+      matching(
+        /^[\x21-\x2b\x2d-\x7e]{32,}(,[\x21-\x2b\x2d-\x7e]{32,})?$/,
+        'expected 32 or more characters without blanks, or two such keys with a comma between them',
+      ),
+      secrets,
+    ),
+  ),
+  INTERNAL_URL: z.optional(address),
+  S3_URL: z.optional(
+    address.check(
+      z.refine(
+        (text) => new URL(text).pathname !== '/',
+        'expected the address of a bucket, such as https://s3.eu-central-1.amazonaws.com/bucket',
+      ),
+    ),
+  ),
+  S3_REGION: z._default(matching(/^[\w-]+$/, 'expected a region such as eu-central-1'), 'us-east-1'),
+  S3_ACCESS_KEY_ID: z.optional(text),
+  S3_SECRET_ACCESS_KEY: z.optional(z.pipe(text, secret)),
+  FILE_STORAGE: z._default(z.enum(['s3', 'folder'], 'expected "s3" or "folder"'), 's3'),
+  EVENT_RETENTION_DAYS: z._default(
+    setting(
+      (text) => /^\d{1,5}$/.test(text) && Number(text) > 0,
+      'expected a number of days, 1 or more',
+      Number,
+    ),
+    30,
+  ),
+  ACTION_TARGETS: targets,
+  CALLS_PER_MINUTE: z._default(amount('calls'), 6000),
+  REQUESTS_PER_MINUTE: z._default(amount('requests'), 6000),
+  REQUESTS_PER_MINUTE_PER_IP: z._default(amount('requests'), 30_000),
+  MAX_CONNECTIONS_PER_PRINCIPAL: z._default(amount('connections'), 100),
+  MAX_CONNECTIONS_PER_IP: z._default(amount('connections'), 3000),
+  MAX_TCP_CONNECTIONS: z._default(amount('connections'), 16_384),
+  MAX_TCP_CONNECTIONS_PER_IP: z._default(amount('connections'), 4096),
+  MAX_TRANSFERS_PER_IP: z._default(amount('files'), 50),
+  BODY_MEMORY_MIB: z._default(mebibytes, 32),
+  BODY_MEMORY_MIB_PER_IP: z._default(mebibytes, 8),
+  MAX_CONCURRENT_REQUESTS: z._default(
+    setting(
+      (text) => /^\d{1,6}$/.test(text) && Number(text) > 0,
+      'expected a number of requests, 1 or more',
+      Number,
+    ),
+    1000,
+  ),
+  LOAD_SHEDDING: z._default(onOrOff, 'on'),
+  TRUSTED_PROXIES: z._default(
+    setting((text) => /^\d{1,2}$/.test(text), 'expected a number of proxies', Number),
+    0,
+  ),
+  ALLOWED_HOSTS: z.optional(
+    list(
+      (item) => item === '*' || hostName.test(item),
+      'expected names without ports and with commas between them, or *',
+    ),
+  ),
+  ALLOWED_ORIGINS: z.optional(
+    list(
+      (item) => item === 'none' || (URL.canParse(item) && new URL(item).origin === item),
+      'expected origins such as https://app.team.example, with commas between them, or none',
+    ),
+  ),
+  ALLOWED_HEADERS: z._default(
+    list(
+      (item) => /^[a-z0-9!#$%&'*+.^_`|~-]{1,100}$/i.test(item),
+      'expected names of headers, with commas between them',
+    ),
+    [],
+  ),
+  INTROSPECTION: z.optional(onOrOff),
+  GRAPHIQL: z.optional(onOrOff),
+  NODE_ENV: z.optional(text),
+  RESPONSE_CACHE_SECONDS: z._default(
+    setting(
       (text) => /^\d{1,2}$/.test(text) && Number(text) <= 60,
       'expected a number of seconds from 0 to 60',
-    )
-    .transform(Number)
-    .default(0),
+      Number,
+    ),
+    0,
+  ),
   SHUTDOWN_DELAY_SECONDS: seconds(300),
   SHUTDOWN_DRAIN_SECONDS: seconds(600),
-  TRUSTED_DOCUMENTS: z.string().min(1, 'expected a file').optional(),
-  METRICS_TOKEN: z
-    .string()
-    .regex(/^[\x21-\x7e]{16,}$/, 'expected 16 or more characters without blanks')
-    .transform((text) => new Secret(text))
-    .optional(),
-  OTEL_EXPORTER_OTLP_ENDPOINT: address.optional(),
-  OTEL_SERVICE_NAME: z.string().min(1, 'expected a name').default('flowdock-gateway'),
-  LOG_LEVEL: z.enum(logLevels, `expected one of ${logLevels.join(', ')}`).default('info'),
+  TRUSTED_DOCUMENTS: z.optional(filled('expected a file')),
+  METRICS_TOKEN: z.optional(
+    z.pipe(matching(/^[\x21-\x7e]{16,}$/, 'expected 16 or more characters without blanks'), secret),
+  ),
+  OTEL_EXPORTER_OTLP_ENDPOINT: z.optional(address),
+  OTEL_SERVICE_NAME: z._default(filled('expected a name'), 'flowdock-gateway'),
+  LOG_LEVEL: z._default(z.enum(logLevels, `expected one of ${logLevels.join(', ')}`), 'info'),
 }
+type Settings = z.infer<z.ZodMiniObject<typeof settings>>
 
 /** All settings, in the order of the documentation. */
-export const settingList: readonly Setting[] = Object.entries(settings).map(([name, schema]) => {
-  const fallback: unknown = schema.safeParse(undefined).data
-  return { name, default: fallback === undefined ? undefined : String(fallback) || undefined }
-})
+export function listSettings(): Setting[] {
+  return Object.entries(settings).map(([name, schema]) => {
+    const fallback: unknown = schema.safeParse(undefined).data
+    return { name, default: fallback === undefined ? undefined : String(fallback) || undefined }
+  })
+}
 
 /** Settings that only make sense with the embedded backend. */
 const embeddedOnly = [
@@ -416,11 +440,11 @@ const renamed: Readonly<Record<string, keyof typeof settings>> = {
   REQUESTS_IN_FLIGHT: 'MAX_CONCURRENT_REQUESTS',
 }
 /** Settings whose values are not shown, because they are or contain secrets. */
-const secret = /TOKEN$|KEY$|^(DATABASE|NATS)_URL$/
+const secretNames = /TOKEN$|KEY$|^(DATABASE|NATS)_URL$/
 const mayHavePassword = /@|[?&#]/
 
 function showValue(name: string, value: string | undefined): string {
-  if (secret.test(name)) return ''
+  if (secretNames.test(name)) return ''
   return mayHavePassword.test(value ?? '') ? '=[not shown]' : `=${JSON.stringify(value)}`
 }
 
@@ -434,7 +458,7 @@ export function readConfig(environment: Readonly<Record<string, string | undefin
     Object.entries(environment).filter(([, value]) => value !== undefined && value !== ''),
   )
   const problems: string[] = []
-  const parsed = z.object(settings).safeParse(given)
+  const parsed = z.object(settings).safeParse(given, { jitless: true })
   for (const { path, message } of parsed.error?.issues ?? []) {
     const name = String(path[0])
     problems.push(`${name}${showValue(name, given[name])}: ${message}`)
@@ -547,7 +571,7 @@ function readHosts(given: readonly string[] | undefined, host: string): readonly
 function readFlowthings({
   FLOWTHINGS_API_URL: url,
   FLOWTHINGS_WS_URL: sessionUrl,
-}: z.infer<z.ZodObject<typeof settings>>): Config['flowthings'] {
+}: Settings): Config['flowthings'] {
   if (url === undefined) return undefined
   // Versions below 4 say the types of elements.
   const restUrl = /\/v\w[^/]*$/.test(url) ? url : `${url}/v0.1`
@@ -561,7 +585,7 @@ function sessionUrlOf(restUrl: string): string {
   return url.origin
 }
 
-function readUpstream(values: z.infer<z.ZodObject<typeof settings>>): Config['upstream'] {
+function readUpstream(values: Settings): Config['upstream'] {
   const { FLOWDOCK_API_URL: restUrl } = values
   if (restUrl === undefined)
     return {
@@ -603,7 +627,7 @@ function readS3({
   S3_ACCESS_KEY_ID: accessKeyId,
   S3_SECRET_ACCESS_KEY: secretAccessKey,
   FILE_STORAGE: storage,
-}: z.infer<z.ZodObject<typeof settings>>): EmbeddedBackendConfig['s3'] {
+}: Settings): EmbeddedBackendConfig['s3'] {
   if (url === undefined) return undefined
   const location = { url, region, isForNewFiles: storage === 's3' }
   if (accessKeyId === undefined || secretAccessKey === undefined) return location
@@ -655,7 +679,7 @@ function readThings({
   FLOWTHINGS_DEMO_ACCOUNT: account,
   FLOWTHINGS_DEMO_TOKEN: demoToken,
   ...values
-}: z.infer<z.ZodObject<typeof settings>>) {
+}: Settings) {
   const tasks =
     values.FLOWTHINGS_TASKS === undefined
       ? {}

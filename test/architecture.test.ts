@@ -181,7 +181,7 @@ const doors: [name: RegExp, door: RegExp][] = [
   [/^image-size$/, /^src\/backend\/flowdock\/image\.ts$/],
   [/^(sanitize-html|linkify-it|emojibase-data\/.*)$/, /^src\/resolvers\/rich-text\.ts$/],
   [/^negotiator$/, /^src\/(backend\/flowdock\/routes\/web-pages|server\/negotiation)\.ts$/],
-  [/^zod$/, /^src\/config\.ts$/],
+  [/^zod\/mini$/, /^src\/config\.ts$/],
   [/^graphql$/, /^src\/(graphql|schema|server|subscriptions)\//],
 ]
 

@@ -3,7 +3,7 @@ import { readFile, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { readConfig, settingList } from '../src/config.ts'
+import { listSettings, readConfig } from '../src/config.ts'
 import { makeFolder } from './support/backend.ts'
 import {
   type Compose,
@@ -18,7 +18,7 @@ import { root } from './support/process.ts'
 /* What `deploy/` has fits Kubernetes, Docker Compose and the settings of this version. */
 
 const secret = 'a-secret-of-more-than-32-characters'
-const settingNames = new Set(settingList.map(({ name }) => name))
+const settingNames = new Set(listSettings().map(({ name }) => name))
 /** What a stop takes after the delay and the draining: requests in flight, and the backend. */
 const stopSeconds = 10
 

@@ -2,7 +2,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { buildSchema, parse, validate } from 'graphql'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { settingList } from '../src/config.ts'
+import { listSettings } from '../src/config.ts'
 import { errorCodes } from '../src/errors.ts'
 import { defaultLimits } from '../src/graphql/document-limits.ts'
 import { startTestApp, type TestApp } from './support/app.ts'
@@ -29,7 +29,7 @@ test('docs/configuration.md lists the settings there are, with their defaults', 
     /^[A-Z][A-Z0-9_]+$/.test(name),
   )
   expect(documented.map(([name, [fallback = '']]) => [name, fallback.replaceAll('`', '')])).toEqual(
-    settingList.map((setting) => [setting.name, setting.default ?? '']),
+    listSettings().map((setting) => [setting.name, setting.default ?? '']),
   )
 })
 
