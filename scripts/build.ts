@@ -5,7 +5,15 @@
 import { execFileSync } from 'node:child_process'
 import { copyFileSync, globSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { build, type Plugin } from 'esbuild'
+import { type BuildOptions, build } from 'esbuild'
+import {
+  builtinsWithoutGetters,
+  modulesOfGraphql,
+  onlyUsedOfPromClient,
+  onlyUsedOfUndici,
+  rareBuiltinsWhenUsed,
+  serveIsApart,
+} from './bundle-plugins.ts'
 
 const root = join(import.meta.dirname, '..')
 const dist = join(root, 'dist')
@@ -28,42 +36,6 @@ interface Component {
   readonly text: string
 }
 
-/** The client of the upstream is a tenth of its package, and what is not in a file is not read at each start. */
-const onlyUsedOfUndici: Plugin = {
-  name: 'only what is used of undici',
-  setup({ onLoad }) {
-    onLoad({ filter: /\/node_modules\/undici\/index\.js$/ }, () => ({
-      contents: `
-        const Dispatcher = require('./lib/dispatcher/dispatcher')
-        Object.assign(Dispatcher.prototype, require('./lib/api'))
-        module.exports = {
-          Dispatcher,
-          Agent: require('./lib/dispatcher/agent'),
-          errors: require('./lib/core/errors'),
-          buildConnector: require('./lib/core/connect'),
-        }
-      `,
-      resolveDir: join(root, 'node_modules/undici'),
-    }))
-  },
-}
-
-/**
- * An `import` of a built-in module reads all of its exports. Some are getters that load more: those of `node:http` load the whole
- * of `fetch`, which takes a fifth of a start. The module as an object leaves them alone.
- */
-const builtinsWithoutGetters: Plugin = {
-  name: 'built-in modules, without what their getters load',
-  setup({ onResolve, onLoad }) {
-    onResolve({ filter: /^node:(http|https|tls|dns|util)$/ }, ({ path, kind }) =>
-      kind === 'import-statement' ? { path, namespace: 'builtin' } : undefined,
-    )
-    onLoad({ filter: /.*/, namespace: 'builtin' }, ({ path }) => ({
-      contents: `module.exports = process.getBuiltinModule('${path}')`,
-    }))
-  },
-}
-
 rmSync(dist, { recursive: true, force: true })
 execFileSync('tsc', ['-p', join(root, 'tsconfig.build.json')], { stdio: 'inherit' })
 const exported = new Set<string>()
@@ -81,25 +53,36 @@ const common = {
   minifyWhitespace: true,
   sourcemap: true,
   sourcesContent: false,
+  // They are in THIRD-PARTY-LICENSES.txt. V8 stores a file with other characters than those of ASCII in twice the memory.
+  legalComments: 'none',
   metafile: true,
 } as const
-const program = await build({
+const program = {
   ...common,
-  entryPoints: [
-    ...['src/main.ts', 'src/index.ts', 'src/backend/worker.ts', 'src/backend/password-worker.ts'],
-    'src/backend/flowthings/tracks/script-worker.ts',
-  ],
   chunkNames: 'parts/[name]-[hash]',
   splitting: true,
   platform: 'node',
   target: 'node24',
   // What is built for each machine.
   external: ['sharp', 'pg-native'],
+  plugins: [
+    ...[onlyUsedOfUndici, onlyUsedOfPromClient, modulesOfGraphql],
+    ...[rareBuiltinsWhenUsed, builtinsWithoutGetters],
+  ],
   // Some packages are written for `require`.
-  plugins: [onlyUsedOfUndici, builtinsWithoutGetters],
   banner: {
-    js: "import { createRequire as createRequireOfBundle } from 'node:module'; const require = createRequireOfBundle(import.meta.url);",
+    js: "const require = process.getBuiltinModule('node:module').createRequire(import.meta.url);",
   },
+} satisfies BuildOptions
+// The gateway shares no files with the other commands and the backend, so that a start of it reads few.
+const gateway = await build({ ...program, entryPoints: ['src/cli/serve.ts', 'src/index.ts'] })
+const others = await build({
+  ...program,
+  entryPoints: [
+    ...['src/main.ts', 'src/backend/worker.ts', 'src/backend/password-worker.ts'],
+    'src/backend/flowthings/tracks/script-worker.ts',
+  ],
+  plugins: [...program.plugins, serveIsApart],
 })
 
 // Functions of tracks use it. It is a text for their interpreter and no part of the program.
@@ -113,7 +96,7 @@ const client = await build({
   target: 'es2022',
 })
 
-const inputs = [program, client].flatMap(({ metafile }) => Object.keys(metafile.inputs))
+const inputs = [gateway, others, client].flatMap(({ metafile }) => Object.keys(metafile.inputs))
 const folders = new Set([
   'node_modules/lodash',
   ...inputs.flatMap((path) => /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? []),

@@ -1,8 +1,6 @@
 import { hash } from 'node:crypto'
 import { promisify } from 'node:util'
-import { gzip } from 'node:zlib'
-
-const compress = promisify(gzip)
+import { gzip, type ZlibOptions } from 'node:zlib'
 
 /** The JSON of a cached response. Its bytes, compressed bytes and hash are computed when they are first needed, and once. */
 export class CachedBody {
@@ -35,6 +33,11 @@ export class CachedBody {
     this.#hash ??= hashOf(this.bytes())
     return this.#hash
   }
+}
+
+/** Compresses by gzip. zlib is loaded with the first call, not at the start. */
+export function compress(body: string | Buffer, options: ZlibOptions = {}): Promise<Buffer> {
+  return promisify(gzip)(body, options)
 }
 
 /** Distinguishes bodies of responses: text and its bytes have the same hash. */

@@ -1,7 +1,9 @@
 import { execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { createSecureServer, type Http2ServerRequest, type Http2ServerResponse } from 'node:http2'
+import { createServer as createHttpsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -12,6 +14,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { liveMembers, post, startTestApp } from '../support/app.ts'
 import { makeFolder } from '../support/backend.ts'
 import { chromiumPath, openBrowser } from '../support/browser.ts'
+import { certificate } from '../support/certificate.ts'
 import { startFaultProxy } from '../support/fault-proxy.ts'
 import { readDemoToken, root, run } from '../support/process.ts'
 
@@ -166,6 +169,86 @@ test('another program starts the gateway with the settings it reads', async () =
   expect(await program.exited).toBe(0)
   expect(program.output.stdout).toBe('200\n')
 }, 60_000)
+
+describe('a start of the package', () => {
+  /** Serves one user over TLS. */
+  async function startUpstream(
+    protocol: 'HTTP/1.1' | 'HTTP/2',
+  ): Promise<{ url: string; requests: string[] }> {
+    const requests: string[] = []
+    const answer = (
+      request: IncomingMessage | Http2ServerRequest,
+      response: ServerResponse | Http2ServerResponse,
+    ) => {
+      requests.push(`${request.httpVersion} ${request.url}`)
+      response.setHeader('content-type', 'application/json')
+      response.end('{"id":1,"nick":"Ada","name":"Ada Byron","email":"ada@team.example"}')
+    }
+    const server =
+      protocol === 'HTTP/2' ? createSecureServer(certificate, answer) : createHttpsServer(certificate, answer)
+    server.listen(0, '127.0.0.1')
+    onTestFinished(() => void server.close())
+    await once(server, 'listening')
+    return { url: `https://127.0.0.1:${(server.address() as AddressInfo).port}`, requests }
+  }
+
+  test.each([
+    ['HTTP/1.1', '1.1'],
+    ['HTTP/2', '2.0'],
+  ] as const)(
+    'loads what an upstream with TLS and %s needs with the first call to it',
+    async (protocol, version) => {
+      const folder = await makeProject({
+        'certificate.pem': certificate.cert,
+        'start.js': `
+          import { readConfig, startApp } from 'flowdock-gateway'
+          const loaded = (name) => process.moduleLoadList.includes('NativeModule ' + name)
+          const rare = ['http2', 'https', 'internal/deps/undici/undici', 'internal/fs/promises', 'tls', 'zlib']
+          const app = await startApp(readConfig({ PORT: '0', FLOWDOCK_API_URL: process.argv[2], NODE_ENV: 'production' }))
+          const ask = async (query) => {
+            const { request } = process.getBuiltinModule('node:http')
+            const headers = { authorization: 'Basic ' + btoa('token:'), 'content-type': 'application/json' }
+            const answer = await new Promise((resolve) => request(app.url + '/graphql', { method: 'POST', headers }, resolve).end(JSON.stringify({ query })))
+            return (await answer.toArray()).join('')
+          }
+          const first = await ask('{ __typename }')
+          const atStart = rare.filter(loaded)
+          console.log(JSON.stringify({ first, atStart, second: await ask('{ viewer { nick } }'), later: rare.filter(loaded) }))
+          await app.close()`,
+      })
+      const upstream = await startUpstream(protocol)
+      const program = run([join(folder, 'start.js'), upstream.url], {
+        NODE_EXTRA_CA_CERTS: join(folder, 'certificate.pem'),
+      })
+      expect(await program.exited).toBe(0)
+      const { later, ...rest } = JSON.parse(program.output.stdout)
+      expect(rest).toEqual({
+        first: '{"data":{"__typename":"Query"}}',
+        atStart: [],
+        second: '{"data":{"viewer":{"nick":"Ada"}}}',
+      })
+      expect(later).toContain('tls')
+      expect(upstream.requests).toEqual([`${version} /user`])
+    },
+    60_000,
+  )
+
+  test('reads files of ASCII, which V8 stores in half of the memory', async () => {
+    const folder = await makeProject({})
+    const dist = join(folder, 'node_modules/flowdock-gateway/dist')
+    const read = new Set<string>()
+    const collect = async (file: string): Promise<void> => {
+      if (read.has(file)) return
+      read.add(file)
+      const text = await readFile(file, 'latin1')
+      const imported = [...text.matchAll(/(?:from|import)"(\.[^"]+)"/g)].map(([, path = '']) => path)
+      for (const path of imported) await collect(join(dirname(file), path))
+    }
+    await collect(join(dist, 'cli/serve.js'))
+    expect(read.size).toBeGreaterThan(1)
+    for (const file of read) expect(await readFile(file, 'latin1')).not.toMatch(/[\x80-\xff]/)
+  }, 60_000)
+})
 
 // Without a browser there is nothing to try; continuous integration has to have one.
 describe.skipIf(chromiumPath === undefined && process.env['CI'] !== 'true')('the client in a browser', () => {

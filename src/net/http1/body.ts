@@ -2,8 +2,6 @@ import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
 import { Http1Error } from './errors.ts'
 
-const unzip = promisify(gunzip)
-
 /**
  * Decodes the `Content-Encoding` of a body.
  *
@@ -22,7 +20,8 @@ export async function decodeBody(
   // Some clients send `Content-Encoding` without a body.
   if (bytes.length === 0) return bytes
   try {
-    return await unzip(bytes, { maxOutputLength: maxBytes })
+    // Made here, so that a start does not load zlib.
+    return await promisify(gunzip)(bytes, { maxOutputLength: maxBytes })
   } catch (error) {
     throw (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE'
       ? tooLong(maxBytes)

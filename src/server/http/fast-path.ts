@@ -1,7 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { promisify } from 'node:util'
-import { gzip } from 'node:zlib'
-import { hashOf } from '../../graphql/cached-body.ts'
+import { compress, hashOf } from '../../graphql/cached-body.ts'
 import type { Engine, EngineOperation } from '../engine.ts'
 import { acceptsGzip, type JsonType } from '../negotiation.ts'
 import { requestErrorStatus } from '../status.ts'
@@ -9,7 +7,6 @@ import { entityTag, matchesTag } from './conditional.ts'
 
 /** Shorter responses, in bytes or characters, are not compressed. */
 const compressedFrom = 4096
-const compress = promisify(gzip)
 
 /**
  * Fast path: executes a query or mutation and writes the response that Yoga would write, without Yoga's overhead. The
