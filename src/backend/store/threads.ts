@@ -53,13 +53,46 @@ export async function findThreads(db: Database, ids: readonly string[]): Promise
   return ids.length === 0 ? [] : byIds(db, { ids: jsonTexts(ids) })
 }
 
+interface Updated {
+  readonly channel: number
+  /** Exclusive, both. */
+  readonly since: number
+  readonly until: number
+}
+
+function threadsUpdated(db: Database, { channel, since, until }: Updated) {
+  return db
+    .selectFrom('threads')
+    .selectAll('threads')
+    .where('threads.channel_id', '=', channel)
+    .where('threads.updated_at', '>', since)
+    .where('threads.updated_at', '<', until)
+}
+
+/** Ids are ASCII and compared by bytes, so both databases and API clients order them in the same way. */
+function orderedId(db: Database) {
+  return isPostgres(db) ? sql<string>`threads.id collate "C"` : sql<string>`threads.id`
+}
+
+const withMessages = prepared<Updated & { limit: number }, ThreadRow>((db, updated) =>
+  threadsUpdated(db, updated)
+    .where('threads.initial_message', 'is not', null)
+    .orderBy('threads.updated_at', 'desc')
+    .orderBy(orderedId(db), 'desc')
+    .limit(updated.limit),
+)
+
 /** The threads of a channel, the latest update first; threads with the same time by descending id. */
-export async function listThreads(db: Database, channelId: number, page: ThreadPage): Promise<ThreadRow[]> {
-  let query = db.selectFrom('threads').selectAll('threads').where('threads.channel_id', '=', channelId)
-  if (page.since !== undefined) query = query.where('threads.updated_at', '>', page.since)
-  if (page.until !== undefined) query = query.where('threads.updated_at', '<', page.until)
-  // Ids are ASCII and compared by bytes, so both databases and API clients order them in the same way.
-  const id = isPostgres(db) ? sql<string>`threads.id collate "C"` : sql<string>`threads.id`
+export async function listThreads(
+  db: Database,
+  channel: number,
+  page: ThreadPage,
+): Promise<readonly ThreadRow[]> {
+  const { since = Number.MIN_SAFE_INTEGER, until = Number.MAX_SAFE_INTEGER, limit } = page
+  if (page.after === undefined && page.application === undefined && page.empty !== true)
+    return withMessages(db, { channel, since, until, limit })
+  let query = threadsUpdated(db, { channel, since, until })
+  const id = orderedId(db)
   if (page.after !== undefined) {
     const { after } = page
     query = query
@@ -78,7 +111,7 @@ export async function listThreads(db: Database, channelId: number, page: ThreadP
     query = query.where('threads.source_id', 'in', sources)
   }
   if (page.empty !== true) query = query.where('threads.initial_message', 'is not', null)
-  return query.orderBy('threads.updated_at', 'desc').orderBy(id, 'desc').limit(page.limit).execute()
+  return query.orderBy('threads.updated_at', 'desc').orderBy(id, 'desc').limit(limit).execute()
 }
 
 const insertRow = prepared<ThreadRow, never>((db, row) =>
