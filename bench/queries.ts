@@ -211,7 +211,7 @@ async function compare(
   for (const { row } of running) {
     const rate = median(row.rates)
     console.log(
-      `| ${row.name} | ${rate.toFixed(0)} | ${(own / rate).toFixed(2)} × | ${median(row.p50).toFixed(1)} ms | ${median(row.p99).toFixed(1)} ms | ${median(row.cpu).toFixed(2)} ms | ${row.calls.toFixed(1)} | ${row.memory.toFixed(0)} MiB |`,
+      `| ${row.name} | ${rate.toFixed(0)} | ${(own / rate).toFixed(2)} × | ${median(row.p50).toFixed(1)} ms | ${median(row.p99).toFixed(1)} ms | ${median(row.cpu).toFixed(3)} ms | ${row.calls.toFixed(1)} | ${row.memory.toFixed(0)} MiB |`,
     )
   }
   if (query.items !== undefined)

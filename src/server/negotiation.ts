@@ -1,6 +1,10 @@
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders } from 'node:http'
 import { LRUCache } from 'lru-cache'
 import Negotiator from 'negotiator'
+
+interface Headed {
+  readonly headers: IncomingHttpHeaders
+}
 
 /** A format of a stream of results. */
 export type LiveFormat = 'sse' | 'multipart'
@@ -21,7 +25,7 @@ export interface Accepted {
 }
 
 /** The first wins where a client prefers none. */
-const jsonTypes = [
+export const jsonTypes = [
   'application/json; charset=utf-8',
   'application/graphql-response+json; charset=utf-8',
 ] as const
@@ -39,7 +43,7 @@ const maxAcceptLength = 1000
 const rememberedHeaders = 200
 
 /** Parses Accept headers and remembers the latest: clients send the same few. */
-export function createNegotiation(): (request: IncomingMessage) => Accepted {
+export function createNegotiation(): (request: Headed) => Accepted {
   const known = new LRUCache<string, Accepted>({ max: rememberedHeaders })
   return ({ headers: { accept = '' } }) => {
     const found = known.get(accept)
@@ -74,11 +78,11 @@ function streamFormat(negotiator: Negotiator, accept: string, isOnlyChoice: bool
 }
 
 /** The type of an error in JSON, also for a client that accepts none: an error is better than silence. */
-export function errorType({ headers: { accept = '' } }: IncomingMessage): JsonType {
+export function errorType({ headers: { accept = '' } }: Headed): JsonType {
   return negotiate(accept).json ?? jsonTypes[0]
 }
 
 /** Whether a client takes a compressed response. */
-export function acceptsGzip(request: IncomingMessage): boolean {
-  return new Negotiator(request).encodings(['gzip']).includes('gzip')
+export function acceptsGzip({ headers }: Headed): boolean {
+  return new Negotiator({ headers }).encodings(['gzip']).includes('gzip')
 }

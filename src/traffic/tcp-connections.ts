@@ -1,4 +1,4 @@
-import type { IncomingMessage, Server } from 'node:http'
+import type { IncomingHttpHeaders, Server } from 'node:http'
 import type { Socket } from 'node:net'
 import { clientAddress } from './client-address.ts'
 import { Counts } from './counts.ts'
@@ -30,7 +30,7 @@ export interface TcpConnections {
    * @returns a function to call once, when the response or the WebSocket is closed
    * @throws GatewayError `RATE_LIMITED` when its client has too many, only behind a proxy
    */
-  use(request: IncomingMessage): () => void
+  use(request: { readonly socket: Socket; readonly headers: IncomingHttpHeaders }): () => void
 }
 
 /** The connections that one limit counts. */

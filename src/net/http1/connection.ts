@@ -4,7 +4,7 @@ import type { Clock } from './clock.ts'
 import { Http1Error } from './errors.ts'
 import type { RequestHead } from './head.ts'
 import { RequestReader } from './reader.ts'
-import { type Http1Response, writeResponse } from './response.ts'
+import { type EncodedHeaders, type Http1Response, writeResponse } from './response.ts'
 
 /** The limits of a body. */
 export interface BodyLimits {
@@ -30,6 +30,10 @@ export interface Http1Request extends RequestHead {
   readonly socket: Socket
   /** Whether the client has closed the connection. */
   readonly isGone: boolean
+  /** Whether the body has arrived. Of a body in chunks that is not known before it was read. */
+  readonly isComplete: boolean
+  /** The status of the response; 0 before it. */
+  readonly status: number
   observer: ResponseObserver | undefined
   /**
    * Reads and decodes the whole body; empty without one. Can be called once. Most bodies arrive with their heads, and are returned
@@ -39,6 +43,10 @@ export interface Http1Request extends RequestHead {
    * @throws the error of `onBytes`
    */
   readBody(limits: BodyLimits): Buffer | Promise<Buffer>
+  /** Calls `listener` once, when the body that is being read has arrived, or does not arrive any more. */
+  onceBodyEnds(listener: () => void): void
+  /** Adds header fields to the response, whichever it will be. */
+  addHeaders(headers: EncodedHeaders): void
   /** Sends the response. Does nothing after the first one, or when the client has closed the connection. */
   respond(response: Http1Response): void
 }
@@ -78,6 +86,8 @@ export interface Shared {
   readonly options: Http1Options
   readonly timeouts: { readonly headMs: number; readonly idleMs: number; readonly writeMs: number }
   readonly clock: Clock
+  /** The header lines of a response after which the connection stays open. */
+  readonly keepAlive: string
   /** Whether each response is the last one of its connection. */
   readonly isClosing: boolean
   /** Called once, when the socket has closed or was taken over. */
@@ -139,6 +149,11 @@ export class Connection {
     return this.#isGone
   }
 
+  /** Whether the body of the request in progress has arrived and was not read yet. */
+  get hasBody(): boolean {
+    return this.#reader.hasBody
+  }
+
   /** Closes the connection, after the response to a request in progress. */
   close(): void {
     if (this.#exchange === undefined && !this.#isEnding) this.#end()
@@ -170,7 +185,7 @@ export class Connection {
     const exchange = this.#exchange
     if (exchange === undefined) this.#end()
     else if (this.#shared.options.allowHalfOpen !== false) this.#endBody(exchange)
-    else if (!exchange.hasResponse) this.socket.destroy()
+    else if (exchange.status === 0) this.socket.destroy()
   }
 
   readonly #onClosed = (): void => {
@@ -293,6 +308,7 @@ export class Connection {
     exchange.body = 'read'
     clearTimeout(idle)
     clearTimeout(whole)
+    exchange.bodyEnds?.()
     resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks))
   }
 
@@ -309,21 +325,23 @@ export class Connection {
     exchange.body = 'failed'
     clearTimeout(idle)
     clearTimeout(whole)
+    exchange.bodyEnds?.()
     reject(error)
   }
 
   /** For the exchange alone. */
   respond(exchange: Exchange, response: Http1Response): void {
-    if (this.#exchange !== exchange || exchange.hasResponse) return
-    exchange.hasResponse = true
+    if (this.#exchange !== exchange || exchange.status !== 0) return
+    exchange.status = response.status
     this.#endBody(exchange)
     const keepAlive =
       exchange.keepAlive &&
+      response.closes !== true &&
       !this.#isEnding &&
       !this.#hasEnded &&
       !this.#shared.isClosing &&
       this.#isBodyOver(exchange)
-    this.#write(response, keepAlive, exchange.method !== 'HEAD')
+    this.#write(response, exchange.added, keepAlive, exchange.method !== 'HEAD')
     if (!keepAlive) this.#isEnding = true
     if (this.socket.writableLength === 0) return this.#conclude(exchange)
     // The next request is not read until the client has read the response.
@@ -359,10 +377,10 @@ export class Connection {
     return exchange.body === 'read'
   }
 
-  #write(response: Http1Response, keepAlive: boolean, withBody: boolean): void {
-    const connection = keepAlive ? 'keep-alive' : 'close'
-    const end = `Date: ${this.#shared.clock.date}\r\nConnection: ${connection}\r\n\r\n`
-    writeResponse(this.socket, response, end, withBody)
+  #write(response: Http1Response, added: string, keepAlive: boolean, withBody: boolean): void {
+    const { clock, keepAlive: keepAliveLines } = this.#shared
+    const connection = keepAlive ? keepAliveLines : 'Connection: close\r\n'
+    writeResponse(this.socket, response, `${added}Date: ${clock.date}\r\n${connection}\r\n`, withBody)
   }
 
   #waitForHead(): void {
@@ -375,7 +393,7 @@ export class Connection {
 
   /** Responds with the error of an invalid request, and closes the connection. */
   #refuse(error: Http1Error): void {
-    this.#write(this.#shared.options.refuse(error), false, true)
+    this.#write(this.#shared.options.refuse(error), '', false, true)
     this.#end()
   }
 
@@ -401,11 +419,10 @@ export class Connection {
   #handOver(other: OtherServer): void {
     const bytes = this.#reader.takeRequest()
     this.#release()
-    // Reading goes on in the next turn, when the other server listens.
     this.socket.pause()
     this.socket.unshift(bytes)
     other.take(this.socket)
-    setImmediate(() => this.socket.resume())
+    this.socket.resume()
   }
 
   /** Leaves the socket to another protocol or server. */
@@ -445,7 +462,10 @@ class Exchange implements Http1Request {
   readonly upgrade: Http1Request['upgrade']
   observer: Http1Request['observer']
   body: 'unread' | 'read' | 'failed' | Arrival
-  hasResponse = false
+  status = 0
+  /** The header fields that were added to the response. */
+  added = ''
+  bodyEnds: (() => void) | undefined
   readonly #connection: Connection
 
   constructor(head: RequestHead, connection: Connection, body: 'unread' | 'read') {
@@ -468,6 +488,18 @@ class Exchange implements Http1Request {
 
   get isGone(): boolean {
     return this.#connection.isGone
+  }
+
+  get isComplete(): boolean {
+    return this.body === 'read' || (this.body === 'unread' && this.#connection.hasBody)
+  }
+
+  onceBodyEnds(listener: () => void): void {
+    this.bodyEnds = listener
+  }
+
+  addHeaders(headers: EncodedHeaders): void {
+    this.added += headers.text
   }
 
   readBody(limits: BodyLimits): Buffer | Promise<Buffer> {

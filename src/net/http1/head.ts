@@ -25,6 +25,7 @@ export const maxHeadBytes = 16 * 1024
 const maxTargetLength = 8 * 1024
 const maxFields = 100
 const maxNameLength = 100
+export const maxMethodLength = 32
 
 const requestLine = /^([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) ([\x21-\x7e]+) HTTP\/(\d)\.(\d)$/
 const hostPattern = /^([a-z0-9._-]{1,253}|\[[0-9a-f:.]{2,45}\])(:\d{1,5})?$/i
@@ -57,6 +58,14 @@ export function findHeadEnd(bytes: Uint8Array, start: number): number {
         return last + 1
   }
   return -1
+}
+
+/** @throws Http1Error 400 when an incomplete head does not begin with a method, such as the first bytes of TLS */
+export function checkHeadStart(bytes: Uint8Array): void {
+  let at = 0
+  while (at < bytes.length && isOf(ofToken, bytes[at])) at += 1
+  if (at > maxMethodLength || (at < bytes.length && (at === 0 || bytes[at] !== space)))
+    throw new Http1Error(400, 'Request line is not valid')
 }
 
 /**

@@ -1,5 +1,12 @@
 import { Http1Error } from './errors.ts'
-import { findHeadEnd, maxHeadBytes, parseHead, type RequestHead } from './head.ts'
+import {
+  checkHeadStart,
+  findHeadEnd,
+  maxHeadBytes,
+  maxMethodLength,
+  parseHead,
+  type RequestHead,
+} from './head.ts'
 
 /** The parts of requests, in order: the head, the chunks of the body, and the end of the body. */
 export type Part =
@@ -66,11 +73,15 @@ export class RequestReader {
     return Buffer.concat([line, this.takeInput()])
   }
 
+  /** Whether the rest of the body has arrived. Of a body in chunks that is not known. */
+  get hasBody(): boolean {
+    return this.#at === 'body' && this.#offset + this.#left <= this.#input.length
+  }
+
   /** Takes the rest of a body that has arrived completely; undefined for any other, and for one in chunks. */
   takeBody(): Buffer | undefined {
-    const end = this.#offset + this.#left
-    if (this.#at !== 'body' || end > this.#input.length) return undefined
-    const bytes = this.#input.subarray(this.#offset, end)
+    if (!this.hasBody) return undefined
+    const bytes = this.#input.subarray(this.#offset, this.#offset + this.#left)
     this.#skip(this.#left)
     this.#at = 'head'
     return bytes
@@ -154,6 +165,7 @@ export class RequestReader {
   #joinHead(): boolean {
     const before = this.#lineBytes
     const taken = this.#addToLine(maxHeadBytes)
+    if (before <= maxMethodLength) checkHeadStart(this.#line.subarray(0, this.#lineBytes))
     if (findHeadEnd(this.#line.subarray(0, this.#lineBytes), Math.max(before - 3, 0)) === -1) {
       this.#skip(taken)
       if (this.#lineBytes >= maxHeadBytes)

@@ -14,12 +14,19 @@ export class EncodedHeaders {
   /** @throws TypeError for a value with a line break */
   constructor(headers: Readonly<Record<string, string>>) {
     let text = ''
-    for (const [name, value] of Object.entries(headers)) {
+    for (const name in headers) {
+      const value = headers[name] as string
       if (unsafe.test(value)) throw new TypeError(`The value of the header "${name}" is not valid`)
       text += `${name}: ${value}\r\n`
     }
     this.text = text
     this.isAscii = ascii.test(text)
+  }
+
+  /** The fields one by one. */
+  fields(): [name: string, value: string][] {
+    const lines = this.text.split('\r\n').slice(0, -1)
+    return lines.map((line) => [line.slice(0, line.indexOf(': ')), line.slice(line.indexOf(': ') + 2)])
   }
 }
 
@@ -27,6 +34,8 @@ export interface Http1Response {
   readonly status: number
   readonly headers: EncodedHeaders
   readonly body: string | Buffer
+  /** Whether the connection closes after it. Otherwise that depends on the request. */
+  readonly closes?: boolean
 }
 
 const statusLines: Readonly<Record<number, string>> = Object.fromEntries(

@@ -35,8 +35,10 @@ export function createHttp1Connections(options: Http1Options): Http1Connections 
   const clock = new Clock(Math.min(Math.ceil(shortestMs / 8), maxTickMs), () => {
     for (const connection of connections) connection.checkTimeout()
   })
+  // Clients do not use a connection that is about to be closed.
+  const keepAlive = `Connection: keep-alive\r\nKeep-Alive: timeout=${Math.floor(timeouts.idleMs / 1000)}\r\n`
   const shared = {
-    ...{ options, timeouts, clock, isClosing: false },
+    ...{ options, timeouts, clock, keepAlive, isClosing: false },
     onClose(connection: Connection) {
       connections.delete(connection)
       if (connections.size === 0) clock.stop()

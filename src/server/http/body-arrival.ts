@@ -1,8 +1,8 @@
-import type { ServerResponse } from 'node:http'
 import { GatewayError } from '../../errors.ts'
 import type { Admission } from '../../traffic/admission.ts'
 import type { BodyMemory, Holding } from '../../traffic/body-memory.ts'
 import { statusOf } from '../status.ts'
+import type { Exchange } from './exchange.ts'
 import { hasFiles } from './request-body.ts'
 import { abortRequest } from './responses.ts'
 
@@ -12,12 +12,12 @@ const strangerArrivalMs = 10_000
 
 /** The bytes of one body that have arrived. They count against the memory for bodies once the body comes in pieces. */
 export class BodyArrival {
-  readonly response: ServerResponse
+  readonly exchange: Exchange
   #bytes = 0
   #holding: Holding | undefined
 
-  constructor(response: ServerResponse) {
-    this.response = response
+  constructor(exchange: Exchange) {
+    this.exchange = exchange
   }
 
   /** @throws GatewayError when the bodies that are arriving take too much memory */
@@ -45,8 +45,8 @@ export class BodyArrivals {
     this.#bodies = bodies
   }
 
-  add(response: ServerResponse): BodyArrival {
-    const arrival = new BodyArrival(response)
+  add(exchange: Exchange): BodyArrival {
+    const arrival = new BodyArrival(exchange)
     if (this.#fresh.push(arrival) === 1) setImmediate(() => this.#checkFresh())
     return arrival
   }
@@ -55,29 +55,31 @@ export class BodyArrivals {
     const fresh = this.#fresh
     this.#fresh = []
     for (const arrival of fresh) {
-      const { req: request } = arrival.response
-      if (request.complete || request.destroyed) continue
-      if (request.url?.startsWith('/uploads/') !== true && !hasFiles(request)) this.#bound(arrival)
+      const { exchange } = arrival
+      if (
+        !exchange.isComplete &&
+        !exchange.isGone &&
+        !exchange.url.startsWith('/uploads/') &&
+        !hasFiles(exchange)
+      )
+        this.#bound(arrival)
     }
   }
 
   #bound(arrival: BodyArrival): void {
-    const { response } = arrival
-    const { req: request } = response
-    const reject = ({ code, message }: GatewayError) => abortRequest(response, statusOf(code), code, message)
-    const holding = this.#bodies.begin(this.#admission.addressOf(request), reject)
-    const isStranger = this.#admission.principalOf(request.headers.authorization) === undefined
+    const { exchange } = arrival
+    const reject = ({ code, message }: GatewayError) => abortRequest(exchange, statusOf(code), code, message)
+    const holding = this.#bodies.begin(this.#admission.addressOf(exchange), reject)
+    const isStranger = this.#admission.principalOf(exchange.headers.authorization) === undefined
     const ms = isStranger ? strangerArrivalMs : arrivalMs
     const deadline = setTimeout(() => {
       const message = `The body did not arrive within ${ms / 1000} seconds`
-      if (!request.complete) abortRequest(response, 408, 'LIMIT_EXCEEDED', message)
+      if (!exchange.isComplete) abortRequest(exchange, 408, 'LIMIT_EXCEEDED', message)
     }, ms)
-    const end = () => {
+    exchange.onceBodyEnds(() => {
       clearTimeout(deadline)
       holding.release()
-    }
-    request.once('end', end)
-    request.once('close', end)
+    })
     try {
       arrival.count(holding)
     } catch (error) {

@@ -1,19 +1,22 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
+import { EncodedHeaders } from '../../net/http1/response.ts'
 import type { Secret } from '../../secret.ts'
 import type { Logger } from '../../telemetry/log.ts'
 
 /** The host names that the gateway accepts, and the origins of pages that may use it. */
 export interface OriginPolicy {
   /** Why a request is rejected before it is routed; undefined when it is valid. */
-  problem(request: IncomingMessage): OriginProblem | undefined
+  problem(request: PolicyRequest): OriginProblem | undefined
   /** Whether a request was made by a page that may use the gateway, or by no page at all. */
-  isAllowedOrigin(request: IncomingMessage): boolean
+  isAllowedOrigin(request: PolicyRequest): boolean
   /** Why the origin of a request is refused, and which setting allows it. The first such request of an origin is logged. */
-  describeRefusal(request: IncomingMessage): string
-  /** The headers that let a page of an allowed origin read the response. */
-  corsHeaders(request: IncomingMessage): Readonly<Record<string, string>>
+  describeRefusal(request: PolicyRequest): string
+  /** The headers that let a page of an allowed origin read the response; undefined for none. */
+  corsHeaders(request: PolicyRequest): EncodedHeaders | undefined
 }
+
+type PolicyRequest = Pick<IncomingMessage, 'headers' | 'url'>
 
 export interface OriginProblem {
   readonly status: 400 | 421
@@ -57,17 +60,20 @@ export function createOriginPolicy({
   const origins = new Set(allowedOrigins)
   const isListed = (origin: string) => origins.has(origin) || (localOrigins && localOrigin.test(origin))
   const hasOrigins = localOrigins || origins.size > 0
-  const forEveryOrigin = { Vary: 'Origin' }
-  const forAllowedOrigins = {
+  const forEveryOrigin = new EncodedHeaders({ Vary: 'Origin' })
+  const headersOf = (origin: string) => ({
+    'Access-Control-Allow-Origin': origin,
     'Access-Control-Allow-Methods': 'GET, POST, PUT, DELETE',
     'Access-Control-Allow-Headers': [...new Set([...requestHeaders, ...allowedHeaders])].join(', '),
     'Access-Control-Expose-Headers': 'ETag, Retry-After, X-Request-Id',
     'Access-Control-Max-Age': '600',
-    ...forEveryOrigin,
-  }
+    Vary: 'Origin',
+  })
   const refused = new Set<string>()
   /** The last host that was accepted. Most requests have the same. */
   let knownHost: string | undefined
+  /** The last origin that was allowed. */
+  let known: { readonly origin: string; readonly headers: EncodedHeaders } | undefined
   return {
     problem({ headers: { host }, url = '' }) {
       // Yoga would respond to a malformed Host or target with a stack trace.
@@ -107,9 +113,10 @@ export function createOriginPolicy({
       return `Pages of ${JSON.stringify(shown)} may not use this gateway; ALLOWED_ORIGINS lists the origins that may`
     },
     corsHeaders({ headers: { origin } }) {
-      if (!hasOrigins) return {}
+      if (!hasOrigins) return undefined
       if (origin === undefined || !isListed(origin)) return forEveryOrigin
-      return { 'Access-Control-Allow-Origin': origin, ...forAllowedOrigins }
+      if (known?.origin !== origin) known = { origin, headers: new EncodedHeaders(headersOf(origin)) }
+      return known.headers
     },
   }
 }
@@ -120,7 +127,9 @@ export function createOriginPolicy({
  *
  * @param token undefined to recognize no one
  */
-export function createOperatorCheck(token: Secret | undefined): (request: IncomingMessage) => boolean {
+export function createOperatorCheck(
+  token: Secret | undefined,
+): (request: Pick<IncomingMessage, 'headers'>) => boolean {
   const expected = token && digest(token.reveal())
   return ({ headers: { authorization = '' } }) => {
     const [, given] = /^bearer +(\S+)$/i.exec(authorization) ?? []

@@ -1,9 +1,12 @@
 import { isUtf8 } from 'node:buffer'
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingHttpHeaders } from 'node:http'
 import { GatewayError } from '../../errors.ts'
 import { hasTooManyValues, isRecord, maxJsonValues } from '../../json-values.ts'
+import { Http1Error } from '../../net/http1/errors.ts'
 import type { Holding } from '../../traffic/body-memory.ts'
 import { parseRequestJson } from '../exact-variables.ts'
+import type { Exchange } from './exchange.ts'
+import type { NodeRequest } from './http-request.ts'
 import { readMultipart } from './multipart.ts'
 
 /** The parameters of a request. */
@@ -11,6 +14,8 @@ const members = new Set(['query', 'documentId', 'operationName', 'variables', 'e
 /** Longest body of a request without files: with a well-formed credential, and without. */
 const maxBodyBytes = 1024 * 1024
 const maxStrangerBytes = 16 * 1024
+/** How long a body may pause. Its whole time is bounded by `BodyArrivals`. */
+const bodyTimes = { idleMs: 30_000, wholeMs: 600_000 }
 
 /** The bounds of the body of a request. */
 export interface BodyBounds {
@@ -19,13 +24,17 @@ export interface BodyBounds {
   readonly receive: (bytes: number) => void
 }
 
+interface Headed {
+  readonly headers: IncomingHttpHeaders
+}
+
 /** Whether a request says that files come with it. */
-export function hasFiles({ headers }: IncomingMessage): boolean {
+export function hasFiles({ headers }: Headed): boolean {
   return /^multipart\/form-data/i.test(headers['content-type'] ?? '')
 }
 
 /** Whether a request says that its body is JSON in UTF-8, the one encoding that JSON has. [spec] RFC 8259, 8.1 */
-export function hasJson({ headers }: IncomingMessage): boolean {
+export function hasJson({ headers }: Headed): boolean {
   const type = headers['content-type'] ?? ''
   if (type === 'application/json') return true
   const [, charset = 'utf-8'] = /;\s*charset\s*=\s*"?([^";\s]*)/i.exec(type) ?? []
@@ -33,8 +42,8 @@ export function hasJson({ headers }: IncomingMessage): boolean {
 }
 
 /** An operation in a URL. A blank parameter is none. [spec] GraphQL over HTTP, "GET" */
-export function readQuery(request: IncomingMessage): object {
-  const { searchParams } = new URL(request.url ?? '/', 'http://localhost')
+export function readQuery({ url }: Exchange): object {
+  const { searchParams } = new URL(url, 'http://localhost')
   const json = (name: string) => {
     const text = searchParams.get(name)
     return text === null || text === ''
@@ -52,8 +61,7 @@ export function readQuery(request: IncomingMessage): object {
 
 /** Reads an operation with files, which are stored until the response is complete. */
 export async function readMultipartOperation(
-  request: IncomingMessage,
-  response: ServerResponse,
+  { request, response }: NodeRequest,
   holdings: { readonly memory: Holding; readonly disk: Holding },
 ): Promise<object> {
   const { body, close } = await readMultipart(request, holdings)
@@ -64,53 +72,47 @@ export async function readMultipartOperation(
   return expectParams(body)
 }
 
-/** Reads a body of JSON. Yoga would respond to a malformed one with an excerpt of it. */
-export async function readJson(request: IncomingMessage, bounds: BodyBounds): Promise<object> {
-  return expectParams(parseJson(await readBody(request, bounds), 'the body', ['variables']))
+/**
+ * Reads a body of JSON. Yoga would respond to a malformed one with an excerpt of it.
+ *
+ * @throws GatewayError `LIMIT_EXCEEDED` for a body that is too long; `RATE_LIMITED` or `OVERLOADED` by its bounds
+ */
+export function readJson(exchange: Exchange, bounds: BodyBounds): object | Promise<object> {
+  try {
+    const body = exchange.readBody({ ...bodyTimes, maxBytes: maxBytesOf(bounds), onBytes: bounds.receive })
+    if (!(body instanceof Promise)) return parseBody(body)
+    return body.then(parseBody, (error: unknown) => {
+      throw toFailure(error, bounds)
+    })
+  } catch (error) {
+    throw toFailure(error, bounds)
+  }
 }
 
-/** @throws GatewayError `LIMIT_EXCEEDED` for a body that is too long; `RATE_LIMITED` or `OVERLOADED` by its bounds */
-function readBody(request: IncomingMessage, { hasCredential, receive }: BodyBounds): Promise<string> {
-  const maxBytes = hasCredential ? maxBodyBytes : maxStrangerBytes
-  const tooLong = () =>
-    new GatewayError(
-      'LIMIT_EXCEEDED',
-      hasCredential
-        ? `The body is longer than ${maxBytes} bytes`
-        : `The body is longer than ${maxBytes} bytes, the limit for requests without a credential; send Authorization`,
-    )
-  return new Promise((resolve, reject) => {
-    if (Number(request.headers['content-length'] ?? 0) > maxBytes) return reject(tooLong())
-    const chunks: Buffer[] = []
-    let size = 0
-    let isRefused = false
-    const fail = (error: unknown) => {
-      isRefused = true
-      chunks.length = 0
-      reject(error)
-    }
-    request.on('data', (chunk: Buffer) => {
-      if (isRefused) return
-      size += chunk.length
-      if (size > maxBytes) return fail(tooLong())
-      chunks.push(chunk)
-      try {
-        receive(chunk.length)
-      } catch (error) {
-        fail(error)
-      }
-    })
-    request.once('end', () => {
-      const [first] = chunks
-      const bytes = chunks.length === 1 && first !== undefined ? first : Buffer.concat(chunks)
-      if (isUtf8(bytes)) resolve(withoutMark(bytes.toString()))
-      else reject(new GatewayError('BAD_USER_INPUT', 'Expected the body to be JSON in UTF-8'))
-    })
-    request.once('error', reject)
-    request.once('close', () => {
-      if (!request.complete) reject(new Error('The request was not sent to its end'))
-    })
-  })
+function maxBytesOf({ hasCredential }: BodyBounds): number {
+  return hasCredential ? maxBodyBytes : maxStrangerBytes
+}
+
+/** @returns any other error as it is, which closes the connection */
+function toFailure(error: unknown, bounds: BodyBounds): unknown {
+  if (!(error instanceof Http1Error)) return error
+  if (error.status === 400) return new GatewayError('BAD_USER_INPUT', error.message)
+  if (error.status !== 413) return error
+  const maxBytes = maxBytesOf(bounds)
+  return new GatewayError(
+    'LIMIT_EXCEEDED',
+    bounds.hasCredential
+      ? `The body is longer than ${maxBytes} bytes`
+      : `The body is longer than ${maxBytes} bytes, the limit for requests without a credential; send Authorization`,
+  )
+}
+
+function parseBody(bytes: Buffer): object {
+  const text = bytes.toString()
+  // Text has this character in place of bytes that are not UTF-8.
+  if (text.includes('\ufffd') && !isUtf8(bytes))
+    throw new GatewayError('BAD_USER_INPUT', 'Expected the body to be JSON in UTF-8')
+  return expectParams(parseJson(withoutMark(text), 'the body', ['variables']))
 }
 
 /** Without the byte order mark that some programs begin a text with. [spec] RFC 8259, 8.1: parsers may ignore it */

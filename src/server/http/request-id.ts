@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import type { IncomingMessage } from 'node:http'
+import type { IncomingHttpHeaders } from 'node:http'
 
 /** Ids of requests, unique across processes. */
 export interface RequestIds {
   /** The id of a request in logs and at the upstream: its own `X-Request-Id` if that is valid. */
-  identify(request: IncomingMessage): string
+  identify(request: { readonly headers: IncomingHttpHeaders }): string
 }
 
 export function createRequestIds(): RequestIds {

@@ -1,13 +1,16 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { IncomingMessage } from 'node:http'
+import { EncodedHeaders } from '../../net/http1/response.ts'
 import type { BodyArrival } from './body-arrival.ts'
 import { type OpenDownload, serveDownload } from './downloads.ts'
+import type { Exchange } from './exchange.ts'
 import type { GraphqlEndpointOptions, ServeGraphql } from './graphql-endpoint.ts'
-import { sendError, sendText } from './responses.ts'
+import type { NodeRequest } from './http-request.ts'
+import { noHeaders, sendError, sendText } from './responses.ts'
 import { type SendUpload, serveUpload } from './uploads.ts'
 
 export interface RouteOptions extends GraphqlEndpointOptions {
   /** Whether a request proves that it comes from an operator of this gateway. */
-  readonly isOperator: (request: IncomingMessage) => boolean
+  readonly isOperator: (request: Pick<IncomingMessage, 'headers'>) => boolean
   /** Whether `/metrics` is open to everyone. */
   readonly areMetricsOpen: boolean
   /** Prints the schema in its own language; undefined where the schema is not shown. */
@@ -41,103 +44,109 @@ const downloadPath = /^\/files\/([\w-]{44,})\/[^/]+$/
 
 /** Serves every path of the HTTP server. @throws GatewayError to reject the request */
 export function serveRoute(
-  request: IncomingMessage,
-  response: ServerResponse,
-  arrival: BodyArrival,
+  exchange: Exchange,
+  arrival: BodyArrival | undefined,
   serveGraphql: ServeGraphql,
   options: RouteOptions,
 ): void {
-  const { admission, originPolicy, graphiql } = options
-  const [path] = (request.url ?? '/').split('?', 1) as [string]
-  const problem = originPolicy.problem(request)
+  const { admission, originPolicy } = options
+  const path = pathOf(exchange.url)
+  const problem = originPolicy.problem(exchange)
   // Monitoring calls the process by its IP address.
   const isForOperators = path === '/metrics' || path.startsWith('/health/')
   if (problem !== undefined && !(isForOperators && problem.status === 421))
-    return sendError(response, problem.status, 'BAD_USER_INPUT', problem.message)
-  for (const [name, value] of Object.entries(originPolicy.corsHeaders(request)))
-    response.setHeader(name, value)
+    return sendError(exchange, problem.status, 'BAD_USER_INPUT', problem.message)
+  const corsHeaders = originPolicy.corsHeaders(exchange)
+  if (corsHeaders !== undefined) exchange.addHeaders(corsHeaders)
   if (
-    request.method === 'OPTIONS' &&
-    originPolicy.isAllowedOrigin(request) &&
-    request.headers.origin !== undefined
+    exchange.method === 'OPTIONS' &&
+    originPolicy.isAllowedOrigin(exchange) &&
+    exchange.headers.origin !== undefined
   )
-    return void response.writeHead(204).end()
-  if (!path.startsWith('/health/')) admission.count(request)
+    return exchange.respond(204, noHeaders, '')
+  if (!path.startsWith('/health/')) admission.count(exchange)
+  if (path === '/graphql') return serveGraphql(exchange, arrival)
+  if (readPaths.includes(path) && !readMethods.includes(exchange.method))
+    return rejectMethod(exchange, readMethods, 'This can only be read')
+  serveReadPath(path, exchange, options)
+}
 
-  if (readPaths.includes(path) && !readMethods.includes(request.method ?? ''))
-    return rejectMethod(response, readMethods, 'This can only be read')
+function pathOf(url: string): string {
+  const end = url.indexOf('?')
+  return end === -1 ? url : url.slice(0, end)
+}
+
+function serveReadPath(path: string, exchange: Exchange, options: RouteOptions): void {
   switch (path) {
     case '/':
-      response.writeHead(302, { Location: '/graphql' }).end()
-      return
-    case '/graphql':
-      return serveGraphql(request, response, arrival)
+      return exchange.respond(302, new EncodedHeaders({ Location: '/graphql' }), '')
     case '/schema.graphql':
-      return sendSchema(response, options.schemaFile, 'text/plain; charset=utf-8')
+      return sendSchema(exchange, options.schemaFile, 'text/plain; charset=utf-8')
     case '/possible-types.json':
-      return sendSchema(response, options.possibleTypes, 'application/json')
+      return sendSchema(exchange, options.possibleTypes, 'application/json')
     case '/metrics':
-      if (!options.areMetricsOpen && !options.isOperator(request)) return rejectReader(response)
+      if (!options.areMetricsOpen && !options.isOperator(exchange)) return rejectReader(exchange)
       return void options
         .metrics()
-        .then((text) => sendText(response, text, 'text/plain; version=0.0.4; charset=utf-8'))
-        .catch(() => response.destroy())
+        .then((text) => sendText(exchange, text, 'text/plain; version=0.0.4; charset=utf-8'))
+        .catch(() => exchange.destroy())
     case '/streams':
-      if (!options.isOperator(request)) return rejectReader(response)
-      return sendText(response, JSON.stringify(options.streams()), 'application/json')
+      if (!options.isOperator(exchange)) return rejectReader(exchange)
+      return sendText(exchange, JSON.stringify(options.streams()), 'application/json')
     case '/health/live':
-      return sendText(response, '{"status":"live"}', 'application/json')
+      return sendText(exchange, '{"status":"live"}', 'application/json')
     case '/health/ready':
       return void options.isReady().then((isReady) => {
         const text = JSON.stringify({ status: isReady ? 'ready' : 'not ready' })
-        sendText(response, text, 'application/json', isReady ? 200 : 503)
+        sendText(exchange, text, 'application/json', isReady ? 200 : 503)
       })
     default:
-      if (
-        path.startsWith('/graphiql/') &&
-        graphiql?.serveAsset(path.slice('/graphiql/'.length), request, response) === true
-      )
-        return
-      return serveFile(path, request, response, options)
+      // Only node:http gets these paths.
+      if (exchange.node !== undefined) serveFile(path, exchange, exchange.node, options)
   }
 }
 
 /** [spec] RFC 9110, 15.5.6: the response names every method that the path serves. */
-function rejectMethod(response: ServerResponse, methods: readonly string[], reason: string): void {
-  response.setHeader('Allow', methods.join(', '))
-  sendError(response, 405, 'BAD_USER_INPUT', `${reason}: expected ${methods.join(' or ')}`)
+function rejectMethod(exchange: Exchange, methods: readonly string[], reason: string): void {
+  exchange.addHeaders(new EncodedHeaders({ Allow: methods.join(', ') }))
+  sendError(exchange, 405, 'BAD_USER_INPUT', `${reason}: expected ${methods.join(' or ')}`)
 }
 
-function rejectReader(response: ServerResponse): void {
-  response.setHeader('WWW-Authenticate', 'Bearer')
+function rejectReader(exchange: Exchange): void {
+  exchange.addHeaders(new EncodedHeaders({ 'WWW-Authenticate': 'Bearer' }))
   const message =
     'Only for operators: send METRICS_TOKEN, or the content of DATA_DIR/metrics-token, as Bearer'
-  sendError(response, 401, 'UNAUTHENTICATED', message)
+  sendError(exchange, 401, 'UNAUTHENTICATED', message)
 }
 
-function sendSchema(response: ServerResponse, print: (() => string) | undefined, type: string): void {
+function sendSchema(exchange: Exchange, print: (() => string) | undefined, type: string): void {
   if (print === undefined)
-    return sendError(response, 403, 'FORBIDDEN', 'This gateway does not show its schema')
-  sendText(response, print(), type)
+    return sendError(exchange, 403, 'FORBIDDEN', 'This gateway does not show its schema')
+  sendText(exchange, print(), type)
 }
 
 function serveFile(
   path: string,
-  request: IncomingMessage,
-  response: ServerResponse,
-  { openDownload, sendUpload, admission }: RouteOptions,
+  exchange: Exchange,
+  node: NodeRequest,
+  { openDownload, sendUpload, admission, graphiql }: RouteOptions,
 ): void {
+  if (
+    path.startsWith('/graphiql/') &&
+    graphiql?.serveAsset(path.slice('/graphiql/'.length), node.request, node.response) === true
+  )
+    return
   const [, upload] = uploadPath.exec(path) ?? []
   if (upload !== undefined) {
-    if (request.method !== 'PUT') return rejectMethod(response, ['PUT'], 'A file is uploaded by PUT')
-    response.once('close', admission.openTransfer(request))
-    return void serveUpload(upload, request, response, sendUpload)
+    if (exchange.method !== 'PUT') return rejectMethod(exchange, ['PUT'], 'A file is uploaded by PUT')
+    exchange.observe({ closed: admission.openTransfer(exchange) })
+    return void serveUpload(upload, node.request, node.response, sendUpload)
   }
   const [, ticket] = downloadPath.exec(path) ?? []
   if (ticket === undefined)
-    return sendError(response, 404, 'NOT_FOUND', 'There is nothing here; GraphQL is at /graphql')
-  if (!readMethods.includes(request.method ?? ''))
-    return rejectMethod(response, readMethods, 'A file can only be read')
-  response.once('close', admission.openTransfer(request))
-  void serveDownload(ticket, request, response, openDownload)
+    return sendError(exchange, 404, 'NOT_FOUND', 'There is nothing here; GraphQL is at /graphql')
+  if (!readMethods.includes(exchange.method))
+    return rejectMethod(exchange, readMethods, 'A file can only be read')
+  exchange.observe({ closed: admission.openTransfer(exchange) })
+  void serveDownload(ticket, node.request, node.response, openDownload)
 }

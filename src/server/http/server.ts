@@ -1,5 +1,8 @@
 import { createServer, type Server } from 'node:http'
-import { type AddressInfo, Server as NetServer } from 'node:net'
+import { type AddressInfo, Server as NetServer, type Socket } from 'node:net'
+import type { RequestHead } from '../../net/http1/head.ts'
+import { EncodedHeaders } from '../../net/http1/response.ts'
+import { createHttp1Connections } from '../../net/http1/server.ts'
 import { sleep } from '../../sleep.ts'
 import {
   boundTcpConnections,
@@ -7,8 +10,12 @@ import {
   type TcpConnectionLimits,
   type TcpConnections,
 } from '../../traffic/tcp-connections.ts'
+import { negotiate } from '../negotiation.ts'
 import { BodyArrivals } from './body-arrival.ts'
+import { Exchange } from './exchange.ts'
 import { createGraphqlEndpoint } from './graphql-endpoint.ts'
+import { type HttpRequest, NodeRequest } from './http-request.ts'
+import { hasFiles } from './request-body.ts'
 import type { RequestIds } from './request-id.ts'
 import { sendFailure } from './responses.ts'
 import { type RouteOptions, serveRoute } from './routes.ts'
@@ -41,6 +48,7 @@ export interface HttpServer {
 /** How long the head of a request may take to arrive, and a whole request: the longest of them are files. */
 const headersTimeout = 8000
 const requestTimeout = 600_000
+const keepAliveTimeout = 75_000
 /** How long a connection may be silent in the middle of a request or response. Live responses are written to more often. */
 const idleMs = 30_000
 /** How long requests in flight may take after `close`. */
@@ -50,33 +58,55 @@ const farewellMs = 250
 /** How long the first request of the latest connections may take to be read after that. */
 const unreadMs = 100
 
+const ordinaryMethods = new Set(['GET', 'HEAD', 'POST', 'OPTIONS'])
+const streamToken = 'x-graphql-event-stream-token'
+const nosniff = new EncodedHeaders({ 'X-Content-Type-Options': 'nosniff' })
+const lastOne = new EncodedHeaders({ Connection: 'close' })
+const none = new EncodedHeaders({})
+
 /** Starts listening; serves everything but WebSockets. @throws the system's error when the port is not available */
 export async function startHttpServer(options: HttpServerOptions): Promise<HttpServer> {
   let isStopping = false
   const arrivals = new BodyArrivals(options.admission, options.bodies)
   const serveGraphql = createGraphqlEndpoint(options)
   const routes = { ...options, isReady: async () => !isStopping && options.isReady() }
+  const serve = (request: HttpRequest, node: NodeRequest | undefined) => {
+    let release: (() => void) | undefined
+    const exchange = new Exchange(request, node, ({ status }) => {
+      options.onResponse(status)
+      release?.()
+    })
+    const arrival = request.isComplete ? undefined : arrivals.add(exchange)
+    exchange.addHeaders(new EncodedHeaders({ 'X-Request-Id': options.requestIds.identify(exchange) }))
+    exchange.addHeaders(nosniff)
+    try {
+      release = connections.use(exchange)
+      serveRoute(exchange, arrival, serveGraphql, routes)
+    } catch (error) {
+      sendFailure(exchange, error)
+    }
+  }
   const server = createServer(
-    { headersTimeout, requestTimeout, keepAliveTimeout: 75_000, connectionsCheckingInterval: 1000 },
-    (request, response) => {
-      response.on('error', () => undefined)
-      const arrival = arrivals.add(response)
-      let release: (() => void) | undefined
-      response.on('close', () => {
-        options.onResponse(response.headersSent ? response.statusCode : 0)
-        release?.()
-      })
-      if (isStopping) response.setHeader('Connection', 'close')
-      response.setHeader('X-Request-Id', options.requestIds.identify(request))
-      response.setHeader('X-Content-Type-Options', 'nosniff')
-      try {
-        release = connections.use(request)
-        serveRoute(request, response, arrival, serveGraphql, routes)
-      } catch (error) {
-        sendFailure(response, error)
-      }
+    { headersTimeout, requestTimeout, keepAliveTimeout, connectionsCheckingInterval: 1000 },
+    (incoming, response) => {
+      const request = new NodeRequest(incoming, response)
+      if (isStopping) request.addHeaders(lastOne)
+      serve(request, request)
     },
   )
+  const http1 = createHttp1Connections({
+    handle(request) {
+      serve(request, undefined)
+      return undefined
+    },
+    refuse: ({ status }) => ({ status, headers: none, body: '' }),
+    other: { isFor: (head) => !isOrdinary(head), take: takeByNode(server) },
+    allowHalfOpen: false,
+    headMs: headersTimeout,
+    idleMs: keepAliveTimeout,
+    writeMs: idleMs,
+  })
+  server.on('connection', (socket: Socket) => http1.accept(socket))
   const connections = boundTcpConnections(server, options.connectionLimits, options.onConnectionLimit)
   server.setTimeout(idleMs)
   await new Promise<void>((resolve, reject) => {
@@ -87,27 +117,58 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     })
   })
   const { port } = server.address() as AddressInfo
+  const announceClosing = () => {
+    isStopping = true
+    http1.announceClosing()
+  }
   const host = options.host.includes(':') ? `[${options.host}]` : options.host
   return {
     server,
     connections,
     url: `http://${host}:${port}`,
-    announceClosing() {
-      isStopping = true
-    },
+    announceClosing,
     async close(drainMs) {
-      isStopping = true
+      announceClosing()
       await sleep(farewellMs)
       await Promise.all([options.streamingResponses.close(drainMs), options.eventStreams.close(drainMs)])
       // Closing the port drops connections that the system has accepted and Node.js has not. One turn lets it accept them.
       await new Promise((resolve) => setImmediate(resolve))
       // `close` of an HTTP server would also close connections whose first request has not been read yet.
       const closed = new Promise((resolve) => NetServer.prototype.close.call(server, resolve))
-      const idle = setTimeout(() => server.closeIdleConnections(), unreadMs)
-      const deadline = setTimeout(() => server.closeAllConnections(), inFlightMs)
+      const idle = setTimeout(() => {
+        http1.close()
+        server.closeIdleConnections()
+      }, unreadMs)
+      const deadline = setTimeout(() => {
+        http1.destroy()
+        server.closeAllConnections()
+      }, inFlightMs)
       await closed
       clearTimeout(idle)
       clearTimeout(deadline)
     },
   }
+}
+
+/** Hands connections over to a server of node:http, which accepts no connections by itself any more. */
+function takeByNode(server: Server): (socket: Socket) => void {
+  const [serveConnection] = server.listeners('connection')
+  server.removeAllListeners('connection')
+  return (socket) => void serveConnection?.call(server, socket)
+}
+
+/**
+ * Whether a request is for an operation with a response of JSON. Streams, files, pages and upgrades need node:http, and so do clients
+ * that wait for `100 Continue`.
+ */
+function isOrdinary(head: RequestHead): boolean {
+  const { target, headers } = head
+  if (target !== '/graphql' && !target.startsWith('/graphql?')) return false
+  if (!ordinaryMethods.has(head.method) || (head.method === 'OPTIONS' && headers['origin'] === undefined))
+    return false
+  if (head.upgrade !== undefined || head.expectsContinue || hasFiles(head)) return false
+  if (target.includes('ticket=') || target.includes('token=') || headers[streamToken] !== undefined)
+    return false
+  const { json, stream, page } = negotiate(headers['accept'] ?? '')
+  return json !== undefined && stream === undefined && !page
 }

@@ -1,12 +1,15 @@
 import { randomBytes } from 'node:crypto'
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import type { ErrorCode } from '../../errors.ts'
+import { EncodedHeaders } from '../../net/http1/response.ts'
 import { joined, Outbox, Slab } from '../../subscriptions/outbox.ts'
 import type { Tickets } from '../../tickets.ts'
 import type { Connection } from '../../traffic/admission.ts'
 import { endEvenly } from '../end-evenly.ts'
 import type { Engine } from '../engine.ts'
-import { sendError, sendErrors } from '../http/responses.ts'
+import type { Exchange } from '../http/exchange.ts'
+import type { NodeRequest } from '../http/http-request.ts'
+import { noHeaders, sendError, sendErrors } from '../http/responses.ts'
 import { errorType } from '../negotiation.ts'
 import { type OperationParams, parseOperation, prepareOperation, runOperation } from '../operation.ts'
 import { statusOf } from '../status.ts'
@@ -25,13 +28,15 @@ export interface SingleConnectionRequest {
   readonly enter: () => undefined | Promise<void>
 }
 
+type StreamRequest = Pick<Exchange, 'method' | 'url' | 'headers'>
+
 /** Streams that carry the results of many operations, each of which is a request. */
 export interface SingleConnections {
   /** How many are open. */
   readonly size: number
   /** Whether a request belongs to a stream. */
-  isFor(request: IncomingMessage): boolean
-  serve(request: IncomingMessage, response: ServerResponse, options: SingleConnectionRequest): Promise<void>
+  isFor(request: StreamRequest): boolean
+  serve(exchange: Exchange, node: NodeRequest, options: SingleConnectionRequest): Promise<void>
   /** Ends every stream, evenly over so many milliseconds. */
   close(drainMs: number): Promise<void>
 }
@@ -44,6 +49,13 @@ const tokenMs = 30 * 24 * 3600_000
 const reservedMs = 30_000
 const maxReservations = 10_000
 const maxOperations = 100
+
+const tokenHeaders = new EncodedHeaders({
+  'Content-Type': 'text/plain; charset=utf-8',
+  'Cache-Control': 'no-store',
+})
+
+const allowed = new EncodedHeaders({ Allow: 'GET, POST, PUT, DELETE, OPTIONS' })
 
 const closing = Buffer.from('}\n\n')
 const bare = { head: Buffer.alloc(0), tail: Buffer.alloc(0) }
@@ -81,16 +93,15 @@ export function createSingleConnections({ tickets, ownUrl }: SingleConnectionOpt
   }, 1000)
   pacing.unref()
 
-  function reserve(response: ServerResponse, openConnection: () => Connection): void {
+  function reserve(exchange: Exchange, openConnection: () => Connection): void {
     if (streams.size >= maxReservations)
-      return reject(response, 'OVERLOADED', 'There are too many streams; try again later')
+      return reject(exchange, 'OVERLOADED', 'There are too many streams; try again later')
     const token = makeToken()
     const connection = openConnection()
     const expiry = setTimeout(() => forget(token), reservedMs)
     expiry.unref()
     streams.set(token, { operations: new Map(), expiry, connection, response: undefined, writer: undefined })
-    response.writeHead(201, { 'Content-Type': 'text/plain; charset=utf-8', 'Cache-Control': 'no-store' })
-    response.end(token)
+    exchange.respond(201, tokenHeaders, token)
   }
 
   function makeToken(): string {
@@ -110,8 +121,8 @@ export function createSingleConnections({ tickets, ownUrl }: SingleConnectionOpt
     streams.delete(token)
   }
 
-  function open(token: string, stream: Stream, response: ServerResponse): void {
-    if (stream.response !== undefined) return reject(response, 'CONFLICT', 'This stream is open already')
+  function open(token: string, stream: Stream, exchange: Exchange, { response }: NodeRequest): void {
+    if (stream.response !== undefined) return reject(exchange, 'CONFLICT', 'This stream is open already')
     clearTimeout(stream.expiry)
     const writer = new Outbox({
       stream: response,
@@ -136,33 +147,32 @@ export function createSingleConnections({ tickets, ownUrl }: SingleConnectionOpt
 
   async function begin(
     stream: Stream,
-    request: IncomingMessage,
-    response: ServerResponse,
+    exchange: Exchange,
     { engine, readParams, count, enter }: SingleConnectionRequest,
   ): Promise<void> {
     const { writer } = stream
-    if (writer === undefined) return reject(response, 'CONFLICT', 'This stream is not open yet: GET it first')
+    if (writer === undefined) return reject(exchange, 'CONFLICT', 'This stream is not open yet: GET it first')
     count()
     const params = await readParams()
     await enter()
     // The client may have left before the body was complete; no event would end the operation.
     if (stream.response?.destroyed !== false)
-      return reject(response, 'NOT_FOUND', 'This stream is closed: PUT reserves another')
+      return reject(exchange, 'NOT_FOUND', 'This stream is closed: PUT reserves another')
     const id = params.extensions['operationId']
     if (typeof id !== 'string' || id === '' || id.length > 100)
-      return reject(response, 'BAD_USER_INPUT', 'Expected extensions.operationId to name the operation')
+      return reject(exchange, 'BAD_USER_INPUT', 'Expected extensions.operationId to name the operation')
     if (stream.operations.has(id))
-      return reject(response, 'CONFLICT', 'There is an operation of this id on the stream')
+      return reject(exchange, 'CONFLICT', 'There is an operation of this id on the stream')
     if (stream.operations.size >= maxOperations)
-      return reject(response, 'RATE_LIMITED', `At most ${maxOperations} operations may run on one stream`)
-    const { authorization } = request.headers
+      return reject(exchange, 'RATE_LIMITED', `At most ${maxOperations} operations may run on one stream`)
+    const { authorization } = exchange.headers
     const departure = new AbortController()
-    const parsed = parseOperation(engine, params, request)
+    const parsed = parseOperation(engine, params, exchange)
     const operation =
       parsed.errors === undefined
-        ? prepareOperation(engine, parsed, { request, authorization, departure })
+        ? prepareOperation(engine, parsed, { request: exchange, authorization, departure })
         : parsed
-    if ('errors' in operation) return sendErrors(response, errorType(request), operation.errors, 400)
+    if ('errors' in operation) return sendErrors(exchange, errorType(exchange), operation.errors, 400)
     // The operation may have another credential than the one the stream was reserved with.
     const release = stream.connection.identify(authorization)
     departure.signal.addEventListener('abort', release)
@@ -170,7 +180,7 @@ export function createSingleConnections({ tickets, ownUrl }: SingleConnectionOpt
     const head = Buffer.from(`event: next\ndata: {"id":${JSON.stringify(id)},"payload":`)
     const envelope = { head, tail: closing }
     const accept = () => {
-      if (!response.headersSent) response.writeHead(202).end()
+      exchange.respond(202, noHeaders, '')
     }
     await runOperation(
       engine,
@@ -201,30 +211,30 @@ export function createSingleConnections({ tickets, ownUrl }: SingleConnectionOpt
     )
   }
 
-  function end(stream: Stream, request: IncomingMessage, response: ServerResponse): void {
-    const id = new URL(request.url ?? '/', 'http://localhost').searchParams.get('operationId') ?? ''
+  function end(stream: Stream, exchange: Exchange): void {
+    const id = new URL(exchange.url, 'http://localhost').searchParams.get('operationId') ?? ''
     const operation = stream.operations.get(id)
     if (operation === undefined)
-      return reject(response, 'NOT_FOUND', 'There is no operation of this id on the stream')
+      return reject(exchange, 'NOT_FOUND', 'There is no operation of this id on the stream')
     operation.abort()
     stream.operations.delete(id)
-    response.writeHead(200).end()
+    exchange.respond(200, noHeaders, '')
   }
 
   /** Forwards a request of a stream that another gateway has. */
   function pass(
-    request: IncomingMessage,
-    response: ServerResponse,
+    exchange: Exchange,
+    { request, response }: NodeRequest,
     owner: string,
     { openConnection }: SingleConnectionRequest,
   ): void {
-    if (request.method === 'GET') {
+    if (exchange.method === 'GET') {
       const connection = openConnection()
-      response.once('close', () => connection.close())
+      exchange.observe({ closed: () => connection.close() })
     }
     forwardRequest(request, response, owner, () =>
       reject(
-        response,
+        exchange,
         'NOT_FOUND',
         'The gateway of this stream does not respond: PUT reserves another stream',
       ),
@@ -236,20 +246,21 @@ export function createSingleConnections({ tickets, ownUrl }: SingleConnectionOpt
       return [...streams.values()].filter(({ response }) => response !== undefined).length
     },
     isFor: (request) => request.method === 'PUT' || tokenOf(request) !== undefined,
-    async serve(request, response, options) {
-      if (request.method === 'PUT') return reserve(response, options.openConnection)
-      const token = tokenOf(request) ?? ''
+    async serve(exchange, node, options) {
+      const { method } = exchange
+      if (method === 'PUT') return reserve(exchange, options.openConnection)
+      const token = tokenOf(exchange) ?? ''
       const stream = streams.get(token)
       const owner = stream === undefined ? ownerOf(token) : undefined
-      if (owner !== undefined && request.headers[hopHeader] === undefined)
-        return pass(request, response, owner, options)
+      if (owner !== undefined && exchange.headers[hopHeader] === undefined)
+        return pass(exchange, node, owner, options)
       if (stream === undefined)
-        return reject(response, 'NOT_FOUND', 'There is no such stream: PUT reserves one')
-      if (request.method === 'GET') return open(token, stream, response)
-      if (request.method === 'POST') return begin(stream, request, response, options)
-      if (request.method === 'DELETE') return end(stream, request, response)
-      response.setHeader('Allow', 'GET, POST, PUT, DELETE, OPTIONS')
-      sendError(response, 405, 'BAD_USER_INPUT', 'Expected PUT, GET, POST or DELETE', true)
+        return reject(exchange, 'NOT_FOUND', 'There is no such stream: PUT reserves one')
+      if (method === 'GET') return open(token, stream, exchange, node)
+      if (method === 'POST') return begin(stream, exchange, options)
+      if (method === 'DELETE') return end(stream, exchange)
+      exchange.addHeaders(allowed)
+      sendError(exchange, 405, 'BAD_USER_INPUT', 'Expected PUT, GET, POST or DELETE', true)
     },
     async close(drainMs) {
       const end = ({ response, writer, expiry }: Stream) => {
@@ -265,16 +276,16 @@ export function createSingleConnections({ tickets, ownUrl }: SingleConnectionOpt
 }
 
 /** The token is in the URL for `EventSource`, which sends no headers. */
-function tokenOf({ headers, url }: IncomingMessage): string | undefined {
+function tokenOf({ headers, url }: StreamRequest): string | undefined {
   const named = headers[tokenHeader]
   if (typeof named === 'string') return named
   // Few URLs have one, and parsing a URL costs more than the rest of the endpoint.
-  if (url?.includes('token=') !== true) return undefined
+  if (!url.includes('token=')) return undefined
   const { searchParams } = new URL(url, 'http://localhost')
   return searchParams.has('query') ? undefined : (searchParams.get('token') ?? undefined)
 }
 
 /** Rejects a request and leaves its connection open, which a browser needs for the stream. */
-function reject(response: ServerResponse, code: ErrorCode, message: string): void {
-  sendError(response, statusOf(code), code, message, true)
+function reject(exchange: Exchange, code: ErrorCode, message: string): void {
+  sendError(exchange, statusOf(code), code, message, true)
 }

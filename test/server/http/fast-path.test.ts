@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { IncomingMessage, ServerResponse } from 'node:http'
 import { Socket } from 'node:net'
 import { Duplex } from 'node:stream'
@@ -5,8 +6,10 @@ import { gunzipSync } from 'node:zlib'
 import { GraphQLError } from 'graphql'
 import { expect, test } from 'vitest'
 import { CachedBody } from '../../../src/graphql/cached-body.ts'
-import type { Answer, Engine, EngineOperation } from '../../../src/server/engine.ts'
-import { serveFastPath } from '../../../src/server/http/fast-path.ts'
+import type { Answer } from '../../../src/server/engine.ts'
+import { Exchange } from '../../../src/server/http/exchange.ts'
+import { sendAnswer } from '../../../src/server/http/fast-path.ts'
+import { NodeRequest } from '../../../src/server/http/http-request.ts'
 import type { JsonType } from '../../../src/server/negotiation.ts'
 
 const json: JsonType = 'application/json; charset=utf-8'
@@ -32,8 +35,9 @@ async function respond(
     },
   })
   response.assignSocket(socket as Socket)
-  const engine = { answer: async () => answer } as unknown as Engine
-  await serveFastPath(request, response, engine, {} as EngineOperation, type)
+  const sent = once(response, 'finish')
+  sendAnswer(new Exchange(new NodeRequest(request, response), undefined, () => undefined), answer, type)
+  await sent
   const bytes = Buffer.concat(chunks)
   const body = bytes.subarray(bytes.indexOf('\r\n\r\n') + 4)
   return { status: response.statusCode, headers: response.getHeaders(), head: bytes.toString('latin1'), body }

@@ -62,11 +62,12 @@ test('pages of localhost are allowed by a setting, on any port, and no page whos
 
 test('a listed origin gets CORS headers; any other response says only that it depends on the origin', () => {
   const { corsHeaders } = policy({ allowedOrigins: ['https://app.example'], allowedHeaders: ['x-mine'] })
-  const headers = corsHeaders(request({ origin: 'https://app.example' }))
+  const headersFor = (origin: string) => Object.fromEntries(corsHeaders(request({ origin }))?.fields() ?? [])
+  const headers = headersFor('https://app.example')
   expect(headers).toMatchObject({ 'Access-Control-Allow-Origin': 'https://app.example', Vary: 'Origin' })
   expect(headers['Access-Control-Allow-Headers']).toContain('x-mine')
-  expect(corsHeaders(request({ origin: 'https://other.example' }))).toEqual({ Vary: 'Origin' })
-  expect(policy().corsHeaders(request({ origin: 'https://other.example' }))).toEqual({})
+  expect(headersFor('https://other.example')).toEqual({ Vary: 'Origin' })
+  expect(policy().corsHeaders(request({ origin: 'https://other.example' }))).toBeUndefined()
 })
 
 test('a refused origin is named with the setting that allows it, and logged once', () => {
