@@ -210,7 +210,7 @@ test('where only types may be imported, only types are', () => {
 })
 
 test('schema files do not import each other', () => {
-  const shared = /^src\/schema\/(builder|connections|field-traits|fields|mutation|schema-builder)\.ts$/
+  const shared = /^src\/schema\/(builder|field-traits|mutation)\.ts$/
   const wrong = modules.flatMap(({ path, imports }) =>
     path.startsWith('src/schema/') && path !== 'src/schema/index.ts'
       ? imports

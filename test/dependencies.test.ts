@@ -62,8 +62,7 @@ test('what the gateway imports is a dependency, so that it starts without develo
   ) as Record<'dependencies' | 'optionalDependencies', Record<string, string>>
   const files = (await readdir(join(root, 'src'), { recursive: true })).filter((file) => file.endsWith('.ts'))
   const texts = await Promise.all(files.map((file) => readFile(join(root, 'src', file), 'utf8')))
-  const withoutTypes = texts.map((text) => text.replace(/^import type [^']*'[^']*'$/gm, ''))
-  const imported = withoutTypes.flatMap((text) =>
+  const imported = texts.flatMap((text) =>
     [...text.matchAll(/(?:from |import\()'((?:@[^/']+\/)?[^/'.][^/']*)/g)].map(([, name = '']) => name),
   )
   const needed = new Set(imported.filter((name) => !name.startsWith('node:')))

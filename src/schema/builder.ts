@@ -1,9 +1,10 @@
-import type {} from '@pothos/core'
-import type {} from '@pothos/plugin-relay'
+import SchemaBuilder, { BasePlugin, type PothosOutputFieldConfig, type SchemaTypes } from '@pothos/core'
+import ErrorsPlugin from '@pothos/plugin-errors'
+import RelayPlugin from '@pothos/plugin-relay'
 import {
   type FieldNode,
+  type GraphQLFieldResolver,
   type GraphQLResolveInfo,
-  type GraphQLSchema,
   getArgumentValues,
   getNamedType,
   isObjectType,
@@ -11,11 +12,13 @@ import {
   type SelectionSetNode,
 } from 'graphql'
 import type { Context } from '../context.ts'
-import type { UpstreamError, ValidationError } from '../errors.ts'
-import type { Failure, FailureType } from '../resolvers/failure.ts'
+import { GatewayError, type UpstreamError } from '../errors.ts'
 import type { FlowBy } from '../resolvers/flows.ts'
+import { decodeGlobalId, encodeGlobalId } from '../resolvers/global-id.ts'
+import { blamedInput } from '../resolvers/input-path.ts'
 import type { LiveEvent, ThreadEvent } from '../resolvers/live-event.ts'
 import type { LiveMessageFilter } from '../resolvers/message-filter.ts'
+import { node } from '../resolvers/node.ts'
 import type { ThingsFlowBy } from '../resolvers/things-ids.ts'
 import type { ThingsOrder } from '../resolvers/things-pages.ts'
 import type { Attached } from '../resolvers/uploads.ts'
@@ -51,7 +54,7 @@ import type {
   ThingsLocation,
   ThingsObject,
 } from '../upstream/flowthings/model.ts'
-import { createSchemaBuilder } from './schema-builder.ts'
+import { fieldTraitsPlugin } from './field-traits.ts'
 
 type MessageOf<Kind extends MessageKind> = Extract<Message, { kind: Kind }>
 type MessageEvent = Extract<FlowEvent, { type: 'message' }>
@@ -105,12 +108,11 @@ export interface Types {
     ElementValue: ElementValue
     DropEvent: DropEvent
     Rule: Rule
-    UserError: Failure
+    UserError: GatewayError
   }
   Objects: { [Kind in MessageKind]: MessageOf<Kind> } & {
     [Kind in FlowChange['kind']]: ChangeEvent<Kind>
-  } & { [Name in FailureType]: Failure } & ThingsTypes & {
-      ValidationFailed: Failure<ValidationError>
+  } & ThingsTypes & {
       ExternalAuthor: ExternalAuthor
       File: File
       Flow: Flow
@@ -159,22 +161,98 @@ export interface Types {
   Connection: object
 }
 
+/**
+ * Completes the result of every mutation: the payload has the `clientMutationId` of the input, and a failure has the path of
+ * the input that caused it.
+ */
+class MutationsPlugin<T extends SchemaTypes> extends BasePlugin<T> {
+  override wrapResolve(
+    resolve: GraphQLFieldResolver<unknown, T['Context'], object>,
+    { kind }: PothosOutputFieldConfig<T>,
+  ): GraphQLFieldResolver<unknown, T['Context'], object> {
+    if (kind !== 'Mutation') return resolve
+    return async (source, args, context, info) => {
+      const { input } = args as { input: Readonly<Record<string, unknown>> }
+      try {
+        const payload = (await resolve(source, args, context, info)) as object
+        const { clientMutationId } = input
+        return clientMutationId == null ? payload : Object.assign(payload, { clientMutationId })
+      } catch (error) {
+        const path = error instanceof GatewayError ? blamedInput(error, input) : undefined
+        throw error instanceof GatewayError && path !== undefined ? error.at(path) : error
+      }
+    }
+  }
+}
+
+const mutationsPlugin = 'mutations'
+
+declare global {
+  namespace PothosSchemaTypes {
+    interface Plugins<Types extends SchemaTypes> {
+      [mutationsPlugin]: MutationsPlugin<Types>
+    }
+  }
+}
+
+SchemaBuilder.registerPlugin(mutationsPlugin, MutationsPlugin)
+
+/** Each schema file adds its types to this builder. Files name types of other files by string. */
+export const builder = new SchemaBuilder<Types>({
+  // The first plugin is the outermost: it turns errors that the others throw into results.
+  plugins: [ErrorsPlugin, RelayPlugin, mutationsPlugin, fieldTraitsPlugin],
+  defaultFieldNullability: false,
+  errors: { directResult: true },
+  relay: {
+    cursorType: 'String',
+    encodeGlobalID: (typename, id) => encodeGlobalId(typename, String(id)),
+    decodeGlobalID: (id) => decodeGlobalId(id),
+    nodesOnConnection: { description: 'The items of this page.' },
+    nodeTypeOptions: { description: 'An object that `node` reads by its global id.' },
+    idFieldOptions: { description: 'The global id: unique among all objects of this API. Do not parse it.' },
+    nodeQueryOptions: {
+      calls: { each: 3 },
+      description:
+        'Reads one object by its global id. Null when the object does not exist or you cannot see it.',
+      args: { id: { description: 'The global id of an object.' } },
+      resolve: (_, args, context) => node(args.id, context),
+    },
+    // The plugin's own field fails as a whole for one malformed id: `nodes.ts` has ours.
+    nodesQueryOptions: false,
+    pageInfoTypeOptions: { description: 'The position of a page in its list.' },
+    hasNextPageFieldOptions: { description: 'Whether the list has items after this page.' },
+    hasPreviousPageFieldOptions: { description: 'Whether the list has items before this page.' },
+    startCursorFieldOptions: {
+      description:
+        'The cursor of the first item. Pass it as `before` to read the previous page. Null when the page is empty.',
+    },
+    endCursorFieldOptions: {
+      description:
+        'The cursor of the last item. Pass it as `after` to read the next page. Null when the page is empty.',
+    },
+    cursorFieldOptions: {
+      description: 'The position of the item in the list, for `after` and `before`. Do not parse it.',
+    },
+    nodeFieldOptions: { description: 'The item.' },
+    edgesFieldOptions: { description: 'The items of this page, each with its cursor.' },
+    pageInfoFieldOptions: { description: 'The cursors of this page, and whether other pages exist.' },
+    firstArgOptions: {
+      description:
+        'The number of items to read from the start of the list, 1 to 100. Not together with `last`.',
+    },
+    lastArgOptions: {
+      description:
+        'The number of items to read from the end of the list, 1 to 100. Not together with `first`.',
+    },
+    afterArgOptions: { description: 'Read only items after this cursor.' },
+    beforeArgOptions: { description: 'Read only items before this cursor.' },
+    defaultConnectionTypeOptions: { description: 'One page of a list.' },
+    defaultEdgeTypeOptions: { description: 'An item and its cursor.' },
+  },
+})
+
 export type OurTypes = PothosSchemaTypes.ExtendDefaultTypes<Types>
 export type InputFields = PothosSchemaTypes.InputFieldBuilder<OurTypes, 'InputObject'>
-
-const runtime = createSchemaBuilder()
-
-/**
- * Each schema file adds its types to this builder. Files name types of other files by string. Pothos checks the types of what is
- * declared, and is not loaded.
- */
-export const builder = runtime as unknown as Pick<
-  PothosSchemaTypes.SchemaBuilder<OurTypes>,
-  Exclude<keyof typeof runtime, 'toSchema'>
->
-
-/** The schema of all types that were declared. */
-export const toSchema: () => GraphQLSchema = runtime.toSchema
 
 /** The options of a field that can be null. */
 export function nullable(description: string) {

@@ -28,11 +28,6 @@ builder.objectType('PrivateConversation', {
   }),
 })
 
-const PrivateConversationConnection = builder.connectionObject(
-  { type: 'PrivateConversation', name: 'PrivateConversationConnection' },
-  { name: 'PrivateConversationEdge' },
-)
-
 builder.queryFields((t) => ({
   privateConversations: t.connection(
     {
@@ -43,7 +38,8 @@ builder.queryFields((t) => ({
         'Your private conversations, ordered by the number of the other user; `first: 100` by default.',
       resolve: conversations.privateConversations,
     },
-    PrivateConversationConnection,
+    { name: 'PrivateConversationConnection' },
+    { name: 'PrivateConversationEdge' },
   ),
   privateConversation: t.field({
     type: 'PrivateConversation',

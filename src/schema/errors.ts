@@ -1,4 +1,12 @@
-import type { FieldProblem } from '../errors.ts'
+import {
+  ConflictError,
+  ForbiddenError,
+  NotFoundError,
+  NotSupportedError,
+  RateLimitedError,
+  UpstreamError,
+  ValidationError,
+} from '../errors.ts'
 import { builder } from './builder.ts'
 
 const UserErrorCode = builder.enumType('UserErrorCode', {
@@ -19,30 +27,28 @@ const UserErrorCode = builder.enumType('UserErrorCode', {
 })
 
 builder.interfaceType('UserError', {
-  resolveType: ({ typename }) => typename,
   description:
     'The reason why a mutation failed. Nothing was changed, except perhaps with `UpstreamUnavailable`.',
   fields: (t) => ({
-    message: t.string({
+    message: t.exposeString('message', {
       description: 'A message for the user: what was attempted and what is wrong.',
-      resolve: ({ error }) => error.message,
     }),
     code: t.field({
       type: UserErrorCode,
       description: 'The kind of failure, for programs.',
       // The classes of the union have no other codes.
-      resolve: ({ error }) => error.code as typeof UserErrorCode.$inferType,
+      resolve: (error) => error.code as typeof UserErrorCode.$inferType,
     }),
     path: t.stringList({
       nullable: true,
       description:
         'The path of the input that caused the failure, such as `["input", "flow"]` for a flow that does not exist. Null when the failure has another cause, or the upstream does not say which input it is.',
-      resolve: ({ error }) => error.inputPath,
+      resolve: (error) => error.inputPath,
     }),
   }),
 })
 
-const FieldProblemType = builder.objectRef<FieldProblem>('FieldProblem').implement({
+const FieldProblem = builder.objectRef<ValidationError['fields'][number]>('FieldProblem').implement({
   description: 'An invalid field of the input.',
   fields: (t) => ({
     field: t.exposeString('field', { description: 'The name of the field, as the upstream reports it.' }),
@@ -50,52 +56,59 @@ const FieldProblemType = builder.objectRef<FieldProblem>('FieldProblem').impleme
   }),
 })
 
-builder.objectType('ValidationFailed', {
+builder.objectType(ValidationError, {
+  name: 'ValidationFailed',
   description: 'The input matches the schema, but a value is invalid.',
   interfaces: ['UserError'],
   fields: (t) => ({
     fields: t.field({
-      type: [FieldProblemType],
+      type: [FieldProblem],
       listSize: 1,
       description: 'The invalid fields. Empty when the upstream does not name them.',
-      resolve: ({ error }) => error.fields,
+      resolve: (error) => error.fields,
     }),
   }),
 })
 
-builder.objectType('NotFound', {
+builder.objectType(NotFoundError, {
+  name: 'NotFound',
   description: 'The input names an object that does not exist or that you cannot see.',
   interfaces: ['UserError'],
 })
 
-builder.objectType('Forbidden', {
+builder.objectType(ForbiddenError, {
+  name: 'Forbidden',
   description: 'You can see the object, but you may not make this change.',
   interfaces: ['UserError'],
 })
 
-builder.objectType('NotSupported', {
+builder.objectType(NotSupportedError, {
+  name: 'NotSupported',
   description: 'The upstream cannot make this change. `capabilities` lists what it can do.',
   interfaces: ['UserError'],
 })
 
-builder.objectType('Conflict', {
+builder.objectType(ConflictError, {
+  name: 'Conflict',
   description: 'The change contradicts the stored state, such as a name that is already in use.',
   interfaces: ['UserError'],
 })
 
-builder.objectType('RateLimited', {
+builder.objectType(RateLimitedError, {
+  name: 'RateLimited',
   description: 'There were too many requests. Repeat the mutation later.',
   interfaces: ['UserError'],
   fields: (t) => ({
     retryAfterMs: t.int({
       nullable: true,
       description: 'The number of milliseconds to wait before the next attempt. Null when it is unknown.',
-      resolve: ({ error }) => error.retryAfterMs,
+      resolve: (error) => error.retryAfterMs,
     }),
   }),
 })
 
-builder.objectType('UpstreamUnavailable', {
+builder.objectType(UpstreamError, {
+  name: 'UpstreamUnavailable',
   description:
     'The upstream failed or did not respond. The change may have been made. A mutation that was sent with a `uuid` can be repeated with the same one without making a second message.',
   interfaces: ['UserError'],

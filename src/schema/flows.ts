@@ -18,11 +18,6 @@ const FlowScope = builder.enumType('FlowScope', {
   } as const,
 })
 
-const FlowUserConnection = builder.connectionObject(
-  { type: 'FlowUser', name: 'FlowUserConnection' },
-  { name: 'FlowUserEdge' },
-)
-
 builder.objectType('Flow', {
   description:
     'A chat room of an organization. It has messages in threads, and an inbox to which sources post.',
@@ -122,7 +117,8 @@ builder.objectType('Flow', {
         description: 'The members of the flow, ordered by the number of the user; `first: 100` by default.',
         resolve: flows.users,
       },
-      FlowUserConnection,
+      { name: 'FlowUserConnection' },
+      { name: 'FlowUserEdge' },
     ),
   }),
 })
@@ -166,11 +162,6 @@ builder.inputType('FlowBy', {
   }),
 })
 
-const FlowConnection = builder.connectionObject(
-  { type: 'Flow', name: 'FlowConnection' },
-  { name: 'FlowEdge' },
-)
-
 builder.queryFields((t) => ({
   flows: t.connection(
     {
@@ -188,7 +179,8 @@ builder.queryFields((t) => ({
       },
       resolve: flows.flows,
     },
-    FlowConnection,
+    { name: 'FlowConnection' },
+    { name: 'FlowEdge' },
   ),
   flow: t.field({
     type: 'Flow',

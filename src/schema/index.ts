@@ -1,5 +1,12 @@
-import { type GraphQLSchema, isAbstractType, lexicographicSortSchema, printSchema } from 'graphql'
-import { builder, toSchema } from './builder.ts'
+import {
+  defaultFieldResolver,
+  type GraphQLSchema,
+  isAbstractType,
+  isObjectType,
+  lexicographicSortSchema,
+  printSchema,
+} from 'graphql'
+import { builder } from './builder.ts'
 import './scalars.ts'
 import './errors.ts'
 import './nodes.ts'
@@ -41,7 +48,15 @@ builder.mutationType({
 builder.subscriptionType({ description: 'The subscriptions. Each delivers events until the client ends it.' })
 
 /** The schema. */
-export const schema: GraphQLSchema = toSchema()
+export const schema: GraphQLSchema = resolvePageInfo(builder.toSchema({ sortSchema: false }))
+
+/** `hasNextPage` may need a call. Compiled operations only wait for values that resolvers return, so it gets resolvers. */
+function resolvePageInfo(schema: GraphQLSchema): GraphQLSchema {
+  const pageInfo = schema.getType('PageInfo')
+  if (isObjectType(pageInfo))
+    for (const field of Object.values(pageInfo.getFields())) field.resolve ??= defaultFieldResolver
+  return schema
+}
 
 /** The schema in alphabetical order, for readers. The server starts faster without sorting. */
 export function sortSchema(): GraphQLSchema {

@@ -37,11 +37,6 @@ builder.objectType('Invitation', {
   }),
 })
 
-const InvitationConnection = builder.connectionObject(
-  { type: 'Invitation', name: 'InvitationConnection' },
-  { name: 'InvitationEdge' },
-)
-
 builder.objectField('Flow', 'invitations', (t) =>
   t.connection(
     {
@@ -53,7 +48,8 @@ builder.objectField('Flow', 'invitations', (t) =>
         'The invitations that have not been accepted, ordered by number; `first: 100` by default. Null when they cannot be read.',
       resolve: invitations.flowInvitations,
     },
-    InvitationConnection,
+    { name: 'InvitationConnection' },
+    { name: 'InvitationEdge' },
   ),
 )
 

@@ -172,11 +172,6 @@ builder.interfaceType('Message', {
   }),
 })
 
-const ReactionUserConnection = builder.connectionObject(
-  { type: 'User', name: 'ReactionUserConnection' },
-  { name: 'ReactionUserEdge' },
-)
-
 builder.objectType('Reaction', {
   sharing: 'same',
   description: 'An emoji, and the users who reacted with it.',
@@ -196,7 +191,8 @@ builder.objectType('Reaction', {
           'The users who reacted with the emoji and whom you can see, ordered by number; `first: 100` by default. Null when they cannot be read.',
         resolve: messages.reactionUsers,
       },
-      ReactionUserConnection,
+      { name: 'ReactionUserConnection' },
+      { name: 'ReactionUserEdge' },
     ),
   }),
 })

@@ -1,11 +1,27 @@
 import type { FieldMap, InputFieldMap, InputObjectRef, ObjectRef } from '@pothos/core'
 import type { Context } from '../context.ts'
+import {
+  ConflictError,
+  ForbiddenError,
+  NotFoundError,
+  NotSupportedError,
+  RateLimitedError,
+  UpstreamError,
+  ValidationError,
+} from '../errors.ts'
 import type { CallCost } from '../graphql/field-traits.ts'
-import { Failure, failureTypes, mutationResult } from '../resolvers/failure.ts'
 import { builder, type InputFields, type OurTypes } from './builder.ts'
 
-/** A mutation makes its change in one call and looks up at most three objects. */
-const usualCalls: CallCost = { each: 4 }
+/** The errors that a mutation returns as data. */
+const failures = [
+  ValidationError,
+  NotFoundError,
+  ForbiddenError,
+  ConflictError,
+  NotSupportedError,
+  RateLimitedError,
+  UpstreamError,
+]
 
 /** The input type of a mutation. */
 export function mutationInput<Fields extends InputFieldMap>(
@@ -47,24 +63,21 @@ export function mutation<Input, Payload extends object>(
   name: string,
   { description, input, payload, calls, resolve }: Mutation<Input, Payload>,
 ): void {
-  const result = builder.unionType(`${name[0]?.toUpperCase()}${name.slice(1)}Result`, {
+  const union = {
+    name: `${name[0]?.toUpperCase()}${name.slice(1)}Result`,
     description: `The payload of \`${name}\` when it succeeded, or the error when it failed.`,
-    types: [...failureTypes, payload],
-    resolveType: (value: object) => (value instanceof Failure ? value.typename : payload.name),
-  })
+  }
   builder.mutationField(name, (t) =>
     t.field({
-      type: result,
+      type: payload,
       description,
       args: {
         input: t.arg({ type: input, required: true, description: `The input of \`${name}\`.` }),
       },
-      calls: calls ?? usualCalls,
+      ...(calls === undefined ? {} : { calls }),
+      errors: { types: failures, union, directResult: true },
       // The types of Pothos cannot compare what a type parameter resolves to.
-      resolve: ((root: object, args: { input: NoInfer<Input> & object }, context: Context) =>
-        mutationResult(args.input as Readonly<Record<string, unknown>>, () =>
-          resolve(root, args, context),
-        )) as never,
+      resolve: resolve as never,
     }),
   )
 }

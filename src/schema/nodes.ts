@@ -1,18 +1,5 @@
-import { decodeGlobalId } from '../resolvers/global-id.ts'
-import { node, nodes } from '../resolvers/node.ts'
+import { nodes } from '../resolvers/node.ts'
 import { builder } from './builder.ts'
-
-builder.queryField('node', (t) =>
-  t.field({
-    type: builder.nodeInterfaceRef(),
-    nullable: true,
-    calls: { each: 3 },
-    description:
-      'Reads one object by its global id. Null when the object does not exist or you cannot see it.',
-    args: { id: t.arg.id({ required: true, description: 'The global id of an object.' }) },
-    resolve: (_, { id }, context) => node(decodeGlobalId(id), context),
-  }),
-)
 
 builder.queryField('nodes', (t) =>
   t.field({

@@ -19,11 +19,6 @@ const SubscriptionType = builder.objectRef<Subscription>('OrganizationSubscripti
   }),
 })
 
-const OrganizationUserConnection = builder.connectionObject(
-  { type: 'OrganizationUser', name: 'OrganizationUserConnection' },
-  { name: 'OrganizationUserEdge' },
-)
-
 builder.objectType('Organization', {
   description: 'A company or team. It owns flows and has users.',
   sharing: 'same',
@@ -68,7 +63,8 @@ builder.objectType('Organization', {
           'The users of the organization, ordered by number; `first: 100` by default. Null when they cannot be read.',
         resolve: organizations.users,
       },
-      OrganizationUserConnection,
+      { name: 'OrganizationUserConnection' },
+      { name: 'OrganizationUserEdge' },
     ),
   }),
 })
@@ -93,11 +89,6 @@ const OrganizationBy = builder.inputType('OrganizationBy', {
   }),
 })
 
-const OrganizationConnection = builder.connectionObject(
-  { type: 'Organization', name: 'OrganizationConnection' },
-  { name: 'OrganizationEdge' },
-)
-
 builder.queryFields((t) => ({
   organizations: t.connection(
     {
@@ -107,7 +98,8 @@ builder.queryFields((t) => ({
       description: 'Your organizations, ordered by number; `first: 100` by default.',
       resolve: organizations.organizations,
     },
-    OrganizationConnection,
+    { name: 'OrganizationConnection' },
+    { name: 'OrganizationEdge' },
   ),
   organization: t.field({
     type: 'Organization',

@@ -187,16 +187,6 @@ const rulesOf = {
   calls: { once: ['capabilities'], batch: 'flow rules' },
 } as const
 
-const DropRuleConnection = builder.connectionObject(
-  { type: 'DropRule', name: 'DropRuleConnection' },
-  { name: 'DropRuleEdge' },
-)
-
-const TagRuleConnection = builder.connectionObject(
-  { type: 'TagRule', name: 'TagRuleConnection' },
-  { name: 'TagRuleEdge' },
-)
-
 builder.objectFields('Flow', (t) => ({
   dropRules: t.connection(
     {
@@ -206,7 +196,8 @@ builder.objectFields('Flow', (t) => ({
         'The rules that make activities in the flow, ordered by id; `first: 100` by default. Null when they cannot be read.',
       resolve: rules.flowRules('DropRule'),
     },
-    DropRuleConnection,
+    { name: 'DropRuleConnection' },
+    { name: 'DropRuleEdge' },
   ),
   tagRules: t.connection(
     {
@@ -216,7 +207,8 @@ builder.objectFields('Flow', (t) => ({
         'The rules that make drops of messages of the flow, ordered by id; `first: 100` by default. Null when they cannot be read.',
       resolve: rules.flowRules('TagRule'),
     },
-    TagRuleConnection,
+    { name: 'TagRuleConnection' },
+    { name: 'TagRuleEdge' },
   ),
 }))
 

@@ -9,21 +9,6 @@ const TagMode = builder.enumType('TagMode', {
   } as const,
 })
 
-const SearchConnection = builder.connectionObject(
-  {
-    type: 'Message',
-    name: 'SearchConnection',
-    fields: (t) => ({
-      isExhaustive: t.boolean({
-        description:
-          'Whether every match can be read. At most the newest 100 can. Without the capability `SEARCH`, only the 20 flows with the newest messages are searched.',
-        resolve: (connection) => (connection as { isExhaustive?: boolean }).isExhaustive === true,
-      }),
-    }),
-  },
-  { name: 'SearchEdge' },
-)
-
 builder.queryField('search', (t) =>
   t.connection(
     {
@@ -47,6 +32,16 @@ builder.queryField('search', (t) =>
       },
       resolve: search.search,
     },
-    SearchConnection,
+    {
+      name: 'SearchConnection',
+      fields: (f) => ({
+        isExhaustive: f.boolean({
+          description:
+            'Whether every match can be read. At most the newest 100 can. Without the capability `SEARCH`, only the 20 flows with the newest messages are searched.',
+          resolve: (connection) => (connection as { isExhaustive?: boolean }).isExhaustive === true,
+        }),
+      }),
+    },
+    { name: 'SearchEdge' },
   ),
 )

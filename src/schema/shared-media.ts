@@ -25,26 +25,6 @@ const LinkShare = builder.objectRef<sharedMedia.LinkShare>('LinkShare').implemen
 
 const isExhaustive = (connection: object) => (connection as { isExhaustive: boolean }).isExhaustive
 
-const FileShareConnection = builder.connectionObject(
-  { type: FileShare, name: 'FileShareConnection' },
-  { name: 'FileShareEdge' },
-)
-
-const LinkShareConnection = builder.connectionObject(
-  {
-    type: LinkShare,
-    name: 'LinkShareConnection',
-    fields: (t) => ({
-      isExhaustive: t.boolean({
-        description:
-          'Whether this page is complete. A page is read from at most 1,000 messages; when that was not enough, its cursor continues after them.',
-        resolve: isExhaustive,
-      }),
-    }),
-  },
-  { name: 'LinkShareEdge' },
-)
-
 builder.objectFields('Flow', (t) => ({
   files: t.connection(
     {
@@ -56,7 +36,8 @@ builder.objectFields('Flow', (t) => ({
         'The files that were posted to the flow, oldest first; `last: 30` by default. Null when they cannot be read.',
       resolve: sharedMedia.flowFiles,
     },
-    FileShareConnection,
+    { name: 'FileShareConnection' },
+    { name: 'FileShareEdge' },
   ),
   links: t.connection(
     {
@@ -68,6 +49,16 @@ builder.objectFields('Flow', (t) => ({
         'The messages of the flow that contain links, oldest first; `last: 30` by default. Null when they cannot be read.',
       resolve: sharedMedia.flowLinks,
     },
-    LinkShareConnection,
+    {
+      name: 'LinkShareConnection',
+      fields: (f) => ({
+        isExhaustive: f.boolean({
+          description:
+            'Whether this page is complete. A page is read from at most 1,000 messages; when that was not enough, its cursor continues after them.',
+          resolve: isExhaustive,
+        }),
+      }),
+    },
+    { name: 'LinkShareEdge' },
   ),
 }))

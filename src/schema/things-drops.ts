@@ -218,11 +218,6 @@ builder.objectType('OtherElement', {
 
 const filter = { type: 'ThingsFilter', description: 'The drops to list; all by default.' } as const
 
-const DropConnection = builder.connectionObject(
-  { type: 'Drop', name: 'DropConnection' },
-  { name: 'DropEdge' },
-)
-
 builder.objectFields('ThingsFlow', (t) => ({
   drops: t.connection(
     {
@@ -243,7 +238,8 @@ builder.objectFields('ThingsFlow', (t) => ({
       },
       resolve: drops.flowDrops,
     },
-    DropConnection,
+    { name: 'DropConnection' },
+    { name: 'DropEdge' },
   ),
   latestDrop: t.field({
     type: 'Drop',

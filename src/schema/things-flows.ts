@@ -65,11 +65,6 @@ builder.inputType('ThingsFlowBy', {
   }),
 })
 
-const ThingsFlowConnection = builder.connectionObject(
-  { type: 'ThingsFlow', name: 'ThingsFlowConnection' },
-  { name: 'ThingsFlowEdge' },
-)
-
 builder.queryFields((t) => ({
   thingsFlow: t.field({
     type: 'ThingsFlow',
@@ -97,6 +92,7 @@ builder.queryFields((t) => ({
       },
       resolve: flows.flows,
     },
-    ThingsFlowConnection,
+    { name: 'ThingsFlowConnection' },
+    { name: 'ThingsFlowEdge' },
   ),
 }))

@@ -258,31 +258,6 @@ const listArgs = {
   order: { type: 'ThingsOrder', required: true, defaultValue: 'desc', description: 'The order of the list.' },
 } as const
 
-const ThingsGroupConnection = builder.connectionObject(
-  { type: 'ThingsGroup', name: 'ThingsGroupConnection' },
-  { name: 'ThingsGroupEdge' },
-)
-
-const ThingsTokenConnection = builder.connectionObject(
-  { type: 'ThingsToken', name: 'ThingsTokenConnection' },
-  { name: 'ThingsTokenEdge' },
-)
-
-const ThingsShareConnection = builder.connectionObject(
-  { type: 'ThingsShare', name: 'ThingsShareConnection' },
-  { name: 'ThingsShareEdge' },
-)
-
-const ThingsDeviceConnection = builder.connectionObject(
-  { type: 'ThingsDevice', name: 'ThingsDeviceConnection' },
-  { name: 'ThingsDeviceEdge' },
-)
-
-const ThingsTaskConnection = builder.connectionObject(
-  { type: 'ThingsTask', name: 'ThingsTaskConnection' },
-  { name: 'ThingsTaskEdge' },
-)
-
 builder.queryFields((t) => {
   const args = { filter: t.arg(listArgs.filter), order: t.arg(listArgs.order) }
   const traits = { nullable: true, calls: { each: 1 }, listSize: 20 } as const
@@ -308,7 +283,8 @@ builder.queryFields((t) => {
         description: 'The groups of the account, by time of creation; `first: 20` by default.',
         resolve: objects.objects('group'),
       },
-      ThingsGroupConnection,
+      { name: 'ThingsGroupConnection' },
+      { name: 'ThingsGroupEdge' },
     ),
     thingsTokens: t.connection(
       {
@@ -316,7 +292,8 @@ builder.queryFields((t) => {
         description: 'The tokens of the account, by time of creation; `first: 20` by default.',
         resolve: objects.objects('token'),
       },
-      ThingsTokenConnection,
+      { name: 'ThingsTokenConnection' },
+      { name: 'ThingsTokenEdge' },
     ),
     thingsShares: t.connection(
       {
@@ -324,7 +301,8 @@ builder.queryFields((t) => {
         description: 'The shares of the account, by time of creation; `first: 20` by default.',
         resolve: objects.objects('share'),
       },
-      ThingsShareConnection,
+      { name: 'ThingsShareConnection' },
+      { name: 'ThingsShareEdge' },
     ),
     thingsDevices: t.connection(
       {
@@ -332,7 +310,8 @@ builder.queryFields((t) => {
         description: 'The devices of the account, by time of creation; `first: 20` by default.',
         resolve: objects.objects('device'),
       },
-      ThingsDeviceConnection,
+      { name: 'ThingsDeviceConnection' },
+      { name: 'ThingsDeviceEdge' },
     ),
     thingsTasks: t.connection(
       {
@@ -344,7 +323,8 @@ builder.queryFields((t) => {
         },
         resolve: objects.tasks,
       },
-      ThingsTaskConnection,
+      { name: 'ThingsTaskConnection' },
+      { name: 'ThingsTaskEdge' },
     ),
   }
 })

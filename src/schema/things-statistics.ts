@@ -239,10 +239,10 @@ const IdentityStatistic = builder.enumType('ThingsIdentityStatistic', {
 
 type StatisticsKind = typeof FlowStatistic | typeof TrackStatistic | typeof IdentityStatistic
 
-for (const [type, input] of [
-  ['ThingsFlow', statisticsInput('ThingsFlowStatisticsInput', FlowStatistic)],
-  ['Track', statisticsInput('TrackStatisticsInput', TrackStatistic)],
-  ['ThingsIdentity', statisticsInput('ThingsIdentityStatisticsInput', IdentityStatistic)],
+for (const [type, input, kind] of [
+  ['ThingsFlow', 'ThingsFlowStatisticsInput', FlowStatistic],
+  ['Track', 'TrackStatisticsInput', TrackStatistic],
+  ['ThingsIdentity', 'ThingsIdentityStatisticsInput', IdentityStatistic],
 ] as const)
   builder.objectField(type, 'statistics', (t) =>
     t.field({
@@ -251,7 +251,11 @@ for (const [type, input] of [
       calls: { each: 1 },
       description: 'Counts what happened in a year, a month or a day of UTC. Null when it cannot be read.',
       args: {
-        input: t.arg({ type: input, required: true, description: 'What to count, and when.' }),
+        input: t.arg({
+          type: statisticsInput(input, kind),
+          required: true,
+          description: 'What to count, and when.',
+        }),
       },
       resolve: statistics.statistics,
     }),

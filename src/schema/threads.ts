@@ -191,11 +191,6 @@ const ThreadOrigin = builder.enumType('ThreadOrigin', {
   } as const,
 })
 
-const ThreadConnection = builder.connectionObject(
-  { type: 'Thread', name: 'ThreadConnection' },
-  { name: 'ThreadEdge' },
-)
-
 builder.objectFields('Flow', (t) => ({
   threads: t.connection(
     {
@@ -217,7 +212,8 @@ builder.objectFields('Flow', (t) => ({
       },
       resolve: threads.flowThreads,
     },
-    ThreadConnection,
+    { name: 'ThreadConnection' },
+    { name: 'ThreadEdge' },
   ),
   thread: t.field({
     type: 'Thread',
