@@ -78,3 +78,37 @@ test.for(['delete from "flows"', 'rollback to job', 'with x as (select 1) update
     expect(state.read('select * from "users"', [])).not.toBe(first)
   },
 )
+
+test('reads are kept for later transactions while no other connection commits', () => {
+  const { state } = makeState()
+  const read = () => state.readKept('select * from "users"', [1])
+  state.begin(1)
+  const first = read()
+  state.begin(1)
+  expect(read()).toBe(first)
+  state.begin(2)
+  expect(read()).not.toBe(first)
+})
+
+test('no read is kept where it is unknown whether another connection has committed', () => {
+  const { state } = makeState()
+  const read = () => state.readKept('select * from "users"', [1])
+  state.begin(undefined)
+  const first = read()
+  expect(read()).toBe(first)
+  state.begin(undefined)
+  expect(read()).not.toBe(first)
+})
+
+test('the tables that statements changed are known, and all after one that may change more', () => {
+  const { state } = makeState()
+  state.begin(1)
+  state.execute('select * from "users"')
+  state.execute('update "flows" set "name" = ?')
+  state.execute('insert into "tokens" values (?)')
+  expect([...state.changed]).toEqual(['flows', 'tokens'])
+  state.execute('delete from "flows"')
+  expect([...state.changed]).toEqual(['flows', 'tokens', ''])
+  state.begin(1)
+  expect([...state.changed]).toEqual([])
+})

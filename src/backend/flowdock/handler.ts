@@ -9,8 +9,9 @@ import { createRouter, type Match, methodsOf } from '../http/router.ts'
 import { storageError } from '../http/storage-error.ts'
 import type { ArrivingBody, Principal } from '../http/traffic.ts'
 import { createServiceTokenCheck } from '../service-tokens.ts'
+import { touchUser } from '../store/last-times.ts'
 import { findSourceByTokenHash } from '../store/sources.ts'
-import { touchUser, type UserRow } from '../store/users.ts'
+import type { UserRow } from '../store/users.ts'
 import { hashToken } from '../token-hash.ts'
 import { authenticate, checkCredential, type Identity, whileValid } from './auth.ts'
 import type { Answer, Backend, Route } from './route.ts'
@@ -115,7 +116,7 @@ export function createHandler(options: HandlerOptions): RestHandler {
     const now = Date.now()
     if (now - (noted.get(user.id) ?? user.last_access_at ?? 0) < accessResolutionMs) return
     noted.set(user.id, now)
-    background.run(backend.log.write(({ db }) => touchUser(db, user.id, now)))
+    background.run(backend.log.write(async ({ db }) => touchUser(db, user.id, now)))
   }
 
   /** @param added gets headers of the response, also of one to an error */

@@ -3,7 +3,8 @@ import type { Bus } from '../bus/bus.ts'
 import type { BusMessage, BusSignal, PresentUser } from '../bus/messages.ts'
 import type { Instances } from '../instances.ts'
 import type { Store } from '../store/db.ts'
-import { listFlows, listJoinedFlowIds, noteActive } from '../store/flows.ts'
+import { listFlows, listJoinedFlowIds } from '../store/flows.ts'
+import { noteActive } from '../store/last-times.ts'
 import type { Destination } from './encode.ts'
 import { createPresentUsers, type PresenceState } from './present-users.ts'
 
@@ -93,7 +94,7 @@ export function createPresence(store: Store, options: PresenceOptions): Presence
     const state = users.stateOf(userId)
     if (state === 'offline' || stopping.aborted) return
     const now = Date.now()
-    if (state === 'active') await store.write((db) => noteActive(db, userId, now))
+    if (state === 'active') await store.write(async (db) => noteActive(db, userId, now))
     const content = state === 'active' ? { last_activity: now } : {}
     const signals = (await listFlows(store.reader, userId, 'joined')).map((flow) => ({
       flowIds: [flow.id],

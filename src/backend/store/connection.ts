@@ -1,22 +1,22 @@
 import { type Dialect, Kysely } from 'kysely'
-import { type Execute, type Rows, TransactionState } from './transaction-state.ts'
+import type { Rows } from './read-memory.ts'
+import { type Execute, TransactionState } from './transaction-state.ts'
+
+/** The statements of a `DirectDatabase`. */
+export interface DirectStatements {
+  /** Executes a statement. Undefined if it has to wait in Kysely's queue, such as during a transaction. */
+  execute(sql: string, parameters: readonly unknown[]): Rows | undefined
+  /** Reads rows, or returns them as they were read before if they are still those of the database. Undefined as above. */
+  readKept(sql: string, parameters: readonly unknown[]): Rows | undefined
+}
 
 /** A database that also executes statements directly. Kysely's queue and promises take longer than most reads of SQLite. */
 export class DirectDatabase<T> extends Kysely<T> {
-  readonly #execute: (sql: string, parameters: readonly unknown[]) => ReturnType<Execute> | undefined
+  readonly statements: DirectStatements
 
-  /** @param execute returns undefined while statements have to wait in Kysely's queue, such as during a transaction */
-  constructor(
-    dialect: Dialect,
-    execute: (sql: string, parameters: readonly unknown[]) => ReturnType<Execute> | undefined,
-  ) {
+  constructor(dialect: Dialect, statements: DirectStatements) {
     super({ dialect })
-    this.#execute = execute
-  }
-
-  /** Executes a statement, unless it has to wait in Kysely's queue. */
-  execute(sql: string, parameters: readonly unknown[]): Rows | Promise<Rows> | undefined {
-    return this.#execute(sql, parameters)
+    this.statements = statements
   }
 }
 

@@ -1,6 +1,7 @@
 import { type Generated, Kysely, PostgresAdapter, sql } from 'kysely'
 import { migrate } from './migrate.ts'
 import { openPostgres, postgresEngine, withWriteLock } from './postgres.ts'
+import { ReadMemory } from './read-memory.ts'
 import type { RuleTables } from './rule-tables.ts'
 import { beginSqlite, openSqliteReader, openSqliteWriter, sqliteEngine } from './sqlite.ts'
 import type { ThingsTables } from './things/tables.ts'
@@ -314,7 +315,8 @@ async function openPostgresDatabase(url: string): Promise<Opened> {
 
 async function openSqliteDatabase(path: string): Promise<Opened> {
   const writer = openSqliteWriter<Tables>(path)
-  const engine = sqliteEngine(writer)
+  const memory = new ReadMemory()
+  const engine = sqliteEngine(writer, memory)
   try {
     // Kysely does not run the migrations of SQLite in a transaction.
     await engine.withConnection(async (connection) => {
@@ -331,7 +333,7 @@ async function openSqliteDatabase(path: string): Promise<Opened> {
     await writer.destroy()
     throw error
   }
-  const reader = openSqliteReader<Tables>(path)
+  const reader = openSqliteReader<Tables>(path, writer, memory)
   return {
     engine,
     reader,

@@ -4,19 +4,32 @@ import { anyNumber, anyText, type Database, type Tables } from './db.ts'
 import { prepared } from './prepared.ts'
 import type { UserRow } from './users.ts'
 
-/** The columns of a flow that do not depend on the viewer. */
-export interface Flow extends Selectable<Tables['flows']> {
+/** The columns of a flow that do not depend on the viewer, without those that each message changes. */
+export interface FlowItself extends Omit<Selectable<Tables['flows']>, 'last_message_id' | 'last_message_at'> {
   organization_slug: string
   organization_name: string
 }
 
-/** A flow as one user sees it. */
-export interface FlowRow extends Flow {
+/** The columns of a flow that do not depend on the viewer. */
+export interface Flow extends FlowItself {
+  last_message_id: number | null
+  last_message_at: number | null
+}
+
+/** What a user is to a flow. */
+interface Membership {
   /** `blocked` and `open` are null when the viewer was never a member. */
   open: number | null
   blocked: number | null
   /** Null when the viewer is not in the organization. */
   organization_admin: number | null
+}
+
+/** A flow and what one user is to it, without what each message changes. */
+export type AccessedFlow = FlowItself & Membership
+
+/** A flow as one user sees it. */
+export interface FlowRow extends Flow, Membership {
   unread_mentions: number
 }
 
@@ -156,6 +169,36 @@ export async function findViewedFlow(
   return (await viewedByJoinCode(db, { ...viewer, ...by }))[0]
 }
 
+const accessByPath = prepared<{ viewer: number; organization: string; slug: string }, AccessedFlow>(
+  (db, { viewer, organization, slug }) =>
+    db
+      .selectFrom('flows')
+      .innerJoin('organizations', 'organizations.id', 'flows.organization_id')
+      .leftJoin('flow_members as mine', (join) =>
+        join.onRef('mine.flow_id', '=', 'flows.id').on('mine.user_id', '=', viewer),
+      )
+      .leftJoin('organization_members as seat', (join) =>
+        join.onRef('seat.organization_id', '=', 'flows.organization_id').on('seat.user_id', '=', viewer),
+      )
+      .select(['flows.id', 'flows.channel_id', 'flows.organization_id', 'flows.slug', 'flows.name'])
+      .select(['flows.description', 'flows.access_mode', 'flows.join_code', 'flows.push_token'])
+      .select(['flows.disabled', 'flows.created_at'])
+      .select(['organizations.slug as organization_slug', 'organizations.name as organization_name'])
+      .select(['mine.open as open', 'mine.disabled as blocked', 'seat.admin as organization_admin'])
+      .where('organizations.slug', '=', organization)
+      .where('flows.slug', '=', slug),
+  { remembers: 'always' },
+)
+
+/** The flow with a path. It is also found when the user may not see it. */
+export async function findAccessedFlow(
+  db: Database,
+  viewer: number,
+  path: { organization: string; slug: string },
+): Promise<AccessedFlow | undefined> {
+  return (await accessByPath(db, { viewer, ...path }))[0]
+}
+
 const accessById = prepared<{ viewer: number; id: string }, FlowAccess>(
   (db, { viewer, id }) =>
     db
@@ -173,7 +216,7 @@ const accessById = prepared<{ viewer: number; id: string }, FlowAccess>(
         'seat.admin as organization_admin',
       ])
       .where('flows.id', '=', id),
-  { isRemembered: true },
+  { remembers: 'always' },
 )
 
 /** The access of a user to a flow; undefined when the flow does not exist. */
@@ -223,7 +266,7 @@ const mentionable = prepared<{ flow: string }, { id: number; nick: string }>(
       .where('member.disabled', '=', 0)
       .where('users.disabled', '=', 0)
       .orderBy('users.id'),
-  { isRemembered: true },
+  { remembers: 'always' },
 )
 
 /** The users who can be mentioned in a flow. */
@@ -313,11 +356,6 @@ export async function listFlowIds(db: Database, organizationId: number): Promise
     .where('organization_id', '=', organizationId)
     .execute()
   return rows.map(({ id }) => id)
-}
-
-/** Sets when a user was last active, in all flows of the user. */
-export async function noteActive(db: Database, userId: number, at: number): Promise<void> {
-  await db.updateTable('flow_members').set({ last_activity: at }).where('user_id', '=', userId).execute()
 }
 
 /** The id of the newest message of a channel. */

@@ -243,6 +243,7 @@ export function postgresEngine<T>(pool: pg.Pool): WritingEngine<T> & { close(): 
     async begin(connection, channels) {
       const query = queriesOf(connection)
       setResponseMs(connection, silenceMs.begin)
+      connection.state.begin(undefined)
       const lock = channels === undefined ? 'pg_advisory_xact_lock' : 'pg_advisory_xact_lock_shared'
       await together([
         // Migrations may wait for those of another process for longer than a change.

@@ -1,7 +1,7 @@
 import type { Compilable } from 'kysely'
 import { CompiledQuery } from 'kysely'
 import { DirectDatabase, WritingConnection } from './connection.ts'
-import { type Database, isPostgres } from './db.ts'
+import { type Database, isPostgres, type Tables } from './db.ts'
 import { inChunks } from './row-chunks.ts'
 import type { Execute } from './transaction-state.ts'
 
@@ -55,23 +55,28 @@ function fill({ parameters }: Statement, rows: readonly object[]): unknown[] {
  * A query that is built once for each kind of database and executed many times, because building takes longer than executing.
  * `build` gets a placeholder for each parameter, so the query cannot depend on the values.
  *
- * @param isRemembered whether a transaction reads equal values once, see `TransactionState`. For reads of what no batch writes
+ * @param remembers whether a transaction reads equal values once, see `TransactionState`; or whether the rows of SQLite are used
+ *   until one of the tables that the query names changes. No batch may write what the query reads: for `'transaction'` within one
+ *   transaction, for `'always'` at all
  */
 export function prepared<P extends object, R>(
   build: (db: Database, parameters: P) => Compilable<R>,
-  { isRemembered = false } = {},
+  { remembers }: { readonly remembers?: 'transaction' | 'always' } = {},
 ) {
   const textFor = statements<P>((db, [row]) => build(db, row as P))
+  const write = ({ state }: WritingConnection<Tables>, sql: string, parameters: readonly unknown[]) => {
+    if (remembers === 'always') return state.readKept(sql, parameters)
+    return remembers === 'transaction' ? state.read(sql, parameters) : state.execute(sql, parameters)
+  }
+  const read = ({ statements }: DirectDatabase<Tables>, sql: string, parameters: readonly unknown[]) =>
+    remembers === 'always' ? statements.readKept(sql, parameters) : statements.execute(sql, parameters)
 
   return async (db: Database, values: P): Promise<readonly R[]> => {
     const text = textFor(db, 1)
     const parameters = fill(text, [values])
-    if (db instanceof WritingConnection)
-      return (await (isRemembered
-        ? db.state.read(text.sql, parameters)
-        : db.state.execute(text.sql, parameters))) as readonly R[]
-    const rows = db instanceof DirectDatabase ? db.execute(text.sql, parameters) : undefined
-    if (rows !== undefined) return (await rows) as readonly R[]
+    if (db instanceof WritingConnection) return (await write(db, text.sql, parameters)) as readonly R[]
+    const rows = db instanceof DirectDatabase ? read(db, text.sql, parameters) : undefined
+    if (rows !== undefined) return rows as readonly R[]
     return (await db.executeQuery<R>(CompiledQuery.raw(text.sql, parameters) as CompiledQuery<R>)).rows
   }
 }

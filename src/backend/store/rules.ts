@@ -14,14 +14,16 @@ export async function listRules(db: Database, flowId: string): Promise<RuleRow[]
   return db.selectFrom('rules').selectAll().where('flow_id', '=', flowId).orderBy('id').execute()
 }
 
-const activeTagRules = prepared<{ flowId: string }, RuleRow>((db, { flowId }) =>
-  db
-    .selectFrom('rules')
-    .selectAll()
-    .where('flow_id', '=', flowId)
-    .where('kind', '=', 'tag')
-    .where('status', '=', 'active')
-    .orderBy('id'),
+const activeTagRules = prepared<{ flowId: string }, RuleRow>(
+  (db, { flowId }) =>
+    db
+      .selectFrom('rules')
+      .selectAll()
+      .where('flow_id', '=', flowId)
+      .where('kind', '=', 'tag')
+      .where('status', '=', 'active')
+      .orderBy('id'),
+  { remembers: 'always' },
 )
 
 /** The active rules for messages of a flow. */

@@ -1,4 +1,5 @@
 import { closeSync, openSync } from 'node:fs'
+import { performance } from 'node:perf_hooks'
 import {
   backup,
   DatabaseSync,
@@ -10,7 +11,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { SqliteDialect } from 'kysely'
 import { DirectDatabase, WritingConnection } from './connection.ts'
 import { fingerprintColumn } from './fingerprint.ts'
+import type { ReadMemory, Rows } from './read-memory.ts'
 import { inChunks } from './row-chunks.ts'
+import type { TransactionState } from './transaction-state.ts'
 import type { Committed, NewEvent, WritingEngine } from './writing.ts'
 
 /** A connection for changes. `synchronous=FULL` with WAL: a commit that returned is on the disk. */
@@ -21,17 +24,61 @@ export function openSqliteWriter<T>(path: string): WritingConnection<T> {
   )
 }
 
-/** A connection for reads. Statements are executed directly, except during a transaction. */
-export function openSqliteReader<T>(path: string): DirectDatabase<T> {
+/**
+ * A connection for reads. Statements are executed directly, except during a transaction.
+ *
+ * @param writer the connection of this process for changes
+ * @param memory rows that were read, which the commits of `writer` keep true
+ */
+export function openSqliteReader<T>(
+  path: string,
+  writer: WritingConnection<T>,
+  memory: ReadMemory,
+): DirectDatabase<T> {
   const database = openSqlite(path, true)
   let isInTransaction = false
   const dialect = toDialect(database, (sql) => {
     if (sql === 'begin') isInTransaction = true
     else if (sql === 'commit' || sql === 'rollback') isInTransaction = false
   })
-  return new DirectDatabase<T>(dialect, (sql, parameters) =>
-    isInTransaction ? undefined : database.execute(sql, parameters),
-  )
+  let version: unknown
+  let checkedAt: number | undefined
+
+  /**
+   * Forgets all rows after a commit of another process: it is looked for once in each turn of the event loop.
+   *
+   * @returns whether rows can be remembered
+   */
+  function checkVersion(): boolean {
+    const turn = performance.nodeTiming.uvMetricsInfo.loopCount
+    if (turn === checkedAt) return true
+    try {
+      const current = findDataVersion(writer)
+      if (current !== version) memory.clear()
+      version = current
+      checkedAt = turn
+      return true
+    } catch {
+      // Another process has locked the whole file for a moment. The reader waits for it.
+      memory.clear()
+      return false
+    }
+  }
+
+  return new DirectDatabase<T>(dialect, {
+    execute: (sql, parameters) => (isInTransaction ? undefined : database.execute(sql, parameters)),
+    readKept(sql, parameters) {
+      if (isInTransaction) return undefined
+      if (!checkVersion()) return database.execute(sql, parameters)
+      return memory.read(sql, parameters, database.execute) as Rows
+    },
+  })
+}
+
+/** Another number after each commit of another connection than the one for changes. It takes less time than most reads. */
+function findDataVersion<T>({ state }: WritingConnection<T>): unknown {
+  const [row] = state.control('pragma data_version') as { data_version: number }[]
+  return row?.data_version
 }
 
 /** @param before is called before each statement of Kysely */
@@ -103,23 +150,25 @@ const lockPauseMs = { first: 1, longest: 50 }
 const busy = 5
 
 /** Begins a transaction that writes, when no other process has one. @throws SQLite's error when that takes too long */
-export async function beginSqlite<T>({ state }: WritingConnection<T>): Promise<void> {
+export async function beginSqlite<T>(connection: WritingConnection<T>): Promise<void> {
+  const { state } = connection
   const until = Date.now() + lockWaitMs
   for (let pauseMs = lockPauseMs.first; ; pauseMs = Math.min(pauseMs * 2, lockPauseMs.longest)) {
     try {
-      state.execute('begin immediate')
-      return
+      state.control('begin immediate')
+      break
     } catch (error) {
       if ((error as { errcode?: number }).errcode !== busy || Date.now() > until) throw error
     }
     await sleep(pauseMs)
   }
+  state.begin(findDataVersion(connection))
 }
 
 const selectLastEvent = `select seq, ${fingerprintColumn} as fingerprint from events order by seq desc limit 1`
 
 /** Only one transaction writes at a time, so its events follow the last one. */
-function insertEvents<T>({ state }: WritingConnection<T>, events: readonly NewEvent[]): Committed {
+function insertEvents(state: TransactionState, events: readonly NewEvent[]): Committed {
   if (events.length === 0) return { first: 0, previous: undefined }
   const [last] = state.execute(selectLastEvent) as { seq: number; fingerprint: string }[]
   const first = (last?.seq ?? 0) + 1
@@ -135,15 +184,21 @@ function insertEvents<T>({ state }: WritingConnection<T>, events: readonly NewEv
   return { first, previous: last?.fingerprint }
 }
 
-/** One transaction at a time, on one connection. */
-export function sqliteEngine<T>(writer: WritingConnection<T>): WritingEngine<T> {
+/**
+ * One transaction at a time, on one connection.
+ *
+ * @param memory rows that the reader has read
+ */
+export function sqliteEngine<T>(writer: WritingConnection<T>, memory: ReadMemory): WritingEngine<T> {
   return {
     connections: 1,
     withConnection: (work) => work(writer),
     begin: beginSqlite,
-    async commit(connection, events) {
-      const committed = insertEvents(connection, events)
-      connection.state.execute('commit')
+    async commit({ state }, events) {
+      const committed = insertEvents(state, events)
+      state.flush()
+      state.control('commit')
+      for (const table of state.changed) memory.forget(table)
       return committed
     },
   }

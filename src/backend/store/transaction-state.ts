@@ -1,6 +1,5 @@
+import { ReadMemory, type Rows } from './read-memory.ts'
 import { together } from './together.ts'
-
-export type Rows = readonly unknown[]
 
 /** Sends a statement. Statements are executed in the order in which they are sent, even without waiting for their results. */
 export type Execute = (sql: string, parameters: readonly unknown[]) => Rows | Promise<Rows>
@@ -23,8 +22,12 @@ export interface Batch {
 export class TransactionState {
   readonly #execute: Execute
   readonly #batches = new Map<unknown, Batch>()
-  readonly #reads = new Map<string, Map<string, Rows | Promise<Rows>>>()
-
+  readonly #statements = new Map<string, StatementKind>()
+  /** Reads of this transaction, and those that later transactions may use. */
+  readonly #reads = new ReadMemory()
+  readonly #kept = new ReadMemory()
+  #version: unknown
+  #changed = new Set<string>()
   #isRefused = false
 
   constructor(execute: Execute) {
@@ -34,6 +37,25 @@ export class TransactionState {
   /** Whether a statement of a batch failed since `forget`. */
   get isRefused(): boolean {
     return this.#isRefused
+  }
+
+  /**
+   * A transaction has begun after one that was committed.
+   *
+   * @param version is another one after each commit of another connection. Undefined where it is unknown: then no read is kept
+   */
+  begin(version: unknown): void {
+    this.#batches.clear()
+    this.#reads.clear()
+    this.#changed.clear()
+    if (version === undefined || version !== this.#version) this.#kept.clear()
+    this.#version = version
+    this.#isRefused = false
+  }
+
+  /** The tables that statements changed in this transaction; an empty text stands for all. Those of batches are not among them. */
+  get changed(): ReadonlySet<string> {
+    return this.#changed
   }
 
   /** The batch of a kind. There is another one after anything else was written, so it cannot be used across reads. */
@@ -46,20 +68,14 @@ export class TransactionState {
     return batch
   }
 
-  /** Reads rows that no batch writes, or returns them as they were read before. */
+  /** Reads rows that no batch writes, or returns them as they were read before in this transaction. */
   read(sql: string, parameters: readonly unknown[]): Rows | Promise<Rows> {
-    let reads = this.#reads.get(sql)
-    if (reads === undefined) {
-      reads = new Map()
-      this.#reads.set(sql, reads)
-    }
-    const key = JSON.stringify(parameters)
-    let rows = reads.get(key)
-    if (rows === undefined) {
-      rows = this.#execute(sql, parameters)
-      reads.set(key, rows)
-    }
-    return rows
+    return this.#reads.read(sql, parameters, this.#execute)
+  }
+
+  /** The same, also for rows that an earlier transaction read: no batch may ever write what is read of them. */
+  readKept(sql: string, parameters: readonly unknown[]): Rows | Promise<Rows> {
+    return this.#kept.read(sql, parameters, this.#execute)
   }
 
   /** Executes any other statement. */
@@ -69,18 +85,41 @@ export class TransactionState {
     return flushed === undefined ? rows : together([flushed, rows]).then(([, result]) => result as Rows)
   }
 
+  /** Executes a statement that neither reads nor writes rows. */
+  control(sql: string): Rows | Promise<Rows> {
+    return this.#execute(sql, [])
+  }
+
   /** Has to be called before each statement that is not sent by this object. It sends what has to be written before it. */
   before(sql: string): Promise<unknown> | undefined {
-    const kind = /^(?:select|insert into|update|delete from) /.exec(sql)?.[0]
-    if (kind === undefined) {
+    const { isRead, table } = this.#kindOf(sql)
+    if (table === undefined) {
       // Savepoints and the like concern everything.
       const flushed = this.flush()
       this.forget()
+      this.#changed.add('')
       return flushed
     }
-    const flushed = this.#batches.size === 0 ? undefined : this.#flushFor(sql, kind === 'select ')
-    if (kind !== 'select ' && this.#reads.size > 0) this.#forgetReads(changedTable(sql, kind))
+    const flushed = this.#batches.size === 0 ? undefined : this.#flushFor(sql, isRead)
+    if (!isRead) this.#note(table)
     return flushed
+  }
+
+  #kindOf(sql: string): StatementKind {
+    let kind = this.#statements.get(sql)
+    if (kind === undefined) {
+      if (this.#statements.size >= maxStatements) this.#statements.clear()
+      kind = kindOf(sql)
+      this.#statements.set(sql, kind)
+    }
+    return kind
+  }
+
+  /** Notes that a statement changes a table. */
+  #note(table: string): void {
+    this.#changed.add(table)
+    this.#reads.forget(table)
+    this.#kept.forget(table)
   }
 
   /** Sends the statements of the batches. @returns a promise if the database has not executed them yet */
@@ -97,7 +136,7 @@ export class TransactionState {
     if (!isRead)
       for (const [kind, { tables }] of concerned) {
         this.#batches.delete(kind)
-        for (const table of tables) this.#forgetReads(table)
+        for (const table of tables) this.#reads.forget(table)
       }
     return flushed
   }
@@ -121,20 +160,28 @@ export class TransactionState {
     return sent.length === 0 ? undefined : together(sent)
   }
 
-  #forgetReads(table: string): void {
-    for (const sql of this.#reads.keys()) if (sql.includes(table)) this.#reads.delete(sql)
-  }
-
   /** Forgets what was read, and what was not written, such as after a rollback. */
   forget(): void {
     this.#batches.clear()
     this.#reads.clear()
+    this.#kept.clear()
     this.#isRefused = false
   }
 }
 
-/** The name of the table that a statement changes; empty for a deletion, which may also change tables that refer to it. */
-function changedTable(sql: string, kind: string): string {
-  if (kind.startsWith('delete')) return ''
-  return /^"?(\w+)/.exec(sql.slice(kind.length))?.[1] ?? ''
+/** The most texts of statements whose kind is remembered. */
+const maxStatements = 1000
+
+interface StatementKind {
+  readonly isRead: boolean
+  /** The table that changes; empty for a deletion, which may also change tables that refer to it. Undefined if it is unknown. */
+  readonly table: string | undefined
+}
+
+function kindOf(sql: string): StatementKind {
+  const kind = /^(?:select|insert into|update|delete from) /.exec(sql)?.[0]
+  if (kind === undefined) return { isRead: false, table: undefined }
+  if (kind === 'select ') return { isRead: true, table: '' }
+  if (kind === 'delete from ') return { isRead: false, table: '' }
+  return { isRead: false, table: /^"?(\w+)/.exec(sql.slice(kind.length))?.[1] ?? '' }
 }

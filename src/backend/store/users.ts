@@ -27,7 +27,7 @@ const byTokenHash = prepared<{ hash: string }, TokenUserRow>(
       .selectAll('users')
       .select(['tokens.scope', 'tokens.application_id', 'tokens.expires_at'])
       .where('tokens.hash', '=', hash),
-  { isRemembered: true },
+  { remembers: 'always' },
 )
 
 /** The user of a token and, for a token of an application, its scopes. Undefined when the token has expired. */
@@ -250,9 +250,4 @@ export async function listTokens(
     .where('user_id', '=', userId)
     .orderBy('created_at')
     .execute()
-}
-
-/** Sets when a user last used the API. */
-export async function touchUser(db: Database, id: number, at: number): Promise<void> {
-  await db.updateTable('users').set({ last_access_at: at }).where('id', '=', id).execute()
 }

@@ -41,7 +41,10 @@ export interface WritingEngine<T> {
   /** The number of transactions at once. With one, each change runs alone, whatever its channel. */
   readonly connections: number
   withConnection<R>(work: (connection: WritingConnection<T>) => Promise<R>): Promise<R>
-  /** Begins a transaction that alone writes to these channels, ascending; or, without them, to the whole database. */
+  /**
+   * Begins a transaction, also of the state of the connection, that alone writes to these channels, ascending; or, without them, to
+   * the whole database.
+   */
   begin(connection: WritingConnection<T>, channels: readonly number[] | undefined): Promise<void>
   /**
    * Writes the batches of the connection, numbers and stores the events, and commits.
@@ -169,7 +172,6 @@ export function createWriting<T>(engine: WritingEngine<T>): Writing<T> {
     const channels = keys.includes('all') ? undefined : (keys as number[]).toSorted((a, b) => a - b)
     let done: ReadonlySet<Job<T>>
     let committed: Committed
-    connection.state.forget()
     try {
       await engine.begin(connection, channels)
       done = await run(connection, group)

@@ -1,5 +1,5 @@
 import type { Change } from '../../store/change.ts'
-import { type Flow, findFlowAccess, isJoined } from '../../store/flows.ts'
+import { type FlowItself, findFlowAccess, isJoined } from '../../store/flows.ts'
 import {
   acceptInvitation,
   deleteInvitation,
@@ -22,7 +22,7 @@ export const emailPattern = /^[^\s@,<>"]+@[^\s@,<>"]+$/
  */
 export async function invite(
   change: Change,
-  flow: Flow,
+  flow: FlowItself,
   email: string,
   by: UserRow,
 ): Promise<{ invitation: InvitationRow; added: UserRow | undefined }> {
@@ -42,7 +42,7 @@ export async function invite(
 /** Deletes a pending invitation: `by` withdraws it or, with the invited e-mail address, declines it. */
 export async function withdrawInvitation(
   change: Change,
-  flow: Flow,
+  flow: FlowItself,
   invitation: InvitationRow,
   by: UserRow,
 ): Promise<void> {
@@ -53,7 +53,7 @@ export async function withdrawInvitation(
 
 async function recordInvitation(
   change: Change,
-  flow: Flow,
+  flow: FlowItself,
   by: UserRow,
   type: 'invite' | 'uninvite' | 'decline',
   email: string,

@@ -1,5 +1,5 @@
 import type { Change } from '../../store/change.ts'
-import { type Flow, listFlowIds, listMemberFlows, rotateSecrets } from '../../store/flows.ts'
+import { type FlowItself, listFlowIds, listMemberFlows, rotateSecrets } from '../../store/flows.ts'
 import { findOrganizationMember, listOrganizationUsers } from '../../store/organizations.ts'
 import {
   admitMember,
@@ -15,7 +15,7 @@ import { recordEvent } from './record.ts'
 /** Makes users the first members of a flow. They receive `flow-add`, and no messages say that they joined. */
 export async function admitFirstMembers(
   change: Change,
-  flow: Flow,
+  flow: FlowItself,
   users: readonly Pick<UserRow, 'id'>[],
 ): Promise<void> {
   for (const { id } of users) await admitMember(change, flow.id, id)
@@ -25,7 +25,7 @@ export async function admitFirstMembers(
  * Makes a user a member of a flow: they join by themselves, or `by` adds them. The flow receives the action and
  * `backend.user.join`, the user `flow-add`.
  */
-export async function joinFlow(change: Change, flow: Flow, user: UserRow, by: UserRow): Promise<void> {
+export async function joinFlow(change: Change, flow: FlowItself, user: UserRow, by: UserRow): Promise<void> {
   const content = by.id === user.id ? { type: 'join' } : { type: 'add_people', description: user.nick }
   await recordEvent(change, flow, { event: 'action', userId: by.id, content, app: 'chat' })
   const joined = { user: publicUser(user) }
@@ -38,7 +38,12 @@ export async function joinFlow(change: Change, flow: Flow, user: UserRow, by: Us
  * user `flow-remove`. A block replaces the join URL and the push token of the flow, since the user may know them. A user who
  * leaves may come back, and must not be able to stop programs that use the push token.
  */
-export async function blockMember(change: Change, flow: Flow, user: UserRow, by: UserRow): Promise<void> {
+export async function blockMember(
+  change: Change,
+  flow: FlowItself,
+  user: UserRow,
+  by: UserRow,
+): Promise<void> {
   if (by.id !== user.id) await rotateSecrets(change.db, [flow.id])
   const content = { type: 'block', description: { user: user.id } }
   await recordEvent(change, flow, { event: 'action', userId: by.id, content, app: 'chat' })

@@ -5,7 +5,7 @@ import { setConversationOpen } from '../../store/conversations.ts'
 import type { Database } from '../../store/db.ts'
 import { deleteFiles, insertFile } from '../../store/files.ts'
 import { listMentionable, setMemberStatus } from '../../store/flows.ts'
-import { touchFlow } from '../../store/message-batch.ts'
+import { touchFlow } from '../../store/last-times.ts'
 import { searchMessages } from '../../store/message-search.ts'
 import {
   deleteMessage as deleteRow,

@@ -2,7 +2,15 @@ import { parseIsoTime } from '../../../iso-time.ts'
 import { accessDenied, invalid, notFound } from '../../http/errors.ts'
 import type { Params } from '../../http/params.ts'
 import type { Database } from '../../store/db.ts'
-import { type FlowAccess, type FlowRow, findFlowAccess, findViewedFlow, isJoined } from '../../store/flows.ts'
+import {
+  type AccessedFlow,
+  type FlowAccess,
+  type FlowRow,
+  findAccessedFlow,
+  findFlowAccess,
+  findViewedFlow,
+  isJoined,
+} from '../../store/flows.ts'
 import type { Backend, Request, UserRequest } from '../route.ts'
 
 /**
@@ -41,10 +49,14 @@ export function checkVisible<T extends FlowAccess>(flow: T | undefined): T {
 }
 
 /** The flow that a path names, if the user is a member. @throws 404 or 403 */
-export async function joinedFlow(request: UserRequest, backend: Backend): Promise<FlowRow> {
-  const flow = await visibleFlow(request, backend)
-  if (!isJoined(flow)) throw accessDenied()
-  return flow
+export async function joinedFlow(request: UserRequest, backend: Backend): Promise<AccessedFlow> {
+  const flow = await findAccessedFlow(backend.store.reader, request.user.id, {
+    organization: segment(request, 'organization'),
+    slug: segment(request, 'flow'),
+  })
+  const visible = checkVisible(flow)
+  if (!isJoined(visible)) throw accessDenied()
+  return visible
 }
 
 /**

@@ -1,6 +1,6 @@
 import { boundedText, maxCharacters } from '../../bounds.ts'
 import { accessDenied, HttpError, invalid, notFound } from '../../http/errors.ts'
-import { type Flow, findViewedFlow, isJoined, listFlowUsers } from '../../store/flows.ts'
+import { type FlowItself, findViewedFlow, isJoined, listFlowUsers } from '../../store/flows.ts'
 import { findInvitation, type InvitationRow, listPendingInvitations } from '../../store/invitations.ts'
 import type { UserRow } from '../../store/users.ts'
 import { encodeFlowUser, encodeInvitation, joinUrl } from '../encode.ts'
@@ -181,10 +181,13 @@ export const invitationRoutes: readonly Route[] = [
   },
 ]
 
-function pathOf(flow: Flow): string {
+function pathOf(flow: FlowItself): string {
   return `${flow.organization_slug}/${flow.slug}`
 }
 
-function shownJoinUrl(flow: Pick<Flow, 'access_mode' | 'join_code' | 'slug'>, base: string): string | null {
+function shownJoinUrl(
+  flow: Pick<FlowItself, 'access_mode' | 'join_code' | 'slug'>,
+  base: string,
+): string | null {
   return flow.access_mode === 'invitation' ? null : joinUrl(flow, base)
 }

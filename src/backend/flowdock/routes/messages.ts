@@ -4,6 +4,7 @@ import type { Params } from '../../http/params.ts'
 import { type FlowRow, findFlow } from '../../store/flows.ts'
 import { findThreads } from '../../store/threads.ts'
 import { sendWithFiles } from '../attachments.ts'
+import type { FlowChannel } from '../channel.ts'
 import { withBase } from '../encode.ts'
 import { decodeDraft, type MessageDraft } from '../message-draft.ts'
 import { sendMessage } from '../operations/messages.ts'
@@ -146,16 +147,17 @@ export const messageRoutes: readonly Route[] = [
     pattern: '/flows/:organization/:flow/typing',
     auth: 'user',
     async handle(request, backend) {
-      const flow = await joinedFlow(request, backend)
+      const { id } = await joinedFlow(request, backend)
+      const lastMessage = (await findFlow(backend.store.reader, { id }))?.last_message_id ?? 0
       const threadId = boundedText(request.params, 'thread_id', 'thread_id')
       const content = {
         last_activity: Date.now(),
         typing: true,
         ...(threadId === undefined ? {} : { thread_id: threadId }),
       }
-      const payload = activityEvent({ flow: flow.id }, flow.last_message_id ?? 0, request.user.id, content)
+      const payload = activityEvent({ flow: id }, lastMessage, request.user.id, content)
       backend.traffic.countTyping(request.principal, JSON.stringify(payload).length)
-      backend.presence.publish({ flowIds: [flow.id], isPresence: false, payload })
+      backend.presence.publish({ flowIds: [id], isPresence: false, payload })
       return { status: 200, body: {} }
     },
   },
@@ -191,7 +193,7 @@ function commentEvent(params: Params): 'comment' | 'file' {
 }
 
 /** A flow to write to, with the check for the transaction that writes. */
-function writable({ user }: UserRequest, flow: FlowRow): ChannelAccess {
+function writable({ user }: UserRequest, flow: FlowChannel): ChannelAccess {
   return { channel: flow, check: (db) => checkWritable(db, user.id, flow.id) }
 }
 

@@ -6,7 +6,7 @@ import type { Activity } from '../presence.ts'
 import { withoutDeleted } from '../replay.ts'
 import type { Answer, Backend, Route, Scope, UserRequest } from '../route.ts'
 import { streamEvents } from '../stream.ts'
-import { checkVisible, findFlowByName, joinedFlow } from './access.ts'
+import { checkVisible, findFlowByName, visibleFlow } from './access.ts'
 
 /**
  * The most flows of a stream. Each is looked up, also for each page of a replay. Subscriptions of the gateway have the same
@@ -46,7 +46,10 @@ export const streamRoutes: readonly Route[] = [
     async handle(request, backend) {
       requireScope(request, 'flow')
       const checkedAt = await lastEventSeq(backend.store.reader)
-      return stream(request, backend, [await joinedFlow(request, backend)], checkedAt, false)
+      // Not from memory: the log may have the event of a commit that the memory does not know yet.
+      const flow = await visibleFlow(request, backend)
+      if (!isJoined(flow)) throw accessDenied()
+      return stream(request, backend, [flow], checkedAt, false)
     },
   },
 ]

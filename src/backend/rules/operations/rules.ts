@@ -8,7 +8,7 @@ import { usePermit } from '../../flowthings/operations/permits.ts'
 import type { ThingsPrincipal } from '../../flowthings/principal.ts'
 import { accessDenied, invalid, notFound } from '../../http/errors.ts'
 import type { Change } from '../../store/change.ts'
-import { type FlowRow, findFlowAccess, isJoined } from '../../store/flows.ts'
+import { type FlowItself, findFlowAccess, isJoined } from '../../store/flows.ts'
 import {
   countRules,
   deleteRule as deleteRow,
@@ -47,7 +47,7 @@ type Sender = Pick<UserRequest, 'user' | 'signedInBy' | 'applicationId'>
 export async function addRule(
   change: Change,
   filters: FilterCache,
-  flow: FlowRow,
+  flow: FlowItself,
   sender: Sender,
   rule: NewRule,
 ): Promise<RuleRow> {
@@ -131,7 +131,7 @@ export interface RuleChanges {
 export async function changeRule(
   change: Change,
   filters: FilterCache,
-  flow: FlowRow,
+  flow: FlowItself,
   sender: Sender,
   id: number,
   changes: RuleChanges,
@@ -167,7 +167,12 @@ export async function changeRule(
 }
 
 /** Pauses a rule, and deletes what waits for it. @throws HttpError 403, 404 */
-export async function pauseRule(change: Change, flow: FlowRow, userId: number, id: number): Promise<RuleRow> {
+export async function pauseRule(
+  change: Change,
+  flow: FlowItself,
+  userId: number,
+  id: number,
+): Promise<RuleRow> {
   const rule = await requireOwned(change, flow, userId, id)
   if (rule.status === 'active') {
     await updateRow(change.db, id, { status: 'paused', updated_at: change.now() })
@@ -177,7 +182,12 @@ export async function pauseRule(change: Change, flow: FlowRow, userId: number, i
 }
 
 /** Deletes a rule and its source. What it wrote stays. @throws HttpError 403, 404 */
-export async function removeRule(change: Change, flow: FlowRow, userId: number, id: number): Promise<void> {
+export async function removeRule(
+  change: Change,
+  flow: FlowItself,
+  userId: number,
+  id: number,
+): Promise<void> {
   const rule = await requireOwned(change, flow, userId, id)
   const [source] = rule.source_id === null ? [] : await findSources(change.db, [rule.source_id])
   await deleteRow(change.db, id)
@@ -187,7 +197,7 @@ export async function removeRule(change: Change, flow: FlowRow, userId: number, 
 /** Its owner and administrators of the organization may end a rule while they are members of its flow. */
 async function requireOwned(
   change: Change,
-  { id: flowId }: FlowRow,
+  { id: flowId }: FlowItself,
   userId: number,
   id: number,
 ): Promise<RuleRow> {

@@ -6,7 +6,7 @@ export type AccountRow = Selectable<Tables['things_accounts']>
 
 const byTokenHash = prepared<{ hash: string }, AccountRow>(
   (db, { hash }) => db.selectFrom('things_accounts').selectAll().where('token_hash', '=', hash),
-  { isRemembered: true },
+  { remembers: 'transaction' },
 )
 
 /** The account whose master token has this hash. */
@@ -16,7 +16,7 @@ export async function findAccountByTokenHash(db: Database, hash: string): Promis
 
 const byName = prepared<{ name: string }, AccountRow>(
   (db, { name }) => db.selectFrom('things_accounts').selectAll().where('name', '=', name),
-  { isRemembered: true },
+  { remembers: 'transaction' },
 )
 
 /** @param name in upper or lower case */
@@ -26,7 +26,7 @@ export async function findAccount(db: Database, name: string): Promise<AccountRo
 
 const byId = prepared<{ id: number }, AccountRow>(
   (db, { id }) => db.selectFrom('things_accounts').selectAll().where('id', '=', id),
-  { isRemembered: true },
+  { remembers: 'transaction' },
 )
 
 export async function findAccountById(db: Database, id: number): Promise<AccountRow | undefined> {

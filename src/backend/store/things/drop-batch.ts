@@ -19,12 +19,12 @@ export type FlowCounts = Pick<Selectable<Tables['things_flows']>, 'last_seq' | '
 const countsOfFlow = prepared<{ no: number }, FlowCounts>(
   (db, { no }) =>
     db.selectFrom('things_flows').select(['last_seq', 'drops', 'last_drop_at']).where('no', '=', no),
-  { isRemembered: true },
+  { remembers: 'transaction' },
 )
 
 const lastArrival = prepared<object, { seq: number | null }>(
   (db) => db.selectFrom('things_arrivals').select(({ fn }) => fn.max<number | null>('seq').as('seq')),
-  { isRemembered: true },
+  { remembers: 'transaction' },
 )
 
 const setCounts = batched<FlowCounts & { no: number }>((db, { no, last_seq, drops, last_drop_at }) =>

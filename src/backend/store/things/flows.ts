@@ -7,7 +7,7 @@ export type FlowRow = Selectable<Tables['things_flows']>
 
 const byId = prepared<{ id: string }, FlowRow>(
   (db, { id }) => db.selectFrom('things_flows').selectAll().where('id', '=', id),
-  { isRemembered: true },
+  { remembers: 'transaction' },
 )
 
 export async function findFlowById(db: Database, id: string): Promise<FlowRow | undefined> {
@@ -17,7 +17,7 @@ export async function findFlowById(db: Database, id: string): Promise<FlowRow | 
 const byKey = prepared<{ accountId: number; key: string }, FlowRow>(
   (db, { accountId, key }) =>
     db.selectFrom('things_flows').selectAll().where('account_id', '=', accountId).where('path_key', '=', key),
-  { isRemembered: true },
+  { remembers: 'transaction' },
 )
 
 /** @param key the key of the path */

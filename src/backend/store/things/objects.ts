@@ -44,7 +44,7 @@ const bySubject = prepared<{ kind: string; subject: string }, ObjectRow>(
       .where('subject', '=', subject)
       .where('kind', '=', kind)
       .orderBy('no'),
-  { isRemembered: true },
+  { remembers: 'transaction' },
 )
 
 /** The objects of one kind with a subject, oldest first. */
@@ -71,7 +71,7 @@ const sharesWith = prepared<{ identityId: string }, ObjectRow>(
         ]),
       )
       .orderBy('no'),
-  { isRemembered: true },
+  { remembers: 'transaction' },
 )
 
 /** The shares for an identity, or for a group with it, that have not expired. */

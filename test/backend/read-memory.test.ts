@@ -1,0 +1,33 @@
+import { expect, test } from 'vitest'
+import { ReadMemory } from '../../src/backend/store/read-memory.ts'
+
+test('rows are read once for each statement and its parameters, until a table of the statement is forgotten', () => {
+  const memory = new ReadMemory()
+  let reads = 0
+  const read = (sql: string, ...parameters: unknown[]) =>
+    memory.read(sql, parameters, () => {
+      reads += 1
+      return [{ reads }]
+    })
+  const one = read('select * from "users" where "id" = ?', 1)
+  expect(read('select * from "users" where "id" = ?', 1)).toBe(one)
+  expect(read('select * from "users" where "id" = ?', '1')).not.toBe(one)
+  const flows = read('select * from "flows" where "a" = ? and "b" = ?', 'a', 'b')
+  expect(read('select * from "flows" where "a" = ? and "b" = ?', 'a', 'c')).not.toBe(flows)
+  memory.forget('users')
+  expect(read('select * from "flows" where "a" = ? and "b" = ?', 'a', 'b')).toBe(flows)
+  expect(read('select * from "users" where "id" = ?', 1)).not.toBe(one)
+  memory.forget()
+  expect(read('select * from "flows" where "a" = ? and "b" = ?', 'a', 'b')).not.toBe(flows)
+})
+
+test('at most 50,000 rows are remembered', () => {
+  const memory = new ReadMemory()
+  const read = (from: string, rows: number) =>
+    memory.read(`select * from ${from}`, [], () => Array.from({ length: rows }, () => ({})))
+  const small = read('small', 10)
+  read('large', 49_000)
+  expect(read('small', 10)).toBe(small)
+  read('larger', 1000)
+  expect(read('small', 10)).not.toBe(small)
+})
