@@ -345,14 +345,13 @@ function byId(a: MessageRow, b: MessageRow): number {
  * character is a word. Search queries use the same function.
  */
 export function searchWords(text: string): string[] {
-  return [
-    ...text
-      .normalize()
-      .toLowerCase()
-      .matchAll(
-        /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}]|(?:(?![\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}])[\p{L}\p{M}\p{N}_])+/gu,
-      ),
-  ].map((match) => match[0].slice(0, maxWordLength))
+  const words = text
+    .normalize()
+    .toLowerCase()
+    .match(
+      /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}]|(?:(?![\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}])[\p{L}\p{M}\p{N}_])+/gu,
+    )
+  return (words ?? []).map((word) => word.slice(0, maxWordLength))
 }
 
 const insertTag = prepared<Tables['message_tags'], never>((db, row) =>
@@ -368,6 +367,6 @@ async function insertTags(db: Database, { channel_id, seq, tags_json }: MessageR
 function insertWords(db: Database, message: MessageRow, words: readonly string[]): void {
   if (words.length === 0) return
   // SQLite needs quotes around words; PostgreSQL ignores quotes.
-  const quoted = words.map((word) => `'${word}'`).join(' ')
+  const quoted = `'${words.join("' '")}'`
   insertWordRow(db, { rowid: message.seq, channel: String(message.channel_id), words: quoted })
 }
