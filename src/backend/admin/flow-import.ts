@@ -419,7 +419,7 @@ async function placeInThread(
   if (known?.channel_id === flow.channel_id) return wanted
   const own = known === undefined ? wanted : derivedId(flow, wanted)
   if (known !== undefined && (await findThread(db, own)) !== undefined) return own
-  await insertThread(db, {
+  insertThread(db, {
     id: own,
     channel_id: flow.channel_id,
     source_id: thread?.source === undefined ? null : await sourceFor(db, flow, thread.source),

@@ -1,8 +1,7 @@
 import type { Selectable } from 'kysely'
 import { anyNumber, type Database, type Tables } from './db.ts'
-import { insertWordRow } from './message-batch.ts'
-import { columns, prepared } from './prepared.ts'
-import { together } from './together.ts'
+import { addMessage, addTags, addWords, findAdded } from './message-batch.ts'
+import { prepared } from './prepared.ts'
 
 export type MessageRow = Selectable<Tables['messages']>
 
@@ -50,21 +49,6 @@ export function isContent(message: MessageRow): boolean {
   return message.event !== 'action' && !isServiceEvent(message.event)
 }
 
-const nextId = prepared<{ channel: number }, { last_id: number }>((db, { channel }) =>
-  db
-    .updateTable('channels')
-    .set((set) => ({ last_id: set('last_id', '+', 1) }))
-    .where('id', '=', channel)
-    .returning('last_id'),
-)
-
-/** Assigns the next message id of a channel. */
-export async function nextMessageId(db: Database, channelId: number): Promise<number> {
-  const [row] = await nextId(db, { channel: channelId })
-  if (row === undefined) throw new Error(`There is no channel ${channelId}`)
-  return row.last_id
-}
-
 /** Writes to the database without changing anything. @throws the error of any failed write */
 export async function tryWriting(db: Database): Promise<void> {
   await db
@@ -73,19 +57,6 @@ export async function tryWriting(db: Database): Promise<void> {
     .where('id', '=', ({ selectFrom }) => selectFrom('channels').select(({ fn }) => fn.min('id').as('id')))
     .execute()
 }
-
-const insertRow = prepared<Omit<MessageRow, 'seq'>, { seq: number }>((db, row) =>
-  db
-    .insertInto('messages')
-    .values(
-      columns(row, [
-        ...(['channel_id', 'id', 'event', 'user_id', 'source_id', 'uuid', 'thread_id', 'app'] as const),
-        ...(['content_json', 'tags_json', 'external_user_name', 'author_json', 'title', 'body'] as const),
-        ...(['attachments_json', 'sent', 'edited', 'deleted_at', 'reactions_json'] as const),
-      ]),
-    )
-    .returning('seq'),
-)
 
 /** @param words the words for the search index, see `searchWords` */
 export async function insertMessage(
@@ -102,10 +73,10 @@ export async function importMessage(
   message: Omit<MessageRow, 'seq'>,
   words: readonly string[],
 ): Promise<MessageRow> {
-  const [stored] = (await insertRow(db, message)) as [{ seq: number }]
-  const inserted = { seq: stored.seq, ...message }
+  const seq = await addMessage(db, message)
+  const inserted = { seq, ...message }
   insertWords(db, inserted, words)
-  await insertTags(db, inserted)
+  insertTags(db, inserted)
   return inserted
 }
 
@@ -142,7 +113,7 @@ export async function updateMessage(
   const { seq, id, channel_id, ...columns } = message
   await db.updateTable('messages').set(columns).where('seq', '=', seq).execute()
   await db.deleteFrom('message_tags').where('seq', '=', seq).execute()
-  await insertTags(db, message)
+  insertTags(db, message)
   await db.deleteFrom('message_words').where('rowid', '=', seq).execute()
   insertWords(db, message, words)
 }
@@ -226,6 +197,7 @@ const byUuid = prepared<{ channel: number; user: number; source: number; uuid: s
       .where('user_id', '=', user)
       .where('source_id', '=', source)
       .where('uuid', '=', uuid),
+  { isBesideBatches: true },
 )
 
 /** The message that a user or a source sent with this uuid. */
@@ -236,7 +208,15 @@ export async function findMessageByUuid(
   uuid: string,
 ): Promise<MessageRow | undefined> {
   const { userId: user, sourceId: source } = sender
-  return (await byUuid(db, { channel: channelId, user, source, uuid }))[0]
+  const added = findAdded(
+    db,
+    (message) =>
+      message.uuid === uuid &&
+      message.channel_id === channelId &&
+      message.user_id === user &&
+      message.source_id === source,
+  )
+  return added ?? (await byUuid(db, { channel: channelId, user, source, uuid }))[0]
 }
 
 export async function setReactions(db: Database, seq: number, reactions: string): Promise<void> {
@@ -354,19 +334,18 @@ export function searchWords(text: string): string[] {
   return (words ?? []).map((word) => word.slice(0, maxWordLength))
 }
 
-const insertTag = prepared<Tables['message_tags'], never>((db, row) =>
-  db.insertInto('message_tags').values(columns(row, ['channel_id', 'tag', 'seq'])),
-)
-
-async function insertTags(db: Database, { channel_id, seq, tags_json }: MessageRow): Promise<void> {
+function insertTags(db: Database, { channel_id, seq, tags_json }: MessageRow): void {
   if (tags_json === '[]') return
   const tags = new Set((JSON.parse(tags_json) as string[]).map((tag) => tag.normalize().toLowerCase()))
-  await together([...tags].map((tag) => insertTag(db, { channel_id, tag, seq })))
+  addTags(
+    db,
+    [...tags].map((tag) => ({ channel_id, tag, seq })),
+  )
 }
 
 function insertWords(db: Database, message: MessageRow, words: readonly string[]): void {
   if (words.length === 0) return
   // SQLite needs quotes around words; PostgreSQL ignores quotes.
   const quoted = `'${words.join("' '")}'`
-  insertWordRow(db, { rowid: message.seq, channel: String(message.channel_id), words: quoted })
+  addWords(db, { rowid: message.seq, channel: String(message.channel_id), words: quoted })
 }

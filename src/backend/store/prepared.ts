@@ -51,20 +51,28 @@ function fill({ parameters }: Statement, rows: readonly object[]): unknown[] {
   )
 }
 
+export interface PreparedOptions {
+  /**
+   * Whether a transaction reads equal values once, see `TransactionState`; or whether the rows of SQLite are used until one of the
+   * tables that the query names changes. No batch may write what the query reads: for `'transaction'` within one transaction, for
+   * `'always'` at all.
+   */
+  readonly remembers?: 'transaction' | 'always'
+  /** Whether batches are not written before it, because the caller knows what they have yet to write. */
+  readonly isBesideBatches?: boolean
+}
+
 /**
  * A query that is built once for each kind of database and executed many times, because building takes longer than executing.
  * `build` gets a placeholder for each parameter, so the query cannot depend on the values.
- *
- * @param remembers whether a transaction reads equal values once, see `TransactionState`; or whether the rows of SQLite are used
- *   until one of the tables that the query names changes. No batch may write what the query reads: for `'transaction'` within one
- *   transaction, for `'always'` at all
  */
 export function prepared<P extends object, R>(
   build: (db: Database, parameters: P) => Compilable<R>,
-  { remembers }: { readonly remembers?: 'transaction' | 'always' } = {},
+  { remembers, isBesideBatches = false }: PreparedOptions = {},
 ) {
   const textFor = statements<P>((db, [row]) => build(db, row as P))
   const write = ({ state }: WritingConnection<Tables>, sql: string, parameters: readonly unknown[]) => {
+    if (isBesideBatches) return state.readBeside(sql, parameters)
     if (remembers === 'always') return state.readKept(sql, parameters)
     return remembers === 'transaction' ? state.read(sql, parameters) : state.execute(sql, parameters)
   }

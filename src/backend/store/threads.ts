@@ -1,6 +1,7 @@
 import { type Selectable, sql } from 'kysely'
 import { type Database, isPostgres, jsonTexts, type Tables, textsIn } from './db.ts'
-import { columns, prepared } from './prepared.ts'
+import { findSavedThread, saveThread } from './message-batch.ts'
+import { prepared } from './prepared.ts'
 
 export type ThreadRow = Selectable<Tables['threads']>
 
@@ -24,25 +25,35 @@ export interface ThreadPage {
   readonly limit: number
 }
 
-const byId = prepared<{ id: string }, ThreadRow>((db, { id }) =>
-  db.selectFrom('threads').selectAll().where('id', '=', id),
+const byId = prepared<{ id: string }, ThreadRow>(
+  (db, { id }) => db.selectFrom('threads').selectAll().where('id', '=', id),
+  { isBesideBatches: true },
 )
 
 export async function findThread(db: Database, id: string): Promise<ThreadRow | undefined> {
-  return (await byId(db, { id }))[0]
+  return findSavedThread(db, id) ?? (await byId(db, { id }))[0]
 }
+
+const byExternalId = prepared<{ source: number; externalId: string }, ThreadRow>(
+  (db, { source, externalId }) =>
+    db
+      .selectFrom('threads')
+      .selectAll()
+      .where('source_id', '=', source)
+      .where('external_thread_id', '=', externalId),
+  { isBesideBatches: true },
+)
 
 export async function findExternalThread(
   db: Database,
   sourceId: number,
   externalThreadId: string,
 ): Promise<ThreadRow | undefined> {
-  return db
-    .selectFrom('threads')
-    .selectAll()
-    .where('source_id', '=', sourceId)
-    .where('external_thread_id', '=', externalThreadId)
-    .executeTakeFirst()
+  const saved = findSavedThread(
+    db,
+    (thread) => thread.source_id === sourceId && thread.external_thread_id === externalThreadId,
+  )
+  return saved ?? (await byExternalId(db, { source: sourceId, externalId: externalThreadId }))[0]
 }
 
 const byIds = prepared<{ ids: string }, ThreadRow>((db, { ids }) =>
@@ -114,54 +125,13 @@ export async function listThreads(
   return query.orderBy('threads.updated_at', 'desc').orderBy(id, 'desc').limit(limit).execute()
 }
 
-const insertRow = prepared<ThreadRow, never>((db, row) =>
-  db
-    .insertInto('threads')
-    .values(
-      columns(row, [
-        ...([
-          'id',
-          'channel_id',
-          'source_id',
-          'external_thread_id',
-          'title',
-          'body',
-          'external_url',
-        ] as const),
-        ...(['status_json', 'fields_json', 'actions_json', 'activities', 'internal_comments'] as const),
-        ...(['external_comments', 'initial_message', 'created_at', 'updated_at'] as const),
-      ]),
-    ),
-)
-
-export async function insertThread(db: Database, thread: ThreadRow): Promise<void> {
-  await insertRow(db, thread)
+export function insertThread(db: Database, thread: ThreadRow): void {
+  saveThread(db, thread, true)
 }
 
-const count = prepared<
-  Pick<
-    ThreadRow,
-    'id' | 'activities' | 'internal_comments' | 'external_comments' | 'initial_message' | 'updated_at'
-  >,
-  never
->((db, row) =>
-  db
-    .updateTable('threads')
-    .set(
-      columns(row, [
-        'activities',
-        'internal_comments',
-        'external_comments',
-        'initial_message',
-        'updated_at',
-      ] as const),
-    )
-    .where('id', '=', row.id),
-)
-
-/** Updates the counts and the time of a thread after a message. */
-export async function countInThread(db: Database, thread: ThreadRow): Promise<void> {
-  await count(db, thread)
+/** Updates the state, the counts and the time of a thread after a message. */
+export function countInThread(db: Database, thread: ThreadRow): void {
+  saveThread(db, thread, false)
 }
 
 export async function updateThread(

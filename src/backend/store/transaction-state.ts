@@ -78,6 +78,11 @@ export class TransactionState {
     return this.#kept.read(sql, parameters, this.#execute)
   }
 
+  /** Reads rows without what batches have yet to write: the caller adds that. */
+  readBeside(sql: string, parameters: readonly unknown[]): Rows | Promise<Rows> {
+    return this.#execute(sql, parameters)
+  }
+
   /** Executes any other statement. */
   execute(sql: string, parameters: readonly unknown[] = []): Rows | Promise<Rows> {
     const flushed = this.before(sql)

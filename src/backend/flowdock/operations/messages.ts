@@ -6,6 +6,7 @@ import type { Database } from '../../store/db.ts'
 import { deleteFiles, insertFile } from '../../store/files.ts'
 import { listMentionable, setMemberStatus } from '../../store/flows.ts'
 import { touchFlow } from '../../store/last-times.ts'
+import { nextMessageId } from '../../store/message-batch.ts'
 import { searchMessages } from '../../store/message-search.ts'
 import {
   deleteMessage as deleteRow,
@@ -18,7 +19,6 @@ import {
   listEdits,
   type MessageRow,
   moveToThread,
-  nextMessageId,
   searchWords,
   setContent,
   setReactions,
@@ -128,13 +128,12 @@ export async function sendMessage(
     sent,
   }
   checkMessageSize(row)
-  // None of them needs the result of another one. The thread comes before the message that names it.
-  const [, message] = await together([
-    opened?.store() ?? nothing,
+  opened?.store()
+  if ('id' in channel) touchFlow(db, channel.id, { id, sent, userId: sender.userId })
+  // None of them needs the result of another one.
+  const [message] = await together([
     insertMessage(db, row, searchWords(messageText(draft.event, draft))),
-    'id' in channel
-      ? touchFlow(db, channel.id, { id, sent, userId: sender.userId })
-      : setConversationOpen(db, channel, otherUser(channel, sender.userId), true),
+    'id' in channel ? nothing : setConversationOpen(db, channel, otherUser(channel, sender.userId), true),
     'id' in channel && draft.event === 'status'
       ? setMemberStatus(db, channel.id, sender.userId, cut(String(draft.content), maxCharacters.status))
       : nothing,

@@ -1,6 +1,7 @@
 import { fitMessage } from '../../bounds.ts'
 import type { Change } from '../../store/change.ts'
-import { insertMessage, type MessageRow, nextMessageId } from '../../store/messages.ts'
+import { nextMessageId } from '../../store/message-batch.ts'
+import { insertMessage, type MessageRow } from '../../store/messages.ts'
 import { type Channel, destinationOf } from '../channel.ts'
 import { encodeMessage, encodeMessageThread, storedBase, type ThreadContext } from '../encode.ts'
 

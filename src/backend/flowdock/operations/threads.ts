@@ -10,9 +10,7 @@ import {
   findThread,
   insertThread,
   type ThreadRow,
-  updateThread,
 } from '../../store/threads.ts'
-import { together } from '../../store/together.ts'
 import type { FlowChannel } from '../channel.ts'
 import type { ThreadContext } from '../encode.ts'
 import { newThreadId } from '../ids.ts'
@@ -32,7 +30,7 @@ export async function threadContext(db: Database, message: MessageRow): Promise<
 /** A thread with a message in it, which `store` writes. */
 export interface OpenedThread {
   readonly thread: ThreadContext
-  store(): Promise<void>
+  store(): void
 }
 
 /**
@@ -55,10 +53,9 @@ export async function openThread(
   checkThreadState(draft.thread, source?.id ?? null, known)
   const counter = threadCounter(draft.event)
   if (known !== undefined) {
-    const changes = threadColumns(draft.thread ?? {})
     const row = {
       ...known,
-      ...changes,
+      ...threadColumns(draft.thread ?? {}),
       [counter]: known[counter] + 1,
       initial_message: known.initial_message ?? message.id,
       updated_at: message.sent,
@@ -70,9 +67,7 @@ export async function openThread(
         : await findSources(db, [row.source_id])
     return {
       thread: { row, source: row.source_id === null ? undefined : origin },
-      async store() {
-        await together([updateThread(db, known.id, changes), countInThread(db, row)])
-      },
+      store: () => countInThread(db, row),
     }
   }
   if (isInbox(draft.event) && draft.event !== 'mail' && draft.thread?.title === undefined)
@@ -103,7 +98,7 @@ export async function createThread(
   checkThreadState(state, null, undefined)
   const created = { ...newThread(flow, now()), ...threadColumns(state) }
   checkThreadSize(created)
-  await insertThread(db, created)
+  insertThread(db, created)
   return created
 }
 
