@@ -112,7 +112,7 @@ const floors: [part: RegExp, may: RegExp][] = [
   ],
   [
     /^src\/backend\/flowdock\//,
-    /^src\/(iso-time|json-values)\.ts$|^src\/net\/(discard-body|port-messages|turns)\.ts$|^src\/wire\/|^src\/traffic\/client-address\.ts$|^src\/backend\/((bus|http|store)\/|(background|bounds|deliver|event-log|files|grants|instances|service-tokens|token-hash)\.ts$)/,
+    /^src\/(iso-time|json-values)\.ts$|^src\/net\/(http1\/|(discard-body|port-messages|turns)\.ts$)|^src\/wire\/|^src\/traffic\/client-address\.ts$|^src\/backend\/((bus|http|store)\/|(background|bounds|deliver|event-log|files|grants|instances|service-tokens|token-hash)\.ts$)/,
   ],
   [/^src\/backend\/flowthings\/long\.ts$/, /^src\/json-values\.ts$/],
   [/^src\/backend\/flowthings\/values\.ts$/, /^src\/json-values\.ts$|^src\/backend\/flowthings\/long\.ts$/],

@@ -6,6 +6,9 @@ import { dirname, join, resolve } from 'node:path'
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { MessagePort } from 'node:worker_threads'
+import { takeConnections } from '../net/http1/node-connections.ts'
+import { EncodedHeaders } from '../net/http1/response.ts'
+import { createHttp1Connections, type Http1Connections } from '../net/http1/server.ts'
 import { createReadiness } from '../telemetry/readiness.ts'
 import { startHousekeeping } from './admin/retention.ts'
 import { type Demo, seedDemo } from './admin/seed.ts'
@@ -20,6 +23,7 @@ import { createEventLog, type EventLog } from './event-log.ts'
 import { type FileLocation, type FileStore, openFileStore } from './files.ts'
 import { findValid } from './flowdock/auth.ts'
 import { createHandler } from './flowdock/handler.ts'
+import { isOrdinary, serveHttp1Requests } from './flowdock/http1-requests.ts'
 import { serveNodeRequests } from './flowdock/node-requests.ts'
 import { createOpenCredentials } from './flowdock/open-credentials.ts'
 import { type ServedPort, servePortRequests } from './flowdock/port-requests.ts'
@@ -134,6 +138,9 @@ export interface RunningBackend {
   close(): Promise<void>
 }
 
+/** How long the head of a request may take, and how long an unused connection stays open. */
+const headMs = 10_000
+const idleMs = 75_000
 /** How long a stop waits for requests, and then for background work: together less than the five seconds of a whole stop. */
 const closeMs = 3000
 const settleMs = 1500
@@ -177,6 +184,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
   let served: ServedPort | undefined
   let log: EventLog
   let server: Server
+  let http1: Http1Connections
   let demo: Demo
   try {
     const { id } = await findLogPosition(store.reader)
@@ -246,17 +254,33 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
       signal,
     }
     server = createServer({
-      headersTimeout: 10_000,
+      headersTimeout: headMs,
       // A gateway names 500 flows in one URL.
       maxHeaderSize: 32 * 1024,
       requestTimeout: 600_000,
-      keepAliveTimeout: 75_000,
+      keepAliveTimeout: idleMs,
       connectionsCheckingInterval: 5000,
     })
+    const serveByNode = takeConnections(server)
     const connections = boundConnections(server, options.connections ?? defaultConnections)
     const handler = createHandler({ ...options, backend, background, ruleRoutes: createRuleRoutes(filters) })
-    const serve = serveNodeRequests(handler, connections)
-    server.on('request', (request, response) => background.run(serve(request, response)))
+    const serveNode = serveNodeRequests(handler, connections)
+    server.on('request', (request, response) => background.run(serveNode(request, response)))
+    const serve = serveHttp1Requests(handler, connections)
+    http1 = createHttp1Connections({
+      handle(request) {
+        background.run(serve(request))
+        return undefined
+      },
+      // Invalid requests are left to node:http, too.
+      refuse: ({ status }) => ({ status, headers: new EncodedHeaders({}), body: '' }),
+      other: { isFor: (head) => !isOrdinary(head), take: serveByNode },
+      allowHalfOpen: false,
+      headMs,
+      idleMs,
+      onError,
+    })
+    server.on('connection', (socket) => http1.accept(socket))
     await listen(server, options.host, options.port)
     if (options.gatewayPort !== undefined)
       served = servePortRequests(handler, options.gatewayPort, background)
@@ -318,8 +342,10 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     async close() {
       stopping.abort()
       const closed = new Promise((resolve) => server.close(resolve))
+      http1.close()
       server.closeIdleConnections()
       const deadline = setTimeout(() => {
+        http1.destroy()
         server.closeAllConnections()
         served?.destroy()
         thingsServer?.destroy()
