@@ -160,6 +160,7 @@ export interface ThreadTexts {
 
 /** @throws 400 when the message as a whole is longer than the bound */
 export function checkMessageSize(message: MessageTexts): void {
+  if (messageCharacters(message) * maxCharacterBytes <= maxBytes.message) return
   const size = messageBytes(message)
   if (size > maxBytes.message)
     throw invalid({ message: [`is too long: ${size} bytes as JSON, at most ${maxBytes.message} are stored`] })
@@ -167,9 +168,42 @@ export function checkMessageSize(message: MessageTexts): void {
 
 /** @throws 400 when the thread as a whole is longer than the bound */
 export function checkThreadSize(thread: ThreadTexts): void {
+  if (threadCharacters(thread) * maxCharacterBytes <= maxBytes.thread) return
   const size = threadBytes(thread)
   if (size > maxBytes.thread)
     throw invalid({ thread: [`is too long: ${size} bytes as JSON, at most ${maxBytes.thread} are stored`] })
+}
+
+/** The most bytes that a code unit takes in JSON. Counting bytes takes many times as long as counting code units. */
+const maxCharacterBytes = 6
+/** The quotes around three texts take the bytes of one code unit. */
+const quotes = 1
+
+function messageCharacters(message: MessageTexts): number {
+  const { content_json, tags_json, author_json, attachments_json, title, body, external_user_name } = message
+  return (
+    quotes +
+    content_json.length +
+    tags_json.length +
+    (author_json?.length ?? 0) +
+    attachments_json.length +
+    (title?.length ?? 0) +
+    (body?.length ?? 0) +
+    (external_user_name?.length ?? 0)
+  )
+}
+
+function threadCharacters(thread: ThreadTexts): number {
+  const { title, body, external_url, status_json, fields_json, actions_json } = thread
+  return (
+    quotes +
+    title.length +
+    (body?.length ?? 0) +
+    (external_url?.length ?? 0) +
+    (status_json?.length ?? 0) +
+    fields_json.length +
+    actions_json.length
+  )
 }
 
 function messageBytes(message: MessageTexts): number {
@@ -205,17 +239,9 @@ export function cut(text: string, most: number): string {
  * shortened.
  */
 export function fitMessage<T extends MessageTexts>(message: T): T {
+  if (messageCharacters(message) * maxCharacterBytes <= maxBytes.message) return message
+  if (messageBytes(message) <= maxBytes.message) return message
   const { content_json, tags_json, author_json, attachments_json, title, body, external_user_name } = message
-  const characters =
-    content_json.length +
-    tags_json.length +
-    (author_json?.length ?? 0) +
-    attachments_json.length +
-    (title?.length ?? 0) +
-    (body?.length ?? 0) +
-    (external_user_name?.length ?? 0)
-  // A code unit takes at most six bytes in JSON.
-  if (characters * 6 <= maxBytes.message || messageBytes(message) <= maxBytes.message) return message
   return {
     ...message,
     content_json: fitJson(content_json, 20_000),
@@ -230,6 +256,7 @@ export function fitMessage<T extends MessageTexts>(message: T): T {
 
 /** A thread that fits, see `fitMessage`. */
 export function fitThread<T extends ThreadTexts>(thread: T): T {
+  if (threadCharacters(thread) * maxCharacterBytes <= maxBytes.thread) return thread
   if (threadBytes(thread) <= maxBytes.thread) return thread
   const { title, body, external_url, status_json, fields_json, actions_json } = thread
   return {

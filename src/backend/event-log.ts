@@ -20,7 +20,7 @@ import { createTailer } from './tailer.ts'
 
 export interface EventLog {
   /** The number up to which events were delivered. */
-  readonly delivered: number
+  delivered(): number
   /**
    * Runs a change in a transaction. Its events are delivered to the listeners after the commit, in the order of the log.
    *
@@ -198,9 +198,7 @@ export async function createEventLog(store: Store, options: EventLogOptions = {}
   bus?.onConnected(() => background.run(catchUp()))
 
   return {
-    get delivered() {
-      return tailer.delivered
-    },
+    delivered: () => tailer.delivered,
     write(change, channel) {
       let hasRuleJobs = false
       return store.write(

@@ -203,7 +203,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
       ...(onReplaced && { onReplaced }),
     })
     const filters = createFilterCache()
-    const head = () => log.delivered
+    const head = () => log.delivered()
     const instances = createInstances({ bus, head, signal, ...options.instances })
     const presence = createPresence(store, {
       activityEveryMs: options.activityEveryMs ?? 60_000,

@@ -245,7 +245,7 @@ test('metrics count each result that a subscription was sent, the age of events,
       content = (await subscription.next())?.data?.flowEvents.message?.content ?? content
   expect((await figure('deliveries_total')) - deliveries).toBe(10)
   expect((await figure('event_age_seconds_count')) - ages).toBe((await figure('event_position')) - position)
-  expect(await figure('event_position')).toBe(app.backend.log.delivered)
+  expect(await figure('event_position')).toBe(app.backend.log.delivered())
   expect(await figure('event_age_seconds_sum')).toBeLessThan(60)
   for (const subscription of subscriptions) await subscription.close()
 })

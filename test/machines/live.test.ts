@@ -42,7 +42,7 @@ describe.each(engines)('two backends of one database, over %s', (engine) => {
       'two',
       'three',
     ])
-    expect(b.log.delivered).toBe(a.log.delivered)
+    expect(b.log.delivered()).toBe(a.log.delivered())
   })
 
   test('a message that is too long for a notification is delivered, too', async () => {

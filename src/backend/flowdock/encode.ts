@@ -228,7 +228,27 @@ export interface ThreadContext {
 
 /** The thread of a message, in JSON. The creation time is in milliseconds; the threads resource has it in ISO 8601. */
 export function encodeMessageThread({ row, source }: ThreadContext, flowId: string, base: string): string {
-  return JSON.stringify({ ...encodeThread(row, flowId, source, base), created_at: row.created_at })
+  const thread = fitThread(row)
+  return jsonObject<keyof WireThread>({
+    body: JSON.stringify(thread.body),
+    source: source === undefined ? undefined : JSON.stringify(encodeSourceAlone(source, base)),
+    external_url: JSON.stringify(thread.external_url),
+    external_comments: String(thread.external_comments),
+    activities: String(thread.activities),
+    id: JSON.stringify(thread.id),
+    flow: JSON.stringify(flowId),
+    status: thread.status_json === null ? 'null' : storedJson(thread.status_json),
+    fields: storedJson(thread.fields_json),
+    actions:
+      thread.actions_json === '[]'
+        ? '[]'
+        : JSON.stringify(encodeActions(thread.id, thread.actions_json, base)),
+    created_at: String(thread.created_at),
+    title: JSON.stringify(thread.title),
+    updated_at: `"${toIso(thread.updated_at)}"`,
+    initial_message: String(thread.initial_message),
+    internal_comments: String(thread.internal_comments),
+  })
 }
 
 /**
