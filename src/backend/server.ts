@@ -269,8 +269,9 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
     const serve = serveHttp1Requests(handler, connections)
     http1 = createHttp1Connections({
       handle(request) {
-        background.run(serve(request))
-        return undefined
+        const response = serve(request)
+        background.run(response)
+        return response
       },
       // Invalid requests are left to node:http, too.
       refuse: ({ status }) => ({ status, headers: new EncodedHeaders({}), body: '' }),
@@ -278,7 +279,6 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
       allowHalfOpen: false,
       headMs,
       idleMs,
-      onError,
     })
     server.on('connection', (socket) => http1.accept(socket))
     await listen(server, options.host, options.port)

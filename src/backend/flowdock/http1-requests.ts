@@ -31,9 +31,9 @@ export function isOrdinary({ method, target, httpVersion, headers, ...head }: Re
 
 /** Serves the ordinary requests of the REST API. */
 export function serveHttp1Requests(
-  { answer, onRequest }: RestHandler,
+  { answer, refuse, onRequest }: RestHandler,
   connections: Connections,
-): (request: Http1Request) => Promise<void> {
+): (request: Http1Request) => Promise<Http1Response> {
   return async (request) => {
     const { method, target, headers, socket } = request
     const answered = await answer({
@@ -41,8 +41,9 @@ export function serveHttp1Requests(
       trust: () => connections.trust(socket),
     })
     if ('write' in answered) throw new Error(`The response to ${method} ${target} needs node:http`)
-    request.respond(encode(answered))
-    onRequest({ method, target }, answered.status)
+    const response = encode(answered, refuse)
+    onRequest({ method, target }, response.status)
+    return response
   }
 }
 
@@ -65,10 +66,19 @@ async function readText(request: Http1Request, reception: Reception): Promise<st
   }
 }
 
-function encode({ status, headers, body = '' }: WholeResponse): Http1Response {
+function encode(answered: WholeResponse, refuse: RestHandler['refuse']): Http1Response {
+  try {
+    return encodeWhole(answered)
+  } catch (error) {
+    // A header has a character that no header may have.
+    return encodeWhole(refuse(error, {}))
+  }
+}
+
+function encodeWhole({ status, headers, body = '' }: WholeResponse): Http1Response {
   return {
     status,
-    // [spec] RFC 9112, C.2.2: clients close the connection before the server does.
+    // Clients close the connection before the server does.
     headers: new EncodedHeaders({ ...headers, 'Keep-Alive': 'timeout=75' }),
     body: typeof body === 'string' ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength),
   }
