@@ -1,6 +1,7 @@
 import { createServer, type Server } from 'node:http'
 import { type AddressInfo, Server as NetServer, type Socket } from 'node:net'
 import type { RequestHead } from '../../net/http1/head.ts'
+import { takeConnections } from '../../net/http1/node-connections.ts'
 import { EncodedHeaders } from '../../net/http1/response.ts'
 import { createHttp1Connections } from '../../net/http1/server.ts'
 import { sleep } from '../../sleep.ts'
@@ -100,7 +101,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       return undefined
     },
     refuse: ({ status }) => ({ status, headers: none, body: '' }),
-    other: { isFor: (head) => !isOrdinary(head), take: takeByNode(server) },
+    other: { isFor: (head) => !isOrdinary(head), take: takeConnections(server) },
     allowHalfOpen: false,
     headMs: headersTimeout,
     idleMs: keepAliveTimeout,
@@ -148,13 +149,6 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       clearTimeout(deadline)
     },
   }
-}
-
-/** Hands connections over to a server of node:http, which accepts no connections by itself any more. */
-function takeByNode(server: Server): (socket: Socket) => void {
-  const [serveConnection] = server.listeners('connection')
-  server.removeAllListeners('connection')
-  return (socket) => void serveConnection?.call(server, socket)
 }
 
 /**
