@@ -78,6 +78,11 @@ async function main([command = 'serve', ...args]: readonly string[]): Promise<nu
 
 try {
   process.exitCode = await main(process.argv.slice(2))
+  // Writing to a pipe goes on while the other side reads. A reader that left needs no more.
+  await new Promise((resolve) => {
+    process.stdout.once('error', resolve)
+    process.stdout.write('', resolve)
+  })
   process.exit()
 } catch (error) {
   const { name, message, stack } = error as Error
