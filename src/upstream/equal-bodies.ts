@@ -2,7 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { UpstreamError } from '../errors.ts'
 
 export interface EqualBodiesOptions {
-  /** The length of all bodies together; 16 MiB by default. With what is parsed and decoded they take about three times that. */
+  /** The length of all URLs and bodies together; 16 MiB by default. With what is parsed and decoded they take about three times that. */
   readonly maxBytes?: number
   /** How long a URL is remembered that is not read again, in milliseconds; a minute by default. */
   readonly maxIdleMs?: number
@@ -39,7 +39,7 @@ interface Reads {
 const bodiesOfUrl = 2
 /** Where each reader gets another body, one in so many is kept, so that almost nothing of a request outlives it. */
 const longestPause = 64
-/** What a URL counts besides its bodies. */
+/** What a URL counts besides its characters and its bodies. */
 const usualBytes = 300
 
 /**
@@ -61,6 +61,11 @@ export class EqualBodies {
     this.#maxIdleMs = maxIdleMs
     this.#onShared = onShared
     this.#now = now ?? (() => performance.now())
+  }
+
+  /** The number of URLs that were read, also of those without a body. */
+  get urls(): number {
+    return this.#reads.size
   }
 
   /** The number of bodies. */
@@ -95,7 +100,7 @@ export class EqualBodies {
     const reads = this.#reads.get(url)
     if (reads === undefined) {
       const first = { bodies: [], toSkip: 0, pause: 0, usedAt: this.#now() }
-      this.#reads.set(url, first, { size: usualBytes })
+      this.#reads.set(url, first, { size: usualBytes + url.length })
       this.#timer ??= setTimeout(() => this.#sweep(), this.#maxIdleMs).unref()
       return
     }
@@ -110,7 +115,7 @@ export class EqualBodies {
     const wasted = Math.min(Math.max(reads.pause * 2, 1), longestPause)
     const pause = dropped === undefined || dropped.wasFound ? 0 : wasted
     const bodies = [body, ...reads.bodies.slice(0, bodiesOfUrl - 1)]
-    const size = bodies.reduce((sum, known) => sum + known.content.length, usualBytes)
+    const size = bodies.reduce((sum, known) => sum + known.content.length, usualBytes + url.length)
     // The cache takes another size only with another object.
     this.#reads.set(url, { bodies, pause, toSkip: pause, usedAt: reads.usedAt }, { size })
     this.#bodies.set(json, body)

@@ -29,10 +29,13 @@ export interface TextHandler extends Dispatcher.DispatchHandler {
 /** The most responses that are passed on in one turn of the event loop: the gateway's clients have their turns, too. */
 const answersInTurn = 32
 
+/** HTTP carries longer targets, or refuses them. */
+const longestTarget = 8 * 1024
+
 /**
  * Hands calls to the backend in another thread of this process over a message port, with the semantics of a pool of connections.
- * HTTP carries calls to other servers, bodies that are no text, responses that are written over time, and all calls while the
- * thread does not run.
+ * HTTP carries calls to other servers, long targets, bodies that are no text, responses that are written over time, and all calls
+ * while the thread does not run.
  *
  * It has no time limits: who makes a call aborts it.
  */
@@ -75,9 +78,10 @@ export class PortDispatcher extends Dispatcher {
     await this.#options.http.destroy()
   }
 
-  #isCarried({ origin, headers, body }: Dispatcher.DispatchOptions): boolean {
+  #isCarried({ origin, path, headers, body }: Dispatcher.DispatchOptions): boolean {
     return (
       String(origin) === this.#options.backend.origin &&
+      path.length <= longestTarget &&
       (body == null || typeof body === 'string') &&
       !Array.isArray(headers)
     )

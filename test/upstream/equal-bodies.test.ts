@@ -81,6 +81,13 @@ test('the least recently read URLs are forgotten when all bodies together are to
   ])
 })
 
+test('URLs count with their characters, also those of which no body is kept', () => {
+  const { bodies, read } = start({ maxBytes: 10_000 })
+  for (let id = 0; id < 100; id += 1) read(text(id), `${id} ${'x'.repeat(2000)}`)
+  expect(bodies.urls).toBeGreaterThan(1)
+  expect(bodies.urls).toBeLessThan(5)
+})
+
 test('a known body is decoded once, and with another decoder again', () => {
   const { bodies, read } = start()
   let decoded = 0

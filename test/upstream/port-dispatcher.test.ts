@@ -72,6 +72,12 @@ describe('the backend answers over a message port what it answers over HTTP', ()
     expect(await askBoth(method, path, more)).toMatchObject({ status })
   })
 
+  test('with a long target, and 431 for one that is too long', async () => {
+    const search = (length: number) => askBoth('GET', `/search?search=${'a'.repeat(length)}`)
+    expect(await search(20_000)).toMatchObject({ status: 200 })
+    expect(await search(40_000)).toMatchObject({ status: 431 })
+  })
+
   test('with the headers of a page, and 304 for one that is unchanged', async () => {
     const { headers } = await askBoth('GET', `${main}/messages?limit=3`)
     const version = String(headers['flowdock-page'])
