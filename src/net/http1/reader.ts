@@ -165,9 +165,11 @@ export class RequestReader {
   #joinHead(): boolean {
     const before = this.#lineBytes
     const taken = this.#addToLine(maxHeadBytes)
-    if (before <= maxMethodLength) checkHeadStart(this.#line.subarray(0, this.#lineBytes))
-    if (findHeadEnd(this.#line.subarray(0, this.#lineBytes), Math.max(before - 3, 0)) === -1) {
+    const line = this.#line.subarray(0, this.#lineBytes)
+    if (findHeadEnd(line, Math.max(before - 3, 0)) === -1) {
+      // First of all: `takeRequest` returns what is unread beside the line.
       this.#skip(taken)
+      if (before <= maxMethodLength) checkHeadStart(line)
       if (this.#lineBytes >= maxHeadBytes)
         throw new Http1Error(431, `Head is longer than ${maxHeadBytes} bytes`)
       return false

@@ -84,6 +84,25 @@ describe('requests', () => {
     expect(read([...lines])).toEqual(['GET /', 'end'])
   })
 
+  test.each([
+    ['in the middle of its head', ['\nPOST / HTTP/1.1\r\n', host]],
+    ['whose method is too long', ['x'.repeat(20), 'x'.repeat(20)]],
+    ['whose head is complete', ['POST / HTTP/1.1\r\n', 'No Field\r\n\r\n', 'body']],
+    ['whose head is too long', [`POST / HTTP/1.1\r\nA: ${'b'.repeat(20_000)}`]],
+  ])('one that is refused %s can be taken for another server, each byte once', (_, pieces) => {
+    const reader = new RequestReader()
+    let text = ''
+    const readAll = () => {
+      for (const piece of pieces) {
+        text += piece
+        reader.feed(Buffer.from(piece))
+        reader.next()
+      }
+    }
+    expect(readAll).toThrow(Http1Error)
+    expect(reader.takeRequest().toString()).toBe(text)
+  })
+
   test('a target in absolute form is its path', () => {
     expect(headOf(`GET http://a:1/b?c=1 HTTP/1.1\r\n${host}\r\n`).target).toBe('/b?c=1')
     expect(headOf(`GET http://a?c HTTP/1.1\r\n${host}\r\n`).target).toBe('/?c')
