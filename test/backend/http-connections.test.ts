@@ -106,6 +106,17 @@ test('requests that arrive together are answered in their order, a stream as the
   expect(others[2]?.head).toContain('Transfer-Encoding: chunked')
 })
 
+test('a response says once how long its connection stays open, unless it is the last one', async () => {
+  const connection = open()
+  const text = await requestOf('GET', '/user')
+  connection.socket.write(text + text.replace('Host:', 'Connection: close\r\nHost:'))
+  const heads = [await connection.next(), await connection.next()].map(({ head }) => head)
+  expect(heads.map((head) => head.match(/^(connection|keep-alive): [^\r]*/gim))).toEqual([
+    ['Connection: keep-alive', 'Keep-Alive: timeout=75'],
+    ['Connection: close'],
+  ])
+})
+
 test('a body may arrive byte by byte', async () => {
   const connection = open()
   const text = await requestOf('POST', messages, message('slowly'))

@@ -78,8 +78,7 @@ function encode(answered: WholeResponse, refuse: RestHandler['refuse']): Http1Re
 function encodeWhole({ status, headers, body = '' }: WholeResponse): Http1Response {
   return {
     status,
-    // Clients close the connection before the server does.
-    headers: new EncodedHeaders({ ...headers, 'Keep-Alive': 'timeout=75' }),
+    headers: new EncodedHeaders(headers),
     body: typeof body === 'string' ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength),
   }
 }
