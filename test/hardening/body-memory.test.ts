@@ -269,6 +269,27 @@ describe('bytes that are held of incomplete bodies are bounded', () => {
     expect(gone).toEqual(['a2', 'a3'])
   })
 
+  test('and are given back by requests that are refused in the middle of their bodies', async () => {
+    const { hostname, port, host } = new URL(fortress.url)
+    const size = 40_000
+    const head = `POST /graphql HTTP/1.1\r\nHost: ${host}\r\nContent-Type: application/json\r\nAuthorization: Bearer x\r\n`
+    const chunk = `${size.toString(16)}\r\n${'x'.repeat(size)}\r\n`
+    const refused = async () => {
+      const socket = connect(Number(port), hostname)
+      onTestFinished(() => void socket.destroy())
+      socket.write(`${head}Transfer-Encoding: chunked\r\n\r\n${chunk}no size\r\n`)
+      const [start] = await once(socket, 'data')
+      expect(String(start)).toMatch(/^HTTP\/1.1 400 /)
+      socket.destroy()
+    }
+    for (let held = 0; held <= bodyLimits.memory.perAddress; held += size) await refused()
+    const body = `{"query":"{ __typename }"${' '.repeat(2 * size)}}`
+    const whole = begin(body.slice(0, -1), { ...known, length: body.length })
+    await once(whole.socket, 'connect')
+    whole.socket.write(body.slice(-1))
+    await expect.poll(() => statusOf(whole)).toBe(200)
+  })
+
   test('of requests and of messages on sockets together', async () => {
     const { perAddress } = bodyLimits.memory
     const size = 900_000

@@ -43,7 +43,7 @@ export interface Http1Request extends RequestHead {
    * @throws the error of `onBytes`
    */
   readBody(limits: BodyLimits): Buffer | Promise<Buffer>
-  /** Calls `listener` once, when the body that is being read has arrived, or does not arrive any more. */
+  /** Calls `listener` once, when the body was read, or is not read any more: after the response at the latest. */
   onceBodyEnds(listener: () => void): void
   /** Adds header fields to the response, whichever it will be. */
   addHeaders(headers: EncodedHeaders): void
@@ -195,6 +195,7 @@ export class Connection {
     this.#exchange = undefined
     if (exchange !== undefined) {
       this.#endBody(exchange)
+      exchange.noteBodyEnd()
       exchange.observer?.closed(false)
     }
     this.#shared.onClose(this)
@@ -264,6 +265,7 @@ export class Connection {
     if (bytes === undefined)
       return this.#receiveBody(exchange, limits).then((whole) => decodeBody(whole, encoding, limits.maxBytes))
     exchange.body = 'read'
+    exchange.noteBodyEnd()
     limits.onBytes?.(bytes.length)
     return encoding === undefined ? bytes : decodeBody(bytes, encoding, limits.maxBytes)
   }
@@ -308,7 +310,7 @@ export class Connection {
     exchange.body = 'read'
     clearTimeout(idle)
     clearTimeout(whole)
-    exchange.bodyEnds?.()
+    exchange.noteBodyEnd()
     resolve(chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks))
   }
 
@@ -325,7 +327,7 @@ export class Connection {
     exchange.body = 'failed'
     clearTimeout(idle)
     clearTimeout(whole)
-    exchange.bodyEnds?.()
+    exchange.noteBodyEnd()
     reject(error)
   }
 
@@ -334,6 +336,7 @@ export class Connection {
     if (this.#exchange !== exchange || exchange.status !== 0) return
     exchange.status = response.status
     this.#endBody(exchange)
+    exchange.noteBodyEnd()
     const keepAlive =
       exchange.keepAlive &&
       response.closes !== true &&
@@ -465,7 +468,7 @@ class Exchange implements Http1Request {
   status = 0
   /** The header fields that were added to the response. */
   added = ''
-  bodyEnds: (() => void) | undefined
+  #onBodyEnd: (() => void) | undefined
   readonly #connection: Connection
 
   constructor(head: RequestHead, connection: Connection, body: 'unread' | 'read') {
@@ -495,7 +498,15 @@ class Exchange implements Http1Request {
   }
 
   onceBodyEnds(listener: () => void): void {
-    this.bodyEnds = listener
+    if (this.body === 'read' || this.body === 'failed' || this.status !== 0 || this.isGone) listener()
+    else this.#onBodyEnd = listener
+  }
+
+  /** For the connection alone. */
+  noteBodyEnd(): void {
+    const listener = this.#onBodyEnd
+    this.#onBodyEnd = undefined
+    listener?.()
   }
 
   addHeaders(headers: EncodedHeaders): void {

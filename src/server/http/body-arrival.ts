@@ -76,15 +76,16 @@ export class BodyArrivals {
       const message = `The body did not arrive within ${ms / 1000} seconds`
       if (!exchange.isComplete) abortRequest(exchange, 408, 'LIMIT_EXCEEDED', message)
     }, ms)
-    exchange.onceBodyEnds(() => {
-      clearTimeout(deadline)
-      holding.release()
-    })
     try {
       arrival.count(holding)
     } catch (error) {
       if (!(error instanceof GatewayError)) throw error
       reject(error)
     }
+    // Not earlier: a request that was refused meanwhile gives its bytes back here.
+    exchange.onceBodyEnds(() => {
+      clearTimeout(deadline)
+      holding.release()
+    })
   }
 }

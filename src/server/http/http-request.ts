@@ -20,7 +20,7 @@ export interface HttpRequest {
   /** The status of the response; 0 before it. */
   readonly status: number
   observer: ResponseObserver | undefined
-  /** Calls `listener` once, when a body that comes in pieces has arrived, or does not arrive any more. */
+  /** Calls `listener` when a body that comes in pieces has arrived, or does not arrive any more. That may be at once. */
   onceBodyEnds(listener: () => void): void
   /** Adds header fields to the response, whichever it will be. */
   addHeaders(headers: EncodedHeaders): void
