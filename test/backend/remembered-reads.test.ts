@@ -1,3 +1,4 @@
+import { sql } from 'kysely'
 import { expect, onTestFinished, test } from 'vitest'
 import { type Database, openStore } from '../../src/backend/store/db.ts'
 import { findFlowAccess, insertFlow } from '../../src/backend/store/flows.ts'
@@ -45,6 +46,16 @@ test('a token is known until another process revokes it, also for changes', asyn
   await other.write(revoke)
   expect(await nickOf(store.reader)).toBeUndefined()
   expect(await store.write(nickOf)).toBeUndefined()
+})
+
+test('the columns of a token keep their values when another process adds one to its user', async () => {
+  const { store, other } = await openTwice()
+  const columns = async (db: Database) => findUserByTokenHash(db, 'hash')
+  const before = await columns(store.reader)
+  expect(await store.write(columns)).toEqual(before)
+  await other.write((db) => sql`alter table users add column motto text default 'flow'`.execute(db))
+  expect(await columns(store.reader)).toEqual({ ...before, motto: 'flow' })
+  expect(await store.write(columns)).toEqual({ ...before, motto: 'flow' })
 })
 
 test('readers know what a change writes after its commit, and not before', async () => {

@@ -210,7 +210,18 @@ function adapt(statement: StatementSync) {
   // Row ids of the word index are greater than 2^53. `run` returns the last one, and would throw if it were a number.
   if (!reader) statement.setReadBigInts(true)
   statement.setReturnArrays(true)
-  const toRow = rowMaker(names)
+  let width = names.length
+  let makeRow = rowMaker(names)
+
+  function toRow(values: readonly SQLOutputValue[]): object {
+    // Another process may have added a column to a table of which the statement reads all.
+    if (values.length !== width) {
+      width = values.length
+      makeRow = rowMaker(statement.columns().map(({ name }) => name))
+    }
+    return makeRow(values)
+  }
+
   return {
     reader,
     all: (parameters: readonly unknown[]): unknown[] => rowsOf(statement, parameters).map(toRow),
