@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
-import { describe, expect, onTestFinished, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { WebSocket } from 'ws'
 import { startApp } from '../../src/app.ts'
 import { createLogger } from '../../src/telemetry/log.ts'
@@ -326,35 +326,30 @@ test.each([
   },
 )
 
-test('a response that is not read releases its permit, and counts as a connection of its principal', async () => {
-  const app = await start({ MAX_CONCURRENT_REQUESTS: '3', MAX_CONNECTIONS_PER_PRINCIPAL: '2' })
+type TestApp = Awaited<ReturnType<typeof start>>
+
+/** Makes clients send a query of Ada, and read nothing of its response yet. It is longer than what two machines keep for each other. */
+async function askWithoutReading(app: TestApp, clients: number) {
   const token = await app.backend.token('Ada')
   for (let count = 0; count < 100; count += 1)
     await app.backend.as('Ada')('POST', '/flows/example/main/messages', {
       event: 'message',
       content: 'x'.repeat(8000),
     })
-  // Longer than what two machines keep for each other.
   const messages = 'messages(last: 100) { nodes { ... on ChatMessage { content } } }'
   const aliases = Array.from({ length: 14 }, (_, index) => `m${index}: ${messages}`)
   const body = JSON.stringify({ query: `{ flow(by: { path: "example/main" }) { ${aliases.join(' ')} } }` })
   const { hostname, port } = new URL(app.url)
-  const readers = Array.from({ length: 3 }, () => {
+  return Array.from({ length: clients }, () => {
     const socket = connect(Number(port), hostname).pause()
     onTestFinished(() => void socket.destroy())
     socket.on('error', () => undefined)
     socket.write(
       `POST /graphql HTTP/1.1\r\nHost: ${hostname}\r\nAuthorization: ${basic(token)}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
     )
-    return { socket, closed: once(socket, 'close') }
-  })
-  await expect.poll(() => app.state().tcpConnections).toBe(3)
-  // Two of the three may be connections of Ada; the third one is cut.
-  await expect.poll(() => app.state().tcpConnections).toBe(2)
-  await expect.poll(() => app.state().load.inFlight).toBe(0)
-  expect((await ask(app.url, { authorization: basic(token) })).status).toBe(200)
-  const lengths = await Promise.all(
-    readers.map(async ({ socket, closed }) => {
+    const closed = once(socket, 'close')
+    /** Reads to the end, or until the connection is cut. @returns the number of bytes */
+    const readAll = async () => {
       let length = 0
       socket.on('data', (chunk) => {
         length += chunk.length
@@ -363,9 +358,35 @@ test('a response that is not read releases its permit, and counts as a connectio
       socket.resume()
       await closed
       return length
-    }),
-  )
+    }
+    return { readAll }
+  })
+}
+
+test('a response that is not read releases its permit, and counts as a connection of its principal', async () => {
+  const app = await start({ MAX_CONCURRENT_REQUESTS: '3', MAX_CONNECTIONS_PER_PRINCIPAL: '2' })
+  const token = await app.backend.token('Ada')
+  const readers = await askWithoutReading(app, 3)
+  await expect.poll(() => app.state().tcpConnections).toBe(3)
+  // Two of the three may be connections of Ada; the third one is cut.
+  await expect.poll(() => app.state().tcpConnections).toBe(2)
+  await expect.poll(() => app.state().load.inFlight).toBe(0)
+  expect((await ask(app.url, { authorization: basic(token) })).status).toBe(200)
+  const lengths = await Promise.all(readers.map(({ readAll }) => readAll()))
   const [shortest = 0, ...whole] = lengths.sort((a, b) => a - b)
   expect(whole[0]).toBe(whole[1])
   expect(shortest).toBeLessThan(whole[0] ?? 0)
+})
+
+test('a response that is read slowly is whole when it takes less than a minute', async () => {
+  // Connections are looked after at an interval.
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+  onTestFinished(() => void vi.useRealTimers())
+  const app = await start({ MAX_CONCURRENT_REQUESTS: '3' })
+  const [reader] = await askWithoutReading(app, 1)
+  await expect.poll(() => app.state().load.inFlight).toBe(1)
+  // The permit is back, so the response is waiting for its reader.
+  await expect.poll(() => app.state().load.inFlight).toBe(0)
+  vi.advanceTimersByTime(60_000)
+  expect(await reader?.readAll()).toBeGreaterThan(14 * 100 * 8000)
 })

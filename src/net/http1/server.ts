@@ -22,7 +22,7 @@ export interface Http1Server extends Pick<Http1Connections, 'size' | 'announceCl
   close(): Promise<void>
 }
 
-/** The timeouts of a head, of an unused connection, and of a response that the client does not read. */
+/** The timeouts of a head, of an unused connection, and of a response until the client has read the whole of it. */
 const defaults = { headMs: 10_000, idleMs: 75_000, writeMs: 120_000 }
 /** How late a timeout may be. */
 const maxTickMs = 1000

@@ -52,6 +52,8 @@ const requestTimeout = 600_000
 const keepAliveTimeout = 75_000
 /** How long a connection may be silent in the middle of a request or response. Live responses are written to more often. */
 const idleMs = 30_000
+/** How long a client may take to read a whole response of `net/http1`. `Permit` ends that of an operation earlier, after a minute. */
+const wholeReadingMs = 65_000
 /** How long requests in flight may take after `close`. */
 const inFlightMs = 5000
 /** How long the port stays open after `close`: requests on their way still arrive, and load balancers find another target. */
@@ -105,7 +107,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
     allowHalfOpen: false,
     headMs: headersTimeout,
     idleMs: keepAliveTimeout,
-    writeMs: idleMs,
+    writeMs: wholeReadingMs,
   })
   server.on('connection', (socket: Socket) => http1.accept(socket))
   const connections = boundTcpConnections(server, options.connectionLimits, options.onConnectionLimit)
