@@ -219,10 +219,15 @@ export function createHttp(options: HttpOptions): Http {
         )
         status = whole.status
         const isShared = status === 200 && method === 'GET' && isJson(whole.headers)
-        const known = isShared ? equalBodies?.find(url.href, whole.content, whole.bytes) : undefined
+        const find = () => (isShared ? equalBodies?.find(url.href, whole.content, whole.bytes) : undefined)
+        let known = find()
+        const turn = known === undefined ? portions.enter(whole.bytes) : undefined
+        if (turn !== undefined) {
+          await turn
+          // Another call that waited may have parsed the same bytes.
+          known = find()
+        }
         if (known !== undefined) return { status, headers: whole.headers, body: known }
-        const turn = portions.enter(whole.bytes)
-        if (turn !== undefined) await turn
         const answer = toAnswer(status, whole.headers, whole.text())
         if (isShared) equalBodies?.keep(url.href, whole.content, whole.bytes, answer.body)
         return answer

@@ -1,5 +1,6 @@
 import { MessageChannel } from 'node:worker_threads'
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest'
+import { EqualBodies } from '../../src/upstream/equal-bodies.ts'
 import { createHttp, type Http, type HttpOptions, type HttpRequest } from '../../src/upstream/http.ts'
 import { createRetry } from '../../src/upstream/retry.ts'
 import { basic, startTestBackend, type TestBackend } from '../support/backend.ts'
@@ -308,6 +309,29 @@ describe('a call over a message port', () => {
     await Promise.all(calls)
     isOver = true
     expect(Math.max(...perTurn.values())).toBeLessThanOrEqual(32)
+  })
+
+  test('whose answer waits to be parsed is not parsed, when one with the same bytes was parsed meanwhile', async () => {
+    const scripted = openScriptedPort()
+    const http = connect(scripted)
+    const shared: unknown[] = []
+    const equalBodies = new EqualBodies({ onShared: (value) => shared.push(value) })
+    onTestFinished(() => equalBodies.close())
+    const read = (path: string) => get(http, path, { equalBodies })
+    const answerAll = () => {
+      for (const request of scripted.requests.splice(0))
+        scripted.answer(request, request.target === '/long' ? 'x'.repeat(200_000) : { id: 1 })
+    }
+    const first = read('/flow')
+    await vi.waitFor(() => expect(scripted.requests.length).toBe(1))
+    answerAll()
+    await first
+    const reads = ['/long', ...Array.from({ length: 7 }, () => '/flow')].map(read)
+    await vi.waitFor(() => expect(scripted.requests.length).toBe(8))
+    answerAll()
+    const [, ...answers] = await Promise.all(reads)
+    expect(shared).toEqual([{ id: 1 }])
+    for (const { body } of answers) expect(body).toBe(shared[0])
   })
 
   test('that only HTTP can carry is made over HTTP', async () => {
