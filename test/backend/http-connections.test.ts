@@ -174,6 +174,7 @@ describe('an ordinary request', () => {
     ['GET /files/1/2/3.png HTTP/1.1'],
     ['GET /storage/1 HTTP/1.1'],
     ['GET /flows HTTP/1.0'],
+    ['GET http://localhost/flows HTTP/1.1'],
     ['TRACE /flows HTTP/1.1'],
     ['POST /messages HTTP/1.1', 'Transfer-Encoding: chunked'],
     ['POST /messages HTTP/1.1', 'Content-Length: 16385'],

@@ -44,6 +44,18 @@ test('operations sent without waiting are answered in their order, also across b
   expect(text().indexOf('"live"')).toBeLessThan(text().indexOf('"c"'))
 })
 
+test('a target with a host is refused, whichever server the rest of the request is for', async () => {
+  const { url } = await start()
+  for (const headers of ['', 'Accept: text/event-stream\r\n']) {
+    const { socket, host, text, closed } = open(url)
+    socket.write(
+      post(host, '{ a: __typename }', headers).replace('/graphql', 'http://elsewhere.example/graphql'),
+    )
+    await closed
+    expect(text()).toMatch(/^HTTP\/1.1 400 [\s\S]*The request target is not a path/)
+  }
+})
+
 test('a connection that sent operations can open an event stream', async () => {
   const { url } = await start()
   const { socket, host, text } = open(url)

@@ -18,7 +18,8 @@ const methods = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIO
  * and clients that wait for `100 Continue`.
  */
 export function isOrdinary({ method, target, httpVersion, headers, ...head }: RequestHead): boolean {
-  const { framing, expectsContinue, upgrade } = head
+  const { isAbsolute, framing, expectsContinue, upgrade } = head
+  if (isAbsolute) return false
   if (httpVersion !== '1.1' || !methods.has(method) || expectsContinue || upgrade !== undefined) return false
   if (framing.kind === 'chunked' || framing.bytes > maxBodyBytes) return false
   if (headers['content-encoding'] !== undefined || headers['host']?.startsWith('stream.') === true)

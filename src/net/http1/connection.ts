@@ -457,6 +457,7 @@ export class Connection {
 class Exchange implements Http1Request {
   readonly method: Http1Request['method']
   readonly target: Http1Request['target']
+  readonly isAbsolute: Http1Request['isAbsolute']
   readonly httpVersion: Http1Request['httpVersion']
   readonly headers: Http1Request['headers']
   readonly framing: Http1Request['framing']
@@ -474,6 +475,7 @@ class Exchange implements Http1Request {
   constructor(head: RequestHead, connection: Connection, body: 'unread' | 'read') {
     this.method = head.method
     this.target = head.target
+    this.isAbsolute = head.isAbsolute
     this.httpVersion = head.httpVersion
     this.headers = head.headers
     this.framing = head.framing

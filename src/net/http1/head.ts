@@ -9,6 +9,8 @@ export interface RequestHead {
   readonly method: string
   /** The path with the query string, in visible ASCII; `*` for `OPTIONS *`. */
   readonly target: string
+  /** Whether the target came with a host before its path. */
+  readonly isAbsolute: boolean
   readonly httpVersion: '1.0' | '1.1'
   /** The header fields by name in lower case. Repeated fields are joined by commas. The object has no prototype. */
   readonly headers: Readonly<Record<string, string>>
@@ -79,7 +81,7 @@ export function parseHead(bytes: Buffer, start: number, end: number): RequestHea
   // Header values may have non-ASCII bytes, which are read as Latin-1.
   const text = bytes.toString('latin1', start, end)
   const lineEnd = text.indexOf('\r\n')
-  const { method, target, httpVersion } = parseRequestLine(text.slice(0, lineEnd))
+  const { method, target, isAbsolute, httpVersion } = parseRequestLine(text.slice(0, lineEnd))
   const headers: Record<string, string> = Object.create(null)
   let at = start + lineEnd + 2
   for (let fields = 0; at < end - 2; fields += 1) {
@@ -91,6 +93,7 @@ export function parseHead(bytes: Buffer, start: number, end: number): RequestHea
   return {
     method,
     target,
+    isAbsolute,
     httpVersion,
     headers,
     framing: framingOf(headers, httpVersion),
@@ -100,14 +103,17 @@ export function parseHead(bytes: Buffer, start: number, end: number): RequestHea
   }
 }
 
-function parseRequestLine(line: string): Pick<RequestHead, 'method' | 'target' | 'httpVersion'> {
+function parseRequestLine(
+  line: string,
+): Pick<RequestHead, 'method' | 'target' | 'isAbsolute' | 'httpVersion'> {
   const match = requestLine.exec(line)
   if (match === null) throw new Http1Error(400, 'Request line is not valid')
   const [, method = '', target = '', major, minor] = match
   if (major !== '1') throw new Http1Error(505, 'HTTP version is not supported')
   if (target.length > maxTargetLength)
     throw new Http1Error(414, `Request target is longer than ${maxTargetLength} characters`)
-  return { method, target: pathOf(target), httpVersion: minor === '0' ? '1.0' : '1.1' }
+  const path = pathOf(target)
+  return { method, target: path, isAbsolute: path !== target, httpVersion: minor === '0' ? '1.0' : '1.1' }
 }
 
 /** The path and query of a target. [spec] RFC 9112, 3.2.2: servers accept the absolute form, too. */

@@ -159,7 +159,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
  */
 function isOrdinary(head: RequestHead): boolean {
   const { target, headers } = head
-  if (target !== '/graphql' && !target.startsWith('/graphql?')) return false
+  if (head.isAbsolute || (target !== '/graphql' && !target.startsWith('/graphql?'))) return false
   if (!ordinaryMethods.has(head.method) || (head.method === 'OPTIONS' && headers['origin'] === undefined))
     return false
   if (head.upgrade !== undefined || head.expectsContinue || hasFiles(head)) return false
