@@ -63,7 +63,7 @@ test('what the gateway imports is a dependency, so that it starts without develo
   const files = (await readdir(join(root, 'src'), { recursive: true })).filter((file) => file.endsWith('.ts'))
   const texts = await Promise.all(files.map((file) => readFile(join(root, 'src', file), 'utf8')))
   const imported = texts.flatMap((text) =>
-    [...text.matchAll(/(?:from |import\()'((?:@[^/']+\/)?[^/'.][^/']*)/g)].map(([, name = '']) => name),
+    [...text.matchAll(/(?:from |import\()'((?:@[^/'\s]+\/)?[\w-][^/'\s]*)/g)].map(([, name = '']) => name),
   )
   const needed = new Set(imported.filter((name) => !name.startsWith('node:')))
   expect(needed.size).toBeGreaterThan(20)

@@ -1,4 +1,5 @@
-import { onTestFinished } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
+import { storageError } from '../../src/backend/http/storage-error.ts'
 import type { BackendOptions } from '../../src/backend/server.ts'
 import { basic, makeFolder, type Nick, startTestBackend, type TestBackend } from './backend.ts'
 import { execute, makeDatabase } from './database.ts'
@@ -30,6 +31,10 @@ export async function makeCluster(engine: Engine, nats = natsUrl): Promise<Clust
   if (database === undefined) throw new Error('These tests need PostgreSQL')
   onTestFinished(database.drop)
   const notices: string[] = []
+  /** Errors other than those of connections that the test cut. */
+  const errors: unknown[] = []
+  let isCut = false
+  onTestFinished(() => expect(errors).toEqual([]))
   const name = new URL(database.url).pathname.slice(1)
   return {
     databaseUrl: database.url,
@@ -40,6 +45,9 @@ export async function makeCluster(engine: Engine, nats = natsUrl): Promise<Clust
         databaseUrl: database.url,
         natsUrl: engine === 'NATS' ? nats : undefined,
         onNotice: (notice) => notices.push(notice),
+        onError: (error) => {
+          if (!isCut || storageError(error) === undefined) errors.push(error)
+        },
         ...options,
       })
       onTestFinished(backend.close)
@@ -58,7 +66,9 @@ export async function makeCluster(engine: Engine, nats = natsUrl): Promise<Clust
         },
       }
     },
-    cutConnections: () =>
-      execute(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${name}'`),
+    async cutConnections() {
+      isCut = true
+      await execute(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${name}'`)
+    },
   }
 }
