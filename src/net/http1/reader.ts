@@ -170,6 +170,7 @@ export class RequestReader {
       // First of all: `takeRequest` returns what is unread beside the line.
       this.#skip(taken)
       if (before <= maxMethodLength) checkHeadStart(line)
+      if (hasBareLf(line, before)) throw new Http1Error(400, 'Lines of the head must end with CRLF')
       if (this.#lineBytes >= maxHeadBytes)
         throw new Http1Error(431, `Head is longer than ${maxHeadBytes} bytes`)
       return false
@@ -248,4 +249,11 @@ function chunkSize(line: string): number {
   const match = /^([0-9a-f]{1,8})[ \t]*(?:;[\x20-\x7e\t]*)?$/i.exec(line)
   if (match === null) throw new Http1Error(400, 'The size of a chunk is not valid')
   return Number.parseInt(match[1] as string, 16)
+}
+
+/** Whether a line of an incomplete head ends without CR. Such a head would never be complete. @param from the first byte that is new */
+function hasBareLf(line: Buffer, from: number): boolean {
+  for (let at = line.indexOf(lf, from); at !== -1; at = line.indexOf(lf, at + 1))
+    if (line[at - 1] !== cr) return true
+  return false
 }

@@ -181,6 +181,7 @@ describe('refusals', () => {
     ['a header without colon', 400, `GET / HTTP/1.1\r\n${host}A\r\n\r\n`],
     ['a header without name', 400, `GET / HTTP/1.1\r\n${host}: b\r\n\r\n`],
     ['a line that ends with LF', 400, `GET / HTTP/1.1\n${host}\r\n`],
+    ['lines that all end with LF', 400, 'GET / HTTP/1.1\nHost: localhost\n\n'],
     ['a CR inside of a line', 400, `GET / HTTP/1.1\r\n${host}A: b\rC: d\r\n\r\n`],
     ['a NUL in a header', 400, `GET / HTTP/1.1\r\n${host}A: b\0c\r\n\r\n`],
     ['no host', 400, 'GET / HTTP/1.1\r\n\r\n'],
