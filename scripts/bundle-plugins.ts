@@ -94,7 +94,7 @@ export const rareBuiltinsWhenUsed: Plugin = {
       contents: `
         let loaded
         const load = () => (loaded ??= process.getBuiltinModule('node:${path}'))
-        for (const name of ${JSON.stringify(Object.keys(process.getBuiltinModule(path) ?? {}))})
+        for (const name of ${JSON.stringify(Object.getOwnPropertyNames(process.getBuiltinModule(path) ?? {}))})
           Object.defineProperty(exports, name, { enumerable: true, get: () => load()[name] })
       `,
     }))
