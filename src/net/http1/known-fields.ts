@@ -6,58 +6,22 @@ export interface KnownField {
   readonly isSingle: boolean
 }
 
-const singles = [
-  ...['host', 'content-length', 'transfer-encoding', 'content-encoding', 'content-type', 'expect', 'upgrade'],
-  ...['authorization', 'x-auth-token', 'x-auth-account', 'sec-websocket-key', 'sec-websocket-version'],
-]
-const others = [
-  ...['accept', 'accept-encoding', 'accept-language', 'cache-control', 'connection', 'cookie', 'dnt', 'from'],
-  ...[
-    'if-match',
-    'if-none-match',
-    'origin',
-    'pragma',
-    'priority',
-    'range',
-    'referer',
-    'te',
-    'user-agent',
-    'via',
-  ],
-  ...[
-    'sec-ch-ua',
-    'sec-ch-ua-mobile',
-    'sec-ch-ua-platform',
-    'sec-fetch-dest',
-    'sec-fetch-mode',
-    'sec-fetch-site',
-  ],
-  ...['sec-websocket-extensions', 'sec-websocket-protocol', 'last-event-id', 'keep-alive', 'forwarded'],
-  ...[
-    'x-forwarded-for',
-    'x-forwarded-host',
-    'x-forwarded-port',
-    'x-forwarded-proto',
-    'x-real-ip',
-    'x-request-id',
-  ],
-  ...[
-    'traceparent',
-    'tracestate',
-    'baggage',
-    'sentry-trace',
-    'x-requested-with',
-    'graphql-require-preflight',
-  ],
-  ...['apollographql-client-name', 'apollographql-client-version', 'apollo-require-preflight'],
-  ...[
-    'flowdock-act-as',
-    'flowdock-page',
-    'x-gateway-client',
-    'x-gateway-key',
-    'x-graphql-event-stream-token',
-  ],
-]
+const singles = words(`
+  host content-length transfer-encoding content-encoding content-type expect upgrade
+  authorization x-auth-token x-auth-account sec-websocket-key sec-websocket-version
+`)
+const others = words(`
+  accept accept-encoding accept-language cache-control connection cookie dnt from if-match if-none-match origin pragma priority
+  range referer te user-agent via sec-ch-ua sec-ch-ua-mobile sec-ch-ua-platform sec-fetch-dest sec-fetch-mode sec-fetch-site
+  sec-websocket-extensions sec-websocket-protocol last-event-id keep-alive forwarded x-forwarded-for x-forwarded-host
+  x-forwarded-port x-forwarded-proto x-real-ip x-request-id traceparent tracestate baggage sentry-trace x-requested-with
+  graphql-require-preflight apollographql-client-name apollographql-client-version apollo-require-preflight
+  flowdock-act-as flowdock-page x-gateway-client x-gateway-key x-graphql-event-stream-token
+`)
+
+function words(text: string): string[] {
+  return text.trim().split(/\s+/)
+}
 
 /** A power of two. With this many slots, few names share one. */
 const slots = 1024
