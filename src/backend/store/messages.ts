@@ -237,16 +237,25 @@ interface Range {
   readonly limit: number
 }
 
+/** All columns of the messages of a channel between two ids. */
+function messagesBetween(
+  db: Database,
+  { channel, after, before }: Pick<Range, 'channel' | 'after' | 'before'>,
+) {
+  return db
+    .selectFrom('messages')
+    .selectAll()
+    .where('channel_id', '=', channel)
+    .where('id', '>', after)
+    .where('id', '<', before)
+}
+
 function prepareRange(sort: 'asc' | 'desc', isInThread: boolean) {
-  return prepared<Range, MessageRow>((db, { channel, thread, after, before, limit }) => {
-    const query = db
-      .selectFrom('messages')
-      .selectAll()
-      .where('channel_id', '=', channel)
-      .where('id', '>', after)
-      .where('id', '<', before)
-      .where('event', 'not in', serviceEvents)
-    return (isInThread ? query.where('thread_id', '=', thread) : query).orderBy('id', sort).limit(limit)
+  return prepared<Range, MessageRow>((db, range) => {
+    const query = messagesBetween(db, range).where('event', 'not in', serviceEvents)
+    return (isInThread ? query.where('thread_id', '=', range.thread) : query)
+      .orderBy('id', sort)
+      .limit(range.limit)
   })
 }
 
@@ -262,19 +271,14 @@ export async function browseMessages(
   browse: MessageBrowse,
 ): Promise<readonly MessageRow[]> {
   const { events, sort, limit, threadId } = browse
-  const { sinceId = Number.MIN_SAFE_INTEGER, untilId = Number.MAX_SAFE_INTEGER } = browse
+  const { sinceId: after = Number.MIN_SAFE_INTEGER, untilId: before = Number.MAX_SAFE_INTEGER } = browse
   if (events === undefined) {
     const read = ranges[sort][threadId === undefined ? 'flow' : 'thread']
     const thread = threadId ?? null
-    const rows = await read(db, { channel: channelId, thread, after: sinceId, before: untilId, limit })
+    const rows = await read(db, { channel: channelId, thread, after, before, limit })
     return sort === 'asc' ? rows : rows.toReversed()
   }
-  let query = db
-    .selectFrom('messages')
-    .selectAll()
-    .where('channel_id', '=', channelId)
-    .where('id', '>', sinceId)
-    .where('id', '<', untilId)
+  let query = messagesBetween(db, { channel: channelId, after, before })
   if (threadId !== undefined) query = query.where('thread_id', '=', threadId)
   query = query.orderBy('id', sort).limit(limit)
   // The index finds the newest messages of one kind fast, but not those of several kinds.
