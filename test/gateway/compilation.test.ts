@@ -13,7 +13,13 @@ import {
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { schema } from '../../src/schema/index.ts'
 import { post, type Result, startTestApp, type TestApp } from '../support/app.ts'
-import { createRandom, generateQuery, type Random } from '../support/query-generator.ts'
+import {
+  createRandom,
+  demoLiterals,
+  generateQuery,
+  type Literals,
+  type Random,
+} from '../support/query-generator.ts'
 
 const numRuns = Number(process.env['RUNS'] ?? 300)
 
@@ -21,15 +27,7 @@ const numRuns = Number(process.env['RUNS'] ?? 300)
 let compiled: TestApp
 let interpreted: TestApp
 let token: string
-const globalId = (type: string, key: string | number) => Buffer.from(`${type}:${key}`).toString('base64url')
-const values: Record<string, string[]> = {
-  Int: ['1', '3', '100', '0', '-1', '101', '7'],
-  Boolean: ['true', 'false'],
-  String: ['"release"', '"example/main"', '"nonsense"', '""'],
-  DateTime: ['"2020-01-01T00:00:00.000Z"', '"2030-01-01T00:00:00.000Z"'],
-  ID: [JSON.stringify(globalId('User', 2)), '"nonsense"'],
-  FlowBy: ['{ path: "example/main" }', '{ path: "example/engineering" }', '{ path: "example/nowhere" }'],
-}
+let values: Literals
 
 beforeAll(async () => {
   compiled = await startTestApp({ interpretations: 0 })
@@ -38,10 +36,7 @@ beforeAll(async () => {
     upstreamUrl: compiled.backend.url,
   })
   token = await compiled.backend.token('Ada')
-  const { json: flow } = await compiled.backend.as('Ada')('GET', '/flows/example/engineering')
-  values['ID']?.push(
-    ...[globalId('Flow', flow.id), globalId('Message', `${flow.id}:3`)].map((id) => JSON.stringify(id)),
-  )
+  values = await demoLiterals(compiled.backend)
 })
 afterAll(async () => {
   await interpreted.close()

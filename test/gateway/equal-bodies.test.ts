@@ -4,22 +4,14 @@ import { startApp } from '../../src/app.ts'
 import { schema } from '../../src/schema/index.ts'
 import { post, startTestApp, type TestApp, testConfig } from '../support/app.ts'
 import type { Nick } from '../support/backend.ts'
-import { createRandom, generateQuery } from '../support/query-generator.ts'
+import { createRandom, demoLiterals, generateQuery, type Literals } from '../support/query-generator.ts'
 import { answerJson, startScriptedUpstream } from '../support/upstream.ts'
 
 /** Two gateways of one backend. One shares what equal bodies have in common, frozen, and the other parses and decodes each body. */
 let sharing: TestApp
 let parsing: TestApp
 let shared = 0
-const globalId = (type: string, key: string | number) => Buffer.from(`${type}:${key}`).toString('base64url')
-const values: Record<string, string[]> = {
-  Int: ['1', '3', '100', '0', '-1', '7'],
-  Boolean: ['true', 'false'],
-  String: ['"release"', '"example/main"', '"nonsense"', '""'],
-  DateTime: ['"2020-01-01T00:00:00.000Z"', '"2030-01-01T00:00:00.000Z"'],
-  ID: [JSON.stringify(globalId('User', 2)), '"nonsense"'],
-  FlowBy: ['{ path: "example/main" }', '{ path: "example/engineering" }', '{ path: "example/nowhere" }'],
-}
+let values: Literals
 
 beforeAll(async () => {
   sharing = await startTestApp({
@@ -31,10 +23,7 @@ beforeAll(async () => {
     },
   })
   parsing = await startTestApp({ upstreamUrl: sharing.backend.url, equalBodies: { maxBytes: 1 } })
-  const { json: flow } = await sharing.backend.as('Ada')('GET', '/flows/example/engineering')
-  values['ID']?.push(
-    ...[globalId('Flow', flow.id), globalId('Message', `${flow.id}:3`)].map((id) => JSON.stringify(id)),
-  )
+  values = await demoLiterals(sharing.backend)
 })
 afterAll(async () => {
   await parsing.close()

@@ -15,6 +15,7 @@ import {
   isObjectType,
   isUnionType,
 } from 'graphql'
+import type { TestBackend } from './backend.ts'
 
 /** Numbers from 0 to 1, the same for the same seed. */
 export type Random = () => number
@@ -30,10 +31,29 @@ export function createRandom(seed: number): Random {
   }
 }
 
+/** What is put into the arguments of generated queries, by type. */
+export type Literals = Readonly<Record<string, readonly string[]>>
+
+/** Literals of what the demo has, and of what it does not have. */
+export async function demoLiterals({ as }: TestBackend): Promise<Literals> {
+  const { json: flow } = await as('Ada')('GET', '/flows/example/engineering')
+  const ids = ['User:2', `Flow:${flow.id}`, `Message:${flow.id}:3`].map((key) =>
+    Buffer.from(key).toString('base64url'),
+  )
+  return {
+    Int: ['1', '3', '100', '0', '-1', '101', '7'],
+    Boolean: ['true', 'false'],
+    String: ['"release"', '"example/main"', '"nonsense"', '""'],
+    DateTime: ['"2020-01-01T00:00:00.000Z"', '"2030-01-01T00:00:00.000Z"'],
+    ID: [...ids.map((id) => JSON.stringify(id)), '"nonsense"'],
+    FlowBy: ['{ path: "example/main" }', '{ path: "example/engineering" }', '{ path: "example/nowhere" }'],
+  }
+}
+
 export interface GeneratorOptions {
   readonly schema: GraphQLSchema
   /** Values to put in, by the name of a type: as GraphQL writes them. */
-  readonly values: Readonly<Record<string, readonly string[]>>
+  readonly values: Literals
   /** How deep selections nest. */
   readonly depth: number
   /** The fields that may be selected; all unless given. */
