@@ -13,7 +13,7 @@ interface Connection {
   fail: ((error: Error) => void) | undefined
 }
 
-/** A server that is silent for so long answers no more. */
+/** How long a response may take. After that the run fails. */
 const silenceMs = 20_000
 
 export interface QueryClient {

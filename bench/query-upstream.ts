@@ -4,7 +4,7 @@ const flowCount = 20
 const userCount = 25
 const threadCount = 25
 const messageCount = 100
-/** Stands in bodies where each reader gets a number of their own. */
+/** A placeholder in bodies: each user gets another number in its place. */
 const ownNumber = 100_000
 
 export interface QueryUpstream {

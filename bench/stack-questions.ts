@@ -84,7 +84,7 @@ export const questions: readonly Question[] = [
     name: 'send',
     title: 'send a message',
     body: jsonBody(
-      'mutation { sendMessage(input: { flow: { path: "acme/large" }, content: "Somebody had to say this, and somebody has" }) { ... on SendMessagePayload { sentMessage { databaseId event ... on ChatMessage { content } } } } }',
+      'mutation { sendMessage(input: { flow: { path: "acme/large" }, content: "A message without tags, sent by the benchmark" }) { ... on SendMessagePayload { sentMessage { databaseId event ... on ChatMessage { content } } } } }',
     ),
     members: sizes.large,
   },

@@ -37,15 +37,15 @@ interface Reads {
 
 /** Two, for flows that, for example, members and administrators see differently. */
 const bodiesOfUrl = 2
-/** Where each reader gets another body, one in so many is kept, so that almost nothing of a request outlives it. */
+/** If the bodies of a URL are never equal, one in this many is kept, because what outlives a request costs garbage collections. */
 const longestPause = 64
 /** What a URL counts besides its characters and its bodies. */
 const usualBytes = 300
 
 /**
  * The last bodies of responses by URL, with their parsed JSON and what was decoded from it. A body with the same bytes is not
- * parsed and decoded again, whoever reads it. Each reader still gets the bytes from the upstream with their own credential, so
- * rights are unaffected. A decoded value must depend on the URL and the bytes only, and nobody may change it.
+ * parsed and decoded again, for any reader. Each reader still gets the bytes from the upstream with their own credential, so
+ * rights are unaffected. A decoded value must depend on the URL and the bytes only, and must not be changed.
  */
 export class EqualBodies {
   readonly #reads: LRUCache<string, Reads>

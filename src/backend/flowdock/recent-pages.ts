@@ -65,7 +65,7 @@ interface Page extends RecentPage {
   readonly items: readonly Item[]
 }
 
-/** After so many events, or so many characters of them, reading the whole page takes no longer. */
+/** With more events, or more characters in them, the whole page is read: that takes no longer. */
 const maxEvents = 32
 const maxEventCharacters = 128 * 1024
 /** Less than the id of any message. */

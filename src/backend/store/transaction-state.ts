@@ -53,7 +53,7 @@ export class TransactionState {
     this.#isRefused = false
   }
 
-  /** The tables that statements changed in this transaction; an empty text stands for all. Those of batches are not among them. */
+  /** The tables that statements changed in this transaction, without those that only batches changed. An empty string means all tables. */
   get changed(): ReadonlySet<string> {
     return this.#changed
   }

@@ -126,7 +126,7 @@ export class NodeRequest implements HttpRequest {
     if (closes) response.setHeader('Connection', 'close')
     response.writeHead(status)
     if (!closes || request.complete) {
-      // A body that nobody reads would keep the next request from being read.
+      // An unread body blocks the next request of the connection.
       if (!request.complete) request.resume()
       return void response.end(body)
     }
