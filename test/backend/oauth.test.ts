@@ -221,6 +221,7 @@ describe('tokens', () => {
   test('need the application’s secret, in the body or as Basic', async () => {
     const wrong = await token({ grant_type: 'password', client_secret: 'guess' })
     expect([wrong.status, wrong.json]).toEqual([401, { error: 'invalid_client' }])
+    expect(wrong.headers.get('www-authenticate')).toMatch(/^Basic realm="/)
     const basic = `Basic ${btoa(`${app.client_id}:${app.client_secret}`)}`
     const body = 'grant_type=password&username=ben@example.com&password=open sesame'
     const answer = await call(

@@ -2,7 +2,7 @@ import { timingSafeEqual } from 'node:crypto'
 import type { IncomingHttpHeaders, ServerResponse } from 'node:http'
 import { clientAddress } from '../../traffic/client-address.ts'
 import type { Background } from '../background.ts'
-import { HttpError, methodNotAllowed, notFound, unauthorized } from '../http/errors.ts'
+import { challenge, HttpError, methodNotAllowed, notFound, unauthorized } from '../http/errors.ts'
 import { readTarget } from '../http/query-string.ts'
 import { type Reception, type RequestBody, readParams } from '../http/request-body.ts'
 import { createRouter, type Match, methodsOf } from '../http/router.ts'
@@ -213,9 +213,11 @@ export function createHandler(options: HandlerOptions): RestHandler {
       },
       async receive(bytes) {
         if (principal.isStranger)
-          throw new HttpError(401, {
-            message: 'Files need a valid credential, and a flow token comes before them',
-          })
+          throw new HttpError(
+            401,
+            { message: 'Files need a valid credential, and a flow token comes before them' },
+            challenge,
+          )
         const file = await backend.files.receive(counted(bytes, body), maxFileBytes)
         received.push(file.token)
         return file

@@ -16,8 +16,11 @@ export class HttpError extends Error {
   }
 }
 
+/** A header of each 401: some clients send a user name and password only after it, such as wget. [spec] RFC 9110, 15.5.2 */
+export const challenge = { 'WWW-Authenticate': 'Basic realm="Flowdock"' }
+
 export function unauthorized(): HttpError {
-  return new HttpError(401, 'HTTP Basic: Access denied.\n')
+  return new HttpError(401, 'HTTP Basic: Access denied.\n', challenge)
 }
 
 export function accessDenied(): HttpError {

@@ -220,6 +220,20 @@ describe('transport', () => {
       },
       {
         ref: '§1.6',
+        fact: 'it is a challenge, for clients that send no password before one',
+        request: get('/flows', 'nobody'),
+        status: 401,
+        headers: { 'www-authenticate': /^Basic realm="/ },
+      },
+      {
+        ref: '§1.6',
+        fact: 'so it is for a stream',
+        request: get('/stream/flows?user=1', 'nobody'),
+        status: 401,
+        headers: { 'www-authenticate': /^Basic realm="/ },
+      },
+      {
+        ref: '§1.6',
         fact: 'a wrong token, too',
         request: () => ({
           as: 'nobody',

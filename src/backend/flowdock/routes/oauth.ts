@@ -1,6 +1,6 @@
 import { timingSafeEqual } from 'node:crypto'
 import { boundedText } from '../../bounds.ts'
-import { accessDenied, HttpError, invalid, notFound } from '../../http/errors.ts'
+import { accessDenied, challenge, HttpError, invalid, notFound } from '../../http/errors.ts'
 import { type ApplicationRow, findApplication, listApplications } from '../../store/applications.ts'
 import { hashToken } from '../../token-hash.ts'
 import { consentPage, messagePage } from '../consent-page.ts'
@@ -286,12 +286,14 @@ function encodeToken(outcome: IssuedToken | Refusal): Exchange {
 
 /** [flowdock] authentication.md: form-encoded unless the client accepts JSON. */
 function formatted(asJson: boolean, { status, body }: Exchange): Answer {
-  if (asJson) return { status, body, headers: { Pragma: 'no-cache' } }
+  const refused = status === 401 ? challenge : {}
+  if (asJson) return { status, body, headers: { ...refused, Pragma: 'no-cache' } }
   const text = new URLSearchParams(Object.entries(body).map(([name, value]) => [name, String(value)]))
   return {
     status,
     content: text.toString(),
     headers: {
+      ...refused,
       'Content-Type': 'application/x-www-form-urlencoded; charset=utf-8',
       'Cache-Control': 'no-store',
       Pragma: 'no-cache',
