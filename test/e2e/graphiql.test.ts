@@ -20,6 +20,7 @@ testInBrowser(
     expect(await page.locator('#live-state').innerText()).toBe('Live: idle')
     expect(await hiddenTabs(page)).toEqual([])
     await expect.poll(() => insist(page), { timeout: 20_000, interval: 500 }).toContain('"nick": "Ada"')
+    expect(await page.evaluate(() => document.documentElement.scrollHeight - innerHeight)).toBe(0)
     await picture(page, 'first-query')
 
     // With more tabs than there is room for, they scroll, and the one that is opened is in view.
@@ -32,8 +33,12 @@ testInBrowser(
 
     // Fields can be picked instead of typed.
     await openTab(page, 'SendMessage')
+    await page.setViewportSize({ width: 1000, height: 700 })
     await page.getByRole('button', { name: 'Show GraphiQL Explorer' }).click()
     await page.locator('.graphiql-plugin').getByText('runThreadAction').waitFor()
+    await page.locator('.graphiql-plugin input[value="example/main"]:focus').waitFor()
+    expect(await scrolledAside(page)).toEqual([])
+    await page.setViewportSize({ width: 1280, height: 800 })
     await picture(page, 'explorer')
     await page.emulateMedia({ colorScheme: 'dark' })
     const isDark = () => page.evaluate(() => document.body.classList.contains('graphiql-dark'))
@@ -374,6 +379,15 @@ function hiddenTabs(page: Page): Promise<string[]> {
       })
       .map((tab) => tab.textContent ?? '')
   })
+}
+
+/** Parts of the sidebar that are scrolled to the right, so that the beginnings of their lines are out of sight. */
+function scrolledAside(page: Page): Promise<string[]> {
+  return page.evaluate(() =>
+    [...document.querySelectorAll('.graphiql-plugin, .graphiql-plugin *')]
+      .filter((part) => part.scrollLeft > 0)
+      .map((part) => part.className),
+  )
 }
 
 function isInView(tab: Locator): Promise<boolean> {
