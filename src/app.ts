@@ -3,11 +3,12 @@ import { readFileSync } from 'node:fs'
 import type { MessagePort } from 'node:worker_threads'
 import { type EmbeddedBackend, startBackend } from './backend/index.ts'
 import { type Config, ConfigError, dataLocation } from './config.ts'
-import { type Context, createContextFactory, type LiveEvents } from './context.ts'
+import { type Context, createContextFactory, type LiveEvents, type RecordedReads } from './context.ts'
 import { GatewayError, RateLimitedError } from './errors.ts'
 import { createChangeIds } from './events/change-ids.ts'
 import { createBackgroundQueue } from './graphql/background-queue.ts'
 import { defaultLimits, type Limits } from './graphql/document-limits.ts'
+import { EqualResults, type EqualResultsOptions } from './graphql/equal-results.ts'
 import { createExecutor } from './graphql/executor.ts'
 import { createPersistedDocuments, readTrustedDocuments } from './graphql/persisted-documents.ts'
 import { createResponseCache, type ResponseCache } from './graphql/response-cache.ts'
@@ -133,6 +134,7 @@ export interface AppHooks {
   /** Called for each event that is delivered to a subscription. */
   readonly onDelivery?: (events: LiveEvents, event: FlowEvent) => void
   readonly equalBodies?: EqualBodiesOptions
+  readonly equalResults?: EqualResultsOptions
   /** Limits that replace the default ones. */
   readonly limits?: Partial<Limits>
   /** Carries calls to the upstream. The embedded backend has a port of its own. */
@@ -263,6 +265,8 @@ async function start(
   }
   const equalBodies = new EqualBodies(hooks.equalBodies)
   closers.push(async () => equalBodies.close())
+  const equalResults = new EqualResults<RecordedReads>(hooks.equalResults)
+  closers.push(async () => equalResults.close())
   const pages = new MessagePages()
   closers.push(async () => pages.close())
   const streamTickets = createStreamTickets(tickets)
@@ -331,6 +335,7 @@ async function start(
     introspection: config.exposure.introspection,
     beginDocument: (request) => admission.beginDocument(request),
     operationLog,
+    equalResults,
     responseCache,
     log,
   })

@@ -16,6 +16,7 @@ import { channelOf, isForEverybody, isGap, timeOf } from './upstream/flowdock/li
 import type { MessagePages } from './upstream/flowdock/message-pages.ts'
 import type { Upload } from './upstream/flowdock/messages.ts'
 import type { FlowEvent } from './upstream/flowdock/model.ts'
+import { RecordedReads } from './upstream/flowdock/recorded-reads.ts'
 import { type CallOptions, createCalls } from './upstream/flowdock/request.ts'
 import type { SingleFlight } from './upstream/flowdock/single-flight.ts'
 import type { StreamTicket, StreamTickets } from './upstream/flowdock/stream-tickets.ts'
@@ -34,6 +35,7 @@ export type Channel = EventChannel<FlowEvent>
 export type Entry = LogEntry<FlowEvent>
 export type { EntryAudiences, EventReader, Membership } from './events/channel.ts'
 export type LiveEvent = FlowEvent
+export type { RecordedReads } from './upstream/flowdock/recorded-reads.ts'
 
 /** What a subscription receives. */
 export interface ListenOptions {
@@ -150,6 +152,10 @@ export interface Context {
   savedCount(): number
   /** A number that changes with each event that the principal could see. Undefined when changes would not be noticed. */
   version(): number | undefined
+  /** This context, and what an execution with it reads. The use of anything that is not recorded makes the record incomplete. */
+  record(): { readonly context: Context; readonly reads: RecordedReads }
+  /** Makes reads of another execution. Whether all of them return the same; false when one fails. */
+  repeats(reads: RecordedReads): Promise<boolean>
   /** The rate limit of calls to the upstream. Null without a credential, or without a limit. */
   rateLimit(): RateLimit | null
   /** The last event that the client received. It overrides the cursor in the operation. */
@@ -289,6 +295,9 @@ type Purpose = 'operation' | 'event' | 'shared event'
 
 type OnQuestion = (question: ViewerQuestion, answer: boolean) => void
 
+/** What an execution may ask of its context without an influence on its data. */
+const unrecorded: ReadonlySet<string | symbol> = new Set(['incompleteLists'])
+
 /** A class, because object literals with getters are slow, and stay in memory longer than needed. */
 class PrincipalContext implements Context, Viewer {
   readonly #session: Session
@@ -413,6 +422,29 @@ class PrincipalContext implements Context, Viewer {
     // Changes of flowthings would not be noticed.
     if (credential === null || thingsHeaders !== undefined) return undefined
     return options.hub.changes?.versionOf({ credential, userId })
+  }
+
+  record(): { context: Context; reads: RecordedReads } {
+    const reads = new RecordedReads()
+    const flowdock = reads.record(this.flowdock)
+    const context = new Proxy<Context>(this, {
+      get: (_, name) => {
+        if (name === 'flowdock') return flowdock
+        if (!unrecorded.has(name)) reads.spoil()
+        const member: unknown = Reflect.get(this, name, this)
+        return typeof member === 'function' ? member.bind(this) : member
+      },
+    })
+    return { context, reads }
+  }
+
+  async repeats(reads: RecordedReads): Promise<boolean> {
+    try {
+      return await reads.repeat(this.flowdock.load)
+    } catch {
+      // The execution gets the error, where it belongs in the response.
+      return false
+    }
   }
 
   rateLimit(): RateLimit | null {

@@ -13,6 +13,11 @@ export class CachedBody {
     this.#content = text
   }
 
+  /** Its characters, or bytes. */
+  get length(): number {
+    return this.#content.length
+  }
+
   text(): string {
     return this.#content.toString()
   }

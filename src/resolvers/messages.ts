@@ -286,7 +286,8 @@ async function messages(
   const before = args.before == null ? undefined : decodeMessageCursor(key, args.before, 'before')
   const front = from === 'front'
   const page = { after, before, from: front ? ('oldest' as const) : ('newest' as const) }
-  const { items: found, sent, at } = await flowdock.load.messages(channel, threadId, { ...page, limit })
+  const listed = await flowdock.load.messages(channel, threadId, { ...page, limit })
+  const { items: found, sent } = listed
   const items = front ? found.slice(0, size) : found.slice(-size)
 
   const goesOn = async () => {
@@ -303,7 +304,8 @@ async function messages(
   }
   const isNewest = front ? sent < limit : before === undefined
   const last = items.at(-1)
-  const cursorOf = (message: Message) => messageCursor(message, isNewest && message === last ? at : undefined)
+  const cursorOf = (message: Message) =>
+    messageCursor(message, isNewest && message === last ? listed.at : undefined)
   const connection = toConnection(items, cursorOf, {
     next: front ? goesOn : before !== undefined,
     previous: front ? after !== undefined : goesOn,

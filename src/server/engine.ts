@@ -8,12 +8,13 @@ import {
   type OperationTypeNode,
 } from 'graphql'
 import type { Plugin } from 'graphql-yoga'
-import type { Context, OperationSender } from '../context.ts'
+import type { Context, OperationSender, RecordedReads } from '../context.ts'
 import { type ErrorCode, GatewayError } from '../errors.ts'
 import type { CachedBody } from '../graphql/cached-body.ts'
 import type { CallPrediction } from '../graphql/call-cost.ts'
 import type { Limits } from '../graphql/document-limits.ts'
 import { createDocuments, type Document } from '../graphql/documents.ts'
+import type { EqualResults } from '../graphql/equal-results.ts'
 import { maskError } from '../graphql/error-mask.ts'
 import type { Executor } from '../graphql/executor.ts'
 import { createIntrospections } from '../graphql/introspection.ts'
@@ -101,13 +102,15 @@ export interface EngineOptions {
    */
   readonly beginDocument: (request: RequestHead) => (cpuMs: number) => void
   readonly operationLog: OperationLog
+  readonly equalResults: EqualResults<RecordedReads>
   /** Undefined where responses are not cached. */
   readonly responseCache: ResponseCache | undefined
   readonly log: Logger
 }
 
 export function createEngine(options: EngineOptions): Engine {
-  const { schema, executor, persisted, live, limits, operationLog, log, responseCache } = options
+  const { schema, executor, persisted, live, limits, operationLog, log, responseCache, equalResults } =
+    options
   const documents = createDocuments({
     schema,
     limits,
@@ -170,15 +173,24 @@ export function createEngine(options: EngineOptions): Engine {
     }
   }
 
-  /** An operation that selects only introspection fields is executed once for all clients. */
+  /**
+   * An operation that selects only introspection fields is executed once for all clients, and a query once for those whose reads
+   * are equal.
+   */
   function executeOnce(operation: EngineOperation): ExecutionResult | Promise<ExecutionResult> {
-    const { document, operationName, variables } = operation
+    const { kind, document, operationName, variables, context } = operation
     const execute = () => executor.execute(toArgs(operation))
     const key = document.introspection(operationName)
-    return key === undefined ? execute() : introspections.find(key, variables, execute)
+    if (key !== undefined) return introspections.find(key, variables, execute)
+    // A trace has the fields of each execution.
+    if (kind !== 'query' || document.isVolatile || context.trace !== undefined) return execute()
+    return equalResults.find(parametersOf(operation), context, (contextValue) =>
+      executor.execute({ ...toArgs(operation), contextValue }),
+    )
   }
 
-  const toText = (result: ExecutionResult) => introspections.bodyOf(result)?.text() ?? JSON.stringify(result)
+  const bodyOf = (result: ExecutionResult) => introspections.bodyOf(result) ?? equalResults.bodyOf(result)
+  const toText = (result: ExecutionResult) => bodyOf(result)?.text() ?? JSON.stringify(result)
 
   const toAnswer = (result: ExecutionResult, body: Answer['body']): Answer => ({
     body,
@@ -191,7 +203,7 @@ export function createEngine(options: EngineOptions): Engine {
     const version = isCacheable(operation) ? context.version() : undefined
     if (responseCache === undefined || version === undefined) {
       const result = await run(operation)
-      return toAnswer(result, introspections.bodyOf(result) ?? JSON.stringify(result))
+      return toAnswer(result, bodyOf(result) ?? JSON.stringify(result))
     }
     const key = keyOf(operation)
     const known = responseCache.find(key, version)
@@ -200,7 +212,7 @@ export function createEngine(options: EngineOptions): Engine {
       return { body: known, isWhole: true }
     }
     const result = await run(operation)
-    const text = JSON.stringify(result)
+    const text = toText(result)
     // An event during the execution may be in the result, or not.
     if (result.errors === undefined && context.version() === version) responseCache.store(key, version, text)
     return toAnswer(result, text)
@@ -322,7 +334,10 @@ function explain({ calls, fields }: CallPrediction): ExecutionResult {
 }
 
 /** The key of a cached response: principal (a hash), parameters and document. */
-function keyOf({ document, operationName, variables, context }: EngineOperation): string {
-  const asked = JSON.stringify([operationName ?? null, variables])
-  return `${context.principal} ${asked} ${document.node.loc?.source.body}`
+function keyOf(operation: EngineOperation): string {
+  return `${operation.context.principal} ${parametersOf(operation)}`
+}
+
+function parametersOf({ document, operationName, variables }: EngineOperation): string {
+  return `${JSON.stringify([operationName ?? null, variables])} ${document.node.loc?.source.body}`
 }

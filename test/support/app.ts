@@ -6,6 +6,7 @@ import { type App, startApp } from '../../src/app.ts'
 import type { BackendOptions } from '../../src/backend/server.ts'
 import { type Config, readConfig } from '../../src/config.ts'
 import type { Limits } from '../../src/graphql/document-limits.ts'
+import type { EqualResultsOptions } from '../../src/graphql/equal-results.ts'
 import { createLogger, type Logger } from '../../src/telemetry/log.ts'
 import type { EqualBodiesOptions } from '../../src/upstream/equal-bodies.ts'
 import type { UpstreamCall } from '../../src/upstream/http.ts'
@@ -50,6 +51,7 @@ export async function startTestApp(
     log?: Logger
     limits?: Partial<Limits>
     equalBodies?: EqualBodiesOptions
+    equalResults?: EqualResultsOptions
   } = {},
 ): Promise<TestApp> {
   const { port1: upstreamPort, port2: gatewayPort } = new MessageChannel()
@@ -61,6 +63,7 @@ export async function startTestApp(
     onUpstreamCall: (call) => calls.push(call),
     log: options.log ?? createLogger('silent'),
     ...(options.equalBodies === undefined ? {} : { equalBodies: options.equalBodies }),
+    ...(options.equalResults === undefined ? {} : { equalResults: options.equalResults }),
     ...(hasMessagePort && options.upstreamUrl === undefined ? { upstreamPort } : {}),
     ...(options.limits === undefined ? {} : { limits: options.limits }),
     ...(options.documentMsPerMinute === undefined

@@ -57,12 +57,17 @@ export class PrincipalEntities implements Entities {
   }
 
   user(id: number): MaybePromise<User | null | undefined> {
-    return this.#as((me) =>
-      andThen(this.#read(this.#options.reads.user(id)), (found) => {
-        const isSeen = found !== null && sees(me, found)
-        return isSeen === true ? found.user : isSeen === false ? null : undefined
-      }),
-    )
+    const me = this.#present
+    // A list of messages asks for a hundred users, nearly all of which are known.
+    if (me !== undefined && this.#isSettled === true && this.#isUsable) {
+      const found = this.#options.reads.user(id)
+      return found instanceof Promise ? this.#as(() => this.#seen(me, found)) : seenBy(me, found)
+    }
+    return this.#as((account) => this.#seen(account, this.#options.reads.user(id)))
+  }
+
+  #seen(me: Account, reading: MaybePromise<DirectoryUser | null>): MaybePromise<User | null | undefined> {
+    return andThen(this.#read(reading), (found) => seenBy(me, found))
   }
 
   flow(id: string): MaybePromise<Flow | undefined> {
@@ -189,6 +194,11 @@ export class PrincipalEntities implements Entities {
     }
     return value
   }
+}
+
+function seenBy(viewer: Account, found: DirectoryUser | null): User | null | undefined {
+  const isSeen = found !== null && sees(viewer, found)
+  return isSeen === true ? found.user : isSeen === false ? null : undefined
 }
 
 /**
