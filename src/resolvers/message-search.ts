@@ -20,11 +20,21 @@ interface SearchArgs extends PageArgs {
 /** The flows to search, those with the newest messages, where the upstream searches one flow at a time. */
 const maxFlows = 20
 
+/** Further matches that are requested because the upstream leaves out those that it cannot read. */
+const spareMatches = 10
+
 /**
  * The newest matches of all flows, merged by time, oldest first. At most the newest 100 matches of each flow are read;
  * `isExhaustive` says whether these are all matches.
+ *
+ * @param needsCount whether `isExhaustive` is needed, for which the upstream has to find 100 matches of each flow
  */
-export async function search(_: unknown, args: SearchArgs, { flowdock }: Context): Promise<FilteredMessages> {
+export async function search(
+  _: unknown,
+  args: SearchArgs,
+  { flowdock }: Context,
+  needsCount: () => boolean,
+): Promise<FilteredMessages> {
   const text = args.text?.trim() ?? ''
   const tags = args.tags ?? []
   if (text === '' && tags.length === 0) throw new ValidationError('Expected text or tags to search for')
@@ -34,7 +44,7 @@ export async function search(_: unknown, args: SearchArgs, { flowdock }: Context
   const query = { text: text === '' ? undefined : text, tags, anyTag: args.tagMode === 'any' }
   // The matches of the page and those after it, and one before it, which says that there is a previous page.
   const wanted = from === 'back' ? skip + size : after === undefined ? maxPageSize : Math.max(after, skip)
-  const { found, isExhaustive } = await newest(query, Math.min(wanted + 1, maxPageSize), flowdock)
+  const { found, isExhaustive } = await newest(query, Math.min(wanted + 1, maxPageSize), needsCount, flowdock)
   const positionOf = (index: number) => found.length - 1 - index
   const end = Math.max(found.length - skip, 0)
   const start = after === undefined ? 0 : Math.min(Math.max(found.length - after, 0), end)
@@ -55,10 +65,12 @@ type SearchQuery = { text: string | undefined; tags: readonly string[]; anyTag: 
 async function newest(
   query: SearchQuery,
   wanted: number,
+  needsCount: () => boolean,
   flowdock: Context['flowdock'],
 ): Promise<{ found: readonly Message[]; isExhaustive: boolean }> {
   if (await flowdock.can('search')) {
-    const { items, sent } = await flowdock.messages.search({ ...query, limit: maxPageSize }, wanted)
+    const limit = needsCount() ? maxPageSize : Math.min(wanted + spareMatches, maxPageSize)
+    const { items, sent } = await flowdock.messages.search({ ...query, limit }, wanted)
     return { found: items, isExhaustive: sent < maxPageSize }
   }
   const flows = (await flowdock.load.detailedFlows('joined')).toSorted(

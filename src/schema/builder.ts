@@ -286,6 +286,21 @@ export function selectedFields(info: GraphQLResolveInfo, name: string): Selected
   })
 }
 
+/** Whether a field of this name may be selected of the result, also one with a directive. */
+export function maySelect({ fieldNodes, fragments }: GraphQLResolveInfo, name: string): boolean {
+  const visited = new Set<string>()
+  const isIn = (set: SelectionSetNode | undefined): boolean =>
+    set?.selections.some((selection) => {
+      if (selection.kind === Kind.FIELD) return selection.name.value === name
+      if (selection.kind === Kind.INLINE_FRAGMENT) return isIn(selection.selectionSet)
+      const { value } = selection.name
+      if (visited.has(value)) return false
+      visited.add(value)
+      return isIn(fragments[value]?.selectionSet)
+    }) === true
+  return fieldNodes.some(({ selectionSet }) => isIn(selectionSet))
+}
+
 function selectsPath(node: FieldNode, [name, ...rest]: readonly string[], info: GraphQLResolveInfo): boolean {
   if (name === undefined) return true
   return fieldsOf(node.selectionSet, name, info).some((field) => selectsPath(field, rest, info))

@@ -1,5 +1,5 @@
 import * as search from '../resolvers/message-search.ts'
-import { builder } from './builder.ts'
+import { builder, maySelect } from './builder.ts'
 
 const TagMode = builder.enumType('TagMode', {
   description: 'How many of several tags a message must have.',
@@ -30,7 +30,8 @@ builder.queryField('search', (t) =>
           description: 'Whether all tags must match.',
         }),
       },
-      resolve: search.search,
+      resolve: (root, args, context, info) =>
+        search.search(root, args, context, () => maySelect(info, 'isExhaustive')),
     },
     {
       name: 'SearchConnection',

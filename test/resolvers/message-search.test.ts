@@ -6,25 +6,28 @@ import type { Message } from '../../src/upstream/flowdock/model.ts'
 
 /** An upstream with so many matches. @param leavesOut whether it sends the needed ones only */
 function upstream(matches: number, leavesOut: boolean) {
-  const found = Array.from({ length: Math.min(matches, 100) }, (_, id) => ({ id }) as Message)
   const lengths: number[] = []
+  const limits: number[] = []
   const flowdock = {
     can: async () => true,
     messages: {
-      async search(_: unknown, newest: number) {
+      async search({ limit }: { limit: number }, newest: number) {
+        const ids = Array.from({ length: Math.min(matches, 100) }, (_, id) => ({ id }) as Message)
+        const found = ids.slice(-limit)
+        limits.push(limit)
         const items = leavesOut ? found.slice(-newest) : found
         lengths.push(items.length)
         return { items, sent: found.length }
       },
     },
   }
-  return { context: { flowdock } as unknown as Context, lengths }
+  return { context: { flowdock } as unknown as Context, lengths, limits }
 }
 
 const positions = [null, 0, 1, 4, 5, 6, 50, 98, 99]
 const sizes = [1, 5, 30, 100]
 
-test('a page has the same matches and neighbours, whether the upstream sends all matches or the needed ones', async () => {
+test('a page has the same matches and neighbours, whether the upstream finds and sends all matches or the needed ones', async () => {
   const pages = [0, 1, 4, 5, 6, 7, 30, 99, 100, 150].flatMap((matches) =>
     positions.flatMap((before) =>
       positions.flatMap((after) =>
@@ -39,9 +42,14 @@ test('a page has the same matches and neighbours, whether the upstream sends all
     position === null ? null : encodeCursor('search result', String(position))
   for (const { matches, before, after, ...size } of pages) {
     const args = { text: 'x', tagMode: 'all', ...size, before: cursor(before), after: cursor(after) } as const
-    const [whole, needed] = await Promise.all(
-      [false, true].map(async (leavesOut) => {
-        const page = await search(undefined, args, upstream(matches, leavesOut).context)
+    const [whole, needed, found] = await Promise.all(
+      [
+        { leavesOut: false, needsCount: true },
+        { leavesOut: true, needsCount: true },
+        { leavesOut: true, needsCount: false },
+      ].map(async ({ leavesOut, needsCount }) => {
+        const { context } = upstream(matches, leavesOut)
+        const page = await search(undefined, args, context, () => needsCount)
         const { edges, pageInfo, isExhaustive } = page
         const { hasNextPage, hasPreviousPage, startCursor, endCursor } = pageInfo
         return {
@@ -51,13 +59,15 @@ test('a page has the same matches and neighbours, whether the upstream sends all
       }),
     )
     expect(needed, JSON.stringify({ matches, before, after, ...size })).toEqual(whole)
+    const { isExhaustive } = whole as { isExhaustive: boolean }
+    expect({ ...found, isExhaustive }, JSON.stringify({ matches, before, after, ...size })).toEqual(whole)
   }
 })
 
 test('the newest page needs one match more than it has, and the oldest needs all', async () => {
   const lengthFor = async (args: object) => {
     const { context, lengths } = upstream(150, true)
-    await search(undefined, { text: 'x', tagMode: 'all', ...args }, context)
+    await search(undefined, { text: 'x', tagMode: 'all', ...args }, context, () => true)
     return lengths[0]
   }
   expect(await lengthFor({ last: 20 })).toBe(21)
@@ -65,4 +75,16 @@ test('the newest page needs one match more than it has, and the oldest needs all
   expect(await lengthFor({ last: 20, before: encodeCursor('search result', '19') })).toBe(41)
   expect(await lengthFor({ first: 20 })).toBe(100)
   expect(await lengthFor({ first: 20, after: encodeCursor('search result', '19') })).toBe(20)
+})
+
+test('the upstream has to find 100 matches only if the response says whether there are more', async () => {
+  const limitFor = async (args: object, needsCount: boolean) => {
+    const { context, limits } = upstream(150, true)
+    await search(undefined, { text: 'x', tagMode: 'all', ...args }, context, () => needsCount)
+    return limits[0]
+  }
+  expect(await limitFor({ last: 20 }, true)).toBe(100)
+  expect(await limitFor({ last: 20 }, false)).toBe(31)
+  expect(await limitFor({ last: 100 }, false)).toBe(100)
+  expect(await limitFor({ first: 20 }, false)).toBe(100)
 })
