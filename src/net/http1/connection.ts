@@ -156,7 +156,10 @@ export class Connection {
 
   /** Closes the connection, after the response to a request in progress. */
   close(): void {
-    if (this.#exchange === undefined && !this.#isEnding) this.#end()
+    if (this.#exchange === undefined && !this.#isEnding) {
+      if (this.#reader.isInRequest || this.#reader.hasInput) this.#end()
+      else this.#leave()
+    }
     this.#isEnding = true
   }
 
@@ -417,6 +420,18 @@ export class Connection {
     socket.once('finish', () => this.#setTimeout(drainMs, 'destroy'))
     socket.end()
     socket.resume()
+  }
+
+  /**
+   * Closes an unused connection once its last response is written. It does not wait for the client to close its side: what the client
+   * sends from now on gets no response in any case.
+   */
+  #leave(): void {
+    this.#isEnding = true
+    this.#isDraining = true
+    this.socket.off('data', this.#onData)
+    this.#setTimeout(this.#shared.timeouts.writeMs, 'destroy')
+    this.socket.destroySoon()
   }
 
   #handOver(other: OtherServer): void {

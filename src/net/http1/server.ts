@@ -10,7 +10,10 @@ export interface Http1Connections {
   accept(socket: Socket): void
   /** Makes each response the last one of its connection. */
   announceClosing(): void
-  /** Closes each connection after the response to its request. Those without a request are closed at once. */
+  /**
+   * Closes each connection after the response to its request. Those without a request are closed once what has arrived was read: a
+   * request may be among it.
+   */
   close(): void
   /** Closes all connections at once. */
   destroy(): void
@@ -56,7 +59,12 @@ export function createHttp1Connections(options: Http1Options): Http1Connections 
       shared.isClosing = true
     },
     close() {
-      for (const connection of connections) connection.close()
+      shared.isClosing = true
+      const closeAll = () => {
+        for (const connection of connections) connection.close()
+      }
+      // The first one may come before sockets are read, the second one comes after that.
+      setImmediate(() => setImmediate(closeAll))
     },
     destroy() {
       for (const connection of connections) connection.destroy()

@@ -367,7 +367,31 @@ describe('time and memory', () => {
     release.resolve()
     expect(await busy.closed).toMatch(/Connection: close\r\n\r\ndone$/)
     busy.socket.end()
-    unused.socket.end()
+    await closed
+  })
+
+  test('a stop does not wait for a client to close its side of an unused connection', async () => {
+    const { open, http } = await start()
+    const [fresh, used] = [open(), open()]
+    used.send(`GET / HTTP/1.1\r\n${host}\r\n`)
+    await used.until(/\}$/)
+    await expect.poll(() => http.size).toBe(2)
+    const closed = http.close()
+    expect(await fresh.closed).toBe('')
+    await used.closed
+    await expect.poll(() => http.size).toBe(0)
+    await closed
+  })
+
+  test('a stop answers a request that arrived on an unused connection and was not read yet', async () => {
+    const { open, http } = await start()
+    const line = open()
+    line.send(`GET /first HTTP/1.1\r\n${host}\r\n`)
+    await line.until(/\}$/)
+    line.send(`GET /second HTTP/1.1\r\n${host}\r\n`)
+    const closed = http.close()
+    expect(await line.closed).toMatch(/Connection: close[\s\S]*"\/second"/)
+    line.socket.end()
     await closed
   })
 
