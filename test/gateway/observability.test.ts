@@ -106,7 +106,7 @@ test('metrics count operations by name and code, calls by route, answers by stat
     expect(metrics).toContain(`\nflowdock_gateway_${line}\n`)
   expect(metrics).toMatch(/\nflowdock_gateway_http_responses_total\{status="200"\} 15\d\n/)
   for (const name of [
-    'nodejs_eventloop_lag_p99_seconds',
+    'nodejs_eventloop_lag_max_seconds',
     'process_resident_memory_bytes',
     'process_open_fds',
   ])
