@@ -51,7 +51,10 @@ const closeMs = 1000
 const keepAliveSeconds = 30
 /** How long a broker of MQTT 5 keeps a session without a connection. Those of earlier versions decide it themselves. */
 const sessionSeconds = 7 * 24 * 3600
-/** Messages that are sent, or received, and not acknowledged. Brokers of MQTT 5 may allow fewer. */
+/**
+ * Messages that are sent, or received, and not acknowledged. Brokers of MQTT 5 may allow fewer. mosquitto 2.0.11 loses what goes
+ * beyond 20 of QoS 2 with MQTT 3.1.1, although it confirms it (`findings/mqtt-confirmed-qos2-lost.sh`).
+ */
 const maxInFlight = 16
 const refused = 128
 
