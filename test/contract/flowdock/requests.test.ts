@@ -639,6 +639,32 @@ describe('sending', () => {
           thread_id: expect.any(String),
         }),
       },
+      ...[`${facts}/messages`, '/messages'].map((path) => ({
+        ref: '§1.4',
+        fact: `a message that POST ${path} waited for says where to comment on it`,
+        request: () => ({
+          method: 'POST',
+          path,
+          headers: { 'X-flowdock-wait-for-message': 'true' },
+          body: say({ flow: 'example/facts' }),
+        }),
+        status: 201,
+        headers: {
+          link: /^<http:\/\/[^/]+\/flows\/example\/facts\/messages\/\d+\/comments>; rel="comments"$/,
+        },
+      })),
+      {
+        ref: '§1.4',
+        fact: 'not a comment, which has none',
+        request: ({ chat }) => ({
+          method: 'POST',
+          path: `${facts}/messages/${chat.id}/comments`,
+          headers: { 'X-flowdock-wait-for-message': 'true' },
+          body: { content: 'waited' },
+        }),
+        status: 201,
+        headers: { link: null },
+      },
       {
         ref: '§7.4',
         fact: 'POST /messages names the flow by id',
@@ -1124,6 +1150,7 @@ describe('sources, invitations, files and push', () => {
             external_thread_id: '1234567',
           },
         }),
+        headers: { link: /\/flows\/example\/facts\/messages\/\d+\/comments>; rel="comments"$/ },
         status: 201,
         json: ({ activity }) => ({
           thread_id: activity.thread_id,

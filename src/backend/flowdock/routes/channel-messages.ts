@@ -17,11 +17,12 @@ import {
   markRead,
   moveMessage,
   reactToMessage,
+  type SentMessage,
   sendMessage,
 } from '../operations/messages.ts'
 import { isUnchanged, pageHeader, pageVersion } from '../page-version.ts'
 import { readUnchanged } from '../read-unchanged.ts'
-import type { Answer, Backend, UserRequest } from '../route.ts'
+import type { Answer, Backend, Request, UserRequest } from '../route.ts'
 import { type Mentionable, namesUser, resolveTag } from '../tags.ts'
 
 /*
@@ -34,6 +35,8 @@ export interface ChannelAccess {
   readonly channel: Channel
   /** Checks the right to write again, in the transaction that writes. @throws 404 or 403 */
   readonly check: (db: Database) => Promise<unknown>
+  /** The path of a flow. Undefined for a private conversation, which has no comments. */
+  readonly path?: string
 }
 
 /** The most matches to skip. A search reads all skipped matches of each word. */
@@ -156,7 +159,7 @@ export async function showAnswer(
 export async function sendAnswer(
   request: UserRequest,
   backend: Backend,
-  { channel, check }: ChannelAccess,
+  { channel, check, path }: ChannelAccess,
   allowed: readonly string[],
   fixed: { event?: string; parentId?: number; threadId?: string } = {},
 ): Promise<Answer> {
@@ -176,7 +179,26 @@ export async function sendAnswer(
       return message
     }, channel),
   )
-  return { status: 201, json: withBase(sent.json, request.base) }
+  return {
+    status: 201,
+    json: withBase(sent.json, request.base),
+    ...(path !== undefined && waitsForMessage(request) ? { headers: commentsLink(request, path, sent) } : {}),
+  }
+}
+
+/** Whether a request says that it waits for the message. Any value of the header counts. [flowdock] messages.md, "Headers" */
+export function waitsForMessage({ headers }: Request): boolean {
+  return headers['x-flowdock-wait-for-message'] !== undefined
+}
+
+/** Where to comment on a message. [flowdock] messages.md, "Response". @param path of the flow */
+export function commentsLink(
+  { base }: Request,
+  path: string,
+  { message }: Pick<SentMessage, 'message'>,
+): Record<string, string> {
+  if (message.event === 'comment') return {}
+  return { Link: `<${base}/flows/${path}/messages/${message.id}/comments>; rel="comments"` }
 }
 
 export async function editAnswer(

@@ -1,7 +1,7 @@
 import { boundedText } from '../../bounds.ts'
 import { invalid, notFound, unauthorized } from '../../http/errors.ts'
 import type { Params } from '../../http/params.ts'
-import { type FlowRow, findFlow } from '../../store/flows.ts'
+import { type FlowItself, type FlowRow, findFlow } from '../../store/flows.ts'
 import { findThreads } from '../../store/threads.ts'
 import { sendWithFiles } from '../attachments.ts'
 import type { FlowChannel } from '../channel.ts'
@@ -13,6 +13,7 @@ import type { Answer, Backend, Request, Route, UserRequest } from '../route.ts'
 import { checkVisible, checkWritable, findFlowByName, idSegment, joinedFlow, segment } from './access.ts'
 import {
   type ChannelAccess,
+  commentsLink,
   deleteAnswer,
   editAnswer,
   listAnswer,
@@ -20,6 +21,7 @@ import {
   readAnswer,
   sendAnswer,
   showAnswer,
+  waitsForMessage,
 } from './channel-messages.ts'
 import { activeSource } from './source-token.ts'
 
@@ -193,8 +195,15 @@ function commentEvent(params: Params): 'comment' | 'file' {
 }
 
 /** A flow to write to, with the check for the transaction that writes. */
-function writable({ user }: UserRequest, flow: FlowChannel): ChannelAccess {
-  return { channel: flow, check: (db) => checkWritable(db, user.id, flow.id) }
+function writable(
+  { user }: UserRequest,
+  flow: FlowChannel & Pick<FlowItself, 'organization_slug' | 'slug'>,
+): ChannelAccess {
+  return { channel: flow, check: (db) => checkWritable(db, user.id, flow.id), path: pathOf(flow) }
+}
+
+function pathOf({ organization_slug, slug }: Pick<FlowItself, 'organization_slug' | 'slug'>): string {
+  return `${organization_slug}/${slug}`
 }
 
 /** [flowdock] production-integrations.md: 202 with an empty object, unless the request says that it waits for the message. */
@@ -222,10 +231,13 @@ async function sendFromSource(
     }, flow),
   )
   // The parameter is an extension, for programs that cannot set headers.
-  const waits =
-    request.headers['x-flowdock-wait-for-message'] !== undefined || request.params.boolean('wait') === true
+  const waits = waitsForMessage(request) || request.params.boolean('wait') === true
   if (!waits) return { status: 202, body: {} }
-  return { status: 201, json: withBase(sent.json, request.base) }
+  return {
+    status: 201,
+    json: withBase(sent.json, request.base),
+    headers: commentsLink(request, pathOf(flow), sent),
+  }
 }
 
 /** A draft whose thread id is the integration's own key. */
