@@ -132,6 +132,8 @@ test('one search looks into all flows one has joined, and no others', async () =
   await say(ada, 'giraffe @Ben')
   expect((await search(ben, 'tags=@ben')).at(-1)).toBe('giraffe @Ben')
   expect(await search(ben, 'tags=@nobody')).toEqual([])
+  expect((await search(ben, 'tags=:unread')).at(-1)).toBe('giraffe @Ben')
+  expect(await search(ada, 'tags=:unread')).not.toContain('giraffe @Ben')
   expect((await ada('GET', '/search')).status).toBe(400)
 })
 

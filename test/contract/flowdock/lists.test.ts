@@ -153,6 +153,20 @@ describe('§14: tags', () => {
     },
   )
 
+  test(':unread is what the user who searches has not read', async () => {
+    const { json } = await world.call({
+      method: 'POST',
+      path: `${facts}/messages`,
+      body: { event: 'message', content: 'for you, @Ben' },
+    })
+    const unread = async (as: 'Ada' | 'Ben') =>
+      (await world.call({ as, path: `${facts}/messages?tags=:unread` })).json.map(
+        ({ id }: { id: number }) => id,
+      )
+    expect(await unread('Ben')).toContain(json.id)
+    expect(await unread('Ada')).not.toContain(json.id)
+  })
+
   test('a tag of a user finds messages that mention them', async () => {
     const { json } = await world.call({ path: `${facts}/messages?tags=@Ben&limit=100` })
     expect(json.length).toBeGreaterThan(2)

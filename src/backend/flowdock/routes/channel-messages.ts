@@ -46,7 +46,7 @@ const maxSearchTags = 50
 
 /** Lists or searches. [flowdock] messages.md, "List Messages" */
 export async function listAnswer(
-  { params, base, headers }: UserRequest,
+  { params, base, headers, user }: UserRequest,
   { store, recentPages, onError }: Backend,
   channel: Channel,
   threadId?: string,
@@ -67,7 +67,7 @@ export async function listAnswer(
     rows = await searchMessages(reader, channel.channel_id, {
       ...shared,
       words,
-      tags: await tagsToSearch(tags ?? [], () => listMembers(reader, channel)),
+      tags: await tagsToSearch(tags ?? [], user.id, () => listMembers(reader, channel)),
       tagMode: params.string('tag_mode') === 'or' ? 'or' : 'and',
       skip,
     })
@@ -126,16 +126,19 @@ export function wordsToSearch(search: string): string[] {
 }
 
 /**
- * The tags of a search as they are stored. An unknown nick matches nothing, like a tag that no message has.
+ * The tags of a search as they are stored. An unknown nick matches nothing, like a tag that no message has. `:unread` by itself
+ * is the mark of the user who searches. [flowdock] message-tags
  *
  * @param listMembers lists the users who can be mentioned. It is called for tags with a nick only, because flows have thousands
  */
 export async function tagsToSearch(
   tags: readonly string[],
+  userId: number,
   listMembers: () => Promise<readonly Mentionable[]>,
 ): Promise<string[]> {
   const members = tags.some(namesUser) ? await listMembers() : []
-  return [...new Set(tags.map((tag) => (resolveTag(tag, members) ?? tag).toLowerCase()))]
+  const stored = tags.map((tag) => (resolveTag(tag, members) ?? tag).toLowerCase())
+  return [...new Set(stored.map((tag) => (tag === ':unread' ? `:unread:${userId}` : tag)))]
 }
 
 /** @throws 400 for more than 50 */

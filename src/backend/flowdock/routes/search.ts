@@ -35,7 +35,7 @@ export const searchRoutes: readonly Route[] = [
         .slice(0, maxFlows)
       const found = await Promise.all(
         flows.map(async (flow): Promise<Found[]> => {
-          const tags = await tagsToSearch(given, () => listMentionable(reader, flow.id))
+          const tags = await tagsToSearch(given, user.id, () => listMentionable(reader, flow.id))
           const search = { words, tags, tagMode, skip: 0, limit } as const
           return (await findMatches(reader, flow.channel_id, search)).map((match) => ({ ...match, flow }))
         }),
