@@ -188,21 +188,30 @@ export function messageTags(
   return [...new Set([...tags, ...marks])]
 }
 
-/** Given tags, and those of a text as far as the bound on tags allows; each once. */
+/** The first of the tags that differ in case only. [flowdock] tags.md: tags have no case, and are stored as they are written */
+export function distinctTags(tags: readonly string[]): string[] {
+  const known = new Set<string>()
+  return tags.filter((tag) => known.size < known.add(tag.toLowerCase()).size)
+}
+
+/** Given tags, and those of a text as far as the bound on tags allows; each once, in whatever case. */
 export function withTextTags(
   given: readonly string[],
   text: string,
   members: readonly Mentionable[],
 ): string[] {
-  const tags = new Set(given)
-  let left = maxEntries.tags - given.filter((tag) => !isUnreadMark(tag)).length
+  const tags = distinctTags(given)
+  const known = new Set(tags.map((tag) => tag.toLowerCase()))
+  let left = maxEntries.tags - tags.filter((tag) => !isUnreadMark(tag)).length
   for (const tag of textTags(text, members)) {
     if (left <= 0) break
-    if (tags.has(tag) || tag.length > maxCharacters.tag) continue
-    tags.add(tag)
+    const lower = tag.toLowerCase()
+    if (known.has(lower) || tag.length > maxCharacters.tag) continue
+    known.add(lower)
+    tags.push(tag)
     left -= 1
   }
-  return [...tags]
+  return tags
 }
 
 /**

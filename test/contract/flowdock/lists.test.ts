@@ -118,6 +118,7 @@ describe('§14: tags', () => {
     ['hi @Nobody', null, []],
     ['hi', '@Ben', [':user:2', ':unread:2']],
     ['hi', '#x,y', ['x', 'y']],
+    ['#ALPHA #beta', ['Alpha', '#alpha', '@ben', '@Ben'], ['Alpha', ':user:2', 'beta', ':unread:2']],
     ['#123', null, ['123']],
     ['#größe', null, ['größe']],
     ['a#b', null, []],

@@ -856,12 +856,12 @@ describe('editing, deleting and reacting', () => {
       {
         ref: '§7.6',
         fact: 'but everybody tags',
-        request: edit({ tags: ['b', 'a', 'b', ':url'] }, 'Ben'),
+        request: edit({ tags: ['b', 'a', 'b', '#A', ':url'] }, 'Ben'),
         status: 200,
       },
       {
         ref: '§7.6',
-        fact: 'tags are replaced as they are given, each once',
+        fact: 'tags are replaced as they are given, each once, in whatever case',
         request: ({ chat }) => ({ path: `${facts}/messages/${chat.id}` }),
         json: () => ({ tags: ['b', 'a', ':url'] }),
       },

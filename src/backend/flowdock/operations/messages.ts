@@ -33,7 +33,7 @@ import type { ThreadContext } from '../encode.ts'
 import { newUuid } from '../ids.ts'
 import type { MessageDraft } from '../message-draft.ts'
 import { isInbox, messageText, storedText, withoutText, withText } from '../message-text.ts'
-import { followUnread, messageTags, resolveTag, textTags, withTextTags } from '../tags.ts'
+import { distinctTags, followUnread, messageTags, resolveTag, textTags, withTextTags } from '../tags.ts'
 import { emptyMessage, encodeForStore, publishMessage, recordEvent } from './record.ts'
 import { triggerTagRules } from './tag-rules.ts'
 import { createThread, openThread, requireThread, threadContext } from './threads.ts'
@@ -179,7 +179,7 @@ export async function editMessage(
       edited: change.now(),
     }
   }
-  if (edit.tags !== undefined) after = resolveTags(edit.tags, members)
+  if (edit.tags !== undefined) after = distinctTags(resolveTags(edit.tags, members))
   after =
     'id' in channel ? followUnread(before, after, members, [message.user_id, userId]) : [...new Set(after)]
   const problem = tagsProblem(after, before)
