@@ -116,9 +116,15 @@ function decodeAuthor(params: Params): WireAuthor {
   return { name, ...(avatar === undefined ? {} : { avatar }), ...(email === undefined ? {} : { email }) }
 }
 
-/** @throws 400 for an unknown status color, or a member of another type */
+/**
+ * The new state of a thread. A member that is null beside others is removed, because the Python wrapper sends null for each that
+ * the item does not have. One that is left out stays.
+ *
+ * @throws 400 for an unknown status color, or a member of another type
+ */
 export function decodeThreadState(thread: Params | undefined): ThreadState | undefined {
   if (thread === undefined) return undefined
+  const isGiven = threadMembers.some((name) => thread.has(name))
   const title = boundedText(thread, 'title', 'title')
   const status = thread.object('status')
   const color = status && (status.string('color') ?? defaultThreadColor)
@@ -137,12 +143,25 @@ export function decodeThreadState(thread: Params | undefined): ThreadState | und
   const body = boundedText(thread, 'body', 'body')
   const externalUrl = webUrl(thread, 'external_url', 'thread')
   return {
+    ...(isGiven ? removedMembers(thread) : {}),
     ...(title === undefined ? {} : { title }),
     ...(body === undefined ? {} : { body }),
     ...(externalUrl === undefined ? {} : { externalUrl }),
     ...(color === undefined ? {} : { status: { color, value: statusValue ?? '' } }),
     ...(fields === undefined ? {} : { fields }),
     ...(actions === undefined ? {} : { actions: actions as Record<string, unknown>[] }),
+  }
+}
+
+const threadMembers = ['title', 'body', 'external_url', 'status', 'fields', 'actions']
+
+function removedMembers(thread: Params): ThreadState {
+  return {
+    ...(thread.isNull('body') ? { body: '' } : {}),
+    ...(thread.isNull('external_url') ? { externalUrl: null } : {}),
+    ...(thread.isNull('status') ? { status: null } : {}),
+    ...(thread.isNull('fields') ? { fields: [] } : {}),
+    ...(thread.isNull('actions') ? { actions: [] } : {}),
   }
 }
 

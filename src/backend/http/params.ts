@@ -50,6 +50,11 @@ export class Params {
     return this.raw(name) !== undefined
   }
 
+  /** Whether it was sent as null, which removes a value where one can be left as it is. */
+  isNull(name: string): boolean {
+    return this.#values[name] === null
+  }
+
   /** The parameter as it was sent; undefined when it is not given. */
   raw(name: string): unknown {
     const value = this.#values[name] ?? undefined

@@ -1157,6 +1157,33 @@ describe('sources, invitations, files and push', () => {
           thread: { title: 'Polish the flux capacitor' },
         }),
       },
+      ...(
+        [
+          ['a thread has what a post says', { body: 'b', status: { color: 'red', value: 'on' } }],
+          ['what a later post leaves out stays', {}],
+          ['and what it has as null is removed', { body: null, fields: null, status: null, actions: null }],
+        ] as const
+      ).map(([fact, state], index) => ({
+        ref: '§8.1',
+        fact,
+        request: ({ source }: World) => ({
+          as: 'nobody' as const,
+          method: 'POST',
+          path: '/messages',
+          headers: { 'X-flowdock-wait-for-message': 'true' },
+          body: {
+            ...{ flow_token: source.flow_token, event: 'activity', title: 't', author: { name: 'M' } },
+            ...{ external_thread_id: 'null-state', thread: { title: 'T', ...state } },
+          },
+        }),
+        status: 201,
+        json: () => ({
+          thread:
+            index < 2
+              ? { body: 'b', status: { color: 'red', value: 'on' } }
+              : { title: 'T', body: '', fields: [], status: null, actions: [] },
+        }),
+      })),
       {
         ref: '§7.4',
         fact: 'a thread id of its own is required',
