@@ -1297,6 +1297,18 @@ describe('sources, invitations, files and push', () => {
       },
       {
         ref: '§11',
+        fact: 'a name in quotes may have commas',
+        request: post(`${facts}/invitations/import`, {
+          list: '"Doe, Jane" <s@example.com>,t@example.com\n"no end, u@example.com',
+        }),
+        status: 200,
+        json: () => ({
+          invitations: [{ email: 's@example.com' }, { email: 't@example.com' }, { email: 'u@example.com' }],
+          erroneous_emails: [{ '"no end': 'Invalid email' }],
+        }),
+      },
+      {
+        ref: '§11',
         fact: 'one is shown',
         request: ({ invitation }) => ({ path: `${facts}/invitations/${invitation.id}` }),
         status: 200,

@@ -51,10 +51,7 @@ export const invitationRoutes: readonly Route[] = [
       const flow = await joinedFlow(request, backend)
       const list = request.params.string('list')
       if (list === undefined || list.trim() === '') throw invalid({ list: ["can't be blank"] })
-      const entries = list
-        .split(/[,\n]/)
-        .map((entry) => entry.trim())
-        .filter((entry) => entry !== '')
+      const entries = splitList(list)
       if (entries.length > maxImport)
         throw invalid({ list: [`is too long (maximum is ${maxImport} addresses)`] })
       const addresses = entries.map((entry) => (/<([^<>]*)>$/.exec(entry)?.[1] ?? entry).trim())
@@ -180,6 +177,25 @@ export const invitationRoutes: readonly Route[] = [
     },
   },
 ]
+
+/** The entries between commas and line breaks. A name in quotes may have commas: `"Doe, Jane" <jane@example.com>`. */
+function splitList(list: string): string[] {
+  const entries: string[] = []
+  for (const line of list.split('\n')) {
+    let parts: string[] = []
+    let isQuoted = false
+    for (const part of line.split(',')) {
+      parts.push(part)
+      if (part.split('"').length % 2 === 0) isQuoted = !isQuoted
+      if (isQuoted) continue
+      entries.push(parts.join(','))
+      parts = []
+    }
+    // After a quote that is not closed, commas separate.
+    for (const part of parts) entries.push(part)
+  }
+  return entries.map((entry) => entry.trim()).filter((entry) => entry !== '')
+}
 
 function pathOf(flow: FlowItself): string {
   return `${flow.organization_slug}/${flow.slug}`
