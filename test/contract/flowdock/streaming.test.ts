@@ -50,6 +50,16 @@ describe('§15.1: a stream is asked for by', () => {
   test('accept in the query in place of the header', async () => {
     expect((await open(`${flow}?accept=text/event-stream`)).headers['content-type']).toMatch(/event-stream/)
   })
+
+  test.each([
+    ['Text/Event-Stream; charset=utf-8', 'text/event-stream'],
+    ['text/event-stream, application/json;q=0.5', 'text/event-stream'],
+    ['application/json, text/event-stream;q=0.1', 'application/json'],
+    ['text/event-stream;q=0', 'application/json'],
+    ['*/*', 'application/json'],
+  ])('Accept: %s is %s', async (accept, type) => {
+    expect((await open(flow, { accept })).headers['content-type']).toContain(type)
+  })
 })
 
 describe('§15.1: a stream is refused', () => {

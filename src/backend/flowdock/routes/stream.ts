@@ -66,6 +66,18 @@ function requireScope({ scopes }: UserRequest, scope: Scope): void {
     throw new HttpError(403, { message: `Access denied: the token needs the scope ${scope}` })
 }
 
+/** Whether an `Accept` prefers an event stream to JSON, the default. [spec] RFC 9110, 12.5.1 */
+function prefersEvents(accept: string): boolean {
+  const weights = new Map<string, number>()
+  for (const range of accept.toLowerCase().split(',')) {
+    const [type = '', ...parameters] = range.split(';').map((text) => text.trim())
+    const weight = parameters.find((text) => text.startsWith('q='))
+    weights.set(type, weight === undefined ? 1 : Number(weight.slice(2)))
+  }
+  const events = weights.get('text/event-stream') ?? 0
+  return events > 0 && events >= (weights.get('application/json') ?? 0)
+}
+
 /** Go's eventsource package sends the header without a value until there was an event with an id. */
 function lastEventIdOf({ 'last-event-id': header }: UserRequest['headers']): string | undefined {
   const id = String(header ?? '').trim()
@@ -125,7 +137,7 @@ async function stream(
       userId: withUser ? user.id : null,
     },
     userId: user.id,
-    format: accept.includes('text/event-stream') ? ('sse' as const) : ('json' as const),
+    format: prefersEvents(accept) ? ('sse' as const) : ('json' as const),
     followsUser,
     checkedAt,
     after: lastEventId === undefined ? checkedAt : Number(lastEventId),
