@@ -794,6 +794,20 @@ describe('sending', () => {
         json: () => ({ event: 'comment', content: { text: 'c' } }),
       },
       {
+        ref: '§1.6',
+        fact: 'a comment on a message that is not there is 404, as any other path of it is',
+        request: post(`${facts}/messages/999999/comments`, { content: 'c' }),
+        status: 404,
+        text: '{"message":"not found"}',
+      },
+      {
+        ref: '§1.6',
+        fact: 'where a parameter names that message, the error names the parameter',
+        request: post('/comments', { flow: 'example/facts', message: 999999, content: 'c' }),
+        status: 400,
+        json: problem('message', 'not a message'),
+      },
+      {
         ref: '§7.4',
         fact: 'a comment on a comment is 400',
         request: ({ comment }) =>

@@ -2,6 +2,7 @@ import { boundedText } from '../../bounds.ts'
 import { invalid, notFound, unauthorized } from '../../http/errors.ts'
 import type { Params } from '../../http/params.ts'
 import { type FlowItself, type FlowRow, findFlow } from '../../store/flows.ts'
+import { findMessage, isContent } from '../../store/messages.ts'
 import { findThreads } from '../../store/threads.ts'
 import { sendWithFiles } from '../attachments.ts'
 import type { FlowChannel } from '../channel.ts'
@@ -87,11 +88,14 @@ export const messageRoutes: readonly Route[] = [
     method: 'POST',
     pattern: '/flows/:organization/:flow/messages/:message/comments',
     auth: 'user',
-    handle: async (request, backend) =>
-      sendAnswer(request, backend, writable(request, await joinedFlow(request, backend)), userEvents, {
-        event: commentEvent(request.params),
-        parentId: idSegment(request, 'message'),
-      }),
+    async handle(request, backend) {
+      const flow = await joinedFlow(request, backend)
+      const parentId = idSegment(request, 'message')
+      const parent = await findMessage(backend.store.reader, flow.channel_id, parentId)
+      if (parent === undefined || !isContent(parent)) throw notFound()
+      const event = commentEvent(request.params)
+      return sendAnswer(request, backend, writable(request, flow), userEvents, { event, parentId })
+    },
   },
   {
     method: 'GET',
