@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import type { WireAttachment, WireAuthor, WireThreadField, WireThreadStatus } from '../../wire/flowdock.ts'
 import { boundedTags, boundedText, lengthProblem, maxEntries } from '../bounds.ts'
 import type { FileStore } from '../files.ts'
-import { HttpError, invalid } from '../http/errors.ts'
+import { decodeAll, HttpError, invalid } from '../http/errors.ts'
 import type { Params } from '../http/params.ts'
 import type { FileRow } from '../store/files.ts'
 import { type DescribedFile, describeFile } from './attachments.ts'
@@ -50,7 +50,7 @@ const namePattern = /^[\w -]{1,100}$/
  * Decodes a message that a user or a source sends.
  *
  * @param allowed the events that the sender may use
- * @throws 400, or 413 for a file that is too long
+ * @throws 400 with all that is wrong with its texts, or 413 for a file that is too long
  */
 export async function decodeDraft(
   params: Params,
@@ -62,48 +62,70 @@ export async function decodeDraft(
   const event = params.string('event') ?? defaultEvent
   if (event === undefined) throw invalid({ event: ["can't be blank"] })
   if (!allowed.includes(event)) throw invalid({ event: [`must be one of ${allowed.join(', ')}`] })
-  const uuid = params.string('uuid')
-  if (uuid !== undefined && !/^[\x21-\x7e]{1,100}$/.test(uuid))
-    throw invalid({ uuid: ['must be 1 to 100 printable characters'] })
-  const threadId = boundedText(params, 'thread_id', 'thread_id')
-  const externalThreadId = boundedText(params, 'external_thread_id', 'external_thread_id')
-  const parentId = params.integer('message')
-  const externalUserName = boundedText(params, 'external_user_name', 'external_user_name')
-  if (externalUserName !== undefined && /\s/.test(externalUserName))
-    throw invalid({ external_user_name: ['should not contain whitespace'] })
-  const thread = decodeThreadState(params.object('thread'))
-  const named = { uuid, threadId, externalThreadId, thread, parentId, externalUserName }
-  const tags = boundedTags(params) ?? []
-  return { event, tags, ...named, ...(await decodeContent(event, params, files, channel)) }
+  const { texts, ...named } = decodeAll({
+    texts: () => decodeTexts(event, params),
+    tags: () => boundedTags(params) ?? [],
+    uuid: () => decodeUuid(params),
+    threadId: () => boundedText(params, 'thread_id', 'thread_id'),
+    externalThreadId: () => boundedText(params, 'external_thread_id', 'external_thread_id'),
+    parentId: () => params.integer('message'),
+    externalUserName: () => decodeExternalName(params),
+    thread: () => decodeThreadState(params.object('thread')),
+  })
+  return { event, ...named, ...texts, ...(await decodeFiles(event, params, files, channel)) }
 }
 
-async function decodeContent(
+type Texts = Pick<MessageDraft, 'content'> & Partial<MessageDraft>
+
+function decodeTexts(event: string, params: Params): Texts {
+  if (event === 'mail') return decodeMail(params)
+  // Its content is the file.
+  if (event === 'file') return { content: null }
+  if (event !== 'activity' && event !== 'discussion') return { content: chatContent(params) }
+  const presented = decodeAll({
+    title: () => requiredText(params, 'title'),
+    body: () => (event === 'discussion' ? requiredText(params, 'body') : boundedText(params, 'body', 'body')),
+    author: () => decodeAuthor(params),
+  })
+  return { content: null, ...presented }
+}
+
+async function decodeFiles(
   event: string,
   params: Params,
   files: FileStore,
   channel: Channel,
-): Promise<Pick<MessageDraft, 'content'> & Partial<MessageDraft>> {
-  if (event === 'file') {
-    const { attachment, rows } = await decodeFile(params, files, channel)
-    return { content: attachment, attachments: [attachment], files: rows }
-  }
-  if (event === 'mail') return decodeMail(params)
-  if (event !== 'activity' && event !== 'discussion') return { content: chatContent(params) }
-  const title = boundedText(params, 'title', 'title')
-  if (title === undefined || title.trim() === '') throw invalid({ title: ["can't be blank"] })
-  const body = boundedText(params, 'body', 'body')
-  if (event === 'discussion' && (body === undefined || body.trim() === ''))
-    throw invalid({ body: ["can't be blank"] })
-  const author = decodeAuthor(params)
-  const attached = await decodeAttachments(params, files, channel)
-  return { content: null, title, author, body, ...attached }
+): Promise<Partial<MessageDraft>> {
+  if (event === 'activity' || event === 'discussion') return decodeAttachments(params, files, channel)
+  if (event !== 'file') return {}
+  const { attachment, rows } = await decodeFile(params, files, channel)
+  return { content: attachment, attachments: [attachment], files: rows }
+}
+
+function decodeUuid(params: Params): string | undefined {
+  const uuid = params.string('uuid')
+  if (uuid !== undefined && !/^[\x21-\x7e]{1,100}$/.test(uuid))
+    throw invalid({ uuid: ['must be 1 to 100 printable characters'] })
+  return uuid
+}
+
+function decodeExternalName(params: Params): string | undefined {
+  const name = boundedText(params, 'external_user_name', 'external_user_name')
+  if (name !== undefined && /\s/.test(name))
+    throw invalid({ external_user_name: ['should not contain whitespace'] })
+  return name
+}
+
+/** @throws 400 when it is blank or too long */
+function requiredText(params: Params, name: 'body' | 'content' | 'title'): string {
+  const text = boundedText(params, name, name)
+  if (text === undefined || text.trim() === '') throw invalid({ [name]: ["can't be blank"] })
+  return text
 }
 
 /** The text of a chat message. @throws 400 when it is blank or too long */
 export function chatContent(params: Params): string {
-  const content = boundedText(params, 'content', 'content')
-  if (content === undefined || content.trim() === '') throw invalid({ content: ["can't be blank"] })
-  return content
+  return requiredText(params, 'content')
 }
 
 function decodeAuthor(params: Params): WireAuthor {

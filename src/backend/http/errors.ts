@@ -45,6 +45,32 @@ export function invalid(errors: Record<string, string[]>): HttpError {
   return new HttpError(400, { message: 'Validation error', errors })
 }
 
+/**
+ * What several decoders return, by their names.
+ *
+ * @throws 400 with the problems that all of them found with parameters; any other error at once
+ */
+export function decodeAll<T extends Readonly<Record<string, () => unknown>>>(
+  decoders: T,
+): { [Name in keyof T]: ReturnType<T[Name]> } {
+  const problems: Record<string, string[]> = {}
+  const decoded = Object.entries(decoders).map(([name, decode]) => {
+    try {
+      return [name, decode()]
+    } catch (error) {
+      const found =
+        error instanceof HttpError && typeof error.body !== 'string' ? error.body.errors : undefined
+      if (found === undefined) throw error
+      for (const [parameter, texts] of Object.entries(found))
+        problems[parameter] = [...(problems[parameter] ?? []), ...texts]
+      return [name, undefined]
+    }
+  })
+  if (Object.keys(problems).length > 0) throw invalid(problems)
+  // Each entry has what the decoder of its name returned.
+  return Object.fromEntries(decoded) as { [Name in keyof T]: ReturnType<T[Name]> }
+}
+
 /** @param waitMs when the client may try again */
 export function tooMany(message: string, waitMs: number): HttpError {
   return new HttpError(429, { message }, { 'Retry-After': String(Math.max(Math.ceil(waitMs / 1000), 1)) })

@@ -273,6 +273,41 @@ describe('transport', () => {
           errors: { content: ["can't be blank"], external_user_name: ['should not contain whitespace'] },
         }),
       },
+      {
+        ref: '§1.6',
+        fact: 'so are those of a message of a user',
+        request: post(`${facts}/messages`, say({ content: ' ', external_user_name: 'a b', uuid: 'ä' })),
+        status: 400,
+        json: () => ({
+          errors: {
+            content: ["can't be blank"],
+            uuid: [expect.any(String)],
+            external_user_name: ['should not contain whitespace'],
+          },
+        }),
+      },
+      {
+        ref: '§1.6',
+        fact: 'and of an activity and its thread',
+        request: ({ source }) =>
+          post(
+            '/messages',
+            {
+              ...{ flow_token: source.flow_token, event: 'discussion', external_thread_id: 'wrong' },
+              thread: { title: 'T', status: { color: 'pink', value: 'v' } },
+            },
+            'nobody',
+          )(),
+        status: 400,
+        json: () => ({
+          errors: {
+            title: ["can't be blank"],
+            body: ["can't be blank"],
+            author: ["name can't be blank"],
+            thread: [expect.stringContaining('color')],
+          },
+        }),
+      },
       { ref: '§1.6', fact: 'a path that is none is 404', request: get('/nothing/here'), status: 404 },
     ],
   )
