@@ -162,7 +162,7 @@ const doors: [name: RegExp, door: RegExp][] = [
   [/^@aws-sdk\//, /^src\/backend\/files-s3\.ts$/],
   [/^node:sqlite$/, /^src\/backend\/store\/sqlite\.ts$/],
   [/^kysely(\/|$)/, /^src\/backend\/store\//],
-  [/^@pothos\//, /^src\/schema\/(builder|field-traits|mutation)\.ts$/],
+  [/^@pothos\//, /^src\/schema\/(builder|field-traits|fields-when-used|mutation)\.ts$/],
   [/^dataloader$/, /^src\/upstream\/(flowdock|flowthings)\/loaders\.ts$/],
   [/^pino$/, /^src\/telemetry\/log\.ts$/],
   [/^prom-client$/, /^src\/telemetry\/metrics\.ts$/],

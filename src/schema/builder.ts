@@ -202,7 +202,6 @@ export const builder = new SchemaBuilder<Types>({
   // The first plugin is the outermost: it turns errors that the others throw into results.
   plugins: [ErrorsPlugin, RelayPlugin, mutationsPlugin, fieldTraitsPlugin],
   defaultFieldNullability: false,
-  errors: { directResult: true },
   relay: {
     cursorType: 'String',
     encodeGlobalID: (typename, id) => encodeGlobalId(typename, String(id)),

@@ -7,6 +7,7 @@ import {
   printSchema,
 } from 'graphql'
 import { builder } from './builder.ts'
+import { makeFieldsWhenUsed } from './fields-when-used.ts'
 import './scalars.ts'
 import './errors.ts'
 import './nodes.ts'
@@ -48,7 +49,9 @@ builder.mutationType({
 builder.subscriptionType({ description: 'The subscriptions. Each delivers events until the client ends it.' })
 
 /** The schema. */
-export const schema: GraphQLSchema = resolvePageInfo(builder.toSchema({ sortSchema: false }))
+export const schema: GraphQLSchema = resolvePageInfo(
+  makeFieldsWhenUsed(() => builder.toSchema({ sortSchema: false })),
+)
 
 /** `hasNextPage` may need a call. Compiled operations only wait for values that resolvers return, so it gets resolvers. */
 function resolvePageInfo(schema: GraphQLSchema): GraphQLSchema {

@@ -63,19 +63,19 @@ export function mutation<Input, Payload extends object>(
   name: string,
   { description, input, payload, calls, resolve }: Mutation<Input, Payload>,
 ): void {
-  const union = {
-    name: `${name[0]?.toUpperCase()}${name.slice(1)}Result`,
+  const result = builder.errorUnion(`${name[0]?.toUpperCase()}${name.slice(1)}Result`, {
     description: `The payload of \`${name}\` when it succeeded, or the error when it failed.`,
-  }
+    types: [...failures, payload],
+    resolveType: () => payload,
+  })
   builder.mutationField(name, (t) =>
     t.field({
-      type: payload,
+      type: result,
       description,
       args: {
         input: t.arg({ type: input, required: true, description: `The input of \`${name}\`.` }),
       },
       ...(calls === undefined ? {} : { calls }),
-      errors: { types: failures, union, directResult: true },
       // The types of Pothos cannot compare what a type parameter resolves to.
       resolve: resolve as never,
     }),
