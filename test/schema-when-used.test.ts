@@ -1,39 +1,60 @@
+import SchemaBuilder from '@pothos/core'
 import {
-  GraphQLObjectType,
-  GraphQLSchema,
-  GraphQLString,
   getNamedType,
+  graphqlSync,
   isInputObjectType,
   isInterfaceType,
   isObjectType,
+  printSchema,
 } from 'graphql'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { makeFieldsWhenUsed } from '../src/schema/fields-when-used.ts'
 import { schema } from '../src/schema/index.ts'
 
-test('a type makes its fields when they are first used', () => {
-  let made = 0
-  const query = new GraphQLObjectType({
-    name: 'Query',
-    fields() {
-      made += 1
-      return { name: { type: GraphQLString } }
+/** A builder of a query with an object, whose fields `fields` makes. */
+function builderOf(fields: () => void) {
+  const builder = new SchemaBuilder<{ Objects: { Flow: { name: string } } }>({})
+  builder.queryType({
+    fields: (t) => ({ flow: t.field({ type: 'Flow', resolve: () => ({ name: 'Main' }) }) }),
+  })
+  builder.objectType('Flow', {
+    fields(t) {
+      fields.call(builder)
+      return { name: t.exposeString('name') }
     },
   })
-  const lazy = makeFieldsWhenUsed(() => new GraphQLSchema({ query, types: [query, GraphQLString] }))
-  expect(made).toBe(0)
-  expect(Object.keys(lazy.getQueryType()?.getFields() ?? {})).toEqual(['name'])
-  expect(Object.keys(query.getFields())).toEqual(['name'])
-  expect(made).toBe(1)
+  return builder
+}
+
+test('a type makes its fields when they are first used', () => {
+  const made = vi.fn()
+  const builder = builderOf(made)
+  const lazy = makeFieldsWhenUsed(builder, ['Query'])
+  expect(made).not.toHaveBeenCalled()
+  expect(graphqlSync({ schema: lazy, source: '{ flow { name } }' })).toEqual({
+    data: { flow: { name: 'Main' } },
+  })
+  expect(printSchema(lazy)).toBe(printSchema(builder.toSchema({ sortSchema: false })))
+  expect(made).toHaveBeenCalledOnce()
 })
 
-test('fields are made at once again after a schema that cannot be made', () => {
-  const fail = () => {
-    throw new Error('no types')
+test('fields that make a type must be read at once', () => {
+  const makesType = () => {
+    const builder = builderOf(() => builder.enumType('Mood', { values: ['GOOD'] }))
+    return builder
   }
-  expect(() => makeFieldsWhenUsed(fail)).toThrow('no types')
-  const query = new GraphQLObjectType({ name: 'Query', fields: { name: { type: GraphQLString } } })
-  expect(Object.keys(query.getFields())).toEqual(['name'])
+  expect(makeFieldsWhenUsed(makesType(), ['Flow']).getType('Mood')).toBeDefined()
+  const lazy = makeFieldsWhenUsed(makesType(), [])
+  expect(() => printSchema(lazy)).toThrow('The fields of Flow make types')
+})
+
+test('other schemas make their fields as before', () => {
+  const broken = new SchemaBuilder({})
+  broken.queryType({ fields: (t) => ({ flow: t.field({ type: 'Flow' as 'String', resolve: () => '' }) }) })
+  expect(() => makeFieldsWhenUsed(broken, ['Query'])).toThrow('Flow')
+  const made = vi.fn()
+  builderOf(made).toSchema()
+  expect(made).toHaveBeenCalledOnce()
 })
 
 test('a start makes no fields of the types of objects', () => {

@@ -48,9 +48,20 @@ builder.mutationType({
 })
 builder.subscriptionType({ description: 'The subscriptions. Each delivers events until the client ends it.' })
 
+// Otherwise the fields of the first connection make it.
+builder.pageInfoRef()
+
 /** The schema. */
 export const schema: GraphQLSchema = resolvePageInfo(
-  makeFieldsWhenUsed(() => builder.toSchema({ sortSchema: false })),
+  makeFieldsWhenUsed(builder, [
+    'Query',
+    'Organization',
+    'Flow',
+    'Reaction',
+    'ThingsFlow',
+    'Track',
+    'ThingsIdentity',
+  ]),
 )
 
 /** `hasNextPage` may need a call. Compiled operations only wait for values that resolvers return, so it gets resolvers. */
