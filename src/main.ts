@@ -1,17 +1,12 @@
 #!/usr/bin/env node
 import { enableCompileCache } from 'node:module'
 import { join } from 'node:path'
-import { setFlagsFromString } from 'node:v8'
 
 const [major = 0] = process.versions.node.split('.').map(Number)
 if (major < 24) {
   process.stderr.write(`flowdock-gateway needs Node.js 24 or newer; this is ${process.versions.node}\n`)
   process.exit(1)
 }
-
-// After a burst of requests, V8 allocates the objects of requests in its old space for ever. They are garbage soon, but
-// everything they refer to stays until the next full collection, and each request takes half as long again.
-setFlagsFromString('--no-allocation-site-pretenuring')
 
 // The next start need not compile what this one compiled. NODE_COMPILE_CACHE names another folder, and
 // NODE_DISABLE_COMPILE_CACHE=1 turns it off. A folder that cannot be written to is no error.

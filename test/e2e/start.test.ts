@@ -54,6 +54,22 @@ test('the demo token stays the same over restarts, unless another is set', async
   expect((await runGateway(dataDir)).token).toBe(first.token)
 })
 
+test('a start uses the code that the start before has compiled', async () => {
+  const dataDir = await makeFolder()
+  const settings = { NODE_COMPILE_CACHE: await makeFolder(), NODE_DEBUG_NATIVE: 'COMPILE_CACHE' }
+  const start = async () => {
+    const gateway = await runGateway(dataDir, settings)
+    gateway.child.kill('SIGTERM')
+    expect(await gateway.exited).toBe(0)
+    return gateway.output.stderr
+  }
+  expect(await start()).toContain('was not initialized')
+  const next = await start()
+  expect(next).toContain('was accepted')
+  expect(next).not.toContain('was rejected')
+  expect(next).not.toContain('was not initialized')
+})
+
 test('SIGTERM answers what is in flight, closes sockets for going away, and exits 0', async () => {
   const gateway = await runGateway(await makeFolder())
   const client = socketClient(gateway.url, gateway.token)
