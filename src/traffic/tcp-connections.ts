@@ -38,7 +38,7 @@ interface Group {
   readonly limit: number
   readonly key: string | undefined
   open: number
-  /** The idle connections, the one that has been idle for the longest time first. */
+  /** The idle connections, the one that has been idle for the longest time first. Empty without a limit. */
   readonly idle: Set<Socket>
 }
 
@@ -73,6 +73,10 @@ export function boundTcpConnections(
     return group
   }
 
+  function addIdle({ limit, idle }: Group, socket: Socket): void {
+    if (limit > 0) idle.add(socket)
+  }
+
   function forget(socket: Socket): void {
     const connection = tracked.get(socket)
     if (!tracked.delete(socket) || connection === undefined) return
@@ -89,7 +93,7 @@ export function boundTcpConnections(
     tracked.set(socket, { groups, requests: 0 })
     for (const group of groups) {
       group.open += 1
-      group.idle.add(socket)
+      addIdle(group, socket)
     }
     // `once` would keep more memory for each socket, and a socket closes once.
     socket.on('close', () => forget(socket))
@@ -119,12 +123,12 @@ export function boundTcpConnections(
       const connection = tracked.get(socket)
       if (connection === undefined) return () => release?.()
       connection.requests += 1
-      for (const { idle } of connection.groups) idle.delete(socket)
+      for (const { limit, idle } of connection.groups) if (limit > 0) idle.delete(socket)
       return () => {
         release?.()
         connection.requests -= 1
         if (connection.requests > 0 || tracked.get(socket) !== connection) return
-        for (const { idle } of connection.groups) idle.add(socket)
+        for (const group of connection.groups) addIdle(group, socket)
       }
     },
   }

@@ -82,9 +82,14 @@ export class RequestReader {
   takeBody(): Buffer | undefined {
     if (!this.hasBody) return undefined
     const bytes = this.#input.subarray(this.#offset, this.#offset + this.#left)
+    this.skipBody()
+    return bytes
+  }
+
+  /** Skips a body for which `hasBody` is true. */
+  skipBody(): void {
     this.#skip(this.#left)
     this.#at = 'head'
-    return bytes
   }
 
   /**
@@ -146,6 +151,7 @@ export class RequestReader {
   }
 
   #readHead(): Part | undefined {
+    if (!this.hasInput) return undefined
     if (this.#lineBytes === 0 && !this.#skipEmptyLines()) return undefined
     // Most heads arrive in one piece, and are read where they are.
     let end = this.#lineBytes === 0 ? findHeadEnd(this.#input, this.#offset) : -1
