@@ -15,6 +15,10 @@ export interface AdaptiveConcurrency {
    * others, for up to 5 s. The queue has no more of them than can be served in that time.
    */
   enterInTurn(): boolean | Promise<boolean>
+  /** Whether `enter` would refuse an operation now. */
+  isFull(): boolean
+  /** Counts an operation that was refused because of `isFull`, as `enter` counts those that it refuses. */
+  refuse(): void
   leave(): void
   state(): ConcurrencyState
   close(): void
@@ -197,6 +201,15 @@ export function createAdaptiveConcurrency({
     }
   }
 
+  function isQueueFull(): boolean {
+    return queue.length >= (limit === most ? most - inFlight : maxWaiting)
+  }
+
+  function refuse(): void {
+    if (maxWaiting > 0) looksWithRoom = 0
+    refusals += 1
+  }
+
   const timer = setInterval(look, lookMs)
   timer.unref()
 
@@ -206,10 +219,8 @@ export function createAdaptiveConcurrency({
         begin()
         return true
       }
-      if (queue.length < (limit === most ? most - inFlight : maxWaiting))
-        return new Promise((answer) => queue.push({ since: performance.now(), answer }))
-      if (maxWaiting > 0) looksWithRoom = 0
-      refusals += 1
+      if (!isQueueFull()) return new Promise((answer) => queue.push({ since: performance.now(), answer }))
+      refuse()
       return false
     },
     enterNow() {
@@ -232,6 +243,8 @@ export function createAdaptiveConcurrency({
       refusals += 1
       return false
     },
+    isFull: () => isQueueFull() && (queue.length > 0 || !isRoom()),
+    refuse,
     leave() {
       inFlight -= 1
       done += 1

@@ -50,6 +50,16 @@ export interface Admission {
   enterNow(): void
   /** The same for an operation of a socket, which waits for up to 5 s when many come at once. */
   enterInTurn(): undefined | Promise<void>
+  /** Whether `enter` would refuse an operation now. */
+  isFull(): boolean
+  /**
+   * Refuses a request by its head if a permit could not be acquired for it now. Such a request is counted like any other. Much
+   * less is made for it, so that an overloaded process has time for the others.
+   *
+   * @returns `OVERLOADED`, with a time to wait; undefined for a request that may be admitted, or that a rate limit refuses.
+   * Nothing is counted then
+   */
+  refuseByHead(request: RequestHead): GatewayError | undefined
   leave(): void
   /**
    * Counts a connection that stays open for its IP address and, with a credential, for its principal.
@@ -137,6 +147,19 @@ export function createAdmission({
       return isIn.then((isInLater) => {
         if (!isInLater) throw overloaded
       })
+    },
+    isFull: () => load.isFull(),
+    refuseByHead(request) {
+      if (!load.isFull()) return undefined
+      const address = addresses.isLimited ? addressOf(request) : undefined
+      if (address !== undefined && addresses.tryTake(address) !== undefined) return undefined
+      const principal = principals.isLimited ? principalOf(request.headers.authorization) : undefined
+      if (principal !== undefined && principals.tryTake(principal) !== undefined) {
+        if (address !== undefined) addresses.giveBack(address)
+        return undefined
+      }
+      load.refuse()
+      return overloaded
     },
     leave: () => load.leave(),
     openConnection(request, authorization) {

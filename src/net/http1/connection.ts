@@ -51,11 +51,25 @@ export interface Http1Request extends RequestHead {
   respond(response: Http1Response): void
 }
 
+/** A response that depends only on the head of its request. */
+export interface HeadResponse {
+  readonly response: Http1Response
+  /** Further header lines, which `EncodedHeaders` would accept. */
+  readonly added: string
+}
+
 export interface Http1Options {
   /**
    * Returns the response to a request; undefined when `respond` sends it. An error closes the connection.
    */
   readonly handle: (request: Http1Request) => Http1Response | Promise<Http1Response> | undefined
+  /**
+   * Responds to a request that has arrived completely, by its head. No `Http1Request` is made for it, and its body is skipped.
+   * Must not throw.
+   *
+   * @returns undefined for a request that is to be handled
+   */
+  readonly respondByHead?: (head: RequestHead, socket: Socket) => HeadResponse | undefined
   /** The response to an invalid request. */
   readonly refuse: (error: Http1Error) => Http1Response
   /** Takes over the connection for an upgrade to another protocol, with the bytes after the head of the request. */
@@ -230,6 +244,7 @@ export class Connection {
   #begin(head: RequestHead): void {
     const { upgrade, handle, other } = this.#shared.options
     if (other?.isFor(head) === true) return this.#handOver(other)
+    if (this.#isAnsweredByHead(head)) return
     const hasBody = head.framing.kind === 'chunked' || head.framing.bytes > 0
     if (!hasBody) this.#reader.next()
     const exchange = new Exchange(head, this, hasBody ? 'unread' : 'read')
@@ -250,6 +265,25 @@ export class Connection {
     } catch (error) {
       this.#fail(error)
     }
+  }
+
+  #isAnsweredByHead(head: RequestHead): boolean {
+    const { options, isClosing } = this.#shared
+    if (options.respondByHead === undefined || !head.keepAlive || isClosing || this.#hasEnded) return false
+    if (!this.#reader.hasBody) return false
+    const answer = options.respondByHead(head, this.socket)
+    if (answer === undefined) return false
+    this.#reader.skipBody()
+    this.#write(answer.response, answer.added, true, head.method !== 'HEAD')
+    if (this.socket.writableLength === 0) {
+      this.#waitForHead()
+      return true
+    }
+    const exchange = new Exchange(head, this, 'read')
+    exchange.status = answer.response.status
+    this.#exchange = exchange
+    this.#awaitReading(exchange)
+    return true
   }
 
   #fail(error: unknown): void {
@@ -349,8 +383,12 @@ export class Connection {
       this.#isBodyOver(exchange)
     this.#write(response, exchange.added, keepAlive, exchange.method !== 'HEAD')
     if (!keepAlive) this.#isEnding = true
-    if (this.socket.writableLength === 0) return this.#conclude(exchange)
-    // The next request is not read until the client has read the response.
+    if (this.socket.writableLength === 0) this.#conclude(exchange)
+    else this.#awaitReading(exchange)
+  }
+
+  /** The next request is not read until the client has read the response. */
+  #awaitReading(exchange: Exchange): void {
     this.#setTimeout(this.#shared.timeouts.writeMs, 'destroy')
     exchange.observer?.unread?.()
     // An empty write is called back after all others.

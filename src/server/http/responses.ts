@@ -9,6 +9,7 @@ import type { Exchange } from './exchange.ts'
 /** A rejected request with a longer body, or one of unknown length, ends its connection. */
 const maxIgnoredBytes = 65_536
 
+export const nosniff = new EncodedHeaders({ 'X-Content-Type-Options': 'nosniff' })
 export const noHeaders = new EncodedHeaders({})
 
 /** The headers of JSON that no cache may store. */
@@ -48,18 +49,13 @@ export function sendError(
   message: string,
   keepAlive = false,
 ): void {
-  const body = JSON.stringify({ errors: [describe(code, message)] })
-  exchange.respond(status, jsonHeaders[errorType(exchange)], body, !keepAlive)
+  exchange.respond(status, jsonHeaders[errorType(exchange)], errorBody(code, message), !keepAlive)
 }
 
 /** Rejects a request in the middle of its body. */
 export function abortRequest(exchange: Exchange, status: number, code: ErrorCode, message: string): void {
   if (exchange.status !== 0 || exchange.isGone) return exchange.destroy()
-  exchange.abort(
-    status,
-    jsonHeaders[errorType(exchange)],
-    JSON.stringify({ errors: [describe(code, message)] }),
-  )
+  exchange.abort(status, jsonHeaders[errorType(exchange)], errorBody(code, message))
 }
 
 /** Rejects a request by what was thrown for it. An unexpected error closes the connection. */
@@ -69,8 +65,7 @@ export function sendFailure(exchange: Exchange, error: unknown): void {
   const isHash = error.code === 'PERSISTED_QUERY_NOT_FOUND'
   const { json: type } = negotiate(exchange.headers.accept ?? '')
   const status = isHash && type !== undefined ? requestErrorStatus(type, error.code) : statusOf(error.code)
-  if (error.retryAfterMs !== undefined)
-    exchange.addHeaders(new EncodedHeaders({ 'Retry-After': String(Math.ceil(error.retryAfterMs / 1000)) }))
+  if (error.retryAfterMs !== undefined) exchange.addHeaders(retryAfter(error.retryAfterMs))
   // A client that is to retry need not connect again, if the rest of its request is short.
   const length = Number(
     exchange.headers['content-length'] ?? (/^(GET|HEAD)$/.test(exchange.method) ? 0 : Infinity),
@@ -84,13 +79,19 @@ export function sendTransferError(response: ServerResponse, error: unknown, mask
   if (response.headersSent || response.destroyed) return void response.destroy()
   const { code, message } =
     error instanceof GatewayError ? error : new GatewayError('INTERNAL_SERVER_ERROR', masked)
-  const body = JSON.stringify({ errors: [describe(code, message)] })
+  const body = errorBody(code, message)
   for (const [name, value] of jsonHeaders[errorType(response.req)].fields()) response.setHeader(name, value)
   // The rest of a file, which may have 100 MB, is not read.
   response.writeHead(statusOf(code), { 'Content-Length': Buffer.byteLength(body), Connection: 'close' })
   response.end(body)
 }
 
-function describe(code: ErrorCode, message: string): object {
-  return { message, extensions: { code } }
+/** The body of a response to a request that never becomes an operation. */
+export function errorBody(code: ErrorCode, message: string): string {
+  return JSON.stringify({ errors: [{ message, extensions: { code } }] })
+}
+
+/** Seconds, rounded up. [spec] RFC 9110, 10.2.3 */
+export function retryAfter(ms: number): EncodedHeaders {
+  return new EncodedHeaders({ 'Retry-After': String(Math.ceil(ms / 1000)) })
 }

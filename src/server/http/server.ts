@@ -16,9 +16,10 @@ import { BodyArrivals } from './body-arrival.ts'
 import { Exchange } from './exchange.ts'
 import { createGraphqlEndpoint } from './graphql-endpoint.ts'
 import { type HttpRequest, NodeRequest } from './http-request.ts'
+import { createRefusalByHead } from './refusal-by-head.ts'
 import { hasFiles } from './request-body.ts'
 import type { RequestIds } from './request-id.ts'
-import { sendFailure } from './responses.ts'
+import { nosniff, sendFailure } from './responses.ts'
 import { type RouteOptions, serveRoute } from './routes.ts'
 
 export interface HttpServerOptions extends RouteOptions {
@@ -63,7 +64,6 @@ const unreadMs = 100
 
 const ordinaryMethods = new Set(['GET', 'HEAD', 'POST', 'OPTIONS'])
 const streamToken = 'x-graphql-event-stream-token'
-const nosniff = new EncodedHeaders({ 'X-Content-Type-Options': 'nosniff' })
 const lastOne = new EncodedHeaders({ Connection: 'close' })
 const none = new EncodedHeaders({})
 
@@ -102,6 +102,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<HttpS
       serve(request, undefined)
       return undefined
     },
+    respondByHead: createRefusalByHead({ ...options, use: (request) => connections.use(request) }),
     refuse: ({ status }) => ({ status, headers: none, body: '' }),
     other: { isFor: (head) => !isOrdinary(head), take: takeConnections(server) },
     allowHalfOpen: false,

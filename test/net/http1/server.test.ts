@@ -517,3 +517,59 @@ test('whatever bytes come, the server goes on', async () => {
   expect((await fetch(url)).status).toBe(200)
   await expect.poll(() => http.size).toBeLessThanOrEqual(1)
 })
+
+describe('a response by the head alone', () => {
+  const text = 'by its head '.repeat(700_000)
+  const byHead = (body: string): Partial<Http1Options> => ({
+    respondByHead: ({ target }) =>
+      target.startsWith('/head')
+        ? { response: { status: 503, headers: new EncodedHeaders({ A: 'b' }), body }, added: 'C: d\r\n' }
+        : undefined,
+  })
+
+  test('is sent without a request, and skips the body; other requests are handled', async () => {
+    const { open, requests } = await start(byHead('no'))
+    const line = open()
+    line.send(
+      `POST /head HTTP/1.1\r\n${host}Content-Length: 4\r\n\r\nGET HEAD /head HTTP/1.1\r\n${host}\r\nGET /other HTTP/1.1\r\n${host}\r\n`,
+    )
+    const received = await line.until(/"\/other"/)
+    expect(received).toMatch(
+      /^HTTP\/1\.1 503 Service Unavailable\r\nA: b\r\nContent-Length: 2\r\nC: d\r\nDate: [^\r]*\r\nConnection: keep-alive\r\nKeep-Alive: timeout=75\r\n\r\nnoHTTP\/1\.1 503 Service Unavailable\r\n[\s\S]*\r\n\r\nHTTP\/1\.1 200 OK\r\n/,
+    )
+    expect(requests.map(({ target }) => target)).toEqual(['/other'])
+  })
+
+  test.each([
+    ['whose body has not arrived', `POST /head HTTP/1.1\r\n${host}Content-Length: 2\r\n\r\na`, 'b'],
+    ['in chunks', `POST /head HTTP/1.1\r\n${host}Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n`, ''],
+    [
+      'that is the last one',
+      `POST /head HTTP/1.1\r\n${host}Connection: close\r\nContent-Length: 2\r\n\r\nab`,
+      '',
+    ],
+  ])('is not sent to a request %s', async (_, first, rest) => {
+    const { open, requests } = await start(byHead('no'))
+    const line = open()
+    line.send(first)
+    await expect.poll(() => requests.length).toBe(1)
+    line.send(rest)
+    expect(await line.until(/"ab"/)).toContain('"target":"/head"')
+  })
+
+  test('keeps the next request waiting until its client has read it', async () => {
+    const { open, requests } = await start(byHead(text))
+    const line = open()
+    line.socket.pause()
+    line.send(`GET /head HTTP/1.1\r\n${host}\r\nGET /other HTTP/1.1\r\n${host}Connection: close\r\n\r\n`)
+    // Another connection is served meanwhile.
+    const second = open()
+    second.send(`GET /second HTTP/1.1\r\n${host}\r\n`)
+    await second.until(/"\/second"/)
+    expect(requests.map(({ target }) => target)).toEqual(['/second'])
+    line.socket.resume()
+    const received = await line.closed
+    expect(received.includes(`${text}HTTP/1.1 200 OK`)).toBe(true)
+    expect(requests.map(({ target }) => target)).toEqual(['/second', '/other'])
+  })
+})
