@@ -1,4 +1,5 @@
 import { isRecord } from '../../json-values.ts'
+import { maxCharacters } from '../bounds.ts'
 import { invalid } from '../http/errors.ts'
 import { isWebUrl } from './web-url.ts'
 
@@ -64,6 +65,13 @@ export function decodeVcs(payload: Json, event: string, tags: readonly string[])
   if (title === '') throw invalid({ repository: ["name can't be blank"] })
   const content = { ...payload, event }
   return draft('vcs', fits(content) ? content : withoutFiles(content), title, tags)
+}
+
+/** The tag of the repository of a GitHub webhook, such as `project:flowdock/oulu`. [flowdock] oulu, fixtures: github */
+export function projectTags({ repository }: Json): string[] {
+  const owner = textOf(at(repository, 'owner', 'name')) || textOf(at(repository, 'owner', 'login'))
+  const tag = `project:${owner}/${textOf(at(repository, 'name'))}`
+  return /^project:[\w.-]+\/[\w.-]+$/.test(tag) && tag.length <= maxCharacters.tag ? [tag] : []
 }
 
 /** The text of such a message for the search index. */

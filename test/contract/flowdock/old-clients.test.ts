@@ -480,7 +480,7 @@ describe('URLs of integrations before 2014', () => {
           event: 'vcs',
           app: 'influx',
           user: '0',
-          tags: ['github:push'],
+          tags: ['github:push', 'project:flowdock/oulu'],
           content: { event: 'push', repository: push.repository, compare: push.compare },
           thread: { title: 'oulu' },
         })
@@ -492,6 +492,22 @@ describe('URLs of integrations before 2014', () => {
           { id: message.id },
         ])
       },
+    },
+    {
+      ref: '§7.3.3',
+      fact: 'its tags are the event and the project, whose owner may have a login',
+      request: ({ flow }) =>
+        post(
+          `/v1/github/${flow.api_token}`,
+          { repository: { name: 'oulu', owner: { login: 'flowdock' } } },
+          { 'x-github-event': 'issue_comment' },
+        ),
+      status: 200,
+      check: async (world) =>
+        expect((await newest(world, '&event=vcs')).tags).toEqual([
+          'github:issue_comment',
+          'project:flowdock/oulu',
+        ]),
     },
     {
       ref: 'github-services',

@@ -1,6 +1,6 @@
 import { HttpError, invalid } from '../../http/errors.ts'
 import type { Params } from '../../http/params.ts'
-import { decodeConfluence, decodeJira, decodeVcs } from '../integration-events.ts'
+import { decodeConfluence, decodeJira, decodeVcs, projectTags } from '../integration-events.ts'
 import type { Request, Route } from '../route.ts'
 import { segment } from './access.ts'
 import { knownTokens, push, pushHolder } from './source-token.ts'
@@ -21,7 +21,9 @@ export const integrationRoutes: readonly Route[] = [
       const event = githubEvent(request)
       // GitHub sends a `ping` when the webhook is created.
       if (event === 'ping') return { status: 200, body: {} }
-      return push(tokens, decodeVcs(payloadOf(request.params), event, [`github:${event}`, ...tags]), backend)
+      const payload = payloadOf(request.params)
+      const named = [`github:${event}`, ...projectTags(payload), ...tags]
+      return push(tokens, decodeVcs(payload, event, named), backend)
     },
   },
   {
