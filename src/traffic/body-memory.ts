@@ -5,6 +5,8 @@ export interface BodyMemoryOptions {
   readonly memory: ByteLimits
   /** Bytes of files on the disk, of all clients and of one IP address. */
   readonly disk: ByteLimits
+  /** Bytes of files that are in memory in place of the disk, of all clients and of one IP address. */
+  readonly filesInMemory: ByteLimits
   /** The most incomplete bodies of one IP address. */
   readonly bodiesPerAddress: number
 }
@@ -30,6 +32,8 @@ export interface BodyMemory {
   hold(address: string): Holding
   /** Holds disk space. */
   spool(address: string): Holding
+  /** Holds memory for files that would be on the disk otherwise. */
+  holdFiles(address: string): OptionalHolding
 }
 
 /** The bytes that are held for one body. */
@@ -40,12 +44,21 @@ export interface Holding {
   release(): void
 }
 
+/** The bytes that are held where they need not be. */
+export interface OptionalHolding {
+  /** @returns false when there is no room */
+  takeIfFree(bytes: number): boolean
+  /** Releases all of them. */
+  release(): void
+}
+
 const mebibyte = 1024 * 1024
 /** A stranger cannot make the process grow by more than `memory.total`; a body in memory has 1 MiB at most. */
 export const bodyLimits: BodyMemoryOptions = {
   memory: { total: 32 * mebibyte, perAddress: 8 * mebibyte },
   // An operation may bring 250 MiB of files; a folder for temporary files often has a few GiB.
   disk: { total: 1024 * mebibyte, perAddress: 512 * mebibyte },
+  filesInMemory: { total: 16 * mebibyte, perAddress: 8 * mebibyte },
   bodiesPerAddress: 200,
 }
 const pauseMs = 1000
@@ -53,10 +66,12 @@ const pauseMs = 1000
 export function createBodyMemory({
   memory,
   disk,
+  filesInMemory,
   bodiesPerAddress,
 }: BodyMemoryOptions = bodyLimits): BodyMemory {
   const memoryBudget = new ByteBudget(memory, 'request bodies')
   const diskBudget = new ByteBudget(disk, 'files')
+  const fileBudget = new ByteBudget(filesInMemory, 'files')
   /** By IP address, the oldest first. */
   const incomplete = new Map<string, Set<(reason: GatewayError) => void>>()
   // One error for all, because many bodies are evicted during an attack.
@@ -87,6 +102,7 @@ export function createBodyMemory({
     },
     hold: (address) => memoryBudget.hold(address),
     spool: (address) => diskBudget.hold(address),
+    holdFiles: (address) => fileBudget.hold(address),
   }
 }
 
@@ -101,8 +117,13 @@ class ByteBudget {
     this.#what = what
   }
 
-  hold(address: string): Holding {
+  hold(address: string): BudgetHolding {
     return new BudgetHolding(this, address)
+  }
+
+  hasRoom(address: string, bytes: number): boolean {
+    const { total, perAddress } = this.#limits
+    return this.#total + bytes <= total && (this.#byAddress.get(address) ?? 0) + bytes <= perAddress
   }
 
   /** @throws GatewayError like `Holding.take` */
@@ -133,7 +154,7 @@ class ByteBudget {
   }
 }
 
-class BudgetHolding implements Holding {
+class BudgetHolding implements Holding, OptionalHolding {
   readonly #budget: ByteBudget
   readonly #address: string
   #held = 0
@@ -146,6 +167,12 @@ class BudgetHolding implements Holding {
   take(bytes: number): void {
     this.#budget.take(this.#address, bytes)
     this.#held += bytes
+  }
+
+  takeIfFree(bytes: number): boolean {
+    if (!this.#budget.hasRoom(this.#address, bytes)) return false
+    this.take(bytes)
+    return true
   }
 
   release(): void {

@@ -229,8 +229,13 @@ describe('bytes that are held of incomplete bodies are bounded', () => {
     const bodies = createBodyMemory({
       memory: { total: 100, perAddress: 60 },
       disk: { total: 1000, perAddress: 600 },
+      filesInMemory: { total: 100, perAddress: 60 },
       bodiesPerAddress: 2,
     })
+    const [mine, others] = [bodies.holdFiles('a'), bodies.holdFiles('b')]
+    expect([mine.takeIfFree(60), mine.takeIfFree(1), others.takeIfFree(41)]).toEqual([true, false, false])
+    mine.release()
+    expect(others.takeIfFree(41)).toBe(true)
     for (const [make, unit] of [
       [bodies.hold, 10],
       [bodies.spool, 100],
@@ -253,6 +258,7 @@ describe('bytes that are held of incomplete bodies are bounded', () => {
   test('and so are bodies of an address: the one that began first goes first', () => {
     const bodies = createBodyMemory({
       ...{ memory: { total: 100, perAddress: 60 }, disk: { total: 1, perAddress: 1 } },
+      filesInMemory: { total: 1, perAddress: 1 },
       bodiesPerAddress: 2,
     })
     const gone: string[] = []

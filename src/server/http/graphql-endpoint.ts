@@ -180,6 +180,7 @@ export function createGraphqlEndpoint(options: GraphqlEndpointOptions): ServeGra
     return readMultipartOperation(node, {
       memory: options.bodies.hold(address),
       disk: options.bodies.spool(address),
+      files: options.bodies.holdFiles(address),
     })
   }
 

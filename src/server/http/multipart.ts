@@ -8,7 +8,7 @@ import { GatewayError } from '../../errors.ts'
 import { hasTooManyValues, maxJsonValues } from '../../json-values.ts'
 import { discardBody } from '../../net/discard-body.ts'
 import { type MultipartProblem, readParts } from '../../net/multipart.ts'
-import type { Holding } from '../../traffic/body-memory.ts'
+import type { Holding, OptionalHolding } from '../../traffic/body-memory.ts'
 import { parseRequestJson } from '../exact-variables.ts'
 
 /** A file of an operation. */
@@ -31,20 +31,35 @@ export const maxFileBytes = 50 * 1024 * 1024
 export const maxFiles = 5
 const maxFieldBytes = 1024 * 1024
 const bytesPerRead = 64 * 1024
+/** A longer file is on the disk. Most pictures are shorter. */
+const maxMemoryBytes = 2 * 1024 * 1024
+/** Short chunks are copied into blocks of this size: a file that arrives byte by byte would take a hundred times its length. */
+const blockBytes = 64 * 1024
+
+/** What counts the bytes of an operation with files. */
+export interface MultipartHoldings {
+  /** Of its fields. */
+  readonly memory: Holding
+  /** Of its files, which may be on the disk. */
+  readonly disk: Holding
+  /** Of its files that are in memory. */
+  readonly files: OptionalHolding
+}
 
 /**
- * Reads a GraphQL multipart request: `operations`, `map`, then the files. The files are on the disk without a name, so that
- * the system removes them in any case. [spec] GraphQL multipart request
+ * Reads a GraphQL multipart request: `operations`, `map`, then the files. Short files are in memory while there is room for them. The
+ * others are on the disk without a name, so that the system removes them in any case. [spec] GraphQL multipart request
  *
  * @throws GatewayError `BAD_USER_INPUT` for a malformed request, `LIMIT_EXCEEDED` for one that exceeds a limit
  */
 export async function readMultipart(
   request: IncomingMessage,
-  { memory, disk }: { readonly memory: Holding; readonly disk: Holding },
+  { memory, disk, files: filesInMemory }: MultipartHoldings,
 ): Promise<MultipartOperation> {
-  const spool: Spool = { handles: [], holding: disk }
+  const spool: Spool = { handles: [], holding: disk, memory: filesInMemory }
   const close = async () => {
     memory.release()
+    filesInMemory.release()
     await Promise.all(spool.handles.splice(0).map((handle) => handle.close()))
     disk.release()
   }
@@ -57,10 +72,11 @@ export async function readMultipart(
   }
 }
 
-/** The files on the disk, and what counts their bytes. */
+/** The files on the disk, and what counts the bytes of all files, and of those in memory. */
 interface Spool {
   readonly handles: FileHandle[]
   readonly holding: Holding
+  readonly memory: OptionalHolding
 }
 
 interface Parts {
@@ -120,22 +136,107 @@ const problems: Readonly<Record<MultipartProblem, string>> = {
   parts: 'Expected the fields to be operations and map',
 }
 
-/** Writes a file to the disk, without a name. */
-async function store(
-  stream: Readable,
-  { handles, holding }: Spool,
-): Promise<Pick<IncomingFile, 'byteSize' | 'read'>> {
+async function store(stream: Readable, spool: Spool): Promise<Pick<IncomingFile, 'byteSize' | 'read'>> {
+  const start = new FileInMemory(spool.memory)
+  let handle: FileHandle | undefined
+  let byteSize = 0
+  for await (const chunk of stream as AsyncIterable<Buffer>) {
+    spool.holding.take(chunk.length)
+    if (handle === undefined && !start.append(chunk)) {
+      handle = await openNameless(spool)
+      await writeAll(handle, start.take())
+    }
+    await handle?.write(chunk, 0, chunk.length, byteSize)
+    byteSize += chunk.length
+  }
+  return { byteSize, read: () => (handle === undefined ? start.read() : readBack(handle, byteSize)) }
+}
+
+/** A file on the disk without a name. */
+async function openNameless({ handles }: Spool): Promise<FileHandle> {
   const path = join(tmpdir(), `flowdock-gateway-${randomBytes(12).toString('hex')}`)
   const handle = await open(path, 'wx+', 0o600)
   handles.push(handle)
   await rm(path)
-  let byteSize = 0
-  for await (const chunk of stream as AsyncIterable<Buffer>) {
-    holding.take(chunk.length)
-    await handle.write(chunk, 0, chunk.length, byteSize)
-    byteSize += chunk.length
+  return handle
+}
+
+async function writeAll(handle: FileHandle, blocks: readonly Buffer[]): Promise<void> {
+  let position = 0
+  for (const block of blocks) {
+    await handle.write(block, 0, block.length, position)
+    position += block.length
   }
-  return { byteSize, read: () => readBack(handle, byteSize) }
+}
+
+/** Bytes in memory, of which `length` are those of a file. */
+interface Block {
+  readonly bytes: Buffer
+  length: number
+}
+
+/** The beginning of a file, or all of it. Blocks are never used again, because what reads them may do so later. */
+class FileInMemory {
+  readonly #memory: OptionalHolding
+  #blocks: Block[] = []
+  #byteSize = 0
+  /** How many more bytes fit into the last block. */
+  #room = 0
+
+  constructor(memory: OptionalHolding) {
+    this.#memory = memory
+  }
+
+  /** @returns false, without having stored anything, when it would be too long or there is no room */
+  append(chunk: Buffer): boolean {
+    if (this.#byteSize + chunk.length > maxMemoryBytes) return false
+    const isStored = isMostOfItsMemory(chunk) ? this.#keep(chunk) : this.#copy(chunk)
+    if (isStored) this.#byteSize += chunk.length
+    return isStored
+  }
+
+  /** The bytes, which it does not keep. Their memory counts until the operation ends. */
+  take(): Buffer[] {
+    const parts = this.#parts()
+    this.#blocks = []
+    return parts
+  }
+
+  async *read(): AsyncGenerator<Uint8Array> {
+    yield* this.#parts()
+  }
+
+  #keep(chunk: Buffer): boolean {
+    if (!this.#memory.takeIfFree(chunk.buffer.byteLength)) return false
+    this.#blocks.push({ bytes: chunk, length: chunk.length })
+    this.#room = 0
+    return true
+  }
+
+  #copy(chunk: Buffer): boolean {
+    const added = Math.max(Math.ceil((chunk.length - this.#room) / blockBytes), 0)
+    if (!this.#memory.takeIfFree(added * blockBytes)) return false
+    for (let from = 0; from < chunk.length; ) {
+      if (this.#room === 0) {
+        this.#blocks.push({ bytes: Buffer.allocUnsafeSlow(blockBytes), length: 0 })
+        this.#room = blockBytes
+      }
+      const block = this.#blocks.at(-1) as Block
+      const copied = chunk.copy(block.bytes, block.length, from)
+      block.length += copied
+      this.#room -= copied
+      from += copied
+    }
+    return true
+  }
+
+  #parts(): Buffer[] {
+    return this.#blocks.map(({ bytes, length }) => bytes.subarray(0, length))
+  }
+}
+
+function isMostOfItsMemory({ length, buffer }: Buffer): boolean {
+  return length * 2 >= buffer.byteLength
 }
 
 async function* readBack(handle: FileHandle, byteSize: number): AsyncGenerator<Uint8Array> {

@@ -3,11 +3,10 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { GatewayError } from '../../errors.ts'
 import { hasTooManyValues, isRecord, maxJsonValues } from '../../json-values.ts'
 import { Http1Error } from '../../net/http1/errors.ts'
-import type { Holding } from '../../traffic/body-memory.ts'
 import { parseRequestJson } from '../exact-variables.ts'
 import type { Exchange } from './exchange.ts'
 import type { NodeRequest } from './http-request.ts'
-import { readMultipart } from './multipart.ts'
+import { type MultipartHoldings, readMultipart } from './multipart.ts'
 
 /** The parameters of a request. */
 const members = new Set(['query', 'documentId', 'operationName', 'variables', 'extensions'])
@@ -62,7 +61,7 @@ export function readQuery({ url }: Exchange): object {
 /** Reads an operation with files, which are stored until the response is complete. */
 export async function readMultipartOperation(
   { request, response }: NodeRequest,
-  holdings: { readonly memory: Holding; readonly disk: Holding },
+  holdings: MultipartHoldings,
 ): Promise<object> {
   const { body, close } = await readMultipart(request, holdings)
   response.once('close', () => void close())

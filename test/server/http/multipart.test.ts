@@ -33,12 +33,26 @@ function holding() {
   }
 }
 
-async function read(pieces: readonly (string | Buffer)[], contentType?: string) {
+/** @param room how many bytes of files may be in memory */
+async function read(pieces: readonly (string | Buffer)[], contentType?: string, room = 1024 * 1024) {
   const memory = holding()
   const disk = holding()
-  const { body, close } = await readMultipart(request(pieces, contentType), { memory, disk })
+  const files = holding()
+  const takeIfFree = (count: number) => {
+    if (files.bytes.held + count > room) return false
+    files.take(count)
+    return true
+  }
+  const { body, close } = await readMultipart(request(pieces, contentType), {
+    ...{ memory, disk },
+    files: { ...files, takeIfFree },
+  })
   const { variables } = body as { variables: { input: { file: IncomingFile } } }
-  return { body, file: variables.input.file, close, memory: memory.bytes, disk: disk.bytes }
+  return {
+    ...{ body, close },
+    file: variables.input.file,
+    ...{ memory: memory.bytes, disk: disk.bytes, files: files.bytes },
+  }
 }
 
 async function textOf(incoming: IncomingFile): Promise<string> {
@@ -83,9 +97,9 @@ test.each<[string, string, string, RegExp]>([
     /there twice/,
   ],
 ])('a body with %s is refused, and nothing of it is held', async (_, contentType, body, message) => {
-  const memory = holding()
-  const disk = holding()
-  await expect(readMultipart(request([body], contentType), { memory, disk })).rejects.toThrow(message)
+  const [memory, disk, files] = [holding(), holding(), holding()]
+  const holdings = { memory, disk, files: { ...files, takeIfFree: () => true } }
+  await expect(readMultipart(request([body], contentType), holdings)).rejects.toThrow(message)
   expect([memory.bytes.held, disk.bytes.held]).toEqual([0, 0])
 })
 
@@ -97,5 +111,33 @@ test('fields count against the memory, and a body that takes too much of it is r
       throw refused
     },
   }
-  await expect(readMultipart(request([whole]), { memory, disk: holding() })).rejects.toBe(refused)
+  const files = { takeIfFree: () => true, release: () => undefined }
+  await expect(readMultipart(request([whole]), { memory, disk: holding(), files })).rejects.toBe(refused)
+})
+
+test.each([
+  ['in memory', 1_000_000, 4_000_000],
+  ['on the disk, when there is no room in memory', 1_000_000, 0],
+  ['on the disk, when it becomes too long for the memory', 3_000_000, 4_000_000],
+  ['on the disk, when the memory ends before it does', 1_000_000, 300_000],
+])('a file that is %s can be read again while it is being read', async (_, length, room) => {
+  const content = 'abcdefghijklm'.repeat(Math.ceil(length / 13)).slice(0, length)
+  const body = Buffer.from(operations + map + file('0', content) + end)
+  const pieces: Buffer[] = []
+  // As sockets give them: each with memory of its own, some of them short.
+  for (let at = 0; at < body.length; ) {
+    const end = at + (pieces.length % 3 === 0 ? 900 : 60_001)
+    pieces.push(Buffer.from(body.subarray(at, end)))
+    at = end
+  }
+  const { file: incoming, close, disk, files } = await read(pieces, undefined, room)
+  expect(incoming.byteSize).toBe(length)
+  expect(files.most).toBeLessThanOrEqual(room)
+  expect(files.most === 0).toBe(room === 0)
+  expect(disk.held).toBe(length)
+  const [once, again] = await Promise.all([textOf(incoming), textOf(incoming)])
+  expect(once === content).toBe(true)
+  expect(again === content).toBe(true)
+  await close()
+  expect([disk.held, files.held]).toEqual([0, 0])
 })
