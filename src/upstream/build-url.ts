@@ -14,8 +14,10 @@ export function buildUrl(base: string, path: readonly string[], query: Query): U
       throw new NotFoundError(`There is nothing called "${part}"`)
     return encodeURIComponent(part.toWellFormed())
   })
-  const url = new URL(`${base}/${segments.join('/')}`)
-  for (const [name, value] of Object.entries(query))
-    if (value !== undefined) url.searchParams.set(name, String(value))
-  return url
+  const given = Object.entries(query).flatMap(([name, value]) =>
+    value === undefined ? [] : [[name, String(value)]],
+  )
+  // Setting each parameter of a URL would parse it each time.
+  const search = given.length === 0 ? '' : `?${new URLSearchParams(given)}`
+  return new URL(`${base}/${segments.join('/')}${search}`)
 }
