@@ -261,21 +261,25 @@ export async function measureQueries(): Promise<void> {
       upstream,
     )
   if (has('own')) {
-    upstream.isOwn = true
-    await compare(
-      'The same, each person gets other bytes from the upstream',
-      nested,
-      [gateway, ...lean, plain('written by hand, two calls', 'lean')],
-      upstream,
-    )
-    await compare(
-      'List of 20 flows, each person gets other bytes',
-      flows,
-      [gateway, ...peers, plain('a proxy of the REST answer', 'proxy')],
-      upstream,
-    )
-    await compare(queries['nested-1000'].title, queries['nested-1000'], [gateway], upstream)
-    upstream.isOwn = false
+    for (const own of ['one item', 'every item'] as const) {
+      upstream.own = own
+      const where = `each person gets other bytes from the upstream in ${own} of a body`
+      await compare(
+        `The same, ${where}`,
+        nested,
+        [gateway, ...lean, plain('written by hand, two calls', 'lean')],
+        upstream,
+      )
+      await compare(
+        `List of 20 flows, ${where}`,
+        flows,
+        [gateway, ...peers, plain('a proxy of the REST answer', 'proxy')],
+        upstream,
+      )
+      const { title } = queries['nested-1000']
+      await compare(`${title}, ${where}`, queries['nested-1000'], [gateway], upstream)
+    }
+    upstream.own = 'nothing'
   }
   if (has('bare')) {
     const bare = await startQueryUpstream({ embeds: false })

@@ -13,8 +13,8 @@ export interface QueryUpstream {
   readonly calls: number
   /** How long it thinks about each call, in milliseconds. */
   latencyMs: number
-  /** Whether each credential gets bodies that differ from those of all others, near their ends. */
-  isOwn: boolean
+  /** Where the bodies of each credential differ from those of all others: in their last item, or in each. */
+  own: 'nothing' | 'one item' | 'every item'
   close(): void
 }
 
@@ -54,13 +54,16 @@ export async function startQueryUpstream({ embeds = true } = {}): Promise<QueryU
     ...{ created_at: '2026-01-01T00:00:00.000Z', updated_at: '2026-01-01T00:00:00.000Z', activities: 1 },
     ...{ internal_comments: 1, external_comments: 0, actions: [], external_url: null, source: null },
   })
-  /** The second member is the position of the own number, or -1. */
-  const answers = new Map<string, readonly [Buffer, number]>()
+  /** The second member has the positions of own numbers. */
+  const answers = new Map<string, readonly [Buffer, readonly number[]]>()
   const answer = (path: string, body: unknown) => {
     const text = Buffer.from(JSON.stringify(body))
     const head = `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${text.length}\r\n\r\n`
     const bytes = Buffer.concat([Buffer.from(head), text])
-    answers.set(path, [bytes, bytes.lastIndexOf(String(ownNumber))])
+    answers.set(path, [
+      bytes,
+      Array.from(bytes.toString('latin1').matchAll(RegExp(`${ownNumber}`, 'g')), ({ index }) => index),
+    ])
   }
   answer('/user', users[0])
   answer('/users', users)
@@ -81,7 +84,7 @@ export async function startQueryUpstream({ embeds = true } = {}): Promise<QueryU
       ...{
         content: `message ${index + 1}, which somebody had to say`,
         tags: ['release'],
-        uuid: `uuid-${index === messageCount - 1 ? ownNumber : index}`,
+        uuid: `uuid-${index}-${ownNumber}`,
       },
       ...{ user: String((index % userCount) + 1), thread_id: `thread${index % threadCount}` },
       ...(embeds ? { thread: thread(index % threadCount, flow.id) } : {}),
@@ -97,10 +100,14 @@ export async function startQueryUpstream({ embeds = true } = {}): Promise<QueryU
   }
   const missing = [
     Buffer.from('HTTP/1.1 404 Not Found\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}'),
-    -1,
+    [],
   ] as const
 
-  const state = { calls: 0, latencyMs: 0, isOwn: false }
+  const state: { -readonly [Key in 'calls' | 'latencyMs' | 'own']: QueryUpstream[Key] } = {
+    calls: 0,
+    latencyMs: 0,
+    own: 'nothing',
+  }
   const sockets = new Set<Socket>()
   const server = createServer((socket) => {
     sockets.add(socket)
@@ -112,7 +119,7 @@ export async function startQueryUpstream({ embeds = true } = {}): Promise<QueryU
       text += chunk.toString('latin1')
       for (let end = text.indexOf('\r\n\r\n'); end !== -1; end = text.indexOf('\r\n\r\n')) {
         const target = text.slice(4, text.indexOf(' HTTP'))
-        const token = state.isOwn ? (/^authorization: basic (\S+)/im.exec(text)?.[1] ?? '') : ''
+        const token = state.own !== 'nothing' ? (/^authorization: basic (\S+)/im.exec(text)?.[1] ?? '') : ''
         text = text.slice(end + 4)
         const [path = '', query = ''] = target.split('?')
         if (path.startsWith('/stream')) {
@@ -121,8 +128,9 @@ export async function startQueryUpstream({ embeds = true } = {}): Promise<QueryU
           continue
         }
         const isShort = /(?:^|&)limit=1[01](?:&|$)/.test(query)
-        const [shared, at] = answers.get(isShort ? `${path}10` : path) ?? missing
-        const bytes = token === '' || at === -1 ? shared : withOwnNumber(shared, at, token)
+        const [shared, places] = answers.get(isShort ? `${path}10` : path) ?? missing
+        const own = state.own === 'every item' ? places : places.slice(-1)
+        const bytes = token === '' || own.length === 0 ? shared : withOwnNumbers(shared, own, token)
         state.calls += 1
         if (state.latencyMs === 0) socket.write(bytes)
         else setTimeout(() => socket.write(bytes), state.latencyMs)
@@ -139,10 +147,11 @@ export async function startQueryUpstream({ embeds = true } = {}): Promise<QueryU
   })
 }
 
-/** The bytes with a number of as many digits as `ownNumber`, which is the same for the same token. */
-function withOwnNumber(shared: Buffer, at: number, token: string): Buffer {
+/** The bytes with numbers of as many digits as `ownNumber`, which are the same for the same token. */
+function withOwnNumbers(shared: Buffer, places: readonly number[], token: string): Buffer {
   const bytes = Buffer.from(shared)
   const digits = Buffer.from(token, 'base64').toString().replace(/\D/g, '')
-  bytes.write(String(ownNumber + Number(digits)), at)
+  const own = String(ownNumber + Number(digits))
+  for (const at of places) bytes.write(own, at)
   return bytes
 }

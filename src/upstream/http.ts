@@ -221,6 +221,11 @@ export function createHttp(options: HttpOptions): Http {
         const isShared = status === 200 && method === 'GET' && isJson(whole.headers)
         const find = () => (isShared ? equalBodies?.find(url.href, whole.content, whole.bytes) : undefined)
         let known = find()
+        if (known === undefined && isShared && equalBodies !== undefined) {
+          const assembled = equalBodies.assemble(url.href, whole.join())
+          portions.parsed(assembled?.parsedLength ?? 0)
+          known = assembled?.json
+        }
         const turn = known === undefined ? portions.enter(whole.bytes) : undefined
         if (turn !== undefined) {
           await turn
@@ -331,12 +336,19 @@ class WholeAnswer implements TextHandler {
     this.#reject(reason)
   }
 
-  /** Decodes UTF-8, without a byte order mark. */
-  text(): string {
+  /** The body in one piece. */
+  join(): Buffer | string {
     if (typeof this.content === 'string') return this.content
     const [first] = this.content
-    const bytes = this.content.length === 1 ? first : Buffer.concat(this.content)
-    return bytes?.toString('utf8').replace(/^\uFEFF/, '') ?? ''
+    const bytes = this.content.length === 1 && first !== undefined ? first : Buffer.concat(this.content)
+    this.content = [bytes]
+    return bytes
+  }
+
+  /** Decodes UTF-8, without a byte order mark. */
+  text(): string {
+    const content = this.join()
+    return typeof content === 'string' ? content : content.toString('utf8').replace(/^\uFEFF/, '')
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
@@ -385,6 +397,13 @@ class Portions {
       return undefined
     }
     return new Promise((go) => this.#waiting.push({ bytes, go }))
+  }
+
+  /** As many bytes were parsed at once. */
+  parsed(bytes: number): void {
+    if (bytes === 0) return
+    this.#schedule()
+    this.#left -= bytes
   }
 
   #schedule(): void {

@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { startApp } from '../../src/app.ts'
 import { schema } from '../../src/schema/index.ts'
 import { post, startTestApp, type TestApp, testConfig } from '../support/app.ts'
-import type { Nick } from '../support/backend.ts'
+import { basic, type Nick } from '../support/backend.ts'
 import { createRandom, demoLiterals, generateQuery, type Literals } from '../support/query-generator.ts'
 import { answerJson, startScriptedUpstream } from '../support/upstream.ts'
 
@@ -82,6 +82,35 @@ test('each person gets the body of their own credential, and nothing once it is 
   for (let round = 0; round < 5; round += 1) expect(await everybody()).toEqual(['Main', 'Main', 'Mein'])
   refused.add('Bearer b')
   expect(await everybody()).toEqual(['Main', 'FORBIDDEN', 'Mein'])
+})
+
+test('nothing of a message that one person may read comes into the messages of another', async () => {
+  const message = (id: number, title: string) => ({
+    ...{ id, event: 'message', flow: 'f1', content: `message ${id} ${'x'.repeat(100)}`, sent: id, user: '1' },
+    ...{ thread_id: 'thread', thread: { id: 'thread', title } },
+  })
+  const common = Array.from({ length: 20 }, (_, index) => message(index + 10, 'Open'))
+  const organization = { id: 1, name: 'Acme', parameterized_name: 'acme' }
+  const flow = { id: 'f1', name: 'Main', parameterized_name: 'main', organization, users: [] }
+  let latest = 100
+  const upstream = await startScriptedUpstream(({ url, headers: { authorization } }, response) => {
+    const messages =
+      authorization === basic('a')
+        ? [message(1, 'Secret'), ...common]
+        : [...common, message(++latest, 'Open')]
+    answerJson(response, 200, url?.includes('/messages') ? messages : flow)
+  })
+  const app = await startApp(testConfig(upstream.url))
+  onTestFinished(app.close)
+  const query = '{ flow(by: { path: "acme/main" }) { messages(last: 21) { nodes { thread { title } } } } }'
+  const titles = async (token: string) => {
+    const { data } = await post(app.url, { query }, token)
+    return data?.flow.messages.nodes.map(({ thread }: { thread: { title: string } }) => thread.title)
+  }
+  for (let round = 0; round < 5; round += 1) {
+    expect((await titles('a'))?.[0]).toBe('Secret')
+    expect(await titles('b')).toEqual(Array(21).fill('Open'))
+  }
 })
 
 function deepFreeze(value: unknown): void {

@@ -1,6 +1,6 @@
 import { expect, onTestFinished, test } from 'vitest'
 import { UpstreamError } from '../../src/errors.ts'
-import { EqualBodies, type EqualBodiesOptions } from '../../src/upstream/equal-bodies.ts'
+import { type Decode, EqualBodies, type EqualBodiesOptions } from '../../src/upstream/equal-bodies.ts'
 
 /** Reads texts as http.ts does. */
 function start(options: EqualBodiesOptions = {}) {
@@ -113,4 +113,74 @@ test('each reader hears of items that could not be decoded', () => {
   for (let reader = 0; reader < 4; reader += 1)
     bodies.decode(read(text(1)).json, decode, (error) => heard.push(error))
   expect(heard).toHaveLength(4)
+})
+
+/** A body with an own number in one of twenty items. */
+const own = (number: number, changed = 1) =>
+  JSON.stringify(
+    Array.from({ length: 20 }, (_, id) => ({ id, text: 'x'.repeat(80), own: id < changed ? number : 0 })),
+  )
+
+test('a body that differs from a known one in few items shares the others with it', () => {
+  const { bodies, read } = start()
+  read(own(0))
+  const known = read(own(0)).json as object[]
+  for (let number = 1; number < 9; number += 1) {
+    const { json = [] } = bodies.assemble('a', Buffer.from(own(number))) ?? {}
+    expect(json).toEqual(JSON.parse(own(number)))
+    expect(Object.values(json).map((each, index) => each === known[index])).toEqual(
+      known.map((_, index) => index > 0),
+    )
+  }
+  expect(bodies.assemble('b', Buffer.from(own(1)))).toBeUndefined()
+})
+
+test('a body that was assembled is found when it comes again, and its parts serve the next one', () => {
+  const { bodies, read } = start()
+  read(own(0))
+  read(own(0))
+  const json = bodies.assemble('a', Buffer.from(own(1, 2)))?.json as object[]
+  const [bytes] = [Buffer.from(own(1, 2))]
+  expect(bodies.find('a', [bytes], bytes.length)).toBe(json)
+  const next = bodies.assemble('a', Buffer.from(own(2, 1).replace('"own":0', '"own":1')))?.json as object[]
+  expect(next.filter((each, index) => each === json[index])).toHaveLength(19)
+})
+
+test('an item that several bodies have in common is decoded once, and by itself', () => {
+  const { bodies, read } = start()
+  const decoded: unknown[] = []
+  const alone = (item: unknown) => {
+    decoded.push(item)
+    return { item }
+  }
+  const decode: Decode<unknown[]> = (json, _, decodePart) =>
+    (json as unknown[]).map((item) => decodePart(item, alone) ?? { item, isOther: true })
+  const all = (json: unknown) => bodies.decode(json, decode, () => expect.unreachable())
+  read(own(0))
+  const known = read(own(0)).json
+  expect(all(known).every((each) => Object.hasOwn(each as object, 'isOther'))).toBe(true)
+  bodies.assemble('a', Buffer.from(own(1)))
+  for (let number = 2; number < 9; number += 1) {
+    const { json } = bodies.assemble('a', Buffer.from(own(number))) ?? {}
+    const own0 = (json as object[])[0]
+    expect(all(json)[0]).toEqual({ item: own0, ...(decoded.includes(own0) ? {} : { isOther: true }) })
+  }
+  // The known bodies have nineteen items in common, and those that were kept one of their own each.
+  expect(new Set(decoded).size).toBe(decoded.length)
+  expect(decoded.length).toBeLessThan(19 + 5)
+})
+
+test('where bodies have few items in common, most are not compared item by item', () => {
+  const { bodies, read } = start()
+  read(own(0))
+  read(own(0))
+  const assembles = (...numbers: number[]) =>
+    numbers.map((number) => bodies.assemble('a', Buffer.from(own(number))) !== undefined)
+  expect(assembles(1)).toEqual([true])
+  for (let number = 1; number < 300; number += 1)
+    expect(bodies.assemble('a', Buffer.from(own(number, 20)))).toBeUndefined()
+  const outcomes = assembles(...Array.from({ length: 130 }, (_, index) => index))
+  expect(outcomes.indexOf(true)).toBeGreaterThan(5)
+  expect(outcomes.indexOf(true)).toBeLessThan(65)
+  expect(outcomes.lastIndexOf(false)).toBe(outcomes.indexOf(true) - 1)
 })

@@ -1,6 +1,7 @@
 import { UpstreamError } from '../../errors.ts'
 import { parseIsoTime } from '../../iso-time.ts'
 import { isRecord } from '../../json-values.ts'
+import type { DecodePart } from '../equal-bodies.ts'
 import { decodeLegacy } from './decode-legacy.ts'
 import { decodeList, decodePage, type OnUnreadable, type Page } from './lists.ts'
 import type {
@@ -61,6 +62,8 @@ export function decodeFlowUser(value: unknown): FlowUser {
   }
 }
 
+const decodeFlowUsers = (users: unknown): FlowUser[] => decodeAll(users, decodeFlowUser)
+
 export function decodeOrganizationUser(value: unknown): OrganizationUser {
   return { user: decodeUser(value), isAdmin: record(value, 'a user')['admin'] === true }
 }
@@ -86,7 +89,8 @@ export function decodeOrganization(value: unknown): Organization {
   }
 }
 
-export function decodeFlow(value: unknown): DetailedFlow {
+/** @param decodePart decodes its users, if several responses have them in common */
+export function decodeFlow(value: unknown, decodePart?: DecodePart): DetailedFlow {
   const flow = record(value, 'a flow')
   const organization = decodeOrganization(flow['organization'])
   const slug = text(flow, 'parameterized_name')
@@ -110,7 +114,10 @@ export function decodeFlow(value: unknown): DetailedFlow {
     webUrl: optionalText(flow, 'web_url') ?? '',
     organization,
     // Null as for an upstream that leaves them out: they are requested when they are needed.
-    users: users === undefined || users === null ? null : orNull(() => decodeAll(users, decodeFlowUser)),
+    users:
+      users === undefined || users === null
+        ? null
+        : orNull(() => decodePart?.(users, decodeFlowUsers) ?? decodeFlowUsers(users)),
     details: {
       unreadMentions: optionalNumber(flow, 'unread_mentions'),
       lastMessageAt: optionalTime(flow, 'last_message_at'),
@@ -299,15 +306,24 @@ export function decodeInvitationImport(
   }
 }
 
-/** A page of messages. Many of them have the same thread, which is decoded once. */
+/**
+ * A page of messages. Many of them have the same thread, which is decoded once.
+ *
+ * @param channel the private conversation that it was read from; undefined for a flow
+ * @param decodePart decodes messages that several responses have in common; only for a flow
+ */
 export function decodeMessages(
   value: unknown,
   channel: string | undefined,
   onUnreadable: OnUnreadable,
+  decodePart?: DecodePart,
 ): Page<Message> {
   const threads = new Map<unknown, Thread>()
-  return decodePage(value, (item) => decodeMessage(item, channel, threads), onUnreadable)
+  const decode = (item: unknown) => decodeMessage(item, channel, threads)
+  return decodePage(value, decode, onUnreadable, decodePart, decodeFlowMessage)
 }
+
+const decodeFlowMessage = (message: unknown): Message => decodeMessage(message)
 
 /**
  * @param channel the private conversation that it was read from; undefined for a flow

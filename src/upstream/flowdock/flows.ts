@@ -1,5 +1,6 @@
+import type { Decode } from '../equal-bodies.ts'
 import { decodeActivity, decodeFlow, decodeFlowUser, decodeReadCount } from './decode.ts'
-import { decodeList, type OnUnreadable } from './lists.ts'
+import { decodeList } from './lists.ts'
 import type { AccessMode, ActivityCount, ActivityGroupBy, DetailedFlow, FlowUser } from './model.ts'
 import type { FlowdockCalls } from './request.ts'
 
@@ -38,9 +39,11 @@ export interface FlowChanges {
   readonly isArchived?: boolean | undefined
 }
 
-const decodeFlows = (json: unknown, onUnreadable: OnUnreadable) => decodeList(json, decodeFlow, onUnreadable)
-const decodeFlowUsers = (json: unknown, onUnreadable: OnUnreadable) =>
-  decodeList(json, decodeFlowUser, onUnreadable)
+const decodeOne: Decode<DetailedFlow> = (json, _, decodePart) => decodeFlow(json, decodePart)
+const decodeFlows: Decode<readonly DetailedFlow[]> = (json, onUnreadable, decodePart) =>
+  decodeList(json, decodeFlow, onUnreadable, decodePart)
+const decodeFlowUsers: Decode<readonly FlowUser[]> = (json, onUnreadable, decodePart) =>
+  decodeList(json, decodeFlowUser, onUnreadable, decodePart)
 
 /** [flowdock] flows.md, users.md */
 export function createFlows(calls: FlowdockCalls): Flows {
@@ -56,7 +59,7 @@ export function createFlows(calls: FlowdockCalls): Flows {
         'id' in by
           ? await calls.find(['flows', 'find'], { query: { ...by, ...query }, doing: `read flow ${by.id}` })
           : await calls.find(['flows', ...by.path.split('/')], { query, doing: `read flow "${by.path}"` })
-      return json === null ? null : calls.decode(json, decodeFlow)
+      return json === null ? null : calls.decode(json, decodeOne)
     },
     async users(path) {
       const json = await calls.get(['flows', ...path.split('/'), 'users'], {

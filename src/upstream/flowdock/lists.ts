@@ -1,5 +1,6 @@
 import { UpstreamError } from '../../errors.ts'
 import { isRecord } from '../../json-values.ts'
+import type { DecodePart } from '../equal-bodies.ts'
 
 /** Receives the error of a list of which not all items could be decoded. */
 export type OnUnreadable = (error: UpstreamError) => void
@@ -16,12 +17,16 @@ export interface Page<T> {
  * Decodes a list. An item that cannot be decoded is left out, so that it does not take the others with it.
  *
  * @param onUnreadable called once if items were left out
+ * @param decodePart decodes items that several responses have in common
+ * @param decodeAlone as `decode`, and for such an item its result depends on nothing else
  * @throws UpstreamError `UPSTREAM_INVALID` when `value` is not a list, or when none of its items can be decoded
  */
-export function decodePage<T>(
+export function decodePage<T extends object>(
   value: unknown,
   decode: (item: unknown) => T,
   onUnreadable: OnUnreadable,
+  decodePart?: DecodePart,
+  decodeAlone = decode,
 ): Page<T> {
   if (!Array.isArray(value))
     throw new UpstreamError('UPSTREAM_INVALID', 'The upstream answered without a list')
@@ -29,7 +34,7 @@ export function decodePage<T>(
   const failures: { readonly item: unknown; readonly error: UpstreamError }[] = []
   for (const item of value as readonly unknown[]) {
     try {
-      items.push(decode(item))
+      items.push(decodePart?.(item, decodeAlone) ?? decode(item))
     } catch (error) {
       if (!(error instanceof UpstreamError)) throw error
       failures.push({ item, error })
@@ -48,8 +53,13 @@ export function decodePage<T>(
 }
 
 /** As `decodePage`, for a list that has no pages. */
-export function decodeList<T>(value: unknown, decode: (item: unknown) => T, onUnreadable: OnUnreadable): T[] {
-  return [...decodePage(value, decode, onUnreadable).items]
+export function decodeList<T extends object>(
+  value: unknown,
+  decode: (item: unknown) => T,
+  onUnreadable: OnUnreadable,
+  decodePart?: DecodePart,
+): T[] {
+  return [...decodePage(value, decode, onUnreadable, decodePart).items]
 }
 
 function describe(item: unknown): string {

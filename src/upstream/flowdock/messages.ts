@@ -1,5 +1,6 @@
+import type { Decode } from '../equal-bodies.ts'
 import { decodeMessage, decodeMessages } from './decode.ts'
-import type { OnUnreadable, Page } from './lists.ts'
+import type { Page } from './lists.ts'
 import type { MessagePages } from './message-pages.ts'
 import type { Message, ThreadState } from './model.ts'
 import { type FlowdockCalls, pageHeader } from './request.ts'
@@ -109,8 +110,8 @@ export interface Attachment {
   readonly bytes: AsyncIterable<Uint8Array>
 }
 
-const decodeFlowMessages = (json: unknown, onUnreadable: OnUnreadable) =>
-  decodeMessages(json, undefined, onUnreadable)
+const decodeFlowMessages: Decode<Page<Message>> = (json, onUnreadable, decodePart) =>
+  decodeMessages(json, undefined, onUnreadable, decodePart)
 
 /** [flowdock] messages.md */
 export function createMessages(calls: FlowdockCalls, pages?: MessagePages): Messages {

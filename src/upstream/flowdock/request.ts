@@ -190,7 +190,9 @@ export function createCalls({
   return {
     onUnreadable,
     decode: (json, decode) =>
-      equalBodies === undefined ? decode(json, onUnreadable) : equalBodies.decode(json, decode, onUnreadable),
+      equalBodies === undefined
+        ? decode(json, onUnreadable, () => undefined)
+        : equalBodies.decode(json, decode, onUnreadable),
     get: (path, request) => call('GET', path, request),
     getAt: (path, request) => callAt('GET', path, request),
     async find(path, request) {

@@ -1,5 +1,6 @@
+import type { Decode } from '../equal-bodies.ts'
 import { decodeExpiry, decodePresence, decodeUser } from './decode.ts'
-import { decodeList, type OnUnreadable } from './lists.ts'
+import { decodeList } from './lists.ts'
 import type { Attachment } from './messages.ts'
 import type { PresenceState, User } from './model.ts'
 import type { FlowdockCalls } from './request.ts'
@@ -21,8 +22,8 @@ export interface Users {
   setAvatar(picture: Attachment | null): Promise<void>
 }
 
-const decodeUsers = (json: unknown, onUnreadable: OnUnreadable): ReadonlyMap<number, User> =>
-  new Map(decodeList(json, decodeUser, onUnreadable).map((user) => [user.id, user]))
+const decodeUsers: Decode<ReadonlyMap<number, User>> = (json, onUnreadable, decodePart) =>
+  new Map(decodeList(json, decodeUser, onUnreadable, decodePart).map((user) => [user.id, user]))
 
 /** [flowdock] users.md */
 export function createUsers(calls: FlowdockCalls): Users {
