@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { enableCompileCache } from 'node:module'
 import { join } from 'node:path'
+import { CommandError } from './cli/command-error.ts'
 
 const [major = 0] = process.versions.node.split('.').map(Number)
 if (major < 24) {
@@ -31,10 +32,12 @@ async function main([command = 'serve', ...args]: readonly string[]): Promise<nu
   const print = (text: string) => process.stdout.write(`${text}\n`)
   switch (command) {
     case 'serve': {
+      expectNoArguments(command, args)
       const { serve } = await import('./cli/serve.ts')
       return serve(process.env, print, process.stdout.isTTY === true)
     }
     case 'backend': {
+      expectNoArguments(command, args)
       const { backend } = await import('./cli/backend.ts')
       return backend(process.env, print)
     }
@@ -69,6 +72,14 @@ async function main([command = 'serve', ...args]: readonly string[]): Promise<nu
       return 2
     }
   }
+}
+
+/** @throws CommandError where there are any: a server that ignores `--port` would listen elsewhere than expected */
+function expectNoArguments(command: string, [first]: readonly string[]): void {
+  if (first !== undefined)
+    throw new CommandError(
+      `Unexpected argument '${first}' of ${command}: settings come from the environment, such as PORT=4000; docs/configuration.md lists them`,
+    )
 }
 
 try {

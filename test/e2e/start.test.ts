@@ -204,6 +204,12 @@ test('a DATA_DIR that cannot be used is named', async () => {
   await chmod(folder, 0o700)
 })
 
+test.each(['serve', 'backend'])('%s refuses arguments in place of ignoring them', async (command) => {
+  const wrong = run(['src/main.ts', command, '--port', '5000'], { PORT: '0', BACKEND_PORT: '0' })
+  expect(await wrong.exited).toBe(1)
+  expect(wrong.output.stderr).toContain(`Unexpected argument '--port' of ${command}: settings come from`)
+})
+
 test('an unknown command lists the commands', async () => {
   const wrong = run(['src/main.ts', 'sevre'])
   expect(await wrong.exited).toBe(2)
