@@ -237,6 +237,11 @@ const checks: readonly (readonly [check: string, look: (patient: Patient) => Pro
         until: ':',
         patienceMs: firstBytesMs,
       })
+      if (stream.status === 404)
+        return warning(
+          'PUT reserved a stream, and the gateway that got the next request does not know it',
+          'With several gateways, set INTERNAL_URL at each (docs/scale.md), or let the balancer send all requests of a client to one.',
+        )
       if (!stream.text.startsWith(':'))
         return problem(
           'nothing arrives while a stream is open',

@@ -20,6 +20,8 @@ interface ProxyHabits {
   readonly withHeaders?: Readonly<Record<string, string>>
   readonly addsToAnswers?: Readonly<Record<string, string>>
   readonly refusesMethods?: readonly string[]
+  /** A header of requests, as if another gateway than that of the stream received them. */
+  readonly changesStreamToken?: boolean
 }
 
 /** A proxy as people set them up. */
@@ -28,6 +30,8 @@ async function startProxy(habits: ProxyHabits): Promise<string> {
   const headersOf = ({ headers }: IncomingMessage) => {
     const passed = { ...headers, ...habits.withHeaders }
     for (const name of habits.withoutHeaders ?? []) delete passed[name]
+    if (habits.changesStreamToken === true && passed['x-graphql-event-stream-token'] !== undefined)
+      passed['x-graphql-event-stream-token'] = 'of-another-gateway'
     return passed
   }
   const pass = (asked: IncomingMessage, response: ServerResponse) => {
@@ -75,22 +79,21 @@ async function startProxy(habits: ProxyHabits): Promise<string> {
 async function examine(
   url: string,
   environment = {},
-): Promise<{ code: number; problems: [string, string][] }> {
+): Promise<{ code: number; problems: [string, string][]; warnings: [string, string][] }> {
   let printed = ''
   const code = await doctor([url, '--json'], environment, (text) => {
     printed += text
   })
   const findings = JSON.parse(printed) as { check: string; status: string; found: string; advice: string }[]
-  return {
-    code,
-    problems: findings
-      .filter(({ status }) => status === 'problem')
-      .map(({ check, found, advice }) => [check, `${found} ${advice}`]),
-  }
+  const withStatus = (wanted: string) =>
+    findings
+      .filter(({ status }) => status === wanted)
+      .map(({ check, found, advice }): [string, string] => [check, `${found} ${advice}`])
+  return { code, problems: withStatus('problem'), warnings: withStatus('warning') }
 }
 
 test('a healthy gateway has no problems, and checks that need a token are left out', async () => {
-  expect(await examine(app.url)).toEqual({ code: 0, problems: [] })
+  expect(await examine(app.url)).toEqual({ code: 0, problems: [], warnings: [] })
   const printed: string[] = []
   const environment = { DOCTOR_TOKEN: await app.backend.token('Ada') }
   expect(await doctor([app.url], environment, (text) => printed.push(text))).toBe(0)
@@ -132,6 +135,12 @@ test.each<[string, ProxyHabits, [string, string][]]>([
   for (const [check, advice] of expected)
     expect(problems.find(([name]) => name === check)?.[1]).toContain(advice)
   if (expected.length === 0) expect(problems).toEqual([])
+})
+
+test('behind a balancer of gateways that do not know each other, the event streams of several operations are named', async () => {
+  const { code, problems, warnings } = await examine(await startProxy({ changesStreamToken: true }))
+  expect([code, problems]).toEqual([0, []])
+  expect(warnings).toEqual([['event streams', expect.stringContaining('set INTERNAL_URL at each')]])
 })
 
 test('an upstream that is not there, an invalid token and an invalid URL are reported', async () => {
