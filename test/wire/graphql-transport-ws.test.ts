@@ -91,6 +91,28 @@ describe('what closes the socket', () => {
     expect((await converse(messages)).end?.[0]).toBe(code)
   })
 
+  test.each<[string, string, unknown[]]>([
+    ['no JSON', 'expected JSON', ['{"type":"connection_init",}']],
+    ['bytes', 'expected text', [Buffer.from(JSON.stringify(init))]],
+    ['a type of an older protocol', 'ping, pong, subscribe, complete', [init, { id: '1', type: 'start' }]],
+    ['an id that is a number', 'expected id of subscribe to be a string', [init, subscribe(1, typename)]],
+    ['an empty id', 'expected id of subscribe to be a string', [init, subscribe('', typename)]],
+    ['an operation without a payload', 'expected payload', [init, { id: '1', type: 'subscribe' }]],
+    ['an operation without a query', 'expected query in payload', [init, subscribe('1', {})]],
+    ['an operation before the introduction', 'expected connection_init before', [subscribe('1', typename)]],
+  ])('says what was expected in place of %s', async (_, expected, messages) => {
+    expect((await converse(messages)).end?.[1]).toContain(expected)
+  })
+
+  test('says which subprotocol was expected', async () => {
+    const socket = new WebSocket(`${app.url.replace('http', 'ws')}/graphql`)
+    const [code, reason] = await once(socket, 'close')
+    expect([code, String(reason)]).toEqual([
+      4406,
+      'Subprotocol not acceptable: expected graphql-transport-ws',
+    ])
+  })
+
   test('is said in words that fit, whatever the id is', async () => {
     const id = '😀"\n'.repeat(20)
     const { end } = await converse([init, subscribe(id, live), subscribe(id, live)])

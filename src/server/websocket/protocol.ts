@@ -1,7 +1,7 @@
 import type { ExecutionArgs, GraphQLError, GraphQLSchema } from 'graphql'
 import { makeServer, type WebSocket as ServerSocket } from 'graphql-ws'
 import { GatewayError } from '../../errors.ts'
-import { hasTooManyValues, isRecord } from '../../json-values.ts'
+import { hasTooManyValues, isRecord, maxJsonValues } from '../../json-values.ts'
 import { toPayload } from '../../subscriptions/fan-out.ts'
 import type { Logger } from '../../telemetry/log.ts'
 import type { Admission } from '../../traffic/admission.ts'
@@ -265,7 +265,7 @@ export function createProtocol({ schema, engine, admission, log }: ProtocolOptio
     }
 
     close(code = 1000, reason = ''): void {
-      this.client.end(code, reason)
+      this.client.end(code, explained.get(reason) ?? reason)
     }
 
     onMessage(listener: (text: string) => Promise<void>): void {
@@ -288,9 +288,11 @@ export function createProtocol({ schema, engine, admission, log }: ProtocolOptio
     #process(text: string): Promise<void> | undefined {
       const { client } = this
       if (!client.isOpen) return undefined
-      const message = withoutParams(text, this)
-      if (message === undefined) {
-        client.end(4400, 'Invalid message received')
+      let message: string
+      try {
+        message = withoutParams(text, this)
+      } catch (error) {
+        client.end(4400, `Invalid message: ${(error as Error).message}`)
         return undefined
       }
       return new Promise<void>((resolve) => {
@@ -307,6 +309,12 @@ export function createProtocol({ schema, engine, admission, log }: ProtocolOptio
   return { open: (client) => new ServedClient(client) }
 }
 
+/** Reasons of graphql-ws, with what it expected. */
+const explained: ReadonlyMap<string, string> = new Map([
+  ['Subprotocol not acceptable', 'Subprotocol not acceptable: expected graphql-transport-ws'],
+  ['Unauthorized', 'Unauthorized: expected connection_init before subscribe'],
+])
+
 const nothing = () => undefined
 const done: Promise<void> = Promise.resolve()
 
@@ -316,22 +324,30 @@ function startOf(engine: Engine, prepared: EngineOperation, operation: SocketOpe
     void runOperation(engine, prepared, operation, operation.signal).finally(() => operation.leave())
 }
 
-/** The message for graphql-ws; the parameters of an operation are put into `extra`. Undefined for an invalid message. */
-function withoutParams(text: string, extra: Extra): string | undefined {
-  if (hasTooManyValues(text)) return undefined
+/**
+ * The message for graphql-ws; the parameters of an operation are put into `extra`.
+ *
+ * @throws Error that says what was expected of an invalid message
+ */
+function withoutParams(text: string, extra: Extra): string {
+  if (hasTooManyValues(text)) throw new Error(`expected at most ${maxJsonValues} values`)
   let message: unknown
   try {
     message = parseRequestJson(text, ['payload', 'variables'])
   } catch {
-    return undefined
+    throw new Error('expected JSON')
   }
   // graphql-ws throws for the messages of servers.
-  if (!isRecord(message) || !clientTypes.has(message['type'])) return undefined
+  if (!isRecord(message) || !clientTypes.has(message['type']))
+    throw new Error(`expected type to be ${[...clientTypes].join(', ')}`)
   if (message['type'] !== 'subscribe') return text
   const { type, id, payload } = message
-  if (typeof id !== 'string' || id.length > maxIdLength || !isRecord(payload)) return undefined
+  if (typeof id !== 'string' || id === '' || id.length > maxIdLength)
+    throw new Error(`expected id of subscribe to be a string of 1 to ${maxIdLength} characters`)
+  if (!isRecord(payload)) throw new Error('expected payload of subscribe to be an object with query')
   const { query, documentId, extensions } = payload
-  if (typeof query !== 'string' && documentId == null && extensions == null) return undefined
+  if (typeof query !== 'string' && documentId == null && extensions == null)
+    throw new Error('expected query in payload of subscribe to be a string')
   extra.params = payload
   return JSON.stringify({ type, id, payload: { query: '' } })
 }

@@ -87,7 +87,7 @@ export function serveWebSockets(options: WebSocketOptions): WebSocketTransport {
       if (!client.isOpen) return
       client.incomplete.bytes = 0
       if ((data as Buffer).length > client.maxBytes) client.endTooLong()
-      else if (isBinary) client.end(4400, 'Invalid message received')
+      else if (isBinary) client.end(4400, 'Invalid message: expected text, not bytes')
       else served.receive(String(data))
     })
     socket.on('close', (code, reason) => {
