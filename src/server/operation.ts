@@ -87,7 +87,11 @@ export function parseOperation(
     const kind = getOperationAST(document.node, params.operationName)?.operation
     if (document.problems.length > 0) return { errors: document.problems, kind }
     if (kind === undefined)
-      throw new ValidationError('Expected operationName to name an operation of the document')
+      throw new ValidationError(
+        params.operationName === undefined
+          ? 'Expected operationName to name one of the operations of the document, got none'
+          : `Expected operationName to name an operation of the document, got ${JSON.stringify(params.operationName.slice(0, 40))}`,
+      )
     return { kind, document, params }
   } catch (error) {
     return { errors: [engine.mask(error)] }

@@ -121,7 +121,10 @@ test('a stream that neither has is named as missing, and a request is forwarded 
     return [response.status, (await response.json()).errors[0].message]
   }
   const noOperation = [404, 'There is no operation of this id on the stream']
-  const noStream = [404, 'There is no such stream: PUT reserves one']
+  const noStream = [
+    404,
+    'The token names no event stream: PUT reserves one. A credential belongs in the header Authorization',
+  ]
   expect(await ask(one, {})).toEqual(noOperation)
   expect(await ask(two, {})).toEqual(noOperation)
   expect(await ask(two, { 'x-gateway-hop': '1' })).toEqual(noStream)

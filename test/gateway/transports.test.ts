@@ -51,6 +51,15 @@ function nested(depth: number, level = 1): string {
 const fragments = (count: number) =>
   `{ viewer { ...F0 } } ${Array.from({ length: count }, (_, index) => `fragment F${index} on User { a: nick ...F${index + 1} ...F${index + 1} }`).join(' ')} fragment F${count} on User { nick }`
 
+test.each([
+  [undefined, 'Expected operationName to name one of the operations of the document, got none'],
+  ['C', 'Expected operationName to name an operation of the document, got "C"'],
+])('the error for the operation name %s says what was got', async (operationName, message) => {
+  const query = 'query A { viewer { nick } } query B { viewer { nick } }'
+  const { errors } = await post(app.url, { query, operationName }, token)
+  expect(errors).toMatchObject([{ message, extensions: { code: 'BAD_USER_INPUT' } }])
+})
+
 describe.each(transports)('over %s', (transport, execute) => {
   test('a query is answered', async () => {
     expect((await execute('{ viewer { nick } }')).data).toEqual({ viewer: { nick: 'Ada' } })

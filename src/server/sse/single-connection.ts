@@ -255,7 +255,11 @@ export function createSingleConnections({ tickets, ownUrl }: SingleConnectionOpt
       if (owner !== undefined && exchange.headers[hopHeader] === undefined)
         return pass(exchange, node, owner, options)
       if (stream === undefined)
-        return reject(exchange, 'NOT_FOUND', 'There is no such stream: PUT reserves one')
+        return reject(
+          exchange,
+          'NOT_FOUND',
+          'The token names no event stream: PUT reserves one. A credential belongs in the header Authorization',
+        )
       if (method === 'GET') return open(token, stream, exchange, node)
       if (method === 'POST') return begin(stream, exchange, options)
       if (method === 'DELETE') return end(stream, exchange)
