@@ -13,7 +13,7 @@ import {
   readManifests,
   readSecretNames,
 } from './support/deployment.ts'
-import { root } from './support/process.ts'
+import { root, run } from './support/process.ts'
 
 /* What `deploy/` has fits Kubernetes, Docker Compose and the settings of this version. */
 
@@ -221,4 +221,15 @@ describe('compose.yaml', () => {
       'location /service/ { return 404; }',
     )
   })
+})
+
+test('the commands in the comments of deploy/ work', async () => {
+  const text = await readFile(join(deployFolder, 'compose.yaml'), 'utf8')
+  const commands = [...text.matchAll(/^# .* exec backend-1 node dist\/main\.js (.+)$/gm)]
+  expect(commands.length).toBeGreaterThan(0)
+  for (const [, line = ''] of commands) {
+    const args = [...line.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, word]) => quoted ?? word ?? '')
+    const running = run(['src/main.ts', ...args], { DATA_DIR: await makeFolder() })
+    expect([line, await running.exited, running.output.stderr]).toEqual([line, 0, ''])
+  }
 })
