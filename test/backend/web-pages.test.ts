@@ -84,6 +84,15 @@ test('API clients get there what they got before', async () => {
     }
 })
 
+test('a request for GraphQL is told that the gateway serves it', async () => {
+  const headers = { authorization: basic(await backend.token('Ada')), 'content-type': 'application/json' }
+  const response = await fetch(`${backend.url}/graphql`, { method: 'POST', headers, body: '{}' })
+  expect([response.status, (await response.json()).message]).toEqual([
+    404,
+    'not found: the gateway serves GraphQL, on a port of its own',
+  ])
+})
+
 test('nothing of a URL becomes markup, or a command', async () => {
   const path = `/app/${encodeURIComponent('<script>')}/${encodeURIComponent(`'; rm x; echo "`)}`
   const page = await (await fetch(`${backend.url}${path}`, { headers: { accept: browser } })).text()

@@ -157,7 +157,7 @@ export function createHandler(options: HandlerOptions): RestHandler {
     const principal: Principal = { key: holder ?? address, isStranger: holder === undefined, isGateway }
     backend.traffic.countRequest(principal)
     if (holder !== undefined || isGateway) request.trust()
-    if (match === undefined) throw noRoute(router.routesOf(routePath), user)
+    if (match === undefined) throw noRoute(routePath, router.routesOf(routePath), user)
     checkServiceAccess(match.route, request, isServiceRequest)
     if (match.route.auth === 'user' && user === undefined) throw unauthorized()
     checkScopes(match.route, identity)
@@ -309,7 +309,10 @@ function checkScopes({ scopes: wanted }: Route, identity: Identity | undefined):
 }
 
 /** The error for a request without a route. Without a valid credential, 405 is only sent for paths that need none. */
-function noRoute(others: readonly Route[], user: UserRow | undefined): HttpError {
+function noRoute(path: string, others: readonly Route[], user: UserRow | undefined): HttpError {
+  // Both servers start together, and their ports are next to each other.
+  if (path === '/graphql')
+    return new HttpError(404, { message: 'not found: the gateway serves GraphQL, on a port of its own' })
   if (user === undefined && !others.some(({ auth }) => auth === 'any')) return unauthorized()
   return others.length === 0 ? notFound() : methodNotAllowed(methodsOf(others))
 }
