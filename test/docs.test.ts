@@ -52,6 +52,17 @@ describe('every GraphQL snippet fits the schema', () => {
   })
 })
 
+describe('the JSON of every command is JSON, and its query fits the schema', () => {
+  test.each(pages)('%s', async (page) => {
+    const schema = buildSchema(await read('schema.graphql'))
+    for (const [, commands = ''] of (await read(page)).matchAll(/```sh[^\n]*\n([\s\S]+?)```/g))
+      for (const [, quoted, here] of commands.matchAll(/'(\{[^']*)'|<<'JSON'\n([\s\S]+?)\nJSON/g)) {
+        const { query } = JSON.parse(quoted ?? here ?? '')
+        if (query !== undefined) expect(validate(schema, parse(query)), query).toEqual([])
+      }
+  })
+})
+
 test('commands are written as they work in a clone, with a sentence that says how they read for the package', async () => {
   for (const page of pages) {
     const text = (await read(page)).replaceAll('\n', ' ')
