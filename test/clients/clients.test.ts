@@ -207,6 +207,11 @@ describe('the types', () => {
     expect(await project.run('tsc', ['-p', '.'])).toBe('')
   }, 60_000)
 
+  test('of the code of the page are right for the strictest options', async () => {
+    const options = ['--exactOptionalPropertyTypes', '--noUncheckedIndexedAccess']
+    expect(await project.run('tsc', ['-p', '.', ...options])).toBe('')
+  }, 60_000)
+
   test('of codegen and gql.tada know every field and variable', async () => {
     expect(await project.run('tsc', ['-p', 'drivers'])).toBe('')
   }, 60_000)
