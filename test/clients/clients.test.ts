@@ -183,6 +183,23 @@ describe.each(libraries.flatMap((library) => library.hosts.map((host) => ({ ...l
   },
 )
 
+test.each(both)('urql in %s adds the message of an event to the list in its cache', async (host) => {
+  if (!isAvailable(host)) return
+  await becomesLive(0)
+  const { driver, complaints } = await open('urql', host)
+  expect(await driver.read('example/main')).toHaveProperty('value.name', 'Main')
+  await driver.listen('WebSocket', 'example/main')
+  await becomesLive(1)
+  for (const content of ['first', 'second']) await say(`${content} of ${host}`)
+  await expect
+    .poll(() => driver.cached('example/main'), patient)
+    .toHaveProperty('value.contents.2', `second of ${host}`)
+  expect(await driver.cached('example/main')).toHaveProperty('value.contents.1', `first of ${host}`)
+  expect(complaints.filter(isUnexpected)).toEqual([])
+  await driver.stop()
+  await becomesLive(0)
+})
+
 test('Apollo Client drops the fields of a fragment on an interface whose types it does not know', async () => {
   const { driver } = await open('apollo-without-types', 'Node.js')
   expect(await driver.send('example/main', ' ')).toEqual({ value: 'undefined: undefined' })

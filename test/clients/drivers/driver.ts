@@ -2,6 +2,8 @@
 export interface Driver {
   /** The name of a flow, and the contents of its last messages. */
   read(path: string): Promise<Outcome>
+  /** The same as `read` from the cache of the library, null where something is missing there. */
+  cached(path: string): Promise<Outcome>
   send(path: string, content: string): Promise<Outcome>
   /** Any query, such as one that is not valid. */
   ask(query: string): Promise<Outcome>
@@ -39,6 +41,7 @@ export interface Observer {
 /** One client library, with the code of docs/use-from.md. */
 export interface Library {
   read(path: string): Promise<FlowResult | null | undefined>
+  cached?(path: string): Promise<FlowResult | null | undefined>
   send(path: string, content: string): Promise<SendResult | null | undefined>
   ask(query: string): Promise<unknown>
   readonly transports: Readonly<Record<string, (path: string, observer: Observer) => () => void>>
@@ -56,12 +59,11 @@ export function drive(library: Library): Driver {
     }
   }
   const describe = (error: unknown) => String(library.errorCode(error) ?? error)
+  const summary = (flow: FlowResult | null | undefined) =>
+    flow && { name: flow.name, contents: flow.messages?.nodes.map(contentOf) }
   return {
-    read: (path) =>
-      attempt(async () => {
-        const flow = await library.read(path)
-        return flow && { name: flow.name, contents: flow.messages?.nodes.map(contentOf) }
-      }),
+    read: (path) => attempt(async () => summary(await library.read(path))),
+    cached: (path) => attempt(async () => summary(await library.cached?.(path))),
     send: (path, content) =>
       attempt(async () => {
         const result = await library.send(path, content)

@@ -22,6 +22,8 @@ export function createDriver(url: string, token: string): Driver {
   return drive({
     read: async (path) =>
       unwrap(await client.query(page.readFlow, { path }, { requestPolicy: 'network-only' }))?.flow,
+    cached: async (path) =>
+      unwrap(await client.query(page.readFlow, { path }, { requestPolicy: 'cache-only' }))?.flow,
     send: async (path, content) => unwrap(await client.mutation(page.send, { path, content }))?.sendMessage,
     ask: async (query) => unwrap(await client.query(gql(query), {})),
     transports: { WebSocket: listenWith(client), SSE: listenWith(page.createUrqlClientOverSse(url, token)) },
