@@ -222,7 +222,7 @@ describe.each(protocols.hosts)('graphql-ws and graphql-sse in %s', (host) => {
 describe('the types', () => {
   test('of the code of the page are right, as strict as its tsconfig.json', async () => {
     expect(await project.run('tsc', ['-p', '.'])).toBe('')
-  }, 60_000)
+  })
 
   test('of the code of the page are right for the strictest options', async () => {
     const options = ['--exactOptionalPropertyTypes', '--noUncheckedIndexedAccess']
@@ -231,7 +231,7 @@ describe('the types', () => {
 
   test('of codegen and gql.tada know every field and variable', async () => {
     expect(await project.run('tsc', ['-p', 'drivers'])).toBe('')
-  }, 60_000)
+  })
 })
 
 describe('curl', () => {

@@ -36,7 +36,7 @@ beforeAll(async () => {
   browser = await openBrowser()
   await new Promise<void>((resolve) => site.listen(0, '127.0.0.1', resolve))
   pageUrl = `http://127.0.0.1:${(site.address() as AddressInfo).port}/`
-}, 60_000)
+})
 afterAll(async () => {
   await browser?.close()
   site.close()

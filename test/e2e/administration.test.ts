@@ -118,7 +118,7 @@ test('a team is set up while the server runs: users, tokens, flows and sources',
   expect(await command('flow', 'list')).toContainEqual(
     expect.objectContaining({ path: 'acme-inc/general', archived: true }),
   )
-}, 60_000)
+})
 
 test('an organization that is created first replaces the demo', async () => {
   const dataDir = await makeFolder()
@@ -140,7 +140,7 @@ test('in production the first start makes nothing that anybody could sign in wit
   const listed = run(['src/main.ts', 'org', 'list', '--json'], production)
   expect(await listed.exited).toBe(0)
   expect(JSON.parse(listed.output.stdout)).toEqual([])
-}, 30_000)
+})
 
 test.each([
   [['org', 'add'], '--name is missing'],
@@ -233,7 +233,7 @@ test('invitations, applications and whole organizations come and go', async () =
   expect((await get('/flows')).json).toEqual([])
   expect((await get('/organizations')).json).toEqual([])
   expect((await get('/flows/example/main/messages')).status).toBe(404)
-}, 60_000)
+})
 
 test('tokens of the service go on working, each for one thing, and pictures are set', async () => {
   const dataDir = await makeFolder()
@@ -321,7 +321,7 @@ test('the operator changes an e-mail address, which the user cannot; the error n
     email: 'byron@example.com',
   })
   expect((await call(`${gateway.restUrl}/user`, 'GET', ada)).json.email).toBe('byron@example.com')
-}, 60_000)
+})
 
 test('accounts of flowthings are added and listed, and their master tokens replaced, in words and in JSON', async () => {
   const dataDir = await makeFolder()
@@ -350,4 +350,4 @@ test('accounts of flowthings are added and listed, and their master tokens repla
   const text = await command('token', '--name', 'lab')
   const [, replaced = ''] = /^name: lab\ntoken: ([A-Za-z0-9]{32})\n$/.exec(text) ?? []
   expect([await status(added.token), await status(replaced)]).toEqual([403, 200])
-}, 60_000)
+})

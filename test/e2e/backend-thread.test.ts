@@ -36,7 +36,7 @@ test('a thread that stops by itself is started again at the same address, with a
   ).toBe(201)
   await threads[0]?.terminate()
   const newest = async () => (await ada('GET', '/flows/example/main/messages?event=message&limit=1')).json
-  await expect.poll(() => newest().catch(() => []), { timeout: 15_000 }).toMatchObject([{ content: 'kept' }])
+  await expect.poll(() => newest().catch(() => [])).toMatchObject([{ content: 'kept' }])
   expect(errors).toEqual(['The embedded backend stopped; it is started again in 250 ms'])
   expect(threads.length).toBe(2)
 })
@@ -69,7 +69,7 @@ test('a thread that hangs is ended, and started again at the same address', asyn
   )
   onTestFinished(backend.close)
   const status = async () => (await fetch(`${backend.url}/health/ready`)).status
-  await expect.poll(() => status().catch(() => 0), { timeout: 15_000 }).toBe(200)
+  await expect.poll(() => status().catch(() => 0)).toBe(200)
   expect(errors).toEqual([
     'The embedded backend has not responded for 2 s; its thread is ended',
     'The embedded backend stopped; it is started again in 250 ms',
@@ -90,7 +90,7 @@ test('a thread that works is not ended, however short the checks', async () => {
   threads[0]?.on('message', () => {
     heartbeats += 1
   })
-  await expect.poll(() => heartbeats, { timeout: 15_000 }).toBeGreaterThan(2)
+  await expect.poll(() => heartbeats).toBeGreaterThan(2)
   await backend.close()
   expect([errors, backend.restarts, threads.length]).toEqual([[], 0, 1])
 })
@@ -142,7 +142,7 @@ test('a live query goes on where it was when the thread is there again', async (
   await before
   await threads[0]?.terminate()
   await expect
-    .poll(async () => (await send('after')).data?.sendMessage?.__typename, { timeout: 15_000 })
+    .poll(async () => (await send('after')).data?.sendMessage?.__typename)
     .toBe('SendMessagePayload')
   await hear('after')
   expect(heard).toEqual(['before', 'after'])
@@ -193,7 +193,7 @@ describe('the gateway calls its backend over a message port', () => {
     const { app, threads, query } = await startServed()
     await query(main)
     await threads[0]?.terminate()
-    await expect.poll(async () => (await query(main)).data?.flow?.name, { timeout: 15_000 }).toBe('Main')
+    await expect.poll(async () => (await query(main)).data?.flow?.name).toBe('Main')
     await eventually(() => app.state().serviceStream?.state === 'live')
     const connections = watchConnections(app.restUrl)
     expect((await query(main)).data.flow.name).toBe('Main')
@@ -210,7 +210,7 @@ describe('the gateway calls its backend over a message port', () => {
     for (const { data, errors } of await sending)
       if (data?.sendMessage == null) expect(errors?.[0]?.extensions?.['code']).toBe('UPSTREAM_UNAVAILABLE')
     await expect
-      .poll(async () => (await query(send)).data?.sendMessage?.__typename, { timeout: 15_000 })
+      .poll(async () => (await query(send)).data?.sendMessage?.__typename)
       .toBe('SendMessagePayload')
   })
 })

@@ -44,20 +44,20 @@ test.skipIf(chromiumPath === undefined && process.env['CI'] !== 'true')(
       const onResult = ({ data }) => window.contents.push(data.flowEvents.message?.content)
       void listenByEventSource({ gateway: ${JSON.stringify(proxy.url)}, authorization: ${JSON.stringify(authorization)}, query, onResult })
     `)
-    await expect.poll(() => liveMembers(app), { timeout: 10_000 }).toBe(1)
+    await expect.poll(() => liveMembers(app)).toBe(1)
     const say = (content: string) =>
       app.backend.as('Ben')('POST', '/flows/example/main/messages', { event: 'message', content })
     const contents = () => tab.evaluate('window.contents')
 
     await say('one')
-    await expect.poll(contents, { timeout: 10_000 }).toEqual(['one'])
+    await expect.poll(contents).toEqual(['one'])
     for (let isCut = true; isCut; ) isCut = proxy.cut()
     await say('two')
     await say('three')
-    await expect.poll(contents, { timeout: 20_000 }).toEqual(['one', 'two', 'three'])
-    await expect.poll(() => liveMembers(app), { timeout: 10_000 }).toBe(1)
+    await expect.poll(contents).toEqual(['one', 'two', 'three'])
+    await expect.poll(() => liveMembers(app)).toBe(1)
     await say('four')
-    await expect.poll(contents, { timeout: 10_000 }).toEqual(['one', 'two', 'three', 'four'])
+    await expect.poll(contents).toEqual(['one', 'two', 'three', 'four'])
   },
   90_000,
 )

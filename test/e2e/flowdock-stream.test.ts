@@ -75,4 +75,4 @@ test('flowdock-stream works unchanged: it lists flows and users, reads a stream 
     tags: [`influx:${ping.id}`],
     thread_id: ping.thread_id,
   })
-}, 60_000)
+})

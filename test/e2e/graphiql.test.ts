@@ -19,7 +19,7 @@ testInBrowser(
     // Nothing was started, so nothing is amiss.
     expect(await page.locator('#live-state').innerText()).toBe('Live: idle')
     expect(await hiddenTabs(page)).toEqual([])
-    await expect.poll(() => insist(page), { timeout: 20_000, interval: 500 }).toContain('"nick": "Ada"')
+    await expect.poll(() => insist(page), { interval: 500 }).toContain('"nick": "Ada"')
     expect(await page.evaluate(() => document.documentElement.scrollHeight - innerHeight)).toBe(0)
     await picture(page, 'first-query')
 
@@ -57,7 +57,7 @@ testInBrowser(
   'the live pane lists events beside whatever tab is open, until the subscription is stopped',
   async () => {
     const { gateway, page, foreign, problems } = await openPage()
-    await expect.poll(() => insist(page), { timeout: 20_000, interval: 500 }).toContain('"nick": "Ada"')
+    await expect.poll(() => insist(page), { interval: 500 }).toContain('"nick": "Ada"')
     await openTab(page, 'LiveQuery')
     await execute(page)
     await page.getByRole('button', { name: 'Stop query' }).waitFor()
@@ -73,7 +73,7 @@ testInBrowser(
           await expect.poll(() => response(page)).toContain('"sentMessage"')
           return page.getByRole('log').innerText()
         },
-        { timeout: 15_000, interval: 500 },
+        { interval: 500 },
       )
       .toContain('Hello from GraphiQL #hello')
     const events = page.locator('.live-entry.event')
@@ -115,7 +115,7 @@ testInBrowser(
     await page.getByText('Live: connected').waitFor()
     await page.getByRole('button', { name: 'Stop query' }).click()
     await page.getByText('Live: idle').waitFor()
-    await expect.poll(() => response(page), { timeout: 10_000 }).toContain('LiveQuery was stopped.')
+    await expect.poll(() => response(page)).toContain('LiveQuery was stopped.')
 
     expect(foreign).toEqual([])
     expect(problems).toEqual([])
@@ -133,7 +133,7 @@ testInBrowser(
     const page = await (await browser.newContext()).newPage()
     await page.goto(first.pageUrl)
     await page.getByRole('tab', { name: 'FirstQuery' }).waitFor()
-    await expect.poll(() => insist(page), { timeout: 20_000, interval: 500 }).toContain('"nick": "Ada"')
+    await expect.poll(() => insist(page), { interval: 500 }).toContain('"nick": "Ada"')
     await openTab(page, 'LiveQuery')
     await execute(page)
     await page.getByRole('button', { name: 'Stop query' }).waitFor()
@@ -143,7 +143,7 @@ testInBrowser(
           await say(first, 'before')
           return page.locator('#live-pane').innerText()
         },
-        { timeout: 15_000, interval: 500 },
+        { interval: 500 },
       )
       .toContain('before')
     first.child.kill('SIGTERM')
@@ -153,7 +153,7 @@ testInBrowser(
     await say(second, 'while nobody listened')
     await page.getByText('Live: connected').waitFor({ timeout: 20_000 })
     const listed = () => page.getByRole('log').innerText()
-    await expect.poll(listed, { timeout: 10_000 }).toContain('while nobody listened')
+    await expect.poll(listed).toContain('while nobody listened')
     expect(await listed()).toContain('Connected again. What happened meanwhile follows.')
   },
   60_000,
@@ -167,7 +167,7 @@ testInBrowser(
     expect(await hiddenTabs(page)).toEqual([])
     await expect.poll(() => page.locator('#token-state').innerText()).toBe('Demo token')
     // A page that is still loading does not notice a click.
-    await expect.poll(() => insist(page), { timeout: 20_000, interval: 500 }).toContain('"nick": "Ada"')
+    await expect.poll(() => insist(page), { interval: 500 }).toContain('"nick": "Ada"')
     for (const [tab, shown] of [
       ['LatestDrops', '"celsius"'],
       ['FilteredDrops', '"sensor"'],
@@ -193,7 +193,7 @@ testInBrowser(
           await expect.poll(() => response(page)).toContain('"createDrop"')
           return page.getByRole('log').innerText()
         },
-        { timeout: 15_000, interval: 1000 },
+        { interval: 1000 },
       )
       .toContain('/demo/greenhouse/alarms')
     await events
@@ -230,17 +230,17 @@ testInBrowser(
       await page.keyboard.press('Control+A')
       await page.evaluate((text) => navigator.clipboard.writeText(text), keys)
       await page.keyboard.press('Control+V')
-      await expect.poll(() => state.innerText(), { timeout: 10_000 }).toContain(label)
+      await expect.poll(() => state.innerText()).toContain(label)
     }
     await page.getByTitle('Put the demo token back').click()
-    await expect.poll(() => state.innerText(), { timeout: 10_000 }).toBe('Demo token')
+    await expect.poll(() => state.innerText()).toBe('Demo token')
     // The first header is that of Flowdock.
     await headers.click()
     await page.keyboard.press('Control+Home')
     await page.keyboard.press('ArrowDown')
     await page.keyboard.press('Shift+ArrowDown')
     await page.keyboard.press('Delete')
-    await expect.poll(() => state.innerText(), { timeout: 10_000 }).toContain('Part of the demo')
+    await expect.poll(() => state.innerText()).toContain('Part of the demo')
   },
   60_000,
 )
@@ -259,9 +259,7 @@ testInBrowser(
       await each.getByRole('tab', { name: 'FirstQuery' }).waitFor()
     }
     const isSignedIn = async (each: Page) => {
-      await expect
-        .poll(() => insist(each), { timeout: 20_000, interval: 500 })
-        .toMatch(/"nick": "Ada"|UNAUTHENTICATED/)
+      await expect.poll(() => insist(each), { interval: 500 }).toMatch(/"nick": "Ada"|UNAUTHENTICATED/)
       return (await response(each)).includes('"nick": "Ada"')
     }
     await open(page, gateway.pageUrl)
@@ -286,20 +284,20 @@ testInBrowser(
     const { gateway, page } = await openPage()
     const token = page.locator('#token-state')
     await expect.poll(() => token.innerText()).toBe('Demo token')
-    await expect.poll(() => insist(page), { timeout: 20_000, interval: 500 }).toContain('"nick": "Ada"')
+    await expect.poll(() => insist(page), { interval: 500 }).toContain('"nick": "Ada"')
 
     await page.locator('section[aria-label="Headers"] .view-lines').last().click()
     await page.keyboard.press('Control+A')
     await page.keyboard.press('Delete')
-    await expect.poll(() => token.innerText(), { timeout: 10_000 }).toContain('No token')
+    await expect.poll(() => token.innerText()).toContain('No token')
     expect(await hiddenTabs(page)).toEqual([])
     await execute(page)
-    await expect.poll(() => response(page), { timeout: 10_000 }).toContain('"code": "UNAUTHENTICATED"')
+    await expect.poll(() => response(page)).toContain('"code": "UNAUTHENTICATED"')
 
     await page.getByTitle('Put the demo token back').click()
-    await expect.poll(() => token.innerText(), { timeout: 10_000 }).toBe('Demo token')
+    await expect.poll(() => token.innerText()).toBe('Demo token')
     await execute(page)
-    await expect.poll(() => response(page), { timeout: 10_000 }).toContain('"nick": "Ada"')
+    await expect.poll(() => response(page)).toContain('"nick": "Ada"')
 
     // Neither the token nor the headers outlive the page in what the browser stores for good.
     const stored = await page.evaluate(() => JSON.stringify(localStorage))
@@ -407,7 +405,7 @@ async function openTab(page: Page, name: string): Promise<void> {
       const { tabs, activeTabIndex } = JSON.parse(localStorage.getItem('graphiql:tabState') ?? '{"tabs":[]}')
       return tabs[activeTabIndex]?.operationName as string | undefined
     })
-  await expect.poll(noticed, { timeout: 10_000 }).toBe(name)
+  await expect.poll(noticed).toBe(name)
 }
 
 async function execute(page: Page): Promise<void> {

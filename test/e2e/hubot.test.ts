@@ -73,4 +73,4 @@ test('Hubot works unchanged: it reads and answers in flows, threads and private 
   await say('/flows/example/main', 'ping five')
   await answer('/flows/example/main', 'pong five')
   expect(hubot.child.exitCode).toBeNull()
-}, 60_000)
+})

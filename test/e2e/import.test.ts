@@ -94,7 +94,7 @@ test('a flow is imported while the server runs, with its threads, files, users a
   )
   expect(sent.json.id).toBe(13)
   expect(await command(server.dataDir, 'check').exited).toBe(0)
-}, 60_000)
+})
 
 test('an import that is killed continues when it is run again, and no one writes in between', async () => {
   const server = await startServer()
@@ -134,7 +134,7 @@ test('an import that is killed continues when it is run again, and no one writes
   const { json: first } = await server.get(`${archive}/messages?sort=asc&limit=100`)
   for (const { id, thread } of first)
     expect([thread.initial_message, thread.internal_comments]).toEqual([id, 1])
-}, 60_000)
+})
 
 test('what is no export is refused in words, and makes nothing', async () => {
   const server = await startServer()
@@ -154,7 +154,7 @@ test('what is no export is refused in words, and makes nothing', async () => {
   const nowhere = command(server.dataDir, 'import', await makeFlowExport(), '--flow', 'nobody/x')
   expect(await nowhere.exited).toBe(1)
   expect(nowhere.output.stderr).toBe('There is no organization "nobody"; expected ORGANIZATION/FLOW\n')
-}, 60_000)
+})
 
 test('a flow keeps the id that programs know it by, unless it means another flow here', async () => {
   const server = await startServer()
@@ -180,4 +180,4 @@ test('a flow keeps the id that programs know it by, unless it means another flow
   // It would be found in place of the flow at this path.
   expect(await importAs('disguised', 'example:main')).toMatch(other)
   expect(await importAs('odd', 'a flow with blanks')).toMatch(other)
-}, 60_000)
+})

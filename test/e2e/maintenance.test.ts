@@ -56,7 +56,7 @@ test('a backup made while the server is written to holds every message that was 
     content: 'before the backup',
   })
   expect(await (await read(file.json.content.path)).text()).toBe('kept')
-}, 60_000)
+})
 
 test('with files at S3, a backup holds the database, and a check finds what is missing in the bucket', async () => {
   const { location } = await startS3()
@@ -117,7 +117,7 @@ test('with files at S3, a backup holds the database, and a check finds what is m
     1,
     expect.stringContaining('Cannot list the files at S3: ECONNREFUSED'),
   ])
-}, 60_000)
+})
 
 test('a log gets another id while the server runs, which then starts again at its URL', async () => {
   const dataDir = await makeFolder()
@@ -218,7 +218,7 @@ test('files without a message are found, and removed with --repair; others and n
   expect(await readdir(join(dataDir, 'files', 'aa'))).not.toContain(old)
   expect(await readdir(join(dataDir, 'files', 'bb'))).toContain(young)
   expect(await (await fetch(gateway.restUrl + kept.content.path, { headers })).text()).toBe('kept')
-}, 60_000)
+})
 
 test('the data folder and backups are their owner’s alone, whatever the umask', async () => {
   const mode = async (path: string) => ((await stat(path)).mode & 0o777).toString(8)
@@ -268,4 +268,4 @@ test('the data folder and backups are their owner’s alone, whatever the umask'
   } finally {
     process.umask(umask)
   }
-}, 60_000)
+})

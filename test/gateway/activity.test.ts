@@ -72,7 +72,7 @@ beforeAll(async () => {
   })
   plain = await startTestApp({ upstreamUrl: proxy.url })
   plain.backend.token = app.backend.token
-}, 60_000)
+})
 afterAll(async () => {
   await plain.close()
   await proxy.close()

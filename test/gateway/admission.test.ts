@@ -242,7 +242,7 @@ test('a socket whose operation waits for its turn in vain is closed with 1013, w
   expect(types).toEqual(['connection_ack'])
   for (const answer of waiting.splice(0)) answer()
   await inside
-}, 30_000)
+})
 
 test('operations of sockets get in after all others, in the order they came', async () => {
   const load = createAdaptiveConcurrency({ most: 1, isSteady: true })
@@ -302,9 +302,9 @@ describe('a process that is busy all the time', () => {
     expect(load.enter()).toBe(false)
     await Promise.all(few)
     await rest()
-    await expect.poll(() => load.state().limit, { timeout: 15_000 }).toBe(1000)
+    await expect.poll(() => load.state().limit).toBe(1000)
     expect(load.enter()).toBe(true)
-  }, 30_000)
+  })
 })
 
 test.each([

@@ -51,7 +51,7 @@ test('generated queries of several people have the responses that they have with
     { numRuns: Number(process.env['RUNS'] ?? 300) },
   )
   expect(shared).toBeGreaterThan(20)
-}, 60_000)
+})
 
 test('each person gets the body of their own credential, and nothing once it is refused', async () => {
   const flow = (id: string, name: string) => ({

@@ -131,7 +131,7 @@ test('messages that come and go meanwhile move nothing: what was there all the t
     ),
     { numRuns: 12 },
   )
-}, 60_000)
+})
 
 test.each([
   ['flows', 'path'],

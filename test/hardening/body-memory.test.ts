@@ -72,7 +72,7 @@ test('hundreds of half-sent requests take no permit, and complete requests are n
     await expect.poll(whole.text).toContain('{"data":{"viewer":{"nick":"Ada"}}}')
     for (const { socket } of half) socket.destroy()
   })
-}, 20_000)
+})
 
 describe('a body that does not arrive in time', () => {
   test.each([

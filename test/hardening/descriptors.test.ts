@@ -33,7 +33,7 @@ test('more connections than the system has files for are waited for, and nothing
     stream.setEncoding('utf8').on('data', (text: string) => {
       output += text
     })
-  await expect.poll(() => output, { timeout: 10_000 }).toMatch(/GraphQL +http:\S+\/graphql/)
+  await expect.poll(() => output).toMatch(/GraphQL +http:\S+\/graphql/)
   const [, url = ''] = /GraphQL +(http:\S+)\/graphql/.exec(output) ?? []
   const { hostname, port } = new URL(url)
   const sockets: Socket[] = []
@@ -47,10 +47,9 @@ test('more connections than the system has files for are waited for, and nothing
   await expect
     .poll(
       async () => (await post(url, { query: '{ viewer { nick } }' }, 'x').catch(() => ({ data: null }))).data,
-      { timeout: 10_000 },
     )
     .toEqual({ viewer: { nick: 'Ada' } })
   expect(gateway.exitCode).toBeNull()
   gateway.kill('SIGTERM')
   expect((await exited)[0]).toBe(0)
-}, 30_000)
+})

@@ -104,4 +104,4 @@ test('a subscription that cannot begin within ten seconds closes its socket with
   await expect(subscription.next()).rejects.toMatchObject({ code: 1013 })
   expect(await closed.promise).toMatchObject({ code: 1013, reason: 'OVERLOADED: try again later' })
   expect(app.openStreams).toBe(0)
-}, 30_000)
+})

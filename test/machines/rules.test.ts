@@ -72,4 +72,4 @@ test('after SIGKILL, each acknowledged drop is one activity in PostgreSQL, and e
   if (database === undefined) throw new Error('This test needs PostgreSQL')
   onTestFinished(database.drop)
   await killWhileRulesRun(2, database.url)
-}, 60_000)
+})

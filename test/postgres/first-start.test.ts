@@ -34,7 +34,7 @@ test('backends that start at once on an empty database all come up, with the sam
     expect(await exited).toBe(0)
     expect(output.stderr).toBe('')
   }
-}, 60_000)
+})
 
 test('a backend that starts while another one fills the database for longer than a change may take waits for it', async () => {
   const database = await makeDatabase()
@@ -71,7 +71,7 @@ test('a backend that starts while another one fills the database for longer than
   })
   const [, url = ''] = await starting.until(/Flowdock API (http:\S+)/)
   expect((await call(`${url}/health/ready`, 'GET', {})).status).toBe(200)
-}, 60_000)
+})
 
 test('a database is brought up to date while no other process writes', async () => {
   const database = await makeDatabase()

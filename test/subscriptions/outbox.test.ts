@@ -81,7 +81,7 @@ test('a burst of ten thousand in one turn harms no reader who reads', async () =
   })
   const each = bodyOf('x'.repeat(1000))
   for (let index = 0; index < 10_000; index += 1) writer.send(around, each)
-  await expect.poll(() => size, { timeout: 10_000 }).toBe(10_000 * (each.bytes.length + 2))
+  await expect.poll(() => size).toBe(10_000 * (each.bytes.length + 2))
   expect([isSlow(), writer.waitingBytes]).toEqual([false, 0])
 })
 
@@ -138,7 +138,7 @@ test('what came while a reader took nothing comes whole and in order once it rea
   })
   reader.resume()
   await turn(1)
-  await expect.poll(() => text.endsWith(`<${sent - 1} ${'x'.repeat(1000)}>`), { timeout: 10_000 }).toBe(true)
+  await expect.poll(() => text.endsWith(`<${sent - 1} ${'x'.repeat(1000)}>`)).toBe(true)
   expect([...text.matchAll(/<(\d+) x+>/g)].map(([, index]) => Number(index))).toEqual(
     Array.from({ length: sent }, (_, index) => index),
   )
@@ -191,9 +191,7 @@ test('a frame that waits for several readers is in memory once, and each gets it
   for (let turns = 0; turns < 10; turns += 1) await send(100)
   lines[1]?.reader.resume()
   for (let turns = 0; turns < 10; turns += 1) await send(100)
-  await expect
-    .poll(() => heard.map((text) => text.length), { timeout: 10_000 })
-    .toEqual(expected.map((text) => text.length))
+  await expect.poll(() => heard.map((text) => text.length)).toEqual(expected.map((text) => text.length))
   expect(heard.map((text, each) => text === expected[each])).toEqual([true, true, true])
 })
 

@@ -279,7 +279,7 @@ export async function expectEachOnceInOrder(
   const hasLast = () =>
     followers.every(({ received }) => received.at(-1)?.content === last) &&
     subscribers.every(({ delivered }) => delivered.at(-1) === last)
-  await expect.poll(hasLast, { timeout: 30_000 }).toBe(true)
+  await expect.poll(hasLast).toBe(true)
   const [first] = followers
   for (const { received } of followers) {
     const ids = received.map(({ id }) => id)

@@ -169,4 +169,4 @@ test('an upstream that closes connections just as they are used again: no read f
   expect(closed).toBeGreaterThan(100)
   expect(retry.retries).toBe(0)
   expect(http.state().refusals).toBe(0)
-}, 60_000)
+})

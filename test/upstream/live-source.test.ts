@@ -106,7 +106,7 @@ test('an upstream whose streams are blocked is polled: all events are delivered,
   expect(states()).toEqual(['catchingUp', 'polling', 'live'])
   expect(proxy.questions).toBe(questions)
   expect(proxy.streams).toBe(2)
-}, 20_000)
+})
 
 /** A scripted upstream with two flows, of user 7, and what the gateway receives of it. */
 async function startScripted(
