@@ -75,7 +75,18 @@ const program = {
   },
 } satisfies BuildOptions
 // The gateway shares no files with the other commands and the backend, so that a start of it reads few.
-const gateway = await build({ ...program, entryPoints: ['src/cli/serve.ts', 'src/index.ts'] })
+const library = await build({ ...program, entryPoints: ['src/index.ts'] })
+// A function expression, which `src/cli/stored-script.ts` runs.
+const gateway = await build({
+  ...program,
+  entryPoints: ['src/cli/serve.ts'],
+  outExtension: { '.js': '.cjs' },
+  splitting: false,
+  format: 'cjs',
+  define: { 'import.meta': 'importMeta' },
+  banner: { js: '(function(exports,require,module,__filename,__dirname,importMeta){' },
+  footer: { js: '})' },
+})
 const others = await build({
   ...program,
   entryPoints: [
@@ -96,7 +107,7 @@ const client = await build({
   target: 'es2022',
 })
 
-const inputs = [gateway, others, client].flatMap(({ metafile }) => Object.keys(metafile.inputs))
+const inputs = [library, gateway, others, client].flatMap(({ metafile }) => Object.keys(metafile.inputs))
 const folders = new Set([
   'node_modules/lodash',
   ...inputs.flatMap((path) => /^(.*node_modules\/(?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1] ?? []),

@@ -71,11 +71,22 @@ export const modulesOfGraphql: Plugin = {
   },
 }
 
-/** The file of a command that another build makes. */
+/** `serve` is a file of another build, which runs with stored code. */
 export const serveIsApart: Plugin = {
   name: 'the gateway is a bundle of its own',
-  setup({ onResolve }) {
-    onResolve({ filter: /^\.\/cli\/serve\.ts$/ }, () => ({ path: './cli/serve.js', external: true }))
+  setup({ onLoad, onResolve }) {
+    onResolve({ filter: /^\.\/cli\/serve\.ts$/ }, () => ({ path: 'serve', namespace: 'stored-script' }))
+    onLoad({ filter: /.*/, namespace: 'stored-script' }, () => ({
+      contents: `
+        import { runStoredScript } from './src/cli/stored-script.ts'
+        import { packageFile } from './src/package-files.ts'
+        const { getCompileCacheDir } = process.getBuiltinModule('node:module')
+        const { fileURLToPath } = process.getBuiltinModule('node:url')
+        const path = fileURLToPath(packageFile('dist/cli/serve.cjs'))
+        export const { serve } = runStoredScript(path, getCompileCacheDir()).exports
+      `,
+      resolveDir: root,
+    }))
   },
 }
 

@@ -244,8 +244,9 @@ describe('a start of the package', () => {
       const imported = [...text.matchAll(/(?:from|import)"(\.[^"]+)"/g)].map(([, path = '']) => path)
       for (const path of imported) await collect(join(dirname(file), path))
     }
-    await collect(join(dist, 'cli/serve.js'))
-    expect(read.size).toBeGreaterThan(1)
+    await collect(join(dist, 'cli/serve.cjs'))
+    await collect(join(dist, 'index.js'))
+    expect(read.size).toBeGreaterThan(2)
     for (const file of read) expect(await readFile(file, 'latin1')).not.toMatch(/[\x80-\xff]/)
   })
 })

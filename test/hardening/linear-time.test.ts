@@ -47,6 +47,7 @@ const noClientText: Readonly<Record<string, string>> = {
   'backend/store/sqlite.ts checkSqlite': 'the path of a file',
   'cli/administer.ts administer': 'the command line',
   'cli/maintain.ts maintain': 'the command line',
+  'cli/stored-script.ts runStoredScript': 'the paths of a file of this package and of a folder',
   'resolvers/pagination.ts listConnection': 'the name of a list',
   'resolvers/things-flows.ts loadIdentity': 'an id that the upstream sent, which is only looked up',
   'server/http/downloads.ts serveDownload': 'a ticket is only looked up',
