@@ -33,6 +33,21 @@ function endOfString(json: string, begin: number): number {
   return json.length
 }
 
+/**
+ * What is wrong with a text that is not JSON, and where. It has at most one character of the text, which may be secret.
+ *
+ * @param error what `JSON.parse` threw
+ */
+export function describeInvalidJson(text: string, error: unknown): string {
+  if (text.trim() === '') return 'it is empty'
+  const message = error instanceof SyntaxError ? error.message : ''
+  if (message.startsWith('Unexpected end')) return 'it ends too early'
+  const [, problem, line, column] =
+    /^(.+?) in JSON at position \d+ \(line (\d+) column (\d+)\)$/.exec(message) ?? []
+  if (problem !== undefined) return `${problem} in line ${line}, column ${column}`
+  return /^Unexpected token '.'/u.exec(message)?.[0] ?? 'it cannot be parsed'
+}
+
 /** Whether a value is a JSON object: neither null nor a list. */
 export function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)

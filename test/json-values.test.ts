@@ -1,5 +1,5 @@
 import { describe, expect, onTestFinished, test } from 'vitest'
-import { hasTooManyValues, isExact } from '../src/json-values.ts'
+import { describeInvalidJson, hasTooManyValues, isExact } from '../src/json-values.ts'
 import { basic, startTestBackend } from './support/backend.ts'
 import { cpuMs } from './support/cpu.ts'
 import { type Fortress, startFortress } from './support/fortress.ts'
@@ -8,6 +8,24 @@ const members = (count: number) => Array.from({ length: count }, (_, index) => `
 const elements = (count: number) => `[${Array.from({ length: count }, () => '{}').join()}]`
 const nested = (depth: number) => '['.repeat(depth) + ']'.repeat(depth)
 const padding = ' '.repeat(64 * 1024)
+
+test.each([
+  ['', 'it is empty'],
+  ['\n', 'it is empty'],
+  ['{"query":', 'it ends too early'],
+  ['{"query":"{ a }",}', 'Expected double-quoted property name in line 1, column 18'],
+  ["{\n  'query': 1}", "Expected property name or '}' in line 2, column 3"],
+  ['{"query":"{\n a }"}', 'Bad control character in string literal in line 1, column 12'],
+  ['{"query":secret}', "Unexpected token 's'"],
+  ['{"query":"\\x"}', 'Bad escaped character in line 1, column 12'],
+])('of %j, an error says what is wrong and shows no more than one character', (text, problem) => {
+  expect(() => JSON.parse(text)).toThrow(SyntaxError)
+  try {
+    JSON.parse(text)
+  } catch (error) {
+    expect(describeInvalidJson(text, error)).toBe(problem)
+  }
+})
 
 describe('JSON with too many values', () => {
   test.each([

@@ -120,6 +120,18 @@ describe('it is refused, and nothing is sent or left over', () => {
       'Expected the field "operations" to be a JSON object',
       [map(toInput), ['0', file('x')]],
     ],
+    [
+      'operations that are no JSON',
+      400,
+      `Expected the field "operations" to be a JSON object: Expected property name or '}' in line 1, column 2`,
+      [['operations', '{'], map(toInput), ['0', file('x')]],
+    ],
+    [
+      'a batch',
+      400,
+      'Batches are not supported: send each operation in a request of its own',
+      [['operations', '[]'], map(toInput), ['0', file('x')]],
+    ],
     ['a file the map does not name', 400, 'The file "0" is not in the map', [one, map({}), ['0', file('x')]]],
     ['a file that is missing', 400, 'The map names a file "0" that is not there', [one, map(toInput)]],
     [

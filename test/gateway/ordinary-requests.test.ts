@@ -56,6 +56,23 @@ test('a target with a host is refused, whichever server the rest of the request 
   }
 })
 
+test.each([
+  ['', 'Expected the body to be JSON: it is empty'],
+  [
+    '{"query":"{a}",}',
+    'Expected the body to be JSON: Expected double-quoted property name in line 1, column 16',
+  ],
+  ['[{"query":"{a}"}]', 'Batches are not supported: send each operation in a request of its own'],
+  ['"{a}"', 'Expected the body to be a JSON object with query'],
+])('the error about the body %j says what is wrong with it', async (body, message) => {
+  const { send } = await start()
+  const response = await send({ headers: { 'content-type': 'application/json' }, body })
+  expect([response.status, response.body.errors]).toEqual([
+    400,
+    [{ message, extensions: { code: 'BAD_USER_INPUT' } }],
+  ])
+})
+
 test('a connection that sent operations can open an event stream', async () => {
   const { url } = await start()
   const { socket, host, text } = open(url)

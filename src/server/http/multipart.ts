@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
 import { GatewayError } from '../../errors.ts'
-import { hasTooManyValues, maxJsonValues } from '../../json-values.ts'
+import { describeInvalidJson, hasTooManyValues, maxJsonValues } from '../../json-values.ts'
 import { discardBody } from '../../net/discard-body.ts'
 import { type MultipartProblem, readParts } from '../../net/multipart.ts'
 import type { Holding, OptionalHolding } from '../../traffic/body-memory.ts'
@@ -282,16 +282,19 @@ function isContainer(value: unknown): value is Record<string, unknown> {
 }
 
 function parseObject(text: string | undefined, name: string): Record<string, unknown> {
-  if (hasTooManyValues(text ?? ''))
+  const expected = `Expected the field "${name}" to be a JSON object`
+  if (text === undefined) throw bad(expected)
+  if (hasTooManyValues(text))
     throw tooMuch(`Expected the field "${name}" to have at most ${maxJsonValues} values`)
   let value: unknown
   try {
-    value = parseRequestJson(text ?? '', ['variables'])
-  } catch {
-    value = undefined
+    value = parseRequestJson(text, ['variables'])
+  } catch (error) {
+    throw bad(`${expected}: ${describeInvalidJson(text, error)}`)
   }
-  if (!isContainer(value) || Array.isArray(value))
-    throw bad(`Expected the field "${name}" to be a JSON object`)
+  if (Array.isArray(value) && name === 'operations')
+    throw bad('Batches are not supported: send each operation in a request of its own')
+  if (!isContainer(value) || Array.isArray(value)) throw bad(expected)
   return value
 }
 

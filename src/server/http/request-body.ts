@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import type { IncomingHttpHeaders } from 'node:http'
 import { GatewayError } from '../../errors.ts'
-import { hasTooManyValues, isRecord, maxJsonValues } from '../../json-values.ts'
+import { describeInvalidJson, hasTooManyValues, isRecord, maxJsonValues } from '../../json-values.ts'
 import { Http1Error } from '../../net/http1/errors.ts'
 import { parseRequestJson } from '../exact-variables.ts'
 import type { Exchange } from './exchange.ts'
@@ -128,8 +128,9 @@ function parseJson(text: string, what: string, variables: readonly string[] | un
     throw new GatewayError('LIMIT_EXCEEDED', `Expected ${what} to have at most ${maxJsonValues} values`)
   try {
     return variables === undefined ? JSON.parse(text) : parseRequestJson(text, variables)
-  } catch {
-    throw new GatewayError('BAD_USER_INPUT', `Expected ${what} to be JSON`)
+  } catch (error) {
+    const problem = describeInvalidJson(text, error)
+    throw new GatewayError('BAD_USER_INPUT', `Expected ${what} to be JSON: ${problem}`)
   }
 }
 
@@ -139,6 +140,11 @@ function parseJson(text: string, what: string, variables: readonly string[] | un
  * @throws GatewayError for another value, or for a reserved member
  */
 function expectParams(body: unknown): object {
+  if (Array.isArray(body))
+    throw new GatewayError(
+      'BAD_USER_INPUT',
+      'Batches are not supported: send each operation in a request of its own',
+    )
   if (!isRecord(body))
     throw new GatewayError('BAD_USER_INPUT', 'Expected the body to be a JSON object with query')
   for (const member in body)
