@@ -8,7 +8,7 @@ import type { RequestHead } from './traffic/client-address.ts'
 import type { RateLimit, RateLimiter } from './traffic/rate-limiter.ts'
 import type { EqualBodies } from './upstream/equal-bodies.ts'
 import type { KnownCapabilities } from './upstream/flowdock/capabilities.ts'
-import type { Credential, ReadCredential } from './upstream/flowdock/credentials.ts'
+import { type Credential, type ReadCredential, requireCredential } from './upstream/flowdock/credentials.ts'
 import type { Directory } from './upstream/flowdock/directory.ts'
 import type { FileDownloads } from './upstream/flowdock/files.ts'
 import { createFlowdock, type Flowdock } from './upstream/flowdock/index.ts'
@@ -21,7 +21,7 @@ import { type CallOptions, createCalls } from './upstream/flowdock/request.ts'
 import type { SingleFlight } from './upstream/flowdock/single-flight.ts'
 import type { StreamTicket, StreamTickets } from './upstream/flowdock/stream-tickets.ts'
 import type { FileUploads } from './upstream/flowdock/uploads.ts'
-import { requireCredential, requireThings, type ThingsUpstream } from './upstream/flowthings/calls.ts'
+import { requireThings, requireThingsCredential, type ThingsUpstream } from './upstream/flowthings/calls.ts'
 import { readThingsCredential } from './upstream/flowthings/credential.ts'
 import { readDropEvents } from './upstream/flowthings/drop-events.ts'
 import type { DropHub } from './upstream/flowthings/drop-hub.ts'
@@ -454,9 +454,7 @@ class PrincipalContext implements Context, Viewer {
   }
 
   listen(options: ListenOptions): LiveEvents {
-    const { credential } = this.#session
-    if (credential === null)
-      throw new GatewayError('UNAUTHENTICATED', 'Cannot subscribe to flows: no credential was sent')
+    const credential = requireCredential(this.#session.credential, 'subscribe to flows')
     return new FlowEvents(this.#session, credential, options, this)
   }
 
@@ -470,7 +468,7 @@ class PrincipalContext implements Context, Viewer {
     const { things } = session.options
     const doing = 'subscribe to drops'
     requireThings(things.upstream, doing)
-    const credential = requireCredential(readThingsCredential(session.thingsHeaders ?? {}), doing)
+    const credential = requireThingsCredential(readThingsCredential(session.thingsHeaders ?? {}), doing)
     const { drops } = this.flowthings
     return {
       principal: credential.principal,
@@ -503,23 +501,20 @@ class PrincipalContext implements Context, Viewer {
   }
 
   fileAddress(path: string): string {
-    const { credential, options } = this.#session
-    if (credential === null)
-      throw new GatewayError('UNAUTHENTICATED', 'Cannot give the address of a file: no credential was sent')
+    const { options } = this.#session
+    const credential = requireCredential(this.#session.credential, 'give the address of a file')
     return options.downloads.address(credential, path)
   }
 
   async uploadAddress(upload: Upload): Promise<{ readonly path: string; readonly expiresAt: number }> {
-    const { credential, options } = this.#session
-    if (credential === null)
-      throw new GatewayError('UNAUTHENTICATED', 'Cannot make an upload: no credential was sent')
+    const { options } = this.#session
+    const credential = requireCredential(this.#session.credential, 'make an upload')
     return options.uploads.address(credential, upload, () => options.rateLimiter.take(credential.principal))
   }
 
   streamTicket(): StreamTicket {
-    const { credential, options } = this.#session
-    if (credential === null)
-      throw new GatewayError('UNAUTHENTICATED', 'Cannot make a stream ticket: no credential was sent')
+    const { options } = this.#session
+    const credential = requireCredential(this.#session.credential, 'make a stream ticket')
     return options.streamTickets.issue(credential)
   }
 

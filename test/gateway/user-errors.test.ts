@@ -111,7 +111,7 @@ test('messages and threads of a flow are blamed, too', async () => {
       mutation,
       notFound('messageId'),
     ])
-  expect(await failureOf('comment', { messageId: goneId, content: 'x' })).toEqual(invalid('messageId'))
+  expect(await failureOf('comment', { messageId: goneId, content: 'x' })).toEqual(notFound('messageId'))
   expect(await failureOf('moveMessageToThread', { messageId, threadId: goneThread })).toEqual(
     invalid('threadId'),
   )

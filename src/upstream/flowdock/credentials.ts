@@ -97,6 +97,12 @@ class HeaderCredential implements Credential {
   }
 }
 
+/** @param doing what needs it, such as `list flows` @throws GatewayError `UNAUTHENTICATED` without a credential */
+export function requireCredential(credential: Credential | null, doing: string): Credential {
+  if (credential !== null) return credential
+  throw new GatewayError('UNAUTHENTICATED', `Cannot ${doing}: no credential was sent; send Authorization`)
+}
+
 /** The credential of a personal API token, as a client would send it. */
 export function basicAuthorization(token: string): string {
   return `Basic ${Buffer.from(`${token}:`).toString('base64')}`

@@ -12,7 +12,7 @@ import { buildUrl, type Query } from '../build-url.ts'
 import type { Decode, EqualBodies } from '../equal-bodies.ts'
 import type { Http } from '../http.ts'
 import { type CallTrace, tracedRequest } from '../traced-request.ts'
-import type { Credential } from './credentials.ts'
+import { type Credential, requireCredential } from './credentials.ts'
 import type { OnUnreadable } from './lists.ts'
 import type { MessagePages } from './message-pages.ts'
 import { encodeMultipart, type FilePart } from './multipart.ts'
@@ -183,8 +183,7 @@ export function createCalls({
 
   function authorize(anonymous: boolean | undefined, doing: string): Readonly<Record<string, string>> {
     if (anonymous === true) return {}
-    if (credential !== null) return { authorization: credential.authorization.reveal() }
-    throw new GatewayError('UNAUTHENTICATED', `Cannot ${doing}: no credential was sent with the request`)
+    return { authorization: requireCredential(credential, doing).authorization.reveal() }
   }
 
   return {

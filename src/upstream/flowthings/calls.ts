@@ -82,7 +82,7 @@ export function createThingsCalls(options: ThingsCallOptions): ThingsCalls {
     { query = {}, body, isRead = method === 'GET' || method === 'MGET', doing }: ThingsRequest,
   ): Promise<unknown> {
     const { restUrl } = requireThings(upstream, doing)
-    const { account, token, principal } = requireCredential(credential, doing)
+    const { account, token, principal } = requireThingsCredential(credential, doing)
     const url = buildUrl(restUrl, [account, ...path], { hints: hasTypes ? 1 : 0, ...query })
     const headers = {
       ...options.headers,
@@ -138,7 +138,10 @@ export function requireThings(upstream: ThingsUpstream | undefined, doing: strin
 }
 
 /** @throws GatewayError `UNAUTHENTICATED` without a credential */
-export function requireCredential(credential: ThingsCredential | null, doing: string): ThingsCredential {
+export function requireThingsCredential(
+  credential: ThingsCredential | null,
+  doing: string,
+): ThingsCredential {
   if (credential !== null) return credential
   throw new GatewayError(
     'UNAUTHENTICATED',
