@@ -243,10 +243,11 @@ describe('no pattern takes longer than in proportion to the text', () => {
   test('the check finds one that can begin at every place of a run', { timeout: 120_000 }, async () => {
     expect((await check('[.,;]+$', '')).status).toBe('vulnerable')
     expect((await check('(?<![.,;])[.,;]+$', '')).status).toBe('safe')
-    const guessed = await check('(?<!a)a.*[.,;]+$', '')
+    const guessed = await check('(?<!a)a.*[.,;]+$', '', { timeout: 60_000 })
     if (guessed.status !== 'vulnerable') throw new Error('The checker found nothing')
     expect(guessed.complexity.isFuzz).toBe(true)
-    expect(await isConfirmed(/(?<!a)a.*[.,;]+$/, guessed)).toBe(true)
+    // A busy machine can make one measurement miss it.
+    await expect.poll(() => isConfirmed(/(?<!a)a.*[.,;]+$/, guessed)).toBe(true)
   })
 })
 
@@ -355,6 +356,7 @@ describe('each exported function that takes text', () => {
   test('the comparison finds quadratic time', { timeout: 120_000 }, async () => {
     const trimmed = (text: string) => text.replace(/[.]+$/, '')
     const module = { path: '', patterns: [], textFunctions: [], characters: ['.', 'a'] }
-    expect(await findSlow(module, trimmed)).not.toEqual([])
+    // A busy machine can make one measurement miss it.
+    await expect.poll(() => findSlow(module, trimmed)).not.toEqual([])
   })
 })
