@@ -70,7 +70,10 @@ async function newest(
 ): Promise<{ found: readonly Message[]; isExhaustive: boolean }> {
   if (await flowdock.can('search')) {
     const limit = needsCount() ? maxPageSize : Math.min(wanted + spareMatches, maxPageSize)
-    const { items, sent } = await flowdock.messages.search({ ...query, limit }, wanted)
+    const find = (limit: number) => flowdock.messages.search({ ...query, limit }, wanted)
+    const first = await find(limit)
+    const isShort = limit < maxPageSize && first.items.length < wanted && first.sent >= limit
+    const { items, sent } = isShort ? await find(maxPageSize) : first
     return { found: items, isExhaustive: sent < maxPageSize }
   }
   const flows = (await flowdock.load.detailedFlows('joined')).toSorted(

@@ -88,3 +88,20 @@ test('the upstream has to find 100 matches only if the response says whether the
   expect(await limitFor({ last: 100 }, false)).toBe(100)
   expect(await limitFor({ first: 20 }, false)).toBe(100)
 })
+
+test('when more of the newest matches cannot be read than are spare, the others are found all the same', async () => {
+  const flowdock = {
+    can: async () => true,
+    messages: {
+      async search({ limit }: { limit: number }, newest: number) {
+        const found = Array.from({ length: 60 }, (_, id) => ({ id }) as Message).slice(-limit)
+        return { items: found.filter(({ id }) => id < 30).slice(-newest), sent: found.length }
+      },
+    },
+  }
+  const context = { flowdock } as unknown as Context
+  const args = { text: 'x', tagMode: 'all', last: 5 } as const
+  const { edges, pageInfo } = await search(undefined, args, context, () => false)
+  expect(edges.map(({ node }) => node.id)).toEqual([25, 26, 27, 28, 29])
+  expect(pageInfo.hasPreviousPage).toBe(true)
+})
