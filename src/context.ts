@@ -440,7 +440,8 @@ class PrincipalContext implements Context, Viewer {
 
   async repeats(reads: RecordedReads): Promise<boolean> {
     try {
-      return await reads.repeat(this.flowdock.load)
+      // An incomplete list is an error of the response, also where what it has is the same.
+      return (await reads.repeat(this.flowdock.load)) && this.#incompleteLists.length === 0
     } catch {
       // The execution gets the error, where it belongs in the response.
       return false

@@ -1,10 +1,11 @@
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { type App, startApp } from '../../src/app.ts'
 import { type Administration, openAdministration } from '../../src/backend/admin/administration.ts'
 import { createLogger } from '../../src/telemetry/log.ts'
 import { eventually, testConfig } from '../support/app.ts'
 import { basic, startTestBackend, type TestBackend } from '../support/backend.ts'
 import { serviceToken } from '../support/service-token.ts'
+import { answerJson, startScriptedUpstream } from '../support/upstream.ts'
 
 /* One gateway returns the result of a query again to others whose reads are equal, the other executes each query. */
 
@@ -168,4 +169,32 @@ test('a flow that members have opened and closed is shown to each as it is', asy
   expect(open).toEqual([true, true, false])
   await share(query)
   expect(await compare(tokens[2] ?? '', query)).toContain('"isOpen":false')
+})
+
+test('who gets an incomplete list from the upstream is told so, also where the rest is equal', async () => {
+  const organization = { id: 1, name: 'Acme', parameterized_name: 'acme' }
+  const flow = { id: 'f1', name: 'Main', parameterized_name: 'main', organization, users: [] }
+  const message = { id: 1, event: 'message', flow: 'f1', content: 'hello', sent: 1, user: '1' }
+  const user = { id: 1, nick: 'Ada' }
+  const upstream = await startScriptedUpstream(({ url = '', headers: { authorization } }, response) => {
+    const users = authorization === basic('c') ? [user, { id: 2 }] : [user]
+    answerJson(response, 200, url.startsWith('/users') ? users : url.includes('/messages') ? [message] : flow)
+  })
+  const app = await startApp(testConfig(upstream.url), {
+    log: createLogger('silent'),
+    equalResults: {
+      onFound() {
+        found += 1
+      },
+    },
+  })
+  onTestFinished(app.close)
+  const query = '{ flow(by: { path: "acme/main" }) { messages(last: 1) { nodes { author { name } } } } }'
+  await eventually(async () => {
+    for (const token of ['a', 'b']) await ask(app, token, query)
+    return found > 0
+  })
+  const response = await ask(app, 'c', query)
+  expect(response).toContain('"Ada"')
+  expect(response).toContain('A list is incomplete')
 })
