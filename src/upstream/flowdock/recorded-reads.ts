@@ -10,7 +10,8 @@ type ListedMessages = Awaited<ReturnType<Loaders['messages']>>
 interface ReadPage {
   readonly channel: string
   readonly page: MessagePage
-  readonly items: readonly Message[]
+  /** Only pages that are kept elsewhere can be read again, and those have a bound. */
+  readonly items: WeakRef<readonly Message[]>
   readonly sent: number
   readonly at: string | undefined
   /** Whether the execution used `at`, which changes with each event of the upstream. */
@@ -96,7 +97,7 @@ export class RecordedReads {
   }
 
   #notePage(channel: string, page: MessagePage, { items, sent, at }: ListedMessages): ListedMessages {
-    const read: ReadPage = { channel, page, items, sent, at, isAtUsed: false }
+    const read: ReadPage = { channel, page, items: new WeakRef(items), sent, at, isAtUsed: false }
     this.#pages.push(read)
     return {
       items,
@@ -154,5 +155,5 @@ function areSame<Key, T extends object>(
 }
 
 function isSamePage({ items, sent, at, isAtUsed }: ReadPage, now: ListedMessages): boolean {
-  return now.items === items && now.sent === sent && (!isAtUsed || now.at === at)
+  return now.items === items.deref() && now.sent === sent && (!isAtUsed || now.at === at)
 }
