@@ -105,7 +105,8 @@ export class EqualResults<R extends RecordedReads> {
         this.#onFound?.()
         return known.result
       }
-    if (operation.isRecording) return execute(context)
+    // Meanwhile another execution may have been recorded: its result would be dropped for that of this one.
+    if (operation.isRecording || this.#operations.get(key) !== operation) return execute(context)
     if (operation.toSkip > 0) {
       operation.toSkip -= 1
       return execute(context)
@@ -135,7 +136,8 @@ export class EqualResults<R extends RecordedReads> {
       const result = await execute(recording.context)
       const isKept = result.errors === undefined && recording.reads.isComplete
       if (isKept) this.#keep(key, operation, { result, reads: recording.reads, wasFound: false })
-      else operation.toSkip = longestPause
+      // Where others have a result, it is for this principal that there is none.
+      else if (operation.results.length === 0) operation.toSkip = longestPause
       return result
     } finally {
       operation.isRecording = false

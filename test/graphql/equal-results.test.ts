@@ -69,6 +69,33 @@ test('a result whose reads are not recorded as a whole, and one with errors, are
   expect(results.size).toBe(0)
 })
 
+test('a principal with an error does not keep an operation of others from being recorded', async () => {
+  const { executions, ask } = start()
+  for (const value of 'aaa') await ask(value)
+  await ask('refused', { errors: true })
+  for (const value of 'bb') await ask(value)
+  expect(executions.slice(2)).toEqual(['refused recorded', 'b recorded'])
+})
+
+test('a result that was recorded during the reads of another execution stays', async () => {
+  const { results, executions, ask } = start()
+  for (const value of 'aaa') await ask(value)
+  const { promise, resolve } = Promise.withResolvers<boolean>()
+  const slow = results.find(
+    'key',
+    {
+      record: () => ({ context: 'recorded', reads: { isComplete: true, value: 'c' } }),
+      repeats: () => promise,
+    },
+    (context) => ({ data: { value: context } }),
+  )
+  await ask('b')
+  resolve(false)
+  expect((await slow).data?.['value']).not.toBe('recorded')
+  await ask('b')
+  expect(executions.slice(2)).toEqual(['b recorded'])
+})
+
 test('an operation whose reads are never equal is recorded less and less often', async () => {
   const { executions, ask } = start()
   for (let index = 0; index < 1000; index += 1) await ask(String(index))
