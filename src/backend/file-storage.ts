@@ -25,6 +25,43 @@ export interface FileStorage {
   close(): void
 }
 
+/** One place of files. It is marked with the ids of the databases that store files in it. */
+export interface MarkedStorage extends FileStorage {
+  /** The path or the URL. */
+  readonly place: string
+  /** Marks the place. Resolves once that is durable. @throws FileStorageError */
+  mark(databaseId: string): Promise<void>
+  /** The ids of the databases that marked it. @throws FileStorageError */
+  listMarks(): Promise<string[]>
+}
+
+/** The name of a mark. No file has such a token, and no prefix at S3 such a name, because a prefix ends in a slash. */
+export function nameOfMark(databaseId: string): string {
+  return `database-${databaseId}`
+}
+
+/** The database that a mark is of; undefined for another name. */
+export function databaseOfMark(name: string): string | undefined {
+  return /^database-([0-9a-f]{32})$/.exec(name)?.[1]
+}
+
+/** Marks the storage with a database before the first file is stored in it. */
+export function markBeforeFiles(storage: MarkedStorage, databaseId: string): MarkedStorage {
+  let marking: Promise<void> | undefined
+  return {
+    ...storage,
+    async keep(token, path) {
+      marking ??= storage.mark(databaseId).catch((error: unknown) => {
+        // The next file tries again.
+        marking = undefined
+        throw error
+      })
+      await marking
+      await storage.keep(token, path)
+    },
+  }
+}
+
 /** Both ends inclusive. */
 export interface ByteRange {
   readonly start: number

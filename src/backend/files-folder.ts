@@ -1,16 +1,35 @@
 import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { FileMissingError, type FileStorage, fileTokenPattern } from './file-storage.ts'
-import { privateFolderMode } from './private-files.ts'
+import {
+  databaseOfMark,
+  FileMissingError,
+  fileTokenPattern,
+  type MarkedStorage,
+  nameOfMark,
+} from './file-storage.ts'
+import { privateFileMode, privateFolderMode } from './private-files.ts'
 
 /**
  * Stores files in 256 subfolders of a folder.
  *
  * @param directory must be on the file system of the received files, because these are moved with `rename`
  */
-export function openFolderStorage(directory: string): FileStorage {
+export function openFolderStorage(directory: string): MarkedStorage {
   const pathOf = (token: string) => join(directory, token.slice(0, 2), token)
   return {
+    place: directory,
+    async mark(databaseId) {
+      const file = await open(join(directory, nameOfMark(databaseId)), 'a', privateFileMode)
+      await file.sync().finally(() => file.close())
+      await syncFolder(directory)
+    },
+    async listMarks() {
+      const names = await readdir(directory).catch((error: unknown) => {
+        if (isMissing(error)) return []
+        throw error
+      })
+      return names.flatMap((name) => databaseOfMark(name) ?? [])
+    },
     async keep(token, path) {
       const folder = join(directory, token.slice(0, 2))
       await mkdir(folder, { recursive: true, mode: privateFolderMode })

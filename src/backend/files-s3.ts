@@ -1,6 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import {
+  type _Object,
   AbortMultipartUploadCommand,
   CompleteMultipartUploadCommand,
   CreateMultipartUploadCommand,
@@ -13,7 +14,14 @@ import {
   S3Client,
   UploadPartCommand,
 } from '@aws-sdk/client-s3'
-import { FileMissingError, type FileStorage, FileStorageError, fileTokenPattern } from './file-storage.ts'
+import {
+  databaseOfMark,
+  FileMissingError,
+  FileStorageError,
+  fileTokenPattern,
+  type MarkedStorage,
+  nameOfMark,
+} from './file-storage.ts'
 import { createPartBuffers } from './part-buffers.ts'
 
 /** A bucket of a server that implements the API of Amazon S3. */
@@ -40,7 +48,7 @@ const buffers = 4
 const attempts = 3
 
 /** Stores files as objects of a bucket. */
-export function openS3Storage(location: S3Location, timeouts: Partial<S3Timeouts> = {}): FileStorage {
+export function openS3Storage(location: S3Location, timeouts: Partial<S3Timeouts> = {}): MarkedStorage {
   const { connectMs, requestMs, idleMs } = { ...defaultTimeouts, ...timeouts }
   const { endpoint, bucket, prefix } = parseUrl(location.url)
   const parts = createPartBuffers(buffers, partBytes, requestMs)
@@ -98,7 +106,35 @@ export function openS3Storage(location: S3Location, timeouts: Partial<S3Timeouts
     }
   }
 
+  async function* objectsBelow(start: string): AsyncGenerator<_Object> {
+    let ContinuationToken: string | undefined
+    do {
+      const page = await send('list the files', () =>
+        client.send(new ListObjectsV2Command({ Bucket: bucket, Prefix: start, ContinuationToken })),
+      )
+      yield* page.Contents ?? []
+      ContinuationToken = page.NextContinuationToken
+    } while (ContinuationToken !== undefined)
+  }
+
   return {
+    place: location.url,
+    async mark(databaseId) {
+      const Body = Buffer.from(databaseId)
+      await send('mark the place of files', () =>
+        client.send(
+          new PutObjectCommand({ ...at(nameOfMark(databaseId)), Body, ContentLength: Body.length }),
+        ),
+      )
+    },
+    async listMarks() {
+      const found: string[] = []
+      for await (const { Key = '' } of objectsBelow(prefix + nameOfMark(''))) {
+        const databaseId = databaseOfMark(Key.slice(prefix.length))
+        if (databaseId !== undefined) found.push(databaseId)
+      }
+      return found
+    },
     async keep(token, path) {
       const file = await open(path)
       try {
@@ -138,18 +174,11 @@ export function openS3Storage(location: S3Location, timeouts: Partial<S3Timeouts
       })
     },
     async *list() {
-      let ContinuationToken: string | undefined
-      do {
-        const page = await send('list the files', () =>
-          client.send(new ListObjectsV2Command({ Bucket: bucket, Prefix: prefix, ContinuationToken })),
-        )
-        for (const { Key = '', Size = 0, LastModified } of page.Contents ?? []) {
-          const token = Key.slice(prefix.length)
-          if (fileTokenPattern.test(token))
-            yield { token, byteSize: Size, storedAt: LastModified?.getTime() ?? 0 }
-        }
-        ContinuationToken = page.NextContinuationToken
-      } while (ContinuationToken !== undefined)
+      for await (const { Key = '', Size = 0, LastModified } of objectsBelow(prefix)) {
+        const token = Key.slice(prefix.length)
+        if (fileTokenPattern.test(token))
+          yield { token, byteSize: Size, storedAt: LastModified?.getTime() ?? 0 }
+      }
     },
     async removeUnfinished(before) {
       await send('remove unfinished files', async () => {

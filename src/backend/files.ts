@@ -7,7 +7,7 @@ import {
   type FileSignatures,
   loadSigningKey,
 } from './file-signatures.ts'
-import type { FileStorage } from './file-storage.ts'
+import { type FileStorage, type MarkedStorage, markBeforeFiles } from './file-storage.ts'
 import { withEarlierFiles } from './files-earlier.ts'
 import { openFolderStorage } from './files-folder.ts'
 import type { S3Location } from './files-s3.ts'
@@ -49,38 +49,55 @@ export interface FileLocation {
 /** No upload takes longer, so unfinished files that are older belong to ended processes. */
 const leftoverMs = 24 * 3600_000
 
-/** The folder for files while they are received, also with S3. Only files that belong to a sent message are sent to S3. */
-export async function openFileStore({ dataDir, s3, signingSecrets = [] }: FileLocation): Promise<FileStore> {
+/**
+ * The folder for files while they are received, also with S3. Only files that belong to a sent message are sent to S3.
+ *
+ * @param databaseId the database that marks the storage of new files
+ */
+export async function openFileStore(
+  { dataDir, s3, signingSecrets = [] }: FileLocation,
+  databaseId: string,
+): Promise<FileStore> {
   const directory = join(dataDir, 'files')
   const arriving = await openArrivingFiles(join(directory, 'incoming'))
   const keys =
     signingSecrets.length > 0
       ? signingSecrets.map(deriveSigningKey)
       : [await loadSigningKey(join(directory, 'signing-key'))]
-  return createFileStore(arriving, await openFileStorage({ dataDir, s3 }), createFileSignatures(keys))
+  const { forNewFiles, earlier } = await openFileStorages({ dataDir, s3 })
+  const storage = joinStorages({ forNewFiles: markBeforeFiles(forNewFiles, databaseId), earlier })
+  return createFileStore(arriving, storage, createFileSignatures(keys))
 }
 
 /** Opens the storage of files: new ones are stored in one place, and those of the other place can be read and removed. */
 export async function openFileStorage(location: FileLocation): Promise<FileStorage> {
-  const { forNewFiles, earlier } = await openFileStorages(location)
+  return joinStorages(await openFileStorages(location))
+}
+
+export function joinStorages({
+  forNewFiles,
+  earlier,
+}: Pick<FileStorages, 'forNewFiles' | 'earlier'>): FileStorage {
   return earlier === undefined ? forNewFiles : withEarlierFiles(forNewFiles, earlier)
 }
 
 /** The storage of new files, and the one that may have files of before. */
 export interface FileStorages {
-  readonly forNewFiles: FileStorage
-  readonly earlier: FileStorage | undefined
+  readonly forNewFiles: MarkedStorage
+  readonly earlier: MarkedStorage | undefined
+  /** The one of them in `dataDir`. */
+  readonly folder: MarkedStorage
 }
 
 /** Opens both storages. The client of S3 is only loaded when it is used. */
 export async function openFileStorages({ dataDir, s3 }: FileLocation): Promise<FileStorages> {
   const folder = openFolderStorage(join(dataDir, 'files'))
-  if (s3 === undefined) return { forNewFiles: folder, earlier: undefined }
+  if (s3 === undefined) return { forNewFiles: folder, earlier: undefined, folder }
   const { openS3Storage } = await import('./files-s3.ts')
   const atS3 = openS3Storage(s3)
   return s3.isForNewFiles === false
-    ? { forNewFiles: folder, earlier: atS3 }
-    : { forNewFiles: atS3, earlier: folder }
+    ? { forNewFiles: folder, earlier: atS3, folder }
+    : { forNewFiles: atS3, earlier: folder, folder }
 }
 
 function createFileStore(

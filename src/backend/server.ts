@@ -44,6 +44,7 @@ import { createRuleRoutes } from './rules/routes.ts'
 import { createRuleRunner, type RuleRunner } from './rules/runner.ts'
 import { openStore, type Store } from './store/db.ts'
 import { findLogPosition } from './store/events.ts'
+import { findDatabaseId } from './store/identity.ts'
 import { tryWriting } from './store/messages.ts'
 
 export interface BackendOptions {
@@ -213,7 +214,7 @@ export async function createBackend(options: BackendOptions): Promise<RunningBac
       bus,
       instances,
     })
-    const files = await openFileStore(options)
+    const files = await openFileStore(options, await findDatabaseId(store.reader))
     opened = files
     // Not earlier: the rights of a folder that is not a data folder are left alone.
     await closeToOthers(options)

@@ -11,6 +11,7 @@ import { makeDatabase } from '../support/database.ts'
 import { arrivingFiles } from '../support/files.ts'
 
 const hourMs = 3600_000
+const databaseId = '0'.repeat(32)
 
 async function ageBy(path: string, ms: number): Promise<void> {
   const { mtimeMs } = await stat(path)
@@ -58,8 +59,8 @@ test('a second backend on the same folder starts, keeps house and stops, and an 
 test('what a process left is removed when it is a day old, and nothing younger is', async () => {
   const dataDir = await makeFolder()
   const files = join(dataDir, 'files')
-  const gone = await openFileStore({ dataDir })
-  const going = await openFileStore({ dataDir })
+  const gone = await openFileStore({ dataDir }, databaseId)
+  const going = await openFileStore({ dataDir }, databaseId)
   await gone.receive(one(), 100)
   const [left = ''] = await arrivingFiles(dataDir)
   const { token } = await going.receive(one(), 100)
@@ -80,8 +81,8 @@ test('what a process left is removed when it is a day old, and nothing younger i
 test('a process that received nothing for a day goes on after another removed its folder', async () => {
   const dataDir = await makeFolder()
   const files = join(dataDir, 'files')
-  const idle = await openFileStore({ dataDir })
-  const other = await openFileStore({ dataDir })
+  const idle = await openFileStore({ dataDir }, databaseId)
+  const other = await openFileStore({ dataDir }, databaseId)
   await idle.discard((await idle.receive(one(), 100)).token)
   await other.removeLeftovers(Date.now() + 25 * hourMs)
   expect(await readdir(join(files, 'incoming'))).toEqual([])
@@ -93,8 +94,8 @@ test('a process that received nothing for a day goes on after another removed it
 
 test('a process that stops removes what it received and did not keep, and its folder', async () => {
   const dataDir = await makeFolder()
-  const stopping = await openFileStore({ dataDir })
-  const other = await openFileStore({ dataDir })
+  const stopping = await openFileStore({ dataDir }, databaseId)
+  const other = await openFileStore({ dataDir }, databaseId)
   await stopping.receive(one(), 100)
   const { token } = await other.receive(one(), 100)
   await stopping.close()
@@ -104,7 +105,7 @@ test('a process that stops removes what it received and did not keep, and its fo
 test('processes that start together sign with one key', async () => {
   const dataDir = await makeFolder()
   const files = join(dataDir, 'files')
-  const stores = await Promise.all(Array.from({ length: 5 }, () => openFileStore({ dataDir })))
+  const stores = await Promise.all(Array.from({ length: 5 }, () => openFileStore({ dataDir }, databaseId)))
   const query = new URLSearchParams(stores[0]?.sign('a'.repeat(32)))
   expect(stores.map((store) => store.verify('a'.repeat(32), query))).toEqual(stores.map(() => true))
   expect((await readdir(files)).sort()).toEqual(['incoming', 'signing-key'])
@@ -115,5 +116,5 @@ test('a signing key that was cut short is refused, because others could guess it
   const files = join(dataDir, 'files')
   await mkdir(files, { recursive: true })
   await writeFile(join(files, 'signing-key'), '')
-  await expect(openFileStore({ dataDir })).rejects.toThrow('is damaged')
+  await expect(openFileStore({ dataDir }, databaseId)).rejects.toThrow('is damaged')
 })

@@ -2,8 +2,10 @@ import { readdir } from 'node:fs/promises'
 import { expect, onTestFinished, test } from 'vitest'
 import { seedDemo } from '../../src/backend/admin/seed.ts'
 import { createEventLog, type EventLog } from '../../src/backend/event-log.ts'
+import { nameOfMark } from '../../src/backend/file-storage.ts'
 import { openFileStore } from '../../src/backend/files.ts'
 import { openStore } from '../../src/backend/store/db.ts'
+import { findDatabaseId } from '../../src/backend/store/identity.ts'
 import { call, makeFolder, makeLocation, startTestBackend } from '../support/backend.ts'
 import { makeDatabase } from '../support/database.ts'
 
@@ -45,7 +47,7 @@ test('a backend that finds the database filled when it may write changes nothing
   const log = await createEventLog(store)
   const make = async () => {
     const dataDir = await makeFolder()
-    const files = await openFileStore({ dataDir })
+    const files = await openFileStore({ dataDir }, await findDatabaseId(store.reader))
     return { store, log, files, dataDir, token: undefined, withHistory: true }
   }
   const [first, late] = [await make(), await make()]
@@ -61,5 +63,10 @@ test('a backend that finds the database filled when it may write changes nothing
   expect(demo).toEqual({ token: null })
   expect(notices).toEqual([expect.stringContaining('Another backend filled the database')])
   const left = await readdir(late.dataDir, { recursive: true, withFileTypes: true })
-  expect(left.filter((entry) => entry.isFile()).map(({ name }) => name)).toEqual(['signing-key'])
+  expect(
+    left
+      .filter((entry) => entry.isFile())
+      .map(({ name }) => name)
+      .sort(),
+  ).toEqual([nameOfMark(await findDatabaseId(store.reader)), 'signing-key'])
 })

@@ -12,7 +12,7 @@ const token = 'a'.repeat(32)
 const flowToken = 'b'.repeat(32)
 
 /** Undoes the last migrations, for a database that is made older. */
-const undoLast = `alter table events drop column kind; drop table event_log; drop index tokens_by_user; drop table compatible_migrations;
+const undoLast = `drop table database_identity; alter table events drop column kind; drop table event_log; drop index tokens_by_user; drop table compatible_migrations;
   drop table rule_jobs; drop table rules; drop table things_permits; drop table things_task_lease; drop table things_task_packets; drop table things_task_runs;
   drop table things_arrivals; drop table things_counts; drop table things_script_jobs; drop table things_members; drop table things_objects; drop table things_drops; drop table things_flows; drop table things_accounts;`
 

@@ -3,7 +3,7 @@ import { mkdir, open, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { startFauxqs } from 'fauxqs'
 import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
-import { FileMissingError, type FileStorage } from '../../src/backend/file-storage.ts'
+import { FileMissingError, type FileStorage, type MarkedStorage } from '../../src/backend/file-storage.ts'
 import { openFolderStorage } from '../../src/backend/files-folder.ts'
 import { openS3Storage } from '../../src/backend/files-s3.ts'
 import { makeFolder } from '../support/backend.ts'
@@ -65,8 +65,8 @@ describe.each([
     },
   ],
 ] as const)('files in %s', (_, many, prepare) => {
-  let openStorage: () => FileStorage
-  let storage: FileStorage
+  let openStorage: () => MarkedStorage
+  let storage: MarkedStorage
   let arriving: string
 
   beforeEach(async () => {
@@ -165,6 +165,16 @@ describe.each([
     leaving.destroy()
     const all = await Promise.all(Array.from({ length: 20 }, () => read(storage, token)))
     expect(all.every((each) => each.equals(bytes))).toBe(true)
+  })
+
+  test('have marks of the databases that store them, which are no files', async () => {
+    expect(await storage.listMarks()).toEqual([])
+    // A place without files has no folder.
+    await keep(Buffer.from('x'))
+    const [one, other] = [newToken(), newToken()]
+    for (const id of [one, other, one]) await storage.mark(id)
+    expect((await storage.listMarks()).sort()).toEqual([one, other].sort())
+    expect(await listed(storage)).toHaveLength(1)
   })
 
   test('that are whole are not removed with unfinished ones', async () => {

@@ -1,11 +1,18 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type FileCopier, forEachFile, openFileCopier } from '../file-copies.ts'
-import { FileMissingError, type FileStorage, type StoredFile } from '../file-storage.ts'
+import {
+  FileMissingError,
+  type FileStorage,
+  type MarkedStorage,
+  markBeforeFiles,
+  type StoredFile,
+} from '../file-storage.ts'
 import { openFileStorages } from '../files.ts'
 import { privateFolderMode } from '../private-files.ts'
 import { type Database, openStore } from '../store/db.ts'
 import { findFile } from '../store/files.ts'
+import { findDatabaseId } from '../store/identity.ts'
 import { lockFile } from '../store/sqlite.ts'
 import { AdministrationError, type DataLocation } from './administration.ts'
 
@@ -46,10 +53,12 @@ export async function moveFiles(
     const unlock = lockFile(join(directory, 'move-lock'))
     if (unlock === undefined) throw new AdministrationError('Another process moves files at the moment')
     const { forNewFiles, earlier } = await openFileStorages(location)
+    const databaseId = await findDatabaseId(store.reader)
     const copier = await openFileCopier(location.dataDir)
     try {
       if (earlier === undefined) throw new AdministrationError('There is one storage of files only')
-      return await moveAll({ db: store.reader, from: earlier, to: forNewFiles, copier }, onMoved)
+      const to = markBeforeFiles(forNewFiles, databaseId)
+      return await moveAll({ db: store.reader, databaseId, from: earlier, to, copier }, onMoved)
     } finally {
       await copier.close()
       forNewFiles.close()
@@ -73,7 +82,8 @@ function requireStorage({ s3 }: DataLocation, to: StorageName): void {
 
 interface Moving {
   readonly db: Database
-  readonly from: FileStorage
+  readonly databaseId: string
+  readonly from: MarkedStorage
   readonly to: FileStorage
   readonly copier: FileCopier
 }
@@ -88,6 +98,8 @@ async function moveAll(moving: Moving, onMoved: (moved: number) => void): Promis
       const outcome = await moveFile(moving, file)
       if (outcome === 'unnamed') unnamed.push(file.token)
       else if (outcome === 'moved') {
+        // Files that belong to no message stay there, and are known by it as those of this database.
+        if (total.moved === 0) await moving.from.mark(moving.databaseId)
         total.moved += 1
         total.bytes += file.byteSize
         onMoved(total.moved)

@@ -15,6 +15,7 @@ import { ensureApplication } from '../store/applications.ts'
 import { type Database, openStore, type Store } from '../store/db.ts'
 import { insertFile } from '../store/files.ts'
 import { type Flow, findFlow, listFlowUsers } from '../store/flows.ts'
+import { findDatabaseId } from '../store/identity.ts'
 import {
   findMessage,
   findMessageByUuid,
@@ -89,7 +90,7 @@ export async function importFlow(options: FlowImport): Promise<ImportSummary> {
   const flowExport = await openFlowExport(options.zip, options.bounds).catch(asAdministrationError)
   const store = await openStore(databaseUrl ?? join(dataDir, 'flowdock.db'))
   try {
-    const files = await openFileStore(location)
+    const files = await openFileStore(location, await findDatabaseId(store.reader))
     const importing: Importing = {
       ...options,
       store,

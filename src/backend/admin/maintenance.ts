@@ -1,12 +1,13 @@
 import { cp, mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { join, relative } from 'node:path'
 import { forEachFile, openFileCopier } from '../file-copies.ts'
-import { FileMissingError, type FileStorage } from '../file-storage.ts'
-import { openFileStorage } from '../files.ts'
+import { FileMissingError, type FileStorage, type MarkedStorage, nameOfMark } from '../file-storage.ts'
+import { type FileStorages, joinStorages, openFileStorage, openFileStorages } from '../files.ts'
 import { privateFolderMode, protectData } from '../private-files.ts'
 import { type Database, openStore, type Store } from '../store/db.ts'
 import { findLogPosition, replaceLogId } from '../store/events.ts'
 import { deleteFile, findFile, listFiles } from '../store/files.ts'
+import { findDatabaseId } from '../store/identity.ts'
 import { namedFiles } from '../store/messages.ts'
 import { backupSqlite, checkSqlite, listSqliteFiles } from '../store/sqlite.ts'
 import { AdministrationError, type DataLocation } from './administration.ts'
@@ -80,7 +81,9 @@ export async function restoreData(from: string, { dataDir, databaseUrl, s3 }: Da
   const problems = await checkDatabase(backup)
   // Files without a message are harmless: `check` finds them in the restored data.
   if (problems.length === 0 && s3 === undefined)
-    problems.push(...(await withFiles(backup, ({ reader }, storage) => findDamaged(reader, storage))))
+    problems.push(
+      ...(await withFiles(backup, ({ reader }, storages) => findDamaged(reader, joinStorages(storages)))),
+    )
   if (problems.length > 0) throw new AdministrationError(`The backup is damaged: ${problems.join('; ')}`)
   await mkdir(dataDir, { recursive: true, mode: privateFolderMode })
   await backupSqlite(join(from, databaseName), join(dataDir, databaseName))
@@ -117,7 +120,8 @@ export interface DataCheck {
 
 /**
  * Looks for damage in the data of a backend, also while it runs: in the database, missing files of messages, and files without a
- * message.
+ * message. Where
+ * files of another database are, or may be, it lists and removes no files without a message.
  *
  * @param repair whether files without a message are removed
  * @throws AdministrationError when there is no data, FileStorageError when S3 does not respond
@@ -129,10 +133,16 @@ export async function checkData(
 ): Promise<DataCheck> {
   const problems = await checkDatabase(location)
   if (problems.length > 0) return { problems, repaired: [] }
-  return withFiles(location, async (store, storage) => {
-    const damaged = await findDamaged(store.reader, storage)
+  return withFiles(location, async (store, storages) => {
+    const storage = joinStorages(storages)
+    const damaged = [
+      ...(await findOtherDatabases(location, storages, await findDatabaseId(store.reader))),
+      ...(await findDamaged(store.reader, storage)),
+    ]
     if (damaged.length > 0) return { problems: damaged, repaired: [] }
     const orphans = await findOrphans(store.reader, storage, now - settledMs)
+    const unclear = orphans.length === 0 ? [] : await findUnclear(location, storages, store.reader)
+    if (unclear.length > 0) return { problems: unclear, repaired: [] }
     if (!repair) return { problems: orphans.map(({ description }) => description), repaired: [] }
     for (const { token, hasRow } of orphans) {
       if (hasRow) await store.write((db) => deleteFile(db, token))
@@ -142,14 +152,69 @@ export async function checkData(
   })
 }
 
+/** Sentences about other databases that have files where this one has its files. */
+async function findOtherDatabases(
+  { dataDir, databaseUrl }: DataLocation,
+  storages: FileStorages,
+  databaseId: string,
+): Promise<string[]> {
+  const problems: string[] = []
+  for (const { place, listMarks } of listStorages(storages))
+    for (const id of await listMarks())
+      if (id !== databaseId)
+        problems.push(
+          `"${place}" has files of the database ${id}, and this is the database ${databaseId}: nothing is removed. ` +
+            'Set DATABASE_URL, DATA_DIR and S3_URL that belong together. ' +
+            `If the other database is gone, remove "${place}/${nameOfMark(id)}"`,
+        )
+  if (problems.length > 0 || databaseUrl === undefined) return problems
+  // An earlier version did not mark the folder.
+  if ((await hasDatabase(dataDir)) && (await hasFiles(storages.folder)))
+    problems.push(
+      `"${dataDir}" has a database of its own, ${databaseName}, and this is the database of DATABASE_URL: nothing is removed. ` +
+        `Set a DATA_DIR that belongs to DATABASE_URL, or remove ${databaseName} if it is not in use`,
+    )
+  return problems
+}
+
+/** Sentences about places of files that may be those of another database: an earlier version did not mark them. */
+async function findUnclear(
+  { databaseUrl }: DataLocation,
+  storages: FileStorages,
+  db: Database,
+): Promise<string[]> {
+  const databaseId = await findDatabaseId(db)
+  const rows = new Set((await listFiles(db)).map(({ token }) => token))
+  const problems: string[] = []
+  for (const storage of listStorages(storages)) {
+    const isBesideDatabase = databaseUrl === undefined && storage === storages.folder
+    if (isBesideDatabase || (await storage.listMarks()).includes(databaseId)) continue
+    if ((await hasFiles(storage)) && !(await hasFiles(storage, (token) => rows.has(token))))
+      problems.push(
+        `This database names no file in "${storage.place}", so the files there may be those of another one: nothing is removed. ` +
+          'If the settings are right, send a message with a file at a server with them, and try again',
+      )
+  }
+  return problems
+}
+
+function listStorages({ forNewFiles, earlier }: FileStorages): MarkedStorage[] {
+  return earlier === undefined ? [forNewFiles] : [forNewFiles, earlier]
+}
+
+async function hasFiles(storage: FileStorage, isWanted = (_token: string) => true): Promise<boolean> {
+  for await (const { token } of storage.list()) if (isWanted(token)) return true
+  return false
+}
+
 async function withFiles<T>(
   location: DataLocation,
-  use: (store: Store, storage: FileStorage) => Promise<T>,
+  use: (store: Store, storages: FileStorages) => Promise<T>,
 ): Promise<T> {
   const store = await openStore(location.databaseUrl ?? join(location.dataDir, databaseName))
   try {
-    const storage = await openFileStorage(location)
-    return await use(store, storage).finally(() => storage.close())
+    const storages = await openFileStorages(location)
+    return await use(store, storages).finally(() => joinStorages(storages).close())
   } finally {
     await store.close()
   }
@@ -259,8 +324,11 @@ function requireFile(databaseUrl: string | undefined): void {
 }
 
 async function requireData(folder: string): Promise<void> {
-  if ((await stat(join(folder, databaseName)).catch(() => undefined)) === undefined)
-    throw new AdministrationError(`There is no data in "${folder}"`)
+  if (!(await hasDatabase(folder))) throw new AdministrationError(`There is no data in "${folder}"`)
+}
+
+async function hasDatabase(folder: string): Promise<boolean> {
+  return (await stat(join(folder, databaseName)).catch(() => undefined)) !== undefined
 }
 
 async function requireEmpty(folder: string): Promise<void> {

@@ -198,6 +198,8 @@ export interface Tables extends ThingsTables, RuleTables {
   }
   /** One row. The id changes when a number of the log may stand for another event than before. */
   event_log: { id: string }
+  /** One row, which never changes. */
+  database_identity: { id: string }
   /** Migrations that versions before them work beside. */
   compatible_migrations: { name: string }
 }

@@ -3,6 +3,7 @@ import { avatars } from './avatars.ts'
 import { compatibleMigrations } from './compatible-migrations.ts'
 import { composedText } from './composed-text.ts'
 import { controlEvents } from './control-events.ts'
+import { databaseIdentity } from './database-identity.ts'
 import { deletedMessages } from './deleted-messages.ts'
 import { first } from './first.ts'
 import { legacyAndInvitations } from './legacy-and-invitations.ts'
@@ -39,4 +40,5 @@ export const migrations: Readonly<Record<string, SchemaMigration>> = {
   '0012-things-arrivals': thingsArrivals,
   '0013-task-runs': taskRuns,
   '0014-rules': rules,
+  '0015-database-identity': databaseIdentity,
 }
