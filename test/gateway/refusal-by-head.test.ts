@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
+import fc from 'fast-check'
 import { expect, onTestFinished, test } from 'vitest'
 import { startApp } from '../../src/app.ts'
 import { createLogger } from '../../src/telemetry/log.ts'
@@ -78,6 +79,8 @@ function open(url: string) {
     socket,
     host,
     send: (bytes: string) => void socket.write(bytes),
+    /** The responses so far. */
+    read,
     /** The response with this number, from 1. */
     async response(number: number): Promise<Received> {
       await expect.poll(() => read().length).toBeGreaterThanOrEqual(number)
@@ -216,4 +219,52 @@ test('a GET request with an encoded body is rejected for that, also while there 
     `GET /graphql?query=%7B__typename%7D HTTP/1.1\r\nHost: ${line.host}\r\nContent-Encoding: gzip\r\n\r\n`,
   )
   expect((await line.response(1)).status).toBe(415)
+})
+
+test('the bodies of requests on one connection are never read as requests, in whatever pieces they come', async () => {
+  const { gateway } = await startFull()
+  const { host } = new URL(gateway.url)
+  const body = JSON.stringify({ query: post(host, {}, '{}') })
+  const lines = `Host: ${host}\r\nContent-Type: application/json\r\n`
+  const chunked = `Transfer-Encoding: chunked\r\n\r\n${body.length.toString(16)}\r\n${body}\r\n0\r\n\r\n`
+  const get = 'GET /graphql?query=%7B__typename%7D HTTP/1.1\r\n'
+  const requests: readonly (readonly [status: number, request: string])[] = [
+    [503, post(host)],
+    [503, post(host, {}, body)],
+    [503, post(host, {}, ` ${body}\r\n\r\n`)],
+    [503, post(host, {}, body.padEnd(16_384))],
+    [503, post(host, {}, body.padEnd(16_385))],
+    [503, `\r\n${post(host)}`],
+    [503, `POST /graphql HTTP/1.1\r\n${lines}${chunked}`],
+    [503, `${get}${lines}\r\n`],
+    [503, `${get}${lines}Content-Length: ${body.length}\r\n\r\n${body}`],
+    [503, `${get}${lines}${chunked}`],
+    [415, post(host, { 'content-type': 'text/plain' }, body)],
+    [415, post(host, { 'content-encoding': 'gzip' }, body)],
+    [403, post(host, { origin: 'http://elsewhere.example' }, body)],
+    [200, `GET /health/live HTTP/1.1\r\n${lines}\r\n`],
+  ]
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.constantFrom(...requests), { minLength: 1, maxLength: 6 }),
+      fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 6 }),
+      async (list, cuts) => {
+        const text = list.map(([, request]) => request).join('') + post(host, { connection: 'close' })
+        const places = cuts.map((cut) => Math.floor(cut * text.length)).toSorted((a, b) => a - b)
+        const line = open(gateway.url)
+        const closed = once(line.socket, 'close')
+        for (const [index, place] of [0, ...places].entries()) {
+          await new Promise((resolve) => line.socket.write(text.slice(place, places[index]), resolve))
+          await new Promise((resolve) => setImmediate(resolve))
+        }
+        await closed
+        const responses = line.read()
+        const expected = [...list.map(([status]) => status), 503]
+        expect(responses.map(({ status }) => status)).toEqual(expected.slice(0, responses.length))
+        // A response to a request whose body has not arrived may be the last one, and says so.
+        expect(responses.at(-1)?.head).toContain('\r\nConnection: close')
+      },
+    ),
+    { numRuns: Number(process.env['RUNS'] ?? 100) },
+  )
 })
