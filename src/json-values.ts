@@ -68,21 +68,23 @@ export function parseNumbers(json: string, revive: (value: number, source: strin
   )
 }
 
-/** Whether a JSON text may have numbers with more digits than a double keeps. */
+/** Whether a JSON text may have numbers with more digits than a double keeps, or larger ones. */
 export function mayHaveLongNumbers(json: string): boolean {
-  return /\d{16}/.test(json)
+  return /\d{16}|\d[eE]\+?\d{3}/.test(json)
 }
 
-/** Whether a number keeps its value as a double, or is not written as a whole number. */
+/** Whether a number keeps its value as a double. A fraction does if the double is finite, because it is always rounded. */
 export function isExact(source: string): boolean {
-  if (source.length < 16 || !/^-?\d+$/.test(source)) return true
+  if (source.length < 16 || !/^-?\d+$/.test(source)) return Number.isFinite(Number(source))
   const value = Number(source)
   if (Number.isSafeInteger(value) || String(value) === source) return true
   return Number.isFinite(value) && BigInt(source) === BigInt(value)
 }
 
-/** Why a whole number is refused that is not exact. */
+/** Why a number is refused that is not exact. */
 export function inexactMessage(digits: string): string {
+  if (!Number.isFinite(Number(digits)))
+    return `Expected a number between -${Number.MAX_VALUE} and ${Number.MAX_VALUE}, got ${digits.slice(0, 40)}`
   return (
     `Expected a whole number of at most 9007199254740991, got ${digits.slice(0, 40)}, which would lose digits; ` +
     'send it as text, or an element of flowthings as {type: "long", value: "…"}'

@@ -131,11 +131,13 @@ test.each([
   ['9223372036854775807', false],
   // What a JavaScript program writes for 2 ** 63.
   ['9223372036854776000', true],
-  ['1e400', true],
+  ['1e308', true],
+  ['1e400', false],
+  ['-1E+400', false],
   ['0.12345678901234567890123', true],
   [`1${'0'.repeat(22)}`, true],
   [`1${'0'.repeat(23)}`, false],
   ['9'.repeat(400), false],
-])('the whole number %s keeps its digits as a double: %s', (source, exact) => {
+])('the number %s is kept as a double: %s', (source, exact) => {
   expect(isExact(source)).toBe(exact)
 })

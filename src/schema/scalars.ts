@@ -51,16 +51,16 @@ builder.scalarType('JSON', {
   serialize: (value) => value,
   parseValue: (value) => value ?? null,
   parseLiteral(literal, variables) {
-    checkIntegers(literal)
+    checkNumbers(literal)
     return valueFromASTUntyped(literal, variables) ?? null
   },
 })
 
-/** @throws GraphQLError for a whole number whose digits a JavaScript number would lose */
-function checkIntegers(node: ValueNode): void {
-  if (node.kind === Kind.LIST) for (const value of node.values) checkIntegers(value)
-  else if (node.kind === Kind.OBJECT) for (const { value } of node.fields) checkIntegers(value)
-  else if (node.kind === Kind.INT && !isExact(node.value))
+/** @throws GraphQLError for a number whose digits a double would lose, or that is too large for one */
+function checkNumbers(node: ValueNode): void {
+  if (node.kind === Kind.LIST) for (const value of node.values) checkNumbers(value)
+  else if (node.kind === Kind.OBJECT) for (const { value } of node.fields) checkNumbers(value)
+  else if ((node.kind === Kind.INT || node.kind === Kind.FLOAT) && !isExact(node.value))
     throw new GraphQLError(inexactMessage(node.value), {
       nodes: node,
       extensions: { code: 'BAD_USER_INPUT' satisfies ErrorCode },

@@ -1,7 +1,7 @@
 import { isExact, isRecord, mayHaveLongNumbers, parseNumbers } from '../json-values.ts'
 
-/** Replaces variables that have an integer which a JavaScript number cannot represent exactly. */
-export class InexactInteger {
+/** Replaces variables that have a number which a double cannot represent: its digits, or its size. */
+export class InexactNumber {
   readonly digits: string
 
   constructor(digits: string) {
@@ -10,7 +10,7 @@ export class InexactInteger {
 }
 
 /**
- * Parses the JSON of a request. Its variables become an `InexactInteger` if they have one, so that no digits are lost in silence.
+ * Parses the JSON of a request. Its variables become an `InexactNumber` if they have one, so that no digits are lost in silence.
  *
  * @param path the names of the members that lead to the variables
  * @throws SyntaxError
@@ -18,14 +18,14 @@ export class InexactInteger {
 export function parseRequestJson(json: string, path: readonly string[]): unknown {
   const value: unknown = JSON.parse(json)
   if (!mayHaveLongNumbers(json)) return value
-  let marked = parseNumbers(json, (number, source) => (isExact(source) ? number : new InexactInteger(source)))
+  let marked = parseNumbers(json, (number, source) => (isExact(source) ? number : new InexactNumber(source)))
   for (const name of path) marked = isRecord(marked) ? marked[name] : undefined
   const inexact = findInexact(marked)
   return inexact === undefined ? value : withMember(value, path, inexact)
 }
 
-function findInexact(value: unknown): InexactInteger | undefined {
-  if (value instanceof InexactInteger) return value
+function findInexact(value: unknown): InexactNumber | undefined {
+  if (value instanceof InexactNumber) return value
   if (typeof value !== 'object' || value === null) return undefined
   for (const member of Object.values(value)) {
     const found = findInexact(member)

@@ -6,7 +6,7 @@ import { inexactMessage, isRecord } from '../json-values.ts'
 import { type LiveOperation, type SubscriptionReader, toPayload } from '../subscriptions/fan-out.ts'
 import type { RequestHead } from '../traffic/client-address.ts'
 import type { Engine, EngineOperation } from './engine.ts'
-import { InexactInteger } from './exact-variables.ts'
+import { InexactNumber } from './exact-variables.ts'
 
 const changeIdPattern = /^[\w-]{1,64}$/
 
@@ -59,7 +59,7 @@ export function readParams(engine: Engine, body: object): OperationParams {
     throw new ValidationError('Expected documentId to be text')
   if (operationName != null && typeof operationName !== 'string')
     throw new ValidationError('Expected operationName to be text')
-  if (variables instanceof InexactInteger) throw new ValidationError(inexactMessage(variables.digits))
+  if (variables instanceof InexactNumber) throw new ValidationError(inexactMessage(variables.digits))
   if (variables != null && !isRecord(variables))
     throw new ValidationError('Expected variables to be a JSON object')
   if (extensions != null && !isRecord(extensions))

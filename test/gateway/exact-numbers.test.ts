@@ -73,6 +73,13 @@ test('in the variables of an operation on a socket, which stays open', async () 
   })
 })
 
+test('numbers that are too large for a double are refused, too', async () => {
+  const tooLarge = [{ message: expect.stringContaining('got 1e400'), extensions: { code: 'BAD_USER_INPUT' } }]
+  expect(await post(body('1e400'))).toMatchObject({ errors: tooLarge })
+  const document = mutation.replace('($elements: JSON!)', '').replace('$elements', '{ n: 1e400 }')
+  expect((await app.asAlice(document)).errors).toMatchObject(tooLarge)
+})
+
 test('numbers that keep their digits are not, and neither are those outside of variables', async () => {
   for (const value of ['9007199254740991', '9223372036854775808', '1234567890.12345678', '1e300'])
     expect(await post(body(value))).toMatchObject({

@@ -1,4 +1,4 @@
-import { mayHaveLongNumbers, parseNumbers } from '../../json-values.ts'
+import { inexactMessage, mayHaveLongNumbers, parseNumbers } from '../../json-values.ts'
 
 /*
  * JavaScript numbers are exact up to 2^53, and the type `long` of flowthings has 64 bits. [flowthings] java-client. Longer numbers
@@ -37,10 +37,11 @@ export function parseLong(digits: string): number | Long | undefined {
   return Number.isSafeInteger(value) ? value : new Long(String(exact))
 }
 
-/** Parses JSON, with whole numbers of 64 bits as they are. @throws SyntaxError */
+/** Parses JSON, with whole numbers of 64 bits as they are. @throws SyntaxError @throws RangeError for a number that a double cannot hold */
 export function parseWithLongs(json: string): unknown {
   if (!mayHaveLongNumbers(json)) return JSON.parse(json)
-  return parseNumbers(json, (value, source) =>
-    Number.isSafeInteger(value) ? value : (parseLong(source) ?? value),
-  )
+  return parseNumbers(json, (value, source) => {
+    if (!Number.isFinite(value)) throw new RangeError(inexactMessage(source))
+    return Number.isSafeInteger(value) ? value : (parseLong(source) ?? value)
+  })
 }

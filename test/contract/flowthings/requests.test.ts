@@ -196,6 +196,21 @@ const bodies: Fact[] = [
     },
   },
   {
+    ref: '1.4',
+    fact: 'a number that a double cannot hold is 400',
+    async check({ things, alice }) {
+      const response = await fetch(`${things.thingsUrl}/v4.0/alice/drop`, {
+        method: 'POST',
+        headers: { 'x-auth-token': alice.token },
+        body: '{"path":"/alice/deleted","elems":{"n":1e400}}',
+      })
+      expect(response.status).toBe(400)
+      expect(await response.json()).toMatchObject({
+        head: { errors: [expect.stringContaining('got 1e400')] },
+      })
+    },
+  },
+  {
     ref: '1.6',
     fact: 'a deletion without a body is served',
     async check({ alice }) {

@@ -1,4 +1,4 @@
-import { hasTooManyValues, maxRestValues } from '../../../json-values.ts'
+import { describeInvalidJson, hasTooManyValues, maxRestValues } from '../../../json-values.ts'
 import type { Query } from '../find-params.ts'
 import { parseWithLongs } from '../long.ts'
 import type { ThingsPrincipal } from '../principal.ts'
@@ -69,7 +69,8 @@ export function parseBody(bytes: Buffer): unknown {
     throw badRequest(`Expected the body to have at most ${maxRestValues} values`)
   try {
     return parseWithLongs(text)
-  } catch {
-    throw badRequest('Expected the body to be JSON')
+  } catch (error) {
+    if (error instanceof RangeError) throw badRequest(error.message)
+    throw badRequest(`Expected the body to be JSON: ${describeInvalidJson(text, error)}`)
   }
 }
