@@ -3,7 +3,8 @@ import { GraphQLInputObjectType, GraphQLInterfaceType, GraphQLObjectType, GraphQ
 
 /**
  * Makes the schema of a builder. Its types make their fields when an operation first uses them: Pothos and graphql-js read the fields
- * of each type to find types that only a field makes, which takes a third of a start. The schema is not validated.
+ * of each type to find types that only a field makes, which takes a third of a start. Neither has a setting for it, so some of their
+ * methods are replaced while the schema is made. The schema is not validated.
  *
  * @param makers the types whose fields make other types, such as connections. Their fields are read at once
  */
