@@ -81,7 +81,7 @@ test.each<[string, string, string, RegExp]>([
     'operations that are a list',
     'multipart/form-data; boundary=x',
     field('operations', '[]') + map + end,
-    /"operations"/,
+    /Batches are not supported/,
   ],
   ['a field twice', 'multipart/form-data; boundary=x', operations + operations + map + end, /there twice/],
   [
