@@ -35,6 +35,8 @@ export interface Document {
   introspection(operationName: string | null | undefined): string | undefined
   /** Whether the response can change without an event. */
   readonly isVolatile: boolean
+  /** Whether it may select messages: without them, reading again takes as long as executing. */
+  readonly mayHaveMessages: boolean
   /** The upstream calls that an operation makes at most. */
   predict(
     operationName: string | null | undefined,
@@ -89,6 +91,7 @@ export function createDocuments({
       node,
       problems,
       isVolatile,
+      mayHaveMessages: /\bmessages\b/.test(text),
       introspection(operationName) {
         const name = operationName ?? ''
         if (introspections.has(name)) return introspections.get(name)

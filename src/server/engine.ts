@@ -183,7 +183,8 @@ export function createEngine(options: EngineOptions): Engine {
     const key = document.introspection(operationName)
     if (key !== undefined) return introspections.find(key, variables, execute)
     // A trace has the fields of each execution.
-    if (kind !== 'query' || document.isVolatile || context.trace !== undefined) return execute()
+    const isShared = kind === 'query' && document.mayHaveMessages && !document.isVolatile
+    if (!isShared || context.trace !== undefined) return execute()
     return equalResults.find(parametersOf(operation), context, (contextValue) =>
       executor.execute({ ...toArgs(operation), contextValue }),
     )
