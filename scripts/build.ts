@@ -11,6 +11,7 @@ import {
   modulesOfGraphql,
   onlyUsedOfPromClient,
   onlyUsedOfUndici,
+  onlyVersionsOfPackages,
   rareBuiltinsWhenUsed,
   serveIsApart,
 } from './bundle-plugins.ts'
@@ -66,7 +67,7 @@ const program = {
   // What is built for each machine.
   external: ['sharp', 'pg-native'],
   plugins: [
-    ...[onlyUsedOfUndici, onlyUsedOfPromClient, modulesOfGraphql],
+    ...[onlyUsedOfUndici, onlyUsedOfPromClient, onlyVersionsOfPackages, modulesOfGraphql],
     ...[rareBuiltinsWhenUsed, builtinsWithoutGetters],
   ],
   // Some packages are written for `require`.

@@ -58,6 +58,17 @@ export const onlyUsedOfPromClient: Plugin = {
   },
 }
 
+/** A package that reads its own version would bring all of its `package.json`: scripts, and the packages it is made with. */
+export const onlyVersionsOfPackages: Plugin = {
+  name: 'only the versions of packages',
+  setup({ onLoad }) {
+    onLoad({ filter: /\/node_modules\/.*\/package\.json$/ }, ({ path }) => {
+      const { name, version } = JSON.parse(readFileSync(path, 'utf8'))
+      return { contents: JSON.stringify({ name, version }), loader: 'json' }
+    })
+  },
+}
+
 /**
  * graphql-js has its modules twice. Each file that imports one of those for `require` would copy its 200 exports at each start.
  */

@@ -88,6 +88,15 @@ test.each([
   300_000,
 )
 
+test('the packed package has no more of the package.json of others than names and versions', async () => {
+  const folder = await makeProject({})
+  const installed = join(folder, 'node_modules/flowdock-gateway')
+  const files = packed.names.filter((name) => /^dist\/.*\.c?js$/.test(name))
+  expect(files).toContainEqual(expect.stringMatching(/\/mqtt-client-\w+\.js$/))
+  for (const file of files)
+    expect(await readFile(join(installed, file), 'utf8')).not.toContain('devDependencies')
+})
+
 /** Uses everything that is exported, with the types that it has. */
 const consumer = `
 import { type Config, ConfigError, type RunningApp, readConfig, startApp } from 'flowdock-gateway'
