@@ -138,6 +138,7 @@ test('what depends on the viewer is executed for each, and so is what needs othe
     '{ viewer { name } flow(by: { path: "example/main" }) { messages(last: 3) { nodes { author { name } } } } }',
     '{ flow(by: { path: "example/main" }) { messages(last: 3, filter: { text: "welcome" }) { nodes { author { name } } } } }',
     '{ flow(by: { path: "example/main" }) { name unreadMentions messages(last: 3) { nodes { author { name } } } } }',
+    '{ flow(by: { path: "example/main" }) { messages(last: 3) { nodes { thread { messages(last: 3) { nodes { author { name } } } } } } } }',
     '{ viewer { name } }',
   ]
   for (const query of queries)
