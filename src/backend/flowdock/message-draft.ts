@@ -64,7 +64,8 @@ export async function decodeDraft(
   if (!allowed.includes(event)) throw invalid({ event: [`must be one of ${allowed.join(', ')}`] })
   const { texts, ...named } = decodeAll({
     texts: () => decodeTexts(event, params),
-    tags: () => boundedTags(params) ?? [],
+    // A mail has its own, of which those that are given are a part.
+    tags: () => (event === 'mail' ? [] : (boundedTags(params) ?? [])),
     uuid: () => decodeUuid(params),
     threadId: () => boundedText(params, 'thread_id', 'thread_id'),
     externalThreadId: () => boundedText(params, 'external_thread_id', 'external_thread_id'),

@@ -50,25 +50,24 @@ export function invalid(errors: Record<string, string[]>): HttpError {
  *
  * @throws 400 with the problems that all of them found with parameters; any other error at once
  */
-export function decodeAll<T extends Readonly<Record<string, () => unknown>>>(
-  decoders: T,
-): { [Name in keyof T]: ReturnType<T[Name]> } {
-  const problems: Record<string, string[]> = {}
-  const decoded = Object.entries(decoders).map(([name, decode]) => {
+export function decodeAll<T extends object>(decoders: { readonly [Name in keyof T]: () => T[Name] }): T {
+  const decoded: Partial<T> = {}
+  let problems: Record<string, string[]> | undefined
+  for (const name of Object.keys(decoders) as (keyof T)[]) {
     try {
-      return [name, decode()]
+      decoded[name] = decoders[name]()
     } catch (error) {
       const found =
         error instanceof HttpError && typeof error.body !== 'string' ? error.body.errors : undefined
       if (found === undefined) throw error
+      problems ??= {}
       for (const [parameter, texts] of Object.entries(found))
         problems[parameter] = [...(problems[parameter] ?? []), ...texts]
-      return [name, undefined]
     }
-  })
-  if (Object.keys(problems).length > 0) throw invalid(problems)
-  // Each entry has what the decoder of its name returned.
-  return Object.fromEntries(decoded) as { [Name in keyof T]: ReturnType<T[Name]> }
+  }
+  if (problems !== undefined) throw invalid(problems)
+  // Each decoder returned.
+  return decoded as T
 }
 
 /** @param waitMs when the client may try again */
