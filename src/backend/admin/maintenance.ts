@@ -120,8 +120,7 @@ export interface DataCheck {
 
 /**
  * Looks for damage in the data of a backend, also while it runs: in the database, missing files of messages, and files without a
- * message. Where
- * files of another database are, or may be, it lists and removes no files without a message.
+ * message. Where files of another database are, or may be, it lists and removes no files without a message.
  *
  * @param repair whether files without a message are removed
  * @throws AdministrationError when there is no data, FileStorageError when S3 does not respond
@@ -135,13 +134,15 @@ export async function checkData(
   if (problems.length > 0) return { problems, repaired: [] }
   return withFiles(location, async (store, storages) => {
     const storage = joinStorages(storages)
+    const databaseId = await findDatabaseId(store.reader)
     const damaged = [
-      ...(await findOtherDatabases(location, storages, await findDatabaseId(store.reader))),
+      ...(await findOtherDatabases(location, storages, databaseId)),
       ...(await findDamaged(store.reader, storage)),
     ]
     if (damaged.length > 0) return { problems: damaged, repaired: [] }
     const orphans = await findOrphans(store.reader, storage, now - settledMs)
-    const unclear = orphans.length === 0 ? [] : await findUnclear(location, storages, store.reader)
+    const unclear =
+      orphans.length === 0 ? [] : await findUnclear(location, storages, store.reader, databaseId)
     if (unclear.length > 0) return { problems: unclear, repaired: [] }
     if (!repair) return { problems: orphans.map(({ description }) => description), repaired: [] }
     for (const { token, hasRow } of orphans) {
@@ -182,8 +183,8 @@ async function findUnclear(
   { databaseUrl }: DataLocation,
   storages: FileStorages,
   db: Database,
+  databaseId: string,
 ): Promise<string[]> {
-  const databaseId = await findDatabaseId(db)
   const rows = new Set((await listFiles(db)).map(({ token }) => token))
   const problems: string[] = []
   for (const storage of listStorages(storages)) {

@@ -5,6 +5,7 @@ import type { Database } from '../../store/db.ts'
 import {
   type AccessedFlow,
   type FlowAccess,
+  type FlowItself,
   type FlowRow,
   findAccessedFlow,
   findFlowAccess,
@@ -46,6 +47,13 @@ export function checkVisible<T extends FlowAccess>(flow: T | undefined): T {
   if (flow === undefined || (flow.organization_admin === null && flow.blocked === null)) throw notFound()
   if (!isJoined(flow) && (flow.access_mode !== 'organization' || flow.blocked === 1)) throw accessDenied()
   return flow
+}
+
+export type FlowNames = Pick<FlowItself, 'organization_slug' | 'slug'>
+
+/** The path of a flow in URLs, such as `example/main`. */
+export function pathOf({ organization_slug, slug }: FlowNames): string {
+  return `${organization_slug}/${slug}`
 }
 
 /** The flow that a path names, if the user is a member. @throws 404 or 403 */

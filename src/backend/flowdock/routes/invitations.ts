@@ -8,7 +8,15 @@ import { removeJoinUrl, renewJoinUrl } from '../operations/flows.ts'
 import { emailPattern, invite, withdrawInvitation } from '../operations/invitations.ts'
 import { joinFlow, joinOrganization } from '../operations/members.ts'
 import type { Route } from '../route.ts'
-import { checkAdministers, checkVisible, checkWritable, idSegment, joinedFlow, segment } from './access.ts'
+import {
+  checkAdministers,
+  checkVisible,
+  checkWritable,
+  idSegment,
+  joinedFlow,
+  pathOf,
+  segment,
+} from './access.ts'
 
 const maxImport = 1000
 
@@ -195,10 +203,6 @@ function splitList(list: string): string[] {
     for (const part of parts) entries.push(part)
   }
   return entries.map((entry) => entry.trim()).filter((entry) => entry !== '')
-}
-
-function pathOf(flow: FlowItself): string {
-  return `${flow.organization_slug}/${flow.slug}`
 }
 
 function shownJoinUrl(

@@ -1,7 +1,7 @@
 import { boundedText } from '../../bounds.ts'
 import { invalid, notFound, unauthorized } from '../../http/errors.ts'
 import type { Params } from '../../http/params.ts'
-import { type FlowItself, type FlowRow, findFlow } from '../../store/flows.ts'
+import { type FlowRow, findFlow } from '../../store/flows.ts'
 import { findMessage, isContent } from '../../store/messages.ts'
 import { findThreads } from '../../store/threads.ts'
 import { sendWithFiles } from '../attachments.ts'
@@ -11,7 +11,16 @@ import { decodeDraft, type MessageDraft } from '../message-draft.ts'
 import { sendMessage } from '../operations/messages.ts'
 import { activityEvent } from '../presence.ts'
 import type { Answer, Backend, Request, Route, UserRequest } from '../route.ts'
-import { checkVisible, checkWritable, findFlowByName, idSegment, joinedFlow, segment } from './access.ts'
+import {
+  checkVisible,
+  checkWritable,
+  type FlowNames,
+  findFlowByName,
+  idSegment,
+  joinedFlow,
+  pathOf,
+  segment,
+} from './access.ts'
 import {
   type ChannelAccess,
   commentsLink,
@@ -199,15 +208,8 @@ function commentEvent(params: Params): 'comment' | 'file' {
 }
 
 /** A flow to write to, with the check for the transaction that writes. */
-function writable(
-  { user }: UserRequest,
-  flow: FlowChannel & Pick<FlowItself, 'organization_slug' | 'slug'>,
-): ChannelAccess {
+function writable({ user }: UserRequest, flow: FlowChannel & FlowNames): ChannelAccess {
   return { channel: flow, check: (db) => checkWritable(db, user.id, flow.id), path: pathOf(flow) }
-}
-
-function pathOf({ organization_slug, slug }: Pick<FlowItself, 'organization_slug' | 'slug'>): string {
-  return `${organization_slug}/${slug}`
 }
 
 /** [flowdock] production-integrations.md: 202 with an empty object, unless the request says that it waits for the message. */

@@ -6,7 +6,7 @@ import { encodeThread, toIso } from '../encode.ts'
 import { decodeThreadState } from '../message-draft.ts'
 import { createThread } from '../operations/threads.ts'
 import type { Route } from '../route.ts'
-import { checkWritable, isoTime, joinedFlow, segment } from './access.ts'
+import { checkWritable, isoTime, joinedFlow, pathOf, segment } from './access.ts'
 
 /** [flowdock] threads.md */
 export const threadRoutes: readonly Route[] = [
@@ -39,7 +39,7 @@ export const threadRoutes: readonly Route[] = [
       )
       const last = page.at(-1)
       if (rows.length <= limit || last === undefined) return { status: 200, body }
-      const next = `${base}/flows/${flow.organization_slug}/${flow.slug}/threads?${nextPage(params, last)}`
+      const next = `${base}/flows/${pathOf(flow)}/threads?${nextPage(params, last)}`
       return { status: 200, body, headers: { Link: `<${next}>; rel="next"` } }
     },
   },
