@@ -21,7 +21,7 @@ export type Filter =
     }
   /** `member =~ /pattern/`: the text of the member has a match. */
   | { readonly kind: 'regex'; readonly member: Member; readonly regex: Regex }
-  /** `MATCHES /pattern/`: any text of the subject has a match. */
+  /** `MATCHES /pattern/`: some text of the subject has a match. */
   | { readonly kind: 'matches'; readonly regex: Regex }
   /** The member is equal to one of the operands. */
   | { readonly kind: 'in'; readonly member: Member; readonly operands: readonly Operand[] }
