@@ -112,6 +112,7 @@ describe('§14: tags', () => {
   test.each<[string, string[] | string | null, string[]]>([
     ['@team, ref here: http://docs.python.org', ['ref'], ['ref', ':user:team', ':url']],
     ['#one #two #one', null, ['one', 'two']],
+    ['#Two #one #two', null, ['Two', 'one']],
     ['#one', ['two', 'one'], ['two', 'one']],
     ['hi @Ben', null, [':user:2', ':unread:2']],
     ['hi @ben', null, [':user:2', ':unread:2']],

@@ -23,6 +23,13 @@ const post =
 const get =
   (path: string, as: 'Ada' | 'Ben' | 'Cleo' | 'nobody' = 'Ada') =>
   () => ({ as, path })
+/** A state of a thread with all members that can be removed. */
+const threadState = {
+  ...{ body: 'b', external_url: 'https://example.com/1', status: { color: 'red', value: 'on' } },
+  fields: [{ label: 'l', value: 'v' }],
+  actions: [{ '@type': 'ViewAction', name: 'Diff', url: 'https://example.com/2' }],
+}
+const noThreadState = { body: null, external_url: null, fields: null, status: null, actions: null }
 const problem = (name: string, text: string) => () => ({
   message: 'Validation error',
   errors: { [name]: [expect.stringContaining(text)] },
@@ -307,6 +314,16 @@ describe('transport', () => {
             thread: [expect.stringContaining('color')],
           },
         }),
+      },
+      {
+        ref: '§1.6',
+        fact: 'and of a mail, each once',
+        request: post(`${facts}/messages`, {
+          ...{ event: 'mail', source: 's', from_address: 'a@example.com', subject: 's', content: 'c' },
+          ...{ tags: ['x'.repeat(200)], uuid: 'ä' },
+        }),
+        status: 400,
+        json: () => ({ errors: { tags: [expect.any(String)], uuid: [expect.any(String)] } }),
       },
       { ref: '§1.6', fact: 'a path that is none is 404', request: get('/nothing/here'), status: 404 },
     ],
@@ -1208,11 +1225,16 @@ describe('sources, invitations, files and push', () => {
       },
       ...(
         [
-          ['a thread has what a post says', { body: 'b', status: { color: 'red', value: 'on' } }],
-          ['what a later post leaves out stays', {}],
-          ['and what it has as null is removed', { body: null, fields: null, status: null, actions: null }],
+          ['a thread has what a post says', { title: 'T', ...threadState }, threadState],
+          ['what a later post leaves out stays', { title: 'T' }, threadState],
+          ['so it does where all are null', { title: null, ...noThreadState }, threadState],
+          [
+            'what is null beside others is removed',
+            { title: 'T', ...noThreadState },
+            { title: 'T', body: '', external_url: null, fields: [], status: null, actions: [] },
+          ],
         ] as const
-      ).map(([fact, state], index) => ({
+      ).map(([fact, thread, expected]) => ({
         ref: '§8.1',
         fact,
         request: ({ source }: World) => ({
@@ -1222,16 +1244,11 @@ describe('sources, invitations, files and push', () => {
           headers: { 'X-flowdock-wait-for-message': 'true' },
           body: {
             ...{ flow_token: source.flow_token, event: 'activity', title: 't', author: { name: 'M' } },
-            ...{ external_thread_id: 'null-state', thread: { title: 'T', ...state } },
+            ...{ external_thread_id: 'null-state', thread },
           },
         }),
         status: 201,
-        json: () => ({
-          thread:
-            index < 2
-              ? { body: 'b', status: { color: 'red', value: 'on' } }
-              : { title: 'T', body: '', fields: [], status: null, actions: [] },
-        }),
+        json: () => ({ thread: expected }),
       })),
       {
         ref: '§7.4',
