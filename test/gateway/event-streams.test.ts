@@ -78,6 +78,17 @@ test('an operation ends on request, and the others continue', async () => {
   expect((await call('DELETE', undefined, '?operationId=one')).status).toBe(404)
 })
 
+test('an operation that is one too many may be sent again when another has ended', async () => {
+  const { token, ask } = await open()
+  for (let index = 0; index < 100; index += 1) expect((await ask(`${index}`, query)).status).toBe(202)
+  const refused = await fetch(`${app.url}/graphql?token=${token}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', authorization: basic(await app.backend.token('Ada')) },
+    body: JSON.stringify({ query, extensions: { operationId: 'more' } }),
+  })
+  expect([refused.status, refused.headers.get('retry-after')]).toEqual([429, '1'])
+})
+
 test('everything ends with the stream', async () => {
   const { stream, ask } = await open()
   await ask('live', query)

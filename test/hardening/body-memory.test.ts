@@ -60,6 +60,7 @@ test('hundreds of half-sent requests take no permit, and complete requests are n
     // Those that began first went first.
     expect(half.slice(0, 50).map(statusOf)).toEqual(half.slice(0, 50).map(() => 429))
     expect(typeOf(half[0] as Line)).toBe(typedResponse)
+    expect(half[0]?.text()).toMatch(/^retry-after: 1\r$/im)
     expect(answerOf(half[0] as Line).errors[0]).toMatchObject({
       message: expect.stringContaining('incomplete requests from your address'),
       extensions: { code: 'RATE_LIMITED' },

@@ -68,13 +68,13 @@ export class BodyArrivals {
 
   #bound(arrival: BodyArrival): void {
     const { exchange } = arrival
-    const reject = ({ code, message }: GatewayError) => abortRequest(exchange, statusOf(code), code, message)
+    const reject = (error: GatewayError) => abortRequest(exchange, statusOf(error.code), error)
     const holding = this.#bodies.begin(this.#admission.addressOf(exchange), reject)
     const isStranger = this.#admission.principalOf(exchange.headers.authorization) === undefined
     const ms = isStranger ? strangerArrivalMs : arrivalMs
     const deadline = setTimeout(() => {
       const message = `The body did not arrive within ${ms / 1000} seconds`
-      if (!exchange.isComplete) abortRequest(exchange, 408, 'LIMIT_EXCEEDED', message)
+      if (!exchange.isComplete) abortRequest(exchange, 408, new GatewayError('LIMIT_EXCEEDED', message))
     }, ms)
     try {
       arrival.count(holding)

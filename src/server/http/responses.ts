@@ -53,8 +53,13 @@ export function sendError(
 }
 
 /** Rejects a request in the middle of its body. */
-export function abortRequest(exchange: Exchange, status: number, code: ErrorCode, message: string): void {
+export function abortRequest(
+  exchange: Exchange,
+  status: number,
+  { code, message, retryAfterMs }: GatewayError,
+): void {
   if (exchange.status !== 0 || exchange.isGone) return exchange.destroy()
+  if (retryAfterMs !== undefined) exchange.addHeaders(retryAfter(retryAfterMs))
   exchange.abort(status, jsonHeaders[errorType(exchange)], errorBody(code, message))
 }
 
@@ -77,10 +82,12 @@ export function sendFailure(exchange: Exchange, error: unknown): void {
 /** Responds to a request for a file that cannot be transferred. @param masked the message for unexpected errors */
 export function sendTransferError(response: ServerResponse, error: unknown, masked: string): void {
   if (response.headersSent || response.destroyed) return void response.destroy()
-  const { code, message } =
+  const { code, message, retryAfterMs } =
     error instanceof GatewayError ? error : new GatewayError('INTERNAL_SERVER_ERROR', masked)
   const body = errorBody(code, message)
   for (const [name, value] of jsonHeaders[errorType(response.req)].fields()) response.setHeader(name, value)
+  if (retryAfterMs !== undefined)
+    for (const [name, value] of retryAfter(retryAfterMs).fields()) response.setHeader(name, value)
   // The rest of a file, which may have 100 MB, is not read.
   response.writeHead(statusOf(code), { 'Content-Length': Buffer.byteLength(body), Connection: 'close' })
   response.end(body)

@@ -9,7 +9,7 @@ import { endEvenly } from '../end-evenly.ts'
 import type { Engine } from '../engine.ts'
 import type { Exchange } from '../http/exchange.ts'
 import type { NodeRequest } from '../http/http-request.ts'
-import { noHeaders, sendError, sendErrors } from '../http/responses.ts'
+import { noHeaders, retryAfter, sendError, sendErrors } from '../http/responses.ts'
 import { errorType } from '../negotiation.ts'
 import { type OperationParams, parseOperation, prepareOperation, runOperation } from '../operation.ts'
 import { statusOf } from '../status.ts'
@@ -56,6 +56,7 @@ const tokenHeaders = new EncodedHeaders({
 })
 
 const allowed = new EncodedHeaders({ Allow: 'GET, POST, PUT, DELETE, OPTIONS' })
+const pause = retryAfter(1000)
 
 const closing = Buffer.from('}\n\n')
 const bare = { head: Buffer.alloc(0), tail: Buffer.alloc(0) }
@@ -95,7 +96,7 @@ export function createSingleConnections({ tickets, ownUrl }: SingleConnectionOpt
 
   function reserve(exchange: Exchange, openConnection: () => Connection): void {
     if (streams.size >= maxReservations)
-      return reject(exchange, 'OVERLOADED', 'There are too many streams; try again later')
+      return rejectForNow(exchange, 'OVERLOADED', 'There are too many streams; try again later')
     const token = makeToken()
     const connection = openConnection()
     const expiry = setTimeout(() => forget(token), reservedMs)
@@ -164,7 +165,11 @@ export function createSingleConnections({ tickets, ownUrl }: SingleConnectionOpt
     if (stream.operations.has(id))
       return reject(exchange, 'CONFLICT', 'There is an operation of this id on the stream')
     if (stream.operations.size >= maxOperations)
-      return reject(exchange, 'RATE_LIMITED', `At most ${maxOperations} operations may run on one stream`)
+      return rejectForNow(
+        exchange,
+        'RATE_LIMITED',
+        `At most ${maxOperations} operations may run on one stream`,
+      )
     const { authorization } = exchange.headers
     const departure = new AbortController()
     const parsed = parseOperation(engine, params, exchange)
@@ -292,4 +297,10 @@ function tokenOf({ headers, url }: StreamRequest): string | undefined {
 /** Rejects a request and leaves its connection open, which a browser needs for the stream. */
 function reject(exchange: Exchange, code: ErrorCode, message: string): void {
   sendError(exchange, statusOf(code), code, message, true)
+}
+
+/** Rejects a request that may succeed later. */
+function rejectForNow(exchange: Exchange, code: ErrorCode, message: string): void {
+  exchange.addHeaders(pause)
+  reject(exchange, code, message)
 }
